@@ -1,0 +1,208 @@
+//! The topic tree, and how a report fills it.
+//!
+//! Everything that is true for a while is retained, one JSON object per topic, so that a dashboard that starts
+//! later still sees all of it. What merely happened goes to `event` and is not retained: a replayed event
+//! would happen twice. Keys are promised in docs/mqtt.md: they are only ever added.
+//! Not here: what Home Assistant wants to know (`discovery`), when a topic is sent (`outbox`).
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::report::{Report, VaultReport};
+
+/// Payload of `availability` while the agent is connected.
+pub(crate) const ONLINE: &str = "online";
+/// Payload of `availability` after a stop, and the last will after a death.
+pub(crate) const OFFLINE: &str = "offline";
+
+/// A topic and the text to be shown there; empty text removes a retained topic.
+pub(crate) type Shown = (String, String);
+
+/// The names of all topics of one appliance.
+#[derive(Debug, Clone)]
+pub(crate) struct Topics {
+    root: String,
+    discovery: String,
+    uid: String,
+}
+
+impl Topics {
+    /// `node` is the owner's slug, `uid` the machine's stable id, `discovery` Home Assistant's prefix.
+    pub(crate) fn new(node: &str, uid: &str, discovery: &str) -> Topics {
+        Topics { root: format!("larder/{}", level(node)), discovery: discovery.to_owned(), uid: level(uid) }
+    }
+
+    /// `online` or `offline`, retained; the last will lies here.
+    pub(crate) fn availability(&self) -> String {
+        format!("{}/availability", self.root)
+    }
+
+    /// One of the single state topics: `health`, `vault`, `retention`, `proof`, `head`, `system`.
+    pub(crate) fn state(&self, name: &str) -> String {
+        format!("{}/{name}", self.root)
+    }
+
+    /// State of one disk; `+` gives the filter for all of them.
+    pub(crate) fn disk(&self, id: &str) -> String {
+        format!("{}/disk/{}", self.root, if id == "+" { id.to_owned() } else { level(id) })
+    }
+
+    /// State of one source; `+` gives the filter for all of them.
+    pub(crate) fn source(&self, id: &str) -> String {
+        format!("{}/source/{}", self.root, if id == "+" { id.to_owned() } else { level(id) })
+    }
+
+    /// What happened, not retained.
+    pub(crate) fn event(&self) -> String {
+        format!("{}/event", self.root)
+    }
+
+    /// Where a command is asked for; `+` gives the filter for all of them.
+    pub(crate) fn command(&self, name: &str) -> String {
+        format!("{}/command/{name}", self.root)
+    }
+
+    /// Where a command is answered.
+    pub(crate) fn answer(&self, name: &str) -> String {
+        format!("{}/command/{name}/result", self.root)
+    }
+
+    /// The name of the command that `topic` asks for, if it is a command topic.
+    pub(crate) fn command_name<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        let name = topic.strip_prefix(&self.root)?.strip_prefix("/command/")?;
+        (!name.is_empty() && !name.contains('/')).then_some(name)
+    }
+
+    /// Discovery payload of one device; the uid is a level of its own, so that `+` matches exactly our devices.
+    pub(crate) fn discovery(&self, device: &str) -> String {
+        format!("{}/device/{}/{device}/config", self.discovery, self.uid)
+    }
+
+    /// Whether `topic` carries one of our own discovery payloads.
+    pub(crate) fn is_discovery(&self, topic: &str) -> bool {
+        topic.starts_with(&format!("{}/device/{}/", self.discovery, self.uid)) && topic.ends_with("/config")
+    }
+
+    /// Where Home Assistant says that it has started.
+    pub(crate) fn birth(&self) -> String {
+        format!("{}/status", self.discovery)
+    }
+
+    /// Our retained topics that can outlive what they tell of, as filters.
+    pub(crate) fn haunted(&self) -> [String; 3] {
+        [self.discovery("+"), self.disk("+"), self.source("+")]
+    }
+
+    /// Everything a report says, as retained topics.
+    pub(crate) fn states(&self, report: &Report) -> Vec<Shown> {
+        let mut shown = vec![
+            (self.state("health"), json(&report.health)),
+            (self.state("vault"), json(&VaultTopic::of(report))),
+            (self.state("retention"), json(&report.retention)),
+            (self.state("proof"), json(&report.proof)),
+            (self.state("head"), json(&report.head)),
+            (self.state("system"), json(&report.system)),
+        ];
+        shown.extend(report.disks.iter().map(|disk| (self.disk(&disk.id), json(disk))));
+        shown.extend(report.sources.iter().map(|source| (self.source(&source.id), json(source))));
+        shown
+    }
+}
+
+/// Topic `vault`: the report's figures, and the newest success of all sources, which dashboards ask for first.
+#[derive(Serialize)]
+struct VaultTopic<'r> {
+    #[serde(flatten)]
+    vault: &'r VaultReport,
+    last_success: Option<Timestamp>,
+}
+
+impl VaultTopic<'_> {
+    fn of(report: &Report) -> VaultTopic<'_> {
+        let last_success = report.sources.iter().filter_map(|source| source.last_success).max();
+        VaultTopic { vault: &report.vault, last_success }
+    }
+}
+
+/// `value` as one line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("a report is plain data with text keys, which JSON can always hold")
+}
+
+/// `name` as one topic level that Home Assistant also takes as an id: `A-Z a-z 0-9 _ -`, the rest as `_` and hex.
+///
+/// A `/`, `+` or `#` that slipped through would tear the tree or make the broker drop the connection.
+pub(crate) fn level(name: &str) -> String {
+    let mut level = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => level.push(char::from(byte)),
+            other => level.push_str(&format!("_{other:02x}")),
+        }
+    }
+    level
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::mqtt::sample;
+
+    fn topics() -> Topics {
+        Topics::new("attic", "abc123", "homeassistant")
+    }
+
+    #[test]
+    fn every_part_of_a_report_has_its_topic() {
+        let shown = topics().states(&sample::report());
+        let names: Vec<&str> = shown.iter().map(|(topic, _)| topic.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "larder/attic/health",
+                "larder/attic/vault",
+                "larder/attic/retention",
+                "larder/attic/proof",
+                "larder/attic/head",
+                "larder/attic/system",
+                "larder/attic/disk/0a1b2c3d",
+                "larder/attic/source/laptop-photos",
+                "larder/attic/source/phone-camera",
+            ]
+        );
+        for (topic, text) in shown {
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert!(value.is_object(), "{topic}");
+        }
+    }
+
+    #[test]
+    fn the_vault_tells_the_newest_success_of_all_sources() {
+        let (_, vault) = topics().states(&sample::report()).swap_remove(1);
+        let vault: serde_json::Value = serde_json::from_str(&vault).unwrap();
+        assert_eq!(vault["last_success"], "2026-05-02T03:04:05Z");
+        assert_eq!(vault["snapshots"], 412);
+    }
+
+    #[test]
+    fn a_name_never_tears_the_tree() {
+        assert_eq!(level("laptop-photos_2"), "laptop-photos_2");
+        assert_eq!(level("a/b+c#"), "a_2fb_2bc_23");
+        assert_eq!(topics().source("a/b"), "larder/attic/source/a_2fb");
+    }
+
+    #[test]
+    fn only_direct_children_are_commands() {
+        assert_eq!(topics().command_name("larder/attic/command/identify"), Some("identify"));
+        for other in ["larder/attic/command/identify/result", "larder/attic/command/", "larder/attic2/command/x"] {
+            assert_eq!(topics().command_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn our_discovery_is_told_from_that_of_others() {
+        assert!(topics().is_discovery("homeassistant/device/abc123/appliance/config"));
+        assert!(!topics().is_discovery("homeassistant/device/abc1234/appliance/config"));
+        assert!(!topics().is_discovery("homeassistant/device/zigbee/config"));
+    }
+}

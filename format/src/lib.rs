@@ -1,0 +1,95 @@
+//! The bytes everybody agrees on: what lies on a disk and what goes over the wire.
+//!
+//! Nothing here does I/O, reads a clock or panics on any input, so every parser can be fuzzed and both ends share
+//! one truth. Everything from outside is read under caps: a length in a file is a claim, not a fact.
+//! Layouts in full, with a worked example: FORMAT.md. Not here: where bytes lie (`store`), who may send them (`agent`).
+
+pub mod block;
+pub mod cut;
+pub mod id;
+pub mod ledger;
+pub mod pack;
+pub mod tree;
+pub mod wire;
+
+pub use id::{ChunkId, ChunkRef, Hash};
+
+/// What is wrong with bytes that came from outside.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// Fewer bytes than the layout needs: a torn write or a cut connection.
+    #[error("{what} ends too early")]
+    Short {
+        /// The thing that was being read.
+        what: &'static str,
+    },
+    /// The bytes do not hash to what was written beside them.
+    #[error("{what} is damaged: its checksum does not match")]
+    Damaged {
+        /// The thing that was being read.
+        what: &'static str,
+    },
+    /// The bytes are whole but say something that this format does not allow.
+    #[error("{what} is not valid: {why}")]
+    Invalid {
+        /// The thing that was being read.
+        what: &'static str,
+        /// Which rule it breaks.
+        why: &'static str,
+    },
+    /// Written by a newer Larder that says older ones must not guess.
+    #[error("{what} needs a newer Larder (format {version})")]
+    TooNew {
+        /// The thing that was being read.
+        what: &'static str,
+        /// The oldest format version that may read it.
+        version: u16,
+    },
+}
+
+/// Version of every layout in this crate. A change means a new version, new files, and a new folder of golden bytes.
+pub const FORMAT_VERSION: u16 = 1;
+
+/// Little-endian fields out of a slice, without panics.
+pub(crate) struct Fields<'a> {
+    rest: &'a [u8],
+    what: &'static str,
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(bytes: &'a [u8], what: &'static str) -> Self {
+        Self { rest: bytes, what }
+    }
+
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], FormatError> {
+        let (head, rest) = self.rest.split_at_checked(len).ok_or(FormatError::Short { what: self.what })?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], FormatError> {
+        let (head, rest) = self.rest.split_first_chunk().ok_or(FormatError::Short { what: self.what })?;
+        self.rest = rest;
+        Ok(*head)
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, FormatError> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, FormatError> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, FormatError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub(crate) fn magic(&mut self, magic: &[u8; 8]) -> Result<(), FormatError> {
+        if self.array::<8>()? == *magic {
+            Ok(())
+        } else {
+            Err(FormatError::Invalid { what: self.what, why: "it does not start with its magic bytes" })
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What client and agent say to each other: lists of chunk names, and the JSON of control messages.
+//!
+//! Bytes travel as blocks (`block`), exactly as they will lie on the disk, so the agent need not pack them again.
+//! Routes and who may use them: docs/protocol.md. Not here: HTTP itself (`agent`, `client`).
+
+use crate::{ChunkId, ChunkRef, FormatError, Hash, ledger::Head, tree::Totals};
+use serde::{Deserialize, Serialize};
+
+/// Names in one request; bounds it at 128 KiB.
+pub const IDS_MAX: usize = 4096;
+/// Bytes of blocks in one upload; what one upload may cost the agent in memory.
+pub const UPLOAD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Content type of a list of names.
+pub const IDS_TYPE: &str = "application/vnd.larder.ids";
+/// Content type of blocks back to back.
+pub const BLOCKS_TYPE: &str = "application/vnd.larder.blocks";
+
+/// Names back to back.
+pub fn encode_ids<'a>(ids: impl IntoIterator<Item = &'a ChunkId>) -> Vec<u8> {
+    ids.into_iter().flat_map(|id| id.0).collect()
+}
+
+/// Reads names back to back.
+///
+/// # Errors
+/// `Invalid` when the bytes are not a whole number of names, or too many.
+pub fn decode_ids(bytes: &[u8]) -> Result<Vec<ChunkId>, FormatError> {
+    let (ids, rest) = bytes.as_chunks::<32>();
+    if rest.is_empty() && ids.len() <= IDS_MAX {
+        Ok(ids.iter().copied().map(Hash).collect())
+    } else {
+        Err(FormatError::Invalid {
+            what: "a list of chunk names",
+            why: "its length is not that of 0 to 4096 names",
+        })
+    }
+}
+
+/// Answer to an upload: proof that the agent computed the names that the client did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Received {
+    /// Chunks in the upload, known ones among them.
+    pub chunks: u64,
+    /// BLAKE3 over the names of all chunks in the upload, in order.
+    pub names: Hash,
+}
+
+/// Asks for a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commit {
+    /// 32 hex digits, random, the same for every attempt of one push.
+    pub push: String,
+    /// The root node.
+    pub root: ChunkRef,
+    /// Everything in it, added up; the agent checks it against the root.
+    pub totals: Totals,
+    /// Files that could not be read.
+    pub skipped: u64,
+    /// The device's own clock, in milliseconds since 1970.
+    pub device_time_ms: i64,
+}
+
+/// Proof of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// `DEVICE/NAME`.
+    pub source: String,
+    /// Number of the snapshot: its ledger entry.
+    pub snapshot: u64,
+    /// The ledger's head with this entry.
+    pub head: Head,
+    /// Disks that hold it, by id.
+    pub disks: Vec<String>,
+    /// Disks that should hold it but were missing; empty when the copies are complete.
+    pub degraded: Vec<String>,
+}
+
+/// Who the agent takes the caller for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// First half of the device's sources.
+    pub device: String,
+    /// `push`, `read` or `admin`.
+    pub role: crate::ledger::Role,
+    /// Name of the appliance.
+    pub appliance: String,
+    /// Random name of the vault, in hex.
+    pub vault: String,
+    /// The ledger's head.
+    pub head: Head,
+    /// Version of the agent.
+    pub version: String,
+}
+
+/// One kept snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotInfo {
+    /// `DEVICE/NAME`.
+    pub source: String,
+    /// Its number.
+    pub snapshot: u64,
+    /// When it arrived, RFC 3339.
+    pub time: String,
+    /// The root node.
+    pub root: ChunkRef,
+    /// Everything in it, added up.
+    pub totals: Totals,
+    /// Files that could not be read.
+    pub skipped: u64,
+    /// Why retention keeps it.
+    pub reasons: Vec<String>,
+    /// Kept until at least then, RFC 3339; nothing stands for "no end".
+    pub kept_until: Option<String>,
+}
+
+/// One protected folder tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceInfo {
+    /// `DEVICE/NAME`.
+    pub source: String,
+    /// Kept snapshots.
+    pub snapshots: u64,
+    /// The newest of them.
+    pub newest: SnapshotInfo,
+    /// When the oldest arrived, RFC 3339.
+    pub oldest: String,
+}
+
+/// One name in a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryInfo {
+    /// The name or path; bytes that are not UTF-8 are shown as `\xNN`, and a backslash as `\\`.
+    pub name: String,
+    /// `file`, `directory`, `symlink`, `fifo`, `socket`, `char_device` or `block_device`.
+    pub kind: String,
+    /// Bytes of a file or of everything in a folder.
+    pub bytes: u64,
+    /// The 12 permission bits.
+    pub mode: u16,
+    /// Last change of the content, RFC 3339 with nanoseconds.
+    pub modified: String,
+    /// User name, or number where none was known.
+    pub user: String,
+    /// Group name, or number where none was known.
+    pub group: String,
+    /// Where a symlink points.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<String>,
+}
+
+/// One version of a file: a run of snapshots in which it was the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionInfo {
+    /// Number of the first snapshot that has it.
+    pub first: u64,
+    /// Number of the last snapshot that has it.
+    pub last: u64,
+    /// When the first one arrived, RFC 3339.
+    pub since: String,
+    /// When the last one arrived, RFC 3339.
+    pub until: String,
+    /// Snapshots in the run.
+    pub snapshots: u64,
+    /// The file as it was, or nothing where it was deleted.
+    pub entry: Option<EntryInfo>,
+}
+
+/// One difference between two snapshots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// `added`, `removed`, `content`, `attributes` or `kind`.
+    pub change: String,
+    /// Path in the source.
+    pub path: String,
+    /// As it was.
+    pub before: Option<EntryInfo>,
+    /// As it is.
+    pub after: Option<EntryInfo>,
+}
+
+/// What went wrong, for the person at the other end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Fixed word for programs: `unauthorized`, `forbidden`, `not_found`, `invalid`, `missing_chunks`, `full`,
+    /// `damaged`, `busy`, `failed`.
+    pub code: String,
+    /// What happened.
+    pub what: String,
+    /// What it means for their files.
+    pub meaning: String,
+    /// The one thing to do.
+    pub remedy: String,
+    /// For support.
+    #[serde(default)]
+    pub details: String,
+}
+
+/// A name as text that can be typed back: bytes that are not UTF-8 as `\xNN`, a backslash as `\\`.
+pub fn escape_name(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    for part in name.utf8_chunks() {
+        for c in part.valid().chars() {
+            match c {
+                '\\' => text.push_str("\\\\"),
+                // A control character in a name must not drive somebody's terminal.
+                c if c.is_control() => {
+                    c.to_string().bytes().for_each(|b| text.push_str(&format!("\\x{b:02x}")))
+                }
+                c => text.push(c),
+            }
+        }
+        part.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+/// The bytes that `escape_name` showed; nothing where an escape is broken.
+pub fn unescape_name(text: &str) -> Option<Vec<u8>> {
+    let mut name = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        if byte != b'\\' {
+            name.push(byte);
+            continue;
+        }
+        match rest {
+            [b'\\', tail @ ..] => (name.push(b'\\'), rest = tail).0,
+            [b'x', high, low, tail @ ..] => {
+                let digit = |c: u8| char::from(c).to_digit(16);
+                name.push(u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?);
+                rest = tail;
+            }
+            _ => return None,
+        }
+    }
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_name_can_be_typed_back(name: Vec<u8>) {
+            let text = escape_name(&name);
+            prop_assert!(!text.chars().any(char::is_control));
+            prop_assert_eq!(unescape_name(&text), Some(name));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>, text: String) {
+            let _ = decode_ids(&bytes);
+            let _ = unescape_name(&text);
+        }
+
+        #[test]
+        fn ids_come_back(seeds in prop::collection::vec(any::<u64>(), 0..50)) {
+            let ids: Vec<_> = seeds.iter().map(|seed| Hash::of(&seed.to_le_bytes())).collect();
+            prop_assert_eq!(decode_ids(&encode_ids(&ids)).unwrap(), ids);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What the owner sees and presses: one lamp, one button.
+//!
+//! `no_std`, so the compiler itself forbids clocks, files and threads: time is an argument, a pin is a trait, and a
+//! test is a fake pin and a list of times. One single-colour lamp must be able to say everything.
+//!
+//! Not here: which state the appliance is in (`agent::decide`), how a real pin is found and opened (`agent::edge`),
+//! which board has which lamps (`larder-firmware-config`).
+#![no_std]
+
+mod brightness;
+mod button;
+mod lamp;
+mod rhythm;
+
+pub use brightness::{BREATH_MS, Brightness, DIM_STEP_MS};
+pub use button::{Button, Gesture};
+pub use lamp::Lamp;
+pub use rhythm::{Code, FLASH_MS_MIN, Rhythm};
