@@ -1,1 +1,36 @@
-//! client
+//! The other computers' side of Larder: push a folder, look at what is kept, get it back.
+//!
+//! `push` and `restore` are plain functions over the trait `Appliance`; they print nothing and count into `Progress`.
+//! `Connection` is the appliance over HTTP. The command `larder` is a thin layer on top (`owner`).
+//! Not here: what lies on the appliance's disks (`store`), and the bytes that both ends agree on (`larder-format`).
+
+mod appliance;
+mod attributes;
+mod batch;
+mod cache;
+mod connection;
+mod cut_choice;
+mod cut_file;
+mod entry;
+mod exclude;
+mod fetch;
+mod folder;
+mod handle;
+mod listing;
+pub mod owner;
+mod progress;
+mod push;
+mod restore;
+mod send;
+mod settings;
+mod trouble;
+mod walk;
+
+pub use appliance::Appliance;
+pub use connection::Connection;
+pub use fetch::{TreeReader, read_file};
+pub use progress::Progress;
+pub use push::{PushOptions, Pushed, push};
+pub use restore::{Existing, RestoreOptions, Restored, restore};
+pub use settings::{Pairing, source_name_for};
+pub use trouble::{Skipped, SkippedList, Trouble};

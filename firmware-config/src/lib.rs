@@ -1,1 +1,28 @@
-//! firmware-config
+//! Which box this is, and what the owner asked for.
+//!
+//! Everything has a default, so an empty file is a working appliance; and a file with mistakes is answered with all of
+//! them at once, each with its line and what to write instead, because a person at home should not need five attempts.
+//!
+//! Not here: reading files and looking at the hardware (`agent::edge` passes in text), acting on a setting.
+
+mod board;
+mod from_toml;
+mod mistake;
+mod places;
+mod reader;
+mod settings;
+mod spans;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use board::{Board, Display};
+pub use mistake::Mistake;
+pub use places::{ButtonPlace, LampPlace};
+pub use settings::{
+    ApplianceSettings, LogFormat, LogLevel, LogSettings, MqttSettings, NetworkSettings, PanelSettings,
+    RetentionSettings, Settings, SourcesSettings, VaultSettings,
+};
+pub use spans::{Keep, Span, Unit};
+pub use values::Address;

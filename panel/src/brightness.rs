@@ -86,7 +86,12 @@ mod tests {
                 let expected = if spell % 2 == 0 { Brightness::FULL } else { Brightness::DARK };
                 assert_eq!(Brightness::of(rhythm, edge_ms), expected, "{} at {edge_ms}", rhythm.name());
                 edge_ms += u64::from(*ms);
-                assert_eq!(Brightness::of(rhythm, edge_ms - 1), expected, "{} before {edge_ms}", rhythm.name());
+                assert_eq!(
+                    Brightness::of(rhythm, edge_ms - 1),
+                    expected,
+                    "{} before {edge_ms}",
+                    rhythm.name()
+                );
             }
         }
         assert_eq!(Brightness::of(Rhythm::MayUnplug, 9_000), Brightness::DARK);

@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::report::{Report, VaultReport};
+use crate::report::{Doing, Report, VaultReport};
 
 /// Payload of `availability` while the agent is connected.
 pub(crate) const ONLINE: &str = "online";
@@ -29,7 +29,9 @@ pub(crate) struct Topics {
 impl Topics {
     /// `node` is the owner's slug, `uid` the machine's stable id, `discovery` Home Assistant's prefix.
     pub(crate) fn new(node: &str, uid: &str, discovery: &str) -> Topics {
-        Topics { root: format!("larder/{}", level(node)), discovery: discovery.to_owned(), uid: level(uid) }
+        // A wildcard in a topic would be refused by the client for ever.
+        let discovery = discovery.trim_matches('/').replace(['+', '#'], "_");
+        Topics { root: format!("larder/{}", level(node)), discovery, uid: level(uid) }
     }
 
     /// `online` or `offline`, retained; the last will lies here.
@@ -124,6 +126,14 @@ impl VaultTopic<'_> {
     }
 }
 
+/// Whether what is missing from `report` has really gone. While disks are being opened, or one is missing, sources
+/// may only be out of sight; taking them off the owner's dashboard then would hide just what needs them.
+pub(crate) fn is_whole(report: &Report) -> bool {
+    const DISK_MISSING: u8 = 4;
+    !matches!(report.health.doing, Doing::Starting | Doing::RebuildingIndex)
+        && report.health.conditions.iter().all(|condition| condition.code != DISK_MISSING)
+}
+
 /// `value` as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("a report is plain data with text keys, which JSON can always hold")
@@ -192,9 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn a_source_out_of_sight_is_not_a_source_that_went() {
+        let mut report = sample::report();
+        assert!(is_whole(&report));
+        report.health.conditions[0].code = 4;
+        assert!(!is_whole(&report));
+        report.health.conditions.clear();
+        report.health.doing = Doing::Starting;
+        assert!(!is_whole(&report));
+    }
+
+    #[test]
     fn only_direct_children_are_commands() {
         assert_eq!(topics().command_name("larder/attic/command/identify"), Some("identify"));
-        for other in ["larder/attic/command/identify/result", "larder/attic/command/", "larder/attic2/command/x"] {
+        for other in
+            ["larder/attic/command/identify/result", "larder/attic/command/", "larder/attic2/command/x"]
+        {
             assert_eq!(topics().command_name(other), None, "{other}");
         }
     }

@@ -1,0 +1,253 @@
+//! A broker inside the agent, for homes that have none.
+//!
+//! `rmqtt` is a library for clusters with a million clients; here it serves one home next to a backup, so every
+//! limit of it is set. It runs in a runtime of its own, because it starts tasks that it never ends: dropping the
+//! runtime is the only way to stop all of them. Its retained messages are kept here, in memory: its own store for
+//! them keeps nothing, and its default would let a message that is retained for ever expire after five minutes.
+//!
+//! It asks nobody for a name: whoever reaches the address may read and write. The caller therefore binds it to
+//! loopback. Not here: the agent's own connection to it, which is the same as to any broker (`link`).
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rmqtt::context::ServerContext;
+use rmqtt::net::{Builder, Listener};
+use rmqtt::retain::RetainStorage;
+use rmqtt::server::MqttServer;
+use rmqtt::topic::Topic;
+use rmqtt::types::{Retain, TopicFilter, TopicName};
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::Instant;
+
+/// A home has a handful of dashboards; without a limit, one script that forgets to close would eat the memory.
+const CONNECTIONS_MAX: usize = 64;
+/// Sessions, with those whose client is away for a while.
+const SESSIONS_MAX: isize = 128;
+/// Connections that are being made at the same moment.
+const HANDSHAKES_MAX: usize = 16;
+/// As large as the agent's own limit; discovery payloads have about 16 KiB.
+const PACKET_BYTES_MAX: u32 = 256 * 1024;
+/// Messages that wait for one slow client; the oldest go first beyond it. A dashboard that subscribes to everything
+/// needs room for all retained messages at once.
+const QUEUE_MESSAGES_MAX: usize = 1000;
+/// Unacknowledged messages towards one client.
+const WINDOW_MESSAGES: NonZeroU16 = NonZeroU16::new(32).expect("32 is not zero");
+/// How long the mail of an absent client is kept.
+const SESSION_MAX: Duration = Duration::from_secs(3600);
+/// How long one message waits for an absent client. Retained messages do not expire.
+const MESSAGE_MAX: Duration = Duration::from_secs(300);
+/// Retained topics; our own appliance has about a hundred.
+const RETAINED_MESSAGES_MAX: usize = 2000;
+/// Retained topics and texts together.
+const RETAINED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Tasks that the library runs and queues at once; its own defaults reserve for 300 000.
+const TASKS_MAX: usize = 64;
+const TASKS_QUEUED_MAX: usize = 4096;
+/// How long a stop waits for tasks to notice it.
+const STOP_MAX: Duration = Duration::from_secs(2);
+
+/// Why there is no broker.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokerError {
+    /// Another program, most likely another broker, has the port: use that one, or choose another port.
+    #[error("{address} is already in use; if a broker runs there, name it in the setting `[mqtt] broker`")]
+    Taken {
+        /// What was asked for.
+        address: SocketAddr,
+    },
+    /// The address is not ours, or the system has no threads or sockets left.
+    #[error("the built-in broker cannot listen at {address}: {source}")]
+    NoListener {
+        /// What was asked for.
+        address: SocketAddr,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// A running broker. Dropping it ends all its connections; what it retained is gone.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    address: SocketAddr,
+    /// None only after `stop`.
+    runtime: Option<Runtime>,
+}
+
+/// Listens at `address` (port 0: any free port) for MQTT 3.1.1 and 5, and returns when clients can connect.
+pub(crate) async fn serve(address: SocketAddr) -> Result<Broker, BrokerError> {
+    let failed = |source: io::Error| match source.kind() {
+        ErrorKind::AddrInUse => BrokerError::Taken { address },
+        _ => BrokerError::NoListener { address, source },
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("mqtt-broker")
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let (ready, listening) = oneshot::channel();
+    runtime.spawn(run(address, ready));
+    let mut broker = Broker { address, runtime: Some(runtime) }; // From here on, it ends well on every way out.
+    let lost = |_| Err(io::Error::other("it ended before it had begun"));
+    broker.address = listening.await.unwrap_or_else(lost).map_err(failed)?;
+    tracing::info!(address = %broker.address, "the built-in MQTT broker listens");
+    Ok(broker)
+}
+
+impl Broker {
+    /// Where it listens; the port is the real one, also if any free one was asked for.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends all connections and waits until the port is free again.
+    pub(crate) async fn stop(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Waiting for threads would block this one.
+            let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(STOP_MAX)).await;
+            if stopped.is_err() {
+                tracing::warn!("the built-in MQTT broker did not stop cleanly");
+            }
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // The other ways to end a runtime panic inside asynchronous code.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Lives in the broker's own runtime.
+async fn run(address: SocketAddr, ready: oneshot::Sender<io::Result<SocketAddr>>) {
+    let listener = match listener(address) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    let at = listener.local_addr().unwrap_or(address);
+    let context = ServerContext::new()
+        .mqtt_max_sessions(SESSIONS_MAX)
+        .task_exec_workers(TASKS_MAX)
+        .task_exec_queue_max(TASKS_QUEUED_MAX)
+        // It would turn clients away while the processor is busy, and a backup keeps it busy for hours.
+        .busy_check_enable(false)
+        .build()
+        .await;
+    *context.extends.retain_mut().await = Box::new(Retained::default());
+    let server = MqttServer::new(context).listener_by_id(listener, at.port()).build();
+    let _ = ready.send(Ok(at));
+    // Its `start` would end the whole process on an error.
+    if let Err(error) = server.run().await {
+        tracing::error!("the built-in MQTT broker ended: {error}");
+    }
+}
+
+fn listener(address: SocketAddr) -> io::Result<Listener> {
+    let builder = Builder::new()
+        .name("larder")
+        .laddr(address)
+        // Without it the port stays blocked for a minute after each restart.
+        .reuseaddr(Some(true))
+        .nodelay(true)
+        .backlog(32)
+        .max_connections(CONNECTIONS_MAX)
+        .max_handshaking_limit(HANDSHAKES_MAX)
+        .max_packet_size(PACKET_BYTES_MAX)
+        .max_inflight(WINDOW_MESSAGES)
+        .max_mqueue_len(QUEUE_MESSAGES_MAX)
+        .session_expiry_interval(SESSION_MAX)
+        .max_session_expiry_interval(SESSION_MAX)
+        .message_expiry_interval(MESSAGE_MAX)
+        .max_clientid_len(256)
+        .max_topic_levels(16)
+        .max_subscriptions(100)
+        .allow_anonymous(true);
+    builder.bind().and_then(Listener::tcp).map_err(|error| match error.downcast::<io::Error>() {
+        Ok(error) => error,
+        Err(other) => io::Error::other(other.to_string()),
+    })
+}
+
+/// Retained messages, bounded, in memory: the agent shows everything again after a restart.
+#[derive(Default)]
+struct Retained {
+    messages: Mutex<HashMap<TopicName, Kept>>,
+}
+
+/// One of them.
+struct Kept {
+    message: Retain,
+    /// Only if the sender asked for it.
+    expires: Option<Instant>,
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.message.publish.topic.len() + self.message.publish.payload.len()
+    }
+
+    fn is_current(&self, now: Instant) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+#[async_trait]
+impl RetainStorage for Retained {
+    fn enable(&self) -> bool {
+        true
+    }
+
+    async fn set(&self, topic: &TopicName, mut retain: Retain, _: Option<Duration>) -> rmqtt::Result<()> {
+        let (mut messages, now) = (self.messages.lock().await, Instant::now());
+        messages.remove(topic);
+        if retain.publish.payload.is_empty() {
+            return Ok(());
+        }
+        messages.retain(|_, kept| kept.is_current(now));
+        // A copy: the original is a window into a read buffer that would be kept alive as a whole.
+        retain.publish.inner.payload = retain.publish.payload.to_vec().into();
+        let asked =
+            retain.publish.properties.as_ref().and_then(|properties| properties.message_expiry_interval);
+        let expires = asked.map(|seconds| now + Duration::from_secs(u64::from(seconds.get())));
+        let kept = Kept { message: retain, expires };
+        let bytes: usize = messages.values().map(Kept::bytes).sum();
+        if messages.len() >= RETAINED_MESSAGES_MAX || bytes + kept.bytes() > RETAINED_BYTES_MAX {
+            // Those who listen now still get it; an error would cost the sender its connection.
+            tracing::warn!(%topic, "the built-in MQTT broker has no room to retain this topic");
+            return Ok(());
+        }
+        messages.insert(TopicName::from(topic.to_string()), kept);
+        Ok(())
+    }
+
+    async fn get(&self, filter: &TopicFilter) -> rmqtt::Result<Vec<(TopicName, Retain)>> {
+        let (messages, now) = (self.messages.lock().await, Instant::now());
+        let filter = Topic::from_str(filter)?;
+        let wanted = |(topic, kept): &(&TopicName, &Kept)| {
+            kept.is_current(now) && filter.matches_str(topic.as_ref() as &str)
+        };
+        let found = messages.iter().filter(wanted);
+        Ok(found.map(|(topic, kept)| (topic.clone(), kept.message.clone())).collect())
+    }
+
+    async fn count(&self) -> isize {
+        isize::try_from(self.messages.lock().await.len()).unwrap_or(isize::MAX)
+    }
+
+    async fn max(&self) -> isize {
+        self.count().await
+    }
+}

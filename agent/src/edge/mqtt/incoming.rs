@@ -1,0 +1,182 @@
+//! The desk: everything that reaches us over MQTT.
+//!
+//! Three kinds of message, all of them bytes from outside, none of them trusted: a command, the birth of Home
+//! Assistant, and, for a few seconds after the first connection, our own retained topics from an earlier life.
+//! What is found there and no longer exists is removed: nobody else would ever do it, and such ghosts stay on
+//! dashboards for years. Pure but for the channel to the agent; time comes in. Not here: sockets (`link`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{Filter, Publish};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::topics::Shown;
+use super::{Command, SUPPORTED, Shared, discovery, link};
+
+/// How long we listen for our own retained topics. Brokers send them with the subscription, so this is generous.
+const HAUNTED_FOR: Duration = Duration::from_secs(5);
+/// More ghosts than this are not ours to sort out; without a limit a strange broker could fill the memory.
+const GHOSTS_MAX: usize = 1000;
+/// Longest payload of a command; a button sends `PRESS`.
+const COMMAND_BYTES_MAX: usize = 4096;
+/// Shortest and longest pause between the birth of Home Assistant and our saying everything again. Every device
+/// in the house does so at that moment.
+const BIRTH_PAUSE_MS: std::ops::Range<u64> = 500..3500;
+
+/// An answer to a command.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub(super) topic: String,
+    pub(super) text: String,
+}
+
+fn listen(topic: String) -> Filter {
+    let mut filter = Filter::new(topic, QoS::AtLeastOnce);
+    filter.nolocal = true; // We know what we said.
+    filter
+}
+
+/// What is known about incoming messages.
+pub(super) struct Desk {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    birth_pause: Duration,
+    /// When everything is to be said again for Home Assistant.
+    birth_due: Option<Instant>,
+    /// When listening for ghosts ends. None before the first connection and when it is over.
+    haunted_until: Option<Instant>,
+    exorcised: bool,
+    /// Our retained topics from an earlier life, with their text.
+    found: HashMap<String, String>,
+    /// Whether a whole report was seen; before that, everything would look like a ghost.
+    saw_whole: bool,
+}
+
+impl Desk {
+    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<Command>, uid: &str) -> Desk {
+        let pause_ms = BIRTH_PAUSE_MS.start + link::spread(uid) % (BIRTH_PAUSE_MS.end - BIRTH_PAUSE_MS.start);
+        Desk {
+            shared,
+            commands,
+            birth_pause: Duration::from_millis(pause_ms),
+            birth_due: None,
+            haunted_until: None,
+            exorcised: false,
+            found: HashMap::new(),
+            saw_whole: false,
+        }
+    }
+
+    /// What to subscribe to on a connection made at `now`.
+    pub(super) fn filters(&mut self, now: Instant) -> Vec<Filter> {
+        let topics = &self.shared.topics;
+        let mut filters = vec![listen(topics.command("+")), listen(topics.birth())];
+        // Otherwise a command that was sent to be retained would look like any other the first time.
+        filters[0].preserve_retain = true;
+        if !self.exorcised {
+            self.haunted_until = Some(now + HAUNTED_FOR);
+            filters.extend(topics.haunted().map(listen));
+        }
+        filters
+    }
+
+    /// When `on_time` has to be called next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let haunted_until = self.haunted_until.filter(|_| self.saw_whole);
+        self.birth_due.into_iter().chain(haunted_until).min()
+    }
+
+    /// A report that names every disk and source has been shown.
+    pub(super) fn saw_whole_report(&mut self) {
+        self.saw_whole = true;
+    }
+
+    /// The connection is gone, and with it what was still to be found on it.
+    pub(super) fn line_is_down(&mut self) {
+        self.birth_due = None;
+        self.haunted_until = None;
+    }
+
+    /// Takes one message; the answer, if it was a command.
+    pub(super) fn take(&mut self, message: &Publish) -> Option<Reply> {
+        let topic = std::str::from_utf8(&message.topic).ok()?;
+        if let Some(name) = self.shared.topics.command_name(topic) {
+            return Some(self.on_command(name, message));
+        }
+        if topic == self.shared.topics.birth() {
+            // A retained one is old news: we said everything when we connected.
+            if !message.retain && message.payload.as_ref() == b"online" {
+                self.birth_due = Some(Instant::now() + self.birth_pause);
+            }
+        } else if message.retain && self.haunted_until.is_some() && self.found.len() < GHOSTS_MAX {
+            let text = String::from_utf8_lossy(&message.payload).into_owned();
+            self.found.insert(topic.to_owned(), text);
+        }
+        None
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn on_time(&mut self, now: Instant) {
+        if self.birth_due.is_some_and(|due| due <= now) {
+            self.birth_due = None;
+            self.shared.outbox().show_all_again();
+        }
+        if self.saw_whole && self.haunted_until.is_some_and(|until| until <= now) {
+            self.haunted_until = None;
+            self.exorcised = true;
+            self.chase_ghosts();
+        }
+    }
+
+    /// Adds to discovery payloads the removal of entities that an earlier version of the agent had.
+    pub(super) fn mind_farewells(&self, wanted: &mut [Shown]) {
+        for (topic, text) in wanted {
+            if let Some(with_farewell) = self.found.get(topic).and_then(|old| discovery::farewell(old, text))
+            {
+                *text = with_farewell;
+            }
+        }
+    }
+
+    /// Removes what was found and is shown no more. Discovery of devices that still exist is remembered for
+    /// `mind_farewells`, the rest forgotten.
+    fn chase_ghosts(&mut self) {
+        let mut outbox = self.shared.outbox();
+        self.found.retain(|topic, _| {
+            if !outbox.shows(topic) {
+                tracing::info!(topic, "removing what an earlier run left on the broker");
+                outbox.show(topic, String::new());
+                return false;
+            }
+            self.shared.topics.is_discovery(topic)
+        });
+    }
+
+    fn on_command(&self, name: &str, message: &Publish) -> Reply {
+        let outcome = self.obey(name, message);
+        if let Err(refusal) = &outcome {
+            tracing::warn!(name, refusal, "a command over MQTT was refused");
+        }
+        let asked: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
+        let text =
+            json!({ "ok": outcome.is_ok(), "error": outcome.err(), "id": asked.get("id") }).to_string();
+        Reply { topic: self.shared.topics.answer(name), text }
+    }
+
+    fn obey(&self, name: &str, message: &Publish) -> Result<(), &'static str> {
+        if message.retain {
+            return Err("a retained command is never obeyed, it would be repeated at every connection");
+        }
+        if message.payload.len() > COMMAND_BYTES_MAX {
+            return Err("this command is too long");
+        }
+        let known = SUPPORTED.iter().find(|(supported, _)| *supported == name);
+        let (_, command) = known.ok_or("there is no such command")?;
+        self.commands.try_send(*command).map_err(|_| "the appliance is busy, ask again")
+    }
+}

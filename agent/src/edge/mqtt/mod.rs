@@ -1,0 +1,186 @@
+//! The appliance on MQTT: what it shows, what happened, and the few things that may be asked of it.
+//!
+//! Nothing here can hold up a backup: every call returns at once, a dead broker costs one sleeping task, and all
+//! mail is bounded. The rest of the agent hands over a whole `Report` and never thinks about topics.
+//!
+//! No command over MQTT makes the past smaller, and none ever will: a retained message or a replayed recording
+//! could otherwise destroy versions. Not here: what is true (`report`), topic names (`topics`), what must still be
+//! told (`outbox`), the connection itself (`link`), a broker for homes that have none (`broker`).
+
+#[cfg(feature = "broker")]
+pub(crate) mod broker;
+mod discovery;
+mod entities;
+mod incoming;
+mod link;
+mod outbox;
+#[cfg(test)]
+pub(crate) mod sample;
+mod topics;
+mod troubles;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use self::outbox::Outbox;
+use self::topics::Topics;
+use crate::report::{Happening, Report};
+
+/// Where the broker is and who we are there.
+///
+/// A place for encryption is kept: it will be one more field with the certificates, turned into a transport where
+/// `link` makes its options; nothing else has to know.
+#[derive(Debug, Clone)]
+pub(crate) struct MqttSettings {
+    /// Name or address of the broker.
+    pub(crate) host: String,
+    /// Its port, usually 1883.
+    pub(crate) port: u16,
+    /// None for a broker that asks for nothing.
+    pub(crate) username: Option<String>,
+    /// Sent only together with a user name.
+    pub(crate) password: Option<String>,
+    /// The owner's slug: second level of every topic, start of every entity id. Unique per broker.
+    pub(crate) node: String,
+    /// Stable machine id; never the host name, which owners change.
+    pub(crate) uid: String,
+    /// The appliance's name as people read it.
+    pub(crate) name: String,
+    /// Home Assistant's prefix, usually `homeassistant`.
+    pub(crate) discovery_prefix: String,
+    /// Events kept while no broker takes them; each takes a few hundred bytes of memory.
+    pub(crate) spool_events_max: usize,
+}
+
+/// What may be asked over MQTT. Only what neither changes nor forgets anything that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Show which box this is: the lamp's long-short-long.
+    Identify,
+    /// The owner has seen the present conditions.
+    Acknowledge,
+}
+
+/// Every command by its topic name; Home Assistant gets a button for each.
+pub(crate) const SUPPORTED: [(&str, Command); 2] =
+    [("identify", Command::Identify), ("acknowledge", Command::Acknowledge)];
+
+/// How things stand with the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MqttState {
+    /// Whether a broker is there right now.
+    pub(crate) connected: bool,
+    /// When `connected` last changed, or when the agent started.
+    pub(crate) since: Timestamp,
+    /// Connections made since start.
+    pub(crate) connects: u64,
+    /// Events that wait for a broker, or for its word that it has them.
+    pub(crate) spooled: u64,
+    /// Events given up because too many waited.
+    pub(crate) dropped: u64,
+    /// Messages that the broker did not want: forbidden topics, quotas, sizes.
+    pub(crate) refused: u64,
+    /// What went wrong last, in the owner's words; stays until something else does.
+    pub(crate) last_error: Option<String>,
+}
+
+/// What the handle and the link both look at. Locked only for moments, never across an `await`.
+#[derive(Debug)]
+struct Shared {
+    outbox: Mutex<Outbox>,
+    standing: Mutex<Standing>,
+    /// Rings when an event was told.
+    mail: Notify,
+    topics: Topics,
+}
+
+/// The part of `MqttState` that the link knows.
+#[derive(Debug, Clone)]
+struct Standing {
+    connected: bool,
+    since: Timestamp,
+    connects: u64,
+    last_error: Option<String>,
+}
+
+impl Shared {
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        // Every change of the outbox is whole before the lock is given back, also on a panic elsewhere.
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The handle. Dropping it without `stop` breaks the connection, and the broker tells everybody that we died.
+#[derive(Debug)]
+pub(crate) struct Mqtt {
+    shared: Arc<Shared>,
+    reports: watch::Sender<Option<Arc<Report>>>,
+    stopping: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+/// Starts the connection to the broker in the background and returns at once.
+///
+/// Commands come out of `commands`; if nobody empties it, the sender of a command is told that we are busy.
+/// Must be called inside a tokio runtime.
+pub(crate) fn start(settings: MqttSettings, commands: mpsc::Sender<Command>) -> Mqtt {
+    let topics = Topics::new(&settings.node, &settings.uid, &settings.discovery_prefix);
+    let standing = Standing { connected: false, since: Timestamp::now(), connects: 0, last_error: None };
+    let shared = Arc::new(Shared {
+        outbox: Mutex::new(Outbox::new(settings.spool_events_max)),
+        standing: Mutex::new(standing),
+        mail: Notify::new(),
+        topics,
+    });
+    let (reports, latest) = watch::channel(None);
+    let (stopping, stop_asked) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(link::run(settings, Arc::clone(&shared), latest, commands, stop_asked));
+    Mqtt { shared, reports, stopping, tasks }
+}
+
+impl Mqtt {
+    /// Shows `report` from now on. Only topics whose text changed are sent, `system` at most once a minute.
+    pub(crate) fn show(&self, report: Arc<Report>) {
+        self.reports.send_replace(Some(report));
+    }
+
+    /// Tells what happened, now or as soon as a broker is there.
+    pub(crate) fn tell(&self, happening: &Happening) {
+        self.shared.outbox().tell(&self.shared.topics.event(), topics::json(happening));
+        self.shared.mail.notify_one();
+    }
+
+    /// How things stand with the broker.
+    pub(crate) fn state(&self) -> MqttState {
+        let Standing { connected, since, connects, last_error } = self.shared.standing().clone();
+        let outbox = self.shared.outbox();
+        let losses = outbox.losses();
+        MqttState {
+            connected,
+            since,
+            connects,
+            spooled: outbox.spooled(),
+            dropped: losses.dropped,
+            refused: losses.refused,
+            last_error,
+        }
+    }
+
+    /// Says goodbye: `offline` first, then what still waits, each with the broker's word for it, then disconnects.
+    /// After `deadline` it just goes; the last will then says `offline`.
+    pub(crate) async fn stop(mut self, deadline: Duration) {
+        self.stopping.send_replace(true);
+        if tokio::time::timeout(deadline, self.tasks.join_next()).await.is_err() {
+            tracing::warn!("the broker did not confirm our goodbye in time; the last will says it for us");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What went wrong with the broker, in the owner's words.
+//!
+//! Library errors name packets and error numbers; an owner can only act on where, what, and which setting.
+//! Not here: what is done about it (`link` tries again, always).
+
+use std::io::ErrorKind;
+
+use rumqttc::v5::mqttbytes;
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, SubAck, SubscribeReasonCode};
+use rumqttc::v5::{ConnectionError, StateError};
+
+use super::MqttSettings;
+
+/// What `error` means for somebody who can change settings.
+pub(super) fn of(error: &ConnectionError, settings: &MqttSettings) -> String {
+    let at = place(settings);
+    match error {
+        ConnectionError::Io(io) if io.kind() == ErrorKind::ConnectionRefused => {
+            format!("no broker answers at {at}")
+        }
+        ConnectionError::Io(io) => format!("the broker at {at} cannot be reached: {io}"),
+        ConnectionError::Timeout(_) => format!("{at} did not answer in time"),
+        ConnectionError::ConnectionRefused(code) => refusal(*code, &at, settings),
+        ConnectionError::MqttState(state) => broken(state, &at),
+        other => format!("the broker at {at} does not speak MQTT 5 as expected: {other}"),
+    }
+}
+
+/// The broker neither reads nor answers.
+pub(super) fn silence(settings: &MqttSettings) -> String {
+    format!("the broker at {} has stopped answering", place(settings))
+}
+
+/// What the broker forbids us to listen to, if anything.
+pub(super) fn subscription(answer: &SubAck) -> Option<String> {
+    let refused = answer.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)))?;
+    Some(format!("the broker does not let us listen for commands: {refused:?}"))
+}
+
+/// A message did not fit.
+pub(super) fn too_long(bytes_max: usize) -> String {
+    format!("the broker takes no message of more than {bytes_max} bytes, so not everything can be shown")
+}
+
+fn place(settings: &MqttSettings) -> String {
+    format!("{}:{}", settings.host, settings.port)
+}
+
+fn refusal(code: ConnectReturnCode, at: &str, settings: &MqttSettings) -> String {
+    match code {
+        ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
+            match &settings.username {
+                Some(username) => {
+                    format!("the broker at {at} refuses user name or password of `{username}`")
+                }
+                None => format!("the broker at {at} wants a user name and a password"),
+            }
+        }
+        ConnectReturnCode::UnsupportedProtocolVersion | ConnectReturnCode::RefusedProtocolVersion => {
+            format!("the broker at {at} is too old: it does not know MQTT 5")
+        }
+        other => format!("the broker at {at} refuses the connection: {other:?}"),
+    }
+}
+
+fn broken(state: &StateError, at: &str) -> String {
+    match state {
+        StateError::AwaitPingResp => format!("the broker at {at} has stopped answering"),
+        StateError::ConnectionAborted
+        | StateError::Io(_)
+        | StateError::Deserialization(mqttbytes::Error::Io(_)) => {
+            format!("the broker at {at} closed the connection")
+        }
+        StateError::ServerDisconnect { reason_code: DisconnectReasonCode::SessionTakenOver, .. } => {
+            format!("another appliance with the same identity is connected to the broker at {at}")
+        }
+        StateError::ServerDisconnect { reason_code, .. } => {
+            format!("the broker at {at} ended the connection: {reason_code:?}")
+        }
+        other => format!("the connection to the broker at {at} broke: {other}"),
+    }
+}

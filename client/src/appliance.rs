@@ -1,0 +1,50 @@
+//! What a push or a restore needs of an appliance, and nothing more.
+//!
+//! The one implementation for real life is `Connection`; tests put a vault in memory behind it. There is no word here
+//! that deletes or overwrites, because the protocol has none.
+
+use crate::Trouble;
+use larder_format::{
+    ChunkId,
+    wire::{Commit, Identity, Receipt, Received, SnapshotInfo},
+};
+
+/// The other end. Every call may come from several threads at once.
+pub trait Appliance: Sync {
+    /// Who we are to the appliance, and which vault it keeps.
+    ///
+    /// # Errors
+    /// `Unreachable`, `NotPaired`.
+    fn identity(&self) -> Result<Identity, Trouble>;
+
+    /// Those of `names` (at most `wire::IDS_MAX`) that the vault does not hold, in order.
+    ///
+    /// # Errors
+    /// Any but `Local` and `Usage`.
+    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, Trouble>;
+
+    /// Sends blocks back to back, at most `wire::UPLOAD_BYTES_MAX`.
+    ///
+    /// # Errors
+    /// Any but `Local` and `Usage`.
+    fn upload(&self, blocks: &[u8]) -> Result<Received, Trouble>;
+
+    /// Asks for a snapshot of `source`.
+    ///
+    /// # Errors
+    /// `Refused` with `missing_chunks` when the vault lacks a part of the tree.
+    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble>;
+
+    /// Fetches chunks (at most `wire::IDS_MAX`); hands each block that arrives to `each`, whole and unverified.
+    /// After an error some blocks may have been handed over already: ask again for the rest.
+    ///
+    /// # Errors
+    /// Any but `Local` and `Usage`.
+    fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble>;
+
+    /// The snapshot of `source` that `when` means.
+    ///
+    /// # Errors
+    /// `Refused` with `not_found`.
+    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble>;
+}

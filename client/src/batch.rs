@@ -1,0 +1,242 @@
+//! Batches of chunks on their way from readers to senders, and the bounded queue between the two.
+//!
+//! Files are read straight into a batch's buffer, so the bytes of a chunk are never copied before they are compressed.
+//! Buffers are used again and their number is fixed: that, not luck, bounds the memory of a push.
+//! Not here: what becomes of a batch (`send`).
+
+use crate::Trouble;
+use larder_format::{
+    ChunkId, ChunkRef,
+    cut::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN},
+};
+use std::{
+    collections::VecDeque,
+    ops::Range,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+/// A batch leaves when it holds this much: two requests for so many bytes keep a slow line busy.
+pub(crate) const BATCH_BYTES_AIM: usize = 2 * 1024 * 1024;
+/// Or this many chunks, so that one question for missing names stays at 32 KiB.
+pub(crate) const BATCH_CHUNKS_MAX: usize = 1024;
+/// Nodes of folders leave earlier: they are small, and a block of them should hold neighbours.
+const TREE_BYTES_AIM: usize = 512 * 1024;
+/// A full batch and one more chunk of the largest kind. Pages that are never touched cost nothing.
+const BUFFER_BYTES: usize = BATCH_BYTES_AIM + CHUNK_BYTES_MAX + CHUNK_BYTES_MIN;
+
+/// The push cannot go on; the reason lies in the queue.
+#[derive(Debug)]
+pub(crate) struct Stopped;
+
+/// One chunk in a batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) id: ChunkId,
+    pub(crate) place: Range<usize>,
+    /// Chunks of like content (by file ending) compress best side by side.
+    pub(crate) order: u64,
+}
+
+/// Chunks that travel together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    buffer: Vec<u8>,
+    filled: usize,
+    sealed: usize,
+    pub(crate) parts: Vec<Part>,
+}
+
+impl Batch {
+    pub(crate) fn bytes(&self, part: &Part) -> &[u8] {
+        &self.buffer[part.place.clone()]
+    }
+
+    /// All chunk bytes, back to back.
+    pub(crate) fn plain(&self) -> &[u8] {
+        &self.buffer[..self.sealed]
+    }
+}
+
+/// A reader's side: fills batches and hands them over.
+pub(crate) struct Batcher<'a> {
+    queue: &'a Queue,
+    batch: Batch,
+    aim: usize,
+}
+
+impl<'a> Batcher<'a> {
+    /// For bytes of files.
+    pub(crate) fn for_files(queue: &'a Queue) -> Self {
+        Self { queue, batch: Batch::default(), aim: BATCH_BYTES_AIM }
+    }
+
+    /// For nodes and lists of pieces, so that they share blocks with their like.
+    pub(crate) fn for_trees(queue: &'a Queue) -> Self {
+        Self { queue, batch: Batch::default(), aim: TREE_BYTES_AIM }
+    }
+
+    /// Makes room for a chunk of `bytes` that should not be split from its batch.
+    pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), Stopped> {
+        if self.batch.sealed > 0 && self.batch.sealed + bytes > self.aim { self.flush() } else { Ok(()) }
+    }
+
+    /// Bytes that were read and are not part of a chunk yet.
+    pub(crate) fn tail(&self) -> &[u8] {
+        &self.batch.buffer[self.batch.sealed..self.batch.filled]
+    }
+
+    /// Forgets the tail: a file that could not be read to its end.
+    pub(crate) fn drop_tail(&mut self) {
+        self.batch.filled = self.batch.sealed;
+    }
+
+    /// Where the next `len` bytes of the tail (at most a largest chunk's) are to be put; tell `grew` how many came.
+    pub(crate) fn space(&mut self, len: usize) -> &mut [u8] {
+        if self.batch.buffer.is_empty() {
+            self.batch.buffer = self.queue.take_buffer();
+        }
+        let from = self.batch.filled;
+        if self.batch.buffer.len() < from + len {
+            self.batch.buffer.resize(from + len, 0);
+        }
+        &mut self.batch.buffer[from..from + len]
+    }
+
+    pub(crate) fn grew(&mut self, bytes: usize) {
+        self.batch.filled += bytes;
+    }
+
+    /// Makes the first `len` bytes of the tail a chunk.
+    pub(crate) fn seal(&mut self, len: usize, order: u64) -> Result<ChunkRef, Stopped> {
+        let place = self.batch.sealed..self.batch.sealed + len;
+        let chunk = ChunkRef::to(&self.batch.buffer[place.clone()]);
+        self.batch.sealed = place.end;
+        self.batch.parts.push(Part { id: chunk.id, place, order });
+        if self.batch.sealed >= self.aim || self.batch.parts.len() >= BATCH_CHUNKS_MAX {
+            self.flush()?;
+        }
+        Ok(chunk)
+    }
+
+    /// Adds a chunk that was made elsewhere.
+    pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<ChunkRef, Stopped> {
+        self.make_room(bytes.len())?;
+        self.space(bytes.len()).copy_from_slice(bytes);
+        self.grew(bytes.len());
+        self.seal(bytes.len(), 0)
+    }
+
+    /// Hands over what there is; the tail stays.
+    pub(crate) fn flush(&mut self) -> Result<(), Stopped> {
+        if self.batch.parts.is_empty() {
+            return Ok(());
+        }
+        let mut next = Batch::default();
+        let tail = self.batch.filled - self.batch.sealed;
+        if tail > 0 {
+            next.buffer = self.queue.take_buffer();
+            if next.buffer.len() < tail {
+                next.buffer.resize(tail, 0);
+            }
+            next.buffer[..tail].copy_from_slice(self.tail());
+            next.filled = tail;
+        }
+        self.queue.push(std::mem::replace(&mut self.batch, next))
+    }
+}
+
+/// Full batches on their way to the senders, and empty buffers on their way back.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    length_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    batches: VecDeque<Batch>,
+    buffers: Vec<Vec<u8>>,
+    closed: bool,
+    trouble: Option<Trouble>,
+}
+
+impl Queue {
+    /// Holds `length_max` batches: readers wait when the network is the slower side.
+    pub(crate) fn new(length_max: usize) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), length_max }
+    }
+
+    // No code panics while it holds the lock, and the state is whole between any two lines.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_buffer(&self) -> Vec<u8> {
+        let used = self.lock().buffers.pop();
+        used.unwrap_or_else(|| vec![0; BUFFER_BYTES])
+    }
+
+    fn push(&self, batch: Batch) -> Result<(), Stopped> {
+        let mut state = self.lock();
+        while state.batches.len() >= self.length_max && state.trouble.is_none() {
+            state = self.wait(state);
+        }
+        if state.trouble.is_some() {
+            return Err(Stopped);
+        }
+        state.batches.push_back(batch);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// The next batch; nothing once the queue is closed and empty, or the push has stopped.
+    pub(crate) fn pop(&self) -> Option<Batch> {
+        let mut state = self.lock();
+        loop {
+            if state.trouble.is_some() {
+                return None;
+            }
+            if let Some(batch) = state.batches.pop_front() {
+                drop(state);
+                self.changed.notify_all();
+                return Some(batch);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// Gives a buffer back for the next batch.
+    pub(crate) fn recycle(&self, batch: Batch) {
+        self.lock().buffers.push(batch.buffer);
+    }
+
+    /// No more batches will come.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Stops both sides; the first reason counts.
+    pub(crate) fn stop(&self, trouble: Trouble) {
+        self.lock().trouble.get_or_insert(trouble);
+        self.changed.notify_all();
+    }
+
+    /// Whether somebody called `stop`.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.lock().trouble.is_some()
+    }
+
+    /// Why it was stopped.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.lock().trouble.clone()
+    }
+}

@@ -1,0 +1,267 @@
+//! One folder in the cache: its node, and each entry with the status it had.
+//!
+//! Entries are kept encoded as they go into a node, without their names, and are read one after the other without an
+//! allocation each. A folder of very many entries is several parts, so that no record is larger than a few hundred
+//! KiB: all parts but the last are records of their own, and the last one says how many there are.
+
+use super::{Cache, FolderKey};
+use crate::attributes::Status;
+use larder_format::{
+    ChunkRef, Hash,
+    tree::{Entry, Owner, Time, Totals},
+};
+use std::sync::Arc;
+
+/// A part is full at this size.
+const PART_BYTES_AIM: usize = 256 * 1024;
+/// Fixed bytes of an entry: flags, lengths, fingerprint.
+const ENTRY_FIXED_BYTES: usize = 1 + 2 + 4 + 40;
+const HEAD_BYTES: usize = 4 + 32 + 4 + 3 * 8;
+
+const FLAG_STEADY: u8 = 1;
+const FLAG_FINE: u8 = 2;
+
+/// What tells a file that changed from one that did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    pub(crate) inode: u64,
+    pub(crate) size: u64,
+    pub(crate) modified: Time,
+    pub(crate) changed: Time,
+}
+
+impl Fingerprint {
+    pub(crate) fn of(status: &Status) -> Self {
+        let Status { inode, size, modified, changed, .. } = *status;
+        Self { inode, size, modified, changed }
+    }
+
+    fn encode(&self, into: &mut Vec<u8>) {
+        for word in [self.inode, self.size] {
+            into.extend_from_slice(&word.to_le_bytes());
+        }
+        for time in [self.modified, self.changed] {
+            into.extend_from_slice(&time.seconds.to_le_bytes());
+            into.extend_from_slice(&time.nanos.to_le_bytes());
+        }
+    }
+
+    fn decode(bytes: &[u8; 40]) -> Self {
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| bytes[at + n]));
+        let time = |at: usize| Time {
+            seconds: word(at).cast_signed(),
+            nanos: u32::from_le_bytes(std::array::from_fn(|n| bytes[at + 8 + n])),
+        };
+        Self { inode: word(0), size: word(8), modified: time(16), changed: time(28) }
+    }
+}
+
+/// What a folder came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Folded {
+    pub(crate) node: ChunkRef,
+    pub(crate) totals: Totals,
+}
+
+/// One entry as the last push knew it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CachedEntry<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) fingerprint: Fingerprint,
+    /// Whether the fingerprint may be trusted: a file that changed within the last two seconds may change again
+    /// without its times showing it.
+    pub(crate) steady: bool,
+    pub(crate) fine: bool,
+    pub(crate) encoded: &'a [u8],
+}
+
+impl CachedEntry<'_> {
+    /// The entry with its name; nothing when the bytes do not read.
+    pub(crate) fn decode(&self) -> Option<Entry> {
+        let mut entry: Entry = postcard::from_bytes(self.encoded).ok()?;
+        entry.name = self.name.to_vec();
+        Some(entry)
+    }
+}
+
+/// Reads a folder's record part by part.
+pub(crate) struct RecordReader<'a> {
+    cache: &'a Cache,
+    key: FolderKey,
+    parts: u32,
+    part: u32,
+    pub(crate) folded: Folded,
+    last: Vec<u8>,
+    bytes: Vec<u8>,
+    at: usize,
+    pub(crate) owners: Vec<Arc<Owner>>,
+}
+
+impl<'a> RecordReader<'a> {
+    /// The record of a folder, at its first entry.
+    pub(crate) fn open(cache: &'a Cache, key: FolderKey) -> Option<Self> {
+        let mut last = Vec::new();
+        if !cache.read(key, &mut last) {
+            return None;
+        }
+        let head = last.first_chunk::<HEAD_BYTES>()?;
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| head[at + n]));
+        let half = |at: usize| u32::from_le_bytes(std::array::from_fn(|n| head[at + n]));
+        let node = ChunkRef { id: Hash(std::array::from_fn(|n| head[4 + n])), len: half(36) };
+        let totals = Totals { files: word(40), directories: word(48), bytes: word(56) };
+        let parts = half(0);
+        last.drain(..HEAD_BYTES);
+        let folded = Folded { node, totals };
+        let (bytes, owners) = (Vec::new(), Vec::new());
+        let mut reader = Self { cache, key, parts, part: 0, folded, last, bytes, at: 0, owners };
+        reader.load_part()?;
+        Some(reader)
+    }
+
+    /// Where it was read from.
+    pub(crate) fn cache(&self) -> &'a Cache {
+        self.cache
+    }
+
+    /// Back to the first entry.
+    pub(crate) fn rewind(&mut self) -> Option<()> {
+        if self.part == self.parts {
+            std::mem::swap(&mut self.last, &mut self.bytes);
+        }
+        self.part = 0;
+        self.load_part()
+    }
+
+    fn load_part(&mut self) -> Option<()> {
+        if self.part == self.parts {
+            std::mem::swap(&mut self.last, &mut self.bytes);
+        } else if !self.cache.read(self.key.part(self.part), &mut self.bytes) {
+            return None;
+        }
+        let len = u32::from_le_bytes(*self.bytes.first_chunk()?) as usize;
+        let owners: Vec<Owner> = postcard::from_bytes(self.bytes.get(4..4 + len)?).ok()?;
+        self.owners = owners.into_iter().map(Arc::new).collect();
+        self.at = 4 + len;
+        Some(())
+    }
+
+    /// Makes the next part current where this one is used up; `None` at the end or on damage.
+    fn advance(&mut self) -> Option<()> {
+        while self.at == self.bytes.len() {
+            if self.part == self.parts {
+                return None;
+            }
+            self.part += 1;
+            self.load_part()?;
+        }
+        Some(())
+    }
+
+    /// The next entry, which stays the next one until `step`.
+    pub(crate) fn peek(&mut self) -> Option<CachedEntry<'_>> {
+        self.advance()?;
+        let rest = &self.bytes[self.at..];
+        let fixed = rest.first_chunk::<ENTRY_FIXED_BYTES>()?;
+        let name_len = usize::from(u16::from_le_bytes([fixed[1], fixed[2]]));
+        let len = u32::from_le_bytes([fixed[3], fixed[4], fixed[5], fixed[6]]) as usize;
+        let (name, rest) = rest[ENTRY_FIXED_BYTES..].split_at_checked(name_len)?;
+        Some(CachedEntry {
+            name,
+            fingerprint: Fingerprint::decode(fixed.last_chunk()?),
+            steady: fixed[0] & FLAG_STEADY != 0,
+            fine: fixed[0] & FLAG_FINE != 0,
+            encoded: rest.get(..len)?,
+        })
+    }
+
+    /// Goes past the entry that `peek` showed.
+    pub(crate) fn step(&mut self) {
+        if let Some(entry) = self.peek() {
+            let len = ENTRY_FIXED_BYTES + entry.name.len() + entry.encoded.len();
+            self.at += len;
+        }
+    }
+
+    /// Marks every part of this record as still true.
+    pub(crate) fn keep(&self) {
+        self.cache.keep(self.key);
+        (0..self.parts).for_each(|part| self.cache.keep(self.key.part(part)));
+    }
+}
+
+/// Writes a folder's record while its entries come by.
+pub(crate) struct RecordWriter {
+    key: FolderKey,
+    parts: u32,
+    owners: Vec<Arc<Owner>>,
+    entries: Vec<u8>,
+}
+
+impl RecordWriter {
+    pub(crate) fn new(key: FolderKey) -> Self {
+        Self { key, parts: 0, owners: Vec::new(), entries: Vec::new() }
+    }
+
+    /// Adds the next entry.
+    pub(crate) fn push(&mut self, entry: &Known<'_>, cache: &Cache) {
+        let owner = entry.owner;
+        let known = self.owners.iter().position(|known| Arc::ptr_eq(known, owner) || known == owner);
+        let position = known.unwrap_or(self.owners.len());
+        if known.is_none() {
+            self.owners.push(Arc::clone(owner));
+        }
+        let Entry { mode, modified, hard_link, xattrs, kind, .. } = entry.entry;
+        // The same order of fields as in `Entry`, with the name left empty.
+        let fields = (&[0u8; 0][..], u32::try_from(position).unwrap_or(0), mode, modified, hard_link, xattrs, kind);
+        let Ok(encoded) = postcard::to_stdvec(&fields) else { return };
+        let (Ok(name_len), Ok(len)) =
+            (u16::try_from(entry.entry.name.len()), u32::try_from(encoded.len()))
+        else {
+            return;
+        };
+        self.entries.push(u8::from(entry.steady) * FLAG_STEADY | u8::from(entry.fine) * FLAG_FINE);
+        self.entries.extend_from_slice(&name_len.to_le_bytes());
+        self.entries.extend_from_slice(&len.to_le_bytes());
+        entry.fingerprint.encode(&mut self.entries);
+        self.entries.extend_from_slice(&entry.entry.name);
+        self.entries.extend_from_slice(&encoded);
+        if self.entries.len() >= PART_BYTES_AIM {
+            let part = self.take_part(Vec::new());
+            cache.put(self.key.part(self.parts), &part);
+            self.parts += 1;
+        }
+    }
+
+    fn take_part(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let owners: Vec<&Owner> = self.owners.iter().map(AsRef::as_ref).collect();
+        let owners = postcard::to_stdvec(&owners).unwrap_or_default();
+        bytes.extend_from_slice(&u32::try_from(owners.len()).unwrap_or(0).to_le_bytes());
+        bytes.extend_from_slice(&owners);
+        bytes.append(&mut self.entries);
+        self.owners.clear();
+        bytes
+    }
+
+    /// Writes the record's last part, with what the folder came to.
+    pub(crate) fn finish(mut self, folded: &Folded, cache: &Cache) {
+        let mut head = Vec::with_capacity(HEAD_BYTES + self.entries.len() + 64);
+        head.extend_from_slice(&self.parts.to_le_bytes());
+        head.extend_from_slice(&folded.node.id.0);
+        head.extend_from_slice(&folded.node.len.to_le_bytes());
+        let Totals { files, directories, bytes } = folded.totals;
+        for word in [files, directories, bytes] {
+            head.extend_from_slice(&word.to_le_bytes());
+        }
+        let record = self.take_part(head);
+        cache.put(self.key, &record);
+    }
+}
+
+/// An entry with all that the cache wants to know of it.
+pub(crate) struct Known<'a> {
+    pub(crate) entry: &'a Entry,
+    pub(crate) owner: &'a Arc<Owner>,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) steady: bool,
+    pub(crate) fine: bool,
+}

@@ -1,0 +1,121 @@
+//! Which files are cut fine: those that are rewritten in place, so that a changed page costs a page.
+//!
+//! A wrong guess costs room or names, never bytes, so each rule only has to be right mostly:
+//! - by ending: disk images, databases and mail stores are pages that get overwritten;
+//! - by first bytes: the same kinds under another name;
+//! - by holes: a large sparse file is an image or a database, since nothing else leaves holes;
+//! - by having been seen: same file, same size, other time means that somebody wrote into it in place.
+//!
+//! Files below 256 KiB are one chunk anyway and never come here. Once fine, always fine: a file that changed its
+//! cut would be stored again whole.
+
+use crate::attributes::Status;
+use larder_format::cut::Cut;
+
+/// Large enough that finer cuts pay for the names they need.
+const LARGE_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// First bytes that `choose` wants to see: up to and with the magic of ext4.
+pub(crate) const FIRST_BYTES: usize = 2048;
+
+const ENDINGS: [&str; 34] = [
+    // Disk images. Not iso: those are written once and shared between folders at odd offsets.
+    "img", "raw", "qcow", "qcow2", "qed", "vmdk", "vdi", "vhd", "vhdx", "hdd", "dd", "dsk", "sparsebundle",
+    // Databases.
+    "db", "db3", "sqlite", "sqlite3", "s3db", "mdb", "accdb", "ibd", "ibdata1", "myd", "myi", "frm", "fdb", "gdb",
+    "ldf", "mdf", "realm", // Mail stores.
+    "pst", "ost", "mbox", "edb",
+];
+
+/// What the last push knew about the same name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Earlier {
+    pub(crate) status: Fingerprint,
+    pub(crate) fine: bool,
+}
+
+pub(crate) use crate::cache::Fingerprint;
+
+/// How to cut a file of more than one chunk.
+pub(crate) fn choose(name: &[u8], status: &Status, first: &[u8], earlier: Option<Earlier>) -> Cut {
+    let sparse = status.size >= LARGE_BYTES_MIN && status.stored_bytes < status.size / 8 * 7;
+    let rewritten = earlier.is_some_and(|earlier| earlier.fine || is_rewritten(&earlier.status, status));
+    if has_known_ending(name) || has_known_magic(first, status.size) || sparse || rewritten {
+        Cut::Fine
+    } else {
+        Cut::Content
+    }
+}
+
+fn is_rewritten(before: &Fingerprint, now: &Status) -> bool {
+    now.size >= LARGE_BYTES_MIN
+        && before.inode == now.inode
+        && before.size == now.size
+        && before.modified != now.modified
+}
+
+fn has_known_ending(name: &[u8]) -> bool {
+    let ending = name.rsplit(|byte| *byte == b'.').next().filter(|ending| ending.len() < name.len());
+    ending.is_some_and(|ending| ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known.as_bytes())))
+}
+
+fn has_known_magic(first: &[u8], size: u64) -> bool {
+    let at = |offset: usize, magic: &[u8]| first.get(offset..offset + magic.len()) == Some(magic);
+    let sectors = size.is_multiple_of(512);
+    at(0, b"SQLite format 3\0")
+        || at(0, b"QFI\xfb")
+        || at(0, b"KDMV")
+        || at(0, b"vhdxfile")
+        || at(0, b"!BDN")
+        || at(4, b"Standard Jet DB")
+        || at(4, b"Standard ACE DB")
+        || (sectors && at(512, b"EFI PART"))
+        // Boot signature: two bytes alone are weak, so the partition table's status bytes must look right too.
+        || (sectors && at(510, &[0x55, 0xaa]) && [446, 462, 478, 494].iter().all(|o| matches!(first[*o], 0 | 0x80)))
+        || (sectors && at(1080, &[0x53, 0xef]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_format::tree::Time;
+
+    fn status(size: u64) -> Status {
+        let time = Time { seconds: 9, nanos: 0 };
+        Status {
+            device: 1,
+            inode: 2,
+            links: 1,
+            mode: 0o100_644,
+            uid: 0,
+            gid: 0,
+            special: 0,
+            size,
+            stored_bytes: size,
+            modified: time,
+            changed: time,
+        }
+    }
+
+    #[test]
+    fn kinds_are_known_by_name_and_by_first_bytes() {
+        let choose = |name: &[u8], first: &[u8]| choose(name, &status(1 << 20), first, None);
+        assert_eq!(choose(b"disk.QCOW2", b""), Cut::Fine);
+        assert_eq!(choose(b"places.sqlite", b""), Cut::Fine);
+        assert_eq!(choose(b"places", b"SQLite format 3\0rest"), Cut::Fine);
+        assert_eq!(choose(b"img", b""), Cut::Content, "a name without a dot has no ending");
+        assert_eq!(choose(b"film.mkv", &[0; FIRST_BYTES]), Cut::Content);
+    }
+
+    #[test]
+    fn a_file_that_is_rewritten_in_place_is_cut_fine_from_then_on() {
+        let now = status(LARGE_BYTES_MIN);
+        let mut before = Fingerprint::of(&now);
+        before.modified.seconds = 1;
+        let earlier = |fine| Some(Earlier { status: before, fine });
+        assert_eq!(choose(b"vault", &now, b"", earlier(false)), Cut::Fine);
+        let mut grown = now;
+        grown.size += 1;
+        assert_eq!(choose(b"vault", &grown, b"", earlier(false)), Cut::Content);
+        assert_eq!(choose(b"vault", &grown, b"", earlier(true)), Cut::Fine);
+    }
+}

@@ -1,0 +1,208 @@
+//! Reading one file: its holes, its chunks, its pieces.
+//!
+//! A small file is one read into the batch; a large one streams through it, so memory does not depend on its size.
+//! Holes are asked of the filesystem and only where the file takes less room than its size. Whether the file changed
+//! meanwhile is for the caller to see (`entry`): it compares the status from before and after.
+
+use crate::{
+    attributes::Status,
+    batch::{Batcher, Stopped},
+    cut_choice::{Earlier, FIRST_BYTES, choose},
+};
+use larder_format::{
+    cut::{CHUNK_BYTES_AVG, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, Cut, FINE_BYTES},
+    tree::{Made, Piece, PieceBuilder},
+};
+use rustix::{fd::BorrowedFd, fs::SeekFrom, io::Errno};
+use std::ops::Range;
+
+/// Where chunks of files and lists of pieces go.
+pub(crate) struct Batches<'a> {
+    pub(crate) files: Batcher<'a>,
+    pub(crate) trees: Batcher<'a>,
+}
+
+/// A file's content as it was read.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) size: u64,
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) fine: bool,
+}
+
+/// Why a file's content could not be had.
+#[derive(Debug)]
+pub(crate) enum ReadTrouble {
+    Stopped,
+    Io(Errno),
+}
+
+impl From<Stopped> for ReadTrouble {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// Reads an open file of the given status.
+pub(crate) fn read(
+    file: BorrowedFd<'_>,
+    name: &[u8],
+    status: &Status,
+    earlier: Option<Earlier>,
+    out: &mut Batches<'_>,
+) -> Result<Content, ReadTrouble> {
+    let order = order_of(name);
+    let is_sparse = status.stored_bytes < status.size;
+    if status.size <= CHUNK_BYTES_MIN as u64 && !(is_sparse && status.stored_bytes == 0) {
+        let len = usize::try_from(status.size).expect("at most 256 KiB");
+        return read_small(file, len, order, out);
+    }
+    let mut first = [0; FIRST_BYTES];
+    let seen = rustix::io::pread(file, &mut first, 0).map_err(ReadTrouble::Io)?;
+    let cut = choose(name, status, &first[..seen], earlier);
+    let mut stream = Stream { file, cut, order, pieces: PieceBuilder::default(), out };
+    let mut at = 0;
+    while at < status.size {
+        let run = if is_sparse { next_run(file, at, status.size, cut) } else { at..status.size };
+        stream.hole(run.start - at)?;
+        at = run.end;
+        if !stream.data(run)? {
+            break;
+        }
+    }
+    stream.finish()
+}
+
+fn read_small(
+    file: BorrowedFd<'_>,
+    len: usize,
+    order: u64,
+    out: &mut Batches<'_>,
+) -> Result<Content, ReadTrouble> {
+    if len == 0 {
+        return Ok(Content { size: 0, pieces: Vec::new(), fine: false });
+    }
+    out.files.make_room(len)?;
+    let mut have = 0;
+    while have < len {
+        let read = retry_on_signal(|space| rustix::io::read(file, space), out.files.space(len - have));
+        let read = read.inspect_err(|_| out.files.drop_tail()).map_err(ReadTrouble::Io)?;
+        if read == 0 {
+            break;
+        }
+        out.files.grew(read);
+        have += read;
+    }
+    if have == 0 {
+        return Ok(Content { size: 0, pieces: Vec::new(), fine: false });
+    }
+    let chunk = out.files.seal(have, order)?;
+    Ok(Content { size: have as u64, pieces: vec![Piece::Chunk(chunk)], fine: false })
+}
+
+fn retry_on_signal(
+    read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
+    space: &mut [u8],
+) -> rustix::io::Result<usize> {
+    loop {
+        match read(space) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// A large file on its way through the batches.
+struct Stream<'a, 'b> {
+    file: BorrowedFd<'a>,
+    cut: Cut,
+    order: u64,
+    pieces: PieceBuilder,
+    out: &'a mut Batches<'b>,
+}
+
+/// One read; large enough that calls do not count, small enough that the bytes are still in the processor's cache.
+const READ_BYTES: usize = 512 * 1024;
+
+impl Stream<'_, '_> {
+    fn hole(&mut self, bytes: u64) -> Result<(), ReadTrouble> {
+        if bytes > 0 { self.piece(Piece::Hole(bytes)) } else { Ok(()) }
+    }
+
+    fn piece(&mut self, piece: Piece) -> Result<(), ReadTrouble> {
+        let trees = &mut self.out.trees;
+        Ok(self.pieces.push(piece, &mut |made: Made| trees.add(&made).map(|_| ()))?)
+    }
+
+    /// Cuts the bytes of one run; false when the file ended before it should.
+    fn data(&mut self, run: Range<u64>) -> Result<bool, ReadTrouble> {
+        let base = match self.cut {
+            Cut::Fine => FINE_BYTES,
+            // A border below the length at hand is final once an average chunk is there: the rule that looks for
+            // borders changes at the average, and only knows how much follows when less than that does.
+            Cut::Content => CHUNK_BYTES_AVG + CHUNK_BYTES_MIN,
+        };
+        let (mut at, mut end, mut wanted) = (run.start, run.end, base);
+        loop {
+            let have = self.out.files.tail().len();
+            if have < wanted && at < end {
+                let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(READ_BYTES);
+                let (file, space) = (self.file, self.out.files.space(len));
+                let read = retry_on_signal(|space| rustix::io::pread(file, space, at), space);
+                let read = read.inspect_err(|_| self.out.files.drop_tail()).map_err(ReadTrouble::Io)?;
+                if read == 0 {
+                    end = at;
+                }
+                self.out.files.grew(read);
+                at += read as u64;
+                continue;
+            }
+            if have == 0 {
+                return Ok(end == run.end);
+            }
+            let len = self.cut.first_len(self.out.files.tail());
+            if self.cut == Cut::Content && len == have && at < end && have < CHUNK_BYTES_MAX {
+                wanted = (have + CHUNK_BYTES_MIN).min(CHUNK_BYTES_MAX);
+                continue;
+            }
+            wanted = base;
+            let chunk = self.out.files.seal(len, self.order)?;
+            self.piece(Piece::Chunk(chunk))?;
+        }
+    }
+
+    fn finish(self) -> Result<Content, ReadTrouble> {
+        let trees = &mut self.out.trees;
+        let (size, pieces) = self.pieces.finish(&mut |made: Made| trees.add(&made).map(|_| ()))?;
+        Ok(Content { size, pieces, fine: self.cut == Cut::Fine })
+    }
+}
+
+/// The next run of data at or after `at`; an empty run at the end when only a hole follows.
+fn next_run(file: BorrowedFd<'_>, at: u64, size: u64, cut: Cut) -> Range<u64> {
+    let start = match rustix::fs::seek(file, SeekFrom::Data(at)) {
+        Ok(start) => start.min(size),
+        Err(Errno::NXIO) => return size..size,
+        // No such question on this filesystem: everything is data.
+        Err(_) => return at..size,
+    };
+    let end = rustix::fs::seek(file, SeekFrom::Hole(start)).map_or(size, |end| end.clamp(start, size));
+    match cut {
+        Cut::Content => start..end,
+        // Fine cuts stay aligned to the start of the file, or a hole that moves would move them all.
+        Cut::Fine => {
+            let fine = FINE_BYTES as u64;
+            (start / fine * fine).max(at)..end.next_multiple_of(fine).min(size)
+        }
+    }
+}
+
+/// Files of one kind lie side by side in a batch; large files keep their own order.
+fn order_of(name: &[u8]) -> u64 {
+    let ending = name.rsplit(|byte| *byte == b'.').next().filter(|ending| ending.len() < name.len());
+    let mut key = [0; 8];
+    for (to, from) in key.iter_mut().zip(ending.unwrap_or_default()) {
+        *to = from.to_ascii_lowercase();
+    }
+    u64::from_be_bytes(key)
+}

@@ -1,0 +1,285 @@
+//! Making the entry of one name: kind, attributes, content.
+//!
+//! A file that changes while it is read is read again, twice at most; then it is kept as it was read and named. What
+//! vanishes between listing and opening was deleted and is no error. Not here: which names there are (`folder`).
+
+use crate::{
+    Progress, SkippedList,
+    attributes::{OwnerNames, Status, Xattrs, XattrsLeftOut, xattrs_at, xattrs_of},
+    batch::{Batcher, Queue, Stopped},
+    cache::{Cache, Fingerprint},
+    cut_choice::Earlier,
+    cut_file::{self, Batches, Content, ReadTrouble},
+    exclude::Excludes,
+    handle::Handle,
+};
+use larder_format::tree::{Entry, Kind, Owner, Time, hard_link_group};
+use rustix::{
+    fd::{BorrowedFd, OwnedFd},
+    fs::{AtFlags, FileType, Mode, OFlags},
+    io::Errno,
+};
+use std::{
+    collections::HashMap,
+    ffi::CStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What all walkers of one push share.
+pub(crate) struct Shared<'a> {
+    pub(crate) cache: &'a Cache,
+    pub(crate) excludes: &'a Excludes,
+    pub(crate) queue: &'a Queue,
+    pub(crate) progress: &'a Progress,
+    pub(crate) skipped: &'a Mutex<SkippedList>,
+    pub(crate) now: &'a (dyn Fn() -> Time + Sync),
+    pub(crate) owners: OwnerNames,
+    pub(crate) links: Mutex<HashMap<(u64, u64), Arc<Linked>>>,
+    pub(crate) own_uid: u32,
+}
+
+/// Content of a file that has more names.
+pub(crate) struct Linked {
+    fingerprint: Fingerprint,
+    kind: Kind,
+    xattrs: Xattrs,
+    fine: bool,
+}
+
+/// So many files with several names are read once; the rest is read once for each name.
+const LINKS_MAX: usize = 32 * 1024;
+/// Files with more pieces than this are not remembered.
+const LINKED_PIECES_MAX: usize = 8;
+/// A file that goes on changing is kept as it was read the third time.
+const ATTEMPTS_MAX: u32 = 3;
+/// Reading larger files again costs more than it gains: what writes to them usually goes on.
+const AGAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Timestamps count in steps, of up to two seconds on some filesystems: within one, a change may not show.
+const STEADY_AFTER_SECONDS: i64 = 2;
+
+impl Shared<'_> {
+    /// Names a file that is not in the backup, or not as it should be.
+    pub(crate) fn skip(&self, path: String, why: impl Into<String>) {
+        self.progress.add_skipped(1);
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).add(path, why);
+    }
+
+    /// Whether an entry that last changed then can be told from one that changes now.
+    pub(crate) fn is_steady(&self, changed: Time) -> bool {
+        changed.seconds.saturating_add(STEADY_AFTER_SECONDS) < (self.now)().seconds
+    }
+}
+
+/// One walker: what it shares, and its own batches.
+pub(crate) struct Walker<'a> {
+    pub(crate) shared: &'a Shared<'a>,
+    pub(crate) out: Batches<'a>,
+    pub(crate) room: Vec<u8>,
+}
+
+/// An entry that was just made.
+pub(crate) struct Fresh {
+    pub(crate) entry: Entry,
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) steady: bool,
+    pub(crate) fine: bool,
+}
+
+/// Where an entry is.
+#[derive(Clone, Copy)]
+pub(crate) struct Spot<'a> {
+    pub(crate) handle: &'a Handle,
+    pub(crate) folder: BorrowedFd<'a>,
+    pub(crate) name: &'a CStr,
+}
+
+impl Spot<'_> {
+    pub(crate) fn path(&self) -> String {
+        self.handle.path_of(self.name.to_bytes())
+    }
+
+    pub(crate) fn status(&self) -> rustix::io::Result<Status> {
+        rustix::fs::statat(self.folder, self.name, AtFlags::SYMLINK_NOFOLLOW).map(Status::from)
+    }
+}
+
+/// Why there is no entry.
+enum Absent {
+    Stopped,
+    Gone,
+    Unreadable(String),
+}
+
+impl From<Errno> for Absent {
+    fn from(errno: Errno) -> Self {
+        if errno == Errno::NOENT { Self::Gone } else { Self::Unreadable(in_words(errno)) }
+    }
+}
+
+impl<'a> Walker<'a> {
+    pub(crate) fn new(shared: &'a Shared<'a>) -> Self {
+        let out =
+            Batches { files: Batcher::for_files(shared.queue), trees: Batcher::for_trees(shared.queue) };
+        Self { shared, out, room: Vec::new() }
+    }
+
+    /// The entry of anything but a folder; nothing when it is gone or cannot be read.
+    pub(crate) fn entry(
+        &mut self,
+        spot: Spot<'_>,
+        status: Status,
+        earlier: Option<Earlier>,
+    ) -> Result<Option<Fresh>, Stopped> {
+        let made = match status.file_type() {
+            FileType::RegularFile => self.file(spot, status, earlier),
+            FileType::Symlink => rustix::fs::readlinkat(spot.folder, spot.name, Vec::new())
+                .map(|target| self.other(spot, &status, Kind::Symlink(target.into_bytes())))
+                .map_err(Absent::from),
+            _ => status
+                .special_kind()
+                .map(|kind| self.other(spot, &status, kind))
+                .ok_or_else(|| Absent::Unreadable("it changed while it was read".to_owned())),
+        };
+        match made {
+            Ok(fresh) => Ok(Some(fresh)),
+            Err(Absent::Stopped) => Err(Stopped),
+            Err(Absent::Gone) => Ok(None),
+            Err(Absent::Unreadable(why)) => {
+                self.shared.skip(spot.path(), why);
+                Ok(None)
+            }
+        }
+    }
+
+    fn other(&self, spot: Spot<'_>, status: &Status, kind: Kind) -> Fresh {
+        let xattrs = self.or_named(spot, xattrs_at(spot.folder, spot.name));
+        self.fresh(spot.name.to_bytes(), status, xattrs, kind)
+    }
+
+    /// An entry of a known kind; `steady` and `fine` are for the caller to lower or raise.
+    pub(crate) fn fresh(&self, name: &[u8], status: &Status, xattrs: Xattrs, kind: Kind) -> Fresh {
+        let is_linked = status.links > 1 && !matches!(kind, Kind::Directory { .. });
+        let hard_link = if is_linked { hard_link_group(status.device, status.inode) } else { 0 };
+        let entry = Entry {
+            name: name.to_vec(),
+            owner: 0,
+            mode: status.permissions(),
+            modified: status.modified,
+            hard_link,
+            xattrs,
+            kind,
+        };
+        Fresh {
+            entry,
+            owner: self.shared.owners.of(status.uid, status.gid),
+            fingerprint: Fingerprint::of(status),
+            steady: self.shared.is_steady(status.changed),
+            fine: false,
+        }
+    }
+
+    /// Extended attributes, or none and a name in the list of what is not as it should be.
+    pub(crate) fn or_named(&self, spot: Spot<'_>, xattrs: Result<Xattrs, XattrsLeftOut>) -> Xattrs {
+        xattrs.unwrap_or_else(|XattrsLeftOut(why)| {
+            self.shared.skip(spot.path(), format!("it is kept, but {why}"));
+            Xattrs::new()
+        })
+    }
+
+    fn file(&mut self, spot: Spot<'_>, status: Status, earlier: Option<Earlier>) -> Result<Fresh, Absent> {
+        if let Some(linked) = self.linked(&status) {
+            let kind = linked.kind.clone();
+            let fresh = self.fresh(spot.name.to_bytes(), &status, linked.xattrs.clone(), kind);
+            return Ok(Fresh { fine: linked.fine, ..fresh });
+        }
+        let mut before = status;
+        let mut attempt = 1;
+        loop {
+            let file = self.open_file(spot, &before)?;
+            let content = cut_file::read(as_fd(&file), spot.name.to_bytes(), &before, earlier, &mut self.out);
+            let content = match content {
+                Ok(content) => content,
+                Err(ReadTrouble::Stopped) => return Err(Absent::Stopped),
+                Err(ReadTrouble::Io(errno)) => return Err(Absent::from(errno)),
+            };
+            let after = Status::from(rustix::fs::fstat(&file)?);
+            if after.file_type() != FileType::RegularFile {
+                return Err(Absent::Unreadable("it changed while it was read".to_owned()));
+            }
+            let is_whole = after.same_state(&before) && content.size == before.size;
+            if is_whole || attempt == ATTEMPTS_MAX || before.size > AGAIN_BYTES_MAX {
+                let xattrs = self.or_named(spot, xattrs_of(&file));
+                if !is_whole {
+                    let why = "it is kept, but it changed while it was read";
+                    self.shared.skip(spot.path(), why);
+                }
+                return Ok(self.finish_file(spot, &after, xattrs, content, is_whole));
+            }
+            attempt += 1;
+            before = spot.status()?;
+        }
+    }
+
+    fn finish_file(
+        &self,
+        spot: Spot<'_>,
+        status: &Status,
+        xattrs: Xattrs,
+        content: Content,
+        is_whole: bool,
+    ) -> Fresh {
+        let Content { size, pieces, fine } = content;
+        let remember = status.links > 1 && is_whole && pieces.len() <= LINKED_PIECES_MAX;
+        let kind = Kind::File { size, pieces };
+        let mut fresh = self.fresh(spot.name.to_bytes(), status, xattrs, kind);
+        fresh.fine = fine;
+        fresh.steady &= is_whole;
+        if remember {
+            let mut links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner);
+            if links.len() < LINKS_MAX {
+                let Fresh { entry, fingerprint, .. } = &fresh;
+                let (kind, xattrs) = (entry.kind.clone(), entry.xattrs.clone());
+                let linked = Linked { fingerprint: *fingerprint, kind, xattrs, fine };
+                links.insert((status.device, status.inode), Arc::new(linked));
+            }
+        }
+        fresh
+    }
+
+    /// What was read under another name of the same file.
+    fn linked(&self, status: &Status) -> Option<Arc<Linked>> {
+        if status.links < 2 {
+            return None;
+        }
+        let links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let linked = links.get(&(status.device, status.inode))?;
+        (linked.fingerprint == Fingerprint::of(status)).then(|| Arc::clone(linked))
+    }
+
+    fn open_file(&self, spot: Spot<'_>, status: &Status) -> rustix::io::Result<OwnedFd> {
+        // Not waiting for a writer, should somebody put a pipe in the file's place.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        // Only owner and root may read without leaving a trace of it.
+        let may = self.shared.own_uid == 0 || self.shared.own_uid == status.uid;
+        let quiet = if may { OFlags::NOATIME } else { OFlags::empty() };
+        match rustix::fs::openat(spot.folder, spot.name, flags | quiet, Mode::empty()) {
+            Err(Errno::PERM) if may => rustix::fs::openat(spot.folder, spot.name, flags, Mode::empty()),
+            other => other,
+        }
+    }
+}
+
+fn as_fd(file: &OwnedFd) -> BorrowedFd<'_> {
+    rustix::fd::AsFd::as_fd(file)
+}
+
+/// Why something cannot be read, as an owner would say it.
+pub(crate) fn in_words(errno: Errno) -> String {
+    match errno {
+        Errno::ACCESS | Errno::PERM => "you are not allowed to read it".to_owned(),
+        Errno::IO => "this computer's disk could not read it".to_owned(),
+        Errno::LOOP | Errno::NOTDIR | Errno::STALE => "it changed while it was read".to_owned(),
+        other => std::io::Error::from(other).to_string(),
+    }
+}

@@ -1,0 +1,401 @@
+//! One folder of a push: first its names, then, once the folders below are done, its node.
+//!
+//! Folders below come first so that entries can be made in the order of their names and leave memory again at once: a
+//! folder costs its list of names, however many files are in it. What the last push knew is read alongside; as long
+//! as everything is equal nothing is made at all, and at the first difference the node is built from what was equal.
+//! Not here: in which order folders are taken (`walk`), and what an entry is made of (`entry`).
+
+use crate::{
+    attributes::{Status, xattrs_of},
+    batch::{Batcher, Stopped},
+    cache::{Cache, CachedEntry, Fingerprint, FolderKey, Folded, Known, RecordReader, RecordWriter},
+    cut_choice::Earlier,
+    entry::{Fresh, Spot, Walker, in_words},
+    exclude::Ignores,
+    handle::{Handle, open_folder},
+    listing::{Hint, Listing},
+};
+use larder_format::tree::{DEPTH_MAX, Entry, Kind, Made, NodeBuilder, Owner};
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::FileType,
+    io::Errno,
+};
+use std::{
+    cmp::Ordering,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::AcqRel},
+    },
+};
+
+/// A folder whose names are known and whose node is not made yet.
+pub(crate) struct Folder {
+    pub(crate) handle: Arc<Handle>,
+    /// The folder above, and which of its folders this is.
+    pub(crate) parent: Option<(Arc<Folder>, usize)>,
+    key: FolderKey,
+    depth: usize,
+    status: Status,
+    listing: Listing,
+    ignores: Option<Arc<Ignores>>,
+    /// Positions in the listing that are folders.
+    folders: Vec<u32>,
+    results: Mutex<Vec<Option<Below>>>,
+    waiting: AtomicUsize,
+}
+
+/// What a folder came to, as the folder above needs it.
+#[derive(Clone, Copy)]
+pub(crate) struct Below {
+    pub(crate) status: Status,
+    pub(crate) folded: Folded,
+}
+
+/// Why a folder is not made.
+pub(crate) enum NotMade {
+    Stopped,
+    /// It is gone, or was named in the list of what was skipped.
+    LeftOut,
+}
+
+impl From<Stopped> for NotMade {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl Folder {
+    /// Folders directly in this one.
+    pub(crate) fn folders(&self) -> usize {
+        self.folders.len()
+    }
+
+    /// Takes what the folder number `number` came to; true when it was the last one to wait for.
+    pub(crate) fn report(&self, number: usize, below: Option<Below>) -> bool {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)[number] = below;
+        self.waiting.fetch_sub(1, AcqRel) == 1
+    }
+
+    fn result(&self, number: usize) -> Option<Below> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)[number]
+    }
+}
+
+impl Walker<'_> {
+    /// Opens the root.
+    pub(crate) fn root(&mut self, handle: Arc<Handle>, key: FolderKey) -> rustix::io::Result<Arc<Folder>> {
+        let opened = handle.open()?;
+        let status = Status::from(rustix::fs::fstat(&opened)?);
+        let listing = Listing::read(&opened, &mut self.room)?;
+        let ignores = None;
+        let spot = Spot { handle: &handle, folder: opened.as_fd(), name: c"" };
+        let (listing, ignores, folders) = self.sift(spot, listing, ignores);
+        drop(opened);
+        Ok(Self::assemble(Start { handle, parent: None, key, depth: 1, status }, listing, ignores, folders))
+    }
+
+    /// Opens the folder number `number` of `parent` and lists it.
+    pub(crate) fn visit(&mut self, parent: &Arc<Folder>, number: usize) -> Result<Arc<Folder>, NotMade> {
+        let name = parent.listing.name(parent.folders[number] as usize);
+        match self.try_visit(parent, number) {
+            Ok(folder) => Ok(folder),
+            Err(Errno::NOENT) => Err(NotMade::LeftOut),
+            Err(errno) => {
+                self.shared.skip(parent.handle.path_of(name.to_bytes()), in_words(errno));
+                Err(NotMade::LeftOut)
+            }
+        }
+    }
+
+    fn try_visit(&mut self, parent: &Arc<Folder>, number: usize) -> rustix::io::Result<Arc<Folder>> {
+        let name = parent.listing.name(parent.folders[number] as usize);
+        if parent.depth >= DEPTH_MAX {
+            return Err(Errno::NAMETOOLONG);
+        }
+        let fd = open_folder(parent.handle.open()?.as_fd(), name)?;
+        let status = Status::from(rustix::fs::fstat(&fd)?);
+        let identity = (status.device, status.inode);
+        let is_mount = status.device != parent.status.device;
+        let is_empty = self.shared.excludes.leaves_empty(fd.as_fd(), identity, is_mount);
+        let listing = if is_empty { Listing::default() } else { Listing::read(&fd, &mut self.room)? };
+        let (handle, fd) = Handle::child(&parent.handle, name, fd, identity);
+        let folder = fd.as_ref().map(AsFd::as_fd).map_or_else(|| handle.open(), |fd| Ok(crate::handle::Opened::Kept(fd)))?;
+        let spot = Spot { handle: &handle, folder: folder.as_fd(), name: c"" };
+        let (listing, ignores, folders) = self.sift(spot, listing, parent.ignores.as_ref());
+        drop(folder);
+        let start = Start {
+            handle,
+            parent: Some((Arc::clone(parent), number)),
+            key: parent.key.child(name.to_bytes()),
+            depth: parent.depth + 1,
+            status,
+        };
+        Ok(Self::assemble(start, listing, ignores, folders))
+    }
+
+    /// Leaves out what the owner does not want, and finds the folders among the rest.
+    fn sift(
+        &self,
+        spot: Spot<'_>,
+        mut listing: Listing,
+        above: Option<&Arc<Ignores>>,
+    ) -> (Listing, Option<Arc<Ignores>>, Vec<u32>) {
+        for position in 0..listing.len() {
+            if listing.hint(position) == Hint::Unknown {
+                let status = Spot { name: listing.name(position), ..spot }.status();
+                let is_folder = status.is_ok_and(|status| status.file_type() == FileType::Directory);
+                listing.set_hint(position, if is_folder { Hint::Directory } else { Hint::Other });
+            }
+        }
+        let ignores =
+            self.shared.excludes.apply(&mut listing, spot.folder, || spot.handle.path(), above);
+        let is_folder = |position: &u32| listing.hint(*position as usize) == Hint::Directory;
+        let positions = 0..u32::try_from(listing.len()).unwrap_or(u32::MAX);
+        let folders = positions.filter(is_folder).collect();
+        (listing, ignores, folders)
+    }
+
+    fn assemble(
+        start: Start,
+        listing: Listing,
+        ignores: Option<Arc<Ignores>>,
+        folders: Vec<u32>,
+    ) -> Arc<Folder> {
+        let Start { handle, parent, key, depth, status } = start;
+        let results = Mutex::new(vec![None; folders.len()]);
+        let waiting = AtomicUsize::new(folders.len());
+        Arc::new(Folder { handle, parent, key, depth, status, listing, ignores, folders, results, waiting })
+    }
+
+    /// Makes the folder's node, once all folders in it are done.
+    pub(crate) fn fold(&mut self, folder: &Folder) -> Result<Below, NotMade> {
+        let opened = folder.handle.open().map_err(|errno| {
+            if errno != Errno::NOENT {
+                self.shared.skip(folder.handle.path_of(b""), in_words(errno));
+            }
+            NotMade::LeftOut
+        })?;
+        let spot = Spot { handle: &folder.handle, folder: opened.as_fd(), name: c"" };
+        let known = RecordReader::open(self.shared.cache, folder.key);
+        let folded = match self.weave(folder, spot, known) {
+            Ok(folded) => folded,
+            Err(Unwoven::Stopped) => return Err(NotMade::Stopped),
+            // The cache contradicts itself: as if there was none.
+            Err(Unwoven::BadCache) => match self.weave(folder, spot, None) {
+                Ok(folded) => folded,
+                Err(_) => return Err(NotMade::Stopped),
+            },
+        };
+        self.shared.progress.add_folders(1);
+        Ok(Below { status: folder.status, folded })
+    }
+
+    fn weave(
+        &mut self,
+        folder: &Folder,
+        spot: Spot<'_>,
+        known: Option<RecordReader<'_>>,
+    ) -> Result<Folded, Unwoven> {
+        let mut weave = Weave::new(self.shared.cache, folder.key, known);
+        let mut number = 0;
+        let (mut files, mut bytes) = (0, 0);
+        for position in 0..folder.listing.len() {
+            let spot = Spot { name: folder.listing.name(position), ..spot };
+            if folder.listing.hint(position) == Hint::Directory {
+                let below = folder.result(number);
+                number += 1;
+                if let Some(below) = below {
+                    self.weave_folder(&mut weave, spot, &below)?;
+                }
+                continue;
+            }
+            let status = match spot.status() {
+                Ok(status) => status,
+                Err(Errno::NOENT) => continue,
+                Err(errno) => {
+                    self.shared.skip(spot.path(), in_words(errno));
+                    continue;
+                }
+            };
+            self.weave_file(&mut weave, spot, status)?;
+            files += 1;
+            bytes += status.size;
+        }
+        self.shared.progress.add_files(files);
+        self.shared.progress.add_bytes(bytes);
+        weave.finish(&mut self.out.trees)
+    }
+
+    fn weave_file(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>, status: Status) -> Result<(), Unwoven> {
+        let fingerprint = Fingerprint::of(&status);
+        let earlier = match weave.find(spot.name.to_bytes(), &mut self.out.trees)? {
+            Some(cached) if cached.steady && cached.fingerprint == fingerprint => {
+                return weave.take_known(&mut self.out.trees);
+            }
+            Some(cached) => Some(Earlier { status: cached.fingerprint, fine: cached.fine }),
+            None => None,
+        };
+        match self.entry(spot, status, earlier)? {
+            Some(fresh) => weave.put(fresh, &mut self.out.trees),
+            None => Ok(()),
+        }
+    }
+
+    fn weave_folder(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>, below: &Below) -> Result<(), Unwoven> {
+        let Folded { node, totals } = below.folded;
+        let kind = Kind::Directory { node, totals };
+        let fingerprint = Fingerprint::of(&below.status);
+        let cached = weave.find(spot.name.to_bytes(), &mut self.out.trees)?;
+        let cached = cached.filter(|cached| cached.steady && cached.fingerprint == fingerprint);
+        let known = cached.and_then(|cached| cached.decode());
+        let xattrs = match known {
+            Some(known) if known.kind == kind => return weave.take_known(&mut self.out.trees),
+            Some(known) => known.xattrs,
+            None => {
+                let fd: Option<OwnedFd> = open_folder(spot.folder, spot.name).ok();
+                fd.map(|fd| self.or_named(spot, xattrs_of(&fd))).unwrap_or_default()
+            }
+        };
+        let fresh = self.fresh(spot.name.to_bytes(), &below.status, xattrs, kind);
+        weave.put(fresh, &mut self.out.trees)
+    }
+}
+
+struct Start {
+    handle: Arc<Handle>,
+    parent: Option<(Arc<Folder>, usize)>,
+    key: FolderKey,
+    depth: usize,
+    status: Status,
+}
+
+enum Unwoven {
+    Stopped,
+    BadCache,
+}
+
+impl From<Stopped> for Unwoven {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// What is known and what is new, put together in the order of names.
+struct Weave<'a> {
+    cache: &'a Cache,
+    key: FolderKey,
+    known: Option<RecordReader<'a>>,
+    /// Nothing while all entries so far are the first ones of the record, in number `same`.
+    new: Option<(NodeBuilder, RecordWriter)>,
+    same: usize,
+}
+
+impl<'a> Weave<'a> {
+    fn new(cache: &'a Cache, key: FolderKey, known: Option<RecordReader<'a>>) -> Self {
+        let new = known.is_none().then(|| (NodeBuilder::new(), RecordWriter::new(key)));
+        Self { cache, key, known, new, same: 0 }
+    }
+
+    /// The known entry called `name`. Names must be asked for in order.
+    fn find(&mut self, name: &[u8], trees: &mut Batcher<'_>) -> Result<Option<CachedEntry<'_>>, Unwoven> {
+        loop {
+            let order = self.known.as_mut().and_then(|known| known.peek()).map(|entry| entry.name.cmp(name));
+            match order {
+                Some(Ordering::Less) => {
+                    // It was there and is no more.
+                    self.differ(trees)?;
+                    self.known.iter_mut().for_each(RecordReader::step);
+                }
+                Some(Ordering::Equal) => return Ok(self.known.as_mut().and_then(|known| known.peek())),
+                Some(Ordering::Greater) | None => return Ok(None),
+            }
+        }
+    }
+
+    /// The entry that `find` found is still true.
+    fn take_known(&mut self, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
+        let Some(known) = &mut self.known else { return Err(Unwoven::BadCache) };
+        if let Some((builder, writer)) = &mut self.new {
+            copy_known(known, builder, writer, trees)?;
+        } else {
+            self.same += 1;
+        }
+        known.step();
+        Ok(())
+    }
+
+    /// A new or changed entry.
+    fn put(&mut self, fresh: Fresh, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
+        self.differ(trees)?;
+        if let Some(known) = &mut self.known
+            && known.peek().is_some_and(|cached| cached.name == fresh.entry.name)
+        {
+            known.step();
+        }
+        let Some((builder, writer)) = &mut self.new else { return Err(Unwoven::BadCache) };
+        let Fresh { entry, owner, fingerprint, steady, fine } = fresh;
+        writer.push(&Known { entry: &entry, owner: &owner, fingerprint, steady, fine }, self.cache);
+        Ok(push_entry(builder, entry, &owner, trees)?)
+    }
+
+    /// From here on the folder differs from the record: what was equal so far is taken over.
+    fn differ(&mut self, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
+        if self.new.is_some() {
+            return Ok(());
+        }
+        let (mut builder, mut writer) = (NodeBuilder::new(), RecordWriter::new(self.key));
+        if let Some(known) = &mut self.known {
+            known.rewind().ok_or(Unwoven::BadCache)?;
+            for _ in 0..self.same {
+                copy_known(known, &mut builder, &mut writer, trees)?;
+                known.step();
+            }
+        }
+        self.new = Some((builder, writer));
+        Ok(())
+    }
+
+    fn finish(mut self, trees: &mut Batcher<'_>) -> Result<Folded, Unwoven> {
+        if self.known.as_mut().is_some_and(|known| known.peek().is_some()) {
+            self.differ(trees)?;
+        }
+        match (self.new, self.known) {
+            (None, Some(known)) => {
+                known.keep();
+                Ok(known.folded)
+            }
+            (None, None) => Err(Unwoven::BadCache),
+            (Some((builder, writer)), _) => {
+                let (node, totals) = builder.finish(&mut |made: Made| trees.add(&made).map(|_| ()))?;
+                let folded = Folded { node, totals };
+                writer.finish(&folded, self.cache);
+                Ok(folded)
+            }
+        }
+    }
+}
+
+fn copy_known(
+    known: &mut RecordReader<'_>,
+    builder: &mut NodeBuilder,
+    writer: &mut RecordWriter,
+    trees: &mut Batcher<'_>,
+) -> Result<(), Unwoven> {
+    let cached = known.peek().ok_or(Unwoven::BadCache)?;
+    let (fingerprint, steady, fine) = (cached.fingerprint, cached.steady, cached.fine);
+    let entry = cached.decode().ok_or(Unwoven::BadCache)?;
+    let owner = known.owners.get(entry.owner as usize).cloned().ok_or(Unwoven::BadCache)?;
+    let cache = known.cache();
+    writer.push(&Known { entry: &entry, owner: &owner, fingerprint, steady, fine }, cache);
+    Ok(push_entry(builder, entry, &owner, trees)?)
+}
+
+fn push_entry(
+    builder: &mut NodeBuilder,
+    entry: Entry,
+    owner: &Owner,
+    trees: &mut Batcher<'_>,
+) -> Result<(), Stopped> {
+    builder.push(entry, owner, &mut |made: Made| trees.add(&made).map(|_| ()))
+}

@@ -1,0 +1,53 @@
+//! How far a push or a restore has come: counters that the work adds to and anybody may read at any time.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Counters of one run; share it with a thread that shows them.
+#[derive(Debug, Default)]
+pub struct Progress {
+    files: AtomicU64,
+    folders: AtomicU64,
+    bytes: AtomicU64,
+    wire_bytes: AtomicU64,
+    new_bytes: AtomicU64,
+    skipped: AtomicU64,
+}
+
+macro_rules! counter {
+    ($(#[$doc:meta])* $name:ident, $add:ident) => {
+        $(#[$doc])*
+        pub fn $name(&self) -> u64 {
+            self.$name.load(Relaxed)
+        }
+        pub(crate) fn $add(&self, more: u64) {
+            self.$name.fetch_add(more, Relaxed);
+        }
+    };
+}
+
+impl Progress {
+    counter!(
+        /// Files and other entries that are done.
+        files, add_files
+    );
+    counter!(
+        /// Folders that are done.
+        folders, add_folders
+    );
+    counter!(
+        /// Bytes of files that are done, as the owner sees them.
+        bytes, add_bytes
+    );
+    counter!(
+        /// Bytes of blocks that went over the wire.
+        wire_bytes, add_wire_bytes
+    );
+    counter!(
+        /// Bytes of chunks that the other end did not have yet.
+        new_bytes, add_new_bytes
+    );
+    counter!(
+        /// Files that were skipped.
+        skipped, add_skipped
+    );
+}

@@ -1,0 +1,113 @@
+//! Senders: ask which chunks of a batch are missing, compress those, send them, check the answer.
+//!
+//! Each sender is a thread that does all of it for one batch at a time, so while some wait for the network the others
+//! compress. Nothing is remembered about what was sent: a connection that breaks, a box that restarts, a push that
+//! is started again all end in the same question, "which of these are missing?".
+
+use crate::{
+    Appliance, Progress, Trouble,
+    batch::{Batch, Part, Queue},
+};
+use larder_format::{
+    ChunkId, Hash,
+    block::{BLOCK_CHUNKS_MAX, BLOCK_PLAIN_BYTES_AIM, Encoder},
+    cut::CHUNK_BYTES_MIN,
+};
+use std::collections::HashSet;
+
+/// Sends batches until the queue is closed. On trouble the queue is stopped, and with it the whole push.
+pub(crate) fn send_all(appliance: &dyn Appliance, queue: &Queue, progress: &Progress) {
+    let mut sender = Sender { appliance, progress, encoder: Encoder::new(), gathered: Vec::new() };
+    while let Some(batch) = queue.pop() {
+        match sender.send(&batch) {
+            Ok(()) => queue.recycle(batch),
+            Err(trouble) => queue.stop(trouble),
+        }
+    }
+}
+
+struct Sender<'a> {
+    appliance: &'a dyn Appliance,
+    progress: &'a Progress,
+    encoder: Encoder,
+    /// Small chunks that do not lie side by side are gathered here before they are compressed.
+    gathered: Vec<u8>,
+}
+
+impl Sender<'_> {
+    fn send(&mut self, batch: &Batch) -> Result<(), Trouble> {
+        let parts = self.missing_parts(batch)?;
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<u8> = parts.iter().flat_map(|part| part.id.0).collect();
+        let blocks = self.encode(batch, &parts);
+        let received = self.appliance.upload(&blocks)?;
+        self.progress.add_wire_bytes(blocks.len() as u64);
+        self.progress.add_new_bytes(parts.iter().map(|part| part.place.len() as u64).sum());
+        if received.names == Hash::of(&names) && received.chunks == parts.len() as u64 {
+            Ok(())
+        } else {
+            // The appliance computed other names than we did: memory or network changed bytes on the way.
+            Err(Trouble::Damaged(format!("{} chunks arrived with other content than was sent", parts.len())))
+        }
+    }
+
+    /// The chunks to send: each missing one once, files of one kind side by side.
+    fn missing_parts<'b>(&self, batch: &'b Batch) -> Result<Vec<&'b Part>, Trouble> {
+        let mut asked = HashSet::with_capacity(batch.parts.len());
+        let mut parts: Vec<&Part> = batch.parts.iter().filter(|part| asked.insert(part.id)).collect();
+        let names: Vec<ChunkId> = parts.iter().map(|part| part.id).collect();
+        let missing: HashSet<ChunkId> = self.appliance.missing(&names)?.into_iter().collect();
+        parts.retain(|part| missing.contains(&part.id));
+        // Stable, so that the chunks of one file stay in their order.
+        parts.sort_by_key(|part| part.order);
+        Ok(parts)
+    }
+
+    /// Blocks back to back: each large chunk alone, small ones together.
+    fn encode(&mut self, batch: &Batch, parts: &[&Part]) -> Vec<u8> {
+        let mut blocks = Vec::new();
+        let mut rest = parts;
+        while let Some((first, _)) = rest.split_first() {
+            let count = if is_large(first) { 1 } else { small_run(rest) };
+            let (group, after) = rest.split_at(count);
+            rest = after;
+            let block = self.encode_group(batch, group);
+            if blocks.is_empty() && rest.is_empty() {
+                return block;
+            }
+            blocks.extend_from_slice(&block);
+        }
+        blocks
+    }
+
+    fn encode_group(&mut self, batch: &Batch, group: &[&Part]) -> Vec<u8> {
+        let lengths = group
+            .iter()
+            .map(|part| u32::try_from(part.place.len()).expect("a chunk is at most 4 MiB"))
+            .collect();
+        let side_by_side = group.windows(2).all(|pair| pair[0].place.end == pair[1].place.start);
+        if side_by_side {
+            let place = group[0].place.start..group[group.len() - 1].place.end;
+            return self.encoder.encode(&batch.plain()[place], lengths);
+        }
+        self.gathered.clear();
+        group.iter().for_each(|part| self.gathered.extend_from_slice(batch.bytes(part)));
+        self.encoder.encode(&self.gathered, lengths)
+    }
+}
+
+fn is_large(part: &Part) -> bool {
+    part.place.len() >= CHUNK_BYTES_MIN
+}
+
+/// How many of the first parts make one block.
+fn small_run(parts: &[&Part]) -> usize {
+    let mut bytes = 0;
+    let fits = |part: &&&Part| {
+        bytes += part.place.len();
+        !is_large(part) && bytes <= BLOCK_PLAIN_BYTES_AIM
+    };
+    parts.iter().take(BLOCK_CHUNKS_MAX).take_while(fits).count().max(1)
+}

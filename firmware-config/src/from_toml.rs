@@ -1,0 +1,250 @@
+//! From the text of `larder.toml` to settings that agree with each other, or to every mistake at once.
+//!
+//! Not here: types and defaults (`settings`), how one value is read (`values`), how lines are found (`reader`).
+
+use std::path::Path;
+
+use crate::board::Board;
+use crate::mistake::Mistake;
+use crate::reader::Reader;
+use crate::settings::{
+    ApplianceSettings, LogFormat, LogLevel, LogSettings, MqttSettings, NetworkSettings, PanelSettings,
+    RetentionSettings, Settings, SourcesSettings, VaultSettings, limits,
+};
+use crate::spans::Keep;
+use crate::syntax::Readable;
+use crate::values;
+
+impl Settings {
+    /// Reads the text of a settings file. What is not written has its default.
+    ///
+    /// # Errors
+    ///
+    /// Everything in the text that cannot be followed, in the order of its lines.
+    pub fn from_toml(text: &str) -> Result<Settings, Vec<Mistake>> {
+        let readable = Readable::new(text);
+        let reader = &mut Reader::new(&readable);
+        let settings = Settings::read(reader);
+        let mistakes = reader.finish();
+        if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+    }
+
+    /// Section and name of every setting.
+    #[cfg(test)]
+    pub(crate) fn keys() -> Vec<(&'static str, &'static str)> {
+        let readable = Readable::new("");
+        let mut reader = Reader::new(&readable);
+        Settings::read(&mut reader);
+        reader.known().to_vec()
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Settings {
+        let settings = Settings {
+            appliance: appliance(reader),
+            network: network(reader),
+            vault: vault(reader),
+            retention: retention(reader),
+            sources: sources(reader),
+            mqtt: mqtt(reader),
+            panel: panel(reader),
+            log: log(reader),
+        };
+        check_listeners(reader, &settings);
+        settings
+    }
+}
+
+fn appliance(reader: &mut Reader<'_>) -> ApplianceSettings {
+    let default = ApplianceSettings::default();
+    ApplianceSettings { name: reader.read("appliance", "name", default.name, values::name) }
+}
+
+fn network(reader: &mut Reader<'_>) -> NetworkSettings {
+    let default = NetworkSettings::default();
+    let memory =
+        |value: &_| values::size(value, limits::UPLOAD_MEMORY_BYTES_MIN, limits::UPLOAD_MEMORY_BYTES_MAX);
+    let network = NetworkSettings {
+        listen: reader
+            .read("network", "listen", default.listen, |value| values::listen(value, "\"127.0.0.1:8477\"")),
+        allow_unencrypted: reader.read(
+            "network",
+            "allow_unencrypted",
+            default.allow_unencrypted,
+            values::yes_or_no,
+        ),
+        upload_memory_bytes: reader.read("network", "upload_memory", default.upload_memory_bytes, memory),
+    };
+    if !network.listen.ip().is_loopback() && !network.allow_unencrypted {
+        let found = format!(
+            "\"{}\", which other computers can reach, and connections are not encrypted yet",
+            network.listen
+        );
+        let instead =
+            "use it only in a network where you trust everyone, and say so: allow_unencrypted = true";
+        reader.contradiction(&[("network", "listen")], found, instead.to_owned());
+    }
+    network
+}
+
+fn vault(reader: &mut Reader<'_>) -> VaultSettings {
+    let default = VaultSettings::default();
+    let reserve = |value: &_| values::size(value, limits::RESERVE_BYTES_MIN, limits::RESERVE_BYTES_MAX);
+    let disks = reader.read("vault", "disks", default.disks, |value| {
+        values::paths(value, "[\"/srv/larder/disk1\", \"/srv/larder/disk2\"]")
+    });
+    let vault = VaultSettings {
+        copies: reader
+            .read("vault", "copies", default.copies, |value| values::count(value, 1, limits::COPIES_MAX)),
+        reserve_bytes: reader.read("vault", "reserve", default.reserve_bytes, reserve),
+        // Whoever names disks means disks: a folder on the system card would be a disk that did not mount.
+        allow_root_filesystem: reader.read(
+            "vault",
+            "allow_root_filesystem",
+            !reader.is_written("vault", "disks"),
+            values::yes_or_no,
+        ),
+        index: reader.read_if_written("vault", "index", |value| values::path(value, "\"/srv/larder/index\"")),
+        disks,
+    };
+    check_disks(reader, &vault);
+    vault
+}
+
+fn check_disks(reader: &mut Reader<'_>, vault: &VaultSettings) {
+    for (i, one) in vault.disks.iter().enumerate() {
+        for other in &vault.disks[i + 1..] {
+            let (one, other) = (tidy(one), tidy(other));
+            if one.starts_with(&other) || other.starts_with(&one) {
+                let found = format!(
+                    "\"{}\" and \"{}\", which are the same or one inside the other",
+                    one.display(),
+                    other.display()
+                );
+                let instead = "name each disk once, by the folder where it is mounted".to_owned();
+                reader.contradiction(&[("vault", "disks")], found, instead);
+                return;
+            }
+        }
+    }
+    let disks = vault.disks.len();
+    if usize::try_from(vault.copies).is_ok_and(|copies| copies > disks) {
+        let found =
+            format!("{} copies on {disks} {}", vault.copies, if disks == 1 { "disk" } else { "disks" });
+        let instead = format!("write copies = {disks} or less, or name more disks");
+        reader.contradiction(&[("vault", "copies"), ("vault", "disks")], found, instead);
+    }
+}
+
+/// Without `.` parts and doubled or trailing slashes, so that one folder has one spelling.
+fn tidy(path: &Path) -> std::path::PathBuf {
+    path.components().filter(|part| *part != std::path::Component::CurDir).collect()
+}
+
+fn retention(reader: &mut Reader<'_>) -> RetentionSettings {
+    let default = RetentionSettings::default();
+    let everything = reader.read("retention", "everything", default.everything, values::keep);
+    let mut before = ("everything", everything);
+    let mut next = |key, default: Keep| {
+        // A rule that is not written never undercuts the one before it; one that is written must not.
+        let floor = if default.is_shorter_than(before.1) { before.1 } else { default };
+        let kept = reader.read("retention", key, floor, values::keep);
+        if kept.is_shorter_than(before.1) {
+            let found = format!("\"{kept}\", although {} is \"{}\" and includes it", before.0, before.1);
+            let instead = format!("write {key} = \"{}\" or longer, or shorten {}", before.1, before.0);
+            reader.contradiction(&[("retention", key)], found, instead);
+        }
+        before = (key, kept);
+        kept
+    };
+    let (daily, weekly) = (next("daily", default.daily), next("weekly", default.weekly));
+    let monthly = next("monthly", default.monthly);
+    let newest = |value: &_| values::count(value, 1, limits::NEWEST_MAX);
+    let newest = reader.read("retention", "newest", default.newest, newest);
+    RetentionSettings { everything, daily, weekly, monthly, newest }
+}
+
+fn sources(reader: &mut Reader<'_>) -> SourcesSettings {
+    let default = SourcesSettings::default();
+    SourcesSettings {
+        overdue_after: reader.read("sources", "overdue_after", default.overdue_after, values::span),
+    }
+}
+
+fn mqtt(reader: &mut Reader<'_>) -> MqttSettings {
+    const SECTION: &str = "mqtt";
+    let default = MqttSettings::default();
+    let instead =
+        "write the password alone into a file that only the agent can read, and its path as password_file";
+    reader.forbid(SECTION, "password", "a password that everyone who sees this file can read", instead);
+    let mqtt = MqttSettings {
+        enabled: reader.read(SECTION, "enabled", default.enabled, values::yes_or_no),
+        broker: reader
+            .read_if_written(SECTION, "broker", |value| values::address(value, "\"192.168.1.10:1883\"")),
+        listen: reader
+            .read(SECTION, "listen", default.listen, |value| values::listen(value, "\"127.0.0.1:1883\"")),
+        username: reader.read_if_written(SECTION, "username", values::name),
+        password_file: reader.read_if_written(SECTION, "password_file", |value| {
+            values::path(value, "\"/etc/larder/mqtt-password\"")
+        }),
+        node: reader.read(SECTION, "node", default.node, values::slug),
+        discovery_prefix: reader.read(SECTION, "discovery_prefix", default.discovery_prefix, values::topic),
+        spool_events: reader.read(SECTION, "spool_events", default.spool_events, |value| {
+            values::count(value, 1, limits::SPOOL_EVENTS_MAX)
+        }),
+    };
+    if reader.is_written(SECTION, "password_file") && !reader.is_written(SECTION, "username") {
+        let found = "a password without a user".to_owned();
+        reader.contradiction(
+            &[(SECTION, "password_file")],
+            found,
+            "write username too, or remove this line".to_owned(),
+        );
+    }
+    let open_to_all = mqtt.username.is_none() || mqtt.password_file.is_none();
+    if mqtt.enabled && mqtt.broker.is_none() && !mqtt.listen.ip().is_loopback() && open_to_all {
+        let found = format!("\"{}\", where everyone in the network could read and write", mqtt.listen);
+        let instead = "write username and password_file too, or listen on \"127.0.0.1:1883\"".to_owned();
+        reader.contradiction(&[(SECTION, "listen")], found, instead);
+    }
+    mqtt
+}
+
+fn panel(reader: &mut Reader<'_>) -> PanelSettings {
+    let default = PanelSettings::default();
+    let panel = PanelSettings {
+        board: reader.read("panel", "board", default.board, |value| {
+            let names: Vec<(&str, Option<&str>)> =
+                Board::all().iter().map(|board| (board.name.as_str(), Some(board.name.as_str()))).collect();
+            let choices = [vec![("auto", None)], names].concat();
+            values::choice(value, &choices).map(|board| board.map(str::to_owned))
+        }),
+        lamp: reader.read_if_written("panel", "lamp", values::lamp),
+        active_low: reader.read("panel", "active_low", default.active_low, values::yes_or_no),
+    };
+    if panel.active_low && !panel.lamp.as_ref().is_some_and(|lamp| lamp.is_gpio()) {
+        let found = "true, but no lamp on a GPIO line is named here".to_owned();
+        let instead = "write lamp = \"gpio:...\" too, or active_low = false".to_owned();
+        reader.contradiction(&[("panel", "active_low")], found, instead);
+    }
+    panel
+}
+
+fn log(reader: &mut Reader<'_>) -> LogSettings {
+    let default = LogSettings::default();
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    LogSettings {
+        level: reader.read("log", "level", default.level, |value| values::choice(value, &LogLevel::CHOICES)),
+        format: reader.read("log", "format", default.format, |value| values::choice(value, &formats)),
+    }
+}
+
+fn check_listeners(reader: &mut Reader<'_>, settings: &Settings) {
+    let (network, mqtt) = (settings.network.listen, settings.mqtt.listen);
+    let own_broker = settings.mqtt.enabled && settings.mqtt.broker.is_none();
+    let overlap = network.ip() == mqtt.ip() || network.ip().is_unspecified() || mqtt.ip().is_unspecified();
+    if own_broker && overlap && network.port() == mqtt.port() {
+        let found = format!("port {} for clients and for MQTT", mqtt.port());
+        let instead = "give one of them another port".to_owned();
+        reader.contradiction(&[("mqtt", "listen"), ("network", "listen")], found, instead);
+    }
+}

@@ -1,0 +1,144 @@
+//! Where a lamp or a button is, in one short text: `led:ACT`, `gpio:GPIO17`, `gpio:pinctrl-rp1:17`.
+//!
+//! Chips are named by label and never by number: the numbers of one board have changed between kernels. Not here:
+//! opening the place (`agent::edge`).
+
+use std::fmt;
+
+/// Where a lamp is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LampPlace {
+    /// No lamp.
+    None,
+    /// The GPIO line with this name.
+    GpioLine(String),
+    /// A line of the GPIO chip with this label.
+    GpioOffset {
+        /// Label of the chip, as `gpioinfo` shows it.
+        chip: String,
+        /// Number of the line on that chip, from 0.
+        offset: u32,
+    },
+    /// The LED with this name under `/sys/class/leds`.
+    Led(String),
+}
+
+impl LampPlace {
+    /// Reads `none`, `gpio:LINE`, `gpio:CHIP:OFFSET` or `led:NAME`; none if it is nothing of these.
+    pub fn parse(text: &str) -> Option<LampPlace> {
+        if text == "none" {
+            return Some(LampPlace::None);
+        }
+        // An LED's name holds colons of its own and becomes part of a path.
+        if let Some(name) = text.strip_prefix("led:") {
+            let fits = is_name(name) && !name.contains('/') && !name.starts_with('.');
+            return fits.then(|| LampPlace::Led(name.to_owned()));
+        }
+        parse_line(text).map(|line| match line {
+            Line::Named(name) => LampPlace::GpioLine(name),
+            Line::At { chip, offset } => LampPlace::GpioOffset { chip, offset },
+        })
+    }
+
+    /// Whether it is a GPIO line, the only kind whose polarity is ours to know.
+    pub fn is_gpio(&self) -> bool {
+        matches!(self, LampPlace::GpioLine(_) | LampPlace::GpioOffset { .. })
+    }
+}
+
+impl fmt::Display for LampPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LampPlace::None => f.write_str("none"),
+            LampPlace::GpioLine(name) => write!(f, "gpio:{name}"),
+            LampPlace::GpioOffset { chip, offset } => write!(f, "gpio:{chip}:{offset}"),
+            LampPlace::Led(name) => write!(f, "led:{name}"),
+        }
+    }
+}
+
+/// Where a button is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ButtonPlace {
+    /// The GPIO line with this name.
+    GpioLine(String),
+    /// A line of the GPIO chip with this label.
+    GpioOffset {
+        /// Label of the chip, as `gpioinfo` shows it.
+        chip: String,
+        /// Number of the line on that chip, from 0.
+        offset: u32,
+    },
+    /// A key that the kernel reports under `/dev/input`, by its code (`KEY_COPY` is 133).
+    Key(u16),
+}
+
+impl ButtonPlace {
+    /// Reads `gpio:LINE`, `gpio:CHIP:OFFSET` or `key:CODE`; none if it is nothing of these.
+    pub fn parse(text: &str) -> Option<ButtonPlace> {
+        if let Some(code) = text.strip_prefix("key:") {
+            return code.parse().ok().map(ButtonPlace::Key);
+        }
+        parse_line(text).map(|line| match line {
+            Line::Named(name) => ButtonPlace::GpioLine(name),
+            Line::At { chip, offset } => ButtonPlace::GpioOffset { chip, offset },
+        })
+    }
+}
+
+enum Line {
+    Named(String),
+    At { chip: String, offset: u32 },
+}
+
+fn parse_line(text: &str) -> Option<Line> {
+    let rest = text.strip_prefix("gpio:")?;
+    let line = match rest.rsplit_once(':') {
+        None => Line::Named(rest.to_owned()),
+        Some((chip, offset)) => Line::At { chip: chip.to_owned(), offset: offset.parse().ok()? },
+    };
+    let (Line::Named(name) | Line::At { chip: name, .. }) = &line;
+    // `gpiochip0` is a number in disguise.
+    (is_name(name) && !is_chip_number(name)).then_some(line)
+}
+
+fn is_chip_number(name: &str) -> bool {
+    name.strip_prefix("gpiochip").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.trim() == name && !name.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_shown_as_it_was_written() {
+        for text in ["none", "gpio:GPIO17", "gpio:pinctrl-rp1:17", "led:ACT", "led:rn104:blue:backup"] {
+            assert_eq!(LampPlace::parse(text).map(|place| place.to_string()), Some(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_place_that_could_lead_astray_is_refused() {
+        for text in [
+            "",
+            "gpio:",
+            "gpio:gpiochip4:17",
+            "gpio:gpiochip4",
+            "led:../../x",
+            "led:",
+            "led:..",
+            "17",
+            "gpio:a:b",
+        ] {
+            assert_eq!(LampPlace::parse(text), None, "{text}");
+        }
+        for text in ["key:", "key:KEY_COPY", "key:70000", "led:ACT", "none"] {
+            assert_eq!(ButtonPlace::parse(text), None, "{text}");
+        }
+        assert_eq!(ButtonPlace::parse("key:133"), Some(ButtonPlace::Key(133)));
+    }
+}

@@ -1,0 +1,251 @@
+//! Every setting, its type and its default.
+//!
+//! Not here: what each setting does for the owner (`larder.toml`, which a test holds to these defaults), looking at
+//! folders and ports (`agent::edge`).
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::places::LampPlace;
+use crate::spans::{Keep, Span, Unit};
+use crate::values::Address;
+
+const MIB: u64 = 1 << 20;
+
+/// What the owner asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// `[appliance]`
+    pub appliance: ApplianceSettings,
+    /// `[network]`
+    pub network: NetworkSettings,
+    /// `[vault]`
+    pub vault: VaultSettings,
+    /// `[retention]`
+    pub retention: RetentionSettings,
+    /// `[sources]`
+    pub sources: SourcesSettings,
+    /// `[mqtt]`
+    pub mqtt: MqttSettings,
+    /// `[panel]`
+    pub panel: PanelSettings,
+    /// `[log]`
+    pub log: LogSettings,
+}
+
+/// `[appliance]`: who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplianceSettings {
+    /// Name that people see.
+    pub name: String,
+}
+
+/// `[network]`: how clients reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// Where clients and browsers connect.
+    pub listen: SocketAddr,
+    /// The owner accepts that `listen` is reachable by others and not encrypted.
+    pub allow_unencrypted: bool,
+    /// Memory for all uploads together, in bytes.
+    pub upload_memory_bytes: u64,
+}
+
+/// `[vault]`: where backups lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultSettings {
+    /// One folder per disk; never empty.
+    pub disks: Vec<PathBuf>,
+    /// How many of the disks hold each file; 1 to the number of disks.
+    pub copies: u32,
+    /// Room that backups leave free on each disk, in bytes.
+    pub reserve_bytes: u64,
+    /// Whether a disk folder may lie on the filesystem of the system itself.
+    pub allow_root_filesystem: bool,
+    /// Folder of the index; none: on the first disk.
+    pub index: Option<PathBuf>,
+}
+
+/// `[retention]`: how long snapshots are kept. Each rule lasts at least as long as the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Every snapshot.
+    pub everything: Keep,
+    /// First and last of each day.
+    pub daily: Keep,
+    /// First and last of each week.
+    pub weekly: Keep,
+    /// First and last of each month.
+    pub monthly: Keep,
+    /// So many newest snapshots of a source stay, whatever their age.
+    pub newest: u32,
+}
+
+/// `[sources]`: what is expected of devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourcesSettings {
+    /// A source that has not pushed for so long is overdue.
+    pub overdue_after: Span,
+}
+
+/// `[mqtt]`: who is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MqttSettings {
+    /// Whether anything is published at all.
+    pub enabled: bool,
+    /// The home's broker; none: the agent runs its own.
+    pub broker: Option<Address>,
+    /// Where the agent's own broker listens.
+    pub listen: SocketAddr,
+    /// User at the broker.
+    pub username: Option<String>,
+    /// File with that user's password, and nothing else.
+    pub password_file: Option<PathBuf>,
+    /// The appliance's word in topics: `larder/<node>/...`.
+    pub node: String,
+    /// Where Home Assistant looks for devices.
+    pub discovery_prefix: String,
+    /// Events kept while the broker is away.
+    pub spool_events: u32,
+}
+
+/// `[panel]`: lamp and board.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PanelSettings {
+    /// Name of a board; none: find out.
+    pub board: Option<String>,
+    /// The lamp, if it is not the board's own.
+    pub lamp: Option<LampPlace>,
+    /// Whether `lamp`, a GPIO line, shines at low level.
+    pub active_low: bool,
+}
+
+/// `[log]`: what the agent writes down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// From which level on.
+    pub level: LogLevel,
+    /// For people or for programs.
+    pub format: LogFormat,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the usual words")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    pub(crate) const CHOICES: [(&str, LogLevel); 5] = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+
+    /// The word in the settings, which is also the one that log filters take.
+    pub fn as_str(self) -> &'static str {
+        LogLevel::CHOICES.iter().find(|(_, level)| *level == self).map_or("info", |(word, _)| *word)
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Default for ApplianceSettings {
+    fn default() -> Self {
+        ApplianceSettings { name: "Larder".to_owned() }
+    }
+}
+
+impl Default for NetworkSettings {
+    fn default() -> Self {
+        NetworkSettings {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8477)),
+            allow_unencrypted: false,
+            upload_memory_bytes: 64 * MIB,
+        }
+    }
+}
+
+impl Default for VaultSettings {
+    fn default() -> Self {
+        VaultSettings {
+            disks: vec![PathBuf::from("larder-data/disk")],
+            copies: 1,
+            reserve_bytes: 256 * MIB,
+            allow_root_filesystem: true,
+            index: None,
+        }
+    }
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        RetentionSettings {
+            everything: Keep::For(Span::new(30, Unit::Day)),
+            daily: Keep::For(Span::new(90, Unit::Day)),
+            weekly: Keep::For(Span::new(1, Unit::Year)),
+            monthly: Keep::ForEver,
+            newest: 3,
+        }
+    }
+}
+
+impl Default for SourcesSettings {
+    fn default() -> Self {
+        SourcesSettings { overdue_after: Span::new(2, Unit::Day) }
+    }
+}
+
+impl Default for MqttSettings {
+    fn default() -> Self {
+        MqttSettings {
+            enabled: true,
+            broker: None,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
+            username: None,
+            password_file: None,
+            node: "larder".to_owned(),
+            discovery_prefix: "homeassistant".to_owned(),
+            spool_events: 1_000,
+        }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        LogSettings { level: LogLevel::Info, format: LogFormat::Text }
+    }
+}
+
+/// How far a number may go. Beyond, it is a slip of the pen and worth asking.
+pub(crate) mod limits {
+    const MIB: u64 = 1 << 20;
+    /// One push needs a block going out and one coming in; with less, every push would wait for itself.
+    pub(crate) const UPLOAD_MEMORY_BYTES_MIN: u64 = 16 * MIB;
+    /// More than the memory of any box that this is for.
+    pub(crate) const UPLOAD_MEMORY_BYTES_MAX: u64 = 64 << 30;
+    /// Letting go of old snapshots writes before it frees; without this room a full disk could not become less full.
+    pub(crate) const RESERVE_BYTES_MIN: u64 = 128 * MIB;
+    /// No disk is so large that this much must stay free.
+    pub(crate) const RESERVE_BYTES_MAX: u64 = 16 << 40;
+    /// An event takes about 1 KiB, so this bounds the spool at about 100 MiB.
+    pub(crate) const SPOOL_EVENTS_MAX: u32 = 100_000;
+    /// Beyond this, "the newest" is no longer a safety net but the whole rule.
+    pub(crate) const NEWEST_MAX: u32 = 10_000;
+    /// Disks that one box can carry.
+    pub(crate) const COPIES_MAX: u32 = 16;
+}

@@ -1,0 +1,244 @@
+//! Settings files as owners write them, and what they are told.
+
+use std::collections::BTreeSet;
+
+use crate::{Keep, LampPlace, Mistake, Settings, Span, Unit};
+
+const SHIPPED: &str = include_str!("../larder.toml");
+
+/// The settings of a text that has no mistake.
+fn good(text: &str) -> Settings {
+    Settings::from_toml(text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
+}
+
+/// Line and key of each mistake, and whether the advice holds a given text.
+fn check(text: &str, expect: &[(usize, &str, &str)]) {
+    let mistakes = Settings::from_toml(text).expect_err(text);
+    let seen: Vec<(usize, &str)> = mistakes.iter().map(|m| (m.line, m.key.as_str())).collect();
+    let expected: Vec<(usize, &str)> = expect.iter().map(|(line, key, _)| (*line, *key)).collect();
+    assert_eq!(seen, expected, "{text}\n{mistakes:#?}");
+    for (mistake, (_, _, advice)) in mistakes.iter().zip(expect) {
+        assert!(mistake.instead.contains(advice), "{text}\n{mistake}\nlacks {advice}");
+        assert!(!mistake.to_string().contains('\n'), "one mistake, one line: {mistake}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_a_working_appliance() {
+    assert_eq!(good(""), Settings::default());
+    assert_eq!(good("# nothing\n[vault]\n[mqtt]\n"), Settings::default());
+}
+
+#[test]
+fn the_shipped_file_shows_every_setting_at_its_default() {
+    assert_eq!(good(SHIPPED), Settings::default());
+}
+
+#[test]
+fn the_shipped_examples_can_be_followed_too() {
+    let is_example = |line: &&str| line.strip_prefix("# ").is_some_and(|rest| rest.contains(" = \""));
+    let examples: Vec<&str> = SHIPPED.lines().filter(is_example).collect();
+    assert_eq!(examples.len(), 5, "{examples:?}");
+    let followed: String = SHIPPED
+        .lines()
+        .map(|line| if is_example(&line) { line[2..].to_owned() } else { line.to_owned() } + "\n")
+        .collect();
+    let settings = good(&followed);
+    assert_eq!(settings.panel.lamp, Some(LampPlace::GpioLine("GPIO17".to_owned())));
+    assert!(
+        settings.mqtt.broker.is_some() && settings.mqtt.username.is_some() && settings.vault.index.is_some()
+    );
+}
+
+#[test]
+fn the_shipped_file_forgets_no_setting() {
+    // A misspelled key is answered with the keys that exist; asking with the empty section lists them all.
+    let mut explained = BTreeSet::new();
+    let mut section = "";
+    for line in SHIPPED.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
+            explained.insert(format!("{section}.{key}"));
+        }
+    }
+    for (section, key) in Settings::keys() {
+        assert!(
+            explained.contains(&format!("{section}.{key}")),
+            "{section}.{key} is not explained in larder.toml"
+        );
+    }
+    assert_eq!(explained.len(), Settings::keys().len());
+}
+
+#[test]
+fn every_mistake_is_told_at_once_in_the_order_of_the_file() {
+    let text = r#"
+[appliance]
+nmae = "Box"
+[network]
+listen = "8477"
+upload_memory = 64
+[vault]
+copies = 3
+reserve = "512 MB"
+[retention]
+everything = "30d"
+daily = "1 week"
+[mqtt]
+password = "hunter2"
+broker = "mqtt://10.0.0.2:1883"
+node = "My Larder"
+spool_events = "many"
+[pannel]
+board = "auto"
+"#;
+    check(
+        text,
+        &[
+            (3, "appliance.nmae", "write name"),
+            (5, "network.listen", "\"127.0.0.1:8477\""),
+            (6, "network.upload_memory", "\"64 MiB\""),
+            (8, "vault.copies", "copies = 1"),
+            (9, "vault.reserve", "\"512 MiB\""),
+            (11, "retention.everything", "\"30 days\""),
+            (12, "retention.daily", "\"30 days\" or longer"),
+            (14, "mqtt.password", "password_file"),
+            (15, "mqtt.broker", "\"10.0.0.2:1883\""),
+            (16, "mqtt.node", "\"my_larder\""),
+            (17, "mqtt.spool_events", "whole number"),
+            (18, "pannel", "[panel]"),
+        ],
+    );
+}
+
+#[test]
+fn a_password_is_never_repeated() {
+    for text in ["[mqtt]\npassword = \"hunter2\"", "[mqtt]\npassword = hunter2", "[mqtt]\npasswordhunter2"] {
+        for mistake in Settings::from_toml(text).expect_err(text) {
+            assert!(!mistake.to_string().contains("hunter2"), "{mistake}");
+        }
+    }
+}
+
+#[test]
+fn text_without_quotes_is_answered_with_the_quotes() {
+    check("[network]\nlisten = 127.0.0.1:8477\n", &[(2, "file", "listen = \"127.0.0.1:8477\"")]);
+    check(
+        "[mqtt]\nnode = pantry\n[log]\nlevel = info\n",
+        &[(2, "file", "node = \"pantry\""), (4, "file", "level = \"info\"")],
+    );
+}
+
+#[test]
+fn a_line_that_cannot_be_read_does_not_hide_the_others() {
+    let text = "[appliance]\nname \"Box\"\n[vault]\ncopies = 7\n[log]\nlevel = \"loud\"\n";
+    check(
+        text,
+        &[(2, "file", "KEY = VALUE"), (4, "vault.copies", "copies = 1"), (6, "log.level", "\"error\"")],
+    );
+    let text = "[vault]\ncopies : 3\nfoo\n[log]\nlevel = \"loud\"\n";
+    check(text, &[(2, "file", "KEY = VALUE"), (3, "file", "KEY = VALUE"), (5, "log.level", "\"error\"")]);
+    check(
+        "[vault\ncopies = 7\n[log]\nlevel = \"loud\"\n",
+        &[(1, "file", "]"), (4, "log.level", "\"error\"")],
+    );
+    check("[log]\nlevel = \"info\"\nlevel = \"debug\"\n", &[(3, "file", "once")]);
+}
+
+#[test]
+fn what_is_left_open_is_one_mistake_and_not_twenty() {
+    let text = "[vault]\ndisks = [\"/srv/a\"\nreserve = \"1 GiB\"\n[log]\nlevel = \"loud\"\n";
+    check(text, &[(2, "file", "]"), (5, "log.level", "\"error\"")]);
+    let text = "[vault]\ndisks = [\n  \"/srv/a\",\n  \"/srv/b\"\ncopies = 2\n[log]\nlevel = \"loud\"\n";
+    check(text, &[(2, "file", "]"), (5, "vault.copies", "copies = 1"), (7, "log.level", "\"error\"")]);
+    let text = "[appliance]\nname = \"\"\"Box\n[log]\nlevel = \"loud\"\n";
+    check(text, &[(2, "file", "\"\"\""), (4, "log.level", "\"error\"")]);
+}
+
+#[test]
+fn a_key_in_the_wrong_place_is_sent_home() {
+    check("listen = \"127.0.0.1:1\"\n", &[(1, "listen", "below [network]")]);
+    check("[vault]\noverdue_after = \"1 day\"\n", &[(2, "vault.overdue_after", "below [sources]")]);
+    check("vault = 3\n", &[(1, "vault", "[vault]")]);
+    check("[[vault]]\ncopies = 1\n", &[(1, "vault", "[vault]")]);
+    check("[zzz]\nq = 1\n", &[(1, "zzz", "[appliance]")]);
+    check("[log]\nzzz = 1\n", &[(2, "log.zzz", "remove it")]);
+}
+
+#[test]
+fn the_network_is_opened_only_by_somebody_who_knows_what_it_means() {
+    check("[network]\nlisten = \"0.0.0.0:8477\"\n", &[(2, "network.listen", "allow_unencrypted = true")]);
+    let open = good("[network]\nlisten = \"192.168.1.5:8477\"\nallow_unencrypted = true\n");
+    assert_eq!(open.network.listen.to_string(), "192.168.1.5:8477");
+    check("[mqtt]\nlisten = \"0.0.0.0:1883\"\n", &[(2, "mqtt.listen", "username")]);
+    good(
+        "[mqtt]\nlisten = \"0.0.0.0:1883\"\nusername = \"larder\"\npassword_file = \"/etc/larder/mqtt-password\"\n",
+    );
+    check("[mqtt]\nlisten = \"127.0.0.1:8477\"\n", &[(2, "mqtt.listen", "another port")]);
+    check("[mqtt]\npassword_file = \"/x\"\n", &[(2, "mqtt.password_file", "username")]);
+}
+
+#[test]
+fn whoever_names_disks_means_disks() {
+    let named = good("[vault]\ndisks = [\"/srv/a\", \"/srv/b\"]\ncopies = 2\n");
+    assert!(!named.vault.allow_root_filesystem);
+    assert!(
+        good("[vault]\ndisks = [\"/srv/a\"]\nallow_root_filesystem = true\n").vault.allow_root_filesystem
+    );
+    assert!(Settings::default().vault.allow_root_filesystem);
+    check("[vault]\ndisks = []\n", &[(2, "vault.disks", "list of folders")]);
+    check("[vault]\ndisks = \"/srv/a\"\n", &[(2, "vault.disks", "square brackets")]);
+    check("[vault]\ndisks = [\"~/backup\"]\n", &[(2, "vault.disks", "whole path")]);
+    check("[vault]\ndisks = [\"/srv/a\", \"/srv//a/.\"]\n", &[(2, "vault.disks", "once")]);
+    check("[vault]\ndisks = [\"/srv/a\", \"/srv/a/b\"]\n", &[(2, "vault.disks", "once")]);
+    check("[vault]\ncopies = 0\n", &[(2, "vault.copies", "from 1 to")]);
+    check("[vault]\nreserve = \"1 MiB\"\n", &[(2, "vault.reserve", "from 128 MiB")]);
+}
+
+#[test]
+fn a_longer_first_rule_lifts_the_unwritten_ones() {
+    let long = good("[retention]\neverything = \"2 years\"\n").retention;
+    let two_years = Keep::For(Span::new(2, Unit::Year));
+    assert_eq!((long.daily, long.weekly, long.monthly), (two_years, two_years, Keep::ForEver));
+    check("[retention]\ndaily = \"7 days\"\n", &[(2, "retention.daily", "\"30 days\" or longer")]);
+    check("[retention]\neverything = \"0 days\"\n", &[(2, "retention.everything", "\"30 days\"")]);
+    check("[retention]\nmonthly = \"forever\"\n", &[(2, "retention.monthly", "\"for ever\"")]);
+    check("[retention]\nnewest = 0\n", &[(2, "retention.newest", "from 1")]);
+}
+
+#[test]
+fn a_lamp_that_cannot_be_meant_is_asked_about() {
+    check("[panel]\nboard = \"raspberry-pi4\"\n", &[(2, "panel.board", "\"raspberry-pi-4\"")]);
+    check("[panel]\nlamp = \"gpio:gpiochip4:17\"\n", &[(2, "panel.lamp", "label")]);
+    check("[panel]\nactive_low = true\n", &[(2, "panel.active_low", "lamp = ")]);
+    assert!(good("[panel]\nlamp = \"gpio:pinctrl-rp1:17\"\nactive_low = true\n").panel.active_low);
+    assert_eq!(good("[panel]\nboard = \"generic\"\n").panel.board.as_deref(), Some("generic"));
+}
+
+#[test]
+fn no_text_makes_it_panic() {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % below as u64).unwrap()
+    };
+    let pieces: Vec<char> = "[]=\"\n#.'{},:-_ 0123abcüé\u{0}\t\r\\".chars().collect();
+    for _ in 0..3_000 {
+        let mut text: Vec<char> = SHIPPED.chars().skip(next(4_000)).take(next(1_500)).collect();
+        for _ in 0..next(12) {
+            let (at, piece) = (next(text.len() + 1), pieces[next(pieces.len())]);
+            text.insert(at, piece);
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(mistakes) = Settings::from_toml(&text) {
+            let lines = text.matches('\n').count() + 1;
+            assert!(!mistakes.is_empty() && mistakes.is_sorted());
+            assert!(mistakes.iter().all(|Mistake { line, .. }| (1..=lines).contains(line)), "{mistakes:#?}");
+        }
+    }
+    let huge = "#".repeat(300 * 1024);
+    assert_eq!(Settings::from_toml(&huge).expect_err("too large").len(), 1);
+}

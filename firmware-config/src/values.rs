@@ -1,0 +1,263 @@
+//! Single values: from what stands in the file to a type, or to what should stand there instead.
+//!
+//! Every reader here returns `Err` with the rest of the sentence "instead ...", so a new setting gets a helpful
+//! message by choosing its type. Not here: which setting takes which type (`settings`), whether two settings agree.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+
+use crate::places::{ButtonPlace, LampPlace};
+use crate::spans::{Keep, Span};
+
+/// What to write instead.
+type Instead = String;
+
+/// A host, by name or number, and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// Name or IP address, without brackets.
+    pub host: String,
+    /// TCP port, never 0.
+    pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            return write!(f, "[{}]:{}", self.host, self.port);
+        }
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+pub(crate) fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str, Instead> {
+    value.as_str().ok_or_else(|| format!("write text in quotes, such as {example}"))
+}
+
+pub(crate) fn yes_or_no(value: &DeValue<'_>) -> Result<bool, Instead> {
+    value.as_bool().ok_or_else(|| "write true or false, without quotes".to_owned())
+}
+
+/// A whole number from `least` to `most`.
+pub(crate) fn count(value: &DeValue<'_>, least: u32, most: u32) -> Result<u32, Instead> {
+    let number = value.as_integer().and_then(|n| u32::from_str_radix(n.as_str(), n.radix()).ok());
+    let fits = number.filter(|n| (least..=most).contains(n));
+    fits.ok_or_else(|| format!("write a whole number from {least} to {most}, without quotes"))
+}
+
+const SIZE_UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+
+/// Bytes, written as `64 MiB`, from `least` to `most` bytes.
+pub(crate) fn size(value: &DeValue<'_>, least: u64, most: u64) -> Result<u64, Instead> {
+    let range = || format!("write a size from {} to {}", size_words(least), size_words(most));
+    let example =
+        || format!("write a whole number and KiB, MiB, GiB or TiB, such as \"{}\"", size_words(least));
+    if let Some(number) = value.as_integer() {
+        return Err(format!("write the unit too, such as \"{} MiB\" (with the quotes)", number.as_str()));
+    }
+    let written = text(value, "\"64 MiB\"")?.trim();
+    let digits = written.find(|c: char| !c.is_ascii_digit()).unwrap_or(written.len());
+    let (number, unit) = (&written[..digits], written[digits..].trim());
+    let number: u64 = number.parse().map_err(|_| example())?;
+    let Some((_, bytes)) = SIZE_UNITS.iter().find(|(name, _)| *name == unit) else {
+        // MB and M are near enough to guess; "512 mb" is what people write first.
+        let first = unit.chars().next().map(|c| c.to_ascii_uppercase());
+        let meant = SIZE_UNITS.iter().find(|(name, _)| name.chars().next() == first);
+        return Err(meant.map_or_else(example, |(name, _)| format!("write \"{number} {name}\"")));
+    };
+    let bytes = number.checked_mul(*bytes).filter(|bytes| (least..=most).contains(bytes));
+    bytes.ok_or_else(range)
+}
+
+/// `64 MiB`, for whole multiples of a unit; otherwise bytes.
+pub(crate) fn size_words(bytes: u64) -> String {
+    let unit = SIZE_UNITS.iter().rev().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| format!("{bytes} bytes"), |(name, unit)| format!("{} {name}", bytes / unit))
+}
+
+/// A span of time that is not zero.
+pub(crate) fn span(value: &DeValue<'_>) -> Result<Span, Instead> {
+    let example = "write a whole number and minutes, hours, days, weeks, months or years, such as \"2 days\"";
+    spelled(value, Span::parse, |span| span.duration().is_zero(), example)
+}
+
+/// How long to keep something.
+pub(crate) fn keep(value: &DeValue<'_>) -> Result<Keep, Instead> {
+    let example =
+        "write a whole number and hours, days, weeks, months or years, such as \"30 days\", or \"for ever\"";
+    spelled(value, Keep::parse, |keep| keep.duration().is_some_and(|d| d.is_zero()), example)
+}
+
+fn spelled<T>(
+    value: &DeValue<'_>,
+    parse: fn(&str) -> Result<T, Option<String>>,
+    is_zero: fn(&T) -> bool,
+    example: &str,
+) -> Result<T, Instead> {
+    if let Some(number) = value.as_integer() {
+        return Err(format!("write the unit too, such as \"{} days\" (with the quotes)", number.as_str()));
+    }
+    match parse(text(value, "\"30 days\"")?) {
+        Ok(spelled) if !is_zero(&spelled) => Ok(spelled),
+        Err(Some(meant)) => Err(format!("write {meant}")),
+        Ok(_) | Err(None) => Err(example.to_owned()),
+    }
+}
+
+/// An address of this machine to listen on.
+pub(crate) fn listen(value: &DeValue<'_>, example: &str) -> Result<SocketAddr, Instead> {
+    let written = text(value, example)?;
+    if let Ok(address) = written.parse::<SocketAddr>().map_err(drop)
+        && address.port() != 0
+    {
+        return Ok(address);
+    }
+    let guess = match written.parse::<u16>() {
+        Ok(port) if port > 0 => format!("\"127.0.0.1:{port}\""),
+        _ if written.parse::<std::net::IpAddr>().is_ok() => {
+            format!("{written} with a port behind it, such as {example}")
+        }
+        _ if written.starts_with("localhost:") => {
+            format!("\"{}\"", written.replacen("localhost", "127.0.0.1", 1))
+        }
+        _ => format!("an IP address of this machine and a port, such as {example}"),
+    };
+    Err(format!("write {guess}"))
+}
+
+/// A host somewhere and a port.
+pub(crate) fn address(value: &DeValue<'_>, example: &str) -> Result<Address, Instead> {
+    let written = text(value, example)?;
+    if let Some((scheme, rest)) = written.split_once("://") {
+        let secure = matches!(scheme, "mqtts" | "ssl" | "tls");
+        let note = if secure { " (encrypted connections to a broker are not built yet)" } else { "" };
+        return Err(format!("write \"{}\" without \"{scheme}://\"{note}", rest.trim_end_matches('/')));
+    }
+    let parsed = written.rsplit_once(':').and_then(|(host, port)| {
+        let port = port.parse().ok().filter(|port| *port != 0)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match bare {
+            Some(host) => host.parse::<std::net::Ipv6Addr>().ok().map(|_| host),
+            None => Some(host).filter(|host| is_host(host)),
+        }?;
+        Some(Address { host: host.to_owned(), port })
+    });
+    parsed.ok_or_else(|| {
+        if is_host(written) {
+            format!("write \"{written}:1883\"")
+        } else {
+            format!("write a host and a port, such as {example}")
+        }
+    })
+}
+
+fn is_host(host: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    !host.is_empty() && host.len() <= 253 && host.bytes().all(allowed) && !host.starts_with(['-', '.'])
+}
+
+/// A folder or file path that is not empty.
+pub(crate) fn path(value: &DeValue<'_>, example: &str) -> Result<PathBuf, Instead> {
+    let written = text(value, example)?;
+    if written.starts_with("~/") {
+        return Err("write the whole path: \"~\" means another folder for a service than for you".to_owned());
+    }
+    let fits = !written.trim().is_empty() && !written.contains('\0');
+    if fits { Ok(PathBuf::from(written)) } else { Err(format!("write a path, such as {example}")) }
+}
+
+/// A list of paths, at least one.
+pub(crate) fn paths(value: &DeValue<'_>, example: &str) -> Result<Vec<PathBuf>, Instead> {
+    let instead = || format!("write a list of folders in square brackets, such as {example}");
+    let list = value.as_array().filter(|list| !list.is_empty()).ok_or_else(instead)?;
+    list.iter().map(|one| path(one.get_ref(), "\"/srv/larder/disk1\"")).collect()
+}
+
+/// A list of texts; may be empty.
+pub(crate) fn texts(value: &DeValue<'_>) -> Result<Vec<String>, Instead> {
+    let instead = || "write a list of texts in square brackets, such as [\"one\", \"two\"]".to_owned();
+    let list = value.as_array().ok_or_else(instead)?;
+    list.iter().map(|one| one.get_ref().as_str().map(str::to_owned).ok_or_else(instead)).collect()
+}
+
+/// A name people read; at most 63 bytes, the longest that is announced on a network.
+pub(crate) fn name(value: &DeValue<'_>) -> Result<String, Instead> {
+    let written = text(value, "\"Larder\"")?;
+    let fits = !written.trim().is_empty() && written.len() <= 63 && !written.contains(char::is_control);
+    if fits { Ok(written.to_owned()) } else { Err("write a name of 1 to 63 letters, on one line".to_owned()) }
+}
+
+/// One word for topics: small letters, digits, `-` and `_`.
+pub(crate) fn slug(value: &DeValue<'_>) -> Result<String, Instead> {
+    let written = text(value, "\"larder\"")?;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    if !written.is_empty() && written.len() <= 64 && written.chars().all(fits) {
+        return Ok(written.to_owned());
+    }
+    let lower = written.trim().to_lowercase();
+    let meant: String = lower.chars().map(|c| if fits(c) { c } else { '_' }).take(64).collect();
+    let guess = if meant.is_empty() { String::new() } else { format!(", such as \"{meant}\"") };
+    Err(format!("write one word of small letters, digits, - and _{guess}"))
+}
+
+/// The front part of an MQTT topic.
+pub(crate) fn topic(value: &DeValue<'_>) -> Result<String, Instead> {
+    let written = text(value, "\"homeassistant\"")?;
+    let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '+' | '#' | '$');
+    let fits = !written.is_empty() && written.len() <= 128 && !written.contains(bad);
+    let slashes = written.starts_with('/') || written.ends_with('/') || written.contains("//");
+    if fits && !slashes {
+        return Ok(written.to_owned());
+    }
+    Err("write a topic without blanks, + and #, and without a slash at either end, such as \"homeassistant\""
+        .to_owned())
+}
+
+/// One of several words.
+pub(crate) fn choice<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Result<T, Instead> {
+    let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+    let written = value.as_str().map(str::to_lowercase);
+    let chosen = choices.iter().find(|(word, _)| value.as_str() == Some(word));
+    if let Some((_, chosen)) = chosen {
+        return Ok(*chosen);
+    }
+    let near = written.and_then(|w| nearest(&w, choices.iter().map(|(word, _)| *word)).map(str::to_owned));
+    Err(near.map_or_else(|| format!("write one of {}", words.join(", ")), |near| format!("write \"{near}\"")))
+}
+
+/// Where a lamp is.
+pub(crate) fn lamp(value: &DeValue<'_>) -> Result<LampPlace, Instead> {
+    let forms = "\"gpio:LINE-NAME\", \"gpio:CHIP-LABEL:NUMBER\", \"led:NAME\" or \"none\"";
+    let written = text(value, "\"gpio:GPIO17\"")?;
+    if written.starts_with("gpio:gpiochip") {
+        return Err(
+            "name the chip by its label, as gpiodetect shows it in square brackets; its number changes"
+                .to_owned(),
+        );
+    }
+    LampPlace::parse(written).ok_or_else(|| format!("write {forms}"))
+}
+
+/// Places of a lamp, the first that exists is taken.
+pub(crate) fn lamps(value: &DeValue<'_>) -> Result<Vec<LampPlace>, Instead> {
+    let list = value.as_array().ok_or_else(|| "write a list of places, such as [\"led:ACT\"]".to_owned())?;
+    list.iter().map(|one| lamp(one.get_ref())).collect()
+}
+
+/// Where a button is.
+pub(crate) fn button(value: &DeValue<'_>) -> Result<ButtonPlace, Instead> {
+    let written = text(value, "\"key:133\"")?;
+    let forms = || "write \"gpio:LINE-NAME\", \"gpio:CHIP-LABEL:NUMBER\" or \"key:CODE\"".to_owned();
+    ButtonPlace::parse(written).ok_or_else(forms)
+}
+
+/// The word nearest to `written`, if any is near enough to be what was meant.
+pub(crate) fn nearest<'w>(written: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let written = written.to_lowercase().replace('-', "_");
+    let near = |word: &str| strsim::jaro_winkler(&written, word);
+    let best = words.map(|word| (word, near(word))).max_by(|a, b| a.1.total_cmp(&b.1));
+    best.filter(|(_, likeness)| *likeness >= 0.8).map(|(word, _)| word)
+}

@@ -1,0 +1,235 @@
+//! Two checks: that a tree is complete before it is committed, and that every stored bit is what it was.
+//!
+//! Completeness costs what is new: nodes that the source's last snapshot has were checked when that was committed.
+
+use crate::disk::{Disk, read_whole};
+use crate::vault::Vault;
+use crate::{Result, StoreError, ledger, packs};
+use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Snapshot};
+use larder_format::tree::{DEPTH_MAX, Kind, Node, Piece, Reference, decode_pieces};
+use larder_format::{ChunkId, ChunkRef, FormatError, Hash};
+use std::collections::{HashMap, HashSet};
+use std::io;
+
+/// Longest chain of lists and branches: 256 pieces to the power of 6 are more than any disk holds.
+const LEVELS_MAX: usize = 8;
+
+/// Whether everything that the snapshot's tree names is in the vault and in good order.
+pub(crate) fn complete(vault: &Vault, snapshot: &Snapshot, parent: Option<ChunkRef>) -> Result<()> {
+    let root = vault.read_node(&snapshot.root).map_err(|error| missing(error, snapshot.root.id))?;
+    let Node::Leaf { entries, .. } = &root else { return Err(refused("its root is not a single entry")) };
+    let [top] = entries.as_slice() else { return Err(refused("its root is not a single entry")) };
+    let mut totals = larder_format::tree::Totals::default();
+    totals.add(top);
+    if let Kind::Directory { totals: below, .. } = &top.kind {
+        totals = *below;
+    }
+    if totals != snapshot.totals {
+        return Err(refused("its counts are not those of its root"));
+    }
+    let mut check = Check { vault, missing: Vec::new(), count: 0 };
+    // Folders still to be looked at: the new one, the old one of the same name, and how deep it lies.
+    let mut folders = vec![(snapshot.root, parent, 0)];
+    while let Some((new, old, depth)) = folders.pop() {
+        if depth > DEPTH_MAX {
+            return Err(refused("its folders are nested too deeply"));
+        }
+        if Some(new.id) != old.map(|old| old.id) {
+            let below = check.folder(new, old)?;
+            folders.extend(below.into_iter().map(|(new, old)| (new, old, depth + 1)));
+        }
+    }
+    match check.missing.first() {
+        None => Ok(()),
+        Some(first) => Err(StoreError::Missing { count: check.count, first: *first }),
+    }
+}
+
+struct Check<'a> {
+    vault: &'a Vault,
+    /// The first few; a push whose agent lost a pack may miss a hundred thousand.
+    missing: Vec<ChunkId>,
+    count: usize,
+}
+
+impl Check<'_> {
+    /// Checks one folder's own nodes and files; returns the folders in it, each with its old self.
+    fn folder(&mut self, new: ChunkRef, old: Option<ChunkRef>) -> Result<Vec<(ChunkRef, Option<ChunkRef>)>> {
+        let old_leaves = old.map(|old| self.leaves(old)).transpose()?.unwrap_or_default();
+        let new_leaves = self.leaves(new)?;
+        let common: HashSet<_> =
+            new_leaves.iter().filter(|leaf| old_leaves.contains(leaf)).map(|l| l.id).collect();
+        let mut before = HashMap::new();
+        for leaf in old_leaves.iter().filter(|leaf| !common.contains(&leaf.id)) {
+            // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
+            let Ok(Node::Leaf { entries, .. }) = self.vault.read_node(leaf) else { continue };
+            before.extend(entries.into_iter().map(|entry| (entry.name, entry.kind)));
+        }
+        let mut below = Vec::new();
+        for leaf in new_leaves.iter().filter(|leaf| !common.contains(&leaf.id)) {
+            let Some(Node::Leaf { entries, .. }) = self.node(leaf)? else { continue };
+            for entry in entries {
+                match (entry.kind, before.get(&entry.name)) {
+                    (Kind::Directory { node, .. }, Some(Kind::Directory { node: old, .. })) => {
+                        below.push((node, Some(*old)));
+                    }
+                    (Kind::Directory { node, .. }, _) => below.push((node, None)),
+                    (Kind::File { pieces, .. }, Some(Kind::File { pieces: old, .. })) => {
+                        self.pieces(&pieces, old, 0)?
+                    }
+                    (Kind::File { pieces, .. }, _) => self.pieces(&pieces, &[], 0)?,
+                    _ => {}
+                }
+            }
+        }
+        Ok(below)
+    }
+
+    /// The leaves of one folder, in order.
+    fn leaves(&mut self, top: ChunkRef) -> Result<Vec<ChunkRef>> {
+        let mut leaves = Vec::new();
+        let mut rest = vec![(top, 0)];
+        while let Some((node, level)) = rest.pop() {
+            match self.node(&node)? {
+                Some(Node::Branch(children)) if level < LEVELS_MAX => {
+                    rest.extend(children.iter().rev().map(|child| (child.node, level + 1)));
+                }
+                Some(Node::Branch(_)) => return Err(refused("a folder's nodes are nested too deeply")),
+                _ => leaves.push(node),
+            }
+        }
+        Ok(leaves)
+    }
+
+    fn node(&mut self, node: &ChunkRef) -> Result<Option<Node>> {
+        match self.vault.read_node(node) {
+            Ok(node) => Ok(Some(node)),
+            Err(StoreError::NotFound { .. }) => {
+                self.miss(node.id);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Checks the pieces of one file; `old` are those of the same file in the last snapshot.
+    fn pieces(&mut self, new: &[Piece], old: &[Piece], level: usize) -> Result<()> {
+        if level > LEVELS_MAX {
+            return Err(refused("a file's pieces are nested too deeply"));
+        }
+        let vouched: HashSet<_> = old.iter().filter_map(Reference::of).map(|r| r.chunk().id).collect();
+        let fresh: Vec<_> = new
+            .iter()
+            .filter_map(|piece| Some((piece, Reference::of(piece)?)))
+            .filter(|(_, reference)| !vouched.contains(&reference.chunk().id))
+            .collect();
+        let mut bytes = Vec::new();
+        for (piece, reference) in fresh {
+            match reference {
+                Reference::List(list) => match self.vault.read(&list) {
+                    Ok(found) => self.list(piece, &decode_pieces(&found)?, old, level)?,
+                    Err(StoreError::NotFound { .. }) => self.miss(list.id),
+                    Err(error) => return Err(error),
+                },
+                other => bytes.push(other.chunk().id),
+            }
+        }
+        self.vault.missing(&bytes).into_iter().for_each(|id| self.miss(id));
+        Ok(())
+    }
+
+    fn list(&mut self, piece: &Piece, pieces: &[Piece], old: &[Piece], level: usize) -> Result<()> {
+        if pieces.iter().map(Piece::bytes).sum::<u64>() != piece.bytes() {
+            return Err(refused("a list of pieces does not cover what it should"));
+        }
+        // The old lists of the same file, so that a large image costs what changed in it. Only lists that differ.
+        let mut before = Vec::new();
+        for list in old.iter().filter_map(Reference::of) {
+            if let Reference::List(list) = list
+                && before.len() < 100_000
+                && let Ok(bytes) = self.vault.read(&list)
+            {
+                before.extend(decode_pieces(&bytes).unwrap_or_default());
+            }
+        }
+        self.pieces(pieces, &before, level + 1)
+    }
+
+    fn miss(&mut self, id: ChunkId) {
+        self.count += 1;
+        if self.missing.len() < 10 {
+            self.missing.push(id);
+        }
+    }
+}
+
+/// What reading every byte found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Packs read, over all disks.
+    pub packs: u64,
+    /// Bytes read, over all disks.
+    pub bytes: u64,
+    /// Files whose bytes are not what they were, as `DISK/PATH`.
+    pub damaged: Vec<String>,
+}
+
+impl Vault {
+    /// Reads every pack and every ledger entry on every disk and checks each bit against its hash.
+    ///
+    /// # Errors
+    /// Only when a disk cannot even be listed; damage is what it returns.
+    pub fn audit(&self) -> Result<Audit> {
+        let mut audit = Audit::default();
+        let names: Vec<_> = self.catalog.packs.all().into_iter().map(|(_, name)| name).collect();
+        for member in self.members.all() {
+            let disk = member.disk.as_ref();
+            for name in &names {
+                let path = packs::path(name);
+                match hash_file(disk, &path, &mut audit.bytes) {
+                    Ok(hash) if hash == *name => audit.packs += 1,
+                    _ => audit.damaged.push(format!("{}/{path}", disk.name())),
+                }
+            }
+            let view = self.ledger().clone();
+            for (sequence, path) in ledger::files(&view) {
+                let bytes = read_whole(disk, &path, ENTRY_BYTES_MAX as u64 + 1024);
+                let entry = bytes.ok().and_then(|bytes| {
+                    let (entry, _, len) = Entry::decode(&bytes).ok()?;
+                    (len == bytes.len()).then_some(entry)
+                });
+                if entry.is_none_or(|entry| entry.sequence != sequence) {
+                    audit.damaged.push(format!("{}/{path}", disk.name()));
+                }
+            }
+        }
+        Ok(audit)
+    }
+}
+
+fn hash_file(disk: &dyn Disk, path: &str, bytes: &mut u64) -> io::Result<Hash> {
+    let file = disk.open(path)?;
+    let len = file.len()?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < len {
+        let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+        file.read_at(at, &mut buffer[..step])?;
+        hasher.update(&buffer[..step]);
+        at += step as u64;
+    }
+    *bytes += len;
+    Ok(Hash(*hasher.finalize().as_bytes()))
+}
+
+fn missing(error: StoreError, id: ChunkId) -> StoreError {
+    match error {
+        StoreError::NotFound { .. } => StoreError::Missing { count: 1, first: id },
+        other => other,
+    }
+}
+
+fn refused(why: &'static str) -> StoreError {
+    StoreError::Refused(FormatError::Invalid { what: "this backup's tree", why })
+}

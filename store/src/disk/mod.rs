@@ -1,0 +1,176 @@
+//! The only door to files.
+//!
+//! Everything that the store does to a disk is one of these calls, so a simulated disk can lose, tear, refuse or
+//! lie at each of them. Three disks pass one conformance suite: `RealDisk`, `MemoryDisk` and `FaultyDisk`.
+//! Paths are relative to the vault's folder, with `/` between names.
+
+mod faulty;
+mod memory;
+mod real;
+
+pub use faulty::{Fault, FaultyDisk, Plan};
+pub use memory::MemoryDisk;
+pub use real::RealDisk;
+
+use std::io;
+
+/// One mounted filesystem that holds a copy of the vault.
+pub trait Disk: Send + Sync {
+    /// A new, empty file; an existing name is an error.
+    ///
+    /// # Errors
+    /// Whatever the filesystem says; `AlreadyExists` for a taken name.
+    fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>>;
+
+    /// An existing file, to read.
+    ///
+    /// # Errors
+    /// `NotFound`, or whatever the filesystem says.
+    fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Gives a finished file its final name and makes it read-only. Never replaces: a taken name is an error.
+    /// Survives a power cut only after `sync_folder` of the folder of `to`.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for a taken name; whatever the filesystem says.
+    fn publish(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Takes a name away.
+    ///
+    /// # Errors
+    /// `NotFound`, or whatever the filesystem says.
+    fn remove(&self, path: &str) -> io::Result<()>;
+
+    /// Makes a folder; fine if it is there. Returns whether it is new, so that the caller knows to sync its parent.
+    ///
+    /// # Errors
+    /// Whatever the filesystem says.
+    fn make_folder(&self, path: &str) -> io::Result<bool>;
+
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// Whatever the filesystem says; after an error nothing about those names may be believed.
+    fn sync_folder(&self, path: &str) -> io::Result<()>;
+
+    /// What is in a folder, sorted by name; nothing for a folder that is not there.
+    ///
+    /// # Errors
+    /// Whatever the filesystem says.
+    fn list(&self, path: &str) -> io::Result<Vec<Item>>;
+
+    /// Room on the filesystem.
+    ///
+    /// # Errors
+    /// Whatever the filesystem says.
+    fn space(&self) -> io::Result<Space>;
+
+    /// For messages: where the owner finds this disk.
+    fn name(&self) -> String;
+}
+
+/// An open file on a disk.
+pub trait DiskFile: Send + Sync {
+    /// Writes at the end.
+    ///
+    /// # Errors
+    /// Whatever the filesystem says; how much was written is then unknown.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Fills `buffer` from `offset` on.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file ends before; whatever the filesystem says.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+
+    /// Makes the bytes durable.
+    ///
+    /// # Errors
+    /// Whatever the filesystem says. An error is final: the system may already have forgotten the bytes, so a second
+    /// call that succeeds proves nothing.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Bytes in the file.
+    ///
+    /// # Errors
+    /// Whatever the filesystem says.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether there are none.
+    ///
+    /// # Errors
+    /// As `len`.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}
+
+/// A name in a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Last part of its path.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+    /// Bytes of a file.
+    pub len: u64,
+}
+
+/// Room on a filesystem, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// All of it.
+    pub total: u64,
+    /// What the agent may still use.
+    pub free: u64,
+}
+
+/// The folder part of a path; empty for the vault's own folder.
+pub(crate) fn folder_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+/// Reads a whole file of at most `max` bytes.
+pub(crate) fn read_whole(disk: &dyn Disk, path: &str, max: u64) -> io::Result<Vec<u8>> {
+    let file = disk.open(path)?;
+    let len = file.len()?;
+    if len > max {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{path} has {len} bytes, more than {max}"),
+        ));
+    }
+    let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::InvalidData)?];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes a small file so that it is there whole or not at all, durable on return.
+pub(crate) fn write_whole(disk: &dyn Disk, part: &str, path: &str, bytes: &[u8]) -> io::Result<()> {
+    // What is left of an attempt before a power cut was never published, so nobody relies on it.
+    match disk.remove(part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = disk.create(part)?;
+    file.append(bytes)?;
+    file.sync()?;
+    make_folders(disk, folder_of(path))?;
+    disk.publish(part, path)?;
+    disk.sync_folder(folder_of(path))
+}
+
+/// Makes a folder and those above it, each durable in its parent.
+pub(crate) fn make_folders(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    make_folders(disk, folder_of(path))?;
+    if disk.make_folder(path)? {
+        disk.sync_folder(folder_of(path))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod conformance;

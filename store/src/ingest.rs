@@ -1,0 +1,224 @@
+//! Taking chunks in: opened, named by their own bytes, appended to the pack that grows.
+//!
+//! Nothing is believed: a block is decompressed and its chunks are hashed here before anything is written. The
+//! growing pack lies on every healthy disk as `open/N.part`; whoever fills it seals it, while others go on with the
+//! next one. A chunk counts as kept by a commit only once its pack is sealed. Not here: snapshots (`vault`).
+
+use crate::catalog::Catalog;
+use crate::disk::{Disk, DiskFile, folder_of, make_folders};
+use crate::members::{MemberState, Members};
+use crate::packs;
+use crate::{Result, StoreError};
+use larder_format::block::{BLOCK_CHUNKS_MAX, BLOCK_MAGIC, Decoder, Header, OpenBlock};
+use larder_format::pack::{self, PACK_BYTES_AIM, PACK_CHUNKS_MAX, Table};
+use larder_format::{ChunkId, Hash};
+use std::collections::HashSet;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A pack that grows.
+pub(crate) struct OpenPack {
+    part: String,
+    files: Vec<(usize, Box<dyn DiskFile>)>,
+    hasher: blake3::Hasher,
+    len: u64,
+    table: Table,
+    pub(crate) chunks: HashSet<ChunkId>,
+}
+
+/// A pack that got its name.
+pub(crate) struct Sealed {
+    pub(crate) name: Hash,
+    pub(crate) len: u64,
+    pub(crate) table: Table,
+}
+
+/// Numbers for `.part` files; unique in one run, and an earlier run's parts are gone before the first is made.
+static NEXT_PART: AtomicU64 = AtomicU64::new(1);
+
+impl OpenPack {
+    /// Starts a pack on every healthy disk.
+    pub(crate) fn create(members: &Members) -> Result<Self> {
+        let part = format!("open/{}.part", NEXT_PART.fetch_add(1, Ordering::Relaxed));
+        let mut files = Vec::new();
+        let head = pack::header();
+        members.on_each(&part, |member| {
+            let mut file = member.disk.create(&part)?;
+            file.append(&head)?;
+            let position = members.all().iter().position(|known| known.id == member.id);
+            files.push((position.expect("it is one of them"), file));
+            Ok(())
+        })?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&head);
+        let len = head.len() as u64;
+        Ok(Self { part, files, hasher, len, table: Table::default(), chunks: HashSet::new() })
+    }
+
+    /// Whether a block with so many chunks more would not fit.
+    pub(crate) fn is_full(&self, chunks: usize) -> bool {
+        self.len >= PACK_BYTES_AIM || self.table.chunks.len() + chunks > PACK_CHUNKS_MAX
+    }
+
+    /// Appends a block that was verified. A disk that fails falls out; one must remain.
+    pub(crate) fn append(&mut self, members: &Members, bytes: &[u8], names: &[ChunkId]) -> Result<()> {
+        self.write(members, bytes)?;
+        self.table.push(self.len, bytes.len(), names.iter().copied());
+        self.chunks.extend(names);
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write(&mut self, members: &Members, bytes: &[u8]) -> Result<()> {
+        self.on_each(members, |_, file| file.append(bytes))?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    fn on_each(
+        &mut self,
+        members: &Members,
+        mut action: impl FnMut(&dyn Disk, &mut dyn DiskFile) -> io::Result<()>,
+    ) -> Result<()> {
+        let mut error = None;
+        let mut position = 0;
+        while position < self.files.len() {
+            let (member, file) = &mut self.files[position];
+            let member = &members.all()[*member];
+            match action(member.disk.as_ref(), file.as_mut()) {
+                Ok(()) => position += 1,
+                Err(source) => {
+                    match member.failed(&self.part, source) {
+                        full @ StoreError::Full { .. } => return Err(full),
+                        other => error = Some(other),
+                    }
+                    self.files.remove(position);
+                }
+            }
+        }
+        if self.files.is_empty() {
+            Err(error.unwrap_or_else(|| members.none_left(&self.part)))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Table, sync, final name, folder sync: the order that makes a pack exist whole or not at all.
+    pub(crate) fn seal(mut self, members: &Members) -> Result<Sealed> {
+        let tail = self.table.encode(self.len);
+        self.write(members, &tail)?;
+        let len = self.len + tail.len() as u64;
+        let name = Hash(*self.hasher.finalize().as_bytes());
+        let (part, path) = (self.part.clone(), packs::path(&name));
+        self.on_each(members, |disk, file| {
+            file.sync()?;
+            make_folders(disk, folder_of(&path))?;
+            match disk.publish(&part, &path) {
+                // The same bytes in the same order were packed before: the pack is there already.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.remove(&part)?,
+                result => result?,
+            }
+            disk.sync_folder(folder_of(&path))
+        })?;
+        Ok(Sealed { name, len, table: self.table })
+    }
+
+    /// Gives up the pack; its parts are cleared at the next start if they cannot be now.
+    pub(crate) fn abandon(self, members: &Members) {
+        for (position, file) in self.files {
+            drop(file);
+            if let Err(error) = members.all()[position].disk.remove(&self.part) {
+                tracing::warn!(part = self.part, %error, "could not clear an unfinished pack");
+            }
+        }
+    }
+}
+
+/// One block of an upload, verified.
+pub(crate) struct Verified<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) names: Vec<ChunkId>,
+}
+
+/// Opens the first block of `upload` and names its chunks; returns it and the rest.
+pub(crate) fn verify<'a>(decoder: &mut Decoder, upload: &'a [u8]) -> Result<(Verified<'a>, &'a [u8])> {
+    let (header, open) = OpenBlock::read(decoder, upload)?;
+    let (bytes, rest) = upload.split_at(header.block_len());
+    Ok((Verified { bytes, names: open.chunks.into_iter().map(|(name, _)| name).collect() }, rest))
+}
+
+/// Brings back what an agent that was killed had taken in but not sealed: every whole block of every `.part` file
+/// goes into a new pack, and the parts are removed once that is durable. Returns the packs.
+pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>> {
+    let mut sealed = Vec::new();
+    let mut seen = HashSet::new();
+    let mut open: Option<OpenPack> = None;
+    let mut parts = Vec::new();
+    for member in members.all().iter().filter(|member| member.state() != MemberState::Behind) {
+        let items = member.disk.list("open").map_err(|source| member.failed("open", source))?;
+        parts.extend(items.into_iter().filter(|i| i.name.ends_with(".part")).map(|item| (member, item)));
+    }
+    for (member, item) in &parts {
+        let Ok(file) = member.disk.open(&format!("open/{}", item.name)) else { continue };
+        for_each_block(file.as_ref(), |block, names| {
+            let fresh = |id: &ChunkId| !seen.contains(id) && known.locate(members, id).is_none();
+            if !names.iter().any(fresh) {
+                return Ok(());
+            }
+            seen.extend(names.iter().copied());
+            if open.as_ref().is_some_and(|pack| pack.is_full(names.len())) {
+                sealed.extend(open.take().map(|pack| pack.seal(members)).transpose()?);
+            }
+            let pack = match &mut open {
+                Some(pack) => pack,
+                None => {
+                    open.insert(new_pack_beside(members, &parts.iter().map(|(_, i)| &*i.name).collect())?)
+                }
+            };
+            pack.append(members, block, names)
+        })?;
+    }
+    sealed.extend(open.map(|pack| pack.seal(members)).transpose()?);
+    for (member, item) in parts {
+        let path = format!("open/{}", item.name);
+        member.disk.remove(&path).map_err(|source| member.failed(&path, source))?;
+    }
+    Ok(sealed)
+}
+
+/// A new pack whose part does not have the name of an old one.
+fn new_pack_beside(members: &Members, taken: &HashSet<&str>) -> Result<OpenPack> {
+    while taken.contains(format!("{}.part", NEXT_PART.load(Ordering::Relaxed)).as_str()) {
+        NEXT_PART.fetch_add(1, Ordering::Relaxed);
+    }
+    OpenPack::create(members)
+}
+
+/// Hands over every whole block from the start of an unfinished pack; stops at the first that is not.
+fn for_each_block(
+    file: &dyn DiskFile,
+    mut action: impl FnMut(&[u8], &[ChunkId]) -> Result<()>,
+) -> Result<()> {
+    let mut decoder = Decoder::new();
+    let mut at = pack::PACK_HEADER_BYTES as u64;
+    let len = file.len().unwrap_or(0);
+    while let Some(block) = next_block(file, at, len) {
+        let Ok((verified, _)) = verify(&mut decoder, &block) else { break };
+        action(verified.bytes, &verified.names)?;
+        at += block.len() as u64;
+    }
+    Ok(())
+}
+
+fn next_block(file: &dyn DiskFile, at: u64, len: u64) -> Option<Vec<u8>> {
+    let room = usize::try_from(len.checked_sub(at)?).ok()?;
+    let mut head = vec![0; room.min(larder_format::block::HEADER_FIXED_BYTES + 16 + 3 * BLOCK_CHUNKS_MAX)];
+    if head.len() < BLOCK_MAGIC.len() {
+        return None;
+    }
+    file.read_at(at, &mut head).ok()?;
+    let header = Header::decode(&head).ok()?;
+    let mut block = vec![0; header.block_len()];
+    file.read_at(at, &mut block).ok()?;
+    Some(block)
+}

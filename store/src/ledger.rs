@@ -1,0 +1,179 @@
+//! The ledger on the disks: one file per entry, and the rename that makes it exist is the only commit point.
+//!
+//! Everything that an entry speaks of is durable before the entry is. Entries are read back from any disk that has
+//! them; one that is damaged on every disk is named and stepped over, since what came after it can still be given
+//! back. Not here: what entries look like (`format`), what must be durable before one (`vault`).
+
+use crate::disk::{folder_of, read_whole, write_whole};
+use crate::members::{MemberState, Members};
+use crate::{Result, StoreError};
+use larder_format::Hash;
+use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Pairing, Snapshot, Stamp};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Entries in one folder, so that none grows slow to list.
+const ENTRIES_PER_FOLDER: u64 = 1000;
+const PART: &str = "open/ledger.part";
+
+/// A snapshot with its number and time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// Number of its ledger entry.
+    pub sequence: u64,
+    /// When it was committed.
+    pub stamp: Stamp,
+    /// What was committed.
+    pub snapshot: Snapshot,
+}
+
+/// The ledger as it is known in memory: what every question is answered from.
+#[derive(Debug, Clone)]
+pub struct LedgerView {
+    /// The newest entry.
+    pub head: Head,
+    /// Its time; none in an empty ledger.
+    pub newest: Option<Stamp>,
+    /// Kept snapshots by source, oldest first.
+    pub sources: BTreeMap<String, Vec<Arc<Fact>>>,
+    /// Devices that may talk, by the hash of their key.
+    pub pairings: HashMap<Hash, Pairing>,
+    /// Holds in force by the number of the entry that set them: source and reason.
+    pub holds: BTreeMap<u64, (Option<String>, String)>,
+    /// Numbers that are missing or damaged on every disk: the past was touched.
+    pub gaps: Vec<u64>,
+    pushes: HashMap<[u8; 16], Arc<Fact>>,
+}
+
+impl LedgerView {
+    fn new() -> Self {
+        Self {
+            head: Head::EMPTY,
+            newest: None,
+            sources: BTreeMap::new(),
+            pairings: HashMap::new(),
+            holds: BTreeMap::new(),
+            gaps: Vec::new(),
+            pushes: HashMap::new(),
+        }
+    }
+
+    /// The snapshot that a push became, if it was committed before.
+    pub fn push(&self, id: &[u8; 16]) -> Option<&Arc<Fact>> {
+        self.pushes.get(id)
+    }
+
+    /// Snapshots of a source, oldest first; empty for one that never pushed.
+    pub fn snapshots(&self, source: &str) -> &[Arc<Fact>] {
+        self.sources.get(source).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn apply(&mut self, entry: Entry, hash: Hash) {
+        let Entry { sequence, stamp, event, .. } = entry;
+        self.head = Head { sequence, hash };
+        self.newest = Some(stamp);
+        match event {
+            Event::VaultCreated { .. } => {}
+            Event::Snapshot(snapshot) => {
+                let fact = Arc::new(Fact { sequence, stamp, snapshot });
+                self.pushes.insert(fact.snapshot.push, fact.clone());
+                self.sources.entry(fact.snapshot.source.clone()).or_default().push(fact);
+            }
+            Event::DevicePaired(pairing) => drop(self.pairings.insert(pairing.key, pairing)),
+            Event::DeviceRevoked { key } => drop(self.pairings.remove(&key)),
+            Event::HoldSet { source, reason } => drop(self.holds.insert(sequence, (source, reason))),
+            Event::HoldCleared { sequence } => drop(self.holds.remove(&sequence)),
+        }
+    }
+}
+
+/// Reads the whole chain, from whichever disk has each entry. Marks disks that lack some as behind.
+pub(crate) fn load(members: &Members) -> Result<LedgerView> {
+    let mut view = LedgerView::new();
+    let mut numbers = BTreeSet::new();
+    for member in members.all() {
+        let found = numbers_on(member.disk.as_ref());
+        numbers.extend(found.map_err(|source| member.failed("ledger", source))?);
+    }
+    let mut expected = 1;
+    for number in numbers {
+        view.gaps.extend(expected..number);
+        expected = number + 1;
+        match read(members, number, &view.head) {
+            Some((entry, hash)) => view.apply(entry, hash),
+            None => view.gaps.push(number),
+        }
+    }
+    // What a killed agent published may not have been synced yet; nothing may be built on it before it is.
+    let newest = path(view.head.sequence.max(1));
+    for member in members.all().iter().filter(|member| member.state() == MemberState::Healthy) {
+        match member.disk.sync_folder(folder_of(&newest)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                drop(member.failed("ledger", error))
+            }
+            _ => {}
+        }
+    }
+    Ok(view)
+}
+
+/// The best copy of one entry: one that follows the head if any does.
+fn read(members: &Members, number: u64, head: &Head) -> Option<(Entry, Hash)> {
+    let mut best: Option<(Entry, Hash)> = None;
+    for member in members.all() {
+        let bytes = read_whole(member.disk.as_ref(), &path(number), ENTRY_BYTES_MAX as u64 + 1024);
+        let entry =
+            bytes.ok().and_then(|bytes| Entry::decode(&bytes).ok()).filter(|(e, ..)| e.sequence == number);
+        match entry {
+            None if member.state() == MemberState::Healthy => member.set_state(MemberState::Behind),
+            Some((_, hash, _)) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
+                member.set_state(MemberState::Suspect("its ledger tells another story".to_owned()));
+            }
+            Some((entry, hash, _)) if best.is_none() || entry.previous == head.hash => {
+                best = Some((entry, hash))
+            }
+            _ => {}
+        }
+    }
+    best
+}
+
+/// Writes the entry of one event behind `head`: durable on every healthy disk on return. The caller applies it.
+///
+/// # Errors
+/// After an error it is unknown whether the entry exists: load the ledger again before the next append.
+pub(crate) fn append(
+    members: &Members,
+    view: &LedgerView,
+    stamp: Stamp,
+    event: Event,
+) -> Result<(Entry, Hash)> {
+    let sequence = view.head.sequence.max(view.gaps.last().copied().unwrap_or(0)) + 1;
+    let entry = Entry { sequence, previous: view.head.hash, stamp, event };
+    let (bytes, hash) = entry.encode();
+    if bytes.len() > ENTRY_BYTES_MAX {
+        let why = larder_format::FormatError::Invalid { what: "a ledger entry", why: "it is too large" };
+        return Err(StoreError::Refused(why));
+    }
+    members.on_each("ledger", |member| write_whole(member.disk.as_ref(), PART, &path(sequence), &bytes))?;
+    Ok((entry, hash))
+}
+
+fn path(sequence: u64) -> String {
+    format!("ledger/{:06}/{sequence:012}.entry", sequence / ENTRIES_PER_FOLDER)
+}
+
+fn numbers_on(disk: &dyn crate::disk::Disk) -> std::io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for folder in disk.list("ledger")?.into_iter().filter(|item| item.is_folder) {
+        let entries = disk.list(&format!("ledger/{}", folder.name))?;
+        numbers
+            .extend(entries.iter().filter_map(|item| item.name.strip_suffix(".entry")?.parse::<u64>().ok()));
+    }
+    Ok(numbers)
+}
+
+/// Every entry's file on every disk that should have it, for the audit.
+pub(crate) fn files(view: &LedgerView) -> impl Iterator<Item = (u64, String)> + '_ {
+    (1..=view.head.sequence).map(|sequence| (sequence, path(sequence)))
+}

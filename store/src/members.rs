@@ -1,0 +1,223 @@
+//! The disks of one vault: each a complete copy for what it holds.
+//!
+//! Everything is written to every disk that is healthy, and read from any that answers. A disk that fails once is
+//! suspect and gets nothing more until the next start: after a failed sync its cache may show bytes that it does not
+//! have. Receipts name the disks that hold a commit. Not here: filling a disk that lags (`Members::behind` tells).
+
+use crate::disk::{Disk, make_folders, read_whole, write_whole};
+use crate::{Result, StoreError};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+const DISK_FILE: &str = "disk.json";
+const DISK_FILE_BYTES_MAX: u64 = 64 * 1024;
+const FORMAT: u16 = larder_format::FORMAT_VERSION;
+
+/// What a pulled disk says to whoever finds it.
+const READ_ME: &str = "\
+This folder is a Larder backup. It can be read without the box that wrote it.
+
+packs/   the content: files named by the BLAKE3 of their bytes (check one with b3sum)
+ledger/  everything that was ever committed, in order, each entry holding the hash of the one before
+index/   made from the two above; it may be deleted at any time
+
+Nothing in here is ever changed once written. To get files back, connect the disk to a Larder or to any computer
+with the program `larder`. How to do it by hand is told in FORMAT.md of the Larder project.
+";
+
+/// Facts that a disk tells about itself; written once, when the disk joins the vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct DiskFacts {
+    format: u16,
+    oldest_reader: u16,
+    vault: String,
+    disk: String,
+}
+
+/// How far a disk can be trusted at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberState {
+    /// Reads and writes.
+    Healthy,
+    /// Lacks ledger entries, so it is read from but not written to.
+    Behind,
+    /// Failed; what it said since its last good sync is not believed.
+    Suspect(String),
+}
+
+/// One disk as the owner sees it.
+#[derive(Debug, Clone)]
+pub struct MemberView {
+    /// Random name in hex, for ever the same.
+    pub id: String,
+    /// Where it is.
+    pub path: String,
+    /// How far it can be trusted.
+    pub state: MemberState,
+    /// Bytes in all and free; nothing when the disk does not say.
+    pub space: Option<crate::disk::Space>,
+}
+
+pub(crate) struct Member {
+    pub(crate) id: String,
+    pub(crate) disk: Arc<dyn Disk>,
+    state: Mutex<MemberState>,
+}
+
+impl Member {
+    pub(crate) fn state(&self) -> MemberState {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_state(&self, state: MemberState) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Notes a failure, and turns it into what the caller returns.
+    pub(crate) fn failed(&self, path: &str, source: io::Error) -> StoreError {
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return StoreError::Full { missing_mib: 1 };
+        }
+        tracing::error!(disk = %self.disk.name(), path, error = %source, "the backup disk failed");
+        self.set_state(MemberState::Suspect(source.to_string()));
+        StoreError::Disk { path: format!("{}/{path}", self.disk.name()), source }
+    }
+}
+
+pub(crate) struct Members(Vec<Member>);
+
+impl Members {
+    /// Reads who the disks are. A disk without `disk.json` joins the vault of the others, or the new vault
+    /// `fresh.0`; `fresh.1` makes its random name.
+    pub(crate) fn open(
+        disks: Vec<Arc<dyn Disk>>,
+        new_vault: [u8; 16],
+        mut random: impl FnMut() -> [u8; 16],
+    ) -> Result<(Self, [u8; 16])> {
+        let mut known = Vec::new();
+        for disk in &disks {
+            known.push(facts_of(disk.as_ref())?);
+        }
+        let vault = match known.iter().flatten().next() {
+            Some(facts) => {
+                unhex(&facts.vault).ok_or_else(|| foreign(disks[0].as_ref(), "its disk.json is damaged"))?
+            }
+            None => new_vault,
+        };
+        let mut members = Vec::new();
+        for (disk, facts) in disks.into_iter().zip(known) {
+            let facts = match facts {
+                Some(facts) if facts.vault == hex(&vault) => facts,
+                Some(_) => return Err(foreign(disk.as_ref(), "it belongs to another vault")),
+                None => join(disk.as_ref(), &vault, random())?,
+            };
+            members.push(Member { id: facts.disk, disk, state: Mutex::new(MemberState::Healthy) });
+        }
+        Ok((Self(members), vault))
+    }
+
+    pub(crate) fn all(&self) -> &[Member] {
+        &self.0
+    }
+
+    /// Does the same on every healthy disk; at least one must succeed. Returns the positions that did.
+    ///
+    /// # Errors
+    /// `Full` as soon as one disk is; the last disk's error when none succeeds.
+    pub(crate) fn on_each(
+        &self,
+        path: &str,
+        mut action: impl FnMut(&Member) -> io::Result<()>,
+    ) -> Result<Vec<usize>> {
+        let mut done = Vec::new();
+        let mut error = None;
+        for (position, member) in self.0.iter().enumerate() {
+            if member.state() != MemberState::Healthy {
+                continue;
+            }
+            match action(member) {
+                Ok(()) => done.push(position),
+                Err(source) => match member.failed(path, source) {
+                    full @ StoreError::Full { .. } => return Err(full),
+                    other => error = Some(other),
+                },
+            }
+        }
+        if done.is_empty() { Err(error.unwrap_or_else(|| self.none_left(path))) } else { Ok(done) }
+    }
+
+    pub(crate) fn none_left(&self, path: &str) -> StoreError {
+        StoreError::Disk { path: path.to_owned(), source: io::Error::other("no healthy disk is left") }
+    }
+
+    /// The least room on any healthy disk.
+    pub(crate) fn free(&self) -> u64 {
+        let healthy = self.0.iter().filter(|member| member.state() == MemberState::Healthy);
+        healthy.filter_map(|member| member.disk.space().ok()).map(|space| space.free).min().unwrap_or(0)
+    }
+
+    pub(crate) fn views(&self) -> Vec<MemberView> {
+        let view = |member: &Member| MemberView {
+            id: member.id.clone(),
+            path: member.disk.name(),
+            state: member.state(),
+            space: member.disk.space().ok(),
+        };
+        self.0.iter().map(view).collect()
+    }
+}
+
+fn facts_of(disk: &dyn Disk) -> Result<Option<DiskFacts>> {
+    let bytes = match read_whole(disk, DISK_FILE, DISK_FILE_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Packs without a disk.json: not ours to make a new vault of.
+            let orphan = disk.list("packs").map_err(|source| at(disk, "packs", source))?;
+            return if orphan.is_empty() { Ok(None) } else { Err(foreign(disk, "its disk.json is missing")) };
+        }
+        Err(source) => return Err(at(disk, DISK_FILE, source)),
+    };
+    let facts: DiskFacts =
+        serde_json::from_slice(&bytes).map_err(|_| foreign(disk, "its disk.json is damaged"))?;
+    if facts.oldest_reader > FORMAT {
+        return Err(foreign(disk, "it was written by a newer Larder"));
+    }
+    Ok(Some(facts))
+}
+
+fn join(disk: &dyn Disk, vault: &[u8; 16], id: [u8; 16]) -> Result<DiskFacts> {
+    let facts = DiskFacts { format: FORMAT, oldest_reader: FORMAT, vault: hex(vault), disk: hex(&id) };
+    let bytes = serde_json::to_vec_pretty(&facts).expect("plain values encode");
+    let write = || {
+        for folder in ["open", "packs", "ledger"] {
+            make_folders(disk, folder)?;
+        }
+        match write_whole(disk, "open/readme.part", "READ-ME-FIRST.txt", READ_ME.as_bytes()) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        write_whole(disk, "open/disk.part", DISK_FILE, &bytes)
+    };
+    write().map_err(|source| at(disk, DISK_FILE, source))?;
+    Ok(facts)
+}
+
+fn at(disk: &dyn Disk, path: &str, source: io::Error) -> StoreError {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { missing_mib: 1 },
+        _ => StoreError::Disk { path: format!("{}/{path}", disk.name()), source },
+    }
+}
+
+fn foreign(disk: &dyn Disk, why: &str) -> StoreError {
+    StoreError::Foreign { what: format!("the disk at {} cannot be used: {why}", disk.name()) }
+}
+
+pub(crate) fn hex(bytes: &[u8; 16]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<[u8; 16]> {
+    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
+}

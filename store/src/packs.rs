@@ -1,0 +1,316 @@
+//! Sealed packs: which there are, on which disks, and the bytes of any chunk in them.
+//!
+//! A hint from the index is confirmed against the pack's own list of names, and every chunk is hashed again when it
+//! is read, so no wrong byte leaves the vault whatever the index, the table or the disk says. If one disk gives
+//! damaged bytes, the next is asked. Not here: where a chunk may lie (`index`), packs that still grow (`ingest`).
+
+use crate::disk::{Disk, DiskFile};
+use crate::members::Members;
+use crate::{Result, StoreError};
+use larder_format::block::{self, Decoder, OpenBlock};
+use larder_format::pack::{self, BlockPlace, FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
+use larder_format::{ChunkId, FormatError, Hash};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// Opened packs kept at hand: a file handle and some kilobytes each.
+const VIEWS_MAX: usize = 64;
+/// Plain bytes of opened blocks kept at hand: folders' nodes share blocks, and are read one by one.
+const BLOCK_CACHE_BYTES: usize = 12 * 1024 * 1024;
+
+/// A pack as one disk shows it.
+struct View {
+    file: Box<dyn DiskFile>,
+    footer: Footer,
+    blocks: Vec<BlockPlace>,
+}
+
+#[derive(Default)]
+struct Registry {
+    names: BTreeMap<u32, Hash>,
+    numbers: HashMap<Hash, u32>,
+    bytes: u64,
+}
+
+/// Bytes of the blocks to be sent for a list of chunks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    pack: u32,
+    block: BlockPlace,
+    wanted: Vec<ChunkId>,
+}
+
+#[derive(Default)]
+pub(crate) struct Packs {
+    registry: RwLock<Registry>,
+    views: Mutex<VecDeque<((u32, usize), Arc<View>)>>,
+    blocks: Mutex<BlockCache>,
+}
+
+#[derive(Default)]
+struct BlockCache {
+    recent: VecDeque<((u32, u32), Arc<OpenBlock>)>,
+    bytes: usize,
+}
+
+pub(crate) fn path(name: &Hash) -> String {
+    let hex = name.to_string();
+    format!("packs/{}/{hex}.pack", &hex[..2])
+}
+
+impl Packs {
+    /// Takes a pack into the list under `number`.
+    pub(crate) fn add(&self, number: u32, name: Hash, len: u64) {
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        if registry.names.insert(number, name).is_none() {
+            registry.bytes += len;
+        }
+        registry.numbers.insert(name, number);
+    }
+
+    pub(crate) fn next_number(&self) -> u32 {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.names.last_key_value().map_or(0, |(number, _)| number + 1)
+    }
+
+    pub(crate) fn all(&self) -> Vec<(u32, Hash)> {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.names.iter().map(|(number, name)| (*number, *name)).collect()
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    fn name(&self, number: u32) -> Option<Hash> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).names.get(&number).copied()
+    }
+
+    fn view(&self, members: &Members, number: u32, position: usize) -> io::Result<Arc<View>> {
+        let key = (number, position);
+        let find = |views: &VecDeque<((u32, usize), Arc<View>)>| {
+            views.iter().find(|(known, _)| *known == key).map(|(_, view)| view.clone())
+        };
+        if let Some(view) = find(&self.views.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(view);
+        }
+        let name = self.name(number).ok_or(io::ErrorKind::NotFound)?;
+        let view = Arc::new(View::open(members.all()[position].disk.as_ref(), &path(&name))?);
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        views.push_front((key, view.clone()));
+        views.truncate(VIEWS_MAX);
+        Ok(view)
+    }
+
+    /// Whether the chunk called `id` really lies at the hint, by the pack's own list.
+    pub(crate) fn confirm(
+        &self,
+        members: &Members,
+        (number, slot): (u32, u16),
+        id: &ChunkId,
+    ) -> Option<BlockPlace> {
+        (0..members.all().len()).find_map(|position| {
+            let view = self.view(members, number, position).ok()?;
+            let mut name = [0; 32];
+            view.file.read_at(view.footer.name_offset(slot), &mut name).ok()?;
+            (u32::from(slot) < view.footer.chunks && name == id.0).then(|| view.block_of(slot)).flatten()
+        })
+    }
+
+    /// Slow: looks for the chunk in every pack's own list, when the index has no word of it.
+    pub(crate) fn search(&self, members: &Members, id: &ChunkId) -> Option<(u32, u16)> {
+        self.all().into_iter().rev().find_map(|(number, name)| {
+            let table = read_table(members, &name).ok()?;
+            let slot = table.chunks.iter().position(|known| known == id)?;
+            Some((number, u16::try_from(slot).ok()?))
+        })
+    }
+
+    /// Bytes of one chunk that was confirmed to lie in `block`.
+    pub(crate) fn read(
+        &self,
+        members: &Members,
+        pack: u32,
+        block: BlockPlace,
+        id: &ChunkId,
+    ) -> Result<Vec<u8>> {
+        let open = self.open_block(members, pack, block, id)?;
+        Ok(open.chunk(id).expect("open_block checked that it is in there").to_vec())
+    }
+
+    fn open_block(
+        &self,
+        members: &Members,
+        pack: u32,
+        block: BlockPlace,
+        id: &ChunkId,
+    ) -> Result<Arc<OpenBlock>> {
+        let key = (pack, block.offset);
+        if let Some(open) = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            if open.chunk(id).is_some() {
+                return Ok(open);
+            }
+        }
+        let (_, open) = self.whole_block(members, pack, block, id)?;
+        let open = Arc::new(open);
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).put(key, open.clone());
+        Ok(open)
+    }
+
+    /// The block's stored bytes and its opened form, from the first disk whose copy is whole.
+    fn whole_block(
+        &self,
+        members: &Members,
+        pack: u32,
+        block: BlockPlace,
+        id: &ChunkId,
+    ) -> Result<(Vec<u8>, OpenBlock)> {
+        let mut cause = "no disk has it".to_owned();
+        for position in 0..members.all().len() {
+            let found = self
+                .view(members, pack, position)
+                .and_then(|view| view.read(block))
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| match OpenBlock::read(&mut Decoder::new(), &bytes) {
+                    Ok((_, open)) if open.chunk(id).is_some() => Ok((bytes, open)),
+                    Ok(_) => Err("its bytes do not have its name".to_owned()),
+                    Err(error) => Err(error.to_string()),
+                });
+            match found {
+                Ok(found) => return Ok(found),
+                Err(why) => {
+                    let disk = members.all()[position].disk.name();
+                    tracing::error!(disk, chunk = %id, why, "a stored piece could not be read here");
+                    cause = why;
+                }
+            }
+        }
+        Err(StoreError::Damaged { chunk: *id, cause })
+    }
+
+    /// The order in which chunks are to be read: as they lie, each block once.
+    pub(crate) fn plan(places: Vec<(u32, BlockPlace, ChunkId)>) -> Vec<Fetch> {
+        let mut blocks: BTreeMap<(u32, u32), Fetch> = BTreeMap::new();
+        for (pack, block, id) in places {
+            let fetch =
+                blocks.entry((pack, block.offset)).or_insert(Fetch { pack, block, wanted: Vec::new() });
+            fetch.wanted.push(id);
+        }
+        blocks.into_values().collect()
+    }
+
+    /// Blocks that hold the wanted chunks and nothing else: other files may share the stored block, and whoever asks
+    /// is not told about them.
+    pub(crate) fn fetch(&self, members: &Members, fetch: &Fetch) -> Result<Vec<u8>> {
+        let first = fetch.wanted.first().expect("a plan names a block for the sake of a chunk");
+        let (bytes, open) = self.whole_block(members, fetch.pack, fetch.block, first)?;
+        if open.chunks.iter().all(|(id, _)| fetch.wanted.contains(id)) {
+            return Ok(bytes);
+        }
+        let mut plain = Vec::new();
+        let mut lengths = Vec::new();
+        for id in &fetch.wanted {
+            let chunk = open.chunk(id).ok_or_else(|| StoreError::Damaged {
+                chunk: *id,
+                cause: "its pack's table is wrong about it".to_owned(),
+            })?;
+            plain.extend_from_slice(chunk);
+            lengths.push(u32::try_from(chunk.len()).expect("a chunk is at most 4 MiB"));
+        }
+        Ok(block::Encoder::new().encode(&plain, lengths))
+    }
+}
+
+impl BlockCache {
+    fn get(&mut self, key: (u32, u32)) -> Option<Arc<OpenBlock>> {
+        let at = self.recent.iter().position(|(known, _)| *known == key)?;
+        let hit = self.recent.remove(at)?;
+        self.recent.push_front(hit);
+        self.recent.front().map(|(_, open)| open.clone())
+    }
+
+    fn put(&mut self, key: (u32, u32), open: Arc<OpenBlock>) {
+        self.bytes += open.plain.len();
+        self.recent.push_front((key, open));
+        while self.bytes > BLOCK_CACHE_BYTES && self.recent.len() > 1 {
+            self.bytes -= self.recent.pop_back().map_or(0, |(_, old)| old.plain.len());
+        }
+    }
+}
+
+impl View {
+    fn open(disk: &dyn Disk, path: &str) -> io::Result<Self> {
+        let (file, footer) = open_pack(disk, path)?;
+        let mut bytes = vec![0; footer.blocks as usize * 12];
+        file.read_at(footer.table_offset, &mut bytes)?;
+        let (records, _) = bytes.as_chunks::<12>();
+        let field = |record: &[u8; 12], at: usize| {
+            u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]])
+        };
+        let blocks = records.iter().map(|r| BlockPlace {
+            offset: field(r, 0),
+            len: field(r, 4),
+            first_slot: field(r, 8),
+        });
+        Ok(Self { file, footer, blocks: blocks.collect() })
+    }
+
+    fn block_of(&self, slot: u16) -> Option<BlockPlace> {
+        let after = self.blocks.partition_point(|block| block.first_slot <= u32::from(slot));
+        self.blocks.get(after.checked_sub(1)?).copied()
+    }
+
+    fn read(&self, block: BlockPlace) -> io::Result<Vec<u8>> {
+        // A damaged table may claim any length; no block is longer than this.
+        if block.len as usize
+            > block::BLOCK_PLAIN_BYTES_MAX + block::HEADER_FIXED_BYTES + 4 * block::BLOCK_CHUNKS_MAX
+        {
+            return Err(invalid(&FormatError::Invalid {
+                what: "a pack's table",
+                why: "a block is too long",
+            }));
+        }
+        let mut bytes = vec![0; block.len as usize];
+        self.file.read_at(block.offset.into(), &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Opens a pack and reads its footer.
+pub(crate) fn open_pack(disk: &dyn Disk, path: &str) -> io::Result<(Box<dyn DiskFile>, Footer)> {
+    let file = disk.open(path)?;
+    let len = file.len()?;
+    let mut head = [0; PACK_HEADER_BYTES];
+    file.read_at(0, &mut head)?;
+    pack::check_header(&head).map_err(|error| invalid(&error))?;
+    let mut tail = [0; FOOTER_BYTES];
+    let at = len.checked_sub(FOOTER_BYTES as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
+    file.read_at(at, &mut tail)?;
+    let footer = Footer::decode(&tail, len).map_err(|error| invalid(&error))?;
+    Ok((file, footer))
+}
+
+/// The whole table of a pack, checked, from the first disk whose copy is whole.
+pub(crate) fn read_table(members: &Members, name: &Hash) -> Result<Table> {
+    let path = path(name);
+    let mut last = None;
+    for member in members.all() {
+        let table = open_pack(member.disk.as_ref(), &path).and_then(|(file, footer)| {
+            let mut bytes = vec![0; footer.table_len()];
+            file.read_at(footer.table_offset, &mut bytes)?;
+            Table::decode(&footer, &bytes).map_err(|error| invalid(&error))
+        });
+        match table {
+            Ok(table) => return Ok(table),
+            Err(source) => {
+                last = Some(StoreError::Disk { path: format!("{}/{path}", member.disk.name()), source })
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| members.none_left(&path)))
+}
+
+pub(crate) fn invalid(error: &FormatError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+}

@@ -1,0 +1,327 @@
+//! The vault: what the agent asks of the store, in the order that keeps promises.
+//!
+//! The order of a commit, which is the whole point: packs sealed and durable, then the tree checked to be complete,
+//! then the ledger entry, and its rename is the moment at which the snapshot exists. The index follows whenever it
+//! likes. Not here: HTTP, devices, time (a `Stamp` comes in).
+
+use crate::catalog::Catalog;
+use crate::check;
+use crate::disk::Disk;
+use crate::index::{Broken, IndexPlace};
+use crate::ingest::{self, OpenPack};
+use crate::ledger::{self, Fact, LedgerView};
+use crate::members::{MemberState, MemberView, Members};
+use crate::packs::{Fetch, Packs};
+use crate::{Result, StoreError};
+use larder_format::block::Decoder;
+use larder_format::ledger::{Event, Head, Snapshot, Stamp};
+use larder_format::{ChunkId, ChunkRef, Hash, wire};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+/// Everything that opening a vault needs from outside.
+pub struct Options {
+    /// The disks, each a complete copy.
+    pub disks: Vec<Arc<dyn Disk>>,
+    /// Where the index lives.
+    pub index: IndexPlace,
+    /// Random names: for a new vault and for disks that join.
+    pub random: Box<dyn FnMut() -> [u8; 16]>,
+    /// Bytes that are left free on every disk, so that ledger and sweep still work on a full one.
+    pub reserve_bytes: u64,
+    /// Now, for the first entry of a new vault.
+    pub stamp: Stamp,
+}
+
+/// What opening found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// The index was missing or broken and has been made anew.
+    pub index_rebuilt: bool,
+    /// Unfinished packs whose content was brought back.
+    pub salvaged_packs: usize,
+    /// Packs whose table cannot be read on any disk.
+    pub damaged_packs: usize,
+}
+
+/// A snapshot that exists.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// What was committed.
+    pub fact: Arc<Fact>,
+    /// The ledger's head when it was answered.
+    pub head: Head,
+    /// Disks that hold it, by id.
+    pub disks: Vec<String>,
+    /// Disks that should hold it and do not.
+    pub degraded: Vec<String>,
+    /// False when the same push had been committed before.
+    pub is_new: bool,
+}
+
+/// Everything that is kept. Shared by threads; every call may block on the disk.
+pub struct Vault {
+    pub(crate) members: Members,
+    pub(crate) catalog: Catalog,
+    id: [u8; 16],
+    ledger: RwLock<LedgerView>,
+    /// One commit at a time: an entry names the one before it.
+    commits: Mutex<()>,
+    ledger_uncertain: AtomicBool,
+    growing: Mutex<Growing>,
+    sealed: Condvar,
+    reserve_bytes: u64,
+}
+
+#[derive(Default)]
+struct Growing {
+    open: Option<OpenPack>,
+    /// Chunks of packs that are being sealed: not in the index yet, and not to be taken in twice.
+    sealing: Vec<Arc<HashSet<ChunkId>>>,
+}
+
+impl Vault {
+    /// Opens the vault on these disks, or makes one on empty ones; brings back what a killed agent left.
+    ///
+    /// # Errors
+    /// `Foreign` for disks of different vaults; `Disk` or `Full` when a disk does not do its part.
+    pub fn open(options: Options) -> Result<(Self, Opened)> {
+        let Options { disks, index, mut random, reserve_bytes, stamp } = options;
+        let new_vault = random();
+        let (members, id) = Members::open(disks, new_vault, random)?;
+        let ledger = ledger::load(&members)?;
+        let is_new = ledger.head == Head::EMPTY && ledger.gaps.is_empty();
+        let (catalog, index_rebuilt, damaged_packs) = Catalog::open(index, id, &members)?;
+        let salvaged = ingest::salvage(&members, &catalog)?;
+        salvaged.iter().for_each(|pack| catalog.enter(&members, pack));
+        let vault = Self {
+            members,
+            catalog,
+            id,
+            ledger: RwLock::new(ledger),
+            commits: Mutex::new(()),
+            ledger_uncertain: AtomicBool::new(false),
+            growing: Mutex::default(),
+            sealed: Condvar::new(),
+            reserve_bytes,
+        };
+        if is_new {
+            vault.append(stamp, Event::VaultCreated { vault: id })?;
+        }
+        Ok((vault, Opened { index_rebuilt, salvaged_packs: salvaged.len(), damaged_packs }))
+    }
+
+    /// Random name of the vault, in hex.
+    pub fn id(&self) -> String {
+        crate::members::hex(&self.id)
+    }
+
+    /// The ledger as it stands; keep the guard only briefly, a commit waits for it.
+    pub fn ledger(&self) -> RwLockReadGuard<'_, LedgerView> {
+        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The disks as they stand.
+    pub fn disks(&self) -> Vec<MemberView> {
+        self.members.views()
+    }
+
+    /// Bytes that the packs take on one disk.
+    pub fn stored_bytes(&self) -> u64 {
+        self.catalog.packs.bytes()
+    }
+
+    /// Makes the index anew from packs and ledger, as after any damage.
+    pub fn rebuild_index(&self) {
+        self.catalog.replace(&self.members, &Broken::because("a new one was asked for"));
+    }
+
+    /// Writes the index out; only spares work at the next start.
+    pub fn flush_index(&self) {
+        self.catalog.flush(&self.members);
+    }
+
+    /// Those of `ids` that the vault does not hold, in order.
+    pub fn missing(&self, ids: &[ChunkId]) -> Vec<ChunkId> {
+        let mut missing: Vec<_> = {
+            let growing = self.growing();
+            ids.iter().filter(|id| !growing.holds(id)).copied().collect()
+        };
+        missing.retain(|id| self.catalog.locate(&self.members, id).is_none());
+        missing
+    }
+
+    /// Takes in an upload of blocks. What it returns proves that the names were computed here.
+    ///
+    /// # Errors
+    /// `Refused` for anything that is no block, `Full`, `Disk`. What came before the error is kept.
+    pub fn receive(&self, upload: &[u8]) -> Result<wire::Received> {
+        let mut decoder = Decoder::new();
+        let mut names = blake3::Hasher::new();
+        let mut chunks = 0;
+        let mut rest = upload;
+        while !rest.is_empty() {
+            let verified;
+            (verified, rest) = ingest::verify(&mut decoder, rest)?;
+            for name in &verified.names {
+                names.update(&name.0);
+            }
+            chunks += verified.names.len() as u64;
+            if !self.missing(&verified.names).is_empty() {
+                self.take(&verified)?;
+            }
+        }
+        Ok(wire::Received { chunks, names: Hash(*names.finalize().as_bytes()) })
+    }
+
+    fn take(&self, block: &ingest::Verified<'_>) -> Result<()> {
+        let mut growing = self.growing();
+        if growing.open.as_ref().is_some_and(|pack| pack.is_full(block.names.len())) {
+            growing = self.seal(growing)?;
+        }
+        if growing.open.is_none() {
+            self.require_room(larder_format::pack::PACK_BYTES_AIM)?;
+            growing.open = Some(OpenPack::create(&self.members)?);
+        }
+        let pack = growing.open.as_mut().expect("just opened");
+        if let Err(error) = pack.append(&self.members, block.bytes, &block.names) {
+            // After a failed write nobody knows what the part holds. Its chunks will be asked for again.
+            if let Some(pack) = growing.open.take() {
+                pack.abandon(&self.members);
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn require_room(&self, bytes: u64) -> Result<()> {
+        let free = self.members.free();
+        let wanted = self.reserve_bytes + bytes;
+        if free >= wanted {
+            return Ok(());
+        }
+        // A pack that holds only a few bytes needs no 64 MiB; but what is left must cover the reserve.
+        Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
+    }
+
+    fn growing(&self) -> MutexGuard<'_, Growing> {
+        self.growing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seals the open pack while others go on; returns with the lock held again.
+    fn seal<'a>(&'a self, mut growing: MutexGuard<'a, Growing>) -> Result<MutexGuard<'a, Growing>> {
+        let Some(mut pack) = growing.open.take() else { return Ok(growing) };
+        let chunks = Arc::new(std::mem::take(&mut pack.chunks));
+        growing.sealing.push(chunks.clone());
+        drop(growing);
+        let sealed = pack.seal(&self.members);
+        if let Ok(pack) = &sealed {
+            self.catalog.enter(&self.members, pack);
+        }
+        let mut growing = self.growing();
+        growing.sealing.retain(|other| !Arc::ptr_eq(other, &chunks));
+        self.sealed.notify_all();
+        sealed.map(|_| growing)
+    }
+
+    /// Makes everything that was received durable and findable.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`; the chunks of the failed pack are then missing again.
+    pub fn seal_all(&self) -> Result<()> {
+        let mut growing = self.seal(self.growing())?;
+        while !growing.sealing.is_empty() {
+            growing = self.sealed.wait(growing).unwrap_or_else(PoisonError::into_inner);
+        }
+        Ok(())
+    }
+
+    /// Makes a snapshot exist. The same push twice is one snapshot.
+    ///
+    /// # Errors
+    /// `Missing` when the tree is not complete, `Refused` when it breaks rules, `Full`, `Disk`.
+    pub fn commit(&self, snapshot: Snapshot, stamp: Stamp) -> Result<Committed> {
+        if let Some(known) = self.committed(&snapshot.push) {
+            return Ok(known);
+        }
+        self.seal_all()?;
+        let parent = self.ledger().snapshots(&snapshot.source).last().map(|fact| fact.snapshot.root);
+        check::complete(self, &snapshot, parent)?;
+        let push = snapshot.push;
+        let _one_at_a_time = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = self.committed(&push) {
+            return Ok(known);
+        }
+        self.append_alone(stamp, Event::Snapshot(snapshot))?;
+        let committed = self.committed(&push).expect("it was just applied");
+        Ok(Committed { is_new: true, ..committed })
+    }
+
+    /// Writes any other event into the ledger; returns the new head.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn append(&self, stamp: Stamp, event: Event) -> Result<Head> {
+        let _one_at_a_time = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        self.append_alone(stamp, event)
+    }
+
+    fn append_alone(&self, stamp: Stamp, event: Event) -> Result<Head> {
+        if self.ledger_uncertain.load(Ordering::SeqCst) {
+            let fresh = ledger::load(&self.members)?;
+            *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+            self.ledger_uncertain.store(false, Ordering::SeqCst);
+        }
+        let written = ledger::append(&self.members, &self.ledger(), stamp, event);
+        let (entry, hash) = written.inspect_err(|_| self.ledger_uncertain.store(true, Ordering::SeqCst))?;
+        let mut view = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        view.apply(entry, hash);
+        Ok(view.head)
+    }
+
+    fn committed(&self, push: &[u8; 16]) -> Option<Committed> {
+        let view = self.ledger();
+        let fact = view.push(push)?.clone();
+        let (healthy, rest): (Vec<_>, Vec<_>) =
+            self.disks().into_iter().partition(|disk| disk.state == MemberState::Healthy);
+        let ids = |disks: Vec<MemberView>| disks.into_iter().map(|disk| disk.id).collect();
+        Some(Committed { fact, head: view.head, disks: ids(healthy), degraded: ids(rest), is_new: false })
+    }
+
+    /// The bytes of a chunk, hashed again.
+    ///
+    /// # Errors
+    /// `NotFound`, or `Damaged` when no disk has them whole.
+    pub fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
+        let (pack, block) = self.catalog.find(&self.members, &chunk.id)?;
+        self.catalog.packs.read(&self.members, pack, block, &chunk.id)
+    }
+
+    /// In which order to read these chunks; each block once.
+    ///
+    /// # Errors
+    /// `NotFound` for the first that the vault does not hold.
+    pub fn plan_fetch(&self, ids: &[ChunkId]) -> Result<Vec<Fetch>> {
+        let mut seen = HashSet::with_capacity(ids.len());
+        let unique = ids.iter().filter(|id| seen.insert(**id));
+        let places =
+            unique.map(|id| self.catalog.find(&self.members, id).map(|(pack, block)| (pack, block, *id)));
+        Ok(Packs::plan(places.collect::<Result<_>>()?))
+    }
+
+    /// The bytes of one step of a plan: a block with the wanted chunks and nothing else.
+    ///
+    /// # Errors
+    /// `Damaged` when no disk has it whole.
+    pub fn fetch(&self, step: &Fetch) -> Result<Vec<u8>> {
+        self.catalog.packs.fetch(&self.members, step)
+    }
+}
+
+impl Growing {
+    fn holds(&self, id: &ChunkId) -> bool {
+        self.open.as_ref().is_some_and(|pack| pack.chunks.contains(id))
+            || self.sealing.iter().any(|chunks| chunks.contains(id))
+    }
+}
