@@ -43,6 +43,15 @@ fn another_vaults_index_is_not_believed() {
     assert!(Index::open(&place, &[8; 16]).is_err());
 }
 
+/// What the vault does after opening: packs that the index does not know are entered again.
+fn completed(mut index: Index) -> Result<Index, Broken> {
+    let known = index.packs()?;
+    for pack in (0..4).filter(|pack| !known.contains_key(pack)) {
+        index.insert(pack, Hash::of(&pack.to_le_bytes()), &ids(pack * 500, 500))?;
+    }
+    Ok(index)
+}
+
 /// Whatever happens to sled's files, the index is either right or says that it is broken.
 #[test]
 fn damage_is_noticed_or_harmless() {
@@ -50,13 +59,12 @@ fn damage_is_noticed_or_harmless() {
     let place = filled(folder.path());
     let db = folder.path().join("index/db");
     let whole = std::fs::read(&db).unwrap();
-    let cases = if cfg!(debug_assertions) { 60 } else { 400 };
-    std::panic::set_hook(Box::new(|_| {})); // sled's panics are expected here.
-    let mut broken = 0;
+    let cases = 120u16;
+    let mut noticed = 0;
     for case in 0..cases {
         let mut bytes = whole.clone();
         let at = usize::from_le_bytes(
-            *blake3::hash(&[case as u8, (case >> 8) as u8]).as_bytes().first_chunk().unwrap(),
+            *blake3::hash(&case.to_le_bytes()).as_bytes().first_chunk().unwrap(),
         );
         match case % 3 {
             0 => bytes.truncate(at % whole.len()),
@@ -69,11 +77,14 @@ fn damage_is_noticed_or_harmless() {
         }
         std::fs::write(&db, bytes).unwrap();
         match Index::open(&place, &VAULT) {
-            Ok(index) => match index.hints(&ids(0, 1)[0]) {
-                Ok(_) => check(&index),
-                Err(_) => broken += 1,
-            },
-            Err(_) => broken += 1,
+            Ok(index) => {
+                noticed += u16::from(index.packs().is_ok_and(|packs| packs.len() < 4));
+                match completed(index) {
+                    Ok(index) => check(&index),
+                    Err(_) => noticed += 1,
+                }
+            }
+            Err(_) => noticed += 1,
         }
         Index::discard(&place).unwrap();
         let _ = std::fs::remove_file(folder.path().join("index.opening"));
@@ -89,8 +100,7 @@ fn damage_is_noticed_or_harmless() {
             }
         }
     }
-    let _ = std::panic::take_hook();
-    assert!(broken > cases / 3, "the damage must bite: {broken} of {cases}");
+    assert!(noticed > cases / 2, "the damage must bite: {noticed} of {cases}");
 }
 
 #[test]
