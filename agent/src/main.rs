@@ -1,2 +1,18 @@
-//! agent
-fn main() {}
+//! `larderd`: the agent. What happens in which order: `run`. What a person can type: `owner::cli`.
+
+mod appliance;
+mod decide;
+mod edge;
+mod event;
+mod gather;
+mod history;
+mod jobs;
+mod owner;
+mod report;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    owner::cli::main()
+}

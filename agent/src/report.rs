@@ -7,12 +7,12 @@
 //! Times are RFC 3339 text in UTC, sizes are bytes unless the name says otherwise.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How worried the owner has to be. Unknown is never `Fine`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub(crate) enum Level {
     /// Nothing to do.
     Fine,
     /// Something waits for the owner; files are not at risk now.
@@ -23,26 +23,26 @@ pub enum Level {
 
 /// One thing that is not as it should be. Code 1 is an alarm; the others are the lamp's pulse counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Condition {
+pub(crate) struct Condition {
     /// 1 files at risk, 3 overdue, 4 disk missing, 5 nearly full, 6 disk health, 7 power or clock,
     /// 8 network or broker, 9 suspicious change, 10 proof stale.
-    pub code: u8,
+    pub(crate) code: u8,
     /// `Alarm` or `NeedsYou`.
-    pub level: Level,
+    pub(crate) level: Level,
     /// When it was first seen.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
     /// What happened, in the owner's words.
-    pub what: String,
+    pub(crate) what: String,
     /// What it means for their files.
-    pub meaning: String,
+    pub(crate) meaning: String,
     /// The one thing to do.
-    pub remedy: String,
+    pub(crate) remedy: String,
 }
 
 /// What the agent is busy with right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Doing {
+pub(crate) enum Doing {
     /// Opening disks and ledger.
     Starting,
     /// Nothing in particular.
@@ -57,219 +57,219 @@ pub enum Doing {
 
 /// Level, reasons and present work: topic `health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Health {
+pub(crate) struct Health {
     /// The worst of the conditions.
-    pub level: Level,
+    pub(crate) level: Level,
     /// Worst first; empty when fine.
-    pub conditions: Vec<Condition>,
+    pub(crate) conditions: Vec<Condition>,
     /// Present work.
-    pub doing: Doing,
+    pub(crate) doing: Doing,
     /// Name of the rhythm that the lamp shows, as in `larder_panel::Rhythm`.
-    pub lamp: String,
+    pub(crate) lamp: String,
 }
 
 /// Everything kept, over all disks: topic `vault`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct VaultReport {
+pub(crate) struct VaultReport {
     /// Kept snapshots over all sources.
-    pub snapshots: u64,
+    pub(crate) snapshots: u64,
     /// Files in the newest snapshot of every source, added up.
-    pub files: u64,
+    pub(crate) files: u64,
     /// Bytes of those files as the owner sees them.
-    pub protected_bytes: u64,
+    pub(crate) protected_bytes: u64,
     /// The same in GiB, for dashboards that cannot divide.
-    pub protected_gib: f64,
+    pub(crate) protected_gib: f64,
     /// Bytes that packs take on one disk.
-    pub stored_bytes: u64,
+    pub(crate) stored_bytes: u64,
     /// The same in GiB.
-    pub stored_gib: f64,
+    pub(crate) stored_gib: f64,
     /// Complete copies that exist at this moment.
-    pub copies: u64,
+    pub(crate) copies: u64,
     /// Copies that the settings ask for.
-    pub copies_wanted: u64,
+    pub(crate) copies_wanted: u64,
     /// Free bytes on the fullest disk.
-    pub free_bytes: u64,
+    pub(crate) free_bytes: u64,
     /// The same in GiB.
-    pub free_gib: f64,
+    pub(crate) free_gib: f64,
     /// Days until the fullest disk is full at the growth of the last 30 days; none while it does not grow.
-    pub days_left: Option<u64>,
+    pub(crate) days_left: Option<u64>,
 }
 
 /// What is kept and for how long: topic `retention`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RetentionReport {
+pub(crate) struct RetentionReport {
     /// The rule in words.
-    pub rule: String,
+    pub(crate) rule: String,
     /// The promised part of it in words.
-    pub promise: String,
+    pub(crate) promise: String,
     /// Arrival of the oldest kept snapshot.
-    pub oldest: Option<Timestamp>,
+    pub(crate) oldest: Option<Timestamp>,
     /// The next snapshot that the rule lets go of.
-    pub next_to_go: Option<NextToGo>,
+    pub(crate) next_to_go: Option<NextToGo>,
     /// Holds in force, in words.
-    pub holds: Vec<String>,
+    pub(crate) holds: Vec<String>,
 }
 
 /// The next snapshot to be let go of, and why then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NextToGo {
+pub(crate) struct NextToGo {
     /// Not before this moment.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// `DEVICE/NAME`.
-    pub source: String,
+    pub(crate) source: String,
     /// Snapshot number.
-    pub snapshot: u64,
+    pub(crate) snapshot: u64,
     /// The rule's words.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// What has been proven, not merely believed: topic `proof`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProofReport {
+pub(crate) struct ProofReport {
     /// Last restore drill that succeeded.
-    pub last_drill: Option<Timestamp>,
+    pub(crate) last_drill: Option<Timestamp>,
     /// Last time that every byte had been read back.
-    pub last_scrub: Option<Timestamp>,
+    pub(crate) last_scrub: Option<Timestamp>,
     /// Chunks known to be damaged and not yet repaired.
-    pub damaged: u64,
+    pub(crate) damaged: u64,
     /// Chunks repaired since the vault was made.
-    pub repaired: u64,
+    pub(crate) repaired: u64,
 }
 
 /// The newest ledger entry, for an outside witness: topic `head`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HeadReport {
+pub(crate) struct HeadReport {
     /// Gapless number of the newest entry; 0 in a new vault.
-    pub sequence: u64,
+    pub(crate) sequence: u64,
     /// Its BLAKE3 in hex.
-    pub hash: String,
+    pub(crate) hash: String,
     /// When it was committed.
-    pub time: Option<Timestamp>,
+    pub(crate) time: Option<Timestamp>,
 }
 
 /// The machine itself: topic `system`. What cannot be read is null, never a good value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SystemReport {
+pub(crate) struct SystemReport {
     /// Degrees Celsius of the processor.
-    pub cpu_celsius: Option<f64>,
+    pub(crate) cpu_celsius: Option<f64>,
     /// Whether the supply voltage has been too low since boot.
-    pub undervoltage: Option<bool>,
+    pub(crate) undervoltage: Option<bool>,
     /// Whether the clock is known to be right.
-    pub clock_trusted: bool,
+    pub(crate) clock_trusted: bool,
     /// Resident memory of the agent in MiB.
-    pub memory_mib: Option<u64>,
+    pub(crate) memory_mib: Option<u64>,
     /// Where devices reach the agent, as `HOST:PORT`.
-    pub address: String,
+    pub(crate) address: String,
     /// Version of the agent.
-    pub version: String,
+    pub(crate) version: String,
     /// When the agent started.
-    pub started: Timestamp,
+    pub(crate) started: Timestamp,
     /// Events waiting for the broker.
-    pub mqtt_spooled: u64,
+    pub(crate) mqtt_spooled: u64,
     /// Events given up because the spool was full.
-    pub mqtt_dropped: u64,
+    pub(crate) mqtt_dropped: u64,
     /// Connections made to the broker since start.
-    pub mqtt_connects: u64,
+    pub(crate) mqtt_connects: u64,
 }
 
 /// One disk: topic `disk/<id>`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DiskReport {
+pub(crate) struct DiskReport {
     /// First 8 hex digits of the disk id.
-    pub id: String,
+    pub(crate) id: String,
     /// Where it is mounted.
-    pub path: String,
+    pub(crate) path: String,
     /// Whether it answers.
-    pub present: bool,
+    pub(crate) present: bool,
     /// Bytes in use on its filesystem.
-    pub used_bytes: u64,
+    pub(crate) used_bytes: u64,
     /// Bytes free on its filesystem.
-    pub free_bytes: u64,
+    pub(crate) free_bytes: u64,
     /// The same in GiB.
-    pub free_gib: f64,
+    pub(crate) free_gib: f64,
     /// Share of the filesystem in use, in percent.
-    pub used_percent: f64,
+    pub(crate) used_percent: f64,
     /// `fine`, `suspect` or `unknown`.
-    pub health: String,
+    pub(crate) health: String,
     /// `trusted` or `unproven`: whether the disk is known to obey flushes.
-    pub flush: String,
+    pub(crate) flush: String,
     /// Ledger entries that this disk has still to catch up.
-    pub behind: u64,
+    pub(crate) behind: u64,
 }
 
 /// One protected folder tree: topic `source/<id>`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SourceReport {
+pub(crate) struct SourceReport {
     /// `DEVICE/NAME`.
-    pub source: String,
+    pub(crate) source: String,
     /// The same as a topic-safe slug, unique in the vault.
-    pub id: String,
+    pub(crate) id: String,
     /// Arrival of the newest complete snapshot.
-    pub last_success: Option<Timestamp>,
+    pub(crate) last_success: Option<Timestamp>,
     /// `success`, `partial` (files were skipped) or `none`.
-    pub last_result: String,
+    pub(crate) last_result: String,
     /// Whether it should have pushed by now.
-    pub overdue: bool,
+    pub(crate) overdue: bool,
     /// Files in the newest snapshot.
-    pub files: u64,
+    pub(crate) files: u64,
     /// Bytes in the newest snapshot.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The same in GiB.
-    pub gib: f64,
+    pub(crate) gib: f64,
     /// Files that the newest push skipped.
-    pub skipped: u64,
+    pub(crate) skipped: u64,
     /// Kept snapshots.
-    pub snapshots: u64,
+    pub(crate) snapshots: u64,
     /// Arrival of the oldest kept snapshot.
-    pub oldest: Option<Timestamp>,
+    pub(crate) oldest: Option<Timestamp>,
     /// The four answers, in the order of the four questions.
-    pub answers: Answers,
+    pub(crate) answers: Answers,
 }
 
 /// The four questions to ask of any backup, answered from facts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answers {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answers {
     /// Can I restore deleted files?
-    pub deleted_files: String,
+    pub(crate) deleted_files: String,
     /// Can I recover older versions?
-    pub older_versions: String,
+    pub(crate) older_versions: String,
     /// How long are versions kept?
-    pub kept_how_long: String,
+    pub(crate) kept_how_long: String,
     /// What happens if a bad edit reaches every device?
-    pub bad_edit: String,
+    pub(crate) bad_edit: String,
 }
 
 /// Everything at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Topic `health`.
-    pub health: Health,
+    pub(crate) health: Health,
     /// Topic `vault`.
-    pub vault: VaultReport,
+    pub(crate) vault: VaultReport,
     /// Topic `retention`.
-    pub retention: RetentionReport,
+    pub(crate) retention: RetentionReport,
     /// Topic `proof`.
-    pub proof: ProofReport,
+    pub(crate) proof: ProofReport,
     /// Topic `head`.
-    pub head: HeadReport,
+    pub(crate) head: HeadReport,
     /// Topic `system`.
-    pub system: SystemReport,
+    pub(crate) system: SystemReport,
     /// Topics `disk/<id>`.
-    pub disks: Vec<DiskReport>,
+    pub(crate) disks: Vec<DiskReport>,
     /// Topics `source/<id>`.
-    pub sources: Vec<SourceReport>,
+    pub(crate) sources: Vec<SourceReport>,
 }
 
 /// Something that happened, for people who automate: topic `event`, not retained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Happening {
+pub(crate) struct Happening {
     /// `push_started`, `push_succeeded`, `push_partial`, `restore_served`, `condition_raised`, `condition_cleared`.
-    pub event_type: String,
+    pub(crate) event_type: String,
     /// Unique per event, so that a repeated delivery can be told from a second event.
-    pub id: String,
+    pub(crate) id: String,
     /// When.
-    pub time: Timestamp,
+    pub(crate) time: Timestamp,
     /// Source, snapshot, code and the like.
     #[serde(flatten)]
-    pub facts: serde_json::Map<String, serde_json::Value>,
+    pub(crate) facts: serde_json::Map<String, serde_json::Value>,
 }

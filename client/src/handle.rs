@@ -101,19 +101,6 @@ impl Handle {
         (Arc::new(handle), back)
     }
 
-    /// Device and inode.
-    pub(crate) fn identity(&self) -> (u64, u64) {
-        self.identity
-    }
-
-    pub(crate) fn parent(&self) -> Option<&Arc<Self>> {
-        self.parent.as_ref()
-    }
-
-    pub(crate) fn name(&self) -> &CStr {
-        &self.name
-    }
-
     /// The folder, opened again if need be.
     pub(crate) fn open(&self) -> rustix::io::Result<Opened<'_>> {
         if let Some(fd) = &self.open {

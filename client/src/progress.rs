@@ -8,9 +8,10 @@ pub struct Progress {
     files: AtomicU64,
     folders: AtomicU64,
     bytes: AtomicU64,
-    wire_bytes: AtomicU64,
+    sent_bytes: AtomicU64,
     new_bytes: AtomicU64,
     skipped: AtomicU64,
+    expected_bytes: AtomicU64,
 }
 
 macro_rules! counter {
@@ -39,8 +40,8 @@ impl Progress {
         bytes, add_bytes
     );
     counter!(
-        /// Bytes of blocks that went over the wire.
-        wire_bytes, add_wire_bytes
+        /// Bytes of blocks that went over the network, in either direction.
+        sent_bytes, add_sent_bytes
     );
     counter!(
         /// Bytes of chunks that the other end did not have yet.
@@ -50,4 +51,14 @@ impl Progress {
         /// Files that were skipped.
         skipped, add_skipped
     );
+
+    /// Bytes of files that there will be, once somebody knows; 0 before.
+    pub fn expected_bytes(&self) -> u64 {
+        self.expected_bytes.load(Relaxed)
+    }
+
+    /// Says how many bytes of files there will be.
+    pub fn expect_bytes(&self, bytes: u64) {
+        self.expected_bytes.store(bytes, Relaxed);
+    }
 }

@@ -43,7 +43,7 @@ impl Sender<'_> {
         let names: Vec<u8> = parts.iter().flat_map(|part| part.id.0).collect();
         let blocks = self.encode(batch, &parts);
         let received = self.appliance.upload(&blocks)?;
-        self.progress.add_wire_bytes(blocks.len() as u64);
+        self.progress.add_sent_bytes(blocks.len() as u64);
         self.progress.add_new_bytes(parts.iter().map(|part| part.place.len() as u64).sum());
         if received.names == Hash::of(&names) && received.chunks == parts.len() as u64 {
             Ok(())

@@ -239,6 +239,10 @@ fn no_text_makes_it_panic() {
             assert!(mistakes.iter().all(|Mistake { line, .. }| (1..=lines).contains(line)), "{mistakes:#?}");
         }
     }
+    for deep in ["[", "{a=", "[[", "a."] {
+        let text = format!("[vault]\ndisks = {}\n", deep.repeat(20_000));
+        assert!(Settings::from_toml(&text).is_err(), "nested {deep} 20,000 times");
+    }
     let huge = "#".repeat(300 * 1024);
     assert_eq!(Settings::from_toml(&huge).expect_err("too large").len(), 1);
 }

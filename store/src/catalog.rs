@@ -8,10 +8,10 @@ use crate::index::{Broken, Index, IndexPlace};
 use crate::ingest::Sealed;
 use crate::members::Members;
 use crate::packs::{self, Packs};
-use crate::{Result, StoreError};
+use crate::Result;
 use larder_format::pack::{BlockPlace, Table};
 use larder_format::{ChunkId, Hash};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 pub(crate) struct Catalog {
@@ -71,17 +71,25 @@ impl Catalog {
             .find_map(|hint| Some((hint.0, self.packs.confirm(members, hint, id)?)))
     }
 
-    /// Like `locate`, but an index that has no word of the chunk is not believed.
-    pub(crate) fn find(&self, members: &Members, id: &ChunkId) -> Result<(u32, BlockPlace)> {
-        if let Some(place) = self.locate(members, id) {
-            return Ok(place);
+    /// Like `locate` for many, but an index that has no word of a chunk is not believed. What no pack holds is left
+    /// out.
+    pub(crate) fn find(&self, members: &Members, ids: &[ChunkId]) -> Vec<(u32, BlockPlace, ChunkId)> {
+        let mut places = Vec::with_capacity(ids.len());
+        let mut unknown = HashSet::new();
+        for id in ids {
+            match self.locate(members, id) {
+                Some((pack, block)) => places.push((pack, block, *id)),
+                None => drop(unknown.insert(*id)),
+            }
         }
-        let hint = self.packs.search(members, id);
-        let place = hint.and_then(|hint| Some((hint.0, self.packs.confirm(members, hint, id)?)));
-        if place.is_some() {
-            self.replace(members, &Broken::because("it lacks a chunk that a pack holds"));
+        if !unknown.is_empty() {
+            let found = self.packs.search(members, &unknown);
+            if !found.is_empty() {
+                self.replace(members, &Broken::because("it lacks a chunk that a pack holds"));
+            }
+            places.extend(found);
         }
-        place.ok_or_else(|| StoreError::NotFound { what: format!("piece {}", id.short()) })
+        places
     }
 
     pub(crate) fn flush(&self, members: &Members) {

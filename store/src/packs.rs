@@ -10,7 +10,7 @@ use crate::{Result, StoreError};
 use larder_format::block::{self, Decoder, OpenBlock};
 use larder_format::pack::{self, BlockPlace, FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::{ChunkId, FormatError, Hash};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -118,13 +118,15 @@ impl Packs {
         })
     }
 
-    /// Slow: looks for the chunk in every pack's own list, when the index has no word of it.
-    pub(crate) fn search(&self, members: &Members, id: &ChunkId) -> Option<(u32, u16)> {
-        self.all().into_iter().rev().find_map(|(number, name)| {
-            let table = read_table(members, &name).ok()?;
-            let slot = table.chunks.iter().position(|known| known == id)?;
-            Some((number, u16::try_from(slot).ok()?))
-        })
+    /// Slow: looks for chunks in every pack's own list, when the index has no word of them.
+    pub(crate) fn search(&self, members: &Members, ids: &HashSet<ChunkId>) -> Vec<(u32, BlockPlace, ChunkId)> {
+        let mut places = Vec::new();
+        for (number, name) in self.all() {
+            let Ok(table) = read_table(members, &name) else { continue };
+            let slots = table.chunks.iter().enumerate().filter(|(_, id)| ids.contains(id));
+            places.extend(slots.filter_map(|(slot, id)| Some((number, table.block_of(slot)?, *id))));
+        }
+        places
     }
 
     /// Bytes of one chunk that was confirmed to lie in `block`.

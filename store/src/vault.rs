@@ -294,20 +294,19 @@ impl Vault {
     /// # Errors
     /// `NotFound`, or `Damaged` when no disk has them whole.
     pub fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
-        let (pack, block) = self.catalog.find(&self.members, &chunk.id)?;
-        self.catalog.packs.read(&self.members, pack, block, &chunk.id)
+        let found = self.catalog.find(&self.members, &[chunk.id]);
+        let Some((pack, block, _)) = found.first() else {
+            return Err(StoreError::NotFound { what: format!("piece {}", chunk.id.short()) });
+        };
+        self.catalog.packs.read(&self.members, *pack, *block, &chunk.id)
     }
 
-    /// In which order to read these chunks; each block once.
-    ///
-    /// # Errors
-    /// `NotFound` for the first that the vault does not hold.
-    pub fn plan_fetch(&self, ids: &[ChunkId]) -> Result<Vec<Fetch>> {
+    /// In which order to read these chunks; each block once. What the vault does not hold is left out, so that one
+    /// lost piece does not keep a whole folder from its owner.
+    pub fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
         let mut seen = HashSet::with_capacity(ids.len());
-        let unique = ids.iter().filter(|id| seen.insert(**id));
-        let places =
-            unique.map(|id| self.catalog.find(&self.members, id).map(|(pack, block)| (pack, block, *id)));
-        Ok(Packs::plan(places.collect::<Result<_>>()?))
+        let unique: Vec<_> = ids.iter().filter(|id| seen.insert(**id)).copied().collect();
+        Packs::plan(self.catalog.find(&self.members, &unique))
     }
 
     /// The bytes of one step of a plan: a block with the wanted chunks and nothing else.

@@ -7,8 +7,8 @@
 # Home Assistant made of it (see probe.py). Exit code 0: entities appeared, nothing was rejected; 1: otherwise;
 # 2: wrong usage, or Home Assistant could not be installed.
 #
-# The version below is the newest one for the Python named beside it; its rules for discovery are the strictest that
-# an owner may still run. It is installed once (about 500 MB) into $LARDER_CACHE, or ~/.cache/larder.
+# Home Assistant is installed once (about 500 MB) into $LARDER_CACHE, or ~/.cache/larder. The version below is an older
+# one on purpose: it throws a whole device away for one key that only newer versions know.
 set -eu
 
 home_assistant=${HOME_ASSISTANT:-2025.4.4}

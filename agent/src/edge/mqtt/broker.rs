@@ -5,8 +5,8 @@
 //! runtime is the only way to stop all of them. Its retained messages are kept here, in memory: its own store for
 //! them keeps nothing, and its default would let a message that is retained for ever expire after five minutes.
 //!
-//! It asks nobody for a name: whoever reaches the address may read and write. The caller therefore binds it to
-//! loopback. Not here: the agent's own connection to it, which is the same as to any broker (`link`).
+//! Without a login it listens on loopback only, since whoever reaches it may read and write everything.
+//! Not here: the agent's own connection to it, which is the same as to any broker (`link`).
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use rmqtt::context::ServerContext;
+use rmqtt::hook::{Handler, HookResult, Parameter, ReturnType, Type};
 use rmqtt::net::{Builder, Listener};
 use rmqtt::retain::RetainStorage;
 use rmqtt::server::MqttServer;
 use rmqtt::topic::Topic;
-use rmqtt::types::{Retain, TopicFilter, TopicName};
+use rmqtt::types::{AuthResult, Retain, TopicFilter, TopicName};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
@@ -62,6 +63,12 @@ pub(crate) enum BrokerError {
         /// What was asked for.
         address: SocketAddr,
     },
+    /// Everybody in the network could read and write.
+    #[error("the built-in broker asks for no password, so it listens on loopback only, not at {address}")]
+    Unguarded {
+        /// What was asked for.
+        address: SocketAddr,
+    },
     /// The address is not ours, or the system has no threads or sockets left.
     #[error("the built-in broker cannot listen at {address}: {source}")]
     NoListener {
@@ -80,8 +87,29 @@ pub(crate) struct Broker {
     runtime: Option<Runtime>,
 }
 
-/// Listens at `address` (port 0: any free port) for MQTT 3.1.1 and 5, and returns when clients can connect.
+/// The one name and password that a guarded broker knows.
+pub(crate) struct Login {
+    /// Also the agent's own.
+    pub(crate) username: String,
+    /// Sent in the clear: good against a curious guest, not against somebody who taps the line.
+    pub(crate) password: String,
+}
+
+/// Listens at the loopback `address` (port 0: any free port) for MQTT 3.1.1 and 5, asks nobody for a name, and
+/// returns when clients can connect.
 pub(crate) async fn serve(address: SocketAddr) -> Result<Broker, BrokerError> {
+    if !address.ip().is_loopback() {
+        return Err(BrokerError::Unguarded { address });
+    }
+    listen(address, None).await
+}
+
+/// Like `serve`, at any address, for those only who know `login`.
+pub(crate) async fn serve_guarded(address: SocketAddr, login: Login) -> Result<Broker, BrokerError> {
+    listen(address, Some(login)).await
+}
+
+async fn listen(address: SocketAddr, login: Option<Login>) -> Result<Broker, BrokerError> {
     let failed = |source: io::Error| match source.kind() {
         ErrorKind::AddrInUse => BrokerError::Taken { address },
         _ => BrokerError::NoListener { address, source },
@@ -93,7 +121,7 @@ pub(crate) async fn serve(address: SocketAddr) -> Result<Broker, BrokerError> {
         .build()
         .map_err(failed)?;
     let (ready, listening) = oneshot::channel();
-    runtime.spawn(run(address, ready));
+    runtime.spawn(run(address, login, ready));
     let mut broker = Broker { address, runtime: Some(runtime) }; // From here on, it ends well on every way out.
     let lost = |_| Err(io::Error::other("it ended before it had begun"));
     broker.address = listening.await.unwrap_or_else(lost).map_err(failed)?;
@@ -129,8 +157,8 @@ impl Drop for Broker {
 }
 
 /// Lives in the broker's own runtime.
-async fn run(address: SocketAddr, ready: oneshot::Sender<io::Result<SocketAddr>>) {
-    let listener = match listener(address) {
+async fn run(address: SocketAddr, login: Option<Login>, ready: oneshot::Sender<io::Result<SocketAddr>>) {
+    let listener = match listener(address, login.is_none()) {
         Ok(listener) => listener,
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -147,6 +175,11 @@ async fn run(address: SocketAddr, ready: oneshot::Sender<io::Result<SocketAddr>>
         .build()
         .await;
     *context.extends.retain_mut().await = Box::new(Retained::default());
+    if let Some(login) = login {
+        let hooks = context.extends.hook_mgr().register();
+        hooks.add(Type::ClientAuthenticate, Box::new(login)).await;
+        hooks.start().await;
+    }
     let server = MqttServer::new(context).listener_by_id(listener, at.port()).build();
     let _ = ready.send(Ok(at));
     // Its `start` would end the whole process on an error.
@@ -155,7 +188,7 @@ async fn run(address: SocketAddr, ready: oneshot::Sender<io::Result<SocketAddr>>
     }
 }
 
-fn listener(address: SocketAddr) -> io::Result<Listener> {
+fn listener(address: SocketAddr, anonymous: bool) -> io::Result<Listener> {
     let builder = Builder::new()
         .name("larder")
         .laddr(address)
@@ -174,11 +207,29 @@ fn listener(address: SocketAddr) -> io::Result<Listener> {
         .max_clientid_len(256)
         .max_topic_levels(16)
         .max_subscriptions(100)
-        .allow_anonymous(true);
+        .allow_anonymous(anonymous);
     builder.bind().and_then(Listener::tcp).map_err(|error| match error.downcast::<io::Error>() {
         Ok(error) => error,
         Err(other) => io::Error::other(other.to_string()),
     })
+}
+
+#[async_trait]
+impl Handler for Login {
+    async fn hook(&self, asked: &Parameter, before: Option<HookResult>) -> ReturnType {
+        let Parameter::ClientAuthenticate(client) = asked else { return (true, before) };
+        let username = client.username().map_or(&[][..], |username| username.as_bytes());
+        let password = client.password().map_or(&[][..], |password| password.as_ref());
+        // Both are always compared, in full: how long an answer takes must tell nothing.
+        let known = same(username, self.username.as_bytes()) & same(password, self.password.as_bytes());
+        let verdict = if known { AuthResult::Allow(false, None) } else { AuthResult::BadUsernameOrPassword };
+        (false, Some(HookResult::AuthResult(verdict)))
+    }
+}
+
+/// Equality in a time that depends on the lengths only.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |unlike, (a, b)| unlike | (a ^ b)) == 0
 }
 
 /// Retained messages, bounded, in memory: the agent shows everything again after a restart.

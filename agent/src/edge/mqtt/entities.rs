@@ -160,6 +160,7 @@ fn happened(topics: &Topics) -> Entity {
         "restore_served",
         "condition_raised",
         "condition_cleared",
+        "acknowledged",
     ];
     Entity::new("event", "event", "Event")
         .with("state_topic", topics.event())

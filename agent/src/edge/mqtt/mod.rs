@@ -16,6 +16,8 @@ mod link;
 mod outbox;
 #[cfg(test)]
 pub(crate) mod sample;
+#[cfg(all(test, feature = "broker"))]
+mod tests;
 mod topics;
 mod troubles;
 

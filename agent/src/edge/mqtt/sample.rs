@@ -43,18 +43,7 @@ pub(crate) fn report() -> Report {
             free_gib: 1000.0,
             days_left: Some(900),
         },
-        retention: RetentionReport {
-            rule: "all of 7 days, one a week for a year".to_owned(),
-            promise: "any version of the last 7 days, one a week for a year".to_owned(),
-            oldest: Some(at("2025-05-01T02:00:00Z")),
-            next_to_go: Some(NextToGo {
-                at: at("2026-05-04T02:00:00Z"),
-                source: "laptop/photos".to_owned(),
-                snapshot: 17,
-                why: "older than 7 days and not the first of its week".to_owned(),
-            }),
-            holds: Vec::new(),
-        },
+        retention: retention(),
         proof: ProofReport {
             last_drill: Some(at("2026-05-02T04:00:00Z")),
             last_scrub: Some(at("2026-04-20T04:00:00Z")),
@@ -90,6 +79,21 @@ pub(crate) fn report() -> Report {
             source("laptop/photos", Some("2026-05-02T03:04:05Z"), false),
             source("phone/camera", Some("2026-04-23T20:00:00Z"), true),
         ],
+    }
+}
+
+fn retention() -> RetentionReport {
+    RetentionReport {
+        rule: "all of 7 days, one a week for a year".to_owned(),
+        promise: "any version of the last 7 days, one a week for a year".to_owned(),
+        oldest: Some(at("2025-05-01T02:00:00Z")),
+        next_to_go: Some(NextToGo {
+            at: at("2026-05-04T02:00:00Z"),
+            source: "laptop/photos".to_owned(),
+            snapshot: 17,
+            why: "older than 7 days and not the first of its week".to_owned(),
+        }),
+        holds: Vec::new(),
     }
 }
 

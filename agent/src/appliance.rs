@@ -1,0 +1,103 @@
+//! What the parts of the agent share: the vault, the clock, the settings, and what is going on.
+//!
+//! Everything in here may be used from any task. Whatever touches the vault blocks on a disk, so it goes through
+//! `blocking`. Not here: who wakes whom (`run`), what anything means (`decide`).
+
+use crate::edge::clock::Clock;
+use crate::event::Event;
+use crate::history::History;
+use crate::report::Report;
+use larder_firmware_config::Settings;
+use larder_store::{StoreError, Vault};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// Memory for uploads is handed out in pieces of this size.
+pub(crate) const UPLOAD_UNIT_BYTES: usize = 64 * 1024;
+/// Restores that read at the same time; each holds a few opened blocks.
+const FETCHES_MAX: usize = 4;
+
+/// The agent's shared state.
+pub(crate) struct Appliance {
+    pub(crate) vault: Vault,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) history: RwLock<History>,
+    pub(crate) activity: Activity,
+    /// Pieces of memory that uploads may still take.
+    pub(crate) upload_memory: Semaphore,
+    pub(crate) fetches: Arc<Semaphore>,
+    pub(crate) report: watch::Receiver<Arc<Report>>,
+    events: mpsc::Sender<Event>,
+}
+
+/// What is going on right now, and what went wrong since the start.
+#[derive(Default)]
+pub(crate) struct Activity {
+    pub(crate) receiving: AtomicU64,
+    pub(crate) restoring: AtomicU64,
+    /// Chunks that were asked for and could not be given.
+    pub(crate) damaged: AtomicU64,
+    /// Pushes that were refused for want of room since the last one that was not.
+    pub(crate) refused_full: AtomicU64,
+}
+
+/// Counts one as long as it lives.
+pub(crate) struct Busy<'a>(&'a AtomicU64);
+
+impl<'a> Busy<'a> {
+    pub(crate) fn with(counter: &'a AtomicU64) -> Self {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Self(counter)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Appliance {
+    pub(crate) fn new(
+        vault: Vault,
+        settings: Settings,
+        clock: Clock,
+        report: watch::Receiver<Arc<Report>>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let units = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX) / UPLOAD_UNIT_BYTES;
+        Self {
+            vault,
+            clock,
+            history: RwLock::default(),
+            activity: Activity::default(),
+            upload_memory: Semaphore::new(units.min(Semaphore::MAX_PERMITS)),
+            fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
+            report,
+            events,
+            settings,
+        }
+    }
+
+    /// Runs what blocks on a disk away from the tasks that must keep answering.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let appliance = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&appliance)).await.map_err(|error| StoreError::Disk {
+            path: "the agent's own work".to_owned(),
+            source: std::io::Error::other(error),
+        })
+    }
+
+    /// Tells the loop. If it is so far behind that the queue is full, the event is dropped: the loop looks at
+    /// everything once in a while anyway, and a push must not wait for it.
+    pub(crate) fn tell(&self, event: Event) {
+        if self.events.try_send(event).is_err() {
+            tracing::warn!("the loop is busy; an event was dropped");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The four questions to ask of any backup, answered from facts.
+
+use super::{SourceFacts, moment};
+use crate::report::Answers;
+use larder_store::Fact;
+
+/// The answers for one source, in whole sentences.
+pub(crate) fn of(source: &SourceFacts) -> Answers {
+    let SourceFacts { deleted, versions, changed, snapshots, promise, .. } = source;
+    let (oldest, newest) = (day(&source.oldest), day(&source.newest));
+    let deleted_files = match deleted {
+        0 => format!("Yes, back to {oldest}. No file has been deleted since then."),
+        1 => format!("Yes. One deleted file can be restored, back to {oldest}."),
+        n => format!("Yes. {n} deleted files can be restored, back to {oldest}."),
+    };
+    let older_versions = match changed {
+        0 => format!("Yes, back to {oldest}. No file has changed in the {snapshots} backups since then."),
+        n => format!("Yes. {versions} versions in {snapshots} backups; {n} times a file changed between {oldest} and {newest}."),
+    };
+    let next = match (&source.next_to_go, source.on_hold) {
+        (_, true) => "History is on hold: nothing is let go of.".to_owned(),
+        (None, _) => "Nothing kept now will ever be let go of by the rule.".to_owned(),
+        (Some((number, at)), _) => format!("Next to go: backup {number}, not before {}.", at.strftime("%Y-%m-%d")),
+    };
+    let bad_edit = format!(
+        "Every earlier backup stays as it is: nothing on the network can change or delete one. Before the bad edit: \
+         `larder restore {}@WHEN --to FOLDER`. Larder does not yet notice suspicious changes by itself.",
+        source.source
+    );
+    // Drills are not built yet, and an unproven restore must not read like a proven one.
+    let deleted_files = format!("{deleted_files} Not yet proven by a drill.");
+    Answers { deleted_files, older_versions, kept_how_long: format!("{promise} {next}"), bad_edit }
+}
+
+fn day(fact: &Fact) -> String {
+    moment(fact).map_or_else(|| "an unknown day".to_owned(), |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}

@@ -1,0 +1,148 @@
+//! What is not as it should be, worst first. Each condition says what happened, what it means for the files, and the
+//! one thing to do.
+
+use super::{Facts, SourceFacts, moment};
+use crate::report::{Condition, Level, VaultReport};
+use larder_store::MemberState;
+
+/// A broker that restarts is back by then; nobody need hear of it.
+const BROKER_AWAY_S: i64 = 120;
+/// Time to buy a disk.
+const DAYS_LEFT_MIN: u64 = 14;
+
+/// Conditions with a key that stays the same as long as the condition holds.
+pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<(String, Condition)> {
+    let mut found = Vec::new();
+    damage(facts, &mut found);
+    disks(facts, vault, &mut found);
+    room(facts, vault, &mut found);
+    overdue(facts, &mut found);
+    clock_and_broker(facts, &mut found);
+    found.sort_by_key(|(_, condition)| (std::cmp::Reverse(condition.level), condition.code));
+    found
+}
+
+type Found = Vec<(String, Condition)>;
+
+fn raise(found: &mut Found, facts: &Facts<'_>, (level, code): (Level, u8), key: &str, words: [&str; 3]) {
+    let [what, meaning, remedy] = words.map(str::to_owned);
+    found.push((key.to_owned(), Condition { code, level, since: facts.now, what, meaning, remedy }));
+}
+
+fn damage(facts: &Facts<'_>, found: &mut Found) {
+    if facts.gaps > 0 {
+        let what = format!("{} entries of the backup ledger are missing or damaged.", facts.gaps);
+        let words = [
+            &*what,
+            "Some backups may be gone; every other one can be restored. Somebody or something touched the disk.",
+            "Connect the second backup disk if there is one, and keep this one as it is.",
+        ];
+        raise(found, facts, (Level::Alarm, 1), "ledger", words);
+    }
+    if facts.damaged > 0 {
+        let words = [
+            "Stored pieces could not be read back whole.",
+            "Some versions of some files are damaged; a restore names them.",
+            "Push from every computer, then replace the disk.",
+        ];
+        raise(found, facts, (Level::Alarm, 1), "damage", words);
+    }
+}
+
+fn disks(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
+    for (disk, _) in &facts.disks {
+        match &disk.state {
+            MemberState::Healthy => {}
+            MemberState::Suspect(_) => {
+                let what = format!("The backup disk at {} failed.", disk.path);
+                let words = [
+                    &*what,
+                    "Nothing more is written to it; what it already holds may still be readable.",
+                    "Check its cable and power and restart the appliance; if it fails again, replace it.",
+                ];
+                let level = if vault.copies == 0 { Level::Alarm } else { Level::NeedsYou };
+                let code = if level == Level::Alarm { 1 } else { 4 };
+                raise(found, facts, (level, code), &format!("disk {}", disk.id), words);
+            }
+            MemberState::Behind => {
+                let what = format!("The backup disk at {} lacks newer backups.", disk.path);
+                let words = [
+                    &*what,
+                    "New backups go to the other disk alone for now.",
+                    "Leave it connected; it has to be filled before it counts as a copy again.",
+                ];
+                raise(found, facts, (Level::NeedsYou, 4), &format!("disk {}", disk.id), words);
+            }
+        }
+    }
+}
+
+fn room(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
+    let refused = facts.refused_full > 0 || vault.free_bytes <= facts.settings.vault.reserve_bytes;
+    if refused {
+        let words = [
+            "The backup disk is full.",
+            "Everything kept stays kept; new backups are refused.",
+            "Connect a larger disk, or exclude what needs no backup.",
+        ];
+        raise(found, facts, (Level::NeedsYou, 5), "full", words);
+    } else if vault.days_left.is_some_and(|days| days < DAYS_LEFT_MIN) {
+        let what = format!("The backup disk will be full in about {} days.", vault.days_left.unwrap_or(0));
+        let words = [&*what, "Everything kept stays kept.", "Connect a larger disk."];
+        raise(found, facts, (Level::NeedsYou, 5), "nearly full", words);
+    }
+}
+
+/// Whether a source should have pushed by now.
+pub(super) fn is_overdue(source: &SourceFacts, facts: &Facts<'_>) -> bool {
+    let limit = facts.settings.sources.overdue_after.duration();
+    let age_s = moment(&source.newest).map_or(i64::MAX, |newest| facts.now.as_second() - newest.as_second());
+    u64::try_from(age_s).is_ok_and(|age| age > limit.as_secs())
+}
+
+fn overdue(facts: &Facts<'_>, found: &mut Found) {
+    if facts.sources.is_empty() {
+        let words = [
+            "No computer has made a backup yet.",
+            "Nothing is protected yet.",
+            "Make a key with `larderd token`, then run `larder pair` and `larder push` on the computer.",
+        ];
+        raise(found, facts, (Level::NeedsYou, 3), "nothing yet", words);
+    }
+    for source in facts.sources.iter().filter(|source| is_overdue(source, facts)) {
+        let what = format!("{} has not made a backup for more than {}.", source.source, facts.settings.sources.overdue_after);
+        let words = [
+            &*what,
+            "Its older backups are safe; what changed since then is not protected.",
+            "Switch that computer on and run `larder push` there.",
+        ];
+        raise(found, facts, (Level::NeedsYou, 3), &format!("overdue {}", source.source), words);
+    }
+}
+
+fn clock_and_broker(facts: &Facts<'_>, found: &mut Found) {
+    if !facts.system.clock_trusted {
+        let words = [
+            "The appliance's clock is not set.",
+            "Backups still work; nothing is let go of until the clock is right.",
+            "Connect the appliance to the internet, or set its clock.",
+        ];
+        raise(found, facts, (Level::NeedsYou, 7), "clock", words);
+    }
+    if facts.system.undervoltage == Some(true) {
+        let words = [
+            "The power supply was too weak at some moment since the start.",
+            "Disks may drop out or lose what they were writing.",
+            "Use a stronger power supply.",
+        ];
+        raise(found, facts, (Level::NeedsYou, 7), "power", words);
+    }
+    if facts.broker.away_since.is_some_and(|since| facts.now.as_second() - since.as_second() > BROKER_AWAY_S) {
+        let words = [
+            "The MQTT broker cannot be reached.",
+            "Backups work; dashboards show old values.",
+            "Start the broker, or correct `mqtt.broker` in the settings.",
+        ];
+        raise(found, facts, (Level::NeedsYou, 8), "broker", words);
+    }
+}

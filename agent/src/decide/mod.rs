@@ -1,0 +1,275 @@
+//! What everything means: facts in, one report out. No I/O, no clock: the moment is one of the facts.
+
+pub(crate) mod answers;
+mod conditions;
+pub(crate) mod promise;
+
+use crate::report::{
+    Condition, Doing, DiskReport, Happening, HeadReport, Health, Level, NextToGo, ProofReport, Report,
+    RetentionReport, SourceReport, SystemReport, VaultReport,
+};
+use jiff::Timestamp;
+use larder_firmware_config::Settings;
+use larder_format::ledger::Head;
+use larder_panel::Rhythm;
+use larder_store::{Fact, MemberState, MemberView};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const GIB: f64 = 1_073_741_824.0;
+const IDENTIFY_FOR_MS: i64 = 60_000;
+
+/// Everything known at one moment.
+pub(crate) struct Facts<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) settings: &'a Settings,
+    pub(crate) sources: Vec<SourceFacts>,
+    pub(crate) disks: Vec<(MemberView, &'static str)>,
+    pub(crate) head: Head,
+    pub(crate) head_time_ms: Option<i64>,
+    pub(crate) gaps: usize,
+    pub(crate) holds: Vec<String>,
+    pub(crate) stored_bytes: u64,
+    pub(crate) receiving: u64,
+    pub(crate) restoring: u64,
+    pub(crate) damaged: u64,
+    pub(crate) refused_full: u64,
+    pub(crate) system: SystemReport,
+    pub(crate) broker: BrokerFacts,
+}
+
+/// What is known of one source.
+pub(crate) struct SourceFacts {
+    pub(crate) source: String,
+    pub(crate) snapshots: u64,
+    pub(crate) oldest: Arc<Fact>,
+    pub(crate) newest: Arc<Fact>,
+    pub(crate) deleted: u64,
+    pub(crate) versions: u64,
+    pub(crate) changed: u64,
+    pub(crate) promise: String,
+    pub(crate) next_to_go: Option<(u64, Timestamp)>,
+    pub(crate) on_hold: bool,
+}
+
+/// How things stand with the MQTT broker.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BrokerFacts {
+    /// Not connected since then; none while connected or not wanted.
+    pub(crate) away_since: Option<Timestamp>,
+    /// What the last attempt said.
+    pub(crate) last_error: Option<String>,
+}
+
+/// What has to be remembered from one report to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    since: BTreeMap<String, Timestamp>,
+    growth: Option<(Timestamp, u64)>,
+    identify_until_ms: i64,
+    happened: u64,
+}
+
+impl Memory {
+    /// Somebody asked which box this is.
+    pub(crate) fn identify(&mut self, now: Timestamp) {
+        self.identify_until_ms = now.as_millisecond() + IDENTIFY_FOR_MS;
+    }
+}
+
+/// One report, and what has to be told about the change from the one before.
+pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Happening>) {
+    let vault = vault_report(facts, memory);
+    let found = conditions::find(facts, &vault);
+    let happenings = changes(&found, facts.now, memory);
+    let conditions: Vec<_> = found
+        .into_iter()
+        .map(|(key, condition)| Condition { since: memory.since[&key], ..condition })
+        .collect();
+    let level = conditions.iter().map(|condition| condition.level).max().unwrap_or(Level::Fine);
+    let doing = match (facts.receiving, facts.restoring) {
+        (1.., _) => Doing::Receiving,
+        (_, 1..) => Doing::Restoring,
+        _ => Doing::Idle,
+    };
+    let lamp = rhythm(&conditions, doing, facts.now.as_millisecond() < memory.identify_until_ms);
+    let health = Health { level, conditions, doing, lamp: lamp.name().to_owned() };
+    let report = Report {
+        health,
+        vault,
+        retention: retention_report(facts),
+        proof: ProofReport { last_drill: None, last_scrub: None, damaged: facts.damaged, repaired: 0 },
+        head: HeadReport {
+            sequence: facts.head.sequence,
+            hash: facts.head.hash.to_string(),
+            time: facts.head_time_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+        },
+        system: facts.system.clone(),
+        disks: facts.disks.iter().map(|(disk, flush)| disk_report(disk, flush)).collect(),
+        sources: facts.sources.iter().map(|source| source_report(source, facts)).collect(),
+    };
+    (report, happenings)
+}
+
+/// What is shown before anything is known: starting, and nothing else.
+pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp) -> Report {
+    let facts = Facts {
+        now,
+        settings,
+        sources: Vec::new(),
+        disks: Vec::new(),
+        head: Head::EMPTY,
+        head_time_ms: None,
+        gaps: 0,
+        holds: Vec::new(),
+        stored_bytes: 0,
+        receiving: 0,
+        restoring: 0,
+        damaged: 0,
+        refused_full: 0,
+        system,
+        broker: BrokerFacts::default(),
+    };
+    let (report, _) = report(&facts, &mut Memory::default());
+    let lamp = Rhythm::Starting.name().to_owned();
+    Report { health: Health { level: Level::NeedsYou, conditions: Vec::new(), doing: Doing::Starting, lamp }, ..report }
+}
+
+/// The worst wins. Identify comes before "needs you", or a box that needs somebody could never be found.
+fn rhythm(conditions: &[Condition], doing: Doing, identify: bool) -> Rhythm {
+    match conditions.first() {
+        Some(worst) if worst.level == Level::Alarm => Rhythm::Alarm,
+        _ if identify => Rhythm::Identify,
+        Some(worst) => Rhythm::needs_you(worst.code),
+        None if doing == Doing::Starting => Rhythm::Starting,
+        None if doing != Doing::Idle => Rhythm::Busy,
+        None => Rhythm::Ready,
+    }
+}
+
+fn changes(found: &[(String, Condition)], now: Timestamp, memory: &mut Memory) -> Vec<Happening> {
+    let mut happenings = Vec::new();
+    let mut tell = |memory: &mut Memory, event_type: &str, key: &str, facts: serde_json::Map<_, _>| {
+        memory.happened += 1;
+        let id = format!("{}-{}-{key}", now.as_millisecond(), memory.happened);
+        happenings.push(Happening { event_type: event_type.to_owned(), id, time: now, facts });
+    };
+    for (key, condition) in found {
+        if !memory.since.contains_key(key) {
+            memory.since.insert(key.clone(), now);
+            let facts = [("code", condition.code.into()), ("what", condition.what.clone().into())];
+            tell(memory, "condition_raised", key, facts.map(|(k, v)| (k.to_owned(), v)).into_iter().collect());
+        }
+    }
+    let gone: Vec<_> = memory.since.keys().filter(|key| !found.iter().any(|(k, _)| k == *key)).cloned().collect();
+    for key in gone {
+        memory.since.remove(&key);
+        tell(memory, "condition_cleared", &key, [("condition".to_owned(), key.clone().into())].into_iter().collect());
+    }
+    happenings
+}
+
+fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
+    let spaces = || facts.disks.iter().filter_map(|(disk, _)| disk.space);
+    let free_bytes = spaces().map(|space| space.free).min().unwrap_or(0);
+    let protected_bytes = facts.sources.iter().map(|source| source.newest.snapshot.totals.bytes).sum();
+    let healthy = facts.disks.iter().filter(|(disk, _)| disk.state == MemberState::Healthy).count();
+    VaultReport {
+        snapshots: facts.sources.iter().map(|source| source.snapshots).sum(),
+        files: facts.sources.iter().map(|source| source.newest.snapshot.totals.files).sum(),
+        protected_bytes,
+        protected_gib: gib(protected_bytes),
+        stored_bytes: facts.stored_bytes,
+        stored_gib: gib(facts.stored_bytes),
+        copies: healthy as u64,
+        copies_wanted: facts.settings.vault.copies.into(),
+        free_bytes,
+        free_gib: gib(free_bytes),
+        days_left: days_left(facts, free_bytes, memory),
+    }
+}
+
+/// Days until full at the growth since the agent started; unknown before it has seen a whole day.
+fn days_left(facts: &Facts<'_>, free_bytes: u64, memory: &mut Memory) -> Option<u64> {
+    let (since, then) = *memory.growth.get_or_insert((facts.now, facts.stored_bytes));
+    let days = (facts.now.as_second() - since.as_second()) / 86_400;
+    let grown = facts.stored_bytes.saturating_sub(then);
+    let per_day = grown.checked_div(u64::try_from(days).ok()?)?;
+    free_bytes.saturating_sub(facts.settings.vault.reserve_bytes).checked_div(per_day)
+}
+
+fn retention_report(facts: &Facts<'_>) -> RetentionReport {
+    let settings = &facts.settings.retention;
+    let next = facts
+        .sources
+        .iter()
+        .filter_map(|source| source.next_to_go.map(|(snapshot, at)| (at, source, snapshot)))
+        .min_by_key(|(at, ..)| *at);
+    RetentionReport {
+        rule: promise::rule_in_words(settings),
+        promise: promise::promise_in_words(settings),
+        oldest: facts.sources.iter().filter_map(|source| moment(&source.oldest)).min(),
+        next_to_go: next.map(|(at, source, snapshot)| NextToGo {
+            at,
+            source: source.source.clone(),
+            snapshot,
+            why: "by then no part of the rule keeps it".to_owned(),
+        }),
+        holds: facts.holds.clone(),
+    }
+}
+
+fn disk_report(disk: &MemberView, flush: &str) -> DiskReport {
+    let (total, free) = disk.space.map_or((0, 0), |space| (space.total, space.free));
+    let used_bytes = total.saturating_sub(free);
+    DiskReport {
+        id: disk.id[..8].to_owned(),
+        path: disk.path.clone(),
+        present: disk.space.is_some(),
+        used_bytes,
+        free_bytes: free,
+        free_gib: gib(free),
+        used_percent: if total == 0 { 0.0 } else { round(used_bytes as f64 * 100.0 / total as f64) },
+        health: match disk.state {
+            MemberState::Suspect(_) => "suspect".to_owned(),
+            _ => "unknown".to_owned(),
+        },
+        flush: flush.to_owned(),
+        behind: u64::from(disk.state == MemberState::Behind),
+    }
+}
+
+fn source_report(source: &SourceFacts, facts: &Facts<'_>) -> SourceReport {
+    let snapshot = &source.newest.snapshot;
+    SourceReport {
+        source: source.source.clone(),
+        // Names have no `/`, `#` or `+`, and `@` is in none of them, so the slug is unique.
+        id: source.source.replace('/', "@"),
+        last_success: moment(&source.newest),
+        last_result: if snapshot.skipped == 0 { "success" } else { "partial" }.to_owned(),
+        overdue: conditions::is_overdue(source, facts),
+        files: snapshot.totals.files,
+        bytes: snapshot.totals.bytes,
+        gib: gib(snapshot.totals.bytes),
+        skipped: snapshot.skipped,
+        snapshots: source.snapshots,
+        oldest: moment(&source.oldest),
+        answers: answers::of(source),
+    }
+}
+
+pub(crate) fn moment(fact: &Fact) -> Option<Timestamp> {
+    Timestamp::from_millisecond(fact.stamp.time_ms).ok()
+}
+
+fn gib(bytes: u64) -> f64 {
+    round(bytes as f64 / GIB)
+}
+
+/// Three decimals: a dashboard shows two, and more would change with every byte.
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+use super::*;
+use larder_format::ledger::{Snapshot, Stamp};
+use larder_format::{ChunkRef, Hash, tree::Totals};
+use larder_store::disk::Space;
+
+const NOW_S: i64 = 1_790_000_000;
+
+fn fact(hours_ago: i64) -> Arc<Fact> {
+    let stamp = Stamp { time_ms: (NOW_S - hours_ago * 3600) * 1000, trusted: true, powered_on_s: 0 };
+    let snapshot = Snapshot {
+        source: "laptop/photos".into(),
+        push: [0; 16],
+        root: ChunkRef::to(b"root"),
+        totals: Totals { files: 3, directories: 1, bytes: 2 << 30 },
+        skipped: 0,
+        device_time_ms: 0,
+    };
+    Arc::new(Fact { sequence: 2, stamp, snapshot })
+}
+
+fn source(hours_ago: i64) -> SourceFacts {
+    SourceFacts {
+        source: "laptop/photos".into(),
+        snapshots: 1,
+        oldest: fact(hours_ago),
+        newest: fact(hours_ago),
+        deleted: 0,
+        versions: 3,
+        changed: 0,
+        promise: "Every backup is kept for 30 days.".into(),
+        next_to_go: None,
+        on_hold: false,
+    }
+}
+
+fn system() -> SystemReport {
+    SystemReport {
+        cpu_celsius: None,
+        undervoltage: None,
+        clock_trusted: true,
+        memory_mib: None,
+        address: "127.0.0.1:8477".into(),
+        version: "0".into(),
+        started: Timestamp::from_second(NOW_S).unwrap(),
+        mqtt_spooled: 0,
+        mqtt_dropped: 0,
+        mqtt_connects: 1,
+    }
+}
+
+fn facts(settings: &Settings) -> Facts<'_> {
+    let disk = MemberView {
+        id: "0123456789abcdef".into(),
+        path: "/disk".into(),
+        state: MemberState::Healthy,
+        space: Some(Space { total: 1 << 40, free: 1 << 39 }),
+    };
+    Facts {
+        now: Timestamp::from_second(NOW_S).unwrap(),
+        settings,
+        sources: vec![source(1)],
+        disks: vec![(disk, "trusted")],
+        head: Head { sequence: 2, hash: Hash::ZERO },
+        head_time_ms: None,
+        gaps: 0,
+        holds: vec![],
+        stored_bytes: 0,
+        receiving: 0,
+        restoring: 0,
+        damaged: 0,
+        refused_full: 0,
+        system: system(),
+        broker: BrokerFacts::default(),
+    }
+}
+
+/// One change of the facts, and the lamp that the owner must see.
+fn check(given: impl Fn(&mut Facts<'_>), expect: Rhythm) {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    given(&mut facts);
+    let (report, _) = report(&facts, &mut Memory::default());
+    assert_eq!(report.health.lamp, expect.name());
+    assert_eq!(report.health.level == Level::Fine, matches!(expect, Rhythm::Ready | Rhythm::Busy));
+}
+
+#[test]
+fn the_lamp_says_what_is_wrong() {
+    check(|_| {}, Rhythm::Ready);
+    check(|facts| facts.receiving = 1, Rhythm::Busy);
+    check(|facts| facts.sources.clear(), Rhythm::needs_you(3));
+    check(|facts| facts.sources[0] = source(49), Rhythm::needs_you(3));
+    check(|facts| facts.refused_full = 1, Rhythm::needs_you(5));
+    check(|facts| facts.disks[0].0.state = MemberState::Behind, Rhythm::needs_you(4));
+    check(|facts| facts.disks[0].0.state = MemberState::Suspect("EIO".into()), Rhythm::Alarm);
+    check(|facts| facts.system.clock_trusted = false, Rhythm::needs_you(7));
+    check(|facts| facts.damaged = 1, Rhythm::Alarm);
+    check(|facts| facts.gaps = 1, Rhythm::Alarm);
+    let long_ago = Timestamp::from_second(NOW_S - 600).unwrap();
+    check(|facts| facts.broker.away_since = Some(long_ago), Rhythm::needs_you(8));
+}
+
+#[test]
+fn the_worst_wins_and_work_goes_on_below() {
+    let both = |facts: &mut Facts<'_>| (facts.damaged, facts.receiving) = (1, 1);
+    check(both, Rhythm::Alarm);
+}
+
+#[test]
+fn a_condition_is_told_once_and_remembers_since_when() {
+    let settings = Settings::default();
+    let mut memory = Memory::default();
+    let mut facts = facts(&settings);
+    facts.sources[0] = source(100);
+    let (first, told) = report(&facts, &mut memory);
+    assert_eq!(told[0].event_type, "condition_raised");
+    facts.now = Timestamp::from_second(NOW_S + 60).unwrap();
+    let (second, told) = report(&facts, &mut memory);
+    assert!(told.is_empty());
+    assert_eq!(second.health.conditions[0].since, first.health.conditions[0].since);
+    facts.sources[0] = source(0);
+    let (third, told) = report(&facts, &mut memory);
+    assert_eq!((told[0].event_type.as_str(), third.health.level), ("condition_cleared", Level::Fine));
+}
+
+#[test]
+fn growth_is_unknown_before_a_day_has_passed() {
+    let settings = Settings::default();
+    let mut memory = Memory::default();
+    let mut facts = facts(&settings);
+    assert_eq!(report(&facts, &mut memory).0.vault.days_left, None);
+    facts.now = Timestamp::from_second(NOW_S + 2 * 86_400).unwrap();
+    facts.sources[0] = source(-47);
+    facts.stored_bytes = 2 << 37;
+    assert_eq!(report(&facts, &mut memory).0.vault.days_left, Some(3));
+}

@@ -1,0 +1,77 @@
+//! The local socket, from the side of `larderd`'s own commands: they ask the running agent, since only one process
+//! may have the vault open.
+
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use larder_format::wire::Problem;
+use serde::de::DeserializeOwned;
+use std::io;
+use std::path::{Path, PathBuf};
+use tokio::net::{UnixListener, UnixStream};
+
+/// File name of the socket in the first disk's folder.
+const SOCKET: &str = "control.sock";
+
+/// Why the running agent gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ControlError {
+    /// There is no running agent on this vault.
+    #[error("no agent is running")]
+    NotRunning(#[source] io::Error),
+    /// It answered with a refusal.
+    #[error("{}", .0.what)]
+    Refused(Box<Problem>),
+    /// It answered something else.
+    #[error("the agent's answer could not be read")]
+    Broken(String),
+}
+
+/// Where the agent that keeps its vault in `folder` listens.
+pub(crate) fn socket_path(folder: &Path) -> PathBuf {
+    folder.join(SOCKET)
+}
+
+/// Makes the socket, for the owner of the process alone. Only the holder of the vault's lock may call this.
+pub(crate) fn listen(folder: &Path) -> io::Result<UnixListener> {
+    let path = socket_path(folder);
+    // What is left of a killed agent; the vault's lock says that it is gone.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Asks the running agent; `body` is sent as JSON with POST, without one it is a GET.
+pub(crate) async fn ask<T: DeserializeOwned>(
+    folder: &Path,
+    path: &str,
+    body: Option<serde_json::Value>,
+) -> Result<T, ControlError> {
+    let broken = |error: &dyn std::error::Error| ControlError::Broken(error.to_string());
+    let stream = UnixStream::connect(socket_path(folder)).await.map_err(ControlError::NotRunning)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    tokio::spawn(connection);
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let text = body.map(|body| body.to_string()).unwrap_or_default();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "larder")
+        .header("content-type", "application/json")
+        .body(Full::new(bytes::Bytes::from(text)))
+        .map_err(|error| broken(&error))?;
+    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+    let status = response.status();
+    let bytes = response.into_body().collect().await.map_err(|error| broken(&error))?.to_bytes();
+    if status.is_success() {
+        serde_json::from_slice(&bytes).map_err(|error| broken(&error))
+    } else {
+        let problem = serde_json::from_slice(&bytes).map_err(|error| broken(&error))?;
+        Err(ControlError::Refused(problem))
+    }
+}

@@ -1,0 +1,94 @@
+//! Entries, snapshots and differences as JSON shows them.
+
+use jiff::Timestamp;
+use larder_format::tree::{Kind, Time};
+use larder_format::wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
+use larder_store::retention::Verdict;
+use larder_store::{Difference, Fact, Found, Run};
+use std::sync::Arc;
+
+/// RFC 3339 in UTC.
+pub(crate) fn time_text(ms: i64) -> String {
+    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+}
+
+fn file_time_text(time: Time) -> String {
+    let nanos = i32::try_from(time.nanos).unwrap_or(0);
+    Timestamp::new(time.seconds, nanos).map_or_else(|_| format!("@{}", time.seconds), |moment| moment.to_string())
+}
+
+pub(crate) fn entry_info(Found { entry, owner }: &Found) -> EntryInfo {
+    let name_or = |name: &str, number: u32| if name.is_empty() { number.to_string() } else { name.to_owned() };
+    let (kind, bytes, target) = match &entry.kind {
+        Kind::File { size, .. } => ("file", *size, None),
+        Kind::Directory { totals, .. } => ("directory", totals.bytes, None),
+        Kind::Symlink(target) => ("symlink", 0, Some(escape_name(target))),
+        Kind::Fifo => ("fifo", 0, None),
+        Kind::Socket => ("socket", 0, None),
+        Kind::CharDevice { .. } => ("char_device", 0, None),
+        Kind::BlockDevice { .. } => ("block_device", 0, None),
+    };
+    EntryInfo {
+        name: escape_name(&entry.name),
+        kind: kind.to_owned(),
+        bytes,
+        mode: entry.mode,
+        modified: file_time_text(entry.modified),
+        user: name_or(&owner.user, owner.uid),
+        group: name_or(&owner.group, owner.gid),
+        target,
+    }
+}
+
+pub(crate) fn snapshot_info(fact: &Fact, verdict: &Verdict) -> SnapshotInfo {
+    SnapshotInfo {
+        source: fact.snapshot.source.clone(),
+        snapshot: fact.sequence,
+        time: time_text(fact.stamp.time_ms),
+        root: fact.snapshot.root,
+        totals: fact.snapshot.totals,
+        skipped: fact.snapshot.skipped,
+        reasons: verdict.reasons.iter().map(|reason| reason.words().to_owned()).collect(),
+        kept_until: verdict.kept_until.map(|moment| moment.to_string()),
+    }
+}
+
+/// Nothing for a source without snapshots.
+pub(crate) fn source_info(source: &str, judged: &[(Arc<Fact>, Verdict)]) -> Option<SourceInfo> {
+    let (oldest, newest) = (judged.first()?, judged.last()?);
+    Some(SourceInfo {
+        source: source.to_owned(),
+        snapshots: judged.len() as u64,
+        newest: snapshot_info(&newest.0, &newest.1),
+        oldest: time_text(oldest.0.stamp.time_ms),
+    })
+}
+
+pub(crate) fn version_info(run: &Run) -> VersionInfo {
+    VersionInfo {
+        first: run.first.sequence,
+        last: run.last.sequence,
+        since: time_text(run.first.stamp.time_ms),
+        until: time_text(run.last.stamp.time_ms),
+        snapshots: run.snapshots,
+        entry: run.found.as_ref().map(entry_info),
+    }
+}
+
+pub(crate) fn change_info(difference: &Difference) -> Change {
+    let kind = |found: &Found| std::mem::discriminant(&found.entry.kind);
+    let change = match (&difference.before, &difference.after) {
+        (None, _) => "added",
+        (_, None) => "removed",
+        (Some(a), Some(b)) if kind(a) != kind(b) => "kind",
+        (Some(a), Some(b)) if a.entry.kind == b.entry.kind => "attributes",
+        (Some(a), _) if matches!(a.entry.kind, Kind::Directory { .. }) => "attributes",
+        _ => "content",
+    };
+    Change {
+        change: change.to_owned(),
+        path: escape_name(&difference.path),
+        before: difference.before.as_ref().map(entry_info),
+        after: difference.after.as_ref().map(entry_info),
+    }
+}

@@ -1,0 +1,136 @@
+//! Refusals: a status for programs and three sentences for people.
+
+use axum::Json;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use larder_format::wire::Problem;
+use larder_store::StoreError;
+
+/// An answer that is not what was asked for.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    problem: Problem,
+}
+
+const NOTHING_HARMED: &str = "Nothing that is kept was touched.";
+
+impl Refusal {
+    fn new(status: StatusCode, code: &str, [what, meaning, remedy]: [&str; 3]) -> Self {
+        let [what, meaning, remedy] = [what, meaning, remedy].map(str::to_owned);
+        Self { status, problem: Problem { code: code.to_owned(), what, meaning, remedy, details: String::new() } }
+    }
+
+    fn with_details(mut self, details: impl ToString) -> Self {
+        self.problem.details = details.to_string();
+        self
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        let remedy = "Pair this computer: make a key on the appliance with `larderd token`, then run `larder pair ADDRESS` here.";
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            ["The appliance does not know this computer.", NOTHING_HARMED, remedy],
+        )
+    }
+
+    pub(crate) fn forbidden(why: &str) -> Self {
+        let what = format!("The appliance refused: {why}.");
+        let remedy = "Use a key with the right role; `larderd token` on the appliance makes one.";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", [&what, NOTHING_HARMED, remedy])
+    }
+
+    pub(crate) fn not_found(what: &str, remedy: &str) -> Self {
+        let what = format!("The appliance has no {what}.");
+        Self::new(StatusCode::NOT_FOUND, "not_found", [&what, NOTHING_HARMED, remedy])
+    }
+
+    pub(crate) fn invalid(why: impl ToString) -> Self {
+        let texts = [
+            "The appliance did not understand the request.",
+            "Nothing was stored, and nothing that is kept was touched.",
+            "Use the version of `larder` that belongs to this appliance; if it does, please report this.",
+        ];
+        Self::new(StatusCode::BAD_REQUEST, "invalid", texts).with_details(why)
+    }
+
+    pub(crate) fn too_large(limit_bytes: usize) -> Self {
+        let mut refusal = Self::invalid(format!("a request may have {limit_bytes} bytes and must say how many it has"));
+        refusal.status = StatusCode::PAYLOAD_TOO_LARGE;
+        refusal
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        let texts = [
+            "The connection was too slow and was given up.",
+            "What had arrived is kept; the backup is not complete yet.",
+            "Push again: it goes on where it stopped.",
+        ];
+        Self::new(StatusCode::REQUEST_TIMEOUT, "busy", texts)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let details = format!("{error:?}");
+        let refusal = match &error {
+            StoreError::Full { missing_mib } => {
+                let what = format!("The backup disk is full: {missing_mib} MiB more are needed.");
+                let meaning = "Everything backed up so far is safe; this backup is not complete.";
+                let remedy = "Connect a larger disk, or exclude what needs no backup with --exclude.";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", [&what, meaning, remedy])
+            }
+            StoreError::NotFound { what } => {
+                Self::not_found(&format!("{what} in its backups"), "Look what there is with `larder sources`.")
+            }
+            StoreError::Missing { count, .. } => {
+                let what = format!("{count} pieces of this backup have not arrived.");
+                let texts = [&*what, "Earlier backups are safe; this one is not complete.", "Push again: only what is missing is sent."];
+                Self::new(StatusCode::CONFLICT, "missing_chunks", texts)
+            }
+            StoreError::Refused(_) => {
+                let mut refusal = Self::invalid("");
+                refusal.status = StatusCode::UNPROCESSABLE_ENTITY;
+                refusal
+            }
+            StoreError::Damaged { .. } => {
+                let texts = [
+                    "A stored piece of this file is damaged on every backup disk.",
+                    "This version of the file cannot be given back whole; others may be.",
+                    "Try another version: `larder versions SOURCE:PATH` lists them.",
+                ];
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", texts)
+            }
+            StoreError::Foreign { what } => {
+                let texts = [&*format!("{what}."), NOTHING_HARMED, "Connect the disks that belong to this appliance."];
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
+            }
+            StoreError::Disk { .. } => {
+                let texts = [
+                    "The backup disk stopped answering.",
+                    "Nothing new was confirmed; what was confirmed before is on the disk.",
+                    "Check the disk's cable and power, then restart the appliance.",
+                ];
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
+            }
+        };
+        refusal.with_details(details)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.status, Json(self.problem)).into_response()
+    }
+}
+
+pub(crate) async fn no_such_route(uri: Uri) -> Refusal {
+    Refusal::not_found("such page", "See /v1/openapi.json for what there is.").with_details(uri.path())
+}
+
+pub(crate) async fn no_such_verb(method: Method, uri: Uri) -> Refusal {
+    let mut refusal = Refusal::invalid(format!("{method} {}", uri.path()));
+    refusal.status = StatusCode::METHOD_NOT_ALLOWED;
+    refusal
+}

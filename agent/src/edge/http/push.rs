@@ -1,0 +1,108 @@
+//! Push: ask what is missing, send it, commit it. There is no other verb here, and none that takes away.
+
+use super::auth::Caller;
+use super::{Refusal, State};
+use crate::appliance::{Busy, UPLOAD_UNIT_BYTES};
+use crate::event::Event;
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::Path;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use larder_format::ledger::{Snapshot, is_source_name};
+use larder_format::wire::{Commit, IDS_MAX, Receipt, Received, UPLOAD_BYTES_MAX, decode_ids, encode_ids};
+use larder_store::StoreError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Opening an upload takes a decompressed block besides the upload itself.
+const UPLOAD_OVERHEAD_BYTES: usize = larder_format::block::BLOCK_PLAIN_BYTES_MAX;
+/// A sender that is silent for so long has gone away.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+pub(crate) async fn missing(caller: Caller, appliance: State, body: Body) -> Result<Vec<u8>, Refusal> {
+    caller.may_push()?;
+    let bytes = read_body(body, IDS_MAX * 32).await?;
+    let ids = decode_ids(&bytes).map_err(Refusal::invalid)?;
+    let missing = appliance.blocking(move |appliance| appliance.vault.missing(&ids)).await?;
+    Ok(encode_ids(&missing))
+}
+
+pub(crate) async fn upload(
+    caller: Caller,
+    appliance: State,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Received>, Refusal> {
+    caller.may_push()?;
+    let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let len = claimed.filter(|len| *len <= UPLOAD_BYTES_MAX).ok_or_else(|| Refusal::too_large(UPLOAD_BYTES_MAX))?;
+    let units = u32::try_from((len + UPLOAD_OVERHEAD_BYTES).div_ceil(UPLOAD_UNIT_BYTES)).unwrap_or(u32::MAX);
+    // Waits before reading: what has not been read waits in the sender, not in our memory.
+    let _memory = appliance.upload_memory.acquire_many(units).await.map_err(|_| Refusal::too_slow())?;
+    let _busy = Busy::with(&appliance.activity.receiving);
+    let bytes = read_body(body, len).await?;
+    let received = appliance.blocking(move |appliance| appliance.vault.receive(&bytes)).await?;
+    if let Err(StoreError::Full { .. }) = received {
+        appliance.activity.refused_full.fetch_add(1, Ordering::SeqCst);
+    }
+    Ok(Json(received?))
+}
+
+pub(crate) async fn commit(
+    caller: Caller,
+    appliance: State,
+    Path((device, name)): Path<(String, String)>,
+    body: Body,
+) -> Result<(StatusCode, Json<Receipt>), Refusal> {
+    caller.may_push_to(&device)?;
+    let source = format!("{device}/{name}");
+    if !is_source_name(&source) {
+        return Err(Refusal::invalid("a source's name has letters, digits, `-`, `_` and `.` only"));
+    }
+    let bytes = read_body(body, 64 * 1024).await?;
+    let commit: Commit = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
+    let push = u128::from_str_radix(&commit.push, 16).ok().filter(|_| commit.push.len() == 32);
+    let push = push.ok_or_else(|| Refusal::invalid("`push` must be 32 hex digits"))?.to_be_bytes();
+    let Commit { root, totals, skipped, device_time_ms, .. } = commit;
+    let snapshot = Snapshot { source, push, root, totals, skipped, device_time_ms };
+    let _busy = Busy::with(&appliance.activity.receiving);
+    let committed = appliance
+        .blocking(move |appliance| {
+            let newest = appliance.vault.ledger().newest.map(|stamp| stamp.time_ms);
+            appliance.vault.commit(snapshot, appliance.clock.stamp(newest))
+        })
+        .await??;
+    appliance.activity.refused_full.store(0, Ordering::SeqCst);
+    let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
+    if committed.is_new {
+        appliance.tell(Event::Committed(committed.fact.clone()));
+    }
+    let receipt = Receipt {
+        source: committed.fact.snapshot.source.clone(),
+        snapshot: committed.fact.sequence,
+        head: committed.head,
+        disks: committed.disks,
+        degraded: committed.degraded,
+    };
+    Ok((status, Json(receipt)))
+}
+
+/// Reads a body of at most `max` bytes from a sender that keeps sending.
+pub(crate) async fn read_body(mut body: Body, max: usize) -> Result<Bytes, Refusal> {
+    let mut bytes = bytes::BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await.map_err(|_| Refusal::too_slow())?;
+        let Some(frame) = frame else { return Ok(bytes.freeze()) };
+        let frame = frame.map_err(Refusal::invalid)?;
+        let Ok(part) = frame.into_data() else { continue };
+        if bytes.len() + part.len() > max {
+            return Err(Refusal::too_large(max));
+        }
+        if bytes.is_empty() {
+            bytes.reserve(max.min(UPLOAD_BYTES_MAX));
+        }
+        bytes.extend_from_slice(&part);
+    }
+}

@@ -1,0 +1,364 @@
+//! Reading: sources, snapshots, folders, versions, differences and the bytes of files.
+
+use super::auth::Caller;
+use super::push::read_body;
+use super::entries::{change_info, entry_info, snapshot_info, source_info, version_info};
+use super::{Refusal, State, when};
+use crate::appliance::{Appliance, Busy};
+use crate::decide::{answers, promise};
+use crate::event::Event;
+
+use crate::report::{Answers, Report};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use larder_format::tree::Kind;
+use larder_format::wire::{
+    BLOCKS_TYPE, EntryInfo, IDS_MAX, Identity, SnapshotInfo, SourceInfo, VersionInfo, decode_ids, escape_name,
+    unescape_name,
+};
+use larder_store::{Fact, Found, StoreError};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::mpsc;
+
+/// Parts of an answer that wait for a slow reader.
+const PARTS_WAITING: usize = 2;
+/// Entries of one listing; more are in the file routes' tree, and no person reads so many.
+const ENTRIES_MAX: usize = 100_000;
+
+#[derive(Deserialize)]
+pub(crate) struct PathQuery {
+    #[serde(default)]
+    path: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct DiffQuery {
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SourceQuery {
+    source: Option<String>,
+}
+
+type SourcePath = Path<(String, String)>;
+type SnapshotPath = Path<(String, String, String)>;
+
+pub(crate) async fn health(appliance: State) -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "level": appliance.report.borrow().health.level }))
+}
+
+pub(crate) async fn me(caller: Caller, appliance: State) -> Json<Identity> {
+    Json(Identity {
+        device: caller.device,
+        role: caller.role,
+        appliance: appliance.settings.appliance.name.clone(),
+        vault: appliance.vault.id(),
+        head: appliance.vault.ledger().head,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+pub(crate) async fn status(_: Caller, appliance: State) -> Json<serde_json::Value> {
+    let report: Arc<Report> = appliance.report.borrow().clone();
+    Json(serde_json::to_value(&*report).expect("plain values encode"))
+}
+
+pub(crate) async fn sources(caller: Caller, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
+    caller.may_read()?;
+    let all = appliance.vault.ledger().sources.clone();
+    let judged = all.iter().map(|(source, facts)| (source, appliance.judge(source, facts)));
+    Ok(Json(judged.filter_map(|(source, facts)| source_info(source, &facts)).collect()))
+}
+
+pub(crate) async fn snapshots(
+    caller: Caller,
+    appliance: State,
+    Path((device, name)): SourcePath,
+) -> Result<Json<Vec<SnapshotInfo>>, Refusal> {
+    caller.may_read()?;
+    let (source, facts) = appliance.snapshots_of(&device, &name)?;
+    Ok(Json(appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect()))
+}
+
+pub(crate) async fn snapshot(
+    caller: Caller,
+    appliance: State,
+    Path((device, name, when)): SnapshotPath,
+) -> Result<Json<SnapshotInfo>, Refusal> {
+    caller.may_read()?;
+    let (source, facts) = appliance.snapshots_of(&device, &name)?;
+    let wanted = resolve(&facts, &when)?;
+    let judged = appliance.judge(&source, &facts);
+    let found = judged.iter().find(|(fact, _)| fact.sequence == wanted.sequence);
+    let (fact, verdict) = found.ok_or_else(|| no_path("that snapshot"))?;
+    Ok(Json(snapshot_info(fact, verdict)))
+}
+
+pub(crate) async fn list(
+    caller: Caller,
+    appliance: State,
+    Path((device, name, when)): SnapshotPath,
+    Query(query): Query<PathQuery>,
+) -> Result<Json<Vec<EntryInfo>>, Refusal> {
+    caller.may_read()?;
+    let (_, facts) = appliance.snapshots_of(&device, &name)?;
+    let root = resolve(&facts, &when)?.snapshot.root;
+    let path = path_bytes(&query.path)?;
+    let listed = appliance.blocking(move |appliance| {
+        let found = appliance.vault.look_up(&root, &path)?;
+        match found.as_ref().map(|found| &found.entry.kind) {
+            Some(Kind::Directory { node, .. }) => {
+                let entries = appliance.vault.entries(*node).take(ENTRIES_MAX);
+                entries.map(|found| found.map(|found| entry_info(&found))).collect::<Result<Vec<_>, _>>().map(Some)
+            }
+            _ => Ok(found.map(|found| vec![entry_info(&found)])),
+        }
+    });
+    Ok(Json(listed.await??.ok_or_else(|| no_path(&query.path))?))
+}
+
+pub(crate) async fn versions(
+    caller: Caller,
+    appliance: State,
+    Path((device, name)): SourcePath,
+    Query(query): Query<PathQuery>,
+) -> Result<Json<Vec<VersionInfo>>, Refusal> {
+    caller.may_read()?;
+    let (_, facts) = appliance.snapshots_of(&device, &name)?;
+    let path = path_bytes(&query.path)?;
+    let runs = appliance.blocking(move |appliance| appliance.vault.versions(&facts, &path)).await??;
+    if runs.is_empty() {
+        return Err(no_path(&query.path));
+    }
+    Ok(Json(runs.iter().map(version_info).collect()))
+}
+
+pub(crate) async fn diff(
+    caller: Caller,
+    appliance: State,
+    Path((device, name)): SourcePath,
+    Query(query): Query<DiffQuery>,
+) -> Result<Response, Refusal> {
+    caller.may_read()?;
+    let (_, facts) = appliance.snapshots_of(&device, &name)?;
+    let (from, to) = (resolve(&facts, &query.from)?.snapshot.root, resolve(&facts, &query.to)?.snapshot.root);
+    let body = stream(&appliance, move |appliance, send| {
+        appliance.vault.diff(from, to, &mut |difference| {
+            let mut line = serde_json::to_vec(&change_info(&difference)).expect("plain values encode");
+            line.push(b'\n');
+            send(line.into())
+        })
+    });
+    Ok(([(CONTENT_TYPE, "application/jsonl")], body).into_response())
+}
+
+pub(crate) async fn file(
+    caller: Caller,
+    appliance: State,
+    Path((device, name, when)): SnapshotPath,
+    Query(query): Query<PathQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    caller.may_read()?;
+    let (_, facts) = appliance.snapshots_of(&device, &name)?;
+    let root = resolve(&facts, &when)?.snapshot.root;
+    let path = path_bytes(&query.path)?;
+    let found = appliance.blocking(move |appliance| appliance.vault.look_up(&root, &path)).await??;
+    let Some(Found { entry, .. }) = found else { return Err(no_path(&query.path)) };
+    let Kind::File { size, pieces } = entry.kind else {
+        return Err(Refusal::not_found("file by that name: it is something else", "`larder ls` shows what it is."));
+    };
+    let range = headers.get(RANGE).and_then(|value| value.to_str().ok()).map(|text| byte_range(text, size));
+    let (status, range) = match range {
+        None => (StatusCode::OK, 0..size),
+        Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
+        Some(None) => return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))]).into_response()),
+    };
+    let shown = range.clone();
+    let body = stream(&appliance, move |appliance, send| {
+        let mut hand_over = |bytes: &[u8]| send(Bytes::copy_from_slice(bytes)).map_err(std::io::Error::other);
+        appliance.vault.file_bytes(&pieces, range, &mut hand_over)
+    });
+    appliance.tell(Event::Restored { device: caller.device });
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert("content-length", HeaderValue::from(shown.end - shown.start));
+    if status == StatusCode::PARTIAL_CONTENT {
+        let text = format!("bytes {}-{}/{size}", shown.start, shown.end - 1);
+        headers.extend(HeaderValue::from_str(&text).ok().map(|value| (CONTENT_RANGE, value)));
+    }
+    Ok(response)
+}
+
+pub(crate) async fn fetch(caller: Caller, appliance: State, body: Body) -> Result<Response, Refusal> {
+    caller.may_read()?;
+    let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
+    let body = stream(&appliance, move |appliance, send| {
+        let plan = appliance.vault.plan_fetch(&ids);
+        for step in &plan {
+            match appliance.vault.fetch(step) {
+                Ok(block) => send(block.into())?,
+                // The reader sees that it did not get the chunk; the others it asked for must not suffer.
+                Err(StoreError::Damaged { chunk, cause }) => {
+                    appliance.activity.damaged.fetch_add(1, Ordering::SeqCst);
+                    tracing::error!(%chunk, cause, "a stored piece is damaged on every disk");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    });
+    appliance.tell(Event::Restored { device: caller.device });
+    Ok(([(CONTENT_TYPE, BLOCKS_TYPE)], body).into_response())
+}
+
+#[derive(Serialize)]
+pub(crate) struct SourceAnswers {
+    source: String,
+    answers: Answers,
+}
+
+pub(crate) async fn answers(
+    caller: Caller,
+    appliance: State,
+    Query(query): Query<SourceQuery>,
+) -> Result<Json<Vec<SourceAnswers>>, Refusal> {
+    caller.may_read()?;
+    let view = appliance.vault.ledger();
+    let wanted = |source: &&String| query.source.as_ref().is_none_or(|wanted| *source == wanted);
+    let all: Vec<_> = view
+        .sources
+        .keys()
+        .filter(wanted)
+        .map(|source| SourceAnswers { source: source.clone(), answers: answers::of(&appliance.source_facts(&view, source)) })
+        .collect();
+    match (all.is_empty(), query.source) {
+        (true, Some(source)) => Err(no_source(&source)),
+        _ => Ok(Json(all)),
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Retention {
+    rule: String,
+    promise: String,
+    snapshots: Vec<SnapshotInfo>,
+}
+
+pub(crate) async fn retention(
+    caller: Caller,
+    appliance: State,
+    Path((device, name)): SourcePath,
+) -> Result<Json<Retention>, Refusal> {
+    caller.may_read()?;
+    let (source, facts) = appliance.snapshots_of(&device, &name)?;
+    let snapshots = appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect();
+    let settings = &appliance.settings.retention;
+    Ok(Json(Retention { rule: promise::rule_in_words(settings), promise: promise::promise_in_words(settings), snapshots }))
+}
+
+impl Appliance {
+    fn snapshots_of(&self, device: &str, name: &str) -> Result<(String, Vec<Arc<Fact>>), Refusal> {
+        let source = format!("{device}/{name}");
+        let facts = self.vault.ledger().snapshots(&source).to_vec();
+        if facts.is_empty() { Err(no_source(&source)) } else { Ok((source, facts)) }
+    }
+}
+
+fn resolve<'a>(facts: &'a [Arc<Fact>], when: &str) -> Result<&'a Arc<Fact>, Refusal> {
+    when::resolve(facts, when, &jiff::Zoned::now()).map_err(|why| {
+        Refusal::not_found(&format!("such snapshot: {why}"), "`larder snapshots SOURCE` lists what there is.")
+    })
+}
+
+fn path_bytes(text: &str) -> Result<Vec<u8>, Refusal> {
+    unescape_name(text).ok_or_else(|| Refusal::invalid("a backslash in a path is written `\\\\`, other bytes `\\xNN`"))
+}
+
+fn no_path(path: &str) -> Refusal {
+    let what = format!("`{}` in that snapshot", escape_name(path.as_bytes()));
+    Refusal::not_found(&what, "`larder ls` shows what is there, `larder versions` when it was.")
+}
+
+fn no_source(source: &str) -> Refusal {
+    Refusal::not_found(&format!("source {source}"), "`larder sources` lists what there is.")
+}
+
+/// One range of `bytes=A-B`, `bytes=A-` or `bytes=-N`; nothing where it lies outside the file.
+fn byte_range(text: &str, size: u64) -> Option<std::ops::Range<u64>> {
+    let (from, to) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
+    let range = match (from.trim(), to.trim()) {
+        ("", last) => size.saturating_sub(last.parse().ok()?)..size,
+        (from, "") => from.parse().ok()?..size,
+        (from, to) => from.parse().ok()?..to.parse::<u64>().ok()?.saturating_add(1).min(size),
+    };
+    (range.start < range.end).then_some(range)
+}
+
+/// A body whose parts a thread makes, never more than a few ahead of the reader. An error ends it short, and the
+/// reader sees that it is not whole.
+fn stream<W>(appliance: &Arc<Appliance>, work: W) -> Body
+where
+    W: FnOnce(&Appliance, &dyn Fn(Bytes) -> Result<(), StoreError>) -> Result<(), StoreError> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(PARTS_WAITING);
+    let appliance = appliance.clone();
+    tokio::spawn(async move {
+        let Ok(_place) = appliance.fetches.clone().acquire_owned().await else { return };
+        let blocking = tokio::task::spawn_blocking(move || {
+            let _busy = Busy::with(&appliance.activity.restoring);
+            let gone = |_| StoreError::Disk { path: "the reader".to_owned(), source: std::io::ErrorKind::BrokenPipe.into() };
+            let send = |part: Bytes| sender.blocking_send(Ok(part)).map_err(gone);
+            if let Err(error) = work(&appliance, &send) {
+                tracing::warn!(%error, "an answer ended early");
+                let _ = sender.blocking_send(Err(std::io::Error::other(error)));
+            }
+        });
+        let _ = blocking.await;
+    });
+    Body::from_stream(Parts(receiver))
+}
+
+struct Parts(mpsc::Receiver<Result<Bytes, std::io::Error>>);
+
+impl futures_core::Stream for Parts {
+    type Item = Result<Bytes, std::io::Error>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::byte_range;
+
+    #[test]
+    fn ranges_stay_inside_the_file() {
+        let check = |given: &str, expect| assert_eq!(byte_range(given, 100), expect, "{given}");
+        check("bytes=0-9", Some(0..10));
+        check("bytes=90-", Some(90..100));
+        check("bytes=-5", Some(95..100));
+        check("bytes=50-500", Some(50..100));
+        check("bytes=-500", Some(0..100));
+        for bad in ["bytes=100-", "bytes=9-3", "items=0-1", "bytes=a-b", "bytes=", "bytes=0-1,5-9"] {
+            check(bad, None);
+        }
+    }
+}

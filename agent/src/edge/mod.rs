@@ -1,0 +1,13 @@
+//! The edges: each file touches one outside thing, and nothing else does.
+
+pub(crate) mod clock;
+pub(crate) mod control;
+pub(crate) mod disks;
+pub(crate) mod http;
+pub(crate) mod mqtt;
+pub(crate) mod notify;
+pub(crate) mod panel;
+pub(crate) mod random;
+pub(crate) mod system;
+#[cfg(feature = "demo")]
+pub(crate) mod witness;

@@ -1,0 +1,273 @@
+//! The module as a whole, against the built-in broker on loopback: what dashboards see when things go wrong.
+//!
+//! Time passes here only as much as the network needs: every wait ends with the message it waits for.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::broker::{self, Broker, BrokerError, Login};
+use super::{Command, Mqtt, MqttSettings, sample, start};
+
+/// Long enough for a busy machine; a test that needs it has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const AVAILABILITY: &str = "larder/attic/availability";
+
+async fn broker_at(address: SocketAddr) -> Broker {
+    broker::serve(address).await.expect("a broker on loopback")
+}
+
+fn settings(at: SocketAddr) -> MqttSettings {
+    MqttSettings {
+        host: at.ip().to_string(),
+        port: at.port(),
+        username: None,
+        password: None,
+        node: "attic".to_owned(),
+        uid: "abc123".to_owned(),
+        name: "Attic".to_owned(),
+        discovery_prefix: "homeassistant".to_owned(),
+        spool_events_max: 100,
+    }
+}
+
+fn appliance(at: SocketAddr) -> (Mqtt, mpsc::Receiver<Command>) {
+    let (sender, commands) = mpsc::channel(4);
+    let mqtt = start(settings(at), sender);
+    mqtt.show(Arc::new(sample::report()));
+    (mqtt, commands)
+}
+
+/// Somebody who watches everything, as a dashboard does.
+struct Watcher {
+    client: AsyncClient,
+    messages: mpsc::UnboundedReceiver<(String, String)>,
+    /// The last text of every topic.
+    seen: BTreeMap<String, String>,
+}
+
+impl Watcher {
+    fn at(address: SocketAddr) -> Watcher {
+        let mut options = MqttOptions::new("watcher", address.ip().to_string(), address.port());
+        options.set_max_packet_size(Some(1 << 20));
+        let (client, mut event_loop) = AsyncClient::new(options, 100);
+        let (sender, messages) = mpsc::unbounded_channel();
+        let subscriber = client.clone();
+        tokio::spawn(async move {
+            while let Ok(event) = event_loop.poll().await {
+                match event {
+                    Event::Incoming(Packet::ConnAck(_)) => {
+                        subscriber.try_subscribe("#", QoS::AtLeastOnce).expect("room for one subscription");
+                    }
+                    Event::Incoming(Packet::Publish(message)) => {
+                        let topic = String::from_utf8_lossy(&message.topic).into_owned();
+                        let text = String::from_utf8_lossy(&message.payload).into_owned();
+                        if sender.send((topic, text)).is_err() {
+                            return;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        });
+        Watcher { client, messages, seen: BTreeMap::new() }
+    }
+
+    /// Waits until `wanted` holds for all that was seen; gives the last message.
+    async fn until(&mut self, wanted: impl Fn(&BTreeMap<String, String>) -> bool) -> (String, String) {
+        loop {
+            let next = timeout(PATIENCE, self.messages.recv()).await;
+            let next = next.unwrap_or_else(|_| panic!("not yet: {:?}", self.seen.keys()));
+            let (topic, text) = next.expect("the watcher's connection");
+            self.seen.insert(topic.clone(), text.clone());
+            if wanted(&self.seen) {
+                return (topic, text);
+            }
+        }
+    }
+
+    async fn until_shown(&mut self, topic: &str, text: &str) {
+        self.until(|seen| seen.get(topic).is_some_and(|shown| shown == text)).await;
+    }
+
+    async fn ask(&self, command: &str, text: &str, retain: bool) {
+        let topic = format!("larder/attic/command/{command}");
+        self.client
+            .publish(topic, QoS::AtLeastOnce, retain, text.to_owned())
+            .await
+            .expect("a connected watcher");
+    }
+}
+
+/// Availability, nine states and four devices.
+fn whole(seen: &BTreeMap<String, String>) -> bool {
+    let ours = |topic: &&String| !topic.contains("/command/");
+    seen.keys().filter(ours).count() == 14 && seen[AVAILABILITY] == "online"
+}
+
+async fn connected(mqtt: &Mqtt) {
+    let wait = async {
+        while !mqtt.state().connected {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("a connection");
+}
+
+#[tokio::test]
+async fn a_dashboard_that_starts_later_sees_the_whole_appliance() {
+    let broker = broker_at(ANY_PORT).await;
+    let (_mqtt, _commands) = appliance(broker.address());
+    Watcher::at(broker.address()).until(whole).await;
+    Watcher::at(broker.address()).until(whole).await;
+}
+
+#[tokio::test]
+async fn everything_comes_back_after_the_broker_lost_its_memory() {
+    let broker = broker_at(ANY_PORT).await;
+    let address = broker.address();
+    let (mqtt, _commands) = appliance(address);
+    Watcher::at(address).until(whole).await;
+    broker.stop().await;
+    for number in 0..50 {
+        mqtt.tell(&sample::happening(number));
+    }
+    let _broker = broker_at(address).await;
+    connected(&mqtt).await;
+    Watcher::at(address).until(whole).await;
+    assert_eq!(mqtt.state().connects, 2);
+}
+
+#[tokio::test]
+async fn without_a_broker_events_wait_up_to_a_limit_and_are_counted_beyond_it() {
+    let (mqtt, _commands) = appliance("127.0.0.1:1".parse().unwrap());
+    for number in 0..120 {
+        mqtt.tell(&sample::happening(number));
+    }
+    let state = mqtt.state();
+    assert_eq!((state.connected, state.spooled, state.dropped), (false, 100, 20));
+}
+
+#[tokio::test]
+async fn events_arrive_in_order() {
+    let broker = broker_at(ANY_PORT).await;
+    let mut watcher = Watcher::at(broker.address());
+    let (mqtt, _commands) = appliance(broker.address());
+    watcher.until(whole).await;
+    for number in 0..60 {
+        mqtt.tell(&sample::happening(number));
+    }
+    for number in 0..60 {
+        let (_, text) = watcher.until(|seen| seen.contains_key("larder/attic/event")).await;
+        assert!(text.contains(&format!("\"event-{number}\"")), "{number}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_agent_is_reported_offline_and_so_is_one_that_was_stopped() {
+    let broker = broker_at(ANY_PORT).await;
+    let mut watcher = Watcher::at(broker.address());
+    let (mqtt, _commands) = appliance(broker.address());
+    watcher.until_shown(AVAILABILITY, "online").await;
+    drop(mqtt);
+    watcher.until_shown(AVAILABILITY, "offline").await;
+
+    let (mqtt, _commands) = appliance(broker.address());
+    watcher.until_shown(AVAILABILITY, "online").await;
+    mqtt.stop(PATIENCE).await;
+    watcher.until_shown(AVAILABILITY, "offline").await;
+}
+
+#[tokio::test]
+async fn stopping_without_a_broker_does_not_wait_for_one() {
+    let (mqtt, _commands) = appliance("127.0.0.1:1".parse().unwrap());
+    timeout(PATIENCE, mqtt.stop(PATIENCE * 10)).await.expect("an end");
+}
+
+#[tokio::test]
+async fn commands_are_obeyed_but_never_retained_or_unknown_ones() {
+    let broker = broker_at(ANY_PORT).await;
+    let (_mqtt, mut commands) = appliance(broker.address());
+    let mut watcher = Watcher::at(broker.address());
+    watcher.until(whole).await;
+    for (command, retain, ok) in
+        [("identify", false, true), ("acknowledge", true, false), ("prune", false, false)]
+    {
+        watcher.ask(command, r#"{"id":"q1"}"#, retain).await;
+        let answer = format!("larder/attic/command/{command}/result");
+        let (_, text) = watcher.until(|seen| seen.contains_key(&answer)).await;
+        assert!(
+            text.contains(&format!("\"ok\":{ok}")) && text.contains("\"id\":\"q1\""),
+            "{command}: {text}"
+        );
+    }
+    assert_eq!(commands.recv().await, Some(Command::Identify));
+    assert!(commands.try_recv().is_err(), "only the first was obeyed");
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_behind_is_removed() {
+    let broker = broker_at(ANY_PORT).await;
+    let mut watcher = Watcher::at(broker.address());
+    let ghosts = ["larder/attic/source/old-pc", "homeassistant/device/abc123/source_old-pc/config"];
+    let foreign = ["larder/cellar/source/pc", "homeassistant/device/zigbee/lamp/config"];
+    for topic in ghosts.into_iter().chain(foreign) {
+        watcher.client.publish(topic, QoS::AtLeastOnce, true, "{}").await.unwrap();
+        watcher.until_shown(topic, "{}").await;
+    }
+    let (_mqtt, _commands) = appliance(broker.address());
+    for topic in ghosts {
+        if !watcher.seen[topic].is_empty() {
+            watcher.until_shown(topic, "").await;
+        }
+    }
+    assert!(foreign.iter().all(|topic| watcher.seen[*topic] == "{}"));
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_clearly() {
+    let broker = broker_at(ANY_PORT).await;
+    let second = broker::serve(broker.address()).await;
+    assert!(matches!(second, Err(BrokerError::Taken { address }) if address == broker.address()));
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_login_the_broker_never_leaves_loopback() {
+    let open = broker::serve("0.0.0.0:0".parse().unwrap()).await;
+    assert!(matches!(open, Err(BrokerError::Unguarded { .. })));
+}
+
+#[tokio::test]
+async fn a_guarded_broker_knows_one_login_only() {
+    let login = Login { username: "larder".to_owned(), password: "secret".to_owned() };
+    let broker = broker::serve_guarded(ANY_PORT, login).await.expect("a broker on loopback");
+    for (login, connected) in [
+        (None, false),
+        (Some(("larder", "wrong")), false),
+        (Some(("larder", "")), false),
+        (Some(("guest", "secret")), false),
+        (Some(("larder", "secret")), true),
+    ] {
+        let (sender, _commands) = mpsc::channel(4);
+        let mut settings = settings(broker.address());
+        settings.username = login.map(|(username, _)| username.to_owned());
+        settings.password = login.map(|(_, password)| password.to_owned());
+        let mqtt = start(settings, sender);
+        let decided = async {
+            while !mqtt.state().connected && mqtt.state().last_error.is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, decided).await.expect("an answer");
+        assert_eq!(mqtt.state().connected, connected, "{login:?}: {:?}", mqtt.state().last_error);
+    }
+}

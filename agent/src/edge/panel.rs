@@ -1,0 +1,352 @@
+//! The lamp of this very box: finds it, opens it, and keeps it playing.
+//!
+//! Backups run without a lamp, so nothing here can fail: what could not be opened is said once, in words, and the
+//! agent goes on dark. Lamps may also vanish (an overlay is unloaded, a right is taken away); they are tried again.
+//!
+//! Patterns of the kernel are not used although they would cost no wake-ups: they go on after this process has died,
+//! and a lamp that says "you could restore right now" would then be a lie.
+//!
+//! Not here: what is shown (`decide`), rhythms (`larder-panel`), which board has which lamp (`larder-firmware-config`).
+
+mod led;
+mod line;
+mod terminal;
+
+use std::fmt;
+use std::path::Path;
+
+use larder_firmware_config::{Board, LampPlace, PanelSettings};
+use larder_panel::Rhythm;
+
+use self::led::Led;
+use self::line::Line;
+use self::terminal::Terminal;
+
+/// A change of mind within this time is not shown: work that starts and ends many times a second would flicker.
+const DWELL_MS: u64 = 500;
+/// A lamp that failed is tried again after this long.
+const RETRY_MS: u64 = 10_000;
+/// How long the caller may sleep when no lamp wants anything.
+const IDLE_MS: u64 = 60_000;
+
+/// Everything on the box that shines for us.
+pub(crate) struct Panel {
+    lights: Vec<Light>,
+    trouble: Option<String>,
+    wanted: Rhythm,
+    shown: Rhythm,
+    may_change_ms: u64,
+}
+
+/// One lamp and the part it plays.
+struct Light {
+    lamp: Box<dyn AnyLamp>,
+    role: Role,
+    place: String,
+    failed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Says everything by itself.
+    Status,
+    /// Shines only when something is wrong.
+    Fault,
+}
+
+/// A lamp of any kind.
+trait AnyLamp: Send {
+    /// As `larder_panel::Lamp::show`.
+    fn show(&mut self, rhythm: Rhythm, now_ms: u64);
+    /// As `larder_panel::Lamp::tick`; the error is the cause in the system's words.
+    fn tick(&mut self, now_ms: u64) -> Result<u64, String>;
+    /// Dark at once.
+    fn put_out(&mut self) -> Result<(), String>;
+}
+
+impl Panel {
+    /// Opens the lamps that the owner named or that the board has; `compatible` as in the device tree, most specific
+    /// first. Never fails: a lamp that cannot be opened is trouble, not an error.
+    pub(crate) fn open(settings: &PanelSettings, compatible: &[String]) -> Panel {
+        Panel::open_below(Path::new("/"), settings, compatible)
+    }
+
+    fn open_below(root: &Path, settings: &PanelSettings, compatible: &[String]) -> Panel {
+        let compatible: Vec<&str> = compatible.iter().map(String::as_str).collect();
+        let named = settings.board.as_deref().and_then(Board::named);
+        let board = named.unwrap_or_else(|| Board::recognise(&compatible));
+        let (status, active_low) = match &settings.lamp {
+            Some(lamp) => (std::slice::from_ref(lamp), settings.active_low),
+            None => (board.status.as_slice(), board.active_low),
+        };
+        let mut panel = Panel::dark();
+        panel.add(Role::Status, root, status, active_low);
+        // A lamp that the owner named says everything alone; the box's own red one would only puzzle.
+        if settings.lamp.is_none() {
+            panel.add(Role::Fault, root, &board.fault, board.active_low);
+        }
+        let places: Vec<&str> = panel.lights.iter().map(|light| light.place.as_str()).collect();
+        tracing::info!(board = board.name, lamps = places.join(" "), "panel");
+        panel
+    }
+
+    /// A panel without any lamp.
+    pub(crate) fn dark() -> Panel {
+        Panel { lights: Vec::new(), trouble: None, wanted: Rhythm::Off, shown: Rhythm::Off, may_change_ms: 0 }
+    }
+
+    /// Adds a lamp made of words on standard error, if somebody is there to read it.
+    pub(crate) fn with_terminal(mut self) -> Panel {
+        if let Some(terminal) = Terminal::on_stderr() {
+            self.lights.push(Light::new(Box::new(terminal), Role::Status, "terminal".to_owned()));
+        }
+        self
+    }
+
+    /// What could not be opened, in the owner's words.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.clone()
+    }
+
+    /// What the lamps should say from now on; shown by the next tick.
+    pub(crate) fn show(&mut self, rhythm: Rhythm) {
+        self.wanted = rhythm;
+    }
+
+    /// Plays up to `now_ms` and returns when to call again, always later than `now_ms`. Also call it after `show`.
+    pub(crate) fn next_tick(&mut self, now_ms: u64) -> u64 {
+        let mut next_ms = now_ms.saturating_add(IDLE_MS);
+        if self.wanted != self.shown {
+            if self.may_change_ms <= now_ms {
+                (self.shown, self.may_change_ms) = (self.wanted, now_ms.saturating_add(DWELL_MS));
+            } else {
+                next_ms = self.may_change_ms;
+            }
+        }
+        for light in &mut self.lights {
+            next_ms = next_ms.min(light.play(self.shown, now_ms));
+        }
+        next_ms.max(now_ms.saturating_add(1))
+    }
+
+    /// Puts every lamp out: the last thing a process does, and all that `larderd lamp-off` does.
+    pub(crate) fn off(&mut self) {
+        (self.wanted, self.shown) = (Rhythm::Off, Rhythm::Off);
+        for light in &mut self.lights {
+            let put_out = light.lamp.put_out();
+            light.note(put_out.err());
+        }
+    }
+
+    /// Takes the first place that can be opened.
+    fn add(&mut self, role: Role, root: &Path, places: &[LampPlace], active_low: bool) {
+        let mut refusals = Vec::new();
+        for place in places {
+            match open_lamp(root, place, active_low) {
+                Ok(None) => return,
+                Ok(Some(lamp)) => {
+                    self.lights.push(Light::new(lamp, role, place.to_string()));
+                    return;
+                }
+                Err(cause) => refusals.push(format!("{place}: {cause}")),
+            }
+        }
+        // A missing second lamp costs nothing: the first one says everything.
+        if role == Role::Status && !refusals.is_empty() {
+            let trouble = "The lamp cannot be used. Your backups are not affected; only the lamp stays dark.";
+            tracing::warn!(details = refusals.join("; "), "{trouble}");
+            self.trouble = Some(format!("{trouble} details: {}", refusals.join("; ")));
+        }
+    }
+}
+
+impl fmt::Debug for Panel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places: Vec<&str> = self.lights.iter().map(|light| light.place.as_str()).collect();
+        f.debug_struct("Panel").field("lights", &places).field("shown", &self.shown).finish_non_exhaustive()
+    }
+}
+
+impl Light {
+    fn new(lamp: Box<dyn AnyLamp>, role: Role, place: String) -> Light {
+        Light { lamp, role, place, failed: false }
+    }
+
+    fn play(&mut self, rhythm: Rhythm, now_ms: u64) -> u64 {
+        let wrong = matches!(rhythm, Rhythm::Alarm | Rhythm::NeedsYou(_));
+        self.lamp.show(if wrong || self.role == Role::Status { rhythm } else { Rhythm::Off }, now_ms);
+        let ticked = self.lamp.tick(now_ms);
+        self.note(ticked.as_ref().err().cloned());
+        ticked.unwrap_or_else(|_| now_ms.saturating_add(RETRY_MS))
+    }
+
+    /// Says once that a lamp failed, and once that it is back.
+    fn note(&mut self, failure: Option<String>) {
+        match failure {
+            Some(cause) if !self.failed => {
+                tracing::warn!(
+                    place = self.place,
+                    cause,
+                    "the lamp stopped answering; backups are not affected"
+                );
+                self.failed = true;
+            }
+            None if self.failed => {
+                tracing::info!(place = self.place, "the lamp answers again");
+                self.failed = false;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What the device tree says this board is, most specific first; empty on a machine without one.
+pub(crate) fn compatible() -> Vec<String> {
+    // Not by way of /proc/device-tree: the service sees nothing in /proc but processes.
+    let text = std::fs::read("/sys/firmware/devicetree/base/compatible").unwrap_or_default();
+    let entries = text.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
+    entries.map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
+}
+
+fn open_lamp(root: &Path, place: &LampPlace, active_low: bool) -> Result<Option<Box<dyn AnyLamp>>, String> {
+    Ok(match place {
+        LampPlace::None => None,
+        LampPlace::Led(name) => Some(Box::new(Led::open(&root.join("sys/class/leds").join(name))?)),
+        LampPlace::GpioLine(name) => Some(Box::new(Line::named(name, active_low)?)),
+        LampPlace::GpioOffset { chip, offset } => Some(Box::new(Line::at(chip, *offset, active_low)?)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A folder that looks like the kernel's LED class, with these LEDs and their strongest light.
+    fn box_with(leds: &[(&str, u32)]) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (name, max) in leds {
+            let led = led_of(&root, name);
+            fs::create_dir_all(&led).unwrap();
+            fs::write(led.join("max_brightness"), format!("{max}\n")).unwrap();
+            fs::write(led.join("brightness"), "0\n").unwrap();
+            fs::write(led.join("trigger"), "none [mmc0] heartbeat\n").unwrap();
+        }
+        root
+    }
+
+    fn led_of(root: &TempDir, name: &str) -> PathBuf {
+        root.path().join("sys/class/leds").join(name)
+    }
+
+    fn light_of(root: &TempDir, name: &str) -> u32 {
+        fs::read_to_string(led_of(root, name).join("brightness")).unwrap().trim().parse().unwrap()
+    }
+
+    fn open(root: &TempDir, settings: &PanelSettings, compatible: &str) -> Panel {
+        Panel::open_below(root.path(), settings, &[compatible.to_owned()])
+    }
+
+    fn led(name: &str) -> PanelSettings {
+        PanelSettings { lamp: Some(LampPlace::Led(name.to_owned())), ..PanelSettings::default() }
+    }
+
+    #[test]
+    fn a_computer_without_lamps_has_no_trouble() {
+        let mut panel = open(&box_with(&[]), &PanelSettings::default(), "linux,dummy-virt");
+        assert_eq!(panel.trouble(), None);
+        panel.show(Rhythm::Alarm);
+        assert_eq!(panel.next_tick(5), 5 + IDLE_MS);
+        panel.off();
+    }
+
+    #[test]
+    fn a_lamp_that_is_not_there_is_told_in_words_and_stops_nothing() {
+        let mut panel = open(&box_with(&[]), &led("ACT"), "");
+        let trouble = panel.trouble().unwrap();
+        assert!(trouble.starts_with("The lamp cannot be used. Your backups are not affected"), "{trouble}");
+        assert!(trouble.contains("details: led:ACT: "), "{trouble}");
+        panel.show(Rhythm::Ready);
+        assert!(panel.next_tick(0) > 0);
+        let line = PanelSettings { lamp: Some(LampPlace::GpioLine("NO-SUCH-LINE".to_owned())), ..led("") };
+        assert!(open(&box_with(&[]), &line, "").trouble().unwrap().contains("NO-SUCH-LINE"));
+    }
+
+    #[test]
+    fn a_board_finds_its_lamp_under_either_name() {
+        let root = box_with(&[("led0", 1), ("led1", 1)]);
+        let mut panel = open(&root, &PanelSettings::default(), "raspberrypi,4-model-b");
+        assert_eq!(panel.trouble(), None);
+        assert_eq!(fs::read_to_string(led_of(&root, "led0").join("trigger")).unwrap().trim(), "none");
+        panel.show(Rhythm::Ready);
+        assert_eq!(panel.next_tick(0), 4_880);
+        assert_eq!((light_of(&root, "led0"), light_of(&root, "led1")), (1, 0));
+        panel.show(Rhythm::Alarm);
+        assert_eq!(panel.next_tick(1_000), 1_250);
+        assert_eq!(
+            (light_of(&root, "led0"), light_of(&root, "led1")),
+            (1, 1),
+            "trouble lights the red one too"
+        );
+        panel.off();
+        assert_eq!((light_of(&root, "led0"), light_of(&root, "led1")), (0, 0));
+    }
+
+    #[test]
+    fn work_breathes_where_the_lamp_can_dim_and_blinks_where_it_cannot() {
+        let root = box_with(&[("dims", 255), ("hard", 1)]);
+        let (mut dims, mut hard) = (open(&root, &led("dims"), ""), open(&root, &led("hard"), ""));
+        let (mut seen, mut now_ms) = (Vec::new(), 0);
+        while now_ms < 3_000 {
+            dims.show(Rhythm::Busy);
+            now_ms = dims.next_tick(now_ms);
+            seen.push(light_of(&root, "dims"));
+        }
+        assert_eq!(seen.iter().max(), Some(&255));
+        assert!(seen.iter().filter(|light| (1..255).contains(*light)).count() > 20, "{seen:?}");
+        hard.show(Rhythm::Busy);
+        assert_eq!(hard.next_tick(0), 1_000);
+        assert_eq!(light_of(&root, "hard"), 1);
+    }
+
+    #[test]
+    fn work_that_starts_and_ends_quickly_does_not_flicker() {
+        let root = box_with(&[("ACT", 1)]);
+        let mut panel = open(&root, &led("ACT"), "");
+        let mut flashes_ms: Vec<u64> = Vec::new();
+        let mut dark = true;
+        for now_ms in (0..30_000).step_by(20) {
+            panel.show(if (now_ms / 60) % 2 == 0 { Rhythm::Busy } else { Rhythm::Ready });
+            panel.next_tick(now_ms);
+            let light = light_of(&root, "ACT") > 0;
+            if light && dark {
+                flashes_ms.push(now_ms);
+            }
+            dark = !light;
+        }
+        assert!(flashes_ms.windows(2).all(|pair| pair[1] - pair[0] >= 500), "{flashes_ms:?}");
+    }
+
+    #[test]
+    fn a_lamp_that_fails_is_tried_again() {
+        struct Flaky(u32);
+        impl AnyLamp for Flaky {
+            fn show(&mut self, _: Rhythm, _: u64) {}
+            fn tick(&mut self, now_ms: u64) -> Result<u64, String> {
+                self.0 += 1;
+                if self.0 == 1 { Err("gone".to_owned()) } else { Ok(now_ms + 7) }
+            }
+            fn put_out(&mut self) -> Result<(), String> {
+                Ok(())
+            }
+        }
+        let mut panel = Panel::dark();
+        panel.lights.push(Light::new(Box::new(Flaky(0)), Role::Status, "flaky".to_owned()));
+        assert_eq!(panel.next_tick(100), 100 + RETRY_MS);
+        assert_eq!(panel.next_tick(100 + RETRY_MS), 107 + RETRY_MS);
+    }
+}

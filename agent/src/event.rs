@@ -1,0 +1,27 @@
+//! Everything that can happen to the agent: one closed list, so that `run` has one loop and forgets nothing.
+
+use crate::edge::mqtt::Command;
+use std::sync::Arc;
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// Time to look at everything again.
+    Tick,
+    /// A device began to send.
+    PushStarted {
+        /// First half of its sources' names.
+        device: String,
+    },
+    /// A snapshot was committed.
+    Committed(Arc<larder_store::Fact>),
+    /// Files were given back.
+    Restored {
+        /// Who asked.
+        device: String,
+    },
+    /// Somebody asked over MQTT.
+    Asked(Command),
+    /// The system or the owner wants the agent to end.
+    StopRequested,
+}

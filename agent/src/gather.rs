@@ -1,0 +1,132 @@
+//! Gathering facts: what the vault, the machine and the broker say at one moment, for `decide` to make sense of.
+
+use crate::appliance::Appliance;
+use crate::decide::{BrokerFacts, Facts, SourceFacts, promise};
+use crate::edge::mqtt::MqttState;
+use crate::edge::{disks, system};
+use crate::history;
+use crate::report::SystemReport;
+use jiff::Timestamp;
+use larder_format::ledger::Stamp;
+use larder_store::retention::{Moment, Now, Verdict, judge};
+use larder_store::{Fact, LedgerView};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+impl Appliance {
+    /// What the rule says of a source's snapshots.
+    pub(crate) fn judge(&self, source: &str, facts: &[Arc<Fact>]) -> Vec<(Arc<Fact>, Verdict)> {
+        let view = self.vault.ledger();
+        let on_hold = is_on_hold(&view, source);
+        let now = self.now(&view);
+        drop(view);
+        let moments: Vec<_> =
+            facts.iter().map(|fact| Moment { sequence: fact.sequence, stamp: fact.stamp }).collect();
+        let verdicts = judge(&moments, &promise::rule(&self.settings.retention), now, on_hold);
+        facts.iter().cloned().zip(verdicts).collect()
+    }
+
+    fn now(&self, view: &LedgerView) -> Now {
+        let stamp = self.clock.stamp(view.newest.map(|stamp| stamp.time_ms));
+        // Nothing is let go of yet, so time spent switched off need not be allowed for.
+        Now { stamp, allowance_days: 0 }
+    }
+
+    /// What is known of a source that has snapshots.
+    pub(crate) fn source_facts(&self, view: &LedgerView, source: &str) -> SourceFacts {
+        let facts = view.snapshots(source);
+        let (oldest, newest) = (facts.first(), facts.last());
+        let (oldest, newest) = oldest.zip(newest).expect("a source is in the ledger by its first snapshot");
+        let counts = self.history.read().unwrap_or_else(PoisonError::into_inner).of(source);
+        let judged = self.judge_with(view, source, facts);
+        let next_to_go = judged.iter().filter_map(|verdict| Some((verdict.sequence, verdict.kept_until?)));
+        SourceFacts {
+            source: source.to_owned(),
+            snapshots: facts.len() as u64,
+            oldest: oldest.clone(),
+            newest: newest.clone(),
+            deleted: counts.deleted(),
+            versions: counts.versions(),
+            changed: counts.changed(),
+            promise: promise::promise_in_words(&self.settings.retention),
+            next_to_go: next_to_go.min_by_key(|(_, at)| *at),
+            on_hold: is_on_hold(view, source),
+        }
+    }
+
+    fn judge_with(&self, view: &LedgerView, source: &str, facts: &[Arc<Fact>]) -> Vec<Verdict> {
+        let moments: Vec<_> =
+            facts.iter().map(|fact| Moment { sequence: fact.sequence, stamp: fact.stamp }).collect();
+        judge(&moments, &promise::rule(&self.settings.retention), self.now(view), is_on_hold(view, source))
+    }
+
+    /// Everything at this moment.
+    pub(crate) fn facts(self: &Arc<Self>, broker: Option<&MqttState>, address: SocketAddr, started: Timestamp) -> Facts<'_> {
+        let view = self.vault.ledger();
+        let stamp: Stamp = self.now(&view).stamp;
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
+        let disks = self.vault.disks().into_iter().map(|disk| {
+            let flush = disks::flush_honesty(Path::new(&disk.path));
+            (disk, flush)
+        });
+        Facts {
+            now: Timestamp::from_millisecond(stamp.time_ms).unwrap_or(Timestamp::UNIX_EPOCH),
+            settings: &self.settings,
+            sources: view.sources.keys().map(|source| self.source_facts(&view, source)).collect(),
+            disks: disks.collect(),
+            head: view.head,
+            head_time_ms: view.newest.map(|stamp| stamp.time_ms),
+            gaps: view.gaps.len(),
+            holds: view.holds.values().map(|(_, reason)| reason.clone()).collect(),
+            stored_bytes: self.vault.stored_bytes(),
+            receiving: count(&self.activity.receiving),
+            restoring: count(&self.activity.restoring),
+            damaged: count(&self.activity.damaged),
+            refused_full: count(&self.activity.refused_full),
+            system: system_report(stamp, broker, address, started),
+            broker: broker.map(broker_facts).unwrap_or_default(),
+        }
+    }
+
+    /// Counts what has been pushed since the last time; reads the disks.
+    pub(crate) fn count_history(&self) {
+        let sources: Vec<_> =
+            self.vault.ledger().sources.iter().map(|(source, facts)| (source.clone(), facts.clone())).collect();
+        for (source, facts) in sources {
+            let (so_far, pending) = self.history.read().unwrap_or_else(PoisonError::into_inner).pending(&source, &facts);
+            if pending.is_empty() {
+                continue;
+            }
+            match history::count(&self.vault, so_far, &pending) {
+                Ok(counts) => self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, counts),
+                Err(error) => tracing::warn!(source, %error, "could not count what changed in this source"),
+            }
+        }
+    }
+}
+
+fn is_on_hold(view: &LedgerView, source: &str) -> bool {
+    view.holds.values().any(|(held, _)| held.as_deref().is_none_or(|held| held == source))
+}
+
+/// The machine at this moment.
+pub(crate) fn system_report(stamp: Stamp, broker: Option<&MqttState>, address: SocketAddr, started: Timestamp) -> SystemReport {
+    SystemReport {
+        cpu_celsius: system::cpu_celsius(),
+        undervoltage: system::undervoltage(),
+        clock_trusted: stamp.trusted,
+        memory_mib: system::memory_mib(),
+        address: address.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        mqtt_spooled: broker.map_or(0, |state| state.spooled),
+        mqtt_dropped: broker.map_or(0, |state| state.dropped),
+        mqtt_connects: broker.map_or(0, |state| state.connects),
+    }
+}
+
+fn broker_facts(state: &MqttState) -> BrokerFacts {
+    BrokerFacts { away_since: (!state.connected).then_some(state.since), last_error: state.last_error.clone() }
+}

@@ -1,0 +1,117 @@
+//! What has happened to each source's files over all its snapshots: the facts behind the first two answers.
+//!
+//! Counted once per snapshot from what differs, in the background; kept in memory, because it can be counted again.
+
+use larder_format::tree::Kind;
+use larder_store::{Difference, Fact, StoreError, Vault};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Deleted paths that are remembered one by one, 8 bytes each; beyond it the count says "at least".
+const PATHS_MAX: usize = 1_000_000;
+
+/// Counts by source.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    sources: HashMap<String, SourceHistory>,
+}
+
+/// Counts of one source.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SourceHistory {
+    /// Hashes of the paths of files that are not in the newest snapshot but in an older one.
+    deleted: HashSet<u64>,
+    /// Files and versions of files over all snapshots.
+    versions: u64,
+    /// Files that have more than one version are those that ever changed.
+    changed: u64,
+    /// The last snapshot that was counted: number and root.
+    counted: Option<(u64, larder_format::ChunkRef)>,
+}
+
+impl SourceHistory {
+    /// Files that were deleted and can be had back.
+    pub(crate) fn deleted(&self) -> u64 {
+        self.deleted.len() as u64
+    }
+
+    /// Versions of files that are kept, the newest ones among them.
+    pub(crate) fn versions(&self) -> u64 {
+        self.versions
+    }
+
+    /// Times that a file's content changed between two snapshots.
+    pub(crate) fn changed(&self) -> u64 {
+        self.changed
+    }
+
+    fn count(&mut self, difference: &Difference) {
+        let file = |found: &Option<larder_store::Found>| {
+            found.as_ref().is_some_and(|found| !matches!(found.entry.kind, Kind::Directory { .. }))
+        };
+        let path = path_hash(&difference.path);
+        match (file(&difference.before), file(&difference.after)) {
+            (true, false) => {
+                if self.deleted.len() < PATHS_MAX {
+                    self.deleted.insert(path);
+                }
+            }
+            (false, true) => {
+                self.deleted.remove(&path);
+                self.versions += 1;
+            }
+            (true, true) if content_differs(difference) => {
+                self.versions += 1;
+                self.changed += 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl History {
+    /// Counts of a source; zeros while nothing has been counted yet.
+    pub(crate) fn of(&self, source: &str) -> SourceHistory {
+        self.sources.get(source).cloned().unwrap_or_default()
+    }
+
+    /// What has still to be counted of a source: where it stands, and the snapshots after that.
+    pub(crate) fn pending(&self, source: &str, facts: &[Arc<Fact>]) -> (SourceHistory, Vec<Arc<Fact>>) {
+        let history = self.of(source);
+        let from = history.counted.map_or(0, |(sequence, _)| sequence);
+        (history, facts.iter().filter(|fact| fact.sequence > from).cloned().collect())
+    }
+
+    /// Takes in what was counted.
+    pub(crate) fn update(&mut self, source: &str, history: SourceHistory) {
+        self.sources.insert(source.to_owned(), history);
+    }
+}
+
+/// Counts on from `history` over `facts`, oldest first.
+pub(crate) fn count(vault: &Vault, mut history: SourceHistory, facts: &[Arc<Fact>]) -> Result<SourceHistory, StoreError> {
+    for fact in facts {
+        let root = fact.snapshot.root;
+        match history.counted {
+            None => history.versions = fact.snapshot.totals.files,
+            Some((_, before)) => vault.diff(before, root, &mut |difference| {
+                history.count(&difference);
+                Ok(())
+            })?,
+        }
+        history.counted = Some((fact.sequence, root));
+    }
+    Ok(history)
+}
+
+fn content_differs(difference: &Difference) -> bool {
+    let kind = |found: &Option<larder_store::Found>| found.as_ref().map(|found| found.entry.kind.clone());
+    kind(&difference.before) != kind(&difference.after)
+}
+
+fn path_hash(path: &[u8]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    hasher.finish()
+}

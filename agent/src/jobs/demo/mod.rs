@@ -1,0 +1,237 @@
+//! The demo: the main job told on real files, with the real agent, the real client and a real broker in one process.
+//!
+//! Nothing in it is staged: every file comes back over HTTP, and every comparison reads bytes. Only the lamp is drawn.
+
+mod compare;
+
+use crate::appliance::Appliance;
+use crate::decide::answers;
+use crate::edge::panel::Panel;
+use crate::edge::random::random_hex;
+use crate::edge::witness::Witness;
+use crate::owner::commands::print_answers;
+use crate::owner::words::Trouble;
+use crate::run::{self, Running};
+use compare::Comparison;
+use larder_client::{Connection, Existing, Pairing, Progress, PushOptions, Pushed, RestoreOptions, Wanted};
+use larder_firmware_config::Settings;
+use larder_format::Hash;
+use larder_format::ledger::{Event, Pairing as LedgerPairing, Role};
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const DEVICE: &str = "demo";
+
+/// Tells the story about `folder`; afterwards serves until `stop` unless it is to end at once.
+pub(crate) async fn tell(
+    folder: Option<PathBuf>,
+    once: bool,
+    stop: impl Future<Output = ()>,
+) -> Result<ExitCode, Trouble> {
+    let folder = folder.unwrap_or_else(|| PathBuf::from("."));
+    let folder = fs::canonicalize(&folder).map_err(|error| {
+        let what = format!("The folder {} cannot be opened.", folder.display());
+        Trouble::new(2, what, "Name a folder that exists: `larderd demo FOLDER`.", error)
+    })?;
+    let place = tempfile::Builder::new().prefix("larder-demo-").tempdir().map_err(|error| local("make a folder", &error))?;
+    let running = run::start(settings(place.path()), Panel::dark().with_terminal()).await?;
+    let witness = running.broker.map(Witness::listen);
+    println!("Larder is alive at http://{}; its backups lie in {}.\n", running.address, place.path().display());
+    let held = story(&running, &folder, place.path()).await;
+    if let Some(witness) = &witness {
+        show_mqtt(witness).await;
+    }
+    if !once && held.is_ok() {
+        explain(&running).await?;
+        tokio::select! {
+            () = stop => {}
+        }
+        println!("\nStopping.");
+    }
+    running.stop().await;
+    let held = held?;
+    let failed = held.iter().filter(|comparison| !comparison.held()).count();
+    if failed == 0 {
+        println!("Every one of the {} comparisons held.", held.len());
+        Ok(ExitCode::SUCCESS)
+    } else {
+        println!("{failed} of {} comparisons did NOT hold.", held.len());
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+fn settings(place: &Path) -> Settings {
+    let mut settings = Settings::default();
+    settings.appliance.name = "Larder demo".to_owned();
+    settings.vault.disks = vec![place.join("disk")];
+    settings.network.listen = free(settings.network.listen);
+    settings.mqtt.listen = free(settings.mqtt.listen);
+    settings
+}
+
+/// The address itself, or the same with any free port when another program uses it.
+fn free(address: SocketAddr) -> SocketAddr {
+    let mut any = address;
+    any.set_port(0);
+    let bound = TcpListener::bind(address).or_else(|_| TcpListener::bind(any));
+    bound.and_then(|listener| listener.local_addr()).unwrap_or(address)
+}
+
+async fn story(running: &Running, folder: &Path, place: &Path) -> Result<Vec<Comparison>, Trouble> {
+    let appliance = running.appliance.clone();
+    let connection = connect(&appliance, running.address, Role::Admin)?;
+    let name = larder_client::source_name_for(folder);
+    let (folder, place) = (folder.to_owned(), place.to_owned());
+    let told = tokio::task::spawn_blocking(move || {
+        Story { appliance, connection, source: format!("{DEVICE}/{name}"), place }.tell(&folder)
+    });
+    told.await.map_err(|error| local("tell the story", &error))?
+}
+
+fn connect(appliance: &Appliance, address: SocketAddr, role: Role) -> Result<Connection, Trouble> {
+    let token = new_key(appliance, role)?;
+    Ok(Connection::new(&Pairing { address: format!("http://{address}"), token }))
+}
+
+fn new_key(appliance: &Appliance, role: Role) -> Result<String, Trouble> {
+    let token = random_hex::<32>();
+    let pairing = LedgerPairing { device: DEVICE.to_owned(), role, key: Hash::of(token.as_bytes()) };
+    appliance.vault.append(appliance.clock.stamp(None), Event::DevicePaired(pairing))?;
+    Ok(token)
+}
+
+struct Story {
+    appliance: Arc<Appliance>,
+    connection: Connection,
+    source: String,
+    place: PathBuf,
+}
+
+impl Story {
+    fn tell(&self, folder: &Path) -> Result<Vec<Comparison>, Trouble> {
+        let mut held = Vec::new();
+        println!("1. Push {} as {}.", folder.display(), self.source);
+        let first = self.push(folder)?;
+        println!("2. Give it all back into a copy, over the network, and compare.");
+        let copy = self.place.join("copy");
+        self.restore(first.receipt.snapshot, "", &copy)?;
+        held.push(compare::folders(&copy, folder).map_err(|error| local("compare", &error))?);
+        let files = compare::three_files(&copy).map_err(|error| local("look at the copy", &error))?;
+        let Some([edited, deleted, overwritten]) = files else {
+            let what = format!("{} has fewer than three files that are not empty.", folder.display());
+            return Err(Trouble::new(2, what, "Name a folder with more in it: `larderd demo FOLDER`.", ""));
+        };
+        let before = [&edited, &deleted, &overwritten].map(|path| fs::read(copy.join(path)).unwrap_or_default());
+        println!("3. In the copy: edit {}, delete {},\n   overwrite {}.", edited.display(), deleted.display(), overwritten.display());
+        change(&copy, &edited, &deleted, &overwritten).map_err(|error| local("change the copy", &error))?;
+        println!("4. Push the copy: the present moves on.");
+        self.push(&copy)?;
+        println!("5. Push again with nothing changed.");
+        self.push(&copy)?;
+        println!("6. The four questions to ask of any backup:\n");
+        self.appliance.count_history();
+        let answers = answers::of(&self.appliance.source_facts(&self.appliance.vault.ledger(), &self.source));
+        print_answers(&self.source, &answers);
+        println!("\n7. Bring back what the present has lost, from backup {}.", first.receipt.snapshot);
+        for (path, before) in [edited, deleted, overwritten].iter().zip(before) {
+            let target = self.place.join("back").join(held.len().to_string());
+            let text = larder_format::wire::escape_name(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+            self.restore(first.receipt.snapshot, &text, &target)?;
+            held.push(compare::file(path, &target, &before));
+        }
+        held.iter().for_each(|comparison| println!("   {comparison}"));
+        println!();
+        Ok(held)
+    }
+
+    fn push(&self, folder: &Path) -> Result<Pushed, Trouble> {
+        let progress = Progress::default();
+        let started = Instant::now();
+        let options = PushOptions { cache: Some(self.place.join("cache")), ..PushOptions::default() };
+        let pushed = larder_client::push(&self.connection, &self.source, folder, &options, &progress)?;
+        println!(
+            "   Backup {}: {} files, {}; {} sent, in {:.1} s.",
+            pushed.receipt.snapshot,
+            pushed.totals.files,
+            size(pushed.totals.bytes),
+            size(progress.sent_bytes()),
+            started.elapsed().as_secs_f64(),
+        );
+        if pushed.skipped.count > 0 {
+            println!("   {} files could not be read and are not in it.", pushed.skipped.count);
+        }
+        Ok(pushed)
+    }
+
+    fn restore(&self, snapshot: u64, path: &str, to: &Path) -> Result<(), Trouble> {
+        fs::create_dir_all(to).map_err(|error| local("make a folder", &error))?;
+        let options = RestoreOptions { existing: Existing::Keep };
+        let path = larder_format::wire::unescape_name(path).unwrap_or_default();
+        let when = snapshot.to_string();
+        let wanted = Wanted { source: &self.source, when: &when, path: &path };
+        larder_client::restore(&self.connection, &wanted, to, &options, &Progress::default())?;
+        Ok(())
+    }
+}
+
+fn change(copy: &Path, edited: &Path, deleted: &Path, overwritten: &Path) -> std::io::Result<()> {
+    let mut bytes = fs::read(copy.join(edited))?;
+    bytes.extend_from_slice(b"\nan edit that somebody regrets\n");
+    fs::write(copy.join(edited), bytes)?;
+    fs::remove_file(copy.join(deleted))?;
+    fs::write(copy.join(overwritten), b"overwritten by mistake\n")
+}
+
+async fn show_mqtt(witness: &Witness) {
+    // The loop shows what it found a moment after it happened.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let mut noted = witness.noted();
+    println!("8. Over MQTT went {} messages; the last on each topic:", noted.len());
+    noted.reverse();
+    let mut seen = std::collections::BTreeMap::new();
+    noted.into_iter().for_each(|message| drop(seen.entry(message.topic.clone()).or_insert(message)));
+    for message in seen.values() {
+        let start: String = message.payload.chars().take(70).collect();
+        let rest = if message.payload.len() > start.len() { " …" } else { "" };
+        println!("   {}\n      {start}{rest}", message.topic);
+    }
+    println!();
+}
+
+async fn explain(running: &Running) -> Result<(), Trouble> {
+    let appliance = running.appliance.clone();
+    let key = appliance.blocking(|appliance| new_key(appliance, Role::Admin)).await??;
+    println!("Larder keeps serving until you press Ctrl-C; this demo's backups are then removed.");
+    if let Some(broker) = running.broker {
+        println!("Watch it:        mosquitto_sub -p {} -v -t '#'", broker.port());
+    }
+    let larder = larder_command();
+    println!("Push your own:   {larder} pair http://{}      (paste the key below)", running.address);
+    println!("                 {larder} push FOLDER");
+    println!("Look into it:    {larder} sources");
+    println!("The key:         {key}");
+    Ok(())
+}
+
+/// How to call the client: beside this program if it was built, otherwise by cargo.
+fn larder_command() -> String {
+    let beside = std::env::current_exe().ok().map(|path| path.with_file_name("larder")).filter(|path| path.exists());
+    beside.map_or_else(|| "cargo run --release --bin larder --".to_owned(), |path| path.display().to_string())
+}
+
+fn size(bytes: u64) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "one decimal of a size for people")]
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+fn local(what: &str, error: &dyn std::error::Error) -> Trouble {
+    Trouble::new(1, format!("The demo could not {what}."), "See whether the temporary folder has room.", error)
+}

@@ -1,0 +1,136 @@
+//! The command line of `larderd`: what can be typed, and one call for each.
+
+use super::commands;
+use super::words::Trouble;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use larder_format::ledger::Role;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Larder's agent: receives backups, keeps every version, gives files back.
+#[derive(Debug, Parser)]
+#[command(name = "larderd", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service. Without a settings file: everything at its default, backups in ./larder-data
+    Run {
+        /// The settings, see the commented larder.toml
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Tell the whole story in a minute on real files, then keep serving
+    #[cfg(feature = "demo")]
+    Demo {
+        /// The folder whose copy is pushed, edited and restored; the present folder if none is given
+        folder: Option<PathBuf>,
+        /// End after the story; exit code 0 only if every comparison held
+        #[arg(long)]
+        once: bool,
+    },
+    /// Find every mistake in a settings file, each with its line and what to write instead
+    CheckConfig {
+        /// The settings to check
+        file: PathBuf,
+    },
+    /// Answer the four questions to ask of any backup, from facts
+    Answers {
+        /// DEVICE/NAME; all sources if none is given
+        source: Option<String>,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key for a computer; it is shown once
+    Token {
+        /// Name of the computer: the first half of its sources' names
+        #[arg(long)]
+        device: String,
+        /// What the computer may do with it
+        #[arg(long, value_enum, default_value_t = RoleArg::Push)]
+        role: RoleArg,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the index anew from the backups themselves; always safe
+    RebuildIndex {
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put the lamp out; the service does this when it stops, so that no light speaks for a dead process
+    LampOff {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which agent a command speaks to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Which {
+    /// The settings that the running agent uses; its defaults if none are given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RoleArg {
+    /// Add backups of its own; see nothing of the past
+    Push,
+    /// List and restore
+    Read,
+    /// Both
+    Admin,
+}
+
+impl From<RoleArg> for Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::Push => Self::Push,
+            RoleArg::Read => Self::Read,
+            RoleArg::Admin => Self::Admin,
+        }
+    }
+}
+
+/// Runs what was typed.
+pub(crate) fn main() -> ExitCode {
+    // clap prints its own errors and ends with 2, which is what wrong usage is.
+    match run(Args::parse().command) {
+        Ok(code) => code,
+        Err(trouble) => trouble.report(),
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Trouble> {
+    match command {
+        Command::Run { config } => commands::run(config.as_deref()),
+        #[cfg(feature = "demo")]
+        Command::Demo { folder, once } => commands::demo(folder, once),
+        Command::CheckConfig { file } => commands::check_config(&file),
+        Command::Answers { source, which, json } => commands::answers(&which, source.as_deref(), json),
+        Command::Token { device, role, which, json } => commands::token(&which, &device, role.into(), json),
+        Command::RebuildIndex { which, json } => commands::rebuild_index(&which, json),
+        Command::LampOff { which } => commands::lamp_off(&which),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "larderd", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

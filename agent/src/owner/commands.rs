@@ -1,0 +1,179 @@
+//! What each command of `larderd` does and prints.
+
+use super::cli::Which;
+use super::words::Trouble;
+use crate::edge::control::{self, ControlError};
+use crate::edge::panel::{self, Panel};
+use crate::report::Answers;
+use crate::run;
+use larder_firmware_config::{LogFormat, LogSettings, Mistake, Settings};
+use larder_format::ledger::Role;
+use serde::Deserialize;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
+    let settings = settings(config)?;
+    start_log(&settings.log);
+    let panel = Panel::open(&settings.panel, &panel::compatible());
+    if let Some(trouble) = panel.trouble() {
+        tracing::warn!("{trouble}");
+    }
+    on_runtime(async {
+        // Before anything is opened, so that no signal can slip through and leave the end undone.
+        let stop = stop_requested()?;
+        let running = run::start(settings, panel).await?;
+        tracing::info!(address = %running.address, broker = ?running.broker, "serving");
+        stop.await;
+        tracing::info!("stopping");
+        running.stop().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+#[cfg(feature = "demo")]
+pub(crate) fn demo(folder: Option<std::path::PathBuf>, once: bool) -> Result<ExitCode, Trouble> {
+    on_runtime(async { crate::jobs::demo::tell(folder, once, stop_requested()?).await })
+}
+
+pub(crate) fn check_config(file: &Path) -> Result<ExitCode, Trouble> {
+    read_settings(file)?;
+    println!("{} is fine.", file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+#[derive(Deserialize)]
+struct SourceAnswers {
+    source: String,
+    answers: Answers,
+}
+
+pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result<ExitCode, Trouble> {
+    let path = source.map_or_else(|| "/v1/answers".to_owned(), |source| format!("/v1/answers?source={source}"));
+    let value: serde_json::Value = ask(which, &path, None)?;
+    if json {
+        println!("{value}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let all: Vec<SourceAnswers> = serde_json::from_value(value).map_err(|error| ControlError::Broken(error.to_string()))?;
+    if all.is_empty() {
+        println!("No computer has made a backup yet, so there is nothing to answer.");
+    }
+    for SourceAnswers { source, answers } in &all {
+        print_answers(source, answers);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The four questions and their answers, for people.
+pub(crate) fn print_answers(source: &str, answers: &Answers) {
+    println!("{source}");
+    for (question, answer) in [
+        ("Can I restore deleted files?", &answers.deleted_files),
+        ("Can I recover older versions?", &answers.older_versions),
+        ("How long are versions kept?", &answers.kept_how_long),
+        ("What if a bad edit reaches every device?", &answers.bad_edit),
+    ] {
+        println!("  {question}\n    {answer}");
+    }
+}
+
+pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Result<ExitCode, Trouble> {
+    let body = serde_json::json!({ "device": device, "role": role });
+    let value: serde_json::Value = ask(which, "/v1/control/tokens", Some(body))?;
+    if json {
+        println!("{value}");
+    } else {
+        println!("{}", value["token"].as_str().unwrap_or_default());
+        eprintln!("This key is shown once. On {device}, run `larder pair ADDRESS` and paste it.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the running agent; without one, does it here.
+pub(crate) fn rebuild_index(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
+    let settings = settings(which.config.as_deref())?;
+    let seconds = match ask::<serde_json::Value>(which, "/v1/control/rebuild-index", Some(serde_json::json!({}))) {
+        Ok(value) => value["seconds"].as_f64().unwrap_or(0.0),
+        Err(trouble) if trouble.exit == 4 && settings.vault.disks[0].join("larder").exists() => {
+            let started = std::time::Instant::now();
+            let (vault, ..) = run::open_vault(&settings).map_err(Trouble::from)?;
+            vault.rebuild_index();
+            started.elapsed().as_secs_f64()
+        }
+        Err(trouble) => return Err(trouble),
+    };
+    if json {
+        println!("{}", serde_json::json!({ "seconds": seconds }));
+    } else {
+        println!("The index was made anew in {seconds:.1} s. No backup was touched.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn lamp_off(which: &Which) -> Result<ExitCode, Trouble> {
+    let settings = settings(which.config.as_deref())?;
+    Panel::open(&settings.panel, &panel::compatible()).off();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ask<T: serde::de::DeserializeOwned>(
+    which: &Which,
+    path: &str,
+    body: Option<serde_json::Value>,
+) -> Result<T, Trouble> {
+    let settings = settings(which.config.as_deref())?;
+    on_runtime(async { Ok(control::ask(&settings.vault.disks[0], path, body).await?) })
+}
+
+fn settings(config: Option<&Path>) -> Result<Settings, Trouble> {
+    config.map_or_else(|| Ok(Settings::default()), read_settings)
+}
+
+fn read_settings(file: &Path) -> Result<Settings, Trouble> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let what = format!("The settings file {} cannot be read.", file.display());
+        Trouble::new(1, what, "Check the name, and that larderd may read it.", error)
+    })?;
+    Settings::from_toml(&text).map_err(|mistakes| {
+        let list: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
+        let count = if mistakes.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
+        let what = format!("The settings file {} has {count}:\n  {}", file.display(), list.join("\n  "));
+        Trouble::new(1, what, "Correct the lines named above; `larderd check-config FILE` tells when all is well.", "")
+    })
+}
+
+fn start_log(settings: &LogSettings) {
+    let level = settings.level.as_str();
+    // sled tells at `info` what nobody can use, and rmqtt greets each connection.
+    let filter = tracing_subscriber::EnvFilter::new(format!("{level},sled=warn,rmqtt=warn,pagecache=warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.with_target(false).init(),
+    }
+}
+
+fn on_runtime<T>(work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Each blocked thread keeps a stack and a malloc arena; uploads and restores are bounded well below this.
+        .max_blocking_threads(16)
+        .enable_all()
+        .build()
+        .map_err(|error| Trouble::new(1, "The agent could not start its threads.", "Restart the appliance.", error))?;
+    runtime.block_on(work)
+}
+
+/// Ends with the first SIGTERM or SIGINT.
+fn stop_requested() -> Result<impl Future<Output = ()>, Trouble> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let trouble = |error| Trouble::new(1, "The agent cannot listen for the signal to stop.", "Restart the appliance.", error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,5 @@
+//! What a person types and reads at the box.
+
+pub(crate) mod cli;
+pub(crate) mod commands;
+pub(crate) mod words;

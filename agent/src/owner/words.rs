@@ -1,0 +1,156 @@
+//! Messages: what happened, what it means for the files, the one thing to do; then details for support.
+
+use crate::edge::control::ControlError;
+use crate::edge::disks::DiskProblem;
+use crate::run::StartError;
+use larder_store::StoreError;
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+/// Something that ends a command, in the owner's words.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    /// What happened.
+    pub(crate) what: String,
+    /// What it means for their files.
+    pub(crate) meaning: &'static str,
+    /// The one thing to do.
+    pub(crate) remedy: String,
+    /// For support.
+    pub(crate) details: String,
+    /// As in product.md: 1 failed, 2 wrong usage, 4 not reachable, 5 refused, 6 damaged.
+    pub(crate) exit: u8,
+}
+
+const UNTOUCHED: &str = "Nothing that is kept was touched.";
+
+impl Trouble {
+    pub(crate) fn new(exit: u8, what: impl Into<String>, remedy: impl Into<String>, details: impl ToString) -> Self {
+        let (what, remedy, details) = (what.into(), remedy.into(), details.to_string());
+        Self { what, meaning: UNTOUCHED, remedy, details, exit }
+    }
+
+    /// Prints it for a person and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("{}\n{}\n{}", self.what, self.meaning, self.remedy);
+        if !self.details.is_empty() {
+            eprintln!("details: {}", self.details);
+        }
+        ExitCode::from(self.exit)
+    }
+}
+
+/// An error with everything that caused it.
+pub(crate) fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut rest = error.source();
+    while let Some(cause) = rest {
+        text = format!("{text}: {cause}");
+        rest = cause.source();
+    }
+    text
+}
+
+impl From<StartError> for Trouble {
+    fn from(error: StartError) -> Self {
+        let details = causes(&error);
+        match error {
+            StartError::Disk(DiskProblem::NotMounted { path }) => Self::new(
+                1,
+                format!("No disk is mounted at {}.", path.display()),
+                "Connect and mount the backup disk there, or correct `vault.disks` in the settings. \
+                 To keep backups on the system's own disk after all, set `vault.allow_root_filesystem = true`.",
+                details,
+            ),
+            StartError::Disk(DiskProblem::InUse { path }) => Self::new(
+                1,
+                format!("Another larderd is already using {}.", path.display()),
+                "Use the one that is running, or stop it first.",
+                details,
+            ),
+            StartError::Disk(DiskProblem::Io { path, .. }) => Self::new(
+                1,
+                format!("The backup folder {} cannot be opened.", path.display()),
+                "Check that the disk is connected and that larderd may write there.",
+                details,
+            ),
+            StartError::Vault(error) => Self { details, ..Self::from(error) },
+            StartError::Listen { address, source } => Self::new(
+                1,
+                format!("The address {address} cannot be used{}.", in_use(&source)),
+                "Stop the program that uses it, or choose another with `network.listen` in the settings.",
+                details,
+            ),
+            StartError::Control(_) => Self::new(
+                1,
+                "The agent cannot make its control socket in the backup folder.",
+                "Check that larderd may write there and that the path is not longer than 100 characters.",
+                details,
+            ),
+            StartError::Password { path, .. } => Self::new(
+                1,
+                format!("The broker's password cannot be read from {}.", path.display()),
+                "Put the password, and nothing else, into that file, readable by larderd alone.",
+                details,
+            ),
+        }
+    }
+}
+
+fn in_use(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::AddrInUse { ": another program uses it" } else { "" }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        let details = causes(&error);
+        match error {
+            StoreError::Full { missing_mib } => Self::new(
+                5,
+                format!("The backup disk is full: {missing_mib} MiB more are needed."),
+                "Connect a larger disk.",
+                details,
+            ),
+            StoreError::Damaged { .. } => Self {
+                meaning: "Some versions of some files cannot be read whole; others are not affected.",
+                ..Self::new(6, "Stored pieces are damaged.", "Push again from every computer, then replace the disk.", details)
+            },
+            StoreError::Foreign { what } => {
+                Self::new(1, format!("{what}."), "Connect the disks that belong to this appliance.", details)
+            }
+            other => Self::new(1, format!("{other}."), "Check the backup disk's cable and power, then try again.", details),
+        }
+    }
+}
+
+impl From<ControlError> for Trouble {
+    fn from(error: ControlError) -> Self {
+        let details = causes(&error);
+        match error {
+            ControlError::NotRunning(_) => Self::new(
+                4,
+                "No agent is running on this backup folder.",
+                "Start it with `larderd run`, or name the settings it uses with --config FILE.",
+                details,
+            ),
+            ControlError::Refused(problem) => Self {
+                what: problem.what,
+                remedy: problem.remedy,
+                details: problem.details,
+                meaning: UNTOUCHED,
+                exit: if problem.code == "not_found" { 1 } else { 5 },
+            },
+            ControlError::Broken(_) => {
+                Self::new(1, "The running agent gave an answer that could not be read.", "Restart the agent.", details)
+            }
+        }
+    }
+}
+
+#[cfg(feature = "demo")]
+impl From<larder_client::Trouble> for Trouble {
+    fn from(trouble: larder_client::Trouble) -> Self {
+        Self::new(trouble.exit_code(), "The demo's client met trouble.", "See the details.", causes(&trouble))
+    }
+}

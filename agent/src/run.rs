@@ -1,0 +1,368 @@
+//! The order in which the box comes alive, and the one loop that keeps it so. Read this first.
+
+use crate::appliance::Appliance;
+use crate::decide::{self, Memory};
+use crate::edge::clock::Clock;
+use crate::edge::disks::{self, DiskProblem};
+use crate::edge::mqtt::{self, Command, Mqtt};
+use crate::edge::panel::Panel;
+use crate::edge::random::random;
+use crate::edge::{control, http, notify};
+use crate::event::Event;
+use crate::gather::system_report;
+use crate::report::{Happening, Report};
+use jiff::Timestamp;
+use larder_firmware_config::Settings;
+use larder_panel::Rhythm;
+use larder_store::{IndexPlace, Opened, Options, StoreError, Vault};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Events that wait for the loop. It looks at everything each few seconds anyway, so losing one costs no truth.
+const EVENTS_WAITING: usize = 256;
+/// How often everything is looked at again.
+const TICK: Duration = Duration::from_secs(5);
+/// How often the index is written out; only spares work after a power cut.
+const FLUSH_EVERY: Duration = Duration::from_secs(30);
+/// Events that arrive together are answered by one look.
+const GATHER: Duration = Duration::from_millis(50);
+const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Why the agent could not come alive.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// A disk of the vault.
+    #[error(transparent)]
+    Disk(#[from] DiskProblem),
+    /// The vault on the disks.
+    #[error(transparent)]
+    Vault(#[from] StoreError),
+    /// The port for devices.
+    #[error("the address {address} cannot be used")]
+    Listen {
+        /// `network.listen`.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The local socket.
+    #[error("the control socket cannot be made")]
+    Control(#[source] std::io::Error),
+    /// The file with the broker's password.
+    #[error("the password file {} cannot be read", path.display())]
+    Password {
+        /// `mqtt.password_file`.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// An agent that is alive.
+pub(crate) struct Running {
+    pub(crate) appliance: Arc<Appliance>,
+    /// Where devices reach it.
+    pub(crate) address: SocketAddr,
+    /// Where its own broker listens, if it has one.
+    pub(crate) broker: Option<SocketAddr>,
+    /// What opening the vault found.
+    pub(crate) opened: Opened,
+    events: mpsc::Sender<Event>,
+    finished: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends it: no new requests, running ones finish, packs are sealed, the world is told.
+    pub(crate) async fn stop(self) {
+        // A full queue cannot keep the agent alive: the loop empties it.
+        let _ = self.events.send(Event::StopRequested).await;
+        if let Err(error) = self.finished.await {
+            tracing::error!(%error, "the loop ended badly");
+        }
+    }
+}
+
+/// Brings the agent to life. On return it serves.
+pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, StartError> {
+    let started = Timestamp::now();
+    let (rhythm, rhythms) = watch::channel(Rhythm::Starting);
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    // First: it has to show whatever fails below.
+    tasks.spawn(show(panel, rhythms, stopped.clone()));
+    let (vault, clock, opened) = open_vault(&settings)?;
+    tracing::info!(?opened, vault = vault.id(), head = vault.ledger().head.sequence, "the vault is open");
+    let (events, inbox) = mpsc::channel(EVENTS_WAITING);
+    let folder = settings.vault.disks[0].clone();
+    let listen = settings.network.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
+    let address = listener.local_addr().unwrap_or(listen);
+    let control = control::listen(&folder).map_err(StartError::Control)?;
+    let (latest, report) = watch::channel(Arc::new(decide::starting(&settings, system_report(clock.stamp(None), None, address, started), started)));
+    let appliance = Arc::new(Appliance::new(vault, settings, clock, report, events.clone()));
+    let (mqtt, broker) = connect(&appliance, &events).await?;
+    tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
+    tasks.spawn(http::serve_control(appliance.clone(), control, stopped));
+    let broker_address = broker.as_ref().map(Broker::address);
+    let looped = Loop {
+        appliance: appliance.clone(),
+        memory: Memory::default(),
+        latest,
+        rhythm,
+        mqtt,
+        broker,
+        address,
+        started,
+        stop,
+        tasks,
+        flushed: Instant::now(),
+    };
+    let finished = tokio::spawn(looped.run(inbox));
+    notify::ready();
+    Ok(Running { appliance, address, broker: broker_address, opened, events, finished })
+}
+
+/// The vault that the settings name, and the clock that counts beside it.
+pub(crate) fn open_vault(settings: &Settings) -> Result<(Vault, Clock, Opened), StartError> {
+    let vault = &settings.vault;
+    let disks = vault.disks.iter().map(|path| disks::open(path, vault.allow_root_filesystem));
+    let disks = disks.collect::<Result<Vec<_>, _>>()?;
+    let folder = vault.disks[0].join("larder");
+    let clock = Clock::open(&folder, 0);
+    let options = Options {
+        disks,
+        index: IndexPlace::Folder(vault.index.clone().unwrap_or(folder.clone()).join("index")),
+        random: Box::new(random),
+        reserve_bytes: vault.reserve_bytes,
+        stamp: clock.stamp(None),
+    };
+    let (vault, opened) = Vault::open(options)?;
+    let known_s = vault.ledger().newest.map_or(0, |stamp| stamp.powered_on_s);
+    Ok((vault, Clock::open(&folder, known_s), opened))
+}
+
+#[cfg(feature = "broker")]
+use mqtt::broker::Broker;
+
+/// Stands in where the agent was built without a broker of its own; there is never one of these.
+#[cfg(not(feature = "broker"))]
+enum Broker {}
+
+#[cfg(not(feature = "broker"))]
+impl Broker {
+    fn address(&self) -> SocketAddr {
+        match *self {}
+    }
+
+    async fn stop(self) {
+        match self {}
+    }
+}
+
+#[cfg(feature = "broker")]
+async fn own_broker(listen: SocketAddr) -> Option<Broker> {
+    match mqtt::broker::serve(listen).await {
+        Ok(broker) => Some(broker),
+        Err(error) => {
+            tracing::warn!(%error, "no broker of our own; set `mqtt.broker` to use the home's, or free that port");
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "broker"))]
+async fn own_broker(_: SocketAddr) -> Option<Broker> {
+    tracing::info!("built without a broker; set `mqtt.broker` to be seen on a dashboard");
+    None
+}
+
+/// The connection to the home's broker, or to our own. Returns at once: a dead broker stops nothing.
+async fn connect(
+    appliance: &Arc<Appliance>,
+    events: &mpsc::Sender<Event>,
+) -> Result<(Option<Mqtt>, Option<Broker>), StartError> {
+    let settings = &appliance.settings.mqtt;
+    if !settings.enabled {
+        return Ok((None, None));
+    }
+    let (host, port, broker) = match &settings.broker {
+        Some(address) => (address.host.clone(), address.port, None),
+        None => match own_broker(settings.listen).await {
+            Some(broker) => (broker.address().ip().to_string(), broker.address().port(), Some(broker)),
+            None => return Ok((None, None)),
+        },
+    };
+    let password = match &settings.password_file {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.map_err(|source| StartError::Password { path: path.clone(), source })?;
+            Some(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+    };
+    let wanted = mqtt::MqttSettings {
+        host,
+        port,
+        username: settings.username.clone(),
+        password,
+        node: settings.node.clone(),
+        uid: format!("larder_{}", &appliance.vault.id()[..16]),
+        name: appliance.settings.appliance.name.clone(),
+        discovery_prefix: settings.discovery_prefix.clone(),
+        spool_events_max: usize::try_from(settings.spool_events).unwrap_or(usize::MAX),
+    };
+    let (commands, mut asked) = mpsc::channel(8);
+    let events = events.clone();
+    tokio::spawn(async move {
+        while let Some(command) = asked.recv().await {
+            if events.send(Event::Asked(command)).await.is_err() {
+                break;
+            }
+        }
+    });
+    Ok((Some(mqtt::start(wanted, commands)), broker))
+}
+
+/// Plays the lamp until told to stop, then puts it out: a light that stays on would speak for a dead process.
+async fn show(mut panel: Panel, mut rhythms: watch::Receiver<Rhythm>, mut stop: watch::Receiver<bool>) {
+    let started = Instant::now();
+    let now_ms = |started: Instant| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    loop {
+        panel.show(*rhythms.borrow_and_update());
+        let wait = panel.next_tick(now_ms(started)).saturating_sub(now_ms(started));
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+            changed = rhythms.changed() => if changed.is_err() { break },
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    panel.off();
+}
+
+struct Loop {
+    appliance: Arc<Appliance>,
+    memory: Memory,
+    latest: watch::Sender<Arc<Report>>,
+    rhythm: watch::Sender<Rhythm>,
+    mqtt: Option<Mqtt>,
+    broker: Option<Broker>,
+    address: SocketAddr,
+    started: Timestamp,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    flushed: Instant,
+}
+
+impl Loop {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+        let mut tick = tokio::time::interval(notify::watchdog().map_or(TICK, |limit| limit.min(TICK)));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let event = tokio::select! {
+                _ = tick.tick() => Event::Tick,
+                event = inbox.recv() => event.unwrap_or(Event::StopRequested),
+            };
+            let mut events = vec![event];
+            if !matches!(events[0], Event::Tick | Event::StopRequested) {
+                tokio::time::sleep(GATHER).await;
+            }
+            while let Ok(more) = inbox.try_recv() {
+                events.push(more);
+            }
+            let stopping = events.iter().any(|event| matches!(event, Event::StopRequested));
+            self.take(events);
+            if stopping {
+                break;
+            }
+            self.look().await;
+        }
+        self.end().await;
+    }
+
+    fn take(&mut self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Tick | Event::StopRequested => {}
+                Event::PushStarted { device } => self.tell("push_started", [("device", device.into())]),
+                Event::Restored { device } => self.tell("restore_served", [("device", device.into())]),
+                Event::Asked(Command::Identify) => self.memory.identify(Timestamp::now()),
+                Event::Asked(Command::Acknowledge) => self.tell("acknowledged", []),
+                Event::Committed(fact) => {
+                    let snapshot = &fact.snapshot;
+                    let event = if snapshot.skipped == 0 { "push_succeeded" } else { "push_partial" };
+                    let facts = [
+                        ("source", snapshot.source.clone().into()),
+                        ("snapshot", fact.sequence.into()),
+                        ("files", snapshot.totals.files.into()),
+                        ("bytes", snapshot.totals.bytes.into()),
+                        ("skipped", snapshot.skipped.into()),
+                    ];
+                    self.tell(event, facts);
+                }
+            }
+        }
+    }
+
+    fn tell<const N: usize>(&self, event_type: &str, facts: [(&str, serde_json::Value); N]) {
+        let Some(mqtt) = &self.mqtt else { return };
+        mqtt.tell(&Happening {
+            event_type: event_type.to_owned(),
+            id: crate::edge::random::random_hex::<8>(),
+            time: Timestamp::now(),
+            facts: facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        });
+    }
+
+    /// Looks at everything and shows it everywhere.
+    async fn look(&mut self) {
+        let counted = self.appliance.blocking(Appliance::count_history).await;
+        if self.flushed.elapsed() >= FLUSH_EVERY {
+            self.flushed = Instant::now();
+            let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;
+        }
+        self.appliance.clock.save(false);
+        let state = self.mqtt.as_ref().map(Mqtt::state);
+        let facts = self.appliance.facts(state.as_ref(), self.address, self.started);
+        let (report, happenings) = decide::report(&facts, &mut self.memory);
+        if let Some(rhythm) = Rhythm::from_name(&report.health.lamp) {
+            self.rhythm.send_if_modified(|shown| std::mem::replace(shown, rhythm) != rhythm);
+        }
+        let report = Arc::new(report);
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.show(report.clone());
+            happenings.iter().for_each(|happening| mqtt.tell(happening));
+        }
+        self.latest.send_replace(report);
+        if counted.is_ok() {
+            // Only here: a loop that hangs on a dead disk must be restarted.
+            notify::alive();
+        }
+    }
+
+    async fn end(mut self) {
+        notify::stopping();
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+        let sealed = self.appliance.blocking(|appliance| {
+            let sealed = appliance.vault.seal_all();
+            appliance.vault.flush_index();
+            appliance.clock.save(true);
+            sealed
+        });
+        if let Err(error) | Ok(Err(error)) = sealed.await {
+            tracing::error!(%error, "what had arrived could not be sealed; clients will send it again");
+        }
+        if let Some(mqtt) = self.mqtt.take() {
+            mqtt.stop(GOODBYE_WITHIN).await;
+        }
+        if let Some(broker) = self.broker.take() {
+            broker.stop().await;
+        }
+        let _ = std::fs::remove_file(control::socket_path(Path::new(&self.appliance.settings.vault.disks[0])));
+    }
+}

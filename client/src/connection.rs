@@ -1,0 +1,262 @@
+//! The appliance over HTTP: addresses, requests, patience, and problems turned into `Trouble`.
+//!
+//! A box at home is restarted, updated and unplugged; a request that meets no answer is asked again for a minute
+//! before a push gives up. All requests may be repeated: uploads are asked for anew, commits carry their own number.
+//! Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel.
+//! Not here: what is asked, and when.
+
+use crate::{Appliance, Trouble, settings::Pairing};
+use backon::{BlockingRetryable, ExponentialBuilder};
+use larder_format::{
+    ChunkId,
+    block::Header,
+    cut::CHUNK_BYTES_MAX,
+    ledger::is_source_name,
+    wire::{
+        BLOCKS_TYPE, Commit, IDS_TYPE, Identity, Problem, Receipt, Received, SnapshotInfo, decode_ids, encode_ids,
+    },
+};
+use serde::de::DeserializeOwned;
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
+use ureq::{Agent, Body, http::Response};
+
+/// Answers in JSON end here; the longest are listings of large folders.
+const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Between two attempts.
+const PAUSE_MIN: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// All pauses of one request together.
+const PATIENCE: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A commit answers when everything is durable on every disk: a spun-down disk and a large tree take their time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+const SEND_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A paired appliance.
+pub struct Connection {
+    agent: Agent,
+    address: String,
+    authorization: String,
+    patience: Duration,
+}
+
+impl Connection {
+    /// To the appliance of a pairing. Nothing is sent yet.
+    pub fn new(pairing: &Pairing) -> Self {
+        Self {
+            agent: agent_for(),
+            address: pairing.address.trim_end_matches('/').to_owned(),
+            authorization: format!("Bearer {}", pairing.token),
+            patience: PATIENCE,
+        }
+    }
+
+    /// Gives up at once when nothing answers: for questions that somebody waits for at the keyboard.
+    #[must_use]
+    pub fn impatient(mut self) -> Self {
+        self.patience = Duration::ZERO;
+        self
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Asks a `GET` route that answers in JSON. `path` starts with `/v1/` and is already percent-encoded.
+    ///
+    /// # Errors
+    /// `Unreachable`, `NotPaired`, `Refused`.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
+        let body = self.get_bytes(path)?;
+        serde_json::from_slice(&body).map_err(|error| self.strange(&error))
+    }
+
+    /// As `get`, but the bytes as they came.
+    ///
+    /// # Errors
+    /// As `get`.
+    pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Trouble> {
+        self.with_patience(|| {
+            let request = self.agent.get(self.url(path)).header("authorization", &self.authorization);
+            self.read(self.checked(request.call())?)
+        })
+    }
+
+    fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Vec<u8>, Trouble> {
+        self.with_patience(|| self.read(self.post_once(path, content_type, body)?))
+    }
+
+    fn post_once(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Response<Body>, Trouble> {
+        let request = self.agent.post(self.url(path)).header("authorization", &self.authorization);
+        self.checked(request.header("content-type", content_type).send(body))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    fn with_patience<T>(&self, ask: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(PAUSE_MIN)
+            .with_max_delay(PAUSE_MAX)
+            .with_total_delay(Some(self.patience))
+            .with_jitter();
+        let pauses = if self.patience.is_zero() { pauses.with_max_times(0) } else { pauses.without_max_times() };
+        ask.retry(pauses).when(Trouble::is_passing).call()
+    }
+
+    fn checked(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Trouble> {
+        let mut answer = answer.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let body = answer.body_mut().with_config().limit(64 * 1024).read_to_vec().unwrap_or_default();
+        let problem = serde_json::from_slice::<Problem>(&body).unwrap_or_else(|_| stand_in(status.as_u16()));
+        Err(match (status.as_u16(), problem.code.as_str()) {
+            (401, _) => Trouble::NotPaired { cause: problem.what },
+            // A proxy on the way says that the box is not there.
+            (502..=504, code) if code != "busy" => {
+                Trouble::Unreachable { address: self.address.clone(), cause: problem.what }
+            }
+            _ => Trouble::Refused(Box::new(problem)),
+        })
+    }
+
+    fn read(&self, mut answer: Response<Body>) -> Result<Vec<u8>, Trouble> {
+        let body = answer.body_mut().with_config().limit(JSON_BYTES_MAX).read_to_vec();
+        body.map_err(|error| self.unreachable(&error))
+    }
+
+    fn unreachable(&self, error: &dyn std::error::Error) -> Trouble {
+        Trouble::Unreachable { address: self.address.clone(), cause: error.to_string() }
+    }
+
+    /// An answer that is no answer to the question: something else listens there, or a newer Larder.
+    fn strange(&self, error: &dyn std::error::Error) -> Trouble {
+        Trouble::Damaged(format!("{} gave an answer that cannot be read: {error}", self.address))
+    }
+}
+
+impl Appliance for Connection {
+    fn identity(&self) -> Result<Identity, Trouble> {
+        self.get("/v1/me")
+    }
+
+    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, Trouble> {
+        let body = self.post("/v1/chunks/missing", IDS_TYPE, &encode_ids(names))?;
+        decode_ids(&body).map_err(|error| self.strange(&error))
+    }
+
+    fn upload(&self, blocks: &[u8]) -> Result<Received, Trouble> {
+        let body = self.post("/v1/chunks", BLOCKS_TYPE, blocks)?;
+        serde_json::from_slice(&body).map_err(|error| self.strange(&error))
+    }
+
+    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble> {
+        let source = checked_source(source)?;
+        let body = serde_json::to_vec(commit).expect("plain values encode");
+        let body = self.post(&format!("/v1/sources/{source}/snapshots"), "application/json", &body)?;
+        serde_json::from_slice(&body).map_err(|error| self.strange(&error))
+    }
+
+    fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+        let body = encode_ids(names);
+        let mut answer = self.with_patience(|| self.post_once("/v1/chunks/fetch", IDS_TYPE, &body))?;
+        let mut reader = answer.body_mut().as_reader();
+        let mut block = Vec::new();
+        loop {
+            match read_block(&mut reader, &mut block) {
+                Ok(true) => each(&block),
+                Ok(false) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(self.strange(&error)),
+                Err(error) => return Err(self.unreachable(&error)),
+            }
+        }
+    }
+
+    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble> {
+        let (source, when) = (checked_source(source)?, percent_encode(when.as_bytes()));
+        self.get(&format!("/v1/sources/{source}/snapshots/{when}"))
+    }
+}
+
+/// The one place that knows how bytes travel.
+fn agent_for() -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        // The appliance is on this network; a proxy for the web has no business in between.
+        .proxy(None)
+        .max_redirects(0)
+        .user_agent(concat!("larder/", env!("CARGO_PKG_VERSION")))
+        .timeout_connect(Some(CONNECT_TIMEOUT))
+        .timeout_send_body(Some(SEND_TIMEOUT))
+        .timeout_recv_response(Some(ANSWER_TIMEOUT))
+        .timeout_per_read(Some(SEND_TIMEOUT))
+        // Small: they are allocated for each connection, and large bodies bypass nothing by being buffered.
+        .input_buffer_size(64 * 1024)
+        .output_buffer_size(64 * 1024)
+        .max_idle_connections_per_host(8)
+        .build()
+        .new_agent()
+}
+
+/// A source's name as it may stand in a path.
+pub(crate) fn checked_source(source: &str) -> Result<&str, Trouble> {
+    if is_source_name(source) {
+        Ok(source)
+    } else {
+        Err(Trouble::Usage(format!("\"{source}\" is not the name of a source; those look like laptop/photos")))
+    }
+}
+
+/// Percent-encodes everything but what is plain in a path and in a query.
+pub(crate) fn percent_encode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            text.push(char::from(*byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+/// Reads one block whole; false at the end of the answer.
+fn read_block(reader: &mut impl Read, block: &mut Vec<u8>) -> io::Result<bool> {
+    const START: usize = 16;
+    let invalid = |error: larder_format::FormatError| io::Error::new(io::ErrorKind::InvalidData, error);
+    block.resize(START, 0);
+    let mut have = 0;
+    while have < START {
+        match reader.read(&mut block[have..])? {
+            0 if have == 0 => return Ok(false),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            more => have += more,
+        }
+    }
+    let header_len = Header::needed(block).map_err(invalid)?;
+    block.resize(header_len, 0);
+    reader.read_exact(&mut block[START..])?;
+    let header = Header::decode(block).map_err(invalid)?;
+    debug_assert!(header.stored_len as usize <= CHUNK_BYTES_MAX);
+    block.resize(header.block_len(), 0);
+    reader.read_exact(&mut block[header_len..])?;
+    Ok(true)
+}
+
+/// For an answer that carries no problem of ours: something between us and the appliance made it.
+fn stand_in(status: u16) -> Problem {
+    Problem {
+        code: if matches!(status, 429 | 503) { "busy" } else { "failed" }.to_owned(),
+        what: format!("The appliance answered with status {status} and no reason."),
+        meaning: "Nothing that is already in the backup changed.".to_owned(),
+        remedy: "Try again; if it stays so, look at the appliance's page.".to_owned(),
+        details: format!("HTTP status {status}"),
+    }
+}

@@ -1,0 +1,170 @@
+//! The command line: what can be typed, and one call for each.
+
+use super::{
+    getting, looking,
+    output::{Failure, Output},
+    pairing, pushing, words,
+};
+use crate::{Connection, Pairing, Trouble};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+/// Backs this computer up to a Larder appliance at home, and gets everything back.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Typed {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+const AFTER_HELP: &str = "\
+A place is SOURCE[@WHEN][:PATH], for example laptop/photos@2026-03-31:2024/cat.jpg
+  SOURCE  DEVICE/NAME; NAME alone where it is clear
+  WHEN    a snapshot number, a date, a time with its date, \"2 weeks ago\"; the newest if left out
+  PATH    names with slashes between; \\xNN stands for a byte that cannot be typed
+
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped (each is named),
+4 not reachable or not paired, 5 refused by the appliance, 6 damaged data met.";
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// Answer in JSON, for programs
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// The pairing to use instead of this account's own
+    #[arg(long, global = true, value_name = "FILE")]
+    appliance: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Connect this computer with an appliance; asks for the key that the appliance made for it
+    Pair(pairing::PairArgs),
+    /// Back up folders, each as a source of its own
+    Push(pushing::PushArgs),
+    /// List what is protected
+    Sources,
+    /// List the kept snapshots of a source, and until when they are kept
+    Snapshots {
+        /// SOURCE
+        source: String,
+    },
+    /// List a folder as it was
+    Ls {
+        /// SOURCE[@WHEN][:PATH]
+        place: OsString,
+    },
+    /// List every kept version of one file
+    Versions {
+        /// SOURCE:PATH
+        place: OsString,
+    },
+    /// Show what changed between two snapshots
+    Diff {
+        /// SOURCE@WHEN
+        from: OsString,
+        /// SOURCE@WHEN; the newest if left out
+        to: Option<OsString>,
+    },
+    /// Bring files back into a folder, with every attribute
+    Restore(getting::RestoreArgs),
+    /// Write one file to the standard output
+    Cat {
+        /// SOURCE[@WHEN]:PATH
+        place: OsString,
+    },
+    /// Answer the four questions to ask of any backup, from facts
+    Answers {
+        /// SOURCE; all of them if left out
+        source: Option<String>,
+    },
+    /// Show how the appliance is: what its lamp shows, in full
+    Status,
+    /// Show how long a source's snapshots are kept, and why
+    Retention {
+        /// SOURCE
+        source: String,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+}
+
+impl Common {
+    /// Where the pairing lies.
+    pub(super) fn pairing_path(&self) -> Result<PathBuf, Trouble> {
+        self.appliance.clone().map_or_else(Pairing::default_path, Ok)
+    }
+
+    /// To the paired appliance, with a minute of patience.
+    pub(super) fn connect(&self) -> Result<Connection, Trouble> {
+        Ok(Connection::new(&Pairing::load(&self.pairing_path()?)?))
+    }
+
+    /// To the paired appliance, for a question that somebody waits for.
+    pub(super) fn ask(&self) -> Result<Connection, Trouble> {
+        self.connect().map(Connection::impatient)
+    }
+}
+
+/// Runs what was typed.
+pub fn main() -> ExitCode {
+    // clap prints its own errors and ends with 2, which is what wrong usage is.
+    let Typed { command, common } = Typed::parse();
+    let mut output = Output::new(common.json);
+    let ended = run(command, &common, &mut output).and_then(|code| {
+        output.flush()?;
+        Ok(code)
+    });
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        // Whoever reads has seen enough (`larder ls … | head`): no reason to say anything.
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => words::report(&failure.into_trouble(), common.json),
+    }
+}
+
+fn run(command: Command, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+    match command {
+        Command::Pair(args) => pairing::pair(&args, common, output),
+        Command::Push(args) => pushing::push(&args, common, output),
+        Command::Sources => looking::sources(common, output),
+        Command::Snapshots { source } => looking::snapshots(&source, common, output),
+        Command::Ls { place } => looking::ls(&place, common, output),
+        Command::Versions { place } => looking::versions(&place, common, output),
+        Command::Diff { from, to } => looking::diff(&from, to.as_deref(), common, output),
+        Command::Restore(args) => getting::restore(&args, common, output),
+        Command::Cat { place } => getting::cat(&place, common, output),
+        Command::Answers { source } => looking::answers(source.as_deref(), common, output),
+        Command::Status => looking::status(common, output),
+        Command::Retention { source } => looking::retention(&source, common, output),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Typed::command(), "larder", &mut script);
+            output.bytes(&script)
+        }
+        Command::Man => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(Typed::command()).render(&mut page)?;
+            output.bytes(&page)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Typed::command().debug_assert();
+    }
+}

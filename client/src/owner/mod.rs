@@ -1,0 +1,15 @@
+//! The command `larder`: what is typed, what is printed, which exit code. All `println!` of the client is in here.
+//!
+//! Not here: anything that moves or checks bytes; the commands call the library's plain functions.
+
+mod cli;
+mod getting;
+mod looking;
+mod output;
+mod pairing;
+mod progress;
+mod pushing;
+mod spot;
+mod words;
+
+pub use cli::main;

@@ -1,0 +1,202 @@
+//! What goes to the standard output: lines, tables, JSON.
+//!
+//! Nothing here panics when the reader goes away. Numbers and times are written for people here and only here;
+//! JSON carries them as the appliance sent them.
+
+use crate::Trouble;
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+use std::io::{self, BufWriter, Stdout, Write};
+
+/// The standard output, and whether a program reads it.
+pub(super) struct Output {
+    out: BufWriter<Stdout>,
+    json: bool,
+}
+
+/// Why a command ended early.
+pub(super) enum Failure {
+    Trouble(Trouble),
+    Output(io::Error),
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    pub(super) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    pub(super) fn into_trouble(self) -> Trouble {
+        match self {
+            Self::Trouble(trouble) => trouble,
+            Self::Output(error) => Trouble::local("writing the answer", "standard output", error),
+        }
+    }
+}
+
+impl Output {
+    pub(super) fn new(json: bool) -> Self {
+        Self { out: BufWriter::new(io::stdout()), json }
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub(super) fn line(&mut self, line: impl AsRef<str>) -> io::Result<()> {
+        writeln!(self.out, "{}", line.as_ref())
+    }
+
+    /// Bytes as they are.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<u8, Failure> {
+        self.out.write_all(bytes)?;
+        Ok(0)
+    }
+
+    pub(super) fn writer(&mut self) -> &mut dyn Write {
+        &mut self.out
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut self.out, value)?;
+        writeln!(self.out)
+    }
+
+    /// Columns as wide as they need to be; numbers to the right.
+    pub(super) fn table(&mut self, heads: &[Column], rows: &[Vec<String>]) -> io::Result<()> {
+        let width = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.chain([heads[column].name().chars().count()]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+        let names: Vec<String> = heads.iter().map(|head| head.name().to_owned()).collect();
+        for row in std::iter::once(&names).chain(rows) {
+            let mut line = String::new();
+            for ((cell, head), width) in row.iter().zip(heads).zip(&widths) {
+                match head {
+                    Column::Left(_) => line.push_str(&format!("{cell:<width$}  ")),
+                    Column::Right(_) => line.push_str(&format!("{cell:>width$}  ")),
+                }
+            }
+            self.line(line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A column of a table.
+pub(super) enum Column {
+    Left(&'static str),
+    Right(&'static str),
+}
+
+impl Column {
+    fn name(&self) -> &'static str {
+        let (Self::Left(name) | Self::Right(name)) = self;
+        name
+    }
+}
+
+/// `1.3 GB`; three digits are enough to compare by.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes;
+    let mut unit = 0;
+    // Integers all the way: 999,950 must not become "1000.0 kB".
+    while value >= 999_950 && unit + 1 < UNITS.len() {
+        value /= 1000;
+        unit += 1;
+    }
+    let tenths = (value + 50) / 100;
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// `12,345`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
+    groups.join(",")
+}
+
+/// `1 file`, `2 files`.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+/// A time as sent, in this computer's zone, to the minute.
+pub(super) fn moment(rfc3339: &str) -> String {
+    rfc3339.parse::<Timestamp>().map_or_else(
+        |_| rfc3339.to_owned(),
+        |time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
+    )
+}
+
+/// `rwxr-x---`, with the special bits where people look for them.
+pub(super) fn permissions(mode: u16) -> String {
+    let bit = |bit: u16, letter: char| if mode & bit != 0 { letter } else { '-' };
+    let special = |execute: u16, flag: u16, with: char, without: char| match (mode & execute, mode & flag) {
+        (_, 0) => bit(execute, 'x'),
+        (0, _) => without,
+        _ => with,
+    };
+    [
+        bit(0o400, 'r'),
+        bit(0o200, 'w'),
+        special(0o100, 0o4000, 's', 'S'),
+        bit(0o40, 'r'),
+        bit(0o20, 'w'),
+        special(0o10, 0o2000, 's', 'S'),
+        bit(0o4, 'r'),
+        bit(0o2, 'w'),
+        special(0o1, 0o1000, 't', 'T'),
+    ]
+    .iter()
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_for_people() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (999_949, "999.9 kB"),
+            (999_950, "1.0 MB"),
+            (1_340_000_000, "1.3 GB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(size(bytes), text, "{bytes}");
+        }
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(count(12), "12");
+        assert_eq!(permissions(0o4755), "rwsr-xr-x");
+        assert_eq!(permissions(0o1640), "rw-r----T");
+    }
+}

@@ -1,0 +1,74 @@
+//! The bar that people see while bytes move: how far, how fast, how long still. None when nobody looks.
+
+use super::output::size;
+use crate::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    io::IsTerminal,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+
+const REDRAW: Duration = Duration::from_millis(150);
+
+/// Runs `work`, with a bar if somebody looks at this terminal. `folder` is measured alongside to know the whole.
+pub(super) fn with_bar<T>(
+    progress: &Progress,
+    json: bool,
+    folder: Option<&Path>,
+    work: impl FnOnce() -> T,
+) -> T {
+    if json || !std::io::stderr().is_terminal() {
+        return work();
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| draw(progress, &done));
+        if let Some(folder) = folder {
+            scope.spawn(|| measure(folder, progress, &done));
+        }
+        let result = work();
+        done.store(true, Relaxed);
+        result
+    })
+}
+
+fn draw(progress: &Progress, done: &AtomicBool) {
+    let style = |template: &str| {
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    };
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(style("{bytes} {bytes_per_sec}  {msg}"));
+    while !done.load(Relaxed) {
+        let expected = progress.expected_bytes();
+        if expected > 0 && bar.length() != Some(expected) {
+            bar.set_style(style("{wide_bar} {percent}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {msg}"));
+            bar.set_length(expected);
+        }
+        bar.set_position(progress.bytes());
+        bar.set_message(format!("{} files, {} over the network", progress.files(), size(progress.sent_bytes())));
+        thread::sleep(REDRAW);
+    }
+    bar.finish_and_clear();
+}
+
+/// Adds up what lies in a folder, so that the bar knows its end. An estimate: excludes and unreadable folders count.
+fn measure(folder: &Path, progress: &Progress, done: &AtomicBool) {
+    let mut folders = vec![folder.to_owned()];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        if done.load(Relaxed) {
+            return;
+        }
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => bytes += entry.metadata().map_or(0, |metadata| metadata.len()),
+                _ => {}
+            }
+        }
+    }
+    progress.expect_bytes(bytes);
+}

@@ -1,0 +1,197 @@
+//! `larder push`: each folder becomes a snapshot of its own source.
+
+use super::{
+    cli::Common,
+    output::{Failure, Output, count, counted, size},
+    progress::with_bar,
+    words,
+};
+use crate::{
+    Appliance, Connection, Progress, PushOptions, Pushed, Trouble, push as push_folder,
+    settings::{self, Seen},
+    source_name_for,
+};
+use clap::Args;
+use larder_format::{ledger::is_plain_name, wire::Identity};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+/// Files named in a `.larderignore`, contents of folders with a CACHEDIR.TAG and the kernel's own filesystems (/proc,
+/// /sys) are left out; what a .gitignore names is not.
+#[derive(Debug, Args)]
+pub(super) struct PushArgs {
+    /// The folders to back up
+    #[arg(required = true)]
+    folders: Vec<PathBuf>,
+    /// Name of the source; the folder's own name if left out
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Leave out what matches, by the rules of a .gitignore; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Leave folders empty that lie on another filesystem
+    #[arg(long)]
+    one_filesystem: bool,
+}
+
+pub(super) fn push(args: &PushArgs, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+    let names = source_names(args)?;
+    let connection = common.connect()?;
+    let identity = connection.identity()?;
+    let mut watch = Watch::start(&identity)?;
+    let mut worst = 0;
+    let mut told = Vec::new();
+    for (folder, name) in args.folders.iter().zip(names) {
+        let source = format!("{}/{name}", identity.device);
+        let options = PushOptions {
+            exclude: args.exclude.clone(),
+            one_filesystem: args.one_filesystem,
+            cache: Some(settings::cache_path(&identity.vault, &source)?),
+            ..PushOptions::default()
+        };
+        let push = One { connection: &connection, source: &source, folder, options };
+        let (pushed, value) = push.run(output)?;
+        watch.saw(&pushed);
+        told.push(value);
+        if pushed.skipped.count > 0 {
+            worst = 3;
+        }
+    }
+    if output.is_json() {
+        output.json(&serde_json::json!({ "pushes": told, "past_was_changed": watch.alarm }))?;
+    }
+    Ok(if watch.alarm { 6 } else { worst })
+}
+
+fn source_names(args: &PushArgs) -> Result<Vec<String>, Trouble> {
+    if let Some(name) = &args.source {
+        if args.folders.len() > 1 {
+            return Err(Trouble::Usage("--source names one source, and there are several folders".to_owned()));
+        }
+        if !is_plain_name(name) {
+            let why = "a source's name has letters, digits, - _ and . only, and does not start with a dot";
+            return Err(Trouble::Usage(why.to_owned()));
+        }
+        return Ok(vec![name.clone()]);
+    }
+    let name = |folder: &PathBuf| {
+        // `.` and `..` have no name of their own.
+        let folder = folder
+            .canonicalize()
+            .map_err(|cause| Trouble::local("looking for the folder to back up", folder, cause))?;
+        Ok(source_name_for(&folder))
+    };
+    let names: Vec<String> = args.folders.iter().map(name).collect::<Result<_, Trouble>>()?;
+    let mut seen = HashSet::new();
+    match names.iter().find(|name| !seen.insert(*name)) {
+        Some(twice) => Err(Trouble::Usage(format!(
+            "two of the folders would become the source \"{twice}\"; push them one by one with --source"
+        ))),
+        None => Ok(names),
+    }
+}
+
+struct One<'a> {
+    connection: &'a Connection,
+    source: &'a str,
+    folder: &'a Path,
+    options: PushOptions,
+}
+
+impl One<'_> {
+    fn run(&self, output: &mut Output) -> Result<(Pushed, serde_json::Value), Failure> {
+        let progress = Progress::default();
+        let started = Instant::now();
+        let pushed = with_bar(&progress, output.is_json(), Some(self.folder), || {
+            push_folder(self.connection, self.source, self.folder, &self.options, &progress)
+        })?;
+        let seconds = started.elapsed().as_secs_f64();
+        if !output.is_json() {
+            self.tell(&pushed, &progress, seconds, output)?;
+        }
+        let value = serde_json::json!({
+            "receipt": pushed.receipt,
+            "totals": pushed.totals,
+            "new_bytes": progress.new_bytes(),
+            "sent_bytes": progress.sent_bytes(),
+            "seconds": seconds,
+            "skipped": words::skipped_json(&pushed.skipped),
+        });
+        Ok((pushed, value))
+    }
+
+    fn tell(&self, pushed: &Pushed, progress: &Progress, seconds: f64, output: &mut Output) -> std::io::Result<()> {
+        let Pushed { receipt, totals, skipped } = pushed;
+        output.line(format!(
+            "{}: snapshot {} with {} in {}, {}.",
+            self.source,
+            receipt.snapshot,
+            counted(totals.files, "file", "files"),
+            counted(totals.directories, "folder", "folders"),
+            size(totals.bytes),
+        ))?;
+        output.line(format!(
+            "New: {}; sent: {}; {seconds:.1} s. Kept on {}.",
+            size(progress.new_bytes()),
+            size(progress.sent_bytes()),
+            counted(receipt.disks.len() as u64, "disk", "disks"),
+        ))?;
+        if !receipt.degraded.is_empty() {
+            output.line(format!(
+                "{} missing: this backup has fewer copies than you asked for.\n\
+                 Your files are safe on the disks that are there.\nConnect the missing disk again.\ndetails: {}",
+                counted(receipt.degraded.len() as u64, "disk is", "disks are"),
+                receipt.degraded.join(", "),
+            ))?;
+        }
+        output.flush()?;
+        words::name_skipped(
+            skipped,
+            &format!("Everything else ({} files) is in the backup.", count(totals.files)),
+            "Give yourself the right to read them, or leave them out with --exclude.",
+        );
+        Ok(())
+    }
+}
+
+/// Watches that the appliance's past only ever grows.
+struct Watch {
+    path: PathBuf,
+    alarm: bool,
+}
+
+impl Watch {
+    fn start(identity: &Identity) -> Result<Self, Trouble> {
+        let path = settings::state_path(&identity.vault)?;
+        let seen = Seen::load(&path);
+        let alarm = seen.as_ref().is_some_and(|seen| seen.contradicts(&identity.head));
+        if let (true, Some(seen)) = (alarm, seen) {
+            eprintln!(
+                "ALARM: the appliance's record of the past is not the one that this computer saw before.\n\
+                 Older snapshots may be missing or exchanged. This push goes on, so that today is safe.\n\
+                 Ask whoever looks after \"{}\" whether an old disk was put back; if not, trust none of it.\n\
+                 details: seen entry {} {}, now {} {}",
+                identity.appliance,
+                seen.head.sequence,
+                seen.head.hash.short(),
+                identity.head.sequence,
+                identity.head.hash.short(),
+            );
+        }
+        Ok(Self { path, alarm })
+    }
+
+    /// Remembers what the newest receipt proves.
+    fn saw(&mut self, pushed: &Pushed) {
+        let seen = Seen { head: pushed.receipt.head, receipt: Some(pushed.receipt.clone()) };
+        // An alarm is not forgotten by the next push: the old head stays until somebody removes the file.
+        if !self.alarm
+            && let Err(error) = seen.store(&self.path)
+        {
+            eprintln!("details: the receipt could not be remembered in {}: {error}", self.path.display());
+        }
+    }
+}

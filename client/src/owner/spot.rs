@@ -1,0 +1,135 @@
+//! `SOURCE[@WHEN][:PATH]` as it is typed.
+
+use crate::{Appliance, Connection, Trouble};
+use larder_format::wire::{SourceInfo, unescape_name};
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+/// Which part of which snapshot somebody means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// As typed: `DEVICE/NAME` or `NAME`.
+    pub(super) source: String,
+    /// `newest` where nothing was typed.
+    pub(super) when: String,
+    /// Bytes of the path, without slashes at its ends; empty for the whole source.
+    pub(super) path: Vec<u8>,
+}
+
+impl Spot {
+    /// Takes apart what was typed.
+    pub(super) fn parse(typed: &OsStr) -> Result<Self, Trouble> {
+        let bytes = typed.as_bytes();
+        let source_len = bytes.iter().position(|byte| matches!(byte, b'@' | b':')).unwrap_or(bytes.len());
+        let (source, rest) = bytes.split_at(source_len);
+        let (when, path) = match rest {
+            [b'@', rest @ ..] => {
+                let end = end_of_when(rest);
+                (&rest[..end], rest.get(end + 1..).unwrap_or_default())
+            }
+            [b':', path @ ..] => (&b"newest"[..], path),
+            _ => (&b"newest"[..], rest),
+        };
+        let wrong = || {
+            let typed = typed.to_string_lossy();
+            Trouble::Usage(format!("\"{typed}\" is not SOURCE[@WHEN][:PATH], such as laptop/photos@12:2024"))
+        };
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| wrong());
+        let (source, when) = (text(source)?, text(when)?);
+        if source.is_empty() || when.trim().is_empty() {
+            return Err(wrong());
+        }
+        // Bytes that are no text were not typed but completed by a shell: they stand for themselves.
+        let path = match std::str::from_utf8(path) {
+            Ok(text) => unescape_name(text).ok_or_else(|| {
+                Trouble::Usage("in a path a backslash is written \\\\, and other bytes \\xNN".to_owned())
+            })?,
+            Err(_) => path.to_vec(),
+        };
+        Ok(Self { source, when, path: tidy(&path) })
+    }
+
+    /// The full name of the source; where the device is left out, the only source of that name.
+    pub(super) fn full_source(&self, connection: &Connection) -> Result<String, Trouble> {
+        full_source(&self.source, connection)
+    }
+}
+
+/// Slashes at the ends and doubled ones mean nothing.
+fn tidy(path: &[u8]) -> Vec<u8> {
+    let names: Vec<&[u8]> =
+        path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")).collect();
+    names.join(&b'/')
+}
+
+/// Where WHEN ends: at the first colon that is not part of a time of day. Such a time stands behind its date, so
+/// that `@12:34` remains the path `34` in snapshot 12.
+fn end_of_when(rest: &[u8]) -> usize {
+    let is_digit = |at: usize| rest.get(at).is_some_and(u8::is_ascii_digit);
+    let mut in_time = false;
+    let mut at = 0;
+    while at < rest.len() {
+        match rest[at] {
+            b'T' | b' ' | b'+' if at > 0 => in_time = is_digit(at + 1),
+            b':' if in_time && at > 1 && is_digit(at - 1) && is_digit(at + 1) && is_digit(at + 2) => {}
+            b':' => return at,
+            _ => {}
+        }
+        at += 1;
+    }
+    rest.len()
+}
+
+/// The full name of a source of which perhaps only the second half was typed.
+pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String, Trouble> {
+    if typed.contains('/') {
+        return crate::connection::checked_source(typed).map(str::to_owned);
+    }
+    let sources: Vec<SourceInfo> = connection.get("/v1/sources")?;
+    let mut named: Vec<String> = sources
+        .into_iter()
+        .map(|source| source.source)
+        .filter(|source| source.split_once('/').is_some_and(|(_, name)| name == typed))
+        .collect();
+    if named.len() > 1 {
+        // This computer's own one is meant, if it has one.
+        let own = format!("{}/{typed}", connection.identity()?.device);
+        if named.contains(&own) {
+            return Ok(own);
+        }
+        return Err(Trouble::Usage(format!("\"{typed}\" could be {}; write the one you mean", named.join(" or "))));
+    }
+    named.pop().ok_or_else(|| {
+        Trouble::Usage(format!("there is no source called \"{typed}\"; `larder sources` lists what there is"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(typed: &str, source: &str, when: &str, path: &str) {
+        let expected = Spot { source: source.into(), when: when.into(), path: path.as_bytes().to_vec() };
+        assert_eq!(Spot::parse(OsStr::new(typed)).unwrap(), expected, "{typed}");
+    }
+
+    #[test]
+    fn places_are_understood() {
+        check("laptop/photos", "laptop/photos", "newest", "");
+        check("photos:2024/cat.jpg", "photos", "newest", "2024/cat.jpg");
+        check("laptop/photos@12", "laptop/photos", "12", "");
+        check("laptop/photos@12:34", "laptop/photos", "12", "34");
+        check("p@2 weeks ago:a b/@:x", "p", "2 weeks ago", "a b/@:x");
+        check("p@2026-03-31:a", "p", "2026-03-31", "a");
+        check("p@2026-03-31 10:30:a", "p", "2026-03-31 10:30", "a");
+        check("p@2026-03-31T10:30:05+02:00:a:b", "p", "2026-03-31T10:30:05+02:00", "a:b");
+        check("p:/a//b/./c/", "p", "newest", "a/b/c");
+        check("p:a\\x0ab\\\\", "p", "newest", "a\nb\\");
+    }
+
+    #[test]
+    fn nonsense_is_wrong_usage() {
+        for typed in ["", "@12", ":a", "p@", "p@ :a", "p:a\\q"] {
+            assert_eq!(Spot::parse(OsStr::new(typed)).unwrap_err().exit_code(), 2, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Troubles in three parts: what happened, what it means for the files, the one thing to do; details for support.
+
+use super::output::counted;
+use crate::{SkippedList, Trouble};
+use larder_format::wire::Problem;
+use std::process::ExitCode;
+
+const UNTOUCHED: &str = "Nothing that is already in the backup changed.";
+
+/// Prints a trouble and gives the exit code.
+pub(super) fn report(trouble: &Trouble, json: bool) -> ExitCode {
+    let problem = problem_of(trouble);
+    if json {
+        let text = serde_json::json!({ "problem": problem });
+        println!("{text:#}");
+    } else {
+        eprintln!("{}\n{}\n{}", problem.what, problem.meaning, problem.remedy);
+        if !problem.details.is_empty() {
+            eprintln!("details: {}", problem.details);
+        }
+    }
+    ExitCode::from(trouble.exit_code())
+}
+
+fn problem_of(trouble: &Trouble) -> Problem {
+    let problem = |code: &str, what: String, meaning: &str, remedy: &str, details: String| Problem {
+        code: code.to_owned(),
+        what,
+        meaning: meaning.to_owned(),
+        remedy: remedy.to_owned(),
+        details,
+    };
+    match trouble {
+        Trouble::Unreachable { address, cause } => problem(
+            "unreachable",
+            format!("The appliance at {address} does not answer."),
+            UNTOUCHED,
+            "Check that it has power and network, then run this again: it goes on where it stopped.",
+            cause.clone(),
+        ),
+        Trouble::NotPaired { cause } => problem(
+            "unauthorized",
+            "This computer is not paired with an appliance.".to_owned(),
+            "Nothing on this computer is being backed up. What is already in a backup did not change.",
+            "Run `larder pair ADDRESS` and enter the key that the appliance made for this computer.",
+            cause.clone(),
+        ),
+        Trouble::Refused(problem) => Problem::clone(problem),
+        Trouble::Damaged(details) => problem(
+            "damaged",
+            "Damaged data was met.".to_owned(),
+            "What is damaged was not used. Other files and other snapshots are not touched by it.",
+            "Look at `larder status`; if the appliance says that all is fine, check this computer's memory and cable.",
+            details.clone(),
+        ),
+        Trouble::Local { what, path, cause } => problem(
+            "local",
+            format!("On this computer something failed while {what}."),
+            UNTOUCHED,
+            &format!("Put this right, then run it again: {cause}."),
+            format!("{}: {cause}", path.display()),
+        ),
+        Trouble::Usage(why) => problem(
+            "usage",
+            format!("That cannot be done as written: {why}."),
+            UNTOUCHED,
+            "Write it another way; `larder --help` shows how.",
+            String::new(),
+        ),
+    }
+}
+
+/// Names every skipped file on the standard error; `where_to` says what they are missing from.
+pub(super) fn name_skipped(skipped: &SkippedList, what_it_means: &str, remedy: &str) {
+    if skipped.count == 0 {
+        return;
+    }
+    eprintln!("{} not as it should be:", counted(skipped.count, "file is", "files are"));
+    for file in &skipped.named {
+        eprintln!("  {}: {}", file.path, file.why);
+    }
+    let unnamed = skipped.count.saturating_sub(skipped.named.len() as u64);
+    if unnamed > 0 {
+        eprintln!("  and {} more", counted(unnamed, "file", "files"));
+    }
+    eprintln!("{what_it_means}\n{remedy}");
+}
+
+/// Skipped files as JSON.
+pub(super) fn skipped_json(skipped: &SkippedList) -> serde_json::Value {
+    let named: Vec<_> =
+        skipped.named.iter().map(|file| serde_json::json!({ "path": file.path, "why": file.why })).collect();
+    serde_json::json!({ "count": skipped.count, "files": named })
+}

@@ -1,0 +1,233 @@
+//! A push, from the folder to the receipt.
+//!
+//! Walkers read and cut, senders ask and send; a bounded queue lies between. The commit comes when everything else
+//! was acknowledged. Should the appliance lack a part that the cache took for stored, the push is done once more as
+//! if there was no cache. Not here: what a person sees of it (`owner`).
+
+use crate::{
+    Appliance, Progress, SkippedList, Trouble,
+    attributes::{OwnerNames, xattrs_of},
+    batch::{Queue, Stopped},
+    cache::{Cache, FolderKey},
+    entry::{Fresh, Shared, Spot, Walker},
+    exclude::Excludes,
+    folder::Below,
+    handle::{Budget, Handle},
+    send::send_all,
+    walk::Walk,
+};
+use larder_format::{
+    ChunkRef,
+    tree::{Kind, Made, NodeBuilder, Time, Totals},
+    wire::{Commit, Receipt},
+};
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    fs::{Mode, OFlags},
+};
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// What to push, and how.
+#[derive(Debug, Clone)]
+pub struct PushOptions {
+    /// Patterns as in a `.gitignore`, relative to the folder.
+    pub exclude: Vec<String>,
+    /// Folders that lie on another filesystem stay empty.
+    pub one_filesystem: bool,
+    /// Where the cache of this source lies; without one every file is read.
+    pub cache: Option<PathBuf>,
+    /// The clock of this computer.
+    pub clock: fn() -> SystemTime,
+}
+
+impl Default for PushOptions {
+    fn default() -> Self {
+        Self { exclude: Vec::new(), one_filesystem: false, cache: None, clock: SystemTime::now }
+    }
+}
+
+/// A push that was committed.
+#[derive(Debug)]
+pub struct Pushed {
+    /// The appliance's proof.
+    pub receipt: Receipt,
+    /// Everything in the snapshot, added up.
+    pub totals: Totals,
+    /// What could not be read, or changed while it was read.
+    pub skipped: SkippedList,
+}
+
+/// Pushes the folder `folder` as `source` (`DEVICE/NAME`).
+///
+/// # Errors
+/// Whatever stops the whole push. Files that cannot be read do not: they are in `Pushed::skipped`.
+pub fn push(
+    appliance: &dyn Appliance,
+    source: &str,
+    folder: &Path,
+    options: &PushOptions,
+    progress: &Progress,
+) -> Result<Pushed, Trouble> {
+    let attempt = Attempt::new(appliance, source, folder, options, progress)?;
+    let cache = options.cache.clone().map_or_else(Cache::none, Cache::open);
+    match attempt.run(cache) {
+        Err(trouble) if trouble.is_missing_chunks() => {
+            attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open_empty))
+        }
+        other => other,
+    }
+}
+
+struct Attempt<'a> {
+    appliance: &'a dyn Appliance,
+    source: &'a str,
+    options: &'a PushOptions,
+    progress: &'a Progress,
+    folder: PathBuf,
+    excludes: Excludes,
+    /// The same for every attempt of one push, so that it can only become one snapshot.
+    push: String,
+}
+
+/// Root node and totals of a finished walk.
+struct Tree {
+    root: ChunkRef,
+    totals: Totals,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(
+        appliance: &'a dyn Appliance,
+        source: &'a str,
+        folder: &Path,
+        options: &'a PushOptions,
+        progress: &'a Progress,
+    ) -> Result<Self, Trouble> {
+        let folder =
+            folder.canonicalize().map_err(|cause| Trouble::local("looking for the folder", folder, cause))?;
+        let own_cache = options.cache.as_deref().and_then(Path::parent);
+        let excludes = Excludes::new(&options.exclude, own_cache, options.one_filesystem)?;
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| {
+            let cause = std::io::Error::other(error.to_string());
+            Trouble::local("asking this computer for a random number", "", cause)
+        })?;
+        let push = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { appliance, source, options, progress, folder, excludes, push })
+    }
+
+    fn run(&self, cache: Cache) -> Result<Pushed, Trouble> {
+        let skipped = Mutex::new(SkippedList::default());
+        let Tree { root, totals } = self.send_tree(&cache, &skipped)?;
+        let skipped = skipped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = (self.options.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let commit = Commit {
+            push: self.push.clone(),
+            root,
+            totals,
+            skipped: skipped.count,
+            device_time_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+        };
+        let receipt = self.appliance.commit(self.source, &commit)?;
+        // The snapshot stands; without a new cache the next push only takes longer.
+        let _ = cache.finish();
+        Ok(Pushed { receipt, totals, skipped })
+    }
+
+    fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, Trouble> {
+        let threads = Threads::for_this_computer();
+        let queue = Queue::new(threads.queued_batches);
+        let clock = self.options.clock;
+        let now = move || time_of(clock());
+        let shared = Shared {
+            cache,
+            excludes: &self.excludes,
+            queue: &queue,
+            progress: self.progress,
+            skipped,
+            now: &now,
+            owners: OwnerNames::default(),
+            links: Mutex::default(),
+            own_uid: rustix::process::geteuid().as_raw(),
+        };
+        let tree = thread::scope(|scope| {
+            for _ in 0..threads.senders {
+                scope.spawn(|| send_all(self.appliance, &queue, self.progress));
+            }
+            let tree = self.walk(&shared, threads.walkers);
+            queue.close();
+            tree
+        });
+        // A sender's reason comes first: the walkers only saw that they should stop.
+        queue.trouble().map_or(tree, Err)
+    }
+
+    fn walk(&self, shared: &Shared<'_>, walkers: usize) -> Result<Tree, Trouble> {
+        let local = |what, cause: rustix::io::Errno| Trouble::local(what, &self.folder, cause);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd: OwnedFd = rustix::fs::open(&self.folder, flags, Mode::empty())
+            .map_err(|errno| local("opening the folder", errno))?;
+        let handle = Handle::root(fd, Budget::of_this_process())
+            .map_err(|errno| local("opening the folder", errno))?;
+        let mut walker = Walker::new(shared);
+        let key = FolderKey::root(self.folder.as_os_str().as_bytes());
+        let root = walker
+            .root(handle.clone(), key)
+            .map_err(|errno| local("reading the folder", errno))?;
+        let walk = Walk::new(root);
+        thread::scope(|scope| {
+            for _ in 1..walkers {
+                scope.spawn(|| walk.take_part(shared));
+            }
+            walk.take_part(shared);
+        });
+        let stopped = || Trouble::Usage("the push was stopped".to_owned());
+        let below = walk.into_root().ok_or_else(stopped)?;
+        root_node(&mut walker, &handle, &below).map_err(|Stopped| stopped())
+    }
+}
+
+/// The node that stands for the pushed folder itself: one entry without a name.
+fn root_node(walker: &mut Walker<'_>, handle: &Handle, below: &Below) -> Result<Tree, Stopped> {
+    let totals = below.folded.totals;
+    let kind = Kind::Directory { node: below.folded.node, totals };
+    let opened = handle.open().ok();
+    let xattrs = opened.as_ref().map(|folder| {
+        let spot = Spot { handle, folder: folder.as_fd(), name: c"" };
+        walker.or_named(spot, xattrs_of(folder))
+    });
+    let Fresh { entry, owner, .. } = walker.fresh(b"", &below.status, xattrs.unwrap_or_default(), kind);
+    let trees = &mut walker.out.trees;
+    let mut keep = |made: Made| trees.add(&made).map(|_| ());
+    let mut builder = NodeBuilder::new();
+    builder.push(entry, &owner, &mut keep)?;
+    let (root, _) = builder.finish(&mut keep)?;
+    trees.flush()?;
+    Ok(Tree { root, totals })
+}
+
+/// How many threads a push uses; each costs a few MiB, and together they stay below 64 MB.
+struct Threads {
+    walkers: usize,
+    senders: usize,
+    queued_batches: usize,
+}
+
+impl Threads {
+    fn for_this_computer() -> Self {
+        let cores = thread::available_parallelism().map_or(2, usize::from);
+        // Walkers wait for disks and senders for the network, so there are more of both than of cores.
+        Self { walkers: cores.clamp(2, 3), senders: (cores + 1).clamp(3, 4), queued_batches: 2 }
+    }
+}
+
+fn time_of(time: SystemTime) -> Time {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
+}

@@ -1,0 +1,275 @@
+//! A restore: from a root to files on this computer's disk.
+//!
+//! One planner walks the tree, makes folders and says which chunk belongs where; a few fetchers ask for chunks in
+//! large groups, check them and write them as they arrive, in whatever order they lie on the appliance's disk. What
+//! cannot be had or written is named and the rest goes on. Memory holds one block a fetcher and the plan of a few
+//! groups. Not here: how chunks are had and checked (`fetch`).
+
+mod attributes;
+mod place;
+mod plan;
+
+use crate::{
+    Appliance, Progress, SkippedList, Trouble,
+    fetch::Fetcher,
+    handle::{Budget, Handle},
+};
+use attributes::{Attributes, Restorer};
+use larder_format::{ChunkId, tree::Kind};
+use place::{Failure, Growing, Place};
+use rustix::{
+    fd::OwnedFd,
+    fs::{Mode, OFlags},
+};
+use std::{
+    ffi::CString,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        mpsc::{Receiver, sync_channel},
+    },
+    thread,
+};
+
+/// What happens to what is already in the target under a name that comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// It stays; the file that would have taken its name is skipped and named.
+    #[default]
+    Keep,
+    /// It is replaced, once the restored file is whole.
+    Replace,
+}
+
+/// How to restore.
+#[derive(Debug, Clone, Default)]
+pub struct RestoreOptions {
+    /// What happens to files that are already there.
+    pub existing: Existing,
+}
+
+/// What came of a restore.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Files and other entries that are there now.
+    pub files: u64,
+    /// Folders that are there now.
+    pub folders: u64,
+    /// Bytes of the files, as the owner sees them.
+    pub bytes: u64,
+    /// What could not be brought back, or not as it was.
+    pub skipped: SkippedList,
+    /// How many of them because their data on the appliance is damaged.
+    pub damaged: u64,
+    /// Entries that belong to whoever restored them, because only root may give files away.
+    pub owners_left_out: u64,
+    /// Extended attributes that the target did not take.
+    pub attributes_left_out: u64,
+}
+
+/// Requests for chunks that are under way at once.
+const FETCHERS: usize = 3;
+/// Groups that are planned ahead of them.
+const GROUPS_AHEAD: usize = 2;
+
+/// What to bring back.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// `DEVICE/NAME`.
+    pub source: &'a str,
+    /// A snapshot number, `newest`, a date, a time, or a span such as `2 weeks ago`.
+    pub when: &'a str,
+    /// Names with slashes between, below the pushed folder. A folder's path and a file's bring back that name in the
+    /// target; the empty path brings back what is in the pushed folder, so that the target becomes it.
+    pub path: &'a [u8],
+}
+
+/// Brings back what is wanted into the folder `to`.
+///
+/// # Errors
+/// Whatever stops the whole restore. Single files do not: they are in `Restored::skipped`.
+pub fn restore(
+    appliance: &dyn Appliance,
+    wanted: &Wanted<'_>,
+    to: &Path,
+    options: &RestoreOptions,
+    progress: &Progress,
+) -> Result<Restored, Trouble> {
+    let root = appliance.snapshot(wanted.source, wanted.when)?.root;
+    let mut reader = crate::TreeReader::new(appliance, progress);
+    let (entry, owner) = reader.find(&root, wanted.path)?;
+    let Target { handle, is_made, is_empty } = Target::open(to)?;
+    progress.expect_bytes(match &entry.kind {
+        Kind::Directory { totals, .. } => totals.bytes,
+        Kind::File { size, .. } => *size,
+        _ => 0,
+    });
+    let attributes = Attributes::of(&entry, owner.clone());
+    let is_root = entry.name.is_empty() && matches!(entry.kind, Kind::Directory { .. });
+    let keeps = is_root && (is_made || options.existing == Existing::Replace);
+    let place = Place::root(handle, keeps.then_some(attributes), is_empty);
+    let site = Site::new(options.existing, progress, to);
+    let (sender, groups) = sync_channel(GROUPS_AHEAD);
+    let groups = Mutex::new(groups);
+    let links = thread::scope(|scope| {
+        for _ in 0..FETCHERS {
+            scope.spawn(|| write_groups(appliance, &site, &groups));
+        }
+        let mut planner = plan::Planner::new(&site, reader, sender);
+        planner.run(place, entry, owner);
+        planner.into_links()
+    });
+    links.make(&site);
+    site.finish()
+}
+
+struct Target {
+    handle: Arc<Handle>,
+    /// Whether this restore made it; a folder that was there keeps its own attributes.
+    is_made: bool,
+    /// Nothing in it can be in the way.
+    is_empty: bool,
+}
+
+impl Target {
+    /// Opens the target, and makes it where it is not there.
+    fn open(to: &Path) -> Result<Self, Trouble> {
+        let local = |cause: std::io::Error| Trouble::local("opening the target folder", to, cause);
+        let is_made = !to.exists();
+        std::fs::create_dir_all(to).map_err(local)?;
+        let is_empty = std::fs::read_dir(to).map_err(local)?.next().is_none();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd: OwnedFd = rustix::fs::open(to, flags, Mode::empty()).map_err(|errno| local(errno.into()))?;
+        let handle = Handle::root(fd, Budget::of_this_process()).map_err(|errno| local(errno.into()))?;
+        Ok(Self { handle, is_made, is_empty })
+    }
+}
+
+/// What planner and fetchers share.
+pub(crate) struct Site<'a> {
+    existing: Existing,
+    progress: &'a Progress,
+    target: &'a Path,
+    restorer: Restorer,
+    skipped: Mutex<SkippedList>,
+    damaged: AtomicU64,
+    beside: AtomicU64,
+    trouble: Mutex<Option<Trouble>>,
+    stopped: AtomicBool,
+}
+
+impl<'a> Site<'a> {
+    fn new(existing: Existing, progress: &'a Progress, target: &'a Path) -> Self {
+        Self {
+            existing,
+            progress,
+            target,
+            restorer: Restorer::new(),
+            skipped: Mutex::default(),
+            damaged: AtomicU64::new(0),
+            beside: AtomicU64::new(0),
+            trouble: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    fn skip(&self, path: String, why: impl Into<String>) {
+        self.progress.add_skipped(1);
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).add(path, why);
+    }
+
+    /// Names what cannot come back because the appliance does not hold it whole.
+    fn skip_damaged(&self, path: String) {
+        self.damaged.fetch_add(1, Relaxed);
+        self.skip(path, "its data on the appliance is damaged or missing");
+    }
+
+    /// Ends the restore; the first reason counts.
+    fn stop(&self, trouble: Trouble) {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
+        self.stopped.store(true, Relaxed);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Relaxed)
+    }
+
+    /// A name that no other file of this run has; a run that broke off leaves such files, never halves under a
+    /// real name.
+    fn name_beside(&self) -> CString {
+        let number = self.beside.fetch_add(1, Relaxed);
+        let name = format!(".larder-restore-{}-{number}", std::process::id());
+        CString::new(name).expect("letters and digits")
+    }
+
+    fn finish(self) -> Result<Restored, Trouble> {
+        if let Some(trouble) = self.trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(trouble);
+        }
+        Ok(Restored {
+            files: self.progress.files(),
+            folders: self.progress.folders(),
+            bytes: self.progress.bytes(),
+            skipped: self.skipped.into_inner().unwrap_or_else(PoisonError::into_inner),
+            damaged: self.damaged.into_inner(),
+            owners_left_out: self.restorer.owners_left.into_inner(),
+            attributes_left_out: self.restorer.xattrs_left.into_inner(),
+        })
+    }
+}
+
+/// One chunk's place in one file.
+struct Write {
+    chunk: ChunkId,
+    file: Arc<Growing>,
+    offset: u64,
+}
+
+/// Chunks that are asked for together.
+type Group = Vec<Write>;
+
+/// Fetches groups until the planner is done.
+fn write_groups(appliance: &dyn Appliance, site: &Site<'_>, groups: &Mutex<Receiver<Group>>) {
+    let mut fetcher = Fetcher::new(appliance, site.progress);
+    loop {
+        let group = groups.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(mut group) = group else { return };
+        // The same chunk may belong in many places and is asked for once; sorting brings those places together.
+        group.sort_by_key(|write| write.chunk);
+        write_group(&mut fetcher, site, &group);
+    }
+}
+
+fn write_group(fetcher: &mut Fetcher<'_>, site: &Site<'_>, group: &[Write]) {
+    let mut names: Vec<ChunkId> = group.iter().map(|write| write.chunk).collect();
+    names.dedup();
+    let mut arrived = vec![false; names.len()];
+    let fetched = if site.is_stopped() {
+        Ok(Vec::new())
+    } else {
+        fetcher.fetch(&names, &mut |chunk, bytes| {
+            arrived[names.partition_point(|name| name < chunk)] = true;
+            for write in places_of(group, chunk) {
+                write.file.write(site, bytes, write.offset);
+                write.file.written(site);
+            }
+        })
+    };
+    // Every planned write comes to an end, or its file would stay behind under the name beside.
+    for (name, _) in names.iter().zip(&arrived).filter(|(_, arrived)| !**arrived) {
+        for write in places_of(group, name) {
+            write.file.fail(Failure::Damaged);
+            write.file.written(site);
+        }
+    }
+    if let Err(trouble) = fetched {
+        site.stop(trouble);
+    }
+}
+
+fn places_of<'g>(group: &'g [Write], chunk: &ChunkId) -> impl Iterator<Item = &'g Write> {
+    let from = group.partition_point(|write| write.chunk < *chunk);
+    let to = group.partition_point(|write| write.chunk <= *chunk);
+    group[from..to].iter()
+}

@@ -1,0 +1,309 @@
+//! The plan of a restore: folders are made, and for each chunk it is said where it belongs.
+//!
+//! The tree is walked with a stack of its own, files of a folder before the folders in it, so that only folders wait
+//! in memory. Groups of chunks follow the order of the tree, which is also the order in which they were pushed and
+//! lie on the disk.
+
+use super::{
+    Existing, Group, Site, Write,
+    attributes::Attributes,
+    place::{Failure, Growing, Place, exists, make_link, make_other, words},
+};
+use crate::{TreeReader, Trouble};
+use larder_format::{
+    ChunkRef,
+    tree::{Entry, Kind, Node, Owner, Piece},
+};
+use rustix::{fd::AsFd, io::Errno};
+use std::{
+    collections::HashMap,
+    ffi::CString,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::SyncSender,
+    },
+};
+
+/// Bytes of files in one group: large enough to keep the line busy, small enough to share out.
+const GROUP_BYTES_AIM: u64 = 16 * 1024 * 1024;
+/// Chunks in one group.
+const GROUP_CHUNKS_MAX: usize = 2000;
+/// Files of several chunks in one group; each stays open until its last chunk is there.
+const GROUP_OPEN_FILES_MAX: usize = 64;
+/// Folders on top of the stack whose nodes are fetched along with the next one.
+const NODES_AHEAD: usize = 256;
+
+enum Work {
+    Folder { parent: Arc<Place>, entry: Entry, owner: Owner },
+    Node { place: Arc<Place>, node: ChunkRef },
+}
+
+impl Work {
+    fn node(&self) -> Option<ChunkRef> {
+        match self {
+            Self::Node { node, .. } => Some(*node),
+            Self::Folder { entry, .. } => match entry.kind {
+                Kind::Directory { node, .. } => Some(node),
+                _ => None,
+            },
+        }
+    }
+}
+
+pub(crate) struct Planner<'a> {
+    site: &'a Site<'a>,
+    reader: TreeReader<'a>,
+    groups: SyncSender<Group>,
+    stack: Vec<Work>,
+    group: Group,
+    group_bytes: u64,
+    group_open_files: usize,
+    links: Links,
+}
+
+impl<'a> Planner<'a> {
+    pub(crate) fn new(site: &'a Site<'a>, reader: TreeReader<'a>, groups: SyncSender<Group>) -> Self {
+        Self {
+            site,
+            reader,
+            groups,
+            stack: Vec::new(),
+            group: Group::new(),
+            group_bytes: 0,
+            group_open_files: 0,
+            links: Links::default(),
+        }
+    }
+
+    /// Plans `entry` and all below it into `place`. A nameless folder is the root: its content goes into `place`.
+    pub(crate) fn run(&mut self, place: Arc<Place>, entry: Entry, owner: Owner) {
+        match &entry.kind {
+            Kind::Directory { node, .. } if entry.name.is_empty() => {
+                self.site.progress.add_folders(1);
+                self.stack.push(Work::Node { place, node: *node });
+            }
+            Kind::Directory { .. } => self.stack.push(Work::Folder { parent: place, entry, owner }),
+            _ => {
+                self.other_than_folder(&place, entry, owner);
+                Place::release(place, self.site);
+            }
+        }
+        while let Some(work) = self.stack.pop() {
+            if self.site.is_stopped() {
+                break;
+            }
+            match work {
+                Work::Folder { parent, entry, owner } => self.folder(parent, &entry, owner),
+                Work::Node { place, node } => self.node(place, node),
+            }
+        }
+        self.send_group();
+    }
+
+    /// Names of files that have several, to be made once all files are there. Ends the plan.
+    pub(crate) fn into_links(self) -> Links {
+        self.links
+    }
+
+    fn folder(&mut self, parent: Arc<Place>, entry: &Entry, owner: Owner) {
+        let Kind::Directory { node, .. } = entry.kind else { return };
+        let attributes = Attributes::of(entry, owner);
+        let name = c_name(&entry.name);
+        let entered =
+            name.and_then(|name| Place::enter(&parent, &name, attributes, self.site.existing));
+        match entered {
+            Ok(place) => {
+                self.site.progress.add_folders(1);
+                self.stack.push(Work::Node { place, node });
+            }
+            Err(errno) => {
+                let why = format!("the folder and all in it were left out: {}", words(errno));
+                self.site.skip(parent.handle.path_of(&entry.name), why);
+            }
+        }
+        Place::release(parent, self.site);
+    }
+
+    fn node(&mut self, place: Arc<Place>, node: ChunkRef) {
+        let next = self.stack.iter().rev().take(NODES_AHEAD).filter_map(Work::node);
+        match self.reader.node(&node, next) {
+            Ok(Node::Branch(children)) => {
+                let work = children.iter().rev().map(|child| child.node);
+                let work = work.map(|node| Work::Node { place: Arc::clone(&place), node });
+                self.stack.extend(work);
+            }
+            Ok(Node::Leaf { owners, entries }) => self.leaf(&place, &owners, entries),
+            Err(Trouble::Damaged(_)) => self.site.skip_damaged(place.handle.path_of(b"")),
+            Err(trouble) => self.site.stop(trouble),
+        }
+        Place::release(place, self.site);
+    }
+
+    fn leaf(&mut self, place: &Arc<Place>, owners: &[Owner], entries: Vec<Entry>) {
+        let first_folder = self.stack.len();
+        for entry in entries {
+            let owner = owners[entry.owner as usize].clone();
+            if entry.name.is_empty() {
+                // Only a root may be nameless, and a root does not lie in a folder.
+                self.site.skip_damaged(place.handle.path_of(b""));
+            } else if matches!(entry.kind, Kind::Directory { .. }) {
+                self.stack.push(Work::Folder { parent: Arc::clone(place), entry, owner });
+            } else {
+                self.other_than_folder(place, entry, owner);
+            }
+        }
+        self.stack[first_folder..].reverse();
+    }
+
+    fn other_than_folder(&mut self, place: &Arc<Place>, entry: Entry, owner: Owner) {
+        let attributes = Attributes::of(&entry, owner);
+        let Ok(name) = c_name(&entry.name) else { return };
+        let first_name = match self.links.take(place, &name, &entry) {
+            Name::Only => None,
+            Name::First(is_there) => Some(is_there),
+            Name::Further => return,
+        };
+        match entry.kind {
+            Kind::File { size, pieces } => {
+                let file = Growing::new(self.site, place, name, attributes, size);
+                self.file(&file.linked(first_name), place, pieces);
+            }
+            kind => match make_other(self.site, place, &name, &kind, &attributes) {
+                Ok(()) => {
+                    self.site.progress.add_files(1);
+                    first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));
+                }
+                Err(why) => self.site.skip(place.handle.path_of(&entry.name), why),
+            },
+        }
+    }
+
+    fn file(&mut self, file: &Arc<Growing>, place: &Place, pieces: Vec<Piece>) {
+        // Looked at before anything is fetched for it; the rename at the end looks again.
+        let is_kept = !place.is_new && self.site.existing == Existing::Keep;
+        if is_kept && place.handle.open().is_ok_and(|folder| exists(folder.as_fd(), file.name())) {
+            file.fail(Errno::EXIST);
+            file.written(self.site);
+            return;
+        }
+        self.group_open_files += usize::from(pieces.len() > 1);
+        if let Err(trouble) = self.pieces(file, pieces) {
+            match trouble {
+                Trouble::Damaged(_) => file.fail(Failure::Damaged),
+                trouble => self.site.stop(trouble),
+            }
+        }
+        file.written(self.site);
+        if self.group_open_files >= GROUP_OPEN_FILES_MAX {
+            self.send_group();
+        }
+    }
+
+    fn pieces(&mut self, file: &Arc<Growing>, pieces: Vec<Piece>) -> Result<(), Trouble> {
+        // The next one last; lists are unfolded where they stand, so only one path of them is in memory.
+        let mut rest: Vec<Piece> = pieces.into_iter().rev().collect();
+        let mut offset = 0;
+        while let Some(piece) = rest.pop() {
+            match piece {
+                Piece::Hole(bytes) => offset += bytes,
+                Piece::More { list, bytes } => rest.extend(self.reader.pieces(&list, bytes)?.into_iter().rev()),
+                Piece::Chunk(chunk) => {
+                    file.expect_write();
+                    self.group.push(Write { chunk: chunk.id, file: Arc::clone(file), offset });
+                    offset += u64::from(chunk.len);
+                    self.group_bytes += u64::from(chunk.len);
+                    if self.group_bytes >= GROUP_BYTES_AIM || self.group.len() >= GROUP_CHUNKS_MAX {
+                        self.send_group();
+                    }
+                    if self.site.is_stopped() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send_group(&mut self) {
+        (self.group_bytes, self.group_open_files) = (0, 0);
+        if !self.group.is_empty() {
+            // The fetchers only go away when the restore has stopped.
+            let _ = self.groups.send(std::mem::take(&mut self.group));
+        }
+    }
+}
+
+fn c_name(name: &[u8]) -> rustix::io::Result<CString> {
+    CString::new(name).map_err(|_| Errno::INVAL)
+}
+
+/// Files with several names: the first name is restored, the others are linked to it at the end.
+#[derive(Default)]
+pub(crate) struct Links {
+    first: HashMap<u64, usize>,
+    names: Vec<FirstName>,
+    more: Vec<FurtherName>,
+}
+
+struct FirstName {
+    place: Arc<Place>,
+    name: CString,
+    /// Set once the file is there: what stood under the name before must not be linked to.
+    is_there: Arc<AtomicBool>,
+}
+
+struct FurtherName {
+    first: usize,
+    place: Arc<Place>,
+    name: CString,
+    bytes: u64,
+}
+
+enum Name {
+    Only,
+    First(Arc<AtomicBool>),
+    Further,
+}
+
+impl Links {
+    /// Notes one name of a file.
+    fn take(&mut self, place: &Arc<Place>, name: &CString, entry: &Entry) -> Name {
+        if entry.hard_link == 0 {
+            return Name::Only;
+        }
+        let (place, name) = (Arc::clone(place), name.clone());
+        if let Some(first) = self.first.get(&entry.hard_link).copied() {
+            let bytes = if let Kind::File { size, .. } = entry.kind { size } else { 0 };
+            self.more.push(FurtherName { first, place, name, bytes });
+            return Name::Further;
+        }
+        self.first.insert(entry.hard_link, self.names.len());
+        let is_there = Arc::new(AtomicBool::new(false));
+        self.names.push(FirstName { place, name, is_there: Arc::clone(&is_there) });
+        Name::First(is_there)
+    }
+
+    /// Makes the other names.
+    pub(crate) fn make(self, site: &Site<'_>) {
+        for FurtherName { first, place, name, bytes } in self.more {
+            let first = &self.names[first];
+            let made = if first.is_there.load(Relaxed) {
+                make_link(site, (&first.place, &first.name), (&place, &name))
+            } else {
+                Err(format!("it is the same file as {}", first.place.handle.path_of(first.name.to_bytes())))
+            };
+            match made {
+                Ok(()) => {
+                    site.progress.add_files(1);
+                    site.progress.add_bytes(bytes);
+                }
+                Err(why) => site.skip(place.handle.path_of(name.to_bytes()), why),
+            }
+            Place::release(place, site);
+        }
+        for first in self.names {
+            Place::release(first.place, site);
+        }
+    }
+}

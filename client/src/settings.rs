@@ -1,0 +1,177 @@
+//! What this computer remembers between runs: the pairing, the cache's place, and the head it last saw.
+//!
+//! The pairing holds a secret and is readable by its owner alone. Where things lie follows the XDG rules.
+
+use crate::Trouble;
+use larder_format::ledger::Head;
+use serde::{Deserialize, Serialize};
+use std::{
+    env, fs,
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+/// Address and key of one appliance.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pairing {
+    /// `http://HOST:PORT`.
+    pub address: String,
+    /// The secret that this computer shows.
+    pub token: String,
+}
+
+// The secret must not end up in a log by way of `{:?}`.
+impl std::fmt::Debug for Pairing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pairing").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Pairing {
+    /// Where the pairing lies unless the owner says otherwise.
+    ///
+    /// # Errors
+    /// `Usage` when this account has no home.
+    pub fn default_path() -> Result<PathBuf, Trouble> {
+        Ok(base("XDG_CONFIG_HOME", ".config")?.join("larder/appliance.toml"))
+    }
+
+    /// Reads a pairing.
+    ///
+    /// # Errors
+    /// `NotPaired` when there is none, `Local` when it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, Trouble> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Trouble::NotPaired { cause: format!("{} does not exist", path.display()) });
+            }
+            Err(error) => return Err(Trouble::local("reading the pairing", path, error)),
+        };
+        toml::from_str(&text)
+            .map_err(|error| Trouble::local("reading the pairing", path, io::Error::other(error.to_string())))
+    }
+
+    /// Writes the pairing, readable by its owner alone.
+    ///
+    /// # Errors
+    /// `Local`.
+    pub fn store(&self, path: &Path) -> Result<(), Trouble> {
+        let text = toml::to_string(self).expect("two lines of text");
+        replace(path, text.as_bytes()).map_err(|error| Trouble::local("writing the pairing", path, error))
+    }
+}
+
+/// Where the cache of `source` lies, for the vault with this name.
+///
+/// # Errors
+/// `Usage` when this account has no home.
+pub(crate) fn cache_path(vault: &str, source: &str) -> Result<PathBuf, Trouble> {
+    let file = format!("{}.cache", source.replace('/', "@"));
+    Ok(base("XDG_CACHE_HOME", ".cache")?.join("larder").join(plain(vault)).join(file))
+}
+
+/// Where the head that was last seen of a vault is remembered.
+///
+/// # Errors
+/// `Usage` when this account has no home.
+pub(crate) fn state_path(vault: &str) -> Result<PathBuf, Trouble> {
+    Ok(base("XDG_STATE_HOME", ".local/state")?.join("larder").join(format!("{}.json", plain(vault))))
+}
+
+/// The vault's name comes over the network and must not lead anywhere as a path.
+fn plain(vault: &str) -> String {
+    vault.chars().filter(char::is_ascii_alphanumeric).take(64).collect()
+}
+
+fn base(variable: &str, below_home: &str) -> Result<PathBuf, Trouble> {
+    let set = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    set.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(below_home))).ok_or_else(|| {
+        Trouble::Usage("this account has no home folder; set HOME, or name the pairing with --appliance".to_owned())
+    })
+}
+
+/// A name for the source made of a folder's name: what a source's name may not hold becomes `-`.
+pub fn source_name_for(folder: &Path) -> String {
+    let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '-' };
+    let name: String = name.chars().map(plain).take(64).collect();
+    let name = name.trim_matches(['-', '.']);
+    if name.is_empty() { "files".to_owned() } else { name.to_owned() }
+}
+
+/// The head of a vault's ledger as this computer last saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// The head.
+    pub(crate) head: Head,
+    /// The last receipt, if there was one.
+    pub(crate) receipt: Option<larder_format::wire::Receipt>,
+}
+
+impl Seen {
+    /// What was last seen; nothing at first, and nothing where the file cannot be read.
+    pub(crate) fn load(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+
+    /// Remembers it.
+    ///
+    /// # Errors
+    /// Those of writing the file.
+    pub(crate) fn store(&self, path: &Path) -> io::Result<()> {
+        replace(path, &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Whether `head` cannot follow from the one that was seen: the past was cut off or written anew.
+    pub(crate) fn contradicts(&self, head: &Head) -> bool {
+        head.sequence < self.head.sequence || (head.sequence == self.head.sequence && head.hash != self.head.hash)
+    }
+}
+
+/// Writes a file of our own beside and renames it: half a pairing would be none.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(|_| ()).map_err(|error| error.error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_format::{Hash, ledger::is_plain_name};
+
+    #[test]
+    fn any_folder_makes_a_valid_name() {
+        for folder in ["/home/ada/Photos", "/home/ada/My Files (2024)", "/", "/x/...", "/x/äöü", "relative"] {
+            assert!(is_plain_name(&source_name_for(Path::new(folder))), "{folder}");
+        }
+        assert_eq!(source_name_for(Path::new("/a/My Files")), "My-Files");
+    }
+
+    #[test]
+    fn a_pairing_comes_back_and_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/appliance.toml");
+        let pairing = Pairing { address: "http://larder:8477".into(), token: "secret".into() };
+        pairing.store(&path).unwrap();
+        assert_eq!(Pairing::load(&path).unwrap(), pairing);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!format!("{pairing:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_head_that_goes_back_or_forks_is_noticed() {
+        let head = |sequence, hash: &[u8]| Head { sequence, hash: Hash::of(hash) };
+        let seen = Seen { head: head(5, b"five"), receipt: None };
+        assert!(seen.contradicts(&head(4, b"four")));
+        assert!(seen.contradicts(&head(5, b"another five")));
+        assert!(!seen.contradicts(&head(5, b"five")));
+        assert!(!seen.contradicts(&head(6, b"six")));
+    }
+}
