@@ -67,7 +67,8 @@ impl Appliance {
         report: watch::Receiver<Arc<Report>>,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        let units = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX) / UPLOAD_UNIT_BYTES;
+        let units =
+            usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX) / UPLOAD_UNIT_BYTES;
         Self {
             vault,
             clock,

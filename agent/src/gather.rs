@@ -63,7 +63,12 @@ impl Appliance {
     }
 
     /// Everything at this moment.
-    pub(crate) fn facts(self: &Arc<Self>, broker: Option<&MqttState>, address: SocketAddr, started: Timestamp) -> Facts<'_> {
+    pub(crate) fn facts(
+        self: &Arc<Self>,
+        broker: Option<&MqttState>,
+        address: SocketAddr,
+        started: Timestamp,
+    ) -> Facts<'_> {
         let view = self.vault.ledger();
         let stamp: Stamp = self.now(&view).stamp;
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
@@ -92,15 +97,23 @@ impl Appliance {
 
     /// Counts what has been pushed since the last time; reads the disks.
     pub(crate) fn count_history(&self) {
-        let sources: Vec<_> =
-            self.vault.ledger().sources.iter().map(|(source, facts)| (source.clone(), facts.clone())).collect();
+        let sources: Vec<_> = self
+            .vault
+            .ledger()
+            .sources
+            .iter()
+            .map(|(source, facts)| (source.clone(), facts.clone()))
+            .collect();
         for (source, facts) in sources {
-            let (so_far, pending) = self.history.read().unwrap_or_else(PoisonError::into_inner).pending(&source, &facts);
+            let (so_far, pending) =
+                self.history.read().unwrap_or_else(PoisonError::into_inner).pending(&source, &facts);
             if pending.is_empty() {
                 continue;
             }
             match history::count(&self.vault, so_far, &pending) {
-                Ok(counts) => self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, counts),
+                Ok(counts) => {
+                    self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, counts)
+                }
                 Err(error) => tracing::warn!(source, %error, "could not count what changed in this source"),
             }
         }
@@ -112,7 +125,12 @@ fn is_on_hold(view: &LedgerView, source: &str) -> bool {
 }
 
 /// The machine at this moment.
-pub(crate) fn system_report(stamp: Stamp, broker: Option<&MqttState>, address: SocketAddr, started: Timestamp) -> SystemReport {
+pub(crate) fn system_report(
+    stamp: Stamp,
+    broker: Option<&MqttState>,
+    address: SocketAddr,
+    started: Timestamp,
+) -> SystemReport {
     SystemReport {
         cpu_celsius: system::cpu_celsius(),
         undervoltage: system::undervoltage(),
@@ -128,5 +146,8 @@ pub(crate) fn system_report(stamp: Stamp, broker: Option<&MqttState>, address: S
 }
 
 fn broker_facts(state: &MqttState) -> BrokerFacts {
-    BrokerFacts { away_since: (!state.connected).then_some(state.since), last_error: state.last_error.clone() }
+    BrokerFacts {
+        away_since: (!state.connected).then_some(state.since),
+        last_error: state.last_error.clone(),
+    }
 }

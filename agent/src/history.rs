@@ -89,7 +89,11 @@ impl History {
 }
 
 /// Counts on from `history` over `facts`, oldest first.
-pub(crate) fn count(vault: &Vault, mut history: SourceHistory, facts: &[Arc<Fact>]) -> Result<SourceHistory, StoreError> {
+pub(crate) fn count(
+    vault: &Vault,
+    mut history: SourceHistory,
+    facts: &[Arc<Fact>],
+) -> Result<SourceHistory, StoreError> {
     for fact in facts {
         let root = fact.snapshot.root;
         match history.counted {

@@ -51,8 +51,6 @@ pub(crate) enum Doing {
     Receiving,
     /// Files are being given back.
     Restoring,
-    /// The index is being made anew.
-    RebuildingIndex,
 }
 
 /// Level, reasons and present work: topic `health`.

@@ -3,8 +3,9 @@
 use crate::appliance::Appliance;
 use crate::decide::{self, Memory};
 use crate::edge::clock::Clock;
+use crate::edge::dashboard::{Dashboard, PasswordProblem};
 use crate::edge::disks::{self, DiskProblem};
-use crate::edge::mqtt::{self, Command, Mqtt};
+use crate::edge::mqtt::Command;
 use crate::edge::panel::Panel;
 use crate::edge::random::random;
 use crate::edge::{control, http, notify};
@@ -16,7 +17,6 @@ use larder_firmware_config::Settings;
 use larder_panel::Rhythm;
 use larder_store::{IndexPlace, Opened, Options, StoreError, Vault};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -54,13 +54,8 @@ pub(crate) enum StartError {
     #[error("the control socket cannot be made")]
     Control(#[source] std::io::Error),
     /// The file with the broker's password.
-    #[error("the password file {} cannot be read", path.display())]
-    Password {
-        /// `mqtt.password_file`.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Password(#[from] PasswordProblem),
 }
 
 /// An agent that is alive.
@@ -70,8 +65,6 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     /// Where its own broker listens, if it has one.
     pub(crate) broker: Option<SocketAddr>,
-    /// What opening the vault found.
-    pub(crate) opened: Opened,
     events: mpsc::Sender<Event>,
     finished: tokio::task::JoinHandle<()>,
 }
@@ -100,22 +93,26 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let (events, inbox) = mpsc::channel(EVENTS_WAITING);
     let folder = settings.vault.disks[0].clone();
     let listen = settings.network.listen;
-    let listener = TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
+    let listener =
+        TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
     let address = listener.local_addr().unwrap_or(listen);
     let control = control::listen(&folder).map_err(StartError::Control)?;
-    let (latest, report) = watch::channel(Arc::new(decide::starting(&settings, system_report(clock.stamp(None), None, address, started), started)));
+    let (latest, report) = watch::channel(Arc::new(decide::starting(
+        &settings,
+        system_report(clock.stamp(None), None, address, started),
+        started,
+    )));
     let appliance = Arc::new(Appliance::new(vault, settings, clock, report, events.clone()));
-    let (mqtt, broker) = connect(&appliance, &events).await?;
+    let dashboard = Dashboard::connect(&appliance, &events).await?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
     tasks.spawn(http::serve_control(appliance.clone(), control, stopped));
-    let broker_address = broker.as_ref().map(Broker::address);
+    let broker = dashboard.own_broker();
     let looped = Loop {
         appliance: appliance.clone(),
         memory: Memory::default(),
         latest,
         rhythm,
-        mqtt,
-        broker,
+        dashboard,
         address,
         started,
         stop,
@@ -124,7 +121,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     };
     let finished = tokio::spawn(looped.run(inbox));
     notify::ready();
-    Ok(Running { appliance, address, broker: broker_address, opened, events, finished })
+    Ok(Running { appliance, address, broker, events, finished })
 }
 
 /// The vault that the settings name, and the clock that counts beside it.
@@ -144,88 +141,6 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<(Vault, Clock, Opened), 
     let (vault, opened) = Vault::open(options)?;
     let known_s = vault.ledger().newest.map_or(0, |stamp| stamp.powered_on_s);
     Ok((vault, Clock::open(&folder, known_s), opened))
-}
-
-#[cfg(feature = "broker")]
-use mqtt::broker::Broker;
-
-/// Stands in where the agent was built without a broker of its own; there is never one of these.
-#[cfg(not(feature = "broker"))]
-enum Broker {}
-
-#[cfg(not(feature = "broker"))]
-impl Broker {
-    fn address(&self) -> SocketAddr {
-        match *self {}
-    }
-
-    async fn stop(self) {
-        match self {}
-    }
-}
-
-#[cfg(feature = "broker")]
-async fn own_broker(listen: SocketAddr) -> Option<Broker> {
-    match mqtt::broker::serve(listen).await {
-        Ok(broker) => Some(broker),
-        Err(error) => {
-            tracing::warn!(%error, "no broker of our own; set `mqtt.broker` to use the home's, or free that port");
-            None
-        }
-    }
-}
-
-#[cfg(not(feature = "broker"))]
-async fn own_broker(_: SocketAddr) -> Option<Broker> {
-    tracing::info!("built without a broker; set `mqtt.broker` to be seen on a dashboard");
-    None
-}
-
-/// The connection to the home's broker, or to our own. Returns at once: a dead broker stops nothing.
-async fn connect(
-    appliance: &Arc<Appliance>,
-    events: &mpsc::Sender<Event>,
-) -> Result<(Option<Mqtt>, Option<Broker>), StartError> {
-    let settings = &appliance.settings.mqtt;
-    if !settings.enabled {
-        return Ok((None, None));
-    }
-    let (host, port, broker) = match &settings.broker {
-        Some(address) => (address.host.clone(), address.port, None),
-        None => match own_broker(settings.listen).await {
-            Some(broker) => (broker.address().ip().to_string(), broker.address().port(), Some(broker)),
-            None => return Ok((None, None)),
-        },
-    };
-    let password = match &settings.password_file {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            let text = text.map_err(|source| StartError::Password { path: path.clone(), source })?;
-            Some(text.trim_end_matches(['\r', '\n']).to_owned())
-        }
-    };
-    let wanted = mqtt::MqttSettings {
-        host,
-        port,
-        username: settings.username.clone(),
-        password,
-        node: settings.node.clone(),
-        uid: format!("larder_{}", &appliance.vault.id()[..16]),
-        name: appliance.settings.appliance.name.clone(),
-        discovery_prefix: settings.discovery_prefix.clone(),
-        spool_events_max: usize::try_from(settings.spool_events).unwrap_or(usize::MAX),
-    };
-    let (commands, mut asked) = mpsc::channel(8);
-    let events = events.clone();
-    tokio::spawn(async move {
-        while let Some(command) = asked.recv().await {
-            if events.send(Event::Asked(command)).await.is_err() {
-                break;
-            }
-        }
-    });
-    Ok((Some(mqtt::start(wanted, commands)), broker))
 }
 
 /// Plays the lamp until told to stop, then puts it out: a light that stays on would speak for a dead process.
@@ -249,8 +164,7 @@ struct Loop {
     memory: Memory,
     latest: watch::Sender<Arc<Report>>,
     rhythm: watch::Sender<Rhythm>,
-    mqtt: Option<Mqtt>,
-    broker: Option<Broker>,
+    dashboard: Dashboard,
     address: SocketAddr,
     started: Timestamp,
     stop: watch::Sender<bool>,
@@ -309,8 +223,7 @@ impl Loop {
     }
 
     fn tell<const N: usize>(&self, event_type: &str, facts: [(&str, serde_json::Value); N]) {
-        let Some(mqtt) = &self.mqtt else { return };
-        mqtt.tell(&Happening {
+        self.dashboard.tell(&Happening {
             event_type: event_type.to_owned(),
             id: crate::edge::random::random_hex::<8>(),
             time: Timestamp::now(),
@@ -326,17 +239,15 @@ impl Loop {
             let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;
         }
         self.appliance.clock.save(false);
-        let state = self.mqtt.as_ref().map(Mqtt::state);
+        let state = self.dashboard.state();
         let facts = self.appliance.facts(state.as_ref(), self.address, self.started);
         let (report, happenings) = decide::report(&facts, &mut self.memory);
         if let Some(rhythm) = Rhythm::from_name(&report.health.lamp) {
             self.rhythm.send_if_modified(|shown| std::mem::replace(shown, rhythm) != rhythm);
         }
         let report = Arc::new(report);
-        if let Some(mqtt) = &self.mqtt {
-            mqtt.show(report.clone());
-            happenings.iter().for_each(|happening| mqtt.tell(happening));
-        }
+        self.dashboard.show(&report);
+        happenings.iter().for_each(|happening| self.dashboard.tell(happening));
         self.latest.send_replace(report);
         if counted.is_ok() {
             // Only here: a loop that hangs on a dead disk must be restarted.
@@ -357,12 +268,7 @@ impl Loop {
         if let Err(error) | Ok(Err(error)) = sealed.await {
             tracing::error!(%error, "what had arrived could not be sealed; clients will send it again");
         }
-        if let Some(mqtt) = self.mqtt.take() {
-            mqtt.stop(GOODBYE_WITHIN).await;
-        }
-        if let Some(broker) = self.broker.take() {
-            broker.stop().await;
-        }
-        let _ = std::fs::remove_file(control::socket_path(Path::new(&self.appliance.settings.vault.disks[0])));
+        self.dashboard.stop(GOODBYE_WITHIN).await;
+        control::remove(&self.appliance.settings.vault.disks[0]);
     }
 }

@@ -69,8 +69,9 @@ impl Sender<'_> {
     fn encode(&mut self, batch: &Batch, parts: &[&Part]) -> Vec<u8> {
         let mut blocks = Vec::new();
         let mut rest = parts;
+        let aim = block_aim(parts);
         while let Some((first, _)) = rest.split_first() {
-            let count = if is_large(first) { 1 } else { small_run(rest) };
+            let count = if is_large(first) { 1 } else { small_run(rest, aim) };
             let (group, after) = rest.split_at(count);
             rest = after;
             let block = self.encode_group(batch, group);
@@ -102,12 +103,20 @@ fn is_large(part: &Part) -> bool {
     part.place.len() >= CHUNK_BYTES_MIN
 }
 
-/// How many of the first parts make one block.
-fn small_run(parts: &[&Part]) -> usize {
+/// Bytes of a block of small chunks: blocks of about equal size, since a small rest compresses badly by itself.
+fn block_aim(parts: &[&Part]) -> usize {
+    let bytes: usize = parts.iter().filter(|part| !is_large(part)).map(|part| part.place.len()).sum();
+    let blocks = (bytes + BLOCK_PLAIN_BYTES_AIM / 2) / BLOCK_PLAIN_BYTES_AIM;
+    bytes.div_ceil(blocks.max(1))
+}
+
+/// How many of the first parts make one block: as many as bring it to `aim`.
+fn small_run(parts: &[&Part], aim: usize) -> usize {
     let mut bytes = 0;
-    let fits = |part: &&&Part| {
+    let is_open = |part: &&&Part| {
+        let is_open = !is_large(part) && bytes < aim;
         bytes += part.place.len();
-        !is_large(part) && bytes <= BLOCK_PLAIN_BYTES_AIM
+        is_open
     };
-    parts.iter().take(BLOCK_CHUNKS_MAX).take_while(fits).count().max(1)
+    parts.iter().take(BLOCK_CHUNKS_MAX).take_while(is_open).count().max(1)
 }

@@ -3,12 +3,12 @@
 //! The index is only ever a hint. When it breaks it is replaced by one made from the packs' own tables, right here,
 //! and no caller need know. Not here: packs that still grow (`ingest`).
 
+use crate::Result;
 use crate::disk::Item;
 use crate::index::{Broken, Index, IndexPlace};
 use crate::ingest::Sealed;
 use crate::members::Members;
 use crate::packs::{self, Packs};
-use crate::Result;
 use larder_format::pack::{BlockPlace, Table};
 use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, HashSet};

@@ -119,7 +119,11 @@ impl Packs {
     }
 
     /// Slow: looks for chunks in every pack's own list, when the index has no word of them.
-    pub(crate) fn search(&self, members: &Members, ids: &HashSet<ChunkId>) -> Vec<(u32, BlockPlace, ChunkId)> {
+    pub(crate) fn search(
+        &self,
+        members: &Members,
+        ids: &HashSet<ChunkId>,
+    ) -> Vec<(u32, BlockPlace, ChunkId)> {
         let mut places = Vec::new();
         for (number, name) in self.all() {
             let Ok(table) = read_table(members, &name) else { continue };

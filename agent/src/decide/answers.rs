@@ -15,12 +15,16 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
     };
     let older_versions = match changed {
         0 => format!("Yes, back to {oldest}. No file has changed in the {snapshots} backups since then."),
-        n => format!("Yes. {versions} versions in {snapshots} backups; {n} times a file changed between {oldest} and {newest}."),
+        n => format!(
+            "Yes. {versions} versions in {snapshots} backups; {n} times a file changed between {oldest} and {newest}."
+        ),
     };
     let next = match (&source.next_to_go, source.on_hold) {
         (_, true) => "History is on hold: nothing is let go of.".to_owned(),
         (None, _) => "Nothing kept now will ever be let go of by the rule.".to_owned(),
-        (Some((number, at)), _) => format!("Next to go: backup {number}, not before {}.", at.strftime("%Y-%m-%d")),
+        (Some((number, at)), _) => {
+            format!("Next to go: backup {number}, not before {}.", at.strftime("%Y-%m-%d"))
+        }
     };
     let bad_edit = format!(
         "Every earlier backup stays as it is: nothing on the network can change or delete one. Before the bad edit: \
@@ -33,5 +37,8 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
 }
 
 fn day(fact: &Fact) -> String {
-    moment(fact).map_or_else(|| "an unknown day".to_owned(), |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    moment(fact).map_or_else(
+        || "an unknown day".to_owned(),
+        |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    )
 }

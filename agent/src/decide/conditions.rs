@@ -110,7 +110,10 @@ fn overdue(facts: &Facts<'_>, found: &mut Found) {
         raise(found, facts, (Level::NeedsYou, 3), "nothing yet", words);
     }
     for source in facts.sources.iter().filter(|source| is_overdue(source, facts)) {
-        let what = format!("{} has not made a backup for more than {}.", source.source, facts.settings.sources.overdue_after);
+        let what = format!(
+            "{} has not made a backup for more than {}.",
+            source.source, facts.settings.sources.overdue_after
+        );
         let words = [
             &*what,
             "Its older backups are safe; what changed since then is not protected.",
@@ -137,9 +140,12 @@ fn clock_and_broker(facts: &Facts<'_>, found: &mut Found) {
         ];
         raise(found, facts, (Level::NeedsYou, 7), "power", words);
     }
-    if facts.broker.away_since.is_some_and(|since| facts.now.as_second() - since.as_second() > BROKER_AWAY_S) {
+    if facts.broker.away_since.is_some_and(|since| facts.now.as_second() - since.as_second() > BROKER_AWAY_S)
+    {
+        let why = facts.broker.last_error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
+        let what = format!("The MQTT broker cannot be reached{why}.");
         let words = [
-            "The MQTT broker cannot be reached.",
+            &*what,
             "Backups work; dashboards show old values.",
             "Start the broker, or correct `mqtt.broker` in the settings.",
         ];

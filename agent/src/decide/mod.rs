@@ -5,7 +5,7 @@ mod conditions;
 pub(crate) mod promise;
 
 use crate::report::{
-    Condition, Doing, DiskReport, Happening, HeadReport, Health, Level, NextToGo, ProofReport, Report,
+    Condition, DiskReport, Doing, Happening, HeadReport, Health, Level, NextToGo, ProofReport, Report,
     RetentionReport, SourceReport, SystemReport, VaultReport,
 };
 use jiff::Timestamp;
@@ -132,7 +132,10 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
     };
     let (report, _) = report(&facts, &mut Memory::default());
     let lamp = Rhythm::Starting.name().to_owned();
-    Report { health: Health { level: Level::NeedsYou, conditions: Vec::new(), doing: Doing::Starting, lamp }, ..report }
+    Report {
+        health: Health { level: Level::NeedsYou, conditions: Vec::new(), doing: Doing::Starting, lamp },
+        ..report
+    }
 }
 
 /// The worst wins. Identify comes before "needs you", or a box that needs somebody could never be found.
@@ -158,13 +161,24 @@ fn changes(found: &[(String, Condition)], now: Timestamp, memory: &mut Memory) -
         if !memory.since.contains_key(key) {
             memory.since.insert(key.clone(), now);
             let facts = [("code", condition.code.into()), ("what", condition.what.clone().into())];
-            tell(memory, "condition_raised", key, facts.map(|(k, v)| (k.to_owned(), v)).into_iter().collect());
+            tell(
+                memory,
+                "condition_raised",
+                key,
+                facts.map(|(k, v)| (k.to_owned(), v)).into_iter().collect(),
+            );
         }
     }
-    let gone: Vec<_> = memory.since.keys().filter(|key| !found.iter().any(|(k, _)| k == *key)).cloned().collect();
+    let gone: Vec<_> =
+        memory.since.keys().filter(|key| !found.iter().any(|(k, _)| k == *key)).cloned().collect();
     for key in gone {
         memory.since.remove(&key);
-        tell(memory, "condition_cleared", &key, [("condition".to_owned(), key.clone().into())].into_iter().collect());
+        tell(
+            memory,
+            "condition_cleared",
+            &key,
+            [("condition".to_owned(), key.clone().into())].into_iter().collect(),
+        );
     }
     happenings
 }

@@ -42,7 +42,11 @@ impl Clock {
         let behind = newest_ms.is_some_and(|newest| time_ms < newest);
         // Without systemd's word (containers, laptops) the clock is taken to be set.
         let unset = Path::new("/run/systemd/timesync").exists() && !Path::new(SYNCHRONIZED).exists();
-        Stamp { time_ms, trusted: time_ms >= EARLIEST_MS && !behind && !unset, powered_on_s: self.powered_on_s() }
+        Stamp {
+            time_ms,
+            trusted: time_ms >= EARLIEST_MS && !behind && !unset,
+            powered_on_s: self.powered_on_s(),
+        }
     }
 
     fn powered_on_s(&self) -> u64 {

@@ -45,6 +45,13 @@ pub(crate) fn listen(folder: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Takes the socket away, so that the next command is told at once that nobody is there.
+pub(crate) fn remove(folder: &Path) {
+    if let Err(error) = std::fs::remove_file(socket_path(folder)) {
+        tracing::debug!(%error, "the control socket was gone already");
+    }
+}
+
 /// Asks the running agent; `body` is sent as JSON with POST, without one it is a GET.
 pub(crate) async fn ask<T: DeserializeOwned>(
     folder: &Path,

@@ -43,7 +43,9 @@ pub(crate) fn open(path: &Path, allow_root_filesystem: bool) -> Result<Arc<dyn D
     }
     match RealDisk::open(&path.join("larder")) {
         Ok(disk) => Ok(Arc::new(disk)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(DiskProblem::InUse { path: path.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(DiskProblem::InUse { path: path.to_owned() })
+        }
         Err(error) => Err(failed(error)),
     }
 }

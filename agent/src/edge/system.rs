@@ -11,9 +11,10 @@ pub(crate) fn cpu_celsius() -> Option<f64> {
 /// Whether the supply has been too weak since boot, by the Raspberry Pi's own alarm.
 pub(crate) fn undervoltage() -> Option<bool> {
     let monitors = fs::read_dir("/sys/class/hwmon").ok()?;
-    let folder = monitors.flatten().map(|entry| entry.path()).find(|path| {
-        fs::read_to_string(path.join("name")).is_ok_and(|name| name.trim() == "rpi_volt")
-    })?;
+    let folder = monitors
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| fs::read_to_string(path.join("name")).is_ok_and(|name| name.trim() == "rpi_volt"))?;
     let text = fs::read_to_string(folder.join("in0_lcrit_alarm")).ok()?;
     Some(text.trim() != "0")
 }

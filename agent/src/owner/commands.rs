@@ -49,13 +49,15 @@ struct SourceAnswers {
 }
 
 pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result<ExitCode, Trouble> {
-    let path = source.map_or_else(|| "/v1/answers".to_owned(), |source| format!("/v1/answers?source={source}"));
+    let path =
+        source.map_or_else(|| "/v1/answers".to_owned(), |source| format!("/v1/answers?source={source}"));
     let value: serde_json::Value = ask(which, &path, None)?;
     if json {
         println!("{value}");
         return Ok(ExitCode::SUCCESS);
     }
-    let all: Vec<SourceAnswers> = serde_json::from_value(value).map_err(|error| ControlError::Broken(error.to_string()))?;
+    let all: Vec<SourceAnswers> =
+        serde_json::from_value(value).map_err(|error| ControlError::Broken(error.to_string()))?;
     if all.is_empty() {
         println!("No computer has made a backup yet, so there is nothing to answer.");
     }
@@ -93,16 +95,17 @@ pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Resu
 /// Asks the running agent; without one, does it here.
 pub(crate) fn rebuild_index(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     let settings = settings(which.config.as_deref())?;
-    let seconds = match ask::<serde_json::Value>(which, "/v1/control/rebuild-index", Some(serde_json::json!({}))) {
-        Ok(value) => value["seconds"].as_f64().unwrap_or(0.0),
-        Err(trouble) if trouble.exit == 4 && settings.vault.disks[0].join("larder").exists() => {
-            let started = std::time::Instant::now();
-            let (vault, ..) = run::open_vault(&settings).map_err(Trouble::from)?;
-            vault.rebuild_index();
-            started.elapsed().as_secs_f64()
-        }
-        Err(trouble) => return Err(trouble),
-    };
+    let seconds =
+        match ask::<serde_json::Value>(which, "/v1/control/rebuild-index", Some(serde_json::json!({}))) {
+            Ok(value) => value["seconds"].as_f64().unwrap_or(0.0),
+            Err(trouble) if trouble.exit == 4 && settings.vault.disks[0].join("larder").exists() => {
+                let started = std::time::Instant::now();
+                let (vault, ..) = run::open_vault(&settings).map_err(Trouble::from)?;
+                vault.rebuild_index();
+                started.elapsed().as_secs_f64()
+            }
+            Err(trouble) => return Err(trouble),
+        };
     if json {
         println!("{}", serde_json::json!({ "seconds": seconds }));
     } else {
@@ -137,9 +140,15 @@ fn read_settings(file: &Path) -> Result<Settings, Trouble> {
     })?;
     Settings::from_toml(&text).map_err(|mistakes| {
         let list: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
-        let count = if mistakes.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
+        let count =
+            if mistakes.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
         let what = format!("The settings file {} has {count}:\n  {}", file.display(), list.join("\n  "));
-        Trouble::new(1, what, "Correct the lines named above; `larderd check-config FILE` tells when all is well.", "")
+        Trouble::new(
+            1,
+            what,
+            "Correct the lines named above; `larderd check-config FILE` tells when all is well.",
+            "",
+        )
     })
 }
 
@@ -160,14 +169,18 @@ fn on_runtime<T>(work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Tr
         .max_blocking_threads(16)
         .enable_all()
         .build()
-        .map_err(|error| Trouble::new(1, "The agent could not start its threads.", "Restart the appliance.", error))?;
+        .map_err(|error| {
+            Trouble::new(1, "The agent could not start its threads.", "Restart the appliance.", error)
+        })?;
     runtime.block_on(work)
 }
 
 /// Ends with the first SIGTERM or SIGINT.
 fn stop_requested() -> Result<impl Future<Output = ()>, Trouble> {
     use tokio::signal::unix::{SignalKind, signal};
-    let trouble = |error| Trouble::new(1, "The agent cannot listen for the signal to stop.", "Restart the appliance.", error);
+    let trouble = |error| {
+        Trouble::new(1, "The agent cannot listen for the signal to stop.", "Restart the appliance.", error)
+    };
     let mut terminate = signal(SignalKind::terminate()).map_err(trouble)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(trouble)?;
     Ok(async move {

@@ -1,6 +1,7 @@
 //! Messages: what happened, what it means for the files, the one thing to do; then details for support.
 
 use crate::edge::control::ControlError;
+use crate::edge::dashboard::PasswordProblem;
 use crate::edge::disks::DiskProblem;
 use crate::run::StartError;
 use larder_store::StoreError;
@@ -26,7 +27,12 @@ pub(crate) struct Trouble {
 const UNTOUCHED: &str = "Nothing that is kept was touched.";
 
 impl Trouble {
-    pub(crate) fn new(exit: u8, what: impl Into<String>, remedy: impl Into<String>, details: impl ToString) -> Self {
+    pub(crate) fn new(
+        exit: u8,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+        details: impl ToString,
+    ) -> Self {
         let (what, remedy, details) = (what.into(), remedy.into(), details.to_string());
         Self { what, meaning: UNTOUCHED, remedy, details, exit }
     }
@@ -88,7 +94,7 @@ impl From<StartError> for Trouble {
                 "Check that larderd may write there and that the path is not longer than 100 characters.",
                 details,
             ),
-            StartError::Password { path, .. } => Self::new(
+            StartError::Password(PasswordProblem { path, .. }) => Self::new(
                 1,
                 format!("The broker's password cannot be read from {}.", path.display()),
                 "Put the password, and nothing else, into that file, readable by larderd alone.",
@@ -114,12 +120,22 @@ impl From<StoreError> for Trouble {
             ),
             StoreError::Damaged { .. } => Self {
                 meaning: "Some versions of some files cannot be read whole; others are not affected.",
-                ..Self::new(6, "Stored pieces are damaged.", "Push again from every computer, then replace the disk.", details)
+                ..Self::new(
+                    6,
+                    "Stored pieces are damaged.",
+                    "Push again from every computer, then replace the disk.",
+                    details,
+                )
             },
             StoreError::Foreign { what } => {
                 Self::new(1, format!("{what}."), "Connect the disks that belong to this appliance.", details)
             }
-            other => Self::new(1, format!("{other}."), "Check the backup disk's cable and power, then try again.", details),
+            other => Self::new(
+                1,
+                format!("{other}."),
+                "Check the backup disk's cable and power, then try again.",
+                details,
+            ),
         }
     }
 }
@@ -141,9 +157,12 @@ impl From<ControlError> for Trouble {
                 meaning: UNTOUCHED,
                 exit: if problem.code == "not_found" { 1 } else { 5 },
             },
-            ControlError::Broken(_) => {
-                Self::new(1, "The running agent gave an answer that could not be read.", "Restart the agent.", details)
-            }
+            ControlError::Broken(_) => Self::new(
+                1,
+                "The running agent gave an answer that could not be read.",
+                "Restart the agent.",
+                details,
+            ),
         }
     }
 }

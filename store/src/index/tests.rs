@@ -63,9 +63,7 @@ fn damage_is_noticed_or_harmless() {
     let mut noticed = 0;
     for case in 0..cases {
         let mut bytes = whole.clone();
-        let at = usize::from_le_bytes(
-            *blake3::hash(&case.to_le_bytes()).as_bytes().first_chunk().unwrap(),
-        );
+        let at = usize::from_le_bytes(*blake3::hash(&case.to_le_bytes()).as_bytes().first_chunk().unwrap());
         match case % 3 {
             0 => bytes.truncate(at % whole.len()),
             1 => bytes[at % whole.len()] ^= 1 << (case % 8),

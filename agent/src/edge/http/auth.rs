@@ -49,7 +49,11 @@ impl Caller {
 }
 
 /// Finds the caller by the token. A request without one goes on: some routes need none.
-pub(crate) async fn by_token(State(appliance): State<Arc<Appliance>>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn by_token(
+    State(appliance): State<Arc<Appliance>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| value.strip_prefix("Bearer "));
     let key = token.map(|token| Hash::of(token.trim().as_bytes()));

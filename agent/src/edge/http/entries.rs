@@ -14,11 +14,13 @@ pub(crate) fn time_text(ms: i64) -> String {
 
 fn file_time_text(time: Time) -> String {
     let nanos = i32::try_from(time.nanos).unwrap_or(0);
-    Timestamp::new(time.seconds, nanos).map_or_else(|_| format!("@{}", time.seconds), |moment| moment.to_string())
+    Timestamp::new(time.seconds, nanos)
+        .map_or_else(|_| format!("@{}", time.seconds), |moment| moment.to_string())
 }
 
 pub(crate) fn entry_info(Found { entry, owner }: &Found) -> EntryInfo {
-    let name_or = |name: &str, number: u32| if name.is_empty() { number.to_string() } else { name.to_owned() };
+    let name_or =
+        |name: &str, number: u32| if name.is_empty() { number.to_string() } else { name.to_owned() };
     let (kind, bytes, target) = match &entry.kind {
         Kind::File { size, .. } => ("file", *size, None),
         Kind::Directory { totals, .. } => ("directory", totals.bytes, None),

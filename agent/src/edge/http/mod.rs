@@ -81,7 +81,11 @@ pub(crate) async fn serve(appliance: Arc<Appliance>, listener: TcpListener, stop
 }
 
 /// Serves the owner at the box: whoever may open the socket file is trusted like a root shell.
-pub(crate) async fn serve_control(appliance: Arc<Appliance>, listener: UnixListener, stop: watch::Receiver<bool>) {
+pub(crate) async fn serve_control(
+    appliance: Arc<Appliance>,
+    listener: UnixListener,
+    stop: watch::Receiver<bool>,
+) {
     let app = control_routes().layer(axum::middleware::from_fn(auth::as_owner));
     let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
     accept_loop(app.with_state(appliance), accept, stop).await;

@@ -18,7 +18,10 @@ const NOTHING_HARMED: &str = "Nothing that is kept was touched.";
 impl Refusal {
     fn new(status: StatusCode, code: &str, [what, meaning, remedy]: [&str; 3]) -> Self {
         let [what, meaning, remedy] = [what, meaning, remedy].map(str::to_owned);
-        Self { status, problem: Problem { code: code.to_owned(), what, meaning, remedy, details: String::new() } }
+        Self {
+            status,
+            problem: Problem { code: code.to_owned(), what, meaning, remedy, details: String::new() },
+        }
     }
 
     fn with_details(mut self, details: impl ToString) -> Self {
@@ -56,7 +59,8 @@ impl Refusal {
     }
 
     pub(crate) fn too_large(limit_bytes: usize) -> Self {
-        let mut refusal = Self::invalid(format!("a request may have {limit_bytes} bytes and must say how many it has"));
+        let mut refusal =
+            Self::invalid(format!("a request may have {limit_bytes} bytes and must say how many it has"));
         refusal.status = StatusCode::PAYLOAD_TOO_LARGE;
         refusal
     }
@@ -81,12 +85,17 @@ impl From<StoreError> for Refusal {
                 let remedy = "Connect a larger disk, or exclude what needs no backup with --exclude.";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", [&what, meaning, remedy])
             }
-            StoreError::NotFound { what } => {
-                Self::not_found(&format!("{what} in its backups"), "Look what there is with `larder sources`.")
-            }
+            StoreError::NotFound { what } => Self::not_found(
+                &format!("{what} in its backups"),
+                "Look what there is with `larder sources`.",
+            ),
             StoreError::Missing { count, .. } => {
                 let what = format!("{count} pieces of this backup have not arrived.");
-                let texts = [&*what, "Earlier backups are safe; this one is not complete.", "Push again: only what is missing is sent."];
+                let texts = [
+                    &*what,
+                    "Earlier backups are safe; this one is not complete.",
+                    "Push again: only what is missing is sent.",
+                ];
                 Self::new(StatusCode::CONFLICT, "missing_chunks", texts)
             }
             StoreError::Refused(_) => {
@@ -103,7 +112,11 @@ impl From<StoreError> for Refusal {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", texts)
             }
             StoreError::Foreign { what } => {
-                let texts = [&*format!("{what}."), NOTHING_HARMED, "Connect the disks that belong to this appliance."];
+                let texts = [
+                    &*format!("{what}."),
+                    NOTHING_HARMED,
+                    "Connect the disks that belong to this appliance.",
+                ];
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
             }
             StoreError::Disk { .. } => {

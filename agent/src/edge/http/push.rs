@@ -37,10 +37,14 @@ pub(crate) async fn upload(
 ) -> Result<Json<Received>, Refusal> {
     caller.may_push()?;
     let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    let len = claimed.filter(|len| *len <= UPLOAD_BYTES_MAX).ok_or_else(|| Refusal::too_large(UPLOAD_BYTES_MAX))?;
+    let len =
+        claimed.filter(|len| *len <= UPLOAD_BYTES_MAX).ok_or_else(|| Refusal::too_large(UPLOAD_BYTES_MAX))?;
     let units = u32::try_from((len + UPLOAD_OVERHEAD_BYTES).div_ceil(UPLOAD_UNIT_BYTES)).unwrap_or(u32::MAX);
     // Waits before reading: what has not been read waits in the sender, not in our memory.
     let _memory = appliance.upload_memory.acquire_many(units).await.map_err(|_| Refusal::too_slow())?;
+    if appliance.activity.receiving.load(Ordering::SeqCst) == 0 {
+        appliance.tell(Event::PushStarted { device: caller.device });
+    }
     let _busy = Busy::with(&appliance.activity.receiving);
     let bytes = read_body(body, len).await?;
     let received = appliance.blocking(move |appliance| appliance.vault.receive(&bytes)).await?;

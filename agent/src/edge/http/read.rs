@@ -1,8 +1,8 @@
 //! Reading: sources, snapshots, folders, versions, differences and the bytes of files.
 
 use super::auth::Caller;
-use super::push::read_body;
 use super::entries::{change_info, entry_info, snapshot_info, source_info, version_info};
+use super::push::read_body;
 use super::{Refusal, State, when};
 use crate::appliance::{Appliance, Busy};
 use crate::decide::{answers, promise};
@@ -18,8 +18,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use larder_format::tree::Kind;
 use larder_format::wire::{
-    BLOCKS_TYPE, EntryInfo, IDS_MAX, Identity, SnapshotInfo, SourceInfo, VersionInfo, decode_ids, escape_name,
-    unescape_name,
+    BLOCKS_TYPE, EntryInfo, IDS_MAX, Identity, SnapshotInfo, SourceInfo, VersionInfo, decode_ids,
+    escape_name, unescape_name,
 };
 use larder_store::{Fact, Found, StoreError};
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,9 @@ pub(crate) async fn snapshots(
 ) -> Result<Json<Vec<SnapshotInfo>>, Refusal> {
     caller.may_read()?;
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    Ok(Json(appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect()))
+    Ok(Json(
+        appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect(),
+    ))
 }
 
 pub(crate) async fn snapshot(
@@ -120,7 +122,10 @@ pub(crate) async fn list(
         match found.as_ref().map(|found| &found.entry.kind) {
             Some(Kind::Directory { node, .. }) => {
                 let entries = appliance.vault.entries(*node).take(ENTRIES_MAX);
-                entries.map(|found| found.map(|found| entry_info(&found))).collect::<Result<Vec<_>, _>>().map(Some)
+                entries
+                    .map(|found| found.map(|found| entry_info(&found)))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map(Some)
             }
             _ => Ok(found.map(|found| vec![entry_info(&found)])),
         }
@@ -177,13 +182,19 @@ pub(crate) async fn file(
     let found = appliance.blocking(move |appliance| appliance.vault.look_up(&root, &path)).await??;
     let Some(Found { entry, .. }) = found else { return Err(no_path(&query.path)) };
     let Kind::File { size, pieces } = entry.kind else {
-        return Err(Refusal::not_found("file by that name: it is something else", "`larder ls` shows what it is."));
+        return Err(Refusal::not_found(
+            "file by that name: it is something else",
+            "`larder ls` shows what it is.",
+        ));
     };
     let range = headers.get(RANGE).and_then(|value| value.to_str().ok()).map(|text| byte_range(text, size));
     let (status, range) = match range {
         None => (StatusCode::OK, 0..size),
         Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
-        Some(None) => return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))]).into_response()),
+        Some(None) => {
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))])
+                .into_response());
+        }
     };
     let shown = range.clone();
     let body = stream(&appliance, move |appliance, send| {
@@ -243,7 +254,10 @@ pub(crate) async fn answers(
         .sources
         .keys()
         .filter(wanted)
-        .map(|source| SourceAnswers { source: source.clone(), answers: answers::of(&appliance.source_facts(&view, source)) })
+        .map(|source| SourceAnswers {
+            source: source.clone(),
+            answers: answers::of(&appliance.source_facts(&view, source)),
+        })
         .collect();
     match (all.is_empty(), query.source) {
         (true, Some(source)) => Err(no_source(&source)),
@@ -265,9 +279,14 @@ pub(crate) async fn retention(
 ) -> Result<Json<Retention>, Refusal> {
     caller.may_read()?;
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    let snapshots = appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect();
+    let snapshots =
+        appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect();
     let settings = &appliance.settings.retention;
-    Ok(Json(Retention { rule: promise::rule_in_words(settings), promise: promise::promise_in_words(settings), snapshots }))
+    Ok(Json(Retention {
+        rule: promise::rule_in_words(settings),
+        promise: promise::promise_in_words(settings),
+        snapshots,
+    }))
 }
 
 impl Appliance {
@@ -285,7 +304,8 @@ fn resolve<'a>(facts: &'a [Arc<Fact>], when: &str) -> Result<&'a Arc<Fact>, Refu
 }
 
 fn path_bytes(text: &str) -> Result<Vec<u8>, Refusal> {
-    unescape_name(text).ok_or_else(|| Refusal::invalid("a backslash in a path is written `\\\\`, other bytes `\\xNN`"))
+    unescape_name(text)
+        .ok_or_else(|| Refusal::invalid("a backslash in a path is written `\\\\`, other bytes `\\xNN`"))
 }
 
 fn no_path(path: &str) -> Refusal {
@@ -312,7 +332,9 @@ fn byte_range(text: &str, size: u64) -> Option<std::ops::Range<u64>> {
 /// reader sees that it is not whole.
 fn stream<W>(appliance: &Arc<Appliance>, work: W) -> Body
 where
-    W: FnOnce(&Appliance, &dyn Fn(Bytes) -> Result<(), StoreError>) -> Result<(), StoreError> + Send + 'static,
+    W: FnOnce(&Appliance, &dyn Fn(Bytes) -> Result<(), StoreError>) -> Result<(), StoreError>
+        + Send
+        + 'static,
 {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(PARTS_WAITING);
     let appliance = appliance.clone();
@@ -320,7 +342,10 @@ where
         let Ok(_place) = appliance.fetches.clone().acquire_owned().await else { return };
         let blocking = tokio::task::spawn_blocking(move || {
             let _busy = Busy::with(&appliance.activity.restoring);
-            let gone = |_| StoreError::Disk { path: "the reader".to_owned(), source: std::io::ErrorKind::BrokenPipe.into() };
+            let gone = |_| StoreError::Disk {
+                path: "the reader".to_owned(),
+                source: std::io::ErrorKind::BrokenPipe.into(),
+            };
             let send = |part: Bytes| sender.blocking_send(Ok(part)).map_err(gone);
             if let Err(error) = work(&appliance, &send) {
                 tracing::warn!(%error, "an answer ended early");

@@ -71,8 +71,11 @@ mod tests {
     }
 
     fn check(given: &str, expect: Result<u64, &str>) {
-        let facts =
-            [fact(2, "2026-03-01T10:00:00Z"), fact(5, "2026-03-10T10:00:00Z"), fact(9, "2026-03-20T10:00:00Z")];
+        let facts = [
+            fact(2, "2026-03-01T10:00:00Z"),
+            fact(5, "2026-03-10T10:00:00Z"),
+            fact(9, "2026-03-20T10:00:00Z"),
+        ];
         let now = "2026-03-20T12:00:00+00:00[UTC]".parse::<Zoned>().unwrap();
         let found = resolve(&facts, given, &now).map(|fact| fact.sequence);
         match expect {

@@ -130,7 +130,7 @@ impl VaultTopic<'_> {
 /// may only be out of sight; taking them off the owner's dashboard then would hide just what needs them.
 pub(crate) fn is_whole(report: &Report) -> bool {
     const DISK_MISSING: u8 = 4;
-    !matches!(report.health.doing, Doing::Starting | Doing::RebuildingIndex)
+    report.health.doing != Doing::Starting
         && report.health.conditions.iter().all(|condition| condition.code != DISK_MISSING)
 }
 

@@ -53,7 +53,10 @@ pub(super) fn folders(copy: &Path, original: &Path) -> io::Result<Comparison> {
             differs.push(path.display().to_string());
         }
     }
-    Ok(Comparison { what: format!("all {files} files of the first backup, {bytes} bytes, modes and times"), differs })
+    Ok(Comparison {
+        what: format!("all {files} files of the first backup, {bytes} bytes, modes and times"),
+        differs,
+    })
 }
 
 /// Compares one file that came back with the bytes that it had.

@@ -37,10 +37,17 @@ pub(crate) async fn tell(
         let what = format!("The folder {} cannot be opened.", folder.display());
         Trouble::new(2, what, "Name a folder that exists: `larderd demo FOLDER`.", error)
     })?;
-    let place = tempfile::Builder::new().prefix("larder-demo-").tempdir().map_err(|error| local("make a folder", &error))?;
+    let place = tempfile::Builder::new()
+        .prefix("larder-demo-")
+        .tempdir()
+        .map_err(|error| local("make a folder", &error))?;
     let running = run::start(settings(place.path()), Panel::dark().with_terminal()).await?;
     let witness = running.broker.map(Witness::listen);
-    println!("Larder is alive at http://{}; its backups lie in {}.\n", running.address, place.path().display());
+    println!(
+        "Larder is alive at http://{}; its backups lie in {}.\n",
+        running.address,
+        place.path().display()
+    );
     let held = story(&running, &folder, place.path()).await;
     if let Some(witness) = &witness {
         show_mqtt(witness).await;
@@ -125,8 +132,14 @@ impl Story {
             let what = format!("{} has fewer than three files that are not empty.", folder.display());
             return Err(Trouble::new(2, what, "Name a folder with more in it: `larderd demo FOLDER`.", ""));
         };
-        let before = [&edited, &deleted, &overwritten].map(|path| fs::read(copy.join(path)).unwrap_or_default());
-        println!("3. In the copy: edit {}, delete {},\n   overwrite {}.", edited.display(), deleted.display(), overwritten.display());
+        let before =
+            [&edited, &deleted, &overwritten].map(|path| fs::read(copy.join(path)).unwrap_or_default());
+        println!(
+            "3. In the copy: edit {}, delete {},\n   overwrite {}.",
+            edited.display(),
+            deleted.display(),
+            overwritten.display()
+        );
         change(&copy, &edited, &deleted, &overwritten).map_err(|error| local("change the copy", &error))?;
         println!("4. Push the copy: the present moves on.");
         self.push(&copy)?;
@@ -139,7 +152,8 @@ impl Story {
         println!("\n7. Bring back what the present has lost, from backup {}.", first.receipt.snapshot);
         for (path, before) in [edited, deleted, overwritten].iter().zip(before) {
             let target = self.place.join("back").join(held.len().to_string());
-            let text = larder_format::wire::escape_name(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+            let text =
+                larder_format::wire::escape_name(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
             self.restore(first.receipt.snapshot, &text, &target)?;
             held.push(compare::file(path, &target, &before));
         }
@@ -193,11 +207,14 @@ async fn show_mqtt(witness: &Witness) {
     println!("8. Over MQTT went {} messages; the last on each topic:", noted.len());
     noted.reverse();
     let mut seen = std::collections::BTreeMap::new();
-    noted.into_iter().for_each(|message| drop(seen.entry(message.topic.clone()).or_insert(message)));
+    for message in noted {
+        seen.entry(message.topic.clone()).or_insert(message);
+    }
     for message in seen.values() {
         let start: String = message.payload.chars().take(70).collect();
         let rest = if message.payload.len() > start.len() { " …" } else { "" };
-        println!("   {}\n      {start}{rest}", message.topic);
+        let kept = if message.retained { "  (retained)" } else { "" };
+        println!("   {}{kept}\n      {start}{rest}", message.topic);
     }
     println!();
 }
@@ -219,7 +236,8 @@ async fn explain(running: &Running) -> Result<(), Trouble> {
 
 /// How to call the client: beside this program if it was built, otherwise by cargo.
 fn larder_command() -> String {
-    let beside = std::env::current_exe().ok().map(|path| path.with_file_name("larder")).filter(|path| path.exists());
+    let beside =
+        std::env::current_exe().ok().map(|path| path.with_file_name("larder")).filter(|path| path.exists());
     beside.map_or_else(|| "cargo run --release --bin larder --".to_owned(), |path| path.display().to_string())
 }
 
@@ -233,5 +251,10 @@ fn size(bytes: u64) -> String {
 }
 
 fn local(what: &str, error: &dyn std::error::Error) -> Trouble {
-    Trouble::new(1, format!("The demo could not {what}."), "See whether the temporary folder has room.", error)
+    Trouble::new(
+        1,
+        format!("The demo could not {what}."),
+        "See whether the temporary folder has room.",
+        error,
+    )
 }

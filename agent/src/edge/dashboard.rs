@@ -1,0 +1,159 @@
+//! Which broker the appliance is seen on, its own or the home's, and the connection to it.
+//!
+//! Nothing here can stop a backup: without any broker every call does nothing. Not here: what goes over the
+//! connection (`mqtt`).
+
+use crate::appliance::Appliance;
+use crate::edge::mqtt::{self, Mqtt, MqttState};
+use crate::event::Event;
+use crate::report::{Happening, Report};
+use larder_firmware_config::MqttSettings;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+#[cfg(feature = "broker")]
+use mqtt::broker::{Broker, Login};
+
+/// Stands in where the agent was built without a broker of its own; there is never one of these.
+#[cfg(not(feature = "broker"))]
+enum Broker {}
+
+/// Commands that wait for the loop; the sender of one more is told that we are busy.
+const COMMANDS_WAITING: usize = 8;
+
+/// The file with the broker's password cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the password file {} cannot be read", path.display())]
+pub(crate) struct PasswordProblem {
+    /// `mqtt.password_file`.
+    pub(crate) path: PathBuf,
+    /// What the system said.
+    source: std::io::Error,
+}
+
+/// The appliance's face on MQTT, or nothing where the owner wants none.
+pub(crate) struct Dashboard {
+    mqtt: Option<Mqtt>,
+    own_broker: Option<Broker>,
+}
+
+impl Dashboard {
+    /// Starts connecting and returns at once: a dead broker stops nothing.
+    pub(crate) async fn connect(
+        appliance: &Arc<Appliance>,
+        events: &mpsc::Sender<Event>,
+    ) -> Result<Self, PasswordProblem> {
+        let settings = &appliance.settings.mqtt;
+        if !settings.enabled {
+            return Ok(Self { mqtt: None, own_broker: None });
+        }
+        let password = password(settings)?;
+        let (host, port, own_broker) = match &settings.broker {
+            Some(address) => (address.host.clone(), address.port, None),
+            None => match own_broker(settings, password.as_deref()).await {
+                Some((broker, at)) => (at.ip().to_string(), at.port(), Some(broker)),
+                None => return Ok(Self { mqtt: None, own_broker: None }),
+            },
+        };
+        let wanted = mqtt::MqttSettings {
+            host,
+            port,
+            username: settings.username.clone(),
+            password,
+            node: settings.node.clone(),
+            uid: format!("larder_{}", &appliance.vault.id()[..16]),
+            name: appliance.settings.appliance.name.clone(),
+            discovery_prefix: settings.discovery_prefix.clone(),
+            spool_events_max: usize::try_from(settings.spool_events).unwrap_or(usize::MAX),
+        };
+        let (commands, mut asked) = mpsc::channel(COMMANDS_WAITING);
+        let events = events.clone();
+        tokio::spawn(async move {
+            while let Some(command) = asked.recv().await {
+                if events.send(Event::Asked(command)).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { mqtt: Some(mqtt::start(wanted, commands)), own_broker })
+    }
+
+    /// Where our own broker listens, if we run one.
+    #[cfg(feature = "broker")]
+    pub(crate) fn own_broker(&self) -> Option<SocketAddr> {
+        self.own_broker.as_ref().map(Broker::address)
+    }
+
+    /// Where our own broker listens: never, in this build.
+    #[cfg(not(feature = "broker"))]
+    pub(crate) fn own_broker(&self) -> Option<SocketAddr> {
+        self.own_broker.as_ref().map(|broker| match *broker {})
+    }
+
+    /// How things stand with the broker; nothing where none is wanted.
+    pub(crate) fn state(&self) -> Option<MqttState> {
+        self.mqtt.as_ref().map(Mqtt::state)
+    }
+
+    /// Shows a report from now on.
+    pub(crate) fn show(&self, report: &Arc<Report>) {
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.show(report.clone());
+        }
+    }
+
+    /// Tells what happened.
+    pub(crate) fn tell(&self, happening: &Happening) {
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.tell(happening);
+        }
+    }
+
+    /// Says goodbye within `deadline`, then ends our own broker.
+    pub(crate) async fn stop(self, deadline: Duration) {
+        if let Some(mqtt) = self.mqtt {
+            mqtt.stop(deadline).await;
+        }
+        #[cfg(feature = "broker")]
+        if let Some(broker) = self.own_broker {
+            broker.stop().await;
+        }
+    }
+}
+
+fn password(settings: &MqttSettings) -> Result<Option<String>, PasswordProblem> {
+    let Some(path) = &settings.password_file else { return Ok(None) };
+    let text =
+        std::fs::read_to_string(path).map_err(|source| PasswordProblem { path: path.clone(), source })?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+#[cfg(feature = "broker")]
+async fn own_broker(settings: &MqttSettings, password: Option<&str>) -> Option<(Broker, SocketAddr)> {
+    let served = match settings.username.as_ref().zip(password) {
+        Some((username, password)) => {
+            let login = Login { username: username.clone(), password: password.to_owned() };
+            mqtt::broker::serve_guarded(settings.listen, login).await
+        }
+        None => mqtt::broker::serve(settings.listen).await,
+    };
+    match served {
+        Ok(broker) => {
+            let address = broker.address();
+            Some((broker, address))
+        }
+        Err(error) => {
+            tracing::warn!("no dashboard: {error}");
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "broker"))]
+async fn own_broker(_: &MqttSettings, _: Option<&str>) -> Option<(Broker, SocketAddr)> {
+    tracing::info!("built without a broker; set `mqtt.broker` to be seen on a dashboard");
+    None
+}
