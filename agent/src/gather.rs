@@ -88,7 +88,7 @@ impl Appliance {
             stored_bytes: self.vault.stored_bytes(),
             receiving: count(&self.activity.receiving),
             restoring: count(&self.activity.restoring),
-            damaged: count(&self.activity.damaged),
+            damaged: count(&self.activity.damaged) + self.vault.unreadable_packs() as u64,
             refused_full: count(&self.activity.refused_full),
             system: system_report(stamp, broker, address, started),
             broker: broker.map(broker_facts).unwrap_or_default(),

@@ -261,7 +261,8 @@ pub(crate) struct Report {
 /// Something that happened, for people who automate: topic `event`, not retained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Happening {
-    /// `push_started`, `push_succeeded`, `push_partial`, `restore_served`, `condition_raised`, `condition_cleared`.
+    /// `push_started`, `push_succeeded`, `push_partial`, `restore_served`, `condition_raised`, `condition_cleared`,
+    /// `acknowledged`.
     pub(crate) event_type: String,
     /// Unique per event, so that a repeated delivery can be told from a second event.
     pub(crate) id: String,

@@ -103,7 +103,6 @@ impl Excludes {
     }
 
     fn is_excluded(&self, path: &[u8], is_dir: bool, ignores: Option<&Ignores>) -> bool {
-        let as_path = |bytes: &[u8]| -> Box<Path> { Path::new(OsStr::from_bytes(bytes)).into() };
         match self.globs.matched(as_path(path), is_dir) {
             Match::Ignore(_) => return true,
             Match::Whitelist(_) => return false,
@@ -140,6 +139,10 @@ impl Ignores {
         }
         Some(Arc::new(Self { rules: builder.build().ok()?, prefix, above }))
     }
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
 fn is_tagged(folder: BorrowedFd<'_>) -> bool {

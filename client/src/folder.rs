@@ -1,32 +1,30 @@
 //! One folder of a push: first its names, then, once the folders below are done, its node.
 //!
 //! Folders below come first so that entries can be made in the order of their names and leave memory again at once: a
-//! folder costs its list of names, however many files are in it. What the last push knew is read alongside; as long
-//! as everything is equal nothing is made at all, and at the first difference the node is built from what was equal.
-//! Not here: in which order folders are taken (`walk`), and what an entry is made of (`entry`).
+//! folder costs its list of names, however many files are in it.
+//! Not here: in which order folders are taken (`walk`), what an entry is made of (`entry`), and how known and new
+//! entries become a node (`weave`).
 
 use crate::{
     attributes::{Status, xattrs_of},
-    batch::{Batcher, Stopped},
-    cache::{Cache, CachedEntry, Fingerprint, FolderKey, Folded, Known, RecordReader, RecordWriter},
+    batch::Stopped,
+    cache::{Fingerprint, FolderKey, Folded, RecordReader},
     cut_choice::Earlier,
-    entry::{Fresh, Spot, Walker, in_words},
+    entry::{Spot, Walker, in_words},
     exclude::Ignores,
     handle::{Handle, open_folder},
     listing::{Hint, Listing},
+    weave::{Unwoven, Weave},
 };
-use larder_format::tree::{DEPTH_MAX, Entry, Kind, Made, NodeBuilder, Owner};
+use larder_format::tree::{DEPTH_MAX, Kind};
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::FileType,
     io::Errno,
 };
-use std::{
-    cmp::Ordering,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::AcqRel},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering::AcqRel},
 };
 
 /// A folder whose names are known and whose node is not made yet.
@@ -268,134 +266,4 @@ struct Start {
     key: FolderKey,
     depth: usize,
     status: Status,
-}
-
-enum Unwoven {
-    Stopped,
-    BadCache,
-}
-
-impl From<Stopped> for Unwoven {
-    fn from(Stopped: Stopped) -> Self {
-        Self::Stopped
-    }
-}
-
-/// What is known and what is new, put together in the order of names.
-struct Weave<'a> {
-    cache: &'a Cache,
-    key: FolderKey,
-    known: Option<RecordReader<'a>>,
-    /// Nothing while all entries so far are the first ones of the record, in number `same`.
-    new: Option<(NodeBuilder, RecordWriter)>,
-    same: usize,
-}
-
-impl<'a> Weave<'a> {
-    fn new(cache: &'a Cache, key: FolderKey, known: Option<RecordReader<'a>>) -> Self {
-        let new = known.is_none().then(|| (NodeBuilder::new(), RecordWriter::new(key)));
-        Self { cache, key, known, new, same: 0 }
-    }
-
-    /// The known entry called `name`. Names must be asked for in order.
-    fn find(&mut self, name: &[u8], trees: &mut Batcher<'_>) -> Result<Option<CachedEntry<'_>>, Unwoven> {
-        loop {
-            let order = self.known.as_mut().and_then(|known| known.peek()).map(|entry| entry.name.cmp(name));
-            match order {
-                Some(Ordering::Less) => {
-                    // It was there and is no more.
-                    self.differ(trees)?;
-                    self.known.iter_mut().for_each(RecordReader::step);
-                }
-                Some(Ordering::Equal) => return Ok(self.known.as_mut().and_then(|known| known.peek())),
-                Some(Ordering::Greater) | None => return Ok(None),
-            }
-        }
-    }
-
-    /// The entry that `find` found is still true.
-    fn take_known(&mut self, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
-        let Some(known) = &mut self.known else { return Err(Unwoven::BadCache) };
-        if let Some((builder, writer)) = &mut self.new {
-            copy_known(known, builder, writer, trees)?;
-        } else {
-            self.same += 1;
-        }
-        known.step();
-        Ok(())
-    }
-
-    /// A new or changed entry.
-    fn put(&mut self, fresh: Fresh, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
-        self.differ(trees)?;
-        if let Some(known) = &mut self.known
-            && known.peek().is_some_and(|cached| cached.name == fresh.entry.name)
-        {
-            known.step();
-        }
-        let Some((builder, writer)) = &mut self.new else { return Err(Unwoven::BadCache) };
-        let Fresh { entry, owner, fingerprint, steady, fine } = fresh;
-        writer.push(&Known { entry: &entry, owner: &owner, fingerprint, steady, fine }, self.cache);
-        Ok(push_entry(builder, entry, &owner, trees)?)
-    }
-
-    /// From here on the folder differs from the record: what was equal so far is taken over.
-    fn differ(&mut self, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
-        if self.new.is_some() {
-            return Ok(());
-        }
-        let (mut builder, mut writer) = (NodeBuilder::new(), RecordWriter::new(self.key));
-        if let Some(known) = &mut self.known {
-            known.rewind().ok_or(Unwoven::BadCache)?;
-            for _ in 0..self.same {
-                copy_known(known, &mut builder, &mut writer, trees)?;
-                known.step();
-            }
-        }
-        self.new = Some((builder, writer));
-        Ok(())
-    }
-
-    fn finish(mut self, trees: &mut Batcher<'_>) -> Result<Folded, Unwoven> {
-        if self.known.as_mut().is_some_and(|known| known.peek().is_some()) {
-            self.differ(trees)?;
-        }
-        match (self.new, self.known) {
-            (None, Some(known)) => {
-                known.keep();
-                Ok(known.folded)
-            }
-            (None, None) => Err(Unwoven::BadCache),
-            (Some((builder, writer)), _) => {
-                let (node, totals) = builder.finish(&mut |made: Made| trees.add(&made).map(|_| ()))?;
-                let folded = Folded { node, totals };
-                writer.finish(&folded, self.cache);
-                Ok(folded)
-            }
-        }
-    }
-}
-
-fn copy_known(
-    known: &mut RecordReader<'_>,
-    builder: &mut NodeBuilder,
-    writer: &mut RecordWriter,
-    trees: &mut Batcher<'_>,
-) -> Result<(), Unwoven> {
-    let cached = known.peek().ok_or(Unwoven::BadCache)?;
-    let (fingerprint, steady, fine) = (cached.fingerprint, cached.steady, cached.fine);
-    let entry = cached.decode().ok_or(Unwoven::BadCache)?;
-    let owner = known.owners.get(entry.owner as usize).cloned().ok_or(Unwoven::BadCache)?;
-    let cache = known.cache();
-    writer.push(&Known { entry: &entry, owner: &owner, fingerprint, steady, fine }, cache);
-    Ok(push_entry(builder, entry, &owner, trees)?)
-}
-
-fn push_entry(
-    builder: &mut NodeBuilder,
-    entry: Entry,
-    owner: &Owner,
-    trees: &mut Batcher<'_>,
-) -> Result<(), Stopped> {
-    builder.push(entry, owner, &mut |made: Made| trees.add(&made).map(|_| ()))
 }

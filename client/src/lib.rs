@@ -25,6 +25,7 @@ mod send;
 mod settings;
 mod trouble;
 mod walk;
+mod weave;
 
 pub use appliance::Appliance;
 pub use connection::Connection;

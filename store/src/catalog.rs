@@ -8,8 +8,8 @@ use crate::disk::Item;
 use crate::index::{Broken, Index, IndexPlace};
 use crate::ingest::Sealed;
 use crate::members::Members;
-use crate::packs::{self, Packs};
-use larder_format::pack::{BlockPlace, Table};
+use crate::packs::{self, Packs, Place};
+use larder_format::pack::Table;
 use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -22,32 +22,33 @@ pub(crate) struct Catalog {
     index: RwLock<Option<Index>>,
     /// A number is given to one pack only.
     entering: Mutex<()>,
+    /// Packs that are there but whose table no disk gives whole: their content is not lost, but not found either.
+    pub(crate) unreadable: Vec<Hash>,
 }
 
 impl Catalog {
-    /// Finds every pack on the disks. Returns also whether the index had to be made anew, and how many packs have
-    /// no readable table.
-    pub(crate) fn open(place: IndexPlace, vault: [u8; 16], members: &Members) -> Result<(Self, bool, usize)> {
+    /// Finds every pack on the disks. Returns also whether the index had to be made anew.
+    pub(crate) fn open(place: IndexPlace, vault: [u8; 16], members: &Members) -> Result<(Self, bool)> {
         let (index, is_new) = open_index(&place, &vault);
         let index = RwLock::new(Some(index));
-        let catalog = Self { packs: Packs::default(), place, vault, index, entering: Mutex::new(()) };
+        let (packs, entering, unreadable) = (Packs::default(), Mutex::new(()), Vec::new());
+        let mut catalog = Self { packs, place, vault, index, entering, unreadable };
         let mut found = list(members)?;
         for (number, name) in catalog.ask(members, Index::packs) {
             if let Some(len) = found.remove(&name) {
                 catalog.packs.add(number, name, len);
             }
         }
-        let mut damaged = 0;
         for (name, len) in found {
             match packs::read_table(members, &name) {
                 Ok(table) => catalog.enter(members, &Sealed { name, len, table }),
                 Err(error) => {
                     tracing::error!(pack = %name, %error, "a pack's table cannot be read");
-                    damaged += 1;
+                    catalog.unreadable.push(name);
                 }
             }
         }
-        Ok((catalog, is_new, damaged))
+        Ok((catalog, is_new))
     }
 
     /// Makes a sealed pack findable.
@@ -65,20 +66,20 @@ impl Catalog {
     }
 
     /// Where the index says that a chunk lies, confirmed by the pack itself.
-    pub(crate) fn locate(&self, members: &Members, id: &ChunkId) -> Option<(u32, BlockPlace)> {
+    pub(crate) fn locate(&self, members: &Members, id: &ChunkId) -> Option<Place> {
         self.ask(members, |index| index.hints(id))
             .into_iter()
-            .find_map(|hint| Some((hint.0, self.packs.confirm(members, hint, id)?)))
+            .find_map(|hint| self.packs.confirm(members, hint, id))
     }
 
     /// Like `locate` for many, but an index that has no word of a chunk is not believed. What no pack holds is left
     /// out.
-    pub(crate) fn find(&self, members: &Members, ids: &[ChunkId]) -> Vec<(u32, BlockPlace, ChunkId)> {
+    pub(crate) fn find(&self, members: &Members, ids: &[ChunkId]) -> Vec<(Place, ChunkId)> {
         let mut places = Vec::with_capacity(ids.len());
         let mut unknown = HashSet::new();
         for id in ids {
             match self.locate(members, id) {
-                Some((pack, block)) => places.push((pack, block, *id)),
+                Some(place) => places.push((place, *id)),
                 None => drop(unknown.insert(*id)),
             }
         }

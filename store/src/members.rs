@@ -33,6 +33,26 @@ struct DiskFacts {
     oldest_reader: u16,
     vault: String,
     disk: String,
+    /// BLAKE3 of the other fields, so that a flipped bit does not make another disk of it.
+    check: String,
+}
+
+impl DiskFacts {
+    fn new(vault: &[u8; 16], disk: [u8; 16]) -> Self {
+        let facts = Self {
+            format: FORMAT,
+            oldest_reader: FORMAT,
+            vault: hex(vault),
+            disk: hex(&disk),
+            check: String::new(),
+        };
+        Self { check: facts.computed_check(), ..facts }
+    }
+
+    fn computed_check(&self) -> String {
+        let Self { format, oldest_reader, vault, disk, .. } = self;
+        larder_format::Hash::of(format!("{format} {oldest_reader} {vault} {disk}").as_bytes()).to_string()
+    }
 }
 
 /// How far a disk can be trusted at this moment.
@@ -168,6 +188,11 @@ impl Members {
     }
 }
 
+/// Whether the disk still says who it is.
+pub(crate) fn is_named(disk: &dyn Disk) -> bool {
+    facts_of(disk).is_ok_and(|facts| facts.is_some())
+}
+
 fn facts_of(disk: &dyn Disk) -> Result<Option<DiskFacts>> {
     let bytes = match read_whole(disk, DISK_FILE, DISK_FILE_BYTES_MAX) {
         Ok(bytes) => bytes,
@@ -180,6 +205,9 @@ fn facts_of(disk: &dyn Disk) -> Result<Option<DiskFacts>> {
     };
     let facts: DiskFacts =
         serde_json::from_slice(&bytes).map_err(|_| foreign(disk, "its disk.json is damaged"))?;
+    if facts.check != facts.computed_check() {
+        return Err(foreign(disk, "its disk.json is damaged"));
+    }
     if facts.oldest_reader > FORMAT {
         return Err(foreign(disk, "it was written by a newer Larder"));
     }
@@ -187,7 +215,7 @@ fn facts_of(disk: &dyn Disk) -> Result<Option<DiskFacts>> {
 }
 
 fn join(disk: &dyn Disk, vault: &[u8; 16], id: [u8; 16]) -> Result<DiskFacts> {
-    let facts = DiskFacts { format: FORMAT, oldest_reader: FORMAT, vault: hex(vault), disk: hex(&id) };
+    let facts = DiskFacts::new(vault, id);
     let bytes = serde_json::to_vec_pretty(&facts).expect("plain values encode");
     let write = || {
         for folder in ["open", "packs", "ledger"] {

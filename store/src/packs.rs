@@ -33,13 +33,18 @@ struct Registry {
     bytes: u64,
 }
 
+/// Where a chunk lies: confirmed by one disk's copy of the pack. Another disk may have to be asked for the bytes,
+/// and it looks the block up in its own copy of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) pack: u32,
+    pub(crate) slot: u16,
+    block: u32,
+}
+
 /// Bytes of the blocks to be sent for a list of chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetch {
-    pack: u32,
-    block: BlockPlace,
-    wanted: Vec<ChunkId>,
-}
+pub struct Fetch(Vec<(Place, ChunkId)>);
 
 #[derive(Default)]
 pub(crate) struct Packs {
@@ -104,79 +109,50 @@ impl Packs {
     }
 
     /// Whether the chunk called `id` really lies at the hint, by the pack's own list.
-    pub(crate) fn confirm(
-        &self,
-        members: &Members,
-        (number, slot): (u32, u16),
-        id: &ChunkId,
-    ) -> Option<BlockPlace> {
+    pub(crate) fn confirm(&self, members: &Members, (pack, slot): (u32, u16), id: &ChunkId) -> Option<Place> {
         (0..members.all().len()).find_map(|position| {
-            let view = self.view(members, number, position).ok()?;
+            let view = self.view(members, pack, position).ok()?;
             let mut name = [0; 32];
             view.file.read_at(view.footer.name_offset(slot), &mut name).ok()?;
-            (u32::from(slot) < view.footer.chunks && name == id.0).then(|| view.block_of(slot)).flatten()
+            let is_there = u32::from(slot) < view.footer.chunks && name == id.0;
+            is_there.then(|| Some(Place { pack, slot, block: view.block_of(slot)?.offset })).flatten()
         })
     }
 
     /// Slow: looks for chunks in every pack's own list, when the index has no word of them.
-    pub(crate) fn search(
-        &self,
-        members: &Members,
-        ids: &HashSet<ChunkId>,
-    ) -> Vec<(u32, BlockPlace, ChunkId)> {
+    pub(crate) fn search(&self, members: &Members, ids: &HashSet<ChunkId>) -> Vec<(Place, ChunkId)> {
         let mut places = Vec::new();
-        for (number, name) in self.all() {
+        for (pack, name) in self.all() {
             let Ok(table) = read_table(members, &name) else { continue };
             let slots = table.chunks.iter().enumerate().filter(|(_, id)| ids.contains(id));
-            places.extend(slots.filter_map(|(slot, id)| Some((number, table.block_of(slot)?, *id))));
+            places.extend(slots.filter_map(|(slot, id)| {
+                let block = table.block_of(slot)?.offset;
+                Some((Place { pack, slot: u16::try_from(slot).ok()?, block }, *id))
+            }));
         }
         places
     }
 
-    /// Bytes of one chunk that was confirmed to lie in `block`.
-    pub(crate) fn read(
-        &self,
-        members: &Members,
-        pack: u32,
-        block: BlockPlace,
-        id: &ChunkId,
-    ) -> Result<Vec<u8>> {
-        let open = self.open_block(members, pack, block, id)?;
-        Ok(open.chunk(id).expect("open_block checked that it is in there").to_vec())
-    }
-
-    fn open_block(
-        &self,
-        members: &Members,
-        pack: u32,
-        block: BlockPlace,
-        id: &ChunkId,
-    ) -> Result<Arc<OpenBlock>> {
-        let key = (pack, block.offset);
-        if let Some(open) = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
-            if open.chunk(id).is_some() {
-                return Ok(open);
-            }
+    /// Bytes of one chunk.
+    pub(crate) fn read(&self, members: &Members, place: Place, id: &ChunkId) -> Result<Vec<u8>> {
+        let key = (place.pack, place.block);
+        let known = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).get(key);
+        if let Some(bytes) = known.as_ref().and_then(|open| open.chunk(id)) {
+            return Ok(bytes.to_vec());
         }
-        let (_, open) = self.whole_block(members, pack, block, id)?;
-        let open = Arc::new(open);
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).put(key, open.clone());
-        Ok(open)
+        let (_, open) = self.whole_block(members, place, id)?;
+        let bytes = open.chunk(id).expect("whole_block saw it in there").to_vec();
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).put(key, Arc::new(open));
+        Ok(bytes)
     }
 
     /// The block's stored bytes and its opened form, from the first disk whose copy is whole.
-    fn whole_block(
-        &self,
-        members: &Members,
-        pack: u32,
-        block: BlockPlace,
-        id: &ChunkId,
-    ) -> Result<(Vec<u8>, OpenBlock)> {
+    fn whole_block(&self, members: &Members, place: Place, id: &ChunkId) -> Result<(Vec<u8>, OpenBlock)> {
         let mut cause = "no disk has it".to_owned();
         for position in 0..members.all().len() {
             let found = self
-                .view(members, pack, position)
-                .and_then(|view| view.read(block))
+                .view(members, place.pack, position)
+                .and_then(|view| view.read(view.block_of(place.slot).ok_or(io::ErrorKind::InvalidData)?))
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| match OpenBlock::read(&mut Decoder::new(), &bytes) {
                     Ok((_, open)) if open.chunk(id).is_some() => Ok((bytes, open)),
@@ -196,33 +172,43 @@ impl Packs {
     }
 
     /// The order in which chunks are to be read: as they lie, each block once.
-    pub(crate) fn plan(places: Vec<(u32, BlockPlace, ChunkId)>) -> Vec<Fetch> {
+    pub(crate) fn plan(places: Vec<(Place, ChunkId)>) -> Vec<Fetch> {
         let mut blocks: BTreeMap<(u32, u32), Fetch> = BTreeMap::new();
-        for (pack, block, id) in places {
-            let fetch =
-                blocks.entry((pack, block.offset)).or_insert(Fetch { pack, block, wanted: Vec::new() });
-            fetch.wanted.push(id);
+        for (place, id) in places {
+            blocks.entry((place.pack, place.block)).or_insert(Fetch(Vec::new())).0.push((place, id));
         }
         blocks.into_values().collect()
     }
 
     /// Blocks that hold the wanted chunks and nothing else: other files may share the stored block, and whoever asks
     /// is not told about them.
-    pub(crate) fn fetch(&self, members: &Members, fetch: &Fetch) -> Result<Vec<u8>> {
-        let first = fetch.wanted.first().expect("a plan names a block for the sake of a chunk");
-        let (bytes, open) = self.whole_block(members, fetch.pack, fetch.block, first)?;
-        if open.chunks.iter().all(|(id, _)| fetch.wanted.contains(id)) {
+    pub(crate) fn fetch(&self, members: &Members, Fetch(wanted): &Fetch) -> Result<Vec<u8>> {
+        let (place, first) = wanted.first().expect("a plan names a block for the sake of a chunk");
+        let (bytes, open) = self.whole_block(members, *place, first)?;
+        let is_wanted = |id: &ChunkId| wanted.iter().any(|(_, wanted)| wanted == id);
+        if wanted.len() == open.chunks.len() && open.chunks.iter().all(|(id, _)| is_wanted(id)) {
             return Ok(bytes);
         }
         let mut plain = Vec::new();
         let mut lengths = Vec::new();
-        for id in &fetch.wanted {
-            let chunk = open.chunk(id).ok_or_else(|| StoreError::Damaged {
-                chunk: *id,
-                cause: "its pack's table is wrong about it".to_owned(),
-            })?;
+        for (place, id) in wanted {
+            // A damaged table may have gathered chunks that lie in different blocks.
+            let alone;
+            let chunk = match open.chunk(id) {
+                Some(chunk) => chunk,
+                None => {
+                    alone = self.read(members, *place, id)?;
+                    &alone
+                }
+            };
             plain.extend_from_slice(chunk);
             lengths.push(u32::try_from(chunk.len()).expect("a chunk is at most 4 MiB"));
+        }
+        if plain.len() > block::BLOCK_PLAIN_BYTES_MAX {
+            return Err(StoreError::Damaged {
+                chunk: *first,
+                cause: "its pack's table is wrong about it".to_owned(),
+            });
         }
         Ok(block::Encoder::new().encode(&plain, lengths))
     }

@@ -41,8 +41,6 @@ pub struct Opened {
     pub index_rebuilt: bool,
     /// Unfinished packs whose content was brought back.
     pub salvaged_packs: usize,
-    /// Packs whose table cannot be read on any disk.
-    pub damaged_packs: usize,
 }
 
 /// A snapshot that exists.
@@ -92,7 +90,7 @@ impl Vault {
         let (members, id) = Members::open(disks, new_vault, random)?;
         let ledger = ledger::load(&members)?;
         let is_new = ledger.head == Head::EMPTY && ledger.gaps.is_empty();
-        let (catalog, index_rebuilt, damaged_packs) = Catalog::open(index, id, &members)?;
+        let (catalog, index_rebuilt) = Catalog::open(index, id, &members)?;
         let salvaged = ingest::salvage(&members, &catalog)?;
         salvaged.iter().for_each(|pack| catalog.enter(&members, pack));
         let vault = Self {
@@ -109,7 +107,7 @@ impl Vault {
         if is_new {
             vault.append(stamp, Event::VaultCreated { vault: id })?;
         }
-        Ok((vault, Opened { index_rebuilt, salvaged_packs: salvaged.len(), damaged_packs }))
+        Ok((vault, Opened { index_rebuilt, salvaged_packs: salvaged.len() }))
     }
 
     /// Random name of the vault, in hex.
@@ -125,6 +123,11 @@ impl Vault {
     /// The disks as they stand.
     pub fn disks(&self) -> Vec<MemberView> {
         self.members.views()
+    }
+
+    /// Packs that no disk gives whole enough to find anything in them.
+    pub fn unreadable_packs(&self) -> usize {
+        self.catalog.unreadable.len()
     }
 
     /// Bytes that the packs take on one disk.
@@ -295,10 +298,10 @@ impl Vault {
     /// `NotFound`, or `Damaged` when no disk has them whole.
     pub fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
         let found = self.catalog.find(&self.members, &[chunk.id]);
-        let Some((pack, block, _)) = found.first() else {
+        let Some((place, _)) = found.first() else {
             return Err(StoreError::NotFound { what: format!("piece {}", chunk.id.short()) });
         };
-        self.catalog.packs.read(&self.members, *pack, *block, &chunk.id)
+        self.catalog.packs.read(&self.members, *place, &chunk.id)
     }
 
     /// In which order to read these chunks; each block once. What the vault does not hold is left out, so that one

@@ -64,7 +64,7 @@ impl Dashboard {
             username: settings.username.clone(),
             password,
             node: settings.node.clone(),
-            uid: format!("larder_{}", &appliance.vault.id()[..16]),
+            uid: appliance.vault.id()[..16].to_owned(),
             name: appliance.settings.appliance.name.clone(),
             discovery_prefix: settings.discovery_prefix.clone(),
             spool_events_max: usize::try_from(settings.spool_events).unwrap_or(usize::MAX),

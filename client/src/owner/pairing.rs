@@ -4,7 +4,10 @@ use super::{
     cli::Common,
     output::{Failure, Output},
 };
-use crate::{Appliance, Connection, Pairing, Trouble};
+use crate::{
+    Appliance, Connection, Pairing, Trouble,
+    settings::{Seen, state_path},
+};
 use clap::Args;
 use std::io::{IsTerminal, Write};
 
@@ -23,6 +26,10 @@ pub(super) fn pair(args: &PairArgs, common: &Common, output: &mut Output) -> Res
     let identity = Connection::new(&pairing).impatient().identity()?;
     let path = common.pairing_path()?;
     pairing.store(&path)?;
+    // Who pairs again says that this is the right appliance, also after an old disk was put back.
+    Seen { head: identity.head, receipt: None }
+        .store(&state_path(&identity.vault)?)
+        .map_err(|error| Trouble::local("remembering the appliance", &path, error))?;
     if output.is_json() {
         output.json(&identity)?;
     } else {

@@ -172,7 +172,7 @@ impl Watch {
             eprintln!(
                 "ALARM: the appliance's record of the past is not the one that this computer saw before.\n\
                  Older snapshots may be missing or exchanged. This push goes on, so that today is safe.\n\
-                 Ask whoever looks after \"{}\" whether an old disk was put back; if not, trust none of it.\n\
+                 If you put an old disk back into \"{}\", run `larder pair` again; if not, trust none of it.\n\
                  details: seen entry {} {}, now {} {}",
                 identity.appliance,
                 seen.head.sequence,
@@ -187,7 +187,7 @@ impl Watch {
     /// Remembers what the newest receipt proves.
     fn saw(&mut self, pushed: &Pushed) {
         let seen = Seen { head: pushed.receipt.head, receipt: Some(pushed.receipt.clone()) };
-        // An alarm is not forgotten by the next push: the old head stays until somebody removes the file.
+        // An alarm is not forgotten by the next push: the old head stays until the computer is paired again.
         if !self.alarm
             && let Err(error) = seen.store(&self.path)
         {

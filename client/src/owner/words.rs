@@ -3,7 +3,7 @@
 use super::output::counted;
 use crate::{SkippedList, Trouble};
 use larder_format::wire::Problem;
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 const UNTOUCHED: &str = "Nothing that is already in the backup changed.";
 
@@ -12,7 +12,8 @@ pub(super) fn report(trouble: &Trouble, json: bool) -> ExitCode {
     let problem = problem_of(trouble);
     if json {
         let text = serde_json::json!({ "problem": problem });
-        println!("{text:#}");
+        // Whoever wanted to read it may be gone already; the exit code still tells.
+        let _ = writeln!(std::io::stdout(), "{text:#}");
     } else {
         eprintln!("{}\n{}\n{}", problem.what, problem.meaning, problem.remedy);
         if !problem.details.is_empty() {

@@ -145,7 +145,10 @@ impl State {
     }
 
     fn used(&self) -> u64 {
-        self.inodes.iter().map(|inode| inode.current.len() as u64).sum()
+        let names = self.folders.values().flat_map(|folder| folder.current.values());
+        let bytes =
+            |name: &Name| if let Name::File(inode) = name { self.inodes[*inode].current.len() } else { 0 };
+        names.map(|name| bytes(name) as u64).sum()
     }
 }
 
@@ -185,10 +188,8 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut state = self.state();
-        let inode = state.file(path)?;
-        state.change(path, None)?;
-        state.inodes[inode].current = Vec::new();
-        Ok(())
+        state.file(path)?;
+        state.change(path, None)
     }
 
     fn make_folder(&self, path: &str) -> io::Result<bool> {

@@ -1,0 +1,145 @@
+//! One folder's node out of what is known from the last push and what is new.
+//!
+//! Names come in order, the record is read alongside. As long as all is equal only a counter moves; at the first
+//! difference the equal part is taken over and from there node and new record are made entry by entry.
+//! Not here: how it is found out what is new (`folder`).
+
+use crate::{
+    batch::{Batcher, Stopped},
+    cache::{Cache, CachedEntry, FolderKey, Folded, Known, RecordReader, RecordWriter},
+    entry::Fresh,
+};
+use larder_format::tree::{Entry, Made, NodeBuilder, Owner};
+use std::cmp::Ordering;
+
+/// Why a folder's node was not made.
+pub(crate) enum Unwoven {
+    Stopped,
+    /// The cache contradicts itself.
+    BadCache,
+}
+
+impl From<Stopped> for Unwoven {
+    fn from(Stopped: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+/// What is known and what is new, put together in the order of names.
+pub(crate) struct Weave<'a> {
+    cache: &'a Cache,
+    key: FolderKey,
+    known: Option<RecordReader<'a>>,
+    /// Nothing while all entries so far are the first ones of the record, in number `same`.
+    new: Option<(NodeBuilder, RecordWriter)>,
+    same: usize,
+}
+
+impl<'a> Weave<'a> {
+    pub(crate) fn new(cache: &'a Cache, key: FolderKey, known: Option<RecordReader<'a>>) -> Self {
+        let new = known.is_none().then(|| (NodeBuilder::new(), RecordWriter::new(key)));
+        Self { cache, key, known, new, same: 0 }
+    }
+
+    /// The known entry called `name`. Names must be asked for in order.
+    pub(crate) fn find(&mut self, name: &[u8], trees: &mut Batcher<'_>) -> Result<Option<CachedEntry<'_>>, Unwoven> {
+        loop {
+            let order = self.known.as_mut().and_then(|known| known.peek()).map(|entry| entry.name.cmp(name));
+            match order {
+                Some(Ordering::Less) => {
+                    // It was there and is no more.
+                    self.differ(trees)?;
+                    self.known.iter_mut().for_each(RecordReader::step);
+                }
+                Some(Ordering::Equal) => return Ok(self.known.as_mut().and_then(|known| known.peek())),
+                Some(Ordering::Greater) | None => return Ok(None),
+            }
+        }
+    }
+
+    /// The entry that `find` found is still true.
+    pub(crate) fn take_known(&mut self, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
+        let Some(known) = &mut self.known else { return Err(Unwoven::BadCache) };
+        if let Some((builder, writer)) = &mut self.new {
+            copy_known(known, builder, writer, trees)?;
+        } else {
+            self.same += 1;
+        }
+        known.step();
+        Ok(())
+    }
+
+    /// A new or changed entry.
+    pub(crate) fn put(&mut self, fresh: Fresh, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
+        self.differ(trees)?;
+        if let Some(known) = &mut self.known
+            && known.peek().is_some_and(|cached| cached.name == fresh.entry.name)
+        {
+            known.step();
+        }
+        let Some((builder, writer)) = &mut self.new else { return Err(Unwoven::BadCache) };
+        let Fresh { entry, owner, fingerprint, steady, fine } = fresh;
+        writer.push(&Known { entry: &entry, owner: &owner, fingerprint, steady, fine }, self.cache);
+        Ok(push_entry(builder, entry, &owner, trees)?)
+    }
+
+    /// From here on the folder differs from the record: what was equal so far is taken over.
+    fn differ(&mut self, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
+        if self.new.is_some() {
+            return Ok(());
+        }
+        let (mut builder, mut writer) = (NodeBuilder::new(), RecordWriter::new(self.key));
+        if let Some(known) = &mut self.known {
+            known.rewind().ok_or(Unwoven::BadCache)?;
+            for _ in 0..self.same {
+                copy_known(known, &mut builder, &mut writer, trees)?;
+                known.step();
+            }
+        }
+        self.new = Some((builder, writer));
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self, trees: &mut Batcher<'_>) -> Result<Folded, Unwoven> {
+        if self.known.as_mut().is_some_and(|known| known.peek().is_some()) {
+            self.differ(trees)?;
+        }
+        match (self.new, self.known) {
+            (None, Some(known)) => {
+                known.keep();
+                Ok(known.folded)
+            }
+            (None, None) => Err(Unwoven::BadCache),
+            (Some((builder, writer)), _) => {
+                let (node, totals) = builder.finish(&mut |made: Made| trees.add(&made).map(|_| ()))?;
+                let folded = Folded { node, totals };
+                writer.finish(&folded, self.cache);
+                Ok(folded)
+            }
+        }
+    }
+}
+
+fn copy_known(
+    known: &mut RecordReader<'_>,
+    builder: &mut NodeBuilder,
+    writer: &mut RecordWriter,
+    trees: &mut Batcher<'_>,
+) -> Result<(), Unwoven> {
+    let cached = known.peek().ok_or(Unwoven::BadCache)?;
+    let (fingerprint, steady, fine) = (cached.fingerprint, cached.steady, cached.fine);
+    let entry = cached.decode().ok_or(Unwoven::BadCache)?;
+    let owner = known.owners.get(entry.owner as usize).cloned().ok_or(Unwoven::BadCache)?;
+    let cache = known.cache();
+    writer.push(&Known { entry: &entry, owner: &owner, fingerprint, steady, fine }, cache);
+    Ok(push_entry(builder, entry, &owner, trees)?)
+}
+
+fn push_entry(
+    builder: &mut NodeBuilder,
+    entry: Entry,
+    owner: &Owner,
+    trees: &mut Batcher<'_>,
+) -> Result<(), Stopped> {
+    builder.push(entry, owner, &mut |made: Made| trees.add(&made).map(|_| ()))
+}

@@ -1,0 +1,313 @@
+//! Golden bytes: every layout of format version 1, byte for byte, as it lies on disks in people's homes.
+//!
+//! Each value below has one file in `golden/v1`. A test that fails here says that vaults already written would no
+//! longer read, or would be stored anew: that is a new format version with a new folder, never an edit of this one.
+//! `pack`, `ledger-1…` together are the vault of FORMAT.md's worked example.
+//!
+//! Adding a layout: add its value, then `LARDER_GOLDEN=write-missing cargo test -p larder-format --test golden`.
+//! That writes only files that are not there. Before the version's first release a file may be deleted first; after
+//! it, never. Not here: whole vaults that real programs wrote (`tests/old_disks`).
+
+use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
+use larder_format::ledger::{Entry as LedgerEntry, Event, Pairing, Role, Snapshot, Stamp};
+use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
+use larder_format::tree::{Child, Entry, Kind, Node, Owner, Piece, Time, Totals, decode_pieces, encode_pieces};
+use larder_format::{ChunkRef, Hash, pack, wire};
+use serde_bytes::ByteBuf;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Something that is promised to be readable for ever.
+#[derive(Debug)]
+enum Value {
+    /// Chunks of one block.
+    Block(Codec, Vec<Vec<u8>>),
+    /// Chunks of each block of one pack.
+    Pack(Vec<Vec<Vec<u8>>>),
+    Node(Node),
+    Pieces(Vec<Piece>),
+    Ledger(LedgerEntry),
+    Ids(Vec<Hash>),
+}
+
+impl Value {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Block(_, chunks) => block(chunks),
+            Self::Pack(blocks) => {
+                let mut bytes = pack::header().to_vec();
+                let mut table = Table::default();
+                for chunks in blocks {
+                    let block = block(chunks);
+                    table.push(bytes.len() as u64, block.len(), chunks.iter().map(|chunk| Hash::of(chunk)));
+                    bytes.extend(block);
+                }
+                bytes.extend(table.encode(bytes.len() as u64));
+                bytes
+            }
+            Self::Node(node) => node.encode(),
+            Self::Pieces(pieces) => encode_pieces(pieces),
+            Self::Ledger(entry) => entry.encode().0,
+            Self::Ids(ids) => wire::encode_ids(ids),
+        }
+    }
+
+    /// Compressed bytes may differ between versions of zstd; all that is promised is that they read.
+    fn is_fixed(&self) -> bool {
+        !matches!(self, Self::Block(Codec::Zstd, _))
+    }
+
+    fn assert_reads_from(&self, bytes: &[u8], name: &str) {
+        match self {
+            Self::Block(codec, chunks) => {
+                assert_eq!(assert_block(bytes, chunks, name), (*codec, bytes.len()), "{name}");
+            }
+            Self::Pack(blocks) => assert_pack(bytes, blocks, name),
+            Self::Node(node) => assert_eq!(Node::decode(bytes).as_ref(), Ok(node), "{name}"),
+            Self::Pieces(pieces) => assert_eq!(decode_pieces(bytes).as_ref(), Ok(pieces), "{name}"),
+            Self::Ledger(entry) => {
+                let (found, hash, len) = LedgerEntry::decode(bytes).unwrap();
+                assert_eq!((&found, len), (entry, bytes.len()), "{name}");
+                assert_eq!((&hash.0[..], hash), (&bytes[len - 32..], Hash::of(&bytes[..len - 32])), "{name}");
+            }
+            Self::Ids(ids) => assert_eq!(wire::decode_ids(bytes).as_ref(), Ok(ids), "{name}"),
+        }
+    }
+}
+
+fn block(chunks: &[Vec<u8>]) -> Vec<u8> {
+    let lengths = chunks.iter().map(|chunk| u32::try_from(chunk.len()).unwrap()).collect();
+    Encoder::new().encode(&chunks.concat(), lengths)
+}
+
+fn assert_block(bytes: &[u8], chunks: &[Vec<u8>], name: &str) -> (Codec, usize) {
+    let (header, open) = OpenBlock::read(&mut Decoder::new(), bytes).unwrap();
+    let found: Vec<_> = open.chunks.iter().map(|(id, range)| (*id, &open.plain[range.clone()])).collect();
+    let wanted: Vec<_> = chunks.iter().map(|chunk| (Hash::of(chunk), &chunk[..])).collect();
+    assert_eq!(found, wanted, "{name}");
+    (header.codec, header.block_len())
+}
+
+fn assert_pack(bytes: &[u8], blocks: &[Vec<Vec<u8>>], name: &str) {
+    pack::check_header(&bytes[..PACK_HEADER_BYTES]).unwrap();
+    let tail = bytes.len() - FOOTER_BYTES;
+    let footer = Footer::decode(&bytes[tail..], bytes.len() as u64).unwrap();
+    let table = Table::decode(&footer, &bytes[usize::try_from(footer.table_offset).unwrap()..]).unwrap();
+    assert_eq!(table.blocks.len(), blocks.len(), "{name}");
+    let mut next = PACK_HEADER_BYTES;
+    for (number, (place, chunks)) in table.blocks.iter().zip(blocks).enumerate() {
+        let (_, len) = assert_block(&bytes[place.offset as usize..], chunks, name);
+        assert_eq!((place.offset as usize, place.len as usize), (next, len), "{name}");
+        let names: Vec<_> = chunks.iter().map(|chunk| Hash::of(chunk)).collect();
+        assert_eq!(table.chunks_of(number), names, "{name}");
+        next += len;
+    }
+    assert_eq!(footer.table_offset, next as u64, "{name}");
+}
+
+/// The worked example: one folder with one file.
+fn example() -> (Vec<u8>, Node, Node) {
+    let content = b"hello, larder\n".to_vec();
+    let modified = Time { seconds: 1_700_000_000, nanos: 5 };
+    let file = Kind::File { size: 14, pieces: vec![Piece::Chunk(ChunkRef::to(&content))] };
+    let folder = leaf(vec![Entry { modified, ..entry(b"hello.txt", file) }]);
+    let totals = Totals { files: 1, directories: 0, bytes: 14 };
+    let root = Kind::Directory { node: ChunkRef::to(&folder.encode()), totals };
+    (content, folder, leaf(vec![Entry { mode: 0o755, modified, ..entry(b"", root) }]))
+}
+
+fn leaf(entries: Vec<Entry>) -> Node {
+    Node::Leaf { owners: vec![ada()], entries }
+}
+
+fn ada() -> Owner {
+    Owner { uid: 1000, gid: 1000, user: "ada".to_owned(), group: "ada".to_owned() }
+}
+
+fn entry(name: &[u8], kind: Kind) -> Entry {
+    Entry {
+        name: name.to_vec(),
+        owner: 0,
+        mode: 0o644,
+        modified: Time { seconds: 0, nanos: 0 },
+        hard_link: 0,
+        xattrs: Vec::new(),
+        kind,
+    }
+}
+
+fn chunk(text: &[u8]) -> ChunkRef {
+    ChunkRef::to(text)
+}
+
+fn every_piece() -> Vec<Piece> {
+    vec![
+        Piece::Chunk(chunk(b"first bytes")),
+        Piece::Hole(1 << 40),
+        Piece::More { list: chunk(b"a list"), bytes: 300 },
+    ]
+}
+
+/// Every kind of entry, every piece, and the ends of every range.
+fn every_kind() -> Node {
+    let (mib4, owner) = (ChunkRef { id: Hash([0xab; 32]), len: 4 << 20 }, 1);
+    let totals = Totals { files: 127, directories: 128, bytes: u64::MAX };
+    let xattrs = vec![
+        (ByteBuf::from("user.empty"), ByteBuf::new()),
+        (ByteBuf::from("user.note"), ByteBuf::from([0, 0xff, 0x80])),
+    ];
+    let before_1970 = Time { seconds: -1, nanos: 999_999_999 };
+    let size = 11 + (1 << 40) + 300;
+    let linked = entry(b"a", Kind::File { size, pieces: every_piece() });
+    Node::Leaf {
+        owners: vec![ada(), Owner { uid: 0, gid: u32::MAX, user: String::new(), group: "größe".to_owned() }],
+        entries: vec![
+            Entry { mode: 0o7777, modified: before_1970, hard_link: u64::MAX, xattrs, ..linked },
+            entry(b"b", Kind::File { size: 0, pieces: Vec::new() }),
+            Entry { owner, mode: 0, ..entry(b"c", Kind::Directory { node: mib4, totals }) },
+            entry(b"d", Kind::Symlink(b"../\xff target".to_vec())),
+            entry(b"e", Kind::Fifo),
+            entry(b"f", Kind::Socket),
+            entry(b"g", Kind::CharDevice { major: 1, minor: 300 }),
+            entry(b"h", Kind::BlockDevice { major: 259, minor: u32::MAX }),
+            entry(b"\xff\\ any bytes\n", Kind::File { size: 9, pieces: vec![Piece::Hole(9)] }),
+        ],
+    }
+}
+
+fn every_event() -> Vec<Event> {
+    let pairing = |role, secret: &[u8]| {
+        Event::DevicePaired(Pairing { device: "laptop".to_owned(), role, key: Hash::of(secret) })
+    };
+    let (_, _, root) = example();
+    vec![
+        Event::VaultCreated { vault: core::array::from_fn(|n| u8::try_from(n).unwrap() * 0x11) },
+        pairing(Role::Push, b"a secret"),
+        Event::Snapshot(Snapshot {
+            source: "laptop/notes".to_owned(),
+            push: [0x5a; 16],
+            root: ChunkRef::to(&root.encode()),
+            totals: Totals { files: 1, directories: 0, bytes: 14 },
+            skipped: 2,
+            device_time_ms: -5,
+        }),
+        pairing(Role::Read, b"another secret"),
+        pairing(Role::Admin, b"a third secret"),
+        Event::DeviceRevoked { key: Hash::of(b"another secret") },
+        Event::HoldSet { source: None, reason: "holiday".to_owned() },
+        Event::HoldSet { source: Some("laptop/notes".to_owned()), reason: "looks odd – ask".to_owned() },
+        Event::HoldCleared { sequence: 7 },
+    ]
+}
+
+/// The events as one chain.
+fn chain() -> Vec<LedgerEntry> {
+    let mut previous = Hash::ZERO;
+    let mut entries = Vec::new();
+    for (sequence, event) in (1u64..).zip(every_event()) {
+        let time_ms = if sequence == 1 { -1 } else { 1_700_000_000_000 + sequence.cast_signed() };
+        let stamp = Stamp { time_ms, trusted: sequence > 1, powered_on_s: 60 * sequence };
+        let entry = LedgerEntry { sequence, previous, stamp, event };
+        previous = entry.encode().1;
+        entries.push(entry);
+    }
+    entries
+}
+
+fn values() -> Vec<(String, Value)> {
+    let (content, folder, root) = example();
+    let child = |last: &[u8], node: &[u8]| Child { last: last.to_vec(), node: ChunkRef::to(node) };
+    let text = b"The quick brown fox jumps over the lazy dog. ".repeat(20);
+    let mut values = vec![
+        ("block-plain", Value::Block(Codec::Plain, vec![b"first".to_vec(), Vec::new(), b"third".to_vec()])),
+        ("block-zstd", Value::Block(Codec::Zstd, vec![text[..500].to_vec(), text[500..].to_vec()])),
+        ("pack", Value::Pack(vec![vec![content], vec![folder.encode()], vec![root.encode()]])),
+        ("node-empty", Value::Node(Node::Leaf { owners: Vec::new(), entries: Vec::new() })),
+        ("node-folder", Value::Node(folder)),
+        ("node-root", Value::Node(root)),
+        ("node-every-kind", Value::Node(every_kind())),
+        ("node-branch", Value::Node(Node::Branch(vec![child(b"m", b"one leaf"), child(b"z\xff", b"next")]))),
+        ("pieces", Value::Pieces(every_piece())),
+        ("ids", Value::Ids(vec![Hash::of(b"one"), Hash::of(b"two")])),
+    ]
+    .into_iter()
+    .map(|(name, value)| (format!("{name}.bin"), value))
+    .collect::<Vec<_>>();
+    values.extend(chain().into_iter().map(|entry| {
+        let name = format!("ledger-{}-{}.bin", entry.sequence, event_name(&entry.event));
+        (name, Value::Ledger(entry))
+    }));
+    values
+}
+
+// These have no catch-all arm: a new kind does not compile until it is listed, and fails until it has a value above.
+
+fn event_name(event: &Event) -> &'static str {
+    match event {
+        Event::VaultCreated { .. } => "vault-created",
+        Event::Snapshot(_) => "snapshot",
+        Event::DevicePaired(Pairing { role: Role::Push, .. }) => "paired-push",
+        Event::DevicePaired(Pairing { role: Role::Read, .. }) => "paired-read",
+        Event::DevicePaired(Pairing { role: Role::Admin, .. }) => "paired-admin",
+        Event::DeviceRevoked { .. } => "revoked",
+        Event::HoldSet { source: None, .. } => "hold-all",
+        Event::HoldSet { source: Some(_), .. } => "hold-source",
+        Event::HoldCleared { .. } => "hold-cleared",
+    }
+}
+
+fn kind_name(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::File { .. } => "file",
+        Kind::Directory { .. } => "directory",
+        Kind::Symlink(_) => "symlink",
+        Kind::Fifo => "fifo",
+        Kind::Socket => "socket",
+        Kind::CharDevice { .. } => "char device",
+        Kind::BlockDevice { .. } => "block device",
+    }
+}
+
+fn piece_name(piece: &Piece) -> &'static str {
+    match piece {
+        Piece::Chunk(_) => "chunk",
+        Piece::Hole(_) => "hole",
+        Piece::More { .. } => "more",
+    }
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/v1")
+}
+
+#[test]
+fn bytes_of_version_1_never_change() {
+    for (name, value) in values() {
+        let path = folder().join(&name);
+        let made = value.encode();
+        if !path.exists() && std::env::var("LARDER_GOLDEN").is_ok_and(|wish| wish == "write-missing") {
+            std::fs::write(&path, &made).unwrap();
+        }
+        let golden = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(made == golden || !value.is_fixed(), "{name}: other bytes than version 1 has");
+        value.assert_reads_from(&golden, &name);
+        value.assert_reads_from(&made, &name);
+    }
+}
+
+#[test]
+fn no_golden_file_is_forgotten() {
+    let names: BTreeSet<_> = values().into_iter().map(|(name, _)| name).collect();
+    let files = std::fs::read_dir(folder()).unwrap();
+    let found: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(found, names);
+}
+
+#[test]
+fn every_kind_has_golden_bytes() {
+    let Node::Leaf { entries, .. } = every_kind() else { panic!("a leaf") };
+    let kinds: BTreeSet<_> = entries.iter().map(|entry| kind_name(&entry.kind)).collect();
+    let pieces: BTreeSet<_> = every_piece().iter().map(piece_name).collect();
+    let events: BTreeSet<_> = every_event().iter().map(event_name).collect();
+    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 9));
+}

@@ -1,0 +1,6 @@
+//! Faults: what the store does when disks fail, lie dead, fill up or rot. Everything is simulated and repeatable.
+
+mod failing_disk;
+mod power_cut;
+mod rot;
+mod workload;

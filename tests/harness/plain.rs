@@ -1,0 +1,170 @@
+//! The plainest push and restore there can be, straight into a vault: files in memory, no cache, no network.
+//!
+//! It is the reference that the store is held against, so it shares nothing with the real client but the format.
+
+use larder_format::block::Encoder;
+use larder_format::ledger::{Snapshot, Stamp};
+use larder_format::tree::{Entry, Kind, NodeBuilder, Owner, Piece, PieceBuilder, Time, Totals};
+use larder_format::{ChunkRef, Hash};
+use larder_store::disk::Disk;
+use larder_store::{Committed, IndexPlace, Options, Result, Vault};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Files by path, with `/` between names.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Chunk length of this pusher: short, so that small files still have several.
+const CHUNK_BYTES: usize = 700;
+
+/// Makes a map of files.
+pub fn files<const N: usize>(list: [(&str, &[u8]); N]) -> Files {
+    list.into_iter().map(|(path, bytes)| (path.to_owned(), bytes.to_vec())).collect()
+}
+
+/// Opens the vault on these disks with an index in memory. Names come from a counter: the same every time.
+///
+/// # Errors
+/// As `Vault::open`.
+pub fn open(disks: Vec<Arc<dyn Disk>>) -> Result<Vault> {
+    let mut count = 0u128;
+    let random = move || {
+        count += 1;
+        count.to_be_bytes()
+    };
+    let options = Options {
+        disks,
+        index: IndexPlace::Memory,
+        random: Box::new(random),
+        reserve_bytes: 0,
+        stamp: stamp(0),
+    };
+    Vault::open(options).map(|(vault, _)| vault)
+}
+
+/// The simulated clock: so many hours after a fixed moment.
+pub fn stamp(hours: u64) -> Stamp {
+    let powered_on_s = hours * 3600;
+    let time_ms = 1_780_000_000_000 + i64::try_from(powered_on_s).expect("a few years") * 1000;
+    Stamp { time_ms, trusted: true, powered_on_s }
+}
+
+/// Pushes `files` as `source`; the same `push` number is the same push.
+///
+/// # Errors
+/// As the vault's calls.
+pub fn push(vault: &Vault, source: &str, files: &Files, push: u128, now: Stamp) -> Result<Committed> {
+    let mut chunks = Vec::new();
+    let (root, totals) = tree(files, &mut chunks);
+    let names: Vec<_> = chunks.iter().map(|chunk: &Vec<u8>| Hash::of(chunk)).collect();
+    let missing = vault.missing(&names);
+    let mut encoder = Encoder::new();
+    for (name, chunk) in names.iter().zip(&chunks) {
+        if missing.contains(name) {
+            let len = u32::try_from(chunk.len()).expect("chunks are short");
+            vault.receive(&encoder.encode(chunk, vec![len]))?;
+        }
+    }
+    let push = push.to_be_bytes();
+    let snapshot = Snapshot { source: source.to_owned(), push, root, totals, skipped: 0, device_time_ms: 0 };
+    vault.commit(snapshot, now)
+}
+
+/// Every file of a snapshot.
+///
+/// # Errors
+/// As the vault's calls.
+pub fn restore(vault: &Vault, root: ChunkRef) -> Result<Files> {
+    let mut found = Files::new();
+    let mut folders = vec![(root, String::new())];
+    while let Some((node, path)) = folders.pop() {
+        for entry in vault.entries(node) {
+            let entry = entry?.entry;
+            let name = String::from_utf8_lossy(&entry.name).into_owned();
+            let path =
+                [path.as_str(), name.as_str()].iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>();
+            let path = path.join("/");
+            match entry.kind {
+                Kind::Directory { node, .. } => folders.push((node, path)),
+                Kind::File { size, pieces } => {
+                    let mut bytes = Vec::new();
+                    let mut take = |part: &[u8]| {
+                        bytes.extend_from_slice(part);
+                        Ok(())
+                    };
+                    vault.file_bytes(&pieces, 0..size, &mut take)?;
+                    found.insert(path, bytes);
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The root and its counts; every chunk that it needs goes to `chunks`.
+fn tree(files: &Files, chunks: &mut Vec<Vec<u8>>) -> (ChunkRef, Totals) {
+    let (node, totals) = folder(files, "", chunks);
+    let entry = entry(b"", Kind::Directory { node, totals });
+    let mut keep = |made: Vec<u8>| {
+        chunks.push(made);
+        Ok::<(), std::convert::Infallible>(())
+    };
+    let mut root = NodeBuilder::new();
+    let Ok(()) = root.push(entry, &owner(), &mut keep);
+    let Ok((root, _)) = root.finish(&mut keep);
+    (root, totals)
+}
+
+fn folder(files: &Files, prefix: &str, chunks: &mut Vec<Vec<u8>>) -> (ChunkRef, Totals) {
+    let inside = files.keys().filter_map(|path| path.strip_prefix(prefix));
+    let names: std::collections::BTreeSet<&str> =
+        inside.map(|rest| rest.split('/').next().unwrap_or_default()).collect();
+    let mut builder = NodeBuilder::new();
+    for name in names {
+        let path = format!("{prefix}{name}");
+        let kind = match files.get(&path) {
+            Some(bytes) => file(bytes, chunks),
+            None => {
+                let (node, totals) = folder(files, &format!("{path}/"), chunks);
+                Kind::Directory { node, totals }
+            }
+        };
+        let mut keep = |made: Vec<u8>| {
+            chunks.push(made);
+            Ok::<(), std::convert::Infallible>(())
+        };
+        let Ok(()) = builder.push(entry(name.as_bytes(), kind), &owner(), &mut keep);
+    }
+    let mut keep = |made: Vec<u8>| {
+        chunks.push(made);
+        Ok::<(), std::convert::Infallible>(())
+    };
+    let Ok(made) = builder.finish(&mut keep);
+    made
+}
+
+fn file(bytes: &[u8], chunks: &mut Vec<Vec<u8>>) -> Kind {
+    let mut builder = PieceBuilder::default();
+    let mut lists = Vec::new();
+    let mut keep = |made: Vec<u8>| {
+        lists.push(made);
+        Ok::<(), std::convert::Infallible>(())
+    };
+    for part in bytes.chunks(CHUNK_BYTES) {
+        let Ok(()) = builder.push(Piece::Chunk(ChunkRef::to(part)), &mut keep);
+        chunks.push(part.to_vec());
+    }
+    let Ok((size, pieces)) = builder.finish(&mut keep);
+    chunks.append(&mut lists);
+    Kind::File { size, pieces }
+}
+
+fn entry(name: &[u8], kind: Kind) -> Entry {
+    let modified = Time { seconds: 1_700_000_000, nanos: 0 };
+    Entry { name: name.to_vec(), owner: 0, mode: 0o644, modified, hard_link: 0, xattrs: Vec::new(), kind }
+}
+
+fn owner() -> Owner {
+    Owner { uid: 1000, gid: 1000, user: "ada".to_owned(), group: "ada".to_owned() }
+}

@@ -1,0 +1,132 @@
+//! The appliance on MQTT, as any dashboard sees it: on its own broker and on a mosquitto of the home.
+
+use harness::home::{Home, free_port};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const SEEN_WITHIN: Duration = Duration::from_secs(40);
+
+/// What is retained at a broker right now, by topic; read with mosquitto's own client.
+fn retained(port: u16) -> BTreeMap<String, String> {
+    let output = Command::new("mosquitto_sub")
+        .args(["-p", &port.to_string(), "-t", "#", "-W", "2", "--retained-only", "-F", "%t\t%p"])
+        .output()
+        .expect("mosquitto_sub runs: `tests/run` installs it");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().filter_map(|line| line.split_once('\t')).map(|(t, p)| (t.to_owned(), p.to_owned())).collect()
+}
+
+/// Waits until the retained topics are as wanted; returns them.
+fn wait_for(
+    port: u16,
+    what: &str,
+    wanted: impl Fn(&BTreeMap<String, String>) -> bool,
+) -> BTreeMap<String, String> {
+    let since = Instant::now();
+    loop {
+        let found = retained(port);
+        if wanted(&found) {
+            return found;
+        }
+        assert!(since.elapsed() < SEEN_WITHIN, "{what} did not appear; there is {found:#?}");
+    }
+}
+
+fn is_complete(topics: &BTreeMap<String, String>) -> bool {
+    let has = |end: &str| topics.keys().any(|topic| topic.ends_with(end));
+    let states = ["health", "vault", "retention", "proof", "head", "system"];
+    topics.get("larder/larder/availability").is_some_and(|text| text == "online")
+        && states.iter().all(|state| has(&format!("larder/larder/{state}")))
+        && topics.keys().any(|topic| topic.starts_with("larder/larder/disk/"))
+        && topics.keys().any(|topic| topic.starts_with("larder/larder/source/"))
+        && topics.keys().filter(|topic| topic.starts_with("homeassistant/device/")).count() == 3
+}
+
+struct Mosquitto(Child);
+
+impl Mosquitto {
+    fn start(folder: &Path, port: u16) -> Self {
+        let config = folder.join("mosquitto.conf");
+        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n");
+        fs::write(&config, text).expect("a config");
+        let program = ["/usr/sbin/mosquitto", "mosquitto"]
+            .into_iter()
+            .find(|name| !name.starts_with('/') || Path::new(name).exists());
+        let child = Command::new(program.expect("a name"))
+            .arg("-c")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto runs: `tests/run` installs it");
+        let since = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(since.elapsed() < Duration::from_secs(10), "mosquitto is not there");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self(child)
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn push_something(home: &Home) {
+    let folder = home.path("data");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("letter.txt"), b"dear all").expect("written");
+    home.push(&folder, "data");
+}
+
+/// With nothing configured, any dashboard can watch at once.
+#[test]
+fn the_appliance_is_complete_on_its_own_broker() {
+    let port = free_port();
+    let home = Home::with_settings(&format!("[mqtt]\nlisten = \"127.0.0.1:{port}\"\n"));
+    push_something(&home);
+    let topics = wait_for(port, "the whole device", is_complete);
+    let health: serde_json::Value = serde_json::from_str(&topics["larder/larder/health"]).expect("JSON");
+    let status = home.json(&["status"]);
+    assert_eq!(health["level"], "fine", "{health}");
+    assert_eq!(health["level"], status["health"]["level"], "the command line says the same as MQTT");
+    assert_eq!(health["lamp"], "ready");
+}
+
+/// On the home's own broker everything is there too, comes back after the broker lost it, and ends with `offline`.
+#[test]
+fn the_homes_broker_may_restart_and_forget_everything() {
+    let port = free_port();
+    let folder = tempfile::tempdir().expect("a folder");
+    let broker = Mosquitto::start(folder.path(), port);
+    let mut home = Home::with_settings(&format!("[mqtt]\nbroker = \"127.0.0.1:{port}\"\n"));
+    push_something(&home);
+    wait_for(port, "the whole device", is_complete);
+    drop(broker);
+    let _broker = Mosquitto::start(folder.path(), port);
+    wait_for(port, "the whole device after the broker's restart", is_complete);
+    assert_eq!(home.stop_agent(), Some(0));
+    let offline = |topics: &BTreeMap<String, String>| {
+        topics.get("larder/larder/availability").is_some_and(|text| text == "offline")
+    };
+    wait_for(port, "offline after a stop", offline);
+    home.start();
+    wait_for(port, "the whole device after the agent's restart", is_complete);
+    home.kill_agent();
+    wait_for(port, "offline after a crash", offline);
+}
+
+/// A backup does not care whether anybody watches.
+#[test]
+fn backups_run_without_a_broker() {
+    let home = Home::with_settings(&format!("[mqtt]\nbroker = \"127.0.0.1:{}\"\n", free_port()));
+    push_something(&home);
+    assert_eq!(home.json(&["sources"]).as_array().map(Vec::len), Some(1));
+}

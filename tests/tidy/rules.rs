@@ -1,0 +1,310 @@
+//! Which words belong in which room, and which crate may know which.
+//!
+//! A rule has a reason that is told to whoever breaks it. Not here: how code is told from comments and tests (`source`).
+
+use crate::source::Source;
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Applies {
+    /// To what ships.
+    Shipped,
+    /// To tests only.
+    Tests,
+    /// To both.
+    Everywhere,
+}
+use Applies::{Everywhere, Shipped, Tests};
+
+/// Words that may stand only in some places.
+pub(crate) struct Rule {
+    words: &'static [&'static str],
+    to: Applies,
+    /// Folders and files that the rule is about; all if empty.
+    within: &'static [&'static str],
+    /// Folders and files of these where the words belong.
+    except: &'static [&'static str],
+    /// What to do.
+    say: &'static str,
+}
+
+pub(crate) const RULES: &[Rule] = &[
+    Rule {
+        words: &["sled"],
+        to: Shipped,
+        within: &[],
+        except: &["store/src/index.rs"],
+        say: "only the index knows sled; ask `store::index`",
+    },
+    Rule {
+        words: &["std::fs", "rustix", "std::os::unix::fs"],
+        to: Shipped,
+        within: &["store/"],
+        except: &["store/src/disk/real.rs", "store/src/index.rs"],
+        say: "the store reaches files through the trait `Disk`, so that simulated disks see every call",
+    },
+    Rule {
+        words: &["sync_all", "sync_data", "rename", "renameat", "renameat_with", "fs::hard_link"],
+        to: Shipped,
+        within: &[],
+        // Beside the vault: the powered-on count, the pairing and the cache, and files that a restore brings back.
+        except: &[
+            "store/src/disk/",
+            "store/src/index.rs",
+            "agent/src/edge/clock.rs",
+            "client/src/settings.rs",
+            "client/src/cache/",
+            "client/src/restore/",
+        ],
+        say: "making things durable is the store's word; hand the bytes to `store::disk`",
+    },
+    Rule {
+        words: &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"],
+        to: Shipped,
+        within: &[],
+        // `owner` and the demo run a stopwatch for a person's eyes; `push.rs` names the clock that its options default to.
+        except: &[
+            "agent/src/edge/",
+            "agent/src/run.rs",
+            "agent/src/owner/",
+            "agent/src/jobs/demo/",
+            "client/src/owner/",
+            "client/src/push.rs",
+        ],
+        say: "time comes in as an argument; only `agent::edge`, `agent::run` and what people watch read a clock",
+    },
+    Rule {
+        words: &["tokio", "axum", "hyper", "rumqttc", "rmqtt", "async", "await"],
+        to: Shipped,
+        within: &["format/", "store/", "panel/", "client/", "firmware-config/"],
+        except: &[],
+        say: "this crate runs without a runtime; the network of the agent is in `agent::edge`",
+    },
+    Rule {
+        words: &["std::fs", "std::io", "std::net", "std::env", "std::thread", "std::time", "std::process"],
+        to: Shipped,
+        within: &["format/src/"],
+        except: &[],
+        say: "`format` does no I/O, so that it can be fuzzed and shared; take bytes, give bytes",
+    },
+    Rule {
+        words: &["std", "alloc"],
+        to: Shipped,
+        within: &["panel/"],
+        except: &[],
+        say: "`panel` is `no_std`; pass in what it needs",
+    },
+    Rule {
+        words: &["std::fs", "std::env", "std::process", "std::thread"],
+        to: Shipped,
+        within: &["firmware-config/"],
+        except: &[],
+        say: "settings and boards are read from text; whoever has the file reads it (`agent`)",
+    },
+    Rule {
+        words: &[
+            "crate::edge",
+            "crate::run",
+            "crate::appliance",
+            "crate::owner",
+            "crate::jobs",
+            "tokio",
+            "std::fs",
+        ],
+        to: Shipped,
+        within: &["agent/src/decide/"],
+        except: &[],
+        say: "`decide` is a pure function of facts; gather the fact in `gather.rs` and pass it in",
+    },
+    Rule {
+        words: &["crate::run", "crate::owner", "crate::jobs"],
+        to: Shipped,
+        within: &["agent/src/edge/"],
+        except: &[],
+        say: "an edge touches one outside thing and knows nobody above it; pass a value or a channel",
+    },
+    Rule {
+        words: &["axum"],
+        to: Shipped,
+        within: &["agent/"],
+        except: &["agent/src/edge/http/"],
+        say: "routes live in `agent::edge::http`",
+    },
+    Rule {
+        words: &["delete", "put", "patch"],
+        to: Shipped,
+        within: &["agent/src/edge/http/mod.rs", "agent/src/edge/http/push.rs"],
+        except: &[],
+        say: "the network has no verb that deletes or overwrites, for any role",
+    },
+    Rule {
+        words: &["hyper", "hyper_util"],
+        to: Shipped,
+        within: &["agent/"],
+        except: &["agent/src/edge/http/", "agent/src/edge/control.rs"],
+        say: "connections are made in `agent::edge::http` and, to the local socket, in `agent::edge::control`",
+    },
+    Rule {
+        words: &["rumqttc"],
+        to: Shipped,
+        within: &["agent/"],
+        except: &["agent/src/edge/mqtt/", "agent/src/edge/witness.rs"],
+        say: "the MQTT client lives in `agent::edge::mqtt`",
+    },
+    Rule {
+        words: &["rmqtt"],
+        to: Shipped,
+        within: &["agent/"],
+        except: &["agent/src/edge/mqtt/broker.rs"],
+        say: "the broker is a feature that can be left out; only its own file may name it",
+    },
+    Rule {
+        words: &["linux_embedded_hal"],
+        to: Shipped,
+        within: &["agent/"],
+        except: &["agent/src/edge/panel/"],
+        say: "real pins are opened in `agent::edge::panel`",
+    },
+    Rule {
+        words: &["OutputPin", "InputPin"],
+        to: Shipped,
+        within: &[],
+        except: &["panel/", "agent/src/edge/panel"],
+        say: "pins belong to `panel` and its adapter; send a `Rhythm` instead",
+    },
+    Rule {
+        words: &["sd_notify"],
+        to: Shipped,
+        within: &["agent/"],
+        except: &["agent/src/edge/notify.rs"],
+        say: "systemd is spoken to in `agent::edge::notify`",
+    },
+    Rule {
+        words: &["getrandom"],
+        to: Shipped,
+        within: &["agent/"],
+        except: &["agent/src/edge/random.rs"],
+        say: "random bytes come from `agent::edge::random`, so that tests can give others",
+    },
+    Rule {
+        words: &["ureq"],
+        to: Shipped,
+        within: &["client/"],
+        except: &["client/src/connection.rs"],
+        say: "HTTP is `Connection`'s business; everybody else speaks to the trait `Appliance`",
+    },
+    Rule {
+        words: &["larder_store", "sled", "embedded_hal"],
+        to: Shipped,
+        within: &["client/"],
+        except: &[],
+        say: "the client runs on laptops and drags in nothing of the box",
+    },
+    Rule {
+        words: &["zstd"],
+        to: Shipped,
+        within: &[],
+        except: &["format/src/block.rs"],
+        say: "compressing is part of the format; use `format::block`",
+    },
+    Rule {
+        words: &["fastcdc"],
+        to: Shipped,
+        within: &[],
+        except: &["format/src/cut.rs"],
+        say: "where a file is cut is part of the format; use `format::cut`",
+    },
+    Rule {
+        words: &["postcard"],
+        to: Shipped,
+        within: &[],
+        except: &["format/src/", "client/src/cache/"],
+        say: "encoding is the format's word; only the client's disposable cache has an encoding of its own",
+    },
+    Rule {
+        words: &["Serialize"],
+        to: Shipped,
+        within: &[],
+        // `members.rs` and `settings.rs` write one small file each, with a version or unknown fields refused;
+        // `output.rs` prints any payload of `wire` for `--json`.
+        except: &[
+            "format/",
+            "firmware-config/",
+            "agent/src/report.rs",
+            "agent/src/edge/http/",
+            "agent/src/edge/mqtt/",
+            "store/src/members.rs",
+            "client/src/settings.rs",
+            "client/src/owner/output.rs",
+        ],
+        say: "serialised means promised: give it a payload type in `format::wire` or `agent::report`",
+    },
+    Rule {
+        words: &["println!", "print!", "eprintln!", "eprint!"],
+        to: Shipped,
+        within: &[],
+        except: &["agent/src/owner/", "agent/src/jobs/demo/", "client/src/owner/"],
+        say: "only `owner` speaks to people; return a value, or use `tracing`",
+    },
+    Rule {
+        words: &["unwrap()", "unwrap_err()"],
+        to: Shipped,
+        within: &[],
+        except: &[],
+        say: "handle it, or `expect` with the invariant that makes it impossible",
+    },
+    Rule {
+        words: &["unsafe"],
+        to: Everywhere,
+        within: &[],
+        except: &[],
+        say: "our crates have no unsafe code",
+    },
+    Rule {
+        words: &["thread::sleep"],
+        to: Tests,
+        within: &[],
+        // Real programs live in real time: killed at a moment that a seed chose, or looked for again under a deadline.
+        except: &["tests/harness/", "tests/promises/"],
+        say: "no test sleeps: pass the time in, or wait for the thing itself",
+    },
+    Rule {
+        words: &["#[ignore"],
+        to: Everywhere,
+        within: &[],
+        except: &[],
+        say: "nothing is ignored: mend the test, or remove it and say so in the changelog",
+    },
+];
+
+/// Which of our crates each crate may depend on. Arrows point one way.
+pub(crate) const ARROWS: &[(&str, &[&str])] = &[
+    ("format", &[]),
+    ("panel", &[]),
+    ("firmware-config", &[]),
+    ("store", &["format"]),
+    ("client", &["format"]),
+    ("agent", &["client", "firmware-config", "format", "panel", "store"]),
+];
+
+pub(crate) fn broken(rule: &Rule, source: &Source) -> Vec<String> {
+    let begins = |places: &[&str]| places.iter().any(|place| source.path.starts_with(place));
+    if !(rule.within.is_empty() || begins(rule.within)) || begins(rule.except) {
+        return Vec::new();
+    }
+    let code = source.code(rule.to);
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(code.lines()) {
+        for word in rule.words.iter().filter(|word| has_word(line, word)) {
+            found.push(format!("{}:{number}: `{word}` does not belong here: {}", source.path, rule.say));
+        }
+    }
+    found
+}
+
+pub(crate) fn has_word(line: &str, word: &str) -> bool {
+    let in_name = |c: char| c.is_alphanumeric() || c == '_';
+    let ends_open = word.ends_with(in_name);
+    line.match_indices(word).any(|(at, _)| {
+        !line[..at].ends_with(in_name) && !(ends_open && line[at + word.len()..].starts_with(in_name))
+    })
+}
