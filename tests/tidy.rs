@@ -30,6 +30,7 @@ const MACHINE_PATHS: [&str; 4] = [
     concat!("/tmp/", "bash_jobs"),
     concat!("/home/", "runner"),
 ];
+
 #[test]
 fn every_line_is_in_its_room() {
     let found =

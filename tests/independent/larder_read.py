@@ -1,46 +1,52 @@
 #!/usr/bin/env python3
 """Gives files back from a Larder disk, without agent, client or index.
 
-Written from the words of FORMAT.md alone, in another language, to prove that a stranger could. Every byte that it
-gives back was hashed and compared; what it cannot give back it names. It never writes to the disk.
-Needs Python 3.11, and `pip install blake3 zstandard`.
+Written from the words of FORMAT.md alone, in another language, to prove that a stranger could. Every byte that it gives
+back was hashed and compared; what it cannot give back it names. It never writes to the disk.
+Needs Python 3.11 on Linux, and `pip install blake3 zstandard`.
 
     larder_read.py DISK --list
     larder_read.py DISK --to FOLDER [--source DEVICE/NAME] [--snapshot NUMBER]
 
-DISK is the folder that contains `larder/`, or that folder itself. Without --source and --snapshot the newest
-snapshot of every source goes into FOLDER/DEVICE/NAME. Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some
-files were skipped, 6 damaged data met.
+DISK is the folder that contains `larder/`, or that folder itself. Without --source and --snapshot the newest snapshot of
+every source goes into FOLDER/DEVICE/NAME. Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were
+skipped, 6 damaged data met.
 """
-import argparse, grp, io, os, pwd, re, stat, struct, sys, time
-from collections import OrderedDict, namedtuple
+import argparse, collections, functools, grp, io, os, pwd, re, stat, struct, sys, time
 from pathlib import Path
 from blake3 import blake3
 import zstandard
 
-MIB = 1 << 20
-CHUNK_MAX, NODE_MAX, ENTRY_MAX, DEPTH_MAX, LEVELS_MAX = 4 * MIB, 2 * MIB, MIB, 2048, 8
-Entry = namedtuple("Entry", "name owner mode modified_ns hard_link xattrs kind")
-Snapshot = namedtuple("Snapshot", "number time_ms trusted source root files bytes skipped")
-
+CHUNK_MAX, NODE_MAX, ENTRY_MAX, DEPTH_MAX, LEVELS_MAX = 4 << 20, 2 << 20, 1 << 20, 2048, 8
+Entry = collections.namedtuple("Entry", "name owner mode modified_ns hard_link xattrs kind fields")
+Snapshot = collections.namedtuple("Snapshot", "number time_ms trusted source root files bytes skipped")
+SPECIAL = {3: stat.S_IFIFO, 4: stat.S_IFSOCK, 5: stat.S_IFCHR, 6: stat.S_IFBLK}
+SOURCE = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,64}/(?!\.)[A-Za-z0-9_.-]{1,64}")
+sys.setrecursionlimit(10 * DEPTH_MAX)
 
 class Damaged(Exception):
     """The bytes are not what the format says."""
-
 
 def need(condition, why):
     if not condition:
         raise Damaged(why)
 
-
 def digest(data):
     return blake3(data).digest()
 
+def show(path):
+    """A name as text that cannot drive somebody's terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path.decode("utf-8", "backslashreplace"))
 
-# --- Plain values ---------------------------------------------------------------------------------------------------
+class Report(collections.Counter):
+    """What the owner is told while it happens; the counts decide the exit code."""
+
+    def tell(self, kind, what):
+        self[kind] += 1
+        print(f"{kind}: {what}", file=sys.stderr)
 
 class Values:
-    """Reads postcard values one after another."""
+    """Reads postcard values, one after another."""
 
     def __init__(self, data):
         self.data, self.at = data, 0
@@ -50,234 +56,292 @@ class Values:
         self.at += count
         return self.data[self.at - count:self.at]
 
-    def number(self, bits=64):
+    def number(self, bits=64, below=None):
         value = 0
         for shift in range(0, bits, 7):
             byte = self.raw(1)[0]
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
-                need(value < 1 << bits, "a number is too large")
-                return value
-        raise Damaged("a number is too long")
+                break
+        need(byte < 0x80 and value < (below or 1 << bits), "a number is out of range, or a kind is not known")
+        return value
 
     def signed(self):
         value = self.number()
         return (value >> 1) ^ -(value & 1)
 
-    def choice(self, kinds):
-        kind = self.number(32)
-        need(kind < kinds, "a kind is not known")
-        return kind
-
     def bytes(self):
         return self.raw(self.number())
-
-    def text(self):
-        return self.bytes().decode("utf-8", "replace")
 
     def list(self, item):
         return [item() for _ in range(self.number())]
 
-    def end(self):
+    def last(self, value):
         need(self.at == len(self.data), "bytes are left over")
+        return value
 
     def reference(self):
         return self.raw(32), self.number(32)
 
-    def totals(self):
-        return self.number(), self.number(), self.number()
+    def owner(self):
+        return self.number(32), self.number(32), self.bytes().decode(), self.bytes().decode()
 
     def piece(self):
-        kind = self.choice(3)
-        reference = self.reference() if kind != 1 else None
+        kind = self.number(32, below=3)
+        reference = None if kind == 1 else self.reference()
         covers = reference[1] if kind == 0 else self.number()
         need(covers > 0, "a piece is empty")
         return kind, reference, covers
 
-    def owner(self):
-        return self.number(32), self.number(32), self.text(), self.text()
-
-    def kind(self):
-        kind = self.choice(7)
-        fields = [lambda: (self.number(), self.list(self.piece)), lambda: (self.reference(), self.totals()), self.bytes,
-                  lambda: None, lambda: None, lambda: (self.number(32), self.number(32)), lambda: (self.number(32), self.number(32))]
-        return kind, fields[kind]()
-
     def entry(self, owners):
-        name, owner, mode = self.bytes(), self.number(32), self.number(16)
-        seconds, nanos, hard_link = self.signed(), self.number(32), self.number()
-        xattrs = self.list(lambda: (self.bytes(), self.bytes()))
-        need(len(name) <= 1024 and b"/" not in name and b"\0" not in name and name not in (b".", b".."), "a name is not allowed")
-        need(owner < len(owners) and mode <= 0o7777 and nanos < 10**9, "an attribute is out of range")
-        return Entry(name, owners[owner], mode, seconds * 10**9 + nanos, hard_link, xattrs, self.kind())
-
-
-# --- Packs ----------------------------------------------------------------------------------------------------------
+        name, owner, mode = self.bytes(), self.number(32, below=len(owners)), self.number(16, below=0o10000)
+        modified_ns = self.signed() * 10**9 + self.number(32, below=10**9)
+        hard_link, xattrs = self.number(), self.list(lambda: (self.bytes(), self.bytes()))
+        need(len(name) <= 1024 and not {0, 47} & {*name} and name not in (b".", b".."), "a name is not allowed")
+        kind, fields = self.number(32, below=7), None
+        if kind == 0:
+            fields = self.number(), self.list(self.piece)
+            need(fields[0] == sum(piece[2] for piece in fields[1]), "a file's pieces do not make its size")
+        elif kind == 1:
+            fields = self.reference(), [self.number() for _ in range(3)]
+        elif kind == 2:
+            fields = self.bytes()
+        elif kind >= 5:
+            fields = self.number(32), self.number(32)
+        return Entry(name, owners[owner], mode, modified_ns, hard_link, xattrs, kind, fields)
 
 class Packs:
-    """Where every chunk lies, and its bytes."""
+    """Where every chunk lies, by the packs' own tables, and its bytes."""
 
-    def __init__(self, folder, damage):
-        self.places, self.checked, self.opened, self.damage = {}, set(), OrderedDict(), damage
-        for path in sorted(folder.glob("packs/[0-9a-f][0-9a-f]/*.pack")):
+    def __init__(self, folder, report):
+        self.places, self.checked, self.report = collections.defaultdict(list), set(), report
+        self.open = functools.lru_cache(8)(self.open)
+        for path in sorted(folder.glob("packs/??/*.pack")):
             try:
                 with open(path, "rb") as file:
                     try:
                         found = self.table(file)
                     except (Damaged, struct.error) as why:
-                        damage(f"{path}: {why}; its blocks are searched one by one")
+                        report.tell("damaged", f"{path}: {why}; its blocks are looked for one by one")
                         found = self.search(file)
-                    for id, offset in found:
-                        self.places.setdefault(id, []).append((path, offset))
-            except (OSError, Damaged) as why:
-                damage(f"{path}: {why}")
+                    for name, at in found:
+                        self.places[name].append((path, at))
+            except OSError as why:
+                report.tell("damaged", why)
 
-    @staticmethod
-    def table(file):
-        head, size = file.read(16), os.fstat(file.fileno()).st_size
-        need(head[:8] == b"LRDRPAK1", "it does not begin like a pack")
-        need(struct.unpack_from("<H", head, 10)[0] <= 1, "it needs a newer reader")
-        file.seek(max(0, size - 64))
+    def table(self, file):
+        head, size = file.read(16), file.seek(0, 2)
+        need(head[:8] == b"LRDRPAK1" and size >= 80 and head[10:12] <= b"\1\0", "it is no pack, or too new")
+        file.seek(size - 64)
         tail = file.read(64)
-        magic, blocks, chunks, offset, table_hash = struct.unpack_from("<8sIIQ32s", tail)
+        magic, blocks, chunks, start, check = struct.unpack_from("<8sIIQ32s", tail)
         need(magic == b"LRDREND1" and digest(tail[:56])[:8] == tail[56:], "its footer is damaged")
-        need(blocks <= chunks <= 65535 and offset + 12 * blocks + 32 * chunks + 64 == size, "its table does not fit")
-        file.seek(offset)
-        table = file.read(12 * blocks + 32 * chunks)
-        need(digest(table) == table_hash, "its table is damaged")
-        places = list(struct.iter_unpack("<III", table[:12 * blocks]))
+        need(blocks <= chunks <= 65535 and start + 12 * blocks + 32 * chunks + 64 == size, "its table does not fit")
+        file.seek(start)
+        table = file.read(size - 64 - start)
+        need(digest(table) == check, "its table is damaged")
+        places = [*struct.iter_unpack("<III", table[:12 * blocks])]
         ends = [slot for _, _, slot in places[1:]] + [chunks]
-        need(not places or places[0][2] == 0, "its slots do not begin at 0")
-        for (at, length, slot), end in zip(places, ends):
-            need(slot < end and at + length <= offset, "its table contradicts itself")
-            for n in range(slot, end):
-                yield table[12 * blocks + 32 * n:][:32], at
+        return [(table[12 * blocks + 32 * n:][:32], at)
+                for (at, _, slot), end in zip(places, ends) for n in range(slot, min(end, chunks))]
 
     def search(self, file):
         file.seek(0)
-        data = file.read()
-        for match in re.finditer(b"LRDRBLK1", data):
+        for match in re.finditer(b"LRDRBLK1", file.read()):
             try:
-                for id in self.block(io.BytesIO(data), match.start()):
-                    yield id, match.start()
+                yield from ((name, match.start()) for name in self.block(file, match.start()))
             except (Damaged, struct.error):
                 pass  # Magic bytes in somebody's file, or a block that is gone.
 
-    @staticmethod
-    def block(file, at):
-        """The chunks of one block by their ids, which are computed here."""
+    def block(self, file, at):
+        """The chunks of one block under their names, which are computed here."""
         file.seek(at)
         head = file.read(56)
-        magic, layout, codec, _, count, stored_len, plain_len, stored_hash = struct.unpack_from("<8sBBHIII32s", head)
+        magic, layout, codec, _, count, stored, length, check = struct.unpack_from("<8sBBHIII32s", head)
         need(magic == b"LRDRBLK1" and 1 <= count <= 8192, "a block does not begin like one")
         head += file.read(3 * count + 16)
         need(digest(head[:-16])[:16] == head[-16:], "a block's header is damaged")
         need(layout == 1 and codec <= 1, "a block needs a newer reader")
-        lengths = [int.from_bytes(head[56 + 3 * n:59 + 3 * n], "little") for n in range(count)]
-        need(sum(lengths) == plain_len <= CHUNK_MAX and stored_len <= plain_len, "a block's lengths contradict each other")
-        stored = file.read(stored_len)
-        need(digest(stored) == stored_hash, "a block is damaged")
+        lengths = [low + (high << 16) for low, high in struct.iter_unpack("<HB", head[56:-16])]
+        need(stored <= length == sum(lengths) <= CHUNK_MAX, "a block's lengths contradict each other")
+        plain = file.read(stored)
+        need(digest(plain) == check, "a block is damaged")
         if codec == 1:
-            try:
-                unpacker = zstandard.ZstdDecompressor().decompressobj()
-                need(zstandard.frame_content_size(stored) in (-1, plain_len), "a block unpacks to another length")
-                plain = unpacker.decompress(stored)
-                need(unpacker.eof and not unpacker.unused_data, "a block is not one zstd frame")
-            except zstandard.ZstdError as why:
-                raise Damaged(f"a block does not decompress: {why}") from None
-        else:
-            plain = stored
-        need(len(plain) == plain_len, "a block unpacks to another length")
-        chunks, at = {}, 0
-        for length in lengths:
-            chunk = plain[at:at + length]
-            chunks[digest(chunk)], at = chunk, at + length
-        return chunks
+            need(zstandard.frame_content_size(plain) == length, "a block claims another length")
+            plain = zstandard.ZstdDecompressor().decompress(plain, allow_extra_data=False)
+        need(len(plain) == length, "a block has another length")
+        plain = io.BytesIO(plain)
+        return {digest(chunk): chunk for chunk in map(plain.read, lengths)}
+
+    def open(self, path, at):
+        with open(path, "rb") as file:
+            if path not in self.checked and blake3(file.read()).hexdigest() != path.stem:
+                self.report.tell("damaged", f"{path}: its bytes do not have its name; what is whole in it is used")
+            self.checked.add(path)
+            return self.block(file, at)
 
     def chunk(self, reference):
-        id, length = reference
-        why = "a piece is nowhere on this disk"
-        for path, offset in self.places.get(id, []):
+        why = "a piece of it is nowhere on this disk"
+        for path, at in self.places.get(reference[0], []):
             try:
-                if (path, offset) not in self.opened:
-                    with open(path, "rb") as file:
-                        if path not in self.checked:
-                            self.checked.add(path)
-                            if blake3(file.read()).hexdigest() != path.stem:
-                                self.damage(f"{path}: its bytes do not have its name; what is whole in it is still used")
-                        self.opened[path, offset] = self.block(file, offset)
-                    if len(self.opened) > 8:
-                        self.opened.popitem(last=False)
-                chunk = self.opened[path, offset].get(id)
-                need(chunk is not None, "a block does not hold what its table says")
-                need(len(chunk) == length, "a piece has another length than its file says")
+                chunk = self.open(path, at).get(reference[0])
+                need(chunk is not None and len(chunk) == reference[1], "a block does not hold what was said")
                 return chunk
-            except (Damaged, OSError, struct.error) as error:
+            except (Damaged, OSError, struct.error, zstandard.ZstdError) as error:
                 why = f"{error} ({path})"
         raise Damaged(why)
 
+    def node(self, reference, level):
+        need(reference[1] <= NODE_MAX and level <= LEVELS_MAX, "a node or list is too large or too deep")
+        return Values(self.chunk(reference))
 
-# --- Trees ----------------------------------------------------------------------------------------------------------
+    def entries(self, reference, level=0):
+        """Entries of one folder in order, over all its leaves."""
+        values = self.node(reference, level)
+        if values.number(32, below=2) == 1:
+            for _, child in values.last(values.list(lambda: (values.bytes(), values.reference()))):
+                yield from self.entries(child, level + 1)
+            return
+        owners = values.list(values.owner)
+        found = values.last(values.list(lambda: values.entry(owners)))
+        need(all(a.name < b.name for a, b in zip(found, found[1:])), "a folder's names are out of order")
+        yield from found
 
-def entries(packs, reference, level=0):
-    """Entries of one folder in order, over all its leaves."""
-    data = packs.chunk(reference)
-    need(len(data) <= NODE_MAX and level <= LEVELS_MAX, "a folder's node is too large or too deep")
-    values = Values(data)
-    if values.choice(2) == 1:
-        children = values.list(lambda: (values.bytes(), values.reference()))
-        values.end()
-        for _, child in children:
-            yield from entries(packs, child, level + 1)
-        return
-    owners = values.list(values.owner)
-    found = values.list(lambda: values.entry(owners))
-    values.end()
-    need(all(a.name < b.name for a, b in zip(found, found[1:])), "a folder's names are out of order")
-    yield from found
+    def runs(self, pieces, level=0):
+        """The chunks and holes of one file in order, over all its lists."""
+        for kind, reference, covers in pieces:
+            if kind < 2:
+                yield self.chunk(reference) if kind == 0 else None, covers
+                continue
+            values = self.node(reference, level)
+            below = values.last(values.list(values.piece))
+            need(sum(piece[2] for piece in below) == covers, "a list of pieces covers another length")
+            yield from self.runs(below, level + 1)
 
-
-def file_pieces(packs, pieces, level=0):
-    for kind, reference, covers in pieces:
-        if kind != 2:
-            yield reference, covers
-            continue
-        data = packs.chunk(reference)
-        need(len(data) <= NODE_MAX and level <= LEVELS_MAX, "a list of pieces is too large or too deep")
-        values = Values(data)
-        below = values.list(values.piece)
-        values.end()
-        need(sum(piece[2] for piece in below) == covers, "a list of pieces covers another length")
-        yield from file_pieces(packs, below, level + 1)
-
-
-# --- Ledger ---------------------------------------------------------------------------------------------------------
-
-def read_ledger(folder, damage):
-    snapshots, previous, expected = [], bytes(32), 1
-    for path in sorted(folder.glob("ledger/*/*.entry"), key=lambda path: path.name):
+def read_ledger(folder, report):
+    head, expected = bytes(32), 1
+    for number, path in sorted((int(path.stem), path) for path in folder.glob("ledger/*/*.entry")):
+        if number > expected:
+            head = report.tell("damaged", f"ledger entries {expected} to {number - 1} are missing")
+        previous, head, expected = head, None, number + 1  # None: what was before is not known, so anything may follow.
         try:
-            number = int(path.stem)
-            if number != expected:
-                damage(f"ledger entries {expected} to {number - 1} are missing")
-            expected = number + 1
             data = path.read_bytes()
-            need(48 <= len(data) <= ENTRY_MAX, "it has a wrong length")
             magic, _, oldest, length = struct.unpack_from("<8sHHI", data)
-            need(magic == b"LRDRLED1" and length + 48 == len(data) and digest(data[:-32]) == data[-32:], "it is damaged")
-            chained, known = previous, previous = previous, data[-32:]
+            need(magic == b"LRDRLED1" and length + 48 == len(data) <= ENTRY_MAX, "it is no ledger entry")
+            need(digest(data[:-32]) == data[-32:], "it is damaged")
+            head, values = data[-32:], Values(data[16:-32])
             need(oldest <= 1, "it needs a newer reader")
-            values = Values(data[16:-32])
             need(values.number() == number, "it has another number than its name")
-            if values.raw(32) != chained:
-                damage(f"{path}: it does not follow the entry before it")
-            time_ms, trusted, _, event = values.signed(), values.choice(2), values.number(), values.choice(6)
+            need(values.raw(32) == previous or previous is None, "it does not follow the entry before it")
+            time_ms, trusted, _, event = values.signed(), values.raw(1) == b"\1", values.number(), values.number(32, below=6)
             if event == 1:
-                source, _, root = values.text(), values.raw(16), values.reference()
-                (files, _, size), skipped, _ = values.totals(), values.number(), values.signed()
-                need(re.fullmatch(r"[\w-][\w.-]{0,63}/[\w-][\w.-]{0,63}", source, re.ASCII), "its source has no proper name")
-                values.end()
-                snapshots.append(Snapshot(number, time_ms, trusted, source, root, files, size, skipped))
-        except (Damaged, OSError, ValueError) as why:
-            damage(f"{path}: {why}")
-    return snapshots
+                source, _, root = values.bytes().decode("ascii"), values.raw(16), values.reference()
+                files, _, size, skipped, _ = *(values.number() for _ in range(4)), values.last(values.signed())
+                need(SOURCE.fullmatch(source), "its source has no proper name")
+                yield Snapshot(number, time_ms, trusted, source, root, files, size, skipped)
+        except (Damaged, OSError, ValueError, struct.error) as why:
+            report.tell("damaged", f"{path}: {why}")
+
+class Restore:
+    """Makes a snapshot's folder anew. Works inside one folder at a time, so paths of any length do."""
+
+    def __init__(self, packs, snapshot, top, report):
+        self.packs, self.top, self.report, self.links = packs, os.fsencode(top), report, {}
+        os.makedirs(top, exist_ok=True)
+        os.chdir(top)
+        try:
+            [root] = packs.entries(snapshot.root)
+            need(root.name == b"" and root.kind == 1, "its root is not one folder without a name")
+            self.folder(root.fields[0], b"", 0)
+            self.attributes(root._replace(name=b"."), b".")
+        except (Damaged, ValueError) as why:
+            report.tell("damaged", f"snapshot {snapshot.number}: {why}")
+
+    def folder(self, reference, path, depth):
+        try:
+            for entry in self.packs.entries(reference):
+                inside = path + b"/" + entry.name
+                try:
+                    need(entry.name and depth <= DEPTH_MAX, "it has no name, or is nested too deeply")
+                    self.one(entry, inside, depth)
+                except Damaged as why:
+                    self.report.tell("damaged", f"{show(inside)}: {why}")
+                except (OSError, ValueError, OverflowError) as why:
+                    self.report.tell("skipped", f"{show(inside)}: {why}")
+        except (Damaged, ValueError) as why:
+            self.report.tell("damaged", f"{show(path)}/: names in this folder are lost: {why}")
+
+    def one(self, entry, path, depth):
+        bare = entry._replace(name=b"")
+        twin, where = self.links.setdefault(entry.hard_link, (bare, self.top + path))
+        if entry.hard_link and twin == bare and where != self.top + path:
+            return os.link(where, entry.name, follow_symlinks=False)
+        if entry.kind == 0:
+            self.file(entry)
+        elif entry.kind == 1:
+            os.mkdir(entry.name, 0o700)
+            os.chdir(entry.name)
+            self.folder(entry.fields[0], path, depth + 1)
+            os.chdir("..")
+        elif entry.kind == 2:
+            os.symlink(entry.fields, entry.name)
+        else:
+            os.mknod(entry.name, SPECIAL[entry.kind] | 0o600, os.makedev(*entry.fields) if entry.fields else 0)
+        self.attributes(entry, path)
+
+    def file(self, entry):
+        with open(os.open(entry.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            try:
+                for chunk, covers in self.packs.runs(entry.fields[1]):
+                    file.seek(covers, os.SEEK_CUR) if chunk is None else file.write(chunk)
+                file.truncate(entry.fields[0])
+            except BaseException:
+                os.unlink(entry.name)  # Half a file must not look like a whole one.
+                raise
+
+    def attributes(self, entry, path):
+        (uid, gid, user, group), is_root = entry.owner, os.geteuid() == 0
+        owned = is_root or uid == os.geteuid()
+        if is_root:
+            uid = next((known.pw_uid for known in pwd.getpwall() if known.pw_name == user), uid)
+            gid = next((known.gr_gid for known in grp.getgrall() if known.gr_name == group), gid)
+            os.chown(entry.name, uid, gid, follow_symlinks=False)
+        for name, value in entry.xattrs:
+            try:
+                os.setxattr(entry.name, name, value, follow_symlinks=False)
+            except OSError as why:
+                self.report.tell("skipped", f"{show(path)}: only its attribute {show(name)}: {why.strerror}")
+        if entry.kind != 2:  # Set-user bits would give away the rights of whoever restores.
+            os.chmod(entry.name, entry.mode & (0o7777 if owned else 0o1777))
+        os.utime(entry.name, ns=(entry.modified_ns, entry.modified_ns), follow_symlinks=False)
+
+def main():
+    parser = argparse.ArgumentParser(description="Gives files back from a Larder disk.")
+    parser.add_argument("disk", type=Path)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--to", type=Path)
+    parser.add_argument("--source")
+    parser.add_argument("--snapshot", type=int)
+    args, report = parser.parse_args(), Report()
+    if args.list == bool(args.to):
+        parser.error("give either --list or --to FOLDER")
+    folder = (args.disk / "larder" if (args.disk / "larder").is_dir() else args.disk).absolute()
+    wanted = lambda s: args.source in (None, s.source) and args.snapshot in (None, s.number)
+    found = [snapshot for snapshot in read_ledger(folder, report) if wanted(snapshot)]
+    if not found or args.to and args.to.exists() and any(args.to.iterdir()):
+        sys.exit(f"{args.to} is not empty." if found else f"No such snapshot in {folder}.")
+    if args.to:
+        found, packs, to = {s.source: s for s in found}.values(), Packs(folder, report), args.to.absolute()
+        for s in found:
+            Restore(packs, s, to if args.source or args.snapshot else to / s.source, report)
+    for s in found:
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(s.time_ms // 1000)) + ("" if s.trusted else "?")
+        print(f"{s.source}  {s.number}  {when}  {s.files} files  {s.bytes} bytes  {s.skipped} left out by the device")
+    print(", ".join(f"{count} {kind}" for kind, count in report.items()) or "everything that was read is whole")
+    sys.exit(6 if report["damaged"] else 3 if report["skipped"] else 0)
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, KeyboardInterrupt) as trouble:
+        sys.exit(f"It could not go on: {trouble}")

@@ -109,8 +109,10 @@ fn grow(folder: &Path, dice: &mut Dice, depth: u32) {
                 file.set_len(dice.below(5_000_000) + 3_010_000).expect("a hole at the end");
             }
             7 => fs::write(&path, dice.bytes(700_000)).expect("written"),
-            _ => fs::write(&path, dice.bytes(usize::try_from(dice.below(9000)).expect("small")))
-                .expect("written"),
+            _ => {
+                let len = usize::try_from(dice.below(9000)).expect("small");
+                fs::write(&path, dice.bytes(len)).expect("written");
+            }
         }
         let meta = fs::symlink_metadata(&path).expect("it is there");
         if meta.is_file() {

@@ -5,3 +5,4 @@ mod interruptions;
 mod messages;
 mod mqtt;
 mod old_disks;
+mod routes;

@@ -62,7 +62,7 @@ fn who_may_not_is_told_why() {
         format!("address = \"http://127.0.0.1:{}\"\ntoken = \"wrong\"\n", home.port),
     )
     .expect("written");
-    check(&home, &["sources"], 4, &["larderd token"]);
+    check(&home, &["sources"], 4, &["larder pair"]);
     fs::remove_file(home.path("config/larder/appliance.toml")).expect("removed");
     check(&home, &["sources"], 4, &["larder pair"]);
     home.pair("laptop", "admin");

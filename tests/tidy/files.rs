@@ -7,8 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Made by programs, or somebody's own.
-pub(crate) const NOT_OURS: [&str; 6] =
-    ["target", ".git", "larder-data", "corpus", "artifacts", "node_modules"];
+const NOT_OURS: [&str; 6] = ["target", ".git", "larder-data", "corpus", "artifacts", "node_modules"];
 
 /// Names of files that a line points at: links and code in Markdown, names of documents everywhere.
 pub(crate) fn names_in<'a>(path: &'a str, line: &'a str) -> impl Iterator<Item = String> + 'a {
@@ -29,7 +28,7 @@ pub(crate) fn names_in<'a>(path: &'a str, line: &'a str) -> impl Iterator<Item =
     let words = line.split(move |c| !in_name(c)).map(|word| word.trim_end_matches(['.', '/']));
     let named = words.filter(move |word| {
         let is_page = word.ends_with(".md") && (word.starts_with("docs/") || is_capital_page(word));
-        let is_path = is_document && TOPS.iter().any(|top| word.starts_with(top)) && line.contains('`');
+        let is_path = is_document && TOPS.iter().any(|top| word.starts_with(top)) && is_quoted(line, word);
         (is_page || is_path) && !word.contains("NNN") && !word.contains("..")
     });
     let links = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
@@ -38,13 +37,18 @@ pub(crate) fn names_in<'a>(path: &'a str, line: &'a str) -> impl Iterator<Item =
     named.map(str::to_owned).chain(links.map(|link| flat(&beside.join(link)))).filter(|name| !name.is_empty())
 }
 
-pub(crate) fn is_capital_page(word: &str) -> bool {
+/// Code in a line, or a command at the start of one.
+fn is_quoted(line: &str, word: &str) -> bool {
+    line.contains('`') || line.trim_start().starts_with(word)
+}
+
+fn is_capital_page(word: &str) -> bool {
     let stem = word.trim_end_matches(".md");
     stem.len() > 3 && stem.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
 }
 
 /// A path without `..`.
-pub(crate) fn flat(path: &Path) -> String {
+fn flat(path: &Path) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.to_str().unwrap_or_default().split('/') {
         match part {
@@ -56,7 +60,7 @@ pub(crate) fn flat(path: &Path) -> String {
     parts.join("/")
 }
 
-pub(crate) fn root() -> PathBuf {
+fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace").to_owned()
 }
 

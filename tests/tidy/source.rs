@@ -60,7 +60,7 @@ fn test_attributes(text: &str) -> impl Iterator<Item = (usize, usize)> + '_ {
 }
 
 /// Length of the block in braces at the start of `text`.
-pub(crate) fn block_len(text: &str) -> usize {
+fn block_len(text: &str) -> usize {
     let mut depth = 0;
     for (at, c) in text.char_indices() {
         match c {
@@ -74,7 +74,7 @@ pub(crate) fn block_len(text: &str) -> usize {
 }
 
 /// Blanks out comments, strings and characters. Knows as much of Rust as that takes.
-pub(crate) fn without_words(text: &str) -> String {
+fn without_words(text: &str) -> String {
     let mut bare = text.as_bytes().to_vec();
     let mut at = 0;
     while at < bare.len() {
@@ -83,7 +83,7 @@ pub(crate) fn without_words(text: &str) -> String {
             [b'/', b'/', ..] => rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()),
             [b'/', b'*', ..] => comment_len(rest),
             [b'"', ..] => 1 + quoted_len(&rest[1..], b'"'),
-            [b'r', b'"' | b'#', ..] if !is_name_byte(text, at) => raw_len(rest),
+            [b'r', b'"' | b'#', ..] if !is_in_name(text, at) => raw_len(rest),
             // A character, not a lifetime: those have no quote behind their first letter.
             [b'\'', b'\\', ..] => 1 + quoted_len(&rest[1..], b'\''),
             [b'\'', tail @ ..] if char_len(tail) > 0 => 1 + char_len(tail),
@@ -95,13 +95,13 @@ pub(crate) fn without_words(text: &str) -> String {
     String::from_utf8_lossy(&bare).into_owned()
 }
 
-pub(crate) fn is_name_byte(text: &str, at: usize) -> bool {
-    at > 0
-        && (text.as_bytes()[at - 1].is_ascii_alphanumeric() && text.as_bytes()[at - 1] != b'b'
-            || text.as_bytes()[at - 1] == b'_')
+/// Whether the letter at `at` goes on a name: `for"` is no raw string, `br"` is.
+fn is_in_name(text: &str, at: usize) -> bool {
+    let before = at.checked_sub(1).map(|at| text.as_bytes()[at]);
+    before.is_some_and(|byte| byte != b'b' && (byte.is_ascii_alphanumeric() || byte == b'_'))
 }
 
-pub(crate) fn comment_len(text: &[u8]) -> usize {
+fn comment_len(text: &[u8]) -> usize {
     let (mut at, mut depth) = (0, 0);
     while at + 1 < text.len() {
         match &text[at..at + 2] {
@@ -114,7 +114,7 @@ pub(crate) fn comment_len(text: &[u8]) -> usize {
     text.len()
 }
 
-pub(crate) fn quoted_len(text: &[u8], quote: u8) -> usize {
+fn quoted_len(text: &[u8], quote: u8) -> usize {
     let mut at = 0;
     while at < text.len() && text[at] != quote {
         at += if text[at] == b'\\' { 2 } else { 1 };
@@ -122,7 +122,7 @@ pub(crate) fn quoted_len(text: &[u8], quote: u8) -> usize {
     (at + 1).min(text.len())
 }
 
-pub(crate) fn raw_len(text: &[u8]) -> usize {
+fn raw_len(text: &[u8]) -> usize {
     let hashes = text[1..].iter().take_while(|byte| **byte == b'#').count();
     if text.get(1 + hashes) != Some(&b'"') {
         return 0;
@@ -134,7 +134,7 @@ pub(crate) fn raw_len(text: &[u8]) -> usize {
 }
 
 /// Length of one character and its closing quote; nothing for a lifetime.
-pub(crate) fn char_len(text: &[u8]) -> usize {
+fn char_len(text: &[u8]) -> usize {
     (1..=4)
         .find(|len| {
             text.get(*len) == Some(&b'\'')
@@ -160,6 +160,6 @@ pub(crate) fn sources() -> Vec<Source> {
     rust.into_iter().map(|(path, text)| Source::new(path, text, &test_modules)).collect()
 }
 
-pub(crate) fn texts_of_rust() -> Vec<(String, String)> {
+fn texts_of_rust() -> Vec<(String, String)> {
     files().into_iter().filter(|path| path.ends_with(".rs")).map(|path| (path.clone(), read(&path))).collect()
 }

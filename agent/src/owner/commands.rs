@@ -136,7 +136,7 @@ fn settings(config: Option<&Path>) -> Result<Settings, Trouble> {
 fn read_settings(file: &Path) -> Result<Settings, Trouble> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         let what = format!("The settings file {} cannot be read.", file.display());
-        Trouble::new(1, what, "Check the name, and that larderd may read it.", error)
+        Trouble::new(2, what, "Check the name, and that larderd may read it.", error)
     })?;
     Settings::from_toml(&text).map_err(|mistakes| {
         let list: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();

@@ -1,0 +1,67 @@
+//! The network interface as it describes itself: everything that it names is there, and no verb takes away.
+
+use harness::home::Home;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+fn status(home: &Home, method: &str, path: &str, token: &str) -> u16 {
+    let mut stream = TcpStream::connect(("127.0.0.1", home.port)).expect("connected");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    text.split_whitespace()
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or_else(|| panic!("{method} {path}: {text}"))
+}
+
+fn token(home: &Home, role: &str) -> String {
+    let made = home.larderd(&["token", "--device", "laptop", "--role", role]).output().expect("larderd runs");
+    String::from_utf8(made.stdout).expect("text").trim().to_owned()
+}
+
+/// Every described route answers, nobody gets anywhere without a key, and a key for adding sees nothing of the past.
+#[test]
+fn the_interface_is_as_it_describes_itself() {
+    let home = Home::new();
+    let text = home.get("/v1/openapi.json").expect("the description");
+    let described: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let (admin, push, read) = (token(&home, "admin"), token(&home, "push"), token(&home, "read"));
+    let mut routes = 0;
+    for (path, methods) in described["paths"].as_object().expect("paths") {
+        let path = path.replace("{device}", "laptop").replace("{name}", "docs").replace("{when}", "newest");
+        for (method, details) in methods.as_object().expect("methods") {
+            let method = method.to_uppercase();
+            let role = details["security"][0]["token"][0].as_str();
+            let found = status(&home, &method, &path, &admin);
+            assert!(found != 405 && found < 500, "{method} {path}: {found}");
+            if let Some(role) = role {
+                assert_eq!(status(&home, &method, &path, "nobody"), 401, "{method} {path} without a key");
+                let other = match role {
+                    "push" => Some(&read),
+                    "read" => Some(&push),
+                    _ => None,
+                };
+                if let Some(other) = other {
+                    assert_eq!(
+                        status(&home, &method, &path, other),
+                        403,
+                        "{method} {path} with the wrong role"
+                    );
+                }
+            }
+            routes += 1;
+        }
+        for verb in ["DELETE", "PUT", "PATCH"] {
+            assert_eq!(status(&home, verb, &path, &admin), 405, "{verb} {path}");
+        }
+    }
+    assert!(routes >= 16, "{routes} routes");
+    for control in ["/v1/control/tokens", "/v1/control/rebuild-index"] {
+        assert_eq!(status(&home, "POST", control, &admin), 404, "{control} is for the box alone");
+    }
+}
