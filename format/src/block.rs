@@ -190,6 +190,7 @@ impl Default for Encoder {
 /// Looks at 16 KiB at most, from four places, since headers of such files do compress.
 fn looks_random(plain: &[u8]) -> bool {
     const WINDOW: usize = 4096;
+    const LOOKED_AT: f64 = 4.0 * 4096.0;
     if plain.len() < 16 * WINDOW {
         return false;
     }
@@ -198,9 +199,8 @@ fn looks_random(plain: &[u8]) -> bool {
         let from = plain.len() / 4 * quarter + plain.len() / 16;
         plain[from..from + WINDOW].iter().for_each(|byte| seen[usize::from(*byte)] += 1);
     }
-    let total = f64::from(4 * WINDOW as u32);
     let bits: f64 =
-        seen.iter().filter(|n| **n > 0).map(|n| f64::from(*n) / total).map(|p| -p * p.log2()).sum();
+        seen.iter().filter(|n| **n > 0).map(|n| f64::from(*n) / LOOKED_AT).map(|p| -p * p.log2()).sum();
     // 16 KiB of true noise measure 7.988 bits a byte; text that was encoded densely stays below 7.5.
     bits > 7.9
 }
@@ -290,7 +290,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn block(parts: &[&[u8]]) -> Vec<u8> {
-        let lengths = parts.iter().map(|part| part.len() as u32).collect();
+        let lengths = parts.iter().map(|part| u32::try_from(part.len()).unwrap()).collect();
         Encoder::new().encode(&parts.concat(), lengths)
     }
 
@@ -318,7 +318,7 @@ mod tests {
         let frame = zstd::bulk::compress(&vec![0; 64 << 20], 3).unwrap();
         let header = Header {
             codec: Codec::Zstd,
-            stored_len: frame.len() as u32,
+            stored_len: u32::try_from(frame.len()).unwrap(),
             plain_len: 3 << 20,
             stored_hash: Hash::of(&frame),
             lengths: vec![3 << 20],

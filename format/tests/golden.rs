@@ -11,7 +11,9 @@
 use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
 use larder_format::ledger::{Entry as LedgerEntry, Event, Pairing, Role, Snapshot, Stamp};
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
-use larder_format::tree::{Child, Entry, Kind, Node, Owner, Piece, Time, Totals, decode_pieces, encode_pieces};
+use larder_format::tree::{
+    Child, Entry, Kind, Node, Owner, Piece, Time, Totals, decode_pieces, encode_pieces,
+};
 use larder_format::{ChunkRef, Hash, pack, wire};
 use serde_bytes::ByteBuf;
 use std::collections::BTreeSet;

@@ -50,6 +50,9 @@ pub struct Difference {
     pub after: Lookup,
 }
 
+/// A folder before and after, and its path.
+type Pair = (Option<ChunkRef>, Option<ChunkRef>, Vec<u8>);
+
 impl Vault {
     /// Reads and checks one directory node.
     ///
@@ -151,7 +154,7 @@ impl Vault {
         after: Option<ChunkRef>,
         path: &[u8],
         each: &mut dyn FnMut(Difference) -> Result<()>,
-    ) -> Result<Vec<(Option<ChunkRef>, Option<ChunkRef>, Vec<u8>)>> {
+    ) -> Result<Vec<Pair>> {
         let mut below = Vec::new();
         let mut old = before.map(|node| self.entries(node)).into_iter().flatten().peekable();
         let mut new = after.map(|node| self.entries(node)).into_iter().flatten().peekable();

@@ -12,6 +12,7 @@ use larder_format::pack::{self, BlockPlace, FOOTER_BYTES, Footer, PACK_HEADER_BY
 use larder_format::{ChunkId, FormatError, Hash};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Opened packs kept at hand: a file handle and some kilobytes each.
@@ -46,10 +47,13 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch(Vec<(Place, ChunkId)>);
 
+/// Opened packs by number and disk, most recent first.
+type Views = VecDeque<((u32, usize), Arc<View>)>;
+
 #[derive(Default)]
 pub(crate) struct Packs {
     registry: RwLock<Registry>,
-    views: Mutex<VecDeque<((u32, usize), Arc<View>)>>,
+    views: Mutex<Views>,
     blocks: Mutex<BlockCache>,
 }
 
@@ -94,9 +98,8 @@ impl Packs {
 
     fn view(&self, members: &Members, number: u32, position: usize) -> io::Result<Arc<View>> {
         let key = (number, position);
-        let find = |views: &VecDeque<((u32, usize), Arc<View>)>| {
-            views.iter().find(|(known, _)| *known == key).map(|(_, view)| view.clone())
-        };
+        let find =
+            |views: &Views| views.iter().find(|(known, _)| *known == key).map(|(_, view)| view.clone());
         if let Some(view) = find(&self.views.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(view);
         }
@@ -140,14 +143,14 @@ impl Packs {
         if let Some(bytes) = known.as_ref().and_then(|open| open.chunk(id)) {
             return Ok(bytes.to_vec());
         }
-        let (_, open) = self.whole_block(members, place, id)?;
+        let open = self.whole_block(members, place, id)?;
         let bytes = open.chunk(id).expect("whole_block saw it in there").to_vec();
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner).put(key, Arc::new(open));
         Ok(bytes)
     }
 
-    /// The block's stored bytes and its opened form, from the first disk whose copy is whole.
-    fn whole_block(&self, members: &Members, place: Place, id: &ChunkId) -> Result<(Vec<u8>, OpenBlock)> {
+    /// The block of a chunk, opened, from the first disk whose copy is whole.
+    fn whole_block(&self, members: &Members, place: Place, id: &ChunkId) -> Result<OpenBlock> {
         let mut cause = "no disk has it".to_owned();
         for position in 0..members.all().len() {
             let found = self
@@ -155,7 +158,7 @@ impl Packs {
                 .and_then(|view| view.read(view.block_of(place.slot).ok_or(io::ErrorKind::InvalidData)?))
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| match OpenBlock::read(&mut Decoder::new(), &bytes) {
-                    Ok((_, open)) if open.chunk(id).is_some() => Ok((bytes, open)),
+                    Ok((_, open)) if open.chunk(id).is_some() => Ok(open),
                     Ok(_) => Err("its bytes do not have its name".to_owned()),
                     Err(error) => Err(error.to_string()),
                 });
@@ -180,15 +183,33 @@ impl Packs {
         blocks.into_values().collect()
     }
 
+    /// A block as it lies on the disk, where all of it is wanted: the reader names its chunks anyway, so here only
+    /// the stored bytes are checked, which spares a small box the unpacking.
+    fn as_stored(&self, members: &Members, wanted: &[(Place, ChunkId)]) -> Option<Vec<u8>> {
+        let (place, _) = wanted.first()?;
+        (0..members.all().len()).find_map(|position| {
+            let view = self.view(members, place.pack, position).ok()?;
+            let (block, slots) = view.block_with_slots(place.slot)?;
+            let mut found: Vec<_> = wanted.iter().map(|(place, _)| u32::from(place.slot)).collect();
+            found.sort_unstable();
+            if !found.into_iter().eq(slots) {
+                return None;
+            }
+            let bytes = view.read(block).ok()?;
+            let header = block::Header::decode(&bytes).ok()?;
+            let stored = bytes.get(header.len()..)?;
+            (header.lengths.len() == wanted.len() && Hash::of(stored) == header.stored_hash).then_some(bytes)
+        })
+    }
+
     /// Blocks that hold the wanted chunks and nothing else: other files may share the stored block, and whoever asks
     /// is not told about them.
     pub(crate) fn fetch(&self, members: &Members, Fetch(wanted): &Fetch) -> Result<Vec<u8>> {
-        let (place, first) = wanted.first().expect("a plan names a block for the sake of a chunk");
-        let (bytes, open) = self.whole_block(members, *place, first)?;
-        let is_wanted = |id: &ChunkId| wanted.iter().any(|(_, wanted)| wanted == id);
-        if wanted.len() == open.chunks.len() && open.chunks.iter().all(|(id, _)| is_wanted(id)) {
+        if let Some(bytes) = self.as_stored(members, wanted) {
             return Ok(bytes);
         }
+        let (place, first) = wanted.first().expect("a plan names a block for the sake of a chunk");
+        let open = self.whole_block(members, *place, first)?;
         let mut plain = Vec::new();
         let mut lengths = Vec::new();
         for (place, id) in wanted {
@@ -249,8 +270,15 @@ impl View {
     }
 
     fn block_of(&self, slot: u16) -> Option<BlockPlace> {
+        self.block_with_slots(slot).map(|(block, _)| block)
+    }
+
+    /// The block that holds `slot`, and all the slots in it.
+    fn block_with_slots(&self, slot: u16) -> Option<(BlockPlace, Range<u32>)> {
         let after = self.blocks.partition_point(|block| block.first_slot <= u32::from(slot));
-        self.blocks.get(after.checked_sub(1)?).copied()
+        let block = *self.blocks.get(after.checked_sub(1)?)?;
+        let end = self.blocks.get(after).map_or(self.footer.chunks, |next| next.first_slot);
+        Some((block, block.first_slot..end))
     }
 
     fn read(&self, block: BlockPlace) -> io::Result<Vec<u8>> {

@@ -3,29 +3,31 @@
 
 Written from the words of FORMAT.md alone, in another language, to prove that a stranger could. Every byte that it gives
 back was hashed and compared; what it cannot give back it names. It never writes to the disk.
-Needs Python 3.11 on Linux, and `pip install blake3 zstandard`.
 
     larder_read.py DISK --list
     larder_read.py DISK --to FOLDER [--source DEVICE/NAME] [--snapshot NUMBER]
 
-DISK is the folder that contains `larder/`, or that folder itself. Without --source and --snapshot the newest snapshot of
-every source goes into FOLDER/DEVICE/NAME. Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were
+DISK is the folder that contains `larder/`, or that folder itself. Without --source and --snapshot the newest snapshot
+of every source goes into FOLDER/DEVICE/NAME. Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were
 skipped, 6 damaged data met.
 """
-import argparse, collections, functools, grp, io, os, pwd, re, stat, struct, sys, time
+# Needs Python 3.11 on Linux, and: pip install blake3 zstandard
+import argparse, collections, functools, grp, hashlib, io, os, pwd, re, stat, struct, sys, time
 from pathlib import Path
 from blake3 import blake3
 import zstandard
 
-CHUNK_MAX, NODE_MAX, ENTRY_MAX, DEPTH_MAX, LEVELS_MAX = 4 << 20, 2 << 20, 1 << 20, 2048, 8
+CHUNK_MAX, NODE_MAX, ENTRY_MAX, DEPTH_MAX, LEVELS_MAX = 4 << 20, 2 << 20, 1 << 20, 2048, 8  # FORMAT.md, "Limits"
 Entry = collections.namedtuple("Entry", "name owner mode modified_ns hard_link xattrs kind fields")
 Snapshot = collections.namedtuple("Snapshot", "number time_ms trusted source root files bytes skipped")
 SPECIAL = {3: stat.S_IFIFO, 4: stat.S_IFSOCK, 5: stat.S_IFCHR, 6: stat.S_IFBLK}
 SOURCE = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,64}/(?!\.)[A-Za-z0-9_.-]{1,64}")
-sys.setrecursionlimit(10 * DEPTH_MAX)
+told = collections.Counter()
 
 class Damaged(Exception):
     """The bytes are not what the format says."""
+
+BROKEN = Damaged, OSError, OverflowError, ValueError, struct.error, zstandard.ZstdError
 
 def need(condition, why):
     if not condition:
@@ -38,24 +40,19 @@ def show(path):
     """A name as text that cannot drive somebody's terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path.decode("utf-8", "backslashreplace"))
 
-class Report(collections.Counter):
-    """What the owner is told while it happens; the counts decide the exit code."""
-
-    def tell(self, kind, what):
-        self[kind] += 1
-        print(f"{kind}: {what}", file=sys.stderr)
+def tell(kind, what):
+    """Tells the owner while it happens, and counts: that decides the exit code."""
+    told[kind] += 1
+    print(f"{kind}: {what}", file=sys.stderr)
 
 class Values:
     """Reads postcard values, one after another."""
-
     def __init__(self, data):
         self.data, self.at = data, 0
-
     def raw(self, count):
         need(count <= len(self.data) - self.at, "a value ends too early")
         self.at += count
         return self.data[self.at - count:self.at]
-
     def number(self, bits=64, below=None):
         value = 0
         for shift in range(0, bits, 7):
@@ -63,123 +60,90 @@ class Values:
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 break
-        need(byte < 0x80 and value < (below or 1 << bits), "a number is out of range, or a kind is not known")
+        need(byte < 0x80 and value < (1 << bits if below is None else below), "a number or kind is out of range")
         return value
-
     def signed(self):
         value = self.number()
         return (value >> 1) ^ -(value & 1)
-
-    def bytes(self):
-        return self.raw(self.number())
-
-    def list(self, item):
-        return [item() for _ in range(self.number())]
-
+    def bytes(self): return self.raw(self.number())
+    def list(self, item): return [item() for _ in range(self.number())]
+    def reference(self): return self.raw(32), self.number(32)
+    def totals(self): return self.number(), self.number(), self.number()
+    def owner(self): return self.number(32), self.number(32), self.bytes().decode(), self.bytes().decode()
     def last(self, value):
         need(self.at == len(self.data), "bytes are left over")
         return value
-
-    def reference(self):
-        return self.raw(32), self.number(32)
-
-    def owner(self):
-        return self.number(32), self.number(32), self.bytes().decode(), self.bytes().decode()
-
     def piece(self):
         kind = self.number(32, below=3)
         reference = None if kind == 1 else self.reference()
         covers = reference[1] if kind == 0 else self.number()
         need(covers > 0, "a piece is empty")
         return kind, reference, covers
-
     def entry(self, owners):
         name, owner, mode = self.bytes(), self.number(32, below=len(owners)), self.number(16, below=0o10000)
         modified_ns = self.signed() * 10**9 + self.number(32, below=10**9)
         hard_link, xattrs = self.number(), self.list(lambda: (self.bytes(), self.bytes()))
         need(len(name) <= 1024 and not {0, 47} & {*name} and name not in (b".", b".."), "a name is not allowed")
-        kind, fields = self.number(32, below=7), None
-        if kind == 0:
-            fields = self.number(), self.list(self.piece)
-            need(fields[0] == sum(piece[2] for piece in fields[1]), "a file's pieces do not make its size")
-        elif kind == 1:
-            fields = self.reference(), [self.number() for _ in range(3)]
-        elif kind == 2:
-            fields = self.bytes()
-        elif kind >= 5:
-            fields = self.number(32), self.number(32)
+        kind, device, nothing = self.number(32, below=7), lambda: (self.number(32), self.number(32)), lambda: None
+        fields = (lambda: (self.number(), self.list(self.piece)), lambda: (self.reference(), self.totals()), self.bytes,
+                  nothing, nothing, device, device)[kind]()
+        need(kind != 0 or fields[0] == sum(piece[2] for piece in fields[1]), "a file's pieces do not make its size")
         return Entry(name, owners[owner], mode, modified_ns, hard_link, xattrs, kind, fields)
 
 class Packs:
     """Where every chunk lies, by the packs' own tables, and its bytes."""
-
-    def __init__(self, folder, report):
-        self.places, self.checked, self.report = collections.defaultdict(list), set(), report
+    def __init__(self, folder):
+        self.places, self.checked = collections.defaultdict(list), set()
         self.open = functools.lru_cache(8)(self.open)
         for path in sorted(folder.glob("packs/??/*.pack")):
-            try:
-                with open(path, "rb") as file:
-                    try:
-                        found = self.table(file)
-                    except (Damaged, struct.error) as why:
-                        report.tell("damaged", f"{path}: {why}; its blocks are looked for one by one")
-                        found = self.search(file)
-                    for name, at in found:
-                        self.places[name].append((path, at))
-            except OSError as why:
-                report.tell("damaged", why)
-
+            for find in self.table, self.search:
+                try:
+                    with open(path, "rb") as file:
+                        for name, at in find(file):
+                            self.places[name].append((path, at))
+                    break
+                except BROKEN as why:
+                    tell("damaged", f"{path}: {why}; if possible, what is whole in it is used")
     def table(self, file):
         head, size = file.read(16), file.seek(0, 2)
-        need(head[:8] == b"LRDRPAK1" and size >= 80 and head[10:12] <= b"\1\0", "it is no pack, or too new")
+        need(head[:8] == b"LRDRPAK1" and size >= 80 and head[10:12] == b"\1\0", "it is no pack, or too new")
         file.seek(size - 64)
-        tail = file.read(64)
-        magic, blocks, chunks, start, check = struct.unpack_from("<8sIIQ32s", tail)
+        magic, blocks, chunks, start, check = struct.unpack_from("<8sIIQ32s", tail := file.read(64))
         need(magic == b"LRDREND1" and digest(tail[:56])[:8] == tail[56:], "its footer is damaged")
         need(blocks <= chunks <= 65535 and start + 12 * blocks + 32 * chunks + 64 == size, "its table does not fit")
         file.seek(start)
-        table = file.read(size - 64 - start)
-        need(digest(table) == check, "its table is damaged")
+        need(digest(table := file.read(size - 64 - start)) == check, "its table is damaged")
         places = [*struct.iter_unpack("<III", table[:12 * blocks])]
-        ends = [slot for _, _, slot in places[1:]] + [chunks]
-        return [(table[12 * blocks + 32 * n:][:32], at)
-                for (at, _, slot), end in zip(places, ends) for n in range(slot, min(end, chunks))]
-
+        for (at, _, slot), end in zip(places, [slot for _, _, slot in places[1:]] + [chunks]):
+            yield from ((table[12 * blocks + 32 * n:][:32], at) for n in range(slot, min(end, chunks)))
     def search(self, file):
         file.seek(0)
         for match in re.finditer(b"LRDRBLK1", file.read()):
             try:
                 yield from ((name, match.start()) for name in self.block(file, match.start()))
-            except (Damaged, struct.error):
+            except BROKEN:
                 pass  # Magic bytes in somebody's file, or a block that is gone.
-
     def block(self, file, at):
         """The chunks of one block under their names, which are computed here."""
         file.seek(at)
-        head = file.read(56)
-        magic, layout, codec, _, count, stored, length, check = struct.unpack_from("<8sBBHIII32s", head)
+        magic, layout, codec, _, count, stored, length, check = struct.unpack("<8sBBHIII32s", head := file.read(56))
         need(magic == b"LRDRBLK1" and 1 <= count <= 8192, "a block does not begin like one")
         head += file.read(3 * count + 16)
-        need(digest(head[:-16])[:16] == head[-16:], "a block's header is damaged")
-        need(layout == 1 and codec <= 1, "a block needs a newer reader")
+        need(digest(head[:-16])[:16] == head[-16:] and layout == 1 and codec <= 1, "a block is damaged, or too new")
         lengths = [low + (high << 16) for low, high in struct.iter_unpack("<HB", head[56:-16])]
         need(stored <= length == sum(lengths) <= CHUNK_MAX, "a block's lengths contradict each other")
-        plain = file.read(stored)
-        need(digest(plain) == check, "a block is damaged")
+        need(digest(plain := file.read(stored)) == check, "a block is damaged")
         if codec == 1:
             need(zstandard.frame_content_size(plain) == length, "a block claims another length")
             plain = zstandard.ZstdDecompressor().decompress(plain, allow_extra_data=False)
         need(len(plain) == length, "a block has another length")
-        plain = io.BytesIO(plain)
-        return {digest(chunk): chunk for chunk in map(plain.read, lengths)}
-
+        return {digest(chunk): chunk for chunk in map(io.BytesIO(plain).read, lengths)}
     def open(self, path, at):
         with open(path, "rb") as file:
-            if path not in self.checked and blake3(file.read()).hexdigest() != path.stem:
-                self.report.tell("damaged", f"{path}: its bytes do not have its name; what is whole in it is used")
+            if path not in self.checked and hashlib.file_digest(file, blake3).hexdigest() != path.stem:
+                tell("damaged", f"{path}: its bytes do not have its name; what is whole in it is used")
             self.checked.add(path)
             return self.block(file, at)
-
     def chunk(self, reference):
         why = "a piece of it is nowhere on this disk"
         for path, at in self.places.get(reference[0], []):
@@ -187,14 +151,12 @@ class Packs:
                 chunk = self.open(path, at).get(reference[0])
                 need(chunk is not None and len(chunk) == reference[1], "a block does not hold what was said")
                 return chunk
-            except (Damaged, OSError, struct.error, zstandard.ZstdError) as error:
+            except BROKEN as error:
                 why = f"{error} ({path})"
         raise Damaged(why)
-
     def node(self, reference, level):
         need(reference[1] <= NODE_MAX and level <= LEVELS_MAX, "a node or list is too large or too deep")
         return Values(self.chunk(reference))
-
     def entries(self, reference, level=0):
         """Entries of one folder in order, over all its leaves."""
         values = self.node(reference, level)
@@ -206,23 +168,22 @@ class Packs:
         found = values.last(values.list(lambda: values.entry(owners)))
         need(all(a.name < b.name for a, b in zip(found, found[1:])), "a folder's names are out of order")
         yield from found
-
     def runs(self, pieces, level=0):
         """The chunks and holes of one file in order, over all its lists."""
         for kind, reference, covers in pieces:
-            if kind < 2:
+            if kind == 2:
+                values = self.node(reference, level)
+                below = values.last(values.list(values.piece))
+                need(sum(piece[2] for piece in below) == covers, "a list of pieces covers another length")
+                yield from self.runs(below, level + 1)
+            else:
                 yield self.chunk(reference) if kind == 0 else None, covers
-                continue
-            values = self.node(reference, level)
-            below = values.last(values.list(values.piece))
-            need(sum(piece[2] for piece in below) == covers, "a list of pieces covers another length")
-            yield from self.runs(below, level + 1)
 
-def read_ledger(folder, report):
+def read_ledger(folder):
     head, expected = bytes(32), 1
-    for number, path in sorted((int(path.stem), path) for path in folder.glob("ledger/*/*.entry")):
+    for number, path in sorted((int(p.stem), p) for p in folder.glob("ledger/*/*.entry") if p.stem.isdecimal()):
         if number > expected:
-            head = report.tell("damaged", f"ledger entries {expected} to {number - 1} are missing")
+            head = tell("damaged", f"ledger entries {expected} to {number - 1} are missing")
         previous, head, expected = head, None, number + 1  # None: what was before is not known, so anything may follow.
         try:
             data = path.read_bytes()
@@ -230,23 +191,21 @@ def read_ledger(folder, report):
             need(magic == b"LRDRLED1" and length + 48 == len(data) <= ENTRY_MAX, "it is no ledger entry")
             need(digest(data[:-32]) == data[-32:], "it is damaged")
             head, values = data[-32:], Values(data[16:-32])
-            need(oldest <= 1, "it needs a newer reader")
-            need(values.number() == number, "it has another number than its name")
+            need(oldest <= 1 and values.number() == number, "it is too new, or has another number than its name")
             need(values.raw(32) == previous or previous is None, "it does not follow the entry before it")
-            time_ms, trusted, _, event = values.signed(), values.raw(1) == b"\1", values.number(), values.number(32, below=6)
-            if event == 1:
+            time_ms, trusted, _ = values.signed(), values.raw(1) == b"\1", values.number()
+            if values.number(32, below=6) == 1:
                 source, _, root = values.bytes().decode("ascii"), values.raw(16), values.reference()
                 files, _, size, skipped, _ = *(values.number() for _ in range(4)), values.last(values.signed())
                 need(SOURCE.fullmatch(source), "its source has no proper name")
                 yield Snapshot(number, time_ms, trusted, source, root, files, size, skipped)
-        except (Damaged, OSError, ValueError, struct.error) as why:
-            report.tell("damaged", f"{path}: {why}")
+        except BROKEN as why:
+            tell("damaged", f"{path}: {why}")
 
 class Restore:
     """Makes a snapshot's folder anew. Works inside one folder at a time, so paths of any length do."""
-
-    def __init__(self, packs, snapshot, top, report):
-        self.packs, self.top, self.report, self.links = packs, os.fsencode(top), report, {}
+    def __init__(self, packs, snapshot, top):
+        self.packs, self.top, self.links = packs, os.fsencode(top), {}
         os.makedirs(top, exist_ok=True)
         os.chdir(top)
         try:
@@ -254,9 +213,8 @@ class Restore:
             need(root.name == b"" and root.kind == 1, "its root is not one folder without a name")
             self.folder(root.fields[0], b"", 0)
             self.attributes(root._replace(name=b"."), b".")
-        except (Damaged, ValueError) as why:
-            report.tell("damaged", f"snapshot {snapshot.number}: {why}")
-
+        except BROKEN as why:
+            tell("damaged", f"snapshot {snapshot.number}: {why}")
     def folder(self, reference, path, depth):
         try:
             for entry in self.packs.entries(reference):
@@ -264,17 +222,14 @@ class Restore:
                 try:
                     need(entry.name and depth <= DEPTH_MAX, "it has no name, or is nested too deeply")
                     self.one(entry, inside, depth)
-                except Damaged as why:
-                    self.report.tell("damaged", f"{show(inside)}: {why}")
-                except (OSError, ValueError, OverflowError) as why:
-                    self.report.tell("skipped", f"{show(inside)}: {why}")
-        except (Damaged, ValueError) as why:
-            self.report.tell("damaged", f"{show(path)}/: names in this folder are lost: {why}")
-
+                except BROKEN as why:
+                    tell("damaged" if isinstance(why, Damaged) else "skipped", f"{show(inside)}: {why}")
+        except BROKEN as why:
+            tell("damaged", f"{show(path)}/: names in this folder are lost: {why}")
     def one(self, entry, path, depth):
         bare = entry._replace(name=b"")
-        twin, where = self.links.setdefault(entry.hard_link, (bare, self.top + path))
-        if entry.hard_link and twin == bare and where != self.top + path:
+        twin, where = self.links.get(entry.hard_link, (None, None))
+        if entry.hard_link and twin == bare:
             return os.link(where, entry.name, follow_symlinks=False)
         if entry.kind == 0:
             self.file(entry)
@@ -287,8 +242,8 @@ class Restore:
             os.symlink(entry.fields, entry.name)
         else:
             os.mknod(entry.name, SPECIAL[entry.kind] | 0o600, os.makedev(*entry.fields) if entry.fields else 0)
+        self.links.setdefault(entry.hard_link, (bare, self.top + path))
         self.attributes(entry, path)
-
     def file(self, entry):
         with open(os.open(entry.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
             try:
@@ -298,11 +253,10 @@ class Restore:
             except BaseException:
                 os.unlink(entry.name)  # Half a file must not look like a whole one.
                 raise
-
     def attributes(self, entry, path):
-        (uid, gid, user, group), is_root = entry.owner, os.geteuid() == 0
-        owned = is_root or uid == os.geteuid()
-        if is_root:
+        uid, gid, user, group = entry.owner
+        owned = os.geteuid() in (0, uid)
+        if os.geteuid() == 0:
             uid = next((known.pw_uid for known in pwd.getpwall() if known.pw_name == user), uid)
             gid = next((known.gr_gid for known in grp.getgrall() if known.gr_name == group), gid)
             os.chown(entry.name, uid, gid, follow_symlinks=False)
@@ -310,7 +264,7 @@ class Restore:
             try:
                 os.setxattr(entry.name, name, value, follow_symlinks=False)
             except OSError as why:
-                self.report.tell("skipped", f"{show(path)}: only its attribute {show(name)}: {why.strerror}")
+                tell("skipped", f"{show(path)}: only its attribute {show(name)}: {why.strerror}")
         if entry.kind != 2:  # Set-user bits would give away the rights of whoever restores.
             os.chmod(entry.name, entry.mode & (0o7777 if owned else 0o1777))
         os.utime(entry.name, ns=(entry.modified_ns, entry.modified_ns), follow_symlinks=False)
@@ -318,27 +272,26 @@ class Restore:
 def main():
     parser = argparse.ArgumentParser(description="Gives files back from a Larder disk.")
     parser.add_argument("disk", type=Path)
-    parser.add_argument("--list", action="store_true")
-    parser.add_argument("--to", type=Path)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--list", action="store_true")
+    what.add_argument("--to", type=Path)
     parser.add_argument("--source")
     parser.add_argument("--snapshot", type=int)
-    args, report = parser.parse_args(), Report()
-    if args.list == bool(args.to):
-        parser.error("give either --list or --to FOLDER")
+    args = parser.parse_args()
+    sys.setrecursionlimit(10 * DEPTH_MAX)
     folder = (args.disk / "larder" if (args.disk / "larder").is_dir() else args.disk).absolute()
-    wanted = lambda s: args.source in (None, s.source) and args.snapshot in (None, s.number)
-    found = [snapshot for snapshot in read_ledger(folder, report) if wanted(snapshot)]
+    found = [s for s in read_ledger(folder) if args.source in (None, s.source) and args.snapshot in (None, s.number)]
     if not found or args.to and args.to.exists() and any(args.to.iterdir()):
         sys.exit(f"{args.to} is not empty." if found else f"No such snapshot in {folder}.")
     if args.to:
-        found, packs, to = {s.source: s for s in found}.values(), Packs(folder, report), args.to.absolute()
+        found, packs, to = {s.source: s for s in found}.values(), Packs(folder), args.to.absolute()
         for s in found:
-            Restore(packs, s, to if args.source or args.snapshot else to / s.source, report)
+            Restore(packs, s, to if args.source or args.snapshot else to / s.source)
     for s in found:
-        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(s.time_ms // 1000)) + ("" if s.trusted else "?")
+        when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(s.time_ms // 1000)) + "?" * (not s.trusted)
         print(f"{s.source}  {s.number}  {when}  {s.files} files  {s.bytes} bytes  {s.skipped} left out by the device")
-    print(", ".join(f"{count} {kind}" for kind, count in report.items()) or "everything that was read is whole")
-    sys.exit(6 if report["damaged"] else 3 if report["skipped"] else 0)
+    print(", ".join(f"{count} {kind}" for kind, count in told.items()) or "everything that was read is whole")
+    sys.exit(6 if told["damaged"] else 3 if told["skipped"] else 0)
 
 if __name__ == "__main__":
     try:

@@ -1,8 +1,8 @@
 //! Blocks: from clients, from disks. The checksums are made right first, or nothing would be reached behind them.
 #![no_main]
 
-use larder_format::block::{BLOCK_PLAIN_BYTES_MAX, Decoder, Header, OpenBlock};
 use larder_format::Hash;
+use larder_format::block::{BLOCK_PLAIN_BYTES_MAX, Decoder, Header, OpenBlock};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut decoder = Decoder::new();

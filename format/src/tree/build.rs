@@ -134,7 +134,7 @@ fn weight(entry: &Entry) -> usize {
 }
 
 fn is_border(hash: &Hash, one_in: u16) -> bool {
-    u16::from_le_bytes([hash.0[0], hash.0[1]]) % one_in == 0
+    u16::from_le_bytes([hash.0[0], hash.0[1]]).is_multiple_of(one_in)
 }
 
 /// Makes the pieces of one file, in bounded memory whatever its size.
