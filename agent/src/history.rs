@@ -51,11 +51,7 @@ impl SourceHistory {
         };
         let path = path_hash(&difference.path);
         match (file(&difference.before), file(&difference.after)) {
-            (true, false) => {
-                if self.deleted.len() < PATHS_MAX {
-                    self.deleted.insert(path);
-                }
-            }
+            (true, false) if self.deleted.len() < PATHS_MAX => drop(self.deleted.insert(path)),
             (false, true) => {
                 self.deleted.remove(&path);
                 self.versions += 1;

@@ -1,7 +1,9 @@
 //! The walk: which folder is taken next, by several walkers at once, in memory that depends on depth alone.
 //!
-//! There is no recursion. The stack holds, for each folder that is under way, a cursor to its next folder; whoever is
-//! free takes the top one. The last folder to be done inside another makes that one's node, and so up to the root.
+//! There is no recursion. Each walker has a stack that holds, for each folder under way, a cursor to its next folder,
+//! and takes the top one; who has none left takes a folder from the bottom of another's stack. So each walker stays in
+//! one part of the tree, and files that lie together travel together. The last folder to be done inside another makes
+//! that one's node, and so up to the root.
 //! Not here: what is done with a folder (`folder`).
 
 use crate::{
@@ -20,7 +22,9 @@ pub(crate) struct Walk {
 
 #[derive(Default)]
 struct State {
-    cursors: Vec<Cursor>,
+    /// One stack for each walker.
+    stacks: Vec<Vec<Cursor>>,
+    walkers: usize,
     root: Option<Below>,
     over: bool,
 }
@@ -31,11 +35,29 @@ struct Cursor {
     next: usize,
 }
 
+impl State {
+    /// The next folder from the walker's own stack, or else the one of another that lies highest in the tree.
+    fn take(&mut self, own: usize) -> Option<(Arc<Folder>, usize)> {
+        let (stack, at) = match self.stacks[own].len() {
+            0 => (self.stacks.iter_mut().find(|stack| !stack.is_empty())?, 0),
+            len => (&mut self.stacks[own], len - 1),
+        };
+        let cursor = &mut stack[at];
+        let number = cursor.next;
+        cursor.next += 1;
+        let folder = Arc::clone(&cursor.folder);
+        if cursor.next >= cursor.folder.folders() {
+            stack.remove(at);
+        }
+        Some((folder, number))
+    }
+}
+
 impl Walk {
     /// A walk that begins with `root`, whose names are known.
     pub(crate) fn new(root: Arc<Folder>) -> Self {
-        let cursors = vec![Cursor { folder: root, next: 0 }];
-        Self { state: Mutex::new(State { cursors, ..State::default() }), changed: Condvar::new() }
+        let stacks = vec![vec![Cursor { folder: root, next: 0 }]];
+        Self { state: Mutex::new(State { stacks, ..State::default() }), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -45,7 +67,8 @@ impl Walk {
     /// Takes part in the walk until it is over, then hands over what is left in the batches.
     pub(crate) fn take_part(&self, shared: &Shared<'_>) {
         let mut walker = Walker::new(shared);
-        let done = self.work(&mut walker);
+        let own = self.join();
+        let done = self.work(&mut walker, own);
         let flushed = walker.out.files.flush().and_then(|()| walker.out.trees.flush());
         if done.is_err() || flushed.is_err() {
             self.end(None);
@@ -57,17 +80,28 @@ impl Walk {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).root
     }
 
+    /// Gives a walker its stack.
+    fn join(&self) -> usize {
+        let mut state = self.lock();
+        let own = state.walkers;
+        state.walkers += 1;
+        if state.stacks.len() < state.walkers {
+            state.stacks.push(Vec::new());
+        }
+        own
+    }
+
     fn end(&self, root: Option<Below>) {
         let mut state = self.lock();
         state.over = true;
         state.root = state.root.or(root);
-        state.cursors.clear();
+        state.stacks.iter_mut().for_each(Vec::clear);
         drop(state);
         self.changed.notify_all();
     }
 
-    fn work(&self, walker: &mut Walker<'_>) -> Result<(), Stopped> {
-        while let Some((parent, number)) = self.next() {
+    fn work(&self, walker: &mut Walker<'_>, own: usize) -> Result<(), Stopped> {
+        while let Some((parent, number)) = self.next(own) {
             if parent.folders() == 0 {
                 // Only the root comes here without folders of its own.
                 self.complete(walker, parent)?;
@@ -75,7 +109,7 @@ impl Walk {
             }
             match walker.visit(&parent, number) {
                 Ok(folder) if folder.folders() == 0 => self.complete(walker, folder)?,
-                Ok(folder) => self.add(folder),
+                Ok(folder) => self.add(folder, own),
                 Err(NotMade::Stopped) => return Err(Stopped),
                 Err(NotMade::LeftOut) => {
                     if parent.report(number, None) {
@@ -91,26 +125,21 @@ impl Walk {
     }
 
     /// The next folder to look into; waits while others may still find some.
-    fn next(&self) -> Option<(Arc<Folder>, usize)> {
+    fn next(&self, own: usize) -> Option<(Arc<Folder>, usize)> {
         let mut state = self.lock();
         loop {
             if state.over {
                 return None;
             }
-            if let Some(cursor) = state.cursors.last_mut() {
-                let number = cursor.next;
-                cursor.next += 1;
-                if cursor.next < cursor.folder.folders() {
-                    return Some((Arc::clone(&cursor.folder), number));
-                }
-                return state.cursors.pop().map(|cursor| (cursor.folder, number));
+            if let Some(taken) = state.take(own) {
+                return Some(taken);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn add(&self, folder: Arc<Folder>) {
-        self.lock().cursors.push(Cursor { folder, next: 0 });
+    fn add(&self, folder: Arc<Folder>, own: usize) {
+        self.lock().stacks[own].push(Cursor { folder, next: 0 });
         self.changed.notify_all();
     }
 

@@ -230,6 +230,10 @@ impl Decoder {
         }
         let plain = match header.codec {
             Codec::Plain => stored.to_vec(),
+            // Several frames, or one without its size, would read here and nowhere else.
+            Codec::Zstd if !is_one_frame(stored, header.plain_len) => {
+                return Err(FormatError::Invalid { what: WHAT, why: "it is not one zstd frame of its size" });
+            }
             Codec::Zstd => self
                 .zstd
                 .decompress(stored, header.plain_len as usize)
@@ -240,6 +244,11 @@ impl Decoder {
         }
         Ok(plain)
     }
+}
+
+fn is_one_frame(stored: &[u8], plain_len: u32) -> bool {
+    zstd::zstd_safe::find_frame_compressed_size(stored) == Ok(stored.len())
+        && zstd::zstd_safe::get_frame_content_size(stored).is_ok_and(|size| size == Some(plain_len.into()))
 }
 
 impl Default for Decoder {

@@ -165,8 +165,8 @@ impl Entry {
         if oldest_reader > FORMAT_VERSION {
             return Err(FormatError::TooNew { what: WHAT, version: oldest_reader });
         }
-        let entry = postcard::from_bytes(body)
-            .map_err(|_| FormatError::Invalid { what: WHAT, why: "its bytes do not read" })?;
+        let read = postcard::take_from_bytes(body).ok().filter(|(_, rest)| rest.is_empty());
+        let (entry, _) = read.ok_or(FormatError::Invalid { what: WHAT, why: "its bytes do not read" })?;
         Ok((entry, hash, FRAME_BYTES + len + 32))
     }
 }

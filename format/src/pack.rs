@@ -201,13 +201,14 @@ impl Footer {
             return Err(FormatError::Damaged { what: "a pack's footer" });
         }
         let footer = Self { blocks, chunks, table_offset, table_hash };
-        let counts_fit = blocks <= chunks && chunks as usize <= PACK_CHUNKS_MAX;
-        let end = table_offset.checked_add(footer.table_len() as u64 + FOOTER_BYTES as u64);
-        if counts_fit && end == Some(pack_len) && table_offset >= PACK_HEADER_BYTES as u64 {
-            Ok(footer)
-        } else {
-            Err(FormatError::Invalid { what: "a pack's footer", why: "its table does not fit the file" })
+        let invalid =
+            Err(FormatError::Invalid { what: "a pack's footer", why: "its table does not fit the file" });
+        // First: sums of larger counts would not fit the numbers of a 32-bit board.
+        if blocks > chunks || chunks as usize > PACK_CHUNKS_MAX {
+            return invalid;
         }
+        let end = table_offset.checked_add(footer.table_len() as u64 + FOOTER_BYTES as u64);
+        if end == Some(pack_len) && table_offset >= PACK_HEADER_BYTES as u64 { Ok(footer) } else { invalid }
     }
 }
 

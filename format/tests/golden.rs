@@ -8,6 +8,12 @@
 //! That writes only files that are not there. Before the version's first release a file may be deleted first; after
 //! it, never. Not here: whole vaults that real programs wrote (`tests/old_disks`).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test: it reads the golden files, or fails"
+)]
+
 use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
 use larder_format::ledger::{Entry as LedgerEntry, Event, Pairing, Role, Snapshot, Stamp};
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};

@@ -24,17 +24,22 @@ pub(crate) fn complete(vault: &Vault, snapshot: &Snapshot, parent: Option<ChunkR
     if let Kind::Directory { totals: below, .. } = &top.kind {
         totals = *below;
     }
+    if !top.name.is_empty() {
+        return Err(refused("its root has a name"));
+    }
     if totals != snapshot.totals {
         return Err(refused("its counts are not those of its root"));
     }
-    let mut check = Check { vault, missing: Vec::new(), count: 0 };
+    let mut check = Check { vault, missing: Vec::new(), count: 0, lists: HashSet::new() };
+    // A folder that is named many times is looked at once: sixty small nodes can name each other 2^60 times.
+    let mut seen = HashSet::new();
     // Folders still to be looked at: the new one, the old one of the same name, and how deep it lies.
     let mut folders = vec![(snapshot.root, parent, 0)];
     while let Some((new, old, depth)) = folders.pop() {
         if depth > DEPTH_MAX {
             return Err(refused("its folders are nested too deeply"));
         }
-        if Some(new.id) != old.map(|old| old.id) {
+        if Some(new.id) != old.map(|old| old.id) && seen.insert((new.id, old.map(|old| old.id))) {
             let below = check.folder(new, old)?;
             folders.extend(below.into_iter().map(|(new, old)| (new, old, depth + 1)));
         }
@@ -50,6 +55,8 @@ struct Check<'a> {
     /// The first few; a push whose agent lost a pack may miss a hundred thousand.
     missing: Vec<ChunkId>,
     count: usize,
+    /// Lists of pieces that were looked at, for the same reason as folders.
+    lists: HashSet<ChunkId>,
 }
 
 impl Check<'_> {
@@ -126,6 +133,7 @@ impl Check<'_> {
         let mut bytes = Vec::new();
         for (piece, reference) in fresh {
             match reference {
+                Reference::List(list) if !self.lists.insert(list.id) => {}
                 Reference::List(list) => match self.vault.read(&list) {
                     Ok(found) => self.list(piece, &decode_pieces(&found)?, old, level)?,
                     Err(StoreError::NotFound { .. }) => self.miss(list.id),

@@ -7,8 +7,8 @@
 use crate::disk::{folder_of, read_whole, write_whole};
 use crate::members::{MemberState, Members};
 use crate::{Result, StoreError};
-use larder_format::Hash;
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Pairing, Snapshot, Stamp};
+use larder_format::{FormatError, Hash};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -99,8 +99,15 @@ pub(crate) fn load(members: &Members) -> Result<LedgerView> {
     for number in numbers {
         view.gaps.extend(expected..number);
         expected = number + 1;
-        match read(members, number, &view.head) {
-            Some((entry, hash)) => view.apply(entry, hash),
+        match read(members, number, &view.head)? {
+            Some((entry, hash)) => {
+                // Whole, but not the one that was written after its neighbour: somebody replaced it.
+                let follows_a_gap = view.gaps.last().is_some_and(|gap| gap + 1 == number);
+                if entry.previous != view.head.hash && !follows_a_gap {
+                    view.gaps.push(number);
+                }
+                view.apply(entry, hash);
+            }
             None => view.gaps.push(number),
         }
     }
@@ -118,12 +125,18 @@ pub(crate) fn load(members: &Members) -> Result<LedgerView> {
 }
 
 /// The best copy of one entry: one that follows the head if any does.
-fn read(members: &Members, number: u64, head: &Head) -> Option<(Entry, Hash)> {
+fn read(members: &Members, number: u64, head: &Head) -> Result<Option<(Entry, Hash)>> {
     let mut best: Option<(Entry, Hash)> = None;
     for member in members.all() {
         let bytes = read_whole(member.disk.as_ref(), &path(number), ENTRY_BYTES_MAX as u64 + 1024);
-        let entry =
-            bytes.ok().and_then(|bytes| Entry::decode(&bytes).ok()).filter(|(e, ..)| e.sequence == number);
+        let entry = bytes.ok().map(|bytes| (Entry::decode(&bytes), bytes.len()));
+        if let Some((Err(FormatError::TooNew { .. }), _)) = entry {
+            // Going on would write behind entries that it cannot see.
+            let what = format!("the disk at {} was used by a newer Larder", member.disk.name());
+            return Err(StoreError::Foreign { what });
+        }
+        let is_whole = |(e, _, read): &(Entry, Hash, usize), len| e.sequence == number && *read == len;
+        let entry = entry.and_then(|(entry, len)| entry.ok().filter(|found| is_whole(found, len)));
         match entry {
             None if member.state() == MemberState::Healthy => member.set_state(MemberState::Behind),
             Some((_, hash, _)) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
@@ -135,7 +148,7 @@ fn read(members: &Members, number: u64, head: &Head) -> Option<(Entry, Hash)> {
             _ => {}
         }
     }
-    best
+    Ok(best)
 }
 
 /// Writes the entry of one event behind `head`: durable on every healthy disk on return. The caller applies it.

@@ -128,7 +128,12 @@ impl Members {
         let mut members = Vec::new();
         for (disk, facts) in disks.into_iter().zip(known) {
             let facts = match facts {
-                Some(facts) if facts.vault == hex(&vault) => facts,
+                Some(facts) if facts.vault == hex(&vault) => {
+                    // A copy made by hand may lack it, since nothing is in it while the agent rests.
+                    make_folders(disk.as_ref(), "open")
+                        .map_err(|source| at(disk.as_ref(), "open", source))?;
+                    facts
+                }
                 Some(_) => return Err(foreign(disk.as_ref(), "it belongs to another vault")),
                 None => join(disk.as_ref(), &vault, random())?,
             };

@@ -15,7 +15,7 @@ use crate::packs::{Fetch, Packs};
 use crate::{Result, StoreError};
 use larder_format::block::Decoder;
 use larder_format::ledger::{Event, Head, Snapshot, Stamp};
-use larder_format::{ChunkId, ChunkRef, Hash, wire};
+use larder_format::{ChunkId, ChunkRef, FormatError, Hash, wire};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -301,7 +301,13 @@ impl Vault {
         let Some((place, _)) = found.first() else {
             return Err(StoreError::NotFound { what: format!("piece {}", chunk.id.short()) });
         };
-        self.catalog.packs.read(&self.members, *place, &chunk.id)
+        let bytes = self.catalog.packs.read(&self.members, *place, &chunk.id)?;
+        if bytes.len() == chunk.len as usize {
+            Ok(bytes)
+        } else {
+            let why = "it names a piece with a length that the piece does not have";
+            Err(FormatError::Invalid { what: "a stored tree", why }.into())
+        }
     }
 
     /// In which order to read these chunks; each block once. What the vault does not hold is left out, so that one

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Gives files back from a Larder disk, without agent, client or index.
 
-Written from the words of FORMAT.md alone, in another language, to prove that a stranger could. Every byte that it gives
-back was hashed and compared; what it cannot give back it names. It never writes to the disk.
+It follows the words of FORMAT.md in another language and shares no code with us, so a mistake in either shows. Every byte
+that it gives back was hashed and compared; what it cannot give back it names. It never writes to the disk.
 
     larder_read.py DISK --list
     larder_read.py DISK --to FOLDER [--source DEVICE/NAME] [--snapshot NUMBER]

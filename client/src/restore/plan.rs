@@ -1,8 +1,7 @@
 //! The plan of a restore: folders are made, and for each chunk it is said where it belongs.
 //!
-//! The tree is walked with a stack of its own, files of a folder before the folders in it, so that only folders wait
-//! in memory. Groups of chunks follow the order of the tree, which is also the order in which they were pushed and
-//! lie on the disk.
+//! The tree is walked with a stack of its own, the folders in a folder before its files: that is the order of a push,
+//! so chunks that lie in one block on the appliance are mostly asked for together, and the block is sent as it lies.
 
 use super::{
     Existing, Group, Site, Write,
@@ -13,6 +12,7 @@ use crate::{TreeReader, Trouble};
 use larder_format::{
     ChunkRef,
     tree::{Entry, Kind, Node, Owner, Piece},
+    wire::IDS_MAX,
 };
 use rustix::{fd::AsFd, io::Errno};
 use std::{
@@ -25,10 +25,11 @@ use std::{
     },
 };
 
-/// Bytes of files in one group: large enough to keep the line busy, small enough to share out.
-const GROUP_BYTES_AIM: u64 = 16 * 1024 * 1024;
-/// Chunks in one group.
-const GROUP_CHUNKS_MAX: usize = 2000;
+/// Bytes of files in one group: blocks at its borders are cut, so the fewer the better, as long as there are enough
+/// groups to share out among the fetchers.
+const GROUP_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const GROUP_BYTES_MIN: u64 = 4 * 1024 * 1024;
+const GROUPS_WANTED: u64 = 12;
 /// Files of several chunks in one group; each stays open until its last chunk is there.
 const GROUP_OPEN_FILES_MAX: usize = 64;
 /// Folders on top of the stack whose nodes are fetched along with the next one.
@@ -37,12 +38,14 @@ const NODES_AHEAD: usize = 256;
 enum Work {
     Folder { parent: Arc<Place>, entry: Entry, owner: Owner },
     Node { place: Arc<Place>, node: ChunkRef },
+    /// What is not a folder in a node whose folders are done. Read again, so that nothing waits in memory.
+    Files { place: Arc<Place>, node: ChunkRef },
 }
 
 impl Work {
     fn node(&self) -> Option<ChunkRef> {
         match self {
-            Self::Node { node, .. } => Some(*node),
+            Self::Node { node, .. } | Self::Files { node, .. } => Some(*node),
             Self::Folder { entry, .. } => match entry.kind {
                 Kind::Directory { node, .. } => Some(node),
                 _ => None,
@@ -58,6 +61,7 @@ pub(crate) struct Planner<'a> {
     stack: Vec<Work>,
     group: Group,
     group_bytes: u64,
+    group_bytes_aim: u64,
     group_open_files: usize,
     links: Links,
 }
@@ -71,6 +75,7 @@ impl<'a> Planner<'a> {
             stack: Vec::new(),
             group: Group::new(),
             group_bytes: 0,
+            group_bytes_aim: (site.progress.expected_bytes() / GROUPS_WANTED).clamp(GROUP_BYTES_MIN, GROUP_BYTES_MAX),
             group_open_files: 0,
             links: Links::default(),
         }
@@ -96,6 +101,7 @@ impl<'a> Planner<'a> {
             match work {
                 Work::Folder { parent, entry, owner } => self.folder(parent, &entry, owner),
                 Work::Node { place, node } => self.node(place, node),
+                Work::Files { place, node } => self.files(place, node),
             }
         }
         self.send_group();
@@ -109,6 +115,7 @@ impl<'a> Planner<'a> {
     fn folder(&mut self, parent: Arc<Place>, entry: &Entry, owner: Owner) {
         let Kind::Directory { node, .. } = entry.kind else { return };
         let attributes = Attributes::of(entry, owner);
+        // Only a root may be nameless; the system refuses to make a folder without a name.
         let name = c_name(&entry.name);
         let entered =
             name.and_then(|name| Place::enter(&parent, &name, attributes, self.site.existing));
@@ -133,32 +140,59 @@ impl<'a> Planner<'a> {
                 let work = work.map(|node| Work::Node { place: Arc::clone(&place), node });
                 self.stack.extend(work);
             }
-            Ok(Node::Leaf { owners, entries }) => self.leaf(&place, &owners, entries),
+            Ok(Node::Leaf { owners, entries }) => self.leaf(&place, node, &owners, entries),
             Err(Trouble::Damaged(_)) => self.site.skip_damaged(place.handle.path_of(b"")),
             Err(trouble) => self.site.stop(trouble),
         }
         Place::release(place, self.site);
     }
 
-    fn leaf(&mut self, place: &Arc<Place>, owners: &[Owner], entries: Vec<Entry>) {
-        let first_folder = self.stack.len();
+    fn leaf(&mut self, place: &Arc<Place>, node: ChunkRef, owners: &[Owner], entries: Vec<Entry>) {
+        let is_folder = |entry: &Entry| matches!(entry.kind, Kind::Directory { .. });
+        let folders = entries.iter().filter(|entry| is_folder(entry)).count();
+        if folders == 0 {
+            self.others(place, owners, entries);
+            return;
+        }
+        if folders < entries.len() {
+            self.stack.push(Work::Files { place: Arc::clone(place), node });
+        }
+        for entry in entries.into_iter().rev().filter(is_folder) {
+            let owner = owners[entry.owner as usize].clone();
+            self.stack.push(Work::Folder { parent: Arc::clone(place), entry, owner });
+        }
+    }
+
+    fn files(&mut self, place: Arc<Place>, node: ChunkRef) {
+        let next = self.stack.iter().rev().take(NODES_AHEAD).filter_map(Work::node);
+        match self.reader.node(&node, next) {
+            Ok(Node::Leaf { owners, entries }) => {
+                let others = |entry: &Entry| !matches!(entry.kind, Kind::Directory { .. });
+                self.others(&place, &owners, entries.into_iter().filter(others));
+            }
+            Ok(Node::Branch(_)) | Err(Trouble::Damaged(_)) => {
+                self.site.skip_damaged(place.handle.path_of(b""));
+            }
+            Err(trouble) => self.site.stop(trouble),
+        }
+        Place::release(place, self.site);
+    }
+
+    fn others(&mut self, place: &Arc<Place>, owners: &[Owner], entries: impl IntoIterator<Item = Entry>) {
         for entry in entries {
             let owner = owners[entry.owner as usize].clone();
-            if entry.name.is_empty() {
-                // Only a root may be nameless, and a root does not lie in a folder.
-                self.site.skip_damaged(place.handle.path_of(b""));
-            } else if matches!(entry.kind, Kind::Directory { .. }) {
-                self.stack.push(Work::Folder { parent: Arc::clone(place), entry, owner });
-            } else {
-                self.other_than_folder(place, entry, owner);
-            }
+            self.other_than_folder(place, entry, owner);
         }
-        self.stack[first_folder..].reverse();
     }
 
     fn other_than_folder(&mut self, place: &Arc<Place>, entry: Entry, owner: Owner) {
         let attributes = Attributes::of(&entry, owner);
         let Ok(name) = c_name(&entry.name) else { return };
+        if name.is_empty() {
+            // Only a root may be nameless, and a root does not lie in a folder.
+            self.site.skip_damaged(place.handle.path_of(b""));
+            return;
+        }
         let first_name = match self.links.take(place, &name, &entry) {
             Name::Only => None,
             Name::First(is_there) => Some(is_there),
@@ -213,7 +247,7 @@ impl<'a> Planner<'a> {
                     self.group.push(Write { chunk: chunk.id, file: Arc::clone(file), offset });
                     offset += u64::from(chunk.len);
                     self.group_bytes += u64::from(chunk.len);
-                    if self.group_bytes >= GROUP_BYTES_AIM || self.group.len() >= GROUP_CHUNKS_MAX {
+                    if self.group_bytes >= self.group_bytes_aim || self.group.len() >= IDS_MAX {
                         self.send_group();
                     }
                     if self.site.is_stopped() {

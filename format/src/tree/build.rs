@@ -3,7 +3,10 @@
 //! Where a node ends depends on the name of its last entry alone (its hash), so an entry that comes or goes changes
 //! one node and the branch above it. The same goes for lists of pieces and the ids in them.
 
-use super::{Child, Entry, NODE_BYTES_MAX, Node, Owner, Piece, Totals, encode_pieces};
+use super::{
+    Child, ENTRY_PIECES_MAX, Entry, LIST_PIECES_MAX, NODE_BYTES_MAX, Node, Owner, Piece, Totals,
+    encode_pieces,
+};
 use crate::{ChunkRef, Hash};
 
 /// Entries of a leaf below which no border is looked for: most folders are one node.
@@ -12,11 +15,8 @@ const ENTRIES_MIN: usize = 256;
 const ENTRIES_BORDER: u16 = 256;
 /// Room that is always left in a node for one more entry of the largest kind.
 const NODE_BYTES_FULL: usize = NODE_BYTES_MAX / 2;
-/// Pieces that a file's entry holds itself.
-const PIECES_INLINE_MAX: usize = 64;
 const PIECES_MIN: usize = 128;
 const PIECES_BORDER: u16 = 256;
-const PIECES_MAX: usize = 2048;
 
 /// A chunk that was made on the way and has to be kept.
 pub type Made = Vec<u8>;
@@ -155,7 +155,7 @@ impl PieceBuilder {
         if let (Piece::Hole(more), Some(Piece::Hole(bytes))) =
             (piece, self.levels.first_mut().and_then(|level| level.last_mut()))
         {
-            *bytes += more;
+            *bytes = bytes.saturating_add(more);
             return Ok(());
         }
         self.push_at(0, piece, keep)
@@ -176,7 +176,7 @@ impl PieceBuilder {
             Piece::Chunk(chunk) | Piece::More { list: chunk, .. } => is_border(&chunk.id, PIECES_BORDER),
             Piece::Hole(_) => false,
         };
-        if (border && full >= PIECES_MIN) || full >= PIECES_MAX {
+        if (border && full >= PIECES_MIN) || full >= LIST_PIECES_MAX {
             let list = self.list(level, keep)?;
             self.push_at(level + 1, list, keep)?;
         }
@@ -200,7 +200,7 @@ impl PieceBuilder {
         let mut level = 0;
         while level < self.levels.len() {
             let top = level + 1 == self.levels.len();
-            if top && self.levels[level].len() <= PIECES_INLINE_MAX {
+            if top && self.levels[level].len() <= ENTRY_PIECES_MAX {
                 break;
             }
             if !self.levels[level].is_empty() {

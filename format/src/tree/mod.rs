@@ -7,18 +7,25 @@
 
 mod build;
 
-use crate::{ChunkRef, FormatError, Hash};
+use crate::{ChunkRef, FormatError, Hash, cut::CHUNK_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 pub use build::{Made, NodeBuilder, PieceBuilder};
 
-/// Encoded bytes of one node; a node is a chunk and stays well below the largest.
-pub const NODE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Encoded bytes of one node. A small encoding can unfold to twenty times its size in memory, so this bounds what one
+/// hostile node costs at some 12 MiB.
+pub const NODE_BYTES_MAX: usize = 512 * 1024;
+/// Encoded bytes of one list of pieces.
+pub const LIST_BYTES_MAX: usize = 128 * 1024;
+/// Pieces in one list.
+pub const LIST_PIECES_MAX: usize = 2048;
+/// Pieces that a file's entry holds itself; more are in lists.
+pub const ENTRY_PIECES_MAX: usize = 64;
 /// Longest name; Linux allows 255, other systems count in UTF-16.
 pub const NAME_BYTES_MAX: usize = 1024;
 /// Extended attributes of one entry, names and values together; more is left out and named.
-pub const XATTR_BYTES_MAX: usize = 512 * 1024;
+pub const XATTR_BYTES_MAX: usize = 128 * 1024;
 /// Folders within folders. Deeper trees are not made by hand, and each level costs a walker memory.
 pub const DEPTH_MAX: usize = 2048;
 
@@ -202,7 +209,7 @@ impl Node {
         if bytes.len() > NODE_BYTES_MAX {
             return Err(invalid("it is too large"));
         }
-        let node: Self = postcard::from_bytes(bytes).map_err(|_| invalid("its bytes do not read"))?;
+        let node: Self = read_all(bytes).ok_or(invalid("its bytes do not read"))?;
         match &node {
             Self::Leaf { owners, entries } => {
                 entries.iter().try_for_each(|entry| check_entry(entry, owners.len()).map_err(invalid))?;
@@ -283,12 +290,28 @@ pub fn encode_pieces(pieces: &[Piece]) -> Vec<u8> {
 /// `Invalid` when the bytes are none, or their sizes add up beyond what a file can have.
 pub fn decode_pieces(bytes: &[u8]) -> Result<Vec<Piece>, FormatError> {
     let invalid = |why| FormatError::Invalid { what: "a list of pieces", why };
-    if bytes.len() > NODE_BYTES_MAX {
+    if bytes.len() > LIST_BYTES_MAX {
         return Err(invalid("it is too large"));
     }
-    let pieces: Vec<Piece> = postcard::from_bytes(bytes).map_err(|_| invalid("its bytes do not read"))?;
+    let pieces: Vec<Piece> = read_all(bytes).ok_or(invalid("its bytes do not read"))?;
+    if pieces.len() > LIST_PIECES_MAX || !pieces.iter().all(is_sound) {
+        return Err(invalid("it has too many pieces, or one that cannot be"));
+    }
     sum(&pieces).ok_or(invalid("its sizes add up to nonsense"))?;
     Ok(pieces)
+}
+
+/// Reads a value that takes all the bytes: with a rest, one value would have many names.
+fn read_all<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+fn is_sound(piece: &Piece) -> bool {
+    match piece {
+        Piece::Chunk(chunk) => chunk.len as usize <= CHUNK_BYTES_MAX,
+        Piece::More { list, .. } => list.len as usize <= LIST_BYTES_MAX,
+        Piece::Hole(_) => true,
+    }
 }
 
 fn sum(pieces: &[Piece]) -> Option<u64> {

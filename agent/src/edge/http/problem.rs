@@ -10,7 +10,8 @@ use larder_store::StoreError;
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
-    problem: Problem,
+    /// Boxed: the good answers, which are nearly all, need not carry its size around.
+    problem: Box<Problem>,
 }
 
 const NOTHING_HARMED: &str = "Nothing that is kept was touched.";
@@ -18,10 +19,8 @@ const NOTHING_HARMED: &str = "Nothing that is kept was touched.";
 impl Refusal {
     fn new(status: StatusCode, code: &str, [what, meaning, remedy]: [&str; 3]) -> Self {
         let [what, meaning, remedy] = [what, meaning, remedy].map(str::to_owned);
-        Self {
-            status,
-            problem: Problem { code: code.to_owned(), what, meaning, remedy, details: String::new() },
-        }
+        let problem = Problem { code: code.to_owned(), what, meaning, remedy, details: String::new() };
+        Self { status, problem: Box::new(problem) }
     }
 
     fn with_details(mut self, details: impl ToString) -> Self {
@@ -134,7 +133,7 @@ impl From<StoreError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.status, Json(self.problem)).into_response()
+        (self.status, Json(*self.problem)).into_response()
     }
 }
 

@@ -33,10 +33,11 @@ fn moment(when: &str, now: &Zoned) -> Option<Timestamp> {
     if let Ok(moment) = when.parse::<Timestamp>() {
         return Some(moment);
     }
-    if when.contains([':', 'T']) || when.len() > 10 {
-        if let Ok(time) = when.parse::<civil::DateTime>() {
-            return time.to_zoned(zone).ok().map(|zoned| zoned.timestamp());
-        }
+    // A bare date would read as its midnight, but means its end.
+    if when.len() > 10
+        && let Ok(time) = when.parse::<civil::DateTime>()
+    {
+        return time.to_zoned(zone).ok().map(|zoned| zoned.timestamp());
     }
     if let Ok(date) = when.parse::<civil::Date>() {
         return end_of(date, zone);
