@@ -13,7 +13,7 @@ use crate::{
     exclude::Excludes,
     folder::Below,
     handle::{Budget, Handle},
-    send::send_all,
+    send::Senders,
     walk::Walk,
 };
 use larder_format::{
@@ -156,9 +156,10 @@ impl<'a> Attempt<'a> {
             links: Mutex::default(),
             own_uid: rustix::process::geteuid().as_raw(),
         };
+        let senders = Senders::new(self.appliance, &queue, self.progress);
         let tree = thread::scope(|scope| {
             for _ in 0..threads.senders {
-                scope.spawn(|| send_all(self.appliance, &queue, self.progress));
+                scope.spawn(|| senders.send_all());
             }
             let tree = self.walk(&shared, threads.walkers);
             queue.close();

@@ -13,38 +13,77 @@ use larder_format::{
     block::{BLOCK_CHUNKS_MAX, BLOCK_PLAIN_BYTES_AIM, Encoder},
     cut::CHUNK_BYTES_MIN,
 };
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
 
-/// Sends batches until the queue is closed. On trouble the queue is stopped, and with it the whole push.
-pub(crate) fn send_all(appliance: &dyn Appliance, queue: &Queue, progress: &Progress) {
-    let mut sender = Sender { appliance, progress, encoder: Encoder::new(), gathered: Vec::new() };
-    while let Some(batch) = queue.pop() {
-        match sender.send(&batch) {
-            Ok(()) => queue.recycle(batch),
-            Err(trouble) => queue.stop(trouble),
+/// What all senders of one push share.
+pub(crate) struct Senders<'a> {
+    appliance: &'a dyn Appliance,
+    queue: &'a Queue,
+    progress: &'a Progress,
+    /// Chunks that one of the senders is busy with: two files of the same content must not be sent twice because
+    /// they came up at the same time.
+    in_hand: Mutex<HashSet<ChunkId>>,
+}
+
+impl<'a> Senders<'a> {
+    pub(crate) fn new(appliance: &'a dyn Appliance, queue: &'a Queue, progress: &'a Progress) -> Self {
+        Self { appliance, queue, progress, in_hand: Mutex::default() }
+    }
+
+    /// Sends batches until the queue is closed. On trouble the queue is stopped, and with it the whole push.
+    pub(crate) fn send_all(&self) {
+        let mut sender = Sender { shared: self, encoder: Encoder::new(), gathered: Vec::new() };
+        while let Some(batch) = self.queue.pop() {
+            let taken = self.take(&batch);
+            match sender.send(&batch, &taken) {
+                Ok(()) => self.queue.recycle(batch),
+                Err(trouble) => self.queue.stop(trouble),
+            }
+        }
+    }
+
+    /// The chunks of a batch that nobody else is busy with, each once. Should the other one fail, the whole push
+    /// does, so what is left to it is never forgotten.
+    fn take<'b>(&self, batch: &'b Batch) -> Vec<&'b Part> {
+        let mut in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.parts.iter().filter(|part| in_hand.insert(part.id)).collect()
+    }
+
+    fn release(&self, taken: &[&Part]) {
+        let mut in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in taken {
+            in_hand.remove(&part.id);
         }
     }
 }
 
 struct Sender<'a> {
-    appliance: &'a dyn Appliance,
-    progress: &'a Progress,
+    shared: &'a Senders<'a>,
     encoder: Encoder,
     /// Small chunks that do not lie side by side are gathered here before they are compressed.
     gathered: Vec<u8>,
 }
 
 impl Sender<'_> {
-    fn send(&mut self, batch: &Batch) -> Result<(), Trouble> {
-        let parts = self.missing_parts(batch)?;
-        if parts.is_empty() {
-            return Ok(());
+    fn send(&mut self, batch: &Batch, taken: &[&Part]) -> Result<(), Trouble> {
+        let parts = self.missing_parts(taken)?;
+        if !parts.is_empty() {
+            self.upload(batch, &parts)?;
         }
+        self.shared.release(taken);
+        Ok(())
+    }
+
+    fn upload(&mut self, batch: &Batch, parts: &[&Part]) -> Result<(), Trouble> {
+        let Senders { appliance, progress, .. } = self.shared;
         let names: Vec<u8> = parts.iter().flat_map(|part| part.id.0).collect();
-        let blocks = self.encode(batch, &parts);
-        let received = self.appliance.upload(&blocks)?;
-        self.progress.add_sent_bytes(blocks.len() as u64);
-        self.progress.add_new_bytes(parts.iter().map(|part| part.place.len() as u64).sum());
+        let blocks = self.encode(batch, parts);
+        let received = appliance.upload(&blocks)?;
+        progress.add_sent_bytes(blocks.len() as u64);
+        progress.add_new_bytes(parts.iter().map(|part| part.place.len() as u64).sum());
         if received.names == Hash::of(&names) && received.chunks == parts.len() as u64 {
             Ok(())
         } else {
@@ -53,13 +92,14 @@ impl Sender<'_> {
         }
     }
 
-    /// The chunks to send: each missing one once, files of one kind side by side.
-    fn missing_parts<'b>(&self, batch: &'b Batch) -> Result<Vec<&'b Part>, Trouble> {
-        let mut asked = HashSet::with_capacity(batch.parts.len());
-        let mut parts: Vec<&Part> = batch.parts.iter().filter(|part| asked.insert(part.id)).collect();
-        let names: Vec<ChunkId> = parts.iter().map(|part| part.id).collect();
-        let missing: HashSet<ChunkId> = self.appliance.missing(&names)?.into_iter().collect();
-        parts.retain(|part| missing.contains(&part.id));
+    /// The chunks to send, files of one kind side by side.
+    fn missing_parts<'b>(&self, taken: &[&'b Part]) -> Result<Vec<&'b Part>, Trouble> {
+        let names: Vec<ChunkId> = taken.iter().map(|part| part.id).collect();
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let missing: HashSet<ChunkId> = self.shared.appliance.missing(&names)?.into_iter().collect();
+        let mut parts: Vec<&Part> = taken.iter().copied().filter(|part| missing.contains(&part.id)).collect();
         // Stable, so that the chunks of one file stay in their order.
         parts.sort_by_key(|part| part.order);
         Ok(parts)

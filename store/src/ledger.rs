@@ -165,7 +165,7 @@ pub(crate) fn append(
     let entry = Entry { sequence, previous: view.head.hash, stamp, event };
     let (bytes, hash) = entry.encode();
     if bytes.len() > ENTRY_BYTES_MAX {
-        let why = larder_format::FormatError::Invalid { what: "a ledger entry", why: "it is too large" };
+        let why = FormatError::Invalid { what: "a ledger entry", why: "it is too large" };
         return Err(StoreError::Refused(why));
     }
     members.on_each("ledger", |member| write_whole(member.disk.as_ref(), PART, &path(sequence), &bytes))?;

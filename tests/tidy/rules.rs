@@ -331,8 +331,9 @@ pub(crate) fn broken(rule: &Rule, source: &Source) -> Vec<String> {
 
 pub(crate) fn has_word(line: &str, word: &str) -> bool {
     let in_name = |c: char| c.is_alphanumeric() || c == '_';
-    let ends_open = word.ends_with(in_name);
+    let ends_as_name = word.ends_with(in_name);
     line.match_indices(word).any(|(at, _)| {
-        !line[..at].ends_with(in_name) && !(ends_open && line[at + word.len()..].starts_with(in_name))
+        let goes_on = ends_as_name && line[at + word.len()..].starts_with(in_name);
+        !(goes_on || line[..at].ends_with(in_name))
     })
 }

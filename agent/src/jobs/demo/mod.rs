@@ -238,7 +238,10 @@ async fn explain(running: &Running) -> Result<(), Trouble> {
 fn larder_command() -> String {
     let beside =
         std::env::current_exe().ok().map(|path| path.with_file_name("larder")).filter(|path| path.exists());
-    beside.map_or_else(|| "cargo run --release --bin larder --".to_owned(), |path| path.display().to_string())
+    beside.map_or_else(
+        || "cargo run --release -p larder-client --".to_owned(),
+        |path| path.display().to_string(),
+    )
 }
 
 fn size(bytes: u64) -> String {
