@@ -15,6 +15,9 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
     };
     let older_versions = match changed {
         0 => format!("Yes, back to {oldest}. No file has changed in the {snapshots} backups since then."),
+        1 => format!(
+            "Yes. {versions} versions in {snapshots} backups; one file changed between {oldest} and {newest}."
+        ),
         n => format!(
             "Yes. {versions} versions in {snapshots} backups; {n} times a file changed between {oldest} and {newest}."
         ),

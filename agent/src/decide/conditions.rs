@@ -69,7 +69,7 @@ fn disks(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
                 let words = [
                     &*what,
                     "New backups go to the other disk alone for now.",
-                    "Leave it connected; it has to be filled before it counts as a copy again.",
+                    "Larder does not fill it by itself yet; docs/owner/when-something-is-wrong.md tells how to.",
                 ];
                 raise(found, facts, (Level::NeedsYou, 4), &format!("disk {}", disk.id), words);
             }

@@ -143,8 +143,9 @@ fn read_settings(file: &Path) -> Result<Settings, Trouble> {
         let count =
             if mistakes.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
         let what = format!("The settings file {} has {count}:\n  {}", file.display(), list.join("\n  "));
+        // 2, so that the service manager does not start it again and again with the same mistakes.
         Trouble::new(
-            1,
+            2,
             what,
             "Correct the lines named above; `larderd check-config FILE` tells when all is well.",
             "",

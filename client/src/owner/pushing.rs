@@ -72,8 +72,8 @@ fn source_names(args: &PushArgs) -> Result<Vec<String>, Trouble> {
             return Err(Trouble::Usage("--source names one source, and there are several folders".to_owned()));
         }
         if !is_plain_name(name) {
-            let why = "a source's name has letters, digits, - _ and . only, and does not start with a dot";
-            return Err(Trouble::Usage(why.to_owned()));
+            let rule = "a source's name has letters, digits, - _ and . only, and does not start with a dot";
+            return Err(Trouble::Usage(format!("\"{name}\" cannot be a source's name: {rule}")));
         }
         return Ok(vec![name.clone()]);
     }
