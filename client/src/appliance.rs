@@ -23,11 +23,11 @@ pub trait Appliance: Sync {
     /// Any but `Local` and `Usage`.
     fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, Trouble>;
 
-    /// Sends blocks back to back, at most `wire::UPLOAD_BYTES_MAX`.
+    /// Sends blocks, at most `wire::UPLOAD_BYTES_MAX` together.
     ///
     /// # Errors
     /// Any but `Local` and `Usage`.
-    fn upload(&self, blocks: &[u8]) -> Result<Received, Trouble>;
+    fn upload(&self, blocks: &[Vec<u8>]) -> Result<Received, Trouble>;
 
     /// Asks for a snapshot of `source`.
     ///

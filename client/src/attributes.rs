@@ -123,10 +123,7 @@ pub(crate) struct XattrsLeftOut(pub(crate) &'static str);
 /// Extended attributes of an open file or folder.
 pub(crate) fn xattrs_of(file: impl AsFd) -> Result<Xattrs, XattrsLeftOut> {
     let file = file.as_fd();
-    gather(
-        |list| rustix::fs::flistxattr(file, list),
-        |name, value| rustix::fs::fgetxattr(file, name, value),
-    )
+    gather(|list| rustix::fs::flistxattr(file, list), |name, value| rustix::fs::fgetxattr(file, name, value))
 }
 
 /// Extended attributes of `name` in `folder`, without opening or following it: for what must not be opened.
@@ -136,10 +133,7 @@ pub(crate) fn xattrs_at(folder: BorrowedFd<'_>, name: &CStr) -> Result<Xattrs, X
     path.extend_from_slice(name.to_bytes());
     let path = CString::new(path).map_err(|_| XattrsLeftOut("its name cannot be used"))?;
     let path = path.as_c_str();
-    gather(
-        |list| rustix::fs::llistxattr(path, list),
-        |name, value| rustix::fs::lgetxattr(path, name, value),
-    )
+    gather(|list| rustix::fs::llistxattr(path, list), |name, value| rustix::fs::lgetxattr(path, name, value))
 }
 
 fn gather(

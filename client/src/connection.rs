@@ -13,7 +13,8 @@ use larder_format::{
     cut::CHUNK_BYTES_MAX,
     ledger::is_source_name,
     wire::{
-        BLOCKS_TYPE, Commit, IDS_TYPE, Identity, Problem, Receipt, Received, SnapshotInfo, decode_ids, encode_ids,
+        BLOCKS_TYPE, Commit, IDS_TYPE, Identity, Problem, Receipt, Received, SnapshotInfo, decode_ids,
+        encode_ids,
     },
 };
 use serde::de::DeserializeOwned;
@@ -21,7 +22,7 @@ use std::{
     io::{self, Read},
     time::Duration,
 };
-use ureq::{Agent, Body, http::Response};
+use ureq::{Agent, Body, RequestBuilder, SendBody, http::Response, typestate::WithBody};
 
 /// Answers in JSON end here; the longest are listings of large folders.
 const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
@@ -91,8 +92,12 @@ impl Connection {
     }
 
     fn post_once(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Response<Body>, Trouble> {
+        self.checked(self.request(path, content_type).send(body))
+    }
+
+    fn request(&self, path: &str, content_type: &str) -> RequestBuilder<WithBody> {
         let request = self.agent.post(self.url(path)).header("authorization", &self.authorization);
-        self.checked(request.header("content-type", content_type).send(body))
+        request.header("content-type", content_type)
     }
 
     fn url(&self, path: &str) -> String {
@@ -105,7 +110,8 @@ impl Connection {
             .with_max_delay(PAUSE_MAX)
             .with_total_delay(Some(self.patience))
             .with_jitter();
-        let pauses = if self.patience.is_zero() { pauses.with_max_times(0) } else { pauses.without_max_times() };
+        let pauses =
+            if self.patience.is_zero() { pauses.with_max_times(0) } else { pauses.without_max_times() };
         ask.retry(pauses).when(Trouble::is_passing).call()
     }
 
@@ -152,8 +158,13 @@ impl Appliance for Connection {
         decode_ids(&body).map_err(|error| self.strange(&error))
     }
 
-    fn upload(&self, blocks: &[u8]) -> Result<Received, Trouble> {
-        let body = self.post("/v1/chunks", BLOCKS_TYPE, blocks)?;
+    fn upload(&self, blocks: &[Vec<u8>]) -> Result<Received, Trouble> {
+        let len: usize = blocks.iter().map(Vec::len).sum();
+        let body = self.with_patience(|| {
+            let mut reader = BackToBack { blocks, at: 0 };
+            let request = self.request("/v1/chunks", BLOCKS_TYPE).header("content-length", len);
+            self.read(self.checked(request.send(SendBody::from_reader(&mut reader)))?)
+        })?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
 
@@ -185,6 +196,27 @@ impl Appliance for Connection {
     }
 }
 
+/// Blocks as one body, without putting them together in memory first.
+struct BackToBack<'a> {
+    blocks: &'a [Vec<u8>],
+    /// Bytes of the first block that are already read.
+    at: usize,
+}
+
+impl Read for BackToBack<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some((first, rest)) = self.blocks.split_first() {
+            let read = (&first[self.at..]).read(into)?;
+            self.at += read;
+            if read > 0 || into.is_empty() {
+                return Ok(read);
+            }
+            (self.blocks, self.at) = (rest, 0);
+        }
+        Ok(0)
+    }
+}
+
 /// The one place that knows how bytes travel.
 fn agent_for() -> Agent {
     Agent::config_builder()
@@ -210,7 +242,9 @@ pub(crate) fn checked_source(source: &str) -> Result<&str, Trouble> {
     if is_source_name(source) {
         Ok(source)
     } else {
-        Err(Trouble::Usage(format!("\"{source}\" is not the name of a source; those look like laptop/photos")))
+        Err(Trouble::Usage(format!(
+            "\"{source}\" is not the name of a source; those look like laptop/photos"
+        )))
     }
 }
 

@@ -19,11 +19,41 @@ pub(crate) const FIRST_BYTES: usize = 2048;
 
 const ENDINGS: [&str; 34] = [
     // Disk images. Not iso: those are written once and shared between folders at odd offsets.
-    "img", "raw", "qcow", "qcow2", "qed", "vmdk", "vdi", "vhd", "vhdx", "hdd", "dd", "dsk", "sparsebundle",
+    "img",
+    "raw",
+    "qcow",
+    "qcow2",
+    "qed",
+    "vmdk",
+    "vdi",
+    "vhd",
+    "vhdx",
+    "hdd",
+    "dd",
+    "dsk",
+    "sparsebundle",
     // Databases.
-    "db", "db3", "sqlite", "sqlite3", "s3db", "mdb", "accdb", "ibd", "ibdata1", "myd", "myi", "frm", "fdb", "gdb",
-    "ldf", "mdf", "realm", // Mail stores.
-    "pst", "ost", "mbox", "edb",
+    "db",
+    "db3",
+    "sqlite",
+    "sqlite3",
+    "s3db",
+    "mdb",
+    "accdb",
+    "ibd",
+    "ibdata1",
+    "myd",
+    "myi",
+    "frm",
+    "fdb",
+    "gdb",
+    "ldf",
+    "mdf",
+    "realm", // Mail stores.
+    "pst",
+    "ost",
+    "mbox",
+    "edb",
 ];
 
 /// What the last push knew about the same name.

@@ -221,6 +221,10 @@ impl<'a> Walker<'a> {
         }
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is one fact of the same file, and none belongs with another"
+    )]
     fn finish_file(
         &self,
         spot: Spot<'_>,

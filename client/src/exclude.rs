@@ -48,7 +48,11 @@ pub(crate) struct Excludes {
 
 impl Excludes {
     /// From the owner's globs and the folder of our own cache.
-    pub(crate) fn new(globs: &[String], own_cache: Option<&Path>, one_filesystem: bool) -> Result<Self, Trouble> {
+    pub(crate) fn new(
+        globs: &[String],
+        own_cache: Option<&Path>,
+        one_filesystem: bool,
+    ) -> Result<Self, Trouble> {
         let mut builder = GitignoreBuilder::new("");
         for glob in globs {
             builder.add_line(None, glob).map_err(|error| {
@@ -158,5 +162,5 @@ fn open_file(folder: BorrowedFd<'_>, name: &[u8]) -> Option<File> {
 #[allow(clippy::unnecessary_cast, reason = "the field's type differs between architectures")]
 fn is_kernel_filesystem(folder: impl AsFd) -> bool {
     rustix::fs::fstatfs(folder)
-        .is_ok_and(|stat| KERNEL_FILESYSTEMS.contains(&(u64::from((stat.f_type as i64).cast_unsigned() as u32))))
+        .is_ok_and(|stat| KERNEL_FILESYSTEMS.contains(&((stat.f_type as i64).cast_unsigned() & 0xffff_ffff)))
 }

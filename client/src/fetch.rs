@@ -122,7 +122,11 @@ impl<'a> TreeReader<'a> {
     ///
     /// # Errors
     /// `Damaged` when this node cannot be had whole; others when nothing can be had.
-    pub fn node(&mut self, node: &ChunkRef, next: impl IntoIterator<Item = ChunkRef>) -> Result<Node, Trouble> {
+    pub fn node(
+        &mut self,
+        node: &ChunkRef,
+        next: impl IntoIterator<Item = ChunkRef>,
+    ) -> Result<Node, Trouble> {
         if !self.ahead.contains_key(&node.id) {
             self.look_ahead(node, next)?;
         }
@@ -132,7 +136,11 @@ impl<'a> TreeReader<'a> {
     }
 
     /// Fetches `node`, what comes next, and then the folders in those, level by level, as far as the room goes.
-    fn look_ahead(&mut self, node: &ChunkRef, next: impl IntoIterator<Item = ChunkRef>) -> Result<(), Trouble> {
+    fn look_ahead(
+        &mut self,
+        node: &ChunkRef,
+        next: impl IntoIterator<Item = ChunkRef>,
+    ) -> Result<(), Trouble> {
         self.ahead.retain(|_, ahead| !ahead.used);
         self.ahead_bytes = self.ahead.values().map(|ahead| ahead.bytes.len() as u64).sum();
         if self.ahead_bytes > NODES_AHEAD_BYTES / 2 {
@@ -284,7 +292,7 @@ fn write_group(fetcher: &mut Fetcher<'_>, group: &[Piece], out: &mut dyn Write) 
 }
 
 fn write_zeros(mut bytes: u64, out: &mut dyn Write) -> std::io::Result<()> {
-    const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+    static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
     while bytes > 0 {
         let len = usize::try_from(bytes).unwrap_or(usize::MAX).min(ZEROS.len());
         out.write_all(&ZEROS[..len])?;

@@ -8,7 +8,7 @@
 use crate::{
     attributes::{Status, xattrs_of},
     batch::Stopped,
-    cache::{Fingerprint, FolderKey, Folded, RecordReader},
+    cache::{Fingerprint, Folded, FolderKey, RecordReader},
     cut_choice::Earlier,
     entry::{Spot, Walker, in_words},
     exclude::Ignores,
@@ -118,7 +118,10 @@ impl Walker<'_> {
         let is_empty = self.shared.excludes.leaves_empty(fd.as_fd(), identity, is_mount);
         let listing = if is_empty { Listing::default() } else { Listing::read(&fd, &mut self.room)? };
         let (handle, fd) = Handle::child(&parent.handle, name, fd, identity);
-        let folder = fd.as_ref().map(AsFd::as_fd).map_or_else(|| handle.open(), |fd| Ok(crate::handle::Opened::Kept(fd)))?;
+        let folder = fd
+            .as_ref()
+            .map(AsFd::as_fd)
+            .map_or_else(|| handle.open(), |fd| Ok(crate::handle::Opened::Kept(fd)))?;
         let spot = Spot { handle: &handle, folder: folder.as_fd(), name: c"" };
         let (listing, ignores, folders) = self.sift(spot, listing, parent.ignores.as_ref());
         drop(folder);
@@ -146,8 +149,7 @@ impl Walker<'_> {
                 listing.set_hint(position, if is_folder { Hint::Directory } else { Hint::Other });
             }
         }
-        let ignores =
-            self.shared.excludes.apply(&mut listing, spot.folder, || spot.handle.path(), above);
+        let ignores = self.shared.excludes.apply(&mut listing, spot.folder, || spot.handle.path(), above);
         let is_folder = |position: &u32| listing.hint(*position as usize) == Hint::Directory;
         let positions = 0..u32::try_from(listing.len()).unwrap_or(u32::MAX);
         let folders = positions.filter(is_folder).collect();

@@ -19,8 +19,7 @@ use std::{
 };
 
 /// How a folder is opened: never over a symlink.
-const FOLDER: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Descriptors that handles may hold together.
 #[derive(Debug)]
@@ -116,7 +115,8 @@ impl Handle {
         way.pop();
         let mut at: Option<OwnedFd> = None;
         for step in way.into_iter().rev() {
-            let above = at.as_ref().map_or_else(|| nearest.open.as_ref().map(AsFd::as_fd), |fd| Some(fd.as_fd()));
+            let above =
+                at.as_ref().map_or_else(|| nearest.open.as_ref().map(AsFd::as_fd), |fd| Some(fd.as_fd()));
             at = Some(open_folder(above.ok_or(Errno::NOENT)?, &step.name)?);
         }
         let fd = at.ok_or(Errno::NOENT)?;

@@ -64,7 +64,8 @@ impl Listing {
 
     fn sort(&mut self) {
         let bytes = &self.bytes;
-        let name = |place: &Place| &bytes[place.start as usize..place.start as usize + usize::from(place.len) - 1];
+        let name =
+            |place: &Place| &bytes[place.start as usize..place.start as usize + usize::from(place.len) - 1];
         self.places.sort_unstable_by(|a, b| name(a).cmp(name(b)));
         // A folder that changes while it is read may show a name twice; a node must not.
         self.places.dedup_by(|a, b| name(a) == name(b));

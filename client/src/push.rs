@@ -178,9 +178,7 @@ impl<'a> Attempt<'a> {
             .map_err(|errno| local("opening the folder", errno))?;
         let mut walker = Walker::new(shared);
         let key = FolderKey::root(self.folder.as_os_str().as_bytes());
-        let root = walker
-            .root(handle.clone(), key)
-            .map_err(|errno| local("reading the folder", errno))?;
+        let root = walker.root(handle.clone(), key).map_err(|errno| local("reading the folder", errno))?;
         let walk = Walk::new(root);
         thread::scope(|scope| {
             for _ in 1..walkers {

@@ -82,7 +82,7 @@ impl Sender<'_> {
         let names: Vec<u8> = parts.iter().flat_map(|part| part.id.0).collect();
         let blocks = self.encode(batch, parts);
         let received = appliance.upload(&blocks)?;
-        progress.add_sent_bytes(blocks.len() as u64);
+        progress.add_sent_bytes(blocks.iter().map(|block| block.len() as u64).sum());
         progress.add_new_bytes(parts.iter().map(|part| part.place.len() as u64).sum());
         if received.names == Hash::of(&names) && received.chunks == parts.len() as u64 {
             Ok(())
@@ -105,8 +105,8 @@ impl Sender<'_> {
         Ok(parts)
     }
 
-    /// Blocks back to back: each large chunk alone, small ones together.
-    fn encode(&mut self, batch: &Batch, parts: &[&Part]) -> Vec<u8> {
+    /// Each large chunk in a block of its own, small ones together.
+    fn encode(&mut self, batch: &Batch, parts: &[&Part]) -> Vec<Vec<u8>> {
         let mut blocks = Vec::new();
         let mut rest = parts;
         let aim = block_aim(parts);
@@ -114,11 +114,7 @@ impl Sender<'_> {
             let count = if is_large(first) { 1 } else { small_run(rest, aim) };
             let (group, after) = rest.split_at(count);
             rest = after;
-            let block = self.encode_group(batch, group);
-            if blocks.is_empty() && rest.is_empty() {
-                return block;
-            }
-            blocks.extend_from_slice(&block);
+            blocks.push(self.encode_group(batch, group));
         }
         blocks
     }

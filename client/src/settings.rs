@@ -89,7 +89,9 @@ fn plain(vault: &str) -> String {
 fn base(variable: &str, below_home: &str) -> Result<PathBuf, Trouble> {
     let set = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     set.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(below_home))).ok_or_else(|| {
-        Trouble::Usage("this account has no home folder; set HOME, or name the pairing with --appliance".to_owned())
+        Trouble::Usage(
+            "this account has no home folder; set HOME, or name the pairing with --appliance".to_owned(),
+        )
     })
 }
 
@@ -127,7 +129,8 @@ impl Seen {
 
     /// Whether `head` cannot follow from the one that was seen: the past was cut off or written anew.
     pub(crate) fn contradicts(&self, head: &Head) -> bool {
-        head.sequence < self.head.sequence || (head.sequence == self.head.sequence && head.hash != self.head.hash)
+        head.sequence < self.head.sequence
+            || (head.sequence == self.head.sequence && head.hash != self.head.hash)
     }
 }
 
@@ -135,7 +138,8 @@ impl Seen {
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
+    let mut file =
+        tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map(|_| ()).map_err(|error| error.error)
@@ -148,7 +152,8 @@ mod tests {
 
     #[test]
     fn any_folder_makes_a_valid_name() {
-        for folder in ["/home/ada/Photos", "/home/ada/My Files (2024)", "/", "/x/...", "/x/äöü", "relative"] {
+        for folder in ["/home/ada/Photos", "/home/ada/My Files (2024)", "/", "/x/...", "/x/äöü", "relative"]
+        {
             assert!(is_plain_name(&source_name_for(Path::new(folder))), "{folder}");
         }
         assert_eq!(source_name_for(Path::new("/a/My Files")), "My-Files");

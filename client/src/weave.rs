@@ -6,7 +6,7 @@
 
 use crate::{
     batch::{Batcher, Stopped},
-    cache::{Cache, CachedEntry, FolderKey, Folded, Known, RecordReader, RecordWriter},
+    cache::{Cache, CachedEntry, Folded, FolderKey, Known, RecordReader, RecordWriter},
     entry::Fresh,
 };
 use larder_format::tree::{Entry, Made, NodeBuilder, Owner};
@@ -42,7 +42,11 @@ impl<'a> Weave<'a> {
     }
 
     /// The known entry called `name`. Names must be asked for in order.
-    pub(crate) fn find(&mut self, name: &[u8], trees: &mut Batcher<'_>) -> Result<Option<CachedEntry<'_>>, Unwoven> {
+    pub(crate) fn find(
+        &mut self,
+        name: &[u8],
+        trees: &mut Batcher<'_>,
+    ) -> Result<Option<CachedEntry<'_>>, Unwoven> {
         loop {
             let order = self.known.as_mut().and_then(|known| known.peek()).map(|entry| entry.name.cmp(name));
             match order {

@@ -1,9 +1,13 @@
 //! The second push: what did not change is neither opened nor sent, and what did change never slips through.
 
+#![allow(clippy::unwrap_used, reason = "in a test, an error is a failure and its text says which")]
+
 mod tree;
 mod vault;
 
-use larder_client::{Existing, Progress, PushOptions, Pushed, RestoreOptions, Trouble, Wanted, push, restore};
+use larder_client::{
+    Existing, Progress, PushOptions, Pushed, RestoreOptions, Trouble, Wanted, push, restore,
+};
 use proptest::prelude::*;
 use std::{
     fs,
@@ -32,7 +36,8 @@ impl Home {
     fn at_present() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("source")).unwrap();
-        let options = PushOptions { cache: Some(folder.path().join("cache/x.cache")), ..PushOptions::default() };
+        let options =
+            PushOptions { cache: Some(folder.path().join("cache/x.cache")), ..PushOptions::default() };
         Self { folder, vault: Vault::default(), options }
     }
 
@@ -160,7 +165,8 @@ fn a_damaged_cache_is_as_good_as_none() {
     home.fill();
     home.push();
     let good = fs::read(home.cache()).unwrap();
-    let mut cases: Vec<Vec<u8>> = vec![vec![], vec![0; 100], good[..good.len() / 2].to_vec(), good[1..].to_vec()];
+    let mut cases: Vec<Vec<u8>> =
+        vec![vec![], vec![0; 100], good[..good.len() / 2].to_vec(), good[1..].to_vec()];
     for at in (0..good.len()).step_by(good.len() / 60) {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
@@ -208,7 +214,9 @@ fn a_push_that_broke_off_goes_on_where_it_stopped() {
 fn excludes_leave_out_what_they_name_and_nothing_else() {
     let mut home = Home::settled();
     home.options.exclude = vec!["*.iso".into(), "/top-only".into(), "!keep.iso".into()];
-    for path in ["a.iso", "keep.iso", "sub/b.iso", "top-only/x", "sub/top-only/x", "sub/.gitignore", "sub/notes"] {
+    for path in
+        ["a.iso", "keep.iso", "sub/b.iso", "top-only/x", "sub/top-only/x", "sub/.gitignore", "sub/notes"]
+    {
         home.write(path, path.as_bytes());
     }
     home.write("sub/.gitignore", b"notes\n");
@@ -260,7 +268,8 @@ fn a_very_full_folder_is_remembered_too() {
     let new = home.push();
     assert!(new <= 6, "{new} chunks for one file");
     home.check_newest();
-    fs::remove_file(home.source().join("full/a name that is rather long so that the record grows 05999")).unwrap();
+    fs::remove_file(home.source().join("full/a name that is rather long so that the record grows 05999"))
+        .unwrap();
     home.push();
     home.check_newest();
     assert_eq!(home.push(), 0);

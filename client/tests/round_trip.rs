@@ -1,9 +1,13 @@
 //! What was pushed comes back: every byte, every name, every attribute.
 
+#![allow(clippy::unwrap_used, reason = "in a test, an error is a failure and its text says which")]
+
 mod tree;
 mod vault;
 
-use larder_client::{Existing, Progress, PushOptions, RestoreOptions, Restored, Wanted, push, read_file, restore};
+use larder_client::{
+    Existing, Progress, PushOptions, RestoreOptions, Restored, Wanted, push, read_file, restore,
+};
 use proptest::prelude::*;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
 use std::{
@@ -46,7 +50,8 @@ impl Home {
     }
 
     fn push(&self) -> larder_client::Pushed {
-        push(&self.vault, "laptop/home", &self.source(), &PushOptions::default(), &Progress::default()).unwrap()
+        push(&self.vault, "laptop/home", &self.source(), &PushOptions::default(), &Progress::default())
+            .unwrap()
     }
 
     fn restore(&self, path: &[u8], existing: Existing) -> Restored {
@@ -138,7 +143,8 @@ fn a_folder_of_everything_comes_back_as_it_was() {
 fn extended_attributes_and_acls_come_back() {
     let home = Home::new();
     let file = home.write("file", b"content");
-    let set = |path: &Path, name: &str, value: &[u8]| rustix::fs::setxattr(path, name, value, XattrFlags::empty());
+    let set =
+        |path: &Path, name: &str, value: &[u8]| rustix::fs::setxattr(path, name, value, XattrFlags::empty());
     if set(&file, "user.test", b"").is_err() {
         return; // This filesystem has none.
     }
@@ -146,7 +152,9 @@ fn extended_attributes_and_acls_come_back() {
     fs::create_dir(home.source().join("folder")).unwrap();
     set(&home.source().join("folder"), "user.colour", b"red").unwrap();
     // user::rw-, user:1234:r--, group::r--, mask::r--, other::---
-    let entry = |tag: u16, perm: u16, id: u32| [&tag.to_le_bytes()[..], &perm.to_le_bytes(), &id.to_le_bytes()].concat();
+    let entry = |tag: u16, perm: u16, id: u32| {
+        [&tag.to_le_bytes()[..], &perm.to_le_bytes(), &id.to_le_bytes()].concat()
+    };
     let nobody = u32::MAX;
     let acl = [
         2u32.to_le_bytes().to_vec(),
@@ -192,7 +200,9 @@ fn two_thousand_folders_inside_one_another_come_back() {
     let mut at = rustix::fs::open(home.source(), rustix::fs::OFlags::DIRECTORY, Mode::empty()).unwrap();
     let deepest = |mut at: std::os::fd::OwnedFd| {
         let mut depth = 0;
-        while let Ok(next) = rustix::fs::openat(&at, name.as_str(), rustix::fs::OFlags::DIRECTORY, Mode::empty()) {
+        while let Ok(next) =
+            rustix::fs::openat(&at, name.as_str(), rustix::fs::OFlags::DIRECTORY, Mode::empty())
+        {
             (at, depth) = (next, depth + 1);
         }
         let file = rustix::fs::openat(&at, "file", rustix::fs::OFlags::RDONLY, Mode::empty());
@@ -285,7 +295,10 @@ fn damaged_data_costs_the_files_that_need_it_and_no_others() {
     assert_eq!((skipped, restored.damaged), (vec!["folder/077", "large"], 2));
     assert_eq!(restored.files, 199);
     let left: Vec<_> = tree::look(&home.target()).into_keys().collect();
-    assert!(left.iter().all(|name| !name.as_bytes().starts_with(b".larder")), "nothing unfinished stays behind");
+    assert!(
+        left.iter().all(|name| !name.as_bytes().starts_with(b".larder")),
+        "nothing unfinished stays behind"
+    );
     // Gone altogether is no worse than rotten.
     home.vault.chunks.lock().unwrap().remove(&victim);
     fs::remove_dir_all(home.target()).unwrap();
@@ -330,7 +343,9 @@ fn any_tree() -> impl Strategy<Value = Any> {
         1 => (prop::collection::vec((any::<u32>(), any::<u16>()), 0..4), 0u32..9_000_000)
             .prop_map(|(runs, size)| Any::Sparse { runs, size }),
     ];
-    leaf.prop_recursive(5, 60, 8, |inner| prop::collection::vec((any_name(), inner), 0..8).prop_map(Any::Folder))
+    leaf.prop_recursive(5, 60, 8, |inner| {
+        prop::collection::vec((any_name(), inner), 0..8).prop_map(Any::Folder)
+    })
 }
 
 fn make(path: &Path, any: &Any) {

@@ -212,14 +212,14 @@ impl RecordWriter {
         }
         let Entry { mode, modified, hard_link, xattrs, kind, .. } = entry.entry;
         // The same order of fields as in `Entry`, with the name left empty.
-        let fields = (&[0u8; 0][..], u32::try_from(position).unwrap_or(0), mode, modified, hard_link, xattrs, kind);
+        let fields =
+            (&[0u8; 0][..], u32::try_from(position).unwrap_or(0), mode, modified, hard_link, xattrs, kind);
         let Ok(encoded) = postcard::to_stdvec(&fields) else { return };
-        let (Ok(name_len), Ok(len)) =
-            (u16::try_from(entry.entry.name.len()), u32::try_from(encoded.len()))
+        let (Ok(name_len), Ok(len)) = (u16::try_from(entry.entry.name.len()), u32::try_from(encoded.len()))
         else {
             return;
         };
-        self.entries.push(u8::from(entry.steady) * FLAG_STEADY | u8::from(entry.fine) * FLAG_FINE);
+        self.entries.push((u8::from(entry.steady) * FLAG_STEADY) | (u8::from(entry.fine) * FLAG_FINE));
         self.entries.extend_from_slice(&name_len.to_le_bytes());
         self.entries.extend_from_slice(&len.to_le_bytes());
         entry.fingerprint.encode(&mut self.entries);

@@ -7,7 +7,15 @@ use std::sync::Arc;
 
 fn entry(name: &str) -> Entry {
     let kind = Kind::Symlink(name.as_bytes().to_vec());
-    Entry { name: name.into(), owner: 0, mode: 0o777, modified: Time::default(), hard_link: 3, xattrs: vec![], kind }
+    Entry {
+        name: name.into(),
+        owner: 0,
+        mode: 0o777,
+        modified: Time::default(),
+        hard_link: 3,
+        xattrs: vec![],
+        kind,
+    }
 }
 
 fn folded(seed: u8) -> Folded {
@@ -15,8 +23,7 @@ fn folded(seed: u8) -> Folded {
 }
 
 fn write(cache: &Cache, key: FolderKey, names: impl IntoIterator<Item = String>, seed: u8) {
-    let owner =
-        Arc::new(Owner { uid: 1, gid: 2, user: "ada".to_owned(), group: "users".to_owned() });
+    let owner = Arc::new(Owner { uid: 1, gid: 2, user: "ada".to_owned(), group: "users".to_owned() });
     let time = Time { seconds: -5, nanos: 7 };
     let fingerprint = Fingerprint { inode: 9, size: 8, modified: time, changed: time };
     let mut writer = RecordWriter::new(key);
@@ -41,7 +48,10 @@ fn read(cache: &Cache, key: FolderKey) -> Option<Vec<String>> {
         reader.step();
     }
     reader.rewind()?;
-    assert_eq!(reader.peek().map(|first| first.name.to_vec()), names.first().map(|name| name.clone().into_bytes()));
+    assert_eq!(
+        reader.peek().map(|first| first.name.to_vec()),
+        names.first().map(|name| name.clone().into_bytes())
+    );
     Some(names)
 }
 

@@ -7,7 +7,9 @@ use super::{
     spot::Spot,
     words,
 };
-use crate::{Existing, Progress, RestoreOptions, Restored, Trouble, Wanted, read_file, restore as bring_back};
+use crate::{
+    Existing, Progress, RestoreOptions, Restored, Trouble, Wanted, read_file, restore as bring_back,
+};
 use clap::Args;
 use std::{
     ffi::{OsStr, OsString},
@@ -99,7 +101,9 @@ pub(super) fn cat(place: &OsStr, common: &Common, output: &mut Output) -> Result
     let written = read_file(&connection, &wanted, output.writer(), &Progress::default());
     match written {
         // The file's reader is gone; the library only sees that writing failed.
-        Err(Trouble::Local { .. }) if output.flush().is_err_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) => {
+        Err(Trouble::Local { .. })
+            if output.flush().is_err_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) =>
+        {
             Ok(0)
         }
         other => Ok(other.map(|_| 0)?),

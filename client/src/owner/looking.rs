@@ -247,7 +247,12 @@ pub(super) fn status(common: &Common, output: &mut Output) -> Result<u8, Failure
     }
     let row = |source: &Value| {
         let text = |key: &str| source[key].as_str().unwrap_or_default().to_owned();
-        vec![text("source"), moment(&text("last_success")), text("last_result"), count(number(&source["snapshots"]))]
+        vec![
+            text("source"),
+            moment(&text("last_success")),
+            text("last_result"),
+            count(number(&source["snapshots"])),
+        ]
     };
     let rows: Vec<_> = status["sources"].as_array().into_iter().flatten().map(row).collect();
     if !rows.is_empty() {
@@ -271,7 +276,8 @@ pub(super) fn retention(source: &str, common: &Common, output: &mut Output) -> R
             output.line(format!("{name}: {text}"))?;
         }
     }
-    let snapshots: Vec<SnapshotInfo> = serde_json::from_value(retention["snapshots"].clone()).unwrap_or_default();
+    let snapshots: Vec<SnapshotInfo> =
+        serde_json::from_value(retention["snapshots"].clone()).unwrap_or_default();
     output.line("")?;
     snapshot_table(&snapshots, output)?;
     Ok(0)

@@ -48,7 +48,9 @@ pub(super) fn pair(args: &PairArgs, common: &Common, output: &mut Output) -> Res
 fn full_address(typed: &str) -> Result<String, Trouble> {
     let rest = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
     if rest.is_empty() || rest.contains("://") || rest.contains(['/', '@', ' ']) {
-        return Err(Trouble::Usage(format!("\"{typed}\" is not an address such as http://larder.local:{PORT}")));
+        return Err(Trouble::Usage(format!(
+            "\"{typed}\" is not an address such as http://larder.local:{PORT}"
+        )));
     }
     // A colon inside brackets belongs to an address of version 6.
     let has_port = rest.rfind(':').is_some_and(|colon| rest.rfind(']').is_none_or(|bracket| bracket < colon));
@@ -77,7 +79,8 @@ mod tests {
 
     #[test]
     fn addresses_are_completed() {
-        for typed in ["larder.local", "larder.local:8477", "http://larder.local/", "http://larder.local:8477"] {
+        for typed in ["larder.local", "larder.local:8477", "http://larder.local/", "http://larder.local:8477"]
+        {
             assert_eq!(full_address(typed).unwrap(), "http://larder.local:8477", "{typed}");
         }
         assert_eq!(full_address("[fe80::1]").unwrap(), "http://[fe80::1]:8477");

@@ -44,11 +44,17 @@ fn draw(progress: &Progress, done: &AtomicBool) {
     while !done.load(Relaxed) {
         let expected = progress.expected_bytes();
         if expected > 0 && bar.length() != Some(expected) {
-            bar.set_style(style("{wide_bar} {percent}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {msg}"));
+            bar.set_style(style(
+                "{wide_bar} {percent}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {msg}",
+            ));
             bar.set_length(expected);
         }
         bar.set_position(progress.bytes());
-        bar.set_message(format!("{} files, {} over the network", progress.files(), size(progress.sent_bytes())));
+        bar.set_message(format!(
+            "{} files, {} over the network",
+            progress.files(),
+            size(progress.sent_bytes())
+        ));
         thread::sleep(REDRAW);
     }
     bar.finish_and_clear();

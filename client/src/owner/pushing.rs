@@ -69,7 +69,9 @@ pub(super) fn push(args: &PushArgs, common: &Common, output: &mut Output) -> Res
 fn source_names(args: &PushArgs) -> Result<Vec<String>, Trouble> {
     if let Some(name) = &args.source {
         if args.folders.len() > 1 {
-            return Err(Trouble::Usage("--source names one source, and there are several folders".to_owned()));
+            return Err(Trouble::Usage(
+                "--source names one source, and there are several folders".to_owned(),
+            ));
         }
         if !is_plain_name(name) {
             let rule = "a source's name has letters, digits, - _ and . only, and does not start with a dot";
@@ -123,7 +125,13 @@ impl One<'_> {
         Ok((pushed, value))
     }
 
-    fn tell(&self, pushed: &Pushed, progress: &Progress, seconds: f64, output: &mut Output) -> std::io::Result<()> {
+    fn tell(
+        &self,
+        pushed: &Pushed,
+        progress: &Progress,
+        seconds: f64,
+        output: &mut Output,
+    ) -> std::io::Result<()> {
         let Pushed { receipt, totals, skipped } = pushed;
         output.line(format!(
             "{}: snapshot {} with {} in {}, {}.",

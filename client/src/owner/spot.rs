@@ -96,7 +96,10 @@ pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String
         if named.contains(&own) {
             return Ok(own);
         }
-        return Err(Trouble::Usage(format!("\"{typed}\" could be {}; write the one you mean", named.join(" or "))));
+        return Err(Trouble::Usage(format!(
+            "\"{typed}\" could be {}; write the one you mean",
+            named.join(" or ")
+        )));
     }
     named.pop().ok_or_else(|| {
         Trouble::Usage(format!("there is no source called \"{typed}\"; `larder sources` lists what there is"))

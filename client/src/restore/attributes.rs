@@ -103,7 +103,8 @@ impl Restorer {
         let (uid, gid) = self.ids_of(&attributes.owner);
         let wanted = if self.is_root || uid == self.own.0 { (uid, gid) } else { self.own };
         let is_needed = self.is_root || wanted != self.own;
-        let is_set = !is_needed || chown(Some(Uid::from_raw(wanted.0)), Some(Gid::from_raw(wanted.1))).is_ok();
+        let is_set =
+            !is_needed || chown(Some(Uid::from_raw(wanted.0)), Some(Gid::from_raw(wanted.1))).is_ok();
         let is_right = is_set && wanted == (uid, gid);
         if !is_right {
             self.owners_left.fetch_add(1, Relaxed);
@@ -117,7 +118,8 @@ impl Restorer {
             return *known;
         }
         let user = (!owner.user.is_empty()).then(|| nix::unistd::User::from_name(&owner.user).ok().flatten());
-        let group = (!owner.group.is_empty()).then(|| nix::unistd::Group::from_name(&owner.group).ok().flatten());
+        let group =
+            (!owner.group.is_empty()).then(|| nix::unistd::Group::from_name(&owner.group).ok().flatten());
         let found = (
             user.flatten().map_or(owner.uid, |user| user.uid.as_raw()),
             group.flatten().map_or(owner.gid, |group| group.gid.as_raw()),

@@ -62,7 +62,13 @@ impl Place {
         let identity = crate::handle::identity(&fd)?;
         let (handle, _) = Handle::child(&parent.handle, name, fd, identity);
         let attributes = (is_new || existing == Existing::Replace).then_some(attributes);
-        Ok(Arc::new(Self { handle, parent: Some(Arc::clone(parent)), attributes, is_new, depth: parent.depth + 1 }))
+        Ok(Arc::new(Self {
+            handle,
+            parent: Some(Arc::clone(parent)),
+            attributes,
+            is_new,
+            depth: parent.depth + 1,
+        }))
     }
 
     /// Lets go of a folder. Whoever is the last one gives it its attributes: a time that is set before the last
@@ -70,8 +76,7 @@ impl Place {
     pub(crate) fn release(mut place: Arc<Self>, site: &Site<'_>) {
         while let Some(done) = Arc::into_inner(place) {
             if let Some(attributes) = &done.attributes {
-                let applied =
-                    done.handle.open().and_then(|fd| site.restorer.apply(fd.as_fd(), attributes));
+                let applied = done.handle.open().and_then(|fd| site.restorer.apply(fd.as_fd(), attributes));
                 if let Err(errno) = applied {
                     let why = format!("its attributes could not be set: {}", words(errno));
                     site.skip(done.handle.path_of(b""), why);

@@ -36,10 +36,20 @@ const GROUP_OPEN_FILES_MAX: usize = 64;
 const NODES_AHEAD: usize = 256;
 
 enum Work {
-    Folder { parent: Arc<Place>, entry: Entry, owner: Owner },
-    Node { place: Arc<Place>, node: ChunkRef },
+    Folder {
+        parent: Arc<Place>,
+        entry: Entry,
+        owner: Owner,
+    },
+    Node {
+        place: Arc<Place>,
+        node: ChunkRef,
+    },
     /// What is not a folder in a node whose folders are done. Read again, so that nothing waits in memory.
-    Files { place: Arc<Place>, node: ChunkRef },
+    Files {
+        place: Arc<Place>,
+        node: ChunkRef,
+    },
 }
 
 impl Work {
@@ -75,7 +85,8 @@ impl<'a> Planner<'a> {
             stack: Vec::new(),
             group: Group::new(),
             group_bytes: 0,
-            group_bytes_aim: (site.progress.expected_bytes() / GROUPS_WANTED).clamp(GROUP_BYTES_MIN, GROUP_BYTES_MAX),
+            group_bytes_aim: (site.progress.expected_bytes() / GROUPS_WANTED)
+                .clamp(GROUP_BYTES_MIN, GROUP_BYTES_MAX),
             group_open_files: 0,
             links: Links::default(),
         }
@@ -117,8 +128,7 @@ impl<'a> Planner<'a> {
         let attributes = Attributes::of(entry, owner);
         // Only a root may be nameless; the system refuses to make a folder without a name.
         let name = c_name(&entry.name);
-        let entered =
-            name.and_then(|name| Place::enter(&parent, &name, attributes, self.site.existing));
+        let entered = name.and_then(|name| Place::enter(&parent, &name, attributes, self.site.existing));
         match entered {
             Ok(place) => {
                 self.site.progress.add_folders(1);
@@ -241,7 +251,9 @@ impl<'a> Planner<'a> {
         while let Some(piece) = rest.pop() {
             match piece {
                 Piece::Hole(bytes) => offset += bytes,
-                Piece::More { list, bytes } => rest.extend(self.reader.pieces(&list, bytes)?.into_iter().rev()),
+                Piece::More { list, bytes } => {
+                    rest.extend(self.reader.pieces(&list, bytes)?.into_iter().rev())
+                }
                 Piece::Chunk(chunk) => {
                     file.expect_write();
                     self.group.push(Write { chunk: chunk.id, file: Arc::clone(file), offset });

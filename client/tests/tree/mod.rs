@@ -39,13 +39,14 @@ pub fn look(folder: &Path) -> BTreeMap<OsString, Found> {
             _ => Vec::new(),
         };
         if kind == FileType::Directory {
-            let mut below: Vec<_> = fs::read_dir(&full).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            let mut below: Vec<_> =
+                fs::read_dir(&full).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             below.sort();
             todo.extend(below.into_iter().rev().map(|name| Path::new(&path).join(name).into_os_string()));
         }
         let is_linked = kind != FileType::Directory && stat.st_nlink > 1;
-        let first_name =
-            is_linked.then(|| names.entry((stat.st_dev, stat.st_ino)).or_insert_with(|| path.clone()).clone());
+        let first_name = is_linked
+            .then(|| names.entry((stat.st_dev, stat.st_ino)).or_insert_with(|| path.clone()).clone());
         let entry = Found {
             kind,
             mode: stat.st_mode & 0o7777,

@@ -63,7 +63,9 @@ impl Vault {
                     for entry in entries.iter().filter(|entry| !entry.name.is_empty()) {
                         match &entry.kind {
                             Kind::Directory { .. } => totals.directories += 1,
-                            Kind::File { size, .. } => (totals.files, totals.bytes) = (totals.files + 1, totals.bytes + size),
+                            Kind::File { size, .. } => {
+                                (totals.files, totals.bytes) = (totals.files + 1, totals.bytes + size)
+                            }
                             _ => totals.files += 1,
                         }
                     }
@@ -102,7 +104,8 @@ impl Appliance for Vault {
         Ok(names.iter().filter(|name| !chunks.contains_key(name)).copied().collect())
     }
 
-    fn upload(&self, blocks: &[u8]) -> Result<Received, Trouble> {
+    fn upload(&self, blocks: &[Vec<u8>]) -> Result<Received, Trouble> {
+        let blocks = &blocks.concat()[..];
         self.requests.fetch_add(1, Relaxed);
         assert!(blocks.len() <= UPLOAD_BYTES_MAX);
         if let Some(left) = &mut *self.breaks_after.lock().unwrap() {
