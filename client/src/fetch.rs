@@ -10,6 +10,7 @@ use larder_format::{
     block::{Decoder, OpenBlock},
     tree::{Entry, Kind, Node, Owner, Piece, decode_pieces},
     wire::IDS_MAX,
+    wire::Problem,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -193,11 +194,17 @@ impl<'a> TreeReader<'a> {
     /// The entry at `path` (names with slashes between) below `root`; empty for the root itself.
     ///
     /// # Errors
-    /// `Usage` when there is no such path; `Damaged` when a folder on the way cannot be read.
+    /// `Refused` with `not_found` when there is no such path; `Damaged` when a folder on the way cannot be read.
     pub fn find(&mut self, root: &ChunkRef, path: &[u8]) -> Result<(Entry, Owner), Trouble> {
         let not_there = || {
             let path = larder_format::wire::escape_name(path);
-            Trouble::Usage(format!("there is no \"{path}\" in this snapshot"))
+            Trouble::Refused(Box::new(Problem {
+                code: "not_found".to_owned(),
+                what: format!("There is no \"{path}\" in this snapshot."),
+                meaning: "Nothing was restored, and nothing that is kept was touched.".to_owned(),
+                remedy: "`larder ls` shows what is there, `larder versions` when it was.".to_owned(),
+                details: String::new(),
+            }))
         };
         let mut at = self.find_in(root, b"")?.ok_or_else(|| damaged("the snapshot's root", root))?;
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
