@@ -315,7 +315,7 @@ fn one_file_can_be_read_by_itself() {
     read_file(&home.vault, &newest(b"folder/film"), &mut read, &Progress::default()).unwrap();
     assert!(read == content);
     let missing = read_file(&home.vault, &newest(b"folder/none"), &mut read, &Progress::default());
-    assert_eq!(missing.unwrap_err().exit_code(), 2);
+    assert_eq!(missing.unwrap_err().exit_code(), 1);
 }
 
 #[derive(Debug, Clone)]
