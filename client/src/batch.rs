@@ -15,8 +15,8 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-/// A batch leaves when it holds this much: two requests for so many bytes keep a slow line busy.
-pub(crate) const BATCH_BYTES_AIM: usize = 2 * 1024 * 1024;
+/// A batch leaves when it holds this much. Twice as much packs 0.6 % better and takes 15 MB more memory in all.
+pub(crate) const BATCH_BYTES_AIM: usize = 1024 * 1024;
 /// Or this many chunks, so that one question for missing names stays at 32 KiB.
 pub(crate) const BATCH_CHUNKS_MAX: usize = 1024;
 /// Nodes of folders leave earlier: they are small, and a block of them should hold neighbours.

@@ -23,6 +23,8 @@ const BROKEN_MAX: u32 = 4;
 const READ_AHEAD_BYTES: u64 = 8 * 1024 * 1024;
 /// Nodes fetched ahead, as they are stored.
 const NODES_AHEAD_BYTES: u64 = 4 * 1024 * 1024;
+/// A list of ours has 2,048 pieces, and one list of each level waits.
+const PIECES_WAITING_MAX: usize = 32 * 1024;
 /// Nodes in one request.
 const NODES_ASKED_MAX: usize = 1024;
 
@@ -183,12 +185,30 @@ impl<'a> TreeReader<'a> {
     ///
     /// # Errors
     /// `Damaged` when it cannot be had whole.
-    pub fn pieces(&mut self, list: &ChunkRef, bytes: u64) -> Result<Vec<Piece>, Trouble> {
+    fn pieces(&mut self, list: &ChunkRef, bytes: u64) -> Result<Vec<Piece>, Trouble> {
         let mut pieces = None;
         self.fetcher.fetch(&[list.id], &mut |_, chunk| pieces = decode_pieces(chunk).ok())?;
         pieces
             .filter(|pieces| pieces.iter().map(Piece::bytes).sum::<u64>() == bytes)
             .ok_or_else(|| damaged("a part of a large file's list", list))
+    }
+
+    /// Replaces a list by the pieces in it, at the end of `rest`, where the next piece stands last.
+    ///
+    /// # Errors
+    /// `Damaged` when the list cannot be had whole, or holds far more than a list of ours: pieces that wait take
+    /// memory, and lists within lists could ask for any amount of it.
+    pub(crate) fn unfold(
+        &mut self,
+        list: &ChunkRef,
+        bytes: u64,
+        rest: &mut Vec<Piece>,
+    ) -> Result<(), Trouble> {
+        rest.extend(self.pieces(list, bytes)?.into_iter().rev());
+        if rest.len() > PIECES_WAITING_MAX {
+            return Err(damaged("a large file's list", list));
+        }
+        Ok(())
     }
 
     /// The entry at `path` (names with slashes between) below `root`; empty for the root itself.
@@ -265,7 +285,7 @@ pub fn read_file(
     let mut group_bytes = 0;
     while let Some(piece) = rest.pop() {
         if let Piece::More { list, bytes } = piece {
-            rest.extend(reader.pieces(&list, bytes)?.into_iter().rev());
+            reader.unfold(&list, bytes, &mut rest)?;
             continue;
         }
         group_bytes += if matches!(piece, Piece::Chunk(_)) { piece.bytes() } else { 0 };

@@ -13,6 +13,7 @@ use crate::{
 use clap::Args;
 use std::{
     ffi::{OsStr, OsString},
+    io::{self, Write},
     path::PathBuf,
     time::Instant,
 };
@@ -63,7 +64,7 @@ pub(super) fn restore(args: &RestoreArgs, common: &Common, output: &mut Output) 
     })
 }
 
-fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Output) -> std::io::Result<()> {
+fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Output) -> io::Result<()> {
     output.line(format!(
         "{} in {}, {}, are back in {}; {seconds:.1} s.",
         counted(restored.files, "file", "files"),
@@ -98,14 +99,27 @@ pub(super) fn cat(place: &OsStr, common: &Common, output: &mut Output) -> Result
     let connection = common.connect()?;
     let source = spot.full_source(&connection)?;
     let wanted = Wanted { source: &source, when: &spot.when, path: &spot.path };
-    let written = read_file(&connection, &wanted, output.writer(), &Progress::default());
+    let mut pipe = Pipe { out: output.writer(), is_closed: false };
+    let written = read_file(&connection, &wanted, &mut pipe, &Progress::default());
     match written {
-        // The file's reader is gone; the library only sees that writing failed.
-        Err(Trouble::Local { .. })
-            if output.flush().is_err_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) =>
-        {
-            Ok(0)
-        }
+        // Whoever reads the file has seen enough of it.
+        Err(Trouble::Local { .. }) if pipe.is_closed => Ok(0),
         other => Ok(other.map(|_| 0)?),
+    }
+}
+
+/// Remembers that the reader went away: to the library that is an error like any other.
+struct Pipe<'a> {
+    out: &'a mut dyn Write,
+    is_closed: bool,
+}
+
+impl Write for Pipe<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes).inspect_err(|error| self.is_closed |= error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }

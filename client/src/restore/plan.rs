@@ -251,9 +251,7 @@ impl<'a> Planner<'a> {
         while let Some(piece) = rest.pop() {
             match piece {
                 Piece::Hole(bytes) => offset += bytes,
-                Piece::More { list, bytes } => {
-                    rest.extend(self.reader.pieces(&list, bytes)?.into_iter().rev())
-                }
+                Piece::More { list, bytes } => self.reader.unfold(&list, bytes, &mut rest)?,
                 Piece::Chunk(chunk) => {
                     file.expect_write();
                     self.group.push(Write { chunk: chunk.id, file: Arc::clone(file), offset });
