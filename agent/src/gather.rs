@@ -3,13 +3,15 @@
 use crate::appliance::Appliance;
 use crate::decide::{BrokerFacts, Facts, SourceFacts, promise};
 use crate::edge::mqtt::MqttState;
+use crate::edge::random::random_hex;
 use crate::edge::{disks, system};
 use crate::history;
 use crate::report::SystemReport;
 use jiff::Timestamp;
-use larder_format::ledger::Stamp;
+use larder_format::Hash;
+use larder_format::ledger::{Event, Pairing, Role, Stamp};
 use larder_store::retention::{Moment, Now, Verdict, judge};
-use larder_store::{Fact, LedgerView};
+use larder_store::{Fact, LedgerView, StoreError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -18,20 +20,30 @@ use std::sync::{Arc, PoisonError};
 impl Appliance {
     /// What the rule says of a source's snapshots.
     pub(crate) fn judge(&self, source: &str, facts: &[Arc<Fact>]) -> Vec<(Arc<Fact>, Verdict)> {
-        let view = self.vault.ledger();
-        let on_hold = is_on_hold(&view, source);
-        let now = self.now(&view);
-        drop(view);
-        let moments: Vec<_> =
-            facts.iter().map(|fact| Moment { sequence: fact.sequence, stamp: fact.stamp }).collect();
-        let verdicts = judge(&moments, &promise::rule(&self.settings.retention), now, on_hold);
+        let verdicts = self.judge_with(&self.vault.ledger(), source, facts);
         facts.iter().cloned().zip(verdicts).collect()
     }
 
+    /// This moment, for the next ledger entry.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp_after(&self.vault.ledger())
+    }
+
+    fn stamp_after(&self, view: &LedgerView) -> Stamp {
+        self.clock.stamp(view.newest.map(|stamp| stamp.time_ms))
+    }
+
+    /// A new key for a device. The secret is returned this once; the ledger keeps only its hash.
+    pub(crate) fn make_key(&self, device: String, role: Role) -> Result<String, StoreError> {
+        let secret = random_hex::<32>();
+        let pairing = Pairing { device, role, key: Hash::of(secret.as_bytes()) };
+        self.vault.append(self.stamp(), Event::DevicePaired(pairing))?;
+        Ok(secret)
+    }
+
     fn now(&self, view: &LedgerView) -> Now {
-        let stamp = self.clock.stamp(view.newest.map(|stamp| stamp.time_ms));
         // Nothing is let go of yet, so time spent switched off need not be allowed for.
-        Now { stamp, allowance_days: 0 }
+        Now { stamp: self.stamp_after(view), allowance_days: 0 }
     }
 
     /// What is known of a source that has snapshots.
@@ -47,9 +59,7 @@ impl Appliance {
             snapshots: facts.len() as u64,
             oldest: oldest.clone(),
             newest: newest.clone(),
-            deleted: counts.deleted(),
-            versions: counts.versions(),
-            changed: counts.changed(),
+            counts,
             promise: promise::promise_in_words(&self.settings.retention),
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),
             on_hold: is_on_hold(view, source),
@@ -70,7 +80,7 @@ impl Appliance {
         started: Timestamp,
     ) -> Facts<'_> {
         let view = self.vault.ledger();
-        let stamp: Stamp = self.now(&view).stamp;
+        let stamp = self.stamp_after(&view);
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
         let disks = self.vault.disks().into_iter().map(|disk| {
             let flush = disks::flush_honesty(Path::new(&disk.path));
@@ -97,19 +107,15 @@ impl Appliance {
 
     /// Counts what has been pushed since the last time; reads the disks.
     pub(crate) fn count_history(&self) {
-        let sources: Vec<_> = self
-            .vault
-            .ledger()
-            .sources
-            .iter()
-            .map(|(source, facts)| (source.clone(), facts.clone()))
-            .collect();
-        for (source, facts) in sources {
-            let (so_far, pending) =
-                self.history.read().unwrap_or_else(PoisonError::into_inner).pending(&source, &facts);
-            if pending.is_empty() {
-                continue;
-            }
+        let pending: Vec<_> = {
+            let (view, history) =
+                (self.vault.ledger(), self.history.read().unwrap_or_else(PoisonError::into_inner));
+            let pending = |(source, facts): (&String, &Vec<Arc<Fact>>)| {
+                history.pending(source, facts).map(|(so_far, new)| (source.clone(), so_far, new))
+            };
+            view.sources.iter().filter_map(pending).collect()
+        };
+        for (source, so_far, pending) in pending {
             match history::count(&self.vault, so_far, &pending) {
                 Ok(counts) => {
                     self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, counts)

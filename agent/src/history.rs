@@ -16,33 +16,38 @@ pub(crate) struct History {
     sources: HashMap<String, SourceHistory>,
 }
 
-/// Counts of one source.
+/// What is told of one source.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    /// Files that were deleted and can be had back.
+    pub(crate) deleted: u64,
+    /// Whether there may be more of them than were remembered.
+    pub(crate) deleted_at_least: bool,
+    /// Versions of files that are kept, the newest ones among them.
+    pub(crate) versions: u64,
+    /// Times that a file's content changed between two snapshots.
+    pub(crate) changed: u64,
+}
+
+/// Everything counted of one source.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SourceHistory {
     /// Hashes of the paths of files that are not in the newest snapshot but in an older one.
     deleted: HashSet<u64>,
-    /// Files and versions of files over all snapshots.
     versions: u64,
-    /// Files that have more than one version are those that ever changed.
     changed: u64,
     /// The last snapshot that was counted: number and root.
     counted: Option<(u64, larder_format::ChunkRef)>,
 }
 
 impl SourceHistory {
-    /// Files that were deleted and can be had back.
-    pub(crate) fn deleted(&self) -> u64 {
-        self.deleted.len() as u64
-    }
-
-    /// Versions of files that are kept, the newest ones among them.
-    pub(crate) fn versions(&self) -> u64 {
-        self.versions
-    }
-
-    /// Times that a file's content changed between two snapshots.
-    pub(crate) fn changed(&self) -> u64 {
-        self.changed
+    fn counts(&self) -> Counts {
+        Counts {
+            deleted: self.deleted.len() as u64,
+            deleted_at_least: self.deleted.len() >= PATHS_MAX,
+            versions: self.versions,
+            changed: self.changed,
+        }
     }
 
     fn count(&mut self, difference: &Difference) {
@@ -67,15 +72,20 @@ impl SourceHistory {
 
 impl History {
     /// Counts of a source; zeros while nothing has been counted yet.
-    pub(crate) fn of(&self, source: &str) -> SourceHistory {
-        self.sources.get(source).cloned().unwrap_or_default()
+    pub(crate) fn of(&self, source: &str) -> Counts {
+        self.sources.get(source).map(SourceHistory::counts).unwrap_or_default()
     }
 
-    /// What has still to be counted of a source: where it stands, and the snapshots after that.
-    pub(crate) fn pending(&self, source: &str, facts: &[Arc<Fact>]) -> (SourceHistory, Vec<Arc<Fact>>) {
-        let history = self.of(source);
-        let from = history.counted.map_or(0, |(sequence, _)| sequence);
-        (history, facts.iter().filter(|fact| fact.sequence > from).cloned().collect())
+    /// What has still to be counted of a source: where it stands, and the snapshots after that. Nothing when all is.
+    pub(crate) fn pending(
+        &self,
+        source: &str,
+        facts: &[Arc<Fact>],
+    ) -> Option<(SourceHistory, Vec<Arc<Fact>>)> {
+        let history = self.sources.get(source);
+        let from = history.and_then(|history| history.counted).map_or(0, |(sequence, _)| sequence);
+        let new = facts.partition_point(|fact| fact.sequence <= from);
+        (new < facts.len()).then(|| (history.cloned().unwrap_or_default(), facts[new..].to_vec()))
     }
 
     /// Takes in what was counted.

@@ -14,6 +14,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Longest path that a comparison follows: a tree whose folders name each other must end somewhere.
+const PATH_BYTES_MAX: usize = 64 * 1024;
+
 /// An entry with its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -139,8 +142,11 @@ impl Vault {
     ) -> Result<()> {
         let mut folders = vec![(Some(before), Some(after), Vec::new())];
         while let Some((before, after, path)) = folders.pop() {
-            if before == after || path.len() > 64 * 1024 {
+            if before == after {
                 continue;
+            }
+            if path.len() > PATH_BYTES_MAX {
+                return Err(nested());
             }
             let below = self.diff_folder(before, after, &path, each)?;
             folders.extend(below.into_iter().rev());

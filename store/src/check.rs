@@ -13,6 +13,8 @@ use std::io;
 
 /// Longest chain of lists and branches: 256 pieces to the power of 6 are more than any disk holds.
 const LEVELS_MAX: usize = 8;
+/// Pieces of a file's past that are remembered, some 4 MiB; what is beyond is looked up like anything new.
+const PAST_PIECES_MAX: usize = 100_000;
 
 /// Whether everything that the snapshot's tree names is in the vault and in good order.
 pub(crate) fn complete(vault: &Vault, snapshot: &Snapshot, parent: Option<ChunkRef>) -> Result<()> {
@@ -30,7 +32,7 @@ pub(crate) fn complete(vault: &Vault, snapshot: &Snapshot, parent: Option<ChunkR
     if totals != snapshot.totals {
         return Err(refused("its counts are not those of its root"));
     }
-    let mut check = Check { vault, missing: Vec::new(), count: 0, lists: HashSet::new() };
+    let mut check = Check { vault, missing: Vec::new(), count: 0, lists: HashMap::new() };
     // A folder that is named many times is looked at once: sixty small nodes can name each other 2^60 times.
     let mut seen = HashSet::new();
     // Folders still to be looked at: the new one, the old one of the same name, and how deep it lies.
@@ -55,8 +57,55 @@ struct Check<'a> {
     /// The first few; a push whose agent lost a pack may miss a hundred thousand.
     missing: Vec<ChunkId>,
     count: usize,
-    /// Lists of pieces that were looked at, for the same reason as folders.
-    lists: HashSet<ChunkId>,
+    /// Lists of pieces that were looked at, for the same reason as folders, and the bytes that each covers.
+    lists: HashMap<ChunkId, u64>,
+}
+
+/// What a file was made of in the last snapshot: was complete then, so need not be looked up again.
+#[derive(Default)]
+struct Past(Vec<PastLevel>);
+
+/// The pieces that lie equally many lists deep.
+#[derive(Default)]
+struct PastLevel {
+    ids: HashSet<ChunkId>,
+    lists: Vec<ChunkRef>,
+}
+
+impl Past {
+    fn of(pieces: &[Piece]) -> Self {
+        let mut top = PastLevel::default();
+        top.add(pieces);
+        Self(vec![top])
+    }
+
+    /// Reads the old lists only once, and only as deep as something new was found: a large image has a thousand.
+    fn level(&mut self, vault: &Vault, level: usize) -> &PastLevel {
+        while self.0.len() <= level {
+            let mut below = PastLevel::default();
+            for list in self.0.last().map_or(&[][..], |above| &above.lists) {
+                if below.ids.len() >= PAST_PIECES_MAX {
+                    break;
+                }
+                // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
+                let pieces = vault.read(list).ok().and_then(|bytes| decode_pieces(&bytes).ok());
+                below.add(&pieces.unwrap_or_default());
+            }
+            self.0.push(below);
+        }
+        &self.0[level]
+    }
+}
+
+impl PastLevel {
+    fn add(&mut self, pieces: &[Piece]) {
+        for reference in pieces.iter().filter_map(Reference::of) {
+            self.ids.insert(reference.chunk().id);
+            if let Reference::List(list) = reference {
+                self.lists.push(list);
+            }
+        }
+    }
 }
 
 impl Check<'_> {
@@ -82,9 +131,9 @@ impl Check<'_> {
                     }
                     (Kind::Directory { node, .. }, _) => below.push((node, None)),
                     (Kind::File { pieces, .. }, Some(Kind::File { pieces: old, .. })) => {
-                        self.pieces(&pieces, old, 0)?
+                        self.pieces(&pieces, &mut Past::of(old), 0)?;
                     }
-                    (Kind::File { pieces, .. }, _) => self.pieces(&pieces, &[], 0)?,
+                    (Kind::File { pieces, .. }, _) => self.pieces(&pieces, &mut Past::of(&[]), 0)?,
                     _ => {}
                 }
             }
@@ -96,7 +145,12 @@ impl Check<'_> {
     fn leaves(&mut self, top: ChunkRef) -> Result<Vec<ChunkRef>> {
         let mut leaves = Vec::new();
         let mut rest = vec![(top, 0)];
+        // Names only grow within a folder, so no node of it comes twice; branches full of one node would never end.
+        let mut seen = HashSet::new();
         while let Some((node, level)) = rest.pop() {
+            if !seen.insert(node.id) {
+                return Err(refused("a folder names one of its nodes twice"));
+            }
             match self.node(&node)? {
                 Some(Node::Branch(children)) if level < LEVELS_MAX => {
                     rest.extend(children.iter().rev().map(|child| (child.node, level + 1)));
@@ -119,12 +173,12 @@ impl Check<'_> {
         }
     }
 
-    /// Checks the pieces of one file; `old` are those of the same file in the last snapshot.
-    fn pieces(&mut self, new: &[Piece], old: &[Piece], level: usize) -> Result<()> {
+    /// Checks the pieces of one file that lie `level` lists deep; `past` is the same file in the last snapshot.
+    fn pieces(&mut self, new: &[Piece], past: &mut Past, level: usize) -> Result<()> {
         if level > LEVELS_MAX {
             return Err(refused("a file's pieces are nested too deeply"));
         }
-        let vouched: HashSet<_> = old.iter().filter_map(Reference::of).map(|r| r.chunk().id).collect();
+        let vouched = &past.level(self.vault, level).ids;
         let fresh: Vec<_> = new
             .iter()
             .filter_map(|piece| Some((piece, Reference::of(piece)?)))
@@ -133,12 +187,7 @@ impl Check<'_> {
         let mut bytes = Vec::new();
         for (piece, reference) in fresh {
             match reference {
-                Reference::List(list) if !self.lists.insert(list.id) => {}
-                Reference::List(list) => match self.vault.read(&list) {
-                    Ok(found) => self.list(piece, &decode_pieces(&found)?, old, level)?,
-                    Err(StoreError::NotFound { .. }) => self.miss(list.id),
-                    Err(error) => return Err(error),
-                },
+                Reference::List(list) => self.list(piece, &list, past, level)?,
                 other => bytes.push(other.chunk().id),
             }
         }
@@ -146,21 +195,29 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn list(&mut self, piece: &Piece, pieces: &[Piece], old: &[Piece], level: usize) -> Result<()> {
-        if pieces.iter().map(Piece::bytes).sum::<u64>() != piece.bytes() {
-            return Err(refused("a list of pieces does not cover what it should"));
-        }
-        // The old lists of the same file, so that a large image costs what changed in it. Only lists that differ.
-        let mut before = Vec::new();
-        for list in old.iter().filter_map(Reference::of) {
-            if let Reference::List(list) = list
-                && before.len() < 100_000
-                && let Ok(bytes) = self.vault.read(&list)
-            {
-                before.extend(decode_pieces(&bytes).unwrap_or_default());
+    fn list(&mut self, piece: &Piece, list: &ChunkRef, past: &mut Past, level: usize) -> Result<()> {
+        let covered = match self.lists.get(&list.id) {
+            Some(covered) => *covered,
+            None => {
+                let pieces = match self.vault.read(list) {
+                    Ok(bytes) => decode_pieces(&bytes)?,
+                    Err(StoreError::NotFound { .. }) => {
+                        self.miss(list.id);
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error),
+                };
+                let covered = pieces.iter().map(Piece::bytes).sum();
+                self.lists.insert(list.id, covered);
+                self.pieces(&pieces, past, level + 1)?;
+                covered
             }
+        };
+        if covered == piece.bytes() {
+            Ok(())
+        } else {
+            Err(refused("a list of pieces does not cover what it should"))
         }
-        self.pieces(pieces, &before, level + 1)
     }
 
     fn miss(&mut self, id: ChunkId) {

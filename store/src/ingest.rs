@@ -105,6 +105,17 @@ impl OpenPack {
 
     /// Table, sync, final name, folder sync: the order that makes a pack exist whole or not at all.
     pub(crate) fn seal(mut self, members: &Members) -> Result<Sealed> {
+        match self.publish(members) {
+            Ok((name, len)) => Ok(Sealed { name, len, table: self.table }),
+            Err(error) => {
+                // Nobody was told that its chunks are safe, and what its parts hold is not to be believed.
+                self.abandon(members);
+                Err(error)
+            }
+        }
+    }
+
+    fn publish(&mut self, members: &Members) -> Result<(Hash, u64)> {
         let tail = self.table.encode(self.len);
         self.write(members, &tail)?;
         let len = self.len + tail.len() as u64;
@@ -120,7 +131,7 @@ impl OpenPack {
             }
             disk.sync_folder(folder_of(&path))
         })?;
-        Ok(Sealed { name, len, table: self.table })
+        Ok((name, len))
     }
 
     /// Gives up the pack; its parts are cleared at the next start if they cannot be now.
@@ -154,7 +165,7 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
     let mut seen = HashSet::new();
     let mut open: Option<OpenPack> = None;
     let mut parts = Vec::new();
-    for member in members.all().iter().filter(|member| member.state() != MemberState::Behind) {
+    for member in members.all().iter().filter(|member| !matches!(member.state(), MemberState::Behind(_))) {
         let items = member.disk.list("open").map_err(|source| member.failed("open", source))?;
         parts.extend(items.into_iter().filter(|i| i.name.ends_with(".part")).map(|item| (member, item)));
     }

@@ -90,6 +90,10 @@ impl LedgerView {
 /// Reads the whole chain, from whichever disk has each entry. Marks disks that lack some as behind.
 pub(crate) fn load(members: &Members) -> Result<LedgerView> {
     let mut view = LedgerView::new();
+    // Whoever lagged at the last reading is counted anew.
+    for member in members.all().iter().filter(|member| matches!(member.state(), MemberState::Behind(_))) {
+        member.set_state(MemberState::Healthy);
+    }
     let mut numbers = BTreeSet::new();
     for member in members.all() {
         let found = numbers_on(member.disk.as_ref());
@@ -138,7 +142,7 @@ fn read(members: &Members, number: u64, head: &Head) -> Result<Option<(Entry, Ha
         let is_whole = |(e, _, read): &(Entry, Hash, usize), len| e.sequence == number && *read == len;
         let entry = entry.and_then(|(entry, len)| entry.ok().filter(|found| is_whole(found, len)));
         match entry {
-            None if member.state() == MemberState::Healthy => member.set_state(MemberState::Behind),
+            None => member.miss_entry(),
             Some((_, hash, _)) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
                 member.set_state(MemberState::Suspect("its ledger tells another story".to_owned()));
             }
@@ -169,6 +173,9 @@ pub(crate) fn append(
         return Err(StoreError::Refused(why));
     }
     members.on_each("ledger", |member| write_whole(member.disk.as_ref(), PART, &path(sequence), &bytes))?;
+    for member in members.all().iter().filter(|member| matches!(member.state(), MemberState::Behind(_))) {
+        member.miss_entry();
+    }
     Ok((entry, hash))
 }
 

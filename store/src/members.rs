@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What a filesystem that is full needs for the next pack; it does not say how much it lacks.
+const FULL: StoreError = StoreError::Full { missing_mib: larder_format::pack::PACK_BYTES_AIM >> 20 };
 const DISK_FILE: &str = "disk.json";
 const DISK_FILE_BYTES_MAX: u64 = 64 * 1024;
 const FORMAT: u16 = larder_format::FORMAT_VERSION;
@@ -60,8 +62,8 @@ impl DiskFacts {
 pub enum MemberState {
     /// Reads and writes.
     Healthy,
-    /// Lacks ledger entries, so it is read from but not written to.
-    Behind,
+    /// Lacks so many ledger entries, so it is read from but not written to.
+    Behind(u64),
     /// Failed; what it said since its last good sync is not believed.
     Suspect(String),
 }
@@ -94,10 +96,19 @@ impl Member {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
+    /// Notes that it lacks one ledger entry more.
+    pub(crate) fn miss_entry(&self) {
+        match self.state() {
+            MemberState::Healthy => self.set_state(MemberState::Behind(1)),
+            MemberState::Behind(entries) => self.set_state(MemberState::Behind(entries + 1)),
+            MemberState::Suspect(_) => {}
+        }
+    }
+
     /// Notes a failure, and turns it into what the caller returns.
     pub(crate) fn failed(&self, path: &str, source: io::Error) -> StoreError {
         if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-            return StoreError::Full { missing_mib: 1 };
+            return FULL;
         }
         tracing::error!(disk = %self.disk.name(), path, error = %source, "the backup disk failed");
         self.set_state(MemberState::Suspect(source.to_string()));
@@ -108,8 +119,8 @@ impl Member {
 pub(crate) struct Members(Vec<Member>);
 
 impl Members {
-    /// Reads who the disks are. A disk without `disk.json` joins the vault of the others, or the new vault
-    /// `fresh.0`; `fresh.1` makes its random name.
+    /// Reads who the disks are. A disk without `disk.json` joins the vault of the others, or `new_vault`; `random`
+    /// makes its name.
     pub(crate) fn open(
         disks: Vec<Arc<dyn Disk>>,
         new_vault: [u8; 16],
@@ -238,7 +249,7 @@ fn join(disk: &dyn Disk, vault: &[u8; 16], id: [u8; 16]) -> Result<DiskFacts> {
 
 fn at(disk: &dyn Disk, path: &str, source: io::Error) -> StoreError {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { missing_mib: 1 },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL,
         _ => StoreError::Disk { path: format!("{}/{path}", disk.name()), source },
     }
 }

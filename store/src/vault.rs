@@ -204,7 +204,6 @@ impl Vault {
         if free >= wanted {
             return Ok(());
         }
-        // A pack that holds only a few bytes needs no 64 MiB; but what is left must cover the reserve.
         Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
     }
 

@@ -1,6 +1,7 @@
 //! Faults: what the store does when disks fail, lie dead, fill up or rot. Everything is simulated and repeatable.
 
 mod failing_disk;
+mod hostile_tree;
 mod power_cut;
 mod rot;
 mod workload;

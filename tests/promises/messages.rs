@@ -70,6 +70,18 @@ fn who_may_not_is_told_why() {
     check(&home, &["sources"], 4, &[&home.port.to_string()]);
 }
 
+/// A name that cannot be one is told as such, not as a broken agent.
+#[test]
+fn mistakes_at_the_box_are_told_in_words() {
+    let home = Home::new();
+    for bad in ["my photos", "laptop", "a/b c"] {
+        let output = home.larderd(&["answers", bad]).output().expect("larderd runs");
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(bad) && said.contains("DEVICE/NAME"), "{said}");
+    }
+}
+
 /// A settings file with many mistakes is answered with all of them, each with its line.
 #[test]
 fn every_mistake_in_the_settings_is_told_at_once() {

@@ -1,16 +1,21 @@
 //! The four questions to ask of any backup, answered from facts.
 
 use super::{SourceFacts, moment};
+use crate::history::Counts;
 use crate::report::Answers;
 use larder_store::Fact;
 
 /// The answers for one source, in whole sentences.
 pub(crate) fn of(source: &SourceFacts) -> Answers {
-    let SourceFacts { deleted, versions, changed, snapshots, promise, .. } = source;
+    let SourceFacts { snapshots, promise, .. } = source;
+    let Counts { deleted, deleted_at_least, versions, changed } = source.counts;
     let (oldest, newest) = (day(&source.oldest), day(&source.newest));
     let deleted_files = match deleted {
         0 => format!("Yes, back to {oldest}. No file has been deleted since then."),
         1 => format!("Yes. One deleted file can be restored, back to {oldest}."),
+        n if deleted_at_least => {
+            format!("Yes. At least {n} deleted files can be restored, back to {oldest}.")
+        }
         n => format!("Yes. {n} deleted files can be restored, back to {oldest}."),
     };
     let older_versions = match changed {

@@ -64,12 +64,12 @@ fn disks(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
                 let code = if level == Level::Alarm { 1 } else { 4 };
                 raise(found, facts, (level, code), &format!("disk {}", disk.id), words);
             }
-            MemberState::Behind => {
+            MemberState::Behind(_) => {
                 let what = format!("The backup disk at {} lacks newer backups.", disk.path);
                 let words = [
                     &*what,
                     "New backups go to the other disk alone for now.",
-                    "Larder does not fill it by itself yet; docs/owner/when-something-is-wrong.md tells how to.",
+                    "Larder does not fill it by itself yet; the guide `When something is wrong` tells how.",
                 ];
                 raise(found, facts, (Level::NeedsYou, 4), &format!("disk {}", disk.id), words);
             }

@@ -4,6 +4,7 @@ pub(crate) mod answers;
 mod conditions;
 pub(crate) mod promise;
 
+use crate::history::Counts;
 use crate::report::{
     Condition, DiskReport, Doing, Happening, HeadReport, Health, Level, NextToGo, ProofReport, Report,
     RetentionReport, SourceReport, SystemReport, VaultReport,
@@ -44,9 +45,7 @@ pub(crate) struct SourceFacts {
     pub(crate) snapshots: u64,
     pub(crate) oldest: Arc<Fact>,
     pub(crate) newest: Arc<Fact>,
-    pub(crate) deleted: u64,
-    pub(crate) versions: u64,
-    pub(crate) changed: u64,
+    pub(crate) counts: Counts,
     pub(crate) promise: String,
     pub(crate) next_to_go: Option<(u64, Timestamp)>,
     pub(crate) on_hold: bool,
@@ -249,7 +248,7 @@ fn disk_report(disk: &MemberView, flush: &str) -> DiskReport {
             _ => "unknown".to_owned(),
         },
         flush: flush.to_owned(),
-        behind: u64::from(disk.state == MemberState::Behind),
+        behind: if let MemberState::Behind(entries) = disk.state { entries } else { 0 },
     }
 }
 

@@ -24,9 +24,7 @@ fn source(hours_ago: i64) -> SourceFacts {
         snapshots: 1,
         oldest: fact(hours_ago),
         newest: fact(hours_ago),
-        deleted: 0,
-        versions: 3,
-        changed: 0,
+        counts: Counts { versions: 3, ..Counts::default() },
         promise: "Every backup is kept for 30 days.".into(),
         next_to_go: None,
         on_hold: false,
@@ -91,7 +89,7 @@ fn the_lamp_says_what_is_wrong() {
     check(|facts| facts.sources.clear(), Rhythm::needs_you(3));
     check(|facts| facts.sources[0] = source(49), Rhythm::needs_you(3));
     check(|facts| facts.refused_full = 1, Rhythm::needs_you(5));
-    check(|facts| facts.disks[0].0.state = MemberState::Behind, Rhythm::needs_you(4));
+    check(|facts| facts.disks[0].0.state = MemberState::Behind(2), Rhythm::needs_you(4));
     check(|facts| facts.disks[0].0.state = MemberState::Suspect("EIO".into()), Rhythm::Alarm);
     check(|facts| facts.system.clock_trusted = false, Rhythm::needs_you(7));
     check(|facts| facts.damaged = 1, Rhythm::Alarm);

@@ -7,7 +7,7 @@ use crate::edge::panel::{self, Panel};
 use crate::report::Answers;
 use crate::run;
 use larder_firmware_config::{LogFormat, LogSettings, Mistake, Settings};
-use larder_format::ledger::Role;
+use larder_format::ledger::{Role, is_source_name};
 use serde::Deserialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -49,6 +49,11 @@ struct SourceAnswers {
 }
 
 pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result<ExitCode, Trouble> {
+    // It goes into an address, where other characters would mean something else.
+    if let Some(source) = source.filter(|source| !is_source_name(source)) {
+        let what = format!("`{source}` is no source: a source is named DEVICE/NAME.");
+        return Err(Trouble::new(2, what, "`larderd answers` without a name answers for all of them.", ""));
+    }
     let path =
         source.map_or_else(|| "/v1/answers".to_owned(), |source| format!("/v1/answers?source={source}"));
     let value: serde_json::Value = ask(which, &path, None)?;

@@ -1,10 +1,8 @@
 //! What only the local socket may ask: keys for devices, and a new index.
 
 use super::{Refusal, State};
-use crate::edge::random::random_hex;
 use axum::Json;
-use larder_format::Hash;
-use larder_format::ledger::{Event as LedgerEvent, Pairing, Role, is_plain_name};
+use larder_format::ledger::{Role, is_plain_name};
 use serde::{Deserialize, Serialize};
 
 /// Asks for a key.
@@ -26,13 +24,7 @@ pub(crate) async fn make_token(appliance: State, Json(new): Json<NewToken>) -> R
     if !is_plain_name(&device) {
         return Err(Refusal::invalid("a device's name has letters, digits, `-`, `_` and `.` only"));
     }
-    let token = random_hex::<32>();
-    let pairing = Pairing { device, role, key: Hash::of(token.as_bytes()) };
-    let append = appliance.blocking(move |appliance| {
-        let newest = appliance.vault.ledger().newest.map(|stamp| stamp.time_ms);
-        appliance.vault.append(appliance.clock.stamp(newest), LedgerEvent::DevicePaired(pairing))
-    });
-    append.await??;
+    let token = appliance.blocking(move |appliance| appliance.make_key(device, role)).await??;
     Ok(Json(Token { token }))
 }
 

@@ -72,12 +72,8 @@ pub(crate) async fn commit(
     let Commit { root, totals, skipped, device_time_ms, .. } = commit;
     let snapshot = Snapshot { source, push, root, totals, skipped, device_time_ms };
     let _busy = Busy::with(&appliance.activity.receiving);
-    let committed = appliance
-        .blocking(move |appliance| {
-            let newest = appliance.vault.ledger().newest.map(|stamp| stamp.time_ms);
-            appliance.vault.commit(snapshot, appliance.clock.stamp(newest))
-        })
-        .await??;
+    let committed =
+        appliance.blocking(move |appliance| appliance.vault.commit(snapshot, appliance.stamp())).await??;
     appliance.activity.refused_full.store(0, Ordering::SeqCst);
     let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
     if committed.is_new {

@@ -7,7 +7,6 @@ use super::{Refusal, State, when};
 use crate::appliance::{Appliance, Busy};
 use crate::decide::{answers, promise};
 use crate::event::Event;
-
 use crate::report::{Answers, Report};
 use axum::Json;
 use axum::body::Body;
@@ -18,8 +17,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use larder_format::tree::Kind;
 use larder_format::wire::{
-    BLOCKS_TYPE, EntryInfo, IDS_MAX, Identity, SnapshotInfo, SourceInfo, VersionInfo, decode_ids,
-    escape_name, unescape_name,
+    BLOCKS_TYPE, IDS_MAX, Identity, SnapshotInfo, SourceInfo, VersionInfo, decode_ids, escape_name,
+    unescape_name,
 };
 use larder_store::{Fact, Found, StoreError};
 use serde::{Deserialize, Serialize};
@@ -29,8 +28,8 @@ use tokio::sync::mpsc;
 
 /// Parts of an answer that wait for a slow reader.
 const PARTS_WAITING: usize = 2;
-/// Entries of one listing; more are in the file routes' tree, and no person reads so many.
-const ENTRIES_MAX: usize = 100_000;
+/// Bytes of one part of a long list.
+const PART_BYTES: usize = 64 * 1024;
 
 #[derive(Deserialize)]
 pub(crate) struct PathQuery {
@@ -112,25 +111,30 @@ pub(crate) async fn list(
     appliance: State,
     Path((device, name, when)): SnapshotPath,
     Query(query): Query<PathQuery>,
-) -> Result<Json<Vec<EntryInfo>>, Refusal> {
+) -> Result<Response, Refusal> {
     caller.may_read()?;
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
     let root = resolve(&facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
-    let listed = appliance.blocking(move |appliance| {
-        let found = appliance.vault.look_up(&root, &path)?;
-        match found.as_ref().map(|found| &found.entry.kind) {
-            Some(Kind::Directory { node, .. }) => {
-                let entries = appliance.vault.entries(*node).take(ENTRIES_MAX);
-                entries
-                    .map(|found| found.map(|found| entry_info(&found)))
-                    .collect::<Result<Vec<_>, _>>()
-                    .map(Some)
+    let found = appliance.blocking(move |appliance| appliance.vault.look_up(&root, &path)).await??;
+    let found = found.ok_or_else(|| no_path(&query.path))?;
+    let Kind::Directory { node, .. } = found.entry.kind else {
+        return Ok(Json([entry_info(&found)]).into_response());
+    };
+    // A folder may have a million entries, so the list is never whole in memory.
+    let body = stream(&appliance, move |appliance, send| {
+        let mut part = b"[".to_vec();
+        for (number, found) in appliance.vault.entries(node).enumerate() {
+            part.extend_from_slice(if number == 0 { b"\n" } else { b",\n" });
+            serde_json::to_writer(&mut part, &entry_info(&found?)).expect("plain values encode");
+            if part.len() >= PART_BYTES {
+                send(std::mem::take(&mut part).into())?;
             }
-            _ => Ok(found.map(|found| vec![entry_info(&found)])),
         }
+        part.extend_from_slice(b"]");
+        send(part.into())
     });
-    Ok(Json(listed.await??.ok_or_else(|| no_path(&query.path))?))
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 pub(crate) async fn versions(

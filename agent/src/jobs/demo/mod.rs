@@ -7,7 +7,6 @@ mod compare;
 use crate::appliance::Appliance;
 use crate::decide::answers;
 use crate::edge::panel::Panel;
-use crate::edge::random::random_hex;
 use crate::edge::witness::Witness;
 use crate::owner::commands::print_answers;
 use crate::owner::words::Trouble;
@@ -15,8 +14,7 @@ use crate::run::{self, Running};
 use compare::Comparison;
 use larder_client::{Connection, Existing, Pairing, Progress, PushOptions, Pushed, RestoreOptions, Wanted};
 use larder_firmware_config::Settings;
-use larder_format::Hash;
-use larder_format::ledger::{Event, Pairing as LedgerPairing, Role};
+use larder_format::ledger::Role;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -100,15 +98,8 @@ async fn story(running: &Running, folder: &Path, place: &Path) -> Result<Vec<Com
 }
 
 fn connect(appliance: &Appliance, address: SocketAddr, role: Role) -> Result<Connection, Trouble> {
-    let token = new_key(appliance, role)?;
+    let token = appliance.make_key(DEVICE.to_owned(), role)?;
     Ok(Connection::new(&Pairing { address: format!("http://{address}"), token }))
-}
-
-fn new_key(appliance: &Appliance, role: Role) -> Result<String, Trouble> {
-    let token = random_hex::<32>();
-    let pairing = LedgerPairing { device: DEVICE.to_owned(), role, key: Hash::of(token.as_bytes()) };
-    appliance.vault.append(appliance.clock.stamp(None), Event::DevicePaired(pairing))?;
-    Ok(token)
 }
 
 struct Story {
@@ -221,7 +212,7 @@ async fn show_mqtt(witness: &Witness) {
 
 async fn explain(running: &Running) -> Result<(), Trouble> {
     let appliance = running.appliance.clone();
-    let key = appliance.blocking(|appliance| new_key(appliance, Role::Admin)).await??;
+    let key = appliance.blocking(|appliance| appliance.make_key(DEVICE.to_owned(), Role::Admin)).await??;
     println!("Larder keeps serving until you press Ctrl-C; this demo's backups are then removed.");
     if let Some(broker) = running.broker {
         println!("Watch it:        mosquitto_sub -p {} -v -t '#'", broker.port());

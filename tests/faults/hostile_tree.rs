@@ -1,0 +1,62 @@
+//! Trees that somebody built to keep the agent busy: each is answered at once.
+
+use harness::plain;
+use larder_format::block::Encoder;
+use larder_format::ledger::Snapshot;
+use larder_format::tree::{Child, Entry, Kind, Node, Owner, Time, Totals};
+use larder_format::{ChunkRef, FormatError};
+use larder_store::disk::MemoryDisk;
+use larder_store::{StoreError, Vault};
+use std::sync::Arc;
+
+fn keep(vault: &Vault, node: &Node) -> ChunkRef {
+    let bytes = node.encode();
+    let len = u32::try_from(bytes.len()).expect("small");
+    vault.receive(&Encoder::new().encode(&bytes, vec![len])).expect("taken in");
+    ChunkRef::to(&bytes)
+}
+
+fn folder(entries: &[(&str, ChunkRef)], totals: Totals) -> Node {
+    let owner = Owner { uid: 0, gid: 0, user: String::new(), group: String::new() };
+    let entry = |(name, node): &(&str, ChunkRef)| Entry {
+        name: name.as_bytes().to_vec(),
+        owner: 0,
+        mode: 0o755,
+        modified: Time::default(),
+        hard_link: 0,
+        xattrs: Vec::new(),
+        kind: Kind::Directory { node: *node, totals },
+    };
+    Node::Leaf { owners: vec![owner], entries: entries.iter().map(entry).collect() }
+}
+
+fn commit(vault: &Vault, top: ChunkRef, totals: Totals) -> Result<(), StoreError> {
+    let root = keep(vault, &folder(&[("", top)], totals));
+    let source = "laptop/docs".to_owned();
+    let snapshot = Snapshot { source, push: [1; 16], root, totals, skipped: 0, device_time_ms: 0 };
+    vault.commit(snapshot, plain::stamp(1)).map(drop)
+}
+
+/// Sixty small folders that each name the next one twice are 2^60 paths, and sixty looks.
+#[test]
+fn folders_that_name_each_other_are_looked_at_once() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let mut node = keep(&vault, &Node::Leaf { owners: Vec::new(), entries: Vec::new() });
+    for _ in 0..60 {
+        node = keep(&vault, &folder(&[("a", node), ("b", node)], Totals::default()));
+    }
+    commit(&vault, node, Totals::default()).expect("it is complete");
+}
+
+/// Branches full of one and the same node would never end.
+#[test]
+fn a_folder_cannot_name_one_of_its_nodes_twice() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let mut node = keep(&vault, &Node::Leaf { owners: Vec::new(), entries: Vec::new() });
+    for _ in 0..6 {
+        let child = |n: u16| Child { last: n.to_be_bytes().to_vec(), node };
+        node = keep(&vault, &Node::Branch((0..3000).map(child).collect()));
+    }
+    let refused = commit(&vault, node, Totals::default());
+    assert!(matches!(refused, Err(StoreError::Refused(FormatError::Invalid { .. }))), "{refused:?}");
+}
