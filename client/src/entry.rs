@@ -36,6 +36,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) owners: OwnerNames,
     pub(crate) links: Mutex<HashMap<(u64, u64), Arc<Linked>>>,
     pub(crate) own_uid: u32,
+    /// The filesystem on which the pushed folder lies.
+    pub(crate) root_device: u64,
 }
 
 /// Content of a file that has more names.
@@ -160,7 +162,8 @@ impl<'a> Walker<'a> {
     /// An entry of a known kind; `steady` and `fine` are for the caller to lower or raise.
     pub(crate) fn fresh(&self, name: &[u8], status: &Status, xattrs: Xattrs, kind: Kind) -> Fresh {
         let is_linked = status.links > 1 && !matches!(kind, Kind::Directory { .. });
-        let hard_link = if is_linked { hard_link_group(status.device, status.inode) } else { 0 };
+        let filesystem = if status.device == self.shared.root_device { 0 } else { status.device };
+        let hard_link = if is_linked { hard_link_group(filesystem, status.inode) } else { 0 };
         let entry = Entry {
             name: name.to_vec(),
             owner: 0,

@@ -26,7 +26,7 @@ use rustix::{
     fs::{Mode, OFlags},
 };
 use std::{
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     sync::Mutex,
     thread,
@@ -155,6 +155,7 @@ impl<'a> Attempt<'a> {
             owners: OwnerNames::default(),
             links: Mutex::default(),
             own_uid: rustix::process::geteuid().as_raw(),
+            root_device: self.folder.metadata().map_or(0, |folder| folder.dev()),
         };
         let senders = Senders::new(self.appliance, &queue, self.progress);
         let tree = thread::scope(|scope| {

@@ -120,6 +120,9 @@ impl Sender<'_> {
     }
 
     fn encode_group(&mut self, batch: &Batch, group: &[&Part]) -> Vec<u8> {
+        if let [part] = group {
+            return self.encoder.encode_one(batch.bytes(part), part.id);
+        }
         let lengths = group
             .iter()
             .map(|part| u32::try_from(part.place.len()).expect("a chunk is at most 4 MiB"))

@@ -8,6 +8,7 @@
 //! somebody's file and go on with the next one. Bytes: FORMAT.md, "Block".
 
 use crate::{ChunkId, Fields, FormatError, Hash, cut::CHUNK_BYTES_MAX};
+use std::borrow::Cow;
 
 /// First bytes of a block; a damaged pack is searched for them.
 pub const BLOCK_MAGIC: &[u8; 8] = b"LRDRBLK1";
@@ -160,6 +161,20 @@ impl Encoder {
     /// # Panics
     /// When the lengths do not add up or break the limits: the caller's mistake, not the input's.
     pub fn encode(&mut self, plain: &[u8], lengths: Vec<u32>) -> Vec<u8> {
+        self.encode_named(plain, lengths, None)
+    }
+
+    /// As `encode`, for one chunk whose name is known: where it is stored as it is, its name is the hash of the stored
+    /// bytes too, and a photo is not hashed twice. A wrong name makes a block that nobody opens.
+    ///
+    /// # Panics
+    /// As `encode`.
+    pub fn encode_one(&mut self, plain: &[u8], name: ChunkId) -> Vec<u8> {
+        let len = u32::try_from(plain.len()).expect("a block is at most 4 MiB");
+        self.encode_named(plain, vec![len], Some(name))
+    }
+
+    fn encode_named(&mut self, plain: &[u8], lengths: Vec<u32>, name: Option<ChunkId>) -> Vec<u8> {
         assert!(!lengths.is_empty() && lengths.len() <= BLOCK_CHUNKS_MAX, "1 to {BLOCK_CHUNKS_MAX} chunks");
         assert!(plain.len() <= BLOCK_PLAIN_BYTES_MAX, "a block is at most {BLOCK_PLAIN_BYTES_MAX} bytes");
         assert_eq!(lengths.iter().map(|len| *len as usize).sum::<usize>(), plain.len(), "lengths add up");
@@ -171,7 +186,7 @@ impl Encoder {
             codec,
             stored_len: len(stored),
             plain_len: len(plain),
-            stored_hash: Hash::of(stored),
+            stored_hash: name.filter(|_| codec == Codec::Plain).unwrap_or_else(|| Hash::of(stored)),
             lengths,
         };
         let mut block = header.encode();
@@ -223,13 +238,13 @@ impl Decoder {
     ///
     /// # Errors
     /// `Short`, `Damaged` or `Invalid`; a frame that would grow beyond its claim is stopped there.
-    pub fn plain(&mut self, header: &Header, stored: &[u8]) -> Result<Vec<u8>, FormatError> {
+    pub fn plain<'a>(&mut self, header: &Header, stored: &'a [u8]) -> Result<Cow<'a, [u8]>, FormatError> {
         let stored = stored.get(..header.stored_len as usize).ok_or(FormatError::Short { what: WHAT })?;
         if Hash::of(stored) != header.stored_hash {
             return Err(FormatError::Damaged { what: WHAT });
         }
         let plain = match header.codec {
-            Codec::Plain => stored.to_vec(),
+            Codec::Plain => Cow::Borrowed(stored),
             // Several frames, or one without its size, would read here and nowhere else.
             Codec::Zstd if !is_one_frame(stored, header.plain_len) => {
                 return Err(FormatError::Invalid { what: WHAT, why: "it is not one zstd frame of its size" });
@@ -237,6 +252,7 @@ impl Decoder {
             Codec::Zstd => self
                 .zstd
                 .decompress(stored, header.plain_len as usize)
+                .map(Cow::Owned)
                 .map_err(|_| FormatError::Invalid { what: WHAT, why: "its bytes do not decompress" })?,
         };
         if plain.len() != header.plain_len as usize {
@@ -259,21 +275,26 @@ impl Default for Decoder {
 
 /// A block that was opened and whose chunks were named by their content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenBlock {
-    /// The chunks' bytes, back to back.
-    pub plain: Vec<u8>,
+pub struct OpenBlock<'a> {
+    /// The chunks' bytes, back to back; those of a plain block are not copied.
+    pub plain: Cow<'a, [u8]>,
     /// Name and place of each chunk in `plain`.
     pub chunks: Vec<(ChunkId, core::ops::Range<usize>)>,
 }
 
-impl OpenBlock {
+impl<'a> OpenBlock<'a> {
     /// Opens the block at the start of `bytes`.
     ///
     /// # Errors
     /// As `Header::decode` and `Decoder::plain`.
-    pub fn read(decoder: &mut Decoder, bytes: &[u8]) -> Result<(Header, Self), FormatError> {
+    pub fn read(decoder: &mut Decoder, bytes: &'a [u8]) -> Result<(Header, Self), FormatError> {
         let header = Header::decode(bytes)?;
         let plain = decoder.plain(&header, &bytes[header.len()..])?;
+        if header.codec == Codec::Plain && header.lengths.len() == 1 {
+            // The stored bytes are the chunk, and `plain` has just hashed them.
+            let chunks = vec![(header.stored_hash, 0..plain.len())];
+            return Ok((header, Self { plain, chunks }));
+        }
         let mut at = 0;
         let chunks = header
             .lengths
@@ -285,6 +306,11 @@ impl OpenBlock {
             })
             .collect();
         Ok((header, Self { plain, chunks }))
+    }
+
+    /// The same, free of the bytes that it was read from.
+    pub fn into_owned(self) -> OpenBlock<'static> {
+        OpenBlock { plain: Cow::Owned(self.plain.into_owned()), chunks: self.chunks }
     }
 
     /// Bytes of the chunk called `id`, if it is in here.
@@ -319,6 +345,21 @@ mod tests {
         blake3::Hasher::new().finalize_xof().fill(&mut noise);
         assert_eq!(Header::decode(&block(&[&noise])).unwrap().codec, Codec::Plain);
         assert_eq!(Header::decode(&block(&[b"x"])).unwrap().codec, Codec::Plain);
+    }
+
+    /// A chunk that is named by its sender is read like any other; under a wrong name it is not read at all.
+    #[test]
+    fn a_name_that_came_along_saves_a_hash_and_is_still_checked() {
+        let mut noise = vec![0; 300_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        for chunk in [&noise[..], &b"shrinks ".repeat(9000)] {
+            let bytes = Encoder::new().encode_one(chunk, Hash::of(chunk));
+            assert_eq!(bytes, block(&[chunk]));
+            let (_, open) = OpenBlock::read(&mut Decoder::new(), &bytes).unwrap();
+            assert_eq!(open.chunk(&Hash::of(chunk)), Some(chunk));
+        }
+        let wrong = Encoder::new().encode_one(&noise, Hash::of(b"another"));
+        assert_eq!(OpenBlock::read(&mut Decoder::new(), &wrong), Err(FormatError::Damaged { what: WHAT }));
     }
 
     /// A small frame that claims little but unpacks to much must be stopped at its claim.

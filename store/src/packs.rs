@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 /// Opened packs kept at hand: a file handle and some kilobytes each.
 const VIEWS_MAX: usize = 64;
 /// Plain bytes of opened blocks kept at hand: folders' nodes share blocks, and are read one by one.
-const BLOCK_CACHE_BYTES: usize = 12 * 1024 * 1024;
+const BLOCK_CACHE_BYTES: usize = 6 * 1024 * 1024;
 
 /// A pack as one disk shows it.
 struct View {
@@ -59,7 +59,7 @@ pub(crate) struct Packs {
 
 #[derive(Default)]
 struct BlockCache {
-    recent: VecDeque<((u32, u32), Arc<OpenBlock>)>,
+    recent: VecDeque<((u32, u32), Arc<OpenBlock<'static>>)>,
     bytes: usize,
 }
 
@@ -150,7 +150,7 @@ impl Packs {
     }
 
     /// The block of a chunk, opened, from the first disk whose copy is whole.
-    fn whole_block(&self, members: &Members, place: Place, id: &ChunkId) -> Result<OpenBlock> {
+    fn whole_block(&self, members: &Members, place: Place, id: &ChunkId) -> Result<OpenBlock<'static>> {
         let mut cause = "no disk has it".to_owned();
         for position in 0..members.all().len() {
             let found = self
@@ -158,7 +158,7 @@ impl Packs {
                 .and_then(|view| view.read(view.block_of(place.slot).ok_or(io::ErrorKind::InvalidData)?))
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| match OpenBlock::read(&mut Decoder::new(), &bytes) {
-                    Ok((_, open)) if open.chunk(id).is_some() => Ok(open),
+                    Ok((_, open)) if open.chunk(id).is_some() => Ok(open.into_owned()),
                     Ok(_) => Err("its bytes do not have its name".to_owned()),
                     Err(error) => Err(error.to_string()),
                 });
@@ -236,14 +236,14 @@ impl Packs {
 }
 
 impl BlockCache {
-    fn get(&mut self, key: (u32, u32)) -> Option<Arc<OpenBlock>> {
+    fn get(&mut self, key: (u32, u32)) -> Option<Arc<OpenBlock<'static>>> {
         let at = self.recent.iter().position(|(known, _)| *known == key)?;
         let hit = self.recent.remove(at)?;
         self.recent.push_front(hit);
         self.recent.front().map(|(_, open)| open.clone())
     }
 
-    fn put(&mut self, key: (u32, u32), open: Arc<OpenBlock>) {
+    fn put(&mut self, key: (u32, u32), open: Arc<OpenBlock<'static>>) {
         self.bytes += open.plain.len();
         self.recent.push_front((key, open));
         while self.bytes > BLOCK_CACHE_BYTES && self.recent.len() > 1 {

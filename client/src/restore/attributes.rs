@@ -44,7 +44,7 @@ impl Attributes {
 /// How attributes are put back on this computer, and what could not be.
 pub(crate) struct Restorer {
     is_root: bool,
-    own: (u32, u32),
+    pub(crate) own: (u32, u32),
     ids: Mutex<HashMap<Owner, (u32, u32)>>,
     pub(crate) owners_left: AtomicU64,
     pub(crate) xattrs_left: AtomicU64,
@@ -57,9 +57,14 @@ impl Restorer {
         Self { is_root: own.0 == 0, own, ids: Mutex::default(), owners_left: zero(), xattrs_left: zero() }
     }
 
-    /// On an open file or folder.
-    pub(crate) fn apply(&self, fd: BorrowedFd<'_>, attributes: &Attributes) -> rustix::io::Result<()> {
-        let owned = self.own_it(attributes, |uid, gid| rustix::fs::fchown(fd, uid, gid));
+    /// On an open file or folder. `owner` is its owner, where that is known.
+    pub(crate) fn apply(
+        &self,
+        fd: BorrowedFd<'_>,
+        attributes: &Attributes,
+        owner: Option<(u32, u32)>,
+    ) -> rustix::io::Result<()> {
+        let owned = self.own_it(attributes, owner, |uid, gid| rustix::fs::fchown(fd, uid, gid));
         for (name, value) in &attributes.xattrs {
             let set = rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty());
             self.note_xattr(set);
@@ -78,7 +83,8 @@ impl Restorer {
         is_symlink: bool,
     ) -> rustix::io::Result<()> {
         let nofollow = AtFlags::SYMLINK_NOFOLLOW;
-        let owned = self.own_it(attributes, |uid, gid| rustix::fs::chownat(folder, name, uid, gid, nofollow));
+        let owned =
+            self.own_it(attributes, None, |uid, gid| rustix::fs::chownat(folder, name, uid, gid, nofollow));
         if !attributes.xattrs.is_empty() {
             let mut path = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();
             path.extend_from_slice(name.to_bytes());
@@ -98,11 +104,12 @@ impl Restorer {
     fn own_it(
         &self,
         attributes: &Attributes,
+        owner: Option<(u32, u32)>,
         chown: impl FnOnce(Option<Uid>, Option<Gid>) -> rustix::io::Result<()>,
     ) -> bool {
         let (uid, gid) = self.ids_of(&attributes.owner);
         let wanted = if self.is_root || uid == self.own.0 { (uid, gid) } else { self.own };
-        let is_needed = self.is_root || wanted != self.own;
+        let is_needed = owner.map_or(self.is_root || wanted != self.own, |owner| owner != wanted);
         let is_set =
             !is_needed || chown(Some(Uid::from_raw(wanted.0)), Some(Gid::from_raw(wanted.1))).is_ok();
         let is_right = is_set && wanted == (uid, gid);

@@ -154,6 +154,8 @@ pub(crate) struct Site<'a> {
     restorer: Restorer,
     skipped: Mutex<SkippedList>,
     damaged: AtomicU64,
+    /// Tells this run's unfinished files from those of another one.
+    process: u32,
     beside: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
     stopped: AtomicBool,
@@ -168,6 +170,7 @@ impl<'a> Site<'a> {
             restorer: Restorer::new(),
             skipped: Mutex::default(),
             damaged: AtomicU64::new(0),
+            process: std::process::id(),
             beside: AtomicU64::new(0),
             trouble: Mutex::default(),
             stopped: AtomicBool::new(false),
@@ -199,7 +202,7 @@ impl<'a> Site<'a> {
     /// real name.
     fn name_beside(&self) -> CString {
         let number = self.beside.fetch_add(1, Relaxed);
-        let name = format!(".larder-restore-{}-{number}", std::process::id());
+        let name = format!(".larder-restore-{}-{number}", self.process);
         CString::new(name).expect("letters and digits")
     }
 

@@ -7,6 +7,7 @@
 use super::{Existing, Site, attributes::Attributes};
 use crate::{
     Trouble,
+    attributes::Status,
     handle::{Handle, open_folder},
 };
 use larder_format::tree::{DEPTH_MAX, Kind};
@@ -30,12 +31,15 @@ pub(crate) struct Place {
     /// What it gets when everything in it is done; nothing for a folder that was there before.
     attributes: Option<Attributes>,
     pub(crate) is_new: bool,
+    /// Owner of what is made in here, if that is sure: the restoring user's, where the folder itself was made by this
+    /// restore and came out as theirs. Elsewhere folders may give their group, and filesystems any owner.
+    owner_in_here: Option<(u32, u32)>,
     depth: usize,
 }
 
 impl Place {
     pub(crate) fn root(handle: Arc<Handle>, attributes: Option<Attributes>, is_new: bool) -> Arc<Self> {
-        Arc::new(Self { handle, parent: None, attributes, is_new, depth: 1 })
+        Arc::new(Self { handle, parent: None, attributes, is_new, owner_in_here: None, depth: 1 })
     }
 
     /// Makes the folder `name`, or goes into the one that is there.
@@ -43,8 +47,9 @@ impl Place {
         parent: &Arc<Self>,
         name: &CStr,
         attributes: Attributes,
-        existing: Existing,
+        site: &Site<'_>,
     ) -> rustix::io::Result<Arc<Self>> {
+        let existing = site.existing;
         if parent.depth >= DEPTH_MAX {
             return Err(Errno::NAMETOOLONG);
         }
@@ -59,14 +64,16 @@ impl Place {
             return Err(made.err().unwrap_or(Errno::EXIST));
         }
         let fd = open_folder(above.as_fd(), name)?;
-        let identity = crate::handle::identity(&fd)?;
-        let (handle, _) = Handle::child(&parent.handle, name, fd, identity);
+        let status = Status::from(rustix::fs::fstat(&fd)?);
+        let owner = (status.uid, status.gid);
+        let (handle, _) = Handle::child(&parent.handle, name, fd, (status.device, status.inode));
         let attributes = (is_new || existing == Existing::Replace).then_some(attributes);
         Ok(Arc::new(Self {
             handle,
             parent: Some(Arc::clone(parent)),
             attributes,
             is_new,
+            owner_in_here: (is_new && owner == site.restorer.own).then_some(owner),
             depth: parent.depth + 1,
         }))
     }
@@ -76,7 +83,8 @@ impl Place {
     pub(crate) fn release(mut place: Arc<Self>, site: &Site<'_>) {
         while let Some(done) = Arc::into_inner(place) {
             if let Some(attributes) = &done.attributes {
-                let applied = done.handle.open().and_then(|fd| site.restorer.apply(fd.as_fd(), attributes));
+                let applied =
+                    done.handle.open().and_then(|fd| site.restorer.apply(fd.as_fd(), attributes, None));
                 if let Err(errno) = applied {
                     let why = format!("its attributes could not be set: {}", words(errno));
                     site.skip(done.handle.path_of(b""), why);
@@ -107,6 +115,8 @@ pub(crate) struct Growing {
     beside: CString,
     attributes: Attributes,
     size: u64,
+    /// Where the last byte that was written ends.
+    end: AtomicU64,
     open_writes: AtomicU64,
     state: Mutex<State>,
 }
@@ -148,6 +158,7 @@ impl Growing {
             beside: site.name_beside(),
             attributes,
             size,
+            end: AtomicU64::new(0),
             open_writes: AtomicU64::new(1),
             state: Mutex::default(),
         }
@@ -193,6 +204,7 @@ impl Growing {
         // Only making the file needs the lock; other parts of it may be written at the same time.
         drop(state);
         let written = opened.and_then(|fd| write_all(fd.as_fd(), bytes, offset));
+        self.end.fetch_max(offset.saturating_add(bytes.len() as u64), Ordering::Relaxed);
         if let Err(errno) = written {
             self.fail(errno);
             site.stop_if_full(errno);
@@ -220,7 +232,7 @@ impl Growing {
         }
         let folder = place.handle.open();
         if let (None, Some(fd), Ok(folder)) = (&state.failed, &state.fd, &folder)
-            && let Err(why) = self.publish(site, fd.as_fd(), folder.as_fd())
+            && let Err(why) = self.publish(site, fd.as_fd(), (folder.as_fd(), place.owner_in_here))
         {
             state.failed = Some(Failure::Here(why));
         }
@@ -251,13 +263,18 @@ impl Growing {
         }
     }
 
-    fn publish(&self, site: &Site<'_>, fd: BorrowedFd<'_>, folder: BorrowedFd<'_>) -> Result<(), String> {
-        let length = rustix::fs::fstat(fd).map_err(words)?.st_size;
-        if u64::try_from(length).ok() != Some(self.size) {
+    /// Attributes first, then the name.
+    fn publish(
+        &self,
+        site: &Site<'_>,
+        fd: BorrowedFd<'_>,
+        (folder, owner): (BorrowedFd<'_>, Option<(u32, u32)>),
+    ) -> Result<(), String> {
+        if self.end.load(Ordering::Relaxed) != self.size {
             // A hole at the end; nothing else ends before the size.
             rustix::fs::ftruncate(fd, self.size).map_err(words)?;
         }
-        site.restorer.apply(fd, &self.attributes).map_err(words)?;
+        site.restorer.apply(fd, &self.attributes, owner).map_err(words)?;
         rename(site, folder, &self.beside, &self.name)
     }
 }

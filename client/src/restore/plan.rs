@@ -128,7 +128,7 @@ impl<'a> Planner<'a> {
         let attributes = Attributes::of(entry, owner);
         // Only a root may be nameless; the system refuses to make a folder without a name.
         let name = c_name(&entry.name);
-        let entered = name.and_then(|name| Place::enter(&parent, &name, attributes, self.site.existing));
+        let entered = name.and_then(|name| Place::enter(&parent, &name, attributes, self.site));
         match entered {
             Ok(place) => {
                 self.site.progress.add_folders(1);

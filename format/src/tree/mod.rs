@@ -301,9 +301,11 @@ pub fn decode_pieces(bytes: &[u8]) -> Result<Vec<Piece>, FormatError> {
     Ok(pieces)
 }
 
-/// Reads a value that takes all the bytes: with a rest, one value would have many names.
-fn read_all<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    postcard::take_from_bytes(bytes).ok().filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+/// Reads a value whose only encoding `bytes` are: with a rest behind it, or a number written longer than it needs to
+/// be, equal folders would have many names.
+fn read_all<T: serde::de::DeserializeOwned + Serialize>(bytes: &[u8]) -> Option<T> {
+    let value = postcard::from_bytes(bytes).ok()?;
+    (postcard::to_stdvec(&value).ok()? == bytes).then_some(value)
 }
 
 fn is_sound(piece: &Piece) -> bool {
@@ -332,17 +334,23 @@ fn check_entry(entry: &Entry, owners: usize) -> Result<(), &'static str> {
     if xattrs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > XATTR_BYTES_MAX {
         return Err("its extended attributes are too large");
     }
+    if xattrs.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+        return Err("its extended attributes are out of order");
+    }
     match kind {
         Kind::File { size, pieces } if sum(pieces) != Some(*size) => {
             Err("a file's pieces do not make its size")
         }
+        Kind::Symlink(target) if target.is_empty() => Err("a symbolic link points to nothing"),
         _ => Ok(()),
     }
 }
 
-/// A stable number for a group of hard links, from the numbers that the filesystem gave.
-pub fn hard_link_group(device: u64, inode: u64) -> u64 {
-    let hash = Hash::of(&[device.to_le_bytes(), inode.to_le_bytes()].concat());
+/// A stable number for a group of hard links, from the file's number. `filesystem` is 0 on the one where the push
+/// began: the numbers that systems give to filesystems change when disks are found in another order, and with them
+/// would change every folder that has such a file.
+pub fn hard_link_group(filesystem: u64, inode: u64) -> u64 {
+    let hash = Hash::of(&[filesystem.to_le_bytes(), inode.to_le_bytes()].concat());
     let [a, b, c, d, e, f, g, h, ..] = hash.0;
     // Zero means "no other name".
     u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1)

@@ -106,6 +106,23 @@ fn a_node_names_all_it_needs() {
     assert_eq!(node.references().collect::<Vec<_>>(), expected);
 }
 
+/// One value, one name: what says the same in other bytes is refused.
+#[test]
+fn there_is_one_way_to_write_a_node() {
+    let bytes = Node::Leaf { owners: vec![owner()], entries: vec![entry("x", Kind::Fifo)] }.encode();
+    assert!(Node::decode(&bytes).is_ok());
+    // The first byte is the kind, the second the number of owners: 1, and 1 written in two bytes.
+    assert_eq!(bytes[..2], [0, 1]);
+    assert!(Node::decode(&[&[0, 0x81, 0][..], &bytes[2..]].concat()).is_err());
+    assert!(Node::decode(&[&bytes[..], &[0]].concat()).is_err());
+    let mut twice = entry("x", Kind::Fifo);
+    twice.xattrs =
+        vec![(b"user.a".to_vec().into(), vec![].into()), (b"user.a".to_vec().into(), vec![].into())];
+    assert!(Node::decode(&Node::Leaf { owners: vec![owner()], entries: vec![twice] }.encode()).is_err());
+    let nowhere = entry("x", Kind::Symlink(Vec::new()));
+    assert!(Node::decode(&Node::Leaf { owners: vec![owner()], entries: vec![nowhere] }.encode()).is_err());
+}
+
 proptest! {
     #[test]
     fn holes_and_chunks_come_back(lens in prop::collection::vec((any::<bool>(), 1u32..100), 0..900)) {
