@@ -27,7 +27,7 @@ pub trait Appliance: Sync {
     ///
     /// # Errors
     /// Any but `Local` and `Usage`.
-    fn upload(&self, blocks: &[Vec<u8>]) -> Result<Received, Trouble>;
+    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble>;
 
     /// Asks for a snapshot of `source`.
     ///

@@ -23,6 +23,8 @@ pub(crate) const BATCH_CHUNKS_MAX: usize = 1024;
 const TREE_BYTES_AIM: usize = 512 * 1024;
 /// A full batch and one more chunk of the largest kind. Pages that are never touched cost nothing.
 const BUFFER_BYTES: usize = BATCH_BYTES_AIM + CHUNK_BYTES_MAX + CHUNK_BYTES_MIN;
+/// Large files that are read at the same time. Their buffers are what a push takes most memory for: eleven of 5 MiB.
+const LARGE_FILES_MAX: usize = 2;
 
 /// The push cannot go on; the reason lies in the queue.
 #[derive(Debug)]
@@ -92,8 +94,8 @@ impl<'a> Batcher<'a> {
 
     /// Where the next `len` bytes of the tail (at most a largest chunk's) are to be put; tell `grew` how many came.
     pub(crate) fn space(&mut self, len: usize) -> &mut [u8] {
-        if self.batch.buffer.is_empty() {
-            self.batch.buffer = self.queue.take_buffer();
+        if self.batch.buffer.capacity() == 0 {
+            self.batch.buffer = self.queue.take_buffer(self.aim);
         }
         let from = self.batch.filled;
         if self.batch.buffer.len() < from + len {
@@ -131,17 +133,25 @@ impl<'a> Batcher<'a> {
         if self.batch.parts.is_empty() {
             return Ok(());
         }
+        // Before another buffer is taken: who waits here should hold one, not two.
+        self.queue.reserve()?;
         let mut next = Batch::default();
         let tail = self.batch.filled - self.batch.sealed;
         if tail > 0 {
-            next.buffer = self.queue.take_buffer();
+            next.buffer = self.queue.take_buffer(self.aim);
             if next.buffer.len() < tail {
                 next.buffer.resize(tail, 0);
             }
             next.buffer[..tail].copy_from_slice(self.tail());
             next.filled = tail;
         }
-        self.queue.push(std::mem::replace(&mut self.batch, next))
+        self.queue.push(std::mem::replace(&mut self.batch, next));
+        Ok(())
+    }
+
+    /// Waits until few enough large files are being read; counts as one of them until the result is dropped.
+    pub(crate) fn begin_large_file(&self) -> LargeFile<'a> {
+        self.queue.begin_large_file()
     }
 }
 
@@ -155,9 +165,22 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct State {
     batches: VecDeque<Batch>,
+    /// Places that are promised to batches on their way.
+    reserved: usize,
     buffers: Vec<Vec<u8>>,
+    large_files: usize,
     closed: bool,
     trouble: Option<Trouble>,
+}
+
+/// A large file that is being read.
+pub(crate) struct LargeFile<'a>(&'a Queue);
+
+impl Drop for LargeFile<'_> {
+    fn drop(&mut self) {
+        self.0.lock().large_files -= 1;
+        self.0.changed.notify_all();
+    }
 }
 
 impl Queue {
@@ -175,23 +198,43 @@ impl Queue {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_buffer(&self) -> Vec<u8> {
-        let used = self.lock().buffers.pop();
-        used.unwrap_or_else(|| vec![0; BUFFER_BYTES])
+    fn begin_large_file(&self) -> LargeFile<'_> {
+        let mut state = self.lock();
+        // Whoever reads one waits for senders at most, and those for nobody here, so this comes to an end.
+        while state.large_files >= LARGE_FILES_MAX && state.trouble.is_none() {
+            state = self.wait(state);
+        }
+        state.large_files += 1;
+        LargeFile(self)
     }
 
-    fn push(&self, batch: Batch) -> Result<(), Stopped> {
+    fn take_buffer(&self, aim: usize) -> Vec<u8> {
+        if aim < BATCH_BYTES_AIM {
+            return Vec::with_capacity(2 * aim);
+        }
+        self.lock().buffers.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+    }
+
+    /// Waits for a place in the queue.
+    fn reserve(&self) -> Result<(), Stopped> {
         let mut state = self.lock();
-        while state.batches.len() >= self.length_max && state.trouble.is_none() {
+        while state.batches.len() + state.reserved >= self.length_max && state.trouble.is_none() {
             state = self.wait(state);
         }
         if state.trouble.is_some() {
             return Err(Stopped);
         }
+        state.reserved += 1;
+        Ok(())
+    }
+
+    /// Puts a batch into the place that was reserved for it.
+    fn push(&self, batch: Batch) {
+        let mut state = self.lock();
+        state.reserved -= 1;
         state.batches.push_back(batch);
         drop(state);
         self.changed.notify_all();
-        Ok(())
     }
 
     /// The next batch; nothing once the queue is closed and empty, or the push has stopped.
@@ -213,9 +256,11 @@ impl Queue {
         }
     }
 
-    /// Gives a buffer back for the next batch.
+    /// Gives a buffer back for the next batch; those of folders are small and come and go.
     pub(crate) fn recycle(&self, batch: Batch) {
-        self.lock().buffers.push(batch.buffer);
+        if batch.buffer.capacity() >= BUFFER_BYTES {
+            self.lock().buffers.push(batch.buffer);
+        }
     }
 
     /// No more batches will come.

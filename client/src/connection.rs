@@ -158,8 +158,8 @@ impl Appliance for Connection {
         decode_ids(&body).map_err(|error| self.strange(&error))
     }
 
-    fn upload(&self, blocks: &[Vec<u8>]) -> Result<Received, Trouble> {
-        let len: usize = blocks.iter().map(Vec::len).sum();
+    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble> {
+        let len: usize = blocks.iter().map(|part| part.len()).sum();
         let body = self.with_patience(|| {
             let mut reader = BackToBack { blocks, at: 0 };
             let request = self.request("/v1/chunks", BLOCKS_TYPE).header("content-length", len);
@@ -198,7 +198,7 @@ impl Appliance for Connection {
 
 /// Blocks as one body, without putting them together in memory first.
 struct BackToBack<'a> {
-    blocks: &'a [Vec<u8>],
+    blocks: &'a [&'a [u8]],
     /// Bytes of the first block that are already read.
     at: usize,
 }

@@ -57,13 +57,14 @@ pub(crate) fn read(
         let len = usize::try_from(status.size).expect("at most 256 KiB");
         return read_small(file, len, order, out);
     }
+    let _one_of_few = out.files.begin_large_file();
     let mut first = [0; FIRST_BYTES];
     let seen = rustix::io::pread(file, &mut first, 0).map_err(ReadTrouble::Io)?;
     let cut = choose(name, status, &first[..seen], earlier);
     let mut stream = Stream { file, cut, order, pieces: PieceBuilder::default(), out };
     let mut at = 0;
     while at < status.size {
-        let run = if is_sparse { next_run(file, at, status.size, cut) } else { at..status.size };
+        let run = if is_sparse { next_run(file, at, status.size) } else { at..status.size };
         stream.hole(run.start - at)?;
         at = run.end;
         if !stream.data(run)? {
@@ -160,7 +161,11 @@ impl Stream<'_, '_> {
             if have == 0 {
                 return Ok(end == run.end);
             }
-            let len = self.cut.first_len(self.out.files.tail());
+            let len = match self.cut {
+                // Aligned to the start of the file: a hole that moves must not move all cuts behind it.
+                Cut::Fine => have.min(up_to_fine_border(at - have as u64)),
+                Cut::Content => self.cut.first_len(self.out.files.tail()),
+            };
             if self.cut == Cut::Content && len == have && at < end && have < CHUNK_BYTES_MAX {
                 wanted = (have + CHUNK_BYTES_MIN).min(CHUNK_BYTES_MAX);
                 continue;
@@ -179,7 +184,7 @@ impl Stream<'_, '_> {
 }
 
 /// The next run of data at or after `at`; an empty run at the end when only a hole follows.
-fn next_run(file: BorrowedFd<'_>, at: u64, size: u64, cut: Cut) -> Range<u64> {
+fn next_run(file: BorrowedFd<'_>, at: u64, size: u64) -> Range<u64> {
     let start = match rustix::fs::seek(file, SeekFrom::Data(at)) {
         Ok(start) => start.min(size),
         Err(Errno::NXIO) => return size..size,
@@ -187,14 +192,13 @@ fn next_run(file: BorrowedFd<'_>, at: u64, size: u64, cut: Cut) -> Range<u64> {
         Err(_) => return at..size,
     };
     let end = rustix::fs::seek(file, SeekFrom::Hole(start)).map_or(size, |end| end.clamp(start, size));
-    match cut {
-        Cut::Content => start..end,
-        // Fine cuts stay aligned to the start of the file, or a hole that moves would move them all.
-        Cut::Fine => {
-            let fine = FINE_BYTES as u64;
-            (start / fine * fine).max(at)..end.next_multiple_of(fine).min(size)
-        }
-    }
+    start..end
+}
+
+/// Bytes from `at` to the next place where a finely cut file is cut.
+fn up_to_fine_border(at: u64) -> usize {
+    let fine = FINE_BYTES as u64;
+    usize::try_from(fine - at % fine).expect("at most 16 KiB")
 }
 
 /// Files of one kind lie side by side in a batch; large files keep their own order.

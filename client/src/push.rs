@@ -222,9 +222,10 @@ struct Threads {
 impl Threads {
     fn for_this_computer() -> Self {
         let cores = thread::available_parallelism().map_or(2, usize::from);
-        // Walkers wait for disks and senders for the network, so there are more of both than of cores. Four senders
-        // compress a gigabyte a second; more would only take memory.
-        Self { walkers: 2, senders: (cores + 1).clamp(3, 4), queued_batches: 2 }
+        // Walkers wait for disks and senders for the network, so there are more of both than of cores: four walkers took
+        // a fifth less time than two for small files on a disk that had to be asked. Four senders compress a gigabyte a
+        // second; more would only take memory.
+        Self { walkers: 4, senders: (cores + 1).clamp(3, 4), queued_batches: 1 }
     }
 }
 

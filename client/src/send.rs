@@ -14,6 +14,7 @@ use larder_format::{
     cut::CHUNK_BYTES_MIN,
 };
 use std::{
+    borrow::Cow,
     collections::HashSet,
     sync::{Mutex, PoisonError},
 };
@@ -35,7 +36,7 @@ impl<'a> Senders<'a> {
 
     /// Sends batches until the queue is closed. On trouble the queue is stopped, and with it the whole push.
     pub(crate) fn send_all(&self) {
-        let mut sender = Sender { shared: self, encoder: Encoder::new(), gathered: Vec::new() };
+        let mut sender = Sender { shared: self, encoder: Encoder::new() };
         while let Some(batch) = self.queue.pop() {
             let taken = self.take(&batch);
             match sender.send(&batch, &taken) {
@@ -63,8 +64,6 @@ impl<'a> Senders<'a> {
 struct Sender<'a> {
     shared: &'a Senders<'a>,
     encoder: Encoder,
-    /// Small chunks that do not lie side by side are gathered here before they are compressed.
-    gathered: Vec<u8>,
 }
 
 impl Sender<'_> {
@@ -80,9 +79,16 @@ impl Sender<'_> {
     fn upload(&mut self, batch: &Batch, parts: &[&Part]) -> Result<(), Trouble> {
         let Senders { appliance, progress, .. } = self.shared;
         let names: Vec<u8> = parts.iter().flat_map(|part| part.id.0).collect();
-        let blocks = self.encode(batch, parts);
+        let groups = groups(parts);
+        let gathered: Vec<_> = groups.iter().map(|group| gather(batch, group)).collect();
+        let blocks: Vec<_> = groups
+            .iter()
+            .zip(&gathered)
+            .flat_map(|(group, plain)| encode(&mut self.encoder, group, plain))
+            .collect();
+        let blocks: Vec<&[u8]> = blocks.iter().map(AsRef::as_ref).collect();
         let received = appliance.upload(&blocks)?;
-        progress.add_sent_bytes(blocks.iter().map(|block| block.len() as u64).sum());
+        progress.add_sent_bytes(blocks.iter().map(|part| part.len() as u64).sum());
         progress.add_new_bytes(parts.iter().map(|part| part.place.len() as u64).sum());
         if received.names == Hash::of(&names) && received.chunks == parts.len() as u64 {
             Ok(())
@@ -104,38 +110,39 @@ impl Sender<'_> {
         parts.sort_by_key(|part| part.order);
         Ok(parts)
     }
+}
 
-    /// Each large chunk in a block of its own, small ones together.
-    fn encode(&mut self, batch: &Batch, parts: &[&Part]) -> Vec<Vec<u8>> {
-        let mut blocks = Vec::new();
-        let mut rest = parts;
-        let aim = block_aim(parts);
-        while let Some((first, _)) = rest.split_first() {
-            let count = if is_large(first) { 1 } else { small_run(rest, aim) };
-            let (group, after) = rest.split_at(count);
-            rest = after;
-            blocks.push(self.encode_group(batch, group));
-        }
-        blocks
+/// Each large chunk in a block of its own, small ones together.
+fn groups<'p, 'b>(parts: &'p [&'b Part]) -> Vec<&'p [&'b Part]> {
+    let mut groups = Vec::new();
+    let mut rest = parts;
+    let aim = block_aim(parts);
+    while let Some((first, _)) = rest.split_first() {
+        let count = if is_large(first) { 1 } else { small_run(rest, aim) };
+        let (group, after) = rest.split_at(count);
+        rest = after;
+        groups.push(group);
     }
+    groups
+}
 
-    fn encode_group(&mut self, batch: &Batch, group: &[&Part]) -> Vec<u8> {
-        if let [part] = group {
-            return self.encoder.encode_one(batch.bytes(part), part.id);
-        }
-        let lengths = group
-            .iter()
-            .map(|part| u32::try_from(part.place.len()).expect("a chunk is at most 4 MiB"))
-            .collect();
-        let side_by_side = group.windows(2).all(|pair| pair[0].place.end == pair[1].place.start);
-        if side_by_side {
-            let place = group[0].place.start..group[group.len() - 1].place.end;
-            return self.encoder.encode(&batch.plain()[place], lengths);
-        }
-        self.gathered.clear();
-        group.iter().for_each(|part| self.gathered.extend_from_slice(batch.bytes(part)));
-        self.encoder.encode(&self.gathered, lengths)
+/// The bytes of a group, back to back; copied only where they do not lie so.
+fn gather<'b>(batch: &'b Batch, group: &[&Part]) -> Cow<'b, [u8]> {
+    let side_by_side = group.windows(2).all(|pair| pair[0].place.end == pair[1].place.start);
+    if side_by_side {
+        return Cow::Borrowed(&batch.plain()[group[0].place.start..group[group.len() - 1].place.end]);
     }
+    let mut plain = Vec::with_capacity(group.iter().map(|part| part.place.len()).sum());
+    group.iter().for_each(|part| plain.extend_from_slice(batch.bytes(part)));
+    Cow::Owned(plain)
+}
+
+fn encode<'b>(encoder: &mut Encoder, group: &[&Part], plain: &'b [u8]) -> [Cow<'b, [u8]>; 2] {
+    if let [part] = group {
+        return encoder.encode_one(plain, part.id);
+    }
+    let len = |part: &&Part| u32::try_from(part.place.len()).expect("a chunk is at most 4 MiB");
+    encoder.encode_parts(plain, group.iter().map(len).collect())
 }
 
 fn is_large(part: &Part) -> bool {

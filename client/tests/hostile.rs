@@ -32,7 +32,7 @@ impl Trap {
 
     fn keep(&self, bytes: &[u8]) -> ChunkRef {
         let block = Encoder::new().encode(bytes, vec![u32::try_from(bytes.len()).unwrap()]);
-        self.vault.upload(&[block]).unwrap();
+        self.vault.upload(&[&block]).unwrap();
         ChunkRef::to(bytes)
     }
 

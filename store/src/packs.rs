@@ -55,6 +55,27 @@ pub(crate) struct Packs {
     registry: RwLock<Registry>,
     views: Mutex<Views>,
     blocks: Mutex<BlockCache>,
+    decoders: Spare<Decoder>,
+    encoders: Spare<block::Encoder>,
+}
+
+/// Things that take a megabyte and a while to make, kept for the next one who needs one.
+struct Spare<T>(Mutex<Vec<T>>);
+
+impl<T> Default for Spare<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> Spare<T> {
+    fn with<R>(&self, make: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
+        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut thing = spare.unwrap_or_else(make);
+        let result = work(&mut thing);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(thing);
+        result
+    }
 }
 
 #[derive(Default)]
@@ -157,10 +178,12 @@ impl Packs {
                 .view(members, place.pack, position)
                 .and_then(|view| view.read(view.block_of(place.slot).ok_or(io::ErrorKind::InvalidData)?))
                 .map_err(|error| error.to_string())
-                .and_then(|bytes| match OpenBlock::read(&mut Decoder::new(), &bytes) {
-                    Ok((_, open)) if open.chunk(id).is_some() => Ok(open.into_owned()),
-                    Ok(_) => Err("its bytes do not have its name".to_owned()),
-                    Err(error) => Err(error.to_string()),
+                .and_then(|bytes| {
+                    match self.decoders.with(Decoder::new, |decoder| OpenBlock::read(decoder, &bytes)) {
+                        Ok((_, open)) if open.chunk(id).is_some() => Ok(open.into_owned()),
+                        Ok(_) => Err("its bytes do not have its name".to_owned()),
+                        Err(error) => Err(error.to_string()),
+                    }
                 });
             match found {
                 Ok(found) => return Ok(found),
@@ -231,7 +254,7 @@ impl Packs {
                 cause: "its pack's table is wrong about it".to_owned(),
             });
         }
-        Ok(block::Encoder::new().encode(&plain, lengths))
+        Ok(self.encoders.with(block::Encoder::passing, |encoder| encoder.encode(&plain, lengths)))
     }
 }
 

@@ -33,7 +33,7 @@ impl Source {
         let is_test_module = test_modules.contains(&path);
         let in_folder =
             |folder: &str| path.starts_with(&format!("{folder}/")) || path.contains(&format!("/{folder}/"));
-        let is_test = is_test_module || ["tests", "benches", "fuzz"].into_iter().any(in_folder);
+        let is_test = is_test_module || ["tests", "bench", "fuzz"].into_iter().any(in_folder);
         Self { path, text, bare, test_bytes, is_test, is_test_module }
     }
 

@@ -111,7 +111,7 @@ impl Appliance for Vault {
         Ok(names.iter().filter(|name| !chunks.contains_key(name)).copied().collect())
     }
 
-    fn upload(&self, blocks: &[Vec<u8>]) -> Result<Received, Trouble> {
+    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble> {
         let blocks = &blocks.concat()[..];
         self.requests.fetch_add(1, Relaxed);
         assert!(blocks.len() <= UPLOAD_BYTES_MAX);

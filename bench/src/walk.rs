@@ -1,0 +1,113 @@
+//! A push of many small files, without the network: to an appliance that is a vault in memory.
+
+use crate::{Amount, HotPath, Work, index, text};
+use larder_client::{Appliance, Progress, PushOptions, Trouble, push};
+use larder_format::{
+    ChunkId,
+    ledger::{Snapshot, Stamp},
+    wire::{Commit, Identity, Receipt, Received, SnapshotInfo},
+};
+use larder_store::{StoreError, Vault, disk::MemoryDisk};
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+const FOLDERS: u64 = 100;
+const FILES: u64 = 3000;
+
+/// Nothing changed since the last push.
+pub(crate) const UNCHANGED: HotPath =
+    HotPath { name: "push-unchanged", amount: Amount::Items(FILES), prepare: unchanged };
+/// Everything is new.
+pub(crate) const FIRST: HotPath =
+    HotPath { name: "push-first", amount: Amount::Items(FILES), prepare: first };
+
+/// A vault that is asked directly.
+struct InMemory(Vault);
+
+fn trouble(error: &StoreError) -> Trouble {
+    Trouble::Damaged(error.to_string())
+}
+
+impl Appliance for InMemory {
+    fn identity(&self) -> Result<Identity, Trouble> {
+        Err(Trouble::Usage("a benchmark has no identity".to_owned()))
+    }
+
+    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, Trouble> {
+        Ok(self.0.missing(names))
+    }
+
+    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble> {
+        self.0.receive(&blocks.concat()).map_err(|error| trouble(&error))
+    }
+
+    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble> {
+        let push = u128::from_str_radix(&commit.push, 16).expect("hex digits").to_be_bytes();
+        let Commit { root, totals, skipped, device_time_ms, .. } = *commit;
+        let snapshot = Snapshot { source: source.to_owned(), push, root, totals, skipped, device_time_ms };
+        let stamp = Stamp { time_ms: 0, trusted: true, powered_on_s: 0 };
+        let done = self.0.commit(snapshot, stamp).map_err(|error| trouble(&error))?;
+        Ok(Receipt {
+            source: source.to_owned(),
+            snapshot: done.fact.sequence,
+            head: done.head,
+            disks: done.disks,
+            degraded: done.degraded,
+        })
+    }
+
+    fn fetch(&self, _: &[ChunkId], _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+        Err(Trouble::Usage("this benchmark does not read".to_owned()))
+    }
+
+    fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
+        Err(Trouble::Usage("this benchmark does not read".to_owned()))
+    }
+}
+
+fn fill(folder: &Path) {
+    for number in 0..FILES {
+        let below = folder.join((number % FOLDERS).to_string());
+        fs::create_dir_all(&below).expect("a folder");
+        let len = usize::try_from(500 + number * 7 % 9000).expect("small");
+        fs::write(below.join(format!("file{number}.c")), text(number, len)).expect("a file");
+    }
+}
+
+/// An hour ahead, so that the files just made count as steady and the cache may believe them.
+fn in_an_hour() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000)
+}
+
+fn push_to(vault: &InMemory, folder: &Path, cache: Option<&Path>) {
+    let options =
+        PushOptions { clock: in_an_hour, cache: cache.map(Path::to_owned), ..PushOptions::default() };
+    push(vault, "bench/files", folder, &options, &Progress::default()).expect("a push");
+}
+
+fn new_vault(folder: &Path) -> InMemory {
+    InMemory(index::open(Arc::new(MemoryDisk::new()), folder))
+}
+
+fn unchanged() -> Work {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let (files, cache) = (place.path().join("files"), place.path().join("cache/source"));
+    fs::create_dir_all(place.path().join("cache")).expect("a folder");
+    fill(&files);
+    let vault = new_vault(place.path());
+    push_to(&vault, &files, Some(&cache));
+    Box::new(move || push_to(&vault, &place.path().join("files"), Some(&cache)))
+}
+
+fn first() -> Work {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    fill(&place.path().join("files"));
+    Box::new(move || {
+        let index = tempfile::tempdir().expect("a temporary folder");
+        push_to(&new_vault(index.path()), &place.path().join("files"), None);
+    })
+}
