@@ -4,14 +4,13 @@
 //! and no caller need know. Not here: packs that still grow (`ingest`).
 
 use crate::Result;
-use crate::disk::Item;
 use crate::index::{Broken, Index, IndexPlace};
 use crate::ingest::Sealed;
-use crate::members::Members;
+use crate::members::{Member, MemberState, Members};
 use crate::packs::{self, Packs, Place};
 use larder_format::pack::Table;
 use larder_format::{ChunkId, Hash};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 pub(crate) struct Catalog {
@@ -33,7 +32,9 @@ impl Catalog {
         let index = RwLock::new(Some(index));
         let (packs, entering, unreadable) = (Packs::default(), Mutex::new(()), Vec::new());
         let mut catalog = Self { packs, place, vault, index, entering, unreadable };
-        let mut found = list(members)?;
+        let on_each = list(members)?;
+        mark_behind(members, &on_each);
+        let mut found: BTreeMap<Hash, u64> = on_each.into_iter().flatten().collect();
         for (number, name) in catalog.ask(members, Index::packs) {
             if let Some(len) = found.remove(&name) {
                 catalog.packs.add(number, name, len);
@@ -65,11 +66,28 @@ impl Catalog {
         }
     }
 
-    /// Where the index says that a chunk lies, confirmed by the pack itself.
+    /// Where the index says that a chunk lies, confirmed by the pack itself: a place that is not known to be damaged,
+    /// if there is one.
     pub(crate) fn locate(&self, members: &Members, id: &ChunkId) -> Option<Place> {
-        self.ask(members, |index| index.hints(id))
-            .into_iter()
-            .find_map(|hint| self.packs.confirm(members, hint, id))
+        let mut damaged = None;
+        for hint in self.ask(members, |index| index.hints(id)) {
+            match self.packs.confirm(members, hint, id) {
+                Some(place) if !self.packs.is_damaged(place) => return Some(place),
+                Some(place) => drop(damaged.get_or_insert(place)),
+                None => {}
+            }
+        }
+        damaged
+    }
+
+    /// Where a durable chunk lies that can be given back, as far as is known; nothing for any other.
+    pub(crate) fn held(&self, members: &Members, id: &ChunkId) -> Option<Place> {
+        self.locate(members, id).filter(|place| !self.packs.is_damaged(*place))
+    }
+
+    /// Chunks that were found damaged and of which no other copy has come.
+    pub(crate) fn damaged(&self, members: &Members) -> usize {
+        self.packs.damage.chunks().iter().filter(|id| self.held(members, id).is_none()).count()
     }
 
     /// Like `locate` for many, but an index that has no word of a chunk is not believed. What no pack holds is left
@@ -143,23 +161,30 @@ impl Catalog {
     }
 }
 
-/// Every pack on any disk, by name, with its length.
-fn list(members: &Members) -> Result<BTreeMap<Hash, u64>> {
-    let mut found = BTreeMap::new();
-    for member in members.all() {
-        let folder = |path: &str| member.disk.list(path).map_err(|source| member.failed(path, source));
-        for Item { name, .. } in folder("packs")?.into_iter().filter(|item| item.is_folder) {
-            let path = format!("packs/{name}");
-            // A killed agent may have published names that a power cut would still take away.
-            member.disk.sync_folder(&path).map_err(|source| member.failed(&path, source))?;
-            for item in folder(&path)? {
-                if let Some(name) = item.name.strip_suffix(".pack").and_then(Hash::from_hex) {
-                    found.insert(name, item.len);
-                }
-            }
-        }
+/// Marks every disk that lacks packs which another one has.
+fn mark_behind(members: &Members, on_each: &[HashMap<Hash, u64>]) {
+    let all: HashSet<_> = on_each.iter().flat_map(HashMap::keys).collect();
+    for (member, packs) in members.all().iter().zip(on_each) {
+        member.lacks_packs((all.len() - packs.len()) as u64);
     }
-    Ok(found)
+}
+
+/// The packs on each disk, by name, with their lengths.
+fn list(members: &Members) -> Result<Vec<HashMap<Hash, u64>>> {
+    let list = |member: &Member| {
+        let disk = member.disk.as_ref();
+        let found = packs::names_on(disk).and_then(|found| {
+            // A killed agent may have published names that a power cut would still take away.
+            let folders: HashSet<_> =
+                found.keys().map(|name| format!("packs/{}", &name.to_string()[..2])).collect();
+            if member.state() == MemberState::Healthy {
+                folders.iter().try_for_each(|folder| disk.sync_folder(folder))?;
+            }
+            Ok(found)
+        });
+        found.map_err(|source| member.failed("packs", source))
+    };
+    members.all().iter().map(list).collect()
 }
 
 /// An index that works, whatever it takes; tells whether it had to be started anew.

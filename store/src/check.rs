@@ -2,6 +2,7 @@
 //!
 //! Completeness costs what is new: nodes that the source's last snapshot has were checked when that was committed.
 
+use crate::damage::BlockAt;
 use crate::disk::{Disk, read_whole};
 use crate::vault::Vault;
 use crate::{Result, StoreError, ledger, packs};
@@ -10,6 +11,7 @@ use larder_format::tree::{DEPTH_MAX, Kind, Node, Piece, Reference, decode_pieces
 use larder_format::{ChunkId, ChunkRef, FormatError, Hash};
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::ops::Range;
 
 /// Longest chain of lists and branches: 256 pieces to the power of 6 are more than any disk holds.
 const LEVELS_MAX: usize = 8;
@@ -18,7 +20,7 @@ const PAST_PIECES_MAX: usize = 100_000;
 
 /// Whether everything that the snapshot's tree names is in the vault and in good order.
 pub(crate) fn complete(vault: &Vault, snapshot: &Snapshot, parent: Option<ChunkRef>) -> Result<()> {
-    let root = vault.read_node(&snapshot.root).map_err(|error| missing(error, snapshot.root.id))?;
+    let root = vault.read_node(&snapshot.root).map_err(|error| as_missing(error, snapshot.root.id))?;
     let Node::Leaf { entries, .. } = &root else { return Err(refused("its root is not a single entry")) };
     let [top] = entries.as_slice() else { return Err(refused("its root is not a single entry")) };
     let mut totals = larder_format::tree::Totals::default();
@@ -32,7 +34,7 @@ pub(crate) fn complete(vault: &Vault, snapshot: &Snapshot, parent: Option<ChunkR
     if totals != snapshot.totals {
         return Err(refused("its counts are not those of its root"));
     }
-    let mut check = Check { vault, missing: Vec::new(), count: 0, lists: HashMap::new() };
+    let mut check = Check { vault, missing: Vec::new(), count: 0, lists: HashMap::new(), lengths: None };
     // A folder that is named many times is looked at once: sixty small nodes can name each other 2^60 times.
     let mut seen = HashSet::new();
     // Folders still to be looked at: the new one, the old one of the same name, and how deep it lies.
@@ -42,7 +44,7 @@ pub(crate) fn complete(vault: &Vault, snapshot: &Snapshot, parent: Option<ChunkR
             return Err(refused("its folders are nested too deeply"));
         }
         if Some(new.id) != old.map(|old| old.id) && seen.insert((new.id, old.map(|old| old.id))) {
-            let below = check.folder(new, old)?;
+            let below = check.folder(new, old, depth == 0)?;
             folders.extend(below.into_iter().map(|(new, old)| (new, old, depth + 1)));
         }
     }
@@ -59,6 +61,8 @@ struct Check<'a> {
     count: usize,
     /// Lists of pieces that were looked at, for the same reason as folders, and the bytes that each covers.
     lists: HashMap<ChunkId, u64>,
+    /// Lengths of the chunks in the block that was looked at last: its neighbours are asked for next.
+    lengths: Option<(BlockAt, Range<u32>, Vec<u32>)>,
 }
 
 /// What a file was made of in the last snapshot: was complete then, so need not be looked up again.
@@ -110,14 +114,20 @@ impl PastLevel {
 
 impl Check<'_> {
     /// Checks one folder's own nodes and files; returns the folders in it, each with its old self.
-    fn folder(&mut self, new: ChunkRef, old: Option<ChunkRef>) -> Result<Vec<(ChunkRef, Option<ChunkRef>)>> {
-        let old_leaves = old.map(|old| self.leaves(old)).transpose()?.unwrap_or_default();
-        let new_leaves = self.leaves(new)?;
+    fn folder(
+        &mut self,
+        new: ChunkRef,
+        old: Option<ChunkRef>,
+        is_root: bool,
+    ) -> Result<Vec<(ChunkRef, Option<ChunkRef>)>> {
+        // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
+        let past = |node: &ChunkRef| Ok(self.vault.read_node(node).ok());
+        let old_leaves = old.and_then(|old| leaves(old, past).ok()).unwrap_or_default();
+        let new_leaves = leaves(new, |node| self.node(node))?;
         let common: HashSet<_> =
             new_leaves.iter().filter(|leaf| old_leaves.contains(leaf)).map(|l| l.id).collect();
         let mut before = HashMap::new();
         for leaf in old_leaves.iter().filter(|leaf| !common.contains(&leaf.id)) {
-            // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
             let Ok(Node::Leaf { entries, .. }) = self.vault.read_node(leaf) else { continue };
             before.extend(entries.into_iter().map(|entry| (entry.name, entry.kind)));
         }
@@ -125,6 +135,9 @@ impl Check<'_> {
         for leaf in new_leaves.iter().filter(|leaf| !common.contains(&leaf.id)) {
             let Some(Node::Leaf { entries, .. }) = self.node(leaf)? else { continue };
             for entry in entries {
+                if entry.name.is_empty() && !is_root {
+                    return Err(refused("an entry below its root has no name"));
+                }
                 match (entry.kind, before.get(&entry.name)) {
                     (Kind::Directory { node, .. }, Some(Kind::Directory { node: old, .. })) => {
                         below.push((node, Some(*old)));
@@ -141,35 +154,45 @@ impl Check<'_> {
         Ok(below)
     }
 
-    /// The leaves of one folder, in order.
-    fn leaves(&mut self, top: ChunkRef) -> Result<Vec<ChunkRef>> {
-        let mut leaves = Vec::new();
-        let mut rest = vec![(top, 0)];
-        // Names only grow within a folder, so no node of it comes twice; branches full of one node would never end.
-        let mut seen = HashSet::new();
-        while let Some((node, level)) = rest.pop() {
-            if !seen.insert(node.id) {
-                return Err(refused("a folder names one of its nodes twice"));
-            }
-            match self.node(&node)? {
-                Some(Node::Branch(children)) if level < LEVELS_MAX => {
-                    rest.extend(children.iter().rev().map(|child| (child.node, level + 1)));
-                }
-                Some(Node::Branch(_)) => return Err(refused("a folder's nodes are nested too deeply")),
-                _ => leaves.push(node),
-            }
-        }
-        Ok(leaves)
+    fn node(&mut self, node: &ChunkRef) -> Result<Option<Node>> {
+        let read = self.if_held(node)?;
+        Ok(read.map(|bytes| Node::decode(&bytes)).transpose()?)
     }
 
-    fn node(&mut self, node: &ChunkRef) -> Result<Option<Node>> {
-        match self.vault.read_node(node) {
-            Ok(node) => Ok(Some(node)),
-            Err(StoreError::NotFound { .. }) => {
-                self.miss(node.id);
-                Ok(None)
+    /// The chunk's bytes; counts it as missing when it is not there or not whole, so that it is sent again. An index
+    /// without it is believed: then it is stored twice, while asking every pack would take a push that names a million
+    /// unknown chunks a day.
+    fn if_held(&mut self, chunk: &ChunkRef) -> Result<Option<Vec<u8>>> {
+        if self.vault.catalog.held(&self.vault.members, &chunk.id).is_some() {
+            match self.vault.read(chunk) {
+                Err(StoreError::NotFound { .. } | StoreError::Damaged { .. }) => {}
+                read => return read.map(Some),
             }
-            Err(error) => Err(error),
+        }
+        self.miss(chunk.id);
+        Ok(None)
+    }
+
+    /// Whether the chunk is held and as long as the tree says; counts it as missing when it is not held.
+    fn bytes(&mut self, chunk: &ChunkRef) -> Result<()> {
+        let Some(place) = self.vault.catalog.held(&self.vault.members, &chunk.id) else {
+            self.miss(chunk.id);
+            return Ok(());
+        };
+        let at = place.block_at();
+        if self.lengths.as_ref().is_none_or(|(known, ..)| *known != at) {
+            let found = self.vault.catalog.packs.lengths(&self.vault.members, place);
+            self.lengths = found.map(|(slots, lengths)| (at, slots, lengths));
+        }
+        // A header that cannot be read is damage, which shows when the chunk is read; the tree is not to blame.
+        let len = self.lengths.as_ref().and_then(|(_, slots, lengths)| {
+            lengths.get(usize::try_from(u32::from(place.slot).checked_sub(slots.start)?).ok()?).copied()
+        });
+        match len {
+            Some(len) if len != chunk.len => {
+                Err(refused("it names a piece with a length that the piece does not have"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -184,14 +207,12 @@ impl Check<'_> {
             .filter_map(|piece| Some((piece, Reference::of(piece)?)))
             .filter(|(_, reference)| !vouched.contains(&reference.chunk().id))
             .collect();
-        let mut bytes = Vec::new();
         for (piece, reference) in fresh {
             match reference {
                 Reference::List(list) => self.list(piece, &list, past, level)?,
-                other => bytes.push(other.chunk().id),
+                other => self.bytes(&other.chunk())?,
             }
         }
-        self.vault.missing(&bytes).into_iter().for_each(|id| self.miss(id));
         Ok(())
     }
 
@@ -199,14 +220,8 @@ impl Check<'_> {
         let covered = match self.lists.get(&list.id) {
             Some(covered) => *covered,
             None => {
-                let pieces = match self.vault.read(list) {
-                    Ok(bytes) => decode_pieces(&bytes)?,
-                    Err(StoreError::NotFound { .. }) => {
-                        self.miss(list.id);
-                        return Ok(());
-                    }
-                    Err(error) => return Err(error),
-                };
+                let Some(bytes) = self.if_held(list)? else { return Ok(()) };
+                let pieces = decode_pieces(&bytes)?;
                 let covered = pieces.iter().map(Piece::bytes).sum();
                 self.lists.insert(list.id, covered);
                 self.pieces(&pieces, past, level + 1)?;
@@ -226,6 +241,27 @@ impl Check<'_> {
             self.missing.push(id);
         }
     }
+}
+
+/// The leaves of one folder, in order; `read` gives nothing for a node that is not there.
+fn leaves(top: ChunkRef, mut read: impl FnMut(&ChunkRef) -> Result<Option<Node>>) -> Result<Vec<ChunkRef>> {
+    let mut leaves = Vec::new();
+    let mut rest = vec![(top, 0)];
+    // Names only grow within a folder, so no node of it comes twice; branches full of one node would never end.
+    let mut seen = HashSet::new();
+    while let Some((node, level)) = rest.pop() {
+        if !seen.insert(node.id) {
+            return Err(refused("a folder names one of its nodes twice"));
+        }
+        match read(&node)? {
+            Some(Node::Branch(children)) if level < LEVELS_MAX => {
+                rest.extend(children.iter().rev().map(|child| (child.node, level + 1)));
+            }
+            Some(Node::Branch(_)) => return Err(refused("a folder's nodes are nested too deeply")),
+            _ => leaves.push(node),
+        }
+    }
+    Ok(leaves)
 }
 
 /// What reading every byte found.
@@ -292,9 +328,11 @@ fn hash_file(disk: &dyn Disk, path: &str, bytes: &mut u64) -> io::Result<Hash> {
     Ok(Hash(*hasher.finalize().as_bytes()))
 }
 
-fn missing(error: StoreError, id: ChunkId) -> StoreError {
+fn as_missing(error: StoreError, id: ChunkId) -> StoreError {
     match error {
-        StoreError::NotFound { .. } => StoreError::Missing { count: 1, first: id },
+        StoreError::NotFound { .. } | StoreError::Damaged { .. } => {
+            StoreError::Missing { count: 1, first: id }
+        }
         other => other,
     }
 }

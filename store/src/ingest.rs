@@ -33,7 +33,7 @@ pub(crate) struct Sealed {
     pub(crate) table: Table,
 }
 
-/// Numbers for `.part` files; unique in one run, and an earlier run's parts are gone before the first is made.
+/// Numbers for `.part` files; unique in one run, and above those of an earlier run.
 static NEXT_PART: AtomicU64 = AtomicU64::new(1);
 
 impl OpenPack {
@@ -165,9 +165,15 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
     let mut seen = HashSet::new();
     let mut open: Option<OpenPack> = None;
     let mut parts = Vec::new();
-    for member in members.all().iter().filter(|member| !matches!(member.state(), MemberState::Behind(_))) {
+    for member in members.all().iter().filter(|member| member.state() == MemberState::Healthy) {
         let items = member.disk.list("open").map_err(|source| member.failed("open", source))?;
-        parts.extend(items.into_iter().filter(|i| i.name.ends_with(".part")).map(|item| (member, item)));
+        for item in items {
+            let Some(number) = item.name.strip_suffix(".part") else { continue };
+            // A new part must not meet an old one that could not be cleared.
+            let number: u64 = number.parse().unwrap_or(0);
+            NEXT_PART.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+            parts.push((member, item));
+        }
     }
     for (member, item) in &parts {
         let Ok(file) = member.disk.open(&format!("open/{}", item.name)) else { continue };
@@ -182,9 +188,7 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
             }
             let pack = match &mut open {
                 Some(pack) => pack,
-                None => {
-                    open.insert(new_pack_beside(members, &parts.iter().map(|(_, i)| &*i.name).collect())?)
-                }
+                None => open.insert(OpenPack::create(members)?),
             };
             pack.append(members, block, names)
         })?;
@@ -195,14 +199,6 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
         member.disk.remove(&path).map_err(|source| member.failed(&path, source))?;
     }
     Ok(sealed)
-}
-
-/// A new pack whose part does not have the name of an old one.
-fn new_pack_beside(members: &Members, taken: &HashSet<&str>) -> Result<OpenPack> {
-    while taken.contains(format!("{}.part", NEXT_PART.load(Ordering::Relaxed)).as_str()) {
-        NEXT_PART.fetch_add(1, Ordering::Relaxed);
-    }
-    OpenPack::create(members)
 }
 
 /// Hands over every whole block from the start of an unfinished pack; stops at the first that is not.

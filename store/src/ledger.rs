@@ -5,7 +5,7 @@
 //! back. Not here: what entries look like (`format`), what must be durable before one (`vault`).
 
 use crate::disk::{folder_of, read_whole, write_whole};
-use crate::members::{MemberState, Members};
+use crate::members::{Member, MemberState, Members};
 use crate::{Result, StoreError};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Pairing, Snapshot, Stamp};
 use larder_format::{FormatError, Hash};
@@ -91,9 +91,7 @@ impl LedgerView {
 pub(crate) fn load(members: &Members) -> Result<LedgerView> {
     let mut view = LedgerView::new();
     // Whoever lagged at the last reading is counted anew.
-    for member in members.all().iter().filter(|member| matches!(member.state(), MemberState::Behind(_))) {
-        member.set_state(MemberState::Healthy);
-    }
+    members.all().iter().for_each(Member::forget_entries);
     let mut numbers = BTreeSet::new();
     for member in members.all() {
         let found = numbers_on(member.disk.as_ref());
@@ -131,6 +129,7 @@ pub(crate) fn load(members: &Members) -> Result<LedgerView> {
 /// The best copy of one entry: one that follows the head if any does.
 fn read(members: &Members, number: u64, head: &Head) -> Result<Option<(Entry, Hash)>> {
     let mut best: Option<(Entry, Hash)> = None;
+    let mut without = Vec::new();
     for member in members.all() {
         let bytes = read_whole(member.disk.as_ref(), &path(number), ENTRY_BYTES_MAX as u64 + 1024);
         let entry = bytes.ok().map(|bytes| (Entry::decode(&bytes), bytes.len()));
@@ -142,7 +141,7 @@ fn read(members: &Members, number: u64, head: &Head) -> Result<Option<(Entry, Ha
         let is_whole = |(e, _, read): &(Entry, Hash, usize), len| e.sequence == number && *read == len;
         let entry = entry.and_then(|(entry, len)| entry.ok().filter(|found| is_whole(found, len)));
         match entry {
-            None => member.miss_entry(),
+            None => without.push(member),
             Some((_, hash, _)) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
                 member.set_state(MemberState::Suspect("its ledger tells another story".to_owned()));
             }
@@ -151,6 +150,10 @@ fn read(members: &Members, number: u64, head: &Head) -> Result<Option<(Entry, Ha
             }
             _ => {}
         }
+    }
+    // What no disk has whole is nothing that one of them could catch up with.
+    if best.is_some() {
+        without.into_iter().for_each(Member::miss_entry);
     }
     Ok(best)
 }
@@ -173,13 +176,11 @@ pub(crate) fn append(
         return Err(StoreError::Refused(why));
     }
     members.on_each("ledger", |member| write_whole(member.disk.as_ref(), PART, &path(sequence), &bytes))?;
-    for member in members.all().iter().filter(|member| matches!(member.state(), MemberState::Behind(_))) {
-        member.miss_entry();
-    }
+    members.all().iter().filter(|member| member.is_behind()).for_each(Member::miss_entry);
     Ok((entry, hash))
 }
 
-fn path(sequence: u64) -> String {
+pub(crate) fn path(sequence: u64) -> String {
     format!("ledger/{:06}/{sequence:012}.entry", sequence / ENTRIES_PER_FOLDER)
 }
 
@@ -193,7 +194,7 @@ fn numbers_on(disk: &dyn crate::disk::Disk) -> std::io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Every entry's file on every disk that should have it, for the audit.
+/// Every entry's file, which every disk should have.
 pub(crate) fn files(view: &LedgerView) -> impl Iterator<Item = (u64, String)> + '_ {
     (1..=view.head.sequence).map(|sequence| (sequence, path(sequence)))
 }

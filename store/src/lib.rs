@@ -7,7 +7,9 @@
 
 mod browse;
 mod catalog;
+mod catch_up;
 mod check;
+mod damage;
 pub mod disk;
 mod index;
 mod ingest;
@@ -15,6 +17,7 @@ mod ledger;
 mod members;
 mod packs;
 pub mod retention;
+mod spare;
 mod vault;
 
 pub use browse::{Difference, Found, Lookup, Run};

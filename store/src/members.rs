@@ -2,12 +2,13 @@
 //!
 //! Everything is written to every disk that is healthy, and read from any that answers. A disk that fails once is
 //! suspect and gets nothing more until the next start: after a failed sync its cache may show bytes that it does not
-//! have. Receipts name the disks that hold a commit. Not here: filling a disk that lags (`Members::behind` tells).
+//! have. Receipts name the disks that hold a commit. Not here: filling a disk that lags (`catch_up`).
 
 use crate::disk::{Disk, make_folders, read_whole, write_whole};
 use crate::{Result, StoreError};
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a filesystem that is full needs for the next pack; it does not say how much it lacks.
@@ -24,8 +25,9 @@ packs/   the content: files named by the BLAKE3 of their bytes (check one with b
 ledger/  everything that was ever committed, in order, each entry holding the hash of the one before
 index/   made from the two above; it may be deleted at any time
 
-Nothing in here is ever changed once written. To get files back, connect the disk to a Larder or to any computer
-with the program `larder`. How to do it by hand is told in FORMAT.md of the Larder project.
+Nothing in here is ever changed once written. To get files back, connect the disk to a Larder, or to any Linux computer
+with the programs `larderd` and `larder`: name this disk in the settings, and restore. FORMAT.md of the Larder project
+tells how to read the files without any of its programs; tests/independent/larder_read.py is a reader of 300 lines.
 ";
 
 /// Facts that a disk tells about itself; written once, when the disk joins the vault.
@@ -62,7 +64,8 @@ impl DiskFacts {
 pub enum MemberState {
     /// Reads and writes.
     Healthy,
-    /// Lacks so many ledger entries, so it is read from but not written to.
+    /// Lacks so many packs and ledger entries that another disk has: it is read from, and not written to until it has
+    /// caught up.
     Behind(u64),
     /// Failed; what it said since its last good sync is not believed.
     Suspect(String),
@@ -85,6 +88,7 @@ pub(crate) struct Member {
     pub(crate) id: String,
     pub(crate) disk: Arc<dyn Disk>,
     state: Mutex<MemberState>,
+    packs_lacking: AtomicU64,
 }
 
 impl Member {
@@ -94,6 +98,30 @@ impl Member {
 
     pub(crate) fn set_state(&self, state: MemberState) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        matches!(self.state(), MemberState::Behind(_))
+    }
+
+    /// Notes how many packs it lacks.
+    pub(crate) fn lacks_packs(&self, packs: u64) {
+        let before = self.packs_lacking.swap(packs, Ordering::SeqCst);
+        match self.state() {
+            MemberState::Healthy if packs > 0 => self.set_state(MemberState::Behind(packs)),
+            MemberState::Behind(files) => {
+                self.set_state(MemberState::Behind(files + packs - before.min(files)))
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets which ledger entries it lacks, before they are counted anew.
+    pub(crate) fn forget_entries(&self) {
+        if self.is_behind() {
+            let packs = self.packs_lacking.load(Ordering::SeqCst);
+            self.set_state(if packs > 0 { MemberState::Behind(packs) } else { MemberState::Healthy });
+        }
     }
 
     /// Notes that it lacks one ledger entry more.
@@ -138,17 +166,24 @@ impl Members {
         };
         let mut members = Vec::new();
         for (disk, facts) in disks.into_iter().zip(known) {
-            let facts = match facts {
+            let (facts, state) = match facts {
                 Some(facts) if facts.vault == hex(&vault) => {
-                    // A copy made by hand may lack it, since nothing is in it while the agent rests.
-                    make_folders(disk.as_ref(), "open")
-                        .map_err(|source| at(disk.as_ref(), "open", source))?;
-                    facts
+                    (facts, made_ready(disk.as_ref()).map_err(|source| at(disk.as_ref(), "open", source))?)
                 }
                 Some(_) => return Err(foreign(disk.as_ref(), "it belongs to another vault")),
-                None => join(disk.as_ref(), &vault, random())?,
+                None => (join(disk.as_ref(), &vault, random())?, MemberState::Healthy),
             };
-            members.push(Member { id: facts.disk, disk, state: Mutex::new(MemberState::Healthy) });
+            let packs_lacking = AtomicU64::new(0);
+            members.push(Member { id: facts.disk, disk, state: Mutex::new(state), packs_lacking });
+        }
+        for (position, member) in members.iter().enumerate() {
+            if let Some(twin) = members[..position].iter().find(|other: &&Member| other.id == member.id) {
+                let why = format!(
+                    "it is a copy of the disk at {}; empty it, and it joins as a disk of its own",
+                    twin.disk.name()
+                );
+                return Err(foreign(member.disk.as_ref(), &why));
+            }
         }
         Ok((Self(members), vault))
     }
@@ -201,6 +236,24 @@ impl Members {
             space: member.disk.space().ok(),
         };
         self.0.iter().map(view).collect()
+    }
+}
+
+/// Makes a known disk ready to be written to. One that the system lets nobody write to is only read: that is how a
+/// dying disk ends, and the time when its backups are wanted most.
+fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
+    let make = || {
+        // A copy made by hand may lack it, since nothing is in it while the agent rests.
+        make_folders(disk, "open")?;
+        // An agent that was killed may have made folders that a power cut would still take away.
+        ["packs", "ledger", ""].into_iter().try_for_each(|folder| disk.sync_folder(folder))
+    };
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            Ok(MemberState::Suspect(error.to_string()))
+        }
+        Err(error) => Err(error),
+        Ok(()) => Ok(MemberState::Healthy),
     }
 }
 

@@ -4,8 +4,10 @@
 //! is read, so no wrong byte leaves the vault whatever the index, the table or the disk says. If one disk gives
 //! damaged bytes, the next is asked. Not here: where a chunk may lie (`index`), packs that still grow (`ingest`).
 
+use crate::damage::{BlockAt, Damage};
 use crate::disk::{Disk, DiskFile};
 use crate::members::Members;
+use crate::spare::Spare;
 use crate::{Result, StoreError};
 use larder_format::block::{self, Decoder, OpenBlock};
 use larder_format::pack::{self, BlockPlace, FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
@@ -43,6 +45,13 @@ pub(crate) struct Place {
     block: u32,
 }
 
+impl Place {
+    /// Its block.
+    pub(crate) fn block_at(self) -> BlockAt {
+        (self.pack, self.block)
+    }
+}
+
 /// Bytes of the blocks to be sent for a list of chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch(Vec<(Place, ChunkId)>);
@@ -55,27 +64,9 @@ pub(crate) struct Packs {
     registry: RwLock<Registry>,
     views: Mutex<Views>,
     blocks: Mutex<BlockCache>,
+    pub(crate) damage: Damage,
     decoders: Spare<Decoder>,
     encoders: Spare<block::Encoder>,
-}
-
-/// Things that take a megabyte and a while to make, kept for the next one who needs one.
-struct Spare<T>(Mutex<Vec<T>>);
-
-impl<T> Default for Spare<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T> Spare<T> {
-    fn with<R>(&self, make: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
-        let spare = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut thing = spare.unwrap_or_else(make);
-        let result = work(&mut thing);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(thing);
-        result
-    }
 }
 
 #[derive(Default)]
@@ -87,6 +78,19 @@ struct BlockCache {
 pub(crate) fn path(name: &Hash) -> String {
     let hex = name.to_string();
     format!("packs/{}/{hex}.pack", &hex[..2])
+}
+
+/// The packs on one disk, with their lengths.
+pub(crate) fn names_on(disk: &dyn Disk) -> io::Result<HashMap<Hash, u64>> {
+    let mut found = HashMap::new();
+    for folder in disk.list("packs")?.into_iter().filter(|item| item.is_folder) {
+        for item in disk.list(&format!("packs/{}", folder.name))? {
+            if let Some(name) = item.name.strip_suffix(".pack").and_then(Hash::from_hex) {
+                found.insert(name, item.len);
+            }
+        }
+    }
+    Ok(found)
 }
 
 impl Packs {
@@ -194,7 +198,39 @@ impl Packs {
                 }
             }
         }
+        self.damage.note(place.block_at(), self.names_beside(members, place));
         Err(StoreError::Damaged { chunk: *id, cause })
+    }
+
+    /// Whether the chunk lies in a block that could not be read.
+    pub(crate) fn is_damaged(&self, place: Place) -> bool {
+        self.damage.is_known(place.block_at())
+    }
+
+    /// Names of the chunks that share a block with the one at `place`.
+    fn names_beside(&self, members: &Members, place: Place) -> Vec<ChunkId> {
+        let names = |position| {
+            let view = self.view(members, place.pack, position).ok()?;
+            let (_, slots) = view.block_with_slots(place.slot)?;
+            let first = u16::try_from(slots.start).ok()?;
+            let mut names = vec![0; slots.len() * 32];
+            view.file.read_at(view.footer.name_offset(first), &mut names).ok()?;
+            Some(names.as_chunks::<32>().0.iter().map(|name| Hash(*name)).collect())
+        };
+        (0..members.all().len()).find_map(names).unwrap_or_default()
+    }
+
+    /// Slots of the block at `place` and the plain lengths of the chunks in them.
+    pub(crate) fn lengths(&self, members: &Members, place: Place) -> Option<(Range<u32>, Vec<u32>)> {
+        (0..members.all().len()).find_map(|position| {
+            let view = self.view(members, place.pack, position).ok()?;
+            let (block, slots) = view.block_with_slots(place.slot)?;
+            let header = block::HEADER_FIXED_BYTES + 4 * slots.len() + 16;
+            let mut bytes = vec![0; header.min(block.len as usize)];
+            view.file.read_at(block.offset.into(), &mut bytes).ok()?;
+            let header = block::Header::decode(&bytes).ok()?;
+            (header.lengths.len() == slots.len()).then_some((slots, header.lengths))
+        })
     }
 
     /// The order in which chunks are to be read: as they lie, each block once.

@@ -65,15 +65,20 @@ pub struct Vault {
     id: [u8; 16],
     ledger: RwLock<LedgerView>,
     /// One commit at a time: an entry names the one before it.
-    commits: Mutex<()>,
+    pub(crate) commits: Mutex<()>,
     ledger_uncertain: AtomicBool,
     growing: Mutex<Growing>,
     sealed: Condvar,
-    reserve_bytes: u64,
+    pub(crate) reserve_bytes: u64,
+    /// Packs that no disk has whole, so that a disk which lacks them cannot get them.
+    pub(crate) not_to_be_had: Mutex<HashSet<Hash>>,
 }
 
+/// What a disk may lack so that opening waits until it has it: what a power cut between two disks leaves.
+const CAUGHT_UP_AT_ONCE_BYTES: u64 = 256 * 1024 * 1024;
+
 #[derive(Default)]
-struct Growing {
+pub(crate) struct Growing {
     open: Option<OpenPack>,
     /// Chunks of packs that are being sealed: not in the index yet, and not to be taken in twice.
     sealing: Vec<Arc<HashSet<ChunkId>>>,
@@ -91,8 +96,6 @@ impl Vault {
         let ledger = ledger::load(&members)?;
         let is_new = ledger.head == Head::EMPTY && ledger.gaps.is_empty();
         let (catalog, index_rebuilt) = Catalog::open(index, id, &members)?;
-        let salvaged = ingest::salvage(&members, &catalog)?;
-        salvaged.iter().for_each(|pack| catalog.enter(&members, pack));
         let vault = Self {
             members,
             catalog,
@@ -103,11 +106,27 @@ impl Vault {
             growing: Mutex::default(),
             sealed: Condvar::new(),
             reserve_bytes,
+            not_to_be_had: Mutex::default(),
         };
+        if let Err(error) = vault.catch_up(CAUGHT_UP_AT_ONCE_BYTES) {
+            tracing::warn!(%error, "a disk could not catch up yet");
+        }
+        let salvaged_packs = vault.salvage()?;
         if is_new {
             vault.append(stamp, Event::VaultCreated { vault: id })?;
         }
-        Ok((vault, Opened { index_rebuilt, salvaged_packs: salvaged.len() }))
+        Ok((vault, Opened { index_rebuilt, salvaged_packs }))
+    }
+
+    /// Brings back what an agent that was killed had taken in and not sealed.
+    fn salvage(&self) -> Result<usize> {
+        let salvaged = match ingest::salvage(&self.members, &self.catalog) {
+            // It was promised to nobody and waits where it is; what is kept can be restored meanwhile.
+            Err(StoreError::Full { .. }) => Vec::new(),
+            salvaged => salvaged?,
+        };
+        salvaged.iter().for_each(|pack| self.catalog.enter(&self.members, pack));
+        Ok(salvaged.len())
     }
 
     /// Random name of the vault, in hex.
@@ -145,14 +164,19 @@ impl Vault {
         self.catalog.flush(&self.members);
     }
 
-    /// Those of `ids` that the vault does not hold, in order.
+    /// Those of `ids` that the vault does not hold, or not whole, in order.
     pub fn missing(&self, ids: &[ChunkId]) -> Vec<ChunkId> {
         let mut missing: Vec<_> = {
             let growing = self.growing();
             ids.iter().filter(|id| !growing.holds(id)).copied().collect()
         };
-        missing.retain(|id| self.catalog.locate(&self.members, id).is_none());
+        missing.retain(|id| self.catalog.held(&self.members, id).is_none());
         missing
+    }
+
+    /// Chunks that were found damaged on every disk since the vault was opened, and that no push has brought again.
+    pub fn damaged_chunks(&self) -> usize {
+        self.catalog.damaged(&self.members)
     }
 
     /// Takes in an upload of blocks. What it returns proves that the names were computed here.
@@ -180,7 +204,8 @@ impl Vault {
 
     fn take(&self, block: &ingest::Verified<'_>) -> Result<()> {
         let mut growing = self.growing();
-        if growing.open.as_ref().is_some_and(|pack| pack.is_full(block.names.len())) {
+        // Looked at again after each sealing: others may have filled the next pack meanwhile.
+        while growing.open.as_ref().is_some_and(|pack| pack.is_full(block.names.len())) {
             growing = self.seal(growing)?;
         }
         if growing.open.is_none() {
@@ -217,14 +242,13 @@ impl Vault {
         let chunks = Arc::new(std::mem::take(&mut pack.chunks));
         growing.sealing.push(chunks.clone());
         drop(growing);
+        let sealing = Sealing { vault: self, chunks };
         let sealed = pack.seal(&self.members);
         if let Ok(pack) = &sealed {
             self.catalog.enter(&self.members, pack);
         }
-        let mut growing = self.growing();
-        growing.sealing.retain(|other| !Arc::ptr_eq(other, &chunks));
-        self.sealed.notify_all();
-        sealed.map(|_| growing)
+        drop(sealing);
+        sealed.map(|_| self.growing())
     }
 
     /// Makes everything that was received durable and findable.
@@ -239,6 +263,19 @@ impl Vault {
         Ok(())
     }
 
+    /// Seals everything, and keeps new packs from being started as long as the result is held.
+    pub(crate) fn seal_and_hold(&self) -> Result<MutexGuard<'_, Growing>> {
+        let mut growing = self.growing();
+        while growing.open.is_some() || !growing.sealing.is_empty() {
+            growing = if growing.open.is_some() {
+                self.seal(growing)?
+            } else {
+                self.sealed.wait(growing).unwrap_or_else(PoisonError::into_inner)
+            };
+        }
+        Ok(growing)
+    }
+
     /// Makes a snapshot exist. The same push twice is one snapshot.
     ///
     /// # Errors
@@ -248,7 +285,11 @@ impl Vault {
             return Ok(known);
         }
         self.seal_all()?;
+        // With damage about, what was complete once need not be now: then all is looked at, and the device is asked
+        // for what it still has.
+        let is_sound = self.damaged_chunks() == 0;
         let parent = self.ledger().snapshots(&snapshot.source).last().map(|fact| fact.snapshot.root);
+        let parent = parent.filter(|_| is_sound);
         check::complete(self, &snapshot, parent)?;
         let push = snapshot.push;
         let _one_at_a_time = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -323,6 +364,19 @@ impl Vault {
     /// `Damaged` when no disk has it whole.
     pub fn fetch(&self, step: &Fetch) -> Result<Vec<u8>> {
         self.catalog.packs.fetch(&self.members, step)
+    }
+}
+
+/// A pack that is being sealed. However that ends, nobody waits for it afterwards.
+struct Sealing<'a> {
+    vault: &'a Vault,
+    chunks: Arc<HashSet<ChunkId>>,
+}
+
+impl Drop for Sealing<'_> {
+    fn drop(&mut self) {
+        self.vault.growing().sealing.retain(|other| !Arc::ptr_eq(other, &self.chunks));
+        self.vault.sealed.notify_all();
     }
 }
 

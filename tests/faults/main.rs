@@ -1,7 +1,10 @@
 //! Faults: what the store does when disks fail, lie dead, fill up or rot. Everything is simulated and repeatable.
 
+mod damage;
 mod failing_disk;
 mod hostile_tree;
 mod power_cut;
 mod rot;
+mod tiny_chunks;
+mod two_disks;
 mod workload;

@@ -2,8 +2,8 @@
 
 use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::ChunkRef;
-use larder_store::Vault;
 use larder_store::disk::Disk;
+use larder_store::{Committed, Vault};
 use std::sync::Arc;
 
 /// A snapshot that was acknowledged, and what it must give back for ever.
@@ -74,4 +74,15 @@ pub(crate) fn live(disks: Vec<Arc<dyn Disk>>) -> Promises {
         assert_eq!(again.fact.sequence, committed.fact.sequence, "the same push is the same snapshot");
     }
     promises
+}
+
+/// Pushes what changes from day to day; whatever it adds is promised too.
+pub(crate) fn one_more_day(vault: &Vault, promises: &mut Promises) -> Committed {
+    let number = 100 + promises.0.len();
+    let text = format!("day {number}");
+    let files = files([("diary.txt", text.as_bytes()), ("photos/cat.jpg", &[7; 2500])]);
+    let hours = u64::try_from(number).expect("few days");
+    let committed = push(vault, "laptop/diary", &files, number as u128, stamp(hours)).expect("a push");
+    promises.0.push(Promised { root: committed.fact.snapshot.root, files });
+    committed
 }

@@ -10,6 +10,7 @@ use larder_store::disk::Disk;
 use larder_store::{Committed, IndexPlace, Options, Result, Vault};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Files by path, with `/` between names.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -22,16 +23,15 @@ pub fn files<const N: usize>(list: [(&str, &[u8]); N]) -> Files {
     list.into_iter().map(|(path, bytes)| (path.to_owned(), bytes.to_vec())).collect()
 }
 
-/// Opens the vault on these disks with an index in memory. Names come from a counter: the same every time.
+/// Names that no other disk of this process has.
+static NAMES: AtomicU64 = AtomicU64::new(1);
+
+/// Opens the vault on these disks with an index in memory.
 ///
 /// # Errors
 /// As `Vault::open`.
 pub fn open(disks: Vec<Arc<dyn Disk>>) -> Result<Vault> {
-    let mut count = 0u128;
-    let random = move || {
-        count += 1;
-        count.to_be_bytes()
-    };
+    let random = || u128::from(NAMES.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
     let options = Options {
         disks,
         index: IndexPlace::Memory,

@@ -309,11 +309,12 @@ fn read_all<T: serde::de::DeserializeOwned + Serialize>(bytes: &[u8]) -> Option<
 }
 
 fn is_sound(piece: &Piece) -> bool {
-    match piece {
-        Piece::Chunk(chunk) => chunk.len as usize <= CHUNK_BYTES_MAX,
-        Piece::More { list, .. } => list.len as usize <= LIST_BYTES_MAX,
-        Piece::Hole(_) => true,
-    }
+    piece.bytes() > 0
+        && match piece {
+            Piece::Chunk(chunk) => chunk.len as usize <= CHUNK_BYTES_MAX,
+            Piece::More { list, .. } => list.len as usize <= LIST_BYTES_MAX,
+            Piece::Hole(_) => true,
+        }
 }
 
 fn sum(pieces: &[Piece]) -> Option<u64> {
@@ -338,6 +339,9 @@ fn check_entry(entry: &Entry, owners: usize) -> Result<(), &'static str> {
         return Err("its extended attributes are out of order");
     }
     match kind {
+        Kind::File { pieces, .. } if pieces.len() > ENTRY_PIECES_MAX || !pieces.iter().all(is_sound) => {
+            Err("a file has too many pieces, or one that cannot be")
+        }
         Kind::File { size, pieces } if sum(pieces) != Some(*size) => {
             Err("a file's pieces do not make its size")
         }

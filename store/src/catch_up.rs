@@ -1,0 +1,208 @@
+//! Catching up: a disk that lacks packs or ledger entries gets them from the others, file by file.
+//!
+//! A disk lags when it joins, when it was away, and when the power went between two disks. Until it has everything it
+//! is read from but not written to, so that what it holds is always a past that was whole. Packs come first and
+//! entries in their order, as in a push: a cut in the middle leaves nothing that speaks of what is not there.
+//! Not here: damage inside a pack that is there.
+
+use crate::disk::{Disk, folder_of, make_folders, read_whole, write_whole};
+use crate::ledger;
+use crate::members::{Member, MemberState};
+use crate::packs;
+use crate::vault::Vault;
+use crate::{Result, StoreError};
+use larder_format::ledger::{ENTRY_BYTES_MAX, Entry};
+use larder_format::{FormatError, Hash};
+use std::collections::HashSet;
+use std::io;
+use std::sync::PoisonError;
+
+const PART: &str = "open/copy.part";
+const STEP_BYTES: usize = 1 << 20;
+/// Packs that may have come while the last ones were copied; pushes wait while they are.
+const PACKS_COPIED_IN_HOLD: usize = 4;
+
+/// What a disk lacks.
+#[derive(Default)]
+struct Lacking {
+    packs: Vec<Hash>,
+    entries: Vec<u64>,
+}
+
+impl Lacking {
+    fn files(&self) -> u64 {
+        (self.packs.len() + self.entries.len()) as u64
+    }
+}
+
+impl Vault {
+    /// Brings files to disks that lack some, until about `bytes_max` are copied. Returns how many are still lacking.
+    ///
+    /// # Errors
+    /// `Full` when a disk has no room for what it lacks; `Disk` when one fails. Other disks are not affected.
+    pub fn catch_up(&self, bytes_max: u64) -> Result<u64> {
+        let behind = self.members.all().iter().filter(|member| member.is_behind());
+        let left: Vec<Result<u64>> = behind.map(|member| self.catch_up_one(member, bytes_max)).collect();
+        left.into_iter().sum()
+    }
+
+    fn catch_up_one(&self, member: &Member, bytes_max: u64) -> Result<u64> {
+        let mut bytes = 0;
+        let mut lacking = self.lacking(member)?;
+        while bytes < bytes_max
+            && let Some(name) = lacking.packs.pop()
+        {
+            bytes += self.copy_pack(member, &name)?;
+        }
+        if lacking.packs.is_empty() {
+            self.copy_entries(member, &lacking.entries)?;
+            lacking = self.rejoin(member)?;
+        }
+        Ok(lacking.files())
+    }
+
+    fn lacking(&self, member: &Member) -> Result<Lacking> {
+        let disk = member.disk.as_ref();
+        let failed = |source| member.failed("packs", source);
+        let there = packs::names_on(disk).map_err(failed)?;
+        let refused = self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner);
+        let packs = self.catalog.packs.all().into_iter().map(|(_, name)| name);
+        let packs = packs.filter(|name| !there.contains_key(name) && !refused.contains(name)).collect();
+        let view = self.ledger();
+        let gaps: HashSet<_> = view.gaps.iter().collect();
+        let entries = ledger::files(&view)
+            .filter(|(sequence, path)| !gaps.contains(sequence) && !has_entry(disk, *sequence, path))
+            .map(|(sequence, _)| sequence);
+        Ok(Lacking { packs, entries: entries.collect() })
+    }
+
+    /// Bytes copied.
+    fn copy_pack(&self, member: &Member, name: &Hash) -> Result<u64> {
+        let path = packs::path(name);
+        for source in self.members.all().iter().filter(|source| source.id != member.id) {
+            let Ok(file) = source.disk.open(&path) else { continue };
+            let Ok(len) = file.len() else { continue };
+            self.require_room_on(member, len)?;
+            let copied = copy(file.as_ref(), len, member.disk.as_ref());
+            match copied.map_err(|source| member.failed(&path, source))? {
+                Some(hash) if hash == *name => {
+                    publish(member.disk.as_ref(), &path).map_err(|source| member.failed(&path, source))?;
+                    return Ok(len);
+                }
+                _ => {
+                    tracing::error!(disk = source.disk.name(), pack = %name, "this copy of a pack is damaged")
+                }
+            }
+        }
+        // No disk has it whole: waiting for it would keep this disk from new backups for ever.
+        self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner).insert(*name);
+        Ok(0)
+    }
+
+    fn copy_entries(&self, member: &Member, sequences: &[u64]) -> Result<()> {
+        let disk = member.disk.as_ref();
+        for sequence in sequences {
+            let path = ledger::path(*sequence);
+            let others = self.members.all().iter().filter(|source| source.id != member.id);
+            let bytes =
+                others.filter_map(|source| whole_entry(source.disk.as_ref(), *sequence, &path)).next();
+            let Some(bytes) = bytes else { continue };
+            let write = || {
+                set_aside(disk, &path)?;
+                write_whole(disk, PART, &path, &bytes)
+            };
+            write().map_err(|source| member.failed(&path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Takes a disk that lacks little or nothing back into the circle of those that are written to. Returns what it
+    /// still lacks.
+    fn rejoin(&self, member: &Member) -> Result<Lacking> {
+        // No pack may grow without it, and no entry may come, between the last look and the moment it counts again.
+        let _growing = self.seal_and_hold()?;
+        let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lacking = self.lacking(member)?;
+        if lacking.packs.len() > PACKS_COPIED_IN_HOLD {
+            return Ok(lacking);
+        }
+        while let Some(name) = lacking.packs.pop() {
+            self.copy_pack(member, &name)?;
+        }
+        self.copy_entries(member, &lacking.entries)?;
+        member.lacks_packs(0);
+        member.set_state(MemberState::Healthy);
+        tracing::info!(disk = member.disk.name(), "the disk has caught up");
+        Ok(Lacking::default())
+    }
+
+    fn require_room_on(&self, member: &Member, bytes: u64) -> Result<()> {
+        let free = member.disk.space().map(|space| space.free).map_err(|s| member.failed("packs", s))?;
+        let wanted = bytes + self.reserve_bytes;
+        if free >= wanted {
+            return Ok(());
+        }
+        Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
+    }
+}
+
+/// Copies a file into `PART`, synced; returns the hash of what was written, or nothing when it could not be read.
+fn copy(file: &dyn crate::disk::DiskFile, len: u64, disk: &dyn Disk) -> io::Result<Option<Hash>> {
+    clear(disk)?;
+    let mut part = disk.create(PART)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; STEP_BYTES];
+    let mut at = 0;
+    while at < len {
+        let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+        if file.read_at(at, &mut buffer[..step]).is_err() {
+            return Ok(None);
+        }
+        part.append(&buffer[..step])?;
+        hasher.update(&buffer[..step]);
+        at += step as u64;
+    }
+    part.sync()?;
+    Ok(Some(Hash(*hasher.finalize().as_bytes())))
+}
+
+fn clear(disk: &dyn Disk) -> io::Result<()> {
+    match disk.remove(PART) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn publish(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    make_folders(disk, folder_of(path))?;
+    match disk.publish(PART, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => clear(disk)?,
+        result => result?,
+    }
+    disk.sync_folder(folder_of(path))
+}
+
+/// Moves what stands where an entry belongs out of the way: it was read and is none.
+fn set_aside(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    if disk.open(path).is_err() {
+        return Ok(());
+    }
+    make_folders(disk, "quarantine")?;
+    let name = path.rsplit('/').next().unwrap_or(path);
+    disk.publish(path, &format!("quarantine/{name}"))
+}
+
+fn has_entry(disk: &dyn Disk, sequence: u64, path: &str) -> bool {
+    whole_entry(disk, sequence, path).is_some()
+}
+
+/// The bytes of an entry that is whole and says that it is this one.
+fn whole_entry(disk: &dyn Disk, sequence: u64, path: &str) -> Option<Vec<u8>> {
+    let bytes = read_whole(disk, path, ENTRY_BYTES_MAX as u64 + 1024).ok()?;
+    let is_it = match Entry::decode(&bytes) {
+        Ok((entry, _, len)) => entry.sequence == sequence && len == bytes.len(),
+        Err(FormatError::TooNew { .. }) => true,
+        Err(_) => false,
+    };
+    is_it.then_some(bytes)
+}

@@ -1,0 +1,64 @@
+//! Damage that no disk makes good: the devices are asked for what they still have, and backups go on.
+
+use harness::plain::{self, Files, files, push, restore, stamp};
+use larder_store::disk::{Disk, MemoryDisk};
+use larder_store::{StoreError, Vault};
+use std::sync::Arc;
+
+fn pack_of(disk: &MemoryDisk) -> (String, u64) {
+    let folder = disk.list("packs").expect("list").remove(0).name;
+    let pack = disk.list(&format!("packs/{folder}")).expect("list").remove(0);
+    (format!("packs/{folder}/{}", pack.name), pack.len)
+}
+
+fn day() -> Files {
+    files([("a.txt", &[1; 600]), ("b/photo.jpg", &[2; 650])])
+}
+
+/// What a device with an empty cache does when the commit says that something is missing.
+fn push_as_a_client(vault: &Vault, files: &Files, number: u128) -> u64 {
+    match push(vault, "laptop/docs", files, number, stamp(2)) {
+        Ok(committed) => committed.fact.sequence,
+        Err(StoreError::Missing { .. }) => {
+            let again =
+                push(vault, "laptop/docs", files, number, stamp(2)).expect("what was missing is sent");
+            again.fact.sequence
+        }
+        Err(error) => panic!("a push stopped: {error}"),
+    }
+}
+
+/// A device that still has what was damaged is asked for it, and the next backup is whole again. Backups of a source
+/// go on, wherever the damage is: in a file, in a folder's list, in the root.
+#[test]
+fn the_next_push_brings_back_what_was_damaged() {
+    let whole = MemoryDisk::new();
+    let vault = plain::open(vec![Arc::new(whole.clone())]).expect("opens");
+    push(&vault, "laptop/docs", &day(), 1, stamp(1)).expect("a push");
+    drop(vault);
+    let (pack, len) = pack_of(&whole);
+    let mut found = 0;
+    for at in (16..len).step_by(3) {
+        let rotten = whole.after_power_cut(0);
+        rotten.flip(&pack, usize::try_from(at).expect("short"), 1);
+        let Ok(vault) = plain::open(vec![Arc::new(rotten)]) else { continue };
+        let first = vault.ledger().snapshots("laptop/docs")[0].clone();
+        let is_damaged = restore(&vault, first.snapshot.root).is_err();
+        let hurt = vault.damaged_chunks();
+        // Damage in the pack's table is another kind: then nothing in it is found, and all of it is missing.
+        assert!(!is_damaged || hurt > 0 || vault.unreadable_packs() > 0, "byte {at}: damage goes unnoticed");
+        found += u64::from(hurt > 0);
+        let mut changed = day();
+        changed.insert("c.txt".to_owned(), b"new".to_vec());
+        push_as_a_client(&vault, &changed, 2);
+        let newest = vault.ledger().snapshots("laptop/docs").last().expect("it was pushed").clone();
+        let back = restore(&vault, newest.snapshot.root);
+        assert!(back.is_ok_and(|back| back == changed), "byte {at}: the new backup is not whole");
+        push_as_a_client(&vault, &day(), 3);
+        let back = restore(&vault, first.snapshot.root);
+        assert!(back.is_ok_and(|back| back == day()), "byte {at}: the old backup is not whole again");
+        assert_eq!(vault.damaged_chunks(), 0, "byte {at}: what came again counts as healed");
+    }
+    println!("{found} damaged places: each brought back by the next push");
+    assert!(found > 100, "the test must meet damage");
+}
