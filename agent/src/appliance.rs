@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Memory for uploads is handed out in pieces of this size.
 pub(crate) const UPLOAD_UNIT_BYTES: usize = 64 * 1024;
-/// Restores that read at the same time; each holds a few opened blocks.
+/// Restores that read at the same time, and as many listings beside them; each holds a few opened blocks.
 const FETCHES_MAX: usize = 4;
 
 /// The agent's shared state.
@@ -28,6 +28,7 @@ pub(crate) struct Appliance {
     /// Pieces of memory that uploads may still take.
     pub(crate) upload_memory: Semaphore,
     pub(crate) fetches: Arc<Semaphore>,
+    pub(crate) listings: Arc<Semaphore>,
     pub(crate) report: watch::Receiver<Arc<Report>>,
     events: mpsc::Sender<Event>,
 }
@@ -37,8 +38,6 @@ pub(crate) struct Appliance {
 pub(crate) struct Activity {
     pub(crate) receiving: AtomicU64,
     pub(crate) restoring: AtomicU64,
-    /// Chunks that were asked for and could not be given.
-    pub(crate) damaged: AtomicU64,
     /// Pushes that were refused for want of room since the last one that was not.
     pub(crate) refused_full: AtomicU64,
 }
@@ -76,6 +75,7 @@ impl Appliance {
             activity: Activity::default(),
             upload_memory: Semaphore::new(units.min(Semaphore::MAX_PERMITS)),
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
+            listings: Arc::new(Semaphore::new(FETCHES_MAX)),
             report,
             events,
             settings,

@@ -11,11 +11,17 @@ use jiff::Timestamp;
 use larder_format::Hash;
 use larder_format::ledger::{Event, Pairing, Role, Stamp};
 use larder_store::retention::{Moment, Now, Verdict, judge};
-use larder_store::{Fact, LedgerView, StoreError};
+use larder_store::{Fact, LedgerView, MemberView, StoreError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+
+/// What the disks say at one moment.
+pub(crate) struct DiskFacts {
+    disks: Vec<(MemberView, &'static str)>,
+    damaged: u64,
+}
 
 impl Appliance {
     /// What the rule says of a source's snapshots.
@@ -72,9 +78,20 @@ impl Appliance {
         judge(&moments, &promise::rule(&self.settings.retention), self.now(view), is_on_hold(view, source))
     }
 
+    /// What the disks say. A disk that hangs is met here, so this runs away from the tasks that must answer.
+    pub(crate) fn ask_disks(&self) -> DiskFacts {
+        let with_flush = |disk: MemberView| {
+            let flush = disks::flush_honesty(Path::new(&disk.path));
+            (disk, flush)
+        };
+        let damaged = self.vault.damaged_chunks() + self.vault.unreadable_packs();
+        DiskFacts { disks: self.vault.disks().into_iter().map(with_flush).collect(), damaged: damaged as u64 }
+    }
+
     /// Everything at this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
+        DiskFacts { disks, damaged }: DiskFacts,
         broker: Option<&MqttState>,
         address: SocketAddr,
         started: Timestamp,
@@ -82,15 +99,11 @@ impl Appliance {
         let view = self.vault.ledger();
         let stamp = self.stamp_after(&view);
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
-        let disks = self.vault.disks().into_iter().map(|disk| {
-            let flush = disks::flush_honesty(Path::new(&disk.path));
-            (disk, flush)
-        });
         Facts {
             now: Timestamp::from_millisecond(stamp.time_ms).unwrap_or(Timestamp::UNIX_EPOCH),
             settings: &self.settings,
             sources: view.sources.keys().map(|source| self.source_facts(&view, source)).collect(),
-            disks: disks.collect(),
+            disks,
             head: view.head,
             head_time_ms: view.newest.map(|stamp| stamp.time_ms),
             gaps: view.gaps.len(),
@@ -98,15 +111,15 @@ impl Appliance {
             stored_bytes: self.vault.stored_bytes(),
             receiving: count(&self.activity.receiving),
             restoring: count(&self.activity.restoring),
-            damaged: count(&self.activity.damaged) + self.vault.unreadable_packs() as u64,
+            damaged,
             refused_full: count(&self.activity.refused_full),
             system: system_report(stamp, broker, address, started),
             broker: broker.map(broker_facts).unwrap_or_default(),
         }
     }
 
-    /// Counts what has been pushed since the last time; reads the disks.
-    pub(crate) fn count_history(&self) {
+    /// Counts what has been pushed since the last time, as long as `go_on` says so; reads the disks.
+    pub(crate) fn count_history(&self, go_on: &dyn Fn() -> bool) {
         let pending: Vec<_> = {
             let (view, history) =
                 (self.vault.ledger(), self.history.read().unwrap_or_else(PoisonError::into_inner));
@@ -115,13 +128,13 @@ impl Appliance {
             };
             view.sources.iter().filter_map(pending).collect()
         };
-        for (source, so_far, pending) in pending {
-            match history::count(&self.vault, so_far, &pending) {
-                Ok(counts) => {
-                    self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, counts)
+        for (source, mut counts, pending) in pending {
+            for fact in pending.iter().take_while(|_| go_on()) {
+                if let Err(error) = history::count(&self.vault, &mut counts, fact) {
+                    tracing::warn!(source, %error, "could not count what changed in this source");
                 }
-                Err(error) => tracing::warn!(source, %error, "could not count what changed in this source"),
             }
+            self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, counts);
         }
     }
 }

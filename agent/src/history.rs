@@ -94,24 +94,19 @@ impl History {
     }
 }
 
-/// Counts on from `history` over `facts`, oldest first.
-pub(crate) fn count(
-    vault: &Vault,
-    mut history: SourceHistory,
-    facts: &[Arc<Fact>],
-) -> Result<SourceHistory, StoreError> {
-    for fact in facts {
-        let root = fact.snapshot.root;
-        match history.counted {
-            None => history.versions = fact.snapshot.totals.files,
-            Some((_, before)) => vault.diff(before, root, &mut |difference| {
-                history.count(&difference);
-                Ok(())
-            })?,
-        }
-        history.counted = Some((fact.sequence, root));
-    }
-    Ok(history)
+/// Counts on from `history` by one snapshot. One that cannot be read is stepped over, or the count would begin with it
+/// again for ever.
+pub(crate) fn count(vault: &Vault, history: &mut SourceHistory, fact: &Fact) -> Result<(), StoreError> {
+    let root = fact.snapshot.root;
+    let before = history.counted.replace((fact.sequence, root));
+    let Some((_, before)) = before else {
+        history.versions = fact.snapshot.totals.files;
+        return Ok(());
+    };
+    vault.diff(before, root, &mut |difference| {
+        history.count(&difference);
+        Ok(())
+    })
 }
 
 fn content_differs(difference: &Difference) -> bool {

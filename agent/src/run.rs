@@ -11,6 +11,7 @@ use crate::edge::random::random;
 use crate::edge::{control, http, notify};
 use crate::event::Event;
 use crate::gather::system_report;
+use crate::jobs;
 use crate::report::{Happening, Report};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
@@ -29,6 +30,9 @@ const EVENTS_WAITING: usize = 256;
 const TICK: Duration = Duration::from_secs(5);
 /// How often the index is written out; only spares work after a power cut.
 const FLUSH_EVERY: Duration = Duration::from_secs(30);
+/// Counting the past after a start takes minutes where there is much of it; a look takes no longer for it than this,
+/// or the watchdog would take the agent for hung.
+const COUNT_FOR: Duration = Duration::from_secs(3);
 /// Events that arrive together are answered by one look.
 const GATHER: Duration = Duration::from_millis(50);
 const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
@@ -96,7 +100,11 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let listener =
         TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
     let address = listener.local_addr().unwrap_or(listen);
-    let control = control::listen(&folder).map_err(StartError::Control)?;
+    let control = match control::listen(&folder) {
+        // A disk that lets nobody write can still be restored from; only `larderd`'s own commands have to wait.
+        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => None,
+        control => Some(control.map_err(StartError::Control)?),
+    };
     let (latest, report) = watch::channel(Arc::new(decide::starting(
         &settings,
         system_report(clock.stamp(None), None, address, started),
@@ -105,7 +113,10 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let appliance = Arc::new(Appliance::new(vault, settings, clock, report, events.clone()));
     let dashboard = Dashboard::connect(&appliance, &events).await?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
-    tasks.spawn(http::serve_control(appliance.clone(), control, stopped));
+    if let Some(control) = control {
+        tasks.spawn(http::serve_control(appliance.clone(), control, stopped.clone()));
+    }
+    tasks.spawn(jobs::catch_up::run(appliance.clone(), stopped));
     let broker = dashboard.own_broker();
     let looped = Loop {
         appliance: appliance.clone(),
@@ -233,14 +244,19 @@ impl Loop {
 
     /// Looks at everything and shows it everywhere.
     async fn look(&mut self) {
-        let counted = self.appliance.blocking(Appliance::count_history).await;
+        let asked = self.appliance.blocking(|appliance| {
+            let until = Instant::now() + COUNT_FOR;
+            appliance.count_history(&|| Instant::now() < until);
+            appliance.clock.save(false);
+            appliance.ask_disks()
+        });
+        let Ok(disks) = asked.await else { return };
         if self.flushed.elapsed() >= FLUSH_EVERY {
             self.flushed = Instant::now();
             let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;
         }
-        self.appliance.clock.save(false);
         let state = self.dashboard.state();
-        let facts = self.appliance.facts(state.as_ref(), self.address, self.started);
+        let facts = self.appliance.facts(disks, state.as_ref(), self.address, self.started);
         let (report, happenings) = decide::report(&facts, &mut self.memory);
         if let Some(rhythm) = Rhythm::from_name(&report.health.lamp) {
             self.rhythm.send_if_modified(|shown| std::mem::replace(shown, rhythm) != rhythm);
@@ -249,10 +265,8 @@ impl Loop {
         self.dashboard.show(&report);
         happenings.iter().for_each(|happening| self.dashboard.tell(happening));
         self.latest.send_replace(report);
-        if counted.is_ok() {
-            // Only here: a loop that hangs on a dead disk must be restarted.
-            notify::alive();
-        }
+        // Only here: a loop that hangs on a dead disk must be restarted.
+        notify::alive();
     }
 
     async fn end(mut self) {

@@ -3,9 +3,10 @@
 //! `--exclude` and `.larderignore` files use the patterns of `.gitignore`. A `.gitignore` itself is not obeyed: what
 //! belongs in no repository (keys, drafts, builds) may well belong in a backup. A folder that says with a
 //! `CACHEDIR.TAG` that it is a cache keeps its tag alone, the kernel's own filesystems (`/proc`, `/sys`) are empty
-//! folders, and our own cache is left out, since it changes with every push.
+//! folders, our own cache is left out, since it changes with every push, and so are the halves of files that a restore
+//! leaves behind when it breaks off.
 
-use crate::{Trouble, listing::Listing};
+use crate::{Trouble, listing::Listing, restore::UNFINISHED};
 use ignore::{
     Match,
     gitignore::{Gitignore, GitignoreBuilder},
@@ -85,6 +86,7 @@ impl Excludes {
             listing.retain(|name, _| name == TAG_FILE);
             return None;
         }
+        listing.retain(|name, hint| hint == crate::listing::Hint::Directory || !is_unfinished(name));
         let has_file = listing.contains(IGNORE_FILE);
         if self.globs.is_empty() && above.is_none() && !has_file {
             return None;
@@ -149,6 +151,15 @@ fn as_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
+/// Whether a restore that broke off left a file of this name. Only exactly such names: what somebody calls
+/// `.larder-restore-notes` belongs in their backup.
+fn is_unfinished(name: &[u8]) -> bool {
+    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let mut numbers =
+        name.strip_prefix(UNFINISHED.as_bytes()).unwrap_or_default().split(|byte| *byte == b'-');
+    numbers.next().is_some_and(is_number) && numbers.next().is_some_and(is_number) && numbers.next().is_none()
+}
+
 fn is_tagged(folder: BorrowedFd<'_>) -> bool {
     let mut start = [0; TAG.len()];
     open_file(folder, TAG_FILE).is_some_and(|mut file| file.read_exact(&mut start).is_ok() && start == *TAG)
@@ -163,4 +174,35 @@ fn open_file(folder: BorrowedFd<'_>, name: &[u8]) -> Option<File> {
 fn is_kernel_filesystem(folder: impl AsFd) -> bool {
     rustix::fs::fstatfs(folder)
         .is_ok_and(|stat| KERNEL_FILESYSTEMS.contains(&((stat.f_type as i64).cast_unsigned() & 0xffff_ffff)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_broken_restore_left_is_not_pushed() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".larder-restore-4711-0", ".larder-restore-notes", "letter.txt"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let open = File::open(folder.path()).unwrap();
+        let mut listing = Listing::read(&open, &mut Vec::new()).unwrap();
+        let rules =
+            Excludes::new(&[], None, false).unwrap().apply(&mut listing, open.as_fd(), Vec::new, None);
+        assert!(rules.is_none());
+        let names: Vec<_> = (0..listing.len()).map(|at| listing.name(at).to_owned()).collect();
+        assert_eq!(names, [c".larder-restore-notes".to_owned(), c"letter.txt".to_owned()]);
+    }
+
+    #[test]
+    fn only_our_own_halves_are_left_out() {
+        assert!(is_unfinished(b".larder-restore-4711-0"));
+        for kept in
+            ["", ".larder-restore-", ".larder-restore-4711", ".larder-restore-a-1", ".larder-restore-1-2-3"]
+        {
+            assert!(!is_unfinished(kept.as_bytes()), "{kept}");
+        }
+        assert!(!is_unfinished(b".larder-restore-1-2.txt"));
+    }
 }

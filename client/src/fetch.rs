@@ -265,7 +265,7 @@ pub(crate) fn damaged(what: &str, chunk: &ChunkRef) -> Trouble {
 /// Writes one file's content to `out`, checked, and returns its size.
 ///
 /// # Errors
-/// `Usage` when it is no file, `Damaged` at the first part that cannot be had whole, `Local` when `out` fails.
+/// `WrongKind` when it is no file, `Damaged` at the first part that cannot be had whole, `Local` when `out` fails.
 pub fn read_file(
     appliance: &dyn Appliance,
     wanted: &Wanted<'_>,
@@ -276,8 +276,8 @@ pub fn read_file(
     let mut reader = TreeReader::new(appliance, progress);
     let (entry, _) = reader.find(&root, wanted.path)?;
     let Kind::File { size, pieces } = entry.kind else {
-        let path = larder_format::wire::escape_name(wanted.path);
-        return Err(Trouble::Usage(format!("\"{path}\" is not a file")));
+        let is_folder = matches!(entry.kind, Kind::Directory { .. });
+        return Err(no_file(wanted, if is_folder { "is a folder, not a file" } else { "is not a file" }));
     };
     // Pieces still to be written, the next one last.
     let mut rest: Vec<Piece> = pieces.into_iter().rev().collect();
@@ -297,6 +297,13 @@ pub fn read_file(
     }
     write_group(&mut reader.fetcher, &group, out)?;
     Ok(size)
+}
+
+fn no_file(wanted: &Wanted<'_>, is: &str) -> Trouble {
+    let Wanted { source, path, .. } = wanted;
+    let path = larder_format::wire::escape_name(path);
+    let what = if path.is_empty() { format!("{source} {is}.") } else { format!("{source}:{path} {is}.") };
+    Trouble::WrongKind { what, remedy: "Name a file, as SOURCE:PATH; `larder ls` shows what there is." }
 }
 
 fn write_group(fetcher: &mut Fetcher<'_>, group: &[Piece], out: &mut dyn Write) -> Result<(), Trouble> {

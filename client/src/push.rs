@@ -26,6 +26,7 @@ use rustix::{
     fs::{Mode, OFlags},
 };
 use std::{
+    io::ErrorKind,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     sync::Mutex,
@@ -109,8 +110,7 @@ impl<'a> Attempt<'a> {
         options: &'a PushOptions,
         progress: &'a Progress,
     ) -> Result<Self, Trouble> {
-        let folder =
-            folder.canonicalize().map_err(|cause| Trouble::local("looking for the folder", folder, cause))?;
+        let folder = named_folder(folder)?;
         let own_cache = options.cache.as_deref().and_then(Path::parent);
         let excludes = Excludes::new(&options.exclude, own_cache, options.one_filesystem)?;
         let mut id = [0; 16];
@@ -191,6 +191,18 @@ impl<'a> Attempt<'a> {
         let below = walk.into_root().ok_or_else(stopped)?;
         root_node(&mut walker, &handle, &below).map_err(|Stopped| stopped())
     }
+}
+
+/// The folder that somebody named, as the system knows it.
+pub(crate) fn named_folder(named: &Path) -> Result<PathBuf, Trouble> {
+    let found = named.canonicalize().map_err(|cause| match cause.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Trouble::NotThere {
+            what: format!("There is no folder {}.", named.display()),
+            remedy: "Check the name, then run this again.",
+        },
+        _ => Trouble::local("looking for the folder to back up", named, cause),
+    })?;
+    if found.is_dir() { Ok(found) } else { Err(Trouble::no_folder(named)) }
 }
 
 /// The node that stands for the pushed folder itself: one entry without a name.

@@ -3,7 +3,10 @@
 //! Not here: the words that an owner reads (`owner::words`), and files that were skipped; those never stop a run.
 
 use larder_format::wire::Problem;
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Why a push or a restore stopped.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,7 +41,23 @@ pub enum Trouble {
         /// What the system said.
         cause: String,
     },
-    /// The owner asked for something that does not exist or cannot be meant.
+    /// What the owner named is not there.
+    #[error("{what}")]
+    NotThere {
+        /// What is missing, as a sentence.
+        what: String,
+        /// How to find its right name.
+        remedy: &'static str,
+    },
+    /// What the owner named is there, but no thing that this can be done with.
+    #[error("{what}")]
+    WrongKind {
+        /// What it is, as a sentence.
+        what: String,
+        /// What to name instead.
+        remedy: &'static str,
+    },
+    /// The owner asked for something that cannot be meant.
     #[error("{0}")]
     Usage(String),
 }
@@ -47,6 +66,12 @@ impl Trouble {
     /// Something on this computer did not work.
     pub fn local(what: &'static str, path: impl Into<PathBuf>, cause: impl Into<io::Error>) -> Self {
         Self::Local { what, path: path.into(), cause: cause.into().to_string() }
+    }
+
+    /// A folder was named, and this is none.
+    pub(crate) fn no_folder(path: &Path) -> Self {
+        let is = if path.is_file() { "is a file, not a folder" } else { "is not a folder" };
+        Self::WrongKind { what: format!("{} {is}.", path.display()), remedy: "Name a folder." }
     }
 
     /// Whether the appliance lacks chunks that this side took for stored.
@@ -75,8 +100,8 @@ impl Trouble {
                 _ => 1,
             },
             Self::Damaged(_) => 6,
-            Self::Local { .. } => 1,
-            Self::Usage(_) => 2,
+            Self::Local { .. } | Self::NotThere { .. } => 1,
+            Self::WrongKind { .. } | Self::Usage(_) => 2,
         }
     }
 }

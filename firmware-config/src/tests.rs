@@ -194,6 +194,7 @@ fn whoever_names_disks_means_disks() {
     check("[vault]\ndisks = [\"/srv/a\", \"/srv/a/b\"]\n", &[(2, "vault.disks", "once")]);
     check("[vault]\ncopies = 0\n", &[(2, "vault.copies", "from 1 to")]);
     check("[vault]\nreserve = \"1 MiB\"\n", &[(2, "vault.reserve", "from 128 MiB")]);
+    check("[vault]\nreserve = \"1 MB\"\n", &[(2, "vault.reserve", "such as \"128 MiB\"")]);
 }
 
 #[test]
@@ -205,6 +206,24 @@ fn a_longer_first_rule_lifts_the_unwritten_ones() {
     check("[retention]\neverything = \"0 days\"\n", &[(2, "retention.everything", "\"30 days\"")]);
     check("[retention]\nmonthly = \"forever\"\n", &[(2, "retention.monthly", "\"for ever\"")]);
     check("[retention]\nnewest = 0\n", &[(2, "retention.newest", "from 1")]);
+}
+
+#[test]
+fn what_is_suggested_is_taken() {
+    for written in ["\"1 MB\"", "\"0 g\"", "1", "64", "\"99999999 TB\"", "\"300 MB\"", "\"half\""] {
+        follows("vault", "reserve", written);
+    }
+    for written in ["0", "90", "\"0d\"", "\"40d\"", "\"40\"", "\"0\"", "\"soon\"", "\"forever\""] {
+        follows("retention", "everything", written);
+    }
+}
+
+/// Writes the first text in quotes of the advice in place of what was refused.
+fn follows(section: &str, key: &str, written: &str) {
+    let text = format!("[{section}]\n{key} = {written}\n");
+    let mistakes = Settings::from_toml(&text).expect_err(&text);
+    let advice = mistakes[0].instead.split('"').nth(1).unwrap_or_else(|| panic!("{}", mistakes[0]));
+    good(&format!("[{section}]\n{key} = \"{advice}\"\n"));
 }
 
 #[test]

@@ -55,8 +55,13 @@ pub(crate) fn size(value: &DeValue<'_>, least: u64, most: u64) -> Result<u64, In
     let range = || format!("write a size from {} to {}", size_words(least), size_words(most));
     let example =
         || format!("write a whole number and KiB, MiB, GiB or TiB, such as \"{}\"", size_words(least));
+    // What is suggested must not be refused in its turn.
+    let fits =
+        |number: u64, unit: u64| number.checked_mul(unit).filter(|bytes| (least..=most).contains(bytes));
     if let Some(number) = value.as_integer() {
-        return Err(format!("write the unit too, such as \"{} MiB\" (with the quotes)", number.as_str()));
+        let is_size = number.as_str().parse().is_ok_and(|number| fits(number, 1 << 20).is_some());
+        let size = if is_size { format!("{} MiB", number.as_str()) } else { size_words(least) };
+        return Err(format!("write the unit too, such as \"{size}\" (with the quotes)"));
     }
     let written = text(value, "\"64 MiB\"")?.trim();
     let digits = written.find(|c: char| !c.is_ascii_digit()).unwrap_or(written.len());
@@ -66,10 +71,12 @@ pub(crate) fn size(value: &DeValue<'_>, least: u64, most: u64) -> Result<u64, In
         // MB and M are near enough to guess; "512 mb" is what people write first.
         let first = unit.chars().next().map(|c| c.to_ascii_uppercase());
         let meant = SIZE_UNITS.iter().find(|(name, _)| name.chars().next() == first);
-        return Err(meant.map_or_else(example, |(name, _)| format!("write \"{number} {name}\"")));
+        return Err(meant.map_or_else(example, |(name, bytes)| match fits(number, *bytes) {
+            Some(_) => format!("write \"{number} {name}\""),
+            None => format!("{}, such as \"{}\"", range(), size_words(least)),
+        }));
     };
-    let bytes = number.checked_mul(*bytes).filter(|bytes| (least..=most).contains(bytes));
-    bytes.ok_or_else(range)
+    fits(number, *bytes).ok_or_else(range)
 }
 
 /// `64 MiB`, for whole multiples of a unit; otherwise bytes.
@@ -97,13 +104,17 @@ fn spelled<T>(
     is_zero: fn(&T) -> bool,
     example: &str,
 ) -> Result<T, Instead> {
+    // What is suggested must not be refused in its turn.
+    let fits = |meant: &str| parse(meant).is_ok_and(|spelled| !is_zero(&spelled));
     if let Some(number) = value.as_integer() {
-        return Err(format!("write the unit too, such as \"{} days\" (with the quotes)", number.as_str()));
+        let days = format!("{} days", number.as_str());
+        let days = if fits(&days) { &days } else { "30 days" };
+        return Err(format!("write the unit too, such as \"{days}\" (with the quotes)"));
     }
     match parse(text(value, "\"30 days\"")?) {
         Ok(spelled) if !is_zero(&spelled) => Ok(spelled),
-        Err(Some(meant)) => Err(format!("write {meant}")),
-        Ok(_) | Err(None) => Err(example.to_owned()),
+        Err(Some(meant)) if fits(meant.trim_matches('"')) => Err(format!("write {meant}")),
+        _ => Err(example.to_owned()),
     }
 }
 

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What a filesystem that is full needs for the next pack; it does not say how much it lacks.
 const FULL: StoreError = StoreError::Full { missing_mib: larder_format::pack::PACK_BYTES_AIM >> 20 };
 const DISK_FILE: &str = "disk.json";
+/// Made and taken away at each start, to see whether the disk may be written to.
+const PROBE: &str = "open/probe.part";
 const DISK_FILE_BYTES_MAX: u64 = 64 * 1024;
 const FORMAT: u16 = larder_format::FORMAT_VERSION;
 
@@ -135,7 +137,7 @@ impl Member {
 
     /// Notes a failure, and turns it into what the caller returns.
     pub(crate) fn failed(&self, path: &str, source: io::Error) -> StoreError {
-        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        if is_full(&source) {
             return FULL;
         }
         tracing::error!(disk = %self.disk.name(), path, error = %source, "the backup disk failed");
@@ -246,9 +248,15 @@ fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
         // A copy made by hand may lack it, since nothing is in it while the agent rests.
         make_folders(disk, "open")?;
         // An agent that was killed may have made folders that a power cut would still take away.
-        ["packs", "ledger", ""].into_iter().try_for_each(|folder| disk.sync_folder(folder))
+        ["packs", "ledger", ""].into_iter().try_for_each(|folder| disk.sync_folder(folder))?;
+        drop(disk.create(PROBE)?);
+        disk.remove(PROBE)
     };
     match make() {
+        // Full is no reason not to open, and a probe that a killed agent left tells as much as a new one.
+        Err(error) if is_full(&error) || error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(MemberState::Healthy)
+        }
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             Ok(MemberState::Suspect(error.to_string()))
         }
@@ -301,10 +309,14 @@ fn join(disk: &dyn Disk, vault: &[u8; 16], id: [u8; 16]) -> Result<DiskFacts> {
 }
 
 fn at(disk: &dyn Disk, path: &str, source: io::Error) -> StoreError {
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL,
-        _ => StoreError::Disk { path: format!("{}/{path}", disk.name()), source },
+    if is_full(&source) {
+        return FULL;
     }
+    StoreError::Disk { path: format!("{}/{path}", disk.name()), source }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn foreign(disk: &dyn Disk, why: &str) -> StoreError {

@@ -10,7 +10,7 @@ use crate::disk::Disk;
 use crate::index::{Broken, IndexPlace};
 use crate::ingest::{self, OpenPack};
 use crate::ledger::{self, Fact, LedgerView};
-use crate::members::{MemberState, MemberView, Members};
+use crate::members::{Member, MemberState, MemberView, Members};
 use crate::packs::{Fetch, Packs};
 use crate::{Result, StoreError};
 use larder_format::block::Decoder;
@@ -142,6 +142,11 @@ impl Vault {
     /// The disks as they stand.
     pub fn disks(&self) -> Vec<MemberView> {
         self.members.views()
+    }
+
+    /// How far each disk can be trusted; asks no disk.
+    pub fn disk_states(&self) -> Vec<MemberState> {
+        self.members.all().iter().map(Member::state).collect()
     }
 
     /// Packs that no disk gives whole enough to find anything in them.
@@ -327,8 +332,8 @@ impl Vault {
         let view = self.ledger();
         let fact = view.push(push)?.clone();
         let (healthy, rest): (Vec<_>, Vec<_>) =
-            self.disks().into_iter().partition(|disk| disk.state == MemberState::Healthy);
-        let ids = |disks: Vec<MemberView>| disks.into_iter().map(|disk| disk.id).collect();
+            self.members.all().iter().partition(|member| member.state() == MemberState::Healthy);
+        let ids = |members: Vec<&Member>| members.into_iter().map(|member| member.id.clone()).collect();
         Some(Committed { fact, head: view.head, disks: ids(healthy), degraded: ids(rest), is_new: false })
     }
 

@@ -60,7 +60,7 @@ impl Home {
     pub fn with_settings(lines: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("larder-home-").tempdir().expect("a folder");
         let mut home = Self { folder, agent: None, port: free_port(), settings: lines.to_owned() };
-        home.write_settings();
+        home.use_disks(&["disk"]);
         home.start();
         home.pair("laptop", "admin");
         home
@@ -76,12 +76,16 @@ impl Home {
         self.path("disk/larder")
     }
 
-    fn write_settings(&self) {
-        let disk = self.path("disk");
+    /// From the next start on the vault lies in these folders.
+    ///
+    /// # Panics
+    /// When the settings cannot be written.
+    pub fn use_disks(&self, names: &[&str]) {
+        let disks: Vec<_> = names.iter().map(|name| format!("\"{}\"", self.path(name).display())).collect();
         let settings = format!(
-            "[network]\nlisten = \"127.0.0.1:{}\"\n[vault]\ndisks = [\"{}\"]\nallow_root_filesystem = true\n{}",
+            "[network]\nlisten = \"127.0.0.1:{}\"\n[vault]\ndisks = [{}]\nallow_root_filesystem = true\n{}",
             self.port,
-            disk.display(),
+            disks.join(", "),
             self.settings
         );
         fs::write(self.path("larder.toml"), settings).expect("settings");

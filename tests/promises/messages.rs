@@ -1,7 +1,9 @@
 //! Wrong input of every kind: each message names the place and the remedy, and the exit code is the promised one.
 
-use harness::home::{Home, text};
+use harness::home::{Home, program, text};
 use std::fs;
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 fn check(home: &Home, args: &[&str], code: i32, parts: &[&str]) {
     let output = home.larder(args).output().expect("larder runs");
@@ -13,14 +15,31 @@ fn check(home: &Home, args: &[&str], code: i32, parts: &[&str]) {
     assert!(!said.contains("panicked"), "{said}");
 }
 
-/// Mistakes of a person at the computer are told in words, with the promised exit codes.
-#[test]
-fn mistakes_at_the_computer_are_told_in_words() {
+/// What the first line of the message says, and that it names no number of the system's.
+fn check_first_line(output: &Output, code: i32, first_line: &str) {
+    let said = text(output);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(errors.lines().next(), Some(first_line), "{said}");
+    let for_people = errors.lines().filter(|line| !line.starts_with("details:"));
+    assert!(for_people.clone().all(|line| !line.contains("os error")), "{said}");
+    assert!(for_people.count() >= 3, "what happened, what it means, what to do: {said}");
+}
+
+/// A home with one backup of a folder with one file.
+fn with_a_letter() -> (Home, std::path::PathBuf) {
     let home = Home::new();
     let folder = home.path("data");
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("letter.txt"), b"dear all").expect("written");
     home.push(&folder, "data");
+    (home, folder)
+}
+
+/// Mistakes of a person at the computer are told in words, with the promised exit codes.
+#[test]
+fn mistakes_at_the_computer_are_told_in_words() {
+    let (home, folder) = with_a_letter();
     check(&home, &["push"], 2, &["FOLDER"]);
     check(&home, &["push", "/nowhere/at/all"], 1, &["/nowhere/at/all"]);
     check(&home, &["push", &folder.display().to_string(), "--source", "a b"], 2, &["a b"]);
@@ -41,6 +60,123 @@ fn mistakes_at_the_computer_are_told_in_words() {
     fs::write(taken.join("letter.txt"), b"mine").expect("written");
     check(&home, &["restore", "laptop/data", "--to", &taken.display().to_string()], 3, &["letter.txt"]);
     assert_eq!(fs::read(taken.join("letter.txt")).expect("there"), b"mine", "nothing is overwritten unasked");
+}
+
+/// The first line names the thing that is wrong, for people and for programs.
+#[test]
+fn the_first_line_names_the_thing() {
+    let (home, folder) = with_a_letter();
+    let file = folder.join("letter.txt").display().to_string();
+    let is_file = format!("{file} is a file, not a folder.");
+    let run = |args: &[&str]| home.larder(args).output().expect("larder runs");
+    check_first_line(&run(&["push", "/nope"]), 1, "There is no folder /nope.");
+    check_first_line(&run(&["push", "/nope", "--source", "x"]), 1, "There is no folder /nope.");
+    check_first_line(&run(&["push", &file]), 2, &is_file);
+    check_first_line(&run(&["restore", "laptop/data", "--to", &file]), 2, &is_file);
+    check_first_line(&run(&["cat", "laptop/data"]), 2, "laptop/data is a folder, not a file.");
+    let below = format!("{file}/below");
+    let failed = format!("On this computer something failed while opening the target folder ({below}).");
+    check_first_line(&run(&["restore", "laptop/data", "--to", &below]), 1, &failed);
+    let told = run(&["push", &file, "--json"]);
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!(told["problem"]["what"], is_file);
+    assert_eq!(told["problem"]["remedy"], "Name a folder.");
+    let demo = Command::new(program("larderd")).args(["demo", &file, "--once"]).output();
+    let demo = demo.expect("larderd runs");
+    check_first_line(&demo, 2, &is_file);
+    assert!(demo.stdout.is_empty(), "{}", text(&demo));
+}
+
+/// What is not there ends with 1, however it is asked for.
+#[test]
+fn the_same_mistake_has_one_exit_code() {
+    let (home, folder) = with_a_letter();
+    let to = home.path("to").display().to_string();
+    for missing in ["music", "laptop/music"] {
+        for args in [
+            &["ls", missing][..],
+            &["snapshots", missing],
+            &["retention", missing],
+            &["diff", missing],
+            &["answers", missing],
+            &["versions", &format!("{missing}:a")],
+            &["cat", &format!("{missing}:a")],
+            &["restore", missing, "--to", &to],
+        ] {
+            check(&home, args, 1, &[missing, "larder sources"]);
+        }
+    }
+    let missing = folder.join("gone").display().to_string();
+    check(&home, &["push", &missing], 1, &[&missing]);
+}
+
+/// An answer says what the question was about.
+#[test]
+fn answers_do_not_mislead() {
+    let (home, folder) = with_a_letter();
+    check(&home, &["diff", "data"], 0, &["one snapshot"]);
+    check(&home, &["versions", "data:gone.txt"], 1, &["No kept snapshot", "gone.txt"]);
+    let taken = home.larder(&["restore", "data", "--to", &folder.display().to_string()]);
+    let taken = text(&{ taken }.output().expect("larder runs"));
+    assert!(taken.contains("No file was brought back"), "{taken}");
+    assert!(!taken.contains("Everything else is back") && !taken.contains("0 files"), "{taken}");
+    fs::write(folder.join("letter.txt"), b"dear all of you").expect("written");
+    fs::write(folder.join(".larder-restore-4711-0"), b"half of a file").expect("written");
+    home.push(&folder, "data");
+    check(&home, &["diff", "data"], 0, &["changed", "letter.txt"]);
+    assert!(
+        !home.ok(&["ls", "data"]).contains(".larder-restore"),
+        "what a broken restore left is not pushed"
+    );
+    for args in [["snapshots", "data"], ["retention", "data"]] {
+        let told = home.ok(&args);
+        assert!(told.contains("lets go of nothing yet"), "{told}");
+        // Both are among the newest three.
+        assert!(!told.contains("until 2"), "a date for what always stays: {told}");
+    }
+    let answers = home.ok(&["answers", "data"]);
+    assert!(!answers.contains("Next to go") && answers.contains("lets go of nothing yet"), "{answers}");
+}
+
+/// The appliance and the computer ask the four questions in the same words.
+#[test]
+fn the_four_questions_have_one_wording() {
+    let (home, _) = with_a_letter();
+    let at_the_box = home.larderd(&["answers"]).output().expect("larderd runs");
+    let questions = |told: &str| -> Vec<String> {
+        told.lines().filter(|line| line.ends_with('?')).map(str::to_owned).collect()
+    };
+    let asked = questions(&home.ok(&["answers"]));
+    assert_eq!(asked, questions(&String::from_utf8_lossy(&at_the_box.stdout)));
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    assert_eq!(asked[3].trim(), "What happens if a bad edit reaches every device?");
+}
+
+/// Both programs can be completed, and the client has a page for each command.
+#[test]
+fn completions_and_pages_are_there() {
+    let home = Home::new();
+    assert!(home.ok(&["completions", "bash"]).contains("versions"));
+    assert!(home.ok(&["man"]).contains("larder\\-push(1)"));
+    assert!(home.ok(&["man", "push"]).contains("one\\-filesystem"));
+    check(&home, &["man", "frobnicate"], 2, &["frobnicate", "larder --help"]);
+    let completions = Command::new(program("larderd")).args(["completions", "bash"]).output();
+    assert!(text(&completions.expect("larderd runs")).contains("rebuild-index"));
+}
+
+/// The demo says of each topic whether the broker keeps it.
+#[test]
+fn the_demo_tells_which_topics_are_retained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["a", "b", "c"] {
+        fs::write(folder.path().join(name), name.repeat(1000)).expect("written");
+    }
+    let told = Command::new(program("larderd")).args(["demo", "--once"]).arg(folder.path()).output();
+    let told = text(&told.expect("larderd runs"));
+    for topic in ["head", "health", "vault", "retention", "availability"] {
+        assert!(told.contains(&format!("larder/larder/{topic}  (retained)\n")), "{topic}: {told}");
+    }
+    assert!(told.contains("larder/larder/event\n"), "{told}");
 }
 
 /// An agent that is not there, a key that is not known, a role that does not reach: each has its exit code.
@@ -70,6 +206,33 @@ fn who_may_not_is_told_why() {
     check(&home, &["sources"], 4, &[&home.port.to_string()]);
 }
 
+/// A key that the appliance does not know is not answered with "enter the key", and each role hears what it can do.
+#[test]
+fn pairing_does_not_lead_in_a_circle() {
+    let home = Home::new();
+    let pair = |key: &[u8]| {
+        let mut command = home.larder(&["pair", &format!("127.0.0.1:{}", home.port)]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("larder runs");
+        child.stdin.take().expect("a pipe").write_all(key).expect("the key is taken");
+        child.wait_with_output().expect("larder ends")
+    };
+    let wrong = pair(b"bad\n");
+    check_first_line(&wrong, 4, "The appliance does not know this key.");
+    assert!(
+        text(&wrong).contains("larderd token") && !text(&wrong).contains("is not paired"),
+        "{}",
+        text(&wrong)
+    );
+    for (role, can, cannot) in
+        [("push", "larder push", "larder sources"), ("read", "larder sources", "larder push")]
+    {
+        let key = home.larderd(&["token", "--device", "laptop", "--role", role]).output();
+        let told = text(&pair(&key.expect("larderd runs").stdout));
+        assert!(told.contains(can) && !told.contains(cannot), "{role}: {told}");
+    }
+}
+
 /// A name that cannot be one is told as such, not as a broken agent.
 #[test]
 fn mistakes_at_the_box_are_told_in_words() {
@@ -80,6 +243,13 @@ fn mistakes_at_the_box_are_told_in_words() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(bad) && said.contains("DEVICE/NAME"), "{said}");
     }
+    let output = home.larderd(&["token", "--device", "my laptop"]).output().expect("larderd runs");
+    check_first_line(&output, 2, "\"my laptop\" cannot be a computer's name.");
+    assert!(
+        text(&output).contains("a to z") && text(&output).contains("such as my-laptop."),
+        "{}",
+        text(&output)
+    );
 }
 
 /// A settings file with many mistakes is answered with all of them, each with its line.
@@ -87,14 +257,13 @@ fn mistakes_at_the_box_are_told_in_words() {
 fn every_mistake_in_the_settings_is_told_at_once() {
     let home = Home::new();
     let file = home.path("bad.toml");
-    fs::write(&file, "[netwrok]\nlisten = 3\n[vault]\ncopies = 0\nreserve = \"12 parsecs\"\n")
-        .expect("written");
+    fs::write(&file, "[netwrok]\nlisten = 3\n[vault]\ncopies = 0\nreserve = \"1 MB\"\n").expect("written");
     let output = home.larderd(&["check-config", &file.display().to_string()]);
-    let mut command = std::process::Command::new(output.get_program());
+    let mut command = Command::new(output.get_program());
     let output = command.args(["check-config", &file.display().to_string()]).output().expect("larderd runs");
     let said = text(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    for part in ["line 1", "network", "line 4", "copies", "line 5", "reserve"] {
+    for part in ["line 1", "network", "line 4", "copies", "line 5", "reserve", "128 MiB"] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }

@@ -65,3 +65,54 @@ fn the_interface_is_as_it_describes_itself() {
         assert_eq!(status(&home, "POST", control, &admin), 404, "{control} is for the box alone");
     }
 }
+
+/// A key for adding hears whether all is well and of its own computer, and nothing of the others.
+#[test]
+fn a_key_for_adding_hears_nothing_of_other_computers() {
+    let home = Home::new();
+    let folder = home.path("secret-plans");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("plan.txt"), b"buy a boat").expect("written");
+    home.push(&folder, "secret-plans");
+    home.pair("guest", "push");
+    let status = home.json(&["status"]);
+    assert!(status["health"]["level"].is_string(), "{status}");
+    assert!(!status.to_string().contains("secret-plans"), "{status}");
+    assert!(!status.to_string().contains("laptop"), "{status}");
+}
+
+/// Readers that stop reading and never hang up do not keep the others from their files.
+#[test]
+fn readers_that_stop_reading_stop_nobody_else() {
+    let home = Home::new();
+    let folder = home.path("films");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("film.mkv"), crate::byte_exact::Dice(3).bytes(40_000_000)).expect("written");
+    home.push(&folder, "films");
+    let admin = token(&home, "admin");
+    let stalled: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", home.port)).expect("connected");
+            let path = "/v1/sources/laptop/films/snapshots/newest/file?path=film.mkv";
+            let request =
+                format!("GET {path} HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {admin}\r\n\r\n");
+            stream.write_all(request.as_bytes()).expect("sent");
+            let mut first = [0; 100];
+            stream.read_exact(&mut first).expect("the answer begins");
+            assert!(first.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&first));
+            stream
+        })
+        .collect();
+    let listed = home.json(&["ls", "laptop/films"]);
+    assert!(listed.to_string().contains("film.mkv"), "{listed}");
+    let since = std::time::Instant::now();
+    let restored = home.larder(&["cat", "laptop/films:film.mkv"]).output().expect("larder runs");
+    assert_eq!(
+        restored.stdout.len(),
+        40_000_000,
+        "after {:?}: {}",
+        since.elapsed(),
+        harness::home::text(&restored)
+    );
+    drop(stalled);
+}

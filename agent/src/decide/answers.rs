@@ -5,11 +5,15 @@ use crate::history::Counts;
 use crate::report::Answers;
 use larder_store::Fact;
 
+/// Goes with every date of the rule: without it a date would speak of something that does not happen.
+pub(crate) const NOTHING_GOES_YET: &str = "This version of Larder lets go of nothing yet.";
+
 /// The answers for one source, in whole sentences.
 pub(crate) fn of(source: &SourceFacts) -> Answers {
     let SourceFacts { snapshots, promise, .. } = source;
     let Counts { deleted, deleted_at_least, versions, changed } = source.counts;
     let (oldest, newest) = (day(&source.oldest), day(&source.newest));
+    let backups = if *snapshots == 1 { "1 backup".to_owned() } else { format!("{snapshots} backups") };
     let deleted_files = match deleted {
         0 => format!("Yes, back to {oldest}. No file has been deleted since then."),
         1 => format!("Yes. One deleted file can be restored, back to {oldest}."),
@@ -19,19 +23,22 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
         n => format!("Yes. {n} deleted files can be restored, back to {oldest}."),
     };
     let older_versions = match changed {
-        0 => format!("Yes, back to {oldest}. No file has changed in the {snapshots} backups since then."),
-        1 => format!(
-            "Yes. {versions} versions in {snapshots} backups; one file changed between {oldest} and {newest}."
-        ),
+        0 => format!("Yes, back to {oldest}. No file has changed since then ({backups})."),
+        1 => {
+            format!("Yes. {versions} versions in {backups}; one file changed between {oldest} and {newest}.")
+        }
         n => format!(
-            "Yes. {versions} versions in {snapshots} backups; {n} times a file changed between {oldest} and {newest}."
+            "Yes. {versions} versions in {backups}; {n} times a file changed between {oldest} and {newest}."
         ),
     };
+    // The date is told of all of them together, not of the backup that has it: that may be one of the newest, which
+    // stay whatever its date says.
     let next = match (&source.next_to_go, source.on_hold) {
         (_, true) => "History is on hold: nothing is let go of.".to_owned(),
-        (None, _) => "Nothing kept now will ever be let go of by the rule.".to_owned(),
-        (Some((number, at)), _) => {
-            format!("Next to go: backup {number}, not before {}.", at.strftime("%Y-%m-%d"))
+        (None, _) => format!("The rule gives no end to any that is kept now. {NOTHING_GOES_YET}"),
+        (Some((_, at)), _) => {
+            let day = at.strftime("%Y-%m-%d");
+            format!("What is kept now stays at least until {day} by the rule. {NOTHING_GOES_YET}")
         }
     };
     let bad_edit = format!(

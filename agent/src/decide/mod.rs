@@ -226,7 +226,7 @@ fn retention_report(facts: &Facts<'_>) -> RetentionReport {
             at,
             source: source.source.clone(),
             snapshot,
-            why: "by then no part of the rule keeps it".to_owned(),
+            why: format!("the rule keeps it at least until then. {}", answers::NOTHING_GOES_YET),
         }),
         holds: facts.holds.clone(),
     }

@@ -132,3 +132,32 @@ fn growth_is_unknown_before_a_day_has_passed() {
     facts.stored_bytes = 2 << 37;
     assert_eq!(report(&facts, &mut memory).0.vault.days_left, Some(3));
 }
+
+#[test]
+fn a_date_never_speaks_of_something_that_does_not_happen() {
+    let check = |given: fn(&mut SourceFacts), expect: &str, never: &str| {
+        let mut source = source(1);
+        given(&mut source);
+        let told = answers::of(&source).kept_how_long;
+        assert!(told.contains(expect) && !told.contains(never), "{told}");
+    };
+    let day: fn(&mut SourceFacts) =
+        |source| source.next_to_go = Some((4, Timestamp::from_second(NOW_S).unwrap()));
+    check(day, "at least until 2026-09-21", "backup 4");
+    check(day, "lets go of nothing yet", "Next to go");
+    check(|_| {}, "lets go of nothing yet", "until");
+    check(|source| source.on_hold = true, "on hold", "until");
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    day(&mut facts.sources[0]);
+    let next = report(&facts, &mut Memory::default()).0.retention.next_to_go.expect("one has a date");
+    assert!(next.why.contains("lets go of nothing yet"), "{}", next.why);
+}
+
+#[test]
+fn one_backup_is_not_several() {
+    let mut source = source(1);
+    assert!(answers::of(&source).older_versions.ends_with("(1 backup)."));
+    source.snapshots = 2;
+    assert!(answers::of(&source).older_versions.ends_with("(2 backups)."));
+}

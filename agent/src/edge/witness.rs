@@ -1,7 +1,7 @@
 //! A listener at the broker that notes everything that goes over it, for `demo` to show.
 
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::mqttbytes::v5::{Filter, Packet};
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ const NOTED_MAX: usize = 1000;
 #[derive(Debug, Clone)]
 pub(crate) struct Noted {
     pub(crate) topic: String,
+    /// Whether the broker keeps it for whoever comes later.
     pub(crate) retained: bool,
     pub(crate) payload: String,
 }
@@ -31,12 +32,16 @@ impl Witness {
         let mut options = MqttOptions::new("larder-demo-witness", broker.ip().to_string(), broker.port());
         options.set_max_packet_size(Some(PACKET_BYTES_MAX));
         let (client, mut events) = AsyncClient::new(options, 8);
+        // Retain as published: otherwise the flag only tells whether a message was there before us.
+        let everything = Filter { preserve_retain: true, ..Filter::new("#", QoS::AtLeastOnce) };
         let noted = Arc::new(Mutex::new(Vec::new()));
         let notes = noted.clone();
         let task = tokio::spawn(async move {
             while let Ok(event) = events.poll().await {
                 match event {
-                    Event::Incoming(Packet::ConnAck(_)) => drop(client.try_subscribe("#", QoS::AtLeastOnce)),
+                    Event::Incoming(Packet::ConnAck(_)) => {
+                        drop(client.try_subscribe_many([everything.clone()]));
+                    }
                     Event::Incoming(Packet::Publish(message)) => {
                         let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
                         if notes.len() < NOTED_MAX {

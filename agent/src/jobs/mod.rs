@@ -1,4 +1,5 @@
 //! Jobs: one thing that the owner can watch, per file.
 
+pub(crate) mod catch_up;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;

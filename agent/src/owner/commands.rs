@@ -7,7 +7,7 @@ use crate::edge::panel::{self, Panel};
 use crate::report::Answers;
 use crate::run;
 use larder_firmware_config::{LogFormat, LogSettings, Mistake, Settings};
-use larder_format::ledger::{Role, is_source_name};
+use larder_format::ledger::{Role, is_plain_name, is_source_name};
 use serde::Deserialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -72,20 +72,28 @@ pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// The four questions and their answers, for people.
+/// The four questions and their answers, for people. `larder answers` asks them in the same words.
 pub(crate) fn print_answers(source: &str, answers: &Answers) {
     println!("{source}");
     for (question, answer) in [
         ("Can I restore deleted files?", &answers.deleted_files),
         ("Can I recover older versions?", &answers.older_versions),
         ("How long are versions kept?", &answers.kept_how_long),
-        ("What if a bad edit reaches every device?", &answers.bad_edit),
+        ("What happens if a bad edit reaches every device?", &answers.bad_edit),
     ] {
         println!("  {question}\n    {answer}");
     }
 }
 
 pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Result<ExitCode, Trouble> {
+    if !is_plain_name(device) {
+        let what = format!("\"{device}\" cannot be a computer's name.");
+        let remedy = format!(
+            "Use only a to z, A to Z, 0 to 9, `-`, `_` and `.`, at most 64 of them and no dot in front, such as {}.",
+            plain_name_like(device)
+        );
+        return Err(Trouble::new(2, what, remedy, ""));
+    }
     let body = serde_json::json!({ "device": device, "role": role });
     let value: serde_json::Value = ask(which, "/v1/control/tokens", Some(body))?;
     if json {
@@ -95,6 +103,14 @@ pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Resu
         eprintln!("This key is shown once. On {device}, run `larder pair ADDRESS` and paste it.");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A name that is allowed, as near as can be to what was typed.
+fn plain_name_like(typed: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    let words: Vec<_> = typed.split(|c| !plain(c)).filter(|word| !word.is_empty()).collect();
+    let name: String = words.join("-").trim_start_matches('.').chars().take(64).collect();
+    if is_plain_name(&name) { name } else { "laptop".to_owned() }
 }
 
 /// Asks the running agent; without one, does it here.
@@ -195,4 +211,22 @@ fn stop_requested() -> Result<impl Future<Output = ()>, Trouble> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_suggested_is_allowed() {
+        let check = |typed: &str, expect: &str| assert_eq!(plain_name_like(typed), expect, "{typed}");
+        check("my laptop", "my-laptop");
+        check("Ada's PC (old)", "Ada-s-PC-old");
+        check(".hidden", "hidden");
+        check("a/b", "a-b");
+        for hopeless in ["", "   ", "äöü", "..."] {
+            check(hopeless, "laptop");
+        }
+        assert!(is_plain_name(&plain_name_like(&"long name ".repeat(20))));
+    }
 }

@@ -5,6 +5,7 @@ use crate::edge::dashboard::PasswordProblem;
 use crate::edge::disks::DiskProblem;
 use crate::run::StartError;
 use larder_store::StoreError;
+use std::borrow::Cow;
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ pub(crate) struct Trouble {
     /// What happened.
     pub(crate) what: String,
     /// What it means for their files.
-    pub(crate) meaning: &'static str,
+    pub(crate) meaning: Cow<'static, str>,
     /// The one thing to do.
     pub(crate) remedy: String,
     /// For support.
@@ -34,7 +35,7 @@ impl Trouble {
         details: impl ToString,
     ) -> Self {
         let (what, remedy, details) = (what.into(), remedy.into(), details.to_string());
-        Self { what, meaning: UNTOUCHED, remedy, details, exit }
+        Self { what, meaning: UNTOUCHED.into(), remedy, details, exit }
     }
 
     /// Prints it for a person and gives the exit code.
@@ -119,7 +120,7 @@ impl From<StoreError> for Trouble {
                 details,
             ),
             StoreError::Damaged { .. } => Self {
-                meaning: "Some versions of some files cannot be read whole; others are not affected.",
+                meaning: "Some versions of some files cannot be read whole; others are not affected.".into(),
                 ..Self::new(
                     6,
                     "Stored pieces are damaged.",
@@ -154,7 +155,7 @@ impl From<ControlError> for Trouble {
                 what: problem.what,
                 remedy: problem.remedy,
                 details: problem.details,
-                meaning: UNTOUCHED,
+                meaning: problem.meaning.into(),
                 exit: if problem.code == "not_found" { 1 } else { 5 },
             },
             ControlError::Broken(_) => Self::new(
@@ -170,6 +171,13 @@ impl From<ControlError> for Trouble {
 #[cfg(feature = "demo")]
 impl From<larder_client::Trouble> for Trouble {
     fn from(trouble: larder_client::Trouble) -> Self {
-        Self::new(trouble.exit_code(), "The demo's client met trouble.", "See the details.", causes(&trouble))
+        let problem = larder_client::owner::problem_of(&trouble);
+        Self {
+            what: problem.what,
+            meaning: problem.meaning.into(),
+            remedy: problem.remedy,
+            details: problem.details,
+            exit: trouble.exit_code(),
+        }
     }
 }

@@ -47,7 +47,7 @@ enum Command {
     Push(pushing::PushArgs),
     /// List what is protected
     Sources,
-    /// List the kept snapshots of a source, and until when they are kept
+    /// List the kept snapshots of a source, and how long each stays at least
     Snapshots {
         /// SOURCE
         source: String,
@@ -64,9 +64,9 @@ enum Command {
     },
     /// Show what changed between two snapshots
     Diff {
-        /// SOURCE@WHEN
+        /// SOURCE[@WHEN]; alone and without WHEN, the snapshot before the newest
         from: OsString,
-        /// SOURCE@WHEN; the newest if left out
+        /// SOURCE[@WHEN]; the newest if left out
         to: Option<OsString>,
     },
     /// Bring files back into a folder, with every attribute
@@ -93,9 +93,11 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    #[command(hide = true)]
-    Man,
+    /// Print a manual page
+    Man {
+        /// The command that it is about; without one, all commands in short
+        command: Option<String>,
+    },
 }
 
 impl Common {
@@ -151,12 +153,21 @@ fn run(command: Command, common: &Common, output: &mut Output) -> Result<u8, Fai
             clap_complete::generate(shell, &mut Typed::command(), "larder", &mut script);
             output.bytes(&script)
         }
-        Command::Man => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(Typed::command()).render(&mut page)?;
-            output.bytes(&page)
-        }
+        Command::Man { command } => man(command.as_deref(), output),
     }
+}
+
+fn man(about: Option<&str>, output: &mut Output) -> Result<u8, Failure> {
+    let mut all = Typed::command();
+    all.build();
+    let found = about.map_or(Some(&all), |name| all.find_subcommand(name));
+    let Some(command) = found else {
+        let what = format!("There is no command `{}`.", about.unwrap_or_default());
+        return Err(Trouble::WrongKind { what, remedy: "`larder --help` lists them." }.into());
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    output.bytes(&page)
 }
 
 #[cfg(test)]

@@ -65,13 +65,18 @@ pub(super) fn restore(args: &RestoreArgs, common: &Common, output: &mut Output) 
 }
 
 fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Output) -> io::Result<()> {
-    output.line(format!(
-        "{} in {}, {}, are back in {}; {seconds:.1} s.",
-        counted(restored.files, "file", "files"),
-        counted(restored.folders, "folder", "folders"),
-        size(restored.bytes),
-        args.to.display(),
-    ))?;
+    let to = args.to.display();
+    let brought_nothing = restored.files == 0 && restored.skipped.count > 0;
+    if brought_nothing {
+        output.line(format!("No file was brought back into {to}; {seconds:.1} s."))?;
+    } else {
+        output.line(format!(
+            "{} in {}, {}, are back in {to}; {seconds:.1} s.",
+            counted(restored.files, "file", "files"),
+            counted(restored.folders, "folder", "folders"),
+            size(restored.bytes),
+        ))?;
+    }
     if restored.owners_left_out > 0 {
         output.line(format!(
             "{} to you now: only root can give files to others.",
@@ -90,7 +95,12 @@ fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Outp
     } else {
         "Restore into an empty folder, or replace what is there with --overwrite."
     };
-    words::name_skipped(&restored.skipped, "Everything else is back.", remedy);
+    let meaning = if brought_nothing {
+        "Files that were in that folder before are as they were."
+    } else {
+        "Everything else is back."
+    };
+    words::name_skipped(&restored.skipped, meaning, remedy);
     Ok(())
 }
 

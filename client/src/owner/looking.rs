@@ -4,10 +4,10 @@
 
 use super::{
     cli::Common,
-    output::{Column, Failure, Output, count, moment, permissions, size},
-    spot::{Spot, full_source},
+    output::{Column, Failure, Output, count, counted, moment, permissions, size},
+    spot::{NEWEST, Spot, full_source},
 };
-use crate::{Trouble, connection::percent_encode};
+use crate::{Connection, Trouble, connection::percent_encode};
 use larder_format::wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -61,7 +61,7 @@ fn snapshot_table(snapshots: &[SnapshotInfo], output: &mut Output) -> std::io::R
             count(snapshot.totals.files),
             size(snapshot.totals.bytes),
             if snapshot.skipped > 0 { count(snapshot.skipped) } else { String::new() },
-            snapshot.kept_until.as_deref().map_or_else(|| "no end".to_owned(), moment),
+            kept(snapshot),
             snapshot.reasons.join(", "),
         ]
     };
@@ -71,10 +71,25 @@ fn snapshot_table(snapshots: &[SnapshotInfo], output: &mut Output) -> std::io::R
         Right("FILES"),
         Right("SIZE"),
         Right("SKIPPED"),
-        Left("KEPT UNTIL"),
+        Left("KEPT"),
         Left("BECAUSE"),
     ];
-    output.table(&heads, &snapshots.iter().map(row).collect::<Vec<_>>())
+    output.table(&heads, &snapshots.iter().map(row).collect::<Vec<_>>())?;
+    output.line("This version of Larder lets go of nothing yet: every snapshot stays, whatever its date.")
+}
+
+/// As the appliance words it.
+const ONE_OF_THE_NEWEST: &str = "one of the newest";
+
+/// How long the rule keeps a snapshot. One of the newest has no date: that begins to count when newer ones come.
+fn kept(snapshot: &SnapshotInfo) -> String {
+    match &snapshot.kept_until {
+        None => "no end".to_owned(),
+        Some(_) if snapshot.reasons.iter().any(|reason| reason == ONE_OF_THE_NEWEST) => {
+            "while it is so new".to_owned()
+        }
+        Some(until) => format!("at least until {}", moment(until)),
+    }
 }
 
 pub(super) fn ls(place: &OsStr, common: &Common, output: &mut Output) -> Result<u8, Failure> {
@@ -124,7 +139,15 @@ pub(super) fn versions(place: &OsStr, common: &Common, output: &mut Output) -> R
         return Err(Trouble::Usage("versions are those of one file: write SOURCE:PATH".to_owned()).into());
     }
     let path = query_path(&spot.path);
-    let versions: Vec<VersionInfo> = connection.get(&format!("/v1/sources/{source}/versions?path={path}"))?;
+    let versions = connection.get(&format!("/v1/sources/{source}/versions?path={path}"));
+    let versions: Vec<VersionInfo> = versions.map_err(|trouble| match trouble {
+        // The source may be what is missing; then what the appliance said is right.
+        trouble if !trouble.has_code("not_found") || !is_there(&source, &connection) => trouble,
+        _ => Trouble::NotThere {
+            what: format!("No kept snapshot of {source} has \"{}\".", escape_name(&spot.path)),
+            remedy: "Check the name: `larder ls SOURCE` shows the newest snapshot, `larder ls SOURCE@WHEN` an older one.",
+        },
+    })?;
     if output.is_json() {
         output.json(&versions)?;
         return Ok(0);
@@ -143,6 +166,10 @@ pub(super) fn versions(place: &OsStr, common: &Common, output: &mut Output) -> R
     Ok(0)
 }
 
+fn is_there(source: &str, connection: &Connection) -> bool {
+    connection.get::<Vec<SnapshotInfo>>(&format!("/v1/sources/{source}/snapshots")).is_ok()
+}
+
 pub(super) fn diff(
     from: &OsStr,
     to: Option<&OsStr>,
@@ -153,24 +180,17 @@ pub(super) fn diff(
     let to = to.map(Spot::parse).transpose()?;
     let connection = common.ask()?;
     let source = from.full_source(&connection)?;
-    let until = match &to {
-        Some(to) if to.full_source(&connection)? != source => {
-            return Err(Trouble::Usage("both snapshots must be of the same source".to_owned()).into());
-        }
-        Some(to) => to.when.as_str(),
-        None => "newest",
-    };
-    let (since, until) = (percent_encode(from.when.as_bytes()), percent_encode(until.as_bytes()));
-    let lines = connection.get_bytes(&format!("/v1/sources/{source}/diff?from={since}&to={until}"))?;
-    let strange = |error: serde_json::Error| Trouble::Damaged(format!("the answer cannot be read: {error}"));
-    let changes: Vec<Change> = serde_json::Deserializer::from_slice(&lines)
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .map_err(strange)?;
+    let span = span(from, to, &source, &connection)?;
+    let changes = span.as_ref().map_or(Ok(Vec::new()), |span| changes(&source, span, &connection))?;
     if output.is_json() {
         output.json(&changes)?;
         return Ok(0);
     }
+    let Some([since, until]) = span else {
+        output.line(format!("{source} has one snapshot, so there is nothing to compare yet."))?;
+        return Ok(0);
+    };
+    output.line(format!("{source}, from {since} to {until}:"))?;
     for change in &changes {
         output.line(format!("{}  {}", change_word(&change.change), change.path))?;
     }
@@ -178,6 +198,37 @@ pub(super) fn diff(
         output.line("Nothing changed.")?;
     }
     Ok(0)
+}
+
+/// The two snapshots to compare; nothing where there is only one. Where no WHEN was typed, the newest is compared with
+/// the one before it: with itself it would always be equal.
+fn span(
+    from: Spot,
+    to: Option<Spot>,
+    source: &str,
+    connection: &Connection,
+) -> Result<Option<[String; 2]>, Trouble> {
+    if !from.path.is_empty() || to.as_ref().is_some_and(|to| !to.path.is_empty()) {
+        return Err(Trouble::Usage("snapshots are compared as a whole; leave out the path".to_owned()));
+    }
+    match to {
+        Some(to) if to.full_source(connection)? != source => {
+            Err(Trouble::Usage("both snapshots must be of the same source".to_owned()))
+        }
+        Some(to) => Ok(Some([from.when, to.when])),
+        None if from.when == NEWEST => {
+            let all: Vec<SnapshotInfo> = connection.get(&format!("/v1/sources/{source}/snapshots"))?;
+            Ok(all.last_chunk().map(|two: &[_; 2]| two.each_ref().map(|one| one.snapshot.to_string())))
+        }
+        None => Ok(Some([from.when, NEWEST.to_owned()])),
+    }
+}
+
+fn changes(source: &str, span: &[String; 2], connection: &Connection) -> Result<Vec<Change>, Trouble> {
+    let [since, until] = span.each_ref().map(|when| percent_encode(when.as_bytes()));
+    let lines = connection.get_bytes(&format!("/v1/sources/{source}/diff?from={since}&to={until}"))?;
+    let strange = |error: serde_json::Error| Trouble::Damaged(format!("the answer cannot be read: {error}"));
+    serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, _>>().map_err(strange)
 }
 
 fn change_word(change: &str) -> &str {
@@ -202,6 +253,7 @@ pub(super) fn answers(source: Option<&str>, common: &Common, output: &mut Output
         output.json(&answers)?;
         return Ok(0);
     }
+    // In the same words as `larderd answers`: no crate that both know has words for people.
     const QUESTIONS: [(&str, &str); 4] = [
         ("deleted_files", "Can I restore deleted files?"),
         ("older_versions", "Can I recover older versions?"),
@@ -232,16 +284,10 @@ pub(super) fn status(common: &Common, output: &mut Output) -> Result<u8, Failure
             output.line(format!("  {}", condition[part].as_str().unwrap_or_default()))?;
         }
     }
-    let number = |value: &Value| value.as_u64().unwrap_or_default();
-    let vault = &status["vault"];
-    output.line(format!(
-        "It keeps {} snapshots; {} files with {} are protected, and take {} on its disks. {} free.",
-        count(number(&vault["snapshots"])),
-        count(number(&vault["files"])),
-        size(number(&vault["protected_bytes"])),
-        size(number(&vault["stored_bytes"])),
-        size(number(&vault["free_bytes"])),
-    ))?;
+    // A key that only adds backups is told nothing of the whole.
+    if status["vault"].is_object() {
+        output.line(whole(&status["vault"]))?;
+    }
     if let Some(promise) = status["retention"]["promise"].as_str() {
         output.line(format!("Promise: {promise}"))?;
     }
@@ -251,7 +297,7 @@ pub(super) fn status(common: &Common, output: &mut Output) -> Result<u8, Failure
             text("source"),
             moment(&text("last_success")),
             text("last_result"),
-            count(number(&source["snapshots"])),
+            count(number(source, "snapshots")),
         ]
     };
     let rows: Vec<_> = status["sources"].as_array().into_iter().flatten().map(row).collect();
@@ -261,6 +307,22 @@ pub(super) fn status(common: &Common, output: &mut Output) -> Result<u8, Failure
         output.table(&heads, &rows)?;
     }
     Ok(0)
+}
+
+fn number(value: &Value, key: &str) -> u64 {
+    value[key].as_u64().unwrap_or_default()
+}
+
+/// Everything kept, in one line.
+fn whole(vault: &Value) -> String {
+    format!(
+        "It keeps {}; {} with {} are protected, and take {} on its disks. {} free.",
+        counted(number(vault, "snapshots"), "snapshot", "snapshots"),
+        counted(number(vault, "files"), "file", "files"),
+        size(number(vault, "protected_bytes")),
+        size(number(vault, "stored_bytes")),
+        size(number(vault, "free_bytes")),
+    )
 }
 
 pub(super) fn retention(source: &str, common: &Common, output: &mut Output) -> Result<u8, Failure> {

@@ -13,3 +13,4 @@ mod spot;
 mod words;
 
 pub use cli::main;
+pub use words::problem_of;

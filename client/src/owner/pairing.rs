@@ -9,6 +9,7 @@ use crate::{
     settings::{Seen, state_path},
 };
 use clap::Args;
+use larder_format::{ledger::Role, wire::Problem};
 use std::io::{IsTerminal, Write};
 
 #[derive(Debug, Args)]
@@ -23,7 +24,7 @@ pub(super) fn pair(args: &PairArgs, common: &Common, output: &mut Output) -> Res
     let address = full_address(&args.address)?;
     let token = ask_for_key()?;
     let pairing = Pairing { address, token };
-    let identity = Connection::new(&pairing).impatient().identity()?;
+    let identity = Connection::new(&pairing).impatient().identity().map_err(about_the_key)?;
     let path = common.pairing_path()?;
     pairing.store(&path)?;
     // Who pairs again says that this is the right appliance, also after an old disk was put back.
@@ -33,15 +34,44 @@ pub(super) fn pair(args: &PairArgs, common: &Common, output: &mut Output) -> Res
     if output.is_json() {
         output.json(&identity)?;
     } else {
-        let role = format!("{:?}", identity.role).to_lowercase();
         output.line(format!(
-            "This computer is paired with \"{}\" as {} (it may: {role}).",
+            "This computer is paired with \"{}\" as {}.",
             identity.appliance, identity.device
         ))?;
-        output.line("Nothing is backed up yet.")?;
-        output.line("Run `larder push FOLDER` to make the first backup.")?;
+        output.line(next_step(identity.role))?;
     }
     Ok(0)
+}
+
+/// What the key is good for, and what to do with it.
+fn next_step(role: Role) -> &'static str {
+    match role {
+        Role::Push => {
+            "Its key may add backups, and sees nothing of the past. Pairing alone backs up nothing.\n\
+             Run `larder push FOLDER` to make a backup."
+        }
+        Role::Read => {
+            "Its key may list and restore what is kept, and add nothing: this computer is not backed up with it.\n\
+             Run `larder sources` to see what there is."
+        }
+        Role::Admin => {
+            "Its key may add backups, list and restore. Pairing alone backs up nothing.\n\
+             Run `larder push FOLDER` to make a backup, or `larder sources` to see what there is."
+        }
+    }
+}
+
+/// To be told to pair would lead in a circle.
+fn about_the_key(trouble: Trouble) -> Trouble {
+    let Trouble::NotPaired { cause } = trouble else { return trouble };
+    Trouble::Refused(Box::new(Problem {
+        code: "unauthorized".to_owned(),
+        what: "The appliance does not know this key.".to_owned(),
+        meaning: "Nothing changed: if this computer was paired before, it still is as it was.".to_owned(),
+        remedy: "Make a new one with `larderd token` on the appliance, then pair again and paste it."
+            .to_owned(),
+        details: cause,
+    }))
 }
 
 /// `larder`, `larder:8477` and `http://larder:8477` all mean the same.
@@ -76,6 +106,16 @@ fn ask_for_key() -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_role_is_told_what_it_can_do() {
+        let check = |role, command, other| {
+            let told = next_step(role);
+            assert!(told.contains(command) && !told.contains(other), "{told}");
+        };
+        check(Role::Push, "larder push", "larder sources");
+        check(Role::Read, "larder sources", "larder push");
+    }
 
     #[test]
     fn addresses_are_completed() {

@@ -7,7 +7,8 @@ use super::{
     words,
 };
 use crate::{
-    Appliance, Connection, Progress, PushOptions, Pushed, Trouble, push as push_folder,
+    Appliance, Connection, Progress, PushOptions, Pushed, Trouble,
+    push::{named_folder, push as push_folder},
     settings::{self, Seen},
     source_name_for,
 };
@@ -38,6 +39,8 @@ pub(super) struct PushArgs {
 }
 
 pub(super) fn push(args: &PushArgs, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+    // Before anything is asked: one wrong name among many must not leave half of them pushed.
+    args.folders.iter().try_for_each(|folder| named_folder(folder).map(drop))?;
     let names = source_names(args)?;
     let connection = common.connect()?;
     let identity = connection.identity()?;
@@ -81,10 +84,7 @@ fn source_names(args: &PushArgs) -> Result<Vec<String>, Trouble> {
     }
     let name = |folder: &PathBuf| {
         // `.` and `..` have no name of their own.
-        let folder = folder
-            .canonicalize()
-            .map_err(|cause| Trouble::local("looking for the folder to back up", folder, cause))?;
-        Ok(source_name_for(&folder))
+        Ok(source_name_for(&named_folder(folder)?))
     };
     let names: Vec<String> = args.folders.iter().map(name).collect::<Result<_, Trouble>>()?;
     let mut seen = HashSet::new();

@@ -4,12 +4,15 @@ use crate::{Appliance, Connection, Trouble};
 use larder_format::wire::{SourceInfo, unescape_name};
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
 
+/// What WHEN is where nothing was typed.
+pub(super) const NEWEST: &str = "newest";
+
 /// Which part of which snapshot somebody means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Spot {
     /// As typed: `DEVICE/NAME` or `NAME`.
     pub(super) source: String,
-    /// `newest` where nothing was typed.
+    /// `NEWEST` where nothing was typed.
     pub(super) when: String,
     /// Bytes of the path, without slashes at its ends; empty for the whole source.
     pub(super) path: Vec<u8>,
@@ -26,8 +29,8 @@ impl Spot {
                 let end = end_of_when(rest);
                 (&rest[..end], rest.get(end + 1..).unwrap_or_default())
             }
-            [b':', path @ ..] => (&b"newest"[..], path),
-            _ => (&b"newest"[..], rest),
+            [b':', path @ ..] => (NEWEST.as_bytes(), path),
+            _ => (NEWEST.as_bytes(), rest),
         };
         let wrong = || {
             let typed = typed.to_string_lossy();
@@ -101,8 +104,9 @@ pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String
             named.join(" or ")
         )));
     }
-    named.pop().ok_or_else(|| {
-        Trouble::Usage(format!("there is no source called \"{typed}\"; `larder sources` lists what there is"))
+    named.pop().ok_or_else(|| Trouble::NotThere {
+        what: format!("There is no source called \"{typed}\"."),
+        remedy: "`larder sources` lists what there is.",
     })
 }
 

@@ -3,7 +3,7 @@
 use super::output::counted;
 use crate::{SkippedList, Trouble};
 use larder_format::wire::Problem;
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, path::Path, process::ExitCode};
 
 const UNTOUCHED: &str = "Nothing that is already in the backup changed.";
 
@@ -23,7 +23,8 @@ pub(super) fn report(trouble: &Trouble, json: bool) -> ExitCode {
     ExitCode::from(trouble.exit_code())
 }
 
-fn problem_of(trouble: &Trouble) -> Problem {
+/// A trouble in the owner's words.
+pub fn problem_of(trouble: &Trouble) -> Problem {
     let problem = |code: &str, what: String, meaning: &str, remedy: &str, details: String| Problem {
         code: code.to_owned(),
         what,
@@ -56,11 +57,17 @@ fn problem_of(trouble: &Trouble) -> Problem {
         ),
         Trouble::Local { what, path, cause } => problem(
             "local",
-            format!("On this computer something failed while {what}."),
+            format!("On this computer something failed while {}.", doing(what, path)),
             UNTOUCHED,
-            &format!("Put this right, then run it again: {cause}."),
+            &format!("Put this right, then run it again: {}.", plain_cause(cause)),
             format!("{}: {cause}", path.display()),
         ),
+        Trouble::NotThere { what, remedy } => {
+            problem("not_found", what.clone(), UNTOUCHED, remedy, String::new())
+        }
+        Trouble::WrongKind { what, remedy } => {
+            problem("usage", what.clone(), UNTOUCHED, remedy, String::new())
+        }
         Trouble::Usage(why) => problem(
             "usage",
             format!("That cannot be done as written: {why}."),
@@ -69,6 +76,16 @@ fn problem_of(trouble: &Trouble) -> Problem {
             String::new(),
         ),
     }
+}
+
+/// What was tried, with the name of the thing it was tried on.
+fn doing(what: &str, path: &Path) -> String {
+    if path.as_os_str().is_empty() { what.to_owned() } else { format!("{what} ({})", path.display()) }
+}
+
+/// What the system said, without its number, which only support can read.
+fn plain_cause(cause: &str) -> &str {
+    cause.split_once(" (os error ").map_or(cause, |(words, _)| words)
 }
 
 /// Names every skipped file on the standard error; `where_to` says what they are missing from.

@@ -68,6 +68,8 @@ pub struct Restored {
     pub attributes_left_out: u64,
 }
 
+/// How the names of files begin that a restore has not finished; two numbers follow.
+pub(crate) const UNFINISHED: &str = ".larder-restore-";
 /// Requests for chunks that are under way at once.
 const FETCHERS: usize = 3;
 /// Groups that are planned ahead of them.
@@ -137,6 +139,9 @@ impl Target {
     fn open(to: &Path) -> Result<Self, Trouble> {
         let local = |cause: std::io::Error| Trouble::local("opening the target folder", to, cause);
         let is_made = !to.exists();
+        if !is_made && !to.is_dir() {
+            return Err(Trouble::no_folder(to));
+        }
         std::fs::create_dir_all(to).map_err(local)?;
         let is_empty = std::fs::read_dir(to).map_err(local)?.next().is_none();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -202,7 +207,7 @@ impl<'a> Site<'a> {
     /// real name.
     fn name_beside(&self) -> CString {
         let number = self.beside.fetch_add(1, Relaxed);
-        let name = format!(".larder-restore-{}-{number}", self.process);
+        let name = format!("{UNFINISHED}{}-{number}", self.process);
         CString::new(name).expect("letters and digits")
     }
 

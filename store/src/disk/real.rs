@@ -20,12 +20,13 @@ impl RealDisk {
     /// `WouldBlock` when another agent has it open; whatever the filesystem says.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(folder.join("lock"))?;
+        let path = folder.join("lock");
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let lock = match lock {
+            // The system let nobody write to a dying disk: what is on it can still be read.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
+            lock => lock,
+        }?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self { folder: folder.to_owned(), _lock: lock })
     }

@@ -23,11 +23,13 @@ use larder_format::wire::{
 use larder_store::{Fact, Found, StoreError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
 
 /// Parts of an answer that wait for a slow reader.
 const PARTS_WAITING: usize = 2;
+/// A reader that takes nothing for so long has gone away, and others wait for its place: a laptop that was closed.
+const STALLED_MAX: Duration = Duration::from_secs(30);
 /// Bytes of one part of a long list.
 const PART_BYTES: usize = 64 * 1024;
 
@@ -68,9 +70,23 @@ pub(crate) async fn me(caller: Caller, appliance: State) -> Json<Identity> {
     })
 }
 
-pub(crate) async fn status(_: Caller, appliance: State) -> Json<serde_json::Value> {
+pub(crate) async fn status(caller: Caller, appliance: State) -> Json<serde_json::Value> {
     let report: Arc<Report> = appliance.report.borrow().clone();
-    Json(serde_json::to_value(&*report).expect("plain values encode"))
+    let value = if caller.may_read().is_ok() {
+        serde_json::to_value(&*report)
+    } else {
+        // A key that only adds backups hears of its own, and whether anything needs a person.
+        let own = report.sources.iter().filter(|source| {
+            let (device, _) = source.source.split_once('/').unwrap_or((&source.source, ""));
+            caller.may_push_to(device).is_ok()
+        });
+        serde_json::to_value(serde_json::json!({
+            "health": report.health,
+            "retention": { "promise": report.retention.promise },
+            "sources": own.collect::<Vec<_>>(),
+        }))
+    };
+    Json(value.expect("plain values encode"))
 }
 
 pub(crate) async fn sources(caller: Caller, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
@@ -122,7 +138,7 @@ pub(crate) async fn list(
         return Ok(Json([entry_info(&found)]).into_response());
     };
     // A folder may have a million entries, so the list is never whole in memory.
-    let body = stream(&appliance, move |appliance, send| {
+    let body = stream(&appliance, &appliance.listings, move |appliance, send| {
         let mut part = b"[".to_vec();
         for (number, found) in appliance.vault.entries(node).enumerate() {
             part.extend_from_slice(if number == 0 { b"\n" } else { b",\n" });
@@ -162,7 +178,7 @@ pub(crate) async fn diff(
     caller.may_read()?;
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
     let (from, to) = (resolve(&facts, &query.from)?.snapshot.root, resolve(&facts, &query.to)?.snapshot.root);
-    let body = stream(&appliance, move |appliance, send| {
+    let body = stream(&appliance, &appliance.listings, move |appliance, send| {
         appliance.vault.diff(from, to, &mut |difference| {
             let mut line = serde_json::to_vec(&change_info(&difference)).expect("plain values encode");
             line.push(b'\n');
@@ -201,7 +217,7 @@ pub(crate) async fn file(
         }
     };
     let shown = range.clone();
-    let body = stream(&appliance, move |appliance, send| {
+    let body = stream(&appliance, &appliance.fetches, move |appliance, send| {
         let mut hand_over = |bytes: &[u8]| send(Bytes::copy_from_slice(bytes)).map_err(std::io::Error::other);
         appliance.vault.file_bytes(&pieces, range, &mut hand_over)
     });
@@ -221,14 +237,13 @@ pub(crate) async fn file(
 pub(crate) async fn fetch(caller: Caller, appliance: State, body: Body) -> Result<Response, Refusal> {
     caller.may_read()?;
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
-    let body = stream(&appliance, move |appliance, send| {
+    let body = stream(&appliance, &appliance.fetches, move |appliance, send| {
         let plan = appliance.vault.plan_fetch(&ids);
         for step in &plan {
             match appliance.vault.fetch(step) {
                 Ok(block) => send(block.into())?,
                 // The reader sees that it did not get the chunk; the others it asked for must not suffer.
                 Err(StoreError::Damaged { chunk, cause }) => {
-                    appliance.activity.damaged.fetch_add(1, Ordering::SeqCst);
                     tracing::error!(%chunk, cause, "a stored piece is damaged on every disk");
                 }
                 Err(error) => return Err(error),
@@ -333,27 +348,30 @@ fn byte_range(text: &str, size: u64) -> Option<std::ops::Range<u64>> {
 }
 
 /// A body whose parts a thread makes, never more than a few ahead of the reader. An error ends it short, and the
-/// reader sees that it is not whole.
-fn stream<W>(appliance: &Arc<Appliance>, work: W) -> Body
+/// reader sees that it is not whole. `places` says how many such answers there may be.
+fn stream<W>(appliance: &Arc<Appliance>, places: &Arc<Semaphore>, work: W) -> Body
 where
     W: FnOnce(&Appliance, &dyn Fn(Bytes) -> Result<(), StoreError>) -> Result<(), StoreError>
         + Send
         + 'static,
 {
     let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(PARTS_WAITING);
-    let appliance = appliance.clone();
+    let (appliance, places) = (appliance.clone(), places.clone());
     tokio::spawn(async move {
-        let Ok(_place) = appliance.fetches.clone().acquire_owned().await else { return };
+        let Ok(_place) = places.acquire_owned().await else { return };
         let blocking = tokio::task::spawn_blocking(move || {
             let _busy = Busy::with(&appliance.activity.restoring);
-            let gone = |_| StoreError::Disk {
-                path: "the reader".to_owned(),
-                source: std::io::ErrorKind::BrokenPipe.into(),
+            let runtime = tokio::runtime::Handle::current();
+            let send = |part: Bytes| {
+                let taken = runtime.block_on(sender.send_timeout(Ok(part), STALLED_MAX));
+                taken.map_err(|_| StoreError::Disk {
+                    path: "the reader".to_owned(),
+                    source: std::io::ErrorKind::BrokenPipe.into(),
+                })
             };
-            let send = |part: Bytes| sender.blocking_send(Ok(part)).map_err(gone);
             if let Err(error) = work(&appliance, &send) {
                 tracing::warn!(%error, "an answer ended early");
-                let _ = sender.blocking_send(Err(std::io::Error::other(error)));
+                let _ = sender.try_send(Err(std::io::Error::other(error)));
             }
         });
         let _ = blocking.await;

@@ -115,7 +115,7 @@ fn first_page(topics: &Topics) -> Vec<Entity> {
             .one_of(&["fine", "needs_you", "alarm"])
             .icon("shield-check"),
         Entity::sensor("status", "Status", &health, "value_json.doing")
-            .one_of(&["starting", "idle", "receiving", "restoring", "rebuilding_index"])
+            .one_of(&["starting", "idle", "receiving", "restoring"])
             .icon("archive-sync"),
         Entity::binary("running", "Running", &health, "value_json.doing not in ['idle', 'starting']")
             .class("running"),
@@ -147,7 +147,7 @@ fn first_page(topics: &Topics) -> Vec<Entity> {
 
 fn next_to_go(retention: &str) -> Entity {
     let value = "value_json.next_to_go.at if value_json.next_to_go else none";
-    Entity::sensor("next_to_go", "Next snapshot let go", retention, value)
+    Entity::sensor("next_to_go", "Everything kept until at least", retention, value)
         .class("timestamp")
         .details(retention, "value_json.next_to_go or {}")
 }
@@ -283,7 +283,7 @@ pub(crate) fn of_source(topic: &str) -> Vec<Entity> {
             .always(),
         Entity::binary("overdue", "Backup overdue", topic, "value_json.overdue").class("problem"),
         Entity::sensor("last_result", "Last result", topic, "value_json.last_result")
-            .one_of(&["success", "partial", "none"])
+            .one_of(&["success", "partial"])
             .icon("clipboard-check"),
         Entity::sensor("protected", "Protected size", topic, "value_json.gib").gib(),
         Entity::sensor("snapshots", "Snapshots kept", topic, "value_json.snapshots")

@@ -35,6 +35,10 @@ pub(crate) async fn tell(
         let what = format!("The folder {} cannot be opened.", folder.display());
         Trouble::new(2, what, "Name a folder that exists: `larderd demo FOLDER`.", error)
     })?;
+    if !folder.is_dir() {
+        let what = format!("{} is a file, not a folder.", folder.display());
+        return Err(Trouble::new(2, what, "Name a folder: `larderd demo FOLDER`.", ""));
+    }
     let place = tempfile::Builder::new()
         .prefix("larder-demo-")
         .tempdir()
@@ -47,7 +51,8 @@ pub(crate) async fn tell(
         place.path().display()
     );
     let held = story(&running, &folder, place.path()).await;
-    if let Some(witness) = &witness {
+    // A story that broke off ends with its reason, not with a list.
+    if let Some(witness) = witness.as_ref().filter(|_| held.is_ok()) {
         show_mqtt(witness).await;
     }
     if !once && held.is_ok() {
@@ -137,7 +142,7 @@ impl Story {
         println!("5. Push again with nothing changed.");
         self.push(&copy)?;
         println!("6. The four questions to ask of any backup:\n");
-        self.appliance.count_history();
+        self.appliance.count_history(&|| true);
         let answers = answers::of(&self.appliance.source_facts(&self.appliance.vault.ledger(), &self.source));
         print_answers(&self.source, &answers);
         println!("\n7. Bring back what the present has lost, from backup {}.", first.receipt.snapshot);
