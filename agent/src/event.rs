@@ -15,6 +15,8 @@ pub(crate) enum Event {
     },
     /// A snapshot was committed.
     Committed(Arc<larder_store::Fact>),
+    /// A key was made or ended.
+    KeysChanged,
     /// Files were given back.
     Restored {
         /// Who asked.

@@ -10,7 +10,7 @@ use crate::report::SystemReport;
 use jiff::Timestamp;
 use larder_format::Hash;
 use larder_format::ledger::{Event, Pairing, Role, Stamp};
-use larder_store::retention::{Moment, Now, Verdict, judge};
+use larder_store::retention::{Moment, Now, Reason, Verdict, judge};
 use larder_store::{Fact, LedgerView, MemberView, StoreError};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -44,7 +44,25 @@ impl Appliance {
         let secret = random_hex::<32>();
         let pairing = Pairing { device, role, key: Hash::of(secret.as_bytes()) };
         self.vault.append(self.stamp(), Event::DevicePaired(pairing))?;
+        self.tell(crate::event::Event::KeysChanged);
         Ok(secret)
+    }
+
+    /// Keys that are in force, in the order of their devices' names.
+    pub(crate) fn keys(&self) -> Vec<Pairing> {
+        let mut keys: Vec<_> = self.vault.ledger().pairings.values().cloned().collect();
+        keys.sort_by(|a, b| (&a.device, a.key).cmp(&(&b.device, b.key)));
+        keys
+    }
+
+    /// Ends the keys that `is_meant` picks: the next request with one of them is refused. Returns those that ended.
+    pub(crate) fn end_keys(&self, is_meant: impl Fn(&Pairing) -> bool) -> Result<Vec<Pairing>, StoreError> {
+        let ended: Vec<_> = self.keys().into_iter().filter(is_meant).collect();
+        for pairing in &ended {
+            self.vault.append(self.stamp(), Event::DeviceRevoked { key: pairing.key })?;
+        }
+        self.tell(crate::event::Event::KeysChanged);
+        Ok(ended)
     }
 
     fn now(&self, view: &LedgerView) -> Now {
@@ -59,7 +77,9 @@ impl Appliance {
         let (oldest, newest) = oldest.zip(newest).expect("a source is in the ledger by its first snapshot");
         let counts = self.history.read().unwrap_or_else(PoisonError::into_inner).of(source);
         let judged = self.judge_with(view, source, facts);
-        let next_to_go = judged.iter().filter_map(|verdict| Some((verdict.sequence, verdict.kept_until?)));
+        let is_newest = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Newest);
+        let next_to_go = judged.iter().filter(|verdict| !is_newest(verdict));
+        let next_to_go = next_to_go.filter_map(|verdict| Some((verdict.sequence, verdict.kept_until?)));
         SourceFacts {
             source: source.to_owned(),
             snapshots: facts.len() as u64,

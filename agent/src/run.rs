@@ -212,7 +212,7 @@ impl Loop {
     fn take(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
-                Event::Tick | Event::StopRequested => {}
+                Event::Tick | Event::KeysChanged | Event::StopRequested => {}
                 Event::PushStarted { device } => self.tell("push_started", [("device", device.into())]),
                 Event::Restored { device } => self.tell("restore_served", [("device", device.into())]),
                 Event::Asked(Command::Identify) => self.memory.identify(Timestamp::now()),

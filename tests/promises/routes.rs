@@ -81,6 +81,38 @@ fn a_key_for_adding_hears_nothing_of_other_computers() {
     assert!(!status.to_string().contains("laptop"), "{status}");
 }
 
+/// A key that was ended opens nothing any more, also after a restart; what its computer backed up stays.
+#[test]
+fn an_ended_key_opens_nothing() {
+    let mut home = Home::new();
+    let folder = home.path("docs");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("a.txt"), b"kept").expect("written");
+    let snapshot = home.push(&folder, "docs");
+    let lost = token(&home, "admin");
+    assert_eq!(status(&home, "GET", "/v1/sources", &lost), 200);
+    let listed = home.larderd(&["keys", "--json"]).output().expect("larderd runs");
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "{listed}");
+    let key = larder_format::Hash::of(lost.as_bytes()).short();
+    let one = home.larderd(&["revoke", "laptop", "--key", &key]).output().expect("larderd runs");
+    assert!(one.status.success(), "{}", harness::home::text(&one));
+    assert_eq!(status(&home, "GET", "/v1/sources", &lost), 401);
+    home.kill_agent();
+    home.start();
+    assert_eq!(status(&home, "GET", "/v1/sources", &lost), 401, "after a restart");
+    assert_eq!(std::fs::read(home.restore("docs", snapshot).join("a.txt")).expect("it is back"), b"kept");
+    let again = home.larderd(&["revoke", "laptop", "--key", &key]).output().expect("larderd runs");
+    assert!(!again.status.success() && harness::home::text(&again).contains("larderd keys"), "{again:?}");
+    for control in ["/v1/control/keys", "/v1/control/revoke"] {
+        assert_eq!(
+            status(&home, "POST", control, &token(&home, "admin")),
+            404,
+            "{control} is for the box alone"
+        );
+    }
+}
+
 /// Readers that stop reading and never hang up do not keep the others from their files.
 #[test]
 fn readers_that_stop_reading_stop_nobody_else() {

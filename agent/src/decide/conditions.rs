@@ -64,12 +64,13 @@ fn disks(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
                 let code = if level == Level::Alarm { 1 } else { 4 };
                 raise(found, facts, (level, code), &format!("disk {}", disk.id), words);
             }
-            MemberState::Behind(_) => {
-                let what = format!("The backup disk at {} lacks newer backups.", disk.path);
+            MemberState::Behind(files) => {
+                let what =
+                    format!("The backup disk at {} lacks {files} of the files of the others.", disk.path);
                 let words = [
                     &*what,
-                    "New backups go to the other disk alone for now.",
-                    "Larder does not fill it by itself yet; the guide `When something is wrong` tells how.",
+                    "It is being filled. Until it has everything, new backups go to the other disks alone.",
+                    "Nothing, this heals itself. If the number does not fall, see whether the disk has room.",
                 ];
                 raise(found, facts, (Level::NeedsYou, 4), &format!("disk {}", disk.id), words);
             }

@@ -1,7 +1,7 @@
 //! The command line of `larderd`: what can be typed, and one call for each.
 
-use super::commands;
 use super::words::Trouble;
+use super::{commands, keys};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use larder_format::ledger::Role;
 use std::path::PathBuf;
@@ -61,6 +61,27 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the keys that computers have
+    Keys {
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// End the keys of a computer that was lost or sold; what it backed up stays
+    Revoke {
+        /// Name of the computer
+        device: String,
+        /// Only the key that `larderd keys` shows with these digits; every key of the computer if none are given
+        #[arg(long, value_name = "DIGITS")]
+        key: Option<String>,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Make the index anew from the backups themselves; always safe
     RebuildIndex {
         #[command(flatten)]
@@ -78,6 +99,11 @@ enum Command {
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+    },
+    /// Print a manual page
+    Man {
+        /// The command that it is about; without one, all commands in short
+        command: Option<String>,
     },
 }
 
@@ -125,12 +151,29 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::Demo { folder, once } => commands::demo(folder, once),
         Command::CheckConfig { file } => commands::check_config(&file),
         Command::Answers { source, which, json } => commands::answers(&which, source.as_deref(), json),
-        Command::Token { device, role, which, json } => commands::token(&which, &device, role.into(), json),
+        Command::Token { device, role, which, json } => keys::token(&which, &device, role.into(), json),
+        Command::Keys { which, json } => keys::list(&which, json),
+        Command::Revoke { device, key, which, json } => keys::revoke(&which, &device, key.as_deref(), json),
         Command::RebuildIndex { which, json } => commands::rebuild_index(&which, json),
         Command::LampOff { which } => commands::lamp_off(&which),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "larderd", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Man { command } => man(command.as_deref()),
     }
+}
+
+fn man(about: Option<&str>) -> Result<ExitCode, Trouble> {
+    let mut all = Args::command();
+    all.build();
+    let found = about.map_or(Some(&all), |name| all.find_subcommand(name));
+    let Some(command) = found else {
+        let what = format!("There is no command `{}`.", about.unwrap_or_default());
+        return Err(Trouble::new(2, what, "`larderd --help` lists them.", ""));
+    };
+    clap_mangen::Man::new(command.clone())
+        .render(&mut std::io::stdout())
+        .map_err(|error| Trouble::new(1, "The page could not be printed.", "Print it to a file.", error))?;
+    Ok(ExitCode::SUCCESS)
 }

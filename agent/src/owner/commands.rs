@@ -7,7 +7,7 @@ use crate::edge::panel::{self, Panel};
 use crate::report::Answers;
 use crate::run;
 use larder_firmware_config::{LogFormat, LogSettings, Mistake, Settings};
-use larder_format::ledger::{Role, is_plain_name, is_source_name};
+use larder_format::ledger::is_source_name;
 use serde::Deserialize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -85,34 +85,6 @@ pub(crate) fn print_answers(source: &str, answers: &Answers) {
     }
 }
 
-pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Result<ExitCode, Trouble> {
-    if !is_plain_name(device) {
-        let what = format!("\"{device}\" cannot be a computer's name.");
-        let remedy = format!(
-            "Use only a to z, A to Z, 0 to 9, `-`, `_` and `.`, at most 64 of them and no dot in front, such as {}.",
-            plain_name_like(device)
-        );
-        return Err(Trouble::new(2, what, remedy, ""));
-    }
-    let body = serde_json::json!({ "device": device, "role": role });
-    let value: serde_json::Value = ask(which, "/v1/control/tokens", Some(body))?;
-    if json {
-        println!("{value}");
-    } else {
-        println!("{}", value["token"].as_str().unwrap_or_default());
-        eprintln!("This key is shown once. On {device}, run `larder pair ADDRESS` and paste it.");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A name that is allowed, as near as can be to what was typed.
-fn plain_name_like(typed: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-    let words: Vec<_> = typed.split(|c| !plain(c)).filter(|word| !word.is_empty()).collect();
-    let name: String = words.join("-").trim_start_matches('.').chars().take(64).collect();
-    if is_plain_name(&name) { name } else { "laptop".to_owned() }
-}
-
 /// Asks the running agent; without one, does it here.
 pub(crate) fn rebuild_index(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     let settings = settings(which.config.as_deref())?;
@@ -141,7 +113,7 @@ pub(crate) fn lamp_off(which: &Which) -> Result<ExitCode, Trouble> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn ask<T: serde::de::DeserializeOwned>(
+pub(super) fn ask<T: serde::de::DeserializeOwned>(
     which: &Which,
     path: &str,
     body: Option<serde_json::Value>,
@@ -211,22 +183,4 @@ fn stop_requested() -> Result<impl Future<Output = ()>, Trouble> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_is_suggested_is_allowed() {
-        let check = |typed: &str, expect: &str| assert_eq!(plain_name_like(typed), expect, "{typed}");
-        check("my laptop", "my-laptop");
-        check("Ada's PC (old)", "Ada-s-PC-old");
-        check(".hidden", "hidden");
-        check("a/b", "a-b");
-        for hopeless in ["", "   ", "äöü", "..."] {
-            check(hopeless, "laptop");
-        }
-        assert!(is_plain_name(&plain_name_like(&"long name ".repeat(20))));
-    }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod cli;
 pub(crate) mod commands;
+mod keys;
 pub(crate) mod words;

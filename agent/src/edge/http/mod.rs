@@ -5,7 +5,7 @@
 //! Not here: what the answers mean (`larder_store`), how health is decided (`decide`).
 
 mod auth;
-mod control;
+pub(crate) mod control;
 mod entries;
 mod problem;
 mod push;
@@ -65,6 +65,8 @@ fn routes() -> Router<Arc<Appliance>> {
 fn control_routes() -> Router<Arc<Appliance>> {
     routes()
         .route("/v1/control/tokens", post(control::make_token))
+        .route("/v1/control/keys", get(control::keys))
+        .route("/v1/control/revoke", post(control::revoke))
         .route("/v1/control/rebuild-index", post(control::rebuild_index))
 }
 

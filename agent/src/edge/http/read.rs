@@ -28,6 +28,8 @@ use tokio::sync::{Semaphore, mpsc};
 
 /// Parts of an answer that wait for a slow reader.
 const PARTS_WAITING: usize = 2;
+/// How long a question about the state waits for the loop to have seen the newest ledger entry.
+const LOOKED_WITHIN: Duration = Duration::from_secs(1);
 /// A reader that takes nothing for so long has gone away, and others wait for its place: a laptop that was closed.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 /// Bytes of one part of a long list.
@@ -71,6 +73,11 @@ pub(crate) async fn me(caller: Caller, appliance: State) -> Json<Identity> {
 }
 
 pub(crate) async fn status(caller: Caller, appliance: State) -> Json<serde_json::Value> {
+    let head = appliance.vault.ledger().head.sequence;
+    let mut reports = appliance.report.clone();
+    // Whoever asks right after a push wants to hear of that push; the loop needs a moment to look.
+    let newest = reports.wait_for(|report| report.head.sequence >= head);
+    let _ = tokio::time::timeout(LOOKED_WITHIN, newest).await;
     let report: Arc<Report> = appliance.report.borrow().clone();
     let value = if caller.may_read().is_ok() {
         serde_json::to_value(&*report)
@@ -164,7 +171,8 @@ pub(crate) async fn versions(
     let path = path_bytes(&query.path)?;
     let runs = appliance.blocking(move |appliance| appliance.vault.versions(&facts, &path)).await??;
     if runs.is_empty() {
-        return Err(no_path(&query.path));
+        let what = format!("file {} in any snapshot of this source", query.path);
+        return Err(Refusal::not_found(&what, "`larder ls` shows what there is."));
     }
     Ok(Json(runs.iter().map(version_info).collect()))
 }
