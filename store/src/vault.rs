@@ -363,7 +363,7 @@ impl Vault {
         Packs::plan(self.catalog.find(&self.members, &unique))
     }
 
-    /// The bytes of one step of a plan: a block with the wanted chunks and nothing else.
+    /// The bytes of one step of a plan: a block with the wanted chunks, and maybe some of their neighbours.
     ///
     /// # Errors
     /// `Damaged` when no disk has it whole.

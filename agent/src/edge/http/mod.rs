@@ -10,6 +10,7 @@ mod entries;
 mod problem;
 mod push;
 mod read;
+mod stream;
 mod when;
 
 pub(crate) use problem::Refusal;

@@ -3,8 +3,9 @@
 use super::auth::Caller;
 use super::entries::{change_info, entry_info, snapshot_info, source_info, version_info};
 use super::push::read_body;
+use super::stream::stream;
 use super::{Refusal, State, when};
-use crate::appliance::{Appliance, Busy};
+use crate::appliance::Appliance;
 use crate::decide::{answers, promise};
 use crate::event::Event;
 use crate::report::{Answers, Report};
@@ -24,14 +25,9 @@ use larder_store::{Fact, Found, StoreError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
 
-/// Parts of an answer that wait for a slow reader.
-const PARTS_WAITING: usize = 2;
 /// How long a question about the state waits for the loop to have seen the newest ledger entry.
 const LOOKED_WITHIN: Duration = Duration::from_secs(1);
-/// A reader that takes nothing for so long has gone away, and others wait for its place: a laptop that was closed.
-const STALLED_MAX: Duration = Duration::from_secs(30);
 /// Bytes of one part of a long list.
 const PART_BYTES: usize = 64 * 1024;
 
@@ -353,51 +349,6 @@ fn byte_range(text: &str, size: u64) -> Option<std::ops::Range<u64>> {
         (from, to) => from.parse().ok()?..to.parse::<u64>().ok()?.saturating_add(1).min(size),
     };
     (range.start < range.end).then_some(range)
-}
-
-/// A body whose parts a thread makes, never more than a few ahead of the reader. An error ends it short, and the
-/// reader sees that it is not whole. `places` says how many such answers there may be.
-fn stream<W>(appliance: &Arc<Appliance>, places: &Arc<Semaphore>, work: W) -> Body
-where
-    W: FnOnce(&Appliance, &dyn Fn(Bytes) -> Result<(), StoreError>) -> Result<(), StoreError>
-        + Send
-        + 'static,
-{
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(PARTS_WAITING);
-    let (appliance, places) = (appliance.clone(), places.clone());
-    tokio::spawn(async move {
-        let Ok(_place) = places.acquire_owned().await else { return };
-        let blocking = tokio::task::spawn_blocking(move || {
-            let _busy = Busy::with(&appliance.activity.restoring);
-            let runtime = tokio::runtime::Handle::current();
-            let send = |part: Bytes| {
-                let taken = runtime.block_on(sender.send_timeout(Ok(part), STALLED_MAX));
-                taken.map_err(|_| StoreError::Disk {
-                    path: "the reader".to_owned(),
-                    source: std::io::ErrorKind::BrokenPipe.into(),
-                })
-            };
-            if let Err(error) = work(&appliance, &send) {
-                tracing::warn!(%error, "an answer ended early");
-                let _ = sender.try_send(Err(std::io::Error::other(error)));
-            }
-        });
-        let _ = blocking.await;
-    });
-    Body::from_stream(Parts(receiver))
-}
-
-struct Parts(mpsc::Receiver<Result<Bytes, std::io::Error>>);
-
-impl futures_core::Stream for Parts {
-    type Item = Result<Bytes, std::io::Error>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        self.0.poll_recv(context)
-    }
 }
 
 #[cfg(test)]

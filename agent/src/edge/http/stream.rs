@@ -1,0 +1,60 @@
+//! Answers that are made while they are read: no more than a few parts ahead of the reader, and not for ever.
+//!
+//! Not here: what the parts are (`read`).
+
+use crate::appliance::{Appliance, Busy};
+use axum::body::{Body, Bytes};
+use larder_store::StoreError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Parts of an answer that wait for a slow reader.
+const PARTS_WAITING: usize = 2;
+/// A reader that takes nothing for so long has gone away, and others wait for its place: a laptop that was closed.
+const STALLED_MAX: Duration = Duration::from_secs(30);
+
+/// A body whose parts a thread makes, never more than a few ahead of the reader. An error ends it short, and the
+/// reader sees that it is not whole. `places` says how many such answers there may be.
+pub(super) fn stream<W>(appliance: &Arc<Appliance>, places: &Arc<Semaphore>, work: W) -> Body
+where
+    W: FnOnce(&Appliance, &dyn Fn(Bytes) -> Result<(), StoreError>) -> Result<(), StoreError>
+        + Send
+        + 'static,
+{
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(PARTS_WAITING);
+    let (appliance, places) = (appliance.clone(), places.clone());
+    tokio::spawn(async move {
+        let Ok(_place) = places.acquire_owned().await else { return };
+        let blocking = tokio::task::spawn_blocking(move || {
+            let _busy = Busy::with(&appliance.activity.restoring);
+            let runtime = tokio::runtime::Handle::current();
+            let send = |part: Bytes| {
+                let taken = runtime.block_on(sender.send_timeout(Ok(part), STALLED_MAX));
+                taken.map_err(|_| StoreError::Disk {
+                    path: "the reader".to_owned(),
+                    source: std::io::ErrorKind::BrokenPipe.into(),
+                })
+            };
+            if let Err(error) = work(&appliance, &send) {
+                tracing::warn!(%error, "an answer ended early");
+                let _ = sender.try_send(Err(std::io::Error::other(error)));
+            }
+        });
+        let _ = blocking.await;
+    });
+    Body::from_stream(Parts(receiver))
+}
+
+struct Parts(mpsc::Receiver<Result<Bytes, std::io::Error>>);
+
+impl futures_core::Stream for Parts {
+    type Item = Result<Bytes, std::io::Error>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        self.0.poll_recv(context)
+    }
+}
