@@ -4,7 +4,7 @@
 //! and no caller need know. Not here: packs that still grow (`ingest`).
 
 use crate::Result;
-use crate::index::{Broken, Index, IndexPlace};
+use crate::index::{Broken, Index, IndexPlace, Records};
 use crate::ingest::Sealed;
 use crate::members::{Member, MemberState, Members};
 use crate::packs::{self, Packs, Place};
@@ -12,6 +12,10 @@ use larder_format::pack::Table;
 use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError, RwLock};
+
+/// Records that are gathered before the index takes them in, some 15 MB of memory: each of its buckets is then touched
+/// once for two records.
+const RECORDS_GATHERED: usize = 500_000;
 
 pub(crate) struct Catalog {
     pub(crate) packs: Packs,
@@ -40,15 +44,24 @@ impl Catalog {
                 catalog.packs.add(number, name, len);
             }
         }
+        let mut records = Records::default();
         for (name, len) in found {
             match packs::read_table(members, &name) {
-                Ok(table) => catalog.enter(members, &Sealed { name, len, table }),
+                Ok(table) => {
+                    let number = catalog.packs.next_number();
+                    catalog.packs.add(number, name, len);
+                    records.add(number, name, &table.chunks);
+                }
                 Err(error) => {
                     tracing::error!(pack = %name, %error, "a pack's table cannot be read");
                     catalog.unreadable.push(name);
                 }
             }
+            if records.len() >= RECORDS_GATHERED {
+                catalog.insert(members, std::mem::take(&mut records));
+            }
         }
+        catalog.insert(members, records);
         Ok((catalog, is_new))
     }
 
@@ -57,11 +70,15 @@ impl Catalog {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.packs.next_number();
         self.packs.add(number, pack.name, pack.len);
+        self.insert(members, Records::of(number, pack.name, &pack.table.chunks));
+    }
+
+    fn insert(&self, members: &Members, records: Records) {
         let mut guard = self.index.write().unwrap_or_else(PoisonError::into_inner);
         let index = guard.as_mut().expect("taken out only to be replaced");
-        if let Err(broken) = index.insert(number, pack.name, &pack.table.chunks) {
+        if let Err(broken) = index.insert(records) {
             drop(guard);
-            // The new index is made from all packs, this one among them.
+            // The new index is made from all packs, these among them.
             self.replace(members, &broken);
         }
     }
@@ -151,12 +168,17 @@ impl Catalog {
     }
 
     fn fill(&self, members: &Members, index: &mut Index) -> Result<(), Broken> {
+        let mut records = Records::default();
         for (number, name) in self.packs.all() {
             match packs::read_table(members, &name) {
-                Ok(Table { chunks, .. }) => index.insert(number, name, &chunks)?,
+                Ok(Table { chunks, .. }) => records.add(number, name, &chunks),
                 Err(error) => tracing::error!(pack = %name, %error, "a pack's table cannot be read"),
             }
+            if records.len() >= RECORDS_GATHERED {
+                index.insert(std::mem::take(&mut records))?;
+            }
         }
+        index.insert(records)?;
         index.flush()
     }
 }

@@ -12,7 +12,7 @@ fn filled(folder: &Path) -> IndexPlace {
     let place = IndexPlace::Folder(folder.join("index"));
     let mut index = Index::open(&place, &VAULT).unwrap();
     for pack in 0..4 {
-        index.insert(pack, Hash::of(&pack.to_le_bytes()), &ids(pack * 500, 500)).unwrap();
+        index.insert(Records::of(pack, Hash::of(&pack.to_le_bytes()), &ids(pack * 500, 500))).unwrap();
     }
     index.flush().unwrap();
     place
@@ -33,7 +33,7 @@ fn what_was_inserted_is_found_again() {
     let place = filled(folder.path());
     let mut index = Index::open(&place, &VAULT).unwrap();
     check(&index);
-    index.insert(3, Hash::of(&3u32.to_le_bytes()), &ids(1500, 500)).unwrap();
+    index.insert(Records::of(3, Hash::of(&3u32.to_le_bytes()), &ids(1500, 500))).unwrap();
     drop(index);
     check(&Index::open(&place, &VAULT).expect("inserting a pack twice adds nothing"));
 }
@@ -49,7 +49,7 @@ fn another_vaults_index_is_not_believed() {
 fn completed(mut index: Index) -> Result<Index, Broken> {
     let known = index.packs()?;
     for pack in (0..4).filter(|pack| !known.contains_key(pack)) {
-        index.insert(pack, Hash::of(&pack.to_le_bytes()), &ids(pack * 500, 500))?;
+        index.insert(Records::of(pack, Hash::of(&pack.to_le_bytes()), &ids(pack * 500, 500)))?;
     }
     Ok(index)
 }
@@ -107,7 +107,7 @@ fn damage_is_noticed_or_harmless() {
 fn memory_answers_alike() {
     let mut index = Index::open(&IndexPlace::Memory, &VAULT).unwrap();
     for pack in 0..4 {
-        index.insert(pack, Hash::of(&pack.to_le_bytes()), &ids(pack * 500, 500)).unwrap();
+        index.insert(Records::of(pack, Hash::of(&pack.to_le_bytes()), &ids(pack * 500, 500))).unwrap();
     }
     check(&index);
 }
