@@ -6,6 +6,7 @@ use crate::appliance::{Appliance, Busy};
 use axum::body::{Body, Bytes};
 use larder_store::StoreError;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -22,7 +23,9 @@ where
         + Send
         + 'static,
 {
-    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(PARTS_WAITING);
+    let (sender, parts) = mpsc::channel(PARTS_WAITING);
+    let is_whole = Arc::new(AtomicBool::new(false));
+    let body = Body::from_stream(Parts { parts, is_whole: is_whole.clone() });
     let (appliance, places) = (appliance.clone(), places.clone());
     tokio::spawn(async move {
         let Ok(_place) = places.acquire_owned().await else { return };
@@ -30,23 +33,28 @@ where
             let _busy = Busy::with(&appliance.activity.restoring);
             let runtime = tokio::runtime::Handle::current();
             let send = |part: Bytes| {
-                let taken = runtime.block_on(sender.send_timeout(Ok(part), STALLED_MAX));
+                let taken = runtime.block_on(sender.send_timeout(part, STALLED_MAX));
                 taken.map_err(|_| StoreError::Disk {
                     path: "the reader".to_owned(),
                     source: std::io::ErrorKind::BrokenPipe.into(),
                 })
             };
-            if let Err(error) = work(&appliance, &send) {
-                tracing::warn!(%error, "an answer ended early");
-                let _ = sender.try_send(Err(std::io::Error::other(error)));
+            match work(&appliance, &send) {
+                Ok(()) => is_whole.store(true, Ordering::SeqCst),
+                Err(error) => tracing::warn!(%error, "an answer ended early"),
             }
         });
         let _ = blocking.await;
     });
-    Body::from_stream(Parts(receiver))
+    body
 }
 
-struct Parts(mpsc::Receiver<Result<Bytes, std::io::Error>>);
+/// The parts, and whether the last one was sent. Told apart from them: a queue that is full has no room for an error,
+/// and a reader that comes back late would take what it got for everything.
+struct Parts {
+    parts: mpsc::Receiver<Bytes>,
+    is_whole: Arc<AtomicBool>,
+}
 
 impl futures_core::Stream for Parts {
     type Item = Result<Bytes, std::io::Error>;
@@ -55,6 +63,11 @@ impl futures_core::Stream for Parts {
         mut self: std::pin::Pin<&mut Self>,
         context: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Self::Item>> {
-        self.0.poll_recv(context)
+        self.parts.poll_recv(context).map(|part| match part {
+            None if !self.is_whole.load(Ordering::SeqCst) => {
+                Some(Err(std::io::ErrorKind::UnexpectedEof.into()))
+            }
+            part => part.map(Ok),
+        })
     }
 }
