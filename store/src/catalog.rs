@@ -1,67 +1,97 @@
 //! Which packs there are, and where each chunk lies: packs and index together.
 //!
-//! The index is only ever a hint. When it breaks it is replaced by one made from the packs' own tables, right here,
-//! and no caller need know. Not here: packs that still grow (`ingest`).
+//! The index is only ever a hint, and complete only when every pack has been entered. Packs that it does not know, after
+//! damage or a power cut, wait in `pending`; whoever looks for something that is not found enters some of them, and the
+//! agent does so all the while. Nobody waits for all of them but a restore, which must not be told that its files are
+//! not there. Not here: packs that still grow (`ingest`).
 
 use crate::Result;
-use crate::index::{Broken, Index, IndexPlace, Records};
+use crate::index::{Hint, Index, IndexPlace, PackNames};
 use crate::ingest::Sealed;
 use crate::members::{Member, MemberState, Members};
 use crate::packs::{self, Packs, Place};
-use larder_format::pack::Table;
 use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// Records that are gathered before the index takes them in, some 15 MB of memory: each of its buckets is then touched
-/// once for two records.
-const RECORDS_GATHERED: usize = 500_000;
+/// Chunks whose packs are entered together; some 4 MB of memory.
+const CHUNKS_GATHERED: usize = 500_000;
+/// Packs that are entered while somebody waits for a start or an answer: 3 s on a disk that must seek for each.
+pub(crate) const PACKS_AT_ONCE: usize = 256;
 
 pub(crate) struct Catalog {
     pub(crate) packs: Packs,
     place: IndexPlace,
     vault: [u8; 16],
-    /// Taken out only to be replaced.
-    index: RwLock<Option<Index>>,
+    index: RwLock<Index>,
     /// A number is given to one pack only.
     entering: Mutex<()>,
+    pending: Mutex<Pending>,
+    entered: Condvar,
     /// Packs that are there but whose table no disk gives whole: their content is not lost, but not found either.
-    pub(crate) unreadable: Vec<Hash>,
+    unreadable: Mutex<HashSet<Hash>>,
+}
+
+/// Packs that the index does not know yet.
+#[derive(Default)]
+struct Pending {
+    waiting: Vec<(u32, Hash)>,
+    /// How many somebody is entering right now.
+    entering: usize,
+}
+
+impl Pending {
+    fn count(&self) -> usize {
+        self.waiting.len() + self.entering
+    }
+}
+
+/// Some packs on their way into the index. However that ends, nobody waits for them afterwards.
+struct Entering<'a> {
+    catalog: &'a Catalog,
+    packs: Vec<(u32, Hash)>,
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.catalog.pending().entering -= self.packs.len();
+        self.catalog.entered.notify_all();
+    }
 }
 
 impl Catalog {
-    /// Finds every pack on the disks. Returns also whether the index had to be made anew.
+    /// Finds every pack on the disks. Returns also whether the index had to be started anew.
     pub(crate) fn open(place: IndexPlace, vault: [u8; 16], members: &Members) -> Result<(Self, bool)> {
-        let (index, is_new) = open_index(&place, &vault);
-        let index = RwLock::new(Some(index));
-        let (packs, entering, unreadable) = (Packs::default(), Mutex::new(()), Vec::new());
-        let mut catalog = Self { packs, place, vault, index, entering, unreadable };
+        let (mut index, is_new) = open_index(&place, &vault);
         let on_each = list(members)?;
         mark_behind(members, &on_each);
         let mut found: BTreeMap<Hash, u64> = on_each.into_iter().flatten().collect();
-        for (number, name) in catalog.ask(members, Index::packs) {
-            if let Some(len) = found.remove(&name) {
-                catalog.packs.add(number, name, len);
+        let packs = Packs::default();
+        let mut gone = Vec::new();
+        for (number, name) in index.packs() {
+            match found.remove(name) {
+                Some(len) => packs.add(*number, *name, len),
+                None => gone.push(*number),
             }
         }
-        let mut records = Records::default();
+        index.remove(&gone);
+        let mut pending = Pending::default();
         for (name, len) in found {
-            match packs::read_table(members, &name) {
-                Ok(table) => {
-                    let number = catalog.packs.next_number();
-                    catalog.packs.add(number, name, len);
-                    records.add(number, name, &table.chunks);
-                }
-                Err(error) => {
-                    tracing::error!(pack = %name, %error, "a pack's table cannot be read");
-                    catalog.unreadable.push(name);
-                }
-            }
-            if records.len() >= RECORDS_GATHERED {
-                catalog.insert(members, std::mem::take(&mut records));
-            }
+            let number = packs.next_number();
+            packs.add(number, name, len);
+            pending.waiting.push((number, name));
         }
-        catalog.insert(members, records);
+        let catalog = Self {
+            packs,
+            place,
+            vault,
+            index: RwLock::new(index),
+            entering: Mutex::new(()),
+            pending: Mutex::new(pending),
+            entered: Condvar::new(),
+            unreadable: Mutex::default(),
+        };
+        catalog.enter_pending(members, PACKS_AT_ONCE);
         Ok((catalog, is_new))
     }
 
@@ -70,36 +100,115 @@ impl Catalog {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.packs.next_number();
         self.packs.add(number, pack.name, pack.len);
-        self.insert(members, Records::of(number, pack.name, &pack.table.chunks));
+        self.insert(members, &[PackNames::of(number, pack.name, &pack.table.chunks)]);
     }
 
-    fn insert(&self, members: &Members, records: Records) {
-        let mut guard = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        let index = guard.as_mut().expect("taken out only to be replaced");
-        if let Err(broken) = index.insert(records) {
-            drop(guard);
-            // The new index is made from all packs, these among them.
-            self.replace(members, &broken);
+    /// Enters up to `packs_max` packs that the index does not know yet. Returns how many are left.
+    pub(crate) fn enter_pending(&self, members: &Members, packs_max: usize) -> usize {
+        let mut left = packs_max;
+        while left > 0 {
+            let Some(taken) = self.take_pending(left.min(PACKS_AT_ONCE)) else { break };
+            left -= taken.packs.len();
+            self.enter_each(members, &taken.packs);
         }
+        self.pending().count()
+    }
+
+    /// Up to `most` packs that wait; nothing when none does. Those that others are entering are waited for.
+    fn take_pending(&self, most: usize) -> Option<Entering<'_>> {
+        let mut pending = self.pending();
+        while pending.waiting.is_empty() && pending.entering > 0 {
+            pending = self.entered.wait(pending).unwrap_or_else(PoisonError::into_inner);
+        }
+        let rest = pending.waiting.len().saturating_sub(most);
+        let packs = pending.waiting.split_off(rest);
+        pending.entering += packs.len();
+        drop(pending);
+        (!packs.is_empty()).then(|| Entering { catalog: self, packs })
+    }
+
+    fn enter_each(&self, members: &Members, packs: &[(u32, Hash)]) {
+        let (mut gathered, mut chunks) = (Vec::new(), 0);
+        for (number, name) in packs {
+            match packs::read_table(members, name) {
+                Ok(table) => {
+                    chunks += table.chunks.len();
+                    gathered.push(PackNames::of(*number, *name, &table.chunks));
+                }
+                Err(error) => {
+                    tracing::error!(pack = %name, %error, "a pack's table cannot be read");
+                    self.unreadable().insert(*name);
+                }
+            }
+            if chunks >= CHUNKS_GATHERED {
+                self.insert(members, &std::mem::take(&mut gathered));
+                chunks = 0;
+            }
+        }
+        self.insert(members, &gathered);
+    }
+
+    fn insert(&self, members: &Members, packs: &[PackNames]) {
+        if packs.is_empty() {
+            return;
+        }
+        if let Err(broken) = self.index_to_change().insert(packs) {
+            tracing::warn!(%broken, "making the index anew; nothing is lost");
+            self.start_anew(members);
+        }
+    }
+
+    /// Packs that no disk gives whole enough to find anything in them.
+    pub(crate) fn unreadable(&self) -> MutexGuard<'_, HashSet<Hash>> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where the index says that a chunk lies, confirmed by the pack itself: a place that is not known to be damaged,
     /// if there is one.
     pub(crate) fn locate(&self, members: &Members, id: &ChunkId) -> Option<Place> {
-        let mut damaged = None;
-        for hint in self.ask(members, |index| index.hints(id)) {
-            match self.packs.confirm(members, hint, id) {
-                Some(place) if !self.packs.is_damaged(place) => return Some(place),
-                Some(place) => drop(damaged.get_or_insert(place)),
-                None => {}
+        self.locate_each(members, std::slice::from_ref(id)).pop().flatten()
+    }
+
+    /// The same for many, in their order. Chunks that were pushed together are confirmed together.
+    fn locate_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<Option<Place>> {
+        let mut hints: Vec<(Hint, usize)> = Vec::new();
+        {
+            let index = self.index();
+            for (asked, id) in ids.iter().enumerate() {
+                hints.extend(index.hints(id).map(|hint| (hint, asked)));
             }
         }
-        damaged
+        hints.sort_unstable();
+        let mut places = vec![None; ids.len()];
+        self.packs.confirm(members, &hints, ids, |asked, place| {
+            let known: &mut Option<Place> = &mut places[asked];
+            if known.is_none_or(|known| self.packs.is_damaged(known)) {
+                *known = Some(place);
+            }
+        });
+        places
     }
 
     /// Where a durable chunk lies that can be given back, as far as is known; nothing for any other.
     pub(crate) fn held(&self, members: &Members, id: &ChunkId) -> Option<Place> {
         self.locate(members, id).filter(|place| !self.packs.is_damaged(*place))
+    }
+
+    /// Those that are not held, in their order. While packs are still being entered, some of what is there may be named
+    /// too: it would be stored twice, which is better than a push that waits for all of them.
+    pub(crate) fn not_held(&self, members: &Members, ids: Vec<ChunkId>) -> Vec<ChunkId> {
+        let missing = self.not_held_by_index(members, ids);
+        if missing.is_empty() || self.pending().count() == 0 {
+            return missing;
+        }
+        self.enter_pending(members, PACKS_AT_ONCE);
+        self.not_held_by_index(members, missing)
+    }
+
+    fn not_held_by_index(&self, members: &Members, ids: Vec<ChunkId>) -> Vec<ChunkId> {
+        let places = self.locate_each(members, &ids);
+        let is_held = |place: Option<Place>| place.is_some_and(|place| !self.packs.is_damaged(place));
+        ids.into_iter().zip(places).filter(|(_, place)| !is_held(*place)).map(|(id, _)| id).collect()
     }
 
     /// Chunks that were found damaged and of which no other copy has come.
@@ -111,75 +220,74 @@ impl Catalog {
     /// out.
     pub(crate) fn find(&self, members: &Members, ids: &[ChunkId]) -> Vec<(Place, ChunkId)> {
         let mut places = Vec::with_capacity(ids.len());
-        let mut unknown = HashSet::new();
-        for id in ids {
-            match self.locate(members, id) {
-                Some(place) => places.push((place, *id)),
-                None => drop(unknown.insert(*id)),
+        let mut unknown: Vec<ChunkId> = ids.to_vec();
+        loop {
+            let found = self.locate_each(members, &unknown);
+            let mut rest = Vec::new();
+            for (place, id) in found.into_iter().zip(unknown) {
+                match place {
+                    Some(place) => places.push((place, id)),
+                    None => rest.push(id),
+                }
             }
+            unknown = rest;
+            if unknown.is_empty() || self.pending().count() == 0 {
+                break;
+            }
+            self.enter_pending(members, PACKS_AT_ONCE);
         }
         if !unknown.is_empty() {
-            let found = self.packs.search(members, &unknown);
+            let found = self.packs.search(members, &unknown.into_iter().collect());
             if !found.is_empty() {
-                self.replace(members, &Broken::because("it lacks a chunk that a pack holds"));
+                tracing::warn!("the index lacks a chunk that a pack holds; making it anew, nothing is lost");
+                self.start_anew(members);
             }
             places.extend(found);
         }
         places
     }
 
-    pub(crate) fn flush(&self, members: &Members) {
-        self.ask(members, Index::flush);
+    /// Writes out what the index has; only spares work at the next start.
+    pub(crate) fn flush(&self) {
+        self.index_to_change().flush();
     }
 
-    fn ask<T>(&self, members: &Members, question: impl Fn(&Index) -> Result<T, Broken>) -> T {
-        loop {
-            let guard = self.index.read().unwrap_or_else(PoisonError::into_inner);
-            match question(guard.as_ref().expect("taken out only to be replaced")) {
-                Ok(answer) => return answer,
-                Err(broken) => {
-                    drop(guard);
-                    self.replace(members, &broken);
+    /// Throws the index away and enters every pack again: those that are asked for at once, the rest by
+    /// `enter_pending`.
+    pub(crate) fn start_anew(&self, members: &Members) {
+        {
+            let mut index = self.index_to_change();
+            // Closed first: its files are moved.
+            *index = Index::in_memory();
+            *index = match Index::discard(&self.place) {
+                Ok(()) => open_index(&self.place, &self.vault).0,
+                Err(error) => {
+                    tracing::error!(%error, "the old index cannot be moved aside; going on without one on disk");
+                    Index::in_memory()
                 }
-            }
+            };
+            self.pending().waiting = self.packs.all();
+            self.unreadable().clear();
         }
+        self.enter_pending(members, PACKS_AT_ONCE);
     }
 
-    /// Makes a new index from the packs' tables. Ends with one in memory when none can be had on a disk.
-    pub(crate) fn replace(&self, members: &Members, broken: &Broken) {
-        tracing::warn!(%broken, "making the index anew; nothing is lost");
-        let mut guard = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = guard.take() {
-            old.abandon();
-        }
-        let mut index = match Index::discard(&self.place) {
-            Ok(()) => open_index(&self.place, &self.vault).0,
-            Err(error) => {
-                tracing::error!(%error, "the broken index cannot be moved aside; going on without one on disk");
-                memory_index(&self.vault)
-            }
-        };
-        if self.fill(members, &mut index).is_err() {
-            index.abandon();
-            index = memory_index(&self.vault);
-            self.fill(members, &mut index).expect("memory does not break");
-        }
-        *guard = Some(index);
+    /// Packs that are no more.
+    pub(crate) fn forget(&self, numbers: &[u32]) {
+        self.index_to_change().remove(numbers);
+        self.pending().waiting.retain(|(number, _)| !numbers.contains(number));
     }
 
-    fn fill(&self, members: &Members, index: &mut Index) -> Result<(), Broken> {
-        let mut records = Records::default();
-        for (number, name) in self.packs.all() {
-            match packs::read_table(members, &name) {
-                Ok(Table { chunks, .. }) => records.add(number, name, &chunks),
-                Err(error) => tracing::error!(pack = %name, %error, "a pack's table cannot be read"),
-            }
-            if records.len() >= RECORDS_GATHERED {
-                index.insert(std::mem::take(&mut records))?;
-            }
-        }
-        index.insert(records)?;
-        index.flush()
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index_to_change(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,9 +325,8 @@ fn open_index(place: &IndexPlace, vault: &[u8; 16]) -> (Index, bool) {
     };
     tracing::warn!(%broken, "making the index anew; nothing is lost");
     let again = Index::discard(place).ok().and_then(|()| Index::open(place, vault).ok());
-    (again.unwrap_or_else(|| memory_index(vault)), true)
-}
-
-fn memory_index(vault: &[u8; 16]) -> Index {
-    Index::open(&IndexPlace::Memory, vault).expect("memory does not break")
+    if again.is_none() {
+        tracing::error!("no index can be kept here; going on with one in memory");
+    }
+    (again.unwrap_or_else(Index::in_memory), true)
 }

@@ -282,8 +282,7 @@ impl Vault {
     /// Only when a disk cannot even be listed; damage is what it returns.
     pub fn audit(&self) -> Result<Audit> {
         let mut audit = Audit::default();
-        let known = self.catalog.packs.all().into_iter().map(|(_, name)| name);
-        let names: Vec<_> = known.chain(self.catalog.unreadable.iter().copied()).collect();
+        let names: Vec<_> = self.catalog.packs.all().into_iter().map(|(_, name)| name).collect();
         for member in self.members.all() {
             let disk = member.disk.as_ref();
             if !crate::members::is_named(disk) {

@@ -6,6 +6,7 @@
 
 use crate::damage::{BlockAt, Damage};
 use crate::disk::{Disk, DiskFile};
+use crate::index::Hint;
 use crate::members::Members;
 use crate::spare::Spare;
 use crate::{Result, StoreError};
@@ -18,7 +19,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Opened packs kept at hand: a file handle and some kilobytes each.
-const VIEWS_MAX: usize = 64;
+const VIEWS_MAX: usize = 256;
 /// Plain bytes of opened blocks kept at hand: folders' nodes share blocks, and are read one by one.
 const BLOCK_CACHE_BYTES: usize = 6 * 1024 * 1024;
 
@@ -136,15 +137,33 @@ impl Packs {
         Ok(view)
     }
 
-    /// Whether the chunk called `id` really lies at the hint, by the pack's own list.
-    pub(crate) fn confirm(&self, members: &Members, (pack, slot): (u32, u16), id: &ChunkId) -> Option<Place> {
-        (0..members.all().len()).find_map(|position| {
-            let view = self.view(members, pack, position).ok()?;
-            let mut name = [0; 32];
-            view.file.read_at(view.footer.name_offset(slot), &mut name).ok()?;
-            let is_there = u32::from(slot) < view.footer.chunks && name == id.0;
-            is_there.then(|| Some(Place { pack, slot, block: view.block_of(slot)?.offset })).flatten()
-        })
+    /// Tells of each hint whether the chunk that it is for really lies there, by the pack's own list. `hints` are in
+    /// order, each with the position of its chunk in `ids`; `found` gets that position and the place.
+    pub(crate) fn confirm(
+        &self,
+        members: &Members,
+        hints: &[(Hint, usize)],
+        ids: &[ChunkId],
+        mut found: impl FnMut(usize, Place),
+    ) {
+        for of_pack in hints.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
+            let pack = of_pack[0].0.0;
+            let mut open = of_pack.to_vec();
+            for position in 0..members.all().len() {
+                let Ok(view) = self.view(members, pack, position) else { continue };
+                let mut names = Names::new(&view);
+                open.retain(|((_, slot), asked)| {
+                    let place = names
+                        .at(*slot)
+                        .filter(|name| *name == ids[*asked])
+                        .and_then(|_| Some(Place { pack, slot: *slot, block: view.block_of(*slot)?.offset }));
+                    place.inspect(|place| found(*asked, *place)).is_none()
+                });
+                if open.is_empty() {
+                    break;
+                }
+            }
+        }
     }
 
     /// Slow: looks for chunks in every pack's own list, when the index has no word of them.
@@ -356,6 +375,47 @@ impl View {
         let mut bytes = vec![0; block.len as usize];
         self.file.read_at(block.offset.into(), &mut bytes)?;
         Ok(bytes)
+    }
+}
+
+/// Names in a pack's list that are asked for in the order of their slots: read many at a time, since chunks that were
+/// pushed together are asked for together.
+struct Names<'a> {
+    view: &'a View,
+    first: u32,
+    read: Vec<u8>,
+    /// How many to read at the next miss; more from one to the next as long as they follow each other.
+    ahead: u32,
+}
+
+impl<'a> Names<'a> {
+    const AHEAD_MAX: u32 = 512;
+
+    fn new(view: &'a View) -> Self {
+        Self { view, first: 0, read: Vec::new(), ahead: 1 }
+    }
+
+    fn at(&mut self, slot: u16) -> Option<Hash> {
+        let slot = u32::from(slot);
+        if slot >= self.view.footer.chunks {
+            return None;
+        }
+        let known = |names: &Self| {
+            let at = usize::try_from(slot.checked_sub(names.first)?).ok()?;
+            names.read.as_chunks().0.get(at).map(|name| Hash(*name))
+        };
+        known(self).or_else(|| {
+            let after = self.first + u32::try_from(self.read.len() / 32).unwrap_or(0);
+            self.ahead = if slot == after { (self.ahead * 4).min(Self::AHEAD_MAX) } else { 1 };
+            let count = self.ahead.min(self.view.footer.chunks - slot);
+            self.read.resize(count as usize * 32, 0);
+            self.first = slot;
+            let offset = self.view.footer.name_offset(u16::try_from(slot).ok()?);
+            if self.view.file.read_at(offset, &mut self.read).is_err() {
+                self.read.clear();
+            }
+            known(self)
+        })
     }
 }
 

@@ -4,10 +4,10 @@
 //! then the ledger entry, and its rename is the moment at which the snapshot exists. The index follows whenever it
 //! likes. Not here: HTTP, devices, time (a `Stamp` comes in).
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, PACKS_AT_ONCE};
 use crate::check;
 use crate::disk::Disk;
-use crate::index::{Broken, IndexPlace};
+use crate::index::IndexPlace;
 use crate::ingest::{self, OpenPack};
 use crate::ledger::{self, Fact, LedgerView};
 use crate::members::{Member, MemberState, MemberView, Members};
@@ -151,7 +151,7 @@ impl Vault {
 
     /// Packs that no disk gives whole enough to find anything in them.
     pub fn unreadable_packs(&self) -> usize {
-        self.catalog.unreadable.len()
+        self.catalog.unreadable().len()
     }
 
     /// Bytes that the packs take on one disk.
@@ -159,24 +159,29 @@ impl Vault {
         self.catalog.packs.bytes()
     }
 
-    /// Makes the index anew from packs and ledger, as after any damage.
+    /// Makes the index anew from the packs, as after any damage.
     pub fn rebuild_index(&self) {
-        self.catalog.replace(&self.members, &Broken::because("a new one was asked for"));
+        self.catalog.start_anew(&self.members);
+        while self.index_pending() > 0 {}
+    }
+
+    /// Enters some packs into the index that it does not know yet, as after it was lost. Returns how many are left.
+    pub fn index_pending(&self) -> usize {
+        self.catalog.enter_pending(&self.members, PACKS_AT_ONCE)
     }
 
     /// Writes the index out; only spares work at the next start.
     pub fn flush_index(&self) {
-        self.catalog.flush(&self.members);
+        self.catalog.flush();
     }
 
     /// Those of `ids` that the vault does not hold, or not whole, in order.
     pub fn missing(&self, ids: &[ChunkId]) -> Vec<ChunkId> {
-        let mut missing: Vec<_> = {
+        let missing = {
             let growing = self.growing();
             ids.iter().filter(|id| !growing.holds(id)).copied().collect()
         };
-        missing.retain(|id| self.catalog.held(&self.members, id).is_none());
-        missing
+        self.catalog.not_held(&self.members, missing)
     }
 
     /// Chunks that were found damaged on every disk since the vault was opened, and that no push has brought again.
