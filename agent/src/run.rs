@@ -116,6 +116,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     if let Some(control) = control {
         tasks.spawn(http::serve_control(appliance.clone(), control, stopped.clone()));
     }
+    tasks.spawn(jobs::index::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::catch_up::run(appliance.clone(), stopped));
     let broker = dashboard.own_broker();
     let looped = Loop {

@@ -272,12 +272,6 @@ impl Catalog {
         self.enter_pending(members, PACKS_AT_ONCE);
     }
 
-    /// Packs that are no more.
-    pub(crate) fn forget(&self, numbers: &[u32]) {
-        self.index_to_change().remove(numbers);
-        self.pending().waiting.retain(|(number, _)| !numbers.contains(number));
-    }
-
     fn index(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,18 +14,20 @@ use larder_format::{ChunkId, Hash};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod table;
 
-/// sled takes about four times as much. It is only written to, and read once from front to back.
+/// sled is read once from front to back and then only written to. It keeps 16,384 pages whatever is said here.
 const CACHE_BYTES: u64 = 1024 * 1024;
 /// A longer value would become a file of its own in sled, which its `flush` does not sync.
 const CHUNKS_PER_PART: usize = 4096;
 const CHECK_BYTES: usize = 8;
 /// Check, name of the pack, number of its chunks.
 const PART_HEAD_BYTES: usize = CHECK_BYTES + 32 + 4;
-/// Chunks whose packs are entered together, 4 MB: each list of the table is then touched once for all of them.
-const CHUNKS_GATHERED: usize = 500_000;
+/// Chunks that are read or written before sled is closed and opened again: it keeps in memory what went through it, 40 MB
+/// at ten million chunks, and opening takes some milliseconds.
+const CHUNKS_PER_OPENING: usize = 1_000_000;
 /// A change of layout starts a new index instead of migrating one.
 const LAYOUT: &[u8] = b"larder index 2";
 
@@ -96,10 +98,17 @@ impl Index {
         let IndexPlace::Folder(folder) = place else { return Ok(Self::in_memory()) };
         guarded(|| {
             let marked = Marked::new(folder)?;
-            let kept = Kept::open(folder, vault)?;
             let mut index = Self::in_memory();
-            kept.for_each(|packs| index.enter(&packs.iter().collect::<Vec<_>>()))?;
-            index.kept = Some(kept);
+            let mut from = Some(0);
+            while let Some(first) = from {
+                // The last one is closed before.
+                index.kept = None;
+                let kept = Kept::open(folder, vault)?;
+                let packs;
+                (packs, from) = kept.read(first)?;
+                index.enter(&packs.iter().collect::<Vec<_>>())?;
+                index.kept = Some(kept);
+            }
             marked.done()?;
             Ok(index)
         })
@@ -133,7 +142,18 @@ impl Index {
         let new: Vec<_> = packs.iter().filter(|pack| !self.packs.contains_key(&pack.number)).collect();
         self.enter(&new)?;
         self.keep(|kept| new.iter().try_for_each(|pack| kept.insert(pack)));
+        if self.kept.as_ref().is_some_and(|kept| kept.written.load(Ordering::Relaxed) >= CHUNKS_PER_OPENING) {
+            self.reopen();
+        }
         Ok(())
+    }
+
+    fn reopen(&mut self) {
+        let Some(Kept { folder, vault, .. }) = self.kept.take() else { return };
+        match guarded(|| Kept::open(&folder, &vault)) {
+            Ok(kept) => self.kept = Some(kept),
+            Err(broken) => tracing::warn!(%broken, "going on without writing it down; nothing is lost"),
+        }
     }
 
     fn enter(&mut self, packs: &[&PackNames]) -> Result<(), Broken> {
@@ -193,7 +213,10 @@ impl Marked {
 struct Kept {
     db: sled::Db,
     packs: sled::Tree,
-    file: PathBuf,
+    folder: PathBuf,
+    vault: [u8; 16],
+    /// Chunks written since it was opened.
+    written: AtomicUsize,
 }
 
 impl Kept {
@@ -201,8 +224,9 @@ impl Kept {
         let is_new = !folder.exists();
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).mode(sled::Mode::LowSpace);
         let db = config.flush_every_ms(None).open()?;
-        let kept = Self { packs: db.open_tree("packs")?, db, file: folder.join("db") };
-        let stamp = [LAYOUT, vault].concat();
+        let (packs, folder, vault) = (db.open_tree("packs")?, folder.to_owned(), *vault);
+        let kept = Self { packs, db, folder, vault, written: AtomicUsize::new(0) };
+        let stamp = [LAYOUT, &vault].concat();
         if is_new {
             kept.db.insert("stamp", stamp)?;
         } else if kept.db.get("stamp")?.as_deref() != Some(stamp.as_slice()) {
@@ -216,6 +240,7 @@ impl Kept {
             let key = part_key(pack.number, part);
             self.packs.insert(key, pack.encode(key, prefixes))?;
         }
+        self.written.fetch_add(pack.chunks(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -226,34 +251,34 @@ impl Kept {
         Ok(())
     }
 
-    /// Hands over every pack that is proven whole, many at a time, in the order of their numbers.
-    fn for_each(&self, mut see: impl FnMut(Vec<PackNames>) -> Result<(), Broken>) -> Result<(), Broken> {
-        let mut gathered: Vec<PackNames> = Vec::new();
-        let mut gathered_chunks = 0;
-        let mut pack: Option<Growing> = None;
-        for part in &self.packs {
+    /// Packs from the number `first` on that are proven whole, about `CHUNKS_PER_OPENING` in all, and the number to go on
+    /// with.
+    fn read(&self, first: u32) -> Result<(Vec<PackNames>, Option<u32>), Broken> {
+        let mut packs: Vec<PackNames> = Vec::new();
+        let mut chunks = 0;
+        let mut growing: Option<Growing> = None;
+        for part in self.packs.range(first.to_be_bytes()..) {
             let (key, value) = part?;
             let Some(part) = Part::decode(&key, &value) else { continue };
-            if part.part == 0 {
-                let whole = pack.replace(Growing::starting_with(&part)).and_then(Growing::whole);
-                gathered_chunks += whole.as_ref().map_or(0, PackNames::chunks);
-                gathered.extend(whole);
-            } else if let Some(pack) = &mut pack {
-                pack.add(&part);
+            if part.part > 0 {
+                growing.iter_mut().for_each(|pack| pack.add(&part));
+                continue;
             }
-            if gathered_chunks >= CHUNKS_GATHERED {
-                see(std::mem::take(&mut gathered))?;
-                gathered_chunks = 0;
+            packs.extend(growing.take().and_then(Growing::whole));
+            if chunks >= CHUNKS_PER_OPENING {
+                return Ok((packs, Some(part.number)));
             }
+            chunks += part.chunks;
+            growing = Some(Growing::starting_with(&part));
         }
-        gathered.extend(pack.and_then(Growing::whole));
-        see(gathered)
+        packs.extend(growing.and_then(Growing::whole));
+        Ok((packs, None))
     }
 
     fn flush(&self) -> Result<(), Broken> {
         self.db.flush()?;
         // sled's flush leaves the bytes in the system's cache (measured: 59 of 60 power cuts lost them).
-        std::fs::File::open(&self.file).and_then(|file| file.sync_all()).map_err(io)
+        std::fs::File::open(self.folder.join("db")).and_then(|file| file.sync_all()).map_err(io)
     }
 }
 

@@ -3,3 +3,4 @@
 pub(crate) mod catch_up;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
+pub(crate) mod index;

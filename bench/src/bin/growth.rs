@@ -82,22 +82,24 @@ fn ask(folder: &Path, count: u32) {
     let started = Instant::now();
     let vault = vault(folder);
     let opened = started.elapsed();
-    let rate = |first: u32, range: u32| {
+    let rate = |number: &dyn Fn(u32, u32) -> u32| {
         let mut busy = Duration::ZERO;
         for question in 0..QUESTIONS {
-            // Spread over everything that is there, in no order that a cache would like.
-            let spread =
-                |n: u32| first + (question.wrapping_mul(2_654_435_761).wrapping_add(n * 7_919)) % range;
-            let ids: Vec<_> = (0..ASKED).map(|n| id(spread(n))).collect();
+            let ids: Vec<_> = (0..ASKED).map(|n| id(number(question, n))).collect();
             let started = Instant::now();
             vault.missing(&ids);
             busy += started.elapsed();
         }
         f64::from(QUESTIONS) * f64::from(ASKED) / busy.as_secs_f64()
     };
-    let (known, new) = (rate(0, count), rate(count, u32::MAX / 4));
+    // As a device asks for files that it pushed before; over everything in no order; for what nobody pushed.
+    let in_order = rate(&|question, n| (question.wrapping_mul(2_654_435_761) % count + n) % count);
+    let spread =
+        |question: u32, n: u32| question.wrapping_mul(2_654_435_761).wrapping_add(n.wrapping_mul(7_919_993));
+    let scattered = rate(&|question, n| spread(question, n) % count);
+    let new = rate(&|question, n| count + spread(question, n) % (u32::MAX / 4));
     println!(
-        "chunks {count} open_s {:.2} known_per_s {known:.0} new_per_s {new:.0} peak_mib {:.1} index_bytes {}",
+        "chunks {count} open_s {:.2} in_order_per_s {in_order:.0} scattered_per_s {scattered:.0} new_per_s {new:.0} peak_mib {:.1} index_bytes {}",
         opened.as_secs_f64(),
         peak_mib(),
         size_of(&folder.join("index")),
