@@ -149,26 +149,39 @@ impl Entry {
     /// # Errors
     /// `Short`, `Damaged`, `TooNew` or `Invalid`; never a panic.
     pub fn decode(bytes: &[u8]) -> Result<(Self, Hash, usize), FormatError> {
-        let mut fields = Fields::new(bytes, WHAT);
-        fields.magic(LEDGER_MAGIC)?;
-        let (_written_by, oldest_reader) = (fields.u16()?, fields.u16()?);
-        let len = fields.u32()? as usize;
-        if len > ENTRY_BYTES_MAX {
-            return Err(FormatError::Invalid { what: WHAT, why: "it is too large" });
-        }
-        let body = fields.take(len)?;
-        let hash = Hash(fields.array()?);
-        if Hash::of(&bytes[..FRAME_BYTES + len]) != hash {
-            return Err(FormatError::Damaged { what: WHAT });
-        }
-        // Only now: a flipped bit must not be taken for a newer Larder.
+        let Framed { oldest_reader, body, hash } = frame(bytes)?;
         if oldest_reader > FORMAT_VERSION {
             return Err(FormatError::TooNew { what: WHAT, version: oldest_reader });
         }
         let read = postcard::take_from_bytes(body).ok().filter(|(_, rest)| rest.is_empty());
         let (entry, _) = read.ok_or(FormatError::Invalid { what: WHAT, why: "its bytes do not read" })?;
-        Ok((entry, hash, FRAME_BYTES + len + 32))
+        Ok((entry, hash, FRAME_BYTES + body.len() + 32))
     }
+}
+
+/// An entry whose bytes are whole, whatever they say.
+pub(crate) struct Framed<'a> {
+    pub(crate) oldest_reader: u16,
+    pub(crate) body: &'a [u8],
+    pub(crate) hash: Hash,
+}
+
+/// Checks everything about an entry but its meaning: only then is its version believed, since a flipped bit must not be
+/// taken for a newer Larder.
+pub(crate) fn frame(bytes: &[u8]) -> Result<Framed<'_>, FormatError> {
+    let mut fields = Fields::new(bytes, WHAT);
+    fields.magic(LEDGER_MAGIC)?;
+    let (_written_by, oldest_reader) = (fields.u16()?, fields.u16()?);
+    let len = fields.u32()? as usize;
+    if len > ENTRY_BYTES_MAX {
+        return Err(FormatError::Invalid { what: WHAT, why: "it is too large" });
+    }
+    let body = fields.take(len)?;
+    let hash = Hash(fields.array()?);
+    if Hash::of(&bytes[..FRAME_BYTES + len]) != hash {
+        return Err(FormatError::Damaged { what: WHAT });
+    }
+    Ok(Framed { oldest_reader, body, hash })
 }
 
 /// Whether `text` names a source: `DEVICE/NAME`, each of 1 to 64 letters, digits, `-`, `_` or `.`, not starting

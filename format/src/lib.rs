@@ -8,8 +8,11 @@ pub mod block;
 pub mod cut;
 pub mod id;
 pub mod ledger;
+pub mod outline;
 pub mod pack;
+pub mod scan;
 pub mod tree;
+pub mod when;
 pub mod wire;
 
 pub use id::{ChunkId, ChunkRef, Hash};

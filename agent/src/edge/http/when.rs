@@ -1,60 +1,36 @@
-//! WHEN: which snapshot somebody means.
+//! WHEN among the snapshots that there are. What the words mean: `larder_format::when`, which rescue reads too.
 
-use jiff::{Span, Timestamp, Zoned, civil, tz::TimeZone};
+use jiff::Zoned;
+use larder_format::when::When;
 use larder_store::Fact;
 use std::sync::Arc;
 
 /// The snapshot that `when` means: a number, `newest`, a date, a time, or a span such as `2 weeks ago`. For times it
 /// is the newest that had arrived by then; a date means its end, in the zone of `now`.
 pub(crate) fn resolve<'a>(facts: &'a [Arc<Fact>], when: &str, now: &Zoned) -> Result<&'a Arc<Fact>, String> {
-    let when = when.trim();
-    if when.is_empty() || when == "newest" || when == "live" {
-        return facts.last().ok_or_else(|| "there is no snapshot yet".to_owned());
-    }
-    if let Ok(number) = when.parse::<u64>() {
-        let found = facts.iter().find(|fact| fact.sequence == number);
-        return found.ok_or_else(|| format!("there is no snapshot {number}"));
-    }
-    let moment = moment(when, now).ok_or_else(|| {
+    let said = When::parse(when, now).ok_or_else(|| {
+        let when = when.trim();
         format!("`{when}` is no snapshot: write a number, `newest`, a date like 2026-03-31, a time, or `2 weeks ago`")
     })?;
-    let arrived = |fact: &&Arc<Fact>| fact.stamp.time_ms <= moment.as_millisecond();
-    let found = facts.iter().rev().find(arrived);
-    found.ok_or_else(|| format!("nothing had been backed up by {}", moment.strftime("%Y-%m-%d %H:%M UTC")))
-}
-
-fn moment(when: &str, now: &Zoned) -> Option<Timestamp> {
-    let zone = now.time_zone().clone();
-    match when {
-        "today" | "now" => return Some(now.timestamp()),
-        "yesterday" => return end_of(now.date().yesterday().ok()?, zone),
-        _ => {}
+    match said {
+        When::Newest => facts.last().ok_or_else(|| "there is no snapshot yet".to_owned()),
+        When::Number(number) => {
+            let found = facts.iter().find(|fact| fact.sequence == number);
+            found.ok_or_else(|| format!("there is no snapshot {number}"))
+        }
+        When::By(moment) => {
+            let found = facts.iter().rev().find(|fact| fact.stamp.time_ms <= moment.as_millisecond());
+            found.ok_or_else(|| {
+                format!("nothing had been backed up by {}", moment.strftime("%Y-%m-%d %H:%M UTC"))
+            })
+        }
     }
-    if let Ok(moment) = when.parse::<Timestamp>() {
-        return Some(moment);
-    }
-    // A bare date would read as its midnight, but means its end.
-    if when.len() > 10
-        && let Ok(time) = when.parse::<civil::DateTime>()
-    {
-        return time.to_zoned(zone).ok().map(|zoned| zoned.timestamp());
-    }
-    if let Ok(date) = when.parse::<civil::Date>() {
-        return end_of(date, zone);
-    }
-    let span: Span = when.parse().ok()?;
-    // Without "ago" a span would point into the future, where there is nothing to see.
-    let past = if span.is_positive() { span.negate() } else { span };
-    now.checked_add(past).ok().map(|moment| moment.timestamp())
-}
-
-fn end_of(date: civil::Date, zone: TimeZone) -> Option<Timestamp> {
-    date.at(23, 59, 59, 999_999_999).to_zoned(zone).ok().map(|zoned| zoned.timestamp())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
     use larder_format::ledger::{Snapshot, Stamp};
     use larder_format::{ChunkRef, tree::Totals};
 
