@@ -1,7 +1,7 @@
 //! A push of many small files, without the network: to an appliance that is a vault in memory.
 
 use crate::{Amount, HotPath, Work, index, text};
-use larder_client::{Appliance, Progress, PushOptions, Trouble, push};
+use larder_client::{Appliance, Past, Progress, PushOptions, Trouble, push};
 use larder_format::{
     ChunkId,
     ledger::{Snapshot, Stamp},
@@ -59,7 +59,9 @@ impl Appliance for InMemory {
             degraded: done.degraded,
         })
     }
+}
 
+impl Past for InMemory {
     fn fetch(&self, _: &[ChunkId], _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
         Err(Trouble::Usage("this benchmark does not read".to_owned()))
     }

@@ -9,8 +9,25 @@ use larder_format::{
     wire::{Commit, Identity, Receipt, Received, SnapshotInfo},
 };
 
-/// The other end. Every call may come from several threads at once.
-pub trait Appliance: Sync {
+/// What a restore needs: chunks by their names, and which snapshot somebody means. An appliance has it, and so has a
+/// pulled disk (`rescue`). Every call may come from several threads at once.
+pub trait Past: Sync {
+    /// Fetches chunks (at most `wire::IDS_MAX`); hands each block that arrives to `each`, whole and unverified.
+    /// After an error some blocks may have been handed over already: ask again for the rest.
+    ///
+    /// # Errors
+    /// Any but `Local` and `Usage`.
+    fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble>;
+
+    /// The snapshot of `source` that `when` means.
+    ///
+    /// # Errors
+    /// `Refused` with `not_found`.
+    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble>;
+}
+
+/// The other end of a push. Every call may come from several threads at once.
+pub trait Appliance: Past {
     /// Who we are to the appliance, and which vault it keeps.
     ///
     /// # Errors
@@ -34,17 +51,4 @@ pub trait Appliance: Sync {
     /// # Errors
     /// `Refused` with `missing_chunks` when the vault lacks a part of the tree.
     fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble>;
-
-    /// Fetches chunks (at most `wire::IDS_MAX`); hands each block that arrives to `each`, whole and unverified.
-    /// After an error some blocks may have been handed over already: ask again for the rest.
-    ///
-    /// # Errors
-    /// Any but `Local` and `Usage`.
-    fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble>;
-
-    /// The snapshot of `source` that `when` means.
-    ///
-    /// # Errors
-    /// `Refused` with `not_found`.
-    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble>;
 }

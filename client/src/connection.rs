@@ -5,7 +5,7 @@
 //! Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel.
 //! Not here: what is asked, and when.
 
-use crate::{Appliance, Trouble, settings::Pairing};
+use crate::{Appliance, Past, Trouble, settings::Pairing};
 use backon::{BlockingRetryable, ExponentialBuilder};
 use larder_format::{
     ChunkId,
@@ -174,7 +174,9 @@ impl Appliance for Connection {
         let body = self.post(&format!("/v1/sources/{source}/snapshots"), "application/json", &body)?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
+}
 
+impl Past for Connection {
     fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
         let body = encode_ids(names);
         let mut answer = self.with_patience(|| self.post_once("/v1/chunks/fetch", IDS_TYPE, &body))?;

@@ -1,10 +1,10 @@
-//! Reading from the appliance: chunks, each checked against its name; nodes; single files.
+//! Reading from an appliance or a pulled disk: chunks, each checked against its name; nodes; single files.
 //!
 //! Bytes count only once their BLAKE3 is the name that was asked for, so a damaged disk, a wrong answer and a bad
 //! cable all look the same: the chunk is not there. One bad chunk must not cost its neighbours, so a request that
 //! fails as a whole is halved until the bad ones stand alone. Not here: writing files (`restore`).
 
-use crate::{Appliance, Progress, Trouble, Wanted};
+use crate::{Past, Progress, Trouble, Wanted};
 use larder_format::{
     ChunkId, ChunkRef,
     block::{Decoder, OpenBlock},
@@ -30,14 +30,14 @@ const NODES_ASKED_MAX: usize = 1024;
 
 /// Fetches chunks and checks them.
 pub(crate) struct Fetcher<'a> {
-    appliance: &'a dyn Appliance,
+    past: &'a dyn Past,
     progress: &'a Progress,
     decoder: Decoder,
 }
 
 impl<'a> Fetcher<'a> {
-    pub(crate) fn new(appliance: &'a dyn Appliance, progress: &'a Progress) -> Self {
-        Self { appliance, progress, decoder: Decoder::new() }
+    pub(crate) fn new(past: &'a dyn Past, progress: &'a Progress) -> Self {
+        Self { past, progress, decoder: Decoder::new() }
     }
 
     /// Hands every chunk to `take` once, in any order. Returns those that cannot be had whole.
@@ -84,7 +84,7 @@ impl<'a> Fetcher<'a> {
         take: &mut dyn FnMut(&ChunkId, &[u8]),
     ) -> Result<(), Trouble> {
         let (decoder, progress) = (&mut self.decoder, self.progress);
-        self.appliance.fetch(group, &mut |bytes| {
+        self.past.fetch(group, &mut |bytes| {
             progress.add_sent_bytes(bytes.len() as u64);
             // A block that does not open is left out: its chunks stay open and are asked for again.
             let Ok((_, block)) = OpenBlock::read(decoder, bytes) else { return };
@@ -116,9 +116,9 @@ struct Ahead {
 }
 
 impl<'a> TreeReader<'a> {
-    /// Over `appliance`.
-    pub fn new(appliance: &'a dyn Appliance, progress: &'a Progress) -> Self {
-        Self { fetcher: Fetcher::new(appliance, progress), ahead: HashMap::new(), ahead_bytes: 0 }
+    /// Over `past`.
+    pub fn new(past: &'a dyn Past, progress: &'a Progress) -> Self {
+        Self { fetcher: Fetcher::new(past, progress), ahead: HashMap::new(), ahead_bytes: 0 }
     }
 
     /// One node; `next` are those that will probably be wanted soon after it.
@@ -267,13 +267,13 @@ pub(crate) fn damaged(what: &str, chunk: &ChunkRef) -> Trouble {
 /// # Errors
 /// `WrongKind` when it is no file, `Damaged` at the first part that cannot be had whole, `Local` when `out` fails.
 pub fn read_file(
-    appliance: &dyn Appliance,
+    past: &dyn Past,
     wanted: &Wanted<'_>,
     out: &mut dyn Write,
     progress: &Progress,
 ) -> Result<u64, Trouble> {
-    let root = appliance.snapshot(wanted.source, wanted.when)?.root;
-    let mut reader = TreeReader::new(appliance, progress);
+    let root = past.snapshot(wanted.source, wanted.when)?.root;
+    let mut reader = TreeReader::new(past, progress);
     let (entry, _) = reader.find(&root, wanted.path)?;
     let Kind::File { size, pieces } = entry.kind else {
         let is_folder = matches!(entry.kind, Kind::Directory { .. });

@@ -1,7 +1,8 @@
 //! The other computers' side of Larder: push a folder, look at what is kept, get it back.
 //!
 //! `push` and `restore` are plain functions over the trait `Appliance`; they print nothing and count into `Progress`.
-//! `Connection` is the appliance over HTTP. The command `larder` is a thin layer on top (`owner`).
+//! `Connection` is the appliance over HTTP; `Rescue` reads a
+//! pulled disk without any. The command `larder` is a thin layer on top (`owner`).
 //! Not here: what lies on the appliance's disks (`store`), and the bytes that both ends agree on (`larder-format`).
 
 mod appliance;
@@ -20,6 +21,7 @@ mod listing;
 pub mod owner;
 mod progress;
 mod push;
+mod rescue;
 mod restore;
 mod send;
 mod settings;
@@ -27,11 +29,12 @@ mod trouble;
 mod walk;
 mod weave;
 
-pub use appliance::Appliance;
+pub use appliance::{Appliance, Past};
 pub use connection::Connection;
 pub use fetch::{TreeReader, read_file};
 pub use progress::Progress;
 pub use push::{PushOptions, Pushed, push};
+pub use rescue::{Candidate, Kept, PulledDisk, Rescue, Standing};
 pub use restore::{Existing, RestoreOptions, Restored, Wanted, restore};
 pub use settings::{Pairing, source_name_for};
 pub use trouble::{Skipped, SkippedList, Trouble};

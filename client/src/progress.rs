@@ -12,6 +12,9 @@ pub struct Progress {
     new_bytes: AtomicU64,
     skipped: AtomicU64,
     expected_bytes: AtomicU64,
+    packs: AtomicU64,
+    expected_packs: AtomicU64,
+    is_local: bool,
 }
 
 macro_rules! counter {
@@ -27,6 +30,16 @@ macro_rules! counter {
 }
 
 impl Progress {
+    /// Of reading a disk of this computer: nothing goes over the network.
+    pub fn local() -> Self {
+        Self { is_local: true, ..Self::default() }
+    }
+
+    /// Whether nothing goes over the network.
+    pub fn is_local(&self) -> bool {
+        self.is_local
+    }
+
     counter!(
         /// Files and other entries that are done.
         files, add_files
@@ -40,7 +53,7 @@ impl Progress {
         bytes, add_bytes
     );
     counter!(
-        /// Bytes of blocks that went over the network, in either direction.
+        /// Bytes of blocks that went over the network, in either direction, or came off a pulled disk.
         sent_bytes, add_sent_bytes
     );
     counter!(
@@ -51,6 +64,20 @@ impl Progress {
         /// Files that were skipped.
         skipped, add_skipped
     );
+
+    counter!(
+        /// Packs of a pulled disk that were looked through.
+        packs, add_packs
+    );
+
+    /// Packs that there are to look through; 0 where none are.
+    pub fn expected_packs(&self) -> u64 {
+        self.expected_packs.load(Relaxed)
+    }
+
+    pub(crate) fn expect_packs(&self, packs: u64) {
+        self.expected_packs.store(packs, Relaxed);
+    }
 
     /// Bytes of files that there will be, once somebody knows; 0 before.
     pub fn expected_bytes(&self) -> u64 {

@@ -93,6 +93,11 @@ impl Chain {
         }
     }
 
+    /// Whether `entry` holds the hash of the one before it, and nothing is missing between.
+    pub fn is_next(&self, entry: &Outline) -> bool {
+        self.gap_before(entry.sequence).is_none() && self.hash == Some(entry.previous)
+    }
+
     /// The next entry, of which nothing whole is left. Tells which numbers are missing before it.
     pub fn step_over(&mut self, sequence: u64) -> Option<(u64, u64)> {
         let gap = self.gap_before(sequence);
@@ -142,6 +147,7 @@ mod tests {
         let outline = Outline::decode(&entries[1]).unwrap();
         assert_eq!((outline.sequence, outline.event.as_ref()), (2, None));
         let mut chain = Chain::new();
+        assert!(chain.is_next(&Outline::decode(&entries[0]).unwrap()) && !chain.is_next(&outline));
         assert_eq!(chain.step(&Outline::decode(&entries[0]).unwrap()), Link::Follows);
         assert_eq!(chain.step(&outline), Link::Follows);
         // Entry 3 was written behind the other entry 2.

@@ -3,7 +3,7 @@
 use super::{
     getting, looking,
     output::{Failure, Output},
-    pairing, pushing, words,
+    pairing, pushing, rescuing, words,
 };
 use crate::{Connection, Pairing, Trouble};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -76,6 +76,8 @@ enum Command {
         /// SOURCE[@WHEN]:PATH
         place: OsString,
     },
+    /// Read a disk that was pulled out of an appliance: no box, no agent, nothing is written to it
+    Rescue(rescuing::RescueArgs),
     /// Answer the four questions to ask of any backup, from facts
     Answers {
         /// SOURCE; all of them if left out
@@ -145,6 +147,7 @@ fn run(command: Command, common: &Common, output: &mut Output) -> Result<u8, Fai
         Command::Diff { from, to } => looking::diff(&from, to.as_deref(), common, output),
         Command::Restore(args) => getting::restore(&args, common, output),
         Command::Cat { place } => getting::cat(&place, common, output),
+        Command::Rescue(args) => rescuing::rescue(&args, output),
         Command::Answers { source } => looking::answers(source.as_deref(), common, output),
         Command::Status => looking::status(common, output),
         Command::Retention { source } => looking::retention(&source, common, output),

@@ -9,6 +9,8 @@ mod output;
 mod pairing;
 mod progress;
 mod pushing;
+mod rescued;
+mod rescuing;
 mod spot;
 mod words;
 

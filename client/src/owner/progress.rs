@@ -50,14 +50,18 @@ fn draw(progress: &Progress, done: &AtomicBool) {
             bar.set_length(expected);
         }
         bar.set_position(progress.bytes());
-        bar.set_message(format!(
-            "{} files, {} over the network",
-            progress.files(),
-            size(progress.sent_bytes())
-        ));
+        bar.set_message(message(progress));
         thread::sleep(REDRAW);
     }
     bar.finish_and_clear();
+}
+
+fn message(progress: &Progress) -> String {
+    if progress.expected_packs() > 0 {
+        return format!("looking through pack {} of {}", progress.packs(), progress.expected_packs());
+    }
+    let way = if progress.is_local() { "off the disk" } else { "over the network" };
+    format!("{} files, {} {way}", progress.files(), size(progress.sent_bytes()))
 }
 
 /// Adds up what lies in a folder, so that the bar knows its end. An estimate: excludes and unreadable folders count.

@@ -1,7 +1,7 @@
 //! A restore: from a root to files on this computer's disk.
 //!
 //! One planner walks the tree, makes folders and says which chunk belongs where; a few fetchers ask for chunks in
-//! large groups, check them and write them as they arrive, in whatever order they lie on the appliance's disk. What
+//! large groups, check them and write them as they arrive, in whatever order they lie on the disk. What
 //! cannot be had or written is named and the rest goes on. Memory holds one block a fetcher and the plan of a few
 //! groups. Not here: how chunks are had and checked (`fetch`).
 
@@ -10,7 +10,7 @@ mod place;
 mod plan;
 
 use crate::{
-    Appliance, Progress, SkippedList, Trouble,
+    Past, Progress, SkippedList, Trouble,
     fetch::Fetcher,
     handle::{Budget, Handle},
 };
@@ -60,7 +60,7 @@ pub struct Restored {
     pub bytes: u64,
     /// What could not be brought back, or not as it was.
     pub skipped: SkippedList,
-    /// How many of them because their data on the appliance is damaged.
+    /// How many of them because their data is damaged where it is kept.
     pub damaged: u64,
     /// Entries that belong to whoever restored them, because only root may give files away.
     pub owners_left_out: u64,
@@ -92,14 +92,14 @@ pub struct Wanted<'a> {
 /// # Errors
 /// Whatever stops the whole restore. Single files do not: they are in `Restored::skipped`.
 pub fn restore(
-    appliance: &dyn Appliance,
+    past: &dyn Past,
     wanted: &Wanted<'_>,
     to: &Path,
     options: &RestoreOptions,
     progress: &Progress,
 ) -> Result<Restored, Trouble> {
-    let root = appliance.snapshot(wanted.source, wanted.when)?.root;
-    let mut reader = crate::TreeReader::new(appliance, progress);
+    let root = past.snapshot(wanted.source, wanted.when)?.root;
+    let mut reader = crate::TreeReader::new(past, progress);
     let (entry, owner) = reader.find(&root, wanted.path)?;
     let Target { handle, is_made, is_empty } = Target::open(to)?;
     progress.expect_bytes(match &entry.kind {
@@ -116,7 +116,7 @@ pub fn restore(
     let groups = Mutex::new(groups);
     let links = thread::scope(|scope| {
         for _ in 0..FETCHERS {
-            scope.spawn(|| write_groups(appliance, &site, &groups));
+            scope.spawn(|| write_groups(past, &site, &groups));
         }
         let mut planner = plan::Planner::new(&site, reader, sender);
         planner.run(place, entry, owner);
@@ -190,7 +190,7 @@ impl<'a> Site<'a> {
     /// Names what cannot come back because the appliance does not hold it whole.
     fn skip_damaged(&self, path: String) {
         self.damaged.fetch_add(1, Relaxed);
-        self.skip(path, "its data on the appliance is damaged or missing");
+        self.skip(path, "its data is damaged or missing");
     }
 
     /// Ends the restore; the first reason counts.
@@ -238,8 +238,8 @@ struct Write {
 type Group = Vec<Write>;
 
 /// Fetches groups until the planner is done.
-fn write_groups(appliance: &dyn Appliance, site: &Site<'_>, groups: &Mutex<Receiver<Group>>) {
-    let mut fetcher = Fetcher::new(appliance, site.progress);
+fn write_groups(past: &dyn Past, site: &Site<'_>, groups: &Mutex<Receiver<Group>>) {
+    let mut fetcher = Fetcher::new(past, site.progress);
     loop {
         let group = groups.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut group) = group else { return };

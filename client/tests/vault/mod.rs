@@ -2,7 +2,7 @@
 //! refuses a commit of which anything is missing. Faults are planted by the tests.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its own part")]
 
-use larder_client::{Appliance, Trouble};
+use larder_client::{Appliance, Past, Trouble};
 use larder_format::{
     ChunkId, ChunkRef, Hash,
     block::{BLOCK_PLAIN_BYTES_AIM, Decoder, Encoder, Header, OpenBlock},
@@ -153,7 +153,9 @@ impl Appliance for Vault {
         snapshots.push((commit.clone(), receipt.clone()));
         Ok(receipt)
     }
+}
 
+impl Past for Vault {
     fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
         self.requests.fetch_add(1, Relaxed);
         let (mut encoder, mut plain, mut lengths) = (Encoder::new(), Vec::new(), Vec::new());

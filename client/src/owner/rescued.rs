@@ -1,0 +1,131 @@
+//! What came of a rescue, in the owner's words: what is back, what is lost, how the disk is.
+
+use super::{
+    output::counted,
+    words::{self, name_skipped},
+};
+use crate::{Rescue, Restored, SkippedList, Trouble};
+
+/// Several restores added up.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    pub(super) files: u64,
+    pub(super) folders: u64,
+    pub(super) bytes: u64,
+    damaged: u64,
+    owners_left_out: u64,
+    attributes_left_out: u64,
+    skipped: SkippedList,
+}
+
+impl Sum {
+    /// Adds what came of one. A snapshot of which not even the first folder is there is a loss like any other.
+    pub(super) fn add(&mut self, source: &str, restored: Result<Restored, Trouble>) -> Result<(), Trouble> {
+        let below = |path: &str| if source.is_empty() { path.to_owned() } else { format!("{source}/{path}") };
+        match restored {
+            Ok(restored) => {
+                self.files += restored.files;
+                self.folders += restored.folders;
+                self.bytes += restored.bytes;
+                self.damaged += restored.damaged;
+                self.owners_left_out += restored.owners_left_out;
+                self.attributes_left_out += restored.attributes_left_out;
+                let unnamed = restored.skipped.count - restored.skipped.named.len() as u64;
+                restored
+                    .skipped
+                    .named
+                    .iter()
+                    .for_each(|file| self.skipped.add(below(&file.path), &*file.why));
+                self.skipped.count += unnamed;
+            }
+            Err(Trouble::Damaged(why)) => {
+                self.damaged += 1;
+                self.skipped.add(below(""), why);
+            }
+            Err(trouble) => return Err(trouble),
+        }
+        Ok(())
+    }
+
+    pub(super) fn json(&self, rescue: &Rescue, seconds: f64) -> serde_json::Value {
+        serde_json::json!({
+            "files": self.files,
+            "folders": self.folders,
+            "bytes": self.bytes,
+            "seconds": seconds,
+            "damaged": self.damaged,
+            "owners_left_out": self.owners_left_out,
+            "attributes_left_out": self.attributes_left_out,
+            "skipped": words::skipped_json(&self.skipped),
+            "missing_entries": rescue.missing_entries(),
+            "too_new": rescue.too_new(),
+            "damage": words::skipped_json(&rescue.damage()),
+        })
+    }
+
+    pub(super) fn exit_code(&self, rescue: &Rescue) -> u8 {
+        if self.damaged > 0 || rescue.damage().count > 0 || !rescue.missing_entries().is_empty() {
+            6
+        } else if self.skipped.count + self.owners_left_out + self.attributes_left_out > 0 {
+            3
+        } else {
+            0
+        }
+    }
+}
+
+/// What could not be brought back, and how the disk is.
+pub(super) fn tell(sum: &Sum, rescue: &Rescue) {
+    if sum.owners_left_out > 0 {
+        eprintln!(
+            "{} to you now: only root can give files to others.",
+            counted(sum.owners_left_out, "of them belongs", "of them belong")
+        );
+    }
+    if sum.attributes_left_out > 0 {
+        eprintln!(
+            "{} not taken by the target's filesystem or need root.",
+            counted(sum.attributes_left_out, "extended attribute was", "extended attributes were")
+        );
+    }
+    let remedy = if sum.damaged > 0 {
+        "If there is another disk of this backup, name both: what is damaged on one is taken from the other. Otherwise take \
+         the damaged files from another snapshot."
+    } else {
+        "Restore into an empty folder: a rescue replaces nothing."
+    };
+    name_skipped(&sum.skipped, "Everything else is back.", remedy);
+    tell_about_disk(rescue);
+    if sum.damaged == 0 && sum.skipped.count == 0 && rescue.damage().count > 0 {
+        eprintln!("Every file that was asked for came back whole all the same.");
+    }
+}
+
+/// What is wrong with the disks themselves.
+pub(super) fn tell_about_disk(rescue: &Rescue) {
+    let damage = rescue.damage();
+    if damage.count > 0 {
+        eprintln!("{} on the disk not whole:", counted(damage.count, "thing is", "things are"));
+        for file in &damage.named {
+            eprintln!("  {}: {}", file.path, file.why);
+        }
+        let unnamed = damage.count - damage.named.len() as u64;
+        if unnamed > 0 {
+            eprintln!("  and {} more", counted(unnamed, "thing", "things"));
+        }
+    }
+    for (first, last) in rescue.missing_entries() {
+        let numbers = if first == last { format!("{first} is") } else { format!("{first} to {last} are") };
+        eprintln!(
+            "Of the ledger, {numbers} lost. If it was a backup, its files are still there: `--search` finds them, without \
+             their source's name."
+        );
+    }
+    if rescue.too_new() > 0 {
+        eprintln!(
+            "This disk was written by a newer Larder: {} not understood by this program. Nothing is wrong with the disk; take \
+             the newest `larder` to read all of it.",
+            counted(rescue.too_new(), "thing on it is", "things on it are")
+        );
+    }
+}

@@ -1,0 +1,297 @@
+//! `larder rescue`: what is on a pulled disk, and everything back from it.
+//!
+//! Whoever types this has lost the box. So a command without any SOURCE brings back the newest of everything, what is
+//! damaged is named and never stops the rest, and the last lines say where the owner stands.
+
+use super::{
+    output::{Column, Failure, Output, count, counted, moment, size},
+    progress::with_bar,
+    rescued::{Sum, tell},
+    spot::{NEWEST, Spot},
+    words,
+};
+use crate::{
+    Candidate, Kept, Past, Progress, Rescue, RestoreOptions, Standing, Trouble, Wanted, restore as bring_back,
+};
+use clap::Args;
+use jiff::{Timestamp, Zoned};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use Column::{Left, Right};
+
+#[derive(Debug, Args)]
+#[command(override_usage = "larder rescue [OPTIONS] <DISK>... --list\n       \
+                            larder rescue [OPTIONS] <DISK>... --to <DIR> [SOURCE[@WHEN][:PATH]]...")]
+pub(super) struct RescueArgs {
+    /// Where the disk is mounted, or a folder with what is left of one; several disks of one vault help each other
+    #[arg(required = true, value_name = "DISK")]
+    disks: Vec<PathBuf>,
+    /// List the snapshots on it
+    #[arg(long, required_unless_present = "to", conflicts_with = "to")]
+    list: bool,
+    /// Restore into DIR: the newest snapshot of every source, or each SOURCE[@WHEN][:PATH]
+    #[arg(long, num_args = 1.., value_names = ["DIR", "SOURCE"])]
+    to: Option<Vec<OsString>>,
+    /// Look for snapshots that no ledger entry names; takes long, and happens by itself where the ledger is gone
+    #[arg(long)]
+    search: bool,
+}
+
+pub(super) fn rescue(args: &RescueArgs, output: &mut Output) -> Result<u8, Failure> {
+    let mut rescue = Rescue::open(&args.disks, Zoned::now())?;
+    let progress = Progress::local();
+    // Before the disk is read for minutes: what can be seen to be wrong is said at once.
+    if let Some([to, ..]) = args.to.as_deref() {
+        is_elsewhere(Path::new(to), &rescue)?;
+    }
+    with_bar(&progress, output.is_json(), None, || rescue.settle(&progress));
+    if args.search || rescue.snapshots().is_empty() {
+        with_bar(&progress, output.is_json(), None, || rescue.search(&progress));
+    }
+    match args.to.as_deref() {
+        Some([to, sources @ ..]) => {
+            with_bar(&progress, output.is_json(), None, || rescue.look_through(&progress));
+            restore(&rescue, Path::new(to), sources, output)
+        }
+        _ => list(&rescue, output),
+    }
+}
+
+/// Nothing may be written to a pulled disk, by an owner in a hurry least of all.
+fn is_elsewhere(to: &Path, rescue: &Rescue) -> Result<(), Trouble> {
+    let whole =
+        std::path::absolute(to).map_err(|cause| Trouble::local("looking for the target", to, cause))?;
+    let existing = whole.ancestors().find_map(|path| path.canonicalize().ok());
+    let within = |disk: &Path| {
+        let disk = disk.canonicalize();
+        disk.is_ok_and(|disk| existing.as_deref().is_some_and(|to| to.starts_with(disk)))
+    };
+    match rescue.disks().iter().find(|disk| within(&disk.path)) {
+        Some(disk) => Err(Trouble::Usage(format!(
+            "{} lies on the disk at {}, to which nothing is written",
+            to.display(),
+            disk.path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, Failure> {
+    let damage = rescue.damage();
+    if output.is_json() {
+        output.json(&serde_json::json!({
+            "disks": disks_json(rescue),
+            "snapshots": rescue.snapshots().iter().map(kept_json).collect::<Vec<_>>(),
+            "found": rescue.found().iter().map(found_json).collect::<Vec<_>>(),
+            "missing_entries": rescue.missing_entries(),
+            "too_new": rescue.too_new(),
+            "damage": words::skipped_json(&damage),
+        }))?;
+    } else {
+        if !rescue.snapshots().is_empty() {
+            snapshot_table(rescue.snapshots(), output)?;
+        }
+        if !rescue.found().is_empty() {
+            found_table(rescue.found(), output)?;
+        }
+        if rescue.snapshots().is_empty() && rescue.found().is_empty() {
+            output.line("No snapshot can be made out on this disk.")?;
+        } else {
+            let note = "Bring them back with `larder rescue DISK --to DIR [SOURCE[@WHEN][:PATH]]`.";
+            output.line(note)?;
+        }
+        output.flush()?;
+        super::rescued::tell_about_disk(rescue);
+    }
+    let nothing = rescue.snapshots().is_empty() && rescue.found().is_empty();
+    Ok(if damage.count > 0 || nothing || !rescue.missing_entries().is_empty() { 6 } else { 0 })
+}
+
+fn snapshot_table(snapshots: &[Kept], output: &mut Output) -> std::io::Result<()> {
+    let row = |kept: &Kept| {
+        vec![
+            kept.source.clone(),
+            kept.snapshot.to_string(),
+            moment(&time(kept.time_ms)) + if kept.is_time_trusted { "" } else { " ?" },
+            count(kept.totals.files),
+            size(kept.totals.bytes),
+            if kept.skipped > 0 { count(kept.skipped) } else { String::new() },
+            standing(kept.standing).to_owned(),
+        ]
+    };
+    let heads = [
+        Left("SOURCE"),
+        Right("SNAPSHOT"),
+        Left("ARRIVED"),
+        Right("FILES"),
+        Right("SIZE"),
+        Right("SKIPPED"),
+        Left(""),
+    ];
+    output.table(&heads, &snapshots.iter().map(row).collect::<Vec<_>>())?;
+    if snapshots.iter().any(|kept| !kept.is_time_trusted) {
+        output.line("?  the appliance was not sure of its clock")?;
+    }
+    Ok(())
+}
+
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Kept => "",
+        Standing::LetGo => "let go of, still there",
+        Standing::NotHere => "not on this disk: damaged, or let go of by a newer Larder",
+    }
+}
+
+fn found_table(found: &[Candidate], output: &mut Output) -> std::io::Result<()> {
+    output.line("Found without a ledger entry; what they were called and when they arrived is lost:")?;
+    let row = |found: &Candidate| {
+        vec![
+            found.name.clone(),
+            moment(&found.modified),
+            count(found.totals.files),
+            size(found.totals.bytes),
+            found.names.join(", "),
+        ]
+    };
+    let heads = [Left("SOURCE"), Left("FOLDER CHANGED"), Right("FILES"), Right("SIZE"), Left("BEGINS WITH")];
+    output.table(&heads, &found.iter().map(row).collect::<Vec<_>>())
+}
+
+fn time(time_ms: i64) -> String {
+    Timestamp::from_millisecond(time_ms).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+}
+
+fn disks_json(rescue: &Rescue) -> Vec<serde_json::Value> {
+    let json = |disk: &crate::PulledDisk| {
+        let path = disk.path.display().to_string();
+        serde_json::json!({ "path": path, "vault": disk.vault, "disk": disk.disk, "newer": disk.is_newer })
+    };
+    rescue.disks().iter().map(json).collect()
+}
+
+fn kept_json(kept: &Kept) -> serde_json::Value {
+    serde_json::json!({
+        "source": kept.source,
+        "snapshot": kept.snapshot,
+        "time": time(kept.time_ms),
+        "time_trusted": kept.is_time_trusted,
+        "root": kept.root,
+        "totals": kept.totals,
+        "skipped": kept.skipped,
+        "standing": match kept.standing {
+            Standing::Kept => "kept",
+            Standing::LetGo => "let_go",
+            Standing::NotHere => "not_here",
+        },
+    })
+}
+
+fn found_json(found: &Candidate) -> serde_json::Value {
+    let Candidate { name, root, modified, totals, names } = found;
+    serde_json::json!({
+        "source": name, "root": root, "modified": modified, "totals": totals, "names": names
+    })
+}
+
+fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) -> Result<u8, Failure> {
+    let spots = spots(rescue, typed)?;
+    let started = Instant::now();
+    let mut sum = Sum::default();
+    // Decided before anything is written: a second SOURCE that is mistyped must not end the run half way.
+    let folders = folders(rescue, to, &spots, typed.is_empty())?;
+    for (spot, folder) in spots.iter().zip(&folders) {
+        let wanted = Wanted { source: &spot.source, when: &spot.when, path: &spot.path };
+        let progress = Progress::local();
+        let restored = with_bar(&progress, output.is_json(), None, || {
+            bring_back(rescue, &wanted, folder, &RestoreOptions::default(), &progress)
+        });
+        let name = if folder == to { String::new() } else { spot.source.clone() };
+        sum.add(&name, restored)?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    if output.is_json() {
+        output.json(&sum.json(rescue, seconds))?;
+    } else {
+        let what = counted(spots.len() as u64, "snapshot", "snapshots");
+        output.line(format!(
+            "{} in {}, {}, of {what} are back in {}; {seconds:.1} s.",
+            counted(sum.files, "file", "files"),
+            counted(sum.folders, "folder", "folders"),
+            size(sum.bytes),
+            to.display(),
+        ))?;
+        output.flush()?;
+        tell(&sum, rescue);
+    }
+    Ok(sum.exit_code(rescue))
+}
+
+/// What is meant by what was typed; without anything the newest of every source.
+fn spots(rescue: &Rescue, typed: &[OsString]) -> Result<Vec<Spot>, Trouble> {
+    if typed.is_empty() {
+        let sources: BTreeMap<&str, ()> =
+            rescue.snapshots().iter().map(|kept| (kept.source.as_str(), ())).collect();
+        let all = sources.into_keys().map(str::to_owned);
+        let all: Vec<String> = all.chain(rescue.found().iter().map(|found| found.name.clone())).collect();
+        return Ok(all.into_iter().map(newest).collect());
+    }
+    let mut spots = typed.iter().map(|typed| Spot::parse(typed)).collect::<Result<Vec<_>, _>>()?;
+    for spot in &mut spots {
+        spot.source = full_name(rescue, &spot.source)?;
+    }
+    Ok(spots)
+}
+
+fn newest(source: String) -> Spot {
+    Spot { source, when: NEWEST.to_owned(), path: Vec::new() }
+}
+
+fn full_name(rescue: &Rescue, typed: &str) -> Result<String, Trouble> {
+    let is_meant =
+        |name: &&str| *name == typed || name.split_once('/').is_some_and(|(_, half)| half == typed);
+    let kept = rescue.snapshots().iter().map(|kept| kept.source.as_str());
+    let mut named: Vec<&str> =
+        kept.chain(rescue.found().iter().map(|found| found.name.as_str())).filter(is_meant).collect();
+    named.sort_unstable();
+    named.dedup();
+    match named.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(Trouble::NotThere {
+            what: format!("There is no source called \"{typed}\" on this disk."),
+            remedy: "`larder rescue DISK --list` shows what there is.",
+        }),
+        several => Err(Trouble::Usage(format!(
+            "\"{typed}\" could be {}; write the one you mean",
+            several.join(" or ")
+        ))),
+    }
+}
+
+/// Where each goes: the only one that was typed straight into the target, several each into a folder of its own.
+fn folders(rescue: &Rescue, to: &Path, spots: &[Spot], is_all: bool) -> Result<Vec<PathBuf>, Trouble> {
+    let numbers = spots
+        .iter()
+        .map(|spot| Ok(rescue.snapshot(&spot.source, &spot.when)?.snapshot))
+        .collect::<Result<Vec<u64>, Trouble>>()?;
+    let is_alone = spots.len() == 1 && !is_all;
+    Ok(spots
+        .iter()
+        .zip(&numbers)
+        .map(|(spot, number)| {
+            let others = spots.iter().zip(&numbers).filter(|(other, _)| other.source == spot.source);
+            if is_alone {
+                to.to_owned()
+            } else if others.clone().any(|(_, other)| other != number) {
+                to.join(format!("{}@{number}", spot.source))
+            } else {
+                to.join(&spot.source)
+            }
+        })
+        .collect())
+}

@@ -1,0 +1,63 @@
+//! What was not whole on the disks: told once each, counted, and never a reason to stop.
+
+use crate::SkippedList;
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+/// Places that were told are remembered up to so many, so that a ruined disk does not fill the memory.
+const TOLD_MAX: usize = 100_000;
+
+/// Shared by everybody who reads.
+#[derive(Debug, Default)]
+pub(crate) struct Damage {
+    found: Mutex<Found>,
+    too_new: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    list: SkippedList,
+    told: HashSet<(PathBuf, u64)>,
+}
+
+impl Damage {
+    /// Something about a whole file.
+    pub(crate) fn file(&self, path: &Path, why: impl Into<String>) {
+        self.tell(path, u64::MAX, why.into());
+    }
+
+    /// Something at one place in a file; each place is told once.
+    pub(crate) fn at(&self, path: &Path, offset: u64, why: impl Into<String>) {
+        self.tell(path, offset, why.into());
+    }
+
+    fn tell(&self, path: &Path, place: u64, why: String) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = found.told.len() >= TOLD_MAX || found.told.insert((path.to_owned(), place));
+        if is_new {
+            let shown = larder_format::wire::escape_name(path.as_os_str().as_encoded_bytes());
+            found.list.add(shown, why);
+        }
+    }
+
+    /// Something that only a newer Larder understands.
+    pub(crate) fn newer(&self) {
+        self.too_new.fetch_add(1, Relaxed);
+    }
+
+    /// How many things only a newer Larder understands.
+    pub(crate) fn too_new(&self) -> u64 {
+        self.too_new.load(Relaxed)
+    }
+
+    /// Everything so far.
+    pub(crate) fn list(&self) -> SkippedList {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).list.clone()
+    }
+}

@@ -1,0 +1,268 @@
+//! Rescue: reading pulled disks with neither agent nor index.
+//!
+//! The bad day is the one on which nothing else works: the box is gone, perhaps the disk is dying. So everything that is
+//! whole on any of the disks is used, whatever lies around it; nothing is believed that was not hashed; nothing is ever
+//! written to a disk. A `Rescue` is a `Past` like an appliance, so files come back through the same `restore`.
+//! Not here: what the owner types and reads (`owner::rescuing`).
+
+mod damage;
+mod disk;
+mod found;
+mod ledger;
+mod packs;
+mod places;
+mod reading;
+
+use crate::{Past, Progress, SkippedList, TreeReader, Trouble};
+use damage::Damage;
+use disk::Item;
+use jiff::{Timestamp, Zoned};
+use larder_format::{
+    ChunkId, ChunkRef,
+    tree::{Kind, Node, Totals},
+    when::When,
+    wire::{SnapshotInfo, escape_name},
+};
+use ledger::Ledger;
+use packs::Packs;
+use std::{path::PathBuf, sync::Arc};
+
+pub use disk::PulledDisk;
+pub use ledger::{Kept, Standing};
+
+/// One bit of a pack's disks each.
+const DISKS_MAX: usize = 64;
+/// Names that are shown of a snapshot whose own name is lost.
+const SAMPLE_NAMES: usize = 4;
+/// How the names of found snapshots begin; a number follows.
+const FOUND: &str = "found-";
+
+/// A snapshot that no ledger entry tells of.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// `found-1` and so on; stands for the source's name.
+    pub name: String,
+    /// The root node.
+    pub root: ChunkRef,
+    /// Last change of the pushed folder, RFC 3339.
+    pub modified: String,
+    /// Everything in it, added up by the device.
+    pub totals: Totals,
+    /// The first names in it.
+    pub names: Vec<String>,
+}
+
+/// Pulled disks of one vault.
+pub struct Rescue {
+    disks: Arc<[PulledDisk]>,
+    ledger: Ledger,
+    packs: Packs,
+    is_looked_through: bool,
+    found: Vec<Candidate>,
+    damage: Arc<Damage>,
+    now: Zoned,
+}
+
+impl Rescue {
+    /// Opens disks and reads what is left of the ledger. `now` is what spans such as `2 weeks ago` count from.
+    ///
+    /// # Errors
+    /// When there is no backup, or the disks are of several vaults.
+    pub fn open(paths: &[PathBuf], now: Zoned) -> Result<Self, Trouble> {
+        if paths.len() > DISKS_MAX {
+            return Err(Trouble::Usage(format!("at most {DISKS_MAX} disks are read at once")));
+        }
+        let damage = Arc::new(Damage::default());
+        let disks =
+            paths.iter().map(|path| PulledDisk::open(path, &damage)).collect::<Result<Arc<[_]>, _>>()?;
+        one_vault(&disks)?;
+        let (mut named, mut stray, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+        for (position, disk) in (0u32..).zip(disks.iter()) {
+            disk.items(&damage, &mut |item| match item {
+                Item::Pack(name) => named.push((name, position)),
+                Item::StrayPack(path) => stray.push(path),
+                Item::Entry(path, number) => entries.push((path, number)),
+            });
+        }
+        if named.is_empty() && stray.is_empty() && entries.is_empty() {
+            let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+            return Err(Trouble::NotThere {
+                what: format!("There is no Larder backup in {}.", names.join(", ")),
+                remedy: "Name the folder where the disk is mounted; there is a folder `larder` in it.",
+            });
+        }
+        disks.iter().filter(|disk| disk.is_newer).for_each(|_| damage.newer());
+        let ledger = Ledger::read(entries, &damage);
+        let packs = Packs::new(Arc::clone(&disks), Arc::clone(&damage), named, stray);
+        Ok(Self { disks, ledger, packs, is_looked_through: false, found: Vec::new(), damage, now })
+    }
+
+    /// Finds out where every chunk lies. Nothing can be restored before.
+    pub fn look_through(&mut self, progress: &Progress) {
+        if !std::mem::replace(&mut self.is_looked_through, true) {
+            self.packs.look_through(progress);
+        }
+    }
+
+    /// Where something was let go of, or may have been: which snapshots are still there. What retention let go of is
+    /// only listed as long as it is.
+    pub fn settle(&mut self, progress: &Progress) {
+        if !self.ledger.needs_proof() {
+            return;
+        }
+        self.look_through(progress);
+        let mut snapshots = std::mem::take(&mut self.ledger.snapshots);
+        snapshots.retain_mut(|kept| {
+            let is_here = self.begins(&kept.root);
+            if !is_here && kept.standing == Standing::Kept {
+                kept.standing = Standing::NotHere;
+            }
+            is_here || kept.standing == Standing::NotHere
+        });
+        self.ledger.snapshots = snapshots;
+    }
+
+    /// Whether root and topmost folder are there. The rest shows itself when it is restored.
+    fn begins(&self, root: &ChunkRef) -> bool {
+        let progress = Progress::default();
+        let mut reader = TreeReader::new(self, &progress);
+        let found = reader.find(root, b"");
+        found.is_ok_and(|(entry, _)| match entry.kind {
+            Kind::Directory { node, .. } => reader.node(&node, []).is_ok(),
+            _ => false,
+        })
+    }
+
+    /// Looks among all chunks for snapshots that the ledger does not tell of.
+    pub fn search(&mut self, progress: &Progress) {
+        self.look_through(progress);
+        let roots = found::roots(&self.packs, progress);
+        let is_known = |root: &found::Root| self.ledger.snapshots.iter().any(|kept| kept.root == root.root);
+        let unknown = roots.into_iter().filter(|root| !is_known(root));
+        self.found = unknown.zip(1u64..).map(|(root, number)| self.candidate(&root, number)).collect();
+    }
+
+    fn candidate(&self, root: &found::Root, number: u64) -> Candidate {
+        let progress = Progress::default();
+        let mut reader = TreeReader::new(self, &progress);
+        let mut at = reader.node(&root.folder, []);
+        if let Ok(Node::Branch(children)) = &at
+            && let Some(first) = children.first()
+        {
+            at = reader.node(&first.node, []);
+        }
+        let names = match at {
+            Ok(Node::Leaf { entries, .. }) => {
+                entries.iter().take(SAMPLE_NAMES).map(|entry| escape_name(&entry.name)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let modified = Timestamp::new(root.modified.seconds, 0).unwrap_or(Timestamp::UNIX_EPOCH);
+        Candidate {
+            name: format!("{FOUND}{number}"),
+            root: root.root,
+            modified: modified.to_string(),
+            totals: root.totals,
+            names,
+        }
+    }
+
+    /// The disks, in the order in which they were named.
+    pub fn disks(&self) -> &[PulledDisk] {
+        &self.disks
+    }
+
+    /// Snapshots that the ledger tells of, by number.
+    pub fn snapshots(&self) -> &[Kept] {
+        &self.ledger.snapshots
+    }
+
+    /// What `search` found.
+    pub fn found(&self) -> &[Candidate] {
+        &self.found
+    }
+
+    /// Numbers of ledger entries that are nowhere whole, as first and last of each run.
+    pub fn missing_entries(&self) -> &[(u64, u64)] {
+        &self.ledger.missing
+    }
+
+    /// Packs and places of chunks that are known.
+    pub fn size(&self) -> (usize, usize) {
+        (self.packs.len(), self.packs.places())
+    }
+
+    /// What was not whole on the disks so far, and why.
+    pub fn damage(&self) -> SkippedList {
+        self.damage.list()
+    }
+
+    /// How many things on the disks only a newer Larder understands.
+    pub fn too_new(&self) -> u64 {
+        self.damage.too_new()
+    }
+
+    fn not_there(source: &str, why: &str) -> Trouble {
+        Trouble::NotThere {
+            what: format!("There is no snapshot of {source} {why} on this disk."),
+            remedy: "`larder rescue DISK --list` shows what there is.",
+        }
+    }
+}
+
+impl Past for Rescue {
+    fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+        self.packs.fetch(names, each);
+        Ok(())
+    }
+
+    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble> {
+        if let Some(found) = self.found.iter().find(|found| found.name == source) {
+            let Candidate { root, modified, totals, .. } = found.clone();
+            return Ok(info(source, 0, modified, (root, totals), 0));
+        }
+        let said = When::parse(when, &self.now)
+            .ok_or_else(|| Trouble::Usage(format!("\"{when}\" is neither a number nor a date nor a time")))?;
+        let mut of_source = self.ledger.snapshots.iter().filter(|kept| kept.source == source);
+        let kept = match said {
+            // What was let go of is only meant by whoever names it, or where nothing else is left.
+            When::Newest => {
+                let kept = of_source.clone().filter(|kept| kept.standing == Standing::Kept).last();
+                kept.or_else(|| of_source.next_back())
+            }
+            When::Number(number) => of_source.find(|kept| kept.snapshot == number),
+            When::By(moment) => of_source.rfind(|kept| kept.time_ms <= moment.as_millisecond()),
+        };
+        let kept = kept.ok_or_else(|| Self::not_there(source, &format!("at \"{when}\"")))?;
+        let time = Timestamp::from_millisecond(kept.time_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok(info(source, kept.snapshot, time.to_string(), (kept.root, kept.totals), kept.skipped))
+    }
+}
+
+fn info(
+    source: &str,
+    snapshot: u64,
+    time: String,
+    (root, totals): (ChunkRef, Totals),
+    skipped: u64,
+) -> SnapshotInfo {
+    let source = source.to_owned();
+    SnapshotInfo { source, snapshot, time, root, totals, skipped, reasons: Vec::new(), kept_until: None }
+}
+
+/// Two vaults have the same numbers for different things.
+fn one_vault(disks: &[PulledDisk]) -> Result<(), Trouble> {
+    let mut known = disks.iter().filter_map(|disk| Some((disk, disk.vault.as_deref()?)));
+    let Some((first, vault)) = known.next() else { return Ok(()) };
+    match known.find(|(_, other)| *other != vault) {
+        Some((other, _)) => Err(Trouble::Usage(format!(
+            "{} and {} belong to different vaults; read each by itself",
+            first.path.display(),
+            other.path.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+//! The packs of several disks as one: where each chunk lies, and its block from whichever disk gives it whole.
+//!
+//! A pack is known by its name, so copies on several disks are one pack, and what is damaged in one copy is read from
+//! another. The table at its end tells where chunks lie; where no copy has a whole one, the pack is scanned.
+//! Not here: what an open block's chunks mean.
+
+use super::{
+    damage::Damage,
+    disk::PulledDisk,
+    places::{Place, Places},
+    reading::{Bytes, open},
+};
+use crate::Progress;
+use larder_format::{
+    ChunkId, FormatError, Hash,
+    block::{Decoder, Header, OpenBlock},
+    pack::{BlockPlace, FOOTER_BYTES, Footer, Table, check_header},
+    scan::{BLOCK_BYTES_MAX, scan},
+};
+use std::{
+    collections::HashSet,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The end of a pack that is read at once: most tables fit, so most packs cost one movement of the disk's arm.
+const TAIL_BYTES: u64 = 64 * 1024;
+/// The beginning of a block that is read at once: any header, and most small blocks whole.
+const START_BYTES: usize = 64 * 1024;
+/// A scan looks at so much at once.
+const WINDOW_BYTES: usize = 4 * BLOCK_BYTES_MAX;
+/// Offsets of blocks have 32 bits, so nothing behind this can be a block of the pack.
+const PACK_BYTES_MAX: u64 = u32::MAX as u64;
+/// Blocks that could not be read are remembered up to so many: a dying disk is not asked for the same one twice.
+const BAD_MAX: usize = 1_000_000;
+
+enum Pack {
+    /// Under its own name, on those disks whose bits are set.
+    Named { name: Hash, on: u64 },
+    /// Somewhere else, under whatever name.
+    Stray(PathBuf),
+}
+
+/// Why a block does not open. Already told.
+pub(crate) struct NotWhole;
+
+pub(crate) struct Packs {
+    disks: Arc<[PulledDisk]>,
+    damage: Arc<Damage>,
+    packs: Vec<Pack>,
+    places: Places,
+    bad: Mutex<HashSet<Place>>,
+}
+
+impl Packs {
+    /// `named` are packs under their own names with the positions of their disks, in any order.
+    pub(crate) fn new(
+        disks: Arc<[PulledDisk]>,
+        damage: Arc<Damage>,
+        mut named: Vec<(Hash, u32)>,
+        stray: Vec<PathBuf>,
+    ) -> Self {
+        named.sort_unstable();
+        let mut packs: Vec<Pack> = Vec::new();
+        for (name, disk) in named {
+            match packs.last_mut() {
+                Some(Pack::Named { name: last, on }) if *last == name => *on |= 1 << disk,
+                _ => packs.push(Pack::Named { name, on: 1 << disk }),
+            }
+        }
+        packs.extend(stray.into_iter().map(Pack::Stray));
+        Self { disks, damage, packs, places: Places::default(), bad: Mutex::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.packs.len()
+    }
+
+    /// How many places of chunks are known.
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    fn copies(&self, pack: u32) -> Vec<PathBuf> {
+        match &self.packs[pack as usize] {
+            Pack::Stray(path) => vec![path.clone()],
+            Pack::Named { name, on } => {
+                let is_on = |position: &usize| on & (1 << position) != 0;
+                (0..self.disks.len()).filter(is_on).map(|disk| self.disks[disk].pack_path(name)).collect()
+            }
+        }
+    }
+
+    /// Finds out where every chunk lies.
+    pub(crate) fn look_through(&mut self, progress: &Progress) {
+        let mut places = std::mem::take(&mut self.places);
+        progress.expect_packs(self.packs.len() as u64);
+        for pack in 0..u32::try_from(self.packs.len()).unwrap_or(u32::MAX) {
+            if let Some((_, table)) = self.table(pack) {
+                for (number, block) in table.blocks.iter().enumerate() {
+                    table.chunks_of(number).iter().for_each(|id| places.add(id, pack, block.offset));
+                }
+            } else {
+                self.scan(pack, &mut |offset, block| {
+                    block.chunks.iter().for_each(|(id, _)| places.add(id, pack, offset));
+                });
+            }
+            progress.add_packs(1);
+        }
+        places.sort();
+        self.places = places;
+    }
+
+    /// The table of the first copy that has a whole one, and that copy.
+    fn table(&self, pack: u32) -> Option<(PathBuf, Table)> {
+        self.copies(pack).into_iter().find_map(|path| match read_table(&path) {
+            Ok(table) => Some((path, table)),
+            Err(Unread::TooNew) => {
+                self.damage.newer();
+                None
+            }
+            Err(Unread::Damaged(why)) => {
+                self.damage.file(&path, format!("{why}; what is whole in it is used"));
+                None
+            }
+        })
+    }
+
+    /// Hands over every whole block of every copy, with its offset.
+    fn scan(&self, pack: u32, each: &mut dyn FnMut(u32, &OpenBlock<'_>)) {
+        let (mut decoder, mut window) = (Decoder::new(), Vec::new());
+        for path in self.copies(pack) {
+            let Ok((file, len)) = open(&path) else { continue };
+            let len = len.min(PACK_BYTES_MAX);
+            let mut from = 0;
+            while from < len {
+                let left = usize::try_from(len - from).unwrap_or(usize::MAX);
+                window.resize(left.min(WINDOW_BYTES), 0);
+                if file.fill_around(&mut window, from) {
+                    self.damage.at(&path, from, "a part of it cannot be read off the disk");
+                }
+                let scanned = scan(&mut decoder, &window, left <= WINDOW_BYTES, &mut |at, block| {
+                    each(u32::try_from(from + at as u64).unwrap_or(u32::MAX), block);
+                });
+                (0..scanned.too_new).for_each(|_| self.damage.newer());
+                from += scanned.done as u64;
+            }
+        }
+    }
+
+    /// Hands over every block that `is_wanted` by its header, opened, each from any copy that has it whole.
+    pub(crate) fn each_block(
+        &self,
+        pack: u32,
+        is_wanted: &dyn Fn(&Header) -> bool,
+        each: &mut dyn FnMut(&OpenBlock<'_>),
+    ) {
+        let Some((path, table)) = self.table(pack) else {
+            return self.scan(pack, &mut |_, block| each(block));
+        };
+        let Ok((file, _)) = open(&path) else { return };
+        let mut decoder = Decoder::new();
+        for BlockPlace { offset, .. } in table.blocks {
+            let (_, header) = read_start(&file, offset);
+            if header.is_ok_and(|header| !is_wanted(&header)) {
+                continue;
+            }
+            if let Ok(bytes) = self.block(Place::new(pack, offset), &mut decoder)
+                && let Ok((_, block)) = OpenBlock::read(&mut decoder, &bytes)
+            {
+                each(&block);
+            }
+        }
+    }
+
+    /// A whole block, as it lies, from any copy that has it.
+    fn block(&self, place: Place, decoder: &mut Decoder) -> Result<Vec<u8>, NotWhole> {
+        if self.bad.lock().unwrap_or_else(PoisonError::into_inner).contains(&place) {
+            return Err(NotWhole);
+        }
+        for path in self.copies(place.pack) {
+            let read = open(&path).map_err(Unread::from).and_then(|(file, _)| {
+                let bytes = read_block(&file, place.offset)?;
+                OpenBlock::read(decoder, &bytes)?;
+                Ok(bytes)
+            });
+            match read {
+                Ok(bytes) => return Ok(bytes),
+                Err(Unread::TooNew) => self.damage.newer(),
+                Err(Unread::Damaged(why)) => self.damage.at(&path, place.offset.into(), why),
+            }
+        }
+        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+        if bad.len() < BAD_MAX {
+            bad.insert(place);
+        }
+        Err(NotWhole)
+    }
+
+    /// Hands over blocks that hold the chunks called `names`, as far as any disk has them whole.
+    pub(crate) fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) {
+        let mut decoder = Decoder::new();
+        let mut open: HashSet<ChunkId> = names.iter().copied().collect();
+        // First the first place of each, then for those that it did not give the second one, and so on.
+        for round in 0.. {
+            let mut places: Vec<Place> = open
+                .iter()
+                .filter_map(|id| self.places.of(id).get(round).map(|place| place.block()))
+                .collect();
+            if places.is_empty() {
+                return;
+            }
+            // In the order in which they lie, and each block once.
+            places.sort_unstable();
+            places.dedup();
+            for place in places {
+                let Ok(bytes) = self.block(place, &mut decoder) else { continue };
+                let Ok((_, block)) = OpenBlock::read(&mut decoder, &bytes) else { continue };
+                for (id, _) in &block.chunks {
+                    open.remove(id);
+                }
+                each(&bytes);
+            }
+        }
+    }
+}
+
+/// Why something does not read.
+enum Unread {
+    TooNew,
+    Damaged(String),
+}
+
+impl From<std::io::Error> for Unread {
+    fn from(cause: std::io::Error) -> Self {
+        Self::Damaged(format!("it cannot be read off the disk: {cause}"))
+    }
+}
+
+impl From<FormatError> for Unread {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::TooNew { .. } => Self::TooNew,
+            other => Self::Damaged(other.to_string()),
+        }
+    }
+}
+
+fn read_table(path: &Path) -> Result<Table, Unread> {
+    let (file, len) = open(path)?;
+    let read = |from: u64, bytes: u64| {
+        let mut part = vec![0; usize::try_from(bytes).unwrap_or(0)];
+        let have = file.fill(&mut part, from)?;
+        part.truncate(have);
+        Ok::<_, Unread>(part)
+    };
+    let tail_from = len.saturating_sub(TAIL_BYTES);
+    let tail = read(tail_from, len - tail_from)?;
+    let footer = tail.len().checked_sub(FOOTER_BYTES).ok_or(FormatError::Short { what: "a pack" });
+    let footer = footer.and_then(|at| Footer::decode(&tail[at..], len));
+    let table = match footer {
+        Ok(footer) if footer.table_offset >= tail_from => {
+            let at = usize::try_from(footer.table_offset - tail_from).unwrap_or(tail.len());
+            Table::decode(&footer, &tail[at..])
+        }
+        Ok(footer) => Table::decode(&footer, &read(footer.table_offset, footer.table_len() as u64)?),
+        Err(error) => Err(error),
+    };
+    table.map_err(|error| {
+        // A newer Larder may end its packs another way; it says so where every version says it.
+        match read(0, 16).map(|start| check_header(&start)) {
+            Ok(Err(FormatError::TooNew { .. })) => Unread::TooNew,
+            _ => error.into(),
+        }
+    })
+}
+
+/// The first bytes of the block at `offset`, and its header.
+fn read_start(file: &File, offset: u32) -> (Vec<u8>, Result<Header, FormatError>) {
+    let mut bytes = vec![0; START_BYTES];
+    match file.fill(&mut bytes, offset.into()) {
+        Ok(have) => bytes.truncate(have),
+        // A bad sector behind a small block must not cost the block.
+        Err(_) => drop(file.fill_around(&mut bytes, offset.into())),
+    }
+    let header = Header::decode(&bytes);
+    (bytes, header)
+}
+
+fn read_block(file: &File, offset: u32) -> Result<Vec<u8>, Unread> {
+    let (mut bytes, header) = read_start(file, offset);
+    let len = header?.block_len();
+    let have = bytes.len();
+    bytes.resize(len, 0);
+    if len > have {
+        let more = file.fill(&mut bytes[have..], u64::from(offset) + have as u64)?;
+        bytes.truncate(have + more);
+    }
+    Ok(bytes)
+}

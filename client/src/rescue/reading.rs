@@ -1,0 +1,134 @@
+//! Files of somebody's disk, read and never touched: not even the time of the last access is left behind.
+//!
+//! A name on a damaged disk may lead anywhere, so symlinks are not followed and what is no regular file is not read. A
+//! sector that cannot be read costs itself and not what lies around it.
+
+use crate::listing::Listing;
+use rustix::{
+    fd::OwnedFd,
+    fs::{FileType, Mode, OFlags},
+    io::Errno,
+};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+
+/// Around a bad sector, so much is lost at most: disks read and remap by this size.
+const SECTOR_BYTES: usize = 4096;
+/// Bad places are narrowed down from this size, so that a long scratch costs few attempts.
+const STRIDE_BYTES: usize = 64 * 1024;
+
+const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+/// Bytes that can be asked for by their place.
+pub(crate) trait Bytes {
+    /// Reads up to `into.len()` bytes from `offset` on; 0 at the end.
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Fills `into`, or as much of it as there is, and returns how much.
+    fn fill(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut have = 0;
+        while have < into.len() {
+            match self.read_at(&mut into[have..], offset + have as u64) {
+                Ok(0) => break,
+                Ok(more) => have += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(have)
+    }
+
+    /// As `fill`, with zeros for what cannot be read. Returns whether there was any of that.
+    fn fill_around(&self, into: &mut [u8], offset: u64) -> bool {
+        let mut is_hurt = false;
+        for (number, stride) in into.chunks_mut(STRIDE_BYTES).enumerate() {
+            let at = offset + (number * STRIDE_BYTES) as u64;
+            if self.fill(stride, at).is_ok() {
+                continue;
+            }
+            is_hurt = true;
+            for (number, sector) in stride.chunks_mut(SECTOR_BYTES).enumerate() {
+                if self.fill(sector, at + (number * SECTOR_BYTES) as u64).is_err() {
+                    sector.fill(0);
+                }
+            }
+        }
+        is_hurt
+    }
+}
+
+impl Bytes for File {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, into, offset)
+    }
+}
+
+/// Opens a regular file, and says how long it is.
+pub(crate) fn open(path: &Path) -> io::Result<(File, u64)> {
+    let file = File::from(look(path, OFlags::empty())?);
+    let facts = file.metadata()?;
+    if facts.is_file() { Ok((file, facts.len())) } else { Err(io::Error::other("it is no file")) }
+}
+
+/// A whole file of at most `bytes_max`.
+pub(crate) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let (file, len) = open(path)?;
+    let len = usize::try_from(len).ok().filter(|len| *len <= bytes_max);
+    let mut bytes = vec![0; len.ok_or_else(|| io::Error::other("it is far too large"))?];
+    let have = file.fill(&mut bytes, 0)?;
+    bytes.truncate(have);
+    Ok(bytes)
+}
+
+/// The names in a folder, sorted.
+pub(crate) fn names(folder: &Path) -> io::Result<Listing> {
+    let fd = look(folder, OFlags::DIRECTORY)?;
+    Ok(Listing::read(fd, &mut Vec::new())?)
+}
+
+pub(crate) fn is_folder(path: &Path) -> bool {
+    rustix::fs::lstat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+fn look(path: &Path, more: OFlags) -> rustix::io::Result<OwnedFd> {
+    // The time of access is on the disk too. Only owner and root may leave it alone.
+    match rustix::fs::open(path, LOOK | OFlags::NOATIME | more, Mode::empty()) {
+        Err(Errno::PERM) => rustix::fs::open(path, LOOK | more, Mode::empty()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails wherever one of its bad bytes is asked for.
+    struct Scratched {
+        bytes: Vec<u8>,
+        bad: Vec<u64>,
+    }
+
+    impl Bytes for Scratched {
+        fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+            let end = (offset + into.len() as u64).min(self.bytes.len() as u64);
+            if self.bad.iter().any(|bad| (offset..end).contains(bad)) {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+            let part = &self.bytes[usize::try_from(offset.min(end)).unwrap()..usize::try_from(end).unwrap()];
+            into[..part.len()].copy_from_slice(part);
+            Ok(part.len())
+        }
+    }
+
+    #[test]
+    fn a_bad_sector_costs_only_itself() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8 | 1).collect();
+        let mut expected = bytes.clone();
+        expected[69_632..73_728].fill(0);
+        expected[200_704..204_800].fill(0);
+        let disk = Scratched { bytes, bad: vec![70_000, 204_799] };
+        let mut read = vec![9; 300_000];
+        assert!(disk.fill_around(&mut read, 0));
+        assert!(read == expected);
+        assert!(!disk.fill_around(&mut read[..1000], 100_000));
+    }
+}
