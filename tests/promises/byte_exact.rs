@@ -88,7 +88,7 @@ fn set_time(path: &Path, seconds: i64, nanos: i64) {
 }
 
 /// A random tree with everything that filesystems allow.
-fn grow(folder: &Path, dice: &mut Dice, depth: u32) {
+pub(crate) fn grow(folder: &Path, dice: &mut Dice, depth: u32) {
     fs::create_dir_all(folder).expect("a folder");
     let mut regular: Vec<PathBuf> = Vec::new();
     for number in 0..2 + dice.below(7) {

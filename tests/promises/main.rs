@@ -6,4 +6,5 @@ mod interruptions;
 mod messages;
 mod mqtt;
 mod old_disks;
+mod rescue;
 mod routes;

@@ -42,6 +42,7 @@ fn old_vaults_stay_readable() {
             .output()
             .expect("python runs");
         assert!(audit.status.success(), "{}", text(&audit));
+        check_rescue(&home, &version, &expected);
         let mut newest = 0;
         for snapshot in expected.as_array().expect("snapshots") {
             newest = snapshot["snapshot"].as_u64().expect("a number");
@@ -64,6 +65,25 @@ fn old_vaults_stay_readable() {
     }
     println!("{versions} old vaults opened");
     assert!(versions >= 1);
+}
+
+/// The same disk, read by `larder rescue` where it lies.
+fn check_rescue(home: &Home, version: &Path, expected: &serde_json::Value) {
+    for snapshot in expected.as_array().expect("snapshots") {
+        let number = snapshot["snapshot"].as_u64().expect("a number");
+        let source = snapshot["source"].as_str().expect("a source");
+        let to = home.path(&format!("rescued-{number}"));
+        let spot = format!("{source}@{number}");
+        home.ok(&["rescue", &version.display().to_string(), "--to", &to.display().to_string(), &spot]);
+        let entries = snapshot["entries"].as_array().expect("entries");
+        for entry in entries.iter().filter(|entry| entry["kind"] == "file") {
+            let name = larder_format::wire::unescape_name(entry["path"].as_str().expect("a path"));
+            let path = to.join(std::ffi::OsStr::from_bytes(&name.expect("escaped")));
+            let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert_eq!(blake3::hash(&bytes).to_string(), entry["blake3"], "{}", path.display());
+        }
+        assert_eq!(describe(&to).len(), entries.len(), "snapshot {number}");
+    }
 }
 
 /// A pulled disk is read by a program that shares no line with Larder.
@@ -91,4 +111,50 @@ fn a_pulled_disk_is_read_without_us() {
         .expect("python runs");
     assert!(read.status.success(), "{}", text(&read));
     assert_eq!(describe(&to.join("laptop/data")), describe(&folder));
+}
+
+/// Tables and packs of a pulled disk are damaged; that program still finds what is whole, as FORMAT.md tells.
+#[test]
+fn a_damaged_disk_is_read_without_us() {
+    let mut home = Home::new();
+    let folder = home.path("data");
+    fs::create_dir_all(&folder).expect("a folder");
+    let mut dice = Dice(6);
+    for number in 0..40 {
+        fs::write(folder.join(format!("file{number}")), dice.bytes(90_000)).expect("written");
+    }
+    home.push(&folder, "data");
+    home.stop_agent();
+    let packs = fs::read_dir(home.disk().join("packs")).expect("packs");
+    let packs = packs.flat_map(|folder| fs::read_dir(folder.expect("a name").path()).expect("a folder"));
+    let packs: Vec<PathBuf> = packs.map(|pack| pack.expect("a name").path()).collect();
+    let read = |to: &Path| {
+        let program = tests_folder().join("independent/larder_read.py");
+        let mut command = Command::new(python());
+        command.arg(program).arg(home.path("disk")).arg("--to").arg(to);
+        command.output().expect("python runs")
+    };
+    for pack in &packs {
+        let mut bytes = fs::read(pack).expect("a pack");
+        let len = bytes.len();
+        bytes[len - 30] ^= 1;
+        fs::remove_file(pack).expect("removed");
+        fs::write(pack, bytes).expect("written");
+    }
+    let to = home.path("without-tables");
+    let output = read(&to);
+    assert_eq!(output.status.code(), Some(6), "{}", text(&output));
+    assert_eq!(describe(&to.join("laptop/data")), describe(&folder));
+    // Now a byte of one file's content as well: that file is named and lost, the others are not.
+    let hurt = packs.iter().max_by_key(|pack| fs::metadata(pack).expect("a pack").len()).expect("one");
+    let mut bytes = fs::read(hurt).expect("a pack");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(hurt, bytes).expect("written");
+    let to = home.path("hurt");
+    let output = read(&to);
+    assert_eq!(output.status.code(), Some(6), "{}", text(&output));
+    let (found, pushed) = (describe(&to.join("laptop/data")), describe(&folder));
+    assert!(found.len() < pushed.len() && found.len() > pushed.len() / 2, "{}", text(&output));
+    assert!(found.iter().all(|(name, facts)| name.is_empty() || pushed.get(name) == Some(facts)));
 }
