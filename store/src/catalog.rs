@@ -6,12 +6,13 @@
 //! not there. Not here: packs that still grow (`ingest`).
 
 use crate::Result;
+use crate::disk::sync_names;
 use crate::index::{Hint, Index, IndexPlace, PackNames};
 use crate::ingest::Sealed;
 use crate::members::{Member, MemberState, Members};
 use crate::packs::{self, Packs, Place};
 use larder_format::{ChunkId, Hash};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Chunks whose packs are entered together; some 4 MB of memory.
@@ -299,10 +300,10 @@ fn list(members: &Members) -> Result<Vec<HashMap<Hash, u64>>> {
         let disk = member.disk.as_ref();
         let found = packs::names_on(disk).and_then(|found| {
             // A killed agent may have published names that a power cut would still take away.
-            let folders: HashSet<_> =
+            let folders: BTreeSet<_> =
                 found.keys().map(|name| format!("packs/{}", &name.to_string()[..2])).collect();
             if member.state() == MemberState::Healthy {
-                folders.iter().try_for_each(|folder| disk.sync_folder(folder))?;
+                folders.iter().try_for_each(|folder| sync_names(disk, folder))?;
             }
             Ok(found)
         });

@@ -5,7 +5,7 @@
 //! entries in their order, as in a push: a cut in the middle leaves nothing that speaks of what is not there.
 //! Not here: damage inside a pack that is there.
 
-use crate::disk::{Disk, folder_of, make_folders, read_whole, write_whole};
+use crate::disk::{Disk, folder_of, make_folders, read_whole, sync_file, sync_names, write_whole};
 use crate::ledger;
 use crate::members::{Member, MemberState};
 use crate::packs;
@@ -162,7 +162,7 @@ fn copy(file: &dyn crate::disk::DiskFile, len: u64, disk: &dyn Disk) -> io::Resu
         hasher.update(&buffer[..step]);
         at += step as u64;
     }
-    part.sync()?;
+    sync_file(part.as_mut())?;
     Ok(Some(Hash(*hasher.finalize().as_bytes())))
 }
 
@@ -179,7 +179,7 @@ fn publish(disk: &dyn Disk, path: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => clear(disk)?,
         result => result?,
     }
-    disk.sync_folder(folder_of(path))
+    sync_names(disk, folder_of(path))
 }
 
 /// Moves what stands where an entry belongs out of the way: it was read and is none.

@@ -5,7 +5,7 @@
 //! next one. A chunk counts as kept by a commit only once its pack is sealed. Not here: snapshots (`vault`).
 
 use crate::catalog::Catalog;
-use crate::disk::{Disk, DiskFile, folder_of, make_folders};
+use crate::disk::{Disk, DiskFile, folder_of, make_folders, sync_file, sync_names};
 use crate::members::{MemberState, Members};
 use crate::packs;
 use crate::{Result, StoreError};
@@ -14,7 +14,7 @@ use larder_format::pack::{self, PACK_BYTES_AIM, PACK_CHUNKS_MAX, Table};
 use larder_format::{ChunkId, Hash};
 use std::collections::HashSet;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 /// A pack that grows.
 pub(crate) struct OpenPack {
@@ -26,6 +26,21 @@ pub(crate) struct OpenPack {
     pub(crate) chunks: HashSet<ChunkId>,
 }
 
+/// What has been taken in and is not sealed yet.
+#[derive(Default)]
+pub(crate) struct Growing {
+    pub(crate) open: Option<OpenPack>,
+    /// Chunks of packs that are being sealed: not in the index yet, and not to be taken in twice.
+    pub(crate) sealing: Vec<Arc<HashSet<ChunkId>>>,
+}
+
+impl Growing {
+    pub(crate) fn holds(&self, id: &ChunkId) -> bool {
+        self.open.as_ref().is_some_and(|pack| pack.chunks.contains(id))
+            || self.sealing.iter().any(|chunks| chunks.contains(id))
+    }
+}
+
 /// A pack that got its name.
 pub(crate) struct Sealed {
     pub(crate) name: Hash,
@@ -33,13 +48,10 @@ pub(crate) struct Sealed {
     pub(crate) table: Table,
 }
 
-/// Numbers for `.part` files; unique in one run, and above those of an earlier run.
-static NEXT_PART: AtomicU64 = AtomicU64::new(1);
-
 impl OpenPack {
     /// Starts a pack on every healthy disk.
     pub(crate) fn create(members: &Members) -> Result<Self> {
-        let part = format!("open/{}.part", NEXT_PART.fetch_add(1, Ordering::Relaxed));
+        let part = format!("open/{}.part", members.next_part());
         let mut files = Vec::new();
         let head = pack::header();
         members.on_each(&part, |member| {
@@ -122,14 +134,14 @@ impl OpenPack {
         let name = Hash(*self.hasher.finalize().as_bytes());
         let (part, path) = (self.part.clone(), packs::path(&name));
         self.on_each(members, |disk, file| {
-            file.sync()?;
+            sync_file(file)?;
             make_folders(disk, folder_of(&path))?;
             match disk.publish(&part, &path) {
                 // The same bytes in the same order were packed before: the pack is there already.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.remove(&part)?,
                 result => result?,
             }
-            disk.sync_folder(folder_of(&path))
+            sync_names(disk, folder_of(&path))
         })?;
         Ok((name, len))
     }
@@ -170,8 +182,7 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
         for item in items {
             let Some(number) = item.name.strip_suffix(".part") else { continue };
             // A new part must not meet an old one that could not be cleared.
-            let number: u64 = number.parse().unwrap_or(0);
-            NEXT_PART.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+            members.skip_parts(number.parse().unwrap_or(0));
             parts.push((member, item));
         }
     }

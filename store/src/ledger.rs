@@ -4,7 +4,7 @@
 //! them; one that is damaged on every disk is named and stepped over, since what came after it can still be given
 //! back. Not here: what entries look like (`format`), what must be durable before one (`vault`).
 
-use crate::disk::{folder_of, read_whole, write_whole};
+use crate::disk::{folder_of, read_whole, sync_names, write_whole};
 use crate::members::{Member, MemberState, Members};
 use crate::{Result, StoreError};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Pairing, Snapshot, Stamp};
@@ -116,7 +116,7 @@ pub(crate) fn load(members: &Members) -> Result<LedgerView> {
     // What a killed agent published may not have been synced yet; nothing may be built on it before it is.
     let newest = path(view.head.sequence.max(1));
     for member in members.all().iter().filter(|member| member.state() == MemberState::Healthy) {
-        match member.disk.sync_folder(folder_of(&newest)) {
+        match sync_names(member.disk.as_ref(), folder_of(&newest)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 drop(member.failed("ledger", error))
             }

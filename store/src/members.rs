@@ -4,7 +4,7 @@
 //! suspect and gets nothing more until the next start: after a failed sync its cache may show bytes that it does not
 //! have. Receipts name the disks that hold a commit. Not here: filling a disk that lags (`catch_up`).
 
-use crate::disk::{Disk, make_folders, read_whole, write_whole};
+use crate::disk::{Disk, is_full, make_folders, read_whole, sync_names, write_whole};
 use crate::{Result, StoreError};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -146,7 +146,9 @@ impl Member {
     }
 }
 
-pub(crate) struct Members(Vec<Member>);
+/// The disks, and the number of the next `.part` file on them. It belongs to the vault: two of them in one process
+/// must not move each other's names, or a simulated disk would not do the same again.
+pub(crate) struct Members(Vec<Member>, AtomicU64);
 
 impl Members {
     /// Reads who the disks are. A disk without `disk.json` joins the vault of the others, or `new_vault`; `random`
@@ -187,11 +189,21 @@ impl Members {
                 return Err(foreign(member.disk.as_ref(), &why));
             }
         }
-        Ok((Self(members), vault))
+        Ok((Self(members, AtomicU64::new(1)), vault))
     }
 
     pub(crate) fn all(&self) -> &[Member] {
         &self.0
+    }
+
+    /// A number for a `.part` file that no other has.
+    pub(crate) fn next_part(&self) -> u64 {
+        self.1.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes that there is a `.part` file of an earlier run with this number.
+    pub(crate) fn skip_parts(&self, number: u64) {
+        self.1.fetch_max(number.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Does the same on every healthy disk; at least one must succeed. Returns the positions that did.
@@ -248,7 +260,7 @@ fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
         // A copy made by hand may lack it, since nothing is in it while the agent rests.
         make_folders(disk, "open")?;
         // An agent that was killed may have made folders that a power cut would still take away.
-        ["packs", "ledger", ""].into_iter().try_for_each(|folder| disk.sync_folder(folder))?;
+        ["packs", "ledger", ""].into_iter().try_for_each(|folder| sync_names(disk, folder))?;
         drop(disk.create(PROBE)?);
         disk.remove(PROBE)
     };
@@ -313,10 +325,6 @@ fn at(disk: &dyn Disk, path: &str, source: io::Error) -> StoreError {
         return FULL;
     }
     StoreError::Disk { path: format!("{}/{path}", disk.name()), source }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn foreign(disk: &dyn Disk, why: &str) -> StoreError {

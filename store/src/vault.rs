@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, PACKS_AT_ONCE};
 use crate::check;
 use crate::disk::Disk;
 use crate::index::IndexPlace;
-use crate::ingest::{self, OpenPack};
+use crate::ingest::{self, Growing, OpenPack};
 use crate::ledger::{self, Fact, LedgerView};
 use crate::members::{Member, MemberState, MemberView, Members};
 use crate::packs::{Fetch, Packs};
@@ -76,13 +76,6 @@ pub struct Vault {
 
 /// What a disk may lack so that opening waits until it has it: what a power cut between two disks leaves.
 const CAUGHT_UP_AT_ONCE_BYTES: u64 = 256 * 1024 * 1024;
-
-#[derive(Default)]
-pub(crate) struct Growing {
-    open: Option<OpenPack>,
-    /// Chunks of packs that are being sealed: not in the index yet, and not to be taken in twice.
-    sealing: Vec<Arc<HashSet<ChunkId>>>,
-}
 
 impl Vault {
     /// Opens the vault on these disks, or makes one on empty ones; brings back what a killed agent left.
@@ -291,7 +284,7 @@ impl Vault {
     /// # Errors
     /// `Missing` when the tree is not complete, `Refused` when it breaks rules, `Full`, `Disk`.
     pub fn commit(&self, snapshot: Snapshot, stamp: Stamp) -> Result<Committed> {
-        if let Some(known) = self.committed(&snapshot.push) {
+        if let Some(known) = self.committed(&snapshot.push)? {
             return Ok(known);
         }
         self.seal_all()?;
@@ -303,11 +296,13 @@ impl Vault {
         check::complete(self, &snapshot, parent)?;
         let push = snapshot.push;
         let _one_at_a_time = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = self.committed(&push) {
+        // An entry that failed may exist after all: asked again, it must not become a second snapshot.
+        self.settle_ledger()?;
+        if let Some(known) = self.committed(&push)? {
             return Ok(known);
         }
         self.append_alone(stamp, Event::Snapshot(snapshot))?;
-        let committed = self.committed(&push).expect("it was just applied");
+        let committed = self.committed(&push)?.expect("it was just applied");
         Ok(Committed { is_new: true, ..committed })
     }
 
@@ -317,15 +312,21 @@ impl Vault {
     /// `Full` or `Disk`.
     pub fn append(&self, stamp: Stamp, event: Event) -> Result<Head> {
         let _one_at_a_time = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        self.settle_ledger()?;
         self.append_alone(stamp, event)
     }
 
-    fn append_alone(&self, stamp: Stamp, event: Event) -> Result<Head> {
+    /// Reads the ledger again if it is unknown whether the last entry exists.
+    fn settle_ledger(&self) -> Result<()> {
         if self.ledger_uncertain.load(Ordering::SeqCst) {
             let fresh = ledger::load(&self.members)?;
             *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = fresh;
             self.ledger_uncertain.store(false, Ordering::SeqCst);
         }
+        Ok(())
+    }
+
+    fn append_alone(&self, stamp: Stamp, event: Event) -> Result<Head> {
         let written = ledger::append(&self.members, &self.ledger(), stamp, event);
         let (entry, hash) = written.inspect_err(|_| self.ledger_uncertain.store(true, Ordering::SeqCst))?;
         let mut view = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
@@ -333,13 +334,17 @@ impl Vault {
         Ok(view.head)
     }
 
-    fn committed(&self, push: &[u8; 16]) -> Option<Committed> {
+    fn committed(&self, push: &[u8; 16]) -> Result<Option<Committed>> {
         let view = self.ledger();
-        let fact = view.push(push)?.clone();
+        let Some(fact) = view.push(push).cloned() else { return Ok(None) };
         let (healthy, rest): (Vec<_>, Vec<_>) =
             self.members.all().iter().partition(|member| member.state() == MemberState::Healthy);
         let ids = |members: Vec<&Member>| members.into_iter().map(|member| member.id.clone()).collect();
-        Some(Committed { fact, head: view.head, disks: ids(healthy), degraded: ids(rest), is_new: false })
+        if healthy.is_empty() {
+            // A receipt that no disk stands for would be a lie.
+            return Err(self.members.none_left("ledger"));
+        }
+        Ok(Some(Committed { fact, head: view.head, disks: ids(healthy), degraded: ids(rest), is_new: false }))
     }
 
     /// The bytes of a chunk, hashed again.
@@ -387,12 +392,5 @@ impl Drop for Sealing<'_> {
     fn drop(&mut self) {
         self.vault.growing().sealing.retain(|other| !Arc::ptr_eq(other, &self.chunks));
         self.vault.sealed.notify_all();
-    }
-}
-
-impl Growing {
-    fn holds(&self, id: &ChunkId) -> bool {
-        self.open.as_ref().is_some_and(|pack| pack.chunks.contains(id))
-            || self.sealing.iter().any(|chunks| chunks.contains(id))
     }
 }

@@ -1,88 +1,92 @@
-//! Two disks: what a power cut leaves between them, a disk that joins, one that was away, one that lost an entry.
+//! Two disks: a disk that joins, one that was away, one that is full for a while, one that lost an entry.
 
-use crate::workload::{Promises, live, one_more_day};
-use harness::plain;
-use larder_store::MemberState;
-use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, Plan};
+use crate::workload::{self, Workload, check};
+use harness::model::Model;
+use harness::plain::{self, files, push, stamp};
+use larder_store::disk::{Disk, MemoryDisk};
+use larder_store::{Committed, MemberState, Vault};
 use std::sync::Arc;
 
 fn both(first: &MemoryDisk, second: &MemoryDisk) -> Vec<Arc<dyn Disk>> {
     vec![Arc::new(first.clone()), Arc::new(second.clone())]
 }
 
-/// Each of the two alone gives everything back.
-fn check_each(promises: &Promises, first: &MemoryDisk, second: &MemoryDisk, context: &str) {
-    promises.check(both(first, second), context);
-    for (name, disk) in [("first", first), ("second", second)] {
-        promises.check(vec![Arc::new(disk.after_power_cut(0))], &format!("{context}, the {name} alone"));
-    }
+/// Some days on one disk.
+fn lived() -> (MemoryDisk, Model) {
+    let lived = workload::days_on(1).live(None);
+    (lived.disks[0].below().after_clean_stop(), lived.model)
 }
 
-/// The power goes between two disks: after the next start each of them has everything again.
-#[test]
-fn a_power_cut_between_two_disks_leaves_neither_behind() {
-    let (counting, other) = (Arc::new(FaultyDisk::new(MemoryDisk::new(), None)), MemoryDisk::new());
-    live(vec![counting.clone(), Arc::new(other)]);
-    let mut states = 0;
-    for at in 0..counting.operations() {
-        for seed in 0..6 {
-            let (cut, other) = (MemoryDisk::new(), MemoryDisk::new());
-            let plan = Plan { at, fault: Fault::PowerCut };
-            let disk: Arc<dyn Disk> = Arc::new(FaultyDisk::new(cut.clone(), Some(plan)));
-            let other_first = seed % 2 == 1;
-            let other_disk: Arc<dyn Disk> = Arc::new(other.clone());
-            let order = if other_first { vec![other_disk, disk] } else { vec![disk, other_disk] };
-            let promises = live(order);
-            // The first disk died at once; the other went on for a while and lost its power then.
-            let (first, second) = (cut.after_power_cut(seed), other.after_power_cut(seed));
-            let context = format!("operation {at}, seed {seed}");
-            if first.open("disk.json").is_ok() || second.open("disk.json").is_ok() {
-                check_each(&promises, &first, &second, &context);
-            }
-            states += 1;
-        }
+fn one_more_day(vault: &Vault, model: &mut Model) -> Committed {
+    let number = 100 + model.len() as u128;
+    let text = format!("day {number}");
+    let day = Arc::new(files([("diary.txt", text.as_bytes()), ("photos/cat.jpg", &[7; 2500])]));
+    let committed = push(vault, "laptop/diary", &day, number, stamp(200)).expect("a push");
+    model.confirm(&committed, number, &day).expect("a receipt that makes sense");
+    committed
+}
+
+/// Each of the two alone gives everything back.
+fn check_each(model: &mut Model, first: &MemoryDisk, second: &MemoryDisk, context: &str) {
+    let vault = plain::open(both(first, second)).expect("opens");
+    model.believe_healthy(&vault);
+    let views = vault.disks();
+    assert!(views.iter().all(|disk| disk.state == MemberState::Healthy), "{context}: {views:?}");
+    drop(vault);
+    check(model, both(first, second), context);
+    for (name, disk) in [("first", first), ("second", second)] {
+        check(model, vec![Arc::new(disk.after_power_cut(0))], &format!("{context}, the {name} alone"));
     }
-    println!("{states} power cuts between two disks: 0 lost, 0 behind");
 }
 
 /// A new disk gets everything that is kept, and only then counts.
 #[test]
 fn a_disk_that_joins_is_filled() {
-    let (old, new) = (MemoryDisk::new(), MemoryDisk::new());
-    let promises = live(vec![Arc::new(old.clone())]);
+    let ((old, mut model), new) = (lived(), MemoryDisk::new());
     let vault = plain::open(both(&old, &new)).expect("opens");
     while vault.catch_up(1).expect("there is room") > 0 {}
     assert!(vault.disks().iter().all(|disk| disk.state == MemberState::Healthy));
     drop(vault);
-    check_each(&promises, &old, &new, "a disk joined");
+    check_each(&mut model, &old, &new, "a disk joined");
 }
 
 /// While a disk is being filled, pushes go on; in the end it has those too.
 #[test]
 fn pushes_go_on_while_a_disk_is_filled() {
-    let (old, new) = (MemoryDisk::new(), MemoryDisk::new());
-    let mut promises = live(vec![Arc::new(old.clone())]);
+    let ((old, mut model), new) = (lived(), MemoryDisk::new());
     // The new disk is full until later, so that opening cannot fill it.
     new.limit(2000);
     let vault = plain::open(both(&old, &new)).expect("opens");
     assert!(matches!(vault.disks()[1].state, MemberState::Behind(_)));
-    let committed = one_more_day(&vault, &mut promises);
+    let committed = one_more_day(&vault, &mut model);
     assert_eq!(committed.degraded, [vault.disks()[1].id.clone()], "the receipt names the disk without it");
     new.limit(u64::MAX);
     while vault.catch_up(1).expect("there is room now") > 0 {}
-    let committed = one_more_day(&vault, &mut promises);
+    let committed = one_more_day(&vault, &mut model);
     assert_eq!(committed.degraded, [""; 0]);
     drop(vault);
-    check_each(&promises, &old, &new, "pushes while a disk was filled");
+    check_each(&mut model, &old, &new, "pushes while a disk was filled");
 }
 
-/// A disk that was away for some days catches up by itself.
+/// A disk that was away for some days catches up by itself, and so does one that is swapped for an older image.
 #[test]
 fn a_disk_that_was_away_catches_up() {
-    let (stays, leaves) = (MemoryDisk::new(), MemoryDisk::new());
-    let mut promises = live(both(&stays, &leaves));
+    let pair = workload::days_on(2).live(None);
+    let [stays, leaves] = [0, 1].map(|number: usize| pair.disks[number].below().after_clean_stop());
+    let mut model = pair.model;
+    let image = leaves.after_clean_stop();
     let vault = plain::open(vec![Arc::new(stays.clone())]).expect("opens");
-    one_more_day(&vault, &mut promises);
+    one_more_day(&vault, &mut model);
     drop(vault);
-    check_each(&promises, &stays, &leaves, "it came back");
+    check_each(&mut model, &stays, &leaves, "it came back");
+    check_each(&mut model, &stays, &image, "an older image came instead");
+}
+
+/// A disk that was replaced by an empty one is filled like any other.
+#[test]
+fn an_empty_disk_in_place_of_an_old_one_is_filled() {
+    let pair = Workload { ..workload::days_on(2) }.live(None);
+    let (stays, mut model) = (pair.disks[0].below().after_clean_stop(), pair.model);
+    model.disk_may_lack(&pair.ids[1], harness::model::Mark::START);
+    check_each(&mut model, &stays, &MemoryDisk::new(), "replaced");
 }

@@ -1,4 +1,7 @@
-//! Shared machinery of the tests: a pusher that is as simple as can be, and the real binaries as a home has them.
+//! Shared machinery of the tests: a pusher that is as simple as can be, a model that keeps plain copies, and the real
+//! binaries as a home has them.
 
 pub mod home;
+pub mod model;
 pub mod plain;
+pub mod shrink;

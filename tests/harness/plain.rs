@@ -54,6 +54,19 @@ pub fn stamp(hours: u64) -> Stamp {
 /// # Errors
 /// As the vault's calls.
 pub fn push(vault: &Vault, source: &str, files: &Files, push: u128, now: Stamp) -> Result<Committed> {
+    let (root, totals) = send(vault, files, |_| Ok(()))?;
+    vault.commit(snapshot(source, push, root, totals), now)
+}
+
+/// Sends what the vault lacks of `files`, each chunk in a block of its own; `each` is called after every block.
+///
+/// # Errors
+/// As the vault's calls, or what `each` returns.
+pub fn send(
+    vault: &Vault,
+    files: &Files,
+    mut each: impl FnMut(&Vault) -> Result<()>,
+) -> Result<(ChunkRef, Totals)> {
     let mut chunks = Vec::new();
     let (root, totals) = tree(files, &mut chunks);
     let names: Vec<_> = chunks.iter().map(|chunk: &Vec<u8>| Hash::of(chunk)).collect();
@@ -63,11 +76,16 @@ pub fn push(vault: &Vault, source: &str, files: &Files, push: u128, now: Stamp) 
         if missing.contains(name) {
             let len = u32::try_from(chunk.len()).expect("chunks are short");
             vault.receive(&encoder.encode(chunk, vec![len]))?;
+            each(vault)?;
         }
     }
+    Ok((root, totals))
+}
+
+/// What is committed for a push.
+pub fn snapshot(source: &str, push: u128, root: ChunkRef, totals: Totals) -> Snapshot {
     let push = push.to_be_bytes();
-    let snapshot = Snapshot { source: source.to_owned(), push, root, totals, skipped: 0, device_time_ms: 0 };
-    vault.commit(snapshot, now)
+    Snapshot { source: source.to_owned(), push, root, totals, skipped: 0, device_time_ms: 0 }
 }
 
 /// Every file of a snapshot.

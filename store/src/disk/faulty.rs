@@ -1,115 +1,240 @@
-//! A disk around another one that fails where a plan says so, and counts what was asked of it.
+//! A simulated disk whose operations fail where a schedule says so, and that counts what was asked of it.
 //!
-//! A plan that never fired proves nothing, so `fired` tells. A failed sync drops what was pending on the disk below
-//! only in the sense that matters: the caller was told, and must not rely on a second try.
+//! A fault that never fired proves nothing, so `fired` and `story` tell what really happened. Disks made with `beside`
+//! share one count and one schedule: a power cut then takes all of them at the same moment.
+//! Not here: what is lost at a power cut and what rots (`MemoryDisk`), schedules as text (`schedule`).
 
-use super::{Disk, DiskFile, Item, Space};
+mod schedule;
+
+pub use schedule::{Fault, On, Plan, Planned, Schedule, When};
+
+use super::memory::MemoryFile;
+use super::{Dice, Disk, DiskFile, Item, MemoryDisk, Space};
+use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The operation fails with an I/O error; later ones work.
-    Error,
-    /// The operation fails because there is no room; later ones work.
-    Full,
-    /// The power goes: this operation and all after it fail.
-    PowerCut,
+/// A disk with scheduled faults. Without any it only counts.
+#[derive(Clone)]
+pub struct FaultyDisk {
+    below: MemoryDisk,
+    faults: Arc<Mutex<Faults>>,
+    /// The filesystem gave up, and only lets itself be read.
+    is_read_only: Arc<AtomicBool>,
 }
 
-/// Which operation fails, counted from 0 over everything that changes the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
-    /// Number of the operation.
-    pub at: u64,
-    /// What happens there.
+/// A fault that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fired {
+    /// Number of the operation among all of this disk.
+    pub number: u64,
+    /// What was asked for.
+    pub operation: &'static str,
+    /// Of which file or folder.
+    pub path: String,
+    /// What happened.
     pub fault: Fault,
 }
 
-/// A disk with planned faults. Without a plan it only counts.
-pub struct FaultyDisk<D> {
-    below: D,
-    faults: Arc<Faults>,
-}
-
-struct Faults {
-    plan: Option<Plan>,
-    operations: AtomicU64,
-    fired: AtomicBool,
-}
-
-impl Faults {
-    fn step(&self) -> io::Result<()> {
-        let number = self.operations.fetch_add(1, Ordering::SeqCst);
-        let Some(plan) = self.plan else { return Ok(()) };
-        let now = number == plan.at || (plan.fault == Fault::PowerCut && number > plan.at);
-        if !now {
-            return Ok(());
-        }
-        self.fired.store(true, Ordering::SeqCst);
-        Err(match plan.fault {
-            Fault::Full => io::ErrorKind::StorageFull.into(),
-            Fault::Error | Fault::PowerCut => io::Error::other("a planned fault"),
-        })
+impl Fired {
+    /// The same fault at the same operation, without chance.
+    pub fn planned(&self) -> Planned {
+        Planned { on: On::All, when: When::At(self.number), fault: self.fault }
     }
 }
 
-impl<D: Disk> FaultyDisk<D> {
-    /// Wraps `below`.
-    pub fn new(below: D, plan: Option<Plan>) -> Self {
-        let faults = Faults { plan, operations: AtomicU64::new(0), fired: AtomicBool::new(false) };
-        Self { below, faults: Arc::new(faults) }
+impl fmt::Display for Fired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at operation {}: {} {}", self.fault, self.number, self.operation, self.path)
+    }
+}
+
+#[derive(Default)]
+struct Faults {
+    schedule: Schedule,
+    /// For each fault of the schedule: how many operations it has seen.
+    seen: Vec<u64>,
+    operations: u64,
+    changes: u64,
+    fired: Vec<Fired>,
+    is_gone: bool,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Change,
+    Sync,
+    Read,
+}
+
+impl On {
+    fn is_about(self, kind: Kind) -> bool {
+        match self {
+            Self::All => true,
+            Self::Changes => kind != Kind::Read,
+            Self::Syncs => kind == Kind::Sync,
+            Self::Reads => kind == Kind::Read,
+        }
+    }
+}
+
+impl Fault {
+    /// A fault that cannot happen to an operation of this kind does not fire there, or counts would lie.
+    fn can_strike(self, kind: Kind, operation: &str) -> bool {
+        match self {
+            Self::Rot | Self::Elsewhere => operation == "read",
+            Self::SyncLies => kind == Kind::Sync,
+            Self::Full => kind != Kind::Read,
+            _ => true,
+        }
+    }
+}
+
+impl Faults {
+    fn step(&mut self, kind: Kind, operation: &'static str, path: &str) -> (Option<Fault>, Dice) {
+        let number = self.operations;
+        self.operations += 1;
+        self.changes += u64::from(kind != Kind::Read);
+        let mut dice = Dice::of(self.schedule.seed, number);
+        if self.is_gone {
+            return (Some(Fault::PowerCut), dice);
+        }
+        let mut struck = None;
+        for (planned, seen) in self.schedule.faults.iter().zip(&mut self.seen) {
+            if planned.on.is_about(kind) {
+                let is_now = planned.when.is_now(*seen, &mut dice);
+                *seen += 1;
+                if is_now && struck.is_none() && planned.fault.can_strike(kind, operation) {
+                    struck = Some(planned.fault);
+                }
+            }
+        }
+        if let Some(fault) = struck {
+            self.is_gone |= fault == Fault::PowerCut;
+            self.fired.push(Fired { number, operation, path: path.to_owned(), fault });
+        }
+        (struck, dice)
+    }
+}
+
+impl FaultyDisk {
+    /// A disk on which goes wrong what is scheduled: nothing, one `Plan`, or a whole `Schedule`.
+    pub fn new(below: MemoryDisk, schedule: impl Into<Schedule>) -> Self {
+        let schedule = schedule.into();
+        let seen = vec![0; schedule.faults.len()];
+        let faults = Arc::new(Mutex::new(Faults { schedule, seen, ..Faults::default() }));
+        Self { below, faults, is_read_only: Arc::default() }
+    }
+
+    /// Another disk in the same box: its operations count along, and a power cut takes both.
+    pub fn beside(&self, below: MemoryDisk) -> Self {
+        Self { below, faults: self.faults.clone(), is_read_only: Arc::default() }
     }
 
     /// Operations so far that change the disk.
     pub fn operations(&self) -> u64 {
-        self.faults.operations.load(Ordering::SeqCst)
+        self.faults().changes
     }
 
-    /// Whether the planned fault happened.
+    /// Whether any scheduled fault happened.
     pub fn fired(&self) -> bool {
-        self.faults.fired.load(Ordering::SeqCst)
+        !self.faults().fired.is_empty()
+    }
+
+    /// What happened, in order.
+    pub fn story(&self) -> Vec<Fired> {
+        self.faults().fired.clone()
+    }
+
+    /// What is below, for looking at what really is on it.
+    pub fn below(&self) -> &MemoryDisk {
+        &self.below
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step(&self, kind: Kind, operation: &'static str, path: &str) -> io::Result<(Option<Fault>, Dice)> {
+        let step = self.faults().step(kind, operation, path);
+        if kind != Kind::Read && self.is_read_only.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(step)
+    }
+
+    /// Does `action` unless a fault is due.
+    fn guarded<T>(
+        &self,
+        kind: Kind,
+        operation: &'static str,
+        path: &str,
+        action: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        match self.step(kind, operation, path)?.0 {
+            None | Some(Fault::Rot | Fault::Elsewhere | Fault::SyncLies) => action(),
+            Some(Fault::ErrorAfter) => {
+                action()?;
+                Err(broken())
+            }
+            Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(Fault::Error | Fault::PowerCut | Fault::SyncLost) => Err(broken()),
+        }
+    }
+
+    fn file(&self, path: &str, below: MemoryFile) -> Box<dyn DiskFile> {
+        Box::new(FaultyFile { below, path: path.to_owned(), disk: self.clone() })
     }
 }
 
-impl<D: Disk> Disk for FaultyDisk<D> {
+fn broken() -> io::Error {
+    io::Error::other("a planned fault")
+}
+
+impl Disk for FaultyDisk {
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        self.faults.step()?;
-        Ok(Box::new(FaultyFile { below: self.below.create(path)?, faults: self.faults.clone() }))
+        self.guarded(Kind::Change, "create", path, || Ok(self.file(path, self.below.make_file(path)?)))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(FaultyFile { below: self.below.open(path)?, faults: self.faults.clone() }))
+        self.guarded(Kind::Read, "open", path, || Ok(self.file(path, self.below.open_file(path)?)))
     }
 
     fn publish(&self, from: &str, to: &str) -> io::Result<()> {
-        self.faults.step()?;
-        self.below.publish(from, to)
+        self.guarded(Kind::Change, "publish", to, || self.below.publish(from, to))
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        self.faults.step()?;
-        self.below.remove(path)
+        self.guarded(Kind::Change, "remove", path, || self.below.remove(path))
     }
 
     fn make_folder(&self, path: &str) -> io::Result<bool> {
-        self.faults.step()?;
-        self.below.make_folder(path)
+        self.guarded(Kind::Change, "make-folder", path, || self.below.make_folder(path))
     }
 
     fn sync_folder(&self, path: &str) -> io::Result<()> {
-        self.faults.step()?;
-        self.below.sync_folder(path)
+        match self.step(Kind::Sync, "sync-folder", path)?.0 {
+            None => self.below.sync_folder(path),
+            Some(Fault::SyncLies) => Ok(()),
+            Some(Fault::SyncLost) => {
+                self.below.forget_names(path);
+                self.is_read_only.store(true, Ordering::SeqCst);
+                Err(broken())
+            }
+            Some(Fault::ErrorAfter) => self.below.sync_folder(path).and(Err(broken())),
+            Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(_) => Err(broken()),
+        }
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Item>> {
-        self.below.list(path)
+        self.guarded(Kind::Read, "list", path, || self.below.list(path))
     }
 
     fn space(&self) -> io::Result<Space> {
-        self.below.space()
+        self.guarded(Kind::Read, "space", "", || self.below.space())
     }
 
     fn name(&self) -> String {
@@ -118,26 +243,55 @@ impl<D: Disk> Disk for FaultyDisk<D> {
 }
 
 struct FaultyFile {
-    below: Box<dyn DiskFile>,
-    faults: Arc<Faults>,
+    below: MemoryFile,
+    path: String,
+    disk: FaultyDisk,
 }
 
 impl DiskFile for FaultyFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.faults.step()?;
-        self.below.append(bytes)
+        match self.disk.step(Kind::Change, "append", &self.path)?.0 {
+            None => self.below.append(bytes),
+            Some(Fault::ErrorAfter) => self.below.append(&bytes[..bytes.len() / 2]).and(Err(broken())),
+            Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(_) => Err(broken()),
+        }
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.below.read_at(offset, buffer)
+        let (fault, mut dice) = self.disk.step(Kind::Read, "read", &self.path)?;
+        match fault {
+            None => self.below.read_at(offset, buffer),
+            Some(Fault::Rot) => {
+                self.below.read_at(offset, buffer)?;
+                let (at, bit) = (dice.below(buffer.len()), dice.below(8));
+                buffer.get_mut(at).into_iter().for_each(|byte| *byte ^= 1 << bit);
+                Ok(())
+            }
+            Some(Fault::Elsewhere) => {
+                self.below.read_at(offset, buffer)?;
+                self.below.read_elsewhere(offset, buffer, &mut dice);
+                Ok(())
+            }
+            Some(_) => Err(broken()),
+        }
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.faults.step()?;
-        self.below.sync()
+        match self.disk.step(Kind::Sync, "sync", &self.path)?.0 {
+            None => self.below.sync(),
+            Some(Fault::SyncLies) => Ok(()),
+            Some(Fault::SyncLost) => {
+                self.below.forget();
+                Err(broken())
+            }
+            Some(Fault::ErrorAfter) => self.below.sync().and(Err(broken())),
+            Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
+            Some(_) => Err(broken()),
+        }
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.below.len()
+        self.disk.guarded(Kind::Read, "length", &self.path, || self.below.len())
     }
 }

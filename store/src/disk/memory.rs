@@ -1,12 +1,17 @@
 //! A disk in memory that knows which of its bytes and names would survive a power cut.
 //!
 //! Every write and every change of a name stays pending until it is synced. `after_power_cut` gives the disk that a
-//! machine would find when it comes back: what was synced, and of the rest whatever a seed decides - nothing, some
-//! of the writes in any order, the last one torn. Bytes and names are lost apart from each other, as on ext4.
+//! machine would find when it comes back: what was synced, and of the rest whatever a seed decides (`cut`). What was
+//! given up by a failed sync is shown until then, as the system's cache does, and is nowhere (`forget`). What time
+//! does to a disk is in `medium`. Not here: calls that fail (`FaultyDisk`).
 
-use super::{Disk, DiskFile, Item, Space, folder_of};
+mod cut;
+mod medium;
+
+use super::{Dice, Disk, DiskFile, Item, Space, folder_of};
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A simulated disk; clones share one state.
@@ -21,13 +26,19 @@ struct State {
     folders: BTreeMap<String, Folder>,
     /// Bytes that all files together may have; none for no limit.
     capacity: Option<u64>,
+    /// Bytes that all files together have.
+    used: u64,
 }
 
+/// Bytes are shared between the two states of a file, and between disks, until one of them changes.
 #[derive(Clone, Default)]
 struct Inode {
-    durable: Vec<u8>,
+    durable: Arc<Vec<u8>>,
     pending: Vec<(usize, Vec<u8>)>,
-    current: Vec<u8>,
+    current: Arc<Vec<u8>>,
+    /// A failed sync gave up some bytes: `current` shows them, and no later sync makes them durable.
+    has_lost: bool,
+    unreadable: Vec<Range<usize>>,
 }
 
 #[derive(Clone, Default)]
@@ -58,65 +69,66 @@ impl MemoryDisk {
 
     /// The disk as a machine finds it that lost its power now. The same seed loses the same things.
     pub fn after_power_cut(&self, seed: u64) -> Self {
-        let mut dice = Dice(seed);
         let mut state = self.state().clone();
-        let kept = dice.mood();
-        for inode in &mut state.inodes {
-            let mut bytes = std::mem::take(&mut inode.durable);
-            for (at, mut write) in inode.pending.drain(..) {
-                match dice.fate(kept) {
-                    Fate::Lost => continue,
-                    Fate::Torn => write.truncate(dice.below(write.len())),
-                    Fate::Kept => {}
-                }
-                // A write behind a lost one leaves zeros where the lost one was.
-                if bytes.len() < at + write.len() {
-                    bytes.resize(at + write.len(), 0);
-                }
-                bytes[at..at + write.len()].copy_from_slice(&write);
-            }
-            inode.current.clone_from(&bytes);
-            inode.durable = bytes;
-        }
-        for folder in state.folders.values_mut() {
-            for (name, change) in std::mem::take(&mut folder.pending) {
-                if matches!(dice.fate(kept), Fate::Kept) {
-                    apply(&mut folder.durable, name, change);
-                }
-            }
-            folder.current.clone_from(&folder.durable);
-        }
-        // A folder whose own name was lost is gone with everything in it.
-        let named = |path: &str| {
-            let mut rest = path;
-            while !rest.is_empty() {
-                let (parent, name) = (folder_of(rest), rest.rsplit('/').next().unwrap_or_default());
-                if state.folders.get(parent).is_none_or(|f| f.current.get(name) != Some(&Name::Folder)) {
-                    return false;
-                }
-                rest = parent;
-            }
-            true
-        };
-        let lost: Vec<_> = state.folders.keys().filter(|path| !named(path)).cloned().collect();
-        lost.iter().for_each(|path| drop(state.folders.remove(path)));
+        cut::lose_unsynced(&mut state, Dice::new(seed));
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Changes one bit of a file, as rot does.
-    pub fn flip(&self, path: &str, at: usize, bit: u8) {
-        let mut state = self.state();
-        if let Ok(inode) = state.file(path) {
-            let Inode { current, durable, .. } = &mut state.inodes[inode];
-            for byte in [current, durable].into_iter().filter_map(|bytes| bytes.get_mut(at)) {
-                *byte ^= 1 << bit;
-            }
+    /// Gives up the names that wait to be synced in a folder, as the system does when a sync fails: lists go on
+    /// showing them.
+    pub(super) fn forget_names(&self, path: &str) {
+        if let Ok(folder) = self.state().folder(path) {
+            folder.pending.clear();
         }
+    }
+
+    pub(super) fn make_file(&self, path: &str) -> io::Result<MemoryFile> {
+        let mut state = self.state();
+        if state.name(path)?.is_some() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let inode = state.inodes.len();
+        state.inodes.push(Inode::default());
+        state.change(path, Some(Name::File(inode)))?;
+        Ok(MemoryFile { disk: self.clone(), inode })
+    }
+
+    pub(super) fn open_file(&self, path: &str) -> io::Result<MemoryFile> {
+        let inode = self.state().file(path)?;
+        Ok(MemoryFile { disk: self.clone(), inode })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+impl Inode {
+    fn write_back(&mut self) {
+        if self.has_lost {
+            let bytes = Arc::make_mut(&mut self.durable);
+            self.pending.iter().for_each(|(at, write)| overlay(bytes, *at, write));
+        } else {
+            self.durable = self.current.clone();
+        }
+        self.pending.clear();
+    }
+}
+
+impl Folder {
+    fn write_back(&mut self) {
+        for (name, change) in std::mem::take(&mut self.pending) {
+            apply(&mut self.durable, name, change);
+        }
+    }
+}
+
+/// Writes `write` at `at`. What lies between the end and `at` was lost, and shows as zeros.
+fn overlay(bytes: &mut Vec<u8>, at: usize, write: &[u8]) {
+    if bytes.len() < at + write.len() {
+        bytes.resize(at + write.len(), 0);
+    }
+    bytes[at..at + write.len()].copy_from_slice(write);
 }
 
 impl State {
@@ -144,11 +156,11 @@ impl State {
         Ok(())
     }
 
-    fn used(&self) -> u64 {
+    fn count_used(&mut self) {
         let names = self.folders.values().flat_map(|folder| folder.current.values());
         let bytes =
             |name: &Name| if let Name::File(inode) = name { self.inodes[*inode].current.len() } else { 0 };
-        names.map(|name| bytes(name) as u64).sum()
+        self.used = names.map(|name| bytes(name) as u64).sum();
     }
 }
 
@@ -161,19 +173,11 @@ fn apply(names: &mut BTreeMap<String, Name>, name: String, change: Option<Name>)
 
 impl Disk for MemoryDisk {
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        let mut state = self.state();
-        if state.name(path)?.is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let inode = state.inodes.len();
-        state.inodes.push(Inode::default());
-        state.change(path, Some(Name::File(inode)))?;
-        Ok(Box::new(MemoryFile { disk: self.clone(), inode }))
+        Ok(Box::new(self.make_file(path)?))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        let inode = self.state().file(path)?;
-        Ok(Box::new(MemoryFile { disk: self.clone(), inode }))
+        Ok(Box::new(self.open_file(path)?))
     }
 
     fn publish(&self, from: &str, to: &str) -> io::Result<()> {
@@ -188,7 +192,8 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, path: &str) -> io::Result<()> {
         let mut state = self.state();
-        state.file(path)?;
+        let inode = state.file(path)?;
+        state.used = state.used.saturating_sub(state.inodes[inode].current.len() as u64);
         state.change(path, None)
     }
 
@@ -206,9 +211,7 @@ impl Disk for MemoryDisk {
 
     fn sync_folder(&self, path: &str) -> io::Result<()> {
         let mut state = self.state();
-        let folder = state.folder(path)?;
-        folder.durable.clone_from(&folder.current);
-        folder.pending.clear();
+        state.folder(path)?.write_back();
         Ok(())
     }
 
@@ -226,7 +229,7 @@ impl Disk for MemoryDisk {
     fn space(&self) -> io::Result<Space> {
         let state = self.state();
         let total = state.capacity.unwrap_or(1 << 40);
-        Ok(Space { total, free: total.saturating_sub(state.used()) })
+        Ok(Space { total, free: total.saturating_sub(state.used) })
     }
 
     fn name(&self) -> String {
@@ -234,88 +237,68 @@ impl Disk for MemoryDisk {
     }
 }
 
-struct MemoryFile {
+pub(super) struct MemoryFile {
     disk: MemoryDisk,
     inode: usize,
+}
+
+impl MemoryFile {
+    /// Gives up the bytes that wait to be synced, as the system does when a sync fails: reads go on showing them.
+    pub(super) fn forget(&self) {
+        let inode = &mut self.disk.state().inodes[self.inode];
+        inode.has_lost |= !inode.pending.is_empty();
+        inode.pending.clear();
+    }
+
+    /// Bytes of another place: of this file, or of another one that is long enough.
+    pub(super) fn read_elsewhere(&self, offset: u64, buffer: &mut [u8], dice: &mut Dice) {
+        let state = self.disk.state();
+        let others = 1 + state.inodes.len();
+        let wrong = if dice.one_in(2) { self.inode } else { dice.below(others) };
+        let bytes = state.inodes.get(wrong).map_or(&[][..], |inode| &inode.current);
+        let room = (bytes.len() + 1).saturating_sub(buffer.len());
+        let mut from = dice.below(room);
+        if wrong == self.inode && from as u64 == offset {
+            from = (from + 1) % room.max(1);
+        }
+        for (byte, found) in buffer.iter_mut().zip(bytes.iter().skip(from).chain(std::iter::repeat(&0))) {
+            *byte = *found;
+        }
+    }
 }
 
 impl DiskFile for MemoryFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state();
-        if state.capacity.is_some_and(|capacity| state.used() + bytes.len() as u64 > capacity) {
+        if state.capacity.is_some_and(|capacity| state.used + bytes.len() as u64 > capacity) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        state.used += bytes.len() as u64;
         let inode = &mut state.inodes[self.inode];
         inode.pending.push((inode.current.len(), bytes.to_vec()));
-        inode.current.extend_from_slice(bytes);
+        Arc::make_mut(&mut inode.current).extend_from_slice(bytes);
         Ok(())
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let state = self.disk.state();
-        let bytes = &state.inodes[self.inode].current;
+        let inode = &state.inodes[self.inode];
         let from = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
-        let found = bytes.get(from..).and_then(|rest| rest.get(..buffer.len()));
-        buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        let found = inode.current.get(from..).and_then(|rest| rest.get(..buffer.len()));
+        let found = found.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if inode.unreadable.iter().any(|bad| bad.start < from + buffer.len() && from < bad.end) {
+            return Err(io::Error::other("a simulated bad sector"));
+        }
+        buffer.copy_from_slice(found);
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.disk.state();
-        let inode = &mut state.inodes[self.inode];
-        inode.durable.clone_from(&inode.current);
-        inode.pending.clear();
+        self.disk.state().inodes[self.inode].write_back();
         Ok(())
     }
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.disk.state().inodes[self.inode].current.len() as u64)
-    }
-}
-
-/// How much of what is pending survives.
-#[derive(Clone, Copy)]
-enum Mood {
-    Everything,
-    Nothing,
-    Some,
-}
-
-enum Fate {
-    Kept,
-    Lost,
-    Torn,
-}
-
-/// Numbers that depend on nothing but the seed (SplitMix64, Steele, Lea and Flood 2014).
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(super) fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % (limit as u64).max(1)).expect("below a usize")
-    }
-
-    fn mood(&mut self) -> Mood {
-        match self.below(4) {
-            0 => Mood::Everything,
-            1 => Mood::Nothing,
-            _ => Mood::Some,
-        }
-    }
-
-    fn fate(&mut self, mood: Mood) -> Fate {
-        match (mood, self.below(5)) {
-            (Mood::Everything, _) | (Mood::Some, 0 | 1) => Fate::Kept,
-            (Mood::Some, 2) => Fate::Torn,
-            (Mood::Nothing, _) | (Mood::Some, _) => Fate::Lost,
-        }
     }
 }

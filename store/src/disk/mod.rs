@@ -4,11 +4,13 @@
 //! lie at each of them. Three disks pass one conformance suite: `RealDisk`, `MemoryDisk` and `FaultyDisk`.
 //! Paths are relative to the vault's folder, with `/` between names.
 
+mod dice;
 mod faulty;
 mod memory;
 mod real;
 
-pub use faulty::{Fault, FaultyDisk, Plan};
+pub use dice::Dice;
+pub use faulty::{Fault, FaultyDisk, Fired, On, Plan, Planned, Schedule, When};
 pub use memory::MemoryDisk;
 pub use real::RealDisk;
 
@@ -154,10 +156,29 @@ pub(crate) fn write_whole(disk: &dyn Disk, part: &str, path: &str, bytes: &[u8])
     }
     let mut file = disk.create(part)?;
     file.append(bytes)?;
-    file.sync()?;
+    sync_file(file.as_mut())?;
     make_folders(disk, folder_of(path))?;
     disk.publish(part, path)?;
-    disk.sync_folder(folder_of(path))
+    sync_names(disk, folder_of(path))
+}
+
+/// Makes the bytes of a file durable. Whatever the error is called, the disk is not to be believed after it: one that
+/// says "full" here may have dropped bytes that it shows, unlike one that says so when it is written to.
+pub(crate) fn sync_file(file: &mut dyn DiskFile) -> io::Result<()> {
+    file.sync().map_err(poison)
+}
+
+/// Makes the names in a folder durable; errors as with `sync_file`.
+pub(crate) fn sync_names(disk: &dyn Disk, folder: &str) -> io::Result<()> {
+    disk.sync_folder(folder).map_err(poison)
+}
+
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn poison(error: io::Error) -> io::Error {
+    if is_full(&error) { io::Error::other(format!("a sync failed: {error}")) } else { error }
 }
 
 /// Makes a folder and those above it, each durable in its parent.
@@ -167,10 +188,12 @@ pub(crate) fn make_folders(disk: &dyn Disk, path: &str) -> io::Result<()> {
     }
     make_folders(disk, folder_of(path))?;
     if disk.make_folder(path)? {
-        disk.sync_folder(folder_of(path))?;
+        sync_names(disk, folder_of(path))?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod fault_tests;

@@ -1,0 +1,42 @@
+//! Numbers that depend on nothing but a seed, so that whatever a simulated disk does happens again on request.
+//!
+//! Not here: randomness. What must not be guessed comes in from the agent.
+
+/// A seeded row of numbers (SplitMix64, Steele, Lea and Flood 2014).
+#[derive(Debug, Clone)]
+pub struct Dice(u64);
+
+impl Dice {
+    /// The row that belongs to `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// A row of its own for one of many things, so that none of them moves when another one is left out.
+    pub fn of(seed: u64, number: u64) -> Self {
+        let mut dice = Self(seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
+        Self(dice.roll())
+    }
+
+    /// The next number.
+    pub fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `limit`; 0 when there is none.
+    ///
+    /// # Panics
+    /// Never: what is below a `usize` is one.
+    pub fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.roll() % (limit as u64).max(1)).expect("below a usize")
+    }
+
+    /// True in one of `many` cases.
+    pub fn one_in(&mut self, many: usize) -> bool {
+        self.below(many) == 0
+    }
+}

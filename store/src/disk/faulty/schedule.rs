@@ -1,0 +1,182 @@
+//! Which operations of a disk go wrong, and how: a value that is printed as one line and read back from it.
+//!
+//! `7:changes@12=error,syncs@0+=lies,reads~500=rot` is seed 7; an error at the 12th change; every sync lies; one read
+//! in 500 has a wrong bit. Whatever such a schedule makes happen is a list of the same kind with fixed numbers, so a
+//! failure that chance found is replayed, and cut down, without chance. Not here: doing it (`faulty`).
+
+use crate::disk::Dice;
+use std::fmt;
+use std::str::FromStr;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The operation fails with an I/O error and did nothing; later ones work.
+    Error,
+    /// The operation fails with an I/O error, and happened: a write by half, anything else whole.
+    ErrorAfter,
+    /// The operation fails because there is no room; later ones work.
+    Full,
+    /// The power goes, or the disk dies: this operation and all after it fail.
+    PowerCut,
+    /// A sync fails, and what it should have made durable is given up although reads still show it, as Linux does.
+    /// The next sync succeeds, and proves nothing. When it was names, the filesystem's journal is at an end, and it
+    /// can only be read until it is mounted again. Elsewhere an `Error`.
+    SyncLost,
+    /// A sync says yes and nothing reached the medium, as with a USB bridge that drops flushes. Elsewhere nothing.
+    SyncLies,
+    /// A read gives one wrong bit. Elsewhere nothing.
+    Rot,
+    /// A read gives bytes of another place or file. Elsewhere nothing.
+    Elsewhere,
+}
+
+/// Which operations a fault is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum On {
+    /// Everything.
+    All,
+    /// What changes the disk: create, append, sync, publish, remove, folders.
+    Changes,
+    /// Syncs of files and folders.
+    Syncs,
+    /// What only looks: open, read, length, list, space.
+    Reads,
+}
+
+/// How often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum When {
+    /// Once, at that operation; they are counted from 0.
+    At(u64),
+    /// At that one and all after it.
+    From(u64),
+    /// At one in so many, by chance.
+    OneIn(u64),
+}
+
+/// One kind of fault, and where it strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Planned {
+    /// Which operations are counted.
+    pub on: On,
+    /// Which of them are struck.
+    pub when: When,
+    /// What happens there.
+    pub fault: Fault,
+}
+
+/// The simplest schedule: one fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Number of the operation, counted from 0 over everything that changes the disk.
+    pub at: u64,
+    /// What happens there.
+    pub fault: Fault,
+}
+
+/// Everything that is to go wrong on one disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Schedule {
+    /// Decides what is left to chance.
+    pub seed: u64,
+    /// The faults; of several at one operation the first one happens.
+    pub faults: Vec<Planned>,
+}
+
+impl Schedule {
+    /// Several faults.
+    pub fn new(seed: u64, faults: impl Into<Vec<Planned>>) -> Self {
+        Self { seed, faults: faults.into() }
+    }
+}
+
+impl When {
+    pub(super) fn is_now(self, number: u64, dice: &mut Dice) -> bool {
+        match self {
+            Self::At(at) => number == at,
+            Self::From(first) => number >= first,
+            Self::OneIn(many) => dice.roll().is_multiple_of(many.max(1)),
+        }
+    }
+}
+
+impl From<Option<Plan>> for Schedule {
+    fn from(plan: Option<Plan>) -> Self {
+        let planned = |Plan { at, fault }| Planned { on: On::Changes, when: When::At(at), fault };
+        Self::new(0, plan.map(planned).into_iter().collect::<Vec<_>>())
+    }
+}
+
+const FAULTS: [(Fault, &str); 8] = [
+    (Fault::Error, "error"),
+    (Fault::ErrorAfter, "error-after"),
+    (Fault::Full, "full"),
+    (Fault::PowerCut, "power-cut"),
+    (Fault::SyncLost, "lost"),
+    (Fault::SyncLies, "lies"),
+    (Fault::Rot, "rot"),
+    (Fault::Elsewhere, "elsewhere"),
+];
+const ONS: [(On, &str); 4] =
+    [(On::All, "all"), (On::Changes, "changes"), (On::Syncs, "syncs"), (On::Reads, "reads")];
+
+fn name_of<T: PartialEq>(names: &[(T, &'static str)], wanted: &T) -> &'static str {
+    names.iter().find(|(known, _)| known == wanted).map_or("?", |(_, name)| name)
+}
+
+fn named<T: Copy>(names: &[(T, &'static str)], name: &str) -> Result<T, String> {
+    names.iter().find(|(_, known)| *known == name).map(|(value, _)| *value).ok_or(format!("unknown: {name}"))
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(name_of(&FAULTS, self))
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on = name_of(&ONS, &self.on);
+        match self.when {
+            When::At(at) => write!(f, "{on}@{at}={}", self.fault),
+            When::From(first) => write!(f, "{on}@{first}+={}", self.fault),
+            When::OneIn(many) => write!(f, "{on}~{many}={}", self.fault),
+        }
+    }
+}
+
+impl FromStr for Planned {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (place, fault) = text.split_once('=').ok_or(format!("no `=` in {text}"))?;
+        let (on, number) = place.split_once(['@', '~']).ok_or(format!("no `@` and no `~` in {text}"))?;
+        let digits = number.trim_end_matches('+');
+        let count: u64 = digits.parse().map_err(|_| format!("no number in {text}"))?;
+        let when = match (place.contains('~'), number.ends_with('+')) {
+            (true, _) => When::OneIn(count),
+            (_, true) => When::From(count),
+            _ => When::At(count),
+        };
+        Ok(Self { on: named(&ONS, on)?, when, fault: named(&FAULTS, fault)? })
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<_> = self.faults.iter().map(Planned::to_string).collect();
+        write!(f, "{}:{}", self.seed, faults.join(","))
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (seed, faults) = text.split_once(':').ok_or(format!("no `:` in {text}"))?;
+        let seed = seed.parse().map_err(|_| format!("no seed in {text}"))?;
+        let faults = faults.split(',').filter(|fault| !fault.is_empty());
+        Ok(Self { seed, faults: faults.map(Planned::from_str).collect::<Result<_, _>>()? })
+    }
+}
