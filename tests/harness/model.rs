@@ -7,6 +7,7 @@
 
 use crate::plain::{Files, restore};
 use larder_format::ledger::Pairing;
+use larder_format::tree::{Kind, Piece};
 use larder_format::{ChunkRef, Hash};
 use larder_store::{Committed, MemberState, Vault};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,10 +56,30 @@ pub struct Checked {
     pub restored: u64,
     /// Files compared.
     pub files: u64,
+    /// Snapshots of which every piece was read and hashed, those that they share only once.
+    pub reached: u64,
     /// Snapshots that came back although their loss would have been excused.
     pub lucky: u64,
     /// Snapshots that did not come back, and need not.
     pub excused: u64,
+}
+
+impl Promise {
+    /// No disk is left that made it and has no excuse.
+    pub fn is_excused(&self) -> bool {
+        self.disks.is_empty()
+    }
+}
+
+impl Checked {
+    /// Both together.
+    pub fn add(&mut self, other: Self) {
+        self.restored += other.restored;
+        self.files += other.files;
+        self.reached += other.reached;
+        self.lucky += other.lucky;
+        self.excused += other.excused;
+    }
 }
 
 impl Model {
@@ -153,6 +174,11 @@ impl Model {
         self.promises.iter().filter(|promise| !promise.is_let_go)
     }
 
+    /// Those that were made since `mark`.
+    pub fn since(&self, mark: Mark) -> impl Iterator<Item = &Promise> {
+        self.promises.iter().skip(mark.0).filter(|promise| !promise.is_let_go)
+    }
+
     /// How many of them.
     pub fn len(&self) -> usize {
         self.promises().count()
@@ -210,6 +236,26 @@ impl Model {
         Ok(checked)
     }
 
+    /// Reads every piece of every promise that must be kept, those that several share only once. A root is the hash of
+    /// all that is below it, so what is reached from the right root is what was pushed.
+    ///
+    /// # Errors
+    /// What was lost.
+    pub fn check_reachable(&self, vault: &Vault, disks: &[String]) -> Result<Checked, String> {
+        let mut seen = BTreeSet::new();
+        let mut checked = Checked::default();
+        for promise in self.promises().filter(|promise| self.must_keep(promise, disks)) {
+            reach(vault, promise.root, &mut seen).map_err(|error| {
+                format!(
+                    "snapshot {} of {} (push {}) is lost: {error:?}",
+                    promise.sequence, promise.source, promise.push
+                )
+            })?;
+            checked.reached += 1;
+        }
+        Ok(checked)
+    }
+
     /// Compares the keys and holds that were acknowledged with the ledger.
     ///
     /// # Errors
@@ -229,4 +275,32 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// Reads everything below a node that was not read before.
+fn reach(vault: &Vault, root: ChunkRef, seen: &mut BTreeSet<Hash>) -> larder_store::Result<()> {
+    let mut nodes = vec![root];
+    while let Some(node) = nodes.pop() {
+        if !seen.insert(node.id) {
+            continue;
+        }
+        for entry in vault.entries(node) {
+            match entry?.entry.kind {
+                Kind::Directory { node, .. } => nodes.push(node),
+                Kind::File { size, pieces } => {
+                    let is_new =
+                        |piece: &Piece| !matches!(piece, Piece::Chunk(chunk) if seen.contains(&chunk.id));
+                    if pieces.iter().any(is_new) {
+                        vault.file_bytes(&pieces, 0..size, &mut |_| Ok(()))?;
+                        seen.extend(pieces.iter().filter_map(|piece| match piece {
+                            Piece::Chunk(chunk) => Some(chunk.id),
+                            _ => None,
+                        }));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }

@@ -224,6 +224,19 @@ fn the_medium_rots_loses_and_cannot_be_read() {
     assert!(disk.lose("f") && !disk.lose("f") && disk.after_power_cut(0).open("f").is_err());
 }
 
+#[test]
+fn a_disk_dies_alone_and_the_power_takes_its_neighbour_with_faults_of_its_own() {
+    let (first, power) = (planned("0:changes@1=dies"), planned("0:changes@1=power-cut"));
+    let (second, third) = (first.on_same_power(MemoryDisk::new()), power.on_same_power(MemoryDisk::new()));
+    for disk in [&first, &second, &power, &third] {
+        assert!(disk.create("a").is_ok());
+    }
+    assert!(first.create("b").is_err() && first.list("").is_err() && second.create("b").is_ok());
+    assert!(power.create("b").is_err() && third.create("b").is_err() && third.is_off());
+    second.plan("changes@1=error".parse().unwrap());
+    assert!(second.create("c").is_ok() && second.create("d").is_err(), "counted from when it was planned");
+}
+
 /// Pulled and put back, or swapped for an older image of itself.
 #[test]
 fn an_image_of_a_disk_shares_nothing_with_it() {
@@ -249,7 +262,7 @@ fn room_is_counted_over_files_and_power_cuts() {
 
 #[test]
 fn a_schedule_is_read_back_from_what_it_prints() {
-    let line = "7:changes@12=error,syncs@0+=lies,reads~500=rot,all@3=lost";
+    let line = "7:changes@12=error,changes@40=dies,syncs@0+=lies,reads~500=rot,all@3=lost";
     assert_eq!(line.parse::<Schedule>().unwrap().to_string(), line);
     for bad in ["", "7", "x:all@1=rot", "7:all@1=what", "7:some@1=rot", "7:all=rot", "7:all@x=rot"] {
         assert!(bad.parse::<Schedule>().is_err(), "{bad}");

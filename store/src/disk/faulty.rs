@@ -1,7 +1,7 @@
 //! A simulated disk whose operations fail where a schedule says so, and that counts what was asked of it.
 //!
-//! A fault that never fired proves nothing, so `fired` and `story` tell what really happened. Disks made with `beside`
-//! share one count and one schedule: a power cut then takes all of them at the same moment.
+//! A fault that never fired proves nothing, so `fired` and `story` tell what really happened. Disks of one box share
+//! its power: a cut takes all of them at the same moment. With `beside` they share count and schedule as well.
 //! Not here: what is lost at a power cut and what rots (`MemoryDisk`), schedules as text (`schedule`).
 
 mod schedule;
@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct FaultyDisk {
     below: MemoryDisk,
     faults: Arc<Mutex<Faults>>,
+    /// Of the whole box.
+    is_off: Arc<AtomicBool>,
     /// The filesystem gave up, and only lets itself be read.
     is_read_only: Arc<AtomicBool>,
 }
@@ -58,7 +60,7 @@ struct Faults {
     operations: u64,
     changes: u64,
     fired: Vec<Fired>,
-    is_gone: bool,
+    is_dead: bool,
 }
 
 /// What an operation does.
@@ -98,8 +100,8 @@ impl Faults {
         self.operations += 1;
         self.changes += u64::from(kind != Kind::Read);
         let mut dice = Dice::of(self.schedule.seed, number);
-        if self.is_gone {
-            return (Some(Fault::PowerCut), dice);
+        if self.is_dead {
+            return (Some(Fault::Dies), dice);
         }
         let mut struck = None;
         for (planned, seen) in self.schedule.faults.iter().zip(&mut self.seen) {
@@ -112,7 +114,7 @@ impl Faults {
             }
         }
         if let Some(fault) = struck {
-            self.is_gone |= fault == Fault::PowerCut;
+            self.is_dead |= fault == Fault::Dies;
             self.fired.push(Fired { number, operation, path: path.to_owned(), fault });
         }
         (struck, dice)
@@ -125,12 +127,29 @@ impl FaultyDisk {
         let schedule = schedule.into();
         let seen = vec![0; schedule.faults.len()];
         let faults = Arc::new(Mutex::new(Faults { schedule, seen, ..Faults::default() }));
-        Self { below, faults, is_read_only: Arc::default() }
+        Self { below, faults, is_off: Arc::default(), is_read_only: Arc::default() }
     }
 
-    /// Another disk in the same box: its operations count along, and a power cut takes both.
+    /// Another disk in the same box: its operations count along, and each fault of the schedule strikes but once.
     pub fn beside(&self, below: MemoryDisk) -> Self {
-        Self { below, faults: self.faults.clone(), is_read_only: Arc::default() }
+        Self { below, is_read_only: Arc::default(), ..self.clone() }
+    }
+
+    /// Another disk in the same box, with faults of its own.
+    pub fn on_same_power(&self, below: MemoryDisk) -> Self {
+        Self { is_off: self.is_off.clone(), ..Self::new(below, None) }
+    }
+
+    /// One fault more, counted from now on.
+    pub fn plan(&self, planned: Planned) {
+        let mut faults = self.faults();
+        faults.schedule.faults.push(planned);
+        faults.seen.push(0);
+    }
+
+    /// Whether the power of the box is gone.
+    pub fn is_off(&self) -> bool {
+        self.is_off.load(Ordering::SeqCst)
     }
 
     /// Operations so far that change the disk.
@@ -148,6 +167,11 @@ impl FaultyDisk {
         self.faults().fired.clone()
     }
 
+    /// Forgets what happened, for whoever has told it.
+    pub fn forget_story(&self) {
+        self.faults().fired.clear();
+    }
+
     /// What is below, for looking at what really is on it.
     pub fn below(&self) -> &MemoryDisk {
         &self.below
@@ -158,7 +182,13 @@ impl FaultyDisk {
     }
 
     fn step(&self, kind: Kind, operation: &'static str, path: &str) -> io::Result<(Option<Fault>, Dice)> {
+        if self.is_off() {
+            return Err(broken());
+        }
         let step = self.faults().step(kind, operation, path);
+        if step.0 == Some(Fault::PowerCut) {
+            self.is_off.store(true, Ordering::SeqCst);
+        }
         if kind != Kind::Read && self.is_read_only.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
@@ -180,7 +210,7 @@ impl FaultyDisk {
                 Err(broken())
             }
             Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
-            Some(Fault::Error | Fault::PowerCut | Fault::SyncLost) => Err(broken()),
+            Some(Fault::Error | Fault::PowerCut | Fault::Dies | Fault::SyncLost) => Err(broken()),
         }
     }
 

@@ -28,6 +28,8 @@ struct State {
     capacity: Option<u64>,
     /// Bytes that all files together have.
     used: u64,
+    /// For messages; none for "memory".
+    name: Option<Arc<str>>,
 }
 
 /// Bytes are shared between the two states of a file, and between disks, until one of them changes.
@@ -59,6 +61,13 @@ impl MemoryDisk {
     pub fn new() -> Self {
         let disk = Self::default();
         disk.state().folders.insert(String::new(), Folder::default());
+        disk
+    }
+
+    /// An empty disk that is called `name` in messages.
+    pub fn named(name: &str) -> Self {
+        let disk = Self::new();
+        disk.state().name = Some(name.into());
         disk
     }
 
@@ -233,7 +242,7 @@ impl Disk for MemoryDisk {
     }
 
     fn name(&self) -> String {
-        "memory".to_owned()
+        self.state().name.as_deref().unwrap_or("memory").to_owned()
     }
 }
 

@@ -17,8 +17,10 @@ pub enum Fault {
     ErrorAfter,
     /// The operation fails because there is no room; later ones work.
     Full,
-    /// The power goes, or the disk dies: this operation and all after it fail.
+    /// The power goes: this operation and all after it fail, on every disk of the box.
     PowerCut,
+    /// This disk dies: this operation and all after it fail.
+    Dies,
     /// A sync fails, and what it should have made durable is given up although reads still show it, as Linux does.
     /// The next sync succeeds, and proves nothing. When it was names, the filesystem's journal is at an end, and it
     /// can only be read until it is mounted again. Elsewhere an `Error`.
@@ -108,11 +110,12 @@ impl From<Option<Plan>> for Schedule {
     }
 }
 
-const FAULTS: [(Fault, &str); 8] = [
+const FAULTS: [(Fault, &str); 9] = [
     (Fault::Error, "error"),
     (Fault::ErrorAfter, "error-after"),
     (Fault::Full, "full"),
     (Fault::PowerCut, "power-cut"),
+    (Fault::Dies, "dies"),
     (Fault::SyncLost, "lost"),
     (Fault::SyncLies, "lies"),
     (Fault::Rot, "rot"),
