@@ -83,6 +83,23 @@ pub enum Event {
         /// Number of the entry that set it.
         sequence: u64,
     },
+    /// Everything on one disk was read back and checked.
+    Scrubbed(Scrubbed),
+}
+
+/// What reading one whole disk found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scrubbed {
+    /// Random name of the disk.
+    pub disk: [u8; 16],
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Files that were damaged or missing.
+    pub damaged: u64,
+    /// Those of them that are whole again.
+    pub repaired: u64,
+    /// Pieces of the owner's files that could not be brought back.
+    pub lost: u64,
 }
 
 /// A source as it was at one moment.

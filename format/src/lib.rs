@@ -10,6 +10,7 @@ pub mod id;
 pub mod ledger;
 pub mod outline;
 pub mod pack;
+pub mod parity;
 pub mod scan;
 pub mod tree;
 pub mod when;

@@ -15,8 +15,9 @@
 )]
 
 use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
-use larder_format::ledger::{Entry as LedgerEntry, Event, Pairing, Role, Snapshot, Stamp};
+use larder_format::ledger::{Entry as LedgerEntry, Event, Pairing, Role, Scrubbed, Snapshot, Stamp};
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
+use larder_format::parity::{self, Parity, Shape};
 use larder_format::tree::{
     Child, Entry, Kind, Node, Owner, Piece, Time, Totals, decode_pieces, encode_pieces,
 };
@@ -36,6 +37,8 @@ enum Value {
     Pieces(Vec<Piece>),
     Ledger(LedgerEntry),
     Ids(Vec<Hash>),
+    /// A pack whose sidecar it is.
+    Parity(Vec<u8>),
 }
 
 impl Value {
@@ -57,6 +60,11 @@ impl Value {
             Self::Pieces(pieces) => encode_pieces(pieces),
             Self::Ledger(entry) => entry.encode().0,
             Self::Ids(ids) => wire::encode_ids(ids),
+            Self::Parity(pack) => {
+                let shape = Shape::of(pack.len() as u64).unwrap();
+                let made = parity::encode(&shape, |at, buffer| copy_from(pack, at, buffer).ok_or(()));
+                made.unwrap().1
+            }
         }
     }
 
@@ -79,6 +87,7 @@ impl Value {
                 assert_eq!((&hash.0[..], hash), (&bytes[len - 32..], Hash::of(&bytes[..len - 32])), "{name}");
             }
             Self::Ids(ids) => assert_eq!(wire::decode_ids(bytes).as_ref(), Ok(ids), "{name}"),
+            Self::Parity(pack) => assert_parity(bytes, pack, name),
         }
     }
 }
@@ -111,6 +120,29 @@ fn assert_pack(bytes: &[u8], blocks: &[Vec<Vec<u8>>], name: &str) {
         next += len;
     }
     assert_eq!(footer.table_offset, next as u64, "{name}");
+}
+
+fn copy_from(bytes: &[u8], at: u64, buffer: &mut [u8]) -> Option<()> {
+    let found = bytes.get(usize::try_from(at).ok()?..)?.get(..buffer.len())?;
+    buffer.copy_from_slice(found);
+    Some(())
+}
+
+/// The first shards of the pack are lost, as many as there are recovery shards.
+fn assert_parity(bytes: &[u8], pack: &[u8], name: &str) {
+    let read = |at, buffer: &mut [u8]| copy_from(bytes, at, buffer).is_some();
+    let Parity { name: of, shape, is_whole, .. } = Parity::read(bytes.len() as u64, read).unwrap();
+    assert_eq!((of, is_whole, shape.pack_len), (Hash::of(pack), true, pack.len() as u64), "{name}");
+    let lost: Vec<_> = (0..shape.recovery).collect();
+    let found = parity::rebuild(&shape, &lost, &lost, |source, at, buffer| match source {
+        parity::Source::Data(shard) => copy_from(pack, shape.data_range(shard).start + at, buffer).ok_or(()),
+        parity::Source::Recovery(shard) => {
+            copy_from(bytes, shape.recovery_range(shard).start + at, buffer).ok_or(())
+        }
+    });
+    let found = found.unwrap().unwrap().concat();
+    let len = found.len().min(pack.len());
+    assert_eq!(found[..len], pack[..len], "{name}");
 }
 
 /// The worked example: one folder with one file.
@@ -205,6 +237,7 @@ fn every_event() -> Vec<Event> {
         Event::HoldSet { source: None, reason: "holiday".to_owned() },
         Event::HoldSet { source: Some("laptop/notes".to_owned()), reason: "looks odd – ask".to_owned() },
         Event::HoldCleared { sequence: 7 },
+        Event::Scrubbed(Scrubbed { disk: [0xd5; 16], bytes: 1 << 40, damaged: 300, repaired: 299, lost: 2 }),
     ]
 }
 
@@ -241,6 +274,11 @@ fn values() -> Vec<(String, Value)> {
     .into_iter()
     .map(|(name, value)| (format!("{name}.bin"), value))
     .collect::<Vec<_>>();
+    let pack = values[2].1.encode();
+    let mut noise = vec![0; 20_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    values.push(("parity-pack.bin".to_owned(), Value::Parity(pack)));
+    values.push(("parity-several.bin".to_owned(), Value::Parity(noise)));
     values.extend(chain().into_iter().map(|entry| {
         let name = format!("ledger-{}-{}.bin", entry.sequence, event_name(&entry.event));
         (name, Value::Ledger(entry))
@@ -261,6 +299,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::HoldSet { source: None, .. } => "hold-all",
         Event::HoldSet { source: Some(_), .. } => "hold-source",
         Event::HoldCleared { .. } => "hold-cleared",
+        Event::Scrubbed(_) => "scrubbed",
     }
 }
 
@@ -317,5 +356,5 @@ fn every_kind_has_golden_bytes() {
     let kinds: BTreeSet<_> = entries.iter().map(|entry| kind_name(&entry.kind)).collect();
     let pieces: BTreeSet<_> = every_piece().iter().map(piece_name).collect();
     let events: BTreeSet<_> = every_event().iter().map(event_name).collect();
-    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 9));
+    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 10));
 }

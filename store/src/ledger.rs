@@ -7,7 +7,7 @@
 use crate::disk::{folder_of, read_whole, sync_names, write_whole};
 use crate::members::{Member, MemberState, Members};
 use crate::{Result, StoreError};
-use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Pairing, Snapshot, Stamp};
+use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Pairing, Scrubbed, Snapshot, Stamp};
 use larder_format::{FormatError, Hash};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct LedgerView {
     pub pairings: HashMap<Hash, Pairing>,
     /// Holds in force by the number of the entry that set them: source and reason.
     pub holds: BTreeMap<u64, (Option<String>, String)>,
+    /// When each disk was last read from end to end, and what was found; by the disk's random name in hex.
+    pub scrubs: BTreeMap<String, (Stamp, Scrubbed)>,
     /// Numbers that are missing or damaged on every disk: the past was touched.
     pub gaps: Vec<u64>,
     pushes: HashMap<[u8; 16], Arc<Fact>>,
@@ -53,6 +55,7 @@ impl LedgerView {
             sources: BTreeMap::new(),
             pairings: HashMap::new(),
             holds: BTreeMap::new(),
+            scrubs: BTreeMap::new(),
             gaps: Vec::new(),
             pushes: HashMap::new(),
         }
@@ -83,6 +86,9 @@ impl LedgerView {
             Event::DeviceRevoked { key } => drop(self.pairings.remove(&key)),
             Event::HoldSet { source, reason } => drop(self.holds.insert(sequence, (source, reason))),
             Event::HoldCleared { sequence } => drop(self.holds.remove(&sequence)),
+            Event::Scrubbed(found) => {
+                drop(self.scrubs.insert(crate::members::hex(&found.disk), (stamp, found)));
+            }
         }
     }
 }
