@@ -159,6 +159,27 @@ impl Catalog {
         }
     }
 
+    /// The pack has another file now: what is in it is found as in any other, also if nothing could be found before.
+    pub(crate) fn enter_repaired(&self, members: &Members, name: &Hash, len: u64) {
+        let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.packs.number(name);
+        let number = known.unwrap_or_else(|| self.packs.next_number());
+        self.packs.reopen(number);
+        self.packs.add(number, *name, len);
+        let was_unreadable = self.unreadable().remove(name);
+        if known.is_none() || was_unreadable {
+            self.enter_each(members, &[(number, *name)]);
+        }
+    }
+
+    /// The pack is no longer one: what was whole in it lies in others.
+    pub(crate) fn retire(&self, number: u32, name: &Hash, len: u64) {
+        self.packs.retire(number, len);
+        self.pending().waiting.retain(|(waiting, _)| *waiting != number);
+        self.unreadable().remove(name);
+        self.index_to_change().remove(&[number]);
+    }
+
     /// Packs that no disk gives whole enough to find anything in them.
     pub(crate) fn unreadable(&self) -> MutexGuard<'_, HashSet<Hash>> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)

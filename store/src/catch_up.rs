@@ -9,6 +9,7 @@ use crate::disk::{Disk, folder_of, make_folders, read_whole, sync_file, sync_nam
 use crate::ledger;
 use crate::members::{Member, MemberState};
 use crate::packs;
+use crate::repair::set_aside;
 use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry};
@@ -136,7 +137,7 @@ impl Vault {
         Ok(Lacking::default())
     }
 
-    fn require_room_on(&self, member: &Member, bytes: u64) -> Result<()> {
+    pub(crate) fn require_room_on(&self, member: &Member, bytes: u64) -> Result<()> {
         let free = member.disk.space().map(|space| space.free).map_err(|s| member.failed("packs", s))?;
         let wanted = bytes + self.reserve_bytes;
         if free >= wanted {
@@ -182,22 +183,12 @@ fn publish(disk: &dyn Disk, path: &str) -> io::Result<()> {
     sync_names(disk, folder_of(path))
 }
 
-/// Moves what stands where an entry belongs out of the way: it was read and is none.
-fn set_aside(disk: &dyn Disk, path: &str) -> io::Result<()> {
-    if disk.open(path).is_err() {
-        return Ok(());
-    }
-    make_folders(disk, "quarantine")?;
-    let name = path.rsplit('/').next().unwrap_or(path);
-    disk.publish(path, &format!("quarantine/{name}"))
-}
-
 fn has_entry(disk: &dyn Disk, sequence: u64, path: &str) -> bool {
     whole_entry(disk, sequence, path).is_some()
 }
 
 /// The bytes of an entry that is whole and says that it is this one.
-fn whole_entry(disk: &dyn Disk, sequence: u64, path: &str) -> Option<Vec<u8>> {
+pub(crate) fn whole_entry(disk: &dyn Disk, sequence: u64, path: &str) -> Option<Vec<u8>> {
     let bytes = read_whole(disk, path, ENTRY_BYTES_MAX as u64 + 1024).ok()?;
     let is_it = match Entry::decode(&bytes) {
         Ok((entry, _, len)) => entry.sequence == sequence && len == bytes.len(),

@@ -1,31 +1,81 @@
-//! Blocks that no disk gives back whole, from the first reading that found it until the next start.
+//! Chunks that no disk gives back whole: from the first reading that found it, and over restarts once a scrub gave
+//! them up.
 //!
 //! Such a chunk counts as one that is not there: a push that still has it is asked for it, and the copy that comes is
 //! found before the damaged one. Healed is what has such a copy; the rest is what the owner must hear of.
-//! Not here: how damage is found (`packs`), damage on one of several disks, which another one makes good.
+//! Not here: how damage is found (`packs`, `scrub`), what makes it good (`repair`).
 
 use larder_format::ChunkId;
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Pack number and offset of a block in it.
 pub(crate) type BlockAt = (u32, u32);
 
 #[derive(Default)]
-pub(crate) struct Damage(Mutex<HashMap<BlockAt, Vec<ChunkId>>>);
+pub(crate) struct Damage(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    blocks: HashMap<BlockAt, Vec<ChunkId>>,
+    /// Packs whose content is being moved to new ones: a chunk in them counts only where it also lies elsewhere.
+    condemned: HashSet<u32>,
+    /// Chunks of packs that could not be repaired whole.
+    given_up: HashSet<ChunkId>,
+    /// Something could not be read since the last scrub was told.
+    is_suspected: bool,
+}
 
 impl Damage {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes a block and what was in it.
     pub(crate) fn note(&self, block: BlockAt, chunks: Vec<ChunkId>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(block, chunks);
+        self.known().blocks.insert(block, chunks);
     }
 
     pub(crate) fn is_known(&self, block: BlockAt) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&block)
+        let known = self.known();
+        known.condemned.contains(&block.0) || known.blocks.contains_key(&block)
     }
 
-    /// Chunks of all damaged blocks.
-    pub(crate) fn chunks(&self) -> Vec<ChunkId> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().flatten().copied().collect()
+    /// Chunks of all damaged blocks, and those that were given up.
+    pub(crate) fn chunks(&self) -> HashSet<ChunkId> {
+        let known = self.known();
+        known.blocks.values().flatten().chain(&known.given_up).copied().collect()
+    }
+
+    /// A disk did not give what it should. Where there is one bad sector there are more.
+    pub(crate) fn suspect(&self) {
+        self.known().is_suspected = true;
+    }
+
+    /// Whether a disk is suspected, once for each time that it was.
+    pub(crate) fn take_suspicion(&self) -> bool {
+        std::mem::take(&mut self.known().is_suspected)
+    }
+
+    /// From now on everything in this pack counts as damaged.
+    pub(crate) fn condemn(&self, pack: u32) {
+        self.known().condemned.insert(pack);
+    }
+
+    /// The pack was repaired, or is gone: what was noted of it counts no more.
+    pub(crate) fn clear(&self, pack: u32) {
+        let mut known = self.known();
+        known.condemned.remove(&pack);
+        known.blocks.retain(|(of, _), _| *of != pack);
+    }
+
+    /// The pack could not be emptied: it is as it was.
+    pub(crate) fn reprieve(&self, pack: u32) {
+        self.known().condemned.remove(&pack);
+    }
+
+    /// Remembers chunks until a device brings them again.
+    pub(crate) fn give_up(&self, chunks: impl IntoIterator<Item = ChunkId>) {
+        self.known().given_up.extend(chunks);
     }
 }

@@ -87,7 +87,7 @@ impl LedgerView {
             Event::HoldSet { source, reason } => drop(self.holds.insert(sequence, (source, reason))),
             Event::HoldCleared { sequence } => drop(self.holds.remove(&sequence)),
             Event::Scrubbed(found) => {
-                drop(self.scrubs.insert(crate::members::hex(&found.disk), (stamp, found)));
+                self.scrubs.insert(crate::members::hex(&found.disk), (stamp, found));
             }
         }
     }

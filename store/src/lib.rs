@@ -6,6 +6,7 @@
 //! Not here: who may push (`agent`), what bytes look like (`format`).
 
 mod browse;
+mod care;
 mod catalog;
 mod catch_up;
 mod check;
@@ -16,7 +17,11 @@ mod ingest;
 mod ledger;
 mod members;
 mod packs;
+mod parity;
+mod patient;
+mod repair;
 pub mod retention;
+mod scrub;
 mod spare;
 mod vault;
 
@@ -26,6 +31,8 @@ pub use index::IndexPlace;
 pub use ledger::{Fact, LedgerView};
 pub use members::{MemberState, MemberView};
 pub use packs::Fetch;
+pub use repair::LostFile;
+pub use scrub::{Round, ScrubView};
 pub use vault::{Committed, Opened, Options, Vault};
 
 use larder_format::{ChunkId, FormatError};

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What a filesystem that is full needs for the next pack; it does not say how much it lacks.
 const FULL: StoreError = StoreError::Full { missing_mib: larder_format::pack::PACK_BYTES_AIM >> 20 };
 const DISK_FILE: &str = "disk.json";
+/// A second copy of it.
+const FACTS_COPY: &str = "scrub/disk.json";
 /// Made and taken away at each start, to see whether the disk may be written to.
 const PROBE: &str = "open/probe.part";
 const DISK_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -160,6 +162,9 @@ impl Members {
     ) -> Result<(Self, [u8; 16])> {
         let mut known = Vec::new();
         for disk in &disks {
+            if let Err(error) = mend_facts(disk.as_ref()) {
+                tracing::warn!(%error, disk = disk.name(), "its disk.json could not be repaired");
+            }
             known.push(facts_of(disk.as_ref())?);
         }
         let vault = match known.iter().flatten().next() {
@@ -320,6 +325,35 @@ fn join(disk: &dyn Disk, vault: &[u8; 16], id: [u8; 16]) -> Result<DiskFacts> {
     Ok(facts)
 }
 
+/// Keeps a second copy of who the disk is: without the first nobody could tell, and the disk would not be opened.
+pub(crate) fn keep_copy_of_facts(member: &Member, vault: &[u8; 16]) -> io::Result<()> {
+    let disk = member.disk.as_ref();
+    if whole_facts(disk, FACTS_COPY).is_some() {
+        return Ok(());
+    }
+    let id = unhex(&member.id).ok_or(io::ErrorKind::InvalidData)?;
+    let bytes = serde_json::to_vec_pretty(&DiskFacts::new(vault, id)).expect("plain values encode");
+    crate::repair::set_aside(disk, FACTS_COPY)?;
+    write_whole(disk, "open/disk.part", FACTS_COPY, &bytes)
+}
+
+/// Writes `disk.json` anew from its copy where it is damaged or missing; the damaged one is set aside. A power cut in
+/// between leaves the copy, and the next opening begins again.
+pub(crate) fn mend_facts(disk: &dyn Disk) -> io::Result<()> {
+    let Some(facts) = whole_facts(disk, FACTS_COPY) else { return Ok(()) };
+    if whole_facts(disk, DISK_FILE).is_some() {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec_pretty(&facts).expect("plain values encode");
+    crate::repair::set_aside(disk, DISK_FILE)?;
+    write_whole(disk, "open/disk.part", DISK_FILE, &bytes)
+}
+
+fn whole_facts(disk: &dyn Disk, path: &str) -> Option<DiskFacts> {
+    let bytes = read_whole(disk, path, DISK_FILE_BYTES_MAX).ok()?;
+    serde_json::from_slice(&bytes).ok().filter(|facts: &DiskFacts| facts.check == facts.computed_check())
+}
+
 fn at(disk: &dyn Disk, path: &str, source: io::Error) -> StoreError {
     if is_full(&source) {
         return FULL;
@@ -335,6 +369,6 @@ pub(crate) fn hex(bytes: &[u8; 16]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Option<[u8; 16]> {
+pub(crate) fn unhex(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
 }

@@ -118,6 +118,31 @@ impl Packs {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
+    /// The number of a pack that content can be found in.
+    pub(crate) fn number(&self, name: &Hash) -> Option<u32> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).numbers.get(name).copied()
+    }
+
+    /// The pack's file is another one now: nothing that was read from the old one may be believed.
+    pub(crate) fn reopen(&self, number: u32) {
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        views.retain(|((pack, _), _)| *pack != number);
+        drop(views);
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner).forget(number);
+        self.damage.clear(number);
+    }
+
+    /// The pack is no longer one: what was whole in it lies in others.
+    pub(crate) fn retire(&self, number: u32, len: u64) {
+        let mut registry = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = registry.names.remove(&number) {
+            registry.numbers.remove(&name);
+            registry.bytes = registry.bytes.saturating_sub(len);
+        }
+        drop(registry);
+        self.reopen(number);
+    }
+
     fn name(&self, number: u32) -> Option<Hash> {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).names.get(&number).copied()
     }
@@ -213,6 +238,7 @@ impl Packs {
                 Err(why) => {
                     let disk = members.all()[position].disk.name();
                     tracing::error!(disk, chunk = %id, why, "a stored piece could not be read here");
+                    self.damage.suspect();
                     cause = why;
                 }
             }
@@ -322,6 +348,15 @@ impl BlockCache {
         let hit = self.recent.remove(at)?;
         self.recent.push_front(hit);
         self.recent.front().map(|(_, open)| open.clone())
+    }
+
+    fn forget(&mut self, pack: u32) {
+        let bytes = &mut self.bytes;
+        self.recent.retain(|((of, _), open)| {
+            let stays = *of != pack;
+            *bytes -= if stays { 0 } else { open.plain.len() };
+            stays
+        });
     }
 
     fn put(&mut self, key: (u32, u32), open: Arc<OpenBlock<'static>>) {

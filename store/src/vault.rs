@@ -4,6 +4,7 @@
 //! then the ledger entry, and its rename is the moment at which the snapshot exists. The index follows whenever it
 //! likes. Not here: HTTP, devices, time (a `Stamp` comes in).
 
+use crate::care::Care;
 use crate::catalog::{Catalog, PACKS_AT_ONCE};
 use crate::check;
 use crate::disk::Disk;
@@ -12,7 +13,7 @@ use crate::ingest::{self, Growing, OpenPack};
 use crate::ledger::{self, Fact, LedgerView};
 use crate::members::{Member, MemberState, MemberView, Members};
 use crate::packs::{Fetch, Packs};
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, repair};
 use larder_format::block::Decoder;
 use larder_format::ledger::{Event, Head, Snapshot, Stamp};
 use larder_format::{ChunkId, ChunkRef, FormatError, Hash, wire};
@@ -62,6 +63,7 @@ pub struct Committed {
 pub struct Vault {
     pub(crate) members: Members,
     pub(crate) catalog: Catalog,
+    pub(crate) care: Care,
     id: [u8; 16],
     ledger: RwLock<LedgerView>,
     /// One commit at a time: an entry names the one before it.
@@ -86,12 +88,14 @@ impl Vault {
         let Options { disks, index, mut random, reserve_bytes, stamp } = options;
         let new_vault = random();
         let (members, id) = Members::open(disks, new_vault, random)?;
+        repair::finish(&members);
         let ledger = ledger::load(&members)?;
         let is_new = ledger.head == Head::EMPTY && ledger.gaps.is_empty();
         let (catalog, index_rebuilt) = Catalog::open(index, id, &members)?;
         let vault = Self {
             members,
             catalog,
+            care: Care::default(),
             id,
             ledger: RwLock::new(ledger),
             commits: Mutex::new(()),
@@ -101,6 +105,9 @@ impl Vault {
             reserve_bytes,
             not_to_be_had: Mutex::default(),
         };
+        let lost = repair::read_lost(&vault.members);
+        vault.catalog.packs.damage.give_up(lost.chunks);
+        vault.care.note_lost(&lost.files);
         if let Err(error) = vault.catch_up(CAUGHT_UP_AT_ONCE_BYTES) {
             tracing::warn!(%error, "a disk could not catch up yet");
         }
@@ -125,6 +132,10 @@ impl Vault {
     /// Random name of the vault, in hex.
     pub fn id(&self) -> String {
         crate::members::hex(&self.id)
+    }
+
+    pub(crate) fn id_bytes(&self) -> &[u8; 16] {
+        &self.id
     }
 
     /// The ledger as it stands; keep the guard only briefly, a commit waits for it.
@@ -177,7 +188,7 @@ impl Vault {
         self.catalog.not_held(&self.members, missing)
     }
 
-    /// Chunks that were found damaged on every disk since the vault was opened, and that no push has brought again.
+    /// Chunks that were found damaged on every disk and that no push has brought again.
     pub fn damaged_chunks(&self) -> usize {
         self.catalog.damaged(&self.members)
     }

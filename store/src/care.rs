@@ -1,0 +1,86 @@
+//! What looking after the disks has to remember between two steps. All of it can be found out again.
+
+use crate::members::Member;
+use crate::repair::LostFile;
+use crate::scrub::Round;
+use larder_format::Hash;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Lost files that are named over all packs; the pieces are counted in any case.
+const FILES_MAX: usize = 10_000;
+
+#[derive(Default)]
+pub(crate) struct Care {
+    /// Only one sidecar is written at a time, since each is some megabytes of memory.
+    pub(crate) parity: Mutex<()>,
+    /// Where the scrub of each disk stands, by the disk's name. Held during a step, so that repairs never meet.
+    pub(crate) rounds: Mutex<BTreeMap<String, Round>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Packs that gave no sidecar, on the disk of that name; tried again after the next start.
+    hopeless: HashSet<(String, Hash)>,
+    /// Packs that were given up since the start.
+    retired: HashSet<Hash>,
+    lost_files: Vec<LostFile>,
+    /// Disks, by name, that are to be read in a hurry: something on them could not be read.
+    alarmed: HashSet<String>,
+}
+
+impl Care {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_hopeless(&self, member: &Member, name: &Hash) -> bool {
+        self.known().hopeless.contains(&(member.id.clone(), *name))
+    }
+
+    pub(crate) fn note_hopeless(&self, member: &Member, name: Hash) {
+        let mut known = self.known();
+        known.alarmed.insert(member.id.clone());
+        known.hopeless.insert((member.id.clone(), name));
+    }
+
+    pub(crate) fn alarm(&self, member: &Member) {
+        self.known().alarmed.insert(member.id.clone());
+    }
+
+    pub(crate) fn is_alarmed(&self, member: &Member) -> bool {
+        self.known().alarmed.contains(&member.id)
+    }
+
+    pub(crate) fn take_alarm(&self, member: &Member) -> bool {
+        self.known().alarmed.remove(&member.id)
+    }
+
+    pub(crate) fn has_hope_again(&self, name: &Hash) {
+        self.known().hopeless.retain(|(_, known)| known != name);
+    }
+
+    pub(crate) fn retire(&self, name: Hash) {
+        self.known().retired.insert(name);
+    }
+
+    pub(crate) fn is_retired(&self, name: &Hash) -> bool {
+        self.known().retired.contains(name)
+    }
+
+    pub(crate) fn note_lost(&self, files: &[LostFile]) {
+        let mut known = self.known();
+        for file in files {
+            if known.lost_files.len() < FILES_MAX && !known.lost_files.contains(file) {
+                known.lost_files.push(file.clone());
+            }
+        }
+    }
+
+    pub(crate) fn lost_files(&self) -> Vec<LostFile> {
+        let mut files = self.known().lost_files.clone();
+        files.sort_by(|a, b| (&a.source, &a.path, a.snapshot).cmp(&(&b.source, &b.path, b.snapshot)));
+        files
+    }
+}

@@ -1,0 +1,118 @@
+//! Sidecars: from them a damaged pack is made whole again where no other disk can help.
+//!
+//! They are made after the push, from packs that are sealed, some at a time, on each disk for itself: a push must not
+//! wait for them, and the same pack makes the same sidecar everywhere. Only a pack that has its name gets one, or the
+//! damage would be kept instead of the content. Bytes: FORMAT.md, "Parity". Not here: repairing with them (`repair`).
+
+use crate::disk::{Disk, DiskFile, write_whole};
+use crate::members::{Member, MemberState};
+use crate::vault::Vault;
+use crate::{Result, packs};
+use larder_format::Hash;
+use larder_format::parity::{self, Parity, Shape, Unmade, shard_hash};
+use std::collections::HashSet;
+use std::io;
+use std::sync::PoisonError;
+
+const PART: &str = "open/parity.part";
+
+/// Where the sidecar of a pack lies.
+pub(crate) fn path(name: &Hash) -> String {
+    packs::path(name).replace(".pack", ".parity")
+}
+
+/// The sidecars on one disk.
+fn names_on(disk: &dyn Disk) -> io::Result<HashSet<Hash>> {
+    let mut found = HashSet::new();
+    for folder in disk.list("packs")?.into_iter().filter(|item| item.is_folder) {
+        let items = disk.list(&format!("packs/{}", folder.name))?;
+        found.extend(items.iter().filter_map(|item| Hash::from_hex(item.name.strip_suffix(".parity")?)));
+    }
+    Ok(found)
+}
+
+impl Vault {
+    /// Makes sidecars for packs that lack one, on every disk, until packs of about `bytes_max` were read. Returns how
+    /// many still lack one.
+    ///
+    /// # Errors
+    /// `Full` when a disk has no room for them; `Disk` when one fails. Other disks are not affected.
+    pub fn write_parity(&self, bytes_max: u64) -> Result<u64> {
+        let _one_at_a_time = self.care.parity.lock().unwrap_or_else(PoisonError::into_inner);
+        let healthy = self.members.all().iter().filter(|member| member.state() == MemberState::Healthy);
+        let left: Vec<Result<u64>> = healthy.map(|member| self.write_parity_on(member, bytes_max)).collect();
+        left.into_iter().sum()
+    }
+
+    fn write_parity_on(&self, member: &Member, bytes_max: u64) -> Result<u64> {
+        let disk = member.disk.as_ref();
+        let listed = names_on(disk).and_then(|there| Ok((there, packs::names_on(disk)?)));
+        let (there, on_disk) = listed.map_err(|source| member.failed("packs", source))?;
+        let mut without: Vec<_> = on_disk
+            .into_iter()
+            .filter(|(name, len)| {
+                !there.contains(name) && Shape::of(*len).is_some() && !self.care.is_hopeless(member, name)
+            })
+            .collect();
+        without.sort();
+        let mut bytes = 0;
+        while bytes < bytes_max
+            && let Some((name, len)) = without.pop()
+        {
+            if !self.make_sidecar(member, &name)? {
+                // The scrub will find out why; until then it must not be read again and again.
+                self.care.note_hopeless(member, name);
+            }
+            bytes += len;
+        }
+        Ok(without.len() as u64)
+    }
+
+    /// Makes the sidecar of one pack; says whether it is there now.
+    pub(crate) fn make_sidecar(&self, member: &Member, name: &Hash) -> Result<bool> {
+        let disk = member.disk.as_ref();
+        let Some(bytes) = sidecar_of(disk, name) else { return Ok(false) };
+        self.require_room_on(member, bytes.len() as u64)?;
+        match write_whole(disk, PART, &path(name), &bytes) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+            Err(source) => Err(member.failed(&path(name), source)),
+            Ok(()) => Ok(true),
+        }
+    }
+}
+
+/// The sidecar for a pack as it lies on a disk; none when the pack cannot be read or does not have its name.
+fn sidecar_of(disk: &dyn Disk, name: &Hash) -> Option<Vec<u8>> {
+    let file = disk.open(&packs::path(name)).ok()?;
+    let shape = Shape::of(file.len().ok()?)?;
+    match parity::encode(&shape, |at, buffer| file.read_at(at, buffer)) {
+        Ok((found, bytes)) if found == *name => Some(bytes),
+        Ok(_) => None,
+        Err(Unmade::Read(error)) => {
+            tracing::error!(disk = disk.name(), pack = %name, %error, "a pack could not be read");
+            None
+        }
+        Err(Unmade::Unsteady) => {
+            tracing::error!(disk = disk.name(), pack = %name, "a pack gave other bytes when it was read again");
+            None
+        }
+    }
+}
+
+/// Reads the ends of a sidecar that belongs to this pack.
+pub(crate) fn read(file: &dyn DiskFile, name: &Hash) -> Option<Parity> {
+    let len = file.len().ok()?;
+    let parity = Parity::read(len, |at, buffer| file.read_at(at, buffer).is_ok()).ok()?;
+    (parity.name == *name).then_some(parity)
+}
+
+/// Whether every byte of a sidecar is what it was.
+pub(crate) fn is_whole(file: &dyn DiskFile, name: &Hash) -> bool {
+    let Some(parity) = read(file, name) else { return false };
+    let mut shard = vec![0; parity.shape.shard_bytes as usize];
+    parity.is_whole
+        && (0..parity.shape.recovery).all(|number| {
+            file.read_at(parity.shape.recovery_range(number).start, &mut shard).is_ok()
+                && parity.recovery_hash(number) == Some(shard_hash(&shard, parity.shape.shard_bytes))
+        })
+}

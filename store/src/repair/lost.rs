@@ -1,0 +1,236 @@
+//! What is lost: which pieces of which files, found by walking the trees, and remembered until a device brings them.
+//!
+//! The record lies beside the damaged file in the quarantine of every disk, since what is lost must not be forgotten
+//! with the agent's memory: a device believes that it need not send again what it sent once. Only the first thousand
+//! files are named; the pieces are all there. Not here: asking the devices (`check`, which looks at everything again
+//! as long as something is lost).
+
+use super::place::{self, QUARANTINE};
+use crate::Result;
+use crate::disk::{Disk, read_whole, write_whole};
+use crate::members::Members;
+use crate::vault::Vault;
+use larder_format::tree::{Kind, Node, Piece, Reference, decode_pieces};
+use larder_format::{ChunkId, ChunkRef, Hash};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+/// Files that are named; an owner reads no more, and a record stays small.
+const FILES_NAMED_MAX: usize = 1000;
+/// Nodes that are looked at, some 20 MB of memory: beyond it the walk ends, and what the pack's table lists counts as lost.
+const NODES_MAX: usize = 1_000_000;
+const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const PART: &str = "open/lost.part";
+const CHECK_CHARS: usize = 64;
+
+/// One file that cannot be given back whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostFile {
+    /// `DEVICE/NAME`.
+    pub source: String,
+    /// The newest snapshot that has the file so.
+    pub snapshot: u64,
+    /// Its path; one that ends with `/` is a folder whose list is lost, and with it everything below.
+    pub path: String,
+    /// A piece of it that is missing.
+    piece: String,
+}
+
+/// What was lost with one pack.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) chunks: HashSet<ChunkId>,
+    pub(crate) files: Vec<LostFile>,
+}
+
+/// The record as it lies on a disk, behind the hash of its text.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    files: Vec<LostFile>,
+    pieces: Vec<String>,
+}
+
+/// Writes down what was lost with a pack, on every healthy disk.
+pub(crate) fn write(members: &Members, name: &Hash, lost: &Lost) -> Result<()> {
+    let mut pieces: Vec<_> = lost.chunks.iter().map(Hash::to_string).collect();
+    pieces.sort();
+    let record = Record { files: lost.files.clone(), pieces };
+    let text = serde_json::to_string(&record).expect("plain values encode");
+    let bytes = format!("{}{text}", Hash::of(text.as_bytes())).into_bytes();
+    let path = format!("{QUARANTINE}/{name}.lost");
+    members.on_each(&path, |member| {
+        let disk = member.disk.as_ref();
+        // A repair that was begun anew after a power cut knows better than the first one.
+        place::set_aside(disk, &path)?;
+        write_whole(disk, PART, &path, &bytes)
+    })?;
+    Ok(())
+}
+
+/// All records of all disks.
+pub(crate) fn read_all(members: &Members) -> Lost {
+    let mut lost = Lost::default();
+    for member in members.all() {
+        let disk = member.disk.as_ref();
+        for item in disk.list(QUARANTINE).unwrap_or_default() {
+            if !item.is_folder && item.name.contains(".lost") {
+                match read_one(disk, &format!("{QUARANTINE}/{}", item.name)) {
+                    Some(record) => {
+                        lost.chunks.extend(record.pieces.iter().filter_map(|piece| Hash::from_hex(piece)));
+                        lost.files.extend(record.files);
+                    }
+                    None => tracing::warn!(
+                        disk = disk.name(),
+                        record = item.name,
+                        "a record of losses is damaged"
+                    ),
+                }
+            }
+        }
+    }
+    let key = |file: &LostFile| (file.source.clone(), file.path.clone(), file.snapshot);
+    lost.files.sort_by_key(key);
+    lost.files.dedup_by_key(|file| key(file));
+    lost
+}
+
+fn read_one(disk: &dyn Disk, path: &str) -> Option<Record> {
+    let text = String::from_utf8(read_whole(disk, path, RECORD_BYTES_MAX).ok()?).ok()?;
+    let (check, text) = text.split_at_checked(CHECK_CHARS)?;
+    (Hash::of(text.as_bytes()).to_string() == check).then(|| serde_json::from_str(text).ok())?
+}
+
+impl Vault {
+    /// Files that cannot be given back whole, as far as scrubs found out: at most a thousand for each lost pack.
+    pub fn lost_files(&self) -> Vec<LostFile> {
+        let is_lost = |file: &LostFile| Hash::from_hex(&file.piece).is_some_and(|id| !self.is_held(&id));
+        let mut files = self.care.lost_files();
+        files.retain(is_lost);
+        files
+    }
+
+    /// Everything that a snapshot names and that no pack holds; of `candidates` where these are known.
+    pub(super) fn find_lost(&self, candidates: Option<&HashSet<ChunkId>>) -> Lost {
+        let mut walk = Walk { vault: self, candidates, seen: HashSet::new(), lost: Lost::default() };
+        let sources: BTreeMap<_, _> = self.ledger().sources.clone();
+        for (source, facts) in &sources {
+            // The newest first, so that a file is named by the newest snapshot that has it so.
+            for fact in facts.iter().rev() {
+                walk.snapshot(source, fact.sequence, fact.snapshot.root);
+            }
+        }
+        let is_cut_short = walk.seen.len() >= NODES_MAX;
+        let mut lost = walk.lost;
+        if is_cut_short {
+            lost.chunks.extend(candidates.into_iter().flatten().filter(|id| !self.is_held(id)));
+        }
+        self.care.note_lost(&lost.files);
+        lost
+    }
+}
+
+/// Names from the root down, shared by everything in one folder.
+struct Path {
+    above: Option<Rc<Path>>,
+    name: Vec<u8>,
+}
+
+impl Path {
+    fn text(&self) -> String {
+        let mut names = Vec::new();
+        let mut rest = Some(self);
+        while let Some(path) = rest {
+            names.push(String::from_utf8_lossy(&path.name));
+            rest = path.above.as_deref();
+        }
+        // The root has no name.
+        names.into_iter().rev().filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/")
+    }
+}
+
+struct Walk<'a> {
+    vault: &'a Vault,
+    candidates: Option<&'a HashSet<ChunkId>>,
+    /// The first bytes of the ids of nodes and lists that were looked at.
+    seen: HashSet<u64>,
+    lost: Lost,
+}
+
+impl Walk<'_> {
+    fn snapshot(&mut self, source: &str, snapshot: u64, root: ChunkRef) {
+        let top = Rc::new(Path { above: None, name: Vec::new() });
+        let mut nodes = vec![(root, top)];
+        while let Some((node, path)) = nodes.pop() {
+            let missing = self.missing(&node.id);
+            if missing {
+                self.lose((source, snapshot), node.id, format!("{}/", path.text()));
+            }
+            if missing || !self.is_new(&node.id) {
+                continue;
+            }
+            match self.vault.read_node(&node) {
+                Ok(Node::Branch(children)) => {
+                    nodes.extend(children.iter().rev().map(|child| (child.node, path.clone())));
+                }
+                Ok(Node::Leaf { entries, .. }) => {
+                    for entry in entries {
+                        let path = Path { above: Some(path.clone()), name: entry.name };
+                        match entry.kind {
+                            Kind::Directory { node, .. } => nodes.push((node, Rc::new(path))),
+                            Kind::File { pieces, .. } => {
+                                if let Some(piece) = self.lost_piece(pieces) {
+                                    self.lose((source, snapshot), piece, path.text());
+                                }
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                // Damaged, and not known to be: the scrub comes by.
+                Err(error) => tracing::warn!(%error, node = %node.id, "a folder could not be looked at"),
+            }
+        }
+    }
+
+    fn is_new(&mut self, id: &ChunkId) -> bool {
+        let first = u64::from_le_bytes(id.0[..8].try_into().expect("8 of 32 bytes"));
+        self.seen.len() < NODES_MAX && self.seen.insert(first)
+    }
+
+    fn missing(&self, id: &ChunkId) -> bool {
+        self.candidates.is_none_or(|candidates| candidates.contains(id)) && !self.vault.is_held(id)
+    }
+
+    /// Notes every lost piece of a file, and returns one.
+    fn lost_piece(&mut self, pieces: Vec<Piece>) -> Option<ChunkId> {
+        let mut found = None;
+        let mut rest = pieces;
+        while let Some(piece) = rest.pop() {
+            let Some(reference) = Reference::of(&piece) else { continue };
+            let id = reference.chunk().id;
+            if self.missing(&id) {
+                self.lost.chunks.insert(id);
+                found = Some(id);
+            } else if let Reference::List(list) = reference
+                && let Ok(bytes) = self.vault.read(&list)
+            {
+                // Lists cannot name themselves, but one may be named very often.
+                let below = decode_pieces(&bytes).unwrap_or_default();
+                if self.is_new(&list.id) {
+                    rest.extend(below);
+                }
+            }
+        }
+        found
+    }
+
+    fn lose(&mut self, (source, snapshot): (&str, u64), piece: ChunkId, path: String) {
+        self.lost.chunks.insert(piece);
+        let is_named = self.lost.files.iter().any(|file| file.source == source && file.path == path);
+        if !is_named && self.lost.files.len() < FILES_NAMED_MAX {
+            let (source, piece) = (source.to_owned(), piece.to_string());
+            self.lost.files.push(LostFile { source, snapshot, path, piece });
+        }
+    }
+}

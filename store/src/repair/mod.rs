@@ -1,0 +1,122 @@
+//! Repair: what a scrub found damaged is made whole again, or given up by name.
+//!
+//! A pack is taken from another disk if one has it whole (`mend`), else computed from what all disks have left of it
+//! and of its parity, and put in its place (`place`). What cannot be had so is taken apart: whole blocks live on in a
+//! new pack (`salvage`), and what is missing is named by source and path (`lost`). Damaged bytes go to the
+//! quarantine; nothing of them is ever deleted, since a better tool may come. Not here: finding damage (`scrub`).
+
+mod blocks;
+mod lost;
+mod mend;
+mod place;
+mod salvage;
+
+pub use lost::LostFile;
+pub(crate) use lost::read_all as read_lost;
+pub(crate) use mend::hash;
+pub(crate) use place::{finish, set_aside};
+
+use crate::disk::write_whole;
+use crate::members::Member;
+use crate::vault::Vault;
+use crate::{Result, StoreError, catch_up, ledger, packs, parity};
+use larder_format::Hash;
+
+const PART: &str = "open/mend.part";
+
+/// What became of something damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As good as before.
+    Repaired,
+    /// It is as it was; the next round tries again.
+    Left,
+    /// So many pieces of files are gone.
+    Lost(u64),
+}
+
+impl Vault {
+    /// Makes a damaged or missing pack whole on one disk, or gives it up.
+    ///
+    /// # Errors
+    /// `Disk` when the disk fails. A full one only leaves the pack as it is.
+    pub(crate) fn repair_pack(&self, member: &Member, name: &Hash) -> Result<Outcome> {
+        // Half of the reserve: ledger and restore still work, and content that is whole again is what it is for.
+        let mended = mend::mend(&self.members, member, name, self.reserve_bytes / 2);
+        let outcome = match mended {
+            Ok(true) => Ok(Outcome::Repaired),
+            Ok(false) => self.give_up(member, name).map(|lost| match lost.chunks.len() {
+                // Everything in it lived on in whole blocks, or nobody's snapshot needs it.
+                0 => Outcome::Repaired,
+                lost => Outcome::Lost(lost as u64),
+            }),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Err(StoreError::Full { missing_mib }) => {
+                tracing::error!(pack = %name, missing_mib, "no room to repair a pack");
+                return Ok(Outcome::Left);
+            }
+            Ok(Outcome::Repaired) if !self.care.is_retired(name) => self.is_whole_again(name),
+            _ => {}
+        }
+        outcome
+    }
+
+    /// Reads from the new file from now on, and finds what is in it if nobody could before.
+    fn is_whole_again(&self, name: &Hash) {
+        let len = |member: &Member| member.disk.open(&packs::path(name)).and_then(|file| file.len()).ok();
+        let len = self.members.all().iter().find_map(len).unwrap_or(0);
+        self.catalog.enter_repaired(&self.members, name, len);
+    }
+
+    /// A damaged sidecar is set aside and made anew from its pack.
+    ///
+    /// # Errors
+    /// `Disk` when the disk fails.
+    pub(crate) fn repair_sidecar(&self, member: &Member, name: &Hash) -> Result<Outcome> {
+        let path = parity::path(name);
+        set_aside(member.disk.as_ref(), &path).map_err(|source| member.failed(&path, source))?;
+        match self.make_sidecar(member, name) {
+            Ok(true) => Ok(Outcome::Repaired),
+            Ok(false) | Err(StoreError::Full { .. }) => Ok(Outcome::Left),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A damaged or missing ledger entry comes from another disk.
+    ///
+    /// # Errors
+    /// `Disk` when the disk fails.
+    pub(crate) fn repair_entry(&self, member: &Member, sequence: u64) -> Result<Outcome> {
+        let path = ledger::path(sequence);
+        let others = self.members.all().iter().filter(|other| other.id != member.id);
+        let mut found =
+            others.filter_map(|other| catch_up::whole_entry(other.disk.as_ref(), sequence, &path));
+        let Some(bytes) = found.next() else { return Ok(Outcome::Left) };
+        let disk = member.disk.as_ref();
+        let write = || {
+            set_aside(disk, &path)?;
+            write_whole(disk, PART, &path, &bytes)
+        };
+        match write().map_err(|source| member.failed(&path, source)) {
+            Err(StoreError::Full { .. }) => Ok(Outcome::Left),
+            Err(error) => Err(error),
+            Ok(()) => Ok(Outcome::Repaired),
+        }
+    }
+
+    /// Who a disk is, written anew: the agent knows it since the vault was opened.
+    ///
+    /// # Errors
+    /// `Disk` when the disk fails.
+    pub(crate) fn repair_facts(&self, member: &Member) -> Result<Outcome> {
+        let written = crate::members::keep_copy_of_facts(member, self.id_bytes())
+            .and_then(|()| crate::members::mend_facts(member.disk.as_ref()));
+        match written.map_err(|source| member.failed("disk.json", source)) {
+            Err(StoreError::Full { .. }) => Ok(Outcome::Left),
+            Err(error) => Err(error),
+            Ok(()) => Ok(Outcome::Repaired),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Scrub: everything on every disk is read back and checked, a little at a time, and what is damaged is repaired.
+//!
+//! Disks forget silently; whoever reads only when something is wanted finds out when the last good copy is gone too.
+//! A round reads a disk from one end to the other; how fast is the caller's business. After a first damaged file in a
+//! round the disk is read anew from the start, in a hurry, since damage seldom comes alone. When a round ends, its
+//! result goes into the ledger. Not here: what repair does (`repair`), when and how fast (`agent`).
+
+mod rotation;
+mod state;
+
+use crate::disk::Disk;
+use crate::members::{Member, MemberState};
+use crate::repair::{self, Outcome};
+use crate::vault::Vault;
+use crate::{Result, StoreError, catch_up, parity};
+use larder_format::Hash;
+use larder_format::ledger::{Event, Scrubbed, Stamp};
+use rotation::Item;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+/// What reading a small file costs a disk besides its bytes: a movement of its heads.
+const FILE_COST_BYTES: u64 = 64 * 1024;
+
+/// How far a scrub of one disk has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// When it began; none between two rounds.
+    pub started: Option<Stamp>,
+    /// The path that was read last.
+    at: String,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Bytes that there were to read when it began.
+    pub total: u64,
+    /// Files that were damaged or missing.
+    pub damaged: u64,
+    /// Those of them that are whole again.
+    pub repaired: u64,
+    /// Those of them that could not be repaired, and of which nothing is given up: for want of room, or of another copy.
+    pub left: u64,
+    /// Pieces of files that could not be brought back.
+    pub lost: u64,
+    /// Damage was met, and the disk is read anew.
+    pub is_hurried: bool,
+    /// Which state file holds it.
+    #[serde(skip)]
+    number: u64,
+}
+
+/// A disk, and how its scrub stands.
+#[derive(Debug, Clone)]
+pub struct ScrubView {
+    /// Random name of the disk, in hex.
+    pub disk: String,
+    /// Where it is.
+    pub path: String,
+    /// Whether it can be scrubbed at the moment.
+    pub is_readable: bool,
+    /// Something on it could not be read outside of a scrub: a round is wanted now.
+    pub is_alarmed: bool,
+    /// The round that runs, or is to begin.
+    pub round: Round,
+    /// The last round that ended.
+    pub last: Option<(Stamp, Scrubbed)>,
+}
+
+impl Vault {
+    /// How the scrub of each disk stands. Waits for a step that is under way.
+    pub fn scrubs(&self) -> Vec<ScrubView> {
+        let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.ledger().scrubs.clone();
+        self.spread_suspicion();
+        let view = |member: &Member| ScrubView {
+            disk: member.id.clone(),
+            path: member.disk.name(),
+            is_readable: is_readable(member),
+            is_alarmed: self.care.is_alarmed(member),
+            round: rounds.entry(member.id.clone()).or_insert_with(|| load(member.disk.as_ref())).clone(),
+            last: last.get(&member.id).copied(),
+        };
+        self.members.all().iter().map(view).collect()
+    }
+
+    /// Begins a round on a disk, whatever was read so far. `disk` is its random name.
+    ///
+    /// # Errors
+    /// `Disk` when it fails.
+    pub fn begin_scrub(&self, disk: &str, stamp: Stamp) -> Result<()> {
+        let Some(member) = self.members.all().iter().find(|member| member.id == disk) else { return Ok(()) };
+        let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let round = rounds.entry(member.id.clone()).or_insert_with(|| load(member.disk.as_ref()));
+        *round = begun(member, round, stamp)?;
+        save(member, round)
+    }
+
+    /// Reads on, until about `bytes_max` are read, and repairs what is damaged. A round that is not begun begins; one
+    /// that ends is written into the ledger. Returns the round as it stands then.
+    ///
+    /// # Errors
+    /// `Disk` when the disk cannot be listed or fails while something is repaired. Damage is no error.
+    pub fn scrub(&self, disk: &str, bytes_max: u64, stamp: Stamp) -> Result<Round> {
+        let Some(member) = self.members.all().iter().find(|member| member.id == disk) else {
+            return Ok(Round::default());
+        };
+        let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let round = rounds.entry(member.id.clone()).or_insert_with(|| load(member.disk.as_ref()));
+        if !is_readable(member) {
+            return Ok(round.clone());
+        }
+        if round.started.is_none() {
+            *round = begun(member, round, stamp)?;
+            self.keep_facts(member)?;
+        }
+        self.spread_suspicion();
+        if self.care.take_alarm(member) && !round.is_hurried {
+            *round = hurried(round, stamp);
+        }
+        let is_over = self.read_on(member, round, bytes_max, stamp)?;
+        let result = round.clone();
+        if is_over {
+            self.end_round(member, round, stamp)?;
+        }
+        save(member, round)?;
+        Ok(result)
+    }
+
+    fn keep_facts(&self, member: &Member) -> Result<()> {
+        match crate::members::keep_copy_of_facts(member, self.id_bytes()) {
+            Ok(()) => Ok(()),
+            Err(source) => match member.failed("scrub", source) {
+                StoreError::Full { .. } => Ok(()),
+                error => Err(error),
+            },
+        }
+    }
+
+    /// Reading for a restore does not tell which disk it was that failed, or there may be more than one.
+    fn spread_suspicion(&self) {
+        if self.catalog.packs.damage.take_suspicion() {
+            self.members.all().iter().for_each(|member| self.care.alarm(member));
+        }
+    }
+
+    fn read_on(&self, member: &Member, round: &mut Round, bytes_max: u64, stamp: Stamp) -> Result<bool> {
+        let mut spent = 0;
+        loop {
+            let listed = rotation::next(self, member, &round.at);
+            // A disk that cannot even be listed was unplugged: nothing on it is damaged, it is away.
+            let items = listed.map_err(|source| away(member, source))?;
+            if items.is_empty() {
+                return Ok(true);
+            }
+            for item in items {
+                if spent >= bytes_max {
+                    return Ok(false);
+                }
+                let mut bytes = 0;
+                let is_whole = self.is_whole(member, &item, &mut bytes);
+                (round.bytes, spent) = (round.bytes + bytes, spent + bytes + FILE_COST_BYTES);
+                round.at = item.path();
+                if !is_whole && self.repair(member, round, &item)? && !round.is_hurried {
+                    *round = hurried(round, stamp);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Whether a file is what it was; counts the bytes that were read.
+    fn is_whole(&self, member: &Member, item: &Item, bytes: &mut u64) -> bool {
+        let disk = member.disk.as_ref();
+        let path = item.path();
+        match item {
+            Item::Facts => crate::members::is_named(disk),
+            Item::Entry(sequence) => catch_up::whole_entry(disk, *sequence, &path).is_some(),
+            Item::Pack(name) => disk.open(&path).ok().is_some_and(|file| {
+                *bytes += file.len().unwrap_or(0);
+                repair::hash(file.as_ref()) == Some(*name)
+            }),
+            Item::Sidecar(name) => disk.open(&path).ok().is_some_and(|file| {
+                *bytes += file.len().unwrap_or(0);
+                parity::is_whole(file.as_ref(), name)
+            }),
+        }
+    }
+
+    /// Repairs one file. Says whether there really was damage.
+    fn repair(&self, member: &Member, round: &mut Round, item: &Item) -> Result<bool> {
+        let disk = member.disk.as_ref();
+        if disk.list("packs").is_err() || disk.space().is_err() {
+            return Err(away(member, std::io::Error::other("it cannot be listed any more")));
+        }
+        let is_gone = matches!(item, Item::Pack(name) | Item::Sidecar(name) if self.care.is_retired(name));
+        if is_gone || (matches!(item, Item::Entry(_)) && member.is_behind()) {
+            return Ok(false);
+        }
+        tracing::error!(disk = disk.name(), file = item.path(), "a stored file is damaged");
+        let outcome = match item {
+            Item::Facts => self.repair_facts(member),
+            Item::Entry(sequence) => self.repair_entry(member, *sequence),
+            Item::Pack(name) => self.repair_pack(member, name),
+            Item::Sidecar(name) => self.repair_sidecar(member, name),
+        }?;
+        round.damaged += 1;
+        match outcome {
+            Outcome::Repaired => round.repaired += 1,
+            Outcome::Lost(pieces) => round.lost += pieces,
+            Outcome::Left => round.left += 1,
+        }
+        if let (Item::Pack(name), Outcome::Repaired) = (item, outcome) {
+            self.care.has_hope_again(name);
+        }
+        Ok(true)
+    }
+
+    fn end_round(&self, member: &Member, round: &mut Round, stamp: Stamp) -> Result<()> {
+        let Some(disk) = crate::members::unhex(&member.id) else { return Ok(()) };
+        let Round { bytes, damaged, repaired, lost, .. } = *round;
+        self.append(stamp, Event::Scrubbed(Scrubbed { disk, bytes, damaged, repaired, lost }))?;
+        *round = Round { number: round.number, ..Round::default() };
+        Ok(())
+    }
+
+    /// Packs that every disk should have.
+    fn expected_packs(&self) -> HashSet<Hash> {
+        let known = self.catalog.packs.all().into_iter().map(|(_, name)| name);
+        known.filter(|name| !self.care.is_retired(name)).collect()
+    }
+}
+
+/// A disk that failed is not tormented with reading: what it says is not believed anyway.
+fn is_readable(member: &Member) -> bool {
+    !matches!(member.state(), MemberState::Suspect(_))
+}
+
+fn load(disk: &dyn Disk) -> Round {
+    let (number, round) = state::read(disk);
+    Round { number, ..round }
+}
+
+fn begun(member: &Member, before: &Round, stamp: Stamp) -> Result<Round> {
+    let total = rotation::total(member.disk.as_ref()).map_err(|source| away(member, source))?;
+    Ok(Round { started: Some(stamp), total, number: before.number, ..Round::default() })
+}
+
+/// Damage was met: the disk is read again from the start. What was found counts on.
+fn hurried(round: &Round, stamp: Stamp) -> Round {
+    // What is left damaged is met again.
+    let damaged = round.damaged - round.left;
+    let at = String::new();
+    Round { started: Some(stamp), at, bytes: 0, damaged, left: 0, is_hurried: true, ..round.clone() }
+}
+
+fn save(member: &Member, round: &mut Round) -> Result<()> {
+    round.number += 1;
+    match state::write(member.disk.as_ref(), round.number, round) {
+        Ok(()) => Ok(()),
+        Err(source) => match member.failed("scrub", source) {
+            // Then the round begins again after the next start, and nothing worse.
+            StoreError::Full { .. } => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+fn away(member: &Member, source: std::io::Error) -> StoreError {
+    StoreError::Disk { path: format!("{}/packs", member.disk.name()), source }
+}

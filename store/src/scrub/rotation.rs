@@ -1,0 +1,119 @@
+//! What there is to read on a disk, in an order that stays the same while packs come: who is where, the ledger, the
+//! packs by name with their sidecars.
+//!
+//! The order is that of the paths, so that a path is all that a scrub must remember. What ought to be there and is not
+//! is part of it: a file that vanished is damage too.
+
+use crate::disk::Disk;
+use crate::members::{Member, MemberState};
+use crate::vault::Vault;
+use crate::{ledger, packs, parity};
+use larder_format::Hash;
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+
+pub(super) const FACTS: &str = "disk.json";
+/// Folders in which packs lie, by the first two digits of their names.
+const FOLDERS: u16 = 256;
+
+/// Something to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Item {
+    /// `disk.json`.
+    Facts,
+    /// An entry of the ledger.
+    Entry(u64),
+    /// A pack.
+    Pack(Hash),
+    /// The sidecar of a pack.
+    Sidecar(Hash),
+}
+
+impl Item {
+    pub(super) fn path(&self) -> String {
+        match self {
+            Self::Facts => FACTS.to_owned(),
+            Self::Entry(sequence) => ledger::path(*sequence),
+            Self::Pack(name) => packs::path(name),
+            Self::Sidecar(name) => parity::path(name),
+        }
+    }
+}
+
+/// The next items behind the path `after`, in order: all entries that are left, or the packs of one folder; empty at
+/// the end of the round.
+pub(super) fn next(vault: &Vault, member: &Member, after: &str) -> io::Result<Vec<Item>> {
+    let is_ahead = |item: &Item| item.path().as_str() > after;
+    if after < FACTS {
+        return Ok(vec![Item::Facts]);
+    }
+    let entries = entries(vault, after);
+    if !entries.is_empty() {
+        return Ok(entries);
+    }
+    let expected = expected(vault, member);
+    for folder in 0..FOLDERS {
+        let (first_byte, folder) = (folder, format!("packs/{folder:02x}"));
+        // All of the folder was read: `~` comes after every digit.
+        if format!("{folder}/~").as_str() <= after {
+            continue;
+        }
+        let expected = expected.iter().filter(|name| u16::from(name.0[0]) == first_byte).copied();
+        let mut items = packs_in(member, &folder, expected.collect())?;
+        items.retain(is_ahead);
+        if !items.is_empty() {
+            return Ok(items);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Bytes on the disk that a round reads; an estimate, since packs come while it runs.
+pub(super) fn total(disk: &dyn Disk) -> io::Result<u64> {
+    let mut bytes = 0;
+    for folder in disk.list("packs")?.into_iter().filter(|item| item.is_folder) {
+        bytes += disk.list(&format!("packs/{}", folder.name))?.iter().map(|item| item.len).sum::<u64>();
+    }
+    Ok(bytes)
+}
+
+fn entries(vault: &Vault, after: &str) -> Vec<Item> {
+    // Some thousands at a time: the paths of a million would be a hundred megabytes.
+    const AT_ONCE: usize = 4096;
+    let read = after.rsplit('/').next().and_then(|name| name.strip_suffix(".entry")?.parse::<u64>().ok());
+    if after > "ledger/~" {
+        return Vec::new();
+    }
+    let view = vault.ledger();
+    let first = read.map_or(1, |read| read + 1);
+    let numbers = (first..=view.head.sequence).filter(|number| !view.gaps.contains(number));
+    numbers.take(AT_ONCE).map(Item::Entry).collect()
+}
+
+/// Packs that the disk should have. One that lags is being filled, and what it lacks is known.
+fn expected(vault: &Vault, member: &Member) -> HashSet<Hash> {
+    if member.state() != MemberState::Healthy {
+        return HashSet::new();
+    }
+    vault.expected_packs()
+}
+
+fn packs_in(member: &Member, folder: &str, expected: BTreeSet<Hash>) -> io::Result<Vec<Item>> {
+    let mut names = expected;
+    let mut sidecars = BTreeSet::new();
+    for item in member.disk.list(folder)? {
+        let name = |suffix| item.name.strip_suffix(suffix).and_then(Hash::from_hex);
+        names.extend(name(".pack"));
+        sidecars.extend(name(".parity"));
+    }
+    if member.state() == MemberState::Healthy {
+        // A sidecar whose pack is nowhere: the pack vanished, and the vault was opened since.
+        names.extend(&sidecars);
+    }
+    let both = |name: Hash| {
+        let sidecar = sidecars.contains(&name).then_some(Item::Sidecar(name));
+        std::iter::once(Item::Pack(name)).chain(sidecar)
+    };
+    // Paths sort as names do, and `.pack` before `.parity`.
+    Ok(names.into_iter().flat_map(both).collect())
+}
