@@ -40,6 +40,8 @@ pub(crate) struct Activity {
     pub(crate) restoring: AtomicU64,
     /// Pushes that were refused for want of room since the last one that was not.
     pub(crate) refused_full: AtomicU64,
+    /// Disks that are to be read back now, because the owner asked for it.
+    pub(crate) scrub_wanted: crate::jobs::scrub::Wanted,
 }
 
 /// Counts one as long as it lives.

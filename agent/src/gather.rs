@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use larder_format::Hash;
 use larder_format::ledger::{Event, Pairing, Role, Stamp};
 use larder_store::retention::{Moment, Now, Reason, Verdict, judge};
-use larder_store::{Fact, LedgerView, MemberView, StoreError};
+use larder_store::{Fact, LedgerView, LostFile, MemberView, ScrubView, StoreError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -21,6 +21,8 @@ use std::sync::{Arc, PoisonError};
 pub(crate) struct DiskFacts {
     disks: Vec<(MemberView, &'static str)>,
     damaged: u64,
+    lost_files: Vec<LostFile>,
+    scrubs: Vec<ScrubView>,
 }
 
 impl Appliance {
@@ -105,13 +107,18 @@ impl Appliance {
             (disk, flush)
         };
         let damaged = self.vault.damaged_chunks() + self.vault.unreadable_packs();
-        DiskFacts { disks: self.vault.disks().into_iter().map(with_flush).collect(), damaged: damaged as u64 }
+        DiskFacts {
+            disks: self.vault.disks().into_iter().map(with_flush).collect(),
+            damaged: damaged as u64,
+            lost_files: self.vault.lost_files(),
+            scrubs: self.vault.scrubs(),
+        }
     }
 
     /// Everything at this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
-        DiskFacts { disks, damaged }: DiskFacts,
+        DiskFacts { disks, damaged, lost_files, scrubs }: DiskFacts,
         broker: Option<&MqttState>,
         address: SocketAddr,
         started: Timestamp,
@@ -132,6 +139,9 @@ impl Appliance {
             receiving: count(&self.activity.receiving),
             restoring: count(&self.activity.restoring),
             damaged,
+            lost_files,
+            scrubs,
+            stamp,
             refused_full: count(&self.activity.refused_full),
             system: system_report(stamp, broker, address, started),
             broker: broker.map(broker_facts).unwrap_or_default(),

@@ -130,7 +130,7 @@ pub(crate) struct ProofReport {
     pub(crate) last_scrub: Option<Timestamp>,
     /// Chunks known to be damaged and not yet repaired.
     pub(crate) damaged: u64,
-    /// Chunks repaired since the vault was made.
+    /// Files on the disks that the newest rounds of reading back found damaged and made whole again.
     pub(crate) repaired: u64,
 }
 

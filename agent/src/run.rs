@@ -117,7 +117,8 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         tasks.spawn(http::serve_control(appliance.clone(), control, stopped.clone()));
     }
     tasks.spawn(jobs::index::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::catch_up::run(appliance.clone(), stopped));
+    tasks.spawn(jobs::catch_up::run(appliance.clone(), stopped.clone()));
+    tasks.spawn(jobs::scrub::run(appliance.clone(), stopped));
     let broker = dashboard.own_broker();
     let looped = Loop {
         appliance: appliance.clone(),

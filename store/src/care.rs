@@ -28,6 +28,8 @@ struct Known {
     lost_files: Vec<LostFile>,
     /// Disks, by name, that are to be read in a hurry: something on them could not be read.
     alarmed: HashSet<String>,
+    /// Rounds as they stood after the last step, for whoever cannot wait for the one under way.
+    shown: BTreeMap<String, Round>,
 }
 
 impl Care {
@@ -55,6 +57,14 @@ impl Care {
 
     pub(crate) fn take_alarm(&self, member: &Member) -> bool {
         self.known().alarmed.remove(&member.id)
+    }
+
+    pub(crate) fn show(&self, member: &Member, round: &Round) {
+        self.known().shown.insert(member.id.clone(), round.clone());
+    }
+
+    pub(crate) fn shown(&self, member: &Member) -> Option<Round> {
+        self.known().shown.get(&member.id).cloned()
     }
 
     pub(crate) fn has_hope_again(&self, name: &Hash) {

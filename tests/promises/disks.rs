@@ -42,3 +42,55 @@ fn a_new_disk_is_filled_and_then_replaces_the_old_one() {
     assert_eq!(describe(&home.restore("data", first)), before);
     assert_eq!(describe(&home.restore("data", second)), describe(&folder));
 }
+
+/// A disk rots, and heals by itself: one command says so, and the status shows when everything was last read.
+#[test]
+fn a_disk_that_rots_heals_and_the_owner_is_told() {
+    let home = Home::new();
+    let folder = home.path("data");
+    fs::create_dir_all(&folder).expect("a folder");
+    let mut dice = Dice(12);
+    for number in 0..10 {
+        fs::write(folder.join(format!("file{number}")), dice.bytes(400_000)).expect("written");
+    }
+    let number = home.push(&folder, "data");
+    let scrub = || {
+        let output = home.larderd(&["scrub", "--json"]).output().expect("larderd runs");
+        let text = String::from_utf8(output.stdout).expect("text");
+        (output.status.code(), serde_json::from_str::<serde_json::Value>(&text).expect("JSON"))
+    };
+    let (code, clean) = scrub();
+    assert_eq!((code, &clean["disks"][0]["found"]["damaged"]), (Some(0), &0.into()), "{clean}");
+    let sidecar = find(&home, "parity");
+    assert!(sidecar.is_some(), "parity is made before the first round ends");
+    let pack = find(&home, "pack").expect("a pack");
+    let ruin = |from: u64, bytes: usize| {
+        fs::set_permissions(&pack, std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .expect("rot asks nobody");
+        let file = fs::OpenOptions::new().write(true).open(&pack).expect("open");
+        std::os::unix::fs::FileExt::write_all_at(&file, &vec![7; bytes], from).expect("write");
+    };
+    ruin(100_000, 100_000);
+    let (code, healed) = scrub();
+    let found = &healed["disks"][0]["found"];
+    assert_eq!((code, &found["damaged"], &found["repaired"]), (Some(0), &1.into(), &1.into()), "{healed}");
+    assert_eq!(describe(&home.restore("data", number)), describe(&folder));
+    ruin(100_000, 1_500_000);
+    let (code, lost) = scrub();
+    assert_eq!(code, Some(6), "{lost}");
+    let named = lost["lost"].as_array().expect("a list");
+    assert!(!named.is_empty() && named.iter().all(|file| file["source"] == "laptop/data"), "{lost}");
+    let _ = fs::remove_dir_all(home.path("cache"));
+    home.push(&folder, "data");
+    let (code, back) = scrub();
+    assert_eq!((code, back["lost"].as_array().map(Vec::len)), (Some(0), Some(0)), "{back}");
+    assert_eq!(describe(&home.restore("data", number)), describe(&folder));
+}
+
+fn find(home: &Home, extension: &str) -> Option<std::path::PathBuf> {
+    let folders = fs::read_dir(home.disk().join("packs")).expect("packs");
+    let files = folders.flat_map(|folder| fs::read_dir(folder.expect("entry").path()).expect("list"));
+    let mut files: Vec<_> = files.map(|file| file.expect("entry").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|found| found == extension));
+    files.into_iter().max_by_key(|file| fs::metadata(file).expect("metadata").len())
+}

@@ -1,12 +1,16 @@
 //! What is not as it should be, worst first. Each condition says what happened, what it means for the files, and the
 //! one thing to do.
 
-use super::{Facts, SourceFacts, moment};
+use super::pace::{LATE_AFTER_S, elapsed_s};
+use super::{Facts, SourceFacts, moment, repaired};
 use crate::report::{Condition, Level, VaultReport};
+use larder_format::ledger::Scrubbed;
 use larder_store::MemberState;
 
 /// A broker that restarts is back by then; nobody need hear of it.
 const BROKER_AWAY_S: i64 = 120;
+/// Files that are named in one message; `larderd scrub` lists all.
+const NAMED_MAX: usize = 3;
 /// Time to buy a disk.
 const DAYS_LEFT_MIN: u64 = 14;
 
@@ -15,6 +19,7 @@ pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<(String, Condi
     let mut found = Vec::new();
     damage(facts, &mut found);
     disks(facts, vault, &mut found);
+    scrubs(facts, &mut found);
     room(facts, vault, &mut found);
     overdue(facts, &mut found);
     clock_and_broker(facts, &mut found);
@@ -40,10 +45,16 @@ fn damage(facts: &Facts<'_>, found: &mut Found) {
         raise(found, facts, (Level::Alarm, 1), "ledger", words);
     }
     if facts.damaged > 0 {
+        let files: Vec<_> =
+            facts.lost_files.iter().map(|file| (file.source.clone(), file.path.clone())).collect();
+        let meaning = match names_of(&files).as_str() {
+            "" => "Some versions of some files are damaged; a restore names them.".to_owned(),
+            names => format!("Versions of these files are damaged: {names}. All others are whole."),
+        };
         let words = [
-            "Stored pieces could not be read back whole.",
-            "Some versions of some files are damaged; a restore names them.",
-            "Push from every computer, then replace the disk.",
+            "Stored pieces could not be read back whole, and could not be repaired.",
+            &meaning,
+            "Push from every computer: what it still has heals. Then replace the disk.",
         ];
         raise(found, facts, (Level::Alarm, 1), "damage", words);
     }
@@ -74,6 +85,62 @@ fn disks(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
                 ];
                 raise(found, facts, (Level::NeedsYou, 4), &format!("disk {}", disk.id), words);
             }
+        }
+    }
+}
+
+/// The first few files, with the sources that they belong to.
+pub(super) fn names_of(files: &[(String, String)]) -> String {
+    let named = files.iter().take(NAMED_MAX).map(|(source, path)| match path.as_str() {
+        "/" => format!("everything of {source}"),
+        path => format!("{path} of {source}"),
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    match files.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named}, and {more} more"),
+    }
+}
+
+/// What reading the disks back found, and whether it was done in time.
+fn scrubs(facts: &Facts<'_>, found: &mut Found) {
+    for disk in &facts.scrubs {
+        let key = |what: &str| format!("{what} {}", disk.disk);
+        // What was lost is an alarm of its own.
+        let was_left = |found: &Scrubbed| found.damaged > found.repaired && found.lost == 0;
+        if disk.round.left > 0 || disk.last.is_some_and(|(_, found)| was_left(&found)) {
+            let what = format!("Damaged files on the backup disk at {} wait for their repair.", disk.path);
+            let words = [
+                &*what,
+                "What is whole can be restored; the damaged bytes cannot be used as long as they wait.",
+                "See that the disk has room, and connect the other backup disk if there is one.",
+            ];
+            raise(found, facts, (Level::NeedsYou, 6), &key("unrepaired"), words);
+        } else if repaired(disk) > 0 {
+            let what = format!(
+                "{} damaged files on the backup disk at {} were repaired.",
+                repaired(disk),
+                disk.path
+            );
+            let words = [
+                &*what,
+                "Nothing was lost. The disk is read again from end to end to see whether there is more.",
+                "If this comes again within a few weeks, replace the disk; this message goes after a clean round.",
+            ];
+            raise(found, facts, (Level::NeedsYou, 6), &key("repaired"), words);
+        }
+        // What was never read counts from the first backup.
+        let since = disk.last.map(|(stamp, _)| stamp);
+        let since = since
+            .or_else(|| facts.sources.iter().map(|source| source.oldest.stamp).min_by_key(|s| s.time_ms));
+        if since.is_some_and(|since| elapsed_s(&since, &facts.stamp) > LATE_AFTER_S) {
+            let what = format!("The backup disk at {} was not read back for more than a month.", disk.path);
+            let words = [
+                &*what,
+                "Its backups may be fine, but nobody has looked.",
+                "Leave the appliance and the disk on for some days, or run `larderd scrub` on it.",
+            ];
+            raise(found, facts, (Level::NeedsYou, 10), &key("unread"), words);
         }
     }
 }

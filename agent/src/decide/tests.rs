@@ -1,6 +1,7 @@
 use super::*;
-use larder_format::ledger::{Snapshot, Stamp};
+use larder_format::ledger::{Scrubbed, Snapshot, Stamp};
 use larder_format::{ChunkRef, Hash, tree::Totals};
+use larder_store::Round;
 use larder_store::disk::Space;
 
 const NOW_S: i64 = 1_790_000_000;
@@ -16,6 +17,23 @@ fn fact(hours_ago: i64) -> Arc<Fact> {
         device_time_ms: 0,
     };
     Arc::new(Fact { sequence: 2, stamp, snapshot })
+}
+
+fn stamp(days_ago: i64) -> Stamp {
+    Stamp { time_ms: (NOW_S - days_ago * 86_400) * 1000, trusted: true, powered_on_s: 0 }
+}
+
+/// A disk that was read from end to end so many days ago.
+fn scrub(days_ago: i64) -> ScrubView {
+    let found = Scrubbed { disk: [1; 16], bytes: 5, damaged: 0, repaired: 0, lost: 0 };
+    ScrubView {
+        disk: "0123456789abcdef".into(),
+        path: "/disk".into(),
+        is_readable: true,
+        is_alarmed: false,
+        round: Round::default(),
+        last: Some((stamp(days_ago), found)),
+    }
 }
 
 fn source(hours_ago: i64) -> SourceFacts {
@@ -66,6 +84,9 @@ fn facts(settings: &Settings) -> Facts<'_> {
         receiving: 0,
         restoring: 0,
         damaged: 0,
+        lost_files: vec![],
+        scrubs: vec![scrub(1)],
+        stamp: stamp(0),
         refused_full: 0,
         system: system(),
         broker: BrokerFacts::default(),
@@ -94,6 +115,16 @@ fn the_lamp_says_what_is_wrong() {
     check(|facts| facts.system.clock_trusted = false, Rhythm::needs_you(7));
     check(|facts| facts.damaged = 1, Rhythm::Alarm);
     check(|facts| facts.gaps = 1, Rhythm::Alarm);
+    check(|facts| facts.scrubs[0].round.repaired = 1, Rhythm::needs_you(6));
+    check(|facts| facts.scrubs[0].round.left = 1, Rhythm::needs_you(6));
+    check(|facts| facts.scrubs[0].last.as_mut().unwrap().1.repaired = 2, Rhythm::needs_you(6));
+    check(|facts| facts.scrubs[0] = scrub(34), Rhythm::Ready);
+    check(|facts| facts.scrubs[0] = scrub(36), Rhythm::needs_you(10));
+    check(|facts| facts.scrubs[0].last = None, Rhythm::Ready);
+    let of_old = |facts: &mut Facts<'_>| {
+        (facts.scrubs[0].last, facts.sources[0].oldest) = (None, fact(36 * 24));
+    };
+    check(of_old, Rhythm::needs_you(10));
     let long_ago = Timestamp::from_second(NOW_S - 600).unwrap();
     check(|facts| facts.broker.away_since = Some(long_ago), Rhythm::needs_you(8));
 }
@@ -160,4 +191,22 @@ fn one_backup_is_not_several() {
     assert!(answers::of(&source).older_versions.ends_with("(1 backup)."));
     source.snapshots = 2;
     assert!(answers::of(&source).older_versions.ends_with("(2 backups)."));
+}
+
+/// Lost files are named in the alarm; the proof is as old as the disk that was read last.
+#[test]
+fn what_is_lost_is_named_and_what_is_read_back_is_dated() {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    facts.scrubs.push(scrub(9));
+    facts.scrubs[1].last.as_mut().unwrap().1.repaired = 3;
+    let proof = report(&facts, &mut Memory::default()).0.proof;
+    assert_eq!(proof.last_scrub, Timestamp::from_millisecond(stamp(9).time_ms).ok());
+    assert_eq!(proof.repaired, 3);
+    facts.scrubs[1].last = None;
+    assert_eq!(report(&facts, &mut Memory::default()).0.proof.last_scrub, None);
+    assert_eq!(conditions::names_of(&[]), "");
+    let many: Vec<_> = (0..9).map(|number| ("laptop/docs".to_owned(), format!("{number}.txt"))).collect();
+    let named = conditions::names_of(&many);
+    assert!(named.starts_with("0.txt of laptop/docs, 1.txt") && named.ends_with("and 6 more"), "{named}");
 }

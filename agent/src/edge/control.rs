@@ -8,10 +8,14 @@ use larder_format::wire::Problem;
 use serde::de::DeserializeOwned;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 
 /// File name of the socket in the first disk's folder.
 const SOCKET: &str = "control.sock";
+
+/// Between two questions of somebody who watches.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the running agent gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -80,5 +84,20 @@ pub(crate) async fn ask<T: DeserializeOwned>(
     } else {
         let problem = serde_json::from_slice(&bytes).map_err(|error| broken(&error))?;
         Err(ControlError::Refused(problem))
+    }
+}
+
+/// Asks again and again, as long as `go_on` says so of the answer; returns the last one.
+pub(crate) async fn ask_while<T: DeserializeOwned>(
+    folder: &Path,
+    path: &str,
+    mut go_on: impl FnMut(&T) -> bool,
+) -> Result<T, ControlError> {
+    loop {
+        let answer = ask(folder, path, None).await?;
+        if !go_on(&answer) {
+            return Ok(answer);
+        }
+        tokio::time::sleep(ASK_EVERY).await;
     }
 }

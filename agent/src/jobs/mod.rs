@@ -4,3 +4,4 @@ pub(crate) mod catch_up;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
 pub(crate) mod index;
+pub(crate) mod scrub;

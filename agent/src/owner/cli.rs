@@ -1,7 +1,7 @@
 //! The command line of `larderd`: what can be typed, and one call for each.
 
 use super::words::Trouble;
-use super::{commands, keys};
+use super::{commands, keys, scrub};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use larder_format::ledger::Role;
 use std::path::PathBuf;
@@ -90,6 +90,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Read everything on every disk now, check it, repair it, and say what was found; it goes on by itself if you stop
+    /// watching
+    Scrub {
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Put the lamp out; the service does this when it stops, so that no light speaks for a dead process
     LampOff {
         #[command(flatten)]
@@ -155,6 +164,7 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::Keys { which, json } => keys::list(&which, json),
         Command::Revoke { device, key, which, json } => keys::revoke(&which, &device, key.as_deref(), json),
         Command::RebuildIndex { which, json } => commands::rebuild_index(&which, json),
+        Command::Scrub { which, json } => scrub::scrub(&which, json),
         Command::LampOff { which } => commands::lamp_off(&which),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "larderd", &mut std::io::stdout());

@@ -122,7 +122,17 @@ pub(super) fn ask<T: serde::de::DeserializeOwned>(
     on_runtime(async { Ok(control::ask(&settings.vault.disks[0], path, body).await?) })
 }
 
-fn settings(config: Option<&Path>) -> Result<Settings, Trouble> {
+/// Asks the running agent until `go_on` says no.
+pub(super) fn ask_while<T: serde::de::DeserializeOwned>(
+    which: &Which,
+    path: &str,
+    go_on: impl FnMut(&T) -> bool,
+) -> Result<T, Trouble> {
+    let settings = settings(which.config.as_deref())?;
+    on_runtime(async { Ok(control::ask_while(&settings.vault.disks[0], path, go_on).await?) })
+}
+
+pub(super) fn settings(config: Option<&Path>) -> Result<Settings, Trouble> {
     config.map_or_else(|| Ok(Settings::default()), read_settings)
 }
 

@@ -3,4 +3,5 @@
 pub(crate) mod cli;
 pub(crate) mod commands;
 mod keys;
+mod scrub;
 pub(crate) mod words;

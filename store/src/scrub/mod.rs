@@ -67,20 +67,26 @@ pub struct ScrubView {
 }
 
 impl Vault {
-    /// How the scrub of each disk stands. Waits for a step that is under way.
+    /// How the scrub of each disk stands: as it was after the last step, while one is under way.
     pub fn scrubs(&self) -> Vec<ScrubView> {
-        let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = self.ledger().scrubs.clone();
         self.spread_suspicion();
-        let view = |member: &Member| ScrubView {
+        self.members.all().iter().map(|member| self.scrub_view(member)).collect()
+    }
+
+    fn scrub_view(&self, member: &Member) -> ScrubView {
+        let round = self.care.shown(member).unwrap_or_else(|| {
+            let round = load(member.disk.as_ref());
+            self.care.show(member, &round);
+            round
+        });
+        ScrubView {
             disk: member.id.clone(),
             path: member.disk.name(),
             is_readable: is_readable(member),
             is_alarmed: self.care.is_alarmed(member),
-            round: rounds.entry(member.id.clone()).or_insert_with(|| load(member.disk.as_ref())).clone(),
-            last: last.get(&member.id).copied(),
-        };
-        self.members.all().iter().map(view).collect()
+            round,
+            last: self.ledger().scrubs.get(&member.id).copied(),
+        }
     }
 
     /// Begins a round on a disk, whatever was read so far. `disk` is its random name.
@@ -92,7 +98,7 @@ impl Vault {
         let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         let round = rounds.entry(member.id.clone()).or_insert_with(|| load(member.disk.as_ref()));
         *round = begun(member, round, stamp)?;
-        save(member, round)
+        self.save(member, round)
     }
 
     /// Reads on, until about `bytes_max` are read, and repairs what is damaged. A round that is not begun begins; one
@@ -122,7 +128,7 @@ impl Vault {
         if is_over {
             self.end_round(member, round, stamp)?;
         }
-        save(member, round)?;
+        self.save(member, round)?;
         Ok(result)
     }
 
@@ -215,6 +221,19 @@ impl Vault {
         Ok(true)
     }
 
+    fn save(&self, member: &Member, round: &mut Round) -> Result<()> {
+        round.number += 1;
+        self.care.show(member, round);
+        match state::write(member.disk.as_ref(), round.number, round) {
+            Ok(()) => Ok(()),
+            Err(source) => match member.failed("scrub", source) {
+                // Then the round begins again after the next start, and nothing worse.
+                StoreError::Full { .. } => Ok(()),
+                error => Err(error),
+            },
+        }
+    }
+
     fn end_round(&self, member: &Member, round: &mut Round, stamp: Stamp) -> Result<()> {
         let Some(disk) = crate::members::unhex(&member.id) else { return Ok(()) };
         let Round { bytes, damaged, repaired, lost, .. } = *round;
@@ -251,18 +270,6 @@ fn hurried(round: &Round, stamp: Stamp) -> Round {
     let damaged = round.damaged - round.left;
     let at = String::new();
     Round { started: Some(stamp), at, bytes: 0, damaged, left: 0, is_hurried: true, ..round.clone() }
-}
-
-fn save(member: &Member, round: &mut Round) -> Result<()> {
-    round.number += 1;
-    match state::write(member.disk.as_ref(), round.number, round) {
-        Ok(()) => Ok(()),
-        Err(source) => match member.failed("scrub", source) {
-            // Then the round begins again after the next start, and nothing worse.
-            StoreError::Full { .. } => Ok(()),
-            error => Err(error),
-        },
-    }
 }
 
 fn away(member: &Member, source: std::io::Error) -> StoreError {

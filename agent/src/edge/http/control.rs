@@ -1,8 +1,9 @@
-//! What only the local socket may ask: keys for devices, their end, and a new index.
+//! What only the local socket may ask: keys for devices, their end, a new index, and reading the disks back.
 
 use super::{Refusal, State};
 use axum::Json;
 use larder_format::ledger::{Pairing, Role, is_plain_name};
+use larder_store::{LostFile, ScrubView, StoreError, Vault};
 use serde::{Deserialize, Serialize};
 
 /// Asks for a key.
@@ -73,6 +74,97 @@ pub(crate) async fn revoke(
         return Err(Refusal::not_found(&what, "`larderd keys` lists what there is."));
     }
     Ok(Json(ended.into_iter().map(Key::from).collect()))
+}
+
+/// How reading the disks back stands.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ScrubStatus {
+    /// Whether a round that somebody asked for still runs.
+    pub(crate) is_running: bool,
+    pub(crate) disks: Vec<DiskScrub>,
+    /// Files that cannot be given back whole.
+    pub(crate) lost: Vec<LostName>,
+}
+
+/// The same of one disk.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DiskScrub {
+    pub(crate) id: String,
+    pub(crate) path: String,
+    /// False for a disk that failed: it is not read.
+    pub(crate) is_readable: bool,
+    /// Of the round that runs; zeros between two rounds.
+    pub(crate) read_bytes: u64,
+    pub(crate) total_bytes: u64,
+    pub(crate) damaged: u64,
+    pub(crate) repaired: u64,
+    /// When the last round ended, and what it found.
+    pub(crate) last: Option<LastScrub>,
+}
+
+/// A round that ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastScrub {
+    /// Milliseconds since 1970.
+    pub(crate) time_ms: i64,
+    pub(crate) bytes: u64,
+    pub(crate) damaged: u64,
+    pub(crate) repaired: u64,
+    pub(crate) lost: u64,
+}
+
+/// A file that cannot be given back whole.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LostName {
+    pub(crate) source: String,
+    pub(crate) snapshot: u64,
+    pub(crate) path: String,
+}
+
+/// What a vault says of its scrubs.
+pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
+    let disk = |view: ScrubView| DiskScrub {
+        id: view.disk,
+        path: view.path,
+        is_readable: view.is_readable,
+        read_bytes: view.round.bytes,
+        total_bytes: view.round.total,
+        damaged: view.round.damaged,
+        repaired: view.round.repaired,
+        last: view.last.map(|(stamp, found)| LastScrub {
+            time_ms: stamp.time_ms,
+            bytes: found.bytes,
+            damaged: found.damaged,
+            repaired: found.repaired,
+            lost: found.lost,
+        }),
+    };
+    let lost = vault.lost_files().into_iter();
+    let lost = lost.map(|LostFile { source, snapshot, path, .. }| LostName { source, snapshot, path });
+    ScrubStatus { is_running, disks: vault.scrubs().into_iter().map(disk).collect(), lost: lost.collect() }
+}
+
+pub(crate) async fn scrub_status(appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+    let status = appliance.blocking(|appliance| {
+        // First: a round that ends in between must not look as if it had not begun.
+        let is_running = !appliance.activity.scrub_wanted.is_empty();
+        scrub_status_of(&appliance.vault, is_running)
+    });
+    Ok(Json(status.await?))
+}
+
+/// Begins a round on every disk, or on those where none runs yet.
+pub(crate) async fn start_scrub(appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+    let started = appliance.blocking(|appliance| {
+        for disk in appliance.vault.scrubs().into_iter().filter(|disk| disk.is_readable) {
+            if !appliance.activity.scrub_wanted.has(&disk.disk) {
+                appliance.vault.begin_scrub(&disk.disk, appliance.stamp())?;
+                appliance.activity.scrub_wanted.add(disk.disk);
+            }
+        }
+        Ok::<_, StoreError>(scrub_status_of(&appliance.vault, true))
+    });
+    Ok(Json(started.await??))
 }
 
 pub(crate) async fn rebuild_index(appliance: State) -> Result<Json<serde_json::Value>, Refusal> {

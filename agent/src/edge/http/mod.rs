@@ -69,6 +69,7 @@ fn control_routes() -> Router<Arc<Appliance>> {
         .route("/v1/control/keys", get(control::keys))
         .route("/v1/control/revoke", post(control::revoke))
         .route("/v1/control/rebuild-index", post(control::rebuild_index))
+        .route("/v1/control/scrub", get(control::scrub_status).post(control::start_scrub))
 }
 
 /// Serves devices until `stop` turns true, then lets running answers finish.

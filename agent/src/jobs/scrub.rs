@@ -1,0 +1,152 @@
+//! Reading every disk back by rotation, and making the parity that repairs are computed from.
+//!
+//! Pushes and restores come first: one step at a time, and less often while they are busy. How fast otherwise is
+//! `decide::pace`; a round that the owner asked for goes on without rests. Not here: reading and repairing
+//! (`larder_store`).
+
+use crate::appliance::Appliance;
+use crate::decide::pace::{STEP_BYTES, pace};
+use larder_store::{MemberState, ScrubView, StoreError};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Between two looks while nothing is due.
+const REST: Duration = Duration::from_secs(5);
+/// Between two steps while a push or a restore is under way.
+const GIVE_WAY: Duration = Duration::from_secs(1);
+/// After a disk did not let itself be read or written.
+const AFTER_ERROR: Duration = Duration::from_secs(60);
+
+/// Disks, by name, that somebody wants read now from end to end.
+#[derive(Default)]
+pub(crate) struct Wanted(std::sync::Mutex<HashSet<String>>);
+
+impl Wanted {
+    fn disks(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, disk: String) {
+        self.disks().insert(disk);
+    }
+
+    pub(crate) fn has(&self, disk: &str) -> bool {
+        self.disks().contains(disk)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.disks().is_empty()
+    }
+
+    fn done(&self, disk: &str) {
+        self.disks().remove(disk);
+    }
+}
+
+/// What the job remembers between two steps.
+#[derive(Default)]
+struct Plan {
+    /// Nothing is done on a disk before that moment.
+    not_before: HashMap<String, Instant>,
+    /// Bytes and disks when every pack had its sidecar.
+    has_parity: Option<(u64, Vec<MemberState>)>,
+    parity_not_before: Option<Instant>,
+}
+
+/// Scrubs until the agent stops.
+pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<bool>) {
+    let mut plan = Plan::default();
+    loop {
+        let stepped = appliance.blocking(move |appliance| {
+            let rest = step(appliance, &mut plan);
+            (plan, rest)
+        });
+        let rest;
+        (plan, rest) = match stepped.await {
+            Ok((plan, rest)) => (plan, rest),
+            Err(error) => {
+                tracing::error!(%error, "a step of the scrub ended badly; it begins again");
+                (Plan::default(), AFTER_ERROR)
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(rest) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Does a little of what is due, and says how long to rest.
+fn step(appliance: &Appliance, plan: &mut Plan) -> Duration {
+    let mut did = write_parity(appliance, plan);
+    for disk in appliance.vault.scrubs() {
+        did |= scrub(appliance, plan, &disk);
+    }
+    let is_busy = [&appliance.activity.receiving, &appliance.activity.restoring]
+        .iter()
+        .any(|counter| counter.load(Ordering::SeqCst) > 0);
+    match (did, is_busy) {
+        (true, false) => Duration::ZERO,
+        (true, true) => GIVE_WAY,
+        (false, _) => REST,
+    }
+}
+
+/// Says whether there was something to do.
+fn write_parity(appliance: &Appliance, plan: &mut Plan) -> bool {
+    let stands = (appliance.vault.stored_bytes(), appliance.vault.disk_states());
+    let must_wait = plan.parity_not_before.is_some_and(|moment| Instant::now() < moment);
+    if must_wait || plan.has_parity.as_ref() == Some(&stands) {
+        return false;
+    }
+    match appliance.vault.write_parity(STEP_BYTES) {
+        Ok(0) => plan.has_parity = Some(stands),
+        Ok(_) => return true,
+        Err(error) => {
+            plan.parity_not_before = Some(Instant::now() + AFTER_ERROR);
+            match error {
+                // The owner hears of that anyway.
+                StoreError::Full { .. } => tracing::debug!("no room for parity"),
+                error => tracing::warn!(%error, "parity could not be written; it is tried again"),
+            }
+        }
+    }
+    false
+}
+
+fn scrub(appliance: &Appliance, plan: &mut Plan, disk: &ScrubView) -> bool {
+    let is_wanted = appliance.activity.scrub_wanted.has(&disk.disk);
+    let now = appliance.stamp();
+    let pace = pace(disk, &now);
+    let is_due = plan.not_before.get(&disk.disk).is_none_or(|moment| *moment <= Instant::now());
+    let is_due = is_wanted || disk.is_alarmed || (is_due && pace.bytes > 0);
+    if !is_due || !disk.is_readable {
+        // Otherwise whoever waits for it would wait for ever.
+        appliance.activity.scrub_wanted.done(&disk.disk);
+        return false;
+    }
+    match appliance.vault.scrub(&disk.disk, STEP_BYTES, now) {
+        Ok(round) => {
+            let is_over = appliance
+                .vault
+                .scrubs()
+                .iter()
+                .any(|after| after.disk == disk.disk && after.round.started.is_none());
+            if is_over {
+                tracing::info!(?round, disk = disk.path, "a disk was read from end to end");
+                appliance.activity.scrub_wanted.done(&disk.disk);
+            }
+            plan.not_before.insert(disk.disk.clone(), Instant::now() + pace.rest);
+            is_wanted || pace.rest < REST
+        }
+        Err(error) => {
+            tracing::warn!(%error, disk = disk.path, "a disk could not be read back; it is tried again");
+            appliance.activity.scrub_wanted.done(&disk.disk);
+            plan.not_before.insert(disk.disk.clone(), Instant::now() + AFTER_ERROR);
+            false
+        }
+    }
+}
