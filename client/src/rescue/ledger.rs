@@ -165,7 +165,8 @@ fn lets_go_of(event: &Event) -> &[u64] {
         | Event::DevicePaired(_)
         | Event::DeviceRevoked { .. }
         | Event::HoldSet { .. }
-        | Event::HoldCleared { .. } => &[],
+        | Event::HoldCleared { .. }
+        | Event::Scrubbed(_) => &[],
     }
 }
 
