@@ -8,6 +8,7 @@
 mod attributes;
 mod place;
 mod plan;
+mod unnamed;
 
 use crate::{
     Past, Progress, SkippedList, Trouble,
@@ -31,6 +32,7 @@ use std::{
     },
     thread,
 };
+use unnamed::Unnamed;
 
 /// What happens to what is already in the target under a name that comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -157,6 +159,7 @@ pub(crate) struct Site<'a> {
     progress: &'a Progress,
     target: &'a Path,
     restorer: Restorer,
+    unnamed: Unnamed,
     skipped: Mutex<SkippedList>,
     damaged: AtomicU64,
     /// Tells this run's unfinished files from those of another one.
@@ -173,6 +176,7 @@ impl<'a> Site<'a> {
             progress,
             target,
             restorer: Restorer::new(),
+            unnamed: Unnamed::new(existing),
             skipped: Mutex::default(),
             damaged: AtomicU64::new(0),
             process: std::process::id(),

@@ -4,7 +4,7 @@
 //! followed, whoever put it there. A file gets its name when it is whole, and takes nobody's name unless the owner
 //! said so.
 
-use super::{Existing, Site, attributes::Attributes};
+use super::{Existing, Site, attributes::Attributes, unnamed};
 use crate::{
     Trouble,
     attributes::Status,
@@ -124,6 +124,8 @@ pub(crate) struct Growing {
 #[derive(Default)]
 struct State {
     fd: Option<Arc<OwnedFd>>,
+    /// It does not lie under the name beside.
+    is_unnamed: bool,
     failed: Option<Failure>,
 }
 
@@ -200,7 +202,7 @@ impl Growing {
         if state.failed.is_some() {
             return;
         }
-        let opened = self.open(&mut state);
+        let opened = self.open(site, &mut state);
         // Only making the file needs the lock; other parts of it may be written at the same time.
         drop(state);
         let written = opened.and_then(|fd| write_all(fd.as_fd(), bytes, offset));
@@ -211,35 +213,36 @@ impl Growing {
         }
     }
 
-    fn open(&self, state: &mut State) -> rustix::io::Result<Arc<OwnedFd>> {
+    fn open(&self, site: &Site<'_>, state: &mut State) -> rustix::io::Result<Arc<OwnedFd>> {
         if let Some(fd) = &state.fd {
             return Ok(Arc::clone(fd));
         }
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Errno::BADF)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = place.handle.open()?;
-        let fd = Arc::new(rustix::fs::openat(&folder, &self.beside, flags, Mode::RUSR | Mode::WUSR)?);
-        Ok(Arc::clone(state.fd.insert(fd)))
+        let fd;
+        (fd, state.is_unnamed) = site.unnamed.create(folder.as_fd(), &self.beside)?;
+        Ok(Arc::clone(state.fd.insert(Arc::new(fd))))
     }
 
     fn finish(&self, site: &Site<'_>) {
         let mut state = self.lock();
         let Some(place) = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return };
         if state.failed.is_none()
-            && let Err(errno) = self.open(&mut state)
+            && let Err(errno) = self.open(site, &mut state)
         {
             state.failed = Some(errno.into());
         }
         let folder = place.handle.open();
         if let (None, Some(fd), Ok(folder)) = (&state.failed, &state.fd, &folder)
-            && let Err(why) = self.publish(site, fd.as_fd(), (folder.as_fd(), place.owner_in_here))
+            && let Err(why) =
+                self.publish(site, (fd.as_fd(), state.is_unnamed), (folder.as_fd(), place.owner_in_here))
         {
             state.failed = Some(Failure::Here(why));
         }
         let path = || place.handle.path_of(self.name.to_bytes());
         match (&state.failed, folder) {
             (Some(why), folder) => {
-                if let (Ok(folder), true) = (&folder, state.fd.is_some()) {
+                if let (Ok(folder), true) = (&folder, state.fd.is_some() && !state.is_unnamed) {
                     let _ = rustix::fs::unlinkat(folder, &self.beside, AtFlags::empty());
                 }
                 match why {
@@ -267,7 +270,7 @@ impl Growing {
     fn publish(
         &self,
         site: &Site<'_>,
-        fd: BorrowedFd<'_>,
+        (fd, is_unnamed): (BorrowedFd<'_>, bool),
         (folder, owner): (BorrowedFd<'_>, Option<(u32, u32)>),
     ) -> Result<(), String> {
         if self.end.load(Ordering::Relaxed) != self.size {
@@ -275,6 +278,9 @@ impl Growing {
             rustix::fs::ftruncate(fd, self.size).map_err(words)?;
         }
         site.restorer.apply(fd, &self.attributes, owner).map_err(words)?;
+        if is_unnamed {
+            return unnamed::name(fd, folder, &self.name).map_err(words);
+        }
         rename(site, folder, &self.beside, &self.name)
     }
 }
