@@ -96,14 +96,14 @@ impl Life {
         }
         let is_done = match event {
             Event::SwitchedOff | Event::ClockReset | Event::ClockJump | Event::Restarted => {
-                self.to_the_box(event, dice)?
+                self.befall_the_box(event, dice)?
             }
             Event::DiskPulled
             | Event::Offsite
             | Event::OldImage
             | Event::Emptied
             | Event::Fire
-            | Event::Liar => self.to_a_disk(event, slot, dice)?,
+            | Event::Liar => self.befall_a_disk(event, slot, dice)?,
             Event::Full => self.fill(slot, dice),
             Event::Rot => rot(&mut self.appliance, slot, dice),
             _ => self.plan_fault(event, slot, dice),
@@ -119,7 +119,7 @@ impl Life {
         Ok(())
     }
 
-    fn to_the_box(&mut self, event: Event, dice: &mut Dice) -> Result<bool, String> {
+    fn befall_the_box(&mut self, event: Event, dice: &mut Dice) -> Result<bool, String> {
         match event {
             Event::SwitchedOff => {
                 self.appliance.unmount(&self.model);
@@ -139,7 +139,7 @@ impl Life {
         Ok(true)
     }
 
-    fn to_a_disk(&mut self, event: Event, slot: usize, dice: &mut Dice) -> Result<bool, String> {
+    fn befall_a_disk(&mut self, event: Event, slot: usize, dice: &mut Dice) -> Result<bool, String> {
         if event == Event::Offsite {
             return self.offsite_comes();
         }

@@ -15,12 +15,14 @@ use harness::model::{Checked, Model};
 use harness::plain::{self, Files};
 use larder_store::disk::Dice;
 use larder_store::retention::Rule;
-use larder_store::{Committed, StoreError};
-use std::collections::BTreeMap;
+use larder_store::{Committed, MemberState, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How often a device asks again in one evening: what is damaged shows folder by folder.
 const TRIES: usize = 6;
+/// The box is started anew every third day for a disk that failed; with bad luck in between, this is long enough.
+const LAGGING_DAYS_MAX: u32 = 12;
 /// Old snapshots that are restored each day, besides the newest of each source.
 const SAMPLE: usize = 3;
 
@@ -37,6 +39,8 @@ pub(crate) struct Life {
     /// What the next loss of power is: a kill, or a cut with a seed.
     pub(crate) next_cut: Option<Option<u64>>,
     keeping: Keeping,
+    /// Days in a row on which some disk did not have everything, and nothing stood in its way.
+    lagging_days: u32,
     pushes: u128,
     pub(crate) checked: Checked,
 }
@@ -94,6 +98,7 @@ impl Life {
             off_until: 0,
             next_cut: None,
             keeping: Keeping::default(),
+            lagging_days: 0,
             pushes: 0,
             checked: Checked::default(),
         };
@@ -124,6 +129,7 @@ impl Life {
             self.appliance.chores(&mut self.model, &self.clock, self.day)?;
             self.after_work()?;
             self.settle_liars();
+            self.check_health()?;
             self.check_today()?;
         }
         let rest = DAY_MS - i64::try_from(self.day_ms_gone(today.len())).expect("a day");
@@ -219,11 +225,32 @@ impl Life {
 
     fn confirm(&mut self, committed: &Committed, push: u128, files: &Arc<Files>) -> Result<(), String> {
         self.model.confirm(committed, push, files)?;
+        let named: BTreeSet<_> = committed.disks.iter().chain(&committed.degraded).collect();
+        let views = self.appliance.vault.as_ref().map(|vault| vault.disks()).unwrap_or_default();
+        if named != views.iter().map(|view| &view.id).collect() {
+            return Err(format!("the receipt of push {push} does not tell of every disk"));
+        }
         if !committed.degraded.is_empty() {
             self.appliance.count("receipt said degraded");
         }
         self.keeping.made(push, &self.clock);
         Ok(())
+    }
+
+    /// Every living disk with room has everything again after a few days, by itself.
+    fn check_health(&mut self) -> Result<(), String> {
+        let is_full = self.later.iter().any(|(_, what)| matches!(what, Later::RoomAgain(_)));
+        let states = self.appliance.vault.as_ref().map(|vault| vault.disks()).unwrap_or_default();
+        let living =
+            |name: &str| self.appliance.slots.iter().any(|drive| drive.name == name && !drive.is_dead);
+        let lagging = states.iter().find(|view| view.state != MemberState::Healthy && living(&view.path));
+        self.lagging_days = if lagging.is_some() && !is_full { self.lagging_days + 1 } else { 0 };
+        match lagging {
+            Some(view) if self.lagging_days > LAGGING_DAYS_MAX => {
+                Err(format!("{} is still {:?} after {LAGGING_DAYS_MAX} days", view.path, view.state))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The newest of each source and a few of the past; once a month everything, and what retention would do.

@@ -4,6 +4,7 @@ mod damage;
 mod failing_disk;
 mod hostile_tree;
 mod power_cut;
+mod random;
 mod repair;
 mod repair_cut;
 mod repair_limits;

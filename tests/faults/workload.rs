@@ -212,22 +212,24 @@ pub(crate) fn check(model: &Model, disks: Vec<Arc<dyn Disk>>, context: &str) {
 
 /// As `check`, where a disk may hold damaged files that nobody was promised. Returns the vault.
 pub(crate) fn check_promises(model: &Model, disks: Vec<Arc<dyn Disk>>, context: &str) -> Vault {
-    let vault =
-        plain::open(disks).unwrap_or_else(|error| panic!("{context}: the vault does not open: {error:?}"));
-    let checked = model.check(&vault, |_| true).and_then(|_| {
-        model.check_keys_and_holds(&vault)?;
-        let again = || push(&vault, "laptop/docs", &first_day(), 999, stamp(99));
-        // What is told to be missing is sent, as a device does: damage below a folder shows once that is whole again.
-        let mut next = again();
-        for _ in 0..FOLDERS_DEEP {
-            if matches!(next, Err(StoreError::Missing { .. })) {
-                next = again();
-            }
+    verdict(model, disks).unwrap_or_else(|error| panic!("{context}: {error}"))
+}
+
+/// What is wrong with the vault on these disks, if anything.
+pub(crate) fn verdict(model: &Model, disks: Vec<Arc<dyn Disk>>) -> Result<Vault, String> {
+    let vault = plain::open(disks).map_err(|error| format!("the vault does not open: {error:?}"))?;
+    model.check(&vault, |_| true)?;
+    model.check_keys_and_holds(&vault)?;
+    let again = || push(&vault, "laptop/docs", &first_day(), 999, stamp(99));
+    // What is told to be missing is sent, as a device does: damage below a folder shows once that is whole again.
+    let mut next = again();
+    for _ in 0..FOLDERS_DEEP {
+        if matches!(next, Err(StoreError::Missing { .. })) {
+            next = again();
         }
-        next.map(drop).map_err(|error| format!("the next push fails: {error:?}"))
-    });
-    checked.unwrap_or_else(|error| panic!("{context}: {error}"));
-    vault
+    }
+    next.map_err(|error| format!("the next push fails: {error:?}"))?;
+    Ok(vault)
 }
 
 fn hours(number: u128) -> larder_format::ledger::Stamp {

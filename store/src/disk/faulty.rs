@@ -57,8 +57,10 @@ struct Faults {
     schedule: Schedule,
     /// For each fault of the schedule: how many operations it has seen.
     seen: Vec<u64>,
+    /// Everything that was asked for.
+    asked: u64,
+    /// What of it changes the disk.
     operations: u64,
-    changes: u64,
     fired: Vec<Fired>,
     is_dead: bool,
 }
@@ -96,9 +98,9 @@ impl Fault {
 
 impl Faults {
     fn step(&mut self, kind: Kind, operation: &'static str, path: &str) -> (Option<Fault>, Dice) {
-        let number = self.operations;
-        self.operations += 1;
-        self.changes += u64::from(kind != Kind::Read);
+        let number = self.asked;
+        self.asked += 1;
+        self.operations += u64::from(kind != Kind::Read);
         let mut dice = Dice::of(self.schedule.seed, number);
         if self.is_dead {
             return (Some(Fault::Dies), dice);
@@ -154,7 +156,7 @@ impl FaultyDisk {
 
     /// Operations so far that change the disk.
     pub fn operations(&self) -> u64 {
-        self.faults().changes
+        self.faults().operations
     }
 
     /// Whether any scheduled fault happened.
