@@ -121,6 +121,8 @@ impl Appliance {
         self.note_faults();
         self.vault = None;
         self.wired.clear();
+        // What was planned for it is forgotten with the wires.
+        self.slots.iter_mut().for_each(|drive| drive.is_doomed = false);
     }
 
     /// The disks are unmounted in good order, or the box is shut down.
@@ -193,7 +195,7 @@ impl Appliance {
 
     /// Whether everything that is kept stays whole on honest disks when the one in `slot` is gone.
     pub(crate) fn can_do_without(&self, slot: usize, model: &Model) -> bool {
-        let stay = |position: &usize, drive: &Drive| *position != slot && !drive.is_dead && !drive.is_liar;
+        let stay = |position: &usize, drive: &Drive| *position != slot && drive.is_reliable();
         let (mut whole, mut wanted) = (BTreeSet::new(), BTreeSet::new());
         let mut ids = Vec::new();
         for (position, drive) in self.slots.iter().enumerate().filter(|(_, drive)| !drive.is_dead) {

@@ -21,6 +21,8 @@ pub(crate) struct Drive {
     /// What was promised by the time when its caches were empty last.
     pub(crate) settled: Mark,
     pub(crate) is_dead: bool,
+    /// It will die in the coming days, so nothing may rely on it.
+    pub(crate) is_doomed: bool,
     /// The disk as it was once.
     pub(crate) image: Option<MemoryDisk>,
 }
@@ -28,7 +30,13 @@ pub(crate) struct Drive {
 impl Drive {
     pub(crate) fn new(name: String) -> Self {
         let medium = MemoryDisk::named(&name);
-        Self { name, id: None, medium, is_liar: false, settled: Mark::START, is_dead: false, image: None }
+        let (settled, image) = (Mark::START, None);
+        Self { name, id: None, medium, is_liar: false, settled, is_dead: false, is_doomed: false, image }
+    }
+
+    /// Whether what is on it now will be there tomorrow.
+    pub(crate) fn is_reliable(&self) -> bool {
+        !(self.is_dead || self.is_doomed || self.is_liar)
     }
 
     /// Paths of packs and entries on it: those that are what they should be, and those that are not.

@@ -241,6 +241,7 @@ impl Life {
             if !self.appliance.can_do_without(slot, &self.model) {
                 return false;
             }
+            self.appliance.slots[slot].is_doomed = true;
             let replaced = self.days_from_now(dice, 20);
             self.later.push((replaced, Later::Replace));
         }
@@ -255,7 +256,7 @@ impl Life {
 /// One of the files that lie whole on another honest disk too.
 fn rot(appliance: &mut Appliance, slot: usize, dice: &mut Dice) -> bool {
     let others = appliance.slots.iter().enumerate();
-    let others = others.filter(|(position, drive)| *position != slot && !drive.is_dead && !drive.is_liar);
+    let others = others.filter(|(position, drive)| *position != slot && drive.is_reliable());
     let whole_elsewhere: BTreeSet<String> = others.flat_map(|(_, drive)| drive.survey().0).collect();
     let paths: Vec<_> = appliance.slots[slot].survey().0.intersection(&whole_elsewhere).cloned().collect();
     match appliance.slots[slot].rot(&paths, dice) {
