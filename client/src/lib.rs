@@ -16,6 +16,8 @@ mod entry;
 mod exclude;
 mod fetch;
 mod folder;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handle;
 mod listing;
 pub mod owner;

@@ -29,9 +29,14 @@ packs/   the content: files named by the BLAKE3 of their bytes (check one with b
 ledger/  everything that was ever committed, in order, each entry holding the hash of the one before
 index/   made from the two above; it may be deleted at any time
 
-Nothing in here is ever changed once written. To get files back, connect the disk to a Larder, or to any Linux computer
-with the programs `larderd` and `larder`: name this disk in the settings, and restore. FORMAT.md of the Larder project
-tells how to read the files without any of its programs; tests/independent/larder_read.py is a reader of 300 lines.
+Nothing in here is ever changed once written. To get files back, connect the disk to a Larder; or mount it, read-only if
+you like, on any Linux computer with the program `larder`, and type
+
+  larder rescue DISK --list        what is on it; DISK is the folder where it is mounted
+  larder rescue DISK --to DIR      everything back into the folder DIR
+
+That needs no box and no settings, and writes nothing here. FORMAT.md of the Larder project tells how to read the files
+without any of its programs; tests/independent/larder_read.py is a reader of 300 lines.
 ";
 
 /// Facts that a disk tells about itself; written once, when the disk joins the vault.

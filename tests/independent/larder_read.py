@@ -9,10 +9,10 @@ that it gives back was hashed and compared; what it cannot give back it names. I
 
 DISK is the folder that contains `larder/`, or that folder itself. Without --source and --snapshot the newest snapshot
 of every source goes into FOLDER/DEVICE/NAME. Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were
-skipped, 6 damaged data met.
+skipped, 6 damaged data met. What only a newer reader knows is told and is no damage.
 """
 # Needs Python 3.11 on Linux, and: pip install blake3 zstandard
-import argparse, collections, functools, grp, hashlib, io, os, pwd, re, stat, struct, sys, time
+import argparse, collections, contextlib, functools, grp, hashlib, io, os, pwd, re, stat, struct, sys, time
 from pathlib import Path
 from blake3 import blake3
 import zstandard
@@ -119,10 +119,8 @@ class Packs:
     def search(self, file):
         file.seek(0)
         for match in re.finditer(b"LRDRBLK1", file.read()):
-            try:
+            with contextlib.suppress(*BROKEN):  # Magic bytes in somebody's file, or a block that is gone.
                 yield from ((name, match.start()) for name in self.block(file, match.start()))
-            except BROKEN:
-                pass  # Magic bytes in somebody's file, or a block that is gone.
     def block(self, file, at):
         """The chunks of one block under their names, which are computed here."""
         file.seek(at)
@@ -191,10 +189,12 @@ def read_ledger(folder):
             need(magic == b"LRDRLED1" and length + 48 == len(data) <= ENTRY_MAX, "it is no ledger entry")
             need(digest(data[:-32]) == data[-32:], "it is damaged")
             head, values = data[-32:], Values(data[16:-32])
-            need(oldest <= 1 and values.number() == number, "it is too new, or has another number than its name")
+            need(values.number() == number, "it has another number than its name")
             need(values.raw(32) == previous or previous is None, "it does not follow the entry before it")
             time_ms, trusted, _ = values.signed(), values.raw(1) == b"\1", values.number()
-            if values.number(32, below=6) == 1:
+            if (kind := values.number(32)) > 5 or oldest > 1:
+                tell("newer", f"{path}: it is whole, and only a newer reader knows what it says")
+            elif kind == 1:
                 source, _, root = values.bytes().decode("ascii"), values.raw(16), values.reference()
                 files, _, size, skipped, _ = *(values.number() for _ in range(4)), values.last(values.signed())
                 need(SOURCE.fullmatch(source), "its source has no proper name")

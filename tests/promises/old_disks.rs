@@ -11,7 +11,7 @@ fn tests_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     // `tests/run` makes an environment with the two packages that the reader needs.
     std::env::var_os("LARDER_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)
 }

@@ -215,6 +215,35 @@ fn without_any_ledger_the_folders_are_still_found() {
     }
 }
 
+/// A newer Larder wrote things that this one does not know: they are told, they are no damage, and everything is back.
+#[test]
+fn what_a_newer_larder_wrote_is_told_and_stepped_over() {
+    let lost = Lost::with_trees(1);
+    let ledger = lost.disk("disk/larder/ledger/000000");
+    let newest = files(&ledger, ".entry").pop().expect("an entry");
+    let bytes = fs::read(&newest).expect("an entry");
+    let (before, hash, _) = larder_format::ledger::Entry::decode(&bytes).expect("a whole entry");
+    let event = larder_format::ledger::Event::HoldCleared { sequence: 0 };
+    let sequence = before.sequence + 1;
+    let next = larder_format::ledger::Entry { sequence, previous: hash, stamp: before.stamp, event };
+    let (mut bytes, _) = next.encode();
+    let body = bytes.len() - 32;
+    // Its event has a number that nobody has given yet, and it says that it takes version 9 to know it.
+    (bytes[10], bytes[body - 2]) = (9, 0x7f);
+    let hash = larder_format::Hash::of(&bytes[..body]);
+    bytes[body..].copy_from_slice(&hash.0);
+    fs::write(ledger.join(format!("{sequence:012}.entry")), bytes).expect("written");
+    let (code, said, to) = lost.rescue(&["disk"], "newer", &[]);
+    assert_eq!((code, lost.compare(&to, "newer")), (0, 0), "{said}");
+    assert!(said.contains("written by a newer Larder"), "{said}");
+    let to = lost.home.path("without-us");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("independent/larder_read.py");
+    let mut reader = Command::new(crate::old_disks::python());
+    let read = reader.arg(program).arg(lost.disk("disk")).arg("--to").arg(&to).output().expect("python runs");
+    assert_eq!(read.status.code(), Some(0), "{}", text(&read));
+    assert_eq!(lost.compare(&to, "independent"), 0);
+}
+
 /// A disk that nobody may write to is read like any other.
 #[test]
 fn a_disk_that_cannot_be_written_to_is_read() {

@@ -139,7 +139,7 @@ impl<'a> RecordReader<'a> {
             return None;
         }
         let len = u32::from_le_bytes(*self.bytes.first_chunk()?) as usize;
-        let owners: Vec<Owner> = postcard::from_bytes(self.bytes.get(4..4 + len)?).ok()?;
+        let owners: Vec<Owner> = postcard::from_bytes(self.bytes.get(4..)?.get(..len)?).ok()?;
         self.owners = owners.into_iter().map(Arc::new).collect();
         self.at = 4 + len;
         Some(())

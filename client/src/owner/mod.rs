@@ -11,7 +11,7 @@ mod progress;
 mod pushing;
 mod rescued;
 mod rescuing;
-mod spot;
+pub(crate) mod spot;
 mod words;
 
 pub use cli::main;

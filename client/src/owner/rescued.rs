@@ -42,6 +42,10 @@ impl Sum {
                 self.damaged += 1;
                 self.skipped.add(below(""), why);
             }
+            // One path of several is not there: the others are still wanted.
+            Err(trouble) if !source.is_empty() && trouble.has_code("not_found") => {
+                self.skipped.add(below(""), trouble.to_string());
+            }
             Err(trouble) => return Err(trouble),
         }
         Ok(())

@@ -9,18 +9,18 @@ pub(super) const NEWEST: &str = "newest";
 
 /// Which part of which snapshot somebody means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Spot {
+pub(crate) struct Spot {
     /// As typed: `DEVICE/NAME` or `NAME`.
-    pub(super) source: String,
+    pub(crate) source: String,
     /// `NEWEST` where nothing was typed.
-    pub(super) when: String,
+    pub(crate) when: String,
     /// Bytes of the path, without slashes at its ends; empty for the whole source.
-    pub(super) path: Vec<u8>,
+    pub(crate) path: Vec<u8>,
 }
 
 impl Spot {
     /// Takes apart what was typed.
-    pub(super) fn parse(typed: &OsStr) -> Result<Self, Trouble> {
+    pub(crate) fn parse(typed: &OsStr) -> Result<Self, Trouble> {
         let bytes = typed.as_bytes();
         let source_len = bytes.iter().position(|byte| matches!(byte, b'@' | b':')).unwrap_or(bytes.len());
         let (source, rest) = bytes.split_at(source_len);

@@ -138,14 +138,14 @@ impl PulledDisk {
 }
 
 /// What `disk.json` says.
-struct Facts {
+pub(crate) struct Facts {
     oldest_reader: u64,
     vault: String,
     disk: String,
 }
 
 impl Facts {
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let json: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         let number = |key: &str| json.get(key)?.as_u64();
         let text = |key: &str| json.get(key)?.as_str().map(str::to_owned);

@@ -6,7 +6,7 @@
 //! Not here: what the owner types and reads (`owner::rescuing`).
 
 mod damage;
-mod disk;
+pub(crate) mod disk;
 mod found;
 mod ledger;
 mod packs;

@@ -197,6 +197,15 @@ impl<'a> Site<'a> {
         self.skip(path, "its data is damaged or missing");
     }
 
+    /// Names a folder of which a list of names is gone: what it named cannot even be named.
+    fn skip_names(&self, path: String) {
+        self.damaged.fetch_add(1, Relaxed);
+        self.skip(
+            path,
+            "a list of the names in this folder is damaged or missing, and with it what they stood for",
+        );
+    }
+
     /// Ends the restore; the first reason counts.
     fn stop(&self, trouble: Trouble) {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);

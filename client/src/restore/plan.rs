@@ -151,7 +151,7 @@ impl<'a> Planner<'a> {
                 self.stack.extend(work);
             }
             Ok(Node::Leaf { owners, entries }) => self.leaf(&place, node, &owners, entries),
-            Err(Trouble::Damaged(_)) => self.site.skip_damaged(place.handle.path_of(b"")),
+            Err(Trouble::Damaged(_)) => self.site.skip_names(place.handle.path_of(b"")),
             Err(trouble) => self.site.stop(trouble),
         }
         Place::release(place, self.site);
@@ -180,9 +180,7 @@ impl<'a> Planner<'a> {
                 let others = |entry: &Entry| !matches!(entry.kind, Kind::Directory { .. });
                 self.others(&place, &owners, entries.into_iter().filter(others));
             }
-            Ok(Node::Branch(_)) | Err(Trouble::Damaged(_)) => {
-                self.site.skip_damaged(place.handle.path_of(b""));
-            }
+            Ok(Node::Branch(_)) | Err(Trouble::Damaged(_)) => self.site.skip_names(place.handle.path_of(b"")),
             Err(trouble) => self.site.stop(trouble),
         }
         Place::release(place, self.site);
