@@ -1,5 +1,5 @@
-//! Doors for `format/fuzz` to parsers that nobody else reaches. Behind the feature `fuzzing`, which nothing that ships
-//! turns on. Each takes any bytes and panics only where a promise is broken.
+//! Doors for `format/fuzz` to parsers that nobody else reaches. For the feature `fuzzing`, which nothing that ships turns
+//! on, and for the test below, which gives each the fuzzer's seeds with some bytes changed. Each takes any bytes and panics only where a promise is broken.
 
 use crate::{
     cache::{Cache, FolderKey, RecordReader},
@@ -49,4 +49,62 @@ pub fn spot(typed: &[u8]) -> Option<(String, String, Vec<u8>)> {
 /// `disk.json`: whether it is whole.
 pub fn disk_json(bytes: &[u8]) -> bool {
     Facts::read(bytes).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_format::Hash;
+    use std::path::PathBuf;
+
+    /// Changes of each seed.
+    const CHANGES: u64 = 300;
+
+    /// Every seed of a target as it is and with bytes changed, cut off and doubled.
+    fn each(target: &str, check: &mut dyn FnMut(&[u8])) {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../format/fuzz/corpus").join(target);
+        let mut seeds = 0;
+        for seed in std::fs::read_dir(&folder).unwrap() {
+            let path = seed.unwrap().path();
+            if path.extension().is_none_or(|ending| ending != "bin") {
+                continue;
+            }
+            let seed = std::fs::read(path).unwrap();
+            check(&seed);
+            seeds += 1;
+            for number in 0..CHANGES {
+                let dice = Hash::of(&number.to_le_bytes()).0;
+                let mut bytes = seed.clone();
+                let at = usize::from(u16::from_le_bytes([dice[0], dice[1]])) % bytes.len().max(1);
+                match dice[2] % 4 {
+                    0 => bytes.truncate(at),
+                    1 => bytes.extend_from_within(at..),
+                    2 => bytes[at] = dice[3],
+                    _ => bytes[at] ^= 1 << (dice[3] % 8),
+                }
+                check(&bytes);
+            }
+        }
+        assert!(seeds > 0, "{} has seeds", folder.display());
+    }
+
+    #[test]
+    fn changed_seeds_break_no_parser() {
+        each("typed", &mut |bytes| drop(spot(bytes)));
+        let mut whole = 0;
+        each("disk_json", &mut |bytes| whole += u32::from(disk_json(bytes)));
+        assert!(whole >= 1 && u64::from(whole) < CHANGES);
+        let folder = tempfile::tempdir().unwrap();
+        let mut entries = 0;
+        each("cache", &mut |bytes| {
+            let (mut parts, mut rest) = (Vec::new(), bytes);
+            while let Some((len, after)) = rest.split_first_chunk::<2>() {
+                let len = usize::from(u16::from_le_bytes(*len)).min(after.len());
+                parts.push(&after[..len]);
+                rest = &after[len..];
+            }
+            entries += cache(folder.path(), &parts);
+        });
+        assert!(entries > 8, "the seeds hold entries");
+    }
 }

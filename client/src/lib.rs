@@ -16,7 +16,7 @@ mod entry;
 mod exclude;
 mod fetch;
 mod folder;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod handle;
 mod listing;

@@ -14,12 +14,12 @@ use crate::{
     Candidate, Kept, Past, Progress, Rescue, RestoreOptions, Standing, Trouble, Wanted, restore as bring_back,
 };
 use clap::Args;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, Zoned, tz::TimeZone};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use Column::{Left, Right};
@@ -43,7 +43,7 @@ pub(super) struct RescueArgs {
 }
 
 pub(super) fn rescue(args: &RescueArgs, output: &mut Output) -> Result<u8, Failure> {
-    let mut rescue = Rescue::open(&args.disks, Zoned::now())?;
+    let mut rescue = Rescue::open(&args.disks, now())?;
     let progress = Progress::local();
     // Before the disk is read for minutes: what can be seen to be wrong is said at once.
     if let Some([to, ..]) = args.to.as_deref() {
@@ -60,6 +60,11 @@ pub(super) fn rescue(args: &RescueArgs, output: &mut Output) -> Result<u8, Failu
         }
         _ => list(&rescue, output),
     }
+}
+
+/// What `2 weeks ago` counts from.
+fn now() -> Zoned {
+    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::system())
 }
 
 /// Nothing may be written to a pulled disk, by an owner in a hurry least of all.

@@ -43,10 +43,12 @@ pub(crate) fn roots(packs: &Packs, progress: &Progress) -> Vec<Root> {
 fn look_into(block: &OpenBlock<'_>, found: &mut HashMap<larder_format::ChunkId, Root>) {
     for (id, place) in &block.chunks {
         let bytes = &block.plain[place.clone()];
-        if bytes.len() <= NODE_BYTES_MAX && bytes.first() == Some(&0) && found.len() < ROOTS_MAX {
-            if let Some(root) = root_in(bytes) {
-                found.insert(*id, root);
-            }
+        let may_be_leaf = bytes.len() <= NODE_BYTES_MAX && bytes.first() == Some(&0);
+        if may_be_leaf
+            && found.len() < ROOTS_MAX
+            && let Some(root) = root_in(bytes)
+        {
+            found.insert(*id, root);
         }
     }
 }

@@ -227,7 +227,7 @@ impl Past for Rescue {
         let kept = match said {
             // What was let go of is only meant by whoever names it, or where nothing else is left.
             When::Newest => {
-                let kept = of_source.clone().filter(|kept| kept.standing == Standing::Kept).last();
+                let kept = of_source.clone().rfind(|kept| kept.standing == Standing::Kept);
                 kept.or_else(|| of_source.next_back())
             }
             When::Number(number) => of_source.find(|kept| kept.snapshot == number),

@@ -193,7 +193,7 @@ fn a_pack_without_its_table_is_scanned_and_nothing_is_lost() {
     let vault = Writer::new();
     let newest = vault.two_pushes();
     for pack in vault.packs() {
-        let len = fs::metadata(&pack).unwrap().len() as usize;
+        let len = fs::read(&pack).unwrap().len();
         flip(&pack, len - FOOTER_BYTES - 5);
     }
     let rescue = open(&[vault.disk()]);
@@ -215,7 +215,7 @@ fn two_damaged_disks_make_a_whole_one() {
     // Every other byte of damage is on the other disk; each alone lacks something.
     for (number, pack) in vault.packs().iter().enumerate() {
         let path = pack.strip_prefix(vault.disk()).unwrap();
-        let len = fs::metadata(pack).unwrap().len() as usize;
+        let len = fs::read(pack).unwrap().len();
         flip(&a.join(path), 100);
         flip(&b.join(path), len - 10);
         if number == 0 {
@@ -348,7 +348,7 @@ fn damage_anywhere_never_gives_back_a_wrong_byte() {
             let at = usize::from(u16::from_le_bytes([dice[8 + hit], dice[16 + hit]]));
             flip(&disk.join(file.strip_prefix(vault.disk()).unwrap()), at);
         }
-        let mut rescue = open(&[disk.clone()]);
+        let mut rescue = open(std::slice::from_ref(&disk));
         if !rescue.snapshots().iter().any(|kept| kept.snapshot == 3) {
             assert!(rescue.damage().count > 0, "{round}");
             rescue.search(&Progress::local());
