@@ -152,7 +152,7 @@ fn copy(file: &dyn crate::disk::DiskFile, len: u64, disk: &dyn Disk) -> io::Resu
     clear(disk)?;
     let mut part = disk.create(PART)?;
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; STEP_BYTES];
+    let mut buffer = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(STEP_BYTES)];
     let mut at = 0;
     while at < len {
         let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());

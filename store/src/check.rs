@@ -315,7 +315,8 @@ fn hash_file(disk: &dyn Disk, path: &str, bytes: &mut u64) -> io::Result<Hash> {
     let file = disk.open(path)?;
     let len = file.len()?;
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 20];
+    // Many packs of small pushes are far shorter than a step.
+    let mut buffer = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(1 << 20)];
     let mut at = 0;
     while at < len {
         let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());

@@ -138,9 +138,9 @@ const ALL: [Event; 20] = [
 ];
 
 /// Days between two visits of the offsite disk, about.
-const OFFSITE_DAYS: usize = 30;
-/// One day in so many has a push of some device or other, holidays apart.
-const PUSHES_PER_DAY: usize = 2;
+const OFFSITE_DAYS: usize = 45;
+/// Every other day some device pushes, holidays apart, and in one evening of so many another one does.
+const EVENINGS: usize = 6;
 
 /// Everything that happens in so many days of the life that belongs to `seed`.
 pub(crate) fn calendar(seed: u64, days: u32) -> Vec<Happening> {
@@ -155,7 +155,9 @@ pub(crate) fn calendar(seed: u64, days: u32) -> Vec<Happening> {
         for event in ALL {
             let times = match event.years_between() {
                 Some(years) => usize::from((dice.below(1_000_000) as f64) < 1_000_000.0 / 365.0 / years),
-                None if event == Event::Push && day >= holiday_until => dice.below(PUSHES_PER_DAY + 1),
+                None if event == Event::Push && day >= holiday_until => {
+                    usize::from(dice.one_in(2)) + usize::from(dice.one_in(EVENINGS))
+                }
                 None if event == Event::Offsite && day >= offsite => {
                     offsite =
                         day + u32::try_from(OFFSITE_DAYS / 2 + dice.below(OFFSITE_DAYS)).expect("small");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 const SOURCES: [&str; 3] = ["laptop/documents", "phone/dcim", "studio/projects"];
 /// The chunks of the harness are 700 bytes long.
 const FILE_BYTES_MAX: usize = 2400;
-const FILES_MAX: usize = 24;
+const FILES_MAX: usize = 12;
 
 /// One protected folder and what is in it now.
 pub(crate) struct Device {
