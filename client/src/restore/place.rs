@@ -13,7 +13,7 @@ use crate::{
 use larder_format::tree::{DEPTH_MAX, Kind};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, FileType, Mode, OFlags, RenameFlags},
+    fs::{AtFlags, FileType, Mode, RenameFlags},
     io::Errno,
 };
 use std::{
