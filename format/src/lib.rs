@@ -5,6 +5,7 @@
 //! Layouts in full, with a worked example: FORMAT.md. Not here: where bytes lie (`store`), who may send them (`agent`).
 
 pub mod block;
+pub mod care;
 pub mod cut;
 pub mod id;
 pub mod ledger;

@@ -1,9 +1,8 @@
 //! What looking after the disks has to remember between two steps. All of it can be found out again.
 
 use crate::members::Member;
-use crate::repair::LostFile;
-use crate::scrub::Round;
 use larder_format::Hash;
+use larder_format::care::{LostFile, Round};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

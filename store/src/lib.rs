@@ -31,8 +31,7 @@ pub use index::IndexPlace;
 pub use ledger::{Fact, LedgerView};
 pub use members::{MemberState, MemberView};
 pub use packs::Fetch;
-pub use repair::LostFile;
-pub use scrub::{Round, ScrubView};
+pub use scrub::ScrubView;
 pub use vault::{Committed, Opened, Options, Vault};
 
 use larder_format::{ChunkId, FormatError};

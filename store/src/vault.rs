@@ -105,9 +105,7 @@ impl Vault {
             reserve_bytes,
             not_to_be_had: Mutex::default(),
         };
-        let lost = repair::read_lost(&vault.members);
-        vault.catalog.packs.damage.give_up(lost.chunks);
-        vault.care.note_lost(&lost.files);
+        vault.remember_lost();
         if let Err(error) = vault.catch_up(CAUGHT_UP_AT_ONCE_BYTES) {
             tracing::warn!(%error, "a disk could not catch up yet");
         }
@@ -153,11 +151,6 @@ impl Vault {
         self.members.all().iter().map(Member::state).collect()
     }
 
-    /// Packs that no disk gives whole enough to find anything in them.
-    pub fn unreadable_packs(&self) -> usize {
-        self.catalog.unreadable().len()
-    }
-
     /// Bytes that the packs take on one disk.
     pub fn stored_bytes(&self) -> u64 {
         self.catalog.packs.bytes()
@@ -186,11 +179,6 @@ impl Vault {
             ids.iter().filter(|id| !growing.holds(id)).copied().collect()
         };
         self.catalog.not_held(&self.members, missing)
-    }
-
-    /// Chunks that were found damaged on every disk and that no push has brought again.
-    pub fn damaged_chunks(&self) -> usize {
-        self.catalog.damaged(&self.members)
     }
 
     /// Takes in an upload of blocks. What it returns proves that the names were computed here.

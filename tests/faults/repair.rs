@@ -3,8 +3,9 @@
 use crate::workload::{check, days_on};
 use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::ChunkRef;
+use larder_format::care::Round;
 use larder_store::disk::{Disk, MemoryDisk};
-use larder_store::{MemberState, Round, Vault};
+use larder_store::{MemberState, Vault};
 use std::sync::Arc;
 
 /// Bytes that no compressor shortens, so that a pack is as long as what is in it.

@@ -95,7 +95,7 @@ fn pulling_the_plug_while_the_disk_gets_its_name_back_harms_nothing() {
         let _ = plain::open(vec![Arc::new(FaultyDisk::new(disk.clone(), Some(plan)))]);
         for seed in 0..4 {
             let found = disk.after_power_cut(seed * 31 + at);
-            whole_vault(&[found.clone()], &format!("operation {at}, seed {seed}"));
+            whole_vault(std::slice::from_ref(&found), &format!("operation {at}, seed {seed}"));
             assert!(quarantined(&found) <= 2);
         }
     }

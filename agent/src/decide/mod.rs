@@ -12,9 +12,10 @@ use crate::report::{
 };
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
+use larder_format::care::LostFile;
 use larder_format::ledger::{Head, Stamp};
 use larder_panel::Rhythm;
-use larder_store::{Fact, LostFile, MemberState, MemberView, ScrubView};
+use larder_store::{Fact, MemberState, MemberView, ScrubView};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -73,8 +73,8 @@ pub(crate) fn pace(disk: &ScrubView, now: &Stamp) -> Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use larder_format::care::Round;
     use larder_format::ledger::Scrubbed;
-    use larder_store::Round;
 
     const TIB: u64 = 1 << 40;
 

@@ -1,7 +1,7 @@
 use super::*;
+use larder_format::care::Round;
 use larder_format::ledger::{Scrubbed, Snapshot, Stamp};
 use larder_format::{ChunkRef, Hash, tree::Totals};
-use larder_store::Round;
 use larder_store::disk::Space;
 
 const NOW_S: i64 = 1_790_000_000;

@@ -10,7 +10,7 @@ use larder_store::{MemberState, ScrubView, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Between two looks while nothing is due.
@@ -49,11 +49,11 @@ impl Wanted {
 /// What the job remembers between two steps.
 #[derive(Default)]
 struct Plan {
-    /// Nothing is done on a disk before that moment.
-    not_before: HashMap<String, Instant>,
+    /// Nothing is done on a disk before that second of the appliance's life.
+    not_before_s: HashMap<String, u64>,
     /// Bytes and disks when every pack had its sidecar.
     has_parity: Option<(u64, Vec<MemberState>)>,
-    parity_not_before: Option<Instant>,
+    parity_not_before_s: u64,
 }
 
 /// Scrubs until the agent stops.
@@ -98,15 +98,15 @@ fn step(appliance: &Appliance, plan: &mut Plan) -> Duration {
 /// Says whether there was something to do.
 fn write_parity(appliance: &Appliance, plan: &mut Plan) -> bool {
     let stands = (appliance.vault.stored_bytes(), appliance.vault.disk_states());
-    let must_wait = plan.parity_not_before.is_some_and(|moment| Instant::now() < moment);
-    if must_wait || plan.has_parity.as_ref() == Some(&stands) {
+    let now_s = appliance.stamp().powered_on_s;
+    if now_s < plan.parity_not_before_s || plan.has_parity.as_ref() == Some(&stands) {
         return false;
     }
     match appliance.vault.write_parity(STEP_BYTES) {
         Ok(0) => plan.has_parity = Some(stands),
         Ok(_) => return true,
         Err(error) => {
-            plan.parity_not_before = Some(Instant::now() + AFTER_ERROR);
+            plan.parity_not_before_s = now_s + AFTER_ERROR.as_secs();
             match error {
                 // The owner hears of that anyway.
                 StoreError::Full { .. } => tracing::debug!("no room for parity"),
@@ -121,7 +121,7 @@ fn scrub(appliance: &Appliance, plan: &mut Plan, disk: &ScrubView) -> bool {
     let is_wanted = appliance.activity.scrub_wanted.has(&disk.disk);
     let now = appliance.stamp();
     let pace = pace(disk, &now);
-    let is_due = plan.not_before.get(&disk.disk).is_none_or(|moment| *moment <= Instant::now());
+    let is_due = plan.not_before_s.get(&disk.disk).is_none_or(|second| *second <= now.powered_on_s);
     let is_due = is_wanted || disk.is_alarmed || (is_due && pace.bytes > 0);
     if !is_due || !disk.is_readable {
         // Otherwise whoever waits for it would wait for ever.
@@ -139,13 +139,13 @@ fn scrub(appliance: &Appliance, plan: &mut Plan, disk: &ScrubView) -> bool {
                 tracing::info!(?round, disk = disk.path, "a disk was read from end to end");
                 appliance.activity.scrub_wanted.done(&disk.disk);
             }
-            plan.not_before.insert(disk.disk.clone(), Instant::now() + pace.rest);
+            plan.not_before_s.insert(disk.disk.clone(), now.powered_on_s + pace.rest.as_secs());
             is_wanted || pace.rest < REST
         }
         Err(error) => {
             tracing::warn!(%error, disk = disk.path, "a disk could not be read back; it is tried again");
             appliance.activity.scrub_wanted.done(&disk.disk);
-            plan.not_before.insert(disk.disk.clone(), Instant::now() + AFTER_ERROR);
+            plan.not_before_s.insert(disk.disk.clone(), now.powered_on_s + AFTER_ERROR.as_secs());
             false
         }
     }

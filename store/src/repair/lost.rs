@@ -10,9 +10,9 @@ use crate::Result;
 use crate::disk::{Disk, read_whole, write_whole};
 use crate::members::Members;
 use crate::vault::Vault;
+use larder_format::care::{self, Losses, LostFile};
 use larder_format::tree::{Kind, Node, Piece, Reference, decode_pieces};
 use larder_format::{ChunkId, ChunkRef, Hash};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
@@ -20,22 +20,7 @@ use std::rc::Rc;
 const FILES_NAMED_MAX: usize = 1000;
 /// Nodes that are looked at, some 20 MB of memory: beyond it the walk ends, and what the pack's table lists counts as lost.
 const NODES_MAX: usize = 1_000_000;
-const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const PART: &str = "open/lost.part";
-const CHECK_CHARS: usize = 64;
-
-/// One file that cannot be given back whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LostFile {
-    /// `DEVICE/NAME`.
-    pub source: String,
-    /// The newest snapshot that has the file so.
-    pub snapshot: u64,
-    /// Its path; one that ends with `/` is a folder whose list is lost, and with it everything below.
-    pub path: String,
-    /// A piece of it that is missing.
-    piece: String,
-}
 
 /// What was lost with one pack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,20 +29,11 @@ pub(crate) struct Lost {
     pub(crate) files: Vec<LostFile>,
 }
 
-/// The record as it lies on a disk, behind the hash of its text.
-#[derive(Serialize, Deserialize)]
-struct Record {
-    files: Vec<LostFile>,
-    pieces: Vec<String>,
-}
-
 /// Writes down what was lost with a pack, on every healthy disk.
 pub(crate) fn write(members: &Members, name: &Hash, lost: &Lost) -> Result<()> {
-    let mut pieces: Vec<_> = lost.chunks.iter().map(Hash::to_string).collect();
+    let mut pieces: Vec<_> = lost.chunks.iter().copied().collect();
     pieces.sort();
-    let record = Record { files: lost.files.clone(), pieces };
-    let text = serde_json::to_string(&record).expect("plain values encode");
-    let bytes = format!("{}{text}", Hash::of(text.as_bytes())).into_bytes();
+    let bytes = care::encode(&Losses { files: lost.files.clone(), pieces });
     let path = format!("{QUARANTINE}/{name}.lost");
     members.on_each(&path, |member| {
         let disk = member.disk.as_ref();
@@ -69,7 +45,7 @@ pub(crate) fn write(members: &Members, name: &Hash, lost: &Lost) -> Result<()> {
 }
 
 /// All records of all disks.
-pub(crate) fn read_all(members: &Members) -> Lost {
+fn read_all(members: &Members) -> Lost {
     let mut lost = Lost::default();
     for member in members.all() {
         let disk = member.disk.as_ref();
@@ -77,7 +53,7 @@ pub(crate) fn read_all(members: &Members) -> Lost {
             if !item.is_folder && item.name.contains(".lost") {
                 match read_one(disk, &format!("{QUARANTINE}/{}", item.name)) {
                     Some(record) => {
-                        lost.chunks.extend(record.pieces.iter().filter_map(|piece| Hash::from_hex(piece)));
+                        lost.chunks.extend(record.pieces);
                         lost.files.extend(record.files);
                     }
                     None => tracing::warn!(
@@ -89,22 +65,34 @@ pub(crate) fn read_all(members: &Members) -> Lost {
             }
         }
     }
-    let key = |file: &LostFile| (file.source.clone(), file.path.clone(), file.snapshot);
-    lost.files.sort_by_key(key);
-    lost.files.dedup_by_key(|file| key(file));
     lost
 }
 
-fn read_one(disk: &dyn Disk, path: &str) -> Option<Record> {
-    let text = String::from_utf8(read_whole(disk, path, RECORD_BYTES_MAX).ok()?).ok()?;
-    let (check, text) = text.split_at_checked(CHECK_CHARS)?;
-    (Hash::of(text.as_bytes()).to_string() == check).then(|| serde_json::from_str(text).ok())?
+fn read_one(disk: &dyn Disk, path: &str) -> Option<Losses> {
+    care::decode(&read_whole(disk, path, care::CARE_BYTES_MAX as u64).ok()?).ok()
 }
 
 impl Vault {
+    /// Packs that no disk gives whole enough to find anything in them.
+    pub fn unreadable_packs(&self) -> usize {
+        self.catalog.unreadable().len()
+    }
+
+    /// Chunks that were found damaged on every disk and that no push has brought again.
+    pub fn damaged_chunks(&self) -> usize {
+        self.catalog.damaged(&self.members)
+    }
+
+    /// Takes up what records say was lost before, so that devices are asked for it.
+    pub(crate) fn remember_lost(&self) {
+        let lost = read_all(&self.members);
+        self.catalog.packs.damage.give_up(lost.chunks);
+        self.care.note_lost(&lost.files);
+    }
+
     /// Files that cannot be given back whole, as far as scrubs found out: at most a thousand for each lost pack.
     pub fn lost_files(&self) -> Vec<LostFile> {
-        let is_lost = |file: &LostFile| Hash::from_hex(&file.piece).is_some_and(|id| !self.is_held(&id));
+        let is_lost = |file: &LostFile| !self.is_held(&file.piece);
         let mut files = self.care.lost_files();
         files.retain(is_lost);
         files
@@ -229,7 +217,7 @@ impl Walk<'_> {
         self.lost.chunks.insert(piece);
         let is_named = self.lost.files.iter().any(|file| file.source == source && file.path == path);
         if !is_named && self.lost.files.len() < FILES_NAMED_MAX {
-            let (source, piece) = (source.to_owned(), piece.to_string());
+            let source = source.to_owned();
             self.lost.files.push(LostFile { source, snapshot, path, piece });
         }
     }

@@ -11,8 +11,6 @@ mod mend;
 mod place;
 mod salvage;
 
-pub use lost::LostFile;
-pub(crate) use lost::read_all as read_lost;
 pub(crate) use mend::hash;
 pub(crate) use place::{finish, set_aside};
 

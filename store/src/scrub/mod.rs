@@ -8,46 +8,19 @@
 mod rotation;
 mod state;
 
-use crate::disk::Disk;
 use crate::members::{Member, MemberState};
 use crate::repair::{self, Outcome};
 use crate::vault::Vault;
 use crate::{Result, StoreError, catch_up, parity};
 use larder_format::Hash;
+use larder_format::care::Round;
 use larder_format::ledger::{Event, Scrubbed, Stamp};
 use rotation::Item;
-use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::sync::PoisonError;
 
 /// What reading a small file costs a disk besides its bytes: a movement of its heads.
 const FILE_COST_BYTES: u64 = 64 * 1024;
-
-/// How far a scrub of one disk has come.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Round {
-    /// When it began; none between two rounds.
-    pub started: Option<Stamp>,
-    /// The path that was read last.
-    at: String,
-    /// Bytes that were read.
-    pub bytes: u64,
-    /// Bytes that there were to read when it began.
-    pub total: u64,
-    /// Files that were damaged or missing.
-    pub damaged: u64,
-    /// Those of them that are whole again.
-    pub repaired: u64,
-    /// Those of them that could not be repaired, and of which nothing is given up: for want of room, or of another copy.
-    pub left: u64,
-    /// Pieces of files that could not be brought back.
-    pub lost: u64,
-    /// Damage was met, and the disk is read anew.
-    pub is_hurried: bool,
-    /// Which state file holds it.
-    #[serde(skip)]
-    number: u64,
-}
 
 /// A disk, and how its scrub stands.
 #[derive(Debug, Clone)]
@@ -75,7 +48,7 @@ impl Vault {
 
     fn scrub_view(&self, member: &Member) -> ScrubView {
         let round = self.care.shown(member).unwrap_or_else(|| {
-            let round = load(member.disk.as_ref());
+            let round = state::read(member.disk.as_ref());
             self.care.show(member, &round);
             round
         });
@@ -96,8 +69,8 @@ impl Vault {
     pub fn begin_scrub(&self, disk: &str, stamp: Stamp) -> Result<()> {
         let Some(member) = self.members.all().iter().find(|member| member.id == disk) else { return Ok(()) };
         let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let round = rounds.entry(member.id.clone()).or_insert_with(|| load(member.disk.as_ref()));
-        *round = begun(member, round, stamp)?;
+        let round = rounds.entry(member.id.clone()).or_insert_with(|| state::read(member.disk.as_ref()));
+        *round = begun(member, stamp)?;
         self.save(member, round)
     }
 
@@ -111,12 +84,12 @@ impl Vault {
             return Ok(Round::default());
         };
         let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let round = rounds.entry(member.id.clone()).or_insert_with(|| load(member.disk.as_ref()));
+        let round = rounds.entry(member.id.clone()).or_insert_with(|| state::read(member.disk.as_ref()));
         if !is_readable(member) {
             return Ok(round.clone());
         }
         if round.started.is_none() {
-            *round = begun(member, round, stamp)?;
+            *round = begun(member, stamp)?;
             self.keep_facts(member)?;
         }
         self.spread_suspicion();
@@ -221,10 +194,9 @@ impl Vault {
         Ok(true)
     }
 
-    fn save(&self, member: &Member, round: &mut Round) -> Result<()> {
-        round.number += 1;
+    fn save(&self, member: &Member, round: &Round) -> Result<()> {
         self.care.show(member, round);
-        match state::write(member.disk.as_ref(), round.number, round) {
+        match state::write(member.disk.as_ref(), round) {
             Ok(()) => Ok(()),
             Err(source) => match member.failed("scrub", source) {
                 // Then the round begins again after the next start, and nothing worse.
@@ -238,7 +210,7 @@ impl Vault {
         let Some(disk) = crate::members::unhex(&member.id) else { return Ok(()) };
         let Round { bytes, damaged, repaired, lost, .. } = *round;
         self.append(stamp, Event::Scrubbed(Scrubbed { disk, bytes, damaged, repaired, lost }))?;
-        *round = Round { number: round.number, ..Round::default() };
+        *round = Round::default();
         Ok(())
     }
 
@@ -254,14 +226,9 @@ fn is_readable(member: &Member) -> bool {
     !matches!(member.state(), MemberState::Suspect(_))
 }
 
-fn load(disk: &dyn Disk) -> Round {
-    let (number, round) = state::read(disk);
-    Round { number, ..round }
-}
-
-fn begun(member: &Member, before: &Round, stamp: Stamp) -> Result<Round> {
+fn begun(member: &Member, stamp: Stamp) -> Result<Round> {
     let total = rotation::total(member.disk.as_ref()).map_err(|source| away(member, source))?;
-    Ok(Round { started: Some(stamp), total, number: before.number, ..Round::default() })
+    Ok(Round { started: Some(stamp), total, ..Round::default() })
 }
 
 /// Damage was met: the disk is read again from the start. What was found counts on.

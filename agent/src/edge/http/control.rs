@@ -2,8 +2,9 @@
 
 use super::{Refusal, State};
 use axum::Json;
+use larder_format::care::LostFile;
 use larder_format::ledger::{Pairing, Role, is_plain_name};
-use larder_store::{LostFile, ScrubView, StoreError, Vault};
+use larder_store::{ScrubView, StoreError, Vault};
 use serde::{Deserialize, Serialize};
 
 /// Asks for a key.

@@ -1,0 +1,145 @@
+//! One pack as one disk shows it: its file, where its blocks lie, and the names in its list.
+//!
+//! Nothing in here is believed further than a check goes: a table may be damaged, so lengths are capped and names are
+//! only hints until the chunk was hashed. Not here: which disk is asked (`packs`).
+
+use super::path;
+use crate::disk::{Disk, DiskFile};
+use crate::members::Members;
+use crate::{Result, StoreError};
+use larder_format::block;
+use larder_format::pack::{self, BlockPlace, FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
+use larder_format::{FormatError, Hash};
+use std::io;
+use std::ops::Range;
+
+/// A pack as one disk shows it.
+pub(super) struct View {
+    pub(super) file: Box<dyn DiskFile>,
+    pub(super) footer: Footer,
+    blocks: Vec<BlockPlace>,
+}
+
+impl View {
+    pub(super) fn open(disk: &dyn Disk, path: &str) -> io::Result<Self> {
+        let (file, footer) = open_pack(disk, path)?;
+        let mut bytes = vec![0; footer.blocks as usize * 12];
+        file.read_at(footer.table_offset, &mut bytes)?;
+        let (records, _) = bytes.as_chunks::<12>();
+        let field = |record: &[u8; 12], at: usize| {
+            u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]])
+        };
+        let blocks = records.iter().map(|r| BlockPlace {
+            offset: field(r, 0),
+            len: field(r, 4),
+            first_slot: field(r, 8),
+        });
+        Ok(Self { file, footer, blocks: blocks.collect() })
+    }
+
+    pub(super) fn block_of(&self, slot: u16) -> Option<BlockPlace> {
+        self.block_with_slots(slot).map(|(block, _)| block)
+    }
+
+    /// The block that holds `slot`, and all the slots in it.
+    pub(super) fn block_with_slots(&self, slot: u16) -> Option<(BlockPlace, Range<u32>)> {
+        let after = self.blocks.partition_point(|block| block.first_slot <= u32::from(slot));
+        let block = *self.blocks.get(after.checked_sub(1)?)?;
+        let end = self.blocks.get(after).map_or(self.footer.chunks, |next| next.first_slot);
+        Some((block, block.first_slot..end))
+    }
+
+    pub(super) fn read(&self, block: BlockPlace) -> io::Result<Vec<u8>> {
+        // A damaged table may claim any length; no block is longer than this.
+        if block.len as usize
+            > block::BLOCK_PLAIN_BYTES_MAX + block::HEADER_FIXED_BYTES + 4 * block::BLOCK_CHUNKS_MAX
+        {
+            return Err(invalid(&FormatError::Invalid {
+                what: "a pack's table",
+                why: "a block is too long",
+            }));
+        }
+        let mut bytes = vec![0; block.len as usize];
+        self.file.read_at(block.offset.into(), &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Names in a pack's list that are asked for in the order of their slots: read many at a time, since chunks that were
+/// pushed together are asked for together.
+pub(super) struct Names<'a> {
+    view: &'a View,
+    first: u32,
+    read: Vec<u8>,
+    /// How many to read at the next miss; more from one to the next as long as they follow each other.
+    ahead: u32,
+}
+
+impl<'a> Names<'a> {
+    const AHEAD_MAX: u32 = 512;
+
+    pub(super) fn new(view: &'a View) -> Self {
+        Self { view, first: 0, read: Vec::new(), ahead: 1 }
+    }
+
+    pub(super) fn at(&mut self, slot: u16) -> Option<Hash> {
+        let slot = u32::from(slot);
+        if slot >= self.view.footer.chunks {
+            return None;
+        }
+        let known = |names: &Self| {
+            let at = usize::try_from(slot.checked_sub(names.first)?).ok()?;
+            names.read.as_chunks().0.get(at).map(|name| Hash(*name))
+        };
+        known(self).or_else(|| {
+            let after = self.first + u32::try_from(self.read.len() / 32).unwrap_or(0);
+            self.ahead = if slot == after { (self.ahead * 4).min(Self::AHEAD_MAX) } else { 1 };
+            let count = self.ahead.min(self.view.footer.chunks - slot);
+            self.read.resize(count as usize * 32, 0);
+            self.first = slot;
+            let offset = self.view.footer.name_offset(u16::try_from(slot).ok()?);
+            if self.view.file.read_at(offset, &mut self.read).is_err() {
+                self.read.clear();
+            }
+            known(self)
+        })
+    }
+}
+
+/// Opens a pack and reads its footer.
+fn open_pack(disk: &dyn Disk, path: &str) -> io::Result<(Box<dyn DiskFile>, Footer)> {
+    let file = disk.open(path)?;
+    let len = file.len()?;
+    let mut head = [0; PACK_HEADER_BYTES];
+    file.read_at(0, &mut head)?;
+    pack::check_header(&head).map_err(|error| invalid(&error))?;
+    let mut tail = [0; FOOTER_BYTES];
+    let at = len.checked_sub(FOOTER_BYTES as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
+    file.read_at(at, &mut tail)?;
+    let footer = Footer::decode(&tail, len).map_err(|error| invalid(&error))?;
+    Ok((file, footer))
+}
+
+/// The whole table of a pack, checked, from the first disk whose copy is whole.
+pub(crate) fn read_table(members: &Members, name: &Hash) -> Result<Table> {
+    let path = path(name);
+    let mut last = None;
+    for member in members.all() {
+        let table = open_pack(member.disk.as_ref(), &path).and_then(|(file, footer)| {
+            let mut bytes = vec![0; footer.table_len()];
+            file.read_at(footer.table_offset, &mut bytes)?;
+            Table::decode(&footer, &bytes).map_err(|error| invalid(&error))
+        });
+        match table {
+            Ok(table) => return Ok(table),
+            Err(source) => {
+                last = Some(StoreError::Disk { path: format!("{}/{path}", member.disk.name()), source })
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| members.none_left(&path)))
+}
+
+fn invalid(error: &FormatError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+}
