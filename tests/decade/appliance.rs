@@ -18,6 +18,24 @@ const CATCH_UP_STEP_BYTES: u64 = 20_000;
 /// Longest chain of steps that filling a disk may take in these lives.
 const CATCH_UP_STEPS_MAX: usize = 100_000;
 
+/// A night's share of a round over everything, and of the sidecars that are still to be made.
+const NIGHTS_A_ROUND: u64 = 25;
+const PARITY_BYTES: u64 = 100_000;
+/// What the scrub counts for a small file besides its bytes.
+const FILE_COST_BYTES: u64 = 64 * 1024;
+
+/// Sidecars for new packs, then a part of each disk is read back and repaired. What a disk does not let be done
+/// tonight is done on another night; whether it was is seen by what can be restored.
+fn scrub(vault: &Vault, clock: &Clock) {
+    let stamp = clock.stamp(vault.ledger().newest.map(|newest| newest.time_ms));
+    let _ = vault.write_parity(PARITY_BYTES);
+    let files = vault.ledger().head.sequence * 3;
+    for view in vault.scrubs().iter().filter(|view| view.is_readable) {
+        let share = (view.round.total + files * FILE_COST_BYTES) / NIGHTS_A_ROUND + FILE_COST_BYTES;
+        let _ = vault.scrub(&view.disk, share, stamp);
+    }
+}
+
 /// The box and everything that belongs to it.
 pub(crate) struct Appliance {
     /// What is plugged in, dead disks among them.
@@ -232,7 +250,8 @@ impl Appliance {
         }
         let Some(vault) = &self.vault else { return Ok(()) };
         vault.flush_index();
-        if day % 30 == 29 {
+        scrub(vault, clock);
+        if day % 60 == 59 {
             self.look_for_damage(model, clock)?;
         }
         Ok(())

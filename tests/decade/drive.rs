@@ -42,7 +42,8 @@ impl Drive {
     /// Paths of packs and entries on it: those that are what they should be, and those that are not.
     pub(crate) fn survey(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let files = self.medium.files().into_iter().map(|(path, _)| path);
-        let kept = files.filter(|path| path.starts_with("packs/") || path.starts_with("ledger/"));
+        let kept = files.filter(|path| path.ends_with(".pack") || path.ends_with(".entry"));
+        let kept = kept.filter(|path| path.starts_with("packs/") || path.starts_with("ledger/"));
         kept.partition(|path| self.is_whole(path))
     }
 
