@@ -7,11 +7,12 @@ use crate::edge::clock::Clock;
 use crate::event::Event;
 use crate::history::History;
 use crate::report::Report;
+use crate::shelf::Shelf;
 use larder_firmware_config::Settings;
 use larder_store::{StoreError, Vault};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 /// Memory for uploads is handed out in pieces of this size.
 pub(crate) const UPLOAD_UNIT_BYTES: usize = 64 * 1024;
@@ -21,6 +22,9 @@ const FETCHES_MAX: usize = 4;
 /// The agent's shared state.
 pub(crate) struct Appliance {
     pub(crate) vault: Vault,
+    pub(crate) shelf: Shelf,
+    /// Wakes whoever looks after the disks.
+    pub(crate) disks_changed: Notify,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) history: RwLock<History>,
@@ -62,7 +66,7 @@ impl Drop for Busy<'_> {
 
 impl Appliance {
     pub(crate) fn new(
-        vault: Vault,
+        (vault, shelf): (Vault, Shelf),
         settings: Settings,
         clock: Clock,
         report: watch::Receiver<Arc<Report>>,
@@ -72,6 +76,8 @@ impl Appliance {
             usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX) / UPLOAD_UNIT_BYTES;
         Self {
             vault,
+            shelf,
+            disks_changed: Notify::new(),
             clock,
             history: RwLock::default(),
             activity: Activity::default(),

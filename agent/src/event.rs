@@ -17,6 +17,8 @@ pub(crate) enum Event {
     Committed(Arc<larder_store::Fact>),
     /// A key was made or ended.
     KeysChanged,
+    /// A disk came, left, or is no longer what it was.
+    DisksChanged,
     /// Files were given back.
     Restored {
         /// Who asked.

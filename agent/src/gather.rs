@@ -4,9 +4,10 @@ use crate::appliance::Appliance;
 use crate::decide::{BrokerFacts, Facts, SourceFacts, promise};
 use crate::edge::mqtt::MqttState;
 use crate::edge::random::random_hex;
-use crate::edge::{disks, system};
+use crate::edge::{flush, system};
 use crate::history;
 use crate::report::SystemReport;
+use crate::shelf::ShelfView;
 use jiff::Timestamp;
 use larder_format::Hash;
 use larder_format::care::LostFile;
@@ -20,6 +21,7 @@ use std::sync::{Arc, PoisonError};
 
 /// What the disks say at one moment.
 pub(crate) struct DiskFacts {
+    shelf: ShelfView,
     disks: Vec<(MemberView, &'static str)>,
     damaged: u64,
     lost_files: Vec<LostFile>,
@@ -104,11 +106,12 @@ impl Appliance {
     /// What the disks say. A disk that hangs is met here, so this runs away from the tasks that must answer.
     pub(crate) fn ask_disks(&self) -> DiskFacts {
         let with_flush = |disk: MemberView| {
-            let flush = disks::flush_honesty(Path::new(&disk.path));
+            let flush = if disk.space.is_some() { flush::honesty(Path::new(&disk.path)) } else { "unproven" };
             (disk, flush)
         };
         let damaged = self.vault.damaged_chunks() + self.vault.unreadable_packs();
         DiskFacts {
+            shelf: self.shelf.view(),
             disks: self.vault.disks().into_iter().map(with_flush).collect(),
             damaged: damaged as u64,
             lost_files: self.vault.lost_files(),
@@ -119,7 +122,7 @@ impl Appliance {
     /// Everything at this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
-        DiskFacts { disks, damaged, lost_files, scrubs }: DiskFacts,
+        DiskFacts { shelf, disks, damaged, lost_files, scrubs }: DiskFacts,
         broker: Option<&MqttState>,
         address: SocketAddr,
         started: Timestamp,
@@ -132,6 +135,7 @@ impl Appliance {
             settings: &self.settings,
             sources: view.sources.keys().map(|source| self.source_facts(&view, source)).collect(),
             disks,
+            shelf,
             head: view.head,
             head_time_ms: view.newest.map(|stamp| stamp.time_ms),
             gaps: view.gaps.len(),

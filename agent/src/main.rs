@@ -7,9 +7,11 @@ mod event;
 mod gather;
 mod history;
 mod jobs;
+mod opening;
 mod owner;
 mod report;
 mod run;
+mod shelf;
 
 use std::process::ExitCode;
 

@@ -171,7 +171,7 @@ pub(crate) struct SystemReport {
 }
 
 /// One disk: topic `disk/<id>`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DiskReport {
     /// First 8 hex digits of the disk id.
     pub(crate) id: String,
@@ -193,6 +193,16 @@ pub(crate) struct DiskReport {
     pub(crate) flush: String,
     /// Ledger entries that this disk has still to catch up.
     pub(crate) behind: u64,
+    /// `home`, or `offsite` for one that is meant to be away most of the time.
+    pub(crate) role: String,
+    /// `healthy`, `behind`, `failed`, `suspect`, `forked`, `away` or `released`.
+    pub(crate) state: String,
+    /// Whether it is meant to be unplugged now.
+    pub(crate) may_unplug: bool,
+    /// When it last held everything, as far as the ledger knows.
+    pub(crate) complete: Option<Timestamp>,
+    /// Whether it is on its way out for good.
+    pub(crate) leaving: bool,
 }
 
 /// One protected folder tree: topic `source/<id>`.

@@ -2,22 +2,24 @@
 
 use crate::appliance::Appliance;
 use crate::decide::{self, Memory};
-use crate::edge::clock::Clock;
+use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
 use crate::edge::disks::{self, DiskProblem};
 use crate::edge::mqtt::Command;
 use crate::edge::panel::Panel;
-use crate::edge::random::random;
 use crate::edge::{control, http, notify};
 use crate::event::Event;
 use crate::gather::system_report;
 use crate::jobs;
+use crate::jobs::disks::Sockets;
+use crate::opening::{Opening, open_vault};
 use crate::report::{Happening, Report};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_panel::Rhythm;
-use larder_store::{IndexPlace, Opened, Options, StoreError, Vault};
+use larder_store::StoreError;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -35,6 +37,8 @@ const FLUSH_EVERY: Duration = Duration::from_secs(30);
 const COUNT_FOR: Duration = Duration::from_secs(3);
 /// Events that arrive together are answered by one look.
 const GATHER: Duration = Duration::from_millis(50);
+/// The longest that a disk takes to be mounted after the machine was switched on.
+const SPIN_UP: Duration = Duration::from_secs(60);
 const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the agent could not come alive.
@@ -43,6 +47,12 @@ pub(crate) enum StartError {
     /// A disk of the vault.
     #[error(transparent)]
     Disk(#[from] DiskProblem),
+    /// There is no vault yet, and not all disks for a new one are here.
+    #[error("no backups are on the disks that are here, and {} is not here", missing.display())]
+    Missing {
+        /// The first of those that are not.
+        missing: PathBuf,
+    },
     /// The vault on the disks.
     #[error(transparent)]
     Vault(#[from] StoreError),
@@ -92,30 +102,27 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let mut tasks = JoinSet::new();
     // First: it has to show whatever fails below.
     tasks.spawn(show(panel, rhythms, stopped.clone()));
-    let (vault, clock, opened) = open_vault(&settings)?;
+    wait_for_disks(&settings).await;
+    let Opening { vault, shelf, clock, opened } = open_vault(&settings)?;
     tracing::info!(?opened, vault = vault.id(), head = vault.ledger().head.sequence, "the vault is open");
     let (events, inbox) = mpsc::channel(EVENTS_WAITING);
-    let folder = settings.vault.disks[0].clone();
     let listen = settings.network.listen;
     let listener =
         TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
     let address = listener.local_addr().unwrap_or(listen);
-    let control = match control::listen(&folder) {
-        // A disk that lets nobody write can still be restored from; only `larderd`'s own commands have to wait.
-        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => None,
-        control => Some(control.map_err(StartError::Control)?),
-    };
     let (latest, report) = watch::channel(Arc::new(decide::starting(
         &settings,
         system_report(clock.stamp(None), None, address, started),
         started,
     )));
-    let appliance = Arc::new(Appliance::new(vault, settings, clock, report, events.clone()));
+    let appliance = Arc::new(Appliance::new((vault, shelf), settings, clock, report, events.clone()));
+    // Before anybody is served: what is told first must be true of disks that joined just now, too.
+    if let Err(error) = appliance.blocking(Appliance::look_at_disks).await {
+        tracing::error!(%error, "the disks could not be looked at");
+    }
     let dashboard = Dashboard::connect(&appliance, &events).await?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
-    if let Some(control) = control {
-        tasks.spawn(http::serve_control(appliance.clone(), control, stopped.clone()));
-    }
+    tasks.spawn(jobs::disks::run(appliance.clone(), sockets(&appliance)?, stopped.clone()));
     tasks.spawn(jobs::index::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::catch_up::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::scrub::run(appliance.clone(), stopped));
@@ -137,23 +144,35 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     Ok(Running { appliance, address, broker, events, finished })
 }
 
-/// The vault that the settings name, and the clock that counts beside it.
-pub(crate) fn open_vault(settings: &Settings) -> Result<(Vault, Clock, Opened), StartError> {
-    let vault = &settings.vault;
-    let disks = vault.disks.iter().map(|path| disks::open(path, vault.allow_root_filesystem));
-    let disks = disks.collect::<Result<Vec<_>, _>>()?;
-    let folder = vault.disks[0].join("larder");
-    let clock = Clock::open(&folder, 0);
-    let options = Options {
-        disks,
-        index: IndexPlace::Folder(vault.index.clone().unwrap_or(folder.clone()).join("index")),
-        random: Box::new(random),
-        reserve_bytes: vault.reserve_bytes,
-        stamp: clock.stamp(None),
-    };
-    let (vault, opened) = Vault::open(options)?;
-    let known_s = vault.ledger().newest.map_or(0, |stamp| stamp.powered_on_s);
-    Ok((vault, Clock::open(&folder, known_s), opened))
+/// Sockets for `larderd`'s own commands, one beside each disk.
+fn sockets(appliance: &Arc<Appliance>) -> Result<Sockets, StartError> {
+    let mut sockets = Sockets::default();
+    sockets.follow(appliance);
+    if sockets.is_reachable() {
+        return Ok(sockets);
+    }
+    for path in appliance.shelf.paths() {
+        match control::listen(&path) {
+            // A disk that lets nobody write can still be restored from; only `larderd`'s own commands have to wait.
+            Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {}
+            tried => return tried.map(|_| sockets).map_err(StartError::Control),
+        }
+    }
+    Ok(sockets)
+}
+
+/// Just after the machine was switched on, disks are still spinning up. Going on without one would be no harm, but it
+/// would begin a past that the disk knows nothing of.
+async fn wait_for_disks(settings: &Settings) {
+    let is_there = |path: &PathBuf| disks::open(path, settings.vault.allow_root_filesystem).is_ok();
+    let since = Instant::now();
+    while clock::is_just_switched_on()
+        && since.elapsed() < SPIN_UP
+        && !settings.vault.disks.iter().all(is_there)
+        && settings.vault.disks.iter().any(is_there)
+    {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// Plays the lamp until told to stop, then puts it out: a light that stays on would speak for a dead process.
@@ -214,7 +233,7 @@ impl Loop {
     fn take(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
-                Event::Tick | Event::KeysChanged | Event::StopRequested => {}
+                Event::Tick | Event::KeysChanged | Event::DisksChanged | Event::StopRequested => {}
                 Event::PushStarted { device } => self.tell("push_started", [("device", device.into())]),
                 Event::Restored { device } => self.tell("restore_served", [("device", device.into())]),
                 Event::Asked(Command::Identify) => self.memory.identify(Timestamp::now()),
@@ -285,6 +304,5 @@ impl Loop {
             tracing::error!(%error, "what had arrived could not be sealed; clients will send it again");
         }
         self.dashboard.stop(GOODBYE_WITHIN).await;
-        control::remove(&self.appliance.settings.vault.disks[0]);
     }
 }

@@ -37,10 +37,6 @@ pub(crate) struct Status {
 impl From<Stat> for Status {
     fn from(stat: Stat) -> Self {
         // A few old filesystems hand out nanoseconds above 10⁹; such a time is cut, not refused.
-        let time = |seconds: i64, nanos: u64| Time {
-            seconds,
-            nanos: u32::try_from(nanos.min(999_999_999)).unwrap_or_default(),
-        };
         Self {
             device: stat.st_dev.into(),
             inode: stat.st_ino.into(),
@@ -51,10 +47,16 @@ impl From<Stat> for Status {
             special: stat.st_rdev.into(),
             size: u64::try_from(stat.st_size).unwrap_or_default(),
             stored_bytes: u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512),
-            modified: time(stat.st_mtime.into(), stat.st_mtime_nsec.into()),
-            changed: time(stat.st_ctime.into(), stat.st_ctime_nsec.into()),
+            modified: time(stat.st_mtime.into(), stat.st_mtime_nsec),
+            changed: time(stat.st_ctime.into(), stat.st_ctime_nsec),
         }
     }
+}
+
+/// The system's own type of nanoseconds differs from machine to machine.
+fn time(seconds: i64, nanos: impl TryInto<u32>) -> Time {
+    let nanos = nanos.try_into().unwrap_or_default().min(999_999_999);
+    Time { seconds, nanos }
 }
 
 impl Status {

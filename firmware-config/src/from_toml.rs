@@ -93,6 +93,10 @@ fn vault(reader: &mut Reader<'_>) -> VaultSettings {
         values::paths(value, "[\"/srv/larder/disk1\", \"/srv/larder/disk2\"]")
     });
     let vault = VaultSettings {
+        offsite: reader.read("vault", "offsite", default.offsite, |value| {
+            values::paths_or_none(value, "[\"/srv/larder/offsite\"]")
+        }),
+        offsite_overdue: reader.read("vault", "offsite_overdue", default.offsite_overdue, values::span),
         copies: reader
             .read("vault", "copies", default.copies, |value| values::count(value, 1, limits::COPIES_MAX)),
         reserve_bytes: reader.read("vault", "reserve", default.reserve_bytes, reserve),
@@ -111,8 +115,9 @@ fn vault(reader: &mut Reader<'_>) -> VaultSettings {
 }
 
 fn check_disks(reader: &mut Reader<'_>, vault: &VaultSettings) {
-    for (i, one) in vault.disks.iter().enumerate() {
-        for other in &vault.disks[i + 1..] {
+    let all: Vec<_> = vault.disks.iter().chain(&vault.offsite).collect();
+    for (i, one) in all.iter().enumerate() {
+        for (j, other) in all.iter().enumerate().skip(i + 1) {
             let (one, other) = (tidy(one), tidy(other));
             if one.starts_with(&other) || other.starts_with(&one) {
                 let found = format!(
@@ -121,7 +126,8 @@ fn check_disks(reader: &mut Reader<'_>, vault: &VaultSettings) {
                     other.display()
                 );
                 let instead = "name each disk once, by the folder where it is mounted".to_owned();
-                reader.contradiction(&[("vault", "disks")], found, instead);
+                let key = if j < vault.disks.len() { "disks" } else { "offsite" };
+                reader.contradiction(&[("vault", key)], found, instead);
                 return;
             }
         }

@@ -56,6 +56,10 @@ pub struct NetworkSettings {
 pub struct VaultSettings {
     /// One folder per disk; never empty.
     pub disks: Vec<PathBuf>,
+    /// Folders of disks that are away most of the time, and filled whenever they are connected.
+    pub offsite: Vec<PathBuf>,
+    /// A disk of `offsite` that was not filled for so long is overdue.
+    pub offsite_overdue: Span,
     /// How many of the disks hold each file; 1 to the number of disks.
     pub copies: u32,
     /// Room that backups leave free on each disk, in bytes.
@@ -184,6 +188,8 @@ impl Default for VaultSettings {
     fn default() -> Self {
         VaultSettings {
             disks: vec![PathBuf::from("larder-data/disk")],
+            offsite: Vec::new(),
+            offsite_overdue: Span::new(35, Unit::Day),
             copies: 1,
             reserve_bytes: 256 * MIB,
             allow_root_filesystem: true,

@@ -192,6 +192,8 @@ fn whoever_names_disks_means_disks() {
     check("[vault]\ndisks = [\"~/backup\"]\n", &[(2, "vault.disks", "whole path")]);
     check("[vault]\ndisks = [\"/srv/a\", \"/srv//a/.\"]\n", &[(2, "vault.disks", "once")]);
     check("[vault]\ndisks = [\"/srv/a\", \"/srv/a/b\"]\n", &[(2, "vault.disks", "once")]);
+    check("[vault]\ndisks = [\"/srv/a\"]\noffsite = [\"/srv/a\"]\n", &[(3, "vault.offsite", "once")]);
+    check("[vault]\noffsite = \"/srv/a\"\n", &[(2, "vault.offsite", "square brackets")]);
     check("[vault]\ncopies = 0\n", &[(2, "vault.copies", "from 1 to")]);
     check("[vault]\nreserve = \"1 MiB\"\n", &[(2, "vault.reserve", "from 128 MiB")]);
     check("[vault]\nreserve = \"1 MB\"\n", &[(2, "vault.reserve", "such as \"128 MiB\"")]);

@@ -182,8 +182,17 @@ pub(crate) fn path(value: &DeValue<'_>, example: &str) -> Result<PathBuf, Instea
 
 /// A list of paths, at least one.
 pub(crate) fn paths(value: &DeValue<'_>, example: &str) -> Result<Vec<PathBuf>, Instead> {
-    let instead = || format!("write a list of folders in square brackets, such as {example}");
-    let list = value.as_array().filter(|list| !list.is_empty()).ok_or_else(instead)?;
+    let list = paths_or_none(value, example)?;
+    if list.is_empty() { Err(paths_instead(example)) } else { Ok(list) }
+}
+
+fn paths_instead(example: &str) -> Instead {
+    format!("write a list of folders in square brackets, such as {example}")
+}
+
+/// A list of paths; may be empty.
+pub(crate) fn paths_or_none(value: &DeValue<'_>, example: &str) -> Result<Vec<PathBuf>, Instead> {
+    let list = value.as_array().ok_or_else(|| paths_instead(example))?;
     list.iter().map(|one| path(one.get_ref(), "\"/srv/larder/disk1\"")).collect()
 }
 

@@ -85,6 +85,8 @@ pub enum Event {
     },
     /// Everything on one disk was read back and checked.
     Scrubbed(Scrubbed),
+    /// Something about one disk of the vault.
+    Disk(DiskEvent),
 }
 
 /// What reading one whole disk found.
@@ -100,6 +102,42 @@ pub struct Scrubbed {
     pub repaired: u64,
     /// Pieces of the owner's files that could not be brought back.
     pub lost: u64,
+}
+
+/// What happened to a disk. New kinds are added at the end; none is ever removed or moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskEvent {
+    /// As in its `disk.json`.
+    pub disk: DiskId,
+    /// What happened to it.
+    pub what: DiskChange,
+}
+
+/// Random name of a disk, for ever the same.
+pub type DiskId = [u8; 16];
+
+/// The kinds of `DiskEvent`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskChange {
+    /// It belongs to the vault from now on, in good order as far as is known. Also how a person takes back what
+    /// `Failed`, `Leaving` or `Retired` said.
+    Adopted {
+        /// Where it was mounted then; a label, since disks move.
+        path: String,
+        /// Whether it is meant to be away most of the time.
+        offsite: bool,
+    },
+    /// It failed while it was connected.
+    Failed {
+        /// What the system said.
+        why: String,
+    },
+    /// It holds everything up to this entry.
+    Complete,
+    /// Somebody at the box wants it to belong to the vault no longer.
+    Leaving,
+    /// It belongs to the vault no longer, and is not missed.
+    Retired,
 }
 
 /// A source as it was at one moment.

@@ -15,7 +15,9 @@
 )]
 
 use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
-use larder_format::ledger::{Entry as LedgerEntry, Event, Pairing, Role, Scrubbed, Snapshot, Stamp};
+use larder_format::ledger::{
+    DiskChange, DiskEvent, Entry as LedgerEntry, Event, Pairing, Role, Scrubbed, Snapshot, Stamp,
+};
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::parity::{self, Parity, Shape};
 use larder_format::tree::{
@@ -241,6 +243,25 @@ fn every_event() -> Vec<Event> {
     ]
 }
 
+/// What happens to disks: entries of their own, so that the chain of the worked example stays as short as it is.
+fn every_disk_change() -> Vec<(&'static str, LedgerEntry)> {
+    let adopted = DiskChange::Adopted { path: "/srv/larder/größe".to_owned(), offsite: true };
+    let changes = [
+        ("adopted", adopted),
+        ("failed", DiskChange::Failed { why: "Input/output error (os error 5)".to_owned() }),
+        ("complete", DiskChange::Complete),
+        ("leaving", DiskChange::Leaving),
+        ("retired", DiskChange::Retired),
+    ];
+    let disk = core::array::from_fn(|n| u8::try_from(n).unwrap() * 0x11);
+    let stamp = Stamp { time_ms: 1_700_000_000_100, trusted: true, powered_on_s: 6000 };
+    let entry = |what| {
+        let event = Event::Disk(DiskEvent { disk, what });
+        LedgerEntry { sequence: 100, previous: Hash::of(b"ninety-nine"), stamp, event }
+    };
+    changes.into_iter().map(|(name, what)| (name, entry(what))).collect()
+}
+
 /// The events as one chain.
 fn chain() -> Vec<LedgerEntry> {
     let mut previous = Hash::ZERO;
@@ -283,6 +304,8 @@ fn values() -> Vec<(String, Value)> {
         let name = format!("ledger-{}-{}.bin", entry.sequence, event_name(&entry.event));
         (name, Value::Ledger(entry))
     }));
+    let disks = every_disk_change().into_iter();
+    values.extend(disks.map(|(name, entry)| (format!("ledger-disk-{name}.bin"), Value::Ledger(entry))));
     values
 }
 
@@ -300,6 +323,17 @@ fn event_name(event: &Event) -> &'static str {
         Event::HoldSet { source: Some(_), .. } => "hold-source",
         Event::HoldCleared { .. } => "hold-cleared",
         Event::Scrubbed(_) => "scrubbed",
+        Event::Disk(event) => disk_change_name(&event.what),
+    }
+}
+
+fn disk_change_name(change: &DiskChange) -> &'static str {
+    match change {
+        DiskChange::Adopted { .. } => "disk-adopted",
+        DiskChange::Failed { .. } => "disk-failed",
+        DiskChange::Complete => "disk-complete",
+        DiskChange::Leaving => "disk-leaving",
+        DiskChange::Retired => "disk-retired",
     }
 }
 
@@ -355,6 +389,8 @@ fn every_kind_has_golden_bytes() {
     let Node::Leaf { entries, .. } = every_kind() else { panic!("a leaf") };
     let kinds: BTreeSet<_> = entries.iter().map(|entry| kind_name(&entry.kind)).collect();
     let pieces: BTreeSet<_> = every_piece().iter().map(piece_name).collect();
-    let events: BTreeSet<_> = every_event().iter().map(event_name).collect();
-    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 10));
+    let events =
+        every_event().into_iter().chain(every_disk_change().into_iter().map(|(_, entry)| entry.event));
+    let events: BTreeSet<_> = events.map(|event| event_name(&event)).collect();
+    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 15));
 }

@@ -9,11 +9,11 @@ use crate::Result;
 use crate::disk::sync_names;
 use crate::index::{Hint, Index, IndexPlace, PackNames};
 use crate::ingest::Sealed;
-use crate::members::{Member, MemberState, Members};
+use crate::members::{Member, Members};
 use crate::packs::{self, Packs, Place};
 use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Chunks whose packs are entered together; some 4 MB of memory.
 const CHUNKS_GATHERED: usize = 500_000;
@@ -22,7 +22,7 @@ pub(crate) const PACKS_AT_ONCE: usize = 256;
 
 pub(crate) struct Catalog {
     pub(crate) packs: Packs,
-    place: IndexPlace,
+    place: Mutex<IndexPlace>,
     vault: [u8; 16],
     index: RwLock<Index>,
     /// A number is given to one pack only.
@@ -84,7 +84,7 @@ impl Catalog {
         }
         let catalog = Self {
             packs,
-            place,
+            place: Mutex::new(place),
             vault,
             index: RwLock::new(index),
             entering: Mutex::new(()),
@@ -102,6 +102,27 @@ impl Catalog {
         let number = self.packs.next_number();
         self.packs.add(number, pack.name, pack.len);
         self.insert(members, &[PackNames::of(number, pack.name, &pack.table.chunks)]);
+    }
+
+    /// Takes in the packs of a disk that came, as far as they are not known. Their content is found at once by those who
+    /// look for it, and entered by and by.
+    pub(crate) fn absorb(&self, members: &Members, member: &Member) -> Result<()> {
+        let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = list_one(member)?;
+        let known: HashSet<_> = self.packs.all().into_iter().map(|(_, name)| name).collect();
+        for (name, len) in found.into_iter().filter(|(name, _)| !known.contains(name)) {
+            let number = self.packs.next_number();
+            self.packs.add(number, name, len);
+            self.pending().waiting.push((number, name));
+        }
+        self.enter_pending(members, PACKS_AT_ONCE);
+        Ok(())
+    }
+
+    /// From now on the index lies at `place`; it is made anew there.
+    pub(crate) fn move_to(&self, members: &Members, place: IndexPlace) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        self.start_anew(members);
     }
 
     /// Enters up to `packs_max` packs that the index does not know yet. Returns how many are left.
@@ -281,8 +302,9 @@ impl Catalog {
             let mut index = self.index_to_change();
             // Closed first: its files are moved.
             *index = Index::in_memory();
-            *index = match Index::discard(&self.place) {
-                Ok(()) => open_index(&self.place, &self.vault).0,
+            let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            *index = match Index::discard(&place) {
+                Ok(()) => open_index(&place, &self.vault).0,
                 Err(error) => {
                     tracing::error!(%error, "the old index cannot be moved aside; going on without one on disk");
                     Index::in_memory()
@@ -317,20 +339,22 @@ fn mark_behind(members: &Members, on_each: &[HashMap<Hash, u64>]) {
 
 /// The packs on each disk, by name, with their lengths.
 fn list(members: &Members) -> Result<Vec<HashMap<Hash, u64>>> {
-    let list = |member: &Member| {
-        let disk = member.disk.as_ref();
-        let found = packs::names_on(disk).and_then(|found| {
-            // A killed agent may have published names that a power cut would still take away.
-            let folders: BTreeSet<_> =
-                found.keys().map(|name| format!("packs/{}", &name.to_string()[..2])).collect();
-            if member.state() == MemberState::Healthy {
-                folders.iter().try_for_each(|folder| sync_names(disk, folder))?;
-            }
-            Ok(found)
-        });
-        found.map_err(|source| member.failed("packs", source))
-    };
+    let list =
+        |member: &Arc<Member>| if member.is_readable() { list_one(member) } else { Ok(HashMap::new()) };
     members.all().iter().map(list).collect()
+}
+
+fn list_one(member: &Member) -> Result<HashMap<Hash, u64>> {
+    let found = packs::names_on(member.disk.as_ref()).and_then(|found| {
+        // A killed agent may have published names that a power cut would still take away.
+        let folders: BTreeSet<_> =
+            found.keys().map(|name| format!("packs/{}", &name.to_string()[..2])).collect();
+        if member.is_healthy() {
+            folders.iter().try_for_each(|folder| sync_names(member.disk.as_ref(), folder))?;
+        }
+        Ok(found)
+    });
+    found.map_err(|source| member.failed("packs", source))
 }
 
 /// An index that works, whatever it takes; tells whether it had to be started anew.

@@ -16,7 +16,7 @@ use larder_format::ledger::{ENTRY_BYTES_MAX, Entry};
 use larder_format::{FormatError, Hash};
 use std::collections::HashSet;
 use std::io;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 const PART: &str = "open/copy.part";
 const STEP_BYTES: usize = 1 << 20;
@@ -42,12 +42,18 @@ impl Vault {
     /// # Errors
     /// `Full` when a disk has no room for what it lacks; `Disk` when one fails. Other disks are not affected.
     pub fn catch_up(&self, bytes_max: u64) -> Result<u64> {
-        let behind = self.members.all().iter().filter(|member| member.is_behind());
+        let all = self.members.all();
+        let behind = all.iter().filter(|member| member.is_behind());
         let left: Vec<Result<u64>> = behind.map(|member| self.catch_up_one(member, bytes_max)).collect();
         left.into_iter().sum()
     }
 
-    fn catch_up_one(&self, member: &Member, bytes_max: u64) -> Result<u64> {
+    /// Packs and entries that the disk lacks.
+    pub(crate) fn files_lacking(&self, member: &Member) -> Result<u64> {
+        Ok(self.lacking(member)?.files())
+    }
+
+    pub(crate) fn catch_up_one(&self, member: &Member, bytes_max: u64) -> Result<u64> {
         let mut bytes = 0;
         let mut lacking = self.lacking(member)?;
         while bytes < bytes_max
@@ -60,6 +66,12 @@ impl Vault {
             lacking = self.rejoin(member)?;
         }
         Ok(lacking.files())
+    }
+
+    /// Disks that `member` may be filled from.
+    pub(crate) fn others(&self, member: &Member) -> Vec<Arc<Member>> {
+        let all = self.members.all();
+        all.iter().filter(|other| other.key != member.key && other.is_readable()).cloned().collect()
     }
 
     fn lacking(&self, member: &Member) -> Result<Lacking> {
@@ -80,7 +92,7 @@ impl Vault {
     /// Bytes copied.
     fn copy_pack(&self, member: &Member, name: &Hash) -> Result<u64> {
         let path = packs::path(name);
-        for source in self.members.all().iter().filter(|source| source.id != member.id) {
+        for source in self.others(member) {
             let Ok(file) = source.disk.open(&path) else { continue };
             let Ok(len) = file.len() else { continue };
             self.require_room_on(member, len)?;
@@ -104,9 +116,8 @@ impl Vault {
         let disk = member.disk.as_ref();
         for sequence in sequences {
             let path = ledger::path(*sequence);
-            let others = self.members.all().iter().filter(|source| source.id != member.id);
             let bytes =
-                others.filter_map(|source| whole_entry(source.disk.as_ref(), *sequence, &path)).next();
+                self.others(member).iter().find_map(|o| whole_entry(o.disk.as_ref(), *sequence, &path));
             let Some(bytes) = bytes else { continue };
             let write = || {
                 set_aside(disk, &path)?;
@@ -132,7 +143,9 @@ impl Vault {
         }
         self.copy_entries(member, &lacking.entries)?;
         member.lacks_packs(0);
-        member.set_state(MemberState::Healthy);
+        if member.is_behind() {
+            member.set_state(MemberState::Healthy);
+        }
         tracing::info!(disk = member.disk.name(), "the disk has caught up");
         Ok(Lacking::default())
     }

@@ -283,9 +283,9 @@ impl Vault {
     pub fn audit(&self) -> Result<Audit> {
         let mut audit = Audit::default();
         let names: Vec<_> = self.catalog.packs.all().into_iter().map(|(_, name)| name).collect();
-        for member in self.members.all() {
+        for member in self.members.all().iter().filter(|member| member.is_readable()) {
             let disk = member.disk.as_ref();
-            if !crate::members::is_named(disk) {
+            if !crate::identity::is_named(disk) {
                 audit.damaged.push(format!("{}/disk.json", disk.name()));
             }
             for name in &names {

@@ -6,7 +6,7 @@
 
 use crate::catalog::Catalog;
 use crate::disk::{Disk, DiskFile, folder_of, make_folders, sync_file, sync_names};
-use crate::members::{MemberState, Members};
+use crate::members::Members;
 use crate::packs;
 use crate::{Result, StoreError};
 use larder_format::block::{BLOCK_CHUNKS_MAX, BLOCK_MAGIC, Decoder, Header, OpenBlock};
@@ -82,25 +82,29 @@ impl OpenPack {
     }
 
     fn write(&mut self, members: &Members, bytes: &[u8]) -> Result<()> {
-        self.on_each(members, |_, file| file.append(bytes))?;
+        let part = self.part.clone();
+        self.on_each(members, &part, |_, file| file.append(bytes))?;
         self.hasher.update(bytes);
         Ok(())
     }
 
+    /// Does the same on every disk of this pack; `path` is the file that is in doubt where it fails.
     fn on_each(
         &mut self,
         members: &Members,
+        path: &str,
         mut action: impl FnMut(&dyn Disk, &mut dyn DiskFile) -> io::Result<()>,
     ) -> Result<()> {
+        let all = members.all();
         let mut error = None;
         let mut position = 0;
         while position < self.files.len() {
             let (member, file) = &mut self.files[position];
-            let member = &members.all()[*member];
+            let member = &all[*member];
             match action(member.disk.as_ref(), file.as_mut()) {
                 Ok(()) => position += 1,
                 Err(source) => {
-                    match member.failed(&self.part, source) {
+                    match member.failed(path, source) {
                         full @ StoreError::Full { .. } => return Err(full),
                         other => error = Some(other),
                     }
@@ -108,11 +112,7 @@ impl OpenPack {
                 }
             }
         }
-        if self.files.is_empty() {
-            Err(error.unwrap_or_else(|| members.none_left(&self.part)))
-        } else {
-            Ok(())
-        }
+        if self.files.is_empty() { Err(error.unwrap_or_else(|| members.none_left(path))) } else { Ok(()) }
     }
 
     /// Table, sync, final name, folder sync: the order that makes a pack exist whole or not at all.
@@ -133,7 +133,7 @@ impl OpenPack {
         let len = self.len + tail.len() as u64;
         let name = Hash(*self.hasher.finalize().as_bytes());
         let (part, path) = (self.part.clone(), packs::path(&name));
-        self.on_each(members, |disk, file| {
+        self.on_each(members, &path, |disk, file| {
             sync_file(file)?;
             make_folders(disk, folder_of(&path))?;
             match disk.publish(&part, &path) {
@@ -177,7 +177,8 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
     let mut seen = HashSet::new();
     let mut open: Option<OpenPack> = None;
     let mut parts = Vec::new();
-    for member in members.all().iter().filter(|member| member.state() == MemberState::Healthy) {
+    let all = members.all();
+    for member in all.iter().filter(|member| member.is_healthy()) {
         let items = member.disk.list("open").map_err(|source| member.failed("open", source))?;
         for item in items {
             let Some(number) = item.name.strip_suffix(".part") else { continue };

@@ -4,7 +4,8 @@
 //! them; one that is damaged on every disk is named and stepped over, since what came after it can still be given
 //! back. Not here: what entries look like (`format`), what must be durable before one (`vault`).
 
-use crate::disk::{folder_of, read_whole, sync_names, write_whole};
+use crate::disk::{Disk, folder_of, read_whole, sync_names, write_whole};
+use crate::known_disks::{self, KnownDisks};
 use crate::members::{Member, MemberState, Members};
 use crate::{Result, StoreError};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Pairing, Scrubbed, Snapshot, Stamp};
@@ -44,6 +45,8 @@ pub struct LedgerView {
     pub scrubs: BTreeMap<String, (Stamp, Scrubbed)>,
     /// Numbers that are missing or damaged on every disk: the past was touched.
     pub gaps: Vec<u64>,
+    /// Disks that belong to the vault, did, or are on their way out.
+    pub disks: KnownDisks,
     pushes: HashMap<[u8; 16], Arc<Fact>>,
 }
 
@@ -57,6 +60,7 @@ impl LedgerView {
             holds: BTreeMap::new(),
             scrubs: BTreeMap::new(),
             gaps: Vec::new(),
+            disks: KnownDisks::new(),
             pushes: HashMap::new(),
         }
     }
@@ -87,27 +91,37 @@ impl LedgerView {
             Event::HoldSet { source, reason } => drop(self.holds.insert(sequence, (source, reason))),
             Event::HoldCleared { sequence } => drop(self.holds.remove(&sequence)),
             Event::Scrubbed(found) => {
-                self.scrubs.insert(crate::members::hex(&found.disk), (stamp, found));
+                self.scrubs.insert(crate::identity::hex(&found.disk), (stamp, found));
             }
+            Event::Disk(event) => known_disks::apply(&mut self.disks, sequence, stamp, event),
         }
     }
 }
 
-/// Reads the whole chain, from whichever disk has each entry. Marks disks that lack some as behind.
+/// Reads the whole chain, from whichever disk has each entry. Marks disks that lack some as behind, and those that
+/// tell another story than the ones before them as forked.
 pub(crate) fn load(members: &Members) -> Result<LedgerView> {
-    let mut view = LedgerView::new();
-    // Whoever lagged at the last reading is counted anew.
-    members.all().iter().for_each(Member::forget_entries);
-    let mut numbers = BTreeSet::new();
-    for member in members.all() {
-        let found = numbers_on(member.disk.as_ref());
-        numbers.extend(found.map_err(|source| member.failed("ledger", source))?);
+    let forked = || members.all().iter().filter(|member| member.state() == MemberState::Forked).count();
+    loop {
+        let before = forked();
+        let view = load_once(members)?;
+        // What a forked disk added to the story has to go again.
+        if forked() == before {
+            return Ok(view);
+        }
     }
+}
+
+fn load_once(members: &Members) -> Result<LedgerView> {
+    let mut view = LedgerView::new();
+    let all = members.all();
+    // Whoever lagged at the last reading is counted anew.
+    all.iter().for_each(|member| member.forget_entries());
     let mut expected = 1;
-    for number in numbers {
+    for number in numbers(&all)? {
         view.gaps.extend(expected..number);
         expected = number + 1;
-        match read(members, number, &view.head)? {
+        match read(&all, number, &view.head)? {
             Some((entry, hash)) => {
                 // Whole, but not the one that was written after its neighbour: somebody replaced it.
                 let follows_a_gap = view.gaps.last().is_some_and(|gap| gap + 1 == number);
@@ -121,7 +135,7 @@ pub(crate) fn load(members: &Members) -> Result<LedgerView> {
     }
     // What a killed agent published may not have been synced yet; nothing may be built on it before it is.
     let newest = path(view.head.sequence.max(1));
-    for member in members.all().iter().filter(|member| member.state() == MemberState::Healthy) {
+    for member in all.iter().filter(|member| member.is_healthy()) {
         match sync_names(member.disk.as_ref(), folder_of(&newest)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 drop(member.failed("ledger", error))
@@ -132,11 +146,22 @@ pub(crate) fn load(members: &Members) -> Result<LedgerView> {
     Ok(view)
 }
 
+/// Numbers of all entries on any disk. One that cannot be listed may know more than the others: going on without it
+/// would begin another past.
+fn numbers(members: &[Arc<Member>]) -> Result<BTreeSet<u64>> {
+    let mut numbers = BTreeSet::new();
+    for member in members.iter().filter(|member| member.is_readable()) {
+        let found = numbers_on(member.disk.as_ref());
+        numbers.extend(found.map_err(|source| member.failed("ledger", source))?);
+    }
+    Ok(numbers)
+}
+
 /// The best copy of one entry: one that follows the head if any does.
-fn read(members: &Members, number: u64, head: &Head) -> Result<Option<(Entry, Hash)>> {
+fn read(members: &[Arc<Member>], number: u64, head: &Head) -> Result<Option<(Entry, Hash)>> {
     let mut best: Option<(Entry, Hash)> = None;
     let mut without = Vec::new();
-    for member in members.all() {
+    for member in members.iter().filter(|member| member.is_readable()) {
         let bytes = read_whole(member.disk.as_ref(), &path(number), ENTRY_BYTES_MAX as u64 + 1024);
         let entry = bytes.ok().map(|bytes| (Entry::decode(&bytes), bytes.len()));
         if let Some((Err(FormatError::TooNew { .. }), _)) = entry {
@@ -149,7 +174,7 @@ fn read(members: &Members, number: u64, head: &Head) -> Result<Option<(Entry, Ha
         match entry {
             None => without.push(member),
             Some((_, hash, _)) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
-                member.set_state(MemberState::Suspect("its ledger tells another story".to_owned()));
+                member.set_state(MemberState::Forked);
             }
             Some((entry, hash, _)) if best.is_none() || entry.previous == head.hash => {
                 best = Some((entry, hash))
@@ -159,9 +184,16 @@ fn read(members: &Members, number: u64, head: &Head) -> Result<Option<(Entry, Ha
     }
     // What no disk has whole is nothing that one of them could catch up with.
     if best.is_some() {
-        without.into_iter().for_each(Member::miss_entry);
+        without.into_iter().for_each(|member| member.miss_entry());
     }
     Ok(best)
+}
+
+/// Hash of one entry as this disk has it, if it has it whole.
+pub(crate) fn hash_on(disk: &dyn Disk, number: u64) -> Option<Hash> {
+    let bytes = read_whole(disk, &path(number), ENTRY_BYTES_MAX as u64 + 1024).ok()?;
+    let (entry, hash, len) = Entry::decode(&bytes).ok()?;
+    (entry.sequence == number && len == bytes.len()).then_some(hash)
 }
 
 /// Writes the entry of one event behind `head`: durable on every healthy disk on return. The caller applies it.
@@ -181,8 +213,9 @@ pub(crate) fn append(
         let why = FormatError::Invalid { what: "a ledger entry", why: "it is too large" };
         return Err(StoreError::Refused(why));
     }
-    members.on_each("ledger", |member| write_whole(member.disk.as_ref(), PART, &path(sequence), &bytes))?;
-    members.all().iter().filter(|member| member.is_behind()).for_each(Member::miss_entry);
+    let path = path(sequence);
+    members.on_each(&path, |member| write_whole(member.disk.as_ref(), PART, &path, &bytes))?;
+    members.all().iter().filter(|member| member.is_behind()).for_each(|member| member.miss_entry());
     Ok((entry, hash))
 }
 
@@ -190,7 +223,7 @@ pub(crate) fn path(sequence: u64) -> String {
     format!("ledger/{:06}/{sequence:012}.entry", sequence / ENTRIES_PER_FOLDER)
 }
 
-fn numbers_on(disk: &dyn crate::disk::Disk) -> std::io::Result<Vec<u64>> {
+pub(crate) fn numbers_on(disk: &dyn Disk) -> std::io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for folder in disk.list("ledger")?.into_iter().filter(|item| item.is_folder) {
         let entries = disk.list(&format!("ledger/{}", folder.name))?;

@@ -5,6 +5,8 @@
 //! from them again. Order of writing, which everything else relies on: ARCHITECTURE.md, "The commit point".
 //! Not here: who may push (`agent`), what bytes look like (`format`).
 
+mod attach;
+mod block_cache;
 mod browse;
 mod care;
 mod catalog;
@@ -12,8 +14,10 @@ mod catch_up;
 mod check;
 mod damage;
 pub mod disk;
+mod identity;
 mod index;
 mod ingest;
+mod known_disks;
 mod ledger;
 mod members;
 mod packs;
@@ -22,12 +26,16 @@ mod patient;
 mod repair;
 pub mod retention;
 mod scrub;
+mod slot;
 mod spare;
 mod vault;
 
+pub use attach::Attached;
 pub use browse::{Difference, Found, Lookup, Run};
 pub use check::Audit;
+pub use identity::{Identity, hex, identity_of};
 pub use index::IndexPlace;
+pub use known_disks::{KnownDisk, KnownDisks};
 pub use ledger::{Fact, LedgerView};
 pub use members::{MemberState, MemberView};
 pub use packs::Fetch;

@@ -8,6 +8,7 @@ mod view;
 
 pub(crate) use view::read_table;
 
+use crate::block_cache::BlockCache;
 use crate::damage::{BlockAt, Damage};
 use crate::disk::Disk;
 use crate::index::Hint;
@@ -24,8 +25,6 @@ use view::{Names, View};
 
 /// Opened packs kept at hand: a file handle and some kilobytes each.
 const VIEWS_MAX: usize = 256;
-/// Plain bytes of opened blocks kept at hand: folders' nodes share blocks, and are read one by one.
-const BLOCK_CACHE_BYTES: usize = 6 * 1024 * 1024;
 
 #[derive(Default)]
 struct Registry {
@@ -54,8 +53,8 @@ impl Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch(Vec<(Place, ChunkId)>);
 
-/// Opened packs by number and disk, most recent first.
-type Views = VecDeque<((u32, usize), Arc<View>)>;
+/// Opened packs by number, disk, and which coming of that disk, most recent first.
+type Views = VecDeque<((u32, usize, u64), Arc<View>)>;
 
 #[derive(Default)]
 pub(crate) struct Packs {
@@ -65,12 +64,6 @@ pub(crate) struct Packs {
     pub(crate) damage: Damage,
     decoders: Spare<Decoder>,
     encoders: Spare<block::Encoder>,
-}
-
-#[derive(Default)]
-struct BlockCache {
-    recent: VecDeque<((u32, u32), Arc<OpenBlock<'static>>)>,
-    bytes: usize,
 }
 
 pub(crate) fn path(name: &Hash) -> String {
@@ -123,7 +116,7 @@ impl Packs {
     /// The pack's file is another one now: nothing that was read from the old one may be believed.
     pub(crate) fn reopen(&self, number: u32) {
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        views.retain(|((pack, _), _)| *pack != number);
+        views.retain(|((pack, ..), _)| *pack != number);
         drop(views);
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner).forget(number);
         self.damage.clear(number);
@@ -145,18 +138,29 @@ impl Packs {
     }
 
     fn view(&self, members: &Members, number: u32, position: usize) -> io::Result<Arc<View>> {
-        let key = (number, position);
+        let all = members.all();
+        let disk = &all[position].disk;
+        let key = (number, position, disk.coming());
         let find =
             |views: &Views| views.iter().find(|(known, _)| *known == key).map(|(_, view)| view.clone());
         if let Some(view) = find(&self.views.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(view);
         }
         let name = self.name(number).ok_or(io::ErrorKind::NotFound)?;
-        let view = Arc::new(View::open(members.all()[position].disk.as_ref(), &path(&name))?);
+        let view = Arc::new(View::open(disk.as_ref(), &path(&name))?);
         let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        views.push_front((key, view.clone()));
-        views.truncate(VIEWS_MAX);
+        // A file of a disk that left meanwhile would keep it from being unmounted.
+        if disk.coming() == key.2 {
+            views.push_front((key, view.clone()));
+            views.truncate(VIEWS_MAX);
+        }
         Ok(view)
+    }
+
+    /// Closes every file of the disk at `position`; the caller has taken the disk out of its slot.
+    pub(crate) fn close_views(&self, position: usize) {
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        views.retain(|((_, on, _), _)| *on != position);
     }
 
     /// Tells of each hint whether the chunk that it is for really lies there, by the pack's own list. `hints` are in
@@ -218,7 +222,8 @@ impl Packs {
     /// The block of a chunk, opened, from the first disk whose copy is whole.
     fn whole_block(&self, members: &Members, place: Place, id: &ChunkId) -> Result<OpenBlock<'static>> {
         let mut cause = "no disk has it".to_owned();
-        for position in 0..members.all().len() {
+        let all = members.all();
+        for (position, member) in all.iter().enumerate().filter(|(_, member)| member.is_readable()) {
             let found = self
                 .view(members, place.pack, position)
                 .and_then(|view| view.read(view.block_of(place.slot).ok_or(io::ErrorKind::InvalidData)?))
@@ -233,7 +238,7 @@ impl Packs {
             match found {
                 Ok(found) => return Ok(found),
                 Err(why) => {
-                    let disk = members.all()[position].disk.name();
+                    let disk = member.disk.name();
                     tracing::error!(disk, chunk = %id, why, "a stored piece could not be read here");
                     self.damage.suspect();
                     cause = why;
@@ -336,31 +341,5 @@ impl Packs {
             });
         }
         Ok(self.encoders.with(block::Encoder::passing, |encoder| encoder.encode(&plain, lengths)))
-    }
-}
-
-impl BlockCache {
-    fn get(&mut self, key: (u32, u32)) -> Option<Arc<OpenBlock<'static>>> {
-        let at = self.recent.iter().position(|(known, _)| *known == key)?;
-        let hit = self.recent.remove(at)?;
-        self.recent.push_front(hit);
-        self.recent.front().map(|(_, open)| open.clone())
-    }
-
-    fn forget(&mut self, pack: u32) {
-        let bytes = &mut self.bytes;
-        self.recent.retain(|((of, _), open)| {
-            let stays = *of != pack;
-            *bytes -= if stays { 0 } else { open.plain.len() };
-            stays
-        });
-    }
-
-    fn put(&mut self, key: (u32, u32), open: Arc<OpenBlock<'static>>) {
-        self.bytes += open.plain.len();
-        self.recent.push_front((key, open));
-        while self.bytes > BLOCK_CACHE_BYTES && self.recent.len() > 1 {
-            self.bytes -= self.recent.pop_back().map_or(0, |(_, old)| old.plain.len());
-        }
     }
 }

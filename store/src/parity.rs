@@ -5,7 +5,7 @@
 //! damage would be kept instead of the content. Bytes: FORMAT.md, "Parity". Not here: repairing with them (`repair`).
 
 use crate::disk::{Disk, DiskFile, write_whole};
-use crate::members::{Member, MemberState};
+use crate::members::Member;
 use crate::vault::Vault;
 use crate::{Result, packs};
 use larder_format::Hash;
@@ -39,7 +39,8 @@ impl Vault {
     /// `Full` when a disk has no room for them; `Disk` when one fails. Other disks are not affected.
     pub fn write_parity(&self, bytes_max: u64) -> Result<u64> {
         let _one_at_a_time = self.care.parity.lock().unwrap_or_else(PoisonError::into_inner);
-        let healthy = self.members.all().iter().filter(|member| member.state() == MemberState::Healthy);
+        let all = self.members.all();
+        let healthy = all.iter().filter(|member| member.is_healthy());
         let left: Vec<Result<u64>> = healthy.map(|member| self.write_parity_on(member, bytes_max)).collect();
         left.into_iter().sum()
     }

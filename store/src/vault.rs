@@ -8,6 +8,7 @@ use crate::care::Care;
 use crate::catalog::{Catalog, PACKS_AT_ONCE};
 use crate::check;
 use crate::disk::Disk;
+use crate::identity::Identity;
 use crate::index::IndexPlace;
 use crate::ingest::{self, Growing, OpenPack};
 use crate::ledger::{self, Fact, LedgerView};
@@ -64,11 +65,11 @@ pub struct Vault {
     pub(crate) members: Members,
     pub(crate) catalog: Catalog,
     pub(crate) care: Care,
-    id: [u8; 16],
-    ledger: RwLock<LedgerView>,
+    pub(crate) id: [u8; 16],
+    pub(crate) ledger: RwLock<LedgerView>,
     /// One commit at a time: an entry names the one before it.
     pub(crate) commits: Mutex<()>,
-    ledger_uncertain: AtomicBool,
+    pub(crate) ledger_uncertain: AtomicBool,
     growing: Mutex<Growing>,
     sealed: Condvar,
     pub(crate) reserve_bytes: u64,
@@ -90,6 +91,7 @@ impl Vault {
         let (members, id) = Members::open(disks, new_vault, random)?;
         repair::finish(&members);
         let ledger = ledger::load(&members)?;
+        members.settle(&ledger.disks)?;
         let is_new = ledger.head == Head::EMPTY && ledger.gaps.is_empty();
         let (catalog, index_rebuilt) = Catalog::open(index, id, &members)?;
         let vault = Self {
@@ -113,6 +115,7 @@ impl Vault {
         if is_new {
             vault.append(stamp, Event::VaultCreated { vault: id })?;
         }
+        vault.enter_disks(stamp);
         Ok((vault, Opened { index_rebuilt, salvaged_packs }))
     }
 
@@ -129,11 +132,11 @@ impl Vault {
 
     /// Random name of the vault, in hex.
     pub fn id(&self) -> String {
-        crate::members::hex(&self.id)
+        crate::identity::hex(&self.id)
     }
 
-    pub(crate) fn id_bytes(&self) -> &[u8; 16] {
-        &self.id
+    pub(crate) fn identity_of(&self, member: &Member) -> Identity {
+        Identity { vault: self.id, disk: member.key }
     }
 
     /// The ledger as it stands; keep the guard only briefly, a commit waits for it.
@@ -143,12 +146,12 @@ impl Vault {
 
     /// The disks as they stand.
     pub fn disks(&self) -> Vec<MemberView> {
-        self.members.views()
+        self.members.views(&self.ledger().disks)
     }
 
     /// How far each disk can be trusted; asks no disk.
     pub fn disk_states(&self) -> Vec<MemberState> {
-        self.members.all().iter().map(Member::state).collect()
+        self.members.all().iter().map(|member| member.state()).collect()
     }
 
     /// Bytes that the packs take on one disk.
@@ -325,7 +328,7 @@ impl Vault {
         Ok(())
     }
 
-    fn append_alone(&self, stamp: Stamp, event: Event) -> Result<Head> {
+    pub(crate) fn append_alone(&self, stamp: Stamp, event: Event) -> Result<Head> {
         let written = ledger::append(&self.members, &self.ledger(), stamp, event);
         let (entry, hash) = written.inspect_err(|_| self.ledger_uncertain.store(true, Ordering::SeqCst))?;
         let mut view = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
@@ -336,14 +339,16 @@ impl Vault {
     fn committed(&self, push: &[u8; 16]) -> Result<Option<Committed>> {
         let view = self.ledger();
         let Some(fact) = view.push(push).cloned() else { return Ok(None) };
-        let (healthy, rest): (Vec<_>, Vec<_>) =
-            self.members.all().iter().partition(|member| member.state() == MemberState::Healthy);
-        let ids = |members: Vec<&Member>| members.into_iter().map(|member| member.id.clone()).collect();
-        if healthy.is_empty() {
+        let all = self.members.all();
+        let ids = |is_meant: fn(&Member) -> bool| -> Vec<String> {
+            all.iter().filter(|member| is_meant(member)).map(|member| member.id.clone()).collect()
+        };
+        let (disks, degraded) = (ids(Member::is_healthy), ids(Member::is_missed));
+        if disks.is_empty() {
             // A receipt that no disk stands for would be a lie.
             return Err(self.members.none_left("ledger"));
         }
-        Ok(Some(Committed { fact, head: view.head, disks: ids(healthy), degraded: ids(rest), is_new: false }))
+        Ok(Some(Committed { fact, head: view.head, disks, degraded, is_new: false }))
     }
 
     /// The bytes of a chunk, hashed again.

@@ -120,7 +120,8 @@ impl Appliance {
             Ok((vault, _)) => {
                 let views = vault.disks();
                 for drive in &mut self.slots {
-                    let view = views.iter().find(|view| view.path == drive.name);
+                    let view =
+                        views.iter().find(|view| view.path == drive.name && view.state != MemberState::Away);
                     drive.id = view.map(|view| view.id.clone()).or(drive.id.take());
                 }
                 model.believe_healthy(&vault);
@@ -259,7 +260,7 @@ impl Appliance {
 
     fn has_suspect_disk(&self) -> bool {
         let states = self.vault.as_ref().map(Vault::disk_states).unwrap_or_default();
-        states.iter().any(|state| matches!(state, MemberState::Suspect(_)))
+        states.iter().any(|state| matches!(state, MemberState::Suspect(_) | MemberState::Failed(_)))
     }
 
     fn catch_up(&mut self, model: &mut Model) -> Result<(), String> {

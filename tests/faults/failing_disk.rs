@@ -72,7 +72,7 @@ fn a_failed_sync_is_never_tried_again() {
             if !lived.disks[0].fired() {
                 break;
             }
-            suspect += lived.states.iter().filter(|state| matches!(state, MemberState::Suspect(_))).count();
+            suspect += lived.states.iter().filter(|state| matches!(state, MemberState::Failed(_))).count();
             for seed in 0..4 {
                 let context = format!("{}: sync {at} failed, then power cut {seed}", workload.name);
                 check(&lived.model, after_power_cut(&lived, seed), &context);

@@ -1,6 +1,8 @@
 //! Faults: what the store does when disks fail, lie dead, fill up or rot. Everything is simulated and repeatable.
 
+mod coming_and_going;
 mod damage;
+mod days;
 mod failing_disk;
 mod hostile_tree;
 mod power_cut;

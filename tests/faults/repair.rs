@@ -257,8 +257,8 @@ fn a_scrub_goes_on_after_a_restart() {
         steps += 1;
         assert!(steps < 100, "a step must come further");
     }
-    // disk.json, six entries, five packs with their sidecars.
-    assert_eq!(steps, 1 + 6 + 10);
+    // disk.json, seven entries (the vault, the disk, five snapshots), five packs with their sidecars.
+    assert_eq!(steps, 1 + 7 + 10);
     let (_, found) = vault.ledger().scrubs[&id];
     let (pack_bytes, mut bytes) = (find(&disk, ".pack").1 as u64, 0);
     for folder in disk.list("packs").expect("list") {

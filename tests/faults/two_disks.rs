@@ -30,7 +30,10 @@ fn one_more_day(vault: &Vault, model: &mut Model) -> Committed {
 fn check_each(model: &mut Model, first: &MemoryDisk, second: &MemoryDisk, context: &str) {
     let vault = plain::open(both(first, second)).expect("opens");
     model.believe_healthy(&vault);
-    let views = vault.disks();
+    let mut views = vault.disks();
+    // A disk that was replaced is missed until somebody says that it will not come back.
+    views.retain(|disk| disk.state != MemberState::Away);
+    assert_eq!(views.len(), 2, "{context}");
     assert!(views.iter().all(|disk| disk.state == MemberState::Healthy), "{context}: {views:?}");
     drop(vault);
     check(model, both(first, second), context);

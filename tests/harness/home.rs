@@ -42,6 +42,10 @@ pub struct Home {
     pub port: u16,
     /// More lines for the settings.
     settings: String,
+    /// What stands before each command of `larderd`: how it gets into the mounts of this home.
+    prefix: Vec<String>,
+    /// Variables that the agent is started with.
+    variables: Vec<(String, String)>,
 }
 
 impl Home {
@@ -59,11 +63,45 @@ impl Home {
     /// As `new`.
     pub fn with_settings(lines: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("larder-home-").tempdir().expect("a folder");
-        let mut home = Self { folder, agent: None, port: free_port(), settings: lines.to_owned() };
+        let mut home = Self::at_rest(folder, lines);
         home.use_disks(&["disk"]);
         home.start();
         home.pair("laptop", "admin");
         home
+    }
+
+    fn at_rest(folder: tempfile::TempDir, lines: &str) -> Self {
+        let (settings, prefix, variables) = (lines.to_owned(), Vec::new(), Vec::new());
+        Self { folder, agent: None, port: free_port(), settings, prefix, variables }
+    }
+
+    /// An appliance on disks that are mounted in a namespace of its own; not started yet.
+    ///
+    /// # Panics
+    /// When it cannot be set up.
+    pub fn with_mounts(lines: &str) -> (Self, crate::mounts::Mounts) {
+        let folder = tempfile::Builder::new().prefix("larder-home-").tempdir().expect("a folder");
+        let mounts = crate::mounts::Mounts::new(folder.path());
+        let mut home = Self::at_rest(folder, lines);
+        home.prefix = mounts.prefix();
+        (home, mounts)
+    }
+
+    /// From the next start on the agent has these variables.
+    pub fn set_variables(&mut self, variables: &[(&str, String)]) {
+        self.variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    }
+
+    fn larderd_command(&self) -> Command {
+        let program = program("larderd");
+        match self.prefix.split_first() {
+            None => Command::new(program),
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        }
     }
 
     /// A path in this home's own folder.
@@ -81,9 +119,11 @@ impl Home {
     /// # Panics
     /// When the settings cannot be written.
     pub fn use_disks(&self, names: &[&str]) {
+        // Disks that are mounted must be; folders are the disks of all other homes.
+        let folders_will_do = self.prefix.is_empty();
         let disks: Vec<_> = names.iter().map(|name| format!("\"{}\"", self.path(name).display())).collect();
         let settings = format!(
-            "[network]\nlisten = \"127.0.0.1:{}\"\n[vault]\ndisks = [{}]\nallow_root_filesystem = true\n{}",
+            "[network]\nlisten = \"127.0.0.1:{}\"\n[vault]\ndisks = [{}]\nallow_root_filesystem = {folders_will_do}\n{}",
             self.port,
             disks.join(", "),
             self.settings
@@ -96,9 +136,19 @@ impl Home {
     /// # Panics
     /// When it does not.
     pub fn start(&mut self) {
+        assert!(self.try_start(), "the agent is not alive:\n{}", self.log());
+    }
+
+    /// Starts the agent and waits until it answers or ends; false if it ended.
+    ///
+    /// # Panics
+    /// When it does neither.
+    pub fn try_start(&mut self) -> bool {
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.path("agent.log")).expect("a log");
-        let child = Command::new(program("larderd"))
+        let child = self
+            .larderd_command()
+            .envs(self.variables.iter().cloned())
             .args(["run", "--config"])
             .arg(self.path("larder.toml"))
             .stdin(Stdio::null())
@@ -108,14 +158,25 @@ impl Home {
         self.agent = Some(child);
         let since = Instant::now();
         while self.get("/v1/health").is_none() {
-            let ended = self.agent.as_mut().and_then(|agent| agent.try_wait().ok().flatten());
-            assert!(
-                ended.is_none() && since.elapsed() < ALIVE_WITHIN,
-                "the agent is not alive:\n{}",
-                self.log()
-            );
+            if self.agent.as_mut().is_some_and(|agent| agent.try_wait().is_ok_and(|ended| ended.is_some())) {
+                self.agent = None;
+                return false;
+            }
+            assert!(since.elapsed() < ALIVE_WITHIN, "the agent is not alive:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+        true
+    }
+
+    /// Number of the newest snapshot of `laptop/NAME`.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn newest(&self, name: &str) -> u64 {
+        let snapshots = self.json(&["snapshots", &format!("laptop/{name}")]);
+        let newest =
+            snapshots.as_array().and_then(|all| all.last()).and_then(|last| last["snapshot"].as_u64());
+        newest.expect("a snapshot")
     }
 
     /// What the agent wrote down.
@@ -163,7 +224,7 @@ impl Home {
 
     /// A command of `larderd` on this home's settings.
     pub fn larderd(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program("larderd"));
+        let mut command = self.larderd_command();
         command.args(args).arg("--config").arg(self.path("larder.toml"));
         command
     }

@@ -2,6 +2,8 @@
 //! binaries as a home has them.
 
 pub mod home;
+pub mod knife;
 pub mod model;
+pub mod mounts;
 pub mod plain;
 pub mod shrink;

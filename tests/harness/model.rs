@@ -151,7 +151,7 @@ impl Model {
 
     /// The vault shows these disks as healthy, so each of them says that it has everything that any of them has.
     pub fn believe_healthy(&mut self, vault: &Vault) {
-        let views = vault.disks();
+        let views = here(vault);
         let healthy: Vec<_> = views.iter().filter(|view| view.state == MemberState::Healthy).collect();
         for promise in &mut self.promises {
             // What no disk at hand has cannot have been brought to another one.
@@ -199,7 +199,7 @@ impl Model {
     /// # Errors
     /// What was lost, or wrong bytes.
     pub fn check(&self, vault: &Vault, wanted: impl Fn(&Promise) -> bool) -> Result<Checked, String> {
-        let disks: Vec<_> = vault.disks().into_iter().map(|view| view.id).collect();
+        let disks: Vec<_> = here(vault).into_iter().map(|view| view.id).collect();
         self.check_with(vault, &disks, wanted)
     }
 
@@ -303,4 +303,9 @@ fn reach(vault: &Vault, root: ChunkRef, seen: &mut BTreeSet<Hash>) -> larder_sto
         }
     }
     Ok(())
+}
+
+/// Disks that are connected: one that is away can be held to nothing now.
+fn here(vault: &Vault) -> Vec<larder_store::MemberView> {
+    vault.disks().into_iter().filter(|view| view.state != MemberState::Away).collect()
 }

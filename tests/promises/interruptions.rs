@@ -2,9 +2,10 @@
 
 use crate::byte_exact::{Dice, describe};
 use harness::home::Home;
+use harness::knife::{files_below, spoil};
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn fill(folder: &Path, dice: &mut Dice, files: u64) {
     fs::create_dir_all(folder).expect("a folder");
@@ -22,9 +23,22 @@ fn kills() -> u64 {
 /// The agent may be killed at any moment: finished backups stay, and the push under way finishes by itself.
 #[test]
 fn killing_the_agent_in_the_middle_of_a_push_loses_nothing() {
+    kill_again_and_again(&["disk"], 1);
+}
+
+/// The same with two disks; in the end each of them alone has everything.
+#[test]
+fn killing_the_agent_on_two_disks_leaves_two_whole_copies() {
+    kill_again_and_again(&["disk", "second"], 5);
+}
+
+fn kill_again_and_again(disks: &[&str], seed: u64) {
     let mut home = Home::new();
+    assert_eq!(home.stop_agent(), Some(0));
+    home.use_disks(disks);
+    home.start();
     let folder = home.path("data");
-    let mut dice = Dice(1);
+    let mut dice = Dice(seed);
     let mut finished = Vec::new();
     for cycle in 0..kills() {
         fill(&folder, &mut dice, 60);
@@ -40,9 +54,34 @@ fn killing_the_agent_in_the_middle_of_a_push_loses_nothing() {
         let newest = snapshots.as_array().and_then(|all| all.last()).and_then(|s| s["snapshot"].as_u64());
         finished.push((newest.expect("a snapshot"), describe(&folder)));
     }
-    for (snapshot, expect) in finished {
-        assert_eq!(describe(&home.restore("data", snapshot)), expect, "snapshot {snapshot}");
+    for disk in disks {
+        let since = Instant::now();
+        while !is_whole(&home, disks.len()) {
+            assert!(since.elapsed() < FILLED_WITHIN, "catching up took too long\n{}", home.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        home.kill_agent();
+        // The other one is out of sight for the agent.
+        for other in disks.iter().filter(|other| *other != disk) {
+            fs::rename(home.path(other), home.path("elsewhere")).expect("moved away");
+        }
+        home.start();
+        for (snapshot, expect) in &finished {
+            assert_eq!(describe(&home.restore("data", *snapshot)), *expect, "{disk}, snapshot {snapshot}");
+        }
+        for other in disks.iter().filter(|other| *other != disk) {
+            fs::rename(home.path("elsewhere"), home.path(other)).expect("moved back");
+        }
     }
+}
+
+/// Time for a disk to be filled: it holds some megabytes.
+const FILLED_WITHIN: Duration = Duration::from_secs(60);
+
+fn is_whole(home: &Home, disks: usize) -> bool {
+    let status = home.json(&["status"]);
+    let disks_of = status["disks"].as_array().cloned().unwrap_or_default();
+    disks_of.len() == disks && disks_of.iter().all(|disk| disk["state"] == "healthy")
 }
 
 /// The client may be killed at any moment: the next push simply works.
@@ -96,6 +135,49 @@ fn a_ruined_index_costs_nothing() {
     let rebuilt = home.larderd(&["rebuild-index"]).output().expect("larderd runs");
     assert!(rebuilt.status.success(), "{}", harness::home::text(&rebuilt));
     assert_eq!(describe(&home.restore("data", first)), expect);
+}
+
+/// Cases in one run; the long run raises them by `LARDER_INDEX_CASES`.
+fn index_cases() -> u64 {
+    std::env::var("LARDER_INDEX_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(16)
+}
+
+/// Any file of the index may be spoiled, while the agent runs and while it rests: no answer is wrong.
+#[test]
+fn a_spoiled_index_never_gives_a_wrong_answer() {
+    let mut home = Home::new();
+    let (folder, more) = (home.path("data"), home.path("more"));
+    let mut dice = Dice(6);
+    fill(&folder, &mut dice, 12);
+    let first = home.push(&folder, "data");
+    let expect = describe(&folder);
+    let mut spoiled = 0;
+    for case in 0..index_cases() {
+        let rests = case % 2 == 1;
+        if rests {
+            home.kill_agent();
+        }
+        let files = files_below(&home.disk().join("index"));
+        for _ in 0..=dice.below(2) {
+            let Some(at) = usize::try_from(dice.below(files.len() as u64)).ok().filter(|_| !files.is_empty())
+            else {
+                break;
+            };
+            spoil(&files[at], dice.below(1_000_000), &dice.bytes(2000));
+            spoiled += 1;
+        }
+        if rests {
+            home.start();
+        }
+        fill(&more, &mut dice, 2);
+        let pushed = home.push(&more, "more");
+        assert_eq!(describe(&home.restore("more", pushed)), describe(&more), "case {case}");
+        assert_eq!(describe(&home.restore("data", first)), expect, "case {case}");
+        let sent = home.json(&["push", &folder.display().to_string(), "--source", "data"]);
+        assert_eq!(harness::home::find_number(&sent, "sent_bytes"), Some(0), "case {case}");
+    }
+    assert!(spoiled >= index_cases(), "only {spoiled} files were spoiled");
+    println!("{spoiled} files of the index spoiled in {} cases: 0 wrong answers", index_cases());
 }
 
 fn truncate(path: &Path, len: u64) {

@@ -2,9 +2,11 @@
 
 mod byte_exact;
 mod disks;
+mod injected;
 mod interruptions;
 mod messages;
 mod mqtt;
 mod old_disks;
 mod rescue;
 mod routes;
+mod yanked;

@@ -251,7 +251,7 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["Serialize"],
         to: Shipped,
         within: &[],
-        // `members.rs` and `settings.rs` write one small file each, with a version or unknown fields refused;
+        // `identity.rs` and `settings.rs` write one small file each, with a version or unknown fields refused;
         // `output.rs` prints any payload of `wire` for `--json`.
         except: &[
             "format/",
@@ -259,7 +259,7 @@ pub(crate) const RULES: &[Rule] = &[
             "agent/src/report.rs",
             "agent/src/edge/http/",
             "agent/src/edge/mqtt/",
-            "store/src/members.rs",
+            "store/src/identity.rs",
             "client/src/settings.rs",
             "client/src/owner/output.rs",
         ],

@@ -5,7 +5,6 @@ use super::pace::{LATE_AFTER_S, elapsed_s};
 use super::{Facts, SourceFacts, moment, repaired};
 use crate::report::{Condition, Level, VaultReport};
 use larder_format::ledger::Scrubbed;
-use larder_store::MemberState;
 
 /// A broker that restarts is back by then; nobody need hear of it.
 const BROKER_AWAY_S: i64 = 120;
@@ -18,7 +17,7 @@ const DAYS_LEFT_MIN: u64 = 14;
 pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<(String, Condition)> {
     let mut found = Vec::new();
     damage(facts, &mut found);
-    disks(facts, vault, &mut found);
+    super::disks::conditions(facts, vault, &mut found);
     scrubs(facts, &mut found);
     room(facts, vault, &mut found);
     overdue(facts, &mut found);
@@ -27,9 +26,15 @@ pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<(String, Condi
     found
 }
 
-type Found = Vec<(String, Condition)>;
+pub(super) type Found = Vec<(String, Condition)>;
 
-fn raise(found: &mut Found, facts: &Facts<'_>, (level, code): (Level, u8), key: &str, words: [&str; 3]) {
+pub(super) fn raise(
+    found: &mut Found,
+    facts: &Facts<'_>,
+    (level, code): (Level, u8),
+    key: &str,
+    words: [&str; 3],
+) {
     let [what, meaning, remedy] = words.map(str::to_owned);
     found.push((key.to_owned(), Condition { code, level, since: facts.now, what, meaning, remedy }));
 }
@@ -57,35 +62,6 @@ fn damage(facts: &Facts<'_>, found: &mut Found) {
             "Push from every computer: what it still has heals. Then replace the disk.",
         ];
         raise(found, facts, (Level::Alarm, 1), "damage", words);
-    }
-}
-
-fn disks(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
-    for (disk, _) in &facts.disks {
-        match &disk.state {
-            MemberState::Healthy => {}
-            MemberState::Suspect(_) => {
-                let what = format!("The backup disk at {} failed.", disk.path);
-                let words = [
-                    &*what,
-                    "Nothing more is written to it; what it already holds may still be readable.",
-                    "Check its cable and power and restart the appliance; if it fails again, replace it.",
-                ];
-                let level = if vault.copies == 0 { Level::Alarm } else { Level::NeedsYou };
-                let code = if level == Level::Alarm { 1 } else { 4 };
-                raise(found, facts, (level, code), &format!("disk {}", disk.id), words);
-            }
-            MemberState::Behind(files) => {
-                let what =
-                    format!("The backup disk at {} lacks {files} of the files of the others.", disk.path);
-                let words = [
-                    &*what,
-                    "It is being filled. Until it has everything, new backups go to the other disks alone.",
-                    "Nothing, this heals itself. If the number does not fall, see whether the disk has room.",
-                ];
-                raise(found, facts, (Level::NeedsYou, 4), &format!("disk {}", disk.id), words);
-            }
-        }
     }
 }
 

@@ -2,14 +2,16 @@
 
 pub(crate) mod answers;
 mod conditions;
+mod disks;
 pub(crate) mod pace;
 pub(crate) mod promise;
 
 use crate::history::Counts;
 use crate::report::{
-    Condition, DiskReport, Doing, Happening, HeadReport, Health, Level, NextToGo, ProofReport, Report,
-    RetentionReport, SourceReport, SystemReport, VaultReport,
+    Condition, Doing, Happening, HeadReport, Health, Level, NextToGo, ProofReport, Report, RetentionReport,
+    SourceReport, SystemReport, VaultReport,
 };
+use crate::shelf::ShelfView;
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_format::care::LostFile;
@@ -28,6 +30,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) sources: Vec<SourceFacts>,
     pub(crate) disks: Vec<(MemberView, &'static str)>,
+    pub(crate) shelf: ShelfView,
     pub(crate) head: Head,
     pub(crate) head_time_ms: Option<i64>,
     pub(crate) gaps: usize,
@@ -74,6 +77,7 @@ pub(crate) struct Memory {
     since: BTreeMap<String, Timestamp>,
     growth: Option<(Timestamp, u64)>,
     identify_until_ms: i64,
+    unplug: disks::Unplug,
     happened: u64,
 }
 
@@ -99,7 +103,9 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Hap
         (_, 1..) => Doing::Restoring,
         _ => Doing::Idle,
     };
-    let lamp = rhythm(&conditions, doing, facts.now.as_millisecond() < memory.identify_until_ms);
+    let identify = facts.now.as_millisecond() < memory.identify_until_ms;
+    let may_unplug = memory.unplug.is_said(facts);
+    let lamp = rhythm(&conditions, doing, identify, may_unplug);
     let health = Health { level, conditions, doing, lamp: lamp.name().to_owned() };
     let report = Report {
         health,
@@ -112,7 +118,7 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Hap
             time: facts.head_time_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         },
         system: facts.system.clone(),
-        disks: facts.disks.iter().map(|(disk, flush)| disk_report(disk, flush, facts)).collect(),
+        disks: facts.disks.iter().map(|(disk, flush)| disks::report(disk, flush, facts)).collect(),
         sources: facts.sources.iter().map(|source| source_report(source, facts)).collect(),
     };
     (report, happenings)
@@ -125,6 +131,7 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         settings,
         sources: Vec::new(),
         disks: Vec::new(),
+        shelf: ShelfView::default(),
         head: Head::EMPTY,
         head_time_ms: None,
         gaps: 0,
@@ -149,11 +156,12 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
 }
 
 /// The worst wins. Identify comes before "needs you", or a box that needs somebody could never be found.
-fn rhythm(conditions: &[Condition], doing: Doing, identify: bool) -> Rhythm {
+fn rhythm(conditions: &[Condition], doing: Doing, identify: bool, may_unplug: bool) -> Rhythm {
     match conditions.first() {
         Some(worst) if worst.level == Level::Alarm => Rhythm::Alarm,
         _ if identify => Rhythm::Identify,
         Some(worst) => Rhythm::needs_you(worst.code),
+        None if may_unplug => Rhythm::MayUnplug,
         None if doing == Doing::Starting => Rhythm::Starting,
         None if doing != Doing::Idle => Rhythm::Busy,
         None => Rhythm::Ready,
@@ -257,32 +265,6 @@ fn retention_report(facts: &Facts<'_>) -> RetentionReport {
             why: format!("the rule keeps it at least until then. {}", answers::NOTHING_GOES_YET),
         }),
         holds: facts.holds.clone(),
-    }
-}
-
-fn disk_report(disk: &MemberView, flush: &str, facts: &Facts<'_>) -> DiskReport {
-    let scrub = facts.scrubs.iter().find(|scrub| scrub.disk == disk.id);
-    let is_proven = scrub.is_some_and(|scrub| {
-        scrub.round.damaged == 0 && scrub.last.is_some_and(|(_, found)| found.damaged == 0)
-    });
-    let (total, free) = disk.space.map_or((0, 0), |space| (space.total, space.free));
-    let used_bytes = total.saturating_sub(free);
-    DiskReport {
-        id: disk.id[..8].to_owned(),
-        path: disk.path.clone(),
-        present: disk.space.is_some(),
-        used_bytes,
-        free_bytes: free,
-        free_gib: gib(free),
-        used_percent: if total == 0 { 0.0 } else { round(used_bytes as f64 * 100.0 / total as f64) },
-        health: match disk.state {
-            MemberState::Suspect(_) => "suspect".to_owned(),
-            // Read from end to end, and all of it was as it should be.
-            _ if is_proven => "fine".to_owned(),
-            _ => "unknown".to_owned(),
-        },
-        flush: flush.to_owned(),
-        behind: if let MemberState::Behind(entries) = disk.state { entries } else { 0 },
     }
 }
 

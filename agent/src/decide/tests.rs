@@ -4,7 +4,7 @@ use larder_format::ledger::{Scrubbed, Snapshot, Stamp};
 use larder_format::{ChunkRef, Hash, tree::Totals};
 use larder_store::disk::Space;
 
-const NOW_S: i64 = 1_790_000_000;
+pub(super) const NOW_S: i64 = 1_790_000_000;
 
 fn fact(hours_ago: i64) -> Arc<Fact> {
     let stamp = Stamp { time_ms: (NOW_S - hours_ago * 3600) * 1000, trusted: true, powered_on_s: 0 };
@@ -64,18 +64,23 @@ fn system() -> SystemReport {
     }
 }
 
-fn facts(settings: &Settings) -> Facts<'_> {
+pub(super) fn facts(settings: &Settings) -> Facts<'_> {
     let disk = MemberView {
         id: "0123456789abcdef".into(),
         path: "/disk".into(),
         state: MemberState::Healthy,
         space: Some(Space { total: 1 << 40, free: 1 << 39 }),
+        offsite: false,
+        is_older_copy: false,
+        complete: None,
+        leaving: None,
     };
     Facts {
         now: Timestamp::from_second(NOW_S).unwrap(),
         settings,
         sources: vec![source(1)],
         disks: vec![(disk, "trusted")],
+        shelf: ShelfView::default(),
         head: Head { sequence: 2, hash: Hash::ZERO },
         head_time_ms: None,
         gaps: 0,
@@ -112,6 +117,7 @@ fn the_lamp_says_what_is_wrong() {
     check(|facts| facts.refused_full = 1, Rhythm::needs_you(5));
     check(|facts| facts.disks[0].0.state = MemberState::Behind(2), Rhythm::needs_you(4));
     check(|facts| facts.disks[0].0.state = MemberState::Suspect("EIO".into()), Rhythm::Alarm);
+    check(|facts| facts.disks[0].0.state = MemberState::Away, Rhythm::Alarm);
     check(|facts| facts.system.clock_trusted = false, Rhythm::needs_you(7));
     check(|facts| facts.damaged = 1, Rhythm::Alarm);
     check(|facts| facts.gaps = 1, Rhythm::Alarm);

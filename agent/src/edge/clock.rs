@@ -17,12 +17,20 @@ const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 /// No honest clock is before this software was written: 2026-01-01.
 const EARLIEST_MS: i64 = 1_767_225_600_000;
 
+/// So long after the machine was switched on its disks may still be spinning up.
+const JUST_SWITCHED_ON_S: i64 = 180;
+
+/// Whether the machine was switched on only now.
+pub(crate) fn is_just_switched_on() -> bool {
+    rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec < JUST_SWITCHED_ON_S
+}
+
 /// Reads the system's clock.
 pub(crate) struct Clock {
     started: Instant,
     /// Seconds from earlier runs.
     before_s: u64,
-    file: PathBuf,
+    file: Mutex<PathBuf>,
     saved: Mutex<u64>,
 }
 
@@ -33,7 +41,7 @@ impl Clock {
         let kept = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
         // The ledger may know better than the file, which is only written now and then.
         let before_s = known_s.max(kept);
-        Self { started: Instant::now(), before_s, file, saved: Mutex::new(before_s) }
+        Self { started: Instant::now(), before_s, file: Mutex::new(file), saved: Mutex::new(before_s) }
     }
 
     /// This moment. `newest_ms` is the time of the newest ledger entry: a clock behind it is wrong.
@@ -53,6 +61,13 @@ impl Clock {
         self.before_s + self.started.elapsed().as_secs()
     }
 
+    /// From now on the count is kept in `folder`: the disk that had it is gone.
+    pub(crate) fn move_to(&self, folder: &Path) {
+        let file = folder.join("powered-on-seconds");
+        *self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = file;
+        self.save(true);
+    }
+
     /// Writes the count down if ten minutes have passed since the last time, or at once when `force`.
     pub(crate) fn save(&self, force: bool) {
         let now = self.powered_on_s();
@@ -60,8 +75,9 @@ impl Clock {
         if !force && now < *saved + SAVE_EVERY_S {
             return;
         }
-        let part = self.file.with_extension("part");
-        let written = fs::write(&part, now.to_string()).and_then(|()| fs::rename(&part, &self.file));
+        let file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let part = file.with_extension("part");
+        let written = fs::write(&part, now.to_string()).and_then(|()| fs::rename(&part, &file));
         match written {
             Ok(()) => *saved = now,
             Err(error) => tracing::warn!(%error, "could not write down how long this box has run"),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 
-/// File name of the socket in the first disk's folder.
+/// File name of the socket beside the vault's folder on each disk.
 const SOCKET: &str = "control.sock";
 
 /// Between two questions of somebody who watches.
@@ -56,14 +56,26 @@ pub(crate) fn remove(folder: &Path) {
     }
 }
 
+/// There is a socket on each disk that is connected; any of them will do.
+async fn connect(folders: &[PathBuf]) -> io::Result<UnixStream> {
+    let mut last = io::ErrorKind::NotFound.into();
+    for folder in folders {
+        match UnixStream::connect(socket_path(folder)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 /// Asks the running agent; `body` is sent as JSON with POST, without one it is a GET.
 pub(crate) async fn ask<T: DeserializeOwned>(
-    folder: &Path,
+    folders: &[PathBuf],
     path: &str,
     body: Option<serde_json::Value>,
 ) -> Result<T, ControlError> {
     let broken = |error: &dyn std::error::Error| ControlError::Broken(error.to_string());
-    let stream = UnixStream::connect(socket_path(folder)).await.map_err(ControlError::NotRunning)?;
+    let stream = connect(folders).await.map_err(ControlError::NotRunning)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     tokio::spawn(connection);
@@ -89,12 +101,12 @@ pub(crate) async fn ask<T: DeserializeOwned>(
 
 /// Asks again and again, as long as `go_on` says so of the answer; returns the last one.
 pub(crate) async fn ask_while<T: DeserializeOwned>(
-    folder: &Path,
+    folders: &[PathBuf],
     path: &str,
     mut go_on: impl FnMut(&T) -> bool,
 ) -> Result<T, ControlError> {
     loop {
-        let answer = ask(folder, path, None).await?;
+        let answer = ask(folders, path, None).await?;
         if !go_on(&answer) {
             return Ok(answer);
         }

@@ -1,10 +1,9 @@
-//! The disks as the system shows them: where they are mounted, and whether they obey flushes.
+//! The disks as the system shows them: where they are mounted, and whether they are still there.
 
-use larder_store::disk::{Disk, RealDisk};
+use larder_store::disk::RealDisk;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Why a folder cannot be a disk of the vault.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +11,12 @@ pub(crate) enum DiskProblem {
     /// The folder lies on the system's own filesystem: the disk is not mounted.
     #[error("{} is on the system's own disk", path.display())]
     NotMounted {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is nothing of Larder's in it: not mounted, or empty.
+    #[error("no backups are at {}", path.display())]
+    Empty {
         /// The folder.
         path: PathBuf,
     },
@@ -31,40 +36,86 @@ pub(crate) enum DiskProblem {
     },
 }
 
-/// Opens one disk: the folder `larder` inside `path`.
-pub(crate) fn open(path: &Path, allow_root_filesystem: bool) -> Result<Arc<dyn Disk>, DiskProblem> {
-    let failed = |source: io::Error| DiskProblem::Io { path: path.to_owned(), source };
-    if !allow_root_filesystem {
-        // A path whose disk is not mounted must not be made either: that would fill the system's card.
-        let device = std::fs::metadata(path).map_err(failed)?.dev();
-        if device == std::fs::metadata("/").map_err(failed)?.dev() {
-            return Err(DiskProblem::NotMounted { path: path.to_owned() });
-        }
+/// Name of the vault's folder on each disk.
+pub(crate) const FOLDER: &str = "larder";
+
+/// Opens the vault's folder inside `path`, which must be there.
+pub(crate) fn open(path: &Path, allow_root_filesystem: bool) -> Result<RealDisk, DiskProblem> {
+    check_mounted(path, allow_root_filesystem)?;
+    opened(path, RealDisk::open_existing(&path.join(FOLDER)))
+}
+
+/// The same, and makes the folder where it is not there.
+pub(crate) fn make(path: &Path, allow_root_filesystem: bool) -> Result<RealDisk, DiskProblem> {
+    check_mounted(path, allow_root_filesystem)?;
+    opened(path, RealDisk::open(&path.join(FOLDER)))
+}
+
+fn check_mounted(path: &Path, allow_root_filesystem: bool) -> Result<(), DiskProblem> {
+    if allow_root_filesystem {
+        return Ok(());
     }
-    match RealDisk::open(&path.join("larder")) {
-        Ok(disk) => Ok(Arc::new(disk)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(DiskProblem::InUse { path: path.to_owned() })
+    // A path whose disk is not mounted must not be made either: that would fill the system's card.
+    let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev());
+    match (device(path), device(Path::new("/"))) {
+        (Ok(disk), Ok(root)) if disk != root => Ok(()),
+        (Err(source), _) if source.kind() != io::ErrorKind::NotFound => {
+            Err(DiskProblem::Io { path: path.to_owned(), source })
         }
-        Err(error) => Err(failed(error)),
+        _ => Err(DiskProblem::NotMounted { path: path.to_owned() }),
     }
 }
 
-/// Whether the disk below `path` is known to obey flushes: `trusted` where the kernel sends them or none is needed,
-/// `unproven` where it cannot tell. Some USB bridges make the kernel drop flushes; a sync then proves nothing.
-pub(crate) fn flush_honesty(path: &Path) -> &'static str {
-    let queue = std::fs::metadata(path).ok().and_then(|meta| {
-        let (major, minor) = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
-        let device = std::fs::canonicalize(format!("/sys/dev/block/{major}:{minor}")).ok()?;
-        // A partition has no queue of its own; its disk has.
-        device.ancestors().take(2).map(|folder| folder.join("queue")).find(|queue| queue.exists())
-    });
-    let Some(queue) = queue else { return "unproven" };
-    let cache = std::fs::read_to_string(queue.join("write_cache")).unwrap_or_default();
-    let is_usb = queue.to_string_lossy().contains("/usb");
-    match cache.trim() {
-        "write back" => "trusted",
-        "write through" if !is_usb => "trusted",
-        _ => "unproven",
+fn opened(path: &Path, disk: io::Result<RealDisk>) -> Result<RealDisk, DiskProblem> {
+    let path = path.to_owned();
+    disk.map_err(|source| match source.kind() {
+        io::ErrorKind::WouldBlock => DiskProblem::InUse { path },
+        io::ErrorKind::NotFound => DiskProblem::Empty { path },
+        _ => DiskProblem::Io { path, source },
+    })
+}
+
+/// A disk that is connected: by these it is seen whether it still is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seat {
+    /// Where it is mounted.
+    pub(crate) path: PathBuf,
+    /// Device and inode of the vault's folder.
+    place: (u64, u64),
+    /// Its device, as the kernel lists it; none for filesystems that have no device of their own.
+    device: Option<PathBuf>,
+}
+
+impl Seat {
+    /// Where `disk`, opened at `path`, sits.
+    pub(crate) fn of(disk: &RealDisk, path: &Path) -> io::Result<Self> {
+        let place = disk.place()?;
+        let device = crate::edge::flush::device_folder(place.0);
+        Ok(Self { path: path.to_owned(), place, device: device.exists().then_some(device) })
     }
+
+    /// Whether the same disk is still there. A pulled one may stay mounted for a while, with its device gone.
+    pub(crate) fn is_taken(&self) -> bool {
+        let meta = std::fs::metadata(self.path.join(FOLDER));
+        let is_there = meta.is_ok_and(|meta| (meta.dev(), meta.ino()) == self.place);
+        is_there && self.device.as_ref().is_none_or(|device| device.exists())
+    }
+}
+
+/// Whether another filesystem is mounted at `path`, so that there is a disk, whatever is on it.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
+    device(path).is_some_and(|here| device(&path.join("..")).is_some_and(|above| above != here))
+}
+
+/// Whether nobody's files are at `path`: the vault never moves in where somebody lives.
+pub(crate) fn is_unused(path: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        // What systems leave on an empty disk, and what is left of an attempt to adopt it.
+        if !name.starts_with('.') && !["lost+found", "System Volume Information", FOLDER].contains(&&*name) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -4,6 +4,7 @@ pub(crate) mod clock;
 pub(crate) mod control;
 pub(crate) mod dashboard;
 pub(crate) mod disks;
+pub(crate) mod flush;
 pub(crate) mod http;
 pub(crate) mod mqtt;
 pub(crate) mod notify;

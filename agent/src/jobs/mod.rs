@@ -3,5 +3,6 @@
 pub(crate) mod catch_up;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
+pub(crate) mod disks;
 pub(crate) mod index;
 pub(crate) mod scrub;

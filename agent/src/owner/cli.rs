@@ -1,7 +1,7 @@
 //! The command line of `larderd`: what can be typed, and one call for each.
 
 use super::words::Trouble;
-use super::{commands, keys, scrub};
+use super::{commands, disks, keys, scrub};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use larder_format::ledger::Role;
 use std::path::PathBuf;
@@ -81,6 +81,41 @@ enum Command {
         /// For machines
         #[arg(long)]
         json: bool,
+    },
+    /// Show every backup disk: where it is, how it is, and what it lacks
+    Disks {
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take in an empty disk, or take one back that is known; nothing on it is ever emptied
+    Adopt {
+        /// The folder where the disk is mounted
+        path: PathBuf,
+        /// It is meant to be away most of the time, and filled whenever it is connected
+        #[arg(long)]
+        offsite: bool,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Bring a disk up to date and let go of it, so that it may be unplugged
+    Release {
+        /// Its path, or the first digits of its id
+        disk: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Miss a disk no longer that will never come back; takes 72 hours, and other disks that hold everything
+    Forget {
+        /// Its path, or the first digits of its id
+        disk: String,
+        /// Take it back
+        #[arg(long)]
+        undo: bool,
+        #[command(flatten)]
+        which: Which,
     },
     /// Make the index anew from the backups themselves; always safe
     RebuildIndex {
@@ -163,6 +198,10 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::Token { device, role, which, json } => keys::token(&which, &device, role.into(), json),
         Command::Keys { which, json } => keys::list(&which, json),
         Command::Revoke { device, key, which, json } => keys::revoke(&which, &device, key.as_deref(), json),
+        Command::Disks { which, json } => disks::list(&which, json),
+        Command::Adopt { path, offsite, which } => disks::adopt(&which, &path, offsite),
+        Command::Release { disk, which } => disks::release(&which, &disk),
+        Command::Forget { disk, undo, which } => disks::forget(&which, &disk, undo),
         Command::RebuildIndex { which, json } => commands::rebuild_index(&which, json),
         Command::Scrub { which, json } => scrub::scrub(&which, json),
         Command::LampOff { which } => commands::lamp_off(&which),

@@ -6,10 +6,10 @@ use crate::edge::control::{self, ControlError};
 use crate::edge::panel::{self, Panel};
 use crate::report::Answers;
 use crate::run;
-use larder_firmware_config::{LogFormat, LogSettings, Mistake, Settings};
+use larder_firmware_config::{LogFormat, LogSettings, Mistake, Settings, VaultSettings};
 use larder_format::ledger::is_source_name;
 use serde::Deserialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
@@ -32,7 +32,7 @@ pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
 }
 
 #[cfg(feature = "demo")]
-pub(crate) fn demo(folder: Option<std::path::PathBuf>, once: bool) -> Result<ExitCode, Trouble> {
+pub(crate) fn demo(folder: Option<PathBuf>, once: bool) -> Result<ExitCode, Trouble> {
     on_runtime(async { crate::jobs::demo::tell(folder, once, stop_requested()?).await })
 }
 
@@ -91,9 +91,9 @@ pub(crate) fn rebuild_index(which: &Which, json: bool) -> Result<ExitCode, Troub
     let seconds =
         match ask::<serde_json::Value>(which, "/v1/control/rebuild-index", Some(serde_json::json!({}))) {
             Ok(value) => value["seconds"].as_f64().unwrap_or(0.0),
-            Err(trouble) if trouble.exit == 4 && settings.vault.disks[0].join("larder").exists() => {
+            Err(trouble) if trouble.exit == 4 && has_vault(&settings) => {
                 let started = std::time::Instant::now();
-                let (vault, ..) = run::open_vault(&settings).map_err(Trouble::from)?;
+                let vault = crate::opening::open_vault(&settings).map_err(Trouble::from)?.vault;
                 vault.rebuild_index();
                 started.elapsed().as_secs_f64()
             }
@@ -107,6 +107,10 @@ pub(crate) fn rebuild_index(which: &Which, json: bool) -> Result<ExitCode, Troub
     Ok(ExitCode::SUCCESS)
 }
 
+fn has_vault(settings: &Settings) -> bool {
+    settings.vault.disks.iter().any(|path| path.join("larder").exists())
+}
+
 pub(crate) fn lamp_off(which: &Which) -> Result<ExitCode, Trouble> {
     let settings = settings(which.config.as_deref())?;
     Panel::open(&settings.panel, &panel::compatible()).off();
@@ -118,8 +122,8 @@ pub(super) fn ask<T: serde::de::DeserializeOwned>(
     path: &str,
     body: Option<serde_json::Value>,
 ) -> Result<T, Trouble> {
-    let settings = settings(which.config.as_deref())?;
-    on_runtime(async { Ok(control::ask(&settings.vault.disks[0], path, body).await?) })
+    let folders = folders(which)?;
+    on_runtime(async { Ok(control::ask(&folders, path, body).await?) })
 }
 
 /// Asks the running agent until `go_on` says no.
@@ -128,8 +132,14 @@ pub(super) fn ask_while<T: serde::de::DeserializeOwned>(
     path: &str,
     go_on: impl FnMut(&T) -> bool,
 ) -> Result<T, Trouble> {
-    let settings = settings(which.config.as_deref())?;
-    on_runtime(async { Ok(control::ask_while(&settings.vault.disks[0], path, go_on).await?) })
+    let folders = folders(which)?;
+    on_runtime(async { Ok(control::ask_while(&folders, path, go_on).await?) })
+}
+
+/// Where the running agent may have a socket.
+fn folders(which: &Which) -> Result<Vec<PathBuf>, Trouble> {
+    let VaultSettings { disks, offsite, .. } = settings(which.config.as_deref())?.vault;
+    Ok([disks, offsite].concat())
 }
 
 pub(super) fn settings(config: Option<&Path>) -> Result<Settings, Trouble> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod cli;
 pub(crate) mod commands;
+mod disks;
 mod keys;
 mod scrub;
 pub(crate) mod words;

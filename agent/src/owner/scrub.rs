@@ -6,7 +6,7 @@ use super::cli::Which;
 use super::commands::{ask, ask_while, settings};
 use super::words::Trouble;
 use crate::edge::http::control::{DiskScrub, LastScrub, LostName, ScrubStatus, scrub_status_of};
-use crate::run;
+use crate::opening::{Opening, open_vault};
 use larder_store::Vault;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -52,7 +52,7 @@ fn follow(which: &Which, progress: &Progress) -> Result<ScrubStatus, Trouble> {
 
 /// Without a running agent: opens the vault and reads.
 fn here(which: &Which, progress: &Progress) -> Result<(ScrubStatus, ScrubStatus), Trouble> {
-    let (vault, clock, _) = run::open_vault(&settings(which.config.as_deref())?).map_err(Trouble::from)?;
+    let Opening { vault, clock, .. } = open_vault(&settings(which.config.as_deref())?)?;
     let stamp = |vault: &Vault| clock.stamp(vault.ledger().newest.map(|stamp| stamp.time_ms));
     let before = scrub_status_of(&vault, true);
     for disk in before.disks.iter().filter(|disk| disk.is_readable) {

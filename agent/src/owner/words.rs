@@ -70,13 +70,20 @@ impl From<StartError> for Trouble {
                  To keep backups on the system's own disk after all, set `vault.allow_root_filesystem = true`.",
                 details,
             ),
+            StartError::Missing { missing } => Self::new(
+                1,
+                format!("There are no backups yet, and no disk is mounted at {}.", missing.display()),
+                "Connect and mount all disks that the settings name, or take the missing one out of `vault.disks`. \
+                 New backups are begun only when all of them are there.",
+                details,
+            ),
             StartError::Disk(DiskProblem::InUse { path }) => Self::new(
                 1,
                 format!("Another larderd is already using {}.", path.display()),
                 "Use the one that is running, or stop it first.",
                 details,
             ),
-            StartError::Disk(DiskProblem::Io { path, .. }) => Self::new(
+            StartError::Disk(DiskProblem::Io { path, .. } | DiskProblem::Empty { path }) => Self::new(
                 1,
                 format!("The backup folder {} cannot be opened.", path.display()),
                 "Check that the disk is connected and that larderd may write there.",

@@ -166,7 +166,8 @@ fn lets_go_of(event: &Event) -> &[u64] {
         | Event::DeviceRevoked { .. }
         | Event::HoldSet { .. }
         | Event::HoldCleared { .. }
-        | Event::Scrubbed(_) => &[],
+        | Event::Scrubbed(_)
+        | Event::Disk(_) => &[],
     }
 }
 

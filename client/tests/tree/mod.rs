@@ -52,7 +52,7 @@ pub fn look(folder: &Path) -> BTreeMap<OsString, Found> {
             mode: stat.st_mode & 0o7777,
             owner: (stat.st_uid, stat.st_gid),
             size: if kind == FileType::Directory { 0 } else { stat.st_size },
-            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            modified: (stat.st_mtime, u64::try_from(stat.st_mtime_nsec).unwrap()),
             device: stat.st_rdev,
             content,
             xattrs: xattrs(&full),

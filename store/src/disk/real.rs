@@ -1,16 +1,25 @@
 //! A folder on a mounted filesystem.
 
 use super::{Disk, DiskFile, Item, Space};
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with, statvfs};
-use std::fs::{self, File, OpenOptions, Permissions};
+use rustix::fs::{
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, chmodat, flock, fstatvfs, fsync,
+    linkat, mkdirat, openat, renameat_with, statat, unlinkat,
+};
+use rustix::io::Errno;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// A disk of the real world. Holds a lock, so that two agents never write to one vault.
+///
+/// Everything is reached from the folder that was opened in the beginning and never by its path: should the disk be
+/// unmounted and another one come to the same path, not a byte goes to the wrong one.
 pub struct RealDisk {
-    folder: PathBuf,
-    _lock: File,
+    path: PathBuf,
+    folder: File,
+    _lock: OwnedFd,
 }
 
 impl RealDisk {
@@ -20,87 +29,107 @@ impl RealDisk {
     /// `WouldBlock` when another agent has it open; whatever the filesystem says.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let path = folder.join("lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let lock = match lock {
-            // The system let nobody write to a dying disk: what is on it can still be read.
-            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
+        Self::open_existing(folder)
+    }
+
+    /// Opens `folder`, which must be there.
+    ///
+    /// # Errors
+    /// As `open`; `NotFound`.
+    pub fn open_existing(folder: &Path) -> io::Result<Self> {
+        let path = folder.to_owned();
+        let folder = File::open(folder)?;
+        let (flags, mode) = (OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o600));
+        let lock = match openat(&folder, "lock", flags, mode) {
+            // The system lets nobody write to a dying disk: what is on it can still be read.
+            Err(Errno::ROFS) => openat(&folder, "lock", OFlags::RDONLY | OFlags::CLOEXEC, mode),
             lock => lock,
         }?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+        Ok(Self { path, folder, _lock: lock })
     }
 
-    fn at(&self, path: &str) -> PathBuf {
-        self.folder.join(path)
+    /// Device and inode of the folder: another disk at the same path has others.
+    ///
+    /// # Errors
+    /// Whatever the filesystem says.
+    pub fn place(&self) -> io::Result<(u64, u64)> {
+        let meta = self.folder.metadata()?;
+        Ok((meta.dev(), meta.ino()))
+    }
+
+    fn open_at(&self, path: &str, flags: OFlags, mode: u32) -> io::Result<OwnedFd> {
+        let path = if path.is_empty() { "." } else { path };
+        Ok(openat(&self.folder, path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))?)
     }
 }
 
 impl Disk for RealDisk {
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        let file =
-            OpenOptions::new().create_new(true).read(true).append(true).mode(0o600).open(self.at(path))?;
-        Ok(Box::new(RealFile(file)))
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND;
+        Ok(Box::new(RealFile(self.open_at(path, flags, 0o600)?.into())))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(RealFile(File::open(self.at(path))?)))
+        Ok(Box::new(RealFile(self.open_at(path, OFlags::RDONLY, 0)?.into())))
     }
 
     fn publish(&self, from: &str, to: &str) -> io::Result<()> {
-        let (from, to) = (self.at(from), self.at(to));
-        fs::set_permissions(&from, Permissions::from_mode(0o444))?;
-        match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+        chmodat(&self.folder, from, Mode::from_raw_mode(0o444), AtFlags::empty())?;
+        match renameat_with(&self.folder, from, &self.folder, to, RenameFlags::NOREPLACE) {
             // Filesystems without it (exFAT, some network ones) still have links, which never replace either.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                fs::hard_link(&from, &to)?;
-                fs::remove_file(&from)
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                linkat(&self.folder, from, &self.folder, to, AtFlags::empty())?;
+                self.remove(from)
             }
             result => Ok(result?),
         }
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        fs::remove_file(self.at(path))
+        Ok(unlinkat(&self.folder, path, AtFlags::empty())?)
     }
 
     fn make_folder(&self, path: &str) -> io::Result<bool> {
-        match fs::create_dir(self.at(path)) {
+        match mkdirat(&self.folder, path, Mode::from_raw_mode(0o777)) {
             Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 
     fn sync_folder(&self, path: &str) -> io::Result<()> {
-        File::open(self.at(path))?.sync_all()
+        Ok(fsync(self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?)?)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Item>> {
         let mut items = Vec::new();
-        let entries = match fs::read_dir(self.at(path)) {
+        let folder = match self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY, 0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(items),
-            entries => entries?,
+            folder => folder?,
         };
-        for entry in entries {
-            let entry = entry?;
-            let meta = entry.metadata()?;
+        for entry in Dir::read_from(&folder)? {
             // A name that we cannot have made is none of ours.
-            if let Ok(name) = entry.file_name().into_string() {
-                items.push(Item { name, is_folder: meta.is_dir(), len: meta.len() });
-            }
+            let entry = entry?;
+            let Some(name) = entry.file_name().to_str().ok().filter(|name| !matches!(*name, "." | ".."))
+            else {
+                continue;
+            };
+            let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            items.push(Item { name: name.to_owned(), is_folder, len: stat.st_size.unsigned_abs() });
         }
         items.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(items)
     }
 
     fn space(&self) -> io::Result<Space> {
-        let stat = statvfs(&self.folder)?;
+        let stat = fstatvfs(&self.folder)?;
         Ok(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
     }
 
     fn name(&self) -> String {
-        self.folder.display().to_string()
+        self.path.display().to_string()
     }
 }
 

@@ -125,7 +125,7 @@ fn open_pack(disk: &dyn Disk, path: &str) -> io::Result<(Box<dyn DiskFile>, Foot
 pub(crate) fn read_table(members: &Members, name: &Hash) -> Result<Table> {
     let path = path(name);
     let mut last = None;
-    for member in members.all() {
+    for member in members.all().iter().filter(|member| member.is_readable()) {
         let table = open_pack(member.disk.as_ref(), &path).and_then(|(file, footer)| {
             let mut bytes = vec![0; footer.table_len()];
             file.read_at(footer.table_offset, &mut bytes)?;

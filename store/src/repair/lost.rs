@@ -47,7 +47,7 @@ pub(crate) fn write(members: &Members, name: &Hash, lost: &Lost) -> Result<()> {
 /// All records of all disks.
 fn read_all(members: &Members) -> Lost {
     let mut lost = Lost::default();
-    for member in members.all() {
+    for member in members.all().iter().filter(|member| member.is_readable()) {
         let disk = member.disk.as_ref();
         for item in disk.list(QUARANTINE).unwrap_or_default() {
             if !item.is_folder && item.name.contains(".lost") {

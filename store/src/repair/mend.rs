@@ -74,7 +74,9 @@ pub(crate) struct Copies {
 impl Copies {
     /// Other disks come first, since their copies are most likely whole.
     pub(crate) fn open(members: &Members, member: &Member, name: &Hash) -> Self {
-        let (mine, others): (Vec<_>, Vec<_>) = members.all().iter().partition(|known| known.id == member.id);
+        let all = members.all();
+        let readable = all.iter().filter(|known| known.is_readable());
+        let (mine, others): (Vec<_>, Vec<_>) = readable.partition(|known| known.id == member.id);
         let (mut packs, mut sidecars) = (Vec::new(), Vec::new());
         for disk in others.into_iter().chain(mine).map(|member| member.disk.as_ref()) {
             packs.extend(disk.open(&packs::path(name)));

@@ -19,6 +19,7 @@ use crate::members::Member;
 use crate::vault::Vault;
 use crate::{Result, StoreError, catch_up, ledger, packs, parity};
 use larder_format::Hash;
+use std::sync::Arc;
 
 const PART: &str = "open/mend.part";
 
@@ -63,7 +64,9 @@ impl Vault {
 
     /// Reads from the new file from now on, and finds what is in it if nobody could before.
     fn is_whole_again(&self, name: &Hash) {
-        let len = |member: &Member| member.disk.open(&packs::path(name)).and_then(|file| file.len()).ok();
+        let len = |member: &Arc<Member>| {
+            member.disk.as_ref().open(&packs::path(name)).and_then(|file| file.len()).ok()
+        };
         let len = self.members.all().iter().find_map(len).unwrap_or(0);
         self.catalog.enter_repaired(&self.members, name, len);
     }
@@ -88,9 +91,9 @@ impl Vault {
     /// `Disk` when the disk fails.
     pub(crate) fn repair_entry(&self, member: &Member, sequence: u64) -> Result<Outcome> {
         let path = ledger::path(sequence);
-        let others = self.members.all().iter().filter(|other| other.id != member.id);
+        let others = self.others(member);
         let mut found =
-            others.filter_map(|other| catch_up::whole_entry(other.disk.as_ref(), sequence, &path));
+            others.iter().filter_map(|other| catch_up::whole_entry(other.disk.as_ref(), sequence, &path));
         let Some(bytes) = found.next() else { return Ok(Outcome::Left) };
         let disk = member.disk.as_ref();
         let write = || {
@@ -109,8 +112,8 @@ impl Vault {
     /// # Errors
     /// `Disk` when the disk fails.
     pub(crate) fn repair_facts(&self, member: &Member) -> Result<Outcome> {
-        let written = crate::members::keep_copy_of_facts(member, self.id_bytes())
-            .and_then(|()| crate::members::mend_facts(member.disk.as_ref()));
+        let written = crate::identity::keep_copy_of_facts(member.disk.as_ref(), self.identity_of(member))
+            .and_then(|()| crate::identity::mend_facts(member.disk.as_ref()));
         match written.map_err(|source| member.failed("disk.json", source)) {
             Err(StoreError::Full { .. }) => Ok(Outcome::Left),
             Err(error) => Err(error),

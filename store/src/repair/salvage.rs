@@ -9,7 +9,7 @@ use super::lost::{self, Lost};
 use super::mend::Copies;
 use super::place;
 use crate::ingest::OpenPack;
-use crate::members::{Member, MemberState};
+use crate::members::Member;
 use crate::vault::Vault;
 use crate::{Result, packs};
 use larder_format::{ChunkId, Hash};
@@ -34,9 +34,8 @@ impl Vault {
         if let Some(number) = number {
             self.catalog.retire(number, name, copies.len().unwrap_or(0));
         }
-        // Suspect disks keep theirs: what is there is not believed, and they are not written to.
-        let written_to = |member: &&Member| !matches!(member.state(), MemberState::Suspect(_));
-        for member in self.members.all().iter().filter(written_to) {
+        // The others keep theirs: what is there is not believed, and they are not written to.
+        for member in self.members.all().iter().filter(|member| member.is_healthy() || member.is_behind()) {
             let disk = member.disk.as_ref();
             place::set_aside(disk, &packs::path(name))
                 .map_err(|source| member.failed("quarantine", source))?;

@@ -8,6 +8,7 @@
 mod rotation;
 mod state;
 
+use crate::disk::Disk;
 use crate::members::{Member, MemberState};
 use crate::repair::{self, Outcome};
 use crate::vault::Vault;
@@ -43,7 +44,9 @@ impl Vault {
     /// How the scrub of each disk stands: as it was after the last step, while one is under way.
     pub fn scrubs(&self) -> Vec<ScrubView> {
         self.spread_suspicion();
-        self.members.all().iter().map(|member| self.scrub_view(member)).collect()
+        // One that is away is not late for anything.
+        let all = self.members.all();
+        all.iter().filter(|member| !member.disk.is_empty()).map(|member| self.scrub_view(member)).collect()
     }
 
     fn scrub_view(&self, member: &Member) -> ScrubView {
@@ -67,7 +70,8 @@ impl Vault {
     /// # Errors
     /// `Disk` when it fails.
     pub fn begin_scrub(&self, disk: &str, stamp: Stamp) -> Result<()> {
-        let Some(member) = self.members.all().iter().find(|member| member.id == disk) else { return Ok(()) };
+        let Some(member) = self.members.named(disk) else { return Ok(()) };
+        let member = member.as_ref();
         let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         let round = rounds.entry(member.id.clone()).or_insert_with(|| state::read(member.disk.as_ref()));
         *round = begun(member, stamp)?;
@@ -80,9 +84,10 @@ impl Vault {
     /// # Errors
     /// `Disk` when the disk cannot be listed or fails while something is repaired. Damage is no error.
     pub fn scrub(&self, disk: &str, bytes_max: u64, stamp: Stamp) -> Result<Round> {
-        let Some(member) = self.members.all().iter().find(|member| member.id == disk) else {
+        let Some(member) = self.members.named(disk) else {
             return Ok(Round::default());
         };
+        let member = member.as_ref();
         let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         let round = rounds.entry(member.id.clone()).or_insert_with(|| state::read(member.disk.as_ref()));
         if !is_readable(member) {
@@ -106,7 +111,7 @@ impl Vault {
     }
 
     fn keep_facts(&self, member: &Member) -> Result<()> {
-        match crate::members::keep_copy_of_facts(member, self.id_bytes()) {
+        match crate::identity::keep_copy_of_facts(member.disk.as_ref(), self.identity_of(member)) {
             Ok(()) => Ok(()),
             Err(source) => match member.failed("scrub", source) {
                 StoreError::Full { .. } => Ok(()),
@@ -152,7 +157,7 @@ impl Vault {
         let disk = member.disk.as_ref();
         let path = item.path();
         match item {
-            Item::Facts => crate::members::is_named(disk),
+            Item::Facts => crate::identity::is_named(disk),
             Item::Entry(sequence) => catch_up::whole_entry(disk, *sequence, &path).is_some(),
             Item::Pack(name) => disk.open(&path).ok().is_some_and(|file| {
                 *bytes += file.len().unwrap_or(0);
@@ -207,7 +212,7 @@ impl Vault {
     }
 
     fn end_round(&self, member: &Member, round: &mut Round, stamp: Stamp) -> Result<()> {
-        let Some(disk) = crate::members::unhex(&member.id) else { return Ok(()) };
+        let disk = member.key;
         let Round { bytes, damaged, repaired, lost, .. } = *round;
         self.append(stamp, Event::Scrubbed(Scrubbed { disk, bytes, damaged, repaired, lost }))?;
         *round = Round::default();
@@ -223,7 +228,7 @@ impl Vault {
 
 /// A disk that failed is not tormented with reading: what it says is not believed anyway.
 fn is_readable(member: &Member) -> bool {
-    !matches!(member.state(), MemberState::Suspect(_))
+    matches!(member.state(), MemberState::Healthy | MemberState::Behind(_))
 }
 
 fn begun(member: &Member, stamp: Stamp) -> Result<Round> {

@@ -6,6 +6,7 @@
 
 mod auth;
 pub(crate) mod control;
+pub(crate) mod disks;
 mod entries;
 mod problem;
 mod push;
@@ -70,6 +71,10 @@ fn control_routes() -> Router<Arc<Appliance>> {
         .route("/v1/control/revoke", post(control::revoke))
         .route("/v1/control/rebuild-index", post(control::rebuild_index))
         .route("/v1/control/scrub", get(control::scrub_status).post(control::start_scrub))
+        .route("/v1/control/disks", get(disks::list))
+        .route("/v1/control/disks/adopt", post(disks::adopt))
+        .route("/v1/control/disks/release", post(disks::release))
+        .route("/v1/control/disks/forget", post(disks::forget))
 }
 
 /// Serves devices until `stop` turns true, then lets running answers finish.

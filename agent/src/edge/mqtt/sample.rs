@@ -74,6 +74,11 @@ pub(crate) fn report() -> Report {
             health: "fine".to_owned(),
             flush: "trusted".to_owned(),
             behind: 0,
+            role: "home".to_owned(),
+            state: "healthy".to_owned(),
+            may_unplug: false,
+            complete: None,
+            leaving: false,
         }],
         sources: vec![
             source("laptop/photos", Some("2026-05-02T03:04:05Z"), false),

@@ -1,0 +1,100 @@
+use super::super::tests::{NOW_S, facts};
+use super::super::{Memory, report as whole_report};
+use super::*;
+use larder_firmware_config::Settings;
+use larder_panel::Rhythm;
+
+fn stamp(days_ago: i64) -> Option<Stamp> {
+    Some(Stamp { time_ms: (NOW_S - days_ago * DAY_S) * 1000, trusted: true, powered_on_s: 0 })
+}
+
+/// One healthy disk at home and one that `given` changes: lamp, level, and a word of the first condition.
+fn check(given: impl Fn(&mut Facts<'_>, &mut MemberView), lamp: Rhythm, says: &str) {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    let mut second =
+        MemberView { id: "fedcba9876543210".into(), path: "/b/larder".into(), ..facts.disks[0].0.clone() };
+    given(&mut facts, &mut second);
+    facts.disks.push((second, "unproven"));
+    let (report, _) = whole_report(&facts, &mut Memory::default());
+    assert_eq!(report.health.lamp, lamp.name(), "{says}");
+    let told = report.health.conditions.first().map_or(String::new(), |condition| condition.what.clone());
+    assert!(told.contains(says), "{told:?} lacks {says:?}");
+    assert_eq!(report.disks[1].flush, "unproven", "what is not known is never read as fine");
+    assert_ne!(report.disks[1].health, "fine");
+}
+
+#[test]
+fn each_state_of_a_disk_has_its_words() {
+    let four = Rhythm::needs_you(4);
+    check(|_, _| {}, Rhythm::Ready, "");
+    check(|_, disk| disk.state = MemberState::Away, four, "not connected");
+    check(|_, disk| disk.state = MemberState::Failed("EIO".into()), four, "failed.");
+    check(|_, disk| disk.state = MemberState::Suspect("EIO".into()), four, "more than once");
+    check(|_, disk| disk.state = MemberState::Behind(3), four, "lacks 3");
+    check(|_, disk| disk.state = MemberState::Forked, four, "another past");
+    check(|_, disk| disk.leaving = stamp(1), four, "asked to forget");
+    let older = |_: &mut Facts<'_>, disk: &mut MemberView| {
+        (disk.state, disk.is_older_copy) = (MemberState::Behind(3), true);
+    };
+    check(older, four, "older copy");
+    let stranger = |facts: &mut Facts<'_>, _: &mut MemberView| {
+        facts.shelf.strangers.push(("/c".into(), "it belongs to another vault".into()));
+    };
+    check(stranger, four, "not used: it belongs");
+    let released = |facts: &mut Facts<'_>, disk: &mut MemberView| {
+        disk.state = MemberState::Away;
+        facts.shelf.released.insert(disk.id.clone());
+    };
+    check(released, four, "may be unplugged");
+}
+
+#[test]
+fn the_last_disk_that_goes_is_an_alarm() {
+    for state in [MemberState::Away, MemberState::Failed("EIO".into()), MemberState::Suspect("EIO".into())] {
+        let both = |facts: &mut Facts<'_>, disk: &mut MemberView| {
+            facts.disks[0].0.state = state.clone();
+            disk.state = state.clone();
+        };
+        check(both, Rhythm::Alarm, "The backup disk at /disk");
+    }
+}
+
+#[test]
+fn an_offsite_disk_is_missed_only_when_it_is_overdue() {
+    let gone_for = |days| {
+        move |_: &mut Facts<'_>, disk: &mut MemberView| {
+            (disk.offsite, disk.state, disk.complete) = (true, MemberState::Away, stamp(days));
+        }
+    };
+    check(gone_for(35), Rhythm::Ready, "");
+    check(gone_for(36), Rhythm::needs_you(4), "not been filled for 36 days");
+    let never =
+        |_: &mut Facts<'_>, disk: &mut MemberView| (disk.offsite, disk.state) = (true, MemberState::Away);
+    check(never, Rhythm::needs_you(4), "never been filled");
+}
+
+#[test]
+fn the_lamp_says_once_that_a_disk_may_be_unplugged() {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    let mut memory = Memory::default();
+    let mut lamp = |facts: &mut Facts<'_>, after_s: i64| {
+        facts.now = Timestamp::from_second(NOW_S + after_s).unwrap();
+        whole_report(facts, &mut memory).0.health.lamp
+    };
+    assert_eq!(lamp(&mut facts, 0), Rhythm::Ready.name());
+    facts.disks[0].0.offsite = true;
+    assert_eq!(lamp(&mut facts, 1), Rhythm::MayUnplug.name());
+    assert_eq!(lamp(&mut facts, 6), Rhythm::MayUnplug.name());
+    assert_eq!(lamp(&mut facts, 12), Rhythm::Ready.name());
+}
+
+#[test]
+fn fewer_copies_than_wanted_are_told() {
+    let mut settings = Settings::default();
+    settings.vault.copies = 2;
+    let facts = facts(&settings);
+    let (report, _) = whole_report(&facts, &mut Memory::default());
+    assert!(report.health.conditions[0].what.contains("1 copies of your backups, not 2"));
+}

@@ -1,0 +1,77 @@
+//! What only the local socket may ask about disks: what there is, taking one in, letting one go.
+//!
+//! Forgetting a disk makes the past smaller by a copy. So it takes the box itself, waits for three days that the lamp
+//! shows, and can be taken back meanwhile. Nothing here removes a byte from any disk.
+
+use super::{Refusal, State};
+use crate::report::{Condition, DiskReport};
+use axum::Json;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// All disks, and what is not as it should be.
+#[derive(Debug, Serialize)]
+pub(crate) struct Disks {
+    disks: Vec<DiskReport>,
+    conditions: Vec<Condition>,
+}
+
+pub(crate) async fn list(appliance: State) -> Json<Disks> {
+    let report = appliance.report.borrow().clone();
+    let conditions =
+        report.health.conditions.iter().filter(|condition| matches!(condition.code, 1 | 4 | 5 | 6));
+    Json(Disks { disks: report.disks.clone(), conditions: conditions.cloned().collect() })
+}
+
+/// Asks to take a disk in.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Adopt {
+    pub(crate) path: PathBuf,
+    pub(crate) offsite: bool,
+}
+
+/// Names one disk by its path or the first digits of its id.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Which {
+    pub(crate) disk: String,
+    /// Take back that it is to be forgotten.
+    #[serde(default)]
+    pub(crate) undo: bool,
+}
+
+/// The disk that was meant.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Meant {
+    pub(crate) id: String,
+}
+
+pub(crate) async fn adopt(appliance: State, Json(adopt): Json<Adopt>) -> Result<Json<Meant>, Refusal> {
+    if !adopt.path.is_absolute() {
+        return Err(Refusal::invalid("the path must be a whole one, beginning with `/`"));
+    }
+    let id = appliance.blocking(move |appliance| appliance.adopt(&adopt.path, adopt.offsite)).await??;
+    appliance.disks_changed.notify_one();
+    Ok(Json(Meant { id }))
+}
+
+pub(crate) async fn release(appliance: State, Json(which): Json<Which>) -> Result<Json<Meant>, Refusal> {
+    let id = appliance.disk_named(&which.disk)?;
+    let released = id.clone();
+    appliance.blocking(move |appliance| appliance.release(&released)).await??;
+    appliance.disks_changed.notify_one();
+    Ok(Json(Meant { id }))
+}
+
+pub(crate) async fn forget(appliance: State, Json(which): Json<Which>) -> Result<Json<Meant>, Refusal> {
+    let id = appliance.disk_named(&which.disk)?;
+    let meant = id.clone();
+    let told = appliance.blocking(move |appliance| match which.undo {
+        true => appliance.vault.keep_disk(&meant, appliance.stamp()),
+        false => appliance.vault.begin_forgetting(&meant, appliance.stamp()),
+    });
+    told.await??;
+    appliance.disks_changed.notify_one();
+    Ok(Json(Meant { id }))
+}

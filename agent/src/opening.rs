@@ -1,0 +1,119 @@
+//! Opening the vault on the disks that are there.
+//!
+//! One disk that the vault knows is enough. A new vault is made only where every disk of the settings is there and
+//! empty: with one away, nobody could tell a new vault from an old one whose disk is missing. Not here: disks that
+//! come later (`shelf`).
+
+use crate::edge::clock::Clock;
+use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
+use crate::edge::random::random;
+use crate::run::StartError;
+use crate::shelf::{self, Shelf};
+use larder_firmware_config::Settings;
+use larder_store::disk::{Disk, RealDisk};
+use larder_store::{IndexPlace, Opened, Options, Vault, hex, identity_of};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A vault that is open.
+pub(crate) struct Opening {
+    pub(crate) vault: Vault,
+    pub(crate) shelf: Shelf,
+    pub(crate) clock: Clock,
+    pub(crate) opened: Opened,
+}
+
+/// The vault on the disks that the settings name, and the clock that counts beside it.
+pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, StartError> {
+    let disks = disks_to_open(settings)?;
+    let desk = disks[0].0.clone();
+    let folder = desk.join(FOLDER);
+    let clock = Clock::open(&folder, 0);
+    let seats = disks.iter().map(|(path, disk)| (path.clone(), Seat::of(disk, path))).collect::<Vec<_>>();
+    let disks: Vec<Arc<dyn Disk>> = disks.into_iter().map(|(_, disk)| Arc::new(disk) as _).collect();
+    let options = Options {
+        disks: disks.clone(),
+        index: IndexPlace::Folder(settings.vault.index.clone().unwrap_or(folder.clone()).join("index")),
+        random: Box::new(random),
+        reserve_bytes: settings.vault.reserve_bytes,
+        stamp: clock.stamp(None),
+    };
+    let (vault, opened) = Vault::open(options)?;
+    let mut here = BTreeMap::new();
+    for (disk, (path, seat)) in disks.iter().zip(seats) {
+        let seat = seat.map_err(|source| DiskProblem::Io { path, source })?;
+        if let Some(identity) = identity_of(disk.as_ref())? {
+            here.insert(hex(&identity.disk), seat);
+        }
+    }
+    take_known(settings, &vault, &clock, &mut here);
+    let known_s = vault.ledger().newest.map_or(0, |stamp| stamp.powered_on_s);
+    let (shelf, clock) = (Shelf::new(here, desk), Clock::open(&folder, known_s));
+    Ok(Opening { vault, shelf, clock, opened })
+}
+
+/// A disk that only the ledger knows of may know more than those that were opened; what is committed without it would
+/// be another past.
+fn take_known(settings: &Settings, vault: &Vault, clock: &Clock, here: &mut BTreeMap<String, Seat>) {
+    for path in shelf::places(&settings.vault, vault).into_keys() {
+        if here.values().any(|seat| seat.path == path) {
+            continue;
+        }
+        let Ok(disk) = disks::open(&path, settings.vault.allow_root_filesystem) else { continue };
+        let Ok(seat) = Seat::of(&disk, &path) else { continue };
+        // Whoever is refused is told of later, by those who look after the disks.
+        let stamp = clock.stamp(vault.ledger().newest.map(|stamp| stamp.time_ms));
+        if let Ok(attached) = vault.attach(Arc::new(disk), stamp) {
+            here.insert(attached.id, seat);
+        }
+    }
+}
+
+/// Whether the disk can be listed. What fails twice in a row is no accident.
+fn answers(disk: &RealDisk) -> bool {
+    let once = || disk.list("ledger").and(disk.list("packs")).is_ok();
+    once() || once()
+}
+
+/// The disks that hold the vault; every disk of the settings where there is none yet.
+fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartError> {
+    let vault = &settings.vault;
+    let mut known = Vec::new();
+    let mut problems = Vec::new();
+    for path in vault.disks.iter().chain(&vault.offsite) {
+        match disks::open(path, vault.allow_root_filesystem) {
+            Ok(disk) => match identity_of(&disk) {
+                // One that cannot even be listed would keep the others from opening.
+                Ok(Some(_)) if answers(&disk) => known.push((path.clone(), disk)),
+                Ok(Some(_)) => {
+                    tracing::error!(path = %path.display(), "a backup disk does not answer; going on without it");
+                    let source = std::io::Error::other("it cannot be listed");
+                    problems.push((path, DiskProblem::Io { path: path.clone(), source }));
+                }
+                Ok(None) => problems.push((path, DiskProblem::Empty { path: path.clone() })),
+                Err(error) => {
+                    let source = std::io::Error::other(error);
+                    problems.push((path, DiskProblem::Io { path: path.clone(), source }));
+                }
+            },
+            // Whoever has it open has the vault open, and there must not be two.
+            Err(problem @ DiskProblem::InUse { .. }) => return Err(problem.into()),
+            Err(problem) => problems.push((path, problem)),
+        }
+    }
+    if !known.is_empty() {
+        return Ok(known);
+    }
+    let is_away = |problem: &DiskProblem| !matches!(problem, DiskProblem::Empty { .. });
+    let is_only = vault.disks.len() == 1;
+    for (path, problem) in problems {
+        if is_away(&problem) && vault.disks.contains(path) {
+            let is_mount = matches!(problem, DiskProblem::NotMounted { .. });
+            let missing = path.clone();
+            return Err(if is_only || !is_mount { problem.into() } else { StartError::Missing { missing } });
+        }
+    }
+    let make = |path: &PathBuf| Ok((path.clone(), disks::make(path, vault.allow_root_filesystem)?));
+    vault.disks.iter().map(make).collect()
+}

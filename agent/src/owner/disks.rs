@@ -1,0 +1,68 @@
+//! Disks at the box: what there is, taking one in, letting one go. Over the local socket of the running agent.
+
+use super::cli::Which;
+use super::commands::ask;
+use super::words::Trouble;
+use crate::edge::http::disks::Meant;
+use crate::report::DiskReport;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn list(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
+    let value: serde_json::Value = ask(which, "/v1/control/disks", None)?;
+    if json {
+        println!("{value}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let disks: Vec<DiskReport> = serde_json::from_value(value["disks"].clone()).unwrap_or_default();
+    print_table(&disks);
+    for condition in value["conditions"].as_array().into_iter().flatten() {
+        let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
+        println!("\n{}\n{}\n{}", text("what"), text("meaning"), text("remedy"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_table(disks: &[DiskReport]) {
+    let width = disks.iter().map(|disk| disk.path.len()).max().unwrap_or(0).max(4);
+    println!("DISK      {:width$}  ROLE     STATE     BEHIND  FREE        FLUSH", "PATH");
+    for disk in disks {
+        let free = if disk.present { format!("{:.1} GiB", disk.free_gib) } else { "-".to_owned() };
+        let DiskReport { id, path, role, state, behind, flush, .. } = disk;
+        let flush = if disk.present { flush } else { "-" };
+        println!("{id}  {path:width$}  {role:7}  {state:8}  {behind:<6}  {free:10}  {flush}");
+    }
+}
+
+pub(crate) fn adopt(which: &Which, path: &Path, offsite: bool) -> Result<ExitCode, Trouble> {
+    let path = std::path::absolute(path).map_err(|error| {
+        Trouble::new(2, "That is no path.", "Name the folder where the disk is mounted.", error)
+    })?;
+    let body = serde_json::json!({ "path": path, "offsite": offsite });
+    let Meant { id } = ask(which, "/v1/control/disks/adopt", Some(body))?;
+    println!("The disk {} at {} belongs to the appliance now.", &id[..8], path.display());
+    println!("It is being filled; `larderd disks` shows how far it is.");
+    if offsite {
+        println!("When it has everything, the lamp says that you may unplug it.");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn release(which: &Which, disk: &str) -> Result<ExitCode, Trouble> {
+    let Meant { id } = ask(which, "/v1/control/disks/release", Some(serde_json::json!({ "disk": disk })))?;
+    println!("The disk {} holds everything up to now. You may unmount and unplug it.", &id[..8]);
+    println!("Nothing more is written to it until it is connected again.");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn forget(which: &Which, disk: &str, undo: bool) -> Result<ExitCode, Trouble> {
+    let body = serde_json::json!({ "disk": disk, "undo": undo });
+    let Meant { id } = ask(which, "/v1/control/disks/forget", Some(body))?;
+    if undo {
+        println!("The disk {} stays.", &id[..8]);
+    } else {
+        println!("The disk {} is forgotten after 72 hours of running, and no longer missed then.", &id[..8]);
+        println!("What is on it stays on it. To take this back: `larderd forget {} --undo`.", &id[..8]);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,327 @@
+//! Which disk is connected where, and what happens when one comes or goes.
+//!
+//! The settings and the ledger say where to look; the disk itself says who it is. One round looks whether those that
+//! are here still are, and whether one came; it runs every few seconds and after each command. Not here: which disk
+//! the vault takes (`larder_store`), what it means for the owner (`decide`).
+
+use crate::appliance::Appliance;
+use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
+use crate::edge::random::random;
+use crate::owner::words::causes;
+use larder_firmware_config::VaultSettings;
+use larder_store::{IndexPlace, MemberState, StoreError, Vault};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Seconds of being switched on between the wish to let a disk go and its end: time to notice and to take it back.
+pub(crate) const FORGET_AFTER_S: u64 = 72 * 3600;
+/// An offsite disk that stays connected is noted to be complete so often, in milliseconds.
+const NOTED_EVERY_MS: i64 = 24 * 3600 * 1000;
+/// A disk that comes and goes every minute is not noted each time.
+const NOTED_AGAIN_MS: i64 = 3600 * 1000;
+
+/// The disks' places.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    seats: Mutex<Seats>,
+    /// One at a time looks or moves disks. Apart from the seats, since reading a disk takes long, and whoever wants to
+    /// know where the disks are must not wait for it.
+    moving: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Seats {
+    /// Disks that are connected, by id.
+    here: BTreeMap<String, Seat>,
+    /// Disks that a person let go of and that are still plugged in.
+    released: BTreeMap<String, Seat>,
+    /// What stands at a disk's place and is not taken, and why.
+    strangers: BTreeMap<PathBuf, String>,
+    /// Disks that came back and of which the ledger does not know yet that they are complete again.
+    owed: BTreeSet<String>,
+    /// The disk that holds the index and the powered-on count.
+    desk: PathBuf,
+}
+
+/// What the shelf shows at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ShelfView {
+    /// Ids of disks that may be unplugged now because somebody let go of them.
+    pub(crate) released: BTreeSet<String>,
+    /// Places with a disk that is not taken, and why.
+    pub(crate) strangers: Vec<(String, String)>,
+}
+
+impl Shelf {
+    /// The disks that the vault was opened on.
+    pub(crate) fn new(here: BTreeMap<String, Seat>, desk: PathBuf) -> Self {
+        Self { seats: Mutex::new(Seats { here, desk, ..Seats::default() }), moving: Mutex::default() }
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a disk of ours is known to be at `path`, in use or let go of.
+    fn is_taken(&self, path: &Path) -> bool {
+        let seats = self.seats();
+        seats.here.values().chain(seats.released.values()).any(|seat| seat.path == *path)
+    }
+
+    fn sit(&self, id: String, seat: Seat) {
+        let mut seats = self.seats();
+        seats.released.remove(&id);
+        seats.strangers.remove(&seat.path);
+        seats.owed.insert(id.clone());
+        seats.here.insert(id, seat);
+    }
+
+    pub(crate) fn view(&self) -> ShelfView {
+        let seats = self.seats();
+        let strangers = seats.strangers.iter().map(|(path, why)| (path.display().to_string(), why.clone()));
+        ShelfView { released: seats.released.keys().cloned().collect(), strangers: strangers.collect() }
+    }
+
+    /// Where disks are connected at this moment.
+    pub(crate) fn paths(&self) -> BTreeSet<PathBuf> {
+        self.seats().here.values().map(|seat| seat.path.clone()).collect()
+    }
+}
+
+/// Where a disk may be, and whether it is one that is meant to be away.
+pub(crate) fn places(settings: &VaultSettings, vault: &Vault) -> BTreeMap<PathBuf, bool> {
+    // The settings come last: they win about the role of a disk at a place that they name.
+    let ledger = vault.ledger();
+    let known = ledger.disks.values().filter(|disk| !disk.retired);
+    let adopted = known.filter_map(|disk| Some((Path::new(&disk.path).parent()?.to_owned(), disk.offsite)));
+    let named = settings.disks.iter().map(|path| (path.clone(), false));
+    adopted.chain(named).chain(settings.offsite.iter().map(|path| (path.clone(), true))).collect()
+}
+
+impl Appliance {
+    /// One round: who left, who failed, who came. Returns whether anything changed.
+    pub(crate) fn look_at_disks(&self) -> bool {
+        let _alone = self.shelf.moving();
+        let before = (self.shelf.paths(), self.vault.disk_states());
+        self.part_with_gone();
+        self.look_at_failed();
+        for (path, offsite) in places(&self.settings.vault, &self.vault) {
+            self.look_at_place(&path, offsite);
+        }
+        self.note_complete();
+        self.end_forgetting();
+        self.keep_desk();
+        before != (self.shelf.paths(), self.vault.disk_states())
+    }
+
+    fn part_with_gone(&self) {
+        let here = self.shelf.seats().here.clone();
+        for (id, seat) in here.iter().filter(|(_, seat)| !seat.is_taken()) {
+            tracing::warn!(disk = %seat.path.display(), "a backup disk is gone");
+            self.vault.detach(id);
+            self.shelf.seats().here.remove(id);
+        }
+        self.shelf.seats().released.retain(|_, seat| seat.is_taken());
+    }
+
+    /// A disk that failed and is still there failed by itself. Once it is opened anew and read; twice is a pattern.
+    fn look_at_failed(&self) {
+        for disk in self.vault.disks() {
+            if !matches!(disk.state, MemberState::Failed(_)) {
+                continue;
+            }
+            match self.vault.distrust(&disk.id, self.stamp()) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "a disk's failure could not be written down"),
+            }
+            let is_suspect = |known: &larder_store::MemberView| {
+                known.id == disk.id && matches!(known.state, MemberState::Suspect(_))
+            };
+            if !self.vault.disks().iter().any(is_suspect) {
+                self.shelf.seats().here.remove(&disk.id);
+                self.vault.detach(&disk.id);
+            }
+        }
+    }
+
+    fn look_at_place(&self, path: &Path, offsite: bool) {
+        if self.shelf.is_taken(path) {
+            return;
+        }
+        match self.come(path, offsite) {
+            Ok(Some((id, seat))) => self.shelf.sit(id, seat),
+            Ok(None) => drop(self.shelf.seats().strangers.remove(path)),
+            Err(why) => {
+                let before = self.shelf.seats().strangers.insert(path.to_owned(), why.clone());
+                if before.as_ref() != Some(&why) {
+                    tracing::error!(path = %path.display(), why, "the disk that is connected here is not used");
+                }
+            }
+        }
+    }
+
+    /// Takes what is at `path`, if it is one of ours; nothing where nothing is.
+    fn come(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, String> {
+        let allow = self.settings.vault.allow_root_filesystem;
+        let disk = match disks::open(path, allow) {
+            Ok(disk) => disk,
+            Err(DiskProblem::NotMounted { .. } | DiskProblem::InUse { .. }) => return Ok(None),
+            Err(DiskProblem::Empty { .. }) => return self.come_empty(path, offsite),
+            Err(problem) => return Err(causes(&problem)),
+        };
+        let seat = Seat::of(&disk, path).map_err(|error| error.to_string())?;
+        match larder_store::identity_of(&disk) {
+            Ok(None) => return self.come_empty(path, offsite),
+            // A disk that left a moment ago may still be closing.
+            Err(error) => return Err(causes(&error)),
+            Ok(Some(_)) => {}
+        }
+        let attached = self.vault.attach(Arc::new(disk), self.stamp());
+        attached.map(|attached| Some((attached.id, seat))).map_err(|error| causes(&error))
+    }
+
+    /// A new disk at a place that the settings name and that no disk ever had joins by itself: naming it was the
+    /// owner's word. At the place of a known disk it might be a mistake, so that takes `larderd adopt`.
+    fn come_empty(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, String> {
+        let settings = &self.settings.vault;
+        let is_named = settings.disks.iter().chain(&settings.offsite).any(|named| named == path);
+        let is_there = disks::is_mount_point(path);
+        if self.is_place_of_known(path) {
+            let why = "it is empty, and another disk belongs there; `larderd adopt PATH` takes it in";
+            return if is_there { Err(why.to_owned()) } else { Ok(None) };
+        }
+        if !is_named || !(is_there || settings.allow_root_filesystem) {
+            return Ok(None);
+        }
+        self.take_in(path, offsite).map(Some).map_err(|error| causes(&error))
+    }
+
+    fn is_place_of_known(&self, path: &Path) -> bool {
+        let ledger = self.vault.ledger();
+        ledger.disks.values().any(|disk| !disk.retired && Path::new(&disk.path) == path.join(FOLDER))
+    }
+
+    fn take_in(&self, path: &Path, offsite: bool) -> Result<(String, Seat), StoreError> {
+        let failed = |source| StoreError::Disk { path: path.display().to_string(), source };
+        let disk = disks::make(path, self.settings.vault.allow_root_filesystem)
+            .map_err(|problem| failed(std::io::Error::other(problem)))?;
+        let seat = Seat::of(&disk, path).map_err(failed)?;
+        let id = self.vault.adopt(Arc::new(disk), random(), offsite, self.stamp())?;
+        Ok((id, seat))
+    }
+
+    /// Takes in an empty disk, or one that is known, because a person at the box says so.
+    pub(crate) fn adopt(&self, path: &Path, offsite: bool) -> Result<String, StoreError> {
+        let foreign = |why: &str| StoreError::Foreign {
+            what: format!("the disk at {} cannot be used: {why}", path.display()),
+        };
+        let _alone = self.shelf.moving();
+        let here =
+            self.shelf.seats().here.iter().find(|(_, seat)| seat.path == *path).map(|(id, _)| id.clone());
+        if here.is_none() {
+            let io = |source| StoreError::Disk { path: path.display().to_string(), source };
+            let is_empty = !path.join(FOLDER).join("disk.json").exists();
+            if is_empty && !disks::is_unused(path).map_err(io)? {
+                return Err(foreign("it holds other files, and nothing is ever emptied; use an empty disk"));
+            }
+        }
+        // One that is here already is opened anew: that is how a distrusted disk is taken back.
+        if let Some(id) = here {
+            self.shelf.seats().here.remove(&id);
+            self.vault.detach(&id);
+        }
+        let (id, seat) = self.take_in(path, offsite)?;
+        self.shelf.sit(id.clone(), seat);
+        Ok(id)
+    }
+
+    /// Brings a disk up to date and lets go of it.
+    pub(crate) fn release(&self, id: &str) -> Result<(), StoreError> {
+        let _alone = self.shelf.moving();
+        self.vault.release(id, self.stamp())?;
+        let mut seats = self.shelf.seats();
+        if let Some(seat) = seats.here.remove(id) {
+            seats.released.insert(id.to_owned(), seat);
+        }
+        drop(seats);
+        self.keep_desk();
+        Ok(())
+    }
+
+    fn note_complete(&self) {
+        let now = self.stamp();
+        for disk in self.vault.disks().iter().filter(|disk| disk.state == MemberState::Healthy) {
+            let age_ms = disk.complete.map_or(i64::MAX, |at| now.time_ms.saturating_sub(at.time_ms));
+            let is_owed = self.shelf.seats().owed.contains(&disk.id);
+            let wait_ms = match (is_owed, disk.offsite, disk.is_older_copy) {
+                (true, _, true) => 0,
+                (true, ..) => NOTED_AGAIN_MS,
+                (false, true, _) => NOTED_EVERY_MS,
+                _ => continue,
+            };
+            let noted = if age_ms < wait_ms { Ok(()) } else { self.vault.note_complete(&disk.id, now) };
+            match noted {
+                Ok(()) => drop(self.shelf.seats().owed.remove(&disk.id)),
+                Err(error) => tracing::warn!(%error, "could not write down that a disk is complete"),
+            }
+        }
+    }
+
+    fn end_forgetting(&self) {
+        let now = self.stamp().powered_on_s;
+        for disk in self.vault.disks() {
+            let since = disk.leaving.map(|stamp| stamp.powered_on_s);
+            if since.is_none_or(|since| now.saturating_sub(since) < FORGET_AFTER_S) {
+                continue;
+            }
+            match self.vault.retire(&disk.id, self.stamp()) {
+                Ok(()) => drop(self.shelf.seats().here.remove(&disk.id)),
+                Err(error) => tracing::warn!(%error, "a disk cannot be let go of yet"),
+            }
+        }
+    }
+
+    /// Index and powered-on count move with the first disk that is there when theirs is not.
+    fn keep_desk(&self) {
+        let mut seats = self.shelf.seats();
+        if seats.here.values().any(|seat| seat.path == seats.desk) {
+            return;
+        }
+        let disks = self.vault.disks();
+        let healthy = disks.iter().filter(|disk| disk.state == MemberState::Healthy);
+        let Some(desk) =
+            healthy.filter_map(|disk| seats.here.get(&disk.id)).map(|seat| seat.path.clone()).next()
+        else {
+            return;
+        };
+        seats.desk.clone_from(&desk);
+        drop(seats);
+        self.clock.move_to(&desk.join(FOLDER));
+        if self.settings.vault.index.is_none() {
+            self.vault.move_index(IndexPlace::Folder(desk.join(FOLDER).join("index")));
+        }
+    }
+
+    /// The one disk that `name` means: its path, or the first digits of its id.
+    pub(crate) fn disk_named(&self, name: &str) -> Result<String, StoreError> {
+        let disks = self.vault.disks();
+        let is_meant = |disk: &&larder_store::MemberView| {
+            let path = Path::new(&disk.path);
+            path == Path::new(name) || path.parent() == Some(Path::new(name)) || disk.id.starts_with(name)
+        };
+        let mut meant = disks.iter().filter(is_meant).filter(|_| !name.is_empty());
+        match (meant.next(), meant.next()) {
+            (Some(disk), None) => Ok(disk.id.clone()),
+            (Some(_), Some(_)) => {
+                Err(StoreError::Foreign { what: format!("\"{name}\" means more than one disk") })
+            }
+            _ => Err(StoreError::NotFound { what: format!("a disk called \"{name}\"") }),
+        }
+    }
+}

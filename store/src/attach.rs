@@ -1,0 +1,331 @@
+//! Disks that come and go while the vault is open.
+//!
+//! A disk comes back only if it is who it says it is and its past is ours: the newest ledger entry that both have must
+//! be the same, and since each entry holds the hash of the one before, so is everything before it. Then it is read and
+//! filled (`catch_up`), and counts again once it has everything. Whatever was unfinished or in doubt when it left is set
+//! aside first. Not here: where a disk is connected, and when to look (the agent).
+
+use crate::disk::Disk;
+use crate::identity::{Identity, hex, identity_of, join};
+use crate::index::IndexPlace;
+use crate::ingest::Growing;
+use crate::ledger;
+use crate::members::{self, Member, MemberState, at, foreign, made_ready};
+use crate::repair::set_aside;
+use crate::slot::Slot;
+use crate::vault::Vault;
+use crate::{Result, StoreError};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, Stamp};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+/// Entries that are looked back for one that both sides have whole.
+const LOOK_BACK_MAX: u64 = 1000;
+
+/// A disk that was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// Its id in hex.
+    pub id: String,
+    /// It has less than it once had: an older copy of it was put in its place. It is filled like any other.
+    pub is_older_copy: bool,
+}
+
+/// How far a disk's ledger goes along with ours.
+enum Past {
+    /// Its newest entry is one of ours.
+    Ours,
+    /// Ours is a part of its.
+    Ahead,
+}
+
+impl Vault {
+    /// Takes back a disk of this vault that was away.
+    ///
+    /// # Errors
+    /// `Foreign` for any other disk, for a copy of one that is here, and for one whose ledger tells another story;
+    /// nothing is written to such a disk. `Disk` when it does not answer.
+    pub fn attach(&self, disk: Arc<dyn Disk>, stamp: Stamp) -> Result<Attached> {
+        let Some(identity) = identity_of(disk.as_ref())? else {
+            return Err(foreign(disk.as_ref(), "it is empty; `larderd adopt PATH` takes it in"));
+        };
+        self.require_ours(disk.as_ref(), identity)?;
+        if self.ledger().disks.get(&identity.disk).is_some_and(|known| known.retired) {
+            return Err(foreign(disk.as_ref(), "it was retired; `larderd adopt PATH` takes it back"));
+        }
+        let attached = self.put(disk, identity.disk)?;
+        self.enter_disks(stamp);
+        Ok(attached)
+    }
+
+    /// Takes a new, empty disk in, or one that the vault knows back, on the word of a person: what was held against
+    /// it is forgotten. Returns its id. `new_id` is random and names a disk that has no name.
+    ///
+    /// # Errors
+    /// As `attach`.
+    pub fn adopt(&self, disk: Arc<dyn Disk>, new_id: DiskId, offsite: bool, stamp: Stamp) -> Result<String> {
+        let path = disk.name();
+        let id = match identity_of(disk.as_ref())? {
+            Some(identity) => {
+                self.require_ours(disk.as_ref(), identity)?;
+                identity.disk
+            }
+            None => {
+                join(disk.as_ref(), Identity { vault: self.id, disk: new_id })?;
+                new_id
+            }
+        };
+        // Before it counts: what takes a retired or distrusted disk back is this entry.
+        self.append(stamp, Event::Disk(DiskEvent { disk: id, what: DiskChange::Adopted { path, offsite } }))?;
+        self.put(disk, id)?;
+        if let Some(member) = self.members.find(id) {
+            member.offsite.store(offsite, Ordering::SeqCst);
+        }
+        Ok(hex(&id))
+    }
+
+    fn require_ours(&self, disk: &dyn Disk, identity: Identity) -> Result<()> {
+        if identity.vault != self.id {
+            return Err(foreign(disk, "it belongs to another vault"));
+        }
+        match self.members.find(identity.disk) {
+            Some(twin) if !twin.disk.is_empty() => Err(members::is_copy_of(disk, &twin)),
+            _ => Ok(()),
+        }
+    }
+
+    fn put(&self, disk: Arc<dyn Disk>, key: DiskId) -> Result<Attached> {
+        let member = self.members.find(key).unwrap_or_else(|| {
+            let member = Arc::new(Member::new(key, Slot::empty(disk.name()), MemberState::Away));
+            self.members.add(member.clone());
+            member
+        });
+        // No pack may grow and no entry may come while the disk goes from away to behind.
+        let _growing = self.hold_growing()?;
+        let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = clear(disk.as_ref(), &member.take_doubtful()).and_then(|()| made_ready(disk.as_ref()));
+        let ready = ready.map_err(|source| at(disk.as_ref(), "open", source))?;
+        let past = self.past_of(disk.as_ref())?;
+        let complete = self.ledger().disks.get(&key).map_or(0, |known| known.complete.0);
+        let had = complete.max(member.left_at.load(Ordering::SeqCst));
+        let is_older_copy = had > 0 && ledger::hash_on(disk.as_ref(), had).is_none();
+        let name = disk.name();
+        member.disk.put(disk);
+        member.set_state(ready);
+        member.is_older_copy.store(is_older_copy, Ordering::SeqCst);
+        let taken = match past {
+            Past::Ours => Ok(()),
+            Past::Ahead => self.catalog.absorb(&self.members, &member).and_then(|()| {
+                let view = ledger::load(&self.members)?;
+                *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = view;
+                self.count_lacking()
+            }),
+        };
+        let lacking = taken.and_then(|()| self.files_lacking(&member)).inspect_err(|_| member.disk.take())?;
+        if lacking > 0 && member.is_healthy() {
+            member.set_state(MemberState::Behind(lacking));
+        }
+        tracing::info!(disk = name, lacking, is_older_copy, "a backup disk is connected");
+        Ok(Attached { id: member.id.clone(), is_older_copy })
+    }
+
+    /// Counts anew what the others lack after a disk brought more than they have.
+    fn count_lacking(&self) -> Result<()> {
+        for member in self.members.all().iter().filter(|member| member.is_healthy() || member.is_behind()) {
+            let lacking = self.files_lacking(member)?;
+            member.set_state(if lacking == 0 { MemberState::Healthy } else { MemberState::Behind(lacking) });
+        }
+        Ok(())
+    }
+
+    /// Like `seal_and_hold`, also when the only disk just failed: then what grew on it is given up.
+    fn hold_growing(&self) -> Result<MutexGuard<'_, Growing>> {
+        self.seal_and_hold().or_else(|_| self.seal_and_hold())
+    }
+
+    fn past_of(&self, disk: &dyn Disk) -> Result<Past> {
+        let numbers = ledger::numbers_on(disk).map_err(|source| at(disk, "ledger", source))?;
+        let newest = numbers.into_iter().max().unwrap_or(0);
+        let head = self.ledger().head;
+        if !self.members.all().iter().any(|member| member.is_readable()) {
+            // Nobody is left who could tell another story: what it has is what there is.
+            return Ok(Past::Ahead);
+        }
+        let common = newest.min(head.sequence);
+        for number in (common.saturating_sub(LOOK_BACK_MAX) + 1..=common).rev() {
+            let all = self.members.all();
+            let ours = all.iter().filter(|member| member.is_readable());
+            let ours = ours.filter_map(|member| ledger::hash_on(member.disk.as_ref(), number)).next();
+            let ours = if number == head.sequence { Some(head.hash) } else { ours };
+            match (ours, ledger::hash_on(disk, number)) {
+                (Some(ours), Some(its)) if ours == its && newest > head.sequence => return Ok(Past::Ahead),
+                (Some(ours), Some(its)) if ours == its => return Ok(Past::Ours),
+                (Some(_), Some(_)) => {
+                    return Err(foreign(disk, "its past is not the one that the other disks tell"));
+                }
+                _ => {}
+            }
+        }
+        if common == 0 && newest == 0 {
+            Ok(Past::Ours)
+        } else if head.sequence == 0 {
+            Ok(Past::Ahead)
+        } else {
+            Err(foreign(disk, "none of its newer ledger entries can be compared with ours"))
+        }
+    }
+
+    /// The disk is gone, or must be opened anew: nothing more is asked of it.
+    pub fn detach(&self, id: &str) {
+        let all = self.members.all();
+        let Some(position) = all.iter().position(|member| member.id == id) else { return };
+        let member = &all[position];
+        if member.is_healthy() {
+            member.left_at.store(self.ledger().head.sequence, Ordering::SeqCst);
+        }
+        member.disk.take();
+        self.catalog.packs.close_views(position);
+        if member.state() != MemberState::Retired {
+            member.set_state(MemberState::Away);
+        }
+    }
+
+    /// Brings a disk up to date and lets go of it, so that it may be unplugged.
+    ///
+    /// # Errors
+    /// `Foreign` when no other healthy disk would be left; `Full` or `Disk` when it could not be brought up to date.
+    pub fn release(&self, id: &str, stamp: Stamp) -> Result<()> {
+        let member = self.member(id)?;
+        self.require_others(&member)?;
+        while member.is_behind() && self.catch_up_one(&member, u64::MAX)? > 0 {}
+        if !member.is_healthy() {
+            return Err(foreign(
+                member.disk.as_ref(),
+                "it does not work well enough to be brought up to date",
+            ));
+        }
+        self.note_complete(id, stamp)?;
+        let _growing = self.hold_growing()?;
+        let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        self.detach(id);
+        Ok(())
+    }
+
+    /// Notes in the ledger that a disk holds everything up to here.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn note_complete(&self, id: &str, stamp: Stamp) -> Result<()> {
+        let member = self.member(id)?;
+        if member.is_healthy() {
+            self.note(member.key, DiskChange::Complete, stamp)?;
+            member.is_older_copy.store(false, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    /// Notes that a disk failed although it is connected. Returns whether a person has to look at it now.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`; it is then distrusted all the same, until the next start.
+    pub fn distrust(&self, id: &str, stamp: Stamp) -> Result<bool> {
+        let member = self.member(id)?;
+        let MemberState::Failed(why) = member.state() else { return Ok(false) };
+        let failures = self.ledger().disks.get(&member.key).map_or(0, |known| known.failures) + 1;
+        let is_bad = failures >= members::FAILURES_MAX;
+        if is_bad {
+            member.set_state(MemberState::Suspect(why.clone()));
+        }
+        self.note(member.key, DiskChange::Failed { why }, stamp).map(|()| is_bad)
+    }
+
+    /// Begins to let a disk go for good.
+    ///
+    /// # Errors
+    /// `Foreign`, in words, while another disk is not healthy and complete.
+    pub fn begin_forgetting(&self, id: &str, stamp: Stamp) -> Result<()> {
+        let member = self.member(id)?;
+        self.require_others(&member)?;
+        self.note(member.key, DiskChange::Leaving, stamp)
+    }
+
+    /// Takes that back.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn keep_disk(&self, id: &str, stamp: Stamp) -> Result<()> {
+        let member = self.member(id)?;
+        let (path, offsite) = (member.disk.name(), member.offsite.load(Ordering::SeqCst));
+        self.note(member.key, DiskChange::Adopted { path, offsite }, stamp)
+    }
+
+    /// Ends a disk's membership. What is on it stays as it is.
+    ///
+    /// # Errors
+    /// As `begin_forgetting`.
+    pub fn retire(&self, id: &str, stamp: Stamp) -> Result<()> {
+        let member = self.member(id)?;
+        self.require_others(&member)?;
+        self.note(member.key, DiskChange::Retired, stamp)?;
+        member.set_state(MemberState::Retired);
+        self.detach(id);
+        Ok(())
+    }
+
+    /// The index's disk is away, or the index is to lie elsewhere: it is made anew there.
+    pub fn move_index(&self, place: IndexPlace) {
+        self.catalog.move_to(&self.members, place);
+    }
+
+    /// Enters every disk into the ledger that is not in it: those of vaults that are older than such entries.
+    pub(crate) fn enter_disks(&self, stamp: Stamp) {
+        for member in self.members.all().iter().filter(|member| member.is_readable()) {
+            if self.ledger().disks.contains_key(&member.key) {
+                continue;
+            }
+            let offsite = member.offsite.load(Ordering::SeqCst);
+            let what = DiskChange::Adopted { path: member.disk.name(), offsite };
+            if let Err(error) = self.note(member.key, what, stamp) {
+                tracing::warn!(%error, "a disk could not be entered into the ledger yet");
+            }
+        }
+    }
+
+    fn note(&self, disk: DiskId, what: DiskChange, stamp: Stamp) -> Result<()> {
+        self.append(stamp, Event::Disk(DiskEvent { disk, what })).map(drop)
+    }
+
+    fn member(&self, id: &str) -> Result<Arc<Member>> {
+        let all = self.members.all();
+        let found = all.iter().find(|member| member.id == id && member.state() != MemberState::Retired);
+        found.cloned().ok_or_else(|| StoreError::NotFound { what: format!("the disk {id}") })
+    }
+
+    /// Every other disk that is meant to be here must be healthy, and there must be one.
+    fn require_others(&self, member: &Member) -> Result<()> {
+        let all = self.members.all();
+        let others: Vec<_> = all.iter().filter(|other| other.key != member.key).collect();
+        if let Some(bad) = others.iter().find(|other| other.is_missed()) {
+            return Err(foreign(
+                member.disk.as_ref(),
+                &format!("the disk at {} is not well", bad.disk.name()),
+            ));
+        }
+        if others.iter().any(|other| other.is_healthy()) {
+            return Ok(());
+        }
+        Err(foreign(member.disk.as_ref(), "no other disk that is connected holds everything"))
+    }
+}
+
+/// Clears what was unfinished when the disk left, and sets aside what may or may not have got its name.
+fn clear(disk: &dyn Disk, doubtful: &[String]) -> io::Result<()> {
+    for item in disk.list("open")?.into_iter().filter(|item| !item.is_folder) {
+        disk.remove(&format!("open/{}", item.name))?;
+    }
+    doubtful
+        .iter()
+        .filter(|path| path.ends_with(".pack") || path.ends_with(".entry"))
+        .try_for_each(|path| set_aside(disk, path))
+}

@@ -1,0 +1,262 @@
+//! Disks that leave and come back while the vault is open, and disks that are not what they seem.
+
+use crate::days::{Promises, live, live_on, one_more_day};
+use harness::plain::{self, stamp};
+use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, Plan};
+use larder_store::{MemberState, StoreError, Vault};
+use std::sync::Arc;
+
+fn arc(disk: &MemoryDisk) -> Arc<dyn Disk> {
+    Arc::new(disk.clone())
+}
+
+fn open(disks: &[&MemoryDisk]) -> Vault {
+    plain::open(disks.iter().map(|disk| arc(disk)).collect()).expect("opens")
+}
+
+fn states(vault: &Vault) -> Vec<MemberState> {
+    vault.disks().into_iter().map(|disk| disk.state).collect()
+}
+
+fn fill(vault: &Vault) {
+    while vault.catch_up(1).expect("there is room") > 0 {}
+}
+
+/// Each disk alone gives everything back.
+fn check_each(promises: &Promises, disks: &[&MemoryDisk], context: &str) {
+    for (number, disk) in disks.iter().enumerate() {
+        promises.check(vec![arc(&disk.after_power_cut(0))], &format!("{context}, disk {number} alone"));
+    }
+}
+
+/// A disk may be pulled at any moment: nothing acknowledged is lost, and it catches up when it is back.
+#[test]
+fn a_disk_pulled_at_any_moment_comes_back_whole() {
+    let counting = Arc::new(FaultyDisk::new(MemoryDisk::new(), None));
+    live(vec![arc(&MemoryDisk::new()), counting.clone()]);
+    let mut pulled = 0;
+    for at in 0..counting.operations() {
+        for (seed, is_first) in [(0, false), (1, true), (2, false)] {
+            let (stays, leaves) = (MemoryDisk::new(), MemoryDisk::new());
+            let faulty = Arc::new(FaultyDisk::new(leaves.clone(), Some(Plan { at, fault: Fault::PowerCut })));
+            let order: Vec<Arc<dyn Disk>> =
+                if is_first { vec![faulty.clone(), arc(&stays)] } else { vec![arc(&stays), faulty.clone()] };
+            // Joining the vault is the one step that needs every disk.
+            let Ok(vault) = plain::open(order) else { continue };
+            let mut promises = live_on(&vault);
+            assert!(faulty.fired());
+            let id = vault.disks()[usize::from(!is_first)].id.clone();
+            let committed = one_more_day(&vault, &mut promises);
+            assert_eq!(committed.degraded, [id.clone()], "operation {at}: the receipt names the disk");
+            vault.detach(&id);
+            let back = leaves.after_power_cut(seed);
+            let attached = vault.attach(arc(&back), stamp(60)).expect("it is one of ours");
+            assert!(!attached.is_older_copy, "operation {at}");
+            fill(&vault);
+            assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy], "operation {at}");
+            assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0]);
+            drop(vault);
+            check_each(&promises, &[&stays, &back], &format!("pulled at operation {at}, seed {seed}"));
+            pulled += 1;
+        }
+    }
+    assert!(pulled > 100);
+    println!("a disk pulled {pulled} times and put back: 0 lost, 0 behind");
+}
+
+/// The only disk is pulled and put back: no receipt was wrong, and backups go on.
+#[test]
+fn the_only_disk_comes_back_too() {
+    let counting = Arc::new(FaultyDisk::new(MemoryDisk::new(), None));
+    live(vec![counting.clone()]);
+    for at in 0..counting.operations() {
+        let leaves = MemoryDisk::new();
+        let faulty = FaultyDisk::new(leaves.clone(), Some(Plan { at, fault: Fault::PowerCut }));
+        let Ok(vault) = plain::open(vec![Arc::new(faulty)]) else { continue };
+        let mut promises = live_on(&vault);
+        let id = vault.disks()[0].id.clone();
+        vault.detach(&id);
+        assert_eq!(states(&vault), [MemberState::Away]);
+        let back = leaves.after_power_cut(at);
+        vault.attach(arc(&back), stamp(60)).expect("it is ours");
+        fill(&vault);
+        one_more_day(&vault, &mut promises);
+        drop(vault);
+        check_each(&promises, &[&back], &format!("pulled at operation {at}"));
+    }
+}
+
+/// The vault opens with one of its disks, names the other, and takes it back later.
+#[test]
+fn one_of_two_disks_is_enough_to_start() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&first), arc(&second)]);
+    for (here, away) in [(&first, &second), (&second, &first)] {
+        let vault = open(&[here]);
+        assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Away]);
+        let missing = vault.disks()[1].id.clone();
+        assert_eq!(one_more_day(&vault, &mut promises).degraded, [missing]);
+        vault.attach(arc(away), stamp(70)).expect("it is ours");
+        fill(&vault);
+        assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0]);
+    }
+    check_each(&promises, &[&first, &second], "each was away once");
+}
+
+/// The vault is started with a disk that lags; the one that knows more is connected later.
+#[test]
+fn a_disk_that_knows_more_is_learned_from() {
+    let (ahead, lags) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&ahead), arc(&lags)]);
+    let vault = open(&[&ahead]);
+    (0..3).for_each(|_| drop(one_more_day(&vault, &mut promises)));
+    drop(vault);
+    let vault = open(&[&lags]);
+    vault.attach(arc(&ahead), stamp(80)).expect("it is ours");
+    fill(&vault);
+    assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy]);
+    one_more_day(&vault, &mut promises);
+    drop(vault);
+    check_each(&promises, &[&ahead, &lags], "learned");
+}
+
+/// Nothing is written to a disk that is not what the vault knows; the message names it.
+#[test]
+fn a_disk_that_is_not_ours_is_refused_and_left_alone() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&first), arc(&second)]);
+    let other_vault = MemoryDisk::new();
+    live(vec![arc(&other_vault)]);
+    // Both were used alone: each has entries that the other knows nothing of.
+    let forked = second.after_power_cut(0);
+    one_more_day(&open(&[&forked]), &mut Promises::default());
+    let copy = first.after_power_cut(0);
+    let vault = open(&[&first]);
+    one_more_day(&vault, &mut promises);
+    let check = |disk: &MemoryDisk, why: &str| {
+        let watched = Arc::new(FaultyDisk::new(disk.clone(), None));
+        let error = vault.attach(watched.clone(), stamp(90)).expect_err(why);
+        assert!(matches!(&error, StoreError::Foreign { what } if what.contains(why)), "{error}");
+        assert_eq!(watched.operations(), 0, "{why}: something was written");
+    };
+    check(&other_vault, "another vault");
+    check(&MemoryDisk::new(), "empty");
+    check(&copy, "a copy of the disk");
+    let before = forked.list("ledger/000000").expect("a list").len();
+    let error = vault.attach(arc(&forked), stamp(90)).expect_err("a fork");
+    assert!(error.to_string().contains("its past is not"), "{error}");
+    assert_eq!(forked.list("ledger/000000").expect("a list").len(), before);
+    one_more_day(&vault, &mut promises);
+}
+
+/// Two disks that were used apart are opened together: one story is followed, the other is kept as it is.
+#[test]
+fn forked_disks_are_not_mixed() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&first), arc(&second)]);
+    let mut apart = Promises::default();
+    (0..2).for_each(|_| drop(one_more_day(&open(&[&second]), &mut apart)));
+    one_more_day(&open(&[&first]), &mut promises);
+    let vault = open(&[&first, &second]);
+    assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Forked]);
+    assert_eq!(vault.ledger().gaps, [0; 0], "the other story leaves no trace");
+    assert_eq!(vault.ledger().snapshots("laptop/diary").len(), 1);
+    drop(vault);
+    promises.check(vec![arc(&first)], "the story that was followed");
+    apart.check(vec![arc(&second)], "the story that was not");
+}
+
+/// An old image of a disk in its place is told, and filled.
+#[test]
+fn an_older_copy_of_a_disk_is_told() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&first), arc(&second)]);
+    let image = second.after_power_cut(0);
+    let vault = open(&[&first, &second]);
+    one_more_day(&vault, &mut promises);
+    let id = vault.disks()[1].id.clone();
+    vault.detach(&id);
+    let attached = vault.attach(arc(&image), stamp(90)).expect("it is ours");
+    assert!(attached.is_older_copy && vault.disks()[1].is_older_copy);
+    fill(&vault);
+    vault.note_complete(&id, stamp(91)).expect("noted");
+    // The same while the box was off: the ledger remembers how far it was.
+    let later = first.after_power_cut(0);
+    drop(vault);
+    let old = second.after_power_cut(0);
+    let vault = open(&[&later]);
+    assert!(vault.attach(arc(&old), stamp(92)).expect("it is ours").is_older_copy);
+    fill(&vault);
+    drop(vault);
+    check_each(&promises, &[&first, &image, &old], "old images were filled");
+}
+
+/// One failure heals by itself; a second one waits for a person, also after a restart.
+#[test]
+fn a_disk_that_fails_again_waits_for_a_person() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&first), arc(&second)]);
+    let operations = {
+        let counting = Arc::new(FaultyDisk::new(second.after_power_cut(0), None));
+        drop(plain::open(vec![arc(&first.after_power_cut(0)), counting.clone()]));
+        counting.operations()
+    };
+    let failing = |at| -> Arc<dyn Disk> {
+        Arc::new(FaultyDisk::new(second.clone(), Some(Plan { at: operations + at, fault: Fault::Error })))
+    };
+    let vault = plain::open(vec![arc(&first), failing(2)]).expect("opens");
+    let id = vault.disks()[1].id.clone();
+    one_more_day(&vault, &mut promises);
+    assert!(matches!(states(&vault)[1], MemberState::Failed(_)));
+    assert!(!vault.distrust(&id, stamp(1)).expect("noted"), "once is no pattern");
+    vault.detach(&id);
+    vault.attach(failing(20), stamp(2)).expect("ours");
+    fill(&vault);
+    let mut days = 0;
+    while !matches!(states(&vault)[1], MemberState::Failed(_)) {
+        one_more_day(&vault, &mut promises);
+        days += 1;
+        assert!(days < 30, "the second fault never fired");
+    }
+    assert!(vault.distrust(&id, stamp(3)).expect("noted"), "twice is one");
+    let suspect = |vault: &Vault| matches!(vault.disks()[1].state, MemberState::Suspect(_));
+    assert!(suspect(&vault));
+    drop(vault);
+    let vault = open(&[&first, &second]);
+    assert!(suspect(&vault), "a restart cures nothing");
+    one_more_day(&vault, &mut promises);
+    vault.detach(&id);
+    vault.adopt(arc(&second), [9; 16], false, stamp(4)).expect("a person says so");
+    fill(&vault);
+    assert_eq!(states(&vault)[1], MemberState::Healthy);
+    drop(vault);
+    check_each(&promises, &[&first, &second], "failed twice");
+}
+
+/// A disk is let go of only while another one holds everything, and can be taken back.
+#[test]
+fn forgetting_a_disk_needs_another_complete_one() {
+    let (first, second, third) = (MemoryDisk::new(), MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&first), arc(&second)]);
+    let vault = open(&[&first]);
+    let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
+    vault.begin_forgetting(&ids[0], stamp(1)).expect_err("the other one is away");
+    vault.release(&ids[0], stamp(1)).expect_err("it is the only one here");
+    vault.begin_forgetting(&ids[1], stamp(1)).expect("this one holds everything");
+    assert!(vault.disks()[1].leaving.is_some());
+    vault.keep_disk(&ids[1], stamp(2)).expect("taken back");
+    assert!(vault.disks()[1].leaving.is_none());
+    vault.retire(&ids[1], stamp(3)).expect("retired");
+    assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0], "it is not missed");
+    let error = vault.attach(arc(&second), stamp(4)).expect_err("it is retired");
+    assert!(error.to_string().contains("retired"), "{error}");
+    let adopted = vault.adopt(arc(&third), [7; 16], true, stamp(5)).expect("it is empty");
+    fill(&vault);
+    vault.release(&adopted, stamp(6)).expect("it is complete");
+    assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0], "an offsite disk may be away");
+    vault.attach(arc(&third), stamp(7)).expect("it is ours");
+    fill(&vault);
+    drop(vault);
+    check_each(&promises, &[&first, &third], "one went, one came");
+    plain::open(vec![arc(&second.after_power_cut(0))]).expect("alone it is a whole vault of its day");
+}
