@@ -47,7 +47,11 @@ fn a_disk_pulled_at_any_moment_comes_back_whole() {
             assert!(faulty.fired());
             let id = vault.disks()[usize::from(!is_first)].id.clone();
             let committed = one_more_day(&vault, &mut promises);
-            assert_eq!(committed.degraded, [id.clone()], "operation {at}: the receipt names the disk");
+            assert_eq!(
+                committed.degraded,
+                std::slice::from_ref(&id),
+                "operation {at}: the receipt names the disk"
+            );
             vault.detach(&id);
             let back = leaves.after_power_cut(seed);
             let attached = vault.attach(arc(&back), stamp(60)).expect("it is one of ours");

@@ -6,9 +6,9 @@
 //! groups. Not here: how chunks are had and checked (`fetch`).
 
 mod attributes;
+mod naming;
 mod place;
 mod plan;
-mod unnamed;
 
 use crate::{
     Past, Progress, SkippedList, Trouble,
@@ -17,6 +17,7 @@ use crate::{
 };
 use attributes::{Attributes, Restorer};
 use larder_format::{ChunkId, tree::Kind};
+use naming::Unnamed;
 use place::{Failure, Growing, Place};
 use rustix::{
     fd::OwnedFd,
@@ -32,7 +33,6 @@ use std::{
     },
     thread,
 };
-use unnamed::Unnamed;
 
 /// What happens to what is already in the target under a name that comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

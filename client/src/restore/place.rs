@@ -4,7 +4,11 @@
 //! followed, whoever put it there. A file gets its name when it is whole, and takes nobody's name unless the owner
 //! said so.
 
-use super::{Existing, Site, attributes::Attributes, unnamed};
+use super::{
+    Existing, Site,
+    attributes::Attributes,
+    naming::{name_unnamed, rename},
+};
 use crate::{
     Trouble,
     attributes::Status,
@@ -13,7 +17,7 @@ use crate::{
 use larder_format::tree::{DEPTH_MAX, Kind};
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, FileType, Mode, RenameFlags},
+    fs::{AtFlags, FileType, Mode},
     io::Errno,
 };
 use std::{
@@ -279,28 +283,10 @@ impl Growing {
         }
         site.restorer.apply(fd, &self.attributes, owner).map_err(words)?;
         if is_unnamed {
-            return unnamed::name(fd, folder, &self.name).map_err(words);
+            return name_unnamed(fd, folder, &self.name).map_err(words);
         }
         rename(site, folder, &self.beside, &self.name)
     }
-}
-
-/// Gives what lies under `beside` its name.
-fn rename(site: &Site<'_>, folder: BorrowedFd<'_>, beside: &CStr, name: &CStr) -> Result<(), String> {
-    let renamed = match site.existing {
-        Existing::Replace => rustix::fs::renameat(folder, beside, folder, name),
-        Existing::Keep => {
-            match rustix::fs::renameat_with(folder, beside, folder, name, RenameFlags::NOREPLACE) {
-                // Not every filesystem can: then look first, which is as good unless somebody races us.
-                Err(Errno::INVAL | Errno::NOSYS) if !exists(folder, name) => {
-                    rustix::fs::renameat(folder, beside, folder, name)
-                }
-                Err(Errno::INVAL | Errno::NOSYS) => Err(Errno::EXIST),
-                other => other,
-            }
-        }
-    };
-    renamed.map_err(words)
 }
 
 fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> rustix::io::Result<()> {

@@ -1,13 +1,17 @@
-//! Files that have no name until they are whole, where the filesystem can make such.
+//! How a restored file gets its name, once it is whole and never before.
 //!
+//! Where the filesystem can make such, it has no name until then; elsewhere it grows beside under another one.
 //! A file that grows under another name takes two changes of its folder, one to make it and one to rename it; a file
 //! without a name takes one, and a restore that breaks off leaves nothing behind. To give it its name never takes
-//! somebody else's, so this is only for restores that replace nothing. Not here: the other way (`place`).
+//! somebody else's, so this is only for restores that replace nothing.
 
-use super::Existing;
+use super::{
+    Existing, Site,
+    place::{exists, words},
+};
 use rustix::{
     fd::{AsRawFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, CWD, Mode, OFlags},
+    fs::{AtFlags, CWD, Mode, OFlags, RenameFlags},
     io::Errno,
 };
 use std::{
@@ -47,7 +51,34 @@ impl Unnamed {
 }
 
 /// Gives it its name. A name that is taken is an error.
-pub(crate) fn name(file: BorrowedFd<'_>, folder: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<()> {
+pub(crate) fn name_unnamed(
+    file: BorrowedFd<'_>,
+    folder: BorrowedFd<'_>,
+    name: &CStr,
+) -> rustix::io::Result<()> {
     let open_file = format!("/proc/self/fd/{}", file.as_raw_fd());
     rustix::fs::linkat(CWD, open_file, folder, name, AtFlags::SYMLINK_FOLLOW)
+}
+
+/// Gives what lies under `beside` its name.
+pub(crate) fn rename(
+    site: &Site<'_>,
+    folder: BorrowedFd<'_>,
+    beside: &CStr,
+    name: &CStr,
+) -> Result<(), String> {
+    let renamed = match site.existing {
+        Existing::Replace => rustix::fs::renameat(folder, beside, folder, name),
+        Existing::Keep => {
+            match rustix::fs::renameat_with(folder, beside, folder, name, RenameFlags::NOREPLACE) {
+                // Not every filesystem can: then look first, which is as good unless somebody races us.
+                Err(Errno::INVAL | Errno::NOSYS) if !exists(folder, name) => {
+                    rustix::fs::renameat(folder, beside, folder, name)
+                }
+                Err(Errno::INVAL | Errno::NOSYS) => Err(Errno::EXIST),
+                other => other,
+            }
+        }
+    };
+    renamed.map_err(words)
 }
