@@ -192,9 +192,9 @@ def read_ledger(folder):
             need(values.number() == number, "it has another number than its name")
             need(values.raw(32) == previous or previous is None, "it does not follow the entry before it")
             time_ms, trusted, _ = values.signed(), values.raw(1) == b"\1", values.number()
-            if (kind := values.number(32)) > 5 or oldest > 1:
+            if oldest > 1:
                 tell("newer", f"{path}: it is whole, and only a newer reader knows what it says")
-            elif kind == 1:
+            elif values.number(32) == 1:  # The other events say nothing about files.
                 source, _, root = values.bytes().decode("ascii"), values.raw(16), values.reference()
                 files, _, size, skipped, _ = *(values.number() for _ in range(4)), values.last(values.signed())
                 need(SOURCE.fullmatch(source), "its source has no proper name")
