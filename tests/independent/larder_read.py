@@ -178,7 +178,7 @@ class Packs:
                 yield self.chunk(reference) if kind == 0 else None, covers
 
 def read_ledger(folder):
-    head, expected = bytes(32), 1
+    head, expected, found = bytes(32), 1, {}
     for number, path in sorted((int(p.stem), p) for p in folder.glob("ledger/*/*.entry") if p.stem.isdecimal()):
         if number > expected:
             head = tell("damaged", f"ledger entries {expected} to {number - 1} are missing")
@@ -192,15 +192,19 @@ def read_ledger(folder):
             need(values.number() == number, "it has another number than its name")
             need(values.raw(32) == previous or previous is None, "it does not follow the entry before it")
             time_ms, trusted, _ = values.signed(), values.raw(1) == b"\1", values.number()
-            if (kind := values.number(32)) > 5 or oldest > 1:
+            if (kind := values.number(32)) > 11 or oldest > 1:
                 tell("newer", f"{path}: it is whole, and only a newer reader knows what it says")
+            elif kind == 8:  # Snapshots that were let go of.
+                for gone in values.list(values.number):
+                    found.pop(gone, None)
             elif kind == 1:
                 source, _, root = values.bytes().decode("ascii"), values.raw(16), values.reference()
                 files, _, size, skipped, _ = *(values.number() for _ in range(4)), values.last(values.signed())
                 need(SOURCE.fullmatch(source), "its source has no proper name")
-                yield Snapshot(number, time_ms, trusted, source, root, files, size, skipped)
+                found[number] = Snapshot(number, time_ms, trusted, source, root, files, size, skipped)
         except BROKEN as why:
             tell("damaged", f"{path}: {why}")
+    return list(found.values())
 
 class Restore:
     """Makes a snapshot's folder anew. Works inside one folder at a time, so paths of any length do."""
