@@ -123,9 +123,12 @@ fn scrub(appliance: &Appliance, plan: &mut Plan, disk: &ScrubView) -> bool {
     let pace = pace(disk, &now);
     let is_due = plan.not_before_s.get(&disk.disk).is_none_or(|second| *second <= now.powered_on_s);
     let is_due = is_wanted || disk.is_alarmed || (is_due && pace.bytes > 0);
-    if !is_due || !disk.is_readable {
+    if !disk.is_readable {
         // Otherwise whoever waits for it would wait for ever.
         appliance.activity.scrub_wanted.done(&disk.disk);
+        return false;
+    }
+    if !is_due {
         return false;
     }
     match appliance.vault.scrub(&disk.disk, STEP_BYTES, now) {
