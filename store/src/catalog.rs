@@ -97,11 +97,11 @@ impl Catalog {
     }
 
     /// Makes a sealed pack findable.
-    pub(crate) fn enter(&self, members: &Members, pack: &Sealed) {
+    pub(crate) fn enter(&self, pack: &Sealed) {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.packs.next_number();
         self.packs.add(number, pack.name, pack.len);
-        self.insert(members, &[PackNames::of(number, pack.name, &pack.table.chunks)]);
+        self.insert(&[PackNames::of(number, pack.name, &pack.table.chunks)]);
     }
 
     /// Takes in the packs of a disk that came, as far as they are not known. Their content is found at once by those who
@@ -163,20 +163,21 @@ impl Catalog {
                 }
             }
             if chunks >= CHUNKS_GATHERED {
-                self.insert(members, &std::mem::take(&mut gathered));
+                self.insert(&std::mem::take(&mut gathered));
                 chunks = 0;
             }
         }
-        self.insert(members, &gathered);
+        self.insert(&gathered);
     }
 
-    fn insert(&self, members: &Members, packs: &[PackNames]) {
+    fn insert(&self, packs: &[PackNames]) {
         if packs.is_empty() {
             return;
         }
         if let Err(broken) = self.index_to_change().insert(packs) {
             tracing::warn!(%broken, "making the index anew; nothing is lost");
-            self.start_anew(members);
+            // Only that: whoever enters packs would wait here for itself to be done with them.
+            self.throw_away();
         }
     }
 
@@ -295,25 +296,27 @@ impl Catalog {
         self.index_to_change().flush();
     }
 
-    /// Throws the index away and enters every pack again: those that are asked for at once, the rest by
-    /// `enter_pending`.
+    /// Throws the index away and enters packs again, some at once and the rest by `enter_pending`.
     pub(crate) fn start_anew(&self, members: &Members) {
-        {
-            let mut index = self.index_to_change();
-            // Closed first: its files are moved.
-            *index = Index::in_memory();
-            let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            *index = match Index::discard(&place) {
-                Ok(()) => open_index(&place, &self.vault).0,
-                Err(error) => {
-                    tracing::error!(%error, "the old index cannot be moved aside; going on without one on disk");
-                    Index::in_memory()
-                }
-            };
-            self.pending().waiting = self.packs.all();
-            self.unreadable().clear();
-        }
+        self.throw_away();
         self.enter_pending(members, PACKS_AT_ONCE);
+    }
+
+    /// From now on the index is empty and every pack waits to be entered.
+    fn throw_away(&self) {
+        let mut index = self.index_to_change();
+        // Closed first: its files are moved.
+        *index = Index::in_memory();
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *index = match Index::discard(&place) {
+            Ok(()) => open_index(&place, &self.vault).0,
+            Err(error) => {
+                tracing::error!(%error, "the old index cannot be moved aside; going on without one on disk");
+                Index::in_memory()
+            }
+        };
+        self.pending().waiting = self.packs.all();
+        self.unreadable().clear();
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {

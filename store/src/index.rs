@@ -5,9 +5,10 @@
 //! from front to back at the start. Nothing is looked up in it afterwards. This is the one module that knows sled.
 //!
 //! sled's damage is rarely announced: a truncated file opens without an error and with entries gone. So what it gives is
-//! believed pack by pack, each proven by a hash; a pack that it does not prove is read from the disk again. An error, a
-//! panic or a hang of sled costs that: the table in memory stays right, and sled's files are moved aside
-//! (docs/why/002-sled.md). A hint is confirmed by the pack's own list (`packs`).
+//! believed pack by pack, each proven by a hash; a pack that it does not prove is read from the disk again. An error or a
+//! panic of sled costs no more than that: the table in memory stays right, and sled's files are moved aside
+//! (docs/why/002-sled.md). A hang is met by the service's watchdog, and by a marker that the next start finds. A hint is
+//! confirmed by the pack's own list (`packs`).
 
 use crate::index::table::{HintTable, PlacesUsedUp, Prefix};
 use larder_format::{ChunkId, Hash};

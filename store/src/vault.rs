@@ -126,7 +126,7 @@ impl Vault {
             Err(StoreError::Full { .. }) => Vec::new(),
             salvaged => salvaged?,
         };
-        salvaged.iter().for_each(|pack| self.catalog.enter(&self.members, pack));
+        salvaged.iter().for_each(|pack| self.catalog.enter(pack));
         Ok(salvaged.len())
     }
 
@@ -250,7 +250,7 @@ impl Vault {
         let sealing = Sealing { vault: self, chunks };
         let sealed = pack.seal(&self.members);
         if let Ok(pack) = &sealed {
-            self.catalog.enter(&self.members, pack);
+            self.catalog.enter(pack);
         }
         drop(sealing);
         sealed.map(|_| self.growing())

@@ -68,7 +68,7 @@ impl Vault {
             })?;
         }
         sealed.extend(open.map(|pack| pack.seal(&self.members)).transpose()?);
-        sealed.iter().for_each(|pack| self.catalog.enter(&self.members, pack));
+        sealed.iter().for_each(|pack| self.catalog.enter(pack));
         // What the index does not know yet must not be taken for lost.
         self.catalog.enter_pending(&self.members, usize::MAX);
         let table = packs::read_table(&self.members, name).ok();
