@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use larder_format::Hash;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Event, Pairing, Role, Stamp};
-use larder_store::retention::{Moment, Now, Reason, Verdict, judge};
-use larder_store::{Fact, LedgerView, MemberView, ScrubView, StoreError};
+use larder_store::clock::Mark;
+use larder_store::retention::{Reason, Verdict, judge};
+use larder_store::{Fact, Hold, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView, StoreError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -70,9 +71,16 @@ impl Appliance {
         Ok(ended)
     }
 
-    fn now(&self, view: &LedgerView) -> Now {
-        // Nothing is let go of yet, so time spent switched off need not be allowed for.
-        Now { stamp: self.stamp_after(view), allowance_days: 0 }
+    /// The rule that is obeyed: that of the ledger, and of the settings as long as the ledger has none.
+    pub(crate) fn rule(&self, view: &LedgerView, now: &Mark) -> RuleInForce {
+        let wished = || RuleInForce { rule: promise::rule(&self.settings.retention), shorter: None };
+        view.rule(now).unwrap_or_else(wished)
+    }
+
+    /// The rule that is obeyed now.
+    pub(crate) fn rule_now(&self) -> RuleInForce {
+        let view = self.vault.ledger();
+        self.rule(&view, &view.at(self.stamp_after(&view)))
     }
 
     /// What is known of a source that has snapshots.
@@ -81,6 +89,7 @@ impl Appliance {
         let (oldest, newest) = (facts.first(), facts.last());
         let (oldest, newest) = oldest.zip(newest).expect("a source is in the ledger by its first snapshot");
         let counts = self.history.read().unwrap_or_else(PoisonError::into_inner).of(source);
+        let now = view.at(self.stamp_after(view));
         let judged = self.judge_with(view, source, facts);
         let is_newest = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Newest);
         let next_to_go = judged.iter().filter(|verdict| !is_newest(verdict));
@@ -91,16 +100,16 @@ impl Appliance {
             oldest: oldest.clone(),
             newest: newest.clone(),
             counts,
-            promise: promise::promise_in_words(&self.settings.retention),
+            promise: promise::promise_in_words(&self.rule(view, &now).rule),
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),
-            on_hold: is_on_hold(view, source),
+            on_hold: view.is_on_hold(source, &now),
         }
     }
 
     fn judge_with(&self, view: &LedgerView, source: &str, facts: &[Arc<Fact>]) -> Vec<Verdict> {
-        let moments: Vec<_> =
-            facts.iter().map(|fact| Moment { sequence: fact.sequence, stamp: fact.stamp }).collect();
-        judge(&moments, &promise::rule(&self.settings.retention), self.now(view), is_on_hold(view, source))
+        let now = view.at(self.stamp_after(view));
+        let moments: Vec<_> = facts.iter().map(|fact| fact.moment()).collect();
+        judge(&moments, &self.rule(view, &now).rule, &now, view.is_on_hold(source, &now))
     }
 
     /// What the disks say. A disk that hangs is met here, so this runs away from the tasks that must answer.
@@ -127,8 +136,10 @@ impl Appliance {
         address: SocketAddr,
         started: Timestamp,
     ) -> Facts<'_> {
+        let clock = self.vault.look_at_clock(self.stamp());
         let view = self.vault.ledger();
         let stamp = self.stamp_after(&view);
+        let now = view.at(stamp);
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
         Facts {
             now: Timestamp::from_millisecond(stamp.time_ms).unwrap_or(Timestamp::UNIX_EPOCH),
@@ -139,7 +150,9 @@ impl Appliance {
             head: view.head,
             head_time_ms: view.newest.map(|stamp| stamp.time_ms),
             gaps: view.gaps.len(),
-            holds: view.holds.values().map(|(_, reason)| reason.clone()).collect(),
+            holds: view.holds_in_force(&now).map(|(number, hold)| in_words(number, hold, &now)).collect(),
+            rule: self.rule(&view, &now),
+            clock,
             stored_bytes: self.vault.stored_bytes(),
             receiving: count(&self.activity.receiving),
             restoring: count(&self.activity.restoring),
@@ -174,8 +187,14 @@ impl Appliance {
     }
 }
 
-fn is_on_hold(view: &LedgerView, source: &str) -> bool {
-    view.holds.values().any(|(held, _)| held.as_deref().is_none_or(|held| held == source))
+/// What is on hold, why, and until when if somebody cleared it.
+fn in_words(number: u64, hold: &Hold, now: &Mark) -> String {
+    let what = hold.source.as_deref().unwrap_or("everything");
+    let ends = hold.cleared.map_or(String::new(), |cleared| {
+        let hours = (SHORTEN_DELAY_S - cleared.age_s(now)).max(0).unsigned_abs().div_ceil(3600);
+        format!("; cleared, ends in about {hours} hours")
+    });
+    format!("{what}: {} (hold {number}{ends})", hold.reason)
 }
 
 /// The machine at this moment.

@@ -88,6 +88,11 @@ impl History {
         (new < facts.len()).then(|| (history.cloned().unwrap_or_default(), facts[new..].to_vec()))
     }
 
+    /// Has a source counted anew.
+    pub(crate) fn forget(&mut self, source: &str) {
+        self.sources.remove(source);
+    }
+
     /// Takes in what was counted.
     pub(crate) fn update(&mut self, source: &str, history: SourceHistory) {
         self.sources.insert(source.to_owned(), history);

@@ -7,6 +7,7 @@ mod event;
 mod gather;
 mod history;
 mod jobs;
+mod keeping;
 mod opening;
 mod owner;
 mod report;

@@ -106,6 +106,10 @@ pub(crate) struct RetentionReport {
     pub(crate) next_to_go: Option<NextToGo>,
     /// Holds in force, in words.
     pub(crate) holds: Vec<String>,
+    /// A shorter rule that waits to come into force, in words.
+    pub(crate) shorter: Option<String>,
+    /// Why nothing may be let go of at this moment, whatever the rule says, in words.
+    pub(crate) locked: Option<String>,
 }
 
 /// The next snapshot to be let go of, and why then.

@@ -94,6 +94,18 @@ impl Running {
     }
 }
 
+/// What has to be true before anybody is served.
+async fn make_ready(appliance: &Arc<Appliance>) {
+    // What is told first must be true of disks that joined just now, too.
+    if let Err(error) = appliance.blocking(Appliance::look_at_disks).await {
+        tracing::error!(%error, "the disks could not be looked at");
+    }
+    // On a disk that takes nothing more, what the ledger says goes on to hold.
+    if let Ok(Err(error)) | Err(error) = appliance.blocking(Appliance::set_rule).await {
+        tracing::warn!(%error, "the rule of the settings could not be written down; the one before holds");
+    }
+}
+
 /// Brings the agent to life. On return it serves.
 pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, StartError> {
     let started = Timestamp::now();
@@ -116,16 +128,14 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         started,
     )));
     let appliance = Arc::new(Appliance::new((vault, shelf), settings, clock, report, events.clone()));
-    // Before anybody is served: what is told first must be true of disks that joined just now, too.
-    if let Err(error) = appliance.blocking(Appliance::look_at_disks).await {
-        tracing::error!(%error, "the disks could not be looked at");
-    }
+    make_ready(&appliance).await;
     let dashboard = Dashboard::connect(&appliance, &events).await?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
     tasks.spawn(jobs::disks::run(appliance.clone(), sockets(&appliance)?, stopped.clone()));
     tasks.spawn(jobs::index::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::catch_up::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::scrub::run(appliance.clone(), stopped));
+    tasks.spawn(jobs::scrub::run(appliance.clone(), stopped.clone()));
+    tasks.spawn(jobs::letting_go::run(appliance.clone(), stopped));
     let broker = dashboard.own_broker();
     let looped = Loop {
         appliance: appliance.clone(),

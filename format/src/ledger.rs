@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// First bytes of a ledger entry.
 pub const LEDGER_MAGIC: &[u8; 8] = b"LRDRLED1";
-/// No entry is larger; the longest are prunes, which are split below this.
+/// No entry is larger; the longest are those of prune and sweep, which are split below this.
 pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 
 const WHAT: &str = "a ledger entry";
@@ -87,6 +87,50 @@ pub enum Event {
     Scrubbed(Scrubbed),
     /// Something about one disk of the vault.
     Disk(DiskEvent),
+    /// Snapshots are let go of: nobody gets them back from now on.
+    Pruned {
+        /// Their numbers, rising; at most `PRUNED_PER_ENTRY_MAX`.
+        snapshots: Vec<u64>,
+        /// In the owner's words.
+        why: String,
+    },
+    /// What the owner wants kept from now on.
+    RetentionSet(Rule),
+    /// Packs in which nothing is kept any more; their files are removed some time later.
+    Swept {
+        /// At most `SWEPT_PER_ENTRY_MAX`. No pack is ever called like one of them again.
+        packs: Vec<Hash>,
+        /// Packs made later carry this number or a higher one, those before carried lower ones: so names differ.
+        salt: u32,
+    },
+    /// A person at the box said that the clock is right.
+    ClockConfirmed,
+}
+
+/// Numbers of snapshots in one entry, each of at most 10 bytes, so that it stays below `ENTRY_BYTES_MAX`.
+pub const PRUNED_PER_ENTRY_MAX: usize = 50_000;
+/// Names of packs in one entry, each of 32 bytes.
+pub const SWEPT_PER_ENTRY_MAX: usize = 16_000;
+
+/// What is kept, and for how long. Spans in days, by the appliance's own age of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Every snapshot for so long.
+    pub everything_days: u32,
+    /// Then the first and last of each day for so long.
+    pub daily_days: u32,
+    /// Then the first and last of each week for so long.
+    pub weekly_days: u32,
+    /// Then the first and last of each month for so long; none for ever.
+    pub monthly_days: Option<u32>,
+    /// The newest so many of a source, whatever the rest says.
+    pub newest: u32,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self { everything_days: 30, daily_days: 90, weekly_days: 365, monthly_days: None, newest: 3 }
+    }
 }
 
 /// What reading one whole disk found.
@@ -276,6 +320,17 @@ mod tests {
     fn an_entry_comes_back_with_its_hash() {
         let (bytes, hash) = entry().encode();
         assert_eq!(Entry::decode(&bytes).unwrap(), (entry(), hash, bytes.len()));
+    }
+
+    #[test]
+    fn the_longest_entries_fit() {
+        let pruned = Event::Pruned { snapshots: vec![u64::MAX; PRUNED_PER_ENTRY_MAX], why: "x".repeat(1000) };
+        let swept = Event::Swept { packs: vec![Hash([0xff; 32]); SWEPT_PER_ENTRY_MAX], salt: u32::MAX };
+        for event in [pruned, swept] {
+            let (bytes, _) = Entry { event, ..entry() }.encode();
+            assert!(bytes.len() < ENTRY_BYTES_MAX, "{}", bytes.len());
+            assert!(Entry::decode(&bytes).is_ok());
+        }
     }
 
     #[test]

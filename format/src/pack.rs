@@ -28,12 +28,14 @@ const BLOCK_RECORD_BYTES: usize = 12;
 const CHECK_BYTES: usize = 8;
 const WHAT: &str = "a pack";
 
-/// The bytes that open a pack.
-pub fn header() -> [u8; PACK_HEADER_BYTES] {
+/// The bytes that open a pack. Readers step over `salt`: it only makes another name of the same content, since a name
+/// that was swept must never come again.
+pub fn header(salt: u32) -> [u8; PACK_HEADER_BYTES] {
     let mut bytes = [0; PACK_HEADER_BYTES];
     bytes[..8].copy_from_slice(PACK_MAGIC);
     bytes[8..10].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
     bytes[10..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes()); // The oldest reader that may open it.
+    bytes[12..].copy_from_slice(&salt.to_le_bytes());
     bytes
 }
 
@@ -227,6 +229,12 @@ mod tests {
     fn read(bytes: &[u8], offset: u64) -> Result<Table, FormatError> {
         let split = bytes.len().checked_sub(FOOTER_BYTES).ok_or(FormatError::Short { what: WHAT })?;
         Table::decode(&Footer::decode(&bytes[split..], offset + bytes.len() as u64)?, bytes)
+    }
+
+    #[test]
+    fn a_salt_changes_the_name_and_nothing_else() {
+        assert_ne!(header(0), header(1));
+        assert!(check_header(&header(u32::MAX)).is_ok());
     }
 
     #[test]

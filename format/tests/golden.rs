@@ -16,7 +16,7 @@
 
 use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
 use larder_format::ledger::{
-    DiskChange, DiskEvent, Entry as LedgerEntry, Event, Pairing, Role, Scrubbed, Snapshot, Stamp,
+    DiskChange, DiskEvent, Entry as LedgerEntry, Event, Pairing, Role, Rule, Scrubbed, Snapshot, Stamp,
 };
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::parity::{self, Parity, Shape};
@@ -48,7 +48,7 @@ impl Value {
         match self {
             Self::Block(_, chunks) => block(chunks),
             Self::Pack(blocks) => {
-                let mut bytes = pack::header().to_vec();
+                let mut bytes = pack::header(0).to_vec();
                 let mut table = Table::default();
                 for chunks in blocks {
                     let block = block(chunks);
@@ -262,6 +262,22 @@ fn every_disk_change() -> Vec<(&'static str, LedgerEntry)> {
     changes.into_iter().map(|(name, what)| (name, entry(what))).collect()
 }
 
+/// Letting go: entries of their own, likewise.
+fn letting_go() -> Vec<(&'static str, LedgerEntry)> {
+    let rule =
+        Rule { everything_days: 30, daily_days: 90, weekly_days: 365, monthly_days: Some(3650), newest: 3 };
+    let events = [
+        ("pruned", Event::Pruned { snapshots: vec![3, 130, 1 << 40], why: "older than 30 days".to_owned() }),
+        ("retention-set", Event::RetentionSet(rule)),
+        ("retention-for-ever", Event::RetentionSet(Rule { monthly_days: None, ..rule })),
+        ("swept", Event::Swept { packs: vec![Hash::of(b"one pack"), Hash::of(b"another")], salt: 300 }),
+        ("clock-confirmed", Event::ClockConfirmed),
+    ];
+    let stamp = Stamp { time_ms: 1_700_000_000_200, trusted: true, powered_on_s: 6060 };
+    let entry = |event| LedgerEntry { sequence: 101, previous: Hash::of(b"one hundred"), stamp, event };
+    events.into_iter().map(|(name, event)| (name, entry(event))).collect()
+}
+
 /// The events as one chain.
 fn chain() -> Vec<LedgerEntry> {
     let mut previous = Hash::ZERO;
@@ -306,6 +322,8 @@ fn values() -> Vec<(String, Value)> {
     }));
     let disks = every_disk_change().into_iter();
     values.extend(disks.map(|(name, entry)| (format!("ledger-disk-{name}.bin"), Value::Ledger(entry))));
+    let gone = letting_go().into_iter();
+    values.extend(gone.map(|(name, entry)| (format!("ledger-{name}.bin"), Value::Ledger(entry))));
     values
 }
 
@@ -324,6 +342,11 @@ fn event_name(event: &Event) -> &'static str {
         Event::HoldCleared { .. } => "hold-cleared",
         Event::Scrubbed(_) => "scrubbed",
         Event::Disk(event) => disk_change_name(&event.what),
+        Event::Pruned { .. } => "pruned",
+        Event::RetentionSet(Rule { monthly_days: Some(_), .. }) => "retention-set",
+        Event::RetentionSet(Rule { monthly_days: None, .. }) => "retention-for-ever",
+        Event::Swept { .. } => "swept",
+        Event::ClockConfirmed => "clock-confirmed",
     }
 }
 
@@ -389,8 +412,9 @@ fn every_kind_has_golden_bytes() {
     let Node::Leaf { entries, .. } = every_kind() else { panic!("a leaf") };
     let kinds: BTreeSet<_> = entries.iter().map(|entry| kind_name(&entry.kind)).collect();
     let pieces: BTreeSet<_> = every_piece().iter().map(piece_name).collect();
-    let events =
-        every_event().into_iter().chain(every_disk_change().into_iter().map(|(_, entry)| entry.event));
+    let events = every_event()
+        .into_iter()
+        .chain(every_disk_change().into_iter().chain(letting_go()).map(|(_, entry)| entry.event));
     let events: BTreeSet<_> = events.map(|event| event_name(&event)).collect();
-    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 15));
+    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 20));
 }

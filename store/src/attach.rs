@@ -116,9 +116,10 @@ impl Vault {
         member.is_older_copy.store(is_older_copy, Ordering::SeqCst);
         let taken = match past {
             Past::Ours => Ok(()),
-            Past::Ahead => self.catalog.absorb(&self.members, &member).and_then(|()| {
+            Past::Ahead => self.absorb(&member).and_then(|()| {
                 let view = ledger::load(&self.members)?;
                 *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = view;
+                self.obey_sweeps();
                 self.count_lacking()
             }),
         };
@@ -128,6 +129,11 @@ impl Vault {
         }
         tracing::info!(disk = name, lacking, is_older_copy, "a backup disk is connected");
         Ok(Attached { id: member.id.clone(), is_older_copy })
+    }
+
+    fn absorb(&self, member: &Member) -> Result<()> {
+        let swept = self.ledger().swept.clone();
+        self.catalog.absorb(&self.members, member, &swept)
     }
 
     /// Counts anew what the others lack after a disk brought more than they have.

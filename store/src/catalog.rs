@@ -6,14 +6,19 @@
 //! not there. Not here: packs that still grow (`ingest`).
 
 use crate::Result;
-use crate::disk::sync_names;
+use crate::clock::Mark;
 use crate::index::{Hint, Index, IndexPlace, PackNames};
 use crate::ingest::Sealed;
+use crate::ledger_view::LedgerView;
+use crate::marks::At;
 use crate::members::{Member, Members};
 use crate::packs::{self, Packs, Place};
 use larder_format::{ChunkId, Hash};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use listing::{list, list_one, mark_behind};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+mod listing;
 
 /// Chunks whose packs are entered together; some 4 MB of memory.
 const CHUNKS_GATHERED: usize = 500_000;
@@ -62,12 +67,21 @@ impl Drop for Entering<'_> {
 
 impl Catalog {
     /// Finds every pack on the disks. Returns also whether the index had to be started anew.
-    pub(crate) fn open(place: IndexPlace, vault: [u8; 16], members: &Members) -> Result<(Self, bool)> {
+    pub(crate) fn open(
+        (place, vault): (IndexPlace, [u8; 16]),
+        members: &Members,
+        ledger: &LedgerView,
+    ) -> Result<(Self, bool)> {
         let (mut index, is_new) = open_index(&place, &vault);
-        let on_each = list(members)?;
+        let packs = Packs::default();
+        packs.raise_salt(ledger.salt);
+        let mut on_each = list(members)?;
+        for there in &mut on_each {
+            // What was swept is no part of the vault, though its file may still be there.
+            packs.leave_to_sweep(there, &ledger.swept);
+        }
         mark_behind(members, &on_each);
         let mut found: BTreeMap<Hash, u64> = on_each.into_iter().flatten().collect();
-        let packs = Packs::default();
         let mut gone = Vec::new();
         for (number, name) in index.packs() {
             match found.remove(name) {
@@ -96,19 +110,51 @@ impl Catalog {
         Ok((catalog, is_new))
     }
 
-    /// Makes a sealed pack findable.
-    pub(crate) fn enter(&self, pack: &Sealed) {
+    /// Makes a sealed pack findable; returns its number.
+    pub(crate) fn enter(&self, pack: &Sealed) -> u32 {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
+        // The same bytes may have been packed before; two numbers for one file would be swept apart.
+        if let Some(number) = self.packs.number(&pack.name) {
+            return number;
+        }
         let number = self.packs.next_number();
         self.packs.add(number, pack.name, pack.len);
         self.insert(&[PackNames::of(number, pack.name, &pack.table.chunks)]);
+        number
+    }
+
+    /// Drops packs that were swept: nobody finds a chunk in them any more.
+    pub(crate) fn forget(&self, numbers: &[u32]) {
+        self.packs.forget(numbers);
+        self.pending().waiting.retain(|(waiting, _)| !numbers.contains(waiting));
+        self.index_to_change().remove(numbers);
+    }
+
+    /// Packs that the index does not know yet.
+    pub(crate) fn pending_count(&self) -> usize {
+        self.pending().count()
+    }
+
+    /// Every place where a copy of the chunk lies.
+    pub(crate) fn every_place(&self, members: &Members, id: &ChunkId) -> Vec<Place> {
+        let mut hints: Vec<_> = self.index().hints(id).map(|hint| (hint, 0)).collect();
+        hints.sort_unstable();
+        let mut places = Vec::new();
+        self.packs.confirm(members, &hints, std::slice::from_ref(id), |_, place| places.push(place));
+        places
     }
 
     /// Takes in the packs of a disk that came, as far as they are not known. Their content is found at once by those who
     /// look for it, and entered by and by.
-    pub(crate) fn absorb(&self, members: &Members, member: &Member) -> Result<()> {
+    pub(crate) fn absorb(
+        &self,
+        members: &Members,
+        member: &Member,
+        swept: &HashMap<Hash, Mark>,
+    ) -> Result<()> {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = list_one(member)?;
+        let mut found = list_one(member)?;
+        self.packs.leave_to_sweep(&mut found, swept);
         let known: HashSet<_> = self.packs.all().into_iter().map(|(_, name)| name).collect();
         for (name, len) in found.into_iter().filter(|(name, _)| !known.contains(name)) {
             let number = self.packs.next_number();
@@ -240,19 +286,26 @@ impl Catalog {
 
     /// Those that are not held, in their order. While packs are still being entered, some of what is there may be named
     /// too: it would be stored twice, which is better than a push that waits for all of them.
-    pub(crate) fn not_held(&self, members: &Members, ids: Vec<ChunkId>) -> Vec<ChunkId> {
-        let missing = self.not_held_by_index(members, ids);
+    /// `held` gets where the others lie.
+    pub(crate) fn not_held(&self, members: &Members, ids: Vec<ChunkId>, held: &mut Vec<At>) -> Vec<ChunkId> {
+        let missing = self.not_held_by_index(members, ids, held);
         if missing.is_empty() || self.pending().count() == 0 {
             return missing;
         }
         self.enter_pending(members, PACKS_AT_ONCE);
-        self.not_held_by_index(members, missing)
+        self.not_held_by_index(members, missing, held)
     }
 
-    fn not_held_by_index(&self, members: &Members, ids: Vec<ChunkId>) -> Vec<ChunkId> {
+    fn not_held_by_index(&self, members: &Members, ids: Vec<ChunkId>, held: &mut Vec<At>) -> Vec<ChunkId> {
         let places = self.locate_each(members, &ids);
-        let is_held = |place: Option<Place>| place.is_some_and(|place| !self.packs.is_damaged(place));
-        ids.into_iter().zip(places).filter(|(_, place)| !is_held(*place)).map(|(id, _)| id).collect()
+        let mut missing = Vec::new();
+        for (id, place) in ids.into_iter().zip(places) {
+            match place {
+                Some(place) if !self.packs.is_damaged(place) => held.push((place.pack, place.slot)),
+                _ => missing.push(id),
+            }
+        }
+        missing
     }
 
     /// Chunks that were found damaged and of which no other copy has come.
@@ -330,34 +383,6 @@ impl Catalog {
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Marks every disk that lacks packs which another one has.
-fn mark_behind(members: &Members, on_each: &[HashMap<Hash, u64>]) {
-    let all: HashSet<_> = on_each.iter().flat_map(HashMap::keys).collect();
-    for (member, packs) in members.all().iter().zip(on_each) {
-        member.lacks_packs((all.len() - packs.len()) as u64);
-    }
-}
-
-/// The packs on each disk, by name, with their lengths.
-fn list(members: &Members) -> Result<Vec<HashMap<Hash, u64>>> {
-    let list =
-        |member: &Arc<Member>| if member.is_readable() { list_one(member) } else { Ok(HashMap::new()) };
-    members.all().iter().map(list).collect()
-}
-
-fn list_one(member: &Member) -> Result<HashMap<Hash, u64>> {
-    let found = packs::names_on(member.disk.as_ref()).and_then(|found| {
-        // A killed agent may have published names that a power cut would still take away.
-        let folders: BTreeSet<_> =
-            found.keys().map(|name| format!("packs/{}", &name.to_string()[..2])).collect();
-        if member.is_healthy() {
-            folders.iter().try_for_each(|folder| sync_names(member.disk.as_ref(), folder))?;
-        }
-        Ok(found)
-    });
-    found.map_err(|source| member.failed("packs", source))
 }
 
 /// An index that works, whatever it takes; tells whether it had to be started anew.

@@ -77,7 +77,9 @@ impl Vault {
     fn lacking(&self, member: &Member) -> Result<Lacking> {
         let disk = member.disk.as_ref();
         let failed = |source| member.failed("packs", source);
-        let there = packs::names_on(disk).map_err(failed)?;
+        let mut there = packs::names_on(disk).map_err(failed)?;
+        // What was swept while it was away is removed there too, once it has caught up.
+        self.catalog.packs.leave_to_sweep(&mut there, &self.ledger().swept);
         let refused = self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner);
         let packs = self.catalog.packs.all().into_iter().map(|(_, name)| name);
         let packs = packs.filter(|name| !there.contains_key(name) && !refused.contains(name)).collect();
@@ -133,7 +135,7 @@ impl Vault {
     fn rejoin(&self, member: &Member) -> Result<Lacking> {
         // No pack may grow without it, and no entry may come, between the last look and the moment it counts again.
         let _growing = self.seal_and_hold()?;
-        let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.alone()?;
         let mut lacking = self.lacking(member)?;
         if lacking.packs.len() > PACKS_COPIED_IN_HOLD {
             return Ok(lacking);

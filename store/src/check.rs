@@ -3,7 +3,7 @@
 //! Completeness costs what is new: nodes that the source's last snapshot has were checked when that was committed.
 
 use crate::damage::BlockAt;
-use crate::disk::{Disk, read_whole};
+use crate::disk::{Disk, DiskFile, read_whole};
 use crate::vault::Vault;
 use crate::{Result, StoreError, ledger, packs};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Snapshot};
@@ -312,7 +312,11 @@ impl Vault {
 }
 
 fn hash_file(disk: &dyn Disk, path: &str, bytes: &mut u64) -> io::Result<Hash> {
-    let file = disk.open(path)?;
+    hash_of(disk.open(path)?.as_ref(), bytes)
+}
+
+/// BLAKE3 of a whole file; `bytes` grows by its length.
+pub(crate) fn hash_of(file: &dyn DiskFile, bytes: &mut u64) -> io::Result<Hash> {
     let len = file.len()?;
     let mut hasher = blake3::Hasher::new();
     // Many packs of small pushes are far shorter than a step.

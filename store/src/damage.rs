@@ -74,6 +74,11 @@ impl Damage {
         self.known().condemned.remove(&pack);
     }
 
+    /// Whether the chunk is known to be lost.
+    pub(crate) fn is_given_up(&self, id: &ChunkId) -> bool {
+        self.known().given_up.contains(id)
+    }
+
     /// Remembers chunks until a device brings them again.
     pub(crate) fn give_up(&self, chunks: impl IntoIterator<Item = ChunkId>) {
         self.known().given_up.extend(chunks);

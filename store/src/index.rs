@@ -12,7 +12,7 @@
 
 use crate::index::table::{HintTable, PlacesUsedUp, Prefix};
 use larder_format::{ChunkId, Hash};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -168,8 +168,9 @@ impl Index {
         if numbers.is_empty() {
             return;
         }
-        self.table.remove(|number| numbers.contains(&number));
-        self.packs.retain(|number, _| !numbers.contains(number));
+        let gone: HashSet<_> = numbers.iter().copied().collect();
+        self.table.remove(|number| gone.contains(&number));
+        self.packs.retain(|number, _| !gone.contains(number));
         self.keep(|kept| numbers.iter().try_for_each(|number| kept.remove(*number)));
     }
 

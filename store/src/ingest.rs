@@ -5,6 +5,7 @@
 //! next one. A chunk counts as kept by a commit only once its pack is sealed. Not here: snapshots (`vault`).
 
 use crate::catalog::Catalog;
+use crate::check::hash_of;
 use crate::disk::{Disk, DiskFile, folder_of, make_folders, sync_file, sync_names};
 use crate::members::Members;
 use crate::packs;
@@ -49,11 +50,11 @@ pub(crate) struct Sealed {
 }
 
 impl OpenPack {
-    /// Starts a pack on every healthy disk.
-    pub(crate) fn create(members: &Members) -> Result<Self> {
+    /// Starts a pack on every healthy disk. `salt` tells its name from that of the same content before a sweep.
+    pub(crate) fn create(members: &Members, salt: u32) -> Result<Self> {
         let part = format!("open/{}.part", members.next_part());
         let mut files = Vec::new();
-        let head = pack::header();
+        let head = pack::header(salt);
         members.on_each(&part, |member| {
             let mut file = member.disk.create(&part)?;
             file.append(&head)?;
@@ -116,8 +117,29 @@ impl OpenPack {
     }
 
     /// Table, sync, final name, folder sync: the order that makes a pack exist whole or not at all.
-    pub(crate) fn seal(mut self, members: &Members) -> Result<Sealed> {
-        match self.publish(members) {
+    pub(crate) fn seal(self, members: &Members) -> Result<Sealed> {
+        self.seal_after(members, |_, _| Ok(()))
+    }
+
+    /// The same for a pack that takes the place of others: before it gets its name, each disk gives back what was
+    /// written, off the disk and not out of the system's memory.
+    pub(crate) fn seal_proven(self, members: &Members) -> Result<Sealed> {
+        self.seal_after(members, |file, expected| {
+            file.forget_cached();
+            if hash_of(file, &mut 0)? == *expected {
+                Ok(())
+            } else {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "what was written does not come back"))
+            }
+        })
+    }
+
+    fn seal_after(
+        mut self,
+        members: &Members,
+        prove: impl Fn(&dyn DiskFile, &Hash) -> io::Result<()>,
+    ) -> Result<Sealed> {
+        match self.publish(members, prove) {
             Ok((name, len)) => Ok(Sealed { name, len, table: self.table }),
             Err(error) => {
                 // Nobody was told that its chunks are safe, and what its parts hold is not to be believed.
@@ -127,7 +149,11 @@ impl OpenPack {
         }
     }
 
-    fn publish(&mut self, members: &Members) -> Result<(Hash, u64)> {
+    fn publish(
+        &mut self,
+        members: &Members,
+        prove: impl Fn(&dyn DiskFile, &Hash) -> io::Result<()>,
+    ) -> Result<(Hash, u64)> {
         let tail = self.table.encode(self.len);
         self.write(members, &tail)?;
         let len = self.len + tail.len() as u64;
@@ -135,6 +161,7 @@ impl OpenPack {
         let (part, path) = (self.part.clone(), packs::path(&name));
         self.on_each(members, &path, |disk, file| {
             sync_file(file)?;
+            prove(file, &name)?;
             make_folders(disk, folder_of(&path))?;
             match disk.publish(&part, &path) {
                 // The same bytes in the same order were packed before: the pack is there already.
@@ -200,7 +227,7 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
             }
             let pack = match &mut open {
                 Some(pack) => pack,
-                None => open.insert(OpenPack::create(members)?),
+                None => open.insert(OpenPack::create(members, known.packs.salt())?),
             };
             pack.append(members, block, names)
         })?;

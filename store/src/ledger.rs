@@ -2,101 +2,20 @@
 //!
 //! Everything that an entry speaks of is durable before the entry is. Entries are read back from any disk that has
 //! them; one that is damaged on every disk is named and stepped over, since what came after it can still be given
-//! back. Not here: what entries look like (`format`), what must be durable before one (`vault`).
+//! back. Not here: what they add up to (`ledger_view`), what entries look like (`format`), what must be durable before one (`vault`).
 
 use crate::disk::{Disk, folder_of, read_whole, sync_names, write_whole};
-use crate::known_disks::{self, KnownDisks};
+use crate::ledger_view::LedgerView;
 use crate::members::{Member, MemberState, Members};
 use crate::{Result, StoreError};
-use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Pairing, Scrubbed, Snapshot, Stamp};
+use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Stamp};
 use larder_format::{FormatError, Hash};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Entries in one folder, so that none grows slow to list.
 const ENTRIES_PER_FOLDER: u64 = 1000;
 const PART: &str = "open/ledger.part";
-
-/// A snapshot with its number and time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fact {
-    /// Number of its ledger entry.
-    pub sequence: u64,
-    /// When it was committed.
-    pub stamp: Stamp,
-    /// What was committed.
-    pub snapshot: Snapshot,
-}
-
-/// The ledger as it is known in memory: what every question is answered from.
-#[derive(Debug, Clone)]
-pub struct LedgerView {
-    /// The newest entry.
-    pub head: Head,
-    /// Its time; none in an empty ledger.
-    pub newest: Option<Stamp>,
-    /// Kept snapshots by source, oldest first.
-    pub sources: BTreeMap<String, Vec<Arc<Fact>>>,
-    /// Devices that may talk, by the hash of their key.
-    pub pairings: HashMap<Hash, Pairing>,
-    /// Holds in force by the number of the entry that set them: source and reason.
-    pub holds: BTreeMap<u64, (Option<String>, String)>,
-    /// When each disk was last read from end to end, and what was found; by the disk's random name in hex.
-    pub scrubs: BTreeMap<String, (Stamp, Scrubbed)>,
-    /// Numbers that are missing or damaged on every disk: the past was touched.
-    pub gaps: Vec<u64>,
-    /// Disks that belong to the vault, did, or are on their way out.
-    pub disks: KnownDisks,
-    pushes: HashMap<[u8; 16], Arc<Fact>>,
-}
-
-impl LedgerView {
-    fn new() -> Self {
-        Self {
-            head: Head::EMPTY,
-            newest: None,
-            sources: BTreeMap::new(),
-            pairings: HashMap::new(),
-            holds: BTreeMap::new(),
-            scrubs: BTreeMap::new(),
-            gaps: Vec::new(),
-            disks: KnownDisks::new(),
-            pushes: HashMap::new(),
-        }
-    }
-
-    /// The snapshot that a push became, if it was committed before.
-    pub fn push(&self, id: &[u8; 16]) -> Option<&Arc<Fact>> {
-        self.pushes.get(id)
-    }
-
-    /// Snapshots of a source, oldest first; empty for one that never pushed.
-    pub fn snapshots(&self, source: &str) -> &[Arc<Fact>] {
-        self.sources.get(source).map_or(&[], Vec::as_slice)
-    }
-
-    pub(crate) fn apply(&mut self, entry: Entry, hash: Hash) {
-        let Entry { sequence, stamp, event, .. } = entry;
-        self.head = Head { sequence, hash };
-        self.newest = Some(stamp);
-        match event {
-            Event::VaultCreated { .. } => {}
-            Event::Snapshot(snapshot) => {
-                let fact = Arc::new(Fact { sequence, stamp, snapshot });
-                self.pushes.insert(fact.snapshot.push, fact.clone());
-                self.sources.entry(fact.snapshot.source.clone()).or_default().push(fact);
-            }
-            Event::DevicePaired(pairing) => drop(self.pairings.insert(pairing.key, pairing)),
-            Event::DeviceRevoked { key } => drop(self.pairings.remove(&key)),
-            Event::HoldSet { source, reason } => drop(self.holds.insert(sequence, (source, reason))),
-            Event::HoldCleared { sequence } => drop(self.holds.remove(&sequence)),
-            Event::Scrubbed(found) => {
-                self.scrubs.insert(crate::identity::hex(&found.disk), (stamp, found));
-            }
-            Event::Disk(event) => known_disks::apply(&mut self.disks, sequence, stamp, event),
-        }
-    }
-}
 
 /// Reads the whole chain, from whichever disk has each entry. Marks disks that lack some as behind, and those that
 /// tell another story than the ones before them as forked.

@@ -12,23 +12,33 @@ mod care;
 mod catalog;
 mod catch_up;
 mod check;
+pub mod clock;
 mod damage;
 pub mod disk;
+mod entries;
 mod identity;
 mod index;
 mod ingest;
 mod known_disks;
 mod ledger;
+mod ledger_view;
+mod marks;
 mod members;
+mod merge;
 mod packs;
 mod parity;
 mod patient;
+pub mod prune;
+mod reading;
+mod relied;
 mod repair;
 pub mod retention;
 mod scrub;
 mod slot;
 mod spare;
+mod sweep;
 mod vault;
+mod walk;
 
 pub use attach::Attached;
 pub use browse::{Difference, Found, Lookup, Run};
@@ -36,10 +46,11 @@ pub use check::Audit;
 pub use identity::{Identity, hex, identity_of};
 pub use index::IndexPlace;
 pub use known_disks::{KnownDisk, KnownDisks};
-pub use ledger::{Fact, LedgerView};
+pub use ledger_view::{Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SHORTEN_DELAY_S};
 pub use members::{MemberState, MemberView};
 pub use packs::Fetch;
 pub use scrub::ScrubView;
+pub use sweep::{Swept, UNLINK_GRACE_S};
 pub use vault::{Committed, Opened, Options, Vault};
 
 use larder_format::{ChunkId, FormatError};
@@ -84,6 +95,12 @@ pub enum StoreError {
     Foreign {
         /// In words.
         what: String,
+    },
+    /// Nothing may be let go of at this moment.
+    #[error("nothing is let go of now: {why}")]
+    Waits {
+        /// In words.
+        why: String,
     },
     /// No disk is left to write to or read from.
     #[error("the backup disk stopped answering ({path})")]

@@ -4,6 +4,7 @@
 //! is read, so no wrong byte leaves the vault whatever the index, the table or the disk says. If one disk gives
 //! damaged bytes, the next is asked. Not here: where a chunk may lie (`index`), packs that still grow (`ingest`).
 
+mod swept;
 mod view;
 
 pub(crate) use view::read_table;
@@ -17,9 +18,10 @@ use crate::spare::Spare;
 use crate::{Result, StoreError};
 use larder_format::block::{self, Decoder, OpenBlock};
 use larder_format::{ChunkId, Hash};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use view::{Names, View};
 
@@ -29,8 +31,12 @@ const VIEWS_MAX: usize = 256;
 #[derive(Default)]
 struct Registry {
     names: BTreeMap<u32, Hash>,
-    numbers: HashMap<Hash, u32>,
+    numbers: HashMap<Hash, (u32, u64)>,
     bytes: u64,
+    /// Above all numbers that were ever given: what is remembered of a pack by its number must not fit another one.
+    next: u32,
+    /// Names of packs that were swept and whose files may still lie on a disk.
+    swept: BTreeSet<Hash>,
 }
 
 /// Where a chunk lies: confirmed by one disk's copy of the pack. Another disk may have to be asked for the bytes,
@@ -64,6 +70,7 @@ pub(crate) struct Packs {
     pub(crate) damage: Damage,
     decoders: Spare<Decoder>,
     encoders: Spare<block::Encoder>,
+    salt: AtomicU32,
 }
 
 pub(crate) fn path(name: &Hash) -> String {
@@ -91,12 +98,12 @@ impl Packs {
         if registry.names.insert(number, name).is_none() {
             registry.bytes += len;
         }
-        registry.numbers.insert(name, number);
+        registry.numbers.insert(name, (number, len));
+        registry.next = registry.next.max(number + 1);
     }
 
     pub(crate) fn next_number(&self) -> u32 {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        registry.names.last_key_value().map_or(0, |(number, _)| number + 1)
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).next
     }
 
     pub(crate) fn all(&self) -> Vec<(u32, Hash)> {
@@ -110,7 +117,8 @@ impl Packs {
 
     /// The number of a pack that content can be found in.
     pub(crate) fn number(&self, name: &Hash) -> Option<u32> {
-        self.registry.read().unwrap_or_else(PoisonError::into_inner).numbers.get(name).copied()
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.numbers.get(name).map(|(number, _)| *number)
     }
 
     /// The pack's file is another one now: nothing that was read from the old one may be believed.
@@ -133,7 +141,7 @@ impl Packs {
         self.reopen(number);
     }
 
-    fn name(&self, number: u32) -> Option<Hash> {
+    pub(super) fn name(&self, number: u32) -> Option<Hash> {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).names.get(&number).copied()
     }
 
@@ -174,6 +182,10 @@ impl Packs {
     ) {
         for of_pack in hints.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
             let pack = of_pack[0].0.0;
+            // The index may still speak of a pack that was swept, and its file may still be open.
+            if self.name(pack).is_none() {
+                continue;
+            }
             let mut open = of_pack.to_vec();
             for position in 0..members.all().len() {
                 let Ok(view) = self.view(members, pack, position) else { continue };
@@ -240,12 +252,17 @@ impl Packs {
                 Err(why) => {
                     let disk = member.disk.name();
                     tracing::error!(disk, chunk = %id, why, "a stored piece could not be read here");
-                    self.damage.suspect();
+                    if self.name(place.pack).is_some() {
+                        self.damage.suspect();
+                    }
                     cause = why;
                 }
             }
         }
-        self.damage.note(place.block_at(), self.names_beside(members, place));
+        // A pack that was swept is not damaged: its chunk lies elsewhere.
+        if self.name(place.pack).is_some() {
+            self.damage.note(place.block_at(), self.names_beside(members, place));
+        }
         Err(StoreError::Damaged { chunk: *id, cause })
     }
 
@@ -292,7 +309,7 @@ impl Packs {
     /// A block as it lies on the disk, where most of it is wanted: the reader names its chunks anyway and leaves the
     /// rest, so here only the stored bytes are checked, which spares a small box unpacking and packing. Whoever may
     /// read chunks by name may read all that is kept, so nothing is told that is not theirs to know.
-    fn as_stored(&self, members: &Members, wanted: &[(Place, ChunkId)]) -> Option<Vec<u8>> {
+    pub(crate) fn as_stored(&self, members: &Members, Fetch(wanted): &Fetch) -> Option<Vec<u8>> {
         let (place, _) = wanted.first()?;
         (0..members.all().len()).find_map(|position| {
             let view = self.view(members, place.pack, position).ok()?;
@@ -312,11 +329,19 @@ impl Packs {
         })
     }
 
+    /// A block of these chunks, which were one block once.
+    pub(crate) fn as_block(&self, chunks: &[Vec<u8>]) -> Vec<u8> {
+        let len = |chunk: &Vec<u8>| u32::try_from(chunk.len()).expect("a chunk is at most 4 MiB");
+        let lengths = chunks.iter().map(len).collect();
+        self.encoders.with(block::Encoder::passing, |encoder| encoder.encode(&chunks.concat(), lengths))
+    }
+
     /// A block with the wanted chunks: the stored one, or a new one where most of the stored one is not wanted.
-    pub(crate) fn fetch(&self, members: &Members, Fetch(wanted): &Fetch) -> Result<Vec<u8>> {
-        if let Some(bytes) = self.as_stored(members, wanted) {
+    pub(crate) fn fetch(&self, members: &Members, step: &Fetch) -> Result<Vec<u8>> {
+        if let Some(bytes) = self.as_stored(members, step) {
             return Ok(bytes);
         }
+        let Fetch(wanted) = step;
         let (place, first) = wanted.first().expect("a plan names a block for the sake of a chunk");
         let open = self.whole_block(members, *place, first)?;
         let mut plain = Vec::new();

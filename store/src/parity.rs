@@ -52,7 +52,10 @@ impl Vault {
         let mut without: Vec<_> = on_disk
             .into_iter()
             .filter(|(name, len)| {
-                !there.contains(name) && Shape::of(*len).is_some() && !self.care.is_hopeless(member, name)
+                !there.contains(name)
+                    && Shape::of(*len).is_some()
+                    && !self.care.is_hopeless(member, name)
+                    && !self.is_let_go(name)
             })
             .collect();
         without.sort();

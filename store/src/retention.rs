@@ -4,30 +4,10 @@
 //! months count only where there are snapshots, so a holiday evicts nothing; and since the first and the last of each
 //! are kept, nobody can push a good version out by pushing many bad ones. Letting go itself is not here.
 
+use crate::clock::Mark;
 use jiff::{Timestamp, civil, tz::TimeZone};
+pub use larder_format::ledger::Rule;
 use larder_format::ledger::Stamp;
-use std::collections::BTreeMap;
-
-/// What the owner wants kept. Spans in days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
-    /// Every snapshot for so long.
-    pub everything_days: u32,
-    /// Then the first and last of each day for so long.
-    pub daily_days: u32,
-    /// Then the first and last of each week for so long.
-    pub weekly_days: u32,
-    /// Then the first and last of each month for so long; none for ever.
-    pub monthly_days: Option<u32>,
-    /// The newest so many of a source, whatever the rest says.
-    pub newest: usize,
-}
-
-impl Default for Rule {
-    fn default() -> Self {
-        Self { everything_days: 30, daily_days: 90, weekly_days: 365, monthly_days: None, newest: 3 }
-    }
-}
 
 /// Why a snapshot is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,13 +40,34 @@ impl Reason {
     }
 }
 
+/// Days, weeks and months that had snapshots, counted from the source's first on. A stretch of snapshots of one date is
+/// one run, and what comes after another date begins a new one: a clock that goes back to an old day cannot take the
+/// place of its last snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Runs([u32; 3]);
+
+impl Runs {
+    /// Those of a snapshot that follows another one of its source.
+    pub fn after(previous: Option<(Self, Stamp)>, stamp: Stamp) -> Self {
+        let Some((Self(mut runs), before)) = previous else { return Self::default() };
+        let (new, old) = (date(stamp), date(before));
+        let buckets: [fn(civil::Date) -> civil::Date; 3] = [|date| date, monday, civil::Date::first_of_month];
+        for (run, bucket) in runs.iter_mut().zip(buckets) {
+            *run += u32::from(bucket(new) != bucket(old));
+        }
+        Self(runs)
+    }
+}
+
 /// When something was pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// Number of the snapshot; the order of moments, whatever the clock said.
     pub sequence: u64,
     /// When it was committed.
-    pub stamp: Stamp,
+    pub mark: Mark,
+    /// Its place among the days, weeks and months of its source.
+    pub runs: Runs,
 }
 
 /// What the rule says of one snapshot.
@@ -80,47 +81,39 @@ pub struct Verdict {
     pub kept_until: Option<Timestamp>,
 }
 
-/// What the appliance knows about time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// The present moment.
-    pub stamp: Stamp,
-    /// Days by which wall-clock age may exceed powered-on age: time that a box spent switched off.
-    pub allowance_days: u32,
-}
-
 /// Judges the snapshots of one source, oldest first.
-pub fn judge(moments: &[Moment], rule: &Rule, now: Now, on_hold: bool) -> Vec<Verdict> {
-    type Bucket = fn(civil::Date) -> civil::Date;
-    let days = Buckets::of(moments, (|date| date) as Bucket);
-    let weeks = Buckets::of(moments, monday as Bucket);
-    let months = Buckets::of(moments, civil::Date::first_of_month as Bucket);
+pub fn judge(moments: &[Moment], rule: &Rule, now: &Mark, on_hold: bool) -> Vec<Verdict> {
+    let Rule { everything_days, daily_days, weekly_days, monthly_days, newest } = *rule;
+    // The newest one stays even if somebody asks for none, or a source would vanish.
+    let newest = usize::try_from(newest).unwrap_or(usize::MAX).max(1);
+    let runs: [Vec<Run>; 3] = [0, 1, 2].map(|class| runs_of(moments, class));
+    let spans = [
+        (1, daily_days, Reason::Day),
+        (7, weekly_days, Reason::Week),
+        (28, monthly_days.unwrap_or(u32::MAX), Reason::Month),
+    ];
     let verdict = |(position, moment): (usize, &Moment)| {
-        let age = age_days(moment.stamp, now);
+        let age = moment.mark.age_s(now).div_euclid(DAY_S);
         // Both must have passed: as many real days, and as many buckets that have snapshots.
-        let within = |span: u32, rank: u32| age < i64::from(span) || rank < span;
+        let within = |span: u32, rank: u32| age < i64::from(span) || rank < span || span == u32::MAX;
         let mut reasons = Vec::new();
-        let mut until = Some(moment.stamp.time_ms);
+        let time_ms = moment.mark.stamp.time_ms;
+        let mut until = Some(time_ms);
         let mut keep = |holds: bool, reason: Reason, promised: Option<u32>| {
             if holds {
                 reasons.push(reason);
-                until = until.zip(promised).map(|(t, d)| t.max(moment.stamp.time_ms + i64::from(d) * DAY_MS));
+                until = until.zip(promised).map(|(t, d)| t.max(time_ms + i64::from(d) * DAY_S * 1000));
             }
         };
-        let Rule { everything_days, daily_days, weekly_days, monthly_days, newest } = *rule;
+        let promise = |days: u32| (days != u32::MAX).then_some(days);
         keep(moments.len() - position <= newest, Reason::Newest, Some(0));
-        keep(within(everything_days, days.rank(position)), Reason::Everything, Some(everything_days));
-        let monthly = monthly_days.unwrap_or(u32::MAX);
-        for (buckets, days_each, span, reason) in [
-            (&days, 1, daily_days, Reason::Day),
-            (&weeks, 7, weekly_days, Reason::Week),
-            (&months, 28, monthly, Reason::Month),
-        ] {
-            let holds =
-                buckets.is_edge(position) && within(span, buckets.rank(position).saturating_mul(days_each));
-            // The last of a day that is not over yet may lose that place, so it is no promise.
-            let promised = if buckets.is_settled(position, now.stamp) { span } else { 0 };
-            keep(holds, reason, (promised != u32::MAX).then_some(promised));
+        let is_young = within(everything_days, runs[0][position].rank);
+        keep(is_young, Reason::Everything, promise(everything_days));
+        for (runs, (days_each, span, reason)) in runs.iter().zip(spans) {
+            let run = &runs[position];
+            let holds = run.is_edge && within(span, run.rank.saturating_mul(days_each));
+            // Another push may still take the place of the last of the newest run, so that is no promise.
+            keep(holds, reason, if run.is_settled { promise(span) } else { Some(0) });
         }
         keep(on_hold, Reason::Hold, None);
         let kept_until = until.and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -129,51 +122,48 @@ pub fn judge(moments: &[Moment], rule: &Rule, now: Now, on_hold: bool) -> Vec<Ve
     moments.iter().enumerate().map(verdict).collect()
 }
 
-const DAY_MS: i64 = 24 * 3600 * 1000;
-
-/// The lesser of what the wall clock says and what the box has lived through: neither a clock that jumped forward
-/// nor one that runs fast makes anything old.
-fn age_days(then: Stamp, now: Now) -> i64 {
-    let wall = (now.stamp.time_ms - then.time_ms) / DAY_MS;
-    let powered = now.stamp.powered_on_s.saturating_sub(then.powered_on_s) / (24 * 3600);
-    let lived = i64::try_from(powered).unwrap_or(i64::MAX).saturating_add(now.allowance_days.into());
-    wall.min(lived)
-}
-
-/// Snapshots gathered by day, week or month.
-struct Buckets<F> {
-    bucket: F,
-    of_position: Vec<civil::Date>,
-    ranks: BTreeMap<civil::Date, u32>,
-    edges: BTreeMap<civil::Date, (usize, usize)>,
-}
-
-impl<F: Fn(civil::Date) -> civil::Date> Buckets<F> {
-    fn of(moments: &[Moment], bucket: F) -> Self {
-        let of_position: Vec<_> = moments.iter().map(|moment| bucket(date(moment.stamp))).collect();
-        let mut edges: BTreeMap<civil::Date, (usize, usize)> = BTreeMap::new();
-        for (position, bucket) in of_position.iter().enumerate() {
-            edges.entry(*bucket).and_modify(|edge| edge.1 = position).or_insert((position, position));
-        }
-        let ranks = edges.keys().rev().copied().zip(0..).collect();
-        Self { bucket, of_position, ranks, edges }
+/// Why nothing keeps a snapshot of this age any more, in words.
+pub fn why_it_goes(rule: &Rule, age_days: i64) -> String {
+    let passed = |days: u32| age_days >= i64::from(days);
+    let Rule { everything_days, daily_days, weekly_days, monthly_days, .. } = *rule;
+    let since = format!("older than {everything_days} days");
+    if monthly_days.is_some_and(passed) && passed(weekly_days) && passed(daily_days) {
+        return format!("{since}, and too old for the first or last of a day, week or month");
     }
+    match (passed(daily_days), passed(weekly_days)) {
+        (false, _) => format!("{since}, and neither the first nor the last of its day"),
+        (true, false) => format!("{since}, and neither the first nor the last of its week"),
+        (true, true) => format!("{since}, and neither the first nor the last of its month"),
+    }
+}
 
+const DAY_S: i64 = 24 * 3600;
+
+/// A snapshot's place in its day, week or month.
+struct Run {
+    /// How many runs with snapshots are newer.
+    rank: u32,
+    is_edge: bool,
     /// Whether no later push can take the place of first or last away from it.
-    fn is_settled(&self, position: usize, now: Stamp) -> bool {
-        let bucket = self.of_position[position];
-        position == self.edges[&bucket].0 || bucket < (self.bucket)(date(now))
-    }
+    is_settled: bool,
+}
 
-    /// How many buckets with snapshots are newer.
-    fn rank(&self, position: usize) -> u32 {
-        self.ranks[&self.of_position[position]]
-    }
-
-    fn is_edge(&self, position: usize) -> bool {
-        let (first, last) = self.edges[&self.of_position[position]];
-        position == first || position == last
-    }
+fn runs_of(moments: &[Moment], class: usize) -> Vec<Run> {
+    let run = |position: usize| moments.get(position).map(|moment| moment.runs.0[class]);
+    let newest = moments.last().map(|moment| moment.runs.0[class]);
+    let mut rank = 0;
+    let mut runs: Vec<_> = (0..moments.len())
+        .rev()
+        .map(|position| {
+            let own = run(position);
+            let is_first = position == 0 || run(position - 1) != own;
+            let is_last = run(position + 1) != own;
+            rank += u32::from(is_last && own != newest);
+            Run { rank, is_edge: is_first || is_last, is_settled: is_first || own != newest }
+        })
+        .collect();
+    runs.reverse();
+    runs
 }
 
 fn monday(date: civil::Date) -> civil::Date {

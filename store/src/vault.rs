@@ -7,19 +7,22 @@
 use crate::care::Care;
 use crate::catalog::{Catalog, PACKS_AT_ONCE};
 use crate::check;
+use crate::clock::Lifetime;
 use crate::disk::Disk;
 use crate::identity::Identity;
 use crate::index::IndexPlace;
 use crate::ingest::{self, Growing, OpenPack};
-use crate::ledger::{self, Fact, LedgerView};
+use crate::ledger;
+use crate::ledger_view::{Fact, LedgerView};
 use crate::members::{Member, MemberState, MemberView, Members};
-use crate::packs::{Fetch, Packs};
+use crate::relied::Relied;
+use crate::sweep::Sweep;
 use crate::{Result, StoreError, repair};
 use larder_format::block::Decoder;
 use larder_format::ledger::{Event, Head, Snapshot, Stamp};
-use larder_format::{ChunkId, ChunkRef, FormatError, Hash, wire};
+use larder_format::{ChunkId, Hash, wire};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// Everything that opening a vault needs from outside.
@@ -73,6 +76,14 @@ pub struct Vault {
     growing: Mutex<Growing>,
     sealed: Condvar,
     pub(crate) reserve_bytes: u64,
+    /// What the ledger and all looks at the clock since the start say of time.
+    pub(crate) lifetime: Mutex<Lifetime>,
+    /// Held for writing while packs are let go of, so that nobody is told of a chunk in one of them meanwhile.
+    pub(crate) sweeping: RwLock<()>,
+    /// What pushes under way rely on.
+    pub(crate) relied: Mutex<Relied>,
+    /// The sweep under way.
+    pub(crate) sweep: Mutex<Sweep>,
     /// Packs that no disk has whole, so that a disk which lacks them cannot get them.
     pub(crate) not_to_be_had: Mutex<HashSet<Hash>>,
 }
@@ -89,17 +100,21 @@ impl Vault {
         let Options { disks, index, mut random, reserve_bytes, stamp } = options;
         let new_vault = random();
         let (members, id) = Members::open(disks, new_vault, random)?;
-        repair::finish(&members);
         let ledger = ledger::load(&members)?;
+        repair::finish(&members, &ledger.swept);
         members.settle(&ledger.disks)?;
         let is_new = ledger.head == Head::EMPTY && ledger.gaps.is_empty();
-        let (catalog, index_rebuilt) = Catalog::open(index, id, &members)?;
+        let (catalog, index_rebuilt) = Catalog::open((index, id), &members, &ledger)?;
         let vault = Self {
             members,
             catalog,
             care: Care::default(),
             id,
+            lifetime: Mutex::new(ledger.lifetime),
             ledger: RwLock::new(ledger),
+            sweeping: RwLock::default(),
+            relied: Mutex::default(),
+            sweep: Mutex::default(),
             commits: Mutex::new(()),
             ledger_uncertain: AtomicBool::new(false),
             growing: Mutex::default(),
@@ -126,7 +141,7 @@ impl Vault {
             Err(StoreError::Full { .. }) => Vec::new(),
             salvaged => salvaged?,
         };
-        salvaged.iter().for_each(|pack| self.catalog.enter(pack));
+        salvaged.iter().for_each(|pack| self.enter(pack));
         Ok(salvaged.len())
     }
 
@@ -181,7 +196,18 @@ impl Vault {
             let growing = self.growing();
             ids.iter().filter(|id| !growing.holds(id)).copied().collect()
         };
-        self.catalog.not_held(&self.members, missing)
+        // Whoever is told that a chunk is held need not send it, so it has to stay until their commit.
+        let _no_sweep = self.sweeping.read().unwrap_or_else(PoisonError::into_inner);
+        let mut held = Vec::new();
+        let missing = self.catalog.not_held(&self.members, missing, &mut held);
+        self.relied.lock().unwrap_or_else(PoisonError::into_inner).note(&held);
+        missing
+    }
+
+    /// Takes a new pack into the catalogue. A push under way relies on all of it.
+    pub(crate) fn enter(&self, pack: &ingest::Sealed) {
+        let number = self.catalog.enter(pack);
+        self.relied.lock().unwrap_or_else(PoisonError::into_inner).note_pack(number);
     }
 
     /// Takes in an upload of blocks. What it returns proves that the names were computed here.
@@ -215,7 +241,7 @@ impl Vault {
         }
         if growing.open.is_none() {
             self.require_room(larder_format::pack::PACK_BYTES_AIM)?;
-            growing.open = Some(OpenPack::create(&self.members)?);
+            growing.open = Some(OpenPack::create(&self.members, self.catalog.packs.salt())?);
         }
         let pack = growing.open.as_mut().expect("just opened");
         if let Err(error) = pack.append(&self.members, block.bytes, &block.names) {
@@ -250,7 +276,7 @@ impl Vault {
         let sealing = Sealing { vault: self, chunks };
         let sealed = pack.seal(&self.members);
         if let Ok(pack) = &sealed {
-            self.catalog.enter(pack);
+            self.enter(pack);
         }
         drop(sealing);
         sealed.map(|_| self.growing())
@@ -293,47 +319,20 @@ impl Vault {
         // With damage about, what was complete once need not be now: then all is looked at, and the device is asked
         // for what it still has.
         let is_sound = self.damaged_chunks() == 0;
+        // What is found complete now must still be there when the entry is written.
+        let _no_sweep = self.sweeping.read().unwrap_or_else(PoisonError::into_inner);
         let parent = self.ledger().snapshots(&snapshot.source).last().map(|fact| fact.snapshot.root);
         let parent = parent.filter(|_| is_sound);
         check::complete(self, &snapshot, parent)?;
         let push = snapshot.push;
-        let _one_at_a_time = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         // An entry that failed may exist after all: asked again, it must not become a second snapshot.
-        self.settle_ledger()?;
+        let alone = self.alone()?;
         if let Some(known) = self.committed(&push)? {
             return Ok(known);
         }
-        self.append_alone(stamp, Event::Snapshot(snapshot))?;
+        self.append_alone(&alone, stamp, Event::Snapshot(snapshot))?;
         let committed = self.committed(&push)?.expect("it was just applied");
         Ok(Committed { is_new: true, ..committed })
-    }
-
-    /// Writes any other event into the ledger; returns the new head.
-    ///
-    /// # Errors
-    /// `Full` or `Disk`.
-    pub fn append(&self, stamp: Stamp, event: Event) -> Result<Head> {
-        let _one_at_a_time = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        self.settle_ledger()?;
-        self.append_alone(stamp, event)
-    }
-
-    /// Reads the ledger again if it is unknown whether the last entry exists.
-    fn settle_ledger(&self) -> Result<()> {
-        if self.ledger_uncertain.load(Ordering::SeqCst) {
-            let fresh = ledger::load(&self.members)?;
-            *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-            self.ledger_uncertain.store(false, Ordering::SeqCst);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn append_alone(&self, stamp: Stamp, event: Event) -> Result<Head> {
-        let written = ledger::append(&self.members, &self.ledger(), stamp, event);
-        let (entry, hash) = written.inspect_err(|_| self.ledger_uncertain.store(true, Ordering::SeqCst))?;
-        let mut view = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
-        view.apply(entry, hash);
-        Ok(view.head)
     }
 
     fn committed(&self, push: &[u8; 16]) -> Result<Option<Committed>> {
@@ -349,40 +348,6 @@ impl Vault {
             return Err(self.members.none_left("ledger"));
         }
         Ok(Some(Committed { fact, head: view.head, disks, degraded, is_new: false }))
-    }
-
-    /// The bytes of a chunk, hashed again.
-    ///
-    /// # Errors
-    /// `NotFound`, or `Damaged` when no disk has them whole.
-    pub fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
-        let found = self.catalog.find(&self.members, &[chunk.id]);
-        let Some((place, _)) = found.first() else {
-            return Err(StoreError::NotFound { what: format!("piece {}", chunk.id.short()) });
-        };
-        let bytes = self.catalog.packs.read(&self.members, *place, &chunk.id)?;
-        if bytes.len() == chunk.len as usize {
-            Ok(bytes)
-        } else {
-            let why = "it names a piece with a length that the piece does not have";
-            Err(FormatError::Invalid { what: "a stored tree", why }.into())
-        }
-    }
-
-    /// In which order to read these chunks; each block once. What the vault does not hold is left out, so that one
-    /// lost piece does not keep a whole folder from its owner.
-    pub fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
-        let mut seen = HashSet::with_capacity(ids.len());
-        let unique: Vec<_> = ids.iter().filter(|id| seen.insert(**id)).copied().collect();
-        Packs::plan(self.catalog.find(&self.members, &unique))
-    }
-
-    /// The bytes of one step of a plan: a block with the wanted chunks, and maybe some of their neighbours.
-    ///
-    /// # Errors
-    /// `Damaged` when no disk has it whole.
-    pub fn fetch(&self, step: &Fetch) -> Result<Vec<u8>> {
-        self.catalog.packs.fetch(&self.members, step)
     }
 }
 

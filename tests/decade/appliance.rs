@@ -5,6 +5,7 @@
 
 use crate::clock::Clock;
 use crate::drive::Drive;
+use crate::keeping::Keeping;
 use harness::model::Model;
 use larder_store::disk::{Disk, Fault, FaultyDisk, On, Planned, When};
 use larder_store::{IndexPlace, MemberState, Options, StoreError, Vault};
@@ -45,6 +46,10 @@ pub(crate) struct Appliance {
     pub(crate) vault: Option<Vault>,
     /// The disks as the open vault sees them, by name.
     wired: BTreeMap<String, FaultyDisk>,
+    /// Names in the vault of disks that somebody pulled and will plug in again.
+    pub(crate) pulled: BTreeSet<String>,
+    /// Disks that are to be forgotten, and since which day.
+    pub(crate) leaving: BTreeMap<String, u32>,
     /// For names that no other disk has, of drives and in the vault.
     names: Rc<Cell<u64>>,
     /// What happened in words, newest last; taken away by whoever tells the story.
@@ -60,6 +65,8 @@ impl Appliance {
             offsite: drive("offsite-3"),
             vault: None,
             wired: BTreeMap::new(),
+            pulled: BTreeSet::new(),
+            leaving: BTreeMap::new(),
             names: Rc::new(Cell::new(4)),
             story: Vec::new(),
             counts: BTreeMap::new(),
@@ -239,8 +246,13 @@ impl Appliance {
     /// vault belongs here.
     ///
     /// # Errors
-    /// A disk that could catch up and does not, or an audit that cannot be made.
-    pub(crate) fn chores(&mut self, model: &mut Model, clock: &Clock, day: u32) -> Result<(), String> {
+    /// A disk that could catch up and does not, an audit that cannot be made, or a promise that would be broken.
+    pub(crate) fn chores(
+        &mut self,
+        (model, keeping): (&mut Model, &mut Keeping),
+        clock: &Clock,
+        day: u32,
+    ) -> Result<(), String> {
         self.catch_up(model)?;
         // The owner is told of a disk that failed, and starts the box anew; the machine's caches do not survive that.
         if self.has_suspect_disk() && day.is_multiple_of(3) {
@@ -252,6 +264,8 @@ impl Appliance {
         let Some(vault) = &self.vault else { return Ok(()) };
         vault.flush_index();
         scrub(vault, clock);
+        self.tend_disks(clock, day);
+        self.let_go(model, keeping, clock)?;
         if day % 60 == 59 {
             self.look_for_damage(model, clock)?;
         }
@@ -269,15 +283,20 @@ impl Appliance {
         if !is_behind() {
             return Ok(());
         }
+        let mut why_not = None;
         for _ in 0..CATCH_UP_STEPS_MAX {
             match vault.catch_up(CATCH_UP_STEP_BYTES) {
                 Ok(0) => break,
                 Ok(_) => {}
-                Err(StoreError::Full { .. } | StoreError::Disk { .. }) => break,
+                Err(error @ (StoreError::Full { .. } | StoreError::Disk { .. })) => {
+                    why_not = Some(format!("a disk could not catch up: {error:?}"));
+                    break;
+                }
                 Err(error) => return Err(format!("catching up: {error:?}")),
             }
         }
         model.believe_healthy(vault);
+        why_not.into_iter().for_each(|why| self.tell(why));
         self.count("disk caught up");
         Ok(())
     }

@@ -55,6 +55,9 @@ impl Life {
             }
             Later::PutBack(drive) => {
                 appliance.unmount(model);
+                appliance.pulled.retain(|id| Some(id) != drive.id.as_ref());
+                // Whoever plugs it in has made room on it.
+                drive.medium.limit(u64::MAX);
                 appliance.slots.push(drive);
                 self.start()?;
             }
@@ -155,6 +158,7 @@ impl Life {
         match event {
             Event::DiskPulled => {
                 let drive = appliance.slots.remove(slot);
+                appliance.pulled.extend(drive.id.clone());
                 self.later.push((back, Later::PutBack(drive)));
             }
             Event::OldImage => {

@@ -1,12 +1,12 @@
 //! Retention, held against true time: whatever the box's clock says and whatever is pushed, what the rule promises
 //! stays.
 //!
-//! Not here: letting go. When a chore does, it asks `may_let_go` for each snapshot.
+//! Not here: letting go (`letting_go`).
 
 use crate::clock::{Clock, DAY_MS};
-use larder_store::retention::{Moment, Now, Rule, Verdict, judge};
+use larder_store::retention::{Rule, Verdict, judge};
 use larder_store::{Fact, Vault};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// When a snapshot was really made.
@@ -33,20 +33,27 @@ impl Keeping {
         self.made.entry(push).or_insert(made);
     }
 
-    /// Judges every source as the box would now.
+    /// Judges every source as the box would now; returns the numbers of those that may go.
     ///
     /// # Errors
     /// A snapshot that the rule would let go of although it is promised.
-    pub(crate) fn check(&mut self, vault: &Vault, clock: &Clock, rule: &Rule) -> Result<(), String> {
+    pub(crate) fn check(
+        &mut self,
+        vault: &Vault,
+        clock: &Clock,
+        rule: &Rule,
+    ) -> Result<BTreeSet<u64>, String> {
         let view = vault.ledger().clone();
-        let now = Now { stamp: clock.stamp(view.newest.map(|stamp| stamp.time_ms)), allowance_days: 0 };
+        let now = view.at(clock.stamp(view.newest.map(|stamp| stamp.time_ms)));
+        let mut may_go = BTreeSet::new();
         for (source, facts) in &view.sources {
-            let moments: Vec<_> =
-                facts.iter().map(|fact| Moment { sequence: fact.sequence, stamp: fact.stamp }).collect();
-            let verdicts = judge(&moments, rule, now, false);
+            let moments: Vec<_> = facts.iter().map(|fact| fact.moment()).collect();
+            let verdicts = judge(&moments, rule, &now, false);
+            let gone = verdicts.iter().filter(|verdict| verdict.reasons.is_empty());
+            may_go.extend(gone.map(|verdict| verdict.sequence));
             self.judged += verdicts.len() as u64;
             for (position, (fact, verdict)) in facts.iter().zip(&verdicts).enumerate() {
-                let is_newest = facts.len() - position <= rule.newest;
+                let is_newest = facts.len() - position <= rule.newest as usize;
                 self.check_one(fact, verdict, (clock, rule, is_newest)).map_err(|why| {
                     format!(
                         "retention lets go of snapshot {} of {source} (clock: {now:?}): {why}",
@@ -57,7 +64,7 @@ impl Keeping {
             self.check_days(facts, &verdicts, (clock, rule))
                 .map_err(|why| format!("retention of {source} (clock: {now:?}): {why}"))?;
         }
-        Ok(())
+        Ok(may_go)
     }
 
     fn check_one(

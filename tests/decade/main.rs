@@ -12,6 +12,7 @@ mod devices;
 mod drive;
 mod happen;
 mod keeping;
+mod letting_go;
 mod life;
 
 use calendar::{Happening, calendar};

@@ -5,6 +5,8 @@ mod damage;
 mod days;
 mod failing_disk;
 mod hostile_tree;
+mod interleavings;
+mod letting_go;
 mod power_cut;
 mod random;
 mod repair;

@@ -138,9 +138,9 @@ impl Model {
         self.holds.remove(&sequence);
     }
 
-    /// Retention let go of a snapshot; whoever calls this has checked that it may.
-    pub fn let_go(&mut self, sequence: u64) {
-        let gone = self.promises.iter_mut().filter(|promise| promise.sequence == sequence);
+    /// Retention lets go of what a push became; whoever calls this has checked that it may.
+    pub fn let_go(&mut self, push: u128) {
+        let gone = self.promises.iter_mut().filter(|promise| promise.push == push);
         gone.for_each(|promise| promise.is_let_go = true);
     }
 
@@ -268,7 +268,11 @@ impl Model {
             }
         }
         for (sequence, source) in &self.holds {
-            let found = view.holds.get(sequence).and_then(|(source, _)| source.clone());
+            let found = view
+                .holds
+                .get(sequence)
+                .filter(|hold| hold.cleared.is_none())
+                .and_then(|hold| hold.source.clone());
             if found != *source {
                 return Err(format!("hold {sequence} is not as it was acknowledged: {source:?}"));
             }

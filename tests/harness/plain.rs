@@ -54,8 +54,9 @@ pub fn stamp(hours: u64) -> Stamp {
 /// # Errors
 /// As the vault's calls.
 pub fn push(vault: &Vault, source: &str, files: &Files, push: u128, now: Stamp) -> Result<Committed> {
-    let (root, totals) = send(vault, files, |_| Ok(()))?;
-    vault.commit(snapshot(source, push, root, totals), now)
+    let begun = Push::ask(vault, files);
+    begun.send(vault, |_| Ok(()))?;
+    begun.commit(vault, source, push, now)
 }
 
 /// Sends what the vault lacks of `files`, each chunk in a block of its own; `each` is called after every block.
@@ -65,21 +66,55 @@ pub fn push(vault: &Vault, source: &str, files: &Files, push: u128, now: Stamp) 
 pub fn send(
     vault: &Vault,
     files: &Files,
-    mut each: impl FnMut(&Vault) -> Result<()>,
+    each: impl FnMut(&Vault) -> Result<()>,
 ) -> Result<(ChunkRef, Totals)> {
-    let mut chunks = Vec::new();
-    let (root, totals) = tree(files, &mut chunks);
-    let names: Vec<_> = chunks.iter().map(|chunk: &Vec<u8>| Hash::of(chunk)).collect();
-    let missing = vault.missing(&names);
-    let mut encoder = Encoder::new();
-    for (name, chunk) in names.iter().zip(&chunks) {
-        if missing.contains(name) {
+    let begun = Push::ask(vault, files);
+    begun.send(vault, each)?;
+    Ok((begun.root, begun.totals))
+}
+
+/// A push in its steps, between which other things may happen.
+pub struct Push {
+    root: ChunkRef,
+    totals: Totals,
+    missing: Vec<Vec<u8>>,
+    /// Names of everything in it.
+    pub names: Vec<Hash>,
+}
+
+impl Push {
+    /// Asks which chunks the vault lacks.
+    pub fn ask(vault: &Vault, files: &Files) -> Self {
+        let mut chunks = Vec::new();
+        let (root, totals) = tree(files, &mut chunks);
+        let names: Vec<_> = chunks.iter().map(|chunk: &Vec<u8>| Hash::of(chunk)).collect();
+        let lacking = vault.missing(&names);
+        let named = names.iter().zip(chunks);
+        let missing = named.filter(|(name, _)| lacking.contains(name)).map(|(_, chunk)| chunk).collect();
+        Self { root, totals, missing, names }
+    }
+
+    /// Sends what it was told is missing; `each` is called after every block.
+    ///
+    /// # Errors
+    /// As the vault's calls, or what `each` returns.
+    pub fn send(&self, vault: &Vault, mut each: impl FnMut(&Vault) -> Result<()>) -> Result<()> {
+        let mut encoder = Encoder::new();
+        for chunk in &self.missing {
             let len = u32::try_from(chunk.len()).expect("chunks are short");
             vault.receive(&encoder.encode(chunk, vec![len]))?;
             each(vault)?;
         }
+        Ok(())
     }
-    Ok((root, totals))
+
+    /// Asks for the snapshot.
+    ///
+    /// # Errors
+    /// As `Vault::commit`.
+    pub fn commit(&self, vault: &Vault, source: &str, push: u128, now: Stamp) -> Result<Committed> {
+        vault.commit(snapshot(source, push, self.root, self.totals), now)
+    }
 }
 
 /// What is committed for a push.

@@ -4,18 +4,16 @@
 It follows the words of FORMAT.md in another language and shares no code with us, so a mistake in either shows. Every byte
 that it gives back was hashed and compared; what it cannot give back it names. It never writes to the disk.
 
-    larder_read.py DISK --list
-    larder_read.py DISK --to FOLDER [--source DEVICE/NAME] [--snapshot NUMBER]
+    larder_read.py DISK --list | --to FOLDER [--source DEVICE/NAME] [--snapshot NUMBER]
 
 DISK is the folder that contains `larder/`, or that folder itself. Without --source and --snapshot the newest snapshot
-of every source goes into FOLDER/DEVICE/NAME. Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were
-skipped, 6 damaged data met. What only a newer reader knows is told and is no damage.
+of every source goes into FOLDER/DEVICE/NAME. What only a newer reader knows is told and is no damage.
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped, 6 damaged data met.
 """
 # Needs Python 3.11 on Linux, and: pip install blake3 zstandard
 import argparse, collections, contextlib, functools, grp, hashlib, io, os, pwd, re, stat, struct, sys, time
 from pathlib import Path
-from blake3 import blake3
-import zstandard
+import blake3, zstandard
 
 CHUNK_MAX, NODE_MAX, ENTRY_MAX, DEPTH_MAX, LEVELS_MAX = 4 << 20, 2 << 20, 1 << 20, 2048, 8  # FORMAT.md, "Limits"
 Entry = collections.namedtuple("Entry", "name owner mode modified_ns hard_link xattrs kind fields")
@@ -24,8 +22,7 @@ SPECIAL = {3: stat.S_IFIFO, 4: stat.S_IFSOCK, 5: stat.S_IFCHR, 6: stat.S_IFBLK}
 SOURCE = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,64}/(?!\.)[A-Za-z0-9_.-]{1,64}")
 told = collections.Counter()
 
-class Damaged(Exception):
-    """The bytes are not what the format says."""
+class Damaged(Exception): """The bytes are not what the format says."""
 
 BROKEN = Damaged, OSError, OverflowError, ValueError, struct.error, zstandard.ZstdError
 
@@ -33,8 +30,7 @@ def need(condition, why):
     if not condition:
         raise Damaged(why)
 
-def digest(data):
-    return blake3(data).digest()
+def digest(data): return blake3.blake3(data).digest()
 
 def show(path):
     """A name as text that cannot drive somebody's terminal."""
@@ -138,7 +134,7 @@ class Packs:
         return {digest(chunk): chunk for chunk in map(io.BytesIO(plain).read, lengths)}
     def open(self, path, at):
         with open(path, "rb") as file:
-            if path not in self.checked and hashlib.file_digest(file, blake3).hexdigest() != path.stem:
+            if path not in self.checked and hashlib.file_digest(file, blake3.blake3).hexdigest() != path.stem:
                 tell("damaged", f"{path}: its bytes do not have its name; what is whole in it is used")
             self.checked.add(path)
             return self.block(file, at)
@@ -178,7 +174,7 @@ class Packs:
                 yield self.chunk(reference) if kind == 0 else None, covers
 
 def read_ledger(folder):
-    head, expected = bytes(32), 1
+    head, expected, found = bytes(32), 1, {}
     for number, path in sorted((int(p.stem), p) for p in folder.glob("ledger/*/*.entry") if p.stem.isdecimal()):
         if number > expected:
             head = tell("damaged", f"ledger entries {expected} to {number - 1} are missing")
@@ -194,13 +190,17 @@ def read_ledger(folder):
             time_ms, trusted, _ = values.signed(), values.raw(1) == b"\1", values.number()
             if oldest > 1:
                 tell("newer", f"{path}: it is whole, and only a newer reader knows what it says")
-            elif values.number(32) == 1:  # The other events say nothing about files.
+            elif (kind := values.number(32)) == 8:
+                for gone in values.list(values.number):  # Snapshots that were let go of.
+                    found.pop(gone, None)
+            elif kind == 1:
                 source, _, root = values.bytes().decode("ascii"), values.raw(16), values.reference()
                 files, _, size, skipped, _ = *(values.number() for _ in range(4)), values.last(values.signed())
                 need(SOURCE.fullmatch(source), "its source has no proper name")
-                yield Snapshot(number, time_ms, trusted, source, root, files, size, skipped)
+                found[number] = Snapshot(number, time_ms, trusted, source, root, files, size, skipped)
         except BROKEN as why:
             tell("damaged", f"{path}: {why}")
+    return list(found.values())
 
 class Restore:
     """Makes a snapshot's folder anew. Works inside one folder at a time, so paths of any length do."""

@@ -4,6 +4,7 @@ mod byte_exact;
 mod disks;
 mod injected;
 mod interruptions;
+mod letting_go;
 mod messages;
 mod mqtt;
 mod old_disks;

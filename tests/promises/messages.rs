@@ -130,12 +130,12 @@ fn answers_do_not_mislead() {
     );
     for args in [["snapshots", "data"], ["retention", "data"]] {
         let told = home.ok(&args);
-        assert!(told.contains("lets go of nothing yet"), "{told}");
+        assert!(told.contains("Nothing goes before its date"), "{told}");
         // Both are among the newest three.
         assert!(!told.contains("until 2"), "a date for what always stays: {told}");
     }
     let answers = home.ok(&["answers", "data"]);
-    assert!(!answers.contains("Next to go") && answers.contains("lets go of nothing yet"), "{answers}");
+    assert!(!answers.contains("Next to go") && answers.contains("gives no end"), "{answers}");
 }
 
 /// The appliance and the computer ask the four questions in the same words.

@@ -5,9 +5,6 @@ use crate::history::Counts;
 use crate::report::Answers;
 use larder_store::Fact;
 
-/// Goes with every date of the rule: without it a date would speak of something that does not happen.
-pub(crate) const NOTHING_GOES_YET: &str = "This version of Larder lets go of nothing yet.";
-
 /// The answers for one source, in whole sentences.
 pub(crate) fn of(source: &SourceFacts) -> Answers {
     let SourceFacts { snapshots, promise, .. } = source;
@@ -35,10 +32,10 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
     // stay whatever its date says.
     let next = match (&source.next_to_go, source.on_hold) {
         (_, true) => "History is on hold: nothing is let go of.".to_owned(),
-        (None, _) => format!("The rule gives no end to any that is kept now. {NOTHING_GOES_YET}"),
+        (None, _) => "The rule gives no end to any that is kept now.".to_owned(),
         (Some((_, at)), _) => {
             let day = at.strftime("%Y-%m-%d");
-            format!("What is kept now stays at least until {day} by the rule. {NOTHING_GOES_YET}")
+            format!("What is kept now stays at least until {day}.")
         }
     };
     let bad_edit = format!(

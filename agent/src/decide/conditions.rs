@@ -21,6 +21,7 @@ pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<(String, Condi
     scrubs(facts, &mut found);
     room(facts, vault, &mut found);
     overdue(facts, &mut found);
+    shorter_promise(facts, &mut found);
     clock_and_broker(facts, &mut found);
     found.sort_by_key(|(_, condition)| (std::cmp::Reverse(condition.level), condition.code));
     found
@@ -118,6 +119,17 @@ fn scrubs(facts: &Facts<'_>, found: &mut Found) {
             ];
             raise(found, facts, (Level::NeedsYou, 10), &key("unread"), words);
         }
+    }
+}
+
+fn shorter_promise(facts: &Facts<'_>, found: &mut Found) {
+    if let Some(what) = super::promise::shorter_in_words(&facts.rule) {
+        let words = [
+            &*what,
+            "Until then everything is kept as it was promised.",
+            "Nothing, if you changed the settings. If not, set `[retention]` back to what it was and restart the agent.",
+        ];
+        raise(found, facts, (Level::NeedsYou, 9), "shorter promise", words);
     }
 }
 

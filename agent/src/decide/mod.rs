@@ -17,8 +17,9 @@ use larder_firmware_config::Settings;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Head, Stamp};
 use larder_panel::Rhythm;
-use larder_store::{Fact, MemberState, MemberView, ScrubView};
-use std::collections::BTreeMap;
+use larder_store::clock::ClockVerdict;
+use larder_store::{Fact, MemberState, MemberView, RuleInForce, ScrubView};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 const GIB: f64 = 1_073_741_824.0;
@@ -35,6 +36,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) head_time_ms: Option<i64>,
     pub(crate) gaps: usize,
     pub(crate) holds: Vec<String>,
+    pub(crate) rule: RuleInForce,
+    pub(crate) clock: ClockVerdict,
     pub(crate) stored_bytes: u64,
     pub(crate) receiving: u64,
     pub(crate) restoring: u64,
@@ -75,7 +78,7 @@ pub(crate) struct BrokerFacts {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     since: BTreeMap<String, Timestamp>,
-    growth: Option<(Timestamp, u64)>,
+    growth: VecDeque<(Timestamp, u64)>,
     identify_until_ms: i64,
     unplug: disks::Unplug,
     happened: u64,
@@ -136,6 +139,8 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         head_time_ms: None,
         gaps: 0,
         holds: Vec::new(),
+        rule: RuleInForce { rule: promise::rule(&settings.retention), shorter: None },
+        clock: ClockVerdict::MayLetGo,
         stored_bytes: 0,
         receiving: 0,
         restoring: 0,
@@ -221,12 +226,21 @@ fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
     }
 }
 
-/// Days until full at the growth since the agent started; unknown before it has seen a whole day.
+/// Samples of what is stored, one a day: the growth of the last 30 days.
+const GROWTH_DAYS: usize = 31;
+
+/// Days until full at the growth of the last 30 days, less what was let go of; unknown before a whole day was seen.
 fn days_left(facts: &Facts<'_>, free_bytes: u64, memory: &mut Memory) -> Option<u64> {
-    let (since, then) = *memory.growth.get_or_insert((facts.now, facts.stored_bytes));
-    let days = (facts.now.as_second() - since.as_second()) / 86_400;
+    let days_since = |then: Timestamp| (facts.now.as_second() - then.as_second()) / 86_400;
+    if memory.growth.back().is_none_or(|(then, _)| days_since(*then) >= 1) {
+        memory.growth.push_back((facts.now, facts.stored_bytes));
+    }
+    while memory.growth.len() > GROWTH_DAYS {
+        memory.growth.pop_front();
+    }
+    let (since, then) = *memory.growth.front()?;
     let grown = facts.stored_bytes.saturating_sub(then);
-    let per_day = grown.checked_div(u64::try_from(days).ok()?)?;
+    let per_day = grown.checked_div(u64::try_from(days_since(since)).ok()?)?;
     free_bytes.saturating_sub(facts.settings.vault.reserve_bytes).checked_div(per_day)
 }
 
@@ -248,23 +262,24 @@ fn repaired(disk: &ScrubView) -> u64 {
 }
 
 fn retention_report(facts: &Facts<'_>) -> RetentionReport {
-    let settings = &facts.settings.retention;
     let next = facts
         .sources
         .iter()
         .filter_map(|source| source.next_to_go.map(|(snapshot, at)| (at, source, snapshot)))
         .min_by_key(|(at, ..)| *at);
     RetentionReport {
-        rule: promise::rule_in_words(settings),
-        promise: promise::promise_in_words(settings),
+        rule: promise::rule_in_words(&facts.rule.rule),
+        promise: promise::promise_in_words(&facts.rule.rule),
         oldest: facts.sources.iter().filter_map(|source| moment(&source.oldest)).min(),
         next_to_go: next.map(|(at, source, snapshot)| NextToGo {
             at,
             source: source.source.clone(),
             snapshot,
-            why: format!("the rule keeps it at least until then. {}", answers::NOTHING_GOES_YET),
+            why: "the rule keeps it at least until then".to_owned(),
         }),
         holds: facts.holds.clone(),
+        shorter: promise::shorter_in_words(&facts.rule),
+        locked: (facts.clock != ClockVerdict::MayLetGo).then(|| facts.clock.to_string()),
     }
 }
 

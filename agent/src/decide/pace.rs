@@ -16,8 +16,8 @@ const ROUND_S: u64 = 20 * DAY_S;
 const HURRIED_ROUND_S: u64 = 2 * DAY_S;
 /// From the end of one round to the start of the next.
 const PAUSE_S: u64 = 7 * DAY_S;
-/// The first round of a disk begins this long after the start, so that a start is not slower for it.
-const FIRST_AFTER: Duration = Duration::from_secs(60);
+/// The first round of a disk begins so long after it was first seen: neither the start nor the first backup are slower.
+pub(crate) const FIRST_AFTER: Duration = Duration::from_secs(10 * 60);
 /// A vault that is small is read in a day or two, not in 20: a result that comes sooner is worth the light work.
 const REST_MAX: Duration = Duration::from_secs(10 * 60);
 /// Read in one go: as large as a pack, since a pack is read whole.
@@ -51,8 +51,8 @@ pub(crate) fn pace(disk: &ScrubView, now: &Stamp) -> Pace {
     let Some(started) = &disk.round.started else {
         let pause = match &disk.last {
             _ if disk.is_alarmed => return at_once,
-            // A disk that joined, or was never read.
-            None => return Pace { bytes: STEP_BYTES, rest: FIRST_AFTER },
+            // It joined, or was never read.
+            None => return at_once,
             Some((ended, _)) => PAUSE_S.saturating_sub(elapsed_s(ended, now)),
         };
         let bytes = if pause == 0 { STEP_BYTES } else { 0 };

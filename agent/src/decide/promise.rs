@@ -1,6 +1,7 @@
-//! How long things are kept, in words and as the store's rule: one truth from one setting.
+//! How long things are kept, in words and as the store's rule: one truth from one rule.
 
 use larder_firmware_config::{Keep, RetentionSettings};
+use larder_store::RuleInForce;
 use larder_store::retention::Rule;
 use std::time::Duration;
 
@@ -13,30 +14,39 @@ pub(crate) fn rule(settings: &RetentionSettings) -> Rule {
         daily_days: bounded(&settings.daily),
         weekly_days: bounded(&settings.weekly),
         monthly_days: settings.monthly.duration().map(days),
-        newest: usize::try_from(settings.newest).unwrap_or(usize::MAX),
+        newest: settings.newest,
     }
 }
 
-/// All of the rule.
-pub(crate) fn rule_in_words(settings: &RetentionSettings) -> String {
-    let RetentionSettings { everything, daily, weekly, monthly, newest } = settings;
+/// All of a rule.
+pub(crate) fn rule_in_words(rule: &Rule) -> String {
+    let Rule { everything_days, daily_days, weekly_days, monthly_days, newest } = *rule;
     format!(
         "Every backup {}; then the first and last of each day {}, of each week {}, of each month {}. The newest {newest} always stay.",
-        spell(everything),
-        spell(daily),
-        spell(weekly),
-        spell(monthly),
+        spell(everything_days),
+        spell(daily_days),
+        spell(weekly_days),
+        spell(monthly_days.unwrap_or(u32::MAX)),
     )
 }
 
 /// What can be relied on whatever happens.
-pub(crate) fn promise_in_words(settings: &RetentionSettings) -> String {
-    format!("Every backup is kept {}. Nothing on the network can shorten that.", spell(&settings.everything))
+pub(crate) fn promise_in_words(rule: &Rule) -> String {
+    let kept = spell(rule.everything_days);
+    format!("Every backup is kept {kept}. Nothing on the network can shorten that.")
 }
 
-fn spell(keep: &Keep) -> String {
-    match keep {
-        Keep::ForEver => "for ever".to_owned(),
-        Keep::For(span) => format!("for {span}"),
+/// A promise that is about to become shorter, in words; nothing while none is.
+pub(crate) fn shorter_in_words(in_force: &RuleInForce) -> Option<String> {
+    let (rule, left_s) = in_force.shorter?;
+    let hours = left_s.unsigned_abs().div_ceil(3600);
+    Some(format!("A shorter rule comes into force in about {hours} hours: {}", rule_in_words(&rule)))
+}
+
+fn spell(days: u32) -> String {
+    match days {
+        u32::MAX => "for ever".to_owned(),
+        1 => "for 1 day".to_owned(),
+        days => format!("for {days} days"),
     }
 }

@@ -3,6 +3,7 @@ use larder_format::care::Round;
 use larder_format::ledger::{Scrubbed, Snapshot, Stamp};
 use larder_format::{ChunkRef, Hash, tree::Totals};
 use larder_store::disk::Space;
+use larder_store::retention::{Rule, Runs};
 
 pub(super) const NOW_S: i64 = 1_790_000_000;
 
@@ -16,7 +17,7 @@ fn fact(hours_ago: i64) -> Arc<Fact> {
         skipped: 0,
         device_time_ms: 0,
     };
-    Arc::new(Fact { sequence: 2, stamp, snapshot })
+    Arc::new(Fact { sequence: 2, stamp, lived_s: 0, runs: Runs::default(), snapshot })
 }
 
 fn stamp(days_ago: i64) -> Stamp {
@@ -85,6 +86,8 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         head_time_ms: None,
         gaps: 0,
         holds: vec![],
+        rule: RuleInForce { rule: Rule::default(), shorter: None },
+        clock: ClockVerdict::MayLetGo,
         stored_bytes: 0,
         receiving: 0,
         restoring: 0,
@@ -181,14 +184,13 @@ fn a_date_never_speaks_of_something_that_does_not_happen() {
     let day: fn(&mut SourceFacts) =
         |source| source.next_to_go = Some((4, Timestamp::from_second(NOW_S).unwrap()));
     check(day, "at least until 2026-09-21", "backup 4");
-    check(day, "lets go of nothing yet", "Next to go");
-    check(|_| {}, "lets go of nothing yet", "until");
+    check(|_| {}, "no end", "until");
     check(|source| source.on_hold = true, "on hold", "until");
     let settings = Settings::default();
     let mut facts = facts(&settings);
     day(&mut facts.sources[0]);
     let next = report(&facts, &mut Memory::default()).0.retention.next_to_go.expect("one has a date");
-    assert!(next.why.contains("lets go of nothing yet"), "{}", next.why);
+    assert!(next.why.contains("at least until then"), "{}", next.why);
 }
 
 #[test]

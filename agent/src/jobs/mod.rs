@@ -5,4 +5,5 @@ pub(crate) mod catch_up;
 pub(crate) mod demo;
 pub(crate) mod disks;
 pub(crate) mod index;
+pub(crate) mod letting_go;
 pub(crate) mod scrub;

@@ -5,7 +5,7 @@
 //! (`larder_store`).
 
 use crate::appliance::Appliance;
-use crate::decide::pace::{STEP_BYTES, pace};
+use crate::decide::pace::{FIRST_AFTER, STEP_BYTES, pace};
 use larder_store::{MemberState, ScrubView, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -121,11 +121,16 @@ fn scrub(appliance: &Appliance, plan: &mut Plan, disk: &ScrubView) -> bool {
     let is_wanted = appliance.activity.scrub_wanted.has(&disk.disk);
     let now = appliance.stamp();
     let pace = pace(disk, &now);
-    let is_due = plan.not_before_s.get(&disk.disk).is_none_or(|second| *second <= now.powered_on_s);
+    let is_new = disk.last.is_none() && disk.round.started.is_none();
+    let first_s = now.powered_on_s + if is_new { FIRST_AFTER.as_secs() } else { 0 };
+    let is_due = *plan.not_before_s.entry(disk.disk.clone()).or_insert(first_s) <= now.powered_on_s;
     let is_due = is_wanted || disk.is_alarmed || (is_due && pace.bytes > 0);
-    if !is_due || !disk.is_readable {
+    if !disk.is_readable {
         // Otherwise whoever waits for it would wait for ever.
         appliance.activity.scrub_wanted.done(&disk.disk);
+        return false;
+    }
+    if !is_due {
         return false;
     }
     match appliance.vault.scrub(&disk.disk, STEP_BYTES, now) {

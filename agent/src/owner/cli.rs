@@ -1,7 +1,7 @@
 //! The command line of `larderd`: what can be typed, and one call for each.
 
 use super::words::Trouble;
-use super::{commands, disks, keys, scrub};
+use super::{commands, disks, keys, letting_go, scrub};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use larder_format::ledger::Role;
 use std::path::PathBuf;
@@ -134,6 +134,52 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Let go of what the rule no longer keeps; the service does this by itself once a day
+    Prune {
+        /// Tell what would go, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop letting go of anything, until `unhold`
+    Hold {
+        /// DEVICE/NAME
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        source: Option<String>,
+        /// Every source
+        #[arg(long)]
+        all: bool,
+        /// Why, for whoever asks later
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// End a hold, three days from now
+    Unhold {
+        /// Its number, as `larderd hold` and the dashboards tell it
+        hold: u64,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say that the appliance's clock is right, after it jumped; otherwise a day in sync proves it
+    ConfirmClock {
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Put the lamp out; the service does this when it stops, so that no light speaks for a dead process
     LampOff {
         #[command(flatten)]
@@ -204,6 +250,12 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::Forget { disk, undo, which } => disks::forget(&which, &disk, undo),
         Command::RebuildIndex { which, json } => commands::rebuild_index(&which, json),
         Command::Scrub { which, json } => scrub::scrub(&which, json),
+        Command::Prune { dry_run, which, json } => letting_go::prune(&which, dry_run, json),
+        Command::Hold { source, all: _, reason, which, json } => {
+            letting_go::hold(&which, source.as_deref(), &reason, json)
+        }
+        Command::Unhold { hold, which, json } => letting_go::unhold(&which, hold, json),
+        Command::ConfirmClock { which, json } => letting_go::confirm_clock(&which, json),
         Command::LampOff { which } => commands::lamp_off(&which),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "larderd", &mut std::io::stdout());

@@ -4,5 +4,6 @@ pub(crate) mod cli;
 pub(crate) mod commands;
 mod disks;
 mod keys;
+mod letting_go;
 mod scrub;
 pub(crate) mod words;

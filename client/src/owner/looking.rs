@@ -75,7 +75,7 @@ fn snapshot_table(snapshots: &[SnapshotInfo], output: &mut Output) -> std::io::R
         Left("BECAUSE"),
     ];
     output.table(&heads, &snapshots.iter().map(row).collect::<Vec<_>>())?;
-    output.line("This version of Larder lets go of nothing yet: every snapshot stays, whatever its date.")
+    output.line("Nothing goes before its date, and what goes then is named by `larderd prune --dry-run` on the appliance.")
 }
 
 /// As the appliance words it.

@@ -167,7 +167,11 @@ fn lets_go_of(event: &Event) -> &[u64] {
         | Event::HoldSet { .. }
         | Event::HoldCleared { .. }
         | Event::Scrubbed(_)
-        | Event::Disk(_) => &[],
+        | Event::Disk(_)
+        | Event::RetentionSet(_)
+        | Event::Swept { .. }
+        | Event::ClockConfirmed => &[],
+        Event::Pruned { snapshots, .. } => snapshots,
     }
 }
 

@@ -44,7 +44,7 @@ impl Appliance for Writer {
     fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble> {
         let blocks = blocks.concat();
         let (mut table, mut names) = (Table::default(), Vec::new());
-        let mut bytes = pack::header().to_vec();
+        let mut bytes = pack::header(0).to_vec();
         let (mut rest, mut decoder) = (&blocks[..], Decoder::new());
         while !rest.is_empty() {
             let (header, block) = OpenBlock::read(&mut decoder, rest).unwrap();

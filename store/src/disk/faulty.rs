@@ -323,6 +323,10 @@ impl DiskFile for FaultyFile {
         }
     }
 
+    fn forget_cached(&self) {
+        self.below.forget_cached();
+    }
+
     fn len(&self) -> io::Result<u64> {
         self.disk.guarded(Kind::Read, "length", &self.path, || self.below.len())
     }

@@ -98,6 +98,10 @@ pub trait DiskFile: Send + Sync {
     /// Whatever the filesystem says.
     fn len(&self) -> io::Result<u64>;
 
+    /// Asks the system to forget what it keeps of this file in memory, so that the next reading comes off the disk. Only
+    /// what was synced can be forgotten; a system that does not is no error.
+    fn forget_cached(&self) {}
+
     /// Whether there are none.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 
 use super::{Disk, DiskFile, Item, Space};
 use rustix::fs::{
-    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, chmodat, flock, fstatvfs, fsync,
-    linkat, mkdirat, openat, renameat_with, statat, unlinkat,
+    Advice, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, chmodat, fadvise, flock,
+    fstatvfs, fsync, linkat, mkdirat, openat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -146,6 +146,10 @@ impl DiskFile for RealFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn forget_cached(&self) {
+        let _ = fadvise(&self.0, 0, None, Advice::DontNeed);
     }
 
     fn len(&self) -> io::Result<u64> {

@@ -5,11 +5,12 @@
 //! from there (`finish`). Nothing is deleted but what was written here and never had a name.
 
 use super::mend;
+use crate::clock::Mark;
 use crate::disk::{Disk, folder_of, make_folders, sync_names};
 use crate::members::{Member, MemberState, Members};
 use crate::{Result, packs};
 use larder_format::Hash;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 
 pub(crate) const QUARANTINE: &str = "quarantine";
@@ -71,16 +72,17 @@ pub(crate) fn clear(disk: &dyn Disk, path: &str) -> io::Result<()> {
 }
 
 /// Ends what a power cut interrupted. Called before anybody looks which packs there are.
-pub(crate) fn finish(members: &Members) {
+/// Packs that were swept stay gone.
+pub(crate) fn finish(members: &Members, swept: &HashMap<Hash, Mark>) {
     for member in members.all().iter().filter(|member| member.state() == MemberState::Healthy) {
-        if let Err(error) = finish_on(members, member) {
+        if let Err(error) = finish_on(members, member, swept) {
             // The vault opens without; the next scrub finds the pack missing and begins anew.
             tracing::warn!(%error, disk = member.disk.name(), "a repair could not be ended");
         }
     }
 }
 
-fn finish_on(members: &Members, member: &Member) -> Result<()> {
+fn finish_on(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) -> Result<()> {
     let disk = member.disk.as_ref();
     let failed = |source| member.failed("open", source);
     for item in disk.list("open").map_err(failed)? {
@@ -88,25 +90,25 @@ fn finish_on(members: &Members, member: &Member) -> Result<()> {
         let mended = mended_path(&name);
         let is_placed = is_there(disk, &packs::path(&name)).map_err(failed)?;
         let is_whole = || disk.open(&mended).ok().is_some_and(|file| mend::hash(file.as_ref()) == Some(name));
-        if !is_placed && is_whole() {
+        if !is_placed && !swept.contains_key(&name) && is_whole() {
             put_in_place(disk, &name).map_err(failed)?;
             tracing::info!(disk = disk.name(), pack = %name, "a repair was ended");
         } else {
             clear(disk, &mended).map_err(failed)?;
         }
     }
-    finish_moved_aside(members, member)
+    finish_moved_aside(members, member, swept)
 }
 
 /// Packs that were moved aside, and whose whole copy did not survive: made again.
-fn finish_moved_aside(members: &Members, member: &Member) -> Result<()> {
+fn finish_moved_aside(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) -> Result<()> {
     let disk = member.disk.as_ref();
     let failed = |source| member.failed(QUARANTINE, source);
     let items = disk.list(QUARANTINE).map_err(failed)?;
     let given_up = |name: &Hash| items.iter().any(|item| item.name.starts_with(&format!("{name}.lost")));
     let names: BTreeSet<_> =
         items.iter().filter_map(|item| Hash::from_hex(item.name.split_once(".pack")?.0)).collect();
-    for name in names.into_iter().filter(|name| !given_up(name)) {
+    for name in names.into_iter().filter(|name| !given_up(name) && !swept.contains_key(name)) {
         if !is_there(disk, &packs::path(&name)).map_err(failed)? && mend::mend(members, member, &name, 0)? {
             tracing::info!(disk = disk.name(), pack = %name, "a repair was made again");
         }

@@ -62,13 +62,13 @@ impl Vault {
                 }
                 let pack = match &mut open {
                     Some(pack) => pack,
-                    None => open.insert(OpenPack::create(&self.members)?),
+                    None => open.insert(OpenPack::create(&self.members, self.catalog.packs.salt())?),
                 };
                 pack.append(&self.members, block, names)
             })?;
         }
         sealed.extend(open.map(|pack| pack.seal(&self.members)).transpose()?);
-        sealed.iter().for_each(|pack| self.catalog.enter(pack));
+        sealed.iter().for_each(|pack| self.enter(pack));
         // What the index does not know yet must not be taken for lost.
         self.catalog.enter_pending(&self.members, usize::MAX);
         let table = packs::read_table(&self.members, name).ok();

@@ -176,7 +176,9 @@ impl Vault {
         if disk.list("packs").is_err() || disk.space().is_err() {
             return Err(away(member, std::io::Error::other("it cannot be listed any more")));
         }
-        let is_gone = matches!(item, Item::Pack(name) | Item::Sidecar(name) if self.care.is_retired(name));
+        // A pack that was swept has no right to come back.
+        let is_gone = matches!(item, Item::Pack(name) | Item::Sidecar(name)
+            if self.care.is_retired(name) || self.is_let_go(name));
         if is_gone || (matches!(item, Item::Entry(_)) && member.is_behind()) {
             return Ok(false);
         }

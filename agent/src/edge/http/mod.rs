@@ -8,6 +8,7 @@ mod auth;
 pub(crate) mod control;
 pub(crate) mod disks;
 mod entries;
+pub(crate) mod letting_go;
 mod problem;
 mod push;
 mod read;
@@ -75,6 +76,10 @@ fn control_routes() -> Router<Arc<Appliance>> {
         .route("/v1/control/disks/adopt", post(disks::adopt))
         .route("/v1/control/disks/release", post(disks::release))
         .route("/v1/control/disks/forget", post(disks::forget))
+        .route("/v1/control/prune", post(letting_go::prune))
+        .route("/v1/control/hold", post(letting_go::hold))
+        .route("/v1/control/unhold", post(letting_go::unhold))
+        .route("/v1/control/confirm-clock", post(letting_go::confirm_clock))
 }
 
 /// Serves devices until `stop` turns true, then lets running answers finish.

@@ -118,6 +118,11 @@ impl From<StoreError> for Refusal {
                 ];
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
             }
+            StoreError::Waits { why } => {
+                let what = format!("Nothing is let go of now: {why}.");
+                let texts = [&*what, "Everything is kept.", "Try again later."];
+                Self::new(StatusCode::CONFLICT, "failed", texts)
+            }
             StoreError::Disk { .. } => {
                 let texts = [
                     "The backup disk stopped answering.",

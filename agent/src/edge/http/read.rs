@@ -118,7 +118,7 @@ pub(crate) async fn snapshot(
 ) -> Result<Json<SnapshotInfo>, Refusal> {
     caller.may_read()?;
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    let wanted = resolve(&facts, &when)?;
+    let wanted = appliance.resolve(&facts, &when)?;
     let judged = appliance.judge(&source, &facts);
     let found = judged.iter().find(|(fact, _)| fact.sequence == wanted.sequence);
     let (fact, verdict) = found.ok_or_else(|| no_path("that snapshot"))?;
@@ -133,7 +133,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Refusal> {
     caller.may_read()?;
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
-    let root = resolve(&facts, &when)?.snapshot.root;
+    let root = appliance.resolve(&facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let found = appliance.blocking(move |appliance| appliance.vault.look_up(&root, &path)).await??;
     let found = found.ok_or_else(|| no_path(&query.path))?;
@@ -181,7 +181,10 @@ pub(crate) async fn diff(
 ) -> Result<Response, Refusal> {
     caller.may_read()?;
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
-    let (from, to) = (resolve(&facts, &query.from)?.snapshot.root, resolve(&facts, &query.to)?.snapshot.root);
+    let (from, to) = (
+        appliance.resolve(&facts, &query.from)?.snapshot.root,
+        appliance.resolve(&facts, &query.to)?.snapshot.root,
+    );
     let body = stream(&appliance, &appliance.listings, move |appliance, send| {
         appliance.vault.diff(from, to, &mut |difference| {
             let mut line = serde_json::to_vec(&change_info(&difference)).expect("plain values encode");
@@ -201,7 +204,7 @@ pub(crate) async fn file(
 ) -> Result<Response, Refusal> {
     caller.may_read()?;
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
-    let root = resolve(&facts, &when)?.snapshot.root;
+    let root = appliance.resolve(&facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let found = appliance.blocking(move |appliance| appliance.vault.look_up(&root, &path)).await??;
     let Some(Found { entry, .. }) = found else { return Err(no_path(&query.path)) };
@@ -304,10 +307,10 @@ pub(crate) async fn retention(
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
     let snapshots =
         appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect();
-    let settings = &appliance.settings.retention;
+    let rule = appliance.rule_now().rule;
     Ok(Json(Retention {
-        rule: promise::rule_in_words(settings),
-        promise: promise::promise_in_words(settings),
+        rule: promise::rule_in_words(&rule),
+        promise: promise::promise_in_words(&rule),
         snapshots,
     }))
 }
@@ -318,12 +321,22 @@ impl Appliance {
         let facts = self.vault.ledger().snapshots(&source).to_vec();
         if facts.is_empty() { Err(no_source(&source)) } else { Ok((source, facts)) }
     }
-}
 
-fn resolve<'a>(facts: &'a [Arc<Fact>], when: &str) -> Result<&'a Arc<Fact>, Refusal> {
-    when::resolve(facts, when, &jiff::Zoned::now()).map_err(|why| {
-        Refusal::not_found(&format!("such snapshot: {why}"), "`larder snapshots SOURCE` lists what there is.")
-    })
+    /// The snapshot that `when` means. One that was let go of is named with its date.
+    fn resolve<'a>(&self, facts: &'a [Arc<Fact>], when: &str) -> Result<&'a Arc<Fact>, Refusal> {
+        when::resolve(facts, when, &jiff::Zoned::now()).map_err(|why| {
+            let view = self.vault.ledger();
+            let gone = when.trim().parse().ok().and_then(|number| view.let_go_of(number));
+            let why = gone.map_or(why, |gone| {
+                let at = jiff::Timestamp::from_millisecond(gone.at.stamp.time_ms).unwrap_or_default();
+                format!("snapshot {} was let go of on {}: {}", when.trim(), at.strftime("%Y-%m-%d"), gone.why)
+            });
+            Refusal::not_found(
+                &format!("such snapshot: {why}"),
+                "`larder snapshots SOURCE` lists what there is.",
+            )
+        })
+    }
 }
 
 fn path_bytes(text: &str) -> Result<Vec<u8>, Refusal> {

@@ -33,6 +33,7 @@ mod tests {
     use jiff::Timestamp;
     use larder_format::ledger::{Snapshot, Stamp};
     use larder_format::{ChunkRef, tree::Totals};
+    use larder_store::retention::Runs;
 
     fn fact(sequence: u64, time: &str) -> Arc<Fact> {
         let time_ms = time.parse::<Timestamp>().unwrap().as_millisecond();
@@ -44,7 +45,8 @@ mod tests {
             skipped: 0,
             device_time_ms: 0,
         };
-        Arc::new(Fact { sequence, stamp: Stamp { time_ms, trusted: true, powered_on_s: 0 }, snapshot })
+        let stamp = Stamp { time_ms, trusted: true, powered_on_s: 0 };
+        Arc::new(Fact { sequence, stamp, lived_s: 0, runs: Runs::default(), snapshot })
     }
 
     fn check(given: &str, expect: Result<u64, &str>) {

@@ -99,6 +99,8 @@ fn retention() -> RetentionReport {
             why: "older than 7 days and not the first of its week".to_owned(),
         }),
         holds: Vec::new(),
+        shorter: None,
+        locked: None,
     }
 }
 

@@ -1,0 +1,101 @@
+//! What only the local socket may ask about letting go: a prune, a hold, its end, and a word about the clock. Nothing of
+//! this is on the network.
+
+use super::{Refusal, State};
+use axum::Json;
+use jiff::Timestamp;
+use larder_format::ledger::is_source_name;
+use larder_store::prune::PrunePlan;
+use serde::{Deserialize, Serialize};
+
+/// Asks for a prune.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Prune {
+    /// Tell only what would go.
+    pub(crate) dry_run: bool,
+}
+
+/// What a prune lets go of.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Pruned {
+    /// Why nothing was let go of, whatever the list says.
+    pub(crate) locked: Option<String>,
+    pub(crate) snapshots: Vec<Going>,
+}
+
+/// A snapshot that nothing keeps any more.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Going {
+    pub(crate) snapshot: u64,
+    pub(crate) source: String,
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) why: String,
+}
+
+impl From<PrunePlan> for Pruned {
+    fn from(plan: PrunePlan) -> Self {
+        let going = |going: larder_store::prune::Going| Going {
+            snapshot: going.sequence,
+            source: going.source,
+            time: Timestamp::from_millisecond(going.stamp.time_ms).ok(),
+            why: going.why,
+        };
+        Self { locked: plan.locked, snapshots: plan.snapshots.into_iter().map(going).collect() }
+    }
+}
+
+pub(crate) async fn prune(
+    appliance: State,
+    Json(Prune { dry_run }): Json<Prune>,
+) -> Result<Json<Pruned>, Refusal> {
+    let plan = appliance.blocking(move |appliance| appliance.prune_as_wished(dry_run)).await??;
+    Ok(Json(Pruned::from(plan)))
+}
+
+/// Asks for a hold.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewHold {
+    /// `DEVICE/NAME`; none for everything.
+    pub(crate) source: Option<String>,
+    pub(crate) reason: String,
+}
+
+/// A hold by the number of its entry.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HoldNumber {
+    pub(crate) hold: u64,
+}
+
+pub(crate) async fn hold(appliance: State, Json(new): Json<NewHold>) -> Result<Json<HoldNumber>, Refusal> {
+    let NewHold { source, reason } = new;
+    if source.as_deref().is_some_and(|source| !is_source_name(source)) {
+        return Err(Refusal::invalid("a source is named DEVICE/NAME"));
+    }
+    if reason.len() > REASON_BYTES_MAX {
+        return Err(Refusal::invalid("the reason is too long"));
+    }
+    let hold = appliance.blocking(move |appliance| appliance.set_hold(source, reason)).await??;
+    Ok(Json(HoldNumber { hold }))
+}
+
+/// A reason is shown on dashboards; more than this nobody reads there.
+const REASON_BYTES_MAX: usize = 500;
+
+pub(crate) async fn unhold(
+    appliance: State,
+    Json(HoldNumber { hold }): Json<HoldNumber>,
+) -> Result<Json<HoldNumber>, Refusal> {
+    if appliance.blocking(move |appliance| appliance.clear_hold(hold)).await?? {
+        Ok(Json(HoldNumber { hold }))
+    } else {
+        Err(Refusal::not_found(&format!("hold {hold}"), "`larder status` lists those that are in force."))
+    }
+}
+
+pub(crate) async fn confirm_clock(appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
+    let stamp = appliance.blocking(|appliance| appliance.confirm_clock()).await??;
+    Ok(Json(serde_json::json!({ "time": Timestamp::from_millisecond(stamp.time_ms).ok() })))
+}

@@ -1,0 +1,72 @@
+//! Keeping and letting go, as the agent asks it of the vault: the rule, prunes, holds and the clock.
+//!
+//! The settings' rule is compared with the ledger's at each start. One that keeps longer holds at once; one that keeps less
+//! waits, and is shown everywhere meanwhile, so a changed file never shortens a promise in silence.
+//! Not here: what goes and when (`larder_store`), who may ask (`edge::http`).
+
+use crate::appliance::Appliance;
+use crate::decide::promise;
+use larder_format::ledger::{Event, Stamp};
+use larder_store::prune::PrunePlan;
+use larder_store::{RuleInForce, StoreError};
+use std::sync::PoisonError;
+
+/// A plan is made anew when something was backed up just then; more often than this in a row is no chance.
+const PLANS_MAX: usize = 10;
+
+impl Appliance {
+    /// Writes the settings' rule into the ledger if it is not the one that was set last.
+    pub(crate) fn set_rule(&self) -> Result<RuleInForce, StoreError> {
+        let wished = promise::rule(&self.settings.retention);
+        if self.vault.ledger().rule_wished() != Some(&wished) {
+            self.vault.append(self.stamp(), Event::RetentionSet(wished))?;
+            tracing::info!(?wished, "the rule of the settings was written down");
+        }
+        Ok(self.rule_now())
+    }
+
+    /// What nothing keeps any more; lets it go unless only a word of it is wished, or the plan is locked.
+    pub(crate) fn prune_as_wished(&self, dry_run: bool) -> Result<PrunePlan, StoreError> {
+        let mut plans = 0;
+        loop {
+            let now = self.stamp();
+            let plan = self.vault.plan_prune(now);
+            plans += 1;
+            if dry_run || plan.locked.is_some() || plan.snapshots.is_empty() {
+                return Ok(plan);
+            }
+            match self.vault.prune(&plan, now) {
+                Ok(()) => {
+                    tracing::info!(snapshots = plan.snapshots.len(), "old snapshots were let go of");
+                    // What was counted of their sources speaks of files that cannot be had back any more.
+                    let mut history = self.history.write().unwrap_or_else(PoisonError::into_inner);
+                    plan.snapshots.iter().for_each(|going| history.forget(&going.source));
+                    return Ok(plan);
+                }
+                Err(StoreError::Waits { .. }) if plans < PLANS_MAX => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Puts a source, or everything, on hold; returns the number of the hold.
+    pub(crate) fn set_hold(&self, source: Option<String>, reason: String) -> Result<u64, StoreError> {
+        Ok(self.vault.append(self.stamp(), Event::HoldSet { source, reason })?.sequence)
+    }
+
+    /// Ends a hold, some days later; false if there is none of that number.
+    pub(crate) fn clear_hold(&self, hold: u64) -> Result<bool, StoreError> {
+        let is_known = self.vault.ledger().holds.get(&hold).is_some_and(|hold| hold.cleared.is_none());
+        if is_known {
+            self.vault.append(self.stamp(), Event::HoldCleared { sequence: hold })?;
+        }
+        Ok(is_known)
+    }
+
+    /// Takes a person's word that the clock is right now.
+    pub(crate) fn confirm_clock(&self) -> Result<Stamp, StoreError> {
+        let now = self.stamp();
+        self.vault.confirm_clock(now)?;
+        Ok(now)
+    }
+}

@@ -1,0 +1,52 @@
+//! Writing the ledger: one entry at a time, each after the one before it is known.
+//!
+//! An entry names the one before it, so two that are written at once, or one that is written after another of which nobody
+//! knows whether it exists, would be two pasts. Not here: files (`ledger`), what entries mean (`ledger_view`).
+
+use crate::vault::Vault;
+use crate::{Result, ledger};
+use larder_format::ledger::{Event, Head, Stamp};
+use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
+
+/// Nobody else writes an entry while this lives.
+pub(crate) struct Alone<'a> {
+    _commits: MutexGuard<'a, ()>,
+}
+
+impl Vault {
+    /// Writes any other event into the ledger; returns the new head.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn append(&self, stamp: Stamp, event: Event) -> Result<Head> {
+        self.append_alone(&self.alone()?, stamp, event)
+    }
+
+    /// From now on nobody else writes an entry, and whatever entry exists is known: one that failed on one disk may exist
+    /// on another, and the next one would take its number.
+    pub(crate) fn alone(&self) -> Result<Alone<'_>> {
+        let alone = Alone { _commits: self.commits.lock().unwrap_or_else(PoisonError::into_inner) };
+        self.settle_ledger()?;
+        Ok(alone)
+    }
+
+    /// Reads the ledger again if it is unknown whether the last entry exists.
+    fn settle_ledger(&self) -> Result<()> {
+        if self.ledger_uncertain.load(Ordering::SeqCst) {
+            let fresh = ledger::load(&self.members)?;
+            *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+            self.obey_sweeps();
+            self.ledger_uncertain.store(false, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn append_alone(&self, _alone: &Alone<'_>, stamp: Stamp, event: Event) -> Result<Head> {
+        let written = ledger::append(&self.members, &self.ledger(), stamp, event);
+        let (entry, hash) = written.inspect_err(|_| self.ledger_uncertain.store(true, Ordering::SeqCst))?;
+        let mut view = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        view.apply(entry, hash);
+        Ok(view.head)
+    }
+}

@@ -1,0 +1,258 @@
+//! What the ledger says: everything that its entries add up to, in memory, for every question to be answered from.
+//!
+//! Entries are applied in their order and nothing else is looked at, so two boxes with the same ledger say the same.
+//! A rule that promises less, and the end of a hold, come into force only after a while: whoever got into the box for
+//! an hour has not shortened anything yet. Not here: files (`ledger`), what a rule keeps (`retention`).
+
+use crate::clock::{Lifetime, Mark};
+use crate::known_disks::{self, KnownDisks};
+use crate::retention::{Moment, Rule, Runs};
+use larder_format::Hash;
+use larder_format::ledger::{Entry, Event, Head, Pairing, Scrubbed, Snapshot, Stamp};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// A shorter promise and the end of a hold wait so long, and are shown meanwhile.
+pub const SHORTEN_DELAY_S: i64 = 72 * 3600;
+/// So long after a snapshot was let go of its content is still there: whoever restores it just then gets all of it.
+pub const PRUNE_GRACE_S: i64 = 7 * 24 * 3600;
+
+/// A snapshot with its number and time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// Number of its ledger entry.
+    pub sequence: u64,
+    /// When it was committed.
+    pub stamp: Stamp,
+    /// Seconds that the appliance had lived for certain by then.
+    pub lived_s: u64,
+    /// Its place among the days, weeks and months of its source.
+    pub runs: Runs,
+    /// What was committed.
+    pub snapshot: Snapshot,
+}
+
+impl Fact {
+    /// What retention needs to know of it.
+    pub fn moment(&self) -> Moment {
+        Moment { sequence: self.sequence, mark: self.mark(), runs: self.runs }
+    }
+
+    /// When it was committed, as the appliance lived it.
+    pub fn mark(&self) -> Mark {
+        Mark { stamp: self.stamp, lived_s: self.lived_s }
+    }
+}
+
+/// A stop on letting go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// `DEVICE/NAME`, or every source.
+    pub source: Option<String>,
+    /// In the owner's words.
+    pub reason: String,
+    /// When somebody at the box cleared it; it ends a while later.
+    pub cleared: Option<Mark>,
+}
+
+/// Snapshots that were let go of together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetGo {
+    /// When.
+    pub at: Mark,
+    /// In words.
+    pub why: String,
+    /// Their numbers, rising.
+    pub snapshots: Vec<u64>,
+    /// What they were, as long as their content has to be there still.
+    pub(crate) facts: Vec<Arc<Fact>>,
+}
+
+/// The rule that is obeyed at some moment, and what becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleInForce {
+    /// What is kept now: the longest of everything that was asked for lately.
+    pub rule: Rule,
+    /// A rule that promises less in some part, and the seconds until it is obeyed.
+    pub shorter: Option<(Rule, i64)>,
+}
+
+/// The ledger as it is known in memory: what every question is answered from.
+#[derive(Debug, Clone)]
+pub struct LedgerView {
+    /// The newest entry.
+    pub head: Head,
+    /// Its time; none in an empty ledger.
+    pub newest: Option<Stamp>,
+    /// Kept snapshots by source, oldest first. A source has at least one.
+    pub sources: BTreeMap<String, Vec<Arc<Fact>>>,
+    /// Devices that may talk, by the hash of their key.
+    pub pairings: HashMap<Hash, Pairing>,
+    /// Holds that were set, by the number of the entry that did.
+    pub holds: BTreeMap<u64, Hold>,
+    /// Everything that was let go of, oldest first.
+    pub let_go: Vec<LetGo>,
+    /// When each disk was last read from end to end, and what was found; by the disk's random name in hex.
+    pub scrubs: BTreeMap<String, (Stamp, Scrubbed)>,
+    /// Disks that belong to the vault, did, or are on their way out.
+    pub disks: KnownDisks,
+    /// Numbers that are missing or damaged on every disk: the past was touched.
+    pub gaps: Vec<u64>,
+    /// What the stamps of the entries say of time.
+    pub lifetime: Lifetime,
+    rules: Vec<(Mark, Rule)>,
+    /// Packs that were swept, and when.
+    pub(crate) swept: HashMap<Hash, Mark>,
+    /// What packs made now carry, so that none is called like one that was swept.
+    pub(crate) salt: u32,
+    pushes: HashMap<[u8; 16], Arc<Fact>>,
+}
+
+impl LedgerView {
+    pub(crate) fn new() -> Self {
+        Self {
+            head: Head::EMPTY,
+            newest: None,
+            sources: BTreeMap::new(),
+            pairings: HashMap::new(),
+            holds: BTreeMap::new(),
+            let_go: Vec::new(),
+            scrubs: BTreeMap::new(),
+            disks: KnownDisks::new(),
+            gaps: Vec::new(),
+            lifetime: Lifetime::default(),
+            rules: Vec::new(),
+            swept: HashMap::new(),
+            salt: 0,
+            pushes: HashMap::new(),
+        }
+    }
+
+    /// The snapshot that a push became, if it was committed before and is kept.
+    pub fn push(&self, id: &[u8; 16]) -> Option<&Arc<Fact>> {
+        self.pushes.get(id)
+    }
+
+    /// Snapshots of a source, oldest first; empty for one that never pushed.
+    pub fn snapshots(&self, source: &str) -> &[Arc<Fact>] {
+        self.sources.get(source).map_or(&[], Vec::as_slice)
+    }
+
+    /// The moment that `now` stands for.
+    pub fn at(&self, now: Stamp) -> Mark {
+        self.lifetime.at(now)
+    }
+
+    /// When and why a snapshot was let go of.
+    pub fn let_go_of(&self, sequence: u64) -> Option<&LetGo> {
+        self.let_go.iter().find(|gone| gone.snapshots.binary_search(&sequence).is_ok())
+    }
+
+    /// The rule that is obeyed at `now`; none as long as nobody has set one, and then nothing is let go of.
+    pub fn rule(&self, now: &Mark) -> Option<RuleInForce> {
+        let is_old = |(mark, _): &(Mark, Rule)| mark.age_s(now) >= SHORTEN_DELAY_S;
+        // Without one that is old, the first of all: it shortens nothing.
+        let first = self.rules.iter().rposition(is_old).unwrap_or(0);
+        let (_, mut rule) = *self.rules.get(first)?;
+        for (_, later) in &self.rules[first + 1..] {
+            rule = longest(&rule, later);
+        }
+        let (set, wished) = self.rules.last()?;
+        let shorter = (longest(&rule, wished) != *wished)
+            .then(|| (*wished, SHORTEN_DELAY_S.saturating_sub(set.age_s(now)).max(0)));
+        Some(RuleInForce { rule, shorter })
+    }
+
+    /// The rule that was set last, in force or not yet.
+    pub fn rule_wished(&self) -> Option<&Rule> {
+        self.rules.last().map(|(_, rule)| rule)
+    }
+
+    /// Holds that stop something at `now`, by number.
+    pub fn holds_in_force<'a>(&'a self, now: &Mark) -> impl Iterator<Item = (u64, &'a Hold)> + use<'a> {
+        let now = *now;
+        let holds = move |hold: &Hold| hold.cleared.is_none_or(|mark| mark.age_s(&now) < SHORTEN_DELAY_S);
+        self.holds.iter().filter(move |(_, hold)| holds(hold)).map(|(number, hold)| (*number, hold))
+    }
+
+    /// Whether something keeps every snapshot of `source`.
+    pub fn is_on_hold(&self, source: &str, now: &Mark) -> bool {
+        self.holds_in_force(now).any(|(_, hold)| hold.source.as_deref().is_none_or(|held| held == source))
+    }
+
+    pub(crate) fn apply(&mut self, entry: Entry, hash: Hash) {
+        let Entry { sequence, stamp, event, .. } = entry;
+        self.head = Head { sequence, hash };
+        self.newest = Some(stamp);
+        let mark = match event {
+            Event::ClockConfirmed => self.lifetime.confirm(stamp),
+            _ => self.lifetime.observe(stamp),
+        };
+        match event {
+            Event::VaultCreated { .. } | Event::ClockConfirmed => {}
+            Event::Snapshot(snapshot) => self.add(sequence, mark, snapshot),
+            Event::DevicePaired(pairing) => drop(self.pairings.insert(pairing.key, pairing)),
+            Event::DeviceRevoked { key } => drop(self.pairings.remove(&key)),
+            Event::HoldSet { source, reason } => {
+                self.holds.insert(sequence, Hold { source, reason, cleared: None });
+            }
+            Event::HoldCleared { sequence } => {
+                if let Some(hold) = self.holds.get_mut(&sequence) {
+                    hold.cleared.get_or_insert(mark);
+                }
+            }
+            Event::Scrubbed(found) => {
+                self.scrubs.insert(crate::identity::hex(&found.disk), (stamp, found));
+            }
+            Event::Disk(event) => known_disks::apply(&mut self.disks, sequence, stamp, event),
+            Event::Pruned { snapshots, why } => self.let_go(mark, snapshots, why),
+            Event::RetentionSet(rule) => self.rules.push((mark, rule)),
+            Event::Swept { packs, salt } => {
+                self.salt = self.salt.max(salt);
+                self.swept.extend(packs.into_iter().map(|name| (name, mark)));
+            }
+        }
+    }
+
+    fn add(&mut self, sequence: u64, mark: Mark, snapshot: Snapshot) {
+        let facts = self.sources.entry(snapshot.source.clone()).or_default();
+        let runs = Runs::after(facts.last().map(|fact| (fact.runs, fact.stamp)), mark.stamp);
+        let Mark { stamp, lived_s } = mark;
+        let fact = Arc::new(Fact { sequence, stamp, lived_s, runs, snapshot });
+        facts.push(fact.clone());
+        self.pushes.insert(fact.snapshot.push, fact);
+    }
+
+    fn let_go(&mut self, at: Mark, mut snapshots: Vec<u64>, why: String) {
+        snapshots.sort_unstable();
+        let mut gone = Vec::new();
+        for facts in self.sources.values_mut() {
+            gone.extend(facts.extract_if(.., |fact| snapshots.binary_search(&fact.sequence).is_ok()));
+        }
+        self.sources.retain(|_, facts| !facts.is_empty());
+        for fact in &gone {
+            self.pushes.remove(&fact.snapshot.push);
+        }
+        // What was let go of long ago needs no more memory than its number.
+        for old in &mut self.let_go {
+            if old.at.is_past(PRUNE_GRACE_S, &at) {
+                old.facts = Vec::new();
+            }
+        }
+        self.let_go.push(LetGo { at, why, snapshots, facts: gone });
+    }
+}
+
+/// What keeps at least as much as each of the two.
+pub(crate) fn longest(a: &Rule, b: &Rule) -> Rule {
+    Rule {
+        everything_days: a.everything_days.max(b.everything_days),
+        daily_days: a.daily_days.max(b.daily_days),
+        weekly_days: a.weekly_days.max(b.weekly_days),
+        monthly_days: a.monthly_days.zip(b.monthly_days).map(|(a, b)| a.max(b)),
+        newest: a.newest.max(b.newest),
+    }
+}
+
+#[cfg(test)]
+mod tests;

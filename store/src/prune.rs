@@ -1,0 +1,126 @@
+//! Letting go of snapshots: first a plan that can be printed and refused, then one function that obeys it.
+//!
+//! The plan is a pure function of ledger and moment; the rule is in the ledger. Obeying it writes tombstones and frees
+//! nothing: content goes much later, when the sweep finds that nothing names it. Not here: what the rule keeps
+//! (`retention`), whether the clock can be relied on (`clock`), content (`sweep`).
+
+use crate::clock::{ClockVerdict, Mark};
+use crate::ledger_view::LedgerView;
+use crate::retention::{judge, why_it_goes};
+use crate::vault::Vault;
+use crate::{Result, StoreError};
+use larder_format::ledger::{Event, Head, PRUNED_PER_ENTRY_MAX, Stamp};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+/// Everything that a prune lets go of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrunePlan {
+    /// Of the ledger that it was made from; it holds for no other.
+    pub head: Head,
+    /// Why nothing may be let go of at this moment, whatever the list says; in words.
+    pub locked: Option<String>,
+    /// In the order of their numbers.
+    pub snapshots: Vec<Going>,
+}
+
+/// A snapshot that nothing keeps any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Going {
+    /// Its number.
+    pub sequence: u64,
+    /// Whose it is.
+    pub source: String,
+    /// When it was committed.
+    pub stamp: Stamp,
+    /// In words.
+    pub why: String,
+}
+
+/// What has to go at `now`, as far as `clock` allows it.
+pub fn plan(view: &LedgerView, now: &Mark, clock: ClockVerdict) -> PrunePlan {
+    let mut plan = PrunePlan { head: view.head, locked: None, snapshots: Vec::new() };
+    if !view.gaps.is_empty() {
+        // What is missing may have been a hold, or a longer promise.
+        plan.locked = Some(format!("{} entries of the ledger are missing or damaged", view.gaps.len()));
+    } else if clock != ClockVerdict::MayLetGo {
+        plan.locked = Some(clock.to_string());
+    }
+    let Some(in_force) = view.rule(now) else {
+        plan.locked.get_or_insert_with(|| "no rule has been set yet".to_owned());
+        return plan;
+    };
+    for (source, facts) in &view.sources {
+        let moments: Vec<_> = facts.iter().map(|fact| fact.moment()).collect();
+        let verdicts = judge(&moments, &in_force.rule, now, view.is_on_hold(source, now));
+        for (fact, _) in facts.iter().zip(verdicts).filter(|(_, verdict)| verdict.reasons.is_empty()) {
+            let age_days = fact.mark().age_s(now).div_euclid(24 * 3600);
+            plan.snapshots.push(Going {
+                sequence: fact.sequence,
+                source: source.clone(),
+                stamp: fact.stamp,
+                why: why_it_goes(&in_force.rule, age_days),
+            });
+        }
+    }
+    plan.snapshots.sort_by_key(|going| going.sequence);
+    plan
+}
+
+impl Vault {
+    /// Takes note of what the clock says, and tells whether it allows that something is let go of. The more often it is
+    /// asked, the sooner a jump is noticed.
+    pub fn look_at_clock(&self, now: Stamp) -> ClockVerdict {
+        let newest = self.ledger().newest;
+        let mut lifetime = self.lifetime.lock().unwrap_or_else(PoisonError::into_inner);
+        let verdict = lifetime.verdict(now, newest);
+        lifetime.observe(now);
+        verdict
+    }
+
+    /// Writes down that a person at the box says that the clock is right.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn confirm_clock(&self, now: Stamp) -> Result<Head> {
+        let head = self.append(now, Event::ClockConfirmed)?;
+        self.lifetime.lock().unwrap_or_else(PoisonError::into_inner).confirm(now);
+        Ok(head)
+    }
+
+    /// What a prune at `now` would let go of.
+    pub fn plan_prune(&self, now: Stamp) -> PrunePlan {
+        let clock = self.look_at_clock(now);
+        let view = self.ledger();
+        plan(&view, &view.at(now), clock)
+    }
+
+    /// Obeys a plan: writes the tombstones, durable on return.
+    ///
+    /// # Errors
+    /// `Waits` when the plan is locked, or the ledger has grown since it was made; `Full` or `Disk`.
+    pub fn prune(&self, plan: &PrunePlan, now: Stamp) -> Result<()> {
+        if let Some(why) = &plan.locked {
+            return Err(StoreError::Waits { why: why.clone() });
+        }
+        let mut groups: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for going in &plan.snapshots {
+            groups.entry(&going.why).or_default().push(going.sequence);
+        }
+        let alone = self.alone()?;
+        // A hold may have been set since, or a longer rule.
+        if self.ledger().head != plan.head {
+            return Err(StoreError::Waits { why: "something was backed up or set just now".to_owned() });
+        }
+        for (why, snapshots) in groups {
+            for part in snapshots.chunks(PRUNED_PER_ENTRY_MAX) {
+                let event = Event::Pruned { snapshots: part.to_vec(), why: why.to_owned() };
+                self.append_alone(&alone, now, event)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+use super::*;
+use crate::clock::{Because, Lifetime};
+use crate::retention::Rule;
+use larder_format::ledger::{Entry, Snapshot};
+use larder_format::tree::Totals;
+use larder_format::{ChunkRef, Hash};
+use std::collections::HashMap;
+
+const HISTORIES: u64 = 100_000;
+const DAY_S: i64 = 86_400;
+/// Short spans, so that a history of some weeks meets the end of each.
+const RULE: Rule =
+    Rule { everything_days: 3, daily_days: 8, weekly_days: 20, monthly_days: Some(40), newest: 2 };
+
+/// Numbers that depend on nothing but the seed (SplitMix64, Steele, Lea and Flood 2014).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+}
+
+/// A box, what really happens to it, and what its clock says of it.
+struct Life {
+    dice: Dice,
+    view: LedgerView,
+    looks: Lifetime,
+    /// Seconds that have really passed.
+    real_s: i64,
+    powered_on_s: u64,
+    /// How far the clock is from the truth.
+    wrong_s: i64,
+    trusted: bool,
+    /// What was promised to each snapshot: when it really came, and the most days that were ever told.
+    promised: HashMap<u64, (i64, i64)>,
+    let_go: u64,
+}
+
+impl Life {
+    fn new(seed: u64) -> Self {
+        Self {
+            dice: Dice(seed),
+            view: LedgerView::new(),
+            looks: Lifetime::default(),
+            real_s: 0,
+            powered_on_s: 0,
+            wrong_s: 0,
+            trusted: true,
+            promised: HashMap::new(),
+            let_go: 0,
+        }
+    }
+
+    fn stamp(&self) -> Stamp {
+        let time_ms = 1_780_000_000_000 + (self.real_s + self.wrong_s) * 1000;
+        Stamp { time_ms, trusted: self.trusted, powered_on_s: self.powered_on_s }
+    }
+
+    fn add(&mut self, event: Event) {
+        let entry =
+            Entry { sequence: self.view.head.sequence + 1, previous: Hash::ZERO, stamp: self.stamp(), event };
+        self.view.apply(entry, Hash::ZERO);
+    }
+
+    fn push(&mut self) {
+        let snapshot = Snapshot {
+            source: "laptop/docs".to_owned(),
+            push: u128::from(self.view.head.sequence).to_be_bytes(),
+            root: ChunkRef { id: Hash::ZERO, len: 0 },
+            totals: Totals::default(),
+            skipped: 0,
+            // A device may claim any time; nobody believes it.
+            device_time_ms: self.dice.below(u64::MAX).cast_signed(),
+        };
+        self.add(Event::Snapshot(snapshot));
+        let everything = i64::from(RULE.everything_days);
+        self.promised.insert(self.view.head.sequence, (self.real_s, everything));
+    }
+
+    /// Lets time pass, on or off, and may put the clock anywhere.
+    fn time_passes(&mut self, may_jump: bool) {
+        for _ in 0..1 + self.dice.below(4) {
+            let on_s = self.dice.below(20 * 3600);
+            self.powered_on_s += on_s;
+            self.real_s += on_s.cast_signed();
+            self.looks.observe(self.stamp());
+        }
+        match self.dice.below(8) {
+            0 => self.real_s += self.dice.below(60 * 86_400).cast_signed(),
+            1 => self.real_s += self.dice.below(86_400).cast_signed(),
+            2 | 3 if may_jump => {
+                // From 50 years back to 10 years ahead, in steps of more than a day: a smaller one cannot be told from a
+                // box that was off.
+                let steps = self.dice.below(60 * 365 * 24 / 50).cast_signed() - 50 * 365 * 24 / 50;
+                self.wrong_s = if self.dice.below(3) == 0 { 0 } else { steps * 50 * 3600 };
+            }
+            // Whoever lies about the time also says that it is right.
+            4 if may_jump => self.trusted = !self.trusted,
+            _ => {}
+        }
+    }
+
+    /// Notes what the box tells its owner of each snapshot.
+    fn publish(&mut self) {
+        let now = self.view.at(self.stamp());
+        let moments: Vec<_> = self.view.snapshots("laptop/docs").iter().map(|fact| fact.moment()).collect();
+        let rule = self.view.rule(&now).expect("set").rule;
+        for (moment, verdict) in moments.iter().zip(judge(&moments, &rule, &now, false)) {
+            let Some(until) = verdict.kept_until else { continue };
+            let days = (until.as_millisecond() - moment.mark.stamp.time_ms) / 1000 / DAY_S;
+            let (_, told) = self.promised.get_mut(&moment.sequence).expect("it was pushed");
+            *told = days.max(*told);
+        }
+    }
+
+    fn prune(&mut self, seed: u64) {
+        let clock = self.looks.verdict(self.stamp(), self.view.newest);
+        let plan = plan(&self.view, &self.view.at(self.stamp()), clock);
+        if plan.locked.is_some() {
+            return;
+        }
+        assert!(self.trusted, "history {seed}: a clock that is not in sync let go of something");
+        for going in &plan.snapshots {
+            let (came_s, days) = self.promised[&going.sequence];
+            let age_s = self.real_s - came_s;
+            assert!(
+                age_s >= days * DAY_S,
+                "history {seed}: snapshot {} was promised {days} days and let go of {} seconds early",
+                going.sequence,
+                days * DAY_S - age_s
+            );
+        }
+        self.let_go += plan.snapshots.len() as u64;
+        let snapshots = plan.snapshots.iter().map(|going| going.sequence).collect();
+        self.add(Event::Pruned { snapshots, why: "old".to_owned() });
+    }
+}
+
+/// Lives through some weeks; returns how many snapshots were let go of.
+fn live(seed: u64, may_jump: bool) -> u64 {
+    let mut life = Life::new(seed);
+    life.add(Event::RetentionSet(RULE));
+    for _ in 0..24 {
+        life.time_passes(may_jump);
+        // Now and then a flood, of garbage for all that anybody knows.
+        let pushes = if life.dice.below(10) == 0 { 12 } else { 1 };
+        (0..pushes).for_each(|_| life.push());
+        life.publish();
+        life.prune(seed);
+    }
+    life.let_go
+}
+
+/// No clock and no flood of pushes makes anything go before the date that the owner was told.
+#[test]
+fn nothing_goes_early_whatever_the_clock_says() {
+    let let_go: u64 = (0..HISTORIES).map(|seed| live(seed, seed % 8 != 0)).sum();
+    println!("{HISTORIES} histories, {let_go} snapshots let go of, 0 early");
+    assert!(let_go > HISTORIES, "the test must let go of something: {let_go}");
+}
+
+#[test]
+fn a_locked_plan_says_why() {
+    let mut life = Life::new(1);
+    life.add(Event::RetentionSet(RULE));
+    let because = Because::NotInSync;
+    let clock = ClockVerdict::Locked { because, since: life.stamp() };
+    let plan = plan(&life.view, &life.view.at(life.stamp()), clock);
+    assert!(plan.locked.expect("locked").starts_with("the clock is not known to be right (since 2026-05-28"));
+}
+
+#[test]
+fn gaps_in_the_ledger_let_nothing_go() {
+    let mut life = Life::new(1);
+    life.add(Event::RetentionSet(RULE));
+    life.view.gaps.push(1);
+    assert!(plan(&life.view, &life.view.at(life.stamp()), ClockVerdict::MayLetGo).locked.is_some());
+}

@@ -1,0 +1,68 @@
+//! Reading chunks back: one by one, or many in the order in which they lie.
+//!
+//! A pack may be swept between the moment when a chunk was found in it and the moment when it is read, and a block may
+//! turn out to be damaged of which a later push brought another copy. So after a failure a chunk is looked up once more.
+//! Not here: where a chunk lies (`catalog`), trees (`browse`).
+
+use crate::packs::{Fetch, Packs, Place};
+use crate::vault::Vault;
+use crate::{Result, StoreError};
+use larder_format::{ChunkId, ChunkRef, FormatError};
+use std::collections::HashSet;
+
+/// Copies of one chunk that are tried: two in practice.
+const LOOKED_UP_MAX: usize = 4;
+
+impl Vault {
+    /// The bytes of a chunk, hashed again.
+    ///
+    /// # Errors
+    /// `NotFound`, or `Damaged` when no disk has them whole.
+    pub fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
+        let bytes = self.read_wherever(&chunk.id)?;
+        if bytes.len() == chunk.len as usize {
+            Ok(bytes)
+        } else {
+            let why = "it names a piece with a length that the piece does not have";
+            Err(FormatError::Invalid { what: "a stored tree", why }.into())
+        }
+    }
+
+    fn read_wherever(&self, id: &ChunkId) -> Result<Vec<u8>> {
+        let nowhere = || StoreError::NotFound { what: format!("piece {}", id.short()) };
+        let mut last: Option<(Place, StoreError)> = None;
+        for _ in 0..LOOKED_UP_MAX {
+            let found = self.catalog.find(&self.members, &[*id]);
+            match (found.first(), last.take()) {
+                (None, None) => return Err(nowhere()),
+                // Nothing but what failed just now.
+                (Some((place, _)), Some((failed, error))) if *place == failed => return Err(error),
+                (None, Some((_, error))) => return Err(error),
+                (Some((place, _)), _) => match self.catalog.packs.read(&self.members, *place, id) {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(error) => last = Some((*place, error)),
+                },
+            }
+        }
+        Err(last.map_or_else(nowhere, |(_, error)| error))
+    }
+
+    /// In which order to read these chunks; each block once. What the vault does not hold is left out, so that one
+    /// lost piece does not keep a whole folder from its owner.
+    pub fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
+        let mut seen = HashSet::with_capacity(ids.len());
+        let unique: Vec<_> = ids.iter().filter(|id| seen.insert(**id)).copied().collect();
+        Packs::plan(self.catalog.find(&self.members, &unique))
+    }
+
+    /// The bytes of one step of a plan: a block with the wanted chunks, and maybe some of their neighbours.
+    ///
+    /// # Errors
+    /// `Damaged` when no disk has it whole.
+    pub fn fetch(&self, step: &Fetch) -> Result<Vec<u8>> {
+        self.catalog.packs.fetch(&self.members, step).or_else(|_| {
+            let chunks = step.ids().map(|id| self.read_wherever(&id)).collect::<Result<Vec<_>>>()?;
+            Ok(self.catalog.packs.as_block(&chunks))
+        })
+    }
+}

@@ -1,0 +1,280 @@
+//! The sweep: gives back the room of chunks that no kept snapshot names, a little at a time.
+//!
+//! One round walks every kept snapshot and marks what it names, weighs each pack, writes anew what is worth it, and
+//! then lets go of the packs in which nothing is needed any more. That last step alone excludes commits, and only takes
+//! place if nothing was committed since the walk; everything else runs beside pushes and restores. The order is what
+//! keeps promises: new packs durable and proven, then the entry that names the old ones, then a while, and only then are
+//! files removed. A power cut anywhere leaves either the old packs or the new ones, or both.
+//! Not here: which snapshots go (`prune`), what pushes rely on (`relied`).
+
+use crate::Result;
+use crate::clock::Mark;
+use crate::disk::sync_names;
+use crate::marks::Marks;
+use crate::members::Member;
+use crate::merge::{Weighed, Worth};
+use crate::packs;
+use crate::parity;
+use crate::relied::Relied;
+use crate::vault::Vault;
+use crate::walk::Walk;
+use larder_format::Hash;
+use larder_format::ledger::{Event, SWEPT_PER_ENTRY_MAX, Stamp};
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::sync::PoisonError;
+
+/// So long after a pack was let go of its file stays, in seconds that the appliance has lived: a restore that is about to
+/// open it still can, and whoever finds a mistake has a day.
+pub const UNLINK_GRACE_S: i64 = 24 * 3600;
+/// Files removed in one step.
+const REMOVED_AT_ONCE: usize = 64;
+/// Looking at a pack's table takes about as long as looking up so many chunks.
+const TABLE_COSTS: u64 = 50;
+
+/// What one step did, and whether there is more to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Whether another step would go on with something; otherwise a round has ended.
+    pub is_under_way: bool,
+    /// Why it does nothing at this moment, in words.
+    pub waits: Option<String>,
+    /// Packs that were let go of.
+    pub packs: u64,
+    /// Bytes in them on each disk; their room is free when their files are removed.
+    pub bytes: u64,
+    /// Files that were removed.
+    pub files_removed: u64,
+}
+
+/// The round under way.
+#[derive(Default)]
+pub(crate) struct Sweep(Option<Round>);
+
+struct Round {
+    walk: Walk,
+    /// Packs that have still to be weighed; none as long as the walk has not ended.
+    unweighed: Option<Vec<(u32, Hash, u64)>>,
+    worth: Worth,
+    /// Packs to be written anew.
+    to_merge: Option<Vec<Weighed>>,
+    /// Packs in which nothing is needed, or nothing that is not also in a new one.
+    spare: Vec<u32>,
+    copied: Marks,
+}
+
+impl Vault {
+    /// Does a piece of the work: looks up about `chunks_max` chunks, or writes one pack, or lets go of some.
+    ///
+    /// # Errors
+    /// `NotFound` or `Damaged` when a kept snapshot is not whole, and then nothing is freed; `Full` or `Disk`. The next
+    /// step begins a new round.
+    pub fn sweep_step(&self, now: Stamp, chunks_max: u64) -> Result<Swept> {
+        let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = self.ledger().at(now);
+        let is_settled = self.relied.lock().unwrap_or_else(PoisonError::into_inner).turn(now.powered_on_s);
+        if let Some(why) = self.sweep_waits(&mark, is_settled) {
+            sweep.0 = None;
+            return Ok(Swept { waits: Some(why), ..Swept::default() });
+        }
+        let files_removed = self.remove_some(&mark)?;
+        if files_removed > 0 {
+            return Ok(Swept { is_under_way: true, files_removed, ..Swept::default() });
+        }
+        let mut round = sweep.0.take().unwrap_or_else(|| Round::begin(Walk::begin(&self.ledger(), &mark)));
+        let swept = self.go_on(&mut round, now, chunks_max)?;
+        if swept.is_under_way {
+            sweep.0 = Some(round);
+        }
+        Ok(swept)
+    }
+
+    /// Why nothing may be freed at this moment, in words.
+    fn sweep_waits(&self, now: &Mark, is_settled: bool) -> Option<String> {
+        let view = self.ledger();
+        if !view.gaps.is_empty() {
+            return Some("the ledger has gaps, so nobody knows what is needed".to_owned());
+        }
+        if let Some((_, hold)) = view.holds_in_force(now).next() {
+            return Some(format!("history is on hold: {}", hold.reason));
+        }
+        if self.members.all().iter().any(|member| !member.is_healthy() && member.is_missed()) {
+            return Some("a disk lacks something, failed or is away".to_owned());
+        }
+        if self.catalog.pending_count() > 0 {
+            return Some("the index is being made anew".to_owned());
+        }
+        (!is_settled).then(|| "the appliance has just started".to_owned())
+    }
+
+    fn go_on(&self, round: &mut Round, now: Stamp, chunks_max: u64) -> Result<Swept> {
+        let under_way = Ok(Swept { is_under_way: true, ..Swept::default() });
+        round.walk.take_in(&self.ledger());
+        if !round.walk.go_on(self, chunks_max)? {
+            return under_way;
+        }
+        let unweighed = round.unweighed.get_or_insert_with(|| self.catalog.packs.with_lengths());
+        if !unweighed.is_empty() {
+            for pack in unweighed.drain(unweighed.len().saturating_sub(packs_at_once(chunks_max))..) {
+                let is_needed =
+                    |slot| round.walk.marks().has((pack.0, slot)) || self.is_relied((pack.0, slot));
+                let (all_relied, any_relied) = {
+                    let relied = self.relied.lock().unwrap_or_else(PoisonError::into_inner);
+                    (relied.has_pack(pack.0), relied.has_any(pack.0))
+                };
+                if all_relied || self.catalog.unreadable().contains(&pack.1) {
+                    // A push is about to name what is in it, or nobody can tell what is.
+                } else if round.walk.marks().has_any(pack.0) || any_relied {
+                    round.worth.weigh(&self.members, pack, is_needed);
+                } else {
+                    round.spare.push(pack.0);
+                }
+            }
+            return under_way;
+        }
+        let to_merge = round.to_merge.get_or_insert_with(|| std::mem::take(&mut round.worth).into_packs());
+        if let Some(next) = to_merge.last() {
+            if self.has_room_to_merge(next.len) {
+                let walk = &round.walk;
+                let is_needed = |at| walk.marks().has(at) || self.is_relied(at);
+                let merged = self.merge_some(to_merge, is_needed, &mut round.copied)?;
+                round.spare.extend(merged);
+            } else {
+                // On a full disk only what costs no room is done.
+                to_merge.clear();
+            }
+            return under_way;
+        }
+        self.let_go_of_packs(round, now)
+    }
+
+    fn is_relied(&self, at: (u32, u16)) -> bool {
+        self.relied.lock().unwrap_or_else(PoisonError::into_inner).has(at)
+    }
+
+    /// The reserve is there for this among others, but not all of it.
+    fn has_room_to_merge(&self, bytes: u64) -> bool {
+        self.members.free() >= self.reserve_bytes / 2 + bytes.max(larder_format::pack::PACK_BYTES_AIM)
+    }
+
+    /// The one moment in which packs go: no commit is being checked or written, no pack is open, and nobody is being told
+    /// what is held.
+    fn let_go_of_packs(&self, round: &mut Round, now: Stamp) -> Result<Swept> {
+        let later = Ok(Swept { is_under_way: true, ..Swept::default() });
+        // Whoever is busy is not waited for: others would wait behind.
+        let Ok(_no_commits) = self.sweeping.try_write() else { return later };
+        // What is sealed from here on carries the next salt, so it cannot be called like a pack that goes now.
+        let _no_packs = self.seal_and_hold()?;
+        let alone = self.alone()?;
+        if round.walk.is_behind(&self.ledger()) {
+            return later;
+        }
+        let spare = {
+            let relied = self.relied.lock().unwrap_or_else(PoisonError::into_inner);
+            let may_go: HashSet<u32> =
+                round.spare.iter().filter(|number| round.may_go(**number, &relied)).copied().collect();
+            let all = self.catalog.packs.with_lengths().into_iter();
+            all.filter(|(number, ..)| may_go.contains(number)).collect::<Vec<_>>()
+        };
+        if spare.is_empty() {
+            return Ok(Swept::default());
+        }
+        let numbers: Vec<_> = spare.iter().map(|(number, ..)| *number).collect();
+        let seconds = u32::try_from(now.powered_on_s).unwrap_or(u32::MAX);
+        let salt = seconds.max(self.catalog.packs.salt().saturating_add(1));
+        // First of all: should the entry come to exist and its writing fail, nobody may rely on these packs any more.
+        self.catalog.forget(&numbers);
+        self.catalog.packs.raise_salt(salt);
+        for part in spare.chunks(SWEPT_PER_ENTRY_MAX) {
+            let names = part.iter().map(|(_, name, _)| *name).collect();
+            self.append_alone(&alone, now, Event::Swept { packs: names, salt })?;
+        }
+        let bytes = spare.iter().map(|(.., len)| len).sum();
+        Ok(Swept { packs: spare.len() as u64, bytes, ..Swept::default() })
+    }
+
+    /// Removes files of packs that were let go of long enough ago.
+    fn remove_some(&self, now: &Mark) -> Result<u64> {
+        let ripe: Vec<_> = {
+            let view = self.ledger();
+            // One that is not in the ledger was let go of in vain: its entry could not be written.
+            let is_ripe =
+                |name: &Hash| view.swept.get(name).is_some_and(|mark| mark.is_past(UNLINK_GRACE_S, now));
+            self.catalog.packs.left_to_sweep().into_iter().filter(is_ripe).take(REMOVED_AT_ONCE).collect()
+        };
+        // Nobody makes a sidecar for a pack that goes, or repairs it, just then.
+        let parity = self.care.parity.try_lock();
+        let rounds = self.care.rounds.try_lock();
+        if parity.is_err() || rounds.is_err() {
+            return Ok(0);
+        }
+        // One that is away is cleared when it has come back and caught up.
+        for member in self.members.all().iter().filter(|member| member.is_healthy()) {
+            remove_from(member, &ripe)?;
+        }
+        ripe.iter().for_each(|name| self.catalog.packs.is_swept(name));
+        Ok(ripe.len() as u64)
+    }
+}
+
+impl Vault {
+    /// Whether the pack was swept, so that nothing may bring it back.
+    pub(crate) fn is_let_go(&self, name: &Hash) -> bool {
+        self.ledger().swept.contains_key(name) || self.catalog.packs.is_left_to_sweep(name)
+    }
+
+    /// Drops what the ledger says was swept: it may have come with a disk that knows more, or with an entry of which
+    /// nobody knew whether it exists.
+    pub(crate) fn obey_sweeps(&self) {
+        let view = self.ledger();
+        self.catalog.packs.raise_salt(view.salt);
+        let known = self.catalog.packs.all().into_iter();
+        let gone: Vec<_> =
+            known.filter(|(_, name)| view.swept.contains_key(name)).map(|(number, _)| number).collect();
+        drop(view);
+        self.catalog.forget(&gone);
+    }
+}
+
+impl Round {
+    fn begin(walk: Walk) -> Self {
+        Self {
+            walk,
+            unweighed: None,
+            worth: Worth::default(),
+            to_merge: None,
+            spare: Vec::new(),
+            copied: Marks::default(),
+        }
+    }
+
+    /// Whether nothing in the pack is needed that does not also lie in a new one.
+    fn may_go(&self, pack: u32, relied: &Relied) -> bool {
+        !relied.has_pack(pack)
+            && self.walk.marks().of(pack).chain(relied.of(pack)).all(|slot| self.copied.has((pack, slot)))
+    }
+}
+
+fn packs_at_once(chunks_max: u64) -> usize {
+    usize::try_from(chunks_max / TABLE_COSTS).unwrap_or(usize::MAX).max(1)
+}
+
+/// Removes packs from one disk, and makes that durable. Sidecars first: one without its pack would look like a loss.
+fn remove_from(member: &Member, names: &[Hash]) -> Result<()> {
+    remove_files(member, names.iter().map(parity::path))?;
+    remove_files(member, names.iter().map(packs::path))
+}
+
+fn remove_files(member: &Member, paths: impl Iterator<Item = String>) -> Result<()> {
+    let disk = member.disk.as_ref();
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        match disk.remove(&path) {
+            Ok(()) => drop(folders.insert(crate::disk::folder_of(&path).to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(member.failed(&path, error)),
+        }
+    }
+    let sync = |folder: &String| sync_names(disk, folder).map_err(|error| member.failed(folder, error));
+    folders.iter().try_for_each(sync)
+}
