@@ -101,6 +101,8 @@ impl Vault {
             self.members.add(member.clone());
             member
         });
+        // A commit that was found complete must not find out that another disk let go of what it names.
+        let _no_commits = self.sweeping.write().unwrap_or_else(PoisonError::into_inner);
         // No pack may grow and no entry may come while the disk goes from away to behind.
         let _growing = self.hold_growing()?;
         let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);

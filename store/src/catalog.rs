@@ -16,6 +16,7 @@ use crate::packs::{self, Packs, Place};
 use larder_format::{ChunkId, Hash};
 use listing::{list, list_one, mark_behind};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 mod listing;
@@ -36,6 +37,8 @@ pub(crate) struct Catalog {
     entered: Condvar,
     /// Packs that are there but whose table no disk gives whole: their content is not lost, but not found either.
     unreadable: Mutex<HashSet<Hash>>,
+    /// How often the index was thrown away: what was looked up before and after may be two halves of one copy.
+    anew: AtomicU64,
 }
 
 /// Packs that the index does not know yet.
@@ -105,6 +108,7 @@ impl Catalog {
             pending: Mutex::new(pending),
             entered: Condvar::new(),
             unreadable: Mutex::default(),
+            anew: AtomicU64::new(0),
         };
         catalog.enter_pending(members, PACKS_AT_ONCE);
         Ok((catalog, is_new))
@@ -128,6 +132,11 @@ impl Catalog {
         self.packs.forget(numbers);
         self.pending().waiting.retain(|(waiting, _)| !numbers.contains(waiting));
         self.index_to_change().remove(numbers);
+    }
+
+    /// How often the index was thrown away.
+    pub(crate) fn times_anew(&self) -> u64 {
+        self.anew.load(Ordering::SeqCst)
     }
 
     /// Packs that the index does not know yet.
@@ -230,6 +239,10 @@ impl Catalog {
     /// The pack has another file now: what is in it is found as in any other, also if nothing could be found before.
     pub(crate) fn enter_repaired(&self, members: &Members, name: &Hash, len: u64) {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
+        // It was swept while it was repaired.
+        if self.packs.is_left_to_sweep(name) {
+            return;
+        }
         let known = self.packs.number(name);
         let number = known.unwrap_or_else(|| self.packs.next_number());
         self.packs.reopen(number);
@@ -357,6 +370,7 @@ impl Catalog {
 
     /// From now on the index is empty and every pack waits to be entered.
     fn throw_away(&self) {
+        self.anew.fetch_add(1, Ordering::SeqCst);
         let mut index = self.index_to_change();
         // Closed first: its files are moved.
         *index = Index::in_memory();

@@ -41,6 +41,12 @@ impl Damage {
         known.condemned.contains(&block.0) || known.blocks.contains_key(&block)
     }
 
+    /// Whether anything of the pack is known to be damaged.
+    pub(crate) fn is_in(&self, pack: u32) -> bool {
+        let known = self.known();
+        known.condemned.contains(&pack) || known.blocks.keys().any(|(of, _)| *of == pack)
+    }
+
     /// Chunks of all damaged blocks, and those that were given up.
     pub(crate) fn chunks(&self) -> HashSet<ChunkId> {
         let known = self.known();

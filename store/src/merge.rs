@@ -53,7 +53,9 @@ impl Worth {
             u64::from(table.blocks[block].len) * slots / (table.chunks_of(block).len() as u64).max(1)
         });
         let pack = Weighed { number, name, len, needed: needed.sum() };
-        if pack.needed * 100 < len * NEEDED_PERCENT_MIN {
+        // Not the whole file: the list of names would be as long again in a new one.
+        let blocks: u64 = table.blocks.iter().map(|block| u64::from(block.len)).sum();
+        if pack.needed * 100 < blocks * NEEDED_PERCENT_MIN {
             self.sparse.push(pack);
         } else if len < SMALL_BYTES {
             // Sizes within a factor of eight together: otherwise each push would have the largest written anew.
@@ -86,7 +88,16 @@ struct Merging<'a> {
     /// What it holds so far, by where it lay before.
     held: Vec<At>,
     seen: HashSet<Hash>,
-    copied: &'a mut Marks,
+    copied: &'a mut Copied,
+}
+
+/// What a round has written anew.
+#[derive(Default)]
+pub(crate) struct Copied {
+    /// Where it lay before.
+    pub(crate) places: Marks,
+    /// The new packs.
+    pub(crate) packs: Vec<Hash>,
 }
 
 impl Vault {
@@ -96,7 +107,7 @@ impl Vault {
         &self,
         rest: &mut Vec<Weighed>,
         is_needed: impl Fn(At) -> bool,
-        copied: &mut Marks,
+        copied: &mut Copied,
     ) -> Result<Vec<u32>> {
         let (mut merged, mut bytes) = (Vec::new(), 0);
         let mut merging = Merging { vault: self, open: None, held: Vec::new(), seen: HashSet::new(), copied };
@@ -173,9 +184,10 @@ impl Merging<'_> {
         if let Some(open) = self.open.take() {
             let sealed = open.seal_proven(&self.vault.members)?;
             self.vault.enter(&sealed);
+            self.copied.packs.push(sealed.name);
         }
         for at in self.held.drain(..) {
-            self.copied.set(at);
+            self.copied.places.set(at);
         }
         Ok(())
     }

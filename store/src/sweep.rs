@@ -3,16 +3,16 @@
 //! One round walks every kept snapshot and marks what it names, weighs each pack, writes anew what is worth it, and
 //! then lets go of the packs in which nothing is needed any more. That last step alone excludes commits, and only takes
 //! place if nothing was committed since the walk; everything else runs beside pushes and restores. The order is what
-//! keeps promises: new packs durable and proven, then the entry that names the old ones, then a while, and only then are
-//! files removed. A power cut anywhere leaves either the old packs or the new ones, or both.
+//! keeps promises: new packs durable and proven, then the entry that names the old ones, then a while, then a later walk
+//! that finds everything that is kept without them, and only then are files removed. A power cut anywhere leaves either
+//! the old packs or the new ones, or both.
 //! Not here: which snapshots go (`prune`), what pushes rely on (`relied`).
 
 use crate::Result;
 use crate::clock::Mark;
-use crate::disk::sync_names;
-use crate::marks::Marks;
+use crate::disk::{Disk, sync_names};
 use crate::members::Member;
-use crate::merge::{Weighed, Worth};
+use crate::merge::{Copied, Weighed, Worth};
 use crate::packs;
 use crate::parity;
 use crate::relied::Relied;
@@ -23,10 +23,13 @@ use larder_format::ledger::{Event, SWEPT_PER_ENTRY_MAX, Stamp};
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 /// So long after a pack was let go of its file stays, in seconds that the appliance has lived: a restore that is about to
 /// open it still can, and whoever finds a mistake has a day.
 pub const UNLINK_GRACE_S: i64 = 24 * 3600;
+/// Merged packs after which the old ones are let go of before more are written: a round that is broken off leaves both.
+const MERGED_BETWEEN: usize = 16;
 /// Files removed in one step.
 const REMOVED_AT_ONCE: usize = 64;
 /// Looking at a pack's table takes about as long as looking up so many chunks.
@@ -39,6 +42,8 @@ pub struct Swept {
     pub is_under_way: bool,
     /// Why it does nothing at this moment, in words.
     pub waits: Option<String>,
+    /// Whether others were in its way, so that the same is to be tried again a little later.
+    pub gives_way: bool,
     /// Packs that were let go of.
     pub packs: u64,
     /// Bytes in them on each disk; their room is free when their files are removed.
@@ -47,20 +52,33 @@ pub struct Swept {
     pub files_removed: u64,
 }
 
-/// The round under way.
+/// The round under way, and what earlier ones have shown.
 #[derive(Default)]
-pub(crate) struct Sweep(Option<Round>);
+pub(crate) struct Sweep {
+    round: Option<Round>,
+    /// When the last walk began that found everything, in seconds that the appliance had lived.
+    proven_s: Option<u64>,
+}
 
 struct Round {
     walk: Walk,
+    begun: Mark,
+    /// Packs from this number on came later: what the walk found before may lie in them as well by now.
+    packs_below: u32,
+    /// How often the index had been thrown away.
+    anew: u64,
+    /// The least room on any disk when it began.
+    free: u64,
     /// Packs that have still to be weighed; none as long as the walk has not ended.
     unweighed: Option<Vec<(u32, Hash, u64)>>,
     worth: Worth,
     /// Packs to be written anew.
     to_merge: Option<Vec<Weighed>>,
+    /// Packs merged since some were let go of last.
+    merged: usize,
     /// Packs in which nothing is needed, or nothing that is not also in a new one.
     spare: Vec<u32>,
-    copied: Marks,
+    copied: Copied,
 }
 
 impl Vault {
@@ -74,17 +92,22 @@ impl Vault {
         let mark = self.ledger().at(now);
         let is_settled = self.relied.lock().unwrap_or_else(PoisonError::into_inner).turn(now.powered_on_s);
         if let Some(why) = self.sweep_waits(&mark, is_settled) {
-            sweep.0 = None;
+            sweep.round = None;
             return Ok(Swept { waits: Some(why), ..Swept::default() });
         }
-        let files_removed = self.remove_some(&mark)?;
+        self.take_back_what_was_let_go_in_vain();
+        let files_removed = self.remove_some(&mark, sweep.proven_s)?;
         if files_removed > 0 {
             return Ok(Swept { is_under_way: true, files_removed, ..Swept::default() });
         }
-        let mut round = sweep.0.take().unwrap_or_else(|| Round::begin(Walk::begin(&self.ledger(), &mark)));
+        let begun = sweep.round.take().filter(|round| round.anew == self.catalog.times_anew());
+        let mut round = begun.unwrap_or_else(|| self.begin_round(mark));
         let swept = self.go_on(&mut round, now, chunks_max)?;
+        if round.unweighed.is_some() && round.anew == self.catalog.times_anew() {
+            sweep.proven_s = sweep.proven_s.max(Some(round.begun.lived_s));
+        }
         if swept.is_under_way {
-            sweep.0 = Some(round);
+            sweep.round = Some(round);
         }
         Ok(swept)
     }
@@ -95,7 +118,8 @@ impl Vault {
         if !view.gaps.is_empty() {
             return Some("the ledger has gaps, so nobody knows what is needed".to_owned());
         }
-        if let Some((_, hold)) = view.holds_in_force(now).next() {
+        // What one source has on hold is kept, and so found by the walk.
+        if let Some((_, hold)) = view.holds_in_force(now).find(|(_, hold)| hold.source.is_none()) {
             return Some(format!("history is on hold: {}", hold.reason));
         }
         if self.members.all().iter().any(|member| !member.is_healthy() && member.is_missed()) {
@@ -113,7 +137,10 @@ impl Vault {
         if !round.walk.go_on(self, chunks_max)? {
             return under_way;
         }
-        let unweighed = round.unweighed.get_or_insert_with(|| self.catalog.packs.with_lengths());
+        let below = round.packs_below;
+        let of_the_walk =
+            || self.catalog.packs.with_lengths().into_iter().filter(|(pack, ..)| *pack < below).collect();
+        let unweighed = round.unweighed.get_or_insert_with(of_the_walk);
         if !unweighed.is_empty() {
             for pack in unweighed.drain(unweighed.len().saturating_sub(packs_at_once(chunks_max))..) {
                 let is_needed =
@@ -122,8 +149,10 @@ impl Vault {
                     let relied = self.relied.lock().unwrap_or_else(PoisonError::into_inner);
                     (relied.has_pack(pack.0), relied.has_any(pack.0))
                 };
-                if all_relied || self.catalog.unreadable().contains(&pack.1) {
-                    // A push is about to name what is in it, or nobody can tell what is.
+                let is_doubtful =
+                    self.catalog.unreadable().contains(&pack.1) || self.catalog.packs.damage.is_in(pack.0);
+                if all_relied || is_doubtful {
+                    // A push is about to name what is in it, or nobody can tell what is, or not all can be copied.
                 } else if round.walk.marks().has_any(pack.0) || any_relied {
                     round.worth.weigh(&self.members, pack, is_needed);
                 } else {
@@ -134,10 +163,17 @@ impl Vault {
         }
         let to_merge = round.to_merge.get_or_insert_with(|| std::mem::take(&mut round.worth).into_packs());
         if let Some(next) = to_merge.last() {
-            if self.has_room_to_merge(next.len) {
+            if round.merged >= MERGED_BETWEEN {
+                let swept = self.let_go_of_packs(round, now)?;
+                // Busy: more is merged meanwhile, and it is tried again.
+                round.merged = 0;
+                return Ok(Swept { is_under_way: true, ..swept });
+            }
+            if self.has_room_to_merge(next.len, round.free) {
                 let walk = &round.walk;
                 let is_needed = |at| walk.marks().has(at) || self.is_relied(at);
                 let merged = self.merge_some(to_merge, is_needed, &mut round.copied)?;
+                round.merged += merged.len().max(1);
                 round.spare.extend(merged);
             } else {
                 // On a full disk only what costs no room is done.
@@ -152,22 +188,56 @@ impl Vault {
         self.relied.lock().unwrap_or_else(PoisonError::into_inner).has(at)
     }
 
-    /// The reserve is there for this among others, but not all of it.
-    fn has_room_to_merge(&self, bytes: u64) -> bool {
-        self.members.free() >= self.reserve_bytes / 2 + bytes.max(larder_format::pack::PACK_BYTES_AIM)
+    fn begin_round(&self, mark: Mark) -> Round {
+        Round {
+            walk: Walk::begin(&self.ledger(), &mark),
+            begun: mark,
+            packs_below: self.catalog.packs.next_number(),
+            anew: self.catalog.times_anew(),
+            free: self.members.free(),
+            unweighed: None,
+            worth: Worth::default(),
+            to_merge: None,
+            merged: 0,
+            spare: Vec::new(),
+            copied: Copied::default(),
+        }
+    }
+
+    /// Pushes keep their room as long as they have any; on a disk that is full for them the reserve is there for this
+    /// among others, but not all of it. `free_before` was the room when the round began.
+    fn has_room_to_merge(&self, bytes: u64, free_before: u64) -> bool {
+        let pack = larder_format::pack::PACK_BYTES_AIM;
+        let free = self.members.free();
+        let for_pushes = self.reserve_bytes + pack;
+        let to_be_left = if free >= for_pushes {
+            for_pushes.saturating_add(free_before / 4)
+        } else {
+            self.reserve_bytes / 2
+        };
+        free >= to_be_left.saturating_add(bytes.max(pack))
     }
 
     /// The one moment in which packs go: no commit is being checked or written, no pack is open, and nobody is being told
     /// what is held.
     fn let_go_of_packs(&self, round: &mut Round, now: Stamp) -> Result<Swept> {
-        let later = Ok(Swept { is_under_way: true, ..Swept::default() });
+        let later = Ok(Swept { is_under_way: true, gives_way: true, ..Swept::default() });
         // Whoever is busy is not waited for: others would wait behind.
         let Ok(_no_commits) = self.sweeping.try_write() else { return later };
+        // A repair that is under way would bring a pack back that goes now.
+        let Ok(_no_repairs) = self.care.rounds.try_lock() else { return later };
         // What is sealed from here on carries the next salt, so it cannot be called like a pack that goes now.
         let _no_packs = self.seal_and_hold()?;
         let alone = self.alone()?;
         if round.walk.is_behind(&self.ledger()) {
             return later;
+        }
+        // An old pack does not go for the sake of a new one that went bad since. The next round sees what there is.
+        let known = &self.catalog.packs;
+        let is_whole = |name| known.number(name).is_some_and(|pack| !known.damage.is_in(pack));
+        if round.anew != self.catalog.times_anew() || !round.copied.packs.iter().all(is_whole) {
+            round.to_merge = None;
+            return Ok(Swept::default());
         }
         let spare = {
             let relied = self.relied.lock().unwrap_or_else(PoisonError::into_inner);
@@ -193,13 +263,37 @@ impl Vault {
         Ok(Swept { packs: spare.len() as u64, bytes, ..Swept::default() })
     }
 
-    /// Removes files of packs that were let go of long enough ago.
-    fn remove_some(&self, now: &Mark) -> Result<u64> {
+    /// Packs whose entry was not written after all belong to the vault as before.
+    fn take_back_what_was_let_go_in_vain(&self) {
+        if self.ledger_uncertain.load(Ordering::SeqCst) {
+            return;
+        }
+        let left = self.catalog.packs.left_to_sweep();
+        let in_vain: Vec<_> = {
+            let view = self.ledger();
+            left.into_iter().filter(|name| !view.swept.contains_key(name)).collect()
+        };
+        for name in in_vain {
+            let all = self.members.all();
+            let lengths = all.iter().filter(|member| member.is_readable());
+            let mut lengths = lengths
+                .filter_map(|member| member.disk.open(&packs::path(&name)).and_then(|file| file.len()).ok());
+            self.catalog.packs.is_swept(&name);
+            if let Some(len) = lengths.next() {
+                self.catalog.enter_repaired(&self.members, &name, len);
+            }
+        }
+    }
+
+    /// Removes files of packs that were let go of long enough ago, if everything was found without them since.
+    fn remove_some(&self, now: &Mark, proven_s: Option<u64>) -> Result<u64> {
         let ripe: Vec<_> = {
             let view = self.ledger();
-            // One that is not in the ledger was let go of in vain: its entry could not be written.
-            let is_ripe =
-                |name: &Hash| view.swept.get(name).is_some_and(|mark| mark.is_past(UNLINK_GRACE_S, now));
+            let is_ripe = |name: &Hash| {
+                view.swept.get(name).is_some_and(|mark| {
+                    mark.is_past(UNLINK_GRACE_S, now) && proven_s.is_some_and(|proven| proven > mark.lived_s)
+                })
+            };
             self.catalog.packs.left_to_sweep().into_iter().filter(is_ripe).take(REMOVED_AT_ONCE).collect()
         };
         // Nobody makes a sidecar for a pack that goes, or repairs it, just then.
@@ -237,21 +331,15 @@ impl Vault {
 }
 
 impl Round {
-    fn begin(walk: Walk) -> Self {
-        Self {
-            walk,
-            unweighed: None,
-            worth: Worth::default(),
-            to_merge: None,
-            spare: Vec::new(),
-            copied: Marks::default(),
-        }
-    }
-
     /// Whether nothing in the pack is needed that does not also lie in a new one.
     fn may_go(&self, pack: u32, relied: &Relied) -> bool {
         !relied.has_pack(pack)
-            && self.walk.marks().of(pack).chain(relied.of(pack)).all(|slot| self.copied.has((pack, slot)))
+            && self
+                .walk
+                .marks()
+                .of(pack)
+                .chain(relied.of(pack))
+                .all(|slot| self.copied.places.has((pack, slot)))
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct Walk {
     nodes: Marks,
     lists: Marks,
     rest: Vec<Step>,
+    /// Pieces that were given up once and that the index has no word of; looked for together at the end.
+    lost: Vec<ChunkId>,
     /// Snapshots up to this number have been taken in.
     up_to: u64,
     looked_up: u64,
@@ -62,12 +64,22 @@ impl Walk {
         let until = self.looked_up + chunks_max;
         while self.looked_up < until {
             match self.rest.pop() {
-                None => return Ok(true),
+                None if self.lost.is_empty() => return Ok(true),
+                None => self.look_for_lost(vault),
                 Some(Step::Node(node)) => self.node(vault, &node)?,
                 Some(Step::List(list)) => self.list(vault, &list)?,
             }
         }
-        Ok(self.rest.is_empty())
+        Ok(self.rest.is_empty() && self.lost.is_empty())
+    }
+
+    /// What was given up may have come again, and the index may have forgotten that: it must not be freed.
+    fn look_for_lost(&mut self, vault: &Vault) {
+        self.lost.sort_unstable();
+        self.lost.dedup();
+        for (place, _) in vault.catalog.find(&vault.members, &std::mem::take(&mut self.lost)) {
+            self.live.set((place.pack, place.slot));
+        }
     }
 
     pub(crate) fn marks(&self) -> &Marks {
@@ -79,7 +91,11 @@ impl Walk {
         if places.iter().any(|at| self.nodes.has(*at)) {
             return Ok(());
         }
-        match vault.read_node(node)? {
+        let read = vault.read_node(node);
+        if read.is_err() && is_given_up(vault, &node.id) {
+            return Ok(());
+        }
+        match read? {
             Node::Branch(children) => self.rest.extend(children.iter().map(|child| Step::Node(child.node))),
             Node::Leaf { entries, .. } => {
                 for entry in entries {
@@ -100,7 +116,11 @@ impl Walk {
         if places.iter().any(|at| self.lists.has(*at)) {
             return Ok(());
         }
-        self.pieces(vault, &decode_pieces(&vault.read(list)?)?)?;
+        let read = vault.read(list);
+        if read.is_err() && is_given_up(vault, &list.id) {
+            return Ok(());
+        }
+        self.pieces(vault, &decode_pieces(&read?)?)?;
         places.into_iter().for_each(|at| self.lists.set(at));
         Ok(())
     }
@@ -109,22 +129,22 @@ impl Walk {
         for reference in pieces.iter().filter_map(Reference::of) {
             match reference {
                 Reference::List(list) => self.rest.push(Step::List(list)),
-                other => match self.mark(vault, &other.chunk().id) {
-                    // A lost piece of a file names nothing else, so the rest can be told without it.
-                    Err(_) if vault.catalog.packs.damage.is_given_up(&other.chunk().id) => {}
-                    marked => drop(marked?),
-                },
+                other => drop(self.mark(vault, &other.chunk().id)?),
             }
         }
         Ok(())
     }
 
-    /// Marks every copy of a chunk; returns where they lie.
+    /// Marks every copy of a chunk; returns where they lie: nowhere when it was given up.
     fn mark(&mut self, vault: &Vault, id: &ChunkId) -> Result<Vec<At>> {
         self.looked_up += 1;
         let catalog = &vault.catalog;
         let mut places = catalog.every_place(&vault.members, id);
-        if places.is_empty() && !catalog.packs.damage.is_given_up(id) {
+        if places.is_empty() && is_given_up(vault, id) {
+            self.lost.push(*id);
+            return Ok(Vec::new());
+        }
+        if places.is_empty() {
             // An index that has no word of it is not believed: what it forgot must not be freed.
             places.extend(catalog.find(&vault.members, &[*id]).into_iter().map(|(place, _)| place));
         }
@@ -135,4 +155,10 @@ impl Walk {
         places.iter().for_each(|at| self.live.set(*at));
         Ok(places)
     }
+}
+
+/// Whether the chunk was named as lost. What only it would lead to cannot be restored either, and a push that brings it
+/// again is asked for all of that.
+fn is_given_up(vault: &Vault, id: &ChunkId) -> bool {
+    vault.catalog.packs.damage.is_given_up(id)
 }
