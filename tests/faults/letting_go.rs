@@ -4,7 +4,7 @@ use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::ledger::{DiskChange, DiskEvent, Event, Rule};
 use larder_store::Vault;
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, Plan};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Lets go of nearly everything after a few days, so that a test of some weeks sees it all.
@@ -299,6 +299,47 @@ fn mark_offsite(vault: &Vault, position: usize) {
     let what = DiskChange::Adopted { path: view.path.clone(), offsite: true };
     let stamp = vault.ledger().newest.expect("it has entries");
     vault.append(stamp, Event::Disk(DiskEvent { disk, what })).expect("written");
+}
+
+/// An old pack does not go for the sake of a new one that went bad before it went.
+#[test]
+fn a_new_pack_that_goes_bad_takes_nothing_with_it() {
+    let disk = MemoryDisk::new();
+    let vault = plain::open(vec![Arc::new(disk.clone())]).expect("opens");
+    let mut kept = Kept { hour: 1, ..Kept::default() };
+    vault.append(stamp(1), Event::RetentionSet(SHORT)).expect("written");
+    for number in 0..10 {
+        kept.push(&vault, "laptop/docs", day(number)).expect("a push");
+        kept.wait(&vault, 23);
+    }
+    kept.wait(&vault, 3 * 24);
+    let old = packs(&disk);
+    let new = (0..500).find_map(|_| {
+        let swept = vault.sweep_step(stamp(kept.hour), 20).expect("a step");
+        // What was pushed lately is relied on for a day or two.
+        kept.wait(&vault, if swept.is_under_way { 0 } else { 25 });
+        packs(&disk).difference(&old).next().cloned()
+    });
+    let new = new.expect("the test must see a pack written anew");
+    let len =
+        usize::try_from(disk.open(&new).and_then(|file| file.len()).expect("it is there")).expect("small");
+    disk.scramble(&new, 0..len, 7);
+    let id = vault.disks()[0].id.clone();
+    vault.scrub(&id, u64::MAX, stamp(kept.hour)).expect("a scrub");
+    for _ in 0..4 {
+        let _ = kept.sweep(&vault);
+        kept.wait(&vault, 30);
+    }
+    kept.check(&vault, "the new pack went bad");
+    drop(vault);
+    let vault = plain::open(vec![Arc::new(disk.clone())]).expect("opens");
+    kept.check(&vault, "the new pack went bad, opened again");
+}
+
+/// Paths of the packs on a disk.
+fn packs(disk: &MemoryDisk) -> BTreeSet<String> {
+    let files = disk.files().into_iter().map(|(path, _)| path);
+    files.filter(|path| path.starts_with("packs/") && path.ends_with(".pack")).collect()
 }
 
 /// What was let go of comes back as the very same bytes: it gets another name, and is not swept again.
