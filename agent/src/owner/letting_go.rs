@@ -23,6 +23,9 @@ pub(crate) fn prune(which: &Which, dry_run: bool, json: bool) -> Result<ExitCode
         count => format!("{count} snapshots"),
     };
     match (&pruned.locked, dry_run) {
+        (Some(why), _) if pruned.snapshots.is_empty() => {
+            println!("There is nothing to let go of. Nothing would go at this moment either: {why}.");
+        }
         (Some(why), _) => {
             println!(
                 "Nothing is let go of: {why}.\n\

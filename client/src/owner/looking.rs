@@ -270,6 +270,16 @@ pub(super) fn answers(source: Option<&str>, common: &Common, output: &mut Output
     Ok(0)
 }
 
+/// What is kept for how long, and what stands in the way of letting go.
+fn told_of_retention(retention: &Value) -> impl Iterator<Item = String> {
+    let text = |key: &str| retention[key].as_str();
+    let promise = text("promise").map(|promise| format!("Promise: {promise}"));
+    let shorter = text("shorter").map(str::to_owned);
+    let holds = retention["holds"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let holds = holds.map(|hold| format!("On hold, {hold}"));
+    promise.into_iter().chain(shorter).chain(holds).collect::<Vec<_>>().into_iter()
+}
+
 pub(super) fn status(common: &Common, output: &mut Output) -> Result<u8, Failure> {
     let status: Value = common.ask()?.get("/v1/status")?;
     if output.is_json() {
@@ -288,9 +298,7 @@ pub(super) fn status(common: &Common, output: &mut Output) -> Result<u8, Failure
     if status["vault"].is_object() {
         output.line(whole(&status["vault"]))?;
     }
-    if let Some(promise) = status["retention"]["promise"].as_str() {
-        output.line(format!("Promise: {promise}"))?;
-    }
+    told_of_retention(&status["retention"]).try_for_each(|line| output.line(line))?;
     let row = |source: &Value| {
         let text = |key: &str| source[key].as_str().unwrap_or_default().to_owned();
         vec![

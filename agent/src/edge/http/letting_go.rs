@@ -77,6 +77,12 @@ pub(crate) async fn hold(appliance: State, Json(new): Json<NewHold>) -> Result<J
     if reason.len() > REASON_BYTES_MAX {
         return Err(Refusal::invalid("the reason is too long"));
     }
+    if let Some(source) =
+        source.as_ref().filter(|source| appliance.vault.ledger().snapshots(source).is_empty())
+    {
+        let what = format!("backup of a source {source}");
+        return Err(Refusal::not_found(&what, "`larder sources` lists what there is."));
+    }
     let hold = appliance.blocking(move |appliance| appliance.set_hold(source, reason)).await??;
     Ok(Json(HoldNumber { hold }))
 }
