@@ -1,12 +1,14 @@
 //! Faults: what the store does when disks fail, lie dead, fill up or rot. Everything is simulated and repeatable.
 
 mod coming_and_going;
+mod crooked;
 mod damage;
 mod days;
 mod failing_disk;
 mod hostile_tree;
 mod interleavings;
 mod letting_go;
+mod names;
 mod power_cut;
 mod random;
 mod repair;
@@ -15,4 +17,5 @@ mod repair_limits;
 mod rot;
 mod tiny_chunks;
 mod two_disks;
+mod waits;
 mod workload;

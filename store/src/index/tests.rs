@@ -172,3 +172,36 @@ fn a_failure_of_sled_costs_no_answer() {
     index.insert(&[PackNames::of(4, name(4), &ids(4 * CHUNKS, CHUNKS))]).unwrap();
     check_packs(&index, 0..5);
 }
+
+/// A value that sled gives back whole but that is not what was written here proves nothing, and its pack is read again.
+#[test]
+fn a_value_that_was_changed_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = filled(folder.path());
+    let IndexPlace::Folder(path) = &place else { panic!("it lies in a folder") };
+    let kept = Kept::open(path, &VAULT).unwrap();
+    let key = part_key(1, 0);
+    let mut value = kept.packs.get(key).unwrap().unwrap().to_vec();
+    *value.last_mut().unwrap() ^= 1;
+    kept.packs.insert(key, value).unwrap();
+    // The same value under another pack's number.
+    let other = kept.packs.get(part_key(3, 0)).unwrap().unwrap();
+    kept.packs.insert(part_key(2, 0), other).unwrap();
+    kept.flush().unwrap();
+    drop(kept);
+    let index = Index::open(&place, &VAULT).unwrap();
+    assert!(index.packs().keys().eq(&[0, 3]), "{:?}", index.packs());
+    check(&completed(index));
+}
+
+/// An index that hung, or took the agent with it, while it was opened is not opened again.
+#[test]
+fn an_opening_that_did_not_end_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = filled(folder.path());
+    check(&Index::open(&place, &VAULT).unwrap());
+    std::fs::write(folder.path().join("index.opening"), b"").unwrap();
+    assert!(Index::open(&place, &VAULT).is_err());
+    Index::discard(&place).unwrap();
+    assert!(Index::open(&place, &VAULT).unwrap().packs().is_empty());
+}
