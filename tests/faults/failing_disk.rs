@@ -2,8 +2,11 @@
 //! box goes on, asks again, and starts anew.
 
 use crate::workload::{self, Lived, Workload, check};
-use larder_store::MemberState;
+use harness::plain::{files, push, restore, stamp};
+use larder_format::ledger::Event;
+use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, Schedule, When};
+use larder_store::{IndexPlace, MemberState, Options, StoreError, Vault};
 use std::sync::Arc;
 
 fn live(workload: &Workload, planned: Planned) -> Lived {
@@ -159,4 +162,28 @@ fn a_second_disk_carries_on_alone() {
         }
     }
     assert!(alone > 40, "the first disk must die in the middle of things: {alone}");
+}
+
+/// New data is refused before the reserve is touched, so that there is room left to write a hold and to restore.
+#[test]
+fn the_reserve_is_not_for_new_backups() {
+    const RESERVE_BYTES: u64 = 100 << 20;
+    let disk = MemoryDisk::new();
+    let options = Options {
+        disks: vec![Arc::new(disk.clone())],
+        index: IndexPlace::Memory,
+        random: Box::new(|| [7; 16]),
+        reserve_bytes: RESERVE_BYTES,
+        stamp: stamp(0),
+    };
+    let (vault, _) = Vault::open(options).expect("opens");
+    let before = files([("a.txt", b"before")]);
+    let root = push(&vault, "laptop/docs", &before, 1, stamp(1)).expect("a push").fact.snapshot.root;
+    // A pack more would fit, but not beside the reserve.
+    disk.limit(RESERVE_BYTES + PACK_BYTES_AIM / 2);
+    let refused = push(&vault, "laptop/docs", &files([("a.txt", b"after")]), 2, stamp(2));
+    assert!(matches!(refused, Err(StoreError::Full { missing_mib: 1.. })), "{refused:?}");
+    let hold = Event::HoldSet { source: None, reason: "the disk is full".to_owned() };
+    vault.append(stamp(3), hold).expect("there is room for the ledger");
+    assert_eq!(restore(&vault, root).expect("whole"), before);
 }
