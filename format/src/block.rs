@@ -388,6 +388,46 @@ mod tests {
         assert_eq!(OpenBlock::read(&mut Decoder::new(), &wrong), Err(FormatError::Damaged { what: WHAT }));
     }
 
+    /// A header may be whole and still ask for more memory than any block has, or contradict itself.
+    #[test]
+    fn no_header_claims_more_than_a_block_may_hold() {
+        let read = |codec, stored_len, plain_len, lengths: &[u32]| {
+            let (stored_hash, lengths) = (Hash::ZERO, lengths.to_vec());
+            Header::decode(&Header { codec, stored_len, plain_len, stored_hash, lengths }.encode())
+        };
+        let max = u32::try_from(BLOCK_PLAIN_BYTES_MAX).unwrap();
+        assert!(read(Codec::Zstd, 9, max, &[max - 1, 1]).is_ok());
+        for (codec, stored_len, plain_len, lengths) in [
+            (Codec::Zstd, 9, max + 1, [max, 1]),
+            (Codec::Plain, max + 1, max + 1, [max, 1]),
+            (Codec::Zstd, 9, max, [max - 1, 0]),
+            (Codec::Zstd, 11, 10, [9, 1]),
+            (Codec::Plain, 9, 10, [9, 1]),
+        ] {
+            let refused = read(codec, stored_len, plain_len, &lengths);
+            assert!(matches!(refused, Err(FormatError::Invalid { .. })), "{refused:?}");
+        }
+    }
+
+    /// Two frames in a row, or one that does not tell its size, unpack here and nowhere else.
+    #[test]
+    fn only_one_frame_that_tells_its_size_is_a_block() {
+        let plain = b"a word, ".repeat(100);
+        let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap();
+        let read = |stored: &[u8]| {
+            let (stored_hash, lengths) = (Hash::of(stored), vec![len(&plain)]);
+            let (stored_len, plain_len) = (len(stored), len(&plain));
+            let header = Header { codec: Codec::Zstd, stored_len, plain_len, stored_hash, lengths };
+            OpenBlock::read(&mut Decoder::new(), &[&header.encode()[..], stored].concat()).map(drop)
+        };
+        let mut zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL).unwrap();
+        assert_eq!(read(&zstd.compress(&plain).unwrap()), Ok(()));
+        let two = [zstd.compress(&plain[..400]).unwrap(), zstd.compress(&plain[400..]).unwrap()].concat();
+        assert!(matches!(read(&two), Err(FormatError::Invalid { .. })));
+        zstd.set_parameter(zstd::zstd_safe::CParameter::ContentSizeFlag(false)).unwrap();
+        assert!(matches!(read(&zstd.compress(&plain).unwrap()), Err(FormatError::Invalid { .. })));
+    }
+
     /// A small frame that claims little but unpacks to much must be stopped at its claim.
     #[test]
     fn a_bomb_is_stopped_at_its_claim() {

@@ -2,7 +2,7 @@
 
 use crate::days::{Promises, live, live_on, one_more_day};
 use harness::plain::{self, stamp};
-use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, Plan};
+use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, Schedule, When};
 use larder_store::{MemberState, StoreError, Vault};
 use std::sync::Arc;
 
@@ -66,6 +66,34 @@ fn a_disk_pulled_at_any_moment_comes_back_whole() {
     }
     assert!(pulled > 100);
     println!("a disk pulled {pulled} times and put back: 0 lost, 0 behind");
+}
+
+/// A disk whose sync failed is opened anew, and the system's cache still shows what is nowhere: none of it is believed.
+#[test]
+fn a_disk_whose_sync_failed_is_filled_anew() {
+    let mut failed = 0;
+    for at in 0.. {
+        let (stays, fails) = (MemoryDisk::new(), MemoryDisk::new());
+        let sync = Planned { on: On::Syncs, when: When::At(at), fault: Fault::SyncLost };
+        let faulty = FaultyDisk::new(fails.clone(), Schedule::new(0, [sync]));
+        // Joining the vault is the one step that needs every disk.
+        let Ok(vault) = plain::open(vec![arc(&stays), Arc::new(faulty.clone())]) else { continue };
+        let mut promises = live_on(&vault);
+        if !faulty.fired() {
+            break;
+        }
+        let id = vault.disks()[1].id.clone();
+        vault.detach(&id);
+        vault.attach(arc(&fails), stamp(60)).expect("it is one of ours");
+        fill(&vault);
+        assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy], "sync {at}");
+        assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0]);
+        drop(vault);
+        check_each(&promises, &[&stays, &fails], &format!("sync {at} failed"));
+        failed += 1;
+    }
+    println!("{failed} failed syncs of a disk that was opened anew: 0 lost");
+    assert!(failed > 20);
 }
 
 /// The only disk is pulled and put back: no receipt was wrong, and backups go on.

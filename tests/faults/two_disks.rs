@@ -2,7 +2,7 @@
 
 use crate::workload::{self, Workload, check};
 use harness::model::Model;
-use harness::plain::{self, files, push, stamp};
+use harness::plain::{self, files, push, restore, stamp};
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{Committed, MemberState, Vault};
 use std::sync::Arc;
@@ -69,6 +69,30 @@ fn pushes_go_on_while_a_disk_is_filled() {
     assert_eq!(committed.degraded, [""; 0]);
     drop(vault);
     check_each(&mut model, &old, &new, "pushes while a disk was filled");
+}
+
+/// However far a disk is filled, it speaks of no backup that it cannot give back.
+#[test]
+fn a_disk_that_is_half_filled_holds_a_past_that_was_whole() {
+    let ((old, _), new) = (lived(), MemoryDisk::new());
+    new.limit(2000);
+    let vault = plain::open(both(&old, &new)).expect("opens");
+    new.limit(u64::MAX);
+    let mut steps = 0;
+    loop {
+        let left = vault.catch_up(1).expect("there is room");
+        let alone = plain::open(vec![Arc::new(new.after_power_cut(steps))]).expect("opens");
+        let facts: Vec<_> = alone.ledger().sources.values().flatten().cloned().collect();
+        for fact in facts {
+            let found = restore(&alone, fact.snapshot.root);
+            assert!(found.is_ok(), "step {steps}: snapshot {} is not whole: {found:?}", fact.sequence);
+        }
+        steps += 1;
+        if left == 0 {
+            break;
+        }
+    }
+    assert!(steps > 2, "the test must see it half filled: {steps}");
 }
 
 /// A disk that was away for some days catches up by itself, and so does one that is swapped for an older image.
