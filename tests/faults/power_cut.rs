@@ -147,3 +147,27 @@ fn a_disk_that_lies_about_flushing_costs_nothing_that_an_honest_one_confirmed() 
     println!("{states} power cuts beside a lying disk: nothing lost that an honest one confirmed");
     assert!(lost > 100, "a liar that loses nothing proves nothing: {lost}");
 }
+
+/// The agent is killed, and the next one is asked for the same again. What it finds may not have reached the disk yet, and
+/// it answers for it only after that: then the power goes.
+#[test]
+fn nobody_relies_on_what_a_killed_agent_left_before_it_is_durable() {
+    let mut states = 0;
+    for workload in workload::all() {
+        for at in 0..workload.operations() {
+            let lived = live_until(&workload, at);
+            let Some(step) = workload.steps.get(lived.done) else { continue };
+            let (steps, model) = (vec![step.clone()], lived.model.clone());
+            let next = Workload { steps, model, ..workload.clone() };
+            let next =
+                next.live_on(lived.disks.iter().map(|d| FaultyDisk::new(d.below().clone(), None)).collect());
+            for seed in 0..4 {
+                let context = format!("{}: killed at operation {at}, power cut {seed}", workload.name);
+                check(&next.model, shared(&found(&next, seed * 1_000_003 + at)), &context);
+                states += 1;
+            }
+        }
+    }
+    println!("{states} power cuts after a killed agent was followed by another: 0 lost");
+    assert!(states > 1000);
+}

@@ -3,6 +3,7 @@
 use crate::workload::{self, Workload, check};
 use harness::model::Model;
 use harness::plain::{self, files, push, restore, stamp};
+use larder_format::Hash;
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{Committed, MemberState, Vault};
 use std::sync::Arc;
@@ -93,6 +94,28 @@ fn a_disk_that_is_half_filled_holds_a_past_that_was_whole() {
         }
     }
     assert!(steps > 2, "the test must see it half filled: {steps}");
+}
+
+/// What is damaged on one disk does not come to the next under the name of what it was.
+#[test]
+fn damage_is_not_copied() {
+    let ((old, _), new) = (lived(), MemoryDisk::new());
+    let packs_of = |disk: &MemoryDisk| {
+        let files = disk.files().into_iter().map(|(path, _)| path);
+        files.filter(|path| path.ends_with(".pack")).collect::<Vec<_>>()
+    };
+    let damaged = packs_of(&old).remove(0);
+    assert!(old.flip(&damaged, 100, 1));
+    let vault = plain::open(both(&old, &new)).expect("opens");
+    while vault.catch_up(1).expect("there is room") > 0 {}
+    let copied = packs_of(&new);
+    assert!(copied.len() > 2 && !copied.contains(&damaged), "{copied:?}");
+    for path in copied {
+        let file = new.open(&path).expect("it is there");
+        let mut bytes = vec![0; usize::try_from(file.len().expect("its length")).expect("short")];
+        file.read_at(0, &mut bytes).expect("read");
+        assert!(path.ends_with(&format!("{}.pack", Hash::of(&bytes))), "{path} has other bytes");
+    }
 }
 
 /// A disk that was away for some days catches up by itself, and so does one that is swapped for an older image.
