@@ -50,3 +50,18 @@ fn spell(days: u32) -> String {
         days => format!("for {days} days"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_firmware_config::Settings;
+
+    /// Whoever asks for a day and a half is promised two.
+    #[test]
+    fn a_promise_is_never_cut_short() {
+        let settings = Settings::from_toml("[retention]\neverything = \"36 hours\"\n").unwrap();
+        assert_eq!(rule(&settings.retention).everything_days, 2);
+        let whole = Settings::from_toml("[retention]\neverything = \"2 days\"\n").unwrap();
+        assert_eq!(rule(&whole.retention).everything_days, 2);
+    }
+}

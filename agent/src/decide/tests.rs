@@ -118,6 +118,10 @@ fn the_lamp_says_what_is_wrong() {
     check(|facts| facts.sources.clear(), Rhythm::needs_you(3));
     check(|facts| facts.sources[0] = source(49), Rhythm::needs_you(3));
     check(|facts| facts.refused_full = 1, Rhythm::needs_you(5));
+    check(
+        |facts| facts.disks[0].0.space = Some(Space { total: 1 << 40, free: 1 << 20 }),
+        Rhythm::needs_you(5),
+    );
     check(|facts| facts.disks[0].0.state = MemberState::Behind(2), Rhythm::needs_you(4));
     check(|facts| facts.disks[0].0.state = MemberState::Suspect("EIO".into()), Rhythm::Alarm);
     check(|facts| facts.disks[0].0.state = MemberState::Away, Rhythm::Alarm);
@@ -142,6 +146,7 @@ fn the_lamp_says_what_is_wrong() {
 fn the_worst_wins_and_work_goes_on_below() {
     let both = |facts: &mut Facts<'_>| (facts.damaged, facts.receiving) = (1, 1);
     check(both, Rhythm::Alarm);
+    check(|facts| (facts.damaged, facts.system.clock_trusted) = (1, false), Rhythm::Alarm);
 }
 
 #[test]
