@@ -44,18 +44,40 @@ fn files_whose_names_begin_alike_are_told_apart() {
 fn an_entry_of_another_ledger_is_noticed() {
     let lived = || workload::days_on(1).live(None).disks[0].below().after_clean_stop();
     let (ours, theirs) = (lived(), lived());
-    let path = "ledger/000000/000000000004.entry";
-    let bytes = |disk: &MemoryDisk| {
-        let file = disk.open(path).expect("it is there");
-        let mut bytes = vec![0; usize::try_from(file.len().expect("its length")).expect("short")];
-        file.read_at(0, &mut bytes).expect("read");
-        bytes
-    };
-    assert_ne!(bytes(&ours), bytes(&theirs), "two vaults have two pasts");
-    ours.remove(path).expect("removed");
-    ours.create(path).expect("created").append(&bytes(&theirs)).expect("written");
+    assert_ne!(entry(&ours, 4), entry(&theirs, 4), "two vaults have two pasts");
+    put_entry(&ours, 4, &entry(&theirs, 4));
     let vault = plain::open(vec![Arc::new(ours)]).expect("opens");
     assert_eq!(vault.ledger().gaps, [4]);
+}
+
+/// An entry that stands under another number is not taken for that one, and what it says does not count twice.
+#[test]
+fn an_entry_under_another_number_is_noticed() {
+    let disk = workload::days_on(1).live(None).disks[0].below().after_clean_stop();
+    put_entry(&disk, 4, &entry(&disk, 3));
+    let vault = plain::open(vec![Arc::new(disk)]).expect("opens");
+    let view = vault.ledger();
+    assert_eq!(view.gaps, [4]);
+    let numbers: Vec<_> = view.sources.values().flatten().map(|fact| fact.sequence).collect();
+    assert_eq!(numbers.iter().filter(|number| **number == 3).count(), 1, "{numbers:?}");
+}
+
+fn entry_path(number: u64) -> String {
+    format!("ledger/000000/{number:012}.entry")
+}
+
+fn entry(disk: &MemoryDisk, number: u64) -> Vec<u8> {
+    let file = disk.open(&entry_path(number)).expect("it is there");
+    let mut bytes = vec![0; usize::try_from(file.len().expect("its length")).expect("short")];
+    file.read_at(0, &mut bytes).expect("read");
+    bytes
+}
+
+/// Puts other bytes in place of an entry.
+fn put_entry(disk: &MemoryDisk, number: u64, bytes: &[u8]) {
+    let path = entry_path(number);
+    disk.remove(&path).expect("removed");
+    disk.create(&path).expect("created").append(bytes).expect("written");
 }
 
 /// A read fails while the index learns what there is: whoever restores afterwards still gets everything.
