@@ -170,4 +170,5 @@ fn a_plan_is_obeyed_only_where_it_still_holds() {
     let hold = Event::HoldSet { source: None, reason: "many files changed".to_owned() };
     old.vault.append(now, hold).expect("written");
     refused(early);
+    assert_eq!(old.vault.plan_prune(now).snapshots, [], "a hold without a source keeps every source");
 }
