@@ -2,8 +2,10 @@
 
 use crate::workload;
 use harness::model::{Mark, Model};
-use harness::plain;
-use larder_store::disk::MemoryDisk;
+use harness::plain::{self, Push, files, push, stamp};
+use larder_format::block::{Decoder, OpenBlock};
+use larder_store::disk::{Disk, MemoryDisk};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Some days on so many disks, and nothing that anybody is held to.
@@ -60,4 +62,53 @@ fn the_second_disk_answers_for_a_rotten_first_one() {
             assert_eq!(checked.excused, 0, "{path} at {at}: the good copy was not used");
         }
     }
+}
+
+/// What is sent to a device as it lies on a disk comes from a disk that has it whole.
+#[test]
+fn a_device_is_sent_what_is_whole() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let open = |first: &MemoryDisk| {
+        let disks: Vec<Arc<dyn Disk>> = vec![Arc::new(first.clone()), Arc::new(second.after_power_cut(0))];
+        plain::open(disks).expect("opens")
+    };
+    let vault = plain::open(vec![Arc::new(first.clone()), Arc::new(second.clone())]).expect("opens");
+    let files = files([("a.txt", &[1; 650]), ("b.txt", &[2; 650])]);
+    let names = Push::ask(&vault, &files).names;
+    push(&vault, "laptop/docs", &files, 1, stamp(1)).expect("a push");
+    drop(vault);
+    for (path, len) in first.files().into_iter().filter(|(path, _)| path.ends_with(".pack")) {
+        for at in (16..len).step_by(5) {
+            let rotten = first.after_power_cut(0);
+            rotten.flip(&path, usize::try_from(at).expect("short files"), 1);
+            let vault = open(&rotten);
+            let mut sent = HashSet::new();
+            for step in vault.plan_fetch(&names) {
+                let block = vault.fetch(&step).expect("the second disk has it");
+                let block = OpenBlock::read(&mut Decoder::new(), &block).map(|(_, block)| block.into_owned());
+                let block = block.unwrap_or_else(|error| panic!("{path} at {at}: {error}"));
+                sent.extend(block.chunks.into_iter().map(|(name, _)| name));
+            }
+            assert!(names.iter().all(|name| sent.contains(name)), "{path} at {at}");
+        }
+    }
+}
+
+/// Parity of a damaged pack would keep the damage for ever.
+#[test]
+fn a_damaged_pack_gets_no_sidecar() {
+    let disk = MemoryDisk::new();
+    let vault = plain::open(vec![Arc::new(disk.clone())]).expect("opens");
+    push(&vault, "laptop/docs", &files([("a.txt", &[1; 650])]), 1, stamp(1)).expect("a push");
+    let path = disk.files().into_iter().map(|(path, _)| path).find(|path| path.ends_with(".pack"));
+    let path = path.expect("a pack");
+    let sidecars =
+        |disk: &MemoryDisk| disk.files().iter().filter(|(path, _)| path.ends_with(".parity")).count();
+    let whole = disk.after_clean_stop();
+    disk.flip(&path, 100, 1);
+    vault.write_parity(u64::MAX).expect("there is room");
+    assert_eq!(sidecars(&disk), 0);
+    let vault = plain::open(vec![Arc::new(whole.clone())]).expect("opens");
+    vault.write_parity(u64::MAX).expect("there is room");
+    assert_eq!(sidecars(&whole), 1, "a whole one does");
 }

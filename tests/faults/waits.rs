@@ -98,6 +98,27 @@ fn files_stay_for_a_day_after_their_pack_went() {
     assert!(old.packs() < before, "30 hours later they are gone");
 }
 
+/// The file of a pack that went is still there, but nobody is told that what is in it is held, also after a start.
+#[test]
+fn what_went_is_asked_for_again_although_its_file_is_there() {
+    let mut old = Old::new();
+    old.prune();
+    old.open_again();
+    old.wait(WEEK + 24);
+    assert!(old.sweep().0 > 0, "the test must free something");
+    old.open_again();
+    let (_, files) = old.backups[0].clone();
+    let again = push(&old.vault, "laptop/docs", &files, 50, stamp(old.hour)).expect("a push");
+    for _ in 0..3 {
+        old.wait(30);
+        old.sweep();
+    }
+    for _ in 0..2 {
+        assert_eq!(restore(&old.vault, again.fact.snapshot.root).expect("whole"), files);
+        old.open_again();
+    }
+}
+
 /// A backup that was let go of can be given back for a week, whatever is swept meanwhile; then its room comes back.
 #[test]
 fn what_was_let_go_of_can_be_given_back_for_a_week() {
