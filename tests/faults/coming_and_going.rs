@@ -84,6 +84,9 @@ fn a_disk_whose_sync_failed_is_filled_anew() {
         }
         let id = vault.disks()[1].id.clone();
         vault.detach(&id);
+        // After a failed sync of names a filesystem can only be read until it is mounted again, and forgets its cache then.
+        let of_names = faulty.story().iter().any(|fired| fired.operation != "sync");
+        let fails = if of_names { fails.after_power_cut(at) } else { fails };
         vault.attach(arc(&fails), stamp(60)).expect("it is one of ours");
         fill(&vault);
         assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy], "sync {at}");
