@@ -13,12 +13,14 @@ use crate::ledger_view::LedgerView;
 use crate::marks::At;
 use crate::members::{Member, Members};
 use crate::packs::{self, Packs, Place};
+use anew::open_index;
 use larder_format::{ChunkId, Hash};
 use listing::{list, list_one, mark_behind};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+mod anew;
 mod listing;
 
 /// Chunks whose packs are entered together; some 4 MB of memory.
@@ -134,11 +136,6 @@ impl Catalog {
         self.index_to_change().remove(numbers);
     }
 
-    /// How often the index was thrown away.
-    pub(crate) fn times_anew(&self) -> u64 {
-        self.anew.load(Ordering::SeqCst)
-    }
-
     /// Packs that the index does not know yet.
     pub(crate) fn pending_count(&self) -> usize {
         self.pending().count()
@@ -172,12 +169,6 @@ impl Catalog {
         }
         self.enter_pending(members, PACKS_AT_ONCE);
         Ok(())
-    }
-
-    /// From now on the index lies at `place`; it is made anew there.
-    pub(crate) fn move_to(&self, members: &Members, place: IndexPlace) {
-        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
-        self.start_anew(members);
     }
 
     /// Enters up to `packs_max` packs that the index does not know yet. Returns how many are left.
@@ -357,35 +348,6 @@ impl Catalog {
         places
     }
 
-    /// Writes out what the index has; only spares work at the next start.
-    pub(crate) fn flush(&self) {
-        self.index_to_change().flush();
-    }
-
-    /// Throws the index away and enters packs again, some at once and the rest by `enter_pending`.
-    pub(crate) fn start_anew(&self, members: &Members) {
-        self.throw_away();
-        self.enter_pending(members, PACKS_AT_ONCE);
-    }
-
-    /// From now on the index is empty and every pack waits to be entered.
-    fn throw_away(&self) {
-        self.anew.fetch_add(1, Ordering::SeqCst);
-        let mut index = self.index_to_change();
-        // Closed first: its files are moved.
-        *index = Index::in_memory();
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        *index = match Index::discard(&place) {
-            Ok(()) => open_index(&place, &self.vault).0,
-            Err(error) => {
-                tracing::error!(%error, "the old index cannot be moved aside; going on without one on disk");
-                Index::in_memory()
-            }
-        };
-        self.pending().waiting = self.packs.all();
-        self.unreadable().clear();
-    }
-
     fn index(&self) -> RwLockReadGuard<'_, Index> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -397,18 +359,4 @@ impl Catalog {
     fn pending(&self) -> MutexGuard<'_, Pending> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An index that works, whatever it takes; tells whether it had to be started anew.
-fn open_index(place: &IndexPlace, vault: &[u8; 16]) -> (Index, bool) {
-    let broken = match Index::open(place, vault) {
-        Ok(index) => return (index, false),
-        Err(broken) => broken,
-    };
-    tracing::warn!(%broken, "making the index anew; nothing is lost");
-    let again = Index::discard(place).ok().and_then(|()| Index::open(place, vault).ok());
-    if again.is_none() {
-        tracing::error!("no index can be kept here; going on with one in memory");
-    }
-    (again.unwrap_or_else(Index::in_memory), true)
 }

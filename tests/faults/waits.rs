@@ -143,8 +143,7 @@ fn nothing_is_freed_during_a_hold_or_with_a_hole_in_the_ledger() {
     let mut old = Old::new();
     old.prune();
     old.sweep();
-    let hold =
-        Event::HoldSet { source: Some("phone/dcim".to_owned()), reason: "many files changed".to_owned() };
+    let hold = Event::HoldSet { source: None, reason: "many files changed".to_owned() };
     let hold = old.vault.append(stamp(old.hour), hold).expect("written").sequence;
     old.wait(WEEK + 24);
     assert!(old.waits().is_some_and(|why| why.contains("hold")));

@@ -1,0 +1,65 @@
+//! Making the index anew: it is thrown away, and packs are entered into a new one by and by.
+//!
+//! Not here: entering them (`catalog`), sled (`index`).
+
+use super::{Catalog, PACKS_AT_ONCE};
+use crate::index::{Index, IndexPlace};
+use crate::members::Members;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+impl Catalog {
+    /// From now on the index lies at `place`; it is made anew there.
+    pub(crate) fn move_to(&self, members: &Members, place: IndexPlace) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        self.start_anew(members);
+    }
+
+    /// Writes out what the index has; only spares work at the next start.
+    pub(crate) fn flush(&self) {
+        self.index_to_change().flush();
+    }
+
+    /// Throws the index away and enters packs again, some at once and the rest by `enter_pending`.
+    pub(crate) fn start_anew(&self, members: &Members) {
+        self.throw_away();
+        self.enter_pending(members, PACKS_AT_ONCE);
+    }
+
+    /// From now on the index is empty and every pack waits to be entered.
+    pub(super) fn throw_away(&self) {
+        self.anew.fetch_add(1, Ordering::SeqCst);
+        let mut index = self.index_to_change();
+        // Closed first: its files are moved.
+        *index = Index::in_memory();
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *index = match Index::discard(&place) {
+            Ok(()) => open_index(&place, &self.vault).0,
+            Err(error) => {
+                tracing::error!(%error, "the old index cannot be moved aside; going on without one on disk");
+                Index::in_memory()
+            }
+        };
+        self.pending().waiting = self.packs.all();
+        self.unreadable().clear();
+    }
+
+    /// How often the index was thrown away.
+    pub(crate) fn times_anew(&self) -> u64 {
+        self.anew.load(Ordering::SeqCst)
+    }
+}
+
+/// An index that works, whatever it takes; tells whether it had to be started anew.
+pub(super) fn open_index(place: &IndexPlace, vault: &[u8; 16]) -> (Index, bool) {
+    let broken = match Index::open(place, vault) {
+        Ok(index) => return (index, false),
+        Err(broken) => broken,
+    };
+    tracing::warn!(%broken, "making the index anew; nothing is lost");
+    let again = Index::discard(place).ok().and_then(|()| Index::open(place, vault).ok());
+    if again.is_none() {
+        tracing::error!("no index can be kept here; going on with one in memory");
+    }
+    (again.unwrap_or_else(Index::in_memory), true)
+}
