@@ -278,7 +278,7 @@ impl Vault {
             let lengths = all.iter().filter(|member| member.is_readable());
             let mut lengths = lengths
                 .filter_map(|member| member.disk.open(&packs::path(&name)).and_then(|file| file.len()).ok());
-            self.catalog.packs.is_swept(&name);
+            self.catalog.packs.no_longer_left(&name);
             if let Some(len) = lengths.next() {
                 self.catalog.enter_repaired(&self.members, &name, len);
             }
@@ -306,7 +306,7 @@ impl Vault {
         for member in self.members.all().iter().filter(|member| member.is_healthy()) {
             remove_from(member, &ripe)?;
         }
-        ripe.iter().for_each(|name| self.catalog.packs.is_swept(name));
+        ripe.iter().for_each(|name| self.catalog.packs.no_longer_left(name));
         Ok(ripe.len() as u64)
     }
 }

@@ -91,11 +91,8 @@ impl Walk {
         if places.iter().any(|at| self.nodes.has(*at)) {
             return Ok(());
         }
-        let read = vault.read_node(node);
-        if read.is_err() && is_given_up(vault, &node.id) {
-            return Ok(());
-        }
-        match read? {
+        let Some(read) = unless_given_up(vault, &node.id, vault.read_node(node))? else { return Ok(()) };
+        match read {
             Node::Branch(children) => self.rest.extend(children.iter().map(|child| Step::Node(child.node))),
             Node::Leaf { entries, .. } => {
                 for entry in entries {
@@ -116,11 +113,8 @@ impl Walk {
         if places.iter().any(|at| self.lists.has(*at)) {
             return Ok(());
         }
-        let read = vault.read(list);
-        if read.is_err() && is_given_up(vault, &list.id) {
-            return Ok(());
-        }
-        self.pieces(vault, &decode_pieces(&read?)?)?;
+        let Some(read) = unless_given_up(vault, &list.id, vault.read(list))? else { return Ok(()) };
+        self.pieces(vault, &decode_pieces(&read)?)?;
         places.into_iter().for_each(|at| self.lists.set(at));
         Ok(())
     }
@@ -154,6 +148,14 @@ impl Walk {
         let places: Vec<_> = places.into_iter().map(|place| (place.pack, place.slot)).collect();
         places.iter().for_each(|at| self.live.set(*at));
         Ok(places)
+    }
+}
+
+/// What was read; nothing where that failed for a chunk that was given up.
+fn unless_given_up<T>(vault: &Vault, id: &ChunkId, read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(_) if is_given_up(vault, id) => Ok(None),
+        read => read.map(Some),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use harness::plain::{self, Files, Push, restore, stamp};
 use larder_format::ledger::{Event, Rule};
-use larder_store::disk::{Disk, MemoryDisk};
+use larder_store::disk::{Dice, Disk, MemoryDisk};
 use larder_store::{Fetch, StoreError, Vault};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,19 +18,6 @@ const NEWEST_ONLY: Rule =
 const SOURCES: [&str; 2] = ["laptop/docs", "phone/dcim"];
 /// A push that took no longer than this, without a restart, must find all that it was told of.
 const RELIED_HOURS: u64 = 24;
-
-/// Numbers that depend on nothing but the seed (SplitMix64, Steele, Lea and Flood 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-}
 
 /// A push that has asked and not yet committed.
 struct Begun {
@@ -67,7 +54,7 @@ impl History {
         let vault = plain::open(disks(&all)).expect("opens");
         vault.append(stamp(0), Event::RetentionSet(NEWEST_ONLY)).expect("written");
         let mut history = Self {
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             disks: all,
             vault,
             hour: 0,
@@ -95,25 +82,25 @@ impl History {
     fn some_files(&mut self) -> Files {
         let mut files = Files::new();
         for name in ["a", "b", "c/d", "c/e"] {
-            let fill = u8::try_from(self.dice.below(6)).expect("small");
-            let bytes = usize::try_from(self.dice.below(900)).expect("small");
+            let fill = u8::try_from(self.dice.number_below(6)).expect("small");
+            let bytes = usize::try_from(self.dice.number_below(900)).expect("small");
             files.insert(name.to_owned(), vec![fill; 400 + bytes / 450 * 450]);
         }
         files
     }
 
     fn step(&mut self) {
-        match self.dice.below(20) {
+        match self.dice.number_below(20) {
             0 | 1 => {
                 let files = self.some_files();
-                let source = SOURCES[usize::try_from(self.dice.below(2)).expect("small")];
+                let source = SOURCES[usize::try_from(self.dice.number_below(2)).expect("small")];
                 let push = Push::ask(&self.vault, &files);
                 let hour = self.hour;
                 self.begun.push(Begun { push, files, source, hour, sent: false, is_new_run: false });
             }
             2..=4 => self.go_on_pushing(),
             5 | 13 | 15 => {
-                let hours = [6, 12, 60, 200, 200][usize::try_from(self.dice.below(5)).expect("small")];
+                let hours = [6, 12, 60, 200, 200][usize::try_from(self.dice.number_below(5)).expect("small")];
                 self.wait(hours);
             }
             6 | 14 => self.prune(),
@@ -128,7 +115,7 @@ impl History {
         if self.begun.is_empty() {
             return;
         }
-        let at = usize::try_from(self.dice.below(self.begun.len() as u64)).expect("small");
+        let at = usize::try_from(self.dice.number_below(self.begun.len() as u64)).expect("small");
         if !self.begun[at].sent {
             self.begun[at].push.send(&self.vault, |_| Ok(())).expect("there is room");
             self.begun[at].sent = true;
@@ -164,7 +151,7 @@ impl History {
     }
 
     fn sweep(&mut self) {
-        for _ in 0..self.dice.below(60) {
+        for _ in 0..self.dice.number_below(60) {
             let swept = self.vault.sweep_step(stamp(self.hour), 8).expect("nothing fails");
             self.swept += swept.packs;
             if !swept.is_under_way {
@@ -178,7 +165,7 @@ impl History {
         if facts.is_empty() {
             return;
         }
-        let fact = &facts[usize::try_from(self.dice.below(facts.len() as u64)).expect("small")];
+        let fact = &facts[usize::try_from(self.dice.number_below(facts.len() as u64)).expect("small")];
         let (_, files) = &self.kept[&fact.sequence];
         let push = Push::ask(&self.vault, files);
         self.restoring.push((fact.sequence, self.vault.plan_fetch(&push.names)));
@@ -198,7 +185,7 @@ impl History {
     }
 
     fn cut_power(&mut self) {
-        let seed = self.dice.below(u64::MAX);
+        let seed = self.dice.number_below(u64::MAX);
         for disk in &mut self.disks {
             *disk = disk.after_power_cut(seed);
         }

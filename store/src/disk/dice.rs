@@ -32,7 +32,12 @@ impl Dice {
     /// # Panics
     /// Never: what is below a `usize` is one.
     pub fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.roll() % (limit as u64).max(1)).expect("below a usize")
+        usize::try_from(self.number_below(limit as u64)).expect("below a usize")
+    }
+
+    /// The same for numbers that need not fit a `usize`.
+    pub fn number_below(&mut self, limit: u64) -> u64 {
+        self.roll() % limit.max(1)
     }
 
     /// True in one of `many` cases.

@@ -55,8 +55,8 @@ impl Packs {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).swept.contains(name)
     }
 
-    /// Notes that the file of a swept pack is on no disk any more.
-    pub(crate) fn is_swept(&self, name: &Hash) {
+    /// The file of the pack is not left to be removed any more: it is on no disk, or belongs to the vault again.
+    pub(crate) fn no_longer_left(&self, name: &Hash) {
         self.registry.write().unwrap_or_else(PoisonError::into_inner).swept.remove(name);
     }
 }

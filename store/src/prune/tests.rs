@@ -1,5 +1,6 @@
 use super::*;
 use crate::clock::{Because, Lifetime};
+use crate::disk::Dice;
 use crate::retention::Rule;
 use larder_format::ledger::{Entry, Snapshot};
 use larder_format::tree::Totals;
@@ -11,19 +12,6 @@ const DAY_S: i64 = 86_400;
 /// Short spans, so that a history of some weeks meets the end of each.
 const RULE: Rule =
     Rule { everything_days: 3, daily_days: 8, weekly_days: 20, monthly_days: Some(40), newest: 2 };
-
-/// Numbers that depend on nothing but the seed (SplitMix64, Steele, Lea and Flood 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-}
 
 /// A box, what really happens to it, and what its clock says of it.
 struct Life {
@@ -44,7 +32,7 @@ struct Life {
 impl Life {
     fn new(seed: u64) -> Self {
         Self {
-            dice: Dice(seed),
+            dice: Dice::new(seed),
             view: LedgerView::new(),
             looks: Lifetime::default(),
             real_s: 0,
@@ -75,7 +63,7 @@ impl Life {
             totals: Totals::default(),
             skipped: 0,
             // A device may claim any time; nobody believes it.
-            device_time_ms: self.dice.below(u64::MAX).cast_signed(),
+            device_time_ms: self.dice.number_below(u64::MAX).cast_signed(),
         };
         self.add(Event::Snapshot(snapshot));
         let everything = i64::from(RULE.everything_days);
@@ -84,20 +72,20 @@ impl Life {
 
     /// Lets time pass, on or off, and may put the clock anywhere.
     fn time_passes(&mut self, may_jump: bool) {
-        for _ in 0..1 + self.dice.below(4) {
-            let on_s = self.dice.below(20 * 3600);
+        for _ in 0..1 + self.dice.number_below(4) {
+            let on_s = self.dice.number_below(20 * 3600);
             self.powered_on_s += on_s;
             self.real_s += on_s.cast_signed();
             self.looks.observe(self.stamp());
         }
-        match self.dice.below(8) {
-            0 => self.real_s += self.dice.below(60 * 86_400).cast_signed(),
-            1 => self.real_s += self.dice.below(86_400).cast_signed(),
+        match self.dice.number_below(8) {
+            0 => self.real_s += self.dice.number_below(60 * 86_400).cast_signed(),
+            1 => self.real_s += self.dice.number_below(86_400).cast_signed(),
             2 | 3 if may_jump => {
                 // From 50 years back to 10 years ahead, in steps of more than a day: a smaller one cannot be told from a
                 // box that was off.
-                let steps = self.dice.below(60 * 365 * 24 / 50).cast_signed() - 50 * 365 * 24 / 50;
-                self.wrong_s = if self.dice.below(3) == 0 { 0 } else { steps * 50 * 3600 };
+                let steps = self.dice.number_below(60 * 365 * 24 / 50).cast_signed() - 50 * 365 * 24 / 50;
+                self.wrong_s = if self.dice.number_below(3) == 0 { 0 } else { steps * 50 * 3600 };
             }
             // Whoever lies about the time also says that it is right.
             4 if may_jump => self.trusted = !self.trusted,
@@ -148,7 +136,7 @@ fn live(seed: u64, may_jump: bool) -> u64 {
     for _ in 0..24 {
         life.time_passes(may_jump);
         // Now and then a flood, of garbage for all that anybody knows.
-        let pushes = if life.dice.below(10) == 0 { 12 } else { 1 };
+        let pushes = if life.dice.number_below(10) == 0 { 12 } else { 1 };
         (0..pushes).for_each(|_| life.push());
         life.publish();
         life.prune(seed);
