@@ -11,7 +11,7 @@ use crate::run::StartError;
 use crate::shelf::{self, Shelf};
 use larder_firmware_config::Settings;
 use larder_store::disk::{Disk, RealDisk};
-use larder_store::{IndexPlace, Opened, Options, Vault, hex, identity_of};
+use larder_store::{IndexPlace, Opened, Options, Vault, identity_of};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,10 +41,12 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, StartError> {
     };
     let (vault, opened) = Vault::open(options)?;
     let mut here = BTreeMap::new();
+    let members = vault.disks();
     for (disk, (path, seat)) in disks.iter().zip(seats) {
         let seat = seat.map_err(|source| DiskProblem::Io { path, source })?;
-        if let Some(identity) = identity_of(disk.as_ref())? {
-            here.insert(hex(&identity.disk), seat);
+        // The disk itself is not asked again: one that is dying may not say.
+        if let Some(member) = members.iter().find(|member| member.path == disk.name()) {
+            here.insert(member.id.clone(), seat);
         }
     }
     take_known(settings, &vault, &clock, &mut here);
@@ -70,12 +72,6 @@ fn take_known(settings: &Settings, vault: &Vault, clock: &Clock, here: &mut BTre
     }
 }
 
-/// Whether the disk can be listed. What fails twice in a row is no accident.
-fn answers(disk: &RealDisk) -> bool {
-    let once = || disk.list("ledger").and(disk.list("packs")).is_ok();
-    once() || once()
-}
-
 /// The disks that hold the vault; every disk of the settings where there is none yet.
 fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartError> {
     let vault = &settings.vault;
@@ -84,13 +80,7 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
     for path in vault.disks.iter().chain(&vault.offsite) {
         match disks::open(path, vault.allow_root_filesystem) {
             Ok(disk) => match identity_of(&disk) {
-                // One that cannot even be listed would keep the others from opening.
-                Ok(Some(_)) if answers(&disk) => known.push((path.clone(), disk)),
-                Ok(Some(_)) => {
-                    tracing::error!(path = %path.display(), "a backup disk does not answer; going on without it");
-                    let source = std::io::Error::other("it cannot be listed");
-                    problems.push((path, DiskProblem::Io { path: path.clone(), source }));
-                }
+                Ok(Some(_)) => known.push((path.clone(), disk)),
                 Ok(None) => problems.push((path, DiskProblem::Empty { path: path.clone() })),
                 Err(error) => {
                     let source = std::io::Error::other(error);

@@ -2,7 +2,8 @@
 
 Connections are not encrypted yet, as with every peer here.
 
-Not here: check and prune, for which Larder has no command yet.
+Check is a whole round of reading on the appliance, of packs, ledger and whatever parity there is already. Not here:
+prune, since no command lets go of what the rule keeps.
 """
 import json
 import os
@@ -67,3 +68,7 @@ def listing(site, snap):
 
 def restore(site, snap, folder, path=None):
     return {"argv": [CLIENT, "restore", f"bench/bench@{snap}" + (f":{path}" if path else ""), "--to", folder]}
+
+
+def check(site, snap):
+    return {"argv": [AGENT, "scrub", "--config", site.state / "larder.toml"]}

@@ -6,6 +6,7 @@
 
 mod bytes;
 pub mod index;
+pub mod process;
 mod trees;
 mod walk;
 

@@ -116,15 +116,7 @@ impl Vault {
         member.disk.put(disk);
         member.set_state(ready);
         member.is_older_copy.store(is_older_copy, Ordering::SeqCst);
-        let taken = match past {
-            Past::Ours => Ok(()),
-            Past::Ahead => self.absorb(&member).and_then(|()| {
-                let view = ledger::load(&self.members)?;
-                *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = view;
-                self.obey_sweeps();
-                self.count_lacking()
-            }),
-        };
+        let taken = self.learn_from(&member, &past);
         let lacking = taken.and_then(|()| self.files_lacking(&member)).inspect_err(|_| member.disk.take())?;
         if lacking > 0 && member.is_healthy() {
             member.set_state(MemberState::Behind(lacking));
@@ -133,9 +125,20 @@ impl Vault {
         Ok(Attached { id: member.id.clone(), is_older_copy })
     }
 
-    fn absorb(&self, member: &Member) -> Result<()> {
+    /// A disk may bring what the others never had, and also what they have lost: a pack, an entry of the ledger.
+    fn learn_from(&self, member: &Member, past: &Past) -> Result<()> {
         let swept = self.ledger().swept.clone();
-        self.catalog.absorb(&self.members, member, &swept)
+        let new_packs = self.catalog.absorb(&self.members, member, &swept)?;
+        self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let has_gaps = !self.ledger().gaps.is_empty();
+        if matches!(past, Past::Ahead) || has_gaps {
+            let view = ledger::load(&self.members)?;
+            *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = view;
+            self.obey_sweeps();
+        } else if new_packs == 0 {
+            return Ok(());
+        }
+        self.count_lacking()
     }
 
     /// Counts anew what the others lack after a disk brought more than they have.

@@ -150,25 +150,27 @@ impl Catalog {
         places
     }
 
-    /// Takes in the packs of a disk that came, as far as they are not known. Their content is found at once by those who
-    /// look for it, and entered by and by.
+    /// Takes in the packs of a disk that came, as far as they are not known, and tells how many those are. Their content
+    /// is found at once by those who look for it, and entered by and by.
     pub(crate) fn absorb(
         &self,
         members: &Members,
         member: &Member,
         swept: &HashMap<Hash, Mark>,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = list_one(member)?;
         self.packs.leave_to_sweep(&mut found, swept);
         let known: HashSet<_> = self.packs.all().into_iter().map(|(_, name)| name).collect();
-        for (name, len) in found.into_iter().filter(|(name, _)| !known.contains(name)) {
+        found.retain(|name, _| !known.contains(name));
+        let new_packs = found.len();
+        for (name, len) in found {
             let number = self.packs.next_number();
             self.packs.add(number, name, len);
             self.pending().waiting.push((number, name));
         }
         self.enter_pending(members, PACKS_AT_ONCE);
-        Ok(())
+        Ok(new_packs)
     }
 
     /// Enters up to `packs_max` packs that the index does not know yet. Returns how many are left.

@@ -6,7 +6,7 @@
 
 use crate::catalog::Catalog;
 use crate::check::hash_of;
-use crate::disk::{Disk, DiskFile, folder_of, make_folders, sync_file, sync_names};
+use crate::disk::{Disk, DiskFile, ask_twice, folder_of, make_folders, sync_file, sync_names};
 use crate::members::Members;
 use crate::packs;
 use crate::{Result, StoreError};
@@ -206,7 +206,13 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
     let mut parts = Vec::new();
     let all = members.all();
     for member in all.iter().filter(|member| member.is_healthy()) {
-        let items = member.disk.list("open").map_err(|source| member.failed("open", source))?;
+        let items = match ask_twice(|| member.disk.list("open")) {
+            Ok(items) => items,
+            Err(source) => {
+                members.go_on_without(member.failed("open", source))?;
+                continue;
+            }
+        };
         for item in items {
             let Some(number) = item.name.strip_suffix(".part") else { continue };
             // A new part must not meet an old one that could not be cleared.
@@ -235,7 +241,9 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
     sealed.extend(open.map(|pack| pack.seal(members)).transpose()?);
     for (member, item) in parts {
         let path = format!("open/{}", item.name);
-        member.disk.remove(&path).map_err(|source| member.failed(&path, source))?;
+        if let Err(source) = member.disk.remove(&path) {
+            members.go_on_without(member.failed(&path, source))?;
+        }
     }
     Ok(sealed)
 }

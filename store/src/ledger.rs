@@ -4,7 +4,7 @@
 //! them; one that is damaged on every disk is named and stepped over, since what came after it can still be given
 //! back. Not here: what they add up to (`ledger_view`), what entries look like (`format`), what must be durable before one (`vault`).
 
-use crate::disk::{Disk, folder_of, read_whole, sync_names, write_whole};
+use crate::disk::{Disk, ask_twice, folder_of, read_whole, sync_names, write_whole};
 use crate::ledger_view::LedgerView;
 use crate::members::{Member, MemberState, Members};
 use crate::{Result, StoreError};
@@ -37,7 +37,7 @@ fn load_once(members: &Members) -> Result<LedgerView> {
     // Whoever lagged at the last reading is counted anew.
     all.iter().for_each(|member| member.forget_entries());
     let mut expected = 1;
-    for number in numbers(&all)? {
+    for number in numbers(members)? {
         view.gaps.extend(expected..number);
         expected = number + 1;
         match read(&all, number, &view.head)? {
@@ -65,13 +65,15 @@ fn load_once(members: &Members) -> Result<LedgerView> {
     Ok(view)
 }
 
-/// Numbers of all entries on any disk. One that cannot be listed may know more than the others: going on without it
-/// would begin another past.
-fn numbers(members: &[Arc<Member>]) -> Result<BTreeSet<u64>> {
+/// Numbers of all entries on any disk.
+fn numbers(members: &Members) -> Result<BTreeSet<u64>> {
     let mut numbers = BTreeSet::new();
-    for member in members.iter().filter(|member| member.is_readable()) {
-        let found = numbers_on(member.disk.as_ref());
-        numbers.extend(found.map_err(|source| member.failed("ledger", source))?);
+    for member in members.all().iter().filter(|member| member.is_readable()) {
+        // A disk may know more than the others, and going on without it would then begin another past.
+        match ask_twice(|| numbers_on(member.disk.as_ref())) {
+            Ok(found) => numbers.extend(found),
+            Err(source) => members.go_on_without(member.failed("ledger", source))?,
+        }
     }
     Ok(numbers)
 }
@@ -81,21 +83,19 @@ fn read(members: &[Arc<Member>], number: u64, head: &Head) -> Result<Option<(Ent
     let mut best: Option<(Entry, Hash)> = None;
     let mut without = Vec::new();
     for member in members.iter().filter(|member| member.is_readable()) {
-        let bytes = read_whole(member.disk.as_ref(), &path(number), ENTRY_BYTES_MAX as u64 + 1024);
-        let entry = bytes.ok().map(|bytes| (Entry::decode(&bytes), bytes.len()));
-        if let Some((Err(FormatError::TooNew { .. }), _)) = entry {
-            // Going on would write behind entries that it cannot see.
-            let what = format!("the disk at {} was used by a newer Larder", member.disk.name());
-            return Err(StoreError::Foreign { what });
-        }
-        let is_whole = |(e, _, read): &(Entry, Hash, usize), len| e.sequence == number && *read == len;
-        let entry = entry.and_then(|(entry, len)| entry.ok().filter(|found| is_whole(found, len)));
-        match entry {
+        let disk = member.disk.as_ref();
+        // What is misread once becomes a gap for as long as the vault is open, so the disk is asked twice.
+        match entry_on(disk, number).or_else(|| entry_on(disk, number)) {
             None => without.push(member),
-            Some((_, hash, _)) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
+            Some(Err(_)) => {
+                // Going on would write behind entries that it cannot see.
+                let what = format!("the disk at {} was used by a newer Larder", disk.name());
+                return Err(StoreError::Foreign { what });
+            }
+            Some(Ok((_, hash))) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
                 member.set_state(MemberState::Forked);
             }
-            Some((entry, hash, _)) if best.is_none() || entry.previous == head.hash => {
+            Some(Ok((entry, hash))) if best.is_none() || entry.previous == head.hash => {
                 best = Some((entry, hash))
             }
             _ => {}
@@ -108,11 +108,22 @@ fn read(members: &[Arc<Member>], number: u64, head: &Head) -> Result<Option<(Ent
     Ok(best)
 }
 
+/// A whole entry, or why a whole one cannot be understood.
+type Found = std::result::Result<(Entry, Hash), FormatError>;
+
+/// One entry as this disk has it, if it has it whole.
+fn entry_on(disk: &dyn Disk, number: u64) -> Option<Found> {
+    let bytes = read_whole(disk, &path(number), ENTRY_BYTES_MAX as u64 + 1024).ok()?;
+    match Entry::decode(&bytes) {
+        Ok((entry, hash, len)) if entry.sequence == number && len == bytes.len() => Some(Ok((entry, hash))),
+        Err(newer @ FormatError::TooNew { .. }) => Some(Err(newer)),
+        _ => None,
+    }
+}
+
 /// Hash of one entry as this disk has it, if it has it whole.
 pub(crate) fn hash_on(disk: &dyn Disk, number: u64) -> Option<Hash> {
-    let bytes = read_whole(disk, &path(number), ENTRY_BYTES_MAX as u64 + 1024).ok()?;
-    let (entry, hash, len) = Entry::decode(&bytes).ok()?;
-    (entry.sequence == number && len == bytes.len()).then_some(hash)
+    entry_on(disk, number)?.ok().map(|(_, hash)| hash)
 }
 
 /// Writes the entry of one event behind `head`: durable on every healthy disk on return. The caller applies it.

@@ -192,10 +192,17 @@ impl Members {
         let known = disks.iter().map(|disk| identity_of(disk.as_ref())).collect::<Result<Vec<_>>>()?;
         let vault = known.iter().flatten().next().map_or(new_vault, |identity| identity.vault);
         let mut members: Vec<Arc<Member>> = Vec::new();
+        let mut failure = None;
         for (disk, identity) in disks.into_iter().zip(known) {
             let (identity, state) = match identity {
                 Some(identity) if identity.vault == vault => {
-                    (identity, made_ready(disk.as_ref()).map_err(|source| at(disk.as_ref(), "open", source))?)
+                    let state = made_ready(disk.as_ref()).unwrap_or_else(|source| {
+                        tracing::error!(disk = disk.name(), error = %source, "a backup disk cannot be written to");
+                        let state = MemberState::Failed(source.to_string());
+                        failure = Some(at(disk.as_ref(), "open", source));
+                        state
+                    });
+                    (identity, state)
                 }
                 Some(_) => return Err(foreign(disk.as_ref(), "it belongs to another vault")),
                 None => {
@@ -209,7 +216,21 @@ impl Members {
             }
             members.push(Arc::new(Member::new(identity.disk, Slot::with(disk), state)));
         }
-        Ok((Self(RwLock::new(members.into()), AtomicU64::new(1)), vault))
+        let members = Self(RwLock::new(members.into()), AtomicU64::new(1));
+        failure.map_or(Ok(()), |failure| members.go_on_without(failure))?;
+        Ok((members, vault))
+    }
+
+    /// What a start needs of each disk failed on one of them: no reason not to start, as long as another one works.
+    ///
+    /// # Errors
+    /// The failure itself when no healthy disk is left.
+    pub(crate) fn go_on_without(&self, failure: StoreError) -> Result<()> {
+        if !self.all().iter().any(|member| member.is_healthy()) {
+            return Err(failure);
+        }
+        tracing::warn!(%failure, "going on without this disk");
+        Ok(())
     }
 
     /// Makes room for the disks that the ledger knows and that are away, and applies what it says of the others.

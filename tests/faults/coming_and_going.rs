@@ -121,6 +121,28 @@ fn the_only_disk_comes_back_too() {
     }
 }
 
+/// What a disk lost while it was the only one is there again as soon as the other one comes, not only after a restart.
+#[test]
+fn a_disk_that_comes_gives_back_what_the_other_lost() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let promises = live(vec![arc(&first), arc(&second)]);
+    let files = first.files().into_iter().map(|(path, _)| path);
+    let kept: Vec<_> = files.filter(|path| path.ends_with(".pack") || path.ends_with("2.entry")).collect();
+    assert!(kept.iter().any(|path| path.ends_with(".entry")) && kept.len() > 3, "{kept:?}");
+    for lost in kept {
+        let damaged = first.after_clean_stop();
+        damaged.remove(&lost).expect("it was there");
+        let vault = open(&[&damaged]);
+        vault.attach(arc(&second.after_clean_stop()), stamp(60)).expect("it is ours");
+        promises.check_on(&vault, &format!("without {lost}"));
+        fill(&vault);
+        assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy], "without {lost}");
+        assert!(damaged.open(&lost).is_ok(), "{lost} is there again");
+        drop(vault);
+        check_each(&promises, &[&damaged], &format!("without {lost} for a while"));
+    }
+}
+
 /// The vault opens with one of its disks, names the other, and takes it back later.
 #[test]
 fn one_of_two_disks_is_enough_to_start() {
@@ -245,7 +267,7 @@ fn a_disk_that_fails_again_waits_for_a_person() {
     assert!(matches!(states(&vault)[1], MemberState::Failed(_)));
     assert!(!vault.distrust(&id, stamp(1)).expect("noted"), "once is no pattern");
     vault.detach(&id);
-    vault.attach(failing(20), stamp(2)).expect("ours");
+    vault.attach(failing(30), stamp(2)).expect("ours");
     fill(&vault);
     let mut days = 0;
     while !matches!(states(&vault)[1], MemberState::Failed(_)) {

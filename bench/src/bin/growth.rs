@@ -8,6 +8,7 @@
 //! number is measured, not what grows with their bytes. Who calls it in turn and draws the curves: `bench/growth`.
 
 use hot_paths::index::{id, open, small_chunks};
+use hot_paths::process::{peak_mib, written_bytes};
 use larder_store::{Vault, disk::RealDisk};
 use std::{
     fs,
@@ -121,19 +122,4 @@ fn rebuild(folder: &Path) {
 fn size_of(folder: &Path) -> u64 {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
     files.filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum()
-}
-
-/// A number from one of the files in which Linux tells about this process.
-fn told_by_linux(file: &str, name: &str) -> u64 {
-    let text = fs::read_to_string(format!("/proc/self/{file}")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-}
-
-fn peak_mib() -> f64 {
-    told_by_linux("status", "VmHWM:") as f64 / 1024.0
-}
-
-fn written_bytes() -> u64 {
-    told_by_linux("io", "write_bytes:")
 }

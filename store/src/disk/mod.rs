@@ -166,6 +166,12 @@ pub(crate) fn write_whole(disk: &dyn Disk, part: &str, path: &str, bytes: &[u8])
     sync_names(disk, folder_of(path))
 }
 
+/// Asks a disk once more after an error: one is an accident, two are an answer. Only for what changes nothing; a sync that
+/// failed must never be tried again.
+pub(crate) fn ask_twice<T>(question: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    question().or_else(|_| question())
+}
+
 /// Makes the bytes of a file durable. Whatever the error is called, the disk is not to be believed after it: one that
 /// says "full" here may have dropped bytes that it shows, unlike one that says so when it is written to.
 pub(crate) fn sync_file(file: &mut dyn DiskFile) -> io::Result<()> {
