@@ -1,7 +1,8 @@
 //! Several disks: one that joins is filled by itself, and each of them alone is a whole backup.
 
 use crate::byte_exact::{Dice, describe};
-use harness::home::Home;
+use crate::yanked::{SHOWN_WITHIN, all_healthy, states, wait_for};
+use harness::home::{Home, text};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,54 @@ fn a_new_disk_is_filled_and_then_replaces_the_old_one() {
     home.start();
     assert_eq!(describe(&home.restore("data", first)), before);
     assert_eq!(describe(&home.restore("data", second)), describe(&folder));
+}
+
+/// The box was switched on for so many hours more, as it counts them itself.
+fn hours_pass(home: &mut Home, hours: u64) {
+    assert_eq!(home.stop_agent(), Some(0));
+    let count = home.disk().join("powered-on-seconds");
+    let before: u64 = fs::read_to_string(&count).expect("a count").trim().parse().expect("a number");
+    fs::write(&count, (before + hours * 3600).to_string()).expect("written");
+    home.start();
+}
+
+/// A disk that you ask to forget is missed for three days of running more, and then no longer. What is on it stays, and
+/// nothing that the other one holds goes.
+#[test]
+fn a_disk_is_forgotten_after_three_days_and_no_sooner() {
+    let mut home = Home::new();
+    home.stop_agent();
+    home.use_disks(&["disk", "second"]);
+    home.start();
+    let folder = home.path("data");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("a.txt"), "kept").expect("written");
+    let number = home.push(&folder, "data");
+    all_healthy(&home, 2);
+    let second = home.path("second/larder").display().to_string();
+    let forget = |home: &Home, more: &[&str]| {
+        let output = home.larderd(&[&["forget", &second], more].concat()).output().expect("larderd runs");
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    assert!(forget(&home, &[]).contains("after 72 hours of running"));
+    assert!(forget(&home, &["--undo"]).contains("stays"));
+    hours_pass(&mut home, 100);
+    all_healthy(&home, 2);
+    forget(&home, &[]);
+    hours_pass(&mut home, 71);
+    // What is pulled meanwhile is missed all the same.
+    fs::rename(home.path("second"), home.path("drawer")).expect("pulled");
+    wait_for(&home, SHOWN_WITHIN, "missing it", |status| states(status) == ["healthy", "away"]);
+    // A folder that the settings name would be made and filled anew, as these disks are no mount points.
+    home.use_disks(&["disk"]);
+    hours_pass(&mut home, 2);
+    wait_for(&home, SHOWN_WITHIN, "forgetting it", |status| states(status) == ["healthy"]);
+    let told = home.json(&["status"])["health"]["conditions"].to_string();
+    assert!(!told.contains("second"), "{told}");
+    assert!(home.path("drawer/larder/packs").read_dir().expect("it is as it was").count() > 0);
+    let restored = home.restore("data", number).join("a.txt");
+    assert_eq!(fs::read_to_string(restored).expect("it comes back"), "kept");
 }
 
 /// A disk rots, and heals by itself: one command says so, and the status shows when everything was last read.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What the owner is promised; the tests allow as much again for a machine that does other things besides.
-const SHOWN_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const SHOWN_WITHIN: Duration = Duration::from_secs(20);
 const FILLED_WITHIN: Duration = Duration::from_secs(60);
 const SETTINGS: &str = "reserve = \"128 MiB\"\n[mqtt]\nenabled = false\n";
 
@@ -31,7 +31,12 @@ fn fill(folder: &Path, dice: &mut Dice, files: u64, bytes_max: u64) {
 }
 
 /// Waits until the report is as it should be.
-fn wait_for(home: &Home, within: Duration, what: &str, is_so: impl Fn(&serde_json::Value) -> bool) {
+pub(crate) fn wait_for(
+    home: &Home,
+    within: Duration,
+    what: &str,
+    is_so: impl Fn(&serde_json::Value) -> bool,
+) {
     let since = Instant::now();
     loop {
         let status = home.json(&["status"]);
@@ -43,12 +48,12 @@ fn wait_for(home: &Home, within: Duration, what: &str, is_so: impl Fn(&serde_jso
     }
 }
 
-fn states(status: &serde_json::Value) -> Vec<String> {
+pub(crate) fn states(status: &serde_json::Value) -> Vec<String> {
     let disks = status["disks"].as_array().cloned().unwrap_or_default();
     disks.iter().map(|disk| disk["state"].as_str().unwrap_or("?").to_owned()).collect()
 }
 
-fn all_healthy(home: &Home, count: usize) {
+pub(crate) fn all_healthy(home: &Home, count: usize) {
     let whole = |status: &serde_json::Value| states(status) == vec!["healthy"; count];
     wait_for(home, FILLED_WITHIN, "catching up", whole);
 }

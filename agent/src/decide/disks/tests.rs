@@ -75,6 +75,27 @@ fn an_offsite_disk_is_missed_only_when_it_is_overdue() {
 }
 
 #[test]
+fn an_offsite_disk_may_be_unplugged_only_once_it_is_filled() {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    facts.disks[0].0.offsite = true;
+    let failed = || "EIO".to_owned();
+    let states = [
+        (MemberState::Healthy, true),
+        (MemberState::Behind(3), false),
+        (MemberState::Failed(failed()), false),
+        (MemberState::Suspect(failed()), false),
+        (MemberState::Forked, false),
+        (MemberState::Away, false),
+    ];
+    for (state, may_unplug) in states {
+        facts.disks[0].0.state = state.clone();
+        let (report, _) = whole_report(&facts, &mut Memory::default());
+        assert_eq!(report.disks[0].may_unplug, may_unplug, "{state:?}");
+    }
+}
+
+#[test]
 fn the_lamp_says_once_that_a_disk_may_be_unplugged() {
     let settings = Settings::default();
     let mut facts = facts(&settings);
