@@ -62,3 +62,28 @@ fn the_next_push_brings_back_what_was_damaged() {
     println!("{found} damaged places: each brought back by the next push");
     assert!(found > 100, "the test must meet damage");
 }
+
+/// A device that takes everything for known, since nothing changed, is told what is damaged, and not that all is well.
+#[test]
+fn a_device_that_asks_nothing_hears_of_the_damage() {
+    let whole = MemoryDisk::new();
+    let vault = plain::open(vec![Arc::new(whole.clone())]).expect("opens");
+    push(&vault, "laptop/docs", &day(), 1, stamp(1)).expect("a push");
+    drop(vault);
+    let (pack, len) = pack_of(&whole);
+    let mut told = 0;
+    for at in (16..len).step_by(7) {
+        let rotten = whole.after_power_cut(0);
+        rotten.flip(&pack, usize::try_from(at).expect("short"), 1);
+        let Ok(vault) = plain::open(vec![Arc::new(rotten)]) else { continue };
+        let first = vault.ledger().snapshots("laptop/docs")[0].snapshot.clone();
+        let _ = restore(&vault, first.root);
+        if vault.damaged_chunks() == 0 {
+            continue;
+        }
+        let same = vault.commit(plain::snapshot("laptop/docs", 2, first.root, first.totals), stamp(2));
+        assert!(matches!(same, Err(StoreError::Missing { .. })), "byte {at}: {same:?}");
+        told += 1;
+    }
+    assert!(told > 40, "the test must meet damage: {told}");
+}

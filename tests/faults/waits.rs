@@ -1,8 +1,7 @@
 //! What has to wait before it goes: files, content, a sweep, a plan. Each wait has a reason, and ends.
 
 use harness::plain::{self, Files, files, push, restore, stamp};
-use larder_format::ChunkRef;
-use larder_format::ledger::{Event, Rule, Stamp};
+use larder_format::ledger::{Event, Rule, Snapshot, Stamp};
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{StoreError, Vault};
 use std::sync::Arc;
@@ -17,7 +16,7 @@ struct Old {
     vault: Vault,
     hour: u64,
     /// What was pushed, oldest first.
-    backups: Vec<(ChunkRef, Files)>,
+    backups: Vec<(Snapshot, Files)>,
 }
 
 impl Old {
@@ -30,7 +29,7 @@ impl Old {
             old.wait(24);
             let files = files([("a.txt", &[number; 600]), ("b.txt", &[number ^ 128; 650])]);
             let pushed = push(&old.vault, "laptop/docs", &files, number.into(), stamp(old.hour));
-            old.backups.push((pushed.expect("a push").fact.snapshot.root, files));
+            old.backups.push((pushed.expect("a push").fact.snapshot.clone(), files));
         }
         old
     }
@@ -124,7 +123,7 @@ fn what_went_is_asked_for_again_although_its_file_is_there() {
 fn what_was_let_go_of_can_be_given_back_for_a_week() {
     let mut old = Old::new();
     old.prune();
-    let (root, files) = old.backups[0].clone();
+    let (Snapshot { root, .. }, files) = old.backups[0].clone();
     for _ in 0..3 {
         old.wait(48);
         old.sweep();
@@ -135,6 +134,39 @@ fn what_was_let_go_of_can_be_given_back_for_a_week() {
         old.sweep();
     }
     assert!(restore(&old.vault, root).is_err(), "the test must free something");
+}
+
+/// A backup that comes in the middle of a sweep, and names old content without having asked for it, keeps it: whatever
+/// is committed before its packs go is walked before they go.
+#[test]
+fn a_backup_that_names_old_content_keeps_it() {
+    let mut kept = 0;
+    for steps in 0.. {
+        let mut old = Old::new();
+        old.prune();
+        old.open_again();
+        old.wait(WEEK + 24);
+        if old.waits().is_some() {
+            old.wait(2);
+        }
+        for _ in 0..steps {
+            old.vault.sweep_step(stamp(old.hour), 1).expect("a step");
+        }
+        let (Snapshot { root, totals, .. }, files) = old.backups[0].clone();
+        let again = old.vault.commit(plain::snapshot("laptop/docs", 60, root, totals), stamp(old.hour));
+        if matches!(again, Err(StoreError::Missing { .. })) {
+            break;
+        }
+        again.expect("all of it is there");
+        for _ in 0..3 {
+            old.wait(30);
+            old.sweep();
+        }
+        let back = restore(&old.vault, root);
+        assert!(back.is_ok_and(|back| back == files), "after {steps} steps of the sweep");
+        kept += 1;
+    }
+    assert!(kept > 5, "the backup must meet a sweep: {kept}");
 }
 
 /// Nothing is freed while somebody holds history, or while nobody knows what the ledger once said.
