@@ -29,8 +29,9 @@ const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// All pauses of one request together.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// All pauses of one request together: longer than a box takes to come back after a power cut, half a minute to boot and
+/// a minute that it waits for its disks (`SPIN_UP` in agent/src/run.rs).
+const PATIENCE: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A commit answers when everything is durable on every disk: a spun-down disk and a large tree take their time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
