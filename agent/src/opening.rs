@@ -9,11 +9,11 @@ use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
 use crate::edge::random::random;
 use crate::run::StartError;
 use crate::shelf::{self, Shelf};
-use larder_firmware_config::Settings;
+use larder_firmware_config::{Settings, VaultSettings};
 use larder_store::disk::{Disk, RealDisk};
-use larder_store::{IndexPlace, Opened, Options, Vault, identity_of};
+use larder_store::{IndexPlace, KnownDisks, Opened, Options, StoreError, Vault, disks_known_to, identity_of};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A vault that is open.
@@ -80,7 +80,7 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
     for path in vault.disks.iter().chain(&vault.offsite) {
         match disks::open(path, vault.allow_root_filesystem) {
             Ok(disk) => match identity_of(&disk) {
-                Ok(Some(_)) => known.push((path.clone(), disk)),
+                Ok(Some(identity)) => known.push((identity.vault, path.clone(), disk)),
                 Ok(None) => problems.push((path, DiskProblem::Empty { path: path.clone() })),
                 Err(error) => {
                     let source = std::io::Error::other(error);
@@ -93,7 +93,7 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
         }
     }
     if !known.is_empty() {
-        return Ok(known);
+        return of_one_vault(known, vault);
     }
     let is_away = |problem: &DiskProblem| !matches!(problem, DiskProblem::Empty { .. });
     let is_only = vault.disks.len() == 1;
@@ -106,4 +106,40 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
     }
     let make = |path: &PathBuf| Ok((path.clone(), disks::make(path, vault.allow_root_filesystem)?));
     vault.disks.iter().map(make).collect()
+}
+
+/// Of disks of different vaults those of ours: the one that once took in disks at most of the places that the settings
+/// name. A wrong disk that is connected just when the power comes back must not keep the box from starting; those who
+/// look after the disks tell of it.
+fn of_one_vault(
+    known: Vec<([u8; 16], PathBuf, RealDisk)>,
+    settings: &VaultSettings,
+) -> Result<Vec<(PathBuf, RealDisk)>, StartError> {
+    let places: Vec<_> =
+        settings.disks.iter().chain(&settings.offsite).map(|path| path.join(FOLDER)).collect();
+    let mut claims: BTreeMap<[u8; 16], usize> = BTreeMap::new();
+    let is_one = known.iter().all(|(vault, ..)| *vault == known[0].0);
+    for (vault, _, disk) in &known {
+        let of_vault = if is_one { KnownDisks::new() } else { disks_known_to(disk) };
+        let took_in = |place: &&PathBuf| {
+            of_vault.values().any(|disk| !disk.retired && Path::new(&disk.path) == **place)
+        };
+        let claim = claims.entry(*vault).or_default();
+        *claim = places.iter().filter(took_in).count().max(*claim);
+    }
+    let most = claims.values().max().copied().unwrap_or(0);
+    let mut ours = claims.iter().filter(|(_, claim)| **claim == most).map(|(vault, _)| *vault);
+    let (Some(vault), None) = (ours.next(), ours.next()) else {
+        let at: Vec<_> = known.iter().map(|(_, path, _)| path.display().to_string()).collect();
+        let what = format!(
+            "the disks at {} belong to different appliances; connect only those of one",
+            at.join(" and ")
+        );
+        return Err(StoreError::Foreign { what }.into());
+    };
+    let (ours, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|(of, ..)| *of == vault);
+    for (_, path, _) in others {
+        tracing::error!(path = %path.display(), "the disk that is connected here belongs to another appliance");
+    }
+    Ok(ours.into_iter().map(|(_, path, disk)| (path, disk)).collect())
 }

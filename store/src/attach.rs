@@ -107,7 +107,12 @@ impl Vault {
         let _growing = self.hold_growing()?;
         let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let ready = clear(disk.as_ref(), &member.take_doubtful()).and_then(|()| made_ready(disk.as_ref()));
-        let ready = ready.map_err(|source| at(disk.as_ref(), "open", source))?;
+        let is_only = !self.members.all().iter().any(|member| member.is_readable());
+        let ready = ready.or_else(|source| match is_only {
+            // What is on it can be given back although it takes nothing any more.
+            true => Ok(MemberState::Suspect(source.to_string())),
+            false => Err(at(disk.as_ref(), "open", source)),
+        })?;
         let past = self.past_of(disk.as_ref())?;
         let complete = self.ledger().disks.get(&key).map_or(0, |known| known.complete.0);
         let had = complete.max(member.left_at.load(Ordering::SeqCst));

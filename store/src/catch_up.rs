@@ -9,7 +9,7 @@ use crate::disk::{Disk, folder_of, make_folders, read_whole, sync_file, sync_nam
 use crate::ledger;
 use crate::members::{Member, MemberState};
 use crate::packs;
-use crate::repair::set_aside;
+use crate::repair::{mend, set_aside};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry};
@@ -91,9 +91,10 @@ impl Vault {
         Ok(Lacking { packs, entries: entries.collect() })
     }
 
-    /// Bytes copied.
+    /// Bytes copied. A pack that is damaged on every other disk is made whole from what they have left of it.
     fn copy_pack(&self, member: &Member, name: &Hash) -> Result<u64> {
         let path = packs::path(name);
+        let mut is_damaged = false;
         for source in self.others(member) {
             let Ok(file) = source.disk.open(&path) else { continue };
             let Ok(len) = file.len() else { continue };
@@ -105,8 +106,18 @@ impl Vault {
                     return Ok(len);
                 }
                 _ => {
-                    tracing::error!(disk = source.disk.name(), pack = %name, "this copy of a pack is damaged")
+                    tracing::error!(disk = source.disk.name(), pack = %name, "this copy of a pack is damaged");
+                    // That disk is read from end to end soon, and what is damaged there repaired or named.
+                    self.care.alarm(&source);
+                    is_damaged = true;
                 }
+            }
+        }
+        if is_damaged {
+            // Not waited for: a scrub that ends a round waits for whoever fills a disk.
+            let Ok(_no_repairs) = self.care.rounds.try_lock() else { return Ok(0) };
+            if mend(&self.members, member, name, self.reserve_bytes / 2)? {
+                return Ok(self.catalog.packs.len(name));
             }
         }
         // No disk has it whole: waiting for it would keep this disk from new backups for ever.
@@ -140,8 +151,15 @@ impl Vault {
         if lacking.packs.len() > PACKS_COPIED_IN_HOLD {
             return Ok(lacking);
         }
-        while let Some(name) = lacking.packs.pop() {
-            self.copy_pack(member, &name)?;
+        if !lacking.packs.is_empty() {
+            while let Some(name) = lacking.packs.pop() {
+                self.copy_pack(member, &name)?;
+            }
+            // One that could not be copied just now is still lacking; to count, the disk must have it.
+            lacking = self.lacking(member)?;
+            if !lacking.packs.is_empty() {
+                return Ok(lacking);
+            }
         }
         self.copy_entries(member, &lacking.entries)?;
         member.lacks_packs(0);

@@ -127,7 +127,8 @@ pub(crate) fn join(disk: &dyn Disk, identity: Identity) -> Result<()> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        write_whole(disk, "open/disk.part", DISK_FILE, &bytes)
+        write_whole(disk, "open/disk.part", DISK_FILE, &bytes)?;
+        keep_copy_of_facts(disk, identity)
     };
     write().map_err(|source| at(disk, DISK_FILE, source))
 }

@@ -5,6 +5,7 @@
 //! back. Not here: what they add up to (`ledger_view`), what entries look like (`format`), what must be durable before one (`vault`).
 
 use crate::disk::{Disk, ask_twice, folder_of, read_whole, sync_names, write_whole};
+use crate::known_disks::KnownDisks;
 use crate::ledger_view::LedgerView;
 use crate::members::{Member, MemberState, Members};
 use crate::{Result, StoreError};
@@ -16,6 +17,11 @@ use std::sync::Arc;
 /// Entries in one folder, so that none grows slow to list.
 const ENTRIES_PER_FOLDER: u64 = 1000;
 const PART: &str = "open/ledger.part";
+/// Numbers that may be missing between two entries at the end of the ledger of which neither is whole: beyond that a name
+/// is a stray file's.
+const DAMAGED_IN_A_ROW_MAX: u64 = 16;
+/// No hole in the ledger is longer, however right an entry behind it looks: more are written in no box's life.
+const GAP_MAX: u64 = 1_000_000;
 
 /// Reads the whole chain, from whichever disk has each entry. Marks disks that lack some as behind, and those that
 /// tell another story than the ones before them as forked.
@@ -37,11 +43,13 @@ fn load_once(members: &Members) -> Result<LedgerView> {
     // Whoever lagged at the last reading is counted anew.
     all.iter().for_each(|member| member.forget_entries());
     let mut expected = 1;
+    let mut damaged_after = Vec::new();
     for number in numbers(members)? {
-        view.gaps.extend(expected..number);
-        expected = number + 1;
         match read(&all, number, &view.head)? {
-            Some((entry, hash)) => {
+            Some((entry, hash)) if number - expected <= GAP_MAX => {
+                damaged_after.clear();
+                view.gaps.extend(expected..number);
+                expected = number + 1;
                 // Whole, but not the one that was written after its neighbour: somebody replaced it.
                 let follows_a_gap = view.gaps.last().is_some_and(|gap| gap + 1 == number);
                 if entry.previous != view.head.hash && !follows_a_gap {
@@ -49,9 +57,18 @@ fn load_once(members: &Members) -> Result<LedgerView> {
                 }
                 view.apply(entry, hash);
             }
-            None => view.gaps.push(number),
+            _ => damaged_after.push(number),
         }
     }
+    // No number is given twice, not even that of a newest entry that is damaged. But a name alone is no entry: a stray
+    // file must not make a hole of a thousand entries that stays for ever.
+    let is_next = |last: u64, number: u64| {
+        number == last + 1 || (number <= last + DAMAGED_IN_A_ROW_MAX && !is_misnamed(&all, number))
+    };
+    let newest = damaged_after
+        .into_iter()
+        .fold(expected - 1, |last, next| if is_next(last, next) { next } else { last });
+    view.gaps.extend(expected..=newest);
     // What a killed agent published may not have been synced yet; nothing may be built on it before it is.
     let newest = path(view.head.sequence.max(1));
     for member in all.iter().filter(|member| member.is_healthy()) {
@@ -63,6 +80,15 @@ fn load_once(members: &Members) -> Result<LedgerView> {
         }
     }
     Ok(view)
+}
+
+/// Whether what has this number's name on some disk is a whole entry with another number.
+fn is_misnamed(members: &[Arc<Member>], number: u64) -> bool {
+    let readable = members.iter().filter(|member| member.is_readable());
+    let found = readable.filter_map(|member| {
+        read_whole(member.disk.as_ref(), &path(number), ENTRY_BYTES_MAX as u64 + 1024).ok()
+    });
+    found.filter_map(|bytes| Entry::decode(&bytes).ok()).any(|(entry, ..)| entry.sequence != number)
 }
 
 /// Numbers of all entries on any disk.
@@ -121,6 +147,16 @@ fn entry_on(disk: &dyn Disk, number: u64) -> Option<Found> {
     }
 }
 
+/// What the ledger on one disk says of the vault's disks, as far as it can be read. Reads only: for whoever does not know
+/// yet whether the disk is theirs.
+pub fn disks_known_to(disk: &dyn Disk) -> KnownDisks {
+    let mut view = LedgerView::new();
+    let numbers: BTreeSet<_> = numbers_on(disk).unwrap_or_default().into_iter().collect();
+    let entries = numbers.into_iter().filter_map(|number| entry_on(disk, number)?.ok());
+    entries.for_each(|(entry, hash)| view.apply(entry, hash));
+    view.disks
+}
+
 /// Hash of one entry as this disk has it, if it has it whole.
 pub(crate) fn hash_on(disk: &dyn Disk, number: u64) -> Option<Hash> {
     entry_on(disk, number)?.ok().map(|(_, hash)| hash)
@@ -157,8 +193,11 @@ pub(crate) fn numbers_on(disk: &dyn Disk) -> std::io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for folder in disk.list("ledger")?.into_iter().filter(|item| item.is_folder) {
         let entries = disk.list(&format!("ledger/{}", folder.name))?;
-        numbers
-            .extend(entries.iter().filter_map(|item| item.name.strip_suffix(".entry")?.parse::<u64>().ok()));
+        let number = |name: &str| name.strip_suffix(".entry")?.parse::<u64>().ok();
+        let is_in_place = |name: &str, number: u64| path(number) == format!("ledger/{}/{name}", folder.name);
+        numbers.extend(
+            entries.iter().filter_map(|item| number(&item.name).filter(|n| is_in_place(&item.name, *n))),
+        );
     }
     Ok(numbers)
 }

@@ -46,6 +46,7 @@ pub use check::Audit;
 pub use identity::{Identity, hex, identity_of};
 pub use index::IndexPlace;
 pub use known_disks::{KnownDisk, KnownDisks};
+pub use ledger::disks_known_to;
 pub use ledger_view::{Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SHORTEN_DELAY_S};
 pub use members::{MemberState, MemberView};
 pub use packs::Fetch;

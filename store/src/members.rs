@@ -5,8 +5,8 @@
 //! that fails again waits for a person. Receipts name the disks that hold a commit. Not here: how a disk comes and
 //! goes (`attach`), filling one that lags (`catch_up`).
 
-use crate::disk::{Disk, is_full, make_folders, sync_names};
-use crate::identity::{Identity, hex, identity_of, join, mend_facts};
+use crate::disk::{Disk, is_full};
+use crate::identity::hex;
 use crate::known_disks::KnownDisks;
 use crate::slot::Slot;
 use crate::{Result, StoreError};
@@ -17,10 +17,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// What a filesystem that is full needs for the next pack; it does not say how much it lacks.
 const FULL: StoreError = StoreError::Full { missing_mib: larder_format::pack::PACK_BYTES_AIM >> 20 };
-/// Made and taken away at each start, to see whether the disk may be written to.
-const PROBE: &str = "open/probe.part";
 /// So many failures, and a person has to look at the disk: one may be a cable, two are a pattern.
 pub(crate) const FAILURES_MAX: u32 = 2;
+
+mod opening;
+
+pub(crate) use opening::made_ready;
 
 /// How far a disk can be trusted at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,50 +179,6 @@ impl Member {
 pub(crate) struct Members(RwLock<Arc<[Arc<Member>]>>, AtomicU64);
 
 impl Members {
-    /// Reads who the disks are. A disk without `disk.json` joins the vault of the others, or `new_vault`; `random`
-    /// makes its name.
-    pub(crate) fn open(
-        disks: Vec<Arc<dyn Disk>>,
-        new_vault: [u8; 16],
-        mut random: impl FnMut() -> [u8; 16],
-    ) -> Result<(Self, [u8; 16])> {
-        for disk in &disks {
-            if let Err(error) = mend_facts(disk.as_ref()) {
-                tracing::warn!(%error, disk = disk.name(), "its disk.json could not be repaired");
-            }
-        }
-        let known = disks.iter().map(|disk| identity_of(disk.as_ref())).collect::<Result<Vec<_>>>()?;
-        let vault = known.iter().flatten().next().map_or(new_vault, |identity| identity.vault);
-        let mut members: Vec<Arc<Member>> = Vec::new();
-        let mut failure = None;
-        for (disk, identity) in disks.into_iter().zip(known) {
-            let (identity, state) = match identity {
-                Some(identity) if identity.vault == vault => {
-                    let state = made_ready(disk.as_ref()).unwrap_or_else(|source| {
-                        tracing::error!(disk = disk.name(), error = %source, "a backup disk cannot be written to");
-                        let state = MemberState::Failed(source.to_string());
-                        failure = Some(at(disk.as_ref(), "open", source));
-                        state
-                    });
-                    (identity, state)
-                }
-                Some(_) => return Err(foreign(disk.as_ref(), "it belongs to another vault")),
-                None => {
-                    let identity = Identity { vault, disk: random() };
-                    join(disk.as_ref(), identity)?;
-                    (identity, MemberState::Healthy)
-                }
-            };
-            if let Some(twin) = members.iter().find(|other| other.key == identity.disk) {
-                return Err(is_copy_of(disk.as_ref(), twin));
-            }
-            members.push(Arc::new(Member::new(identity.disk, Slot::with(disk), state)));
-        }
-        let members = Self(RwLock::new(members.into()), AtomicU64::new(1));
-        failure.map_or(Ok(()), |failure| members.go_on_without(failure))?;
-        Ok((members, vault))
-    }
-
     /// What a start needs of each disk failed on one of them: no reason not to start, as long as another one works.
     ///
     /// # Errors
@@ -348,30 +306,6 @@ pub(crate) fn is_copy_of(disk: &dyn Disk, twin: &Member) -> StoreError {
         twin.disk.name()
     );
     foreign(disk, &why)
-}
-
-/// Makes a known disk ready to be written to. One that the system lets nobody write to is only read: that is how a
-/// dying disk ends, and the time when its backups are wanted most.
-pub(crate) fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
-    let make = || {
-        // A copy made by hand may lack it, since nothing is in it while the agent rests.
-        make_folders(disk, "open")?;
-        // An agent that was killed may have made folders that a power cut would still take away.
-        ["packs", "ledger", ""].into_iter().try_for_each(|folder| sync_names(disk, folder))?;
-        drop(disk.create(PROBE)?);
-        disk.remove(PROBE)
-    };
-    match make() {
-        // Full is no reason not to open, and a probe that a killed agent left tells as much as a new one.
-        Err(error) if is_full(&error) || error.kind() == io::ErrorKind::AlreadyExists => {
-            Ok(MemberState::Healthy)
-        }
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            Ok(MemberState::Suspect(error.to_string()))
-        }
-        Err(error) => Err(error),
-        Ok(()) => Ok(MemberState::Healthy),
-    }
 }
 
 pub(crate) fn at(disk: &dyn Disk, path: &str, source: io::Error) -> StoreError {

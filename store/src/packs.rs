@@ -11,7 +11,7 @@ pub(crate) use view::read_table;
 
 use crate::block_cache::BlockCache;
 use crate::damage::{BlockAt, Damage};
-use crate::disk::Disk;
+use crate::disk::{Disk, ask_twice};
 use crate::index::Hint;
 use crate::members::Members;
 use crate::spare::Spare;
@@ -82,8 +82,19 @@ pub(crate) fn path(name: &Hash) -> String {
 pub(crate) fn names_on(disk: &dyn Disk) -> io::Result<HashMap<Hash, u64>> {
     let mut found = HashMap::new();
     for folder in disk.list("packs")?.into_iter().filter(|item| item.is_folder) {
-        for item in disk.list(&format!("packs/{}", folder.name))? {
-            if let Some(name) = item.name.strip_suffix(".pack").and_then(Hash::from_hex) {
+        let items = match ask_twice(|| disk.list(&format!("packs/{}", folder.name))) {
+            Ok(items) => items,
+            Err(error) => {
+                // One bad block of a disk: what lies elsewhere on it can still be given back, and what is missing may
+                // come from another disk.
+                tracing::error!(disk = disk.name(), folder = folder.name, %error, "a folder of packs cannot be read");
+                continue;
+            }
+        };
+        for item in items.into_iter().filter(|item| !item.is_folder) {
+            let name = item.name.strip_suffix(".pack").and_then(Hash::from_hex);
+            // One in a strange folder is nowhere where anybody would look for it.
+            if let Some(name) = name.filter(|_| item.name.starts_with(&folder.name)) {
                 found.insert(name, item.len);
             }
         }
@@ -113,6 +124,12 @@ impl Packs {
 
     pub(crate) fn bytes(&self) -> u64 {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    /// Bytes of a pack that content can be found in.
+    pub(crate) fn len(&self, name: &Hash) -> u64 {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.numbers.get(name).map_or(0, |(_, len)| *len)
     }
 
     /// The number of a pack that content can be found in.
@@ -324,7 +341,13 @@ impl Packs {
             let bytes_wanted: u64 = wanted.iter().map(len).sum::<Option<u64>>()?;
             let is_most = bytes_wanted * 4 >= u64::from(header.plain_len) * 3;
             let stored = bytes.get(header.len()..)?;
-            let is_whole = header.lengths.len() == slots.len() && Hash::of(stored) == header.stored_hash;
+            let is_whole = header.lengths.len() == slots.len()
+                && Hash::of(stored) == header.stored_hash
+                // A whole pack may stand in the place of another one; the next disk may have the right one.
+                && view.has(slots, wanted);
+            if !is_whole {
+                self.damage.suspect();
+            }
             (is_most && is_whole).then_some(bytes)
         })
     }
@@ -338,9 +361,15 @@ impl Packs {
 
     /// A block with the wanted chunks: the stored one, or a new one where most of the stored one is not wanted.
     pub(crate) fn fetch(&self, members: &Members, step: &Fetch) -> Result<Vec<u8>> {
-        if let Some(bytes) = self.as_stored(members, step) {
-            return Ok(bytes);
+        match self.as_stored(members, step) {
+            Some(bytes) => Ok(bytes),
+            None => self.fetch_proven(members, step),
         }
+    }
+
+    /// The same where each chunk is named by its bytes before it is sent, and where one disk does not have it another one
+    /// is asked.
+    pub(crate) fn fetch_proven(&self, members: &Members, step: &Fetch) -> Result<Vec<u8>> {
         let Fetch(wanted) = step;
         let (place, first) = wanted.first().expect("a plan names a block for the sake of a chunk");
         let open = self.whole_block(members, *place, first)?;

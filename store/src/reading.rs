@@ -60,9 +60,20 @@ impl Vault {
     /// # Errors
     /// `Damaged` when no disk has it whole.
     pub fn fetch(&self, step: &Fetch) -> Result<Vec<u8>> {
-        self.catalog.packs.fetch(&self.members, step).or_else(|_| {
-            let chunks = step.ids().map(|id| self.read_wherever(&id)).collect::<Result<Vec<_>>>()?;
-            Ok(self.catalog.packs.as_block(&chunks))
-        })
+        self.catalog.packs.fetch(&self.members, step).or_else(|_| self.fetch_wherever(step))
+    }
+
+    /// The same for whoever did not get what they asked for at first: each chunk is named by its bytes before it is sent,
+    /// so that another disk is asked where the first one has something else in its place.
+    ///
+    /// # Errors
+    /// `Damaged` when no disk has it whole.
+    pub fn fetch_proven(&self, step: &Fetch) -> Result<Vec<u8>> {
+        self.catalog.packs.fetch_proven(&self.members, step).or_else(|_| self.fetch_wherever(step))
+    }
+
+    fn fetch_wherever(&self, step: &Fetch) -> Result<Vec<u8>> {
+        let chunks = step.ids().map(|id| self.read_wherever(&id)).collect::<Result<Vec<_>>>()?;
+        Ok(self.catalog.packs.as_block(&chunks))
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! For disks that come and go under it; `workload` starts anew after each fault.
 
-use harness::plain::{self, Files, files, push, restore, stamp};
-use larder_format::ChunkRef;
+use harness::plain::{self, Files, Push, files, push, restore, stamp};
+use larder_format::{ChunkId, ChunkRef};
 use larder_store::disk::Disk;
 use larder_store::{Committed, Vault};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A snapshot that was acknowledged, and what it must give back for ever.
@@ -27,6 +28,13 @@ impl Promises {
         let next = push(&vault, "laptop/docs", &days()[0].1, 999, stamp(99));
         next.unwrap_or_else(|error| panic!("{context}: the next push fails: {error:?}"));
         assert_eq!(vault.audit().expect("an audit").damaged, [""; 0], "{context}");
+    }
+
+    /// Names of all content that was promised.
+    pub(crate) fn names(&self, vault: &Vault) -> Vec<ChunkId> {
+        let names: BTreeSet<_> =
+            self.0.iter().flat_map(|promised| Push::ask(vault, &promised.files).names).collect();
+        names.into_iter().collect()
     }
 
     /// Every acknowledged snapshot exists and gives back exactly what was pushed.

@@ -147,10 +147,6 @@ fn open_with_a_bad_disk(before: &[MemoryDisk; 2], model: &Model, which: usize, f
     });
     let opened = harness::plain::open(disks.iter().map(|disk| Arc::new(disk.clone()) as _).collect());
     let Some(fired) = disks[which].story().first().cloned() else { return false };
-    // Who cannot say who it is is no disk of ours, as far as anybody knows; the agent does not even offer it.
-    if fired.path.ends_with("disk.json") {
-        return true;
-    }
     let context = format!("disk {which}, {:?}, {fired}", fault.when);
     let vault = opened.unwrap_or_else(|error| panic!("{context}: it does not open: {error:?}"));
     model.check(&vault, |_| true).unwrap_or_else(|error| panic!("{context}: {error}"));

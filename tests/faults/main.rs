@@ -15,6 +15,7 @@ mod repair;
 mod repair_cut;
 mod repair_limits;
 mod rot;
+mod strays;
 mod tiny_chunks;
 mod two_disks;
 mod waits;

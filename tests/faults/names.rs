@@ -66,8 +66,12 @@ fn entry_path(number: u64) -> String {
     format!("ledger/000000/{number:012}.entry")
 }
 
-fn entry(disk: &MemoryDisk, number: u64) -> Vec<u8> {
-    let file = disk.open(&entry_path(number)).expect("it is there");
+pub(crate) fn entry(disk: &MemoryDisk, number: u64) -> Vec<u8> {
+    bytes_of(disk, &entry_path(number))
+}
+
+pub(crate) fn bytes_of(disk: &MemoryDisk, path: &str) -> Vec<u8> {
+    let file = disk.open(path).expect("it is there");
     let mut bytes = vec![0; usize::try_from(file.len().expect("its length")).expect("short")];
     file.read_at(0, &mut bytes).expect("read");
     bytes
@@ -77,7 +81,14 @@ fn entry(disk: &MemoryDisk, number: u64) -> Vec<u8> {
 fn put_entry(disk: &MemoryDisk, number: u64, bytes: &[u8]) {
     let path = entry_path(number);
     disk.remove(&path).expect("removed");
-    disk.create(&path).expect("created").append(bytes).expect("written");
+    put_file(disk, &path, bytes);
+}
+
+/// Puts a file where none is.
+pub(crate) fn put_file(disk: &MemoryDisk, path: &str, bytes: &[u8]) {
+    let (folder, _) = path.rsplit_once('/').expect("a folder");
+    disk.make_folder(folder).expect("made");
+    disk.create(path).expect("created").append(bytes).expect("written");
 }
 
 /// A read fails while the index learns what there is: whoever restores afterwards still gets everything.

@@ -115,9 +115,18 @@ impl Disk for RealDisk {
             else {
                 continue;
             };
-            let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-            items.push(Item { name: name.to_owned(), is_folder, len: stat.st_size.unsigned_abs() });
+            let (is_folder, len) = match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => (
+                    FileType::from_raw_mode(stat.st_mode) == FileType::Directory,
+                    stat.st_size.unsigned_abs(),
+                ),
+                // Gone meanwhile.
+                Err(Errno::NOENT) => continue,
+                // One file of which the disk can no longer tell anything must not hide all the others. Whoever reads
+                // it finds the damage.
+                Err(_) => (entry.file_type() == FileType::Directory, 0),
+            };
+            items.push(Item { name: name.to_owned(), is_folder, len });
         }
         items.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(items)

@@ -11,7 +11,7 @@ mod mend;
 mod place;
 mod salvage;
 
-pub(crate) use mend::hash;
+pub(crate) use mend::{hash, mend};
 pub(crate) use place::{finish, set_aside};
 
 use crate::disk::write_whole;
@@ -19,7 +19,7 @@ use crate::members::Member;
 use crate::vault::Vault;
 use crate::{Result, StoreError, catch_up, ledger, packs, parity};
 use larder_format::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 const PART: &str = "open/mend.part";
 
@@ -41,7 +41,7 @@ impl Vault {
     /// `Disk` when the disk fails. A full one only leaves the pack as it is.
     pub(crate) fn repair_pack(&self, member: &Member, name: &Hash) -> Result<Outcome> {
         // Half of the reserve: ledger and restore still work, and content that is whole again is what it is for.
-        let mended = mend::mend(&self.members, member, name, self.reserve_bytes / 2);
+        let mended = mend(&self.members, member, name, self.reserve_bytes / 2);
         let outcome = match mended {
             Ok(true) => Ok(Outcome::Repaired),
             Ok(false) => self.give_up(member, name).map(|lost| match lost.chunks.len() {
@@ -69,6 +69,7 @@ impl Vault {
         };
         let len = self.members.all().iter().find_map(len).unwrap_or(0);
         self.catalog.enter_repaired(&self.members, name, len);
+        self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     /// A damaged sidecar is set aside and made anew from its pack.

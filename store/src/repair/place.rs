@@ -109,7 +109,7 @@ fn finish_moved_aside(members: &Members, member: &Member, swept: &HashMap<Hash, 
     let names: BTreeSet<_> =
         items.iter().filter_map(|item| Hash::from_hex(item.name.split_once(".pack")?.0)).collect();
     for name in names.into_iter().filter(|name| !given_up(name) && !swept.contains_key(name)) {
-        if !is_there(disk, &packs::path(&name)).map_err(failed)? && mend::mend(members, member, &name, 0)? {
+        if !is_there(disk, &packs::path(&name)).map_err(failed)? && mend(members, member, &name, 0)? {
             tracing::info!(disk = disk.name(), pack = %name, "a repair was made again");
         }
     }

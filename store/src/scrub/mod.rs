@@ -75,6 +75,7 @@ impl Vault {
         let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         let round = rounds.entry(member.id.clone()).or_insert_with(|| state::read(member.disk.as_ref()));
         *round = begun(member, stamp)?;
+        self.keep_facts(member)?;
         self.save(member, round)
     }
 

@@ -1,0 +1,103 @@
+//! Who the disks are when the vault opens, and whether they can be written to.
+//!
+//! A disk that does not answer, a copy of another one, one that nobody can write to: each is told, and none keeps the vault
+//! from opening on what is left. Not here: disks that come later (`attach`).
+
+use super::{Member, MemberState, Members, foreign, is_copy_of};
+use crate::disk::{Disk, is_full, make_folders, sync_names};
+use crate::identity::{Identity, identity_of, join, mend_facts};
+use crate::slot::Slot;
+use crate::{Result, ledger};
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
+
+/// Made and taken away at each start, to see whether the disk may be written to.
+const PROBE: &str = "open/probe.part";
+
+impl Members {
+    /// Reads who the disks are. A disk without `disk.json` joins the vault of the others, or `new_vault`; `random`
+    /// makes its name.
+    pub(crate) fn open(
+        disks: Vec<Arc<dyn Disk>>,
+        new_vault: [u8; 16],
+        mut random: impl FnMut() -> [u8; 16],
+    ) -> Result<(Self, [u8; 16])> {
+        for disk in &disks {
+            if let Err(error) = mend_facts(disk.as_ref()) {
+                tracing::warn!(%error, disk = disk.name(), "its disk.json could not be repaired");
+            }
+        }
+        let mut known = Vec::new();
+        let mut failure = None;
+        for disk in disks {
+            match identity_of(disk.as_ref()).or_else(|_| identity_of(disk.as_ref())) {
+                Ok(identity) => known.push((disk, identity)),
+                // It may come later; who it is cannot be known now.
+                Err(error) => failure = Some(error),
+            }
+        }
+        let vault = known.iter().find_map(|(_, identity)| *identity).map(|identity| identity.vault);
+        let vault = match (vault, failure) {
+            (Some(vault), _) => vault,
+            // Nobody could tell a new vault from an old one whose disk does not answer.
+            (None, Some(failure)) => return Err(failure),
+            (None, None) => new_vault,
+        };
+        let mut members: Vec<Arc<Member>> = Vec::new();
+        for (disk, identity) in known {
+            let (identity, state) = match identity {
+                Some(identity) if identity.vault == vault => {
+                    let state = made_ready(disk.as_ref()).unwrap_or_else(|source| {
+                        tracing::error!(disk = disk.name(), error = %source, "a backup disk cannot be written to");
+                        // Also if it is the only one: what is on it can be given back.
+                        MemberState::Failed(source.to_string())
+                    });
+                    (identity, state)
+                }
+                Some(_) => return Err(foreign(disk.as_ref(), "it belongs to another vault")),
+                None => {
+                    let identity = Identity { vault, disk: random() };
+                    join(disk.as_ref(), identity)?;
+                    (identity, MemberState::Healthy)
+                }
+            };
+            let member = Arc::new(Member::new(identity.disk, Slot::with(disk), state));
+            let Some(twin) = members.iter_mut().find(|other| other.key == identity.disk) else {
+                members.push(member);
+                continue;
+            };
+            // Of two copies the one with the longer past, or what the other lacks would be written once more in another
+            // way. Nothing is written to the other; whoever looks after the disks tells of it.
+            let newest = |of: &Member| ledger::numbers_on(of.disk.as_ref()).ok()?.into_iter().max();
+            let unused =
+                if newest(&member) > newest(twin) { std::mem::replace(twin, member) } else { member };
+            tracing::error!(error = %is_copy_of(unused.disk.as_ref(), twin), "this disk is not used");
+        }
+        Ok((Self(RwLock::new(members.into()), AtomicU64::new(1)), vault))
+    }
+}
+
+/// Makes a known disk ready to be written to. One that the system lets nobody write to is only read: that is how a
+/// dying disk ends, and the time when its backups are wanted most.
+pub(crate) fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
+    let make = || {
+        // A copy made by hand may lack it, since nothing is in it while the agent rests.
+        make_folders(disk, "open")?;
+        // An agent that was killed may have made folders that a power cut would still take away.
+        ["packs", "ledger", ""].into_iter().try_for_each(|folder| sync_names(disk, folder))?;
+        drop(disk.create(PROBE)?);
+        disk.remove(PROBE)
+    };
+    match make() {
+        // Full is no reason not to open, and a probe that a killed agent left tells as much as a new one.
+        Err(error) if is_full(&error) || error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(MemberState::Healthy)
+        }
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            Ok(MemberState::Suspect(error.to_string()))
+        }
+        Err(error) => Err(error),
+        Ok(()) => Ok(MemberState::Healthy),
+    }
+}
