@@ -11,7 +11,7 @@ of every source goes into FOLDER/DEVICE/NAME. What only a newer reader knows is 
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped, 6 damaged data met.
 """
 # Needs Python 3.11 on Linux, and: pip install blake3 zstandard
-import argparse, collections, contextlib, functools, grp, hashlib, io, os, pwd, re, stat, struct, sys, time
+import argparse, collections, contextlib, functools, grp, io, os, pwd, re, stat, struct, sys, time
 from pathlib import Path
 import blake3, zstandard
 
@@ -23,7 +23,6 @@ SOURCE = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,64}/(?!\.)[A-Za-z0-9_.-]{1,64}")
 told = collections.Counter()
 
 class Damaged(Exception): """The bytes are not what the format says."""
-
 BROKEN = Damaged, OSError, OverflowError, ValueError, struct.error, zstandard.ZstdError
 
 def need(condition, why):
@@ -32,14 +31,23 @@ def need(condition, why):
 
 def digest(data): return blake3.blake3(data).digest()
 
-def show(path):
-    """A name as text that cannot drive somebody's terminal."""
+def show(path):  # A name as text that cannot drive somebody's terminal.
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in path.decode("utf-8", "backslashreplace"))
 
-def tell(kind, what):
-    """Tells the owner while it happens, and counts: that decides the exit code."""
+def tell(kind, what):  # Tells the owner while it happens, and counts: that decides the exit code.
     told[kind] += 1
     print(f"{kind}: {what}", file=sys.stderr)
+
+def files_in(folder, ending):  # At any depth, also in wrong ones. What cannot be listed is told and costs only itself.
+    lost = lambda why: tell("damaged", f"{why.filename}: {why.strerror}; what is in this folder is not used")
+    return sorted(Path(at, n) for at, _, names in os.walk(folder, onerror=lost) for n in names if n.endswith(ending))
+
+def content(file):  # All bytes of a file, with zeros for what the disk does not give.
+    data = bytearray(os.fstat(file.fileno()).st_size)
+    for at in range(0, len(data), 65536):
+        with contextlib.suppress(OSError):
+            data[at:at + 65536] = os.pread(file.fileno(), 65536, at)
+    return data
 
 class Values:
     """Reads postcard values, one after another."""
@@ -58,17 +66,13 @@ class Values:
                 break
         need(byte < 0x80 and value < (1 << bits if below is None else below), "a number or kind is out of range")
         return value
-    def signed(self):
-        value = self.number()
-        return (value >> 1) ^ -(value & 1)
+    def signed(self): return ((value := self.number()) >> 1) ^ -(value & 1)
     def bytes(self): return self.raw(self.number())
     def list(self, item): return [item() for _ in range(self.number())]
     def reference(self): return self.raw(32), self.number(32)
     def totals(self): return self.number(), self.number(), self.number()
     def owner(self): return self.number(32), self.number(32), self.bytes().decode(), self.bytes().decode()
-    def last(self, value):
-        need(self.at == len(self.data), "bytes are left over")
-        return value
+    def last(self, value): return need(self.at == len(self.data), "bytes are left over") or value
     def piece(self):
         kind = self.number(32, below=3)
         reference = None if kind == 1 else self.reference()
@@ -91,7 +95,7 @@ class Packs:
     def __init__(self, folder):
         self.places, self.checked = collections.defaultdict(list), set()
         self.open = functools.lru_cache(8)(self.open)
-        for path in sorted(folder.glob("packs/??/*.pack")):
+        for path in files_in(folder / "packs", ".pack"):
             for find in self.table, self.search:
                 try:
                     with open(path, "rb") as file:
@@ -101,20 +105,17 @@ class Packs:
                 except BROKEN as why:
                     tell("damaged", f"{path}: {why}; if possible, what is whole in it is used")
     def table(self, file):
-        head, size = file.read(16), file.seek(0, 2)
+        head, size, give = file.read(16), file.seek(0, 2), functools.partial(os.pread, file.fileno())
         need(head[:8] == b"LRDRPAK1" and size >= 80 and head[10:12] == b"\1\0", "it is no pack, or too new")
-        file.seek(size - 64)
-        magic, blocks, chunks, start, check = struct.unpack_from("<8sIIQ32s", tail := file.read(64))
+        magic, blocks, chunks, start, check = struct.unpack_from("<8sIIQ32s", tail := give(64, size - 64))
         need(magic == b"LRDREND1" and digest(tail[:56])[:8] == tail[56:], "its footer is damaged")
         need(blocks <= chunks <= 65535 and start + 12 * blocks + 32 * chunks + 64 == size, "its table does not fit")
-        file.seek(start)
-        need(digest(table := file.read(size - 64 - start)) == check, "its table is damaged")
+        need(digest(table := give(size - 64 - start, start)) == check, "its table is damaged")
         places = [*struct.iter_unpack("<III", table[:12 * blocks])]
         for (at, _, slot), end in zip(places, [slot for _, _, slot in places[1:]] + [chunks]):
             yield from ((table[12 * blocks + 32 * n:][:32], at) for n in range(slot, min(end, chunks)))
     def search(self, file):
-        file.seek(0)
-        for match in re.finditer(b"LRDRBLK1", file.read()):
+        for match in re.finditer(b"LRDRBLK1", content(file)):
             with contextlib.suppress(*BROKEN):  # Magic bytes in somebody's file, or a block that is gone.
                 yield from ((name, match.start()) for name in self.block(file, match.start()))
     def block(self, file, at):
@@ -134,9 +135,8 @@ class Packs:
         return {digest(chunk): chunk for chunk in map(io.BytesIO(plain).read, lengths)}
     def open(self, path, at):
         with open(path, "rb") as file:
-            if path not in self.checked and hashlib.file_digest(file, blake3.blake3).hexdigest() != path.stem:
+            if path not in self.checked and (self.checked.add(path) or digest(content(file)).hex() != path.stem):
                 tell("damaged", f"{path}: its bytes do not have its name; what is whole in it is used")
-            self.checked.add(path)
             return self.block(file, at)
     def chunk(self, reference):
         why = "a piece of it is nowhere on this disk"
@@ -175,7 +175,7 @@ class Packs:
 
 def read_ledger(folder):
     head, expected, found = bytes(32), 1, {}
-    for number, path in sorted((int(p.stem), p) for p in folder.glob("ledger/*/*.entry") if p.stem.isdecimal()):
+    for number, path in sorted((int(p.stem), p) for p in files_in(folder / "ledger", ".entry") if p.stem.isdecimal()):
         if number > expected:
             head = tell("damaged", f"ledger entries {expected} to {number - 1} are missing")
         previous, head, expected = head, None, number + 1  # None: what was before is not known, so anything may follow.

@@ -113,7 +113,9 @@ impl Rescue {
         self.look_through(progress);
         let mut snapshots = std::mem::take(&mut self.ledger.snapshots);
         snapshots.retain_mut(|kept| {
-            let is_here = self.begins(&kept.root);
+            // Most of what was let go of is gone; no dying disk is searched for it.
+            let is_worth_it = kept.standing == Standing::Kept || self.packs.claims(&kept.root.id);
+            let is_here = is_worth_it && self.begins(&kept.root);
             if !is_here && kept.standing == Standing::Kept {
                 kept.standing = Standing::NotHere;
             }

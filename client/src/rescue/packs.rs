@@ -1,7 +1,8 @@
 //! The packs of several disks as one: where each chunk lies, and its block from whichever disk gives it whole.
 //!
 //! A pack is known by its name, so copies on several disks are one pack, and what is damaged in one copy is read from
-//! another. The table at its end tells where chunks lie; where no copy has a whole one, the pack is scanned.
+//! another. A name may lie all the same: a file may hold another pack, whole. So the tables of all copies count, and a
+//! block only counts where the wanted chunk is in it. Copies without a table are scanned where nothing else is left.
 //! Not here: what an open block's chunks mean.
 
 use super::{
@@ -21,7 +22,7 @@ use std::{
     collections::HashSet,
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 /// The end of a pack that is read at once: most tables fit, so most packs cost one movement of the disk's arm.
@@ -42,15 +43,16 @@ enum Pack {
     Stray(PathBuf),
 }
 
-/// Why a block does not open. Already told.
-pub(crate) struct NotWhole;
-
 pub(crate) struct Packs {
     disks: Arc<[PulledDisk]>,
     damage: Arc<Damage>,
     packs: Vec<Pack>,
     places: Places,
-    bad: Mutex<HashSet<Place>>,
+    /// Copies without a table of packs that have one elsewhere, as pack and number of the copy.
+    unread: Vec<(u32, u8)>,
+    late: OnceLock<Places>,
+    /// Blocks that do not open, each in one copy.
+    bad: Mutex<HashSet<(Place, u8)>>,
 }
 
 impl Packs {
@@ -70,7 +72,8 @@ impl Packs {
             }
         }
         packs.extend(stray.into_iter().map(Pack::Stray));
-        Self { disks, damage, packs, places: Places::default(), bad: Mutex::default() }
+        let (places, unread, late, bad) = (Places::default(), Vec::new(), OnceLock::new(), Mutex::default());
+        Self { disks, damage, packs, places, unread, late, bad }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -80,6 +83,11 @@ impl Packs {
     /// How many places of chunks are known.
     pub(crate) fn places(&self) -> usize {
         self.places.len()
+    }
+
+    /// Whether some table claims to have the chunk. Costs nothing, and proves nothing.
+    pub(crate) fn claims(&self, id: &ChunkId) -> bool {
+        !self.places.of(id).is_empty()
     }
 
     fn copies(&self, pack: u32) -> Vec<PathBuf> {
@@ -97,14 +105,17 @@ impl Packs {
         let mut places = std::mem::take(&mut self.places);
         progress.expect_packs(self.packs.len() as u64);
         for pack in 0..u32::try_from(self.packs.len()).unwrap_or(u32::MAX) {
-            if let Some((_, table)) = self.table(pack) {
+            let mut has_table = false;
+            let unread = self.each_table(pack, &mut |_, table| {
+                has_table = true;
                 for (number, block) in table.blocks.iter().enumerate() {
                     table.chunks_of(number).iter().for_each(|id| places.add(id, pack, block.offset));
                 }
+            });
+            if has_table {
+                self.unread.extend(unread.into_iter().map(|copy| (pack, copy)));
             } else {
-                self.scan(pack, &mut |offset, block| {
-                    block.chunks.iter().for_each(|(id, _)| places.add(id, pack, offset));
-                });
+                unread.into_iter().for_each(|copy| self.find_places(pack, copy, &mut places));
             }
             progress.add_packs(1);
         }
@@ -112,40 +123,70 @@ impl Packs {
         self.places = places;
     }
 
-    /// The table of the first copy that has a whole one, and that copy.
-    fn table(&self, pack: u32) -> Option<(PathBuf, Table)> {
-        self.copies(pack).into_iter().find_map(|path| match read_table(&path) {
-            Ok(table) => Some((path, table)),
-            Err(Unread::TooNew) => {
-                self.damage.newer();
-                None
+    /// Hands over the table of every copy that has a whole one, with that copy, but tables that say the same only once:
+    /// a file that was swapped with another pack's must not hide what the other disk has. Returns copies without one.
+    fn each_table(&self, pack: u32, each: &mut dyn FnMut(&Path, &Table)) -> Vec<u8> {
+        let (mut unread, mut known, mut first) = (Vec::new(), Vec::new(), None);
+        for (copy, path) in (0u8..).zip(self.copies(pack)) {
+            match read_table(&path) {
+                Ok((said, _)) if known.contains(&said) => continue,
+                Ok((said, table)) => {
+                    known.push(said);
+                    match &first {
+                        None => first = Some(path.clone()),
+                        Some(first) => self.damage.file(
+                            &path,
+                            format!("it holds other things than {}; both are used", first.display()),
+                        ),
+                    }
+                    each(&path, &table);
+                    continue;
+                }
+                Err(Unread::TooNew) => self.damage.newer(),
+                Err(Unread::Damaged(why)) => {
+                    self.damage.file(&path, format!("{why}; what is whole in it is used"));
+                }
             }
-            Err(Unread::Damaged(why)) => {
-                self.damage.file(&path, format!("{why}; what is whole in it is used"));
-                None
-            }
+            unread.push(copy);
+        }
+        unread
+    }
+
+    fn find_places(&self, pack: u32, copy: u8, places: &mut Places) {
+        self.scan(pack, copy, &mut |offset, block| {
+            block.chunks.iter().for_each(|(id, _)| places.add(id, pack, offset));
+        });
+    }
+
+    /// Places in copies without a table, of packs of which another copy has one. That one may be another pack's, so
+    /// these are scanned; but only once something is nowhere else, since a dying disk takes long.
+    fn late_places(&self) -> &Places {
+        self.late.get_or_init(|| {
+            let mut places = Places::default();
+            self.unread.iter().for_each(|(pack, copy)| self.find_places(*pack, *copy, &mut places));
+            places.sort();
+            places
         })
     }
 
-    /// Hands over every whole block of every copy, with its offset.
-    fn scan(&self, pack: u32, each: &mut dyn FnMut(u32, &OpenBlock<'_>)) {
+    /// Hands over every whole block of a copy, with its offset.
+    fn scan(&self, pack: u32, copy: u8, each: &mut dyn FnMut(u32, &OpenBlock<'_>)) {
         let (mut decoder, mut window) = (Decoder::new(), Vec::new());
-        for path in self.copies(pack) {
-            let Ok((file, len)) = open(&path) else { continue };
-            let len = len.min(PACK_BYTES_MAX);
-            let mut from = 0;
-            while from < len {
-                let left = usize::try_from(len - from).unwrap_or(usize::MAX);
-                window.resize(left.min(WINDOW_BYTES), 0);
-                if file.fill_around(&mut window, from) {
-                    self.damage.at(&path, from, "a part of it cannot be read off the disk");
-                }
-                let scanned = scan(&mut decoder, &window, left <= WINDOW_BYTES, &mut |at, block| {
-                    each(u32::try_from(from + at as u64).unwrap_or(u32::MAX), block);
-                });
-                (0..scanned.too_new).for_each(|_| self.damage.newer());
-                from += scanned.done as u64;
+        let Some(path) = self.copies(pack).into_iter().nth(copy.into()) else { return };
+        let Ok((file, len)) = open(&path) else { return };
+        let len = len.min(PACK_BYTES_MAX);
+        let mut from = 0;
+        while from < len {
+            let left = usize::try_from(len - from).unwrap_or(usize::MAX);
+            window.resize(left.min(WINDOW_BYTES), 0);
+            if file.fill_around(&mut window, from) {
+                self.damage.at(&path, from, "a part of it cannot be read off the disk");
             }
+            let scanned = scan(&mut decoder, &window, left <= WINDOW_BYTES, &mut |at, block| {
+                each(u32::try_from(from + at as u64).unwrap_or(u32::MAX), block);
+            });
+            (0..scanned.too_new).for_each(|_| self.damage.newer());
+            from += scanned.done as u64;
         }
     }
 
@@ -156,71 +197,87 @@ impl Packs {
         is_wanted: &dyn Fn(&Header) -> bool,
         each: &mut dyn FnMut(&OpenBlock<'_>),
     ) {
-        let Some((path, table)) = self.table(pack) else {
-            return self.scan(pack, &mut |_, block| each(block));
-        };
-        let Ok((file, _)) = open(&path) else { return };
         let mut decoder = Decoder::new();
-        for BlockPlace { offset, .. } in table.blocks {
-            let (_, header) = read_start(&file, offset);
-            if header.is_ok_and(|header| !is_wanted(&header)) {
-                continue;
+        let unread = self.each_table(pack, &mut |path, table| {
+            let Ok((file, _)) = open(path) else { return };
+            for (number, BlockPlace { offset, .. }) in table.blocks.iter().enumerate() {
+                let (_, header) = read_start(&file, *offset);
+                if header.is_ok_and(|header| !is_wanted(&header)) {
+                    continue;
+                }
+                let mut names = table.chunks_of(number).iter().copied().collect();
+                let place = Place::new(pack, *offset);
+                self.block(place, &mut names, &mut decoder, &mut |_, block| each(block));
             }
-            if let Ok(bytes) = self.block(Place::new(pack, offset), &mut decoder)
-                && let Ok((_, block)) = OpenBlock::read(&mut decoder, &bytes)
-            {
-                each(&block);
-            }
-        }
+        });
+        unread.into_iter().for_each(|copy| self.scan(pack, copy, &mut |_, block| each(block)));
     }
 
-    /// A whole block, as it lies, from any copy that has it.
-    fn block(&self, place: Place, decoder: &mut Decoder) -> Result<Vec<u8>, NotWhole> {
-        if self.bad.lock().unwrap_or_else(PoisonError::into_inner).contains(&place) {
-            return Err(NotWhole);
-        }
-        for path in self.copies(place.pack) {
-            let read = open(&path).map_err(Unread::from).and_then(|(file, _)| {
-                let bytes = read_block(&file, place.offset)?;
-                OpenBlock::read(decoder, &bytes)?;
-                Ok(bytes)
+    /// Hands over whole blocks that lie at `place`, from one copy after another, until all `wanted` chunks were in them:
+    /// a block that is whole and holds something else is another pack's, and the next copy may have the right one.
+    fn block(
+        &self,
+        place: Place,
+        wanted: &mut HashSet<ChunkId>,
+        decoder: &mut Decoder,
+        each: &mut dyn FnMut(&[u8], &OpenBlock<'_>),
+    ) {
+        for (copy, path) in (0u8..).zip(self.copies(place.pack)) {
+            if wanted.is_empty() {
+                return;
+            }
+            if self.bad.lock().unwrap_or_else(PoisonError::into_inner).contains(&(place, copy)) {
+                continue;
+            }
+            let opened = with_block(&path, place.offset, decoder, &mut |bytes, block| {
+                let before = wanted.len();
+                for (id, _) in &block.chunks {
+                    wanted.remove(id);
+                }
+                if wanted.len() < before {
+                    each(bytes, block);
+                }
             });
-            match read {
-                Ok(bytes) => return Ok(bytes),
+            match opened {
+                Ok(()) => continue,
                 Err(Unread::TooNew) => self.damage.newer(),
                 Err(Unread::Damaged(why)) => self.damage.at(&path, place.offset.into(), why),
             }
+            let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
+            if bad.len() < BAD_MAX {
+                bad.insert((place, copy));
+            }
         }
-        let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
-        if bad.len() < BAD_MAX {
-            bad.insert(place);
-        }
-        Err(NotWhole)
     }
 
     /// Hands over blocks that hold the chunks called `names`, as far as any disk has them whole.
     pub(crate) fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) {
-        let mut decoder = Decoder::new();
         let mut open: HashSet<ChunkId> = names.iter().copied().collect();
+        self.fetch_from(&self.places, &mut open, each);
+        if !open.is_empty() && !self.unread.is_empty() {
+            self.fetch_from(self.late_places(), &mut open, each);
+        }
+    }
+
+    fn fetch_from(&self, known: &Places, open: &mut HashSet<ChunkId>, each: &mut dyn FnMut(&[u8])) {
+        let mut decoder = Decoder::new();
         // First the first place of each, then for those that it did not give the second one, and so on.
         for round in 0.. {
-            let mut places: Vec<Place> = open
-                .iter()
-                .filter_map(|id| self.places.of(id).get(round).map(|place| place.block()))
-                .collect();
+            let mut places: Vec<(Place, ChunkId)> =
+                open.iter().filter_map(|id| Some((known.of(id).get(round)?.block(), *id))).collect();
             if places.is_empty() {
                 return;
             }
             // In the order in which they lie, and each block once.
             places.sort_unstable();
-            places.dedup();
-            for place in places {
-                let Ok(bytes) = self.block(place, &mut decoder) else { continue };
-                let Ok((_, block)) = OpenBlock::read(&mut decoder, &bytes) else { continue };
-                for (id, _) in &block.chunks {
-                    open.remove(id);
-                }
-                each(&bytes);
+            for same in places.chunk_by(|(a, _), (b, _)| a == b) {
+                let mut wanted = same.iter().map(|(_, id)| *id).filter(|id| open.contains(id)).collect();
+                self.block(same[0].0, &mut wanted, &mut decoder, &mut |bytes, block| {
+                    for (id, _) in &block.chunks {
+                        open.remove(id);
+                    }
+                    each(bytes);
+                });
             }
         }
     }
@@ -247,7 +304,8 @@ impl From<FormatError> for Unread {
     }
 }
 
-fn read_table(path: &Path) -> Result<Table, Unread> {
+/// A whole table, and the hash that tells it from others.
+fn read_table(path: &Path) -> Result<(Hash, Table), Unread> {
     let (file, len) = open(path)?;
     let read = |from: u64, bytes: u64| {
         let mut part = vec![0; usize::try_from(bytes).unwrap_or(0)];
@@ -262,9 +320,12 @@ fn read_table(path: &Path) -> Result<Table, Unread> {
     let table = match footer {
         Ok(footer) if footer.table_offset >= tail_from => {
             let at = usize::try_from(footer.table_offset - tail_from).unwrap_or(tail.len());
-            Table::decode(&footer, &tail[at..])
+            Table::decode(&footer, &tail[at..]).map(|table| (footer.table_hash, table))
         }
-        Ok(footer) => Table::decode(&footer, &read(footer.table_offset, footer.table_len() as u64)?),
+        Ok(footer) => {
+            let bytes = read(footer.table_offset, footer.table_len() as u64)?;
+            Table::decode(&footer, &bytes).map(|table| (footer.table_hash, table))
+        }
         Err(error) => Err(error),
     };
     table.map_err(|error| {
@@ -298,4 +359,18 @@ fn read_block(file: &File, offset: u32) -> Result<Vec<u8>, Unread> {
         bytes.truncate(have + more);
     }
     Ok(bytes)
+}
+
+/// Hands over the block at `offset`, as it lies and opened.
+fn with_block(
+    path: &Path,
+    offset: u32,
+    decoder: &mut Decoder,
+    take: &mut dyn FnMut(&[u8], &OpenBlock<'_>),
+) -> Result<(), Unread> {
+    let (file, _) = open(path)?;
+    let bytes = read_block(&file, offset)?;
+    let (_, block) = OpenBlock::read(decoder, &bytes)?;
+    take(&bytes, &block);
+    Ok(())
 }

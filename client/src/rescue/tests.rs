@@ -334,6 +334,84 @@ fn disks_of_two_vaults_are_not_mixed() {
     assert!(Rescue::open(&[vault.folder.path().join("nowhere")], now()).is_err());
 }
 
+/// A file may hold another pack, whole: nothing about it looks damaged, and the other disk has what belongs there.
+#[test]
+fn packs_that_were_swapped_or_overwritten_on_one_disk_hide_nothing_of_the_other() {
+    let vault = Writer::new();
+    let newest = vault.two_pushes();
+    let packs = vault.packs();
+    let on = |disk: &Path, pack: &Path| disk.join(pack.strip_prefix(vault.disk()).unwrap());
+    let comes_back = |disks: &[PathBuf], context: &str| {
+        let mut rescue = open(disks);
+        let (restored, found) = bring(&rescue, "laptop/docs", "newest");
+        assert!(found == newest && restored.damaged == 0, "{context}: {} names", found.len());
+        assert!(rescue.damage().count > 0, "{context}: it is told");
+        assert_eq!(bring(&rescue, "laptop/docs", "2").1["deep/er/note"], b"before", "{context}");
+        rescue.ledger.snapshots.clear();
+        rescue.search(&Progress::local());
+        assert_eq!(rescue.found().len(), 2, "{context}: both roots are found by their look");
+    };
+    assert!(packs.len() > 1);
+    // Each pack is hidden by the next one.
+    for (round, (one, other)) in packs.iter().zip(packs.iter().cycle().skip(1)).enumerate() {
+        let [swapped, over, cut] =
+            ["swapped", "over", "cut"].map(|name| vault.copy(&format!("{name}{round}")));
+        fs::copy(other, on(&swapped, one)).unwrap();
+        fs::copy(one, on(&swapped, other)).unwrap();
+        fs::copy(other, on(&over, one)).unwrap();
+        for disk in [&swapped, &over] {
+            for disks in [[disk.clone(), vault.disk()], [vault.disk(), disk.clone()]] {
+                comes_back(&disks, &format!("{disks:?}"));
+            }
+        }
+        // The right copy has lost its table, so only a scan of it tells what the wrong one hides.
+        let len = fs::read(one).unwrap().len();
+        flip(&on(&cut, one), len - FOOTER_BYTES - 5);
+        for disks in [[over.clone(), cut.clone()], [cut, over]] {
+            comes_back(&disks, &format!("{disks:?}"));
+        }
+    }
+}
+
+/// Whatever lies in the wrong folder is known by its content.
+#[test]
+fn packs_in_wrong_folders_are_used() {
+    let vault = Writer::new();
+    let newest = vault.two_pushes();
+    for (number, pack) in vault.packs().into_iter().enumerate() {
+        let folder = vault.disk().join(["larder/packs/zz", "larder/packs", "larder/packs/0/1"][number % 3]);
+        fs::create_dir_all(&folder).unwrap();
+        fs::rename(&pack, folder.join(pack.file_name().unwrap())).unwrap();
+    }
+    let (restored, found) = bring(&open(&[vault.disk()]), "laptop/docs", "newest");
+    assert_eq!((found, restored.skipped.count), (newest, 0));
+}
+
+/// What cannot be opened costs itself: everything else on the disk comes back, and the rest from the other disk.
+#[test]
+fn what_cannot_be_read_is_named_and_the_rest_comes_back() {
+    use std::os::unix::fs::PermissionsExt;
+    let vault = Writer::new();
+    let newest = vault.two_pushes();
+    let whole = vault.copy("whole");
+    let packs = vault.packs();
+    // Something that is no file under a pack's name, and a folder that does not open (root opens it all the same).
+    fs::remove_file(&packs[0]).unwrap();
+    fs::create_dir(&packs[0]).unwrap();
+    let shut = packs[1].parent().unwrap();
+    fs::set_permissions(shut, fs::Permissions::from_mode(0o000)).unwrap();
+    let rescue = open(&[vault.disk(), whole]);
+    let (restored, found) = bring(&rescue, "laptop/docs", "newest");
+    assert_eq!((found, restored.skipped.count), (newest.clone(), 0));
+    assert!(rescue.damage().count > 0);
+    let alone = open(&[vault.disk()]);
+    let told = alone.damage().count;
+    fs::set_permissions(shut, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(told > 0);
+    // Perhaps only the older snapshot needs what is lost.
+    let _is_worse = restore_all_is_worse(alone, &newest);
+}
+
 /// Any flipped byte anywhere: no panic, no wrong byte, and what is lost is named.
 #[test]
 fn damage_anywhere_never_gives_back_a_wrong_byte() {
