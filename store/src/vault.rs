@@ -260,6 +260,10 @@ impl Vault {
         if free >= wanted {
             return Ok(());
         }
+        // Where no healthy disk says how much room it has, that is what is wrong, and a larger one would not help.
+        if !self.members.all().iter().any(|member| member.is_healthy() && member.disk.space().is_ok()) {
+            return Err(self.members.none_left("open"));
+        }
         Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
     }
 
@@ -363,3 +367,6 @@ impl Drop for Sealing<'_> {
         self.vault.sealed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests;
