@@ -5,6 +5,7 @@ use super::pace::{LATE_AFTER_S, elapsed_s};
 use super::{Facts, SourceFacts, moment, repaired};
 use crate::report::{Condition, Level, VaultReport};
 use larder_format::ledger::Scrubbed;
+use larder_store::{MemberState, MemberView};
 
 /// A broker that restarts is back by then; nobody need hear of it.
 const BROKER_AWAY_S: i64 = 120;
@@ -134,6 +135,11 @@ fn shorter_promise(facts: &Facts<'_>, found: &mut Found) {
 }
 
 fn room(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
+    // Without a disk that takes backups there is no room to speak of; the disk's own condition says what is wrong.
+    let takes_backups = |disk: &MemberView| disk.state == MemberState::Healthy && disk.space.is_some();
+    if !facts.disks.iter().any(|(disk, _)| takes_backups(disk)) {
+        return;
+    }
     let refused = facts.refused_full > 0 || vault.free_bytes <= facts.settings.vault.reserve_bytes;
     if refused {
         let words = [

@@ -93,6 +93,8 @@ pub(super) fn conditions(facts: &Facts<'_>, vault: &VaultReport, found: &mut Fou
             MemberState::Away => Some((level, away(disk, facts))),
             MemberState::Behind(files) => Some(((Level::NeedsYou, 4), behind(disk, *files))),
             MemberState::Forked => Some(((Level::NeedsYou, 4), forked(disk))),
+            // Unknown is never fine. The next look at it finds out what is wrong.
+            MemberState::Healthy if disk.space.is_none() => Some(((Level::NeedsYou, 4), silent(disk))),
             MemberState::Healthy | MemberState::Retired => None,
         };
         if let Some((level, [what, meaning, remedy])) = words {
@@ -131,6 +133,14 @@ fn failed(disk: &MemberView) -> [String; 3] {
         format!("The backup disk at {} failed.", disk.path),
         "It is opened and read anew. Until it has caught up, new backups go to the other disks alone."
             .to_owned(),
+        "Check its cable and power. If it was once only, this heals itself.".to_owned(),
+    ]
+}
+
+fn silent(disk: &MemberView) -> [String; 3] {
+    [
+        format!("The backup disk at {} does not say how much room it has.", disk.path),
+        "What it holds is not affected as far as anybody knows; new backups may be refused.".to_owned(),
         "Check its cable and power. If it was once only, this heals itself.".to_owned(),
     ]
 }

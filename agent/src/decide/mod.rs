@@ -208,7 +208,8 @@ fn changes(found: &[(String, Condition)], now: Timestamp, memory: &mut Memory) -
 
 fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
     let spaces = || facts.disks.iter().filter_map(|(disk, _)| disk.space);
-    let free_bytes = spaces().map(|space| space.free).min().unwrap_or(0);
+    let free = spaces().map(|space| space.free).min();
+    let free_bytes = free.unwrap_or(0);
     let protected_bytes = facts.sources.iter().map(|source| source.newest.snapshot.totals.bytes).sum();
     let healthy = facts.disks.iter().filter(|(disk, _)| disk.state == MemberState::Healthy).count();
     VaultReport {
@@ -222,15 +223,16 @@ fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
         copies_wanted: facts.settings.vault.copies.into(),
         free_bytes,
         free_gib: gib(free_bytes),
-        days_left: days_left(facts, free_bytes, memory),
+        days_left: days_left(facts, free, memory),
     }
 }
 
 /// Samples of what is stored, one a day: the growth of the last 30 days.
 const GROWTH_DAYS: usize = 31;
 
-/// Days until full at the growth of the last 30 days, less what was let go of; unknown before a whole day was seen.
-fn days_left(facts: &Facts<'_>, free_bytes: u64, memory: &mut Memory) -> Option<u64> {
+/// Days until full at the growth of the last 30 days, less what was let go of; unknown before a whole day was seen, and
+/// as long as no disk says how much room it has.
+fn days_left(facts: &Facts<'_>, free_bytes: Option<u64>, memory: &mut Memory) -> Option<u64> {
     let days_since = |then: Timestamp| (facts.now.as_second() - then.as_second()) / 86_400;
     if memory.growth.back().is_none_or(|(then, _)| days_since(*then) >= 1) {
         memory.growth.push_back((facts.now, facts.stored_bytes));
@@ -241,7 +243,7 @@ fn days_left(facts: &Facts<'_>, free_bytes: u64, memory: &mut Memory) -> Option<
     let (since, then) = *memory.growth.front()?;
     let grown = facts.stored_bytes.saturating_sub(then);
     let per_day = grown.checked_div(u64::try_from(days_since(since)).ok()?)?;
-    free_bytes.saturating_sub(facts.settings.vault.reserve_bytes).checked_div(per_day)
+    free_bytes?.saturating_sub(facts.settings.vault.reserve_bytes).checked_div(per_day)
 }
 
 /// What was read back is what the disk says that was read last: a byte that nobody read on one of them is not proven.

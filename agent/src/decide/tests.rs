@@ -176,6 +176,9 @@ fn growth_is_unknown_before_a_day_has_passed() {
     facts.sources[0] = source(-47);
     facts.stored_bytes = 2 << 37;
     assert_eq!(report(&facts, &mut memory).0.vault.days_left, Some(3));
+    // Nothing is known of a disk that is away, least of all that it is full today.
+    facts.disks[0].0.space = None;
+    assert_eq!(report(&facts, &mut memory).0.vault.days_left, None);
 }
 
 #[test]

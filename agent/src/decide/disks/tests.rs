@@ -3,6 +3,7 @@ use super::super::{Memory, report as whole_report};
 use super::*;
 use larder_firmware_config::Settings;
 use larder_panel::Rhythm;
+use larder_store::disk::Space;
 
 fn stamp(days_ago: i64) -> Option<Stamp> {
     Some(Stamp { time_ms: (NOW_S - days_ago * DAY_S) * 1000, trusted: true, powered_on_s: 0 })
@@ -33,6 +34,7 @@ fn each_state_of_a_disk_has_its_words() {
     check(|_, disk| disk.state = MemberState::Suspect("EIO".into()), four, "more than once");
     check(|_, disk| disk.state = MemberState::Behind(3), four, "lacks 3");
     check(|_, disk| disk.state = MemberState::Forked, four, "another past");
+    check(|_, disk| disk.space = None, four, "does not say how much room");
     check(|_, disk| disk.leaving = stamp(1), four, "asked to forget");
     let older = |_: &mut Facts<'_>, disk: &mut MemberView| {
         (disk.state, disk.is_older_copy) = (MemberState::Behind(3), true);
@@ -58,6 +60,49 @@ fn the_last_disk_that_goes_is_an_alarm() {
         };
         check(both, Rhythm::Alarm, "The backup disk at /disk");
     }
+}
+
+/// The only disk is pulled, or failed, or does not answer any more: whoever is told that it is full would buy a larger
+/// one.
+#[test]
+fn a_disk_that_takes_nothing_is_not_called_full() {
+    let settings = Settings::default();
+    let failed = || "EIO".to_owned();
+    let states = [
+        (MemberState::Away, &[1][..]),
+        (MemberState::Failed(failed()), &[1]),
+        (MemberState::Suspect(failed()), &[1]),
+        (MemberState::Forked, &[4]),
+        (MemberState::Behind(3), &[4]),
+        // It was pulled, and nobody has looked yet.
+        (MemberState::Healthy, &[4]),
+    ];
+    for (state, codes) in states {
+        for free in [None, Some(0)] {
+            let mut facts = facts(&settings);
+            facts.refused_full = 1;
+            facts.disks[0].0.state = state.clone();
+            facts.disks[0].0.space = free.map(|free| Space { total: 1 << 40, free });
+            let (report, _) = whole_report(&facts, &mut Memory::default());
+            let told: Vec<_> = report.health.conditions.iter().map(|condition| condition.code).collect();
+            let is_full = state == MemberState::Healthy && free.is_some();
+            assert_eq!(told, if is_full { &[5] } else { codes }, "{state:?}, free: {free:?}");
+        }
+    }
+}
+
+/// A second disk that is gone hides nothing of the one that backups go to.
+#[test]
+fn the_disk_that_is_left_is_called_full_when_it_is() {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    let mut second = MemberView { id: "fedcba9876543210".into(), ..facts.disks[0].0.clone() };
+    (second.state, second.space) = (MemberState::Away, None);
+    facts.disks[0].0.space = Some(Space { total: 1 << 40, free: 0 });
+    facts.disks.push((second, "unproven"));
+    let (report, _) = whole_report(&facts, &mut Memory::default());
+    let told: Vec<_> = report.health.conditions.iter().map(|condition| condition.code).collect();
+    assert_eq!(told, [4, 5]);
 }
 
 #[test]
