@@ -2,8 +2,13 @@
 //!
 //! A Raspberry Pi has no clock of its own: after a power cut it wakes up in the past. So the agent counts the seconds
 //! it has lived through, keeps the count beside the vault, and says of each moment whether it can be trusted.
+//!
+//! What is kept as long as it was promised hangs on the count, as the only thing that a wrong clock cannot change. So a
+//! count that was read back has to be plausible beside the one in the ledger, whatever its check says; too low a count
+//! only keeps things longer. No clock is asked for that: the count is there for the day on which it is wrong.
 
 use jiff::Timestamp;
+use larder_format::Hash;
 use larder_format::ledger::Stamp;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +17,14 @@ use std::time::Instant;
 
 /// Time that a box may have lost its count for when the power went; bounded by how often it is written.
 pub(crate) const SAVE_EVERY_S: u64 = 600;
+/// The count is not believed if it is further than this above the newest ledger entry. A box that runs writes one after
+/// 35 days of running at the latest, when a disk was read from end to end (`decide::pace`); without a limit, one wrong
+/// file and a wrong clock would make everything old at once.
+const AHEAD_OF_LEDGER_S_MAX: u64 = 60 * 24 * 3600;
+/// The same as long as nothing is known of the ledger: no box runs for so long.
+const COUNT_S_MAX: u64 = 100 * 365 * 24 * 3600;
+/// Hex digits of the check in the file: so many that no accident makes them.
+const CHECK_DIGITS: usize = 16;
 /// systemd-timesyncd makes this file once the clock was set from the network.
 const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
 /// No honest clock is before this software was written: 2026-01-01.
@@ -35,12 +48,14 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that keeps its count in `folder`.
+    /// A clock that keeps its count in `folder`. `known_s` is the count of the newest ledger entry, 0 as long as there
+    /// is none or nobody has read it yet.
     pub(crate) fn open(folder: &Path, known_s: u64) -> Self {
         let file = folder.join("powered-on-seconds");
-        let kept = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        // The ledger may know better than the file, which is only written now and then.
-        let before_s = known_s.max(kept);
+        let before_s = match fs::read_to_string(&file) {
+            Ok(text) => count(&text, known_s),
+            Err(_) => known_s,
+        };
         Self { started: Instant::now(), before_s, file: Mutex::new(file), saved: Mutex::new(before_s) }
     }
 
@@ -58,7 +73,7 @@ impl Clock {
     }
 
     fn powered_on_s(&self) -> u64 {
-        self.before_s + self.started.elapsed().as_secs()
+        self.before_s.saturating_add(self.started.elapsed().as_secs())
     }
 
     /// From now on the count is kept in `folder`: the disk that had it is gone.
@@ -72,15 +87,128 @@ impl Clock {
     pub(crate) fn save(&self, force: bool) {
         let now = self.powered_on_s();
         let mut saved = self.saved.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if !force && now < *saved + SAVE_EVERY_S {
+        if !force && now < saved.saturating_add(SAVE_EVERY_S) {
             return;
         }
         let file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let part = file.with_extension("part");
-        let written = fs::write(&part, now.to_string()).and_then(|()| fs::rename(&part, &file));
-        match written {
+        let result = fs::write(&part, written(now)).and_then(|()| fs::rename(&part, &file));
+        match result {
             Ok(()) => *saved = now,
             Err(error) => tracing::warn!(%error, "could not write down how long this box has run"),
         }
+    }
+}
+
+/// The count to go on from: what the file says where that can be believed, and at least what the ledger says, since the
+/// file is only written now and then.
+fn count(text: &str, known_s: u64) -> u64 {
+    let limit = if known_s == 0 { COUNT_S_MAX } else { known_s.saturating_add(AHEAD_OF_LEDGER_S_MAX) };
+    match read(text) {
+        Some(kept) if kept <= limit => kept.max(known_s),
+        kept => {
+            tracing::warn!(?kept, known_s, "the count of how long this box has run cannot be believed");
+            known_s
+        }
+    }
+}
+
+/// The count and its check, as the file has them.
+fn written(seconds: u64) -> String {
+    let text = seconds.to_string();
+    let check = check_of(&text);
+    format!("{text} {check}")
+}
+
+/// What `written` wrote; a number alone is from before there was a check.
+fn read(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let number = match text.split_once(' ') {
+        Some((number, check)) if check == check_of(number) => number,
+        Some(_) => return None,
+        None => text,
+    };
+    number.parse().ok()
+}
+
+fn check_of(number: &str) -> String {
+    let mut check = Hash::of(number.as_bytes()).to_string();
+    check.truncate(CHECK_DIGITS);
+    check
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_S: u64 = 24 * 3600;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for seconds in [0, 1, 9_000_000_000, u64::MAX] {
+            assert_eq!(read(&written(seconds)), Some(seconds));
+        }
+        assert_eq!(read("12345\n"), Some(12_345), "as it was before there was a check");
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_read() {
+        let whole = written(86_400);
+        for at in 0..whole.len() {
+            for bit in 0..7 {
+                let mut bytes = whole.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                let text = String::from_utf8(bytes).unwrap();
+                assert!(read(&text).is_none(), "{text:?} is not {whole:?}");
+            }
+        }
+        for len in "86400 0".len()..whole.len() {
+            assert!(read(&whole[..len]).is_none(), "{:?}", &whole[..len]);
+        }
+        for text in ["", " ", "-1", "1.5", "18446744073709551616", "1 2 3"] {
+            assert!(read(text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_count_is_believed_only_as_far_as_the_box_may_have_run() {
+        let known = 400 * DAY_S;
+        for (kept, expect) in [
+            (0, known),
+            (known - 1, known),
+            (known + 600, known + 600),
+            (known + 35 * DAY_S, known + 35 * DAY_S),
+            (known + 61 * DAY_S, known),
+            (9_000_000_000, known),
+            (u64::MAX, known),
+        ] {
+            assert_eq!(count(&kept.to_string(), known), expect, "{kept}");
+            assert_eq!(count(&written(kept), known), expect, "{kept}, with its check");
+        }
+        assert_eq!(count("nonsense", known), known);
+    }
+
+    /// The ledger is not read yet at the very start: an old box must not begin again at zero.
+    #[test]
+    fn without_a_ledger_any_count_of_a_box_is_believed() {
+        assert_eq!(count(&written(3650 * DAY_S), 0), 3650 * DAY_S);
+        assert_eq!(count(&written(9_000_000_000), 0), 0);
+        assert_eq!(count(&written(u64::MAX), 0), 0);
+    }
+
+    #[test]
+    fn the_count_goes_on_and_never_overflows() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("powered-on-seconds");
+        fs::write(&file, "5000").unwrap();
+        let clock = Clock::open(folder.path(), 1000);
+        assert!(clock.stamp(None).powered_on_s >= 5000);
+        clock.save(true);
+        assert!(read(&fs::read_to_string(&file).unwrap()).unwrap() >= 5000);
+        assert!(Clock::open(folder.path(), 0).stamp(None).powered_on_s >= 5000);
+        let full = Clock::open(folder.path(), u64::MAX);
+        assert_eq!(full.stamp(None).powered_on_s, u64::MAX);
+        full.save(false);
+        full.save(true);
     }
 }

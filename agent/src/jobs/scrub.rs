@@ -106,7 +106,7 @@ fn write_parity(appliance: &Appliance, plan: &mut Plan) -> bool {
         Ok(0) => plan.has_parity = Some(stands),
         Ok(_) => return true,
         Err(error) => {
-            plan.parity_not_before_s = now_s + AFTER_ERROR.as_secs();
+            plan.parity_not_before_s = now_s.saturating_add(AFTER_ERROR.as_secs());
             match error {
                 // The owner hears of that anyway.
                 StoreError::Full { .. } => tracing::debug!("no room for parity"),
@@ -122,7 +122,7 @@ fn scrub(appliance: &Appliance, plan: &mut Plan, disk: &ScrubView) -> bool {
     let now = appliance.stamp();
     let pace = pace(disk, &now);
     let is_new = disk.last.is_none() && disk.round.started.is_none();
-    let first_s = now.powered_on_s + if is_new { FIRST_AFTER.as_secs() } else { 0 };
+    let first_s = now.powered_on_s.saturating_add(if is_new { FIRST_AFTER.as_secs() } else { 0 });
     let is_due = *plan.not_before_s.entry(disk.disk.clone()).or_insert(first_s) <= now.powered_on_s;
     let is_due = is_wanted || disk.is_alarmed || (is_due && pace.bytes > 0);
     if !disk.is_readable {
@@ -144,13 +144,14 @@ fn scrub(appliance: &Appliance, plan: &mut Plan, disk: &ScrubView) -> bool {
                 tracing::info!(?round, disk = disk.path, "a disk was read from end to end");
                 appliance.activity.scrub_wanted.done(&disk.disk);
             }
-            plan.not_before_s.insert(disk.disk.clone(), now.powered_on_s + pace.rest.as_secs());
+            plan.not_before_s.insert(disk.disk.clone(), now.powered_on_s.saturating_add(pace.rest.as_secs()));
             is_wanted || pace.rest < REST
         }
         Err(error) => {
             tracing::warn!(%error, disk = disk.path, "a disk could not be read back; it is tried again");
             appliance.activity.scrub_wanted.done(&disk.disk);
-            plan.not_before_s.insert(disk.disk.clone(), now.powered_on_s + AFTER_ERROR.as_secs());
+            plan.not_before_s
+                .insert(disk.disk.clone(), now.powered_on_s.saturating_add(AFTER_ERROR.as_secs()));
             false
         }
     }
