@@ -130,8 +130,10 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let appliance = Arc::new(Appliance::new((vault, shelf), settings, clock, report, events.clone()));
     make_ready(&appliance).await;
     let dashboard = Dashboard::connect(&appliance, &events).await?;
+    // Before the port answers: whoever sees that the agent is alive asks it for a key next.
+    let sockets = sockets(&appliance)?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
-    tasks.spawn(jobs::disks::run(appliance.clone(), sockets(&appliance)?, stopped.clone()));
+    tasks.spawn(jobs::disks::run(appliance.clone(), sockets, stopped.clone()));
     tasks.spawn(jobs::index::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::catch_up::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::scrub::run(appliance.clone(), stopped.clone()));
