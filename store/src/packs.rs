@@ -4,14 +4,16 @@
 //! is read, so no wrong byte leaves the vault whatever the index, the table or the disk says. If one disk gives
 //! damaged bytes, the next is asked. Not here: where a chunk may lie (`index`), packs that still grow (`ingest`).
 
+mod on_disk;
 mod swept;
 mod view;
 
+pub(crate) use on_disk::{files_on, names_on};
 pub(crate) use view::read_table;
 
 use crate::block_cache::BlockCache;
 use crate::damage::{BlockAt, Damage};
-use crate::disk::{Disk, ask_twice};
+use crate::disk::Disk;
 use crate::index::Hint;
 use crate::members::Members;
 use crate::spare::Spare;
@@ -76,30 +78,6 @@ pub(crate) struct Packs {
 pub(crate) fn path(name: &Hash) -> String {
     let hex = name.to_string();
     format!("packs/{}/{hex}.pack", &hex[..2])
-}
-
-/// The packs on one disk, with their lengths.
-pub(crate) fn names_on(disk: &dyn Disk) -> io::Result<HashMap<Hash, u64>> {
-    let mut found = HashMap::new();
-    for folder in disk.list("packs")?.into_iter().filter(|item| item.is_folder) {
-        let items = match ask_twice(|| disk.list(&format!("packs/{}", folder.name))) {
-            Ok(items) => items,
-            Err(error) => {
-                // One bad block of a disk: what lies elsewhere on it can still be given back, and what is missing may
-                // come from another disk.
-                tracing::error!(disk = disk.name(), folder = folder.name, %error, "a folder of packs cannot be read");
-                continue;
-            }
-        };
-        for item in items.into_iter().filter(|item| !item.is_folder) {
-            let name = item.name.strip_suffix(".pack").and_then(Hash::from_hex);
-            // One in a strange folder is nowhere where anybody would look for it.
-            if let Some(name) = name.filter(|_| item.name.starts_with(&folder.name)) {
-                found.insert(name, item.len);
-            }
-        }
-    }
-    Ok(found)
 }
 
 impl Packs {

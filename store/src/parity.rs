@@ -10,7 +10,6 @@ use crate::vault::Vault;
 use crate::{Result, packs};
 use larder_format::Hash;
 use larder_format::parity::{self, Parity, Shape, Unmade, shard_hash};
-use std::collections::HashSet;
 use std::io;
 use std::sync::PoisonError;
 
@@ -19,16 +18,6 @@ const PART: &str = "open/parity.part";
 /// Where the sidecar of a pack lies.
 pub(crate) fn path(name: &Hash) -> String {
     packs::path(name).replace(".pack", ".parity")
-}
-
-/// The sidecars on one disk.
-fn names_on(disk: &dyn Disk) -> io::Result<HashSet<Hash>> {
-    let mut found = HashSet::new();
-    for folder in disk.list("packs")?.into_iter().filter(|item| item.is_folder) {
-        let items = disk.list(&format!("packs/{}", folder.name))?;
-        found.extend(items.iter().filter_map(|item| Hash::from_hex(item.name.strip_suffix(".parity")?)));
-    }
-    Ok(found)
 }
 
 impl Vault {
@@ -47,12 +36,12 @@ impl Vault {
 
     fn write_parity_on(&self, member: &Member, bytes_max: u64) -> Result<u64> {
         let disk = member.disk.as_ref();
-        let listed = names_on(disk).and_then(|there| Ok((there, packs::names_on(disk)?)));
+        let listed = packs::files_on(disk, ".parity").and_then(|there| Ok((there, packs::names_on(disk)?)));
         let (there, on_disk) = listed.map_err(|source| member.failed("packs", source))?;
         let mut without: Vec<_> = on_disk
             .into_iter()
             .filter(|(name, len)| {
-                !there.contains(name)
+                !there.contains_key(name)
                     && Shape::of(*len).is_some()
                     && !self.care.is_hopeless(member, name)
                     && !self.is_let_go(name)
