@@ -9,9 +9,12 @@ use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
 use crate::edge::random::random;
 use crate::run::StartError;
 use crate::shelf::{self, Shelf};
-use larder_firmware_config::{Settings, VaultSettings};
+use larder_firmware_config::Settings;
 use larder_store::disk::{Disk, RealDisk};
-use larder_store::{IndexPlace, KnownDisks, Opened, Options, StoreError, Vault, disks_known_to, identity_of};
+use larder_store::{
+    Identity, IndexPlace, KnownDisks, MemberState, MemberView, Opened, Options, StoreError, Vault,
+    disks_known_to, identity_of,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,7 +48,8 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, StartError> {
     for (disk, (path, seat)) in disks.iter().zip(seats) {
         let seat = seat.map_err(|source| DiskProblem::Io { path, source })?;
         // The disk itself is not asked again: one that is dying may not say.
-        if let Some(member) = members.iter().find(|member| member.path == disk.name()) {
+        let is_it = |member: &&MemberView| member.path == disk.name() && member.state != MemberState::Away;
+        if let Some(member) = members.iter().find(is_it) {
             here.insert(member.id.clone(), seat);
         }
     }
@@ -80,7 +84,7 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
     for path in vault.disks.iter().chain(&vault.offsite) {
         match disks::open(path, vault.allow_root_filesystem) {
             Ok(disk) => match identity_of(&disk) {
-                Ok(Some(identity)) => known.push((identity.vault, path.clone(), disk)),
+                Ok(Some(identity)) => known.push((identity, path.clone(), disk)),
                 Ok(None) => problems.push((path, DiskProblem::Empty { path: path.clone() })),
                 Err(error) => {
                     let source = std::io::Error::other(error);
@@ -93,7 +97,7 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
         }
     }
     if !known.is_empty() {
-        return of_one_vault(known, vault);
+        return of_one_vault(known);
     }
     let is_away = |problem: &DiskProblem| !matches!(problem, DiskProblem::Empty { .. });
     let is_only = vault.disks.len() == 1;
@@ -108,24 +112,19 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
     vault.disks.iter().map(make).collect()
 }
 
-/// Of disks of different vaults those of ours: the one that once took in disks at most of the places that the settings
-/// name. A wrong disk that is connected just when the power comes back must not keep the box from starting; those who
-/// look after the disks tell of it.
-fn of_one_vault(
-    known: Vec<([u8; 16], PathBuf, RealDisk)>,
-    settings: &VaultSettings,
-) -> Result<Vec<(PathBuf, RealDisk)>, StartError> {
-    let places: Vec<_> =
-        settings.disks.iter().chain(&settings.offsite).map(|path| path.join(FOLDER)).collect();
+/// Of disks of different vaults those of ours: of that vault of which most disks stand where it took them in. A wrong disk
+/// that is connected just when the power comes back must not keep the box from starting; those who look after the disks
+/// tell of it.
+fn of_one_vault(known: Vec<(Identity, PathBuf, RealDisk)>) -> Result<Vec<(PathBuf, RealDisk)>, StartError> {
     let mut claims: BTreeMap<[u8; 16], usize> = BTreeMap::new();
-    let is_one = known.iter().all(|(vault, ..)| *vault == known[0].0);
-    for (vault, _, disk) in &known {
-        let of_vault = if is_one { KnownDisks::new() } else { disks_known_to(disk) };
-        let took_in = |place: &&PathBuf| {
-            of_vault.values().any(|disk| !disk.retired && Path::new(&disk.path) == **place)
-        };
-        let claim = claims.entry(*vault).or_default();
-        *claim = places.iter().filter(took_in).count().max(*claim);
+    let is_one = known.iter().all(|(identity, ..)| identity.vault == known[0].0.vault);
+    for (identity, path, disk) in &known {
+        let io = |source| DiskProblem::Io { path: path.clone(), source };
+        let members = if is_one { KnownDisks::new() } else { disks_known_to(disk).map_err(io)? };
+        let itself = members.get(&identity.disk);
+        let is_in_place =
+            itself.is_some_and(|disk| !disk.retired && Path::new(&disk.path) == path.join(FOLDER));
+        *claims.entry(identity.vault).or_default() += usize::from(is_in_place);
     }
     let most = claims.values().max().copied().unwrap_or(0);
     let mut ours = claims.iter().filter(|(_, claim)| **claim == most).map(|(vault, _)| *vault);
@@ -137,7 +136,7 @@ fn of_one_vault(
         );
         return Err(StoreError::Foreign { what }.into());
     };
-    let (ours, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|(of, ..)| *of == vault);
+    let (ours, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|(of, ..)| of.vault == vault);
     for (_, path, _) in others {
         tracing::error!(path = %path.display(), "the disk that is connected here belongs to another appliance");
     }

@@ -17,7 +17,7 @@ use crate::report::{Happening, Report};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_panel::Rhythm;
-use larder_store::StoreError;
+use larder_store::{MemberState, StoreError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -165,8 +165,8 @@ fn sockets(appliance: &Arc<Appliance>) -> Result<Sockets, StartError> {
     }
     for path in appliance.shelf.paths() {
         match control::listen(&path) {
-            // A disk that lets nobody write can still be restored from; only `larderd`'s own commands have to wait.
-            Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {}
+            // A disk that takes nothing can still be restored from; only `larderd`'s own commands have to wait.
+            Err(_) if !appliance.vault.disk_states().contains(&MemberState::Healthy) => {}
             tried => return tried.map(|_| sockets).map_err(StartError::Control),
         }
     }

@@ -132,6 +132,9 @@ impl Appliance {
     /// A disk that failed and is still there failed by itself. Once it is opened anew and read; twice is a pattern.
     fn look_at_failed(&self) {
         for disk in self.vault.disks() {
+            if matches!(disk.state, MemberState::Suspect(_)) {
+                self.vault.try_again(&disk.id);
+            }
             if !matches!(disk.state, MemberState::Failed(_)) {
                 continue;
             }

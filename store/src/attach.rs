@@ -106,10 +106,15 @@ impl Vault {
         // No pack may grow and no entry may come while the disk goes from away to behind.
         let _growing = self.hold_growing()?;
         let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        let ready = clear(disk.as_ref(), &member.take_doubtful()).and_then(|()| made_ready(disk.as_ref()));
-        let is_only = !self.members.all().iter().any(|member| member.is_readable());
-        let ready = ready.or_else(|source| match is_only {
-            // What is on it can be given back although it takes nothing any more.
+        let doubtful = member.take_doubtful();
+        if let Err(source) = clear(disk.as_ref(), &doubtful) {
+            // Until they can be set aside nothing on it may be believed.
+            member.doubts(doubtful);
+            return Err(at(disk.as_ref(), "open", source));
+        }
+        let is_needed = !self.members.all().iter().any(|member| member.is_healthy());
+        let ready = made_ready(disk.as_ref()).or_else(|source| match is_needed {
+            // What is on it can be given back although it takes nothing now.
             true => Ok(MemberState::Suspect(source.to_string())),
             false => Err(at(disk.as_ref(), "open", source)),
         })?;
@@ -122,10 +127,8 @@ impl Vault {
         member.set_state(ready);
         member.is_older_copy.store(is_older_copy, Ordering::SeqCst);
         let taken = self.learn_from(&member, &past);
-        let lacking = taken.and_then(|()| self.files_lacking(&member)).inspect_err(|_| member.disk.take())?;
-        if lacking > 0 && member.is_healthy() {
-            member.set_state(MemberState::Behind(lacking));
-        }
+        let lacking =
+            taken.and_then(|()| self.count_lacking_on(&member)).inspect_err(|_| member.disk.take())?;
         tracing::info!(disk = name, lacking, is_older_copy, "a backup disk is connected");
         Ok(Attached { id: member.id.clone(), is_older_copy })
     }
@@ -134,13 +137,14 @@ impl Vault {
     fn learn_from(&self, member: &Member, past: &Past) -> Result<()> {
         let swept = self.ledger().swept.clone();
         let new_packs = self.catalog.absorb(&self.members, member, &swept)?;
-        self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        // Whoever was filled without them gets them now.
+        let went_without = !std::mem::take(&mut *self.not_to_be_had()).is_empty();
         let has_gaps = !self.ledger().gaps.is_empty();
         if matches!(past, Past::Ahead) || has_gaps {
             let view = ledger::load(&self.members)?;
             *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = view;
             self.obey_sweeps();
-        } else if new_packs == 0 {
+        } else if new_packs == 0 && !went_without {
             return Ok(());
         }
         self.count_lacking()
@@ -149,8 +153,7 @@ impl Vault {
     /// Counts anew what the others lack after a disk brought more than they have.
     fn count_lacking(&self) -> Result<()> {
         for member in self.members.all().iter().filter(|member| member.is_healthy() || member.is_behind()) {
-            let lacking = self.files_lacking(member)?;
-            member.set_state(if lacking == 0 { MemberState::Healthy } else { MemberState::Behind(lacking) });
+            self.count_lacking_on(member)?;
         }
         Ok(())
     }
@@ -189,6 +192,23 @@ impl Vault {
             Ok(Past::Ahead)
         } else {
             Err(foreign(disk, "none of its newer ledger entries can be compared with ours"))
+        }
+    }
+
+    /// Tries again to write to a disk that could not be written to when it came, and that is not held to be bad: one hiccup
+    /// of the only disk must not stop backups until a person comes.
+    pub fn try_again(&self, id: &str) {
+        let Ok(member) = self.member(id) else { return };
+        let failures = self.ledger().disks.get(&member.key).map_or(0, |known| known.failures);
+        if !matches!(member.state(), MemberState::Suspect(_)) || failures >= members::FAILURES_MAX {
+            return;
+        }
+        let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(made_ready(member.disk.as_ref()), Ok(MemberState::Healthy)) {
+            member.set_state(MemberState::Healthy);
+            if self.count_lacking_on(&member).is_ok() {
+                tracing::info!(disk = %member.disk.name(), "the disk can be written to again");
+            }
         }
     }
 
@@ -234,7 +254,7 @@ impl Vault {
     /// `Full` or `Disk`.
     pub fn note_complete(&self, id: &str, stamp: Stamp) -> Result<()> {
         let member = self.member(id)?;
-        if member.is_healthy() {
+        if member.is_healthy() && self.not_to_be_had().is_empty() {
             self.note(member.key, DiskChange::Complete, stamp)?;
             member.is_older_copy.store(false, Ordering::SeqCst);
         }
@@ -326,6 +346,12 @@ impl Vault {
             return Err(foreign(
                 member.disk.as_ref(),
                 &format!("the disk at {} is not well", bad.disk.name()),
+            ));
+        }
+        if !self.not_to_be_had().is_empty() {
+            return Err(foreign(
+                member.disk.as_ref(),
+                "the other disks were filled without all that was kept",
             ));
         }
         if others.iter().any(|other| other.is_healthy()) {

@@ -17,7 +17,7 @@ use anew::open_index;
 use larder_format::{ChunkId, Hash};
 use listing::{list, list_one, mark_behind};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 mod anew;
@@ -41,6 +41,8 @@ pub(crate) struct Catalog {
     unreadable: Mutex<HashSet<Hash>>,
     /// How often the index was thrown away: what was looked up before and after may be two halves of one copy.
     anew: AtomicU64,
+    /// There may be packs that no disk shows, since a folder cannot be read: what was complete once need not be now.
+    unseen: AtomicBool,
 }
 
 /// Packs that the index does not know yet.
@@ -80,7 +82,7 @@ impl Catalog {
         let (mut index, is_new) = open_index(&place, &vault);
         let packs = Packs::default();
         packs.raise_salt(ledger.salt);
-        let mut on_each = list(members)?;
+        let (mut on_each, is_unseen) = list(members)?;
         for there in &mut on_each {
             // What was swept is no part of the vault, though its file may still be there.
             packs.leave_to_sweep(there, &ledger.swept);
@@ -111,6 +113,7 @@ impl Catalog {
             entered: Condvar::new(),
             unreadable: Mutex::default(),
             anew: AtomicU64::new(0),
+            unseen: AtomicBool::new(is_unseen),
         };
         catalog.enter_pending(members, PACKS_AT_ONCE);
         Ok((catalog, is_new))
@@ -159,7 +162,9 @@ impl Catalog {
         swept: &HashMap<Hash, Mark>,
     ) -> Result<usize> {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = list_one(member)?;
+        let (mut found, is_unseen) = list_one(member)?;
+        let is_only = !members.all().iter().any(|other| other.key != member.key && other.is_readable());
+        self.unseen.store(is_only && is_unseen, Ordering::SeqCst);
         self.packs.leave_to_sweep(&mut found, swept);
         let known: HashSet<_> = self.packs.all().into_iter().map(|(_, name)| name).collect();
         found.retain(|name, _| !known.contains(name));
@@ -312,6 +317,11 @@ impl Catalog {
             }
         }
         missing
+    }
+
+    /// Whether there may be packs that no disk shows.
+    pub(crate) fn hides_some(&self) -> bool {
+        self.unseen.load(Ordering::SeqCst)
     }
 
     /// Chunks that were found damaged and of which no other copy has come.

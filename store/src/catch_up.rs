@@ -16,7 +16,7 @@ use larder_format::ledger::{ENTRY_BYTES_MAX, Entry};
 use larder_format::{FormatError, Hash};
 use std::collections::HashSet;
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 const PART: &str = "open/copy.part";
 const STEP_BYTES: usize = 1 << 20;
@@ -48,9 +48,11 @@ impl Vault {
         left.into_iter().sum()
     }
 
-    /// Packs and entries that the disk lacks.
-    pub(crate) fn files_lacking(&self, member: &Member) -> Result<u64> {
-        Ok(self.lacking(member)?.files())
+    /// Counts the packs and entries that the disk lacks, and notes it: one that lacks some does not count.
+    pub(crate) fn count_lacking_on(&self, member: &Member) -> Result<u64> {
+        let lacking = self.lacking(member)?;
+        member.lacks(lacking.packs.len() as u64, lacking.files());
+        Ok(lacking.files())
     }
 
     pub(crate) fn catch_up_one(&self, member: &Member, bytes_max: u64) -> Result<u64> {
@@ -77,16 +79,27 @@ impl Vault {
     fn lacking(&self, member: &Member) -> Result<Lacking> {
         let disk = member.disk.as_ref();
         let failed = |source| member.failed("packs", source);
-        let mut there = packs::names_on(disk).map_err(failed)?;
+        // A folder that cannot be read may hold what seems to be lacking, and it could not be written there.
+        let mut there = match self.others(member).is_empty() {
+            true => packs::files_on(disk, ".pack").map(|(there, _)| there),
+            false => packs::names_on(disk),
+        }
+        .map_err(failed)?;
         // What was swept while it was away is removed there too, once it has caught up.
         self.catalog.packs.leave_to_sweep(&mut there, &self.ledger().swept);
-        let refused = self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = self.not_to_be_had();
         let packs = self.catalog.packs.all().into_iter().map(|(_, name)| name);
         let packs = packs.filter(|name| !there.contains_key(name) && !refused.contains(name)).collect();
         let view = self.ledger();
         let gaps: HashSet<_> = view.gaps.iter().collect();
+        let others = self.others(member);
+        // What no other disk has whole either is nothing that this one could be given.
+        let is_to_be_had = |sequence: u64, path: &str| {
+            !gaps.contains(&sequence)
+                || others.iter().any(|other| has_entry(other.disk.as_ref(), sequence, path))
+        };
         let entries = ledger::files(&view)
-            .filter(|(sequence, path)| !gaps.contains(sequence) && !has_entry(disk, *sequence, path))
+            .filter(|(sequence, path)| !has_entry(disk, *sequence, path) && is_to_be_had(*sequence, path))
             .map(|(sequence, _)| sequence);
         Ok(Lacking { packs, entries: entries.collect() })
     }
@@ -121,7 +134,7 @@ impl Vault {
             }
         }
         // No disk has it whole: waiting for it would keep this disk from new backups for ever.
-        self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner).insert(*name);
+        self.not_to_be_had().insert(*name);
         Ok(0)
     }
 

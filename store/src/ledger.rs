@@ -11,7 +11,7 @@ use crate::members::{Member, MemberState, Members};
 use crate::{Result, StoreError};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Head, Stamp};
 use larder_format::{FormatError, Hash};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Entries in one folder, so that none grows slow to list.
@@ -20,6 +20,8 @@ const PART: &str = "open/ledger.part";
 /// Numbers that may be missing between two entries at the end of the ledger of which neither is whole: beyond that a name
 /// is a stray file's.
 const DAMAGED_IN_A_ROW_MAX: u64 = 16;
+/// Entries before the newest one that another may have been written behind.
+const REMEMBERED: usize = 16;
 /// No hole in the ledger is longer, however right an entry behind it looks: more are written in no box's life.
 const GAP_MAX: u64 = 1_000_000;
 
@@ -44,6 +46,8 @@ fn load_once(members: &Members) -> Result<LedgerView> {
     all.iter().for_each(|member| member.forget_entries());
     let mut expected = 1;
     let mut damaged_after = Vec::new();
+    // Where an entry was damaged, the next one was written behind the one before it; healed, both are right.
+    let mut before: VecDeque<Hash> = VecDeque::new();
     for number in numbers(members)? {
         match read(&all, number, &view.head)? {
             Some((entry, hash)) if number - expected <= GAP_MAX => {
@@ -52,9 +56,12 @@ fn load_once(members: &Members) -> Result<LedgerView> {
                 expected = number + 1;
                 // Whole, but not the one that was written after its neighbour: somebody replaced it.
                 let follows_a_gap = view.gaps.last().is_some_and(|gap| gap + 1 == number);
-                if entry.previous != view.head.hash && !follows_a_gap {
+                let follows_one_before = before.contains(&entry.previous);
+                if entry.previous != view.head.hash && !follows_a_gap && !follows_one_before {
                     view.gaps.push(number);
                 }
+                before.push_front(view.head.hash);
+                before.truncate(REMEMBERED);
                 view.apply(entry, hash);
             }
             _ => damaged_after.push(number),
@@ -149,12 +156,15 @@ fn entry_on(disk: &dyn Disk, number: u64) -> Option<Found> {
 
 /// What the ledger on one disk says of the vault's disks, as far as it can be read. Reads only: for whoever does not know
 /// yet whether the disk is theirs.
-pub fn disks_known_to(disk: &dyn Disk) -> KnownDisks {
+///
+/// # Errors
+/// Whatever the disk says twice.
+pub fn disks_known_to(disk: &dyn Disk) -> std::io::Result<KnownDisks> {
     let mut view = LedgerView::new();
-    let numbers: BTreeSet<_> = numbers_on(disk).unwrap_or_default().into_iter().collect();
+    let numbers: BTreeSet<_> = ask_twice(|| numbers_on(disk))?.into_iter().collect();
     let entries = numbers.into_iter().filter_map(|number| entry_on(disk, number)?.ok());
     entries.for_each(|(entry, hash)| view.apply(entry, hash));
-    view.disks
+    Ok(view.disks)
 }
 
 /// Hash of one entry as this disk has it, if it has it whole.

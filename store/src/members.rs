@@ -9,7 +9,7 @@ use crate::disk::{Disk, is_full};
 use crate::identity::hex;
 use crate::known_disks::KnownDisks;
 use crate::slot::Slot;
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, packs};
 use larder_format::ledger::{DiskId, Stamp};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -136,6 +136,19 @@ impl Member {
         }
     }
 
+    /// Notes what it lacks after it was looked at anew: so many packs, and so many files in all.
+    pub(crate) fn lacks(&self, packs: u64, files: u64) {
+        self.packs_lacking.store(packs, Ordering::SeqCst);
+        if self.is_healthy() || self.is_behind() {
+            self.set_state(if files > 0 { MemberState::Behind(files) } else { MemberState::Healthy });
+        }
+    }
+
+    /// Takes back files that may or may not be there, and that could not be set aside.
+    pub(crate) fn doubts(&self, paths: Vec<String>) {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).extend(paths);
+    }
+
     /// Forgets which ledger entries it lacks, before they are counted anew.
     pub(crate) fn forget_entries(&self) {
         if self.is_behind() {
@@ -215,6 +228,20 @@ impl Members {
         }
         let what = "the disks that are here were all retired".to_owned();
         Err(StoreError::Foreign { what })
+    }
+
+    /// Before a ledger is begun: a disk that was being filled has packs and no entry yet, and what it was filled from has
+    /// the past that a new one would contradict.
+    pub(crate) fn require_nothing_kept(&self) -> Result<()> {
+        for member in self.all().iter().filter(|member| member.is_readable()) {
+            let is_empty = packs::names_on(member.disk.as_ref()).map(|packs| packs.is_empty());
+            if !is_empty.map_err(|source| member.failed("packs", source))? {
+                let why = "it has packs and no ledger, as one that was being filled; connect the disk that it was \
+                           filled from, or read it as it is with `larder rescue`";
+                return Err(foreign(member.disk.as_ref(), why));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn all(&self) -> Arc<[Arc<Member>]> {

@@ -36,7 +36,8 @@ impl Vault {
 
     fn write_parity_on(&self, member: &Member, bytes_max: u64) -> Result<u64> {
         let disk = member.disk.as_ref();
-        let listed = packs::files_on(disk, ".parity").and_then(|there| Ok((there, packs::names_on(disk)?)));
+        let listed = packs::files_on(disk, ".parity")
+            .and_then(|there| Ok((there.0, packs::files_on(disk, ".pack")?.0)));
         let (there, on_disk) = listed.map_err(|source| member.failed("packs", source))?;
         let mut without: Vec<_> = on_disk
             .into_iter()

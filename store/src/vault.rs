@@ -104,6 +104,9 @@ impl Vault {
         repair::finish(&members, &ledger.swept);
         members.settle(&ledger.disks)?;
         let is_new = ledger.head == Head::EMPTY && ledger.gaps.is_empty();
+        if is_new {
+            members.require_nothing_kept()?;
+        }
         let (catalog, index_rebuilt) = Catalog::open((index, id), &members, &ledger)?;
         let vault = Self {
             members,
@@ -267,6 +270,10 @@ impl Vault {
         Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
     }
 
+    pub(crate) fn not_to_be_had(&self) -> MutexGuard<'_, HashSet<Hash>> {
+        self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn growing(&self) -> MutexGuard<'_, Growing> {
         self.growing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -322,7 +329,8 @@ impl Vault {
         self.seal_all()?;
         // With damage about, what was complete once need not be now: then all is looked at, and the device is asked
         // for what it still has.
-        let is_sound = self.damaged_chunks() == 0;
+        let is_sound =
+            self.damaged_chunks() == 0 && !self.catalog.hides_some() && self.not_to_be_had().is_empty();
         // What is found complete now must still be there when the entry is written.
         let _no_sweep = self.sweeping.read().unwrap_or_else(PoisonError::into_inner);
         let parent = self.ledger().snapshots(&snapshot.source).last().map(|fact| fact.snapshot.root);

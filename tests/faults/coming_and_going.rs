@@ -143,6 +143,96 @@ fn a_disk_that_comes_gives_back_what_the_other_lost() {
     }
 }
 
+/// A disk that is being filled when the one with everything dies goes on alone; what only that one had is asked for anew,
+/// and the other is not forgotten.
+#[test]
+fn a_disk_that_is_left_half_filled_vouches_for_nothing_it_lacks() {
+    let (full, filled) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&full)]);
+    let vault = open(&[&full]);
+    for _ in 0..6 {
+        one_more_day(&vault, &mut promises);
+    }
+    vault.adopt(arc(&filled), [9; 16], false, stamp(50)).expect("taken in");
+    vault.catch_up(1).expect("there is room");
+    let id = vault.disks()[0].id.clone();
+    vault.detach(&id);
+    while vault.catch_up(u64::MAX).expect("nothing is to be had") > 0 {}
+    let newest = vault.ledger().snapshots("laptop/diary").last().expect("it was pushed").snapshot.clone();
+    let same = plain::snapshot("laptop/diary", 990, newest.root, newest.totals);
+    match vault.commit(same, stamp(60)) {
+        Err(StoreError::Missing { .. }) => {}
+        Ok(_) => {
+            assert!(plain::restore(&vault, newest.root).is_ok(), "a receipt for what is not there");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(vault.begin_forgetting(&id, stamp(61)).is_err(), "it has what the other one lacks");
+    vault.attach(arc(&full), stamp(62)).expect("it is ours");
+    fill(&vault);
+    assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy]);
+    drop(vault);
+    check_each(&promises, &[&filled], "filled in the end");
+}
+
+/// An entry that was written behind a damaged one is on every disk once the damaged one is whole again.
+#[test]
+fn an_entry_behind_a_healed_one_is_on_both_disks() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&first), arc(&second)]);
+    let head = open(&[&second]).ledger().head.sequence;
+    let newest = format!("ledger/000000/{head:012}.entry");
+    assert!(first.flip(&newest, 30, 1));
+    let vault = open(&[&first]);
+    assert_eq!(vault.ledger().gaps, [head]);
+    one_more_day(&vault, &mut promises);
+    vault.attach(arc(&second), stamp(60)).expect("it is ours");
+    fill(&vault);
+    assert_eq!(vault.ledger().gaps, [0; 0]);
+    assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy]);
+    drop(vault);
+    check_each(&promises, &[&first, &second], "an entry healed");
+}
+
+/// A disk that was being filled begins no past of its own when the one with the past is late.
+#[test]
+fn a_disk_without_a_ledger_begins_no_other_past() {
+    let (full, filled) = (MemoryDisk::new(), MemoryDisk::new());
+    live(vec![arc(&full)]);
+    let vault = open(&[&full]);
+    vault.adopt(arc(&filled), [9; 16], false, stamp(50)).expect("taken in");
+    vault.catch_up(1).expect("there is room");
+    drop(vault);
+    let alone = plain::open(vec![arc(&filled)]);
+    assert!(matches!(alone, Err(StoreError::Foreign { .. })), "it must not begin anew");
+    let vault = open(&[&full, &filled]);
+    fill(&vault);
+    assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy]);
+}
+
+/// Counting anew what is known of the ledger makes no disk whole that lacks packs.
+#[test]
+fn a_disk_that_lacks_packs_stays_behind_when_the_ledger_is_read_again() {
+    let (full, lacking) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&full), arc(&lacking)]);
+    let lost = lacking.files().into_iter().map(|(path, _)| path).find(|path| path.ends_with(".pack"));
+    lacking.remove(&lost.expect("a pack")).expect("removed");
+    let faulty = FaultyDisk::new(full.clone(), None);
+    let vault = plain::open(vec![Arc::new(faulty)]).expect("opens");
+    vault.attach(arc(&lacking), stamp(60)).expect("it is ours");
+    assert!(matches!(states(&vault)[1], MemberState::Behind(_)));
+    full.limit(0);
+    let hold = larder_format::ledger::Event::HoldSet { source: None, reason: "x".to_owned() };
+    assert!(vault.append(stamp(61), hold.clone()).is_err(), "there is no room");
+    full.limit(u64::MAX);
+    vault.append(stamp(62), hold).expect("there is room");
+    assert!(matches!(states(&vault)[1], MemberState::Behind(_)), "{:?}", states(&vault));
+    fill(&vault);
+    one_more_day(&vault, &mut promises);
+    drop(vault);
+    check_each(&promises, &[&lacking], "it was filled");
+}
+
 /// The vault opens with one of its disks, names the other, and takes it back later.
 #[test]
 fn one_of_two_disks_is_enough_to_start() {

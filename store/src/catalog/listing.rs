@@ -8,7 +8,6 @@ use crate::members::{Member, Members};
 use crate::packs;
 use larder_format::Hash;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 /// Marks every disk that lacks packs which another one has.
 pub(super) fn mark_behind(members: &Members, on_each: &[HashMap<Hash, u64>]) {
@@ -18,24 +17,30 @@ pub(super) fn mark_behind(members: &Members, on_each: &[HashMap<Hash, u64>]) {
     }
 }
 
-/// The packs on each disk, by name, with their lengths.
-pub(super) fn list(members: &Members) -> Result<Vec<HashMap<Hash, u64>>> {
-    let list = |member: &Arc<Member>| {
-        let found = if member.is_readable() { list_one(member) } else { Ok(HashMap::new()) };
-        found.or_else(|failure| members.go_on_without(failure).map(|()| HashMap::new()))
-    };
-    members.all().iter().map(list).collect()
+/// The packs on each disk, by name, with their lengths; and whether there may be some that no disk shows.
+pub(super) fn list(members: &Members) -> Result<(Vec<HashMap<Hash, u64>>, bool)> {
+    let (mut on_each, mut all_hide_some) = (Vec::new(), true);
+    for member in members.all().iter() {
+        let is_asked = member.is_readable();
+        let found = if is_asked { list_one(member) } else { Ok((HashMap::new(), true)) };
+        let found =
+            found.or_else(|failure| members.go_on_without(failure).map(|()| (HashMap::new(), true)))?;
+        all_hide_some &= found.1;
+        on_each.push(found.0);
+    }
+    Ok((on_each, all_hide_some))
 }
 
-pub(super) fn list_one(member: &Member) -> Result<HashMap<Hash, u64>> {
-    let found = ask_twice(|| packs::names_on(member.disk.as_ref())).and_then(|found| {
+/// The packs on one disk, and whether a folder of them cannot be read.
+pub(super) fn list_one(member: &Member) -> Result<(HashMap<Hash, u64>, bool)> {
+    let found = ask_twice(|| packs::files_on(member.disk.as_ref(), ".pack")).and_then(|(found, failure)| {
         // A killed agent may have published names that a power cut would still take away.
         let folders: BTreeSet<_> =
             found.keys().map(|name| format!("packs/{}", &name.to_string()[..2])).collect();
         if member.is_healthy() {
             folders.iter().try_for_each(|folder| sync_names(member.disk.as_ref(), folder))?;
         }
-        Ok(found)
+        Ok((found, failure.is_some()))
     });
     found.map_err(|source| member.failed("packs", source))
 }

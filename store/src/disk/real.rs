@@ -124,6 +124,7 @@ impl Disk for RealDisk {
                 Err(Errno::NOENT) => continue,
                 // One file of which the disk can no longer tell anything must not hide all the others. Whoever reads
                 // it finds the damage.
+                Err(error) if entry.file_type() == FileType::Unknown => return Err(error.into()),
                 Err(_) => (entry.file_type() == FileType::Directory, 0),
             };
             items.push(Item { name: name.to_owned(), is_folder, len });

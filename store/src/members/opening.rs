@@ -4,16 +4,19 @@
 //! from opening on what is left. Not here: disks that come later (`attach`).
 
 use super::{Member, MemberState, Members, foreign, is_copy_of};
-use crate::disk::{Disk, is_full, make_folders, sync_names};
+use crate::disk::{Disk, ask_twice, is_full, make_folders, sync_names};
 use crate::identity::{Identity, identity_of, join, mend_facts};
 use crate::slot::Slot;
-use crate::{Result, ledger};
+use crate::{Result, StoreError, ledger};
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, RwLock};
 
 /// Made and taken away at each start, to see whether the disk may be written to.
 const PROBE: &str = "open/probe.part";
+
+/// A disk, and who it says it is; nothing for one that is empty.
+type Known = (Arc<dyn Disk>, Option<Identity>);
 
 impl Members {
     /// Reads who the disks are. A disk without `disk.json` joins the vault of the others, or `new_vault`; `random`
@@ -28,15 +31,7 @@ impl Members {
                 tracing::warn!(%error, disk = disk.name(), "its disk.json could not be repaired");
             }
         }
-        let mut known = Vec::new();
-        let mut failure = None;
-        for disk in disks {
-            match identity_of(disk.as_ref()).or_else(|_| identity_of(disk.as_ref())) {
-                Ok(identity) => known.push((disk, identity)),
-                // It may come later; who it is cannot be known now.
-                Err(error) => failure = Some(error),
-            }
-        }
+        let (known, failure) = identities(disks);
         let vault = known.iter().find_map(|(_, identity)| *identity).map(|identity| identity.vault);
         let vault = match (vault, failure) {
             (Some(vault), _) => vault,
@@ -62,20 +57,45 @@ impl Members {
                     (identity, MemberState::Healthy)
                 }
             };
-            let member = Arc::new(Member::new(identity.disk, Slot::with(disk), state));
-            let Some(twin) = members.iter_mut().find(|other| other.key == identity.disk) else {
-                members.push(member);
-                continue;
-            };
-            // Of two copies the one with the longer past, or what the other lacks would be written once more in another
-            // way. Nothing is written to the other; whoever looks after the disks tells of it.
-            let newest = |of: &Member| ledger::numbers_on(of.disk.as_ref()).ok()?.into_iter().max();
-            let unused =
-                if newest(&member) > newest(twin) { std::mem::replace(twin, member) } else { member };
-            tracing::error!(error = %is_copy_of(unused.disk.as_ref(), twin), "this disk is not used");
+            take_in(&mut members, Arc::new(Member::new(identity.disk, Slot::with(disk), state)))?;
         }
         Ok((Self(RwLock::new(members.into()), AtomicU64::new(1)), vault))
     }
+}
+
+/// Who each disk says it is; those that do not answer are left out, with the last of their errors.
+fn identities(disks: Vec<Arc<dyn Disk>>) -> (Vec<Known>, Option<StoreError>) {
+    let mut known = Vec::new();
+    let mut failure = None;
+    for disk in disks {
+        match identity_of(disk.as_ref()).or_else(|_| identity_of(disk.as_ref())) {
+            Ok(identity) => known.push((disk, identity)),
+            // It may come later; who it is cannot be known now.
+            Err(error) => {
+                tracing::error!(%error, "a backup disk does not say who it is");
+                failure = Some(error);
+            }
+        }
+    }
+    (known, failure)
+}
+
+/// Of two copies of one disk the one with the longer past, or what the other lacks would be written once more in another
+/// way. The other is not used; whoever looks after the disks tells of it.
+fn take_in(members: &mut Vec<Arc<Member>>, member: Arc<Member>) -> Result<()> {
+    let Some(twin) = members.iter_mut().find(|other| other.key == member.key) else {
+        members.push(member);
+        return Ok(());
+    };
+    let newest = |of: &Member| {
+        // Without an answer nobody could tell which of them is the longer one.
+        let numbers = ask_twice(|| ledger::numbers_on(of.disk.as_ref()));
+        numbers.map(|numbers| numbers.into_iter().max()).map_err(|source| of.failed("ledger", source))
+    };
+    let is_longer = newest(&member)? > newest(twin)?;
+    let unused = if is_longer { std::mem::replace(twin, member) } else { member };
+    tracing::error!(error = %is_copy_of(unused.disk.as_ref(), twin), "this disk is not used");
+    Ok(())
 }
 
 /// Makes a known disk ready to be written to. One that the system lets nobody write to is only read: that is how a

@@ -7,21 +7,27 @@ use larder_format::Hash;
 use std::collections::HashMap;
 use std::io;
 
-/// The packs on one disk, with their lengths.
+/// Files by the name of the pack that they are of, with their lengths; and what went wrong with a folder of them, if
+/// anything did.
+type Found = (HashMap<Hash, u64>, Option<io::Error>);
+
+/// The packs on one disk, with their lengths; all of them, or an error.
 pub(crate) fn names_on(disk: &dyn Disk) -> io::Result<HashMap<Hash, u64>> {
-    files_on(disk, ".pack")
+    let (found, error) = files_on(disk, ".pack")?;
+    error.map_or(Ok(found), Err)
 }
 
-/// Files beside the packs, by the name of the pack that they are of.
-pub(crate) fn files_on(disk: &dyn Disk, ending: &str) -> io::Result<HashMap<Hash, u64>> {
+/// Packs, or what lies beside them. One bad block of a disk may hide a folder: what lies elsewhere on it can still be
+/// given back.
+pub(crate) fn files_on(disk: &dyn Disk, ending: &str) -> io::Result<Found> {
     let mut found = HashMap::new();
+    let mut failure = None;
     for folder in disk.list("packs")?.into_iter().filter(|item| item.is_folder) {
         let items = match ask_twice(|| disk.list(&format!("packs/{}", folder.name))) {
             Ok(items) => items,
             Err(error) => {
-                // One bad block of a disk: what lies elsewhere on it can still be given back, and what is missing may
-                // come from another disk.
                 tracing::error!(disk = disk.name(), folder = folder.name, %error, "a folder of packs cannot be read");
+                failure = Some(error);
                 continue;
             }
         };
@@ -33,5 +39,5 @@ pub(crate) fn files_on(disk: &dyn Disk, ending: &str) -> io::Result<HashMap<Hash
             }
         }
     }
-    Ok(found)
+    Ok((found, failure))
 }

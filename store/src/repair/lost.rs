@@ -75,7 +75,7 @@ fn read_one(disk: &dyn Disk, path: &str) -> Option<Losses> {
 impl Vault {
     /// Packs that no disk gives whole enough to find anything in them.
     pub fn unreadable_packs(&self) -> usize {
-        self.catalog.unreadable().len()
+        self.catalog.unreadable().len() + usize::from(self.catalog.hides_some())
     }
 
     /// Chunks that were found damaged on every disk and that no push has brought again.

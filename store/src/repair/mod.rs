@@ -19,7 +19,7 @@ use crate::members::Member;
 use crate::vault::Vault;
 use crate::{Result, StoreError, catch_up, ledger, packs, parity};
 use larder_format::Hash;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 const PART: &str = "open/mend.part";
 
@@ -69,7 +69,7 @@ impl Vault {
         };
         let len = self.members.all().iter().find_map(len).unwrap_or(0);
         self.catalog.enter_repaired(&self.members, name, len);
-        self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.not_to_be_had().remove(name);
     }
 
     /// A damaged sidecar is set aside and made anew from its pack.

@@ -31,6 +31,8 @@ impl Vault {
         }
         let lost = given_up?;
         self.care.retire(*name);
+        // Nobody lacks it any more: what was whole in it lies elsewhere, and the rest was named.
+        self.not_to_be_had().remove(name);
         if let Some(number) = number {
             self.catalog.retire(number, name, copies.len().unwrap_or(0));
         }
