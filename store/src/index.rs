@@ -221,11 +221,19 @@ struct Kept {
     written: AtomicUsize,
 }
 
+/// sled lets go of its file a moment after its last handle is dropped, on a thread of its own that may be kept waiting.
+/// Nobody else can have it: the disk itself is locked.
+fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
+    let is_held = |error: &sled::Error| error.to_string().contains("could not acquire lock");
+    let mut tries = (0..2000).map(|_| config.open().inspect_err(|_| std::thread::yield_now()));
+    tries.find(|opened| !opened.as_ref().is_err_and(is_held)).unwrap_or_else(|| config.open())
+}
+
 impl Kept {
     fn open(folder: &Path, vault: &[u8; 16]) -> Result<Self, Broken> {
         let is_new = !folder.exists();
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).mode(sled::Mode::LowSpace);
-        let db = config.flush_every_ms(None).open()?;
+        let db = open_when_free(&config.flush_every_ms(None))?;
         let (packs, folder, vault) = (db.open_tree("packs")?, folder.to_owned(), *vault);
         let kept = Self { packs, db, folder, vault, written: AtomicUsize::new(0) };
         let stamp = [LAYOUT, &vault].concat();
