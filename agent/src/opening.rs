@@ -43,6 +43,9 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, StartError> {
         stamp: clock.stamp(None),
     };
     let (vault, opened) = Vault::open(options)?;
+    // From here on the count of running time is held against what the ledger knows of it.
+    let known_s = |vault: &Vault| vault.ledger().newest.map_or(0, |stamp| stamp.powered_on_s);
+    let clock = Clock::open(&folder, known_s(&vault));
     let mut here = BTreeMap::new();
     let members = vault.disks();
     for (disk, (path, seat)) in disks.iter().zip(seats) {
@@ -54,8 +57,8 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, StartError> {
         }
     }
     take_known(settings, &vault, &clock, &mut here);
-    let known_s = vault.ledger().newest.map_or(0, |stamp| stamp.powered_on_s);
-    let (shelf, clock) = (Shelf::new(here, desk), Clock::open(&folder, known_s));
+    // A disk that came since may know more.
+    let (shelf, clock) = (Shelf::new(here, desk), Clock::open(&folder, known_s(&vault)));
     Ok(Opening { vault, shelf, clock, opened })
 }
 
