@@ -79,8 +79,9 @@ impl Vault {
     fn lacking(&self, member: &Member) -> Result<Lacking> {
         let disk = member.disk.as_ref();
         let failed = |source| member.failed("packs", source);
+        let others = self.others(member);
         // A folder that cannot be read may hold what seems to be lacking, and it could not be written there.
-        let mut there = match self.others(member).is_empty() {
+        let mut there = match others.is_empty() {
             true => packs::files_on(disk, ".pack").map(|(there, _)| there),
             false => packs::names_on(disk),
         }
@@ -92,7 +93,6 @@ impl Vault {
         let packs = packs.filter(|name| !there.contains_key(name) && !refused.contains(name)).collect();
         let view = self.ledger();
         let gaps: HashSet<_> = view.gaps.iter().collect();
-        let others = self.others(member);
         // What no other disk has whole either is nothing that this one could be given.
         let is_to_be_had = |sequence: u64, path: &str| {
             !gaps.contains(&sequence)
