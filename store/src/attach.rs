@@ -203,12 +203,15 @@ impl Vault {
         if !matches!(member.state(), MemberState::Suspect(_)) || failures >= members::FAILURES_MAX {
             return;
         }
+        if !matches!(made_ready(member.disk.as_ref()), Ok(MemberState::Healthy)) {
+            return;
+        }
+        // A pack that grows without it would be sealed without it, and an entry written without it, while it counts.
+        let Ok(_growing) = self.hold_growing() else { return };
         let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(made_ready(member.disk.as_ref()), Ok(MemberState::Healthy)) {
-            member.set_state(MemberState::Healthy);
-            if self.count_lacking_on(&member).is_ok() {
-                tracing::info!(disk = %member.disk.name(), "the disk can be written to again");
-            }
+        member.set_state(MemberState::Healthy);
+        if self.count_lacking_on(&member).is_ok() {
+            tracing::info!(disk = %member.disk.name(), "the disk can be written to again");
         }
     }
 

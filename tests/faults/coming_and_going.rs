@@ -175,6 +175,27 @@ fn a_disk_that_is_left_half_filled_vouches_for_nothing_it_lacks() {
     check_each(&promises, &[&filled], "filled in the end");
 }
 
+/// One hiccup of the only disk, just when it comes back, stops no backups: it can be read at once, and is tried again.
+#[test]
+fn the_only_disk_is_tried_again_after_a_hiccup() {
+    let disk = MemoryDisk::new();
+    let mut promises = live(vec![arc(&disk)]);
+    let vault = open(&[&disk]);
+    let id = vault.disks()[0].id.clone();
+    vault.detach(&id);
+    let once = Planned { on: On::Changes, when: When::At(0), fault: Fault::Error };
+    let faulty = FaultyDisk::new(disk.clone(), Schedule::new(0, [once]));
+    vault.attach(Arc::new(faulty.clone()), stamp(60)).expect("it is ours");
+    assert!(faulty.fired());
+    assert!(matches!(states(&vault)[..], [MemberState::Suspect(_)]));
+    promises.check_on(&vault, "read while nobody can write");
+    vault.try_again(&id);
+    assert_eq!(states(&vault), [MemberState::Healthy]);
+    one_more_day(&vault, &mut promises);
+    drop(vault);
+    check_each(&promises, &[&disk], "after a hiccup");
+}
+
 /// An entry that was written behind a damaged one is on every disk once the damaged one is whole again.
 #[test]
 fn an_entry_behind_a_healed_one_is_on_both_disks() {
