@@ -141,9 +141,7 @@ impl Vault {
         let went_without = !std::mem::take(&mut *self.not_to_be_had()).is_empty();
         let has_gaps = !self.ledger().gaps.is_empty();
         if matches!(past, Past::Ahead) || has_gaps {
-            let view = ledger::load(&self.members)?;
-            *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = view;
-            self.obey_sweeps();
+            self.load_ledger_again()?;
         } else if new_packs == 0 && !went_without {
             return Ok(());
         }

@@ -4,7 +4,7 @@ use crate::members::Member;
 use larder_format::Hash;
 use larder_format::care::{LostFile, Round};
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Lost files that are named over all packs; the pieces are counted in any case.
 const FILES_MAX: usize = 10_000;
@@ -29,6 +29,15 @@ struct Known {
     alarmed: HashSet<String>,
     /// Rounds as they stood after the last step, for whoever cannot wait for the one under way.
     shown: BTreeMap<String, Round>,
+}
+
+/// What `mutex` guards, unless somebody holds it. A panic while it was held must not look like somebody for ever.
+pub(crate) fn unless_held<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
 }
 
 impl Care {

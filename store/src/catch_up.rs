@@ -5,16 +5,16 @@
 //! entries in their order, as in a push: a cut in the middle leaves nothing that speaks of what is not there.
 //! Not here: damage inside a pack that is there.
 
+use crate::care::unless_held;
 use crate::disk::{Disk, folder_of, make_folders, read_whole, sync_file, sync_names, write_whole};
 use crate::ledger;
-use crate::members::{Member, MemberState};
+use crate::members::Member;
 use crate::packs;
 use crate::repair::{mend, set_aside};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry};
 use larder_format::{FormatError, Hash};
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -92,11 +92,9 @@ impl Vault {
         let packs = self.catalog.packs.all().into_iter().map(|(_, name)| name);
         let packs = packs.filter(|name| !there.contains_key(name) && !refused.contains(name)).collect();
         let view = self.ledger();
-        let gaps: HashSet<_> = view.gaps.iter().collect();
         // What no other disk has whole either is nothing that this one could be given.
         let is_to_be_had = |sequence: u64, path: &str| {
-            !gaps.contains(&sequence)
-                || others.iter().any(|other| has_entry(other.disk.as_ref(), sequence, path))
+            others.iter().any(|other| has_entry(other.disk.as_ref(), sequence, path))
         };
         let entries = ledger::files(&view)
             .filter(|(sequence, path)| !has_entry(disk, *sequence, path) && is_to_be_had(*sequence, path))
@@ -128,7 +126,7 @@ impl Vault {
         }
         if is_damaged {
             // Not waited for: a scrub that ends a round waits for whoever fills a disk.
-            let Ok(_no_repairs) = self.care.rounds.try_lock() else { return Ok(0) };
+            let Some(_no_repairs) = unless_held(&self.care.rounds) else { return Ok(0) };
             if mend(&self.members, member, name, self.reserve_bytes / 2)? {
                 return Ok(self.catalog.packs.len(name));
             }
@@ -164,23 +162,20 @@ impl Vault {
         if lacking.packs.len() > PACKS_COPIED_IN_HOLD {
             return Ok(lacking);
         }
-        if !lacking.packs.is_empty() {
+        if lacking.files() > 0 {
             while let Some(name) = lacking.packs.pop() {
                 self.copy_pack(member, &name)?;
             }
-            // One that could not be copied just now is still lacking; to count, the disk must have it.
+            self.copy_entries(member, &lacking.entries)?;
+            // What could not be copied just now is still lacking; to count, the disk must have it.
             lacking = self.lacking(member)?;
-            if !lacking.packs.is_empty() {
+            if lacking.files() > 0 {
                 return Ok(lacking);
             }
         }
-        self.copy_entries(member, &lacking.entries)?;
-        member.lacks_packs(0);
-        if member.is_behind() {
-            member.set_state(MemberState::Healthy);
-        }
+        member.lacks(0, 0);
         tracing::info!(disk = member.disk.name(), "the disk has caught up");
-        Ok(Lacking::default())
+        Ok(lacking)
     }
 
     pub(crate) fn require_room_on(&self, member: &Member, bytes: u64) -> Result<()> {

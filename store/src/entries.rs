@@ -34,11 +34,25 @@ impl Vault {
     /// Reads the ledger again if it is unknown whether the last entry exists.
     fn settle_ledger(&self) -> Result<()> {
         if self.ledger_uncertain.load(Ordering::SeqCst) {
-            let fresh = ledger::load(&self.members)?;
-            *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-            self.obey_sweeps();
+            self.load_ledger_again()?;
             self.ledger_uncertain.store(false, Ordering::SeqCst);
         }
+        Ok(())
+    }
+
+    /// Reads the ledger from the disks that are here. What only a disk that is away has stays known, as a gap: written
+    /// without it, the next entry would take the place of one that was confirmed, and the two disks tell two stories.
+    pub(crate) fn load_ledger_again(&self) -> Result<()> {
+        let here = ledger::load(&self.members)?;
+        let mut view = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        if here.head.sequence >= view.head.sequence {
+            *view = here;
+        } else {
+            let elsewhere = here.head.sequence + 1..=view.head.sequence;
+            view.gaps = here.gaps.into_iter().filter(|gap| !elsewhere.contains(gap)).chain(elsewhere.clone()).collect();
+        }
+        drop(view);
+        self.obey_sweeps();
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //! Not here: which snapshots go (`prune`), what pushes rely on (`relied`).
 
 use crate::Result;
+use crate::care::unless_held;
 use crate::clock::Mark;
 use crate::disk::{Disk, sync_names};
 use crate::members::Member;
@@ -22,7 +23,7 @@ use larder_format::Hash;
 use larder_format::ledger::{Event, SWEPT_PER_ENTRY_MAX, Stamp};
 use std::collections::{BTreeSet, HashSet};
 use std::io;
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 use std::sync::atomic::Ordering;
 
 /// So long after a pack was let go of its file stays, in seconds that the appliance has lived: a restore that is about to
@@ -223,9 +224,12 @@ impl Vault {
     fn let_go_of_packs(&self, round: &mut Round, now: Stamp) -> Result<Swept> {
         let later = Ok(Swept { is_under_way: true, gives_way: true, ..Swept::default() });
         // Whoever is busy is not waited for: others would wait behind.
-        let Ok(_no_commits) = self.sweeping.try_write() else { return later };
+        let _no_commits = match self.sweeping.try_write() {
+            Err(TryLockError::WouldBlock) => return later,
+            held => held,
+        };
         // A repair that is under way would bring a pack back that goes now.
-        let Ok(_no_repairs) = self.care.rounds.try_lock() else { return later };
+        let Some(_no_repairs) = unless_held(&self.care.rounds) else { return later };
         // What is sealed from here on carries the next salt, so it cannot be called like a pack that goes now.
         let _no_packs = self.seal_and_hold()?;
         let alone = self.alone()?;
@@ -297,11 +301,9 @@ impl Vault {
             self.catalog.packs.left_to_sweep().into_iter().filter(is_ripe).take(REMOVED_AT_ONCE).collect()
         };
         // Nobody makes a sidecar for a pack that goes, or repairs it, just then.
-        let parity = self.care.parity.try_lock();
-        let rounds = self.care.rounds.try_lock();
-        if parity.is_err() || rounds.is_err() {
+        let (Some(_parity), Some(_rounds)) = (unless_held(&self.care.parity), unless_held(&self.care.rounds)) else {
             return Ok(0);
-        }
+        };
         // One that is away is cleared when it has come back and caught up.
         for member in self.members.all().iter().filter(|member| member.is_healthy()) {
             remove_from(member, &ripe)?;

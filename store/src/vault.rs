@@ -355,8 +355,8 @@ impl Vault {
             all.iter().filter(|member| is_meant(member)).map(|member| member.id.clone()).collect()
         };
         let (disks, degraded) = (ids(Member::is_healthy), ids(Member::is_missed));
-        if disks.is_empty() {
-            // A receipt that no disk stands for would be a lie.
+        // A receipt that no disk stands for would be a lie.
+        if disks.is_empty() || view.gaps.contains(&fact.sequence) {
             return Err(self.members.none_left("ledger"));
         }
         Ok(Some(Committed { fact, head: view.head, disks, degraded, is_new: false }))

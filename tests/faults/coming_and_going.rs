@@ -1,6 +1,6 @@
 //! Disks that leave and come back while the vault is open, and disks that are not what they seem.
 
-use crate::days::{Promises, live, live_on, one_more_day};
+use crate::days::{Promises, live, live_on, one_more_day, try_one_more_day};
 use harness::plain::{self, stamp};
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, Schedule, When};
 use larder_store::{MemberState, StoreError, Vault};
@@ -173,6 +173,51 @@ fn a_disk_that_is_left_half_filled_vouches_for_nothing_it_lacks() {
     assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy]);
     drop(vault);
     check_each(&promises, &[&filled], "filled in the end");
+}
+
+/// Both disks drop out, one after the other and at any moment, and the one that lacks the newest backup comes back first:
+/// the box goes on with it, and the other one is still welcome.
+#[test]
+fn disks_that_drop_out_one_after_the_other_tell_one_story() {
+    let (mut gone_on, mut at) = (0, 0);
+    loop {
+        let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+        let faulty = FaultyDisk::new(second.clone(), Some(Plan { at, fault: Fault::PowerCut }));
+        at += 1;
+        // Joining the vault is the one step that needs every disk.
+        let Ok(vault) = plain::open(vec![arc(&first), Arc::new(faulty.clone())]) else { continue };
+        let mut promises = live_on(&vault);
+        let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
+        vault.detach(&ids[0]);
+        if faulty.fired() {
+            continue;
+        }
+        let alone = (0..3).map_while(|_| try_one_more_day(&vault, &mut promises).ok()).last();
+        vault.detach(&ids[1]);
+        vault.attach(arc(&first), stamp(60)).expect("it is ours");
+        fill(&vault);
+        let context = format!("dropped at operation {}, {} backups on it alone", at - 1, promises.len());
+        if let Some(alone) = alone {
+            let same = vault.commit(alone.fact.snapshot.clone(), stamp(61));
+            assert!(same.is_err(), "{context}: a receipt that no disk here stands for");
+        }
+        let degraded = one_more_day(&vault, &mut promises).degraded;
+        assert_eq!(degraded, ids[1..], "{context}");
+        let second = second.after_power_cut(at);
+        vault.attach(arc(&second), stamp(62)).unwrap_or_else(|error| panic!("{context}: {error}"));
+        fill(&vault);
+        assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy], "{context}");
+        assert_eq!(vault.ledger().gaps, [0; 0], "{context}");
+        assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0], "{context}");
+        drop(vault);
+        check_each(&promises, &[&first, &second], &context);
+        gone_on += 1;
+        if !faulty.fired() {
+            break;
+        }
+    }
+    println!("{gone_on} times both dropped out, and the older one came back first: 0 lost");
+    assert!(gone_on > 30);
 }
 
 /// One hiccup of the only disk, just when it comes back, stops no backups: it can be read at once, and is tried again.

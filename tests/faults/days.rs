@@ -5,7 +5,7 @@
 use harness::plain::{self, Files, Push, files, push, restore, stamp};
 use larder_format::{ChunkId, ChunkRef};
 use larder_store::disk::Disk;
-use larder_store::{Committed, Vault};
+use larder_store::{Committed, Result, Vault};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -28,6 +28,10 @@ impl Promises {
         let next = push(&vault, "laptop/docs", &days()[0].1, 999, stamp(99));
         next.unwrap_or_else(|error| panic!("{context}: the next push fails: {error:?}"));
         assert_eq!(vault.audit().expect("an audit").damaged, [""; 0], "{context}");
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Names of all content that was promised.
@@ -85,11 +89,16 @@ pub(crate) fn live_on(vault: &Vault) -> Promises {
 
 /// Pushes what changes from day to day; whatever it adds is promised too.
 pub(crate) fn one_more_day(vault: &Vault, promises: &mut Promises) -> Committed {
+    try_one_more_day(vault, promises).expect("a push")
+}
+
+/// The same where it may fail; promised is only what was acknowledged.
+pub(crate) fn try_one_more_day(vault: &Vault, promises: &mut Promises) -> Result<Committed> {
     let number = 100 + promises.0.len();
     let text = format!("day {number}");
     let files = files([("diary.txt", text.as_bytes()), ("photos/cat.jpg", &[7; 2500])]);
     let hours = u64::try_from(number).expect("few days");
-    let committed = push(vault, "laptop/diary", &files, number as u128, stamp(hours)).expect("a push");
+    let committed = push(vault, "laptop/diary", &files, number as u128, stamp(hours))?;
     promises.0.push(Promised { root: committed.fact.snapshot.root, files });
-    committed
+    Ok(committed)
 }

@@ -13,13 +13,14 @@ use tokio::sync::watch;
 const STEP_BYTES: u64 = 64 * 1024 * 1024;
 /// Between two looks while no disk lags, or after one could not be filled.
 const REST: Duration = Duration::from_secs(5);
-/// Between two steps while a push or a restore is under way.
+/// Between two steps while a push or a restore is under way, or where a step brought nothing: a repair is in its way.
 const GIVE_WAY: Duration = Duration::from_secs(1);
 
 /// Fills disks until the agent stops.
 pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<bool>) {
+    let mut lacking = 0;
     loop {
-        let rest = step(&appliance).await;
+        let rest = step(&appliance, &mut lacking).await;
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             _ = stop.wait_for(|stop| *stop) => return,
@@ -27,8 +28,8 @@ pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<boo
     }
 }
 
-/// Copies a little, and says how long to rest.
-async fn step(appliance: &Arc<Appliance>) -> Duration {
+/// Copies a little, and says how long to rest. `lacking` is what was still lacking after the last step.
+async fn step(appliance: &Arc<Appliance>, lacking: &mut u64) -> Duration {
     let copied = appliance.blocking(|appliance| {
         let lags = |state| matches!(state, MemberState::Behind(_));
         if appliance.vault.disk_states().into_iter().any(lags) {
@@ -42,11 +43,8 @@ async fn step(appliance: &Arc<Appliance>) -> Duration {
         .any(|counter| counter.load(Ordering::SeqCst) > 0);
     match copied.await {
         Ok(Ok(left)) if left > 0 => {
-            if is_busy {
-                GIVE_WAY
-            } else {
-                Duration::ZERO
-            }
+            let is_stuck = std::mem::replace(lacking, left) == left;
+            if is_busy || is_stuck { GIVE_WAY } else { Duration::ZERO }
         }
         Ok(Err(error)) => {
             tracing::warn!(%error, "a backup disk could not be filled; it is tried again");

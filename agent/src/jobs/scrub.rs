@@ -22,15 +22,20 @@ const AFTER_ERROR: Duration = Duration::from_secs(60);
 
 /// Disks, by name, that somebody wants read now from end to end.
 #[derive(Default)]
-pub(crate) struct Wanted(std::sync::Mutex<HashSet<String>>);
+pub(crate) struct Wanted {
+    disks: std::sync::Mutex<HashSet<String>>,
+    /// Ends a rest: whoever asks waits for the answer.
+    came: tokio::sync::Notify,
+}
 
 impl Wanted {
     fn disks(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.disks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn add(&self, disk: String) {
         self.disks().insert(disk);
+        self.came.notify_one();
     }
 
     pub(crate) fn has(&self, disk: &str) -> bool {
@@ -74,6 +79,7 @@ pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<boo
         };
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
+            () = appliance.activity.scrub_wanted.came.notified() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
     }
