@@ -13,6 +13,7 @@ use crate::ledger;
 use crate::members::{self, Member, MemberState, at, foreign, made_ready};
 use crate::repair::set_aside;
 use crate::slot::Slot;
+use crate::sweep::Sweep;
 use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, Stamp};
@@ -101,6 +102,9 @@ impl Vault {
             self.members.add(member.clone());
             member
         });
+        // What the disk brings may show the walk of a sweep what it could not see before, also where it found nothing.
+        let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        *sweep = Sweep::default();
         // A commit that was found complete must not find out that another disk let go of what it names.
         let _no_commits = self.sweeping.write().unwrap_or_else(PoisonError::into_inner);
         // No pack may grow and no entry may come while the disk goes from away to behind.
@@ -119,7 +123,11 @@ impl Vault {
             false => Err(at(disk.as_ref(), "open", source)),
         })?;
         let past = self.past_of(disk.as_ref())?;
-        let complete = self.ledger().disks.get(&key).map_or(0, |known| known.complete.0);
+        let (complete, failures) =
+            self.ledger().disks.get(&key).map_or((0, 0), |known| (known.complete.0, known.failures));
+        // Plugged in again is not looked at: a dying disk leaves and comes by itself.
+        let is_bad = ready == MemberState::Healthy && failures >= members::FAILURES_MAX;
+        let ready = if is_bad { members::failed_before() } else { ready };
         let had = complete.max(member.left_at.load(Ordering::SeqCst));
         let is_older_copy = had > 0 && ledger::hash_on(disk.as_ref(), had).is_none();
         let name = disk.name();
@@ -127,8 +135,11 @@ impl Vault {
         member.set_state(ready);
         member.is_older_copy.store(is_older_copy, Ordering::SeqCst);
         let taken = self.learn_from(&member, &past);
-        let lacking =
-            taken.and_then(|()| self.count_lacking_on(&member)).inspect_err(|_| member.disk.take())?;
+        let lacking = taken.and_then(|()| self.count_lacking_on(&member)).inspect_err(|_| {
+            member.disk.take();
+            // Healthy, it would stand in receipts although nobody can read or write it.
+            member.set_state(MemberState::Away);
+        })?;
         tracing::info!(disk = name, lacking, is_older_copy, "a backup disk is connected");
         Ok(Attached { id: member.id.clone(), is_older_copy })
     }
@@ -138,7 +149,7 @@ impl Vault {
         let swept = self.ledger().swept.clone();
         let new_packs = self.catalog.absorb(&self.members, member, &swept)?;
         // Whoever was filled without them gets them now.
-        let went_without = !std::mem::take(&mut *self.not_to_be_had()).is_empty();
+        let went_without = self.catalog.packs.damage.hope_again();
         let has_gaps = !self.ledger().gaps.is_empty();
         if matches!(past, Past::Ahead) || has_gaps {
             self.load_ledger_again()?;
@@ -236,17 +247,22 @@ impl Vault {
         let member = self.member(id)?;
         self.require_others(&member)?;
         while member.is_behind() && self.catch_up_one(&member, u64::MAX)? > 0 {}
-        if !member.is_healthy() {
-            return Err(foreign(
-                member.disk.as_ref(),
-                "it does not work well enough to be brought up to date",
-            ));
-        }
+        self.require_well(&member)?;
         self.note_complete(id, stamp)?;
         let _growing = self.hold_growing()?;
         let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was sealed just now may have been too much for it.
+        self.require_well(&member)?;
         self.detach(id);
         Ok(())
+    }
+
+    fn require_well(&self, member: &Member) -> Result<()> {
+        if member.is_healthy() {
+            return Ok(());
+        }
+        let why = "it does not work well enough to be brought up to date";
+        Err(foreign(member.disk.as_ref(), why))
     }
 
     /// Notes in the ledger that a disk holds everything up to here.
@@ -255,7 +271,7 @@ impl Vault {
     /// `Full` or `Disk`.
     pub fn note_complete(&self, id: &str, stamp: Stamp) -> Result<()> {
         let member = self.member(id)?;
-        if member.is_healthy() && self.not_to_be_had().is_empty() {
+        if member.is_healthy() && !self.catalog.packs.damage.is_any_gone_without() {
             self.note(member.key, DiskChange::Complete, stamp)?;
             member.is_older_copy.store(false, Ordering::SeqCst);
         }
@@ -349,7 +365,7 @@ impl Vault {
                 &format!("the disk at {} is not well", bad.disk.name()),
             ));
         }
-        if !self.not_to_be_had().is_empty() {
+        if self.catalog.packs.damage.is_any_gone_without() {
             return Err(foreign(
                 member.disk.as_ref(),
                 "the other disks were filled without all that was kept",

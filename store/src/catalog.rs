@@ -119,11 +119,16 @@ impl Catalog {
         Ok((catalog, is_new))
     }
 
-    /// Makes a sealed pack findable; returns its number.
+    /// Makes a sealed pack, which is whole on every healthy disk, findable; returns its number.
     pub(crate) fn enter(&self, pack: &Sealed) -> u32 {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
         // The same bytes may have been packed before; two numbers for one file would be swept apart.
         if let Some(number) = self.packs.number(&pack.name) {
+            // It is whole now, whatever was found damaged in it before.
+            self.packs.reopen(number);
+            if self.unreadable().remove(&pack.name) {
+                self.insert(&[PackNames::of(number, pack.name, &pack.table.chunks)]);
+            }
             return number;
         }
         let number = self.packs.next_number();

@@ -16,18 +16,20 @@ use crate::{Result, StoreError};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry};
 use larder_format::{FormatError, Hash};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 const PART: &str = "open/copy.part";
 const STEP_BYTES: usize = 1 << 20;
 /// Packs that may have come while the last ones were copied; pushes wait while they are.
 const PACKS_COPIED_IN_HOLD: usize = 4;
 
-/// What a disk lacks.
+/// What a disk lacks and can be given.
 #[derive(Default)]
 struct Lacking {
     packs: Vec<Hash>,
     entries: Vec<u64>,
+    /// Entries that no disk here has whole.
+    nowhere: Vec<u64>,
 }
 
 impl Lacking {
@@ -51,11 +53,23 @@ impl Vault {
     /// Counts the packs and entries that the disk lacks, and notes it: one that lacks some does not count.
     pub(crate) fn count_lacking_on(&self, member: &Member) -> Result<u64> {
         let lacking = self.lacking(member)?;
+        self.note_gaps(&lacking);
         member.lacks(lacking.packs.len() as u64, lacking.files());
         Ok(lacking.files())
     }
 
+    /// An entry that only a disk that is away has must not stand in a receipt of those that are here.
+    fn note_gaps(&self, Lacking { nowhere, .. }: &Lacking) {
+        if !nowhere.is_empty() {
+            let mut view = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+            view.gaps.extend(nowhere);
+            view.gaps.sort_unstable();
+            view.gaps.dedup();
+        }
+    }
+
     pub(crate) fn catch_up_one(&self, member: &Member, bytes_max: u64) -> Result<u64> {
+        let _alone = member.filling.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = 0;
         let mut lacking = self.lacking(member)?;
         while bytes < bytes_max
@@ -88,18 +102,22 @@ impl Vault {
         .map_err(failed)?;
         // What was swept while it was away is removed there too, once it has caught up.
         self.catalog.packs.leave_to_sweep(&mut there, &self.ledger().swept);
-        let refused = self.not_to_be_had();
-        let packs = self.catalog.packs.all().into_iter().map(|(_, name)| name);
-        let packs = packs.filter(|name| !there.contains_key(name) && !refused.contains(name)).collect();
-        let view = self.ledger();
-        // What no other disk has whole either is nothing that this one could be given.
-        let is_to_be_had = |sequence: u64, path: &str| {
-            others.iter().any(|other| has_entry(other.disk.as_ref(), sequence, path))
-        };
-        let entries = ledger::files(&view)
-            .filter(|(sequence, path)| !has_entry(disk, *sequence, path) && is_to_be_had(*sequence, path))
-            .map(|(sequence, _)| sequence);
-        Ok(Lacking { packs, entries: entries.collect() })
+        let damage = &self.catalog.packs.damage;
+        let packs = self.catalog.packs.all().into_iter();
+        let packs =
+            packs.filter(|(number, name)| !there.contains_key(name) && !damage.is_gone_without(*number));
+        // Not with the ledger in hand: reading all of it takes a while, and whoever commits waits.
+        let head = self.ledger().head;
+        let absent = ledger::files(head).filter(|(sequence, path)| !has_entry(disk, *sequence, path));
+        let (entries, nowhere): (Vec<_>, Vec<_>) = absent.partition(|(sequence, path)| {
+            others.iter().any(|other| has_entry(other.disk.as_ref(), *sequence, path))
+        });
+        let numbers = |files: Vec<(u64, String)>| files.into_iter().map(|(sequence, _)| sequence).collect();
+        Ok(Lacking {
+            packs: packs.map(|(_, name)| name).collect(),
+            entries: numbers(entries),
+            nowhere: numbers(nowhere),
+        })
     }
 
     /// Bytes copied. A pack that is damaged on every other disk is made whole from what they have left of it.
@@ -132,7 +150,9 @@ impl Vault {
             }
         }
         // No disk has it whole: waiting for it would keep this disk from new backups for ever.
-        self.not_to_be_had().insert(*name);
+        if let Some(number) = self.catalog.packs.number(name) {
+            self.catalog.packs.damage.go_without(number);
+        }
         Ok(0)
     }
 
@@ -172,6 +192,11 @@ impl Vault {
             if lacking.files() > 0 {
                 return Ok(lacking);
             }
+        }
+        self.note_gaps(&lacking);
+        if self.catalog.packs.damage.is_any_gone_without() && !self.others(member).is_empty() {
+            // Read from end to end, so that what it could not be given is saved in part, or named and remembered.
+            self.care.alarm(member);
         }
         member.lacks(0, 0);
         tracing::info!(disk = member.disk.name(), "the disk has caught up");
@@ -225,7 +250,8 @@ fn publish(disk: &dyn Disk, path: &str) -> io::Result<()> {
 }
 
 fn has_entry(disk: &dyn Disk, sequence: u64, path: &str) -> bool {
-    whole_entry(disk, sequence, path).is_some()
+    // Misread once, it would be written anew, or taken for one that nobody has.
+    (0..2).any(|_| whole_entry(disk, sequence, path).is_some())
 }
 
 /// The bytes of an entry that is whole and says that it is this one.

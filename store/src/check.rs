@@ -295,8 +295,8 @@ impl Vault {
                     _ => audit.damaged.push(format!("{}/{path}", disk.name())),
                 }
             }
-            let view = self.ledger().clone();
-            for (sequence, path) in ledger::files(&view) {
+            let head = self.ledger().head;
+            for (sequence, path) in ledger::files(head) {
                 let bytes = read_whole(disk, &path, ENTRY_BYTES_MAX as u64 + 1024);
                 let entry = bytes.ok().and_then(|bytes| {
                     let (entry, _, len) = Entry::decode(&bytes).ok()?;

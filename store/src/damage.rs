@@ -20,6 +20,8 @@ struct Known {
     blocks: HashMap<BlockAt, Vec<ChunkId>>,
     /// Packs whose content is being moved to new ones: a chunk in them counts only where it also lies elsewhere.
     condemned: HashSet<u32>,
+    /// Packs that a disk was filled without: what only a disk that is failing or away has is held by no receipt.
+    not_to_be_had: HashSet<u32>,
     /// Chunks of packs that could not be repaired whole.
     given_up: HashSet<ChunkId>,
     /// Something could not be read since the last scrub was told.
@@ -38,13 +40,37 @@ impl Damage {
 
     pub(crate) fn is_known(&self, block: BlockAt) -> bool {
         let known = self.known();
-        known.condemned.contains(&block.0) || known.blocks.contains_key(&block)
+        known.condemned.contains(&block.0)
+            || known.not_to_be_had.contains(&block.0)
+            || known.blocks.contains_key(&block)
+    }
+
+    /// A disk goes on without this pack, since no other one gives it whole.
+    pub(crate) fn go_without(&self, pack: u32) {
+        self.known().not_to_be_had.insert(pack);
+    }
+
+    /// Whether a disk goes on without this pack.
+    pub(crate) fn is_gone_without(&self, pack: u32) -> bool {
+        self.known().not_to_be_had.contains(&pack)
+    }
+
+    /// Whether a disk goes on without any pack.
+    pub(crate) fn is_any_gone_without(&self) -> bool {
+        !self.known().not_to_be_had.is_empty()
+    }
+
+    /// Whoever went without packs is to ask for them again. Says whether anybody did.
+    pub(crate) fn hope_again(&self) -> bool {
+        !std::mem::take(&mut self.known().not_to_be_had).is_empty()
     }
 
     /// Whether anything of the pack is known to be damaged.
     pub(crate) fn is_in(&self, pack: u32) -> bool {
         let known = self.known();
-        known.condemned.contains(&pack) || known.blocks.keys().any(|(of, _)| *of == pack)
+        known.condemned.contains(&pack)
+            || known.not_to_be_had.contains(&pack)
+            || known.blocks.keys().any(|(of, _)| *of == pack)
     }
 
     /// Chunks of all damaged blocks, and those that were given up.
@@ -72,6 +98,7 @@ impl Damage {
     pub(crate) fn clear(&self, pack: u32) {
         let mut known = self.known();
         known.condemned.remove(&pack);
+        known.not_to_be_had.remove(&pack);
         known.blocks.retain(|(of, _), _| *of != pack);
     }
 
@@ -85,7 +112,7 @@ impl Damage {
         self.known().given_up.contains(id)
     }
 
-    /// Remembers chunks until a device brings them again.
+    /// Remembers chunks as lost. One that a device brings again is held like any other, whatever is remembered.
     pub(crate) fn give_up(&self, chunks: impl IntoIterator<Item = ChunkId>) {
         self.known().given_up.extend(chunks);
     }

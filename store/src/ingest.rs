@@ -9,6 +9,7 @@ use crate::check::hash_of;
 use crate::disk::{Disk, DiskFile, ask_twice, folder_of, make_folders, sync_file, sync_names};
 use crate::members::Members;
 use crate::packs;
+use crate::repair::set_aside;
 use crate::{Result, StoreError};
 use larder_format::block::{BLOCK_CHUNKS_MAX, BLOCK_MAGIC, Decoder, Header, OpenBlock};
 use larder_format::pack::{self, PACK_BYTES_AIM, PACK_CHUNKS_MAX, Table};
@@ -47,6 +48,8 @@ pub(crate) struct Sealed {
     pub(crate) name: Hash,
     pub(crate) len: u64,
     pub(crate) table: Table,
+    /// Positions of the disks that have it.
+    pub(crate) on: Vec<usize>,
 }
 
 impl OpenPack {
@@ -140,7 +143,10 @@ impl OpenPack {
         prove: impl Fn(&dyn DiskFile, &Hash) -> io::Result<()>,
     ) -> Result<Sealed> {
         match self.publish(members, prove) {
-            Ok((name, len)) => Ok(Sealed { name, len, table: self.table }),
+            Ok((name, len)) => {
+                let on = self.files.iter().map(|(position, _)| *position).collect();
+                Ok(Sealed { name, len, table: self.table, on })
+            }
             Err(error) => {
                 // Nobody was told that its chunks are safe, and what its parts hold is not to be believed.
                 self.abandon(members);
@@ -165,7 +171,9 @@ impl OpenPack {
             make_folders(disk, folder_of(&path))?;
             match disk.publish(&part, &path) {
                 // The same bytes in the same order were packed before: the pack is there already.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.remove(&part)?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    keep_whole_one(disk, &part, &path, &name)?;
+                }
                 result => result?,
             }
             sync_names(disk, folder_of(&path))
@@ -182,6 +190,19 @@ impl OpenPack {
             }
         }
     }
+}
+
+/// Keeps the pack that is there already, unless it was damaged since: then it was just brought again.
+fn keep_whole_one(disk: &dyn Disk, part: &str, path: &str, name: &Hash) -> io::Result<()> {
+    let is_whole = disk.open(path).and_then(|file| {
+        file.forget_cached();
+        Ok(hash_of(file.as_ref(), &mut 0)? == *name)
+    });
+    if is_whole.unwrap_or(false) {
+        return disk.remove(part);
+    }
+    set_aside(disk, path)?;
+    disk.publish(part, path)
 }
 
 /// One block of an upload, verified.

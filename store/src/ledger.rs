@@ -41,15 +41,15 @@ pub(crate) fn load(members: &Members) -> Result<LedgerView> {
 
 fn load_once(members: &Members) -> Result<LedgerView> {
     let mut view = LedgerView::new();
-    let all = members.all();
+    let (numbers, all) = numbers(members)?;
     // Whoever lagged at the last reading is counted anew.
     all.iter().for_each(|member| member.forget_entries());
     let mut expected = 1;
     let mut damaged_after = Vec::new();
     // Where an entry was damaged, the next one was written behind the one before it; healed, both are right.
     let mut before: VecDeque<Hash> = VecDeque::new();
-    for number in numbers(members)? {
-        match read(&all, number, &view.head)? {
+    for number in numbers {
+        match read(&all, number)? {
             Some((entry, hash)) if number - expected <= GAP_MAX => {
                 damaged_after.clear();
                 view.gaps.extend(expected..number);
@@ -98,24 +98,35 @@ fn is_misnamed(members: &[Arc<Member>], number: u64) -> bool {
     found.filter_map(|bytes| Entry::decode(&bytes).ok()).any(|(entry, ..)| entry.sequence != number)
 }
 
-/// Numbers of all entries on any disk.
-fn numbers(members: &Members) -> Result<BTreeSet<u64>> {
-    let mut numbers = BTreeSet::new();
-    for member in members.all().iter().filter(|member| member.is_readable()) {
-        // A disk may know more than the others, and going on without it would then begin another past.
-        match ask_twice(|| numbers_on(member.disk.as_ref())) {
-            Ok(found) => numbers.extend(found),
-            Err(source) => members.go_on_without(member.failed("ledger", source))?,
+/// Numbers of all entries on any disk; and the disks, those with most entries first: where two tell different stories,
+/// the one in which more was confirmed is followed, wherever it stands in the settings.
+fn numbers(members: &Members) -> Result<(BTreeSet<u64>, Vec<Arc<Member>>)> {
+    let (mut numbers, mut by_count) = (BTreeSet::new(), Vec::new());
+    for member in members.all().iter() {
+        let mut count = 0;
+        if member.is_readable() {
+            // A disk may know more than the others, and going on without it would then begin another past.
+            match ask_twice(|| numbers_on(member.disk.as_ref())) {
+                Ok(found) => {
+                    count = found.len();
+                    numbers.extend(found);
+                }
+                Err(source) => members.go_on_without(member.failed("ledger", source))?,
+            }
         }
+        by_count.push((count, member.clone()));
     }
-    Ok(numbers)
+    by_count.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    Ok((numbers, by_count.into_iter().map(|(_, member)| member).collect()))
 }
 
-/// The best copy of one entry: one that follows the head if any does.
-fn read(members: &[Arc<Member>], number: u64, head: &Head) -> Result<Option<(Entry, Hash)>> {
+/// One entry, from the first disk that has it whole.
+fn read(members: &[Arc<Member>], number: u64) -> Result<Option<(Entry, Hash)>> {
     let mut best: Option<(Entry, Hash)> = None;
     let mut without = Vec::new();
-    for member in members.iter().filter(|member| member.is_readable()) {
+    // An entry whose publishing failed was confirmed by nobody, and the next look at its disk sets it aside.
+    let is_believed = |member: &&Arc<Member>| member.is_readable() && !member.is_doubtful(&path(number));
+    for member in members.iter().filter(is_believed) {
         let disk = member.disk.as_ref();
         // What is misread once becomes a gap for as long as the vault is open, so the disk is asked twice.
         match entry_on(disk, number).or_else(|| entry_on(disk, number)) {
@@ -128,15 +139,12 @@ fn read(members: &[Arc<Member>], number: u64, head: &Head) -> Result<Option<(Ent
             Some(Ok((_, hash))) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
                 member.set_state(MemberState::Forked);
             }
-            Some(Ok((entry, hash))) if best.is_none() || entry.previous == head.hash => {
-                best = Some((entry, hash))
-            }
-            _ => {}
+            Some(Ok((entry, hash))) => best = Some((entry, hash)),
         }
     }
     // What no disk has whole is nothing that one of them could catch up with.
     if best.is_some() {
-        without.into_iter().for_each(|member| member.miss_entry());
+        without.into_iter().for_each(|member| member.misses_file());
     }
     Ok(best)
 }
@@ -191,7 +199,7 @@ pub(crate) fn append(
     }
     let path = path(sequence);
     members.on_each(&path, |member| write_whole(member.disk.as_ref(), PART, &path, &bytes))?;
-    members.all().iter().filter(|member| member.is_behind()).for_each(|member| member.miss_entry());
+    members.all().iter().filter(|member| member.is_behind()).for_each(|member| member.misses_file());
     Ok((entry, hash))
 }
 
@@ -213,6 +221,6 @@ pub(crate) fn numbers_on(disk: &dyn Disk) -> std::io::Result<Vec<u64>> {
 }
 
 /// Every entry's file, which every disk should have.
-pub(crate) fn files(view: &LedgerView) -> impl Iterator<Item = (u64, String)> + '_ {
-    (1..=view.head.sequence).map(|sequence| (sequence, path(sequence)))
+pub(crate) fn files(head: Head) -> impl Iterator<Item = (u64, String)> {
+    (1..=head.sequence).map(|sequence| (sequence, path(sequence)))
 }

@@ -75,6 +75,8 @@ pub(crate) struct Member {
     pub(crate) left_at: AtomicU64,
     state: Mutex<MemberState>,
     packs_lacking: AtomicU64,
+    /// Held while it is filled: two who fill it would write into each other's unfinished file.
+    pub(crate) filling: Mutex<()>,
     /// Files whose publishing failed: whether they are on the disk is not known, whatever its cache shows.
     doubtful: Mutex<Vec<String>>,
 }
@@ -90,6 +92,7 @@ impl Member {
             left_at: AtomicU64::new(0),
             state: Mutex::new(state),
             packs_lacking: AtomicU64::new(0),
+            filling: Mutex::default(),
             doubtful: Mutex::default(),
         }
     }
@@ -124,24 +127,32 @@ impl Member {
         }
     }
 
+    /// Turns one state into another, or leaves it: whatever others do to it comes before or after, never between.
+    fn update(&self, next: impl FnOnce(&MemberState) -> Option<MemberState>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(next) = next(&state) {
+            *state = next;
+        }
+    }
+
     /// Notes how many packs it lacks.
     pub(crate) fn lacks_packs(&self, packs: u64) {
         let before = self.packs_lacking.swap(packs, Ordering::SeqCst);
-        match self.state() {
-            MemberState::Healthy if packs > 0 => self.set_state(MemberState::Behind(packs)),
-            MemberState::Behind(files) => {
-                self.set_state(MemberState::Behind(files + packs - before.min(files)))
-            }
-            _ => {}
-        }
+        self.update(|state| match state {
+            MemberState::Healthy if packs > 0 => Some(MemberState::Behind(packs)),
+            MemberState::Behind(files) => Some(MemberState::Behind(files + packs - before.min(*files))),
+            _ => None,
+        });
     }
 
     /// Notes what it lacks after it was looked at anew: so many packs, and so many files in all.
     pub(crate) fn lacks(&self, packs: u64, files: u64) {
         self.packs_lacking.store(packs, Ordering::SeqCst);
-        if self.is_healthy() || self.is_behind() {
-            self.set_state(if files > 0 { MemberState::Behind(files) } else { MemberState::Healthy });
-        }
+        self.update(|state| match state {
+            MemberState::Healthy | MemberState::Behind(_) if files > 0 => Some(MemberState::Behind(files)),
+            MemberState::Healthy | MemberState::Behind(_) => Some(MemberState::Healthy),
+            _ => None,
+        });
     }
 
     /// Takes back files that may or may not be there, and that could not be set aside.
@@ -151,19 +162,21 @@ impl Member {
 
     /// Forgets which ledger entries it lacks, before they are counted anew.
     pub(crate) fn forget_entries(&self) {
-        if self.is_behind() {
-            let packs = self.packs_lacking.load(Ordering::SeqCst);
-            self.set_state(if packs > 0 { MemberState::Behind(packs) } else { MemberState::Healthy });
-        }
+        let packs = self.packs_lacking.load(Ordering::SeqCst);
+        self.update(|state| match state {
+            MemberState::Behind(_) if packs > 0 => Some(MemberState::Behind(packs)),
+            MemberState::Behind(_) => Some(MemberState::Healthy),
+            _ => None,
+        });
     }
 
-    /// Notes that it lacks one ledger entry more.
-    pub(crate) fn miss_entry(&self) {
-        match self.state() {
-            MemberState::Healthy => self.set_state(MemberState::Behind(1)),
-            MemberState::Behind(entries) => self.set_state(MemberState::Behind(entries + 1)),
-            _ => {}
-        }
+    /// Notes that it lacks one file more.
+    pub(crate) fn misses_file(&self) {
+        self.update(|state| match state {
+            MemberState::Healthy => Some(MemberState::Behind(1)),
+            MemberState::Behind(files) => Some(MemberState::Behind(files + 1)),
+            _ => None,
+        });
     }
 
     /// Notes a failure, and turns it into what the caller returns.
@@ -174,10 +187,16 @@ impl Member {
         tracing::error!(disk = %self.disk.name(), path, error = %source, "the backup disk failed");
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
         // One that is away cannot fail, and one that a person has to look at waits for that person.
-        if matches!(self.state(), MemberState::Healthy | MemberState::Behind(_)) {
-            self.set_state(MemberState::Failed(source.to_string()));
-        }
+        self.update(|state| match state {
+            MemberState::Healthy | MemberState::Behind(_) => Some(MemberState::Failed(source.to_string())),
+            _ => None,
+        });
         StoreError::Disk { path: format!("{}/{path}", self.disk.name()), source }
+    }
+
+    /// Whether this file may or may not be there, whatever the system's cache shows.
+    pub(crate) fn is_doubtful(&self, path: &str) -> bool {
+        self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|known| known == path)
     }
 
     /// Hands out the files that may or may not be there.
@@ -219,8 +238,8 @@ impl Members {
             if disk.retired {
                 member.set_state(MemberState::Retired);
                 member.disk.take();
-            } else if disk.failures >= FAILURES_MAX {
-                member.set_state(MemberState::Suspect("it failed before".to_owned()));
+            } else if disk.failures >= FAILURES_MAX && member.state() != MemberState::Forked {
+                member.set_state(failed_before());
             }
         }
         if self.all().iter().any(|member| member.is_readable()) {
@@ -325,6 +344,10 @@ impl Members {
         };
         self.all().iter().filter(|member| member.state() != MemberState::Retired).map(view).collect()
     }
+}
+
+pub(crate) fn failed_before() -> MemberState {
+    MemberState::Suspect("it failed before".to_owned())
 }
 
 pub(crate) fn is_copy_of(disk: &dyn Disk, twin: &Member) -> StoreError {

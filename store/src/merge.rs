@@ -183,7 +183,7 @@ impl Merging<'_> {
     fn seal(&mut self) -> Result<()> {
         if let Some(open) = self.open.take() {
             let sealed = open.seal_proven(&self.vault.members)?;
-            self.vault.enter(&sealed);
+            self.vault.enter_made_apart(&sealed);
             self.copied.packs.push(sealed.name);
         }
         for at in self.held.drain(..) {

@@ -12,7 +12,7 @@ use crate::Result;
 use crate::care::unless_held;
 use crate::clock::Mark;
 use crate::disk::{Disk, sync_names};
-use crate::members::Member;
+use crate::members::{Member, MemberState};
 use crate::merge::{Copied, Weighed, Worth};
 use crate::packs;
 use crate::parity;
@@ -125,6 +125,11 @@ impl Vault {
         }
         if self.members.all().iter().any(|member| !member.is_healthy() && member.is_missed()) {
             return Some("a disk lacks something, failed or is away".to_owned());
+        }
+        // What is below a lost folder looks like nothing that anybody needs, and the disk may have the folder.
+        let is_away = |member: &Member| member.state() == MemberState::Away;
+        if self.damaged_chunks() > 0 && self.members.all().iter().any(|member| is_away(member)) {
+            return Some("something is lost that a disk which is away may have".to_owned());
         }
         if self.catalog.pending_count() > 0 {
             return Some("the index is being made anew".to_owned());

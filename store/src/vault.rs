@@ -84,8 +84,6 @@ pub struct Vault {
     pub(crate) relied: Mutex<Relied>,
     /// The sweep under way.
     pub(crate) sweep: Mutex<Sweep>,
-    /// Packs that no disk has whole, so that a disk which lacks them cannot get them.
-    pub(crate) not_to_be_had: Mutex<HashSet<Hash>>,
 }
 
 /// What a disk may lack so that opening waits until it has it: what a power cut between two disks leaves.
@@ -123,7 +121,6 @@ impl Vault {
             growing: Mutex::default(),
             sealed: Condvar::new(),
             reserve_bytes,
-            not_to_be_had: Mutex::default(),
         };
         vault.remember_lost();
         if let Err(error) = vault.catch_up(CAUGHT_UP_AT_ONCE_BYTES) {
@@ -213,6 +210,18 @@ impl Vault {
         self.relied.lock().unwrap_or_else(PoisonError::into_inner).note_pack(number);
     }
 
+    /// The same for a pack that did not grow where pushes see it: a disk that came meanwhile does not have it.
+    pub(crate) fn enter_made_apart(&self, pack: &ingest::Sealed) {
+        // A disk comes while nothing grows: it is either counted with this pack, or noted here.
+        let _growing = self.growing();
+        self.enter(pack);
+        for (position, member) in self.members.all().iter().enumerate() {
+            if member.is_healthy() && !pack.on.contains(&position) {
+                member.misses_file();
+            }
+        }
+    }
+
     /// Takes in an upload of blocks. What it returns proves that the names were computed here.
     ///
     /// # Errors
@@ -270,10 +279,6 @@ impl Vault {
         Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
     }
 
-    pub(crate) fn not_to_be_had(&self) -> MutexGuard<'_, HashSet<Hash>> {
-        self.not_to_be_had.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn growing(&self) -> MutexGuard<'_, Growing> {
         self.growing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -329,8 +334,9 @@ impl Vault {
         self.seal_all()?;
         // With damage about, what was complete once need not be now: then all is looked at, and the device is asked
         // for what it still has.
-        let is_sound =
-            self.damaged_chunks() == 0 && !self.catalog.hides_some() && self.not_to_be_had().is_empty();
+        let is_sound = self.damaged_chunks() == 0
+            && self.unreadable_packs() == 0
+            && !self.catalog.packs.damage.is_any_gone_without();
         // What is found complete now must still be there when the entry is written.
         let _no_sweep = self.sweeping.read().unwrap_or_else(PoisonError::into_inner);
         let parent = self.ledger().snapshots(&snapshot.source).last().map(|fact| fact.snapshot.root);

@@ -91,8 +91,10 @@ impl Walk {
         if places.iter().any(|at| self.nodes.has(*at)) {
             return Ok(());
         }
-        let Some(read) = unless_given_up(vault, &node.id, vault.read_node(node))? else { return Ok(()) };
-        match read {
+        if places.is_empty() {
+            return Ok(());
+        }
+        match vault.read_node(node)? {
             Node::Branch(children) => self.rest.extend(children.iter().map(|child| Step::Node(child.node))),
             Node::Leaf { entries, .. } => {
                 for entry in entries {
@@ -113,8 +115,10 @@ impl Walk {
         if places.iter().any(|at| self.lists.has(*at)) {
             return Ok(());
         }
-        let Some(read) = unless_given_up(vault, &list.id, vault.read(list))? else { return Ok(()) };
-        self.pieces(vault, &decode_pieces(&read)?)?;
+        if places.is_empty() {
+            return Ok(());
+        }
+        self.pieces(vault, &decode_pieces(&vault.read(list)?)?)?;
         places.into_iter().for_each(|at| self.lists.set(at));
         Ok(())
     }
@@ -129,7 +133,8 @@ impl Walk {
         Ok(())
     }
 
-    /// Marks every copy of a chunk; returns where they lie: nowhere when it was given up.
+    /// Marks every copy of a chunk; returns where they lie: nowhere when it was given up and has not come again. One that
+    /// has a place and cannot be read ends the walk, since what is below it is needed.
     fn mark(&mut self, vault: &Vault, id: &ChunkId) -> Result<Vec<At>> {
         self.looked_up += 1;
         let catalog = &vault.catalog;
@@ -148,14 +153,6 @@ impl Walk {
         let places: Vec<_> = places.into_iter().map(|place| (place.pack, place.slot)).collect();
         places.iter().for_each(|at| self.live.set(*at));
         Ok(places)
-    }
-}
-
-/// What was read; nothing where that failed for a chunk that was given up.
-fn unless_given_up<T>(vault: &Vault, id: &ChunkId, read: Result<T>) -> Result<Option<T>> {
-    match read {
-        Err(_) if is_given_up(vault, id) => Ok(None),
-        read => read.map(Some),
     }
 }
 

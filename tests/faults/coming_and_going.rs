@@ -1,7 +1,10 @@
 //! Disks that leave and come back while the vault is open, and disks that are not what they seem.
 
+use crate::names::{bytes_of, put_file};
 use crate::days::{Promises, live, live_on, one_more_day, try_one_more_day};
 use harness::plain::{self, stamp};
+use larder_format::Hash;
+use larder_format::ledger::LEDGER_MAGIC;
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, Schedule, When};
 use larder_store::{MemberState, StoreError, Vault};
 use std::sync::Arc;
@@ -119,6 +122,57 @@ fn the_only_disk_comes_back_too() {
         drop(vault);
         check_each(&promises, &[&back], &format!("pulled at operation {at}"));
     }
+}
+
+/// The sync of the newest entry fails on the only disk, and its cache still shows it: nobody was told of that entry, so it
+/// leaves no hole in the ledger.
+#[test]
+fn an_entry_that_nobody_confirmed_leaves_no_gap() {
+    let mut failed = 0;
+    for at in 0.. {
+        let disk = MemoryDisk::new();
+        let sync = Planned { on: On::Syncs, when: When::At(at), fault: Fault::SyncLost };
+        let faulty = FaultyDisk::new(disk.clone(), Schedule::new(0, [sync]));
+        let Ok(vault) = plain::open(vec![Arc::new(faulty.clone())]) else { continue };
+        let mut promises = live_on(&vault);
+        if !faulty.fired() {
+            break;
+        }
+        let id = vault.disks()[0].id.clone();
+        // What the agent does with a disk that failed; there is nobody who could write that down.
+        let _ = vault.distrust(&id, stamp(59));
+        vault.detach(&id);
+        vault.attach(arc(&disk), stamp(60)).expect("ours");
+        fill(&vault);
+        assert_eq!(vault.ledger().gaps, [0; 0], "sync {at}");
+        one_more_day(&vault, &mut promises);
+        drop(vault);
+        check_each(&promises, &[&disk], &format!("sync {at} failed"));
+        failed += 1;
+    }
+    assert!(failed > 20);
+}
+
+/// A disk that this Larder cannot understand is refused, and stands in no receipt.
+#[test]
+fn a_disk_that_is_refused_does_not_count() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&first), arc(&second)]);
+    let vault = open(&[&first, &second]);
+    let id = vault.disks()[1].id.clone();
+    vault.detach(&id);
+    let newest = vault.ledger().head.sequence + 1;
+    let mut newer = bytes_of(&second, &format!("ledger/000000/{:012}.entry", newest - 1));
+    // Magic, who wrote it, and the oldest that may read it; the last bytes are the hash of the rest.
+    let end = newer.len() - 32;
+    newer[LEDGER_MAGIC.len() + 2] = 0xff;
+    let hash = Hash::of(&newer[..end]);
+    newer[end..].copy_from_slice(&hash.0);
+    put_file(&second, &format!("ledger/000000/{newest:012}.entry"), &newer);
+    let refused = vault.attach(arc(&second), stamp(60));
+    assert!(refused.is_err(), "the test must make an entry that this Larder cannot read");
+    assert_eq!(states(&vault)[1], MemberState::Away);
+    assert_eq!(one_more_day(&vault, &mut promises).degraded, std::slice::from_ref(&id));
 }
 
 /// What a disk lost while it was the only one is there again as soon as the other one comes, not only after a restart.
@@ -365,18 +419,22 @@ fn a_disk_that_is_not_ours_is_refused_and_left_alone() {
 /// Two disks that were used apart are opened together: one story is followed, the other is kept as it is.
 #[test]
 fn forked_disks_are_not_mixed() {
-    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
-    let mut promises = live(vec![arc(&first), arc(&second)]);
-    let mut apart = Promises::default();
-    (0..2).for_each(|_| drop(one_more_day(&open(&[&second]), &mut apart)));
-    one_more_day(&open(&[&first]), &mut promises);
-    let vault = open(&[&first, &second]);
-    assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Forked]);
-    assert_eq!(vault.ledger().gaps, [0; 0], "the other story leaves no trace");
-    assert_eq!(vault.ledger().snapshots("laptop/diary").len(), 1);
-    drop(vault);
-    promises.check(vec![arc(&first)], "the story that was followed");
-    apart.check(vec![arc(&second)], "the story that was not");
+    for followed in [0, 1] {
+        let disks = [MemoryDisk::new(), MemoryDisk::new()];
+        let mut promises = live(vec![arc(&disks[0]), arc(&disks[1])]);
+        let mut apart = Promises::default();
+        // More was confirmed on one of them.
+        (0..2).for_each(|_| drop(one_more_day(&open(&[&disks[followed]]), &mut promises)));
+        one_more_day(&open(&[&disks[1 - followed]]), &mut apart);
+        let vault = open(&[&disks[0], &disks[1]]);
+        assert_eq!(states(&vault)[followed], MemberState::Healthy);
+        assert_eq!(states(&vault)[1 - followed], MemberState::Forked);
+        assert_eq!(vault.ledger().gaps, [0; 0], "the other story leaves no trace");
+        assert_eq!(vault.ledger().snapshots("laptop/diary").len(), 2);
+        drop(vault);
+        promises.check(vec![arc(&disks[followed])], "the story that was followed");
+        apart.check(vec![arc(&disks[1 - followed])], "the story that was not");
+    }
 }
 
 /// An old image of a disk in its place is told, and filled.
@@ -434,6 +492,10 @@ fn a_disk_that_fails_again_waits_for_a_person() {
     assert!(vault.distrust(&id, stamp(3)).expect("noted"), "twice is one");
     let suspect = |vault: &Vault| matches!(vault.disks()[1].state, MemberState::Suspect(_));
     assert!(suspect(&vault));
+    vault.detach(&id);
+    vault.attach(arc(&second), stamp(3)).expect("ours");
+    fill(&vault);
+    assert!(suspect(&vault), "a dying disk leaves and comes by itself");
     drop(vault);
     let vault = open(&[&first, &second]);
     assert!(suspect(&vault), "a restart cures nothing");

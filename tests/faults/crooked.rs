@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 type Deed = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone)]
-struct Crooked {
+pub(crate) struct Crooked {
     below: MemoryDisk,
     /// Whether what is written now gets a wrong bit.
     bends: Arc<AtomicBool>,
@@ -24,12 +24,22 @@ struct Crooked {
 }
 
 impl Crooked {
-    fn new(below: &MemoryDisk) -> Self {
+    pub(crate) fn new(below: &MemoryDisk) -> Self {
         Self { below: below.clone(), bends: Arc::default(), at_next: Arc::default() }
     }
 
-    fn arc(&self) -> Arc<dyn Disk> {
+    pub(crate) fn arc(&self) -> Arc<dyn Disk> {
         Arc::new(self.clone())
+    }
+
+    /// Does `deed` when the next file is made whose name ends so.
+    pub(crate) fn at_next(&self, end: &'static str, deed: impl FnOnce() + Send + 'static) {
+        *self.at_next.lock().unwrap_or_else(PoisonError::into_inner) = Some((end, Box::new(deed)));
+    }
+
+    /// Whether nothing is left that it waits to do.
+    pub(crate) fn has_done(&self) -> bool {
+        self.at_next.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 }
 
@@ -164,9 +174,9 @@ fn a_backup_that_comes_while_a_disk_is_filled_is_on_it_before_it_counts() {
         let committed = push(&vault, "laptop/docs", &day(2), 2, stamp(2)).expect("a push");
         assert_eq!(committed.degraded.len(), 1, "the receipt names the disk that is being filled");
     };
-    *filled.at_next.lock().unwrap_or_else(PoisonError::into_inner) = Some(("copy.part", Box::new(deed)));
+    filled.at_next("copy.part", deed);
     while vault.catch_up(1 << 20).expect("there is room") > 0 {}
-    assert!(filled.at_next.lock().unwrap_or_else(PoisonError::into_inner).is_none(), "it must have come");
+    assert!(filled.has_done(), "it must have come");
     assert_eq!(vault.disks()[1].state, MemberState::Healthy);
     drop(vault);
     let alone = plain::open(vec![Arc::new(new.after_power_cut(0))]).expect("opens");

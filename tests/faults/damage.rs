@@ -63,6 +63,30 @@ fn the_next_push_brings_back_what_was_damaged() {
     assert!(found > 100, "the test must meet damage");
 }
 
+/// The same device sends the same bytes in the same order, and so the same pack: the damaged one does not stay for that.
+#[test]
+fn the_same_pack_pushed_again_takes_the_place_of_the_damaged_one() {
+    let whole = MemoryDisk::new();
+    let vault = plain::open(vec![Arc::new(whole.clone())]).expect("opens");
+    let root = push(&vault, "laptop/docs", &day(), 1, stamp(1)).expect("a push").fact.snapshot.root;
+    drop(vault);
+    let (pack, len) = pack_of(&whole);
+    for at in (16..len).step_by(5) {
+        let rotten = whole.after_power_cut(0);
+        // In so many places that all of it is sent again.
+        (at..len).step_by(100).for_each(|at| assert!(rotten.flip(&pack, usize::try_from(at).expect("short"), 1)));
+        let vault = plain::open(vec![Arc::new(rotten.clone())]).expect("opens");
+        let healed = (0..6).any(|number| {
+            let pushed = push(&vault, "laptop/docs", &day(), 2 + number, stamp(2));
+            pushed.is_ok() && restore(&vault, root).is_ok()
+        });
+        assert!(healed, "byte {at}: it can be pushed again as often as one likes");
+        drop(vault);
+        let vault = plain::open(vec![Arc::new(rotten.after_power_cut(0))]).expect("opens");
+        assert!(restore(&vault, root).is_ok_and(|back| back == day()), "byte {at}: after a restart");
+    }
+}
+
 /// A device that takes everything for known, since nothing changed, is told what is damaged, and not that all is well.
 #[test]
 fn a_device_that_asks_nothing_hears_of_the_damage() {

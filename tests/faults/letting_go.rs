@@ -8,18 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Lets go of nearly everything after a few days, so that a test of some weeks sees it all.
-const SHORT: Rule =
+pub(crate) const SHORT: Rule =
     Rule { everything_days: 2, daily_days: 3, weekly_days: 0, monthly_days: Some(0), newest: 1 };
 
 /// What was acknowledged and not let go of.
-#[derive(Default)]
-struct Kept {
-    snapshots: BTreeMap<u64, Files>,
+#[derive(Clone, Default)]
+pub(crate) struct Kept {
+    pub(crate) snapshots: BTreeMap<u64, Files>,
     /// Snapshots of which a prune was under way: each is there whole, or was let go of.
-    maybe_gone: BTreeMap<u64, Files>,
-    swept: u64,
-    removed: u64,
-    hour: u64,
+    pub(crate) maybe_gone: BTreeMap<u64, Files>,
+    pub(crate) swept: u64,
+    pub(crate) removed: u64,
+    pub(crate) hour: u64,
 }
 
 fn day(number: u8) -> Files {
@@ -40,14 +40,14 @@ impl Kept {
         Some(())
     }
 
-    fn wait(&mut self, vault: &Vault, hours: u64) {
+    pub(crate) fn wait(&mut self, vault: &Vault, hours: u64) {
         for _ in 0..hours {
             self.hour += 1;
             vault.look_at_clock(stamp(self.hour));
         }
     }
 
-    fn prune(&mut self, vault: &Vault) -> Option<()> {
+    pub(crate) fn prune(&mut self, vault: &Vault) -> Option<()> {
         let plan = vault.plan_prune(stamp(self.hour));
         for going in &plan.snapshots {
             // One whose push was never answered may be there as well.
@@ -59,7 +59,7 @@ impl Kept {
     }
 
     /// Rounds of the sweep until one has nothing to do.
-    fn sweep(&mut self, vault: &Vault) -> Option<()> {
+    pub(crate) fn sweep(&mut self, vault: &Vault) -> Option<()> {
         for _ in 0..200 {
             let swept = vault.sweep_step(stamp(self.hour), 20).ok()?;
             self.swept += swept.packs;
@@ -72,7 +72,7 @@ impl Kept {
     }
 
     /// Everything that is kept gives back exactly what was pushed.
-    fn check(&self, vault: &Vault, context: &str) {
+    pub(crate) fn check(&self, vault: &Vault, context: &str) {
         let roots: BTreeMap<_, _> = {
             let view = vault.ledger();
             let facts = view.sources.values().flatten();
@@ -293,7 +293,7 @@ fn nothing_is_freed_while_a_disk_is_missing() {
 }
 
 /// Says that the disk at `position` is meant to be away; in force from the next opening on.
-fn mark_offsite(vault: &Vault, position: usize) {
+pub(crate) fn mark_offsite(vault: &Vault, position: usize) {
     let view = &vault.disks()[position];
     let disk = u128::from_str_radix(&view.id, 16).expect("an id in hex").to_be_bytes();
     let what = DiskChange::Adopted { path: view.path.clone(), offsite: true };
@@ -337,7 +337,7 @@ fn a_new_pack_that_goes_bad_takes_nothing_with_it() {
 }
 
 /// Paths of the packs on a disk.
-fn packs(disk: &MemoryDisk) -> BTreeSet<String> {
+pub(crate) fn packs(disk: &MemoryDisk) -> BTreeSet<String> {
     let files = disk.files().into_iter().map(|(path, _)| path);
     files.filter(|path| path.starts_with("packs/") && path.ends_with(".pack")).collect()
 }

@@ -7,7 +7,9 @@ use larder_format::block::Encoder;
 use larder_format::ledger::Snapshot;
 use larder_format::tree::{Entry, Kind, Node, Owner, Piece, Time, Totals};
 use larder_format::{ChunkRef, Hash};
-use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, Plan, RealDisk};
+use larder_store::disk::{
+    Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, RealDisk, Schedule, When,
+};
 use larder_store::{StoreError, Vault};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -168,6 +170,48 @@ fn a_pack_that_vanished_without_a_trace_is_named_file_by_file() {
     push_until_complete(&vault, &day(), 2);
     assert_eq!(vault.lost_files(), []);
     assert_eq!(quarantined(&disk), 1, "the record of what was lost");
+}
+
+/// A pack that was given up came again from a device; when that one is damaged, it is repaired like any other.
+#[test]
+fn a_pack_that_came_again_is_looked_after_like_any_other() {
+    let disks = [MemoryDisk::new(), MemoryDisk::new()];
+    let (vault, root) = pushed(&disks);
+    for disk in &disks {
+        disk.remove(&find(disk, ".parity").0).expect("remove");
+        disk.remove(&find(disk, ".pack").0).expect("remove");
+    }
+    scrub(&vault);
+    push_until_complete(&vault, &day(), 2);
+    let (again, len) = find(&disks[0], ".pack");
+    ruin(&disks[0], &again, len / 2, 40);
+    let rounds = scrub(&vault);
+    assert_eq!((rounds[0].damaged, rounds[0].repaired), (1, 1));
+    assert!(restore(&vault, root).is_ok_and(|found| found == day()));
+    assert_eq!(vault.audit().expect("an audit").damaged, [""; 0]);
+}
+
+/// A disk misread something once: a scrub that finds all of it whole ends the alarm.
+#[test]
+fn a_hiccup_is_no_damage_for_ever() {
+    let disk = MemoryDisk::new();
+    let (vault, root) = pushed(std::slice::from_ref(&disk));
+    drop(vault);
+    let mut hurt = 0;
+    for at in 0.. {
+        let once = Planned { on: On::Reads, when: When::At(at), fault: Fault::Error };
+        let faulty = FaultyDisk::new(disk.after_clean_stop(), Schedule::new(0, [once]));
+        let Ok(vault) = plain::open(vec![Arc::new(faulty.clone())]) else { continue };
+        let _ = restore(&vault, root);
+        if !faulty.fired() {
+            break;
+        }
+        hurt += usize::from(vault.damaged_chunks() + vault.unreadable_packs() > 0);
+        scrub(&vault);
+        assert_eq!((vault.damaged_chunks(), vault.unreadable_packs()), (0, 0), "misread at {at}");
+        assert!(restore(&vault, root).is_ok_and(|found| found == day()), "misread at {at}");
+    }
+    assert!(hurt > 3, "the test must meet damage: {hurt}");
 }
 
 /// A file of `chunks` MiB, each a chunk of its own, as large photos are.

@@ -56,20 +56,38 @@ impl Vault {
                 tracing::error!(pack = %name, missing_mib, "no room to repair a pack");
                 return Ok(Outcome::Left);
             }
-            Ok(Outcome::Repaired) if !self.care.is_retired(name) => self.is_whole_again(name),
+            Ok(Outcome::Repaired) if self.catalog.packs.number(name).is_some() || !self.care.is_retired(name) => {
+                self.is_whole_again(name);
+            }
             _ => {}
         }
         outcome
     }
 
     /// Reads from the new file from now on, and finds what is in it if nobody could before.
-    fn is_whole_again(&self, name: &Hash) {
+    pub(super) fn is_whole_again(&self, name: &Hash) {
         let len = |member: &Arc<Member>| {
             member.disk.as_ref().open(&packs::path(name)).and_then(|file| file.len()).ok()
         };
         let len = self.members.all().iter().find_map(len).unwrap_or(0);
+        let went_without =
+            self.catalog.packs.number(name).is_some_and(|pack| self.catalog.packs.damage.is_gone_without(pack));
         self.catalog.enter_repaired(&self.members, name, len);
-        self.not_to_be_had().remove(name);
+        if went_without {
+            // Now there is one to be had, and whoever went without it is filled.
+            let lacks_it = |member: &Arc<Member>| member.disk.as_ref().open(&packs::path(name)).is_err();
+            let all = self.members.all();
+            all.iter().filter(|member| member.is_healthy() && lacks_it(member)).for_each(|m| m.misses_file());
+        }
+    }
+
+    /// A pack that was read whole from a disk: that something in it could not be read before was a hiccup.
+    pub(crate) fn clear_of_suspicion(&self, name: &Hash) {
+        let is_suspected =
+            self.catalog.packs.number(name).is_some_and(|pack| self.catalog.packs.damage.is_in(pack));
+        if is_suspected || self.catalog.unreadable().contains(name) {
+            self.is_whole_again(name);
+        }
     }
 
     /// A damaged sidecar is set aside and made anew from its pack.

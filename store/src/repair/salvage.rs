@@ -6,7 +6,7 @@
 
 use super::blocks;
 use super::lost::{self, Lost};
-use super::mend::Copies;
+use super::mend::{self, Copies};
 use super::place;
 use crate::ingest::OpenPack;
 use crate::members::Member;
@@ -30,9 +30,13 @@ impl Vault {
             number.into_iter().for_each(|number| self.catalog.packs.damage.reprieve(number));
         }
         let lost = given_up?;
+        // Taking it apart takes a while, and a disk that has it whole may have come meanwhile.
+        if mend::mend(&self.members, member, name, self.reserve_bytes / 2)? {
+            self.is_whole_again(name);
+            return Ok(Lost::default());
+        }
         self.care.retire(*name);
         // Nobody lacks it any more: what was whole in it lies elsewhere, and the rest was named.
-        self.not_to_be_had().remove(name);
         if let Some(number) = number {
             self.catalog.retire(number, name, copies.len().unwrap_or(0));
         }
@@ -70,7 +74,7 @@ impl Vault {
             })?;
         }
         sealed.extend(open.map(|pack| pack.seal(&self.members)).transpose()?);
-        sealed.iter().for_each(|pack| self.enter(pack));
+        sealed.iter().for_each(|pack| self.enter_made_apart(pack));
         // What the index does not know yet must not be taken for lost.
         self.catalog.enter_pending(&self.members, usize::MAX);
         let table = packs::read_table(&self.members, name).ok();

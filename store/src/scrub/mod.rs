@@ -143,6 +143,9 @@ impl Vault {
                 }
                 let mut bytes = 0;
                 let is_whole = self.is_whole(member, &item, &mut bytes);
+                if let (true, Item::Pack(name)) = (is_whole, item) {
+                    self.clear_of_suspicion(&name);
+                }
                 (round.bytes, spent) = (round.bytes + bytes, spent + bytes + FILE_COST_BYTES);
                 round.at = item.path();
                 if !is_whole && self.repair(member, round, &item)? && !round.is_hurried {
@@ -179,7 +182,7 @@ impl Vault {
         }
         // A pack that was swept has no right to come back.
         let is_gone = matches!(item, Item::Pack(name) | Item::Sidecar(name)
-            if self.care.is_retired(name) || self.is_let_go(name));
+            if self.is_given_up(name) || self.is_let_go(name));
         if is_gone || (matches!(item, Item::Entry(_)) && member.is_behind()) {
             return Ok(false);
         }
@@ -222,10 +225,17 @@ impl Vault {
         Ok(())
     }
 
-    /// Packs that every disk should have.
-    fn expected_packs(&self) -> HashSet<Hash> {
-        let known = self.catalog.packs.all().into_iter().map(|(_, name)| name);
-        known.filter(|name| !self.care.is_retired(name)).collect()
+    /// Packs that the disk should have. What only a disk that is away has is not lost.
+    fn expected_packs(&self, member: &Member) -> HashSet<Hash> {
+        let is_alone = self.others(member).is_empty();
+        let damage = &self.catalog.packs.damage;
+        let known = self.catalog.packs.all().into_iter();
+        known.filter(|(pack, _)| !(is_alone && damage.is_gone_without(*pack))).map(|(_, name)| name).collect()
+    }
+
+    /// Whether the pack was given up, and has not come again: with a disk that had it whole, or from a device.
+    fn is_given_up(&self, name: &Hash) -> bool {
+        self.care.is_retired(name) && self.catalog.packs.number(name).is_none()
     }
 }
 

@@ -104,7 +104,7 @@ fn expected(vault: &Vault, member: &Member) -> HashSet<Hash> {
     if member.state() != MemberState::Healthy {
         return HashSet::new();
     }
-    vault.expected_packs()
+    vault.expected_packs(member)
 }
 
 fn packs_in(member: &Member, folder: &str, expected: BTreeSet<Hash>) -> io::Result<Vec<Item>> {

@@ -1,0 +1,207 @@
+//! What may come between while a disk is filled, or comes while others write: it must not count before it has everything,
+//! and no receipt may name it for what it lacks.
+
+use crate::crooked::Crooked;
+use crate::days::{live_on, one_more_day};
+use crate::letting_go::{mark_offsite, packs};
+use harness::plain::{self, Files, files, push, restore, stamp};
+use larder_format::ledger::{Event, Rule};
+use larder_store::disk::{Disk, MemoryDisk};
+use larder_store::{MemberState, StoreError, Vault};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+fn arc(disk: &MemoryDisk) -> Arc<dyn Disk> {
+    Arc::new(disk.clone())
+}
+
+fn fill(vault: &Vault) {
+    while vault.catch_up(u64::MAX).expect("there is room") > 0 {}
+}
+
+/// Somebody lets go of a disk while it is being filled anyway: the two do not write into each other's files.
+#[test]
+fn two_who_fill_the_same_disk_do_not_meet() {
+    let (old, new) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = Arc::new(plain::open(vec![arc(&old)]).expect("opens"));
+    for number in 1..6u8 {
+        push(&vault, "laptop/docs", &files([("a.txt", &[number; 900])]), number.into(), stamp(number.into()))
+            .expect("a push");
+    }
+    let filled = Crooked::new(&new);
+    vault.adopt(filled.arc(), [9; 16], false, stamp(9)).expect("taken in");
+    let (done, other) = mpsc::channel();
+    let weak = Arc::downgrade(&vault);
+    filled.at_next("copy.part", move || {
+        let vault = weak.upgrade().expect("it is open");
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || {
+            let left = vault.catch_up(u64::MAX);
+            ended.send(()).ok();
+            done.send(left).ok();
+        });
+        // Whoever waits for us cannot end; whoever does not, ends in a moment.
+        let _ = end.recv_timeout(Duration::from_millis(300));
+    });
+    fill(&vault);
+    other.recv().expect("it ends").expect("it has nothing left to do");
+    assert!(filled.has_done());
+    assert_eq!(vault.disks()[1].state, MemberState::Healthy);
+    assert_eq!(vault.audit().expect("an audit").damaged, [""; 0]);
+    assert_eq!(packs(&new), packs(&old));
+}
+
+/// The only disk with a backup is pulled while the other one is filled: asked again, the same push gets no receipt from
+/// the disk that lacks it.
+#[test]
+fn a_receipt_names_no_disk_that_lacks_the_backup() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = plain::open(vec![arc(&first), arc(&second)]).expect("opens");
+    let mut promises = live_on(&vault);
+    let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
+    vault.detach(&ids[1]);
+    let confirmed = one_more_day(&vault, &mut promises).fact.snapshot.clone();
+    vault.attach(arc(&second), stamp(60)).expect("ours");
+    assert!(matches!(vault.disks()[1].state, MemberState::Behind(_)));
+    vault.detach(&ids[0]);
+    fill(&vault);
+    let again = vault.commit(confirmed.clone(), stamp(61));
+    assert!(again.is_err(), "the disk that is here does not have it: {:?}", again.map(|c| c.disks));
+    one_more_day(&vault, &mut promises);
+    vault.attach(arc(&first), stamp(62)).expect("ours");
+    fill(&vault);
+    let again = vault.commit(confirmed, stamp(63)).expect("both have it");
+    assert_eq!((again.disks.len(), again.degraded.len(), again.is_new), (2, 0, false));
+    drop(vault);
+    for disk in [&first, &second] {
+        promises.check(vec![arc(&disk.after_power_cut(0))], "one disk alone");
+    }
+}
+
+/// A dying disk is replaced, and a pack on it can no longer be copied: what a new backup needs of it is asked for again, so
+/// that the new disk has it, and what is lost is written down there.
+#[test]
+fn a_disk_that_was_filled_from_a_dying_one_has_what_its_receipts_say() {
+    let (dying, new) = (MemoryDisk::new(), MemoryDisk::new());
+    let lines = |seed: u8| -> Vec<u8> { (0..2500u32).map(|n| (n % 241) as u8 ^ seed).collect() };
+    let before: Files = files([("a.bin", &lines(1)), ("b.bin", &lines(2)), ("c/d.bin", &lines(3))]);
+    let vault = plain::open(vec![arc(&dying)]).expect("opens");
+    push(&vault, "laptop/docs", &before, 1, stamp(1)).expect("a push");
+    let pack = packs(&dying).pop_first().expect("one push, one pack");
+    // In the first block: the others are whole.
+    dying.scramble(&pack, 200..260, 7);
+    vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    fill(&vault);
+    assert_eq!(vault.disks()[1].state, MemberState::Healthy);
+    let mut after = before.clone();
+    after.insert("new.txt".to_owned(), b"new".to_vec());
+    let committed = (0..3).find_map(|_| match push(&vault, "laptop/docs", &after, 2, stamp(3)) {
+        Err(StoreError::Missing { .. }) => None,
+        pushed => Some(pushed.expect("a push")),
+    });
+    let committed = committed.expect("what is missing is sent");
+    let named: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
+    assert!(committed.disks.contains(&named[1]));
+    let alone = plain::open(vec![arc(&new.after_power_cut(0))]).expect("opens");
+    let newest = alone.ledger().snapshots("laptop/docs").last().expect("it was pushed").snapshot.root;
+    assert!(restore(&alone, newest).is_ok_and(|found| found == after), "the new disk alone has what it confirmed");
+    drop(alone);
+    assert!(vault.scrubs()[1].is_alarmed, "the new disk is read at once");
+    vault.scrub(&named[1], u64::MAX, stamp(4)).expect("a scrub");
+    assert_eq!(vault.audit().expect("an audit").damaged, [""; 0], "what is whole was saved, the rest set aside");
+}
+
+/// A disk comes while a sweep writes a pack anew: it does not count before it has that pack too.
+#[test]
+fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
+    const NEWEST_ONLY: Rule =
+        Rule { everything_days: 0, daily_days: 0, weekly_days: 0, monthly_days: Some(0), newest: 1 };
+    let (stays, comes) = (MemoryDisk::new(), MemoryDisk::new());
+    let writes = Crooked::new(&stays);
+    let both = || vec![writes.arc(), arc(&comes)];
+    let day = |n: u8| files([("always.txt", &[200; 650]), ("a.txt", &[n; 600]), ("b.txt", &[n ^ 128; 650])]);
+    let vault = plain::open(both()).expect("opens");
+    vault.append(stamp(0), Event::RetentionSet(NEWEST_ONLY)).expect("written");
+    let mut hour = 0;
+    let mut wait = |vault: &Vault, hours: u64| {
+        for _ in 0..hours {
+            hour += 1;
+            vault.look_at_clock(stamp(hour));
+        }
+        stamp(hour)
+    };
+    for number in 1..5u8 {
+        let now = wait(&vault, 24);
+        push(&vault, "laptop/docs", &day(number), number.into(), now).expect("a push");
+    }
+    let now = wait(&vault, 1);
+    vault.prune(&vault.plan_prune(now), now).expect("obeyed");
+    let away = vault.disks()[1].id.clone();
+    // So that nobody waits for it.
+    mark_offsite(&vault, 1);
+    drop(vault);
+    // Pushes of this run would keep their packs for a day or two.
+    let vault = Arc::new(plain::open(both()).expect("opens"));
+    vault.sweep_step(wait(&vault, 8 * 24), 1000).expect("it waits");
+    vault.detach(&away);
+    let now = wait(&vault, 2);
+    let (weak, back) = (Arc::downgrade(&vault), arc(&comes));
+    let (came, coming) = mpsc::channel();
+    writes.at_next(".part", move || {
+        let vault = weak.upgrade().expect("it is open");
+        // From a thread of its own, as in the agent: whoever connects a disk does not wait for a sweep it never began.
+        std::thread::spawn(move || came.send(vault.attach(back, stamp(4000)).map(drop)).ok());
+    });
+    let mut steps = 0;
+    while !writes.has_done() {
+        vault.sweep_step(now, 1000).expect("a step");
+        steps += 1;
+        assert!(steps < 50, "the test must see a pack written anew");
+    }
+    coming.recv().expect("it ends").expect("ours");
+    fill(&vault);
+    assert_eq!(packs(&comes), packs(&stays), "it has the new pack");
+    for _ in 0..6 {
+        for _ in 0..20 {
+            vault.sweep_step(now, 1000).expect("a step");
+        }
+        fill(&vault);
+    }
+    drop(vault);
+    for disk in [&stays, &comes] {
+        let alone = plain::open(vec![arc(&disk.after_power_cut(0))]).expect("opens");
+        let root = alone.ledger().snapshots("laptop/docs")[0].snapshot.root;
+        assert!(restore(&alone, root).is_ok_and(|found| found == day(4)), "each alone has what is kept");
+    }
+}
+
+/// A disk comes while a pack that could not be repaired is taken apart: what it has whole is not given up.
+#[test]
+fn a_disk_that_comes_while_a_pack_is_given_up_brings_it_back() {
+    let (stays, comes) = (MemoryDisk::new(), MemoryDisk::new());
+    let writes = Crooked::new(&stays);
+    let both = || vec![writes.arc(), arc(&comes)];
+    let kept = files([("a.bin", &[1; 900]), ("b.bin", &[2; 800]), ("c/d.bin", &[3; 700])]);
+    let vault = plain::open(both()).expect("opens");
+    let root = push(&vault, "laptop/docs", &kept, 1, stamp(1)).expect("a push").fact.snapshot.root;
+    mark_offsite(&vault, 1);
+    let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
+    let vault = Arc::new(vault);
+    vault.detach(&ids[1]);
+    stays.scramble(&packs(&stays).pop_first().expect("one push, one pack"), 200..260, 7);
+    let (weak, back) = (Arc::downgrade(&vault), arc(&comes));
+    writes.at_next(".part", move || {
+        weak.upgrade().expect("it is open").attach(back, stamp(3)).expect("ours");
+    });
+    vault.scrub(&ids[0], u64::MAX, stamp(2)).expect("a scrub");
+    assert!(writes.has_done(), "the test must see a pack taken apart");
+    fill(&vault);
+    assert!(restore(&vault, root).is_ok_and(|found| found == kept));
+    assert_eq!((vault.lost_files(), vault.damaged_chunks()), (vec![], 0));
+    assert_eq!(packs(&comes), packs(&stays));
+    drop(vault);
+    for disk in [&stays, &comes] {
+        let alone = plain::open(vec![arc(&disk.after_power_cut(0))]).expect("opens");
+        assert!(restore(&alone, root).is_ok_and(|found| found == kept), "each alone has what is kept");
+    }
+}
