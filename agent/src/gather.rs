@@ -5,7 +5,6 @@ use crate::decide::{BrokerFacts, Facts, SourceFacts, promise};
 use crate::edge::mqtt::MqttState;
 use crate::edge::random::random_hex;
 use crate::edge::{flush, system};
-use crate::history;
 use crate::report::SystemReport;
 use crate::shelf::ShelfView;
 use jiff::Timestamp;
@@ -88,7 +87,7 @@ impl Appliance {
         let facts = view.snapshots(source);
         let (oldest, newest) = (facts.first(), facts.last());
         let (oldest, newest) = oldest.zip(newest).expect("a source is in the ledger by its first snapshot");
-        let counts = self.history.read().unwrap_or_else(PoisonError::into_inner).of(source);
+        let counts = self.history.read().unwrap_or_else(PoisonError::into_inner).of(source, newest.sequence);
         let now = view.at(self.stamp_after(view));
         let judged = self.judge_with(view, source, facts);
         let is_newest = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Newest);
@@ -166,23 +165,25 @@ impl Appliance {
         }
     }
 
-    /// Counts what has been pushed since the last time, as long as `go_on` says so; reads the disks.
+    /// Counts what has been pushed since the last time; reads the disks. Once `go_on` says no, it ends.
     pub(crate) fn count_history(&self, go_on: &dyn Fn() -> bool) {
         let pending: Vec<_> = {
             let (view, history) =
                 (self.vault.ledger(), self.history.read().unwrap_or_else(PoisonError::into_inner));
-            let pending = |(source, facts): (&String, &Vec<Arc<Fact>>)| {
-                history.pending(source, facts).map(|(so_far, new)| (source.clone(), so_far, new))
-            };
-            view.sources.iter().filter_map(pending).collect()
+            let is_pending =
+                |(source, facts): &(&String, &Vec<Arc<Fact>>)| history.pending(source, facts).is_some();
+            view.sources.iter().filter(is_pending).map(|(source, _)| source.clone()).collect()
         };
-        for (source, mut counts, pending) in pending {
-            for fact in pending.iter().take_while(|_| go_on()) {
-                if let Err(error) = history::count(&self.vault, &mut counts, fact) {
-                    tracing::warn!(source, %error, "could not count what changed in this source");
-                }
+        for source in pending {
+            // One by one: the copies of all of them would be as much memory again.
+            let facts = self.vault.ledger().snapshots(&source).to_vec();
+            let history = || self.history.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(mut pending) = history().pending(&source, &facts) else { continue };
+            pending.count(&self.vault, go_on);
+            if !go_on() {
+                return;
             }
-            self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, counts);
+            self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, pending);
         }
     }
 }

@@ -1,19 +1,25 @@
 //! What has happened to each source's files over all its snapshots: the facts behind the first two answers.
 //!
-//! Counted once per snapshot from what differs, in the background; kept in memory, because it can be counted again.
+//! Counted once per snapshot from what differs, in the background; kept in memory, because it can be counted again. What
+//! a snapshot claims of itself is its device's word, so nothing here may overflow, grow or run without end.
 
 use larder_format::tree::Kind;
 use larder_store::{Difference, Fact, StoreError, Vault};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// Deleted paths that are remembered one by one, 8 bytes each; beyond it the count says "at least".
-const PATHS_MAX: usize = 1_000_000;
+/// Deleted paths that are remembered one by one over all sources, some 20 bytes each; beyond it a count says "at least".
+const PATHS_MAX: usize = 250_000;
+/// Comparing two snapshots takes no longer. Forty folders, each named twice in the one above, have 2^40 paths.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
 
 /// Counts by source.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     sources: HashMap<String, SourceHistory>,
+    /// How often something was forgotten: what was counted before that and comes later is not taken in.
+    forgotten: u64,
 }
 
 /// What is told of one source.
@@ -23,6 +29,8 @@ pub(crate) struct Counts {
     pub(crate) deleted: u64,
     /// Whether there may be more of them than were remembered.
     pub(crate) deleted_at_least: bool,
+    /// Whether every snapshot has been counted.
+    pub(crate) is_complete: bool,
     /// Versions of files that are kept, the newest ones among them.
     pub(crate) versions: u64,
     /// Times that a file's content changed between two snapshots.
@@ -34,6 +42,8 @@ pub(crate) struct Counts {
 pub(crate) struct SourceHistory {
     /// Hashes of the paths of files that are not in the newest snapshot but in an older one.
     deleted: HashSet<u64>,
+    /// Some were not remembered, or a snapshot could not be compared.
+    is_cut: bool,
     versions: u64,
     changed: u64,
     /// The last snapshot that was counted: number and root.
@@ -41,29 +51,32 @@ pub(crate) struct SourceHistory {
 }
 
 impl SourceHistory {
-    fn counts(&self) -> Counts {
+    fn counts(&self, newest: u64) -> Counts {
         Counts {
             deleted: self.deleted.len() as u64,
-            deleted_at_least: self.deleted.len() >= PATHS_MAX,
+            deleted_at_least: self.is_cut,
+            is_complete: self.counted.is_some_and(|(sequence, _)| sequence >= newest),
             versions: self.versions,
             changed: self.changed,
         }
     }
 
-    fn count(&mut self, difference: &Difference) {
+    /// `room` is how many paths may be remembered.
+    fn count(&mut self, difference: &Difference, room: usize) {
         let file = |found: &Option<larder_store::Found>| {
             found.as_ref().is_some_and(|found| !matches!(found.entry.kind, Kind::Directory { .. }))
         };
         let path = path_hash(&difference.path);
         match (file(&difference.before), file(&difference.after)) {
-            (true, false) if self.deleted.len() < PATHS_MAX => drop(self.deleted.insert(path)),
+            (true, false) if self.deleted.len() < room => drop(self.deleted.insert(path)),
+            (true, false) => self.is_cut = true,
             (false, true) => {
                 self.deleted.remove(&path);
-                self.versions += 1;
+                self.versions = self.versions.saturating_add(1);
             }
             (true, true) if content_differs(difference) => {
-                self.versions += 1;
-                self.changed += 1;
+                self.versions = self.versions.saturating_add(1);
+                self.changed = self.changed.saturating_add(1);
             }
             _ => {}
         }
@@ -71,47 +84,84 @@ impl SourceHistory {
 }
 
 impl History {
-    /// Counts of a source; zeros while nothing has been counted yet.
-    pub(crate) fn of(&self, source: &str) -> Counts {
-        self.sources.get(source).map(SourceHistory::counts).unwrap_or_default()
+    /// Counts of a source whose newest snapshot has the number `newest`; zeros while nothing has been counted yet.
+    pub(crate) fn of(&self, source: &str, newest: u64) -> Counts {
+        self.sources.get(source).map(|history| history.counts(newest)).unwrap_or_default()
     }
 
-    /// What has still to be counted of a source: where it stands, and the snapshots after that. Nothing when all is.
-    pub(crate) fn pending(
-        &self,
-        source: &str,
-        facts: &[Arc<Fact>],
-    ) -> Option<(SourceHistory, Vec<Arc<Fact>>)> {
+    /// What has still to be counted of a source. Nothing when all is.
+    pub(crate) fn pending(&self, source: &str, facts: &[Arc<Fact>]) -> Option<Pending> {
         let history = self.sources.get(source);
         let from = history.and_then(|history| history.counted).map_or(0, |(sequence, _)| sequence);
         let new = facts.partition_point(|fact| fact.sequence <= from);
-        (new < facts.len()).then(|| (history.cloned().unwrap_or_default(), facts[new..].to_vec()))
+        let others = self.sources.iter().filter(|(other, _)| *other != source);
+        let taken = others.map(|(_, history)| history.deleted.len()).sum();
+        (new < facts.len()).then(|| Pending {
+            history: history.cloned().unwrap_or_default(),
+            new: facts[new..].to_vec(),
+            room: PATHS_MAX.saturating_sub(taken),
+            forgotten: self.forgotten,
+        })
     }
 
     /// Has a source counted anew.
     pub(crate) fn forget(&mut self, source: &str) {
         self.sources.remove(source);
+        self.forgotten += 1;
     }
 
     /// Takes in what was counted.
-    pub(crate) fn update(&mut self, source: &str, history: SourceHistory) {
-        self.sources.insert(source.to_owned(), history);
+    pub(crate) fn update(&mut self, source: &str, counted: Pending) {
+        if counted.forgotten == self.forgotten {
+            self.sources.insert(source.to_owned(), counted.history);
+        }
     }
 }
 
-/// Counts on from `history` by one snapshot. One that cannot be read is stepped over, or the count would begin with it
-/// again for ever.
-pub(crate) fn count(vault: &Vault, history: &mut SourceHistory, fact: &Fact) -> Result<(), StoreError> {
-    let root = fact.snapshot.root;
-    let before = history.counted.replace((fact.sequence, root));
-    let Some((_, before)) = before else {
-        history.versions = fact.snapshot.totals.files;
-        return Ok(());
-    };
-    vault.diff(before, root, &mut |difference| {
-        history.count(&difference);
-        Ok(())
-    })
+/// Snapshots that have still to be counted, and where their source stands.
+pub(crate) struct Pending {
+    history: SourceHistory,
+    new: Vec<Arc<Fact>>,
+    room: usize,
+    forgotten: u64,
+}
+
+impl Pending {
+    /// Counts on as long as `go_on` says so; cut short by that, it is good for nothing but the end. A snapshot that cannot be compared is stepped over, or the count would begin
+    /// with it again for ever.
+    pub(crate) fn count(&mut self, vault: &Vault, go_on: &dyn Fn() -> bool) {
+        for fact in std::mem::take(&mut self.new) {
+            match self.count_one(vault, &fact, go_on) {
+                Ok(true) => {}
+                Ok(false) => self.history.is_cut = true,
+                Err(error) => {
+                    self.history.is_cut = true;
+                    let source = &fact.snapshot.source;
+                    tracing::warn!(source, %error, "could not count what changed in this source");
+                }
+            }
+        }
+    }
+
+    fn count_one(
+        &mut self,
+        vault: &Vault,
+        fact: &Fact,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<bool, StoreError> {
+        let root = fact.snapshot.root;
+        let Some((_, before)) = self.history.counted.replace((fact.sequence, root)) else {
+            self.history.versions = fact.snapshot.totals.files;
+            return Ok(true);
+        };
+        let begun = Instant::now();
+        let is_in_time = || go_on() && begun.elapsed() < GIVE_UP_AFTER;
+        let (history, room) = (&mut self.history, self.room);
+        vault.diff(before, root, &is_in_time, &mut |difference| {
+            history.count(&difference, room);
+            Ok(())
+        })
+    }
 }
 
 fn content_differs(difference: &Difference) -> bool {

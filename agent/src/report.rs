@@ -37,6 +37,35 @@ pub(crate) struct Condition {
     pub(crate) meaning: String,
     /// The one thing to do.
     pub(crate) remedy: String,
+    /// Whom it may be told to.
+    #[serde(skip)]
+    pub(crate) about: About,
+}
+
+/// What of a condition is nobody's business but its owner's: a key that only adds backups hears nothing of others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum About {
+    /// The appliance, which is everybody's.
+    #[default]
+    Appliance,
+    /// One source, by its name.
+    Source(String),
+    /// Files that are named in its meaning; it may be told with this one instead.
+    Files {
+        /// The meaning without names.
+        unnamed: String,
+    },
+}
+
+impl Condition {
+    /// What a key may hear of it that reads nothing and owns the sources that `is_own` picks.
+    fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Option<Self> {
+        match &self.about {
+            About::Appliance => Some(self.clone()),
+            About::Source(source) => is_own(source).then(|| self.clone()),
+            About::Files { unnamed } => Some(Self { meaning: unnamed.clone(), ..self.clone() }),
+        }
+    }
 }
 
 /// What the agent is busy with right now.
@@ -64,6 +93,14 @@ pub(crate) struct Health {
     pub(crate) doing: Doing,
     /// Name of the rhythm that the lamp shows, as in `larder_panel::Rhythm`.
     pub(crate) lamp: String,
+}
+
+impl Health {
+    /// The same in the words of those who may not look into backups.
+    pub(crate) fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Self {
+        let conditions = self.conditions.iter().filter_map(|condition| condition.without_names(is_own));
+        Self { conditions: conditions.collect(), ..self.clone() }
+    }
 }
 
 /// Everything kept, over all disks: topic `vault`.

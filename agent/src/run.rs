@@ -32,7 +32,7 @@ const EVENTS_WAITING: usize = 256;
 const TICK: Duration = Duration::from_secs(5);
 /// How often the index is written out; only spares work after a power cut.
 const FLUSH_EVERY: Duration = Duration::from_secs(30);
-/// Counting the past after a start takes minutes where there is much of it; a look takes no longer for it than this,
+/// Counting the past after a start takes minutes where there is much of it; a look waits no longer for it than this,
 /// or the watchdog would take the agent for hung.
 const COUNT_FOR: Duration = Duration::from_secs(3);
 /// Events that arrive together are answered by one look.
@@ -150,6 +150,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         stop,
         tasks,
         flushed: Instant::now(),
+        counting: None,
     };
     let finished = tokio::spawn(looped.run(inbox));
     notify::ready();
@@ -214,6 +215,8 @@ struct Loop {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     flushed: Instant,
+    /// The count that is under way.
+    counting: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Loop {
@@ -275,11 +278,27 @@ impl Loop {
         });
     }
 
+    /// Counts what was pushed, and waits a moment for that: whoever asks right after a push wants to hear of it.
+    async fn count(&mut self) {
+        let counting = self.counting.get_or_insert_with(|| {
+            let (appliance, stop) = (self.appliance.clone(), self.stop.subscribe());
+            tokio::spawn(async move {
+                let counted =
+                    appliance.blocking(move |appliance| appliance.count_history(&|| !*stop.borrow()));
+                if let Err(error) = counted.await {
+                    tracing::error!(%error, "counting what has changed ended badly");
+                }
+            })
+        });
+        if tokio::time::timeout(COUNT_FOR, counting).await.is_ok() {
+            self.counting = None;
+        }
+    }
+
     /// Looks at everything and shows it everywhere.
     async fn look(&mut self) {
+        self.count().await;
         let asked = self.appliance.blocking(|appliance| {
-            let until = Instant::now() + COUNT_FOR;
-            appliance.count_history(&|| Instant::now() < until);
             appliance.clock.save(false);
             appliance.ask_disks()
         });

@@ -130,7 +130,8 @@ impl Vault {
     }
 
     /// Tells `each` every path that differs, in the order of a walk. Folders count as changed only by their own
-    /// attributes; what is in them is told by itself.
+    /// attributes; what is in them is told by itself. `go_on` is asked before each folder, since folders that name each
+    /// other twice have no end that anybody would live to see. Returns whether it came to the end.
     ///
     /// # Errors
     /// As `read_node`, or what `each` returns.
@@ -138,12 +139,16 @@ impl Vault {
         &self,
         before: ChunkRef,
         after: ChunkRef,
+        go_on: &dyn Fn() -> bool,
         each: &mut dyn FnMut(Difference) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut folders = vec![(Some(before), Some(after), Vec::new())];
         while let Some((before, after, path)) = folders.pop() {
             if before == after {
                 continue;
+            }
+            if !go_on() {
+                return Ok(false);
             }
             if path.len() > PATH_BYTES_MAX {
                 return Err(nested());
@@ -151,7 +156,7 @@ impl Vault {
             let below = self.diff_folder(before, after, &path, each)?;
             folders.extend(below.into_iter().rev());
         }
-        Ok(())
+        Ok(true)
     }
 
     fn diff_folder(

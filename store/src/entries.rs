@@ -49,7 +49,12 @@ impl Vault {
             *view = here;
         } else {
             let elsewhere = here.head.sequence + 1..=view.head.sequence;
-            view.gaps = here.gaps.into_iter().filter(|gap| !elsewhere.contains(gap)).chain(elsewhere.clone()).collect();
+            view.gaps = here
+                .gaps
+                .into_iter()
+                .filter(|gap| !elsewhere.contains(gap))
+                .chain(elsewhere.clone())
+                .collect();
         }
         drop(view);
         self.obey_sweeps();

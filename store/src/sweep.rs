@@ -23,8 +23,8 @@ use larder_format::Hash;
 use larder_format::ledger::{Event, SWEPT_PER_ENTRY_MAX, Stamp};
 use std::collections::{BTreeSet, HashSet};
 use std::io;
-use std::sync::{PoisonError, TryLockError};
 use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, TryLockError};
 
 /// So long after a pack was let go of its file stays, in seconds that the appliance has lived: a restore that is about to
 /// open it still can, and whoever finds a mistake has a day.
@@ -306,7 +306,8 @@ impl Vault {
             self.catalog.packs.left_to_sweep().into_iter().filter(is_ripe).take(REMOVED_AT_ONCE).collect()
         };
         // Nobody makes a sidecar for a pack that goes, or repairs it, just then.
-        let (Some(_parity), Some(_rounds)) = (unless_held(&self.care.parity), unless_held(&self.care.rounds)) else {
+        let (Some(_parity), Some(_rounds)) = (unless_held(&self.care.parity), unless_held(&self.care.rounds))
+        else {
             return Ok(0);
         };
         // One that is away is cleared when it has come back and caught up.

@@ -25,7 +25,7 @@ pub(crate) struct Walk {
     nodes: Marks,
     lists: Marks,
     rest: Vec<Step>,
-    /// Pieces that were given up once and that the index has no word of; looked for together at the end.
+    /// What was given up once and was not found; looked for together at the end.
     lost: Vec<ChunkId>,
     /// Snapshots up to this number have been taken in.
     up_to: u64,
@@ -65,7 +65,7 @@ impl Walk {
         while self.looked_up < until {
             match self.rest.pop() {
                 None if self.lost.is_empty() => return Ok(true),
-                None => self.look_for_lost(vault),
+                None => self.look_for_lost(vault)?,
                 Some(Step::Node(node)) => self.node(vault, &node)?,
                 Some(Step::List(list)) => self.list(vault, &list)?,
             }
@@ -73,12 +73,17 @@ impl Walk {
         Ok(self.rest.is_empty() && self.lost.is_empty())
     }
 
-    /// What was given up may have come again, and the index may have forgotten that: it must not be freed.
-    fn look_for_lost(&mut self, vault: &Vault) {
+    /// What was given up may have come again, and was misread a moment ago, or the index has forgotten it. What lies below
+    /// it was not walked, so nothing may be freed.
+    fn look_for_lost(&mut self, vault: &Vault) -> Result<()> {
         self.lost.sort_unstable();
         self.lost.dedup();
-        for (place, _) in vault.catalog.find(&vault.members, &std::mem::take(&mut self.lost)) {
-            self.live.set((place.pack, place.slot));
+        match vault.catalog.find(&vault.members, &std::mem::take(&mut self.lost)).first() {
+            None => Ok(()),
+            Some((_, id)) => {
+                let cause = "it was not found at first".to_owned();
+                Err(StoreError::Damaged { chunk: *id, cause })
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Disks that leave and come back while the vault is open, and disks that are not what they seem.
 
-use crate::names::{bytes_of, put_file};
 use crate::days::{Promises, live, live_on, one_more_day, try_one_more_day};
+use crate::names::{bytes_of, put_file};
 use harness::plain::{self, stamp};
 use larder_format::Hash;
 use larder_format::ledger::LEDGER_MAGIC;

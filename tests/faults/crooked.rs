@@ -19,7 +19,7 @@ pub(crate) struct Crooked {
     below: MemoryDisk,
     /// Whether what is written now gets a wrong bit.
     bends: Arc<AtomicBool>,
-    /// What happens when the next file is made whose name ends so.
+    /// What happens when the next file is made, or gets a name, that ends so.
     at_next: Arc<Mutex<Option<(&'static str, Deed)>>>,
 }
 
@@ -32,9 +32,18 @@ impl Crooked {
         Arc::new(self.clone())
     }
 
-    /// Does `deed` when the next file is made whose name ends so.
+    /// Does `deed` when the next file is made, or gets a name, that ends so.
     pub(crate) fn at_next(&self, end: &'static str, deed: impl FnOnce() + Send + 'static) {
         *self.at_next.lock().unwrap_or_else(PoisonError::into_inner) = Some((end, Box::new(deed)));
+    }
+
+    fn come_to(&self, path: &str) {
+        let mut at_next = self.at_next.lock().unwrap_or_else(PoisonError::into_inner);
+        let deed = at_next.take_if(|(end, _)| path.ends_with(*end));
+        drop(at_next);
+        if let Some((_, deed)) = deed {
+            deed();
+        }
     }
 
     /// Whether nothing is left that it waits to do.
@@ -47,12 +56,7 @@ struct CrookedFile(Box<dyn DiskFile>, Arc<AtomicBool>);
 
 impl Disk for Crooked {
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        let mut at_next = self.at_next.lock().unwrap_or_else(PoisonError::into_inner);
-        let deed = at_next.take_if(|(end, _)| path.ends_with(*end));
-        drop(at_next);
-        if let Some((_, deed)) = deed {
-            deed();
-        }
+        self.come_to(path);
         Ok(Box::new(CrookedFile(self.below.create(path)?, self.bends.clone())))
     }
 
@@ -61,6 +65,7 @@ impl Disk for Crooked {
     }
 
     fn publish(&self, from: &str, to: &str) -> io::Result<()> {
+        self.come_to(to);
         self.below.publish(from, to)
     }
 

@@ -74,7 +74,9 @@ fn the_same_pack_pushed_again_takes_the_place_of_the_damaged_one() {
     for at in (16..len).step_by(5) {
         let rotten = whole.after_power_cut(0);
         // In so many places that all of it is sent again.
-        (at..len).step_by(100).for_each(|at| assert!(rotten.flip(&pack, usize::try_from(at).expect("short"), 1)));
+        (at..len)
+            .step_by(100)
+            .for_each(|at| assert!(rotten.flip(&pack, usize::try_from(at).expect("short"), 1)));
         let vault = plain::open(vec![Arc::new(rotten.clone())]).expect("opens");
         let healed = (0..6).any(|number| {
             let pushed = push(&vault, "laptop/docs", &day(), 2 + number, stamp(2));

@@ -32,7 +32,7 @@ fn two_who_fill_the_same_disk_do_not_meet() {
     vault.adopt(filled.arc(), [9; 16], false, stamp(9)).expect("taken in");
     let (done, other) = mpsc::channel();
     let weak = Arc::downgrade(&vault);
-    filled.at_next("copy.part", move || {
+    filled.at_next(".pack", move || {
         let vault = weak.upgrade().expect("it is open");
         let (ended, end) = mpsc::channel();
         std::thread::spawn(move || {
@@ -104,11 +104,18 @@ fn a_disk_that_was_filled_from_a_dying_one_has_what_its_receipts_say() {
     assert!(committed.disks.contains(&named[1]));
     let alone = plain::open(vec![arc(&new.after_power_cut(0))]).expect("opens");
     let newest = alone.ledger().snapshots("laptop/docs").last().expect("it was pushed").snapshot.root;
-    assert!(restore(&alone, newest).is_ok_and(|found| found == after), "the new disk alone has what it confirmed");
+    assert!(
+        restore(&alone, newest).is_ok_and(|found| found == after),
+        "the new disk alone has what it confirmed"
+    );
     drop(alone);
     assert!(vault.scrubs()[1].is_alarmed, "the new disk is read at once");
     vault.scrub(&named[1], u64::MAX, stamp(4)).expect("a scrub");
-    assert_eq!(vault.audit().expect("an audit").damaged, [""; 0], "what is whole was saved, the rest set aside");
+    assert_eq!(
+        vault.audit().expect("an audit").damaged,
+        [""; 0],
+        "what is whole was saved, the rest set aside"
+    );
 }
 
 /// A disk comes while a sweep writes a pack anew: it does not count before it has that pack too.
@@ -147,7 +154,7 @@ fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
     let now = wait(&vault, 2);
     let (weak, back) = (Arc::downgrade(&vault), arc(&comes));
     let (came, coming) = mpsc::channel();
-    writes.at_next(".part", move || {
+    writes.at_next(".pack", move || {
         let vault = weak.upgrade().expect("it is open");
         // From a thread of its own, as in the agent: whoever connects a disk does not wait for a sweep it never began.
         std::thread::spawn(move || came.send(vault.attach(back, stamp(4000)).map(drop)).ok());
@@ -190,7 +197,7 @@ fn a_disk_that_comes_while_a_pack_is_given_up_brings_it_back() {
     vault.detach(&ids[1]);
     stays.scramble(&packs(&stays).pop_first().expect("one push, one pack"), 200..260, 7);
     let (weak, back) = (Arc::downgrade(&vault), arc(&comes));
-    writes.at_next(".part", move || {
+    writes.at_next(".pack", move || {
         weak.upgrade().expect("it is open").attach(back, stamp(3)).expect("ours");
     });
     vault.scrub(&ids[0], u64::MAX, stamp(2)).expect("a scrub");

@@ -3,12 +3,17 @@
 use crate::letting_go::{Kept, SHORT, mark_offsite, packs};
 use harness::plain::{self, Files, files, stamp};
 use larder_format::ledger::Event;
-use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Planned, Schedule, When};
 use larder_store::Vault;
+use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Planned, Schedule, When};
 use std::sync::Arc;
 
 fn day() -> Files {
-    files([("a.txt", &[1; 600]), ("b/photo.jpg", &[2; 700]), ("b/c/song.ogg", &[3; 800]), ("d/e.txt", &[4; 500])])
+    files([
+        ("a.txt", &[1; 600]),
+        ("b/photo.jpg", &[2; 700]),
+        ("b/c/song.ogg", &[3; 800]),
+        ("d/e.txt", &[4; 500]),
+    ])
 }
 
 /// Pushes so that each chunk is a pack of its own, and lets some weeks with smaller pushes follow.
@@ -19,6 +24,12 @@ fn lived(vault: &Vault) -> Kept {
     let committed = vault.commit(plain::snapshot("laptop/docs", 1, root, totals), stamp(1)).expect("a push");
     kept.snapshots.insert(committed.fact.sequence, day());
     kept
+}
+
+/// Nothing of the pack is left that anybody could use.
+fn ruin(disk: &MemoryDisk, pack: &str) {
+    let len = disk.open(pack).and_then(|file| file.len()).expect("it is there");
+    disk.scramble(pack, 0..usize::try_from(len).expect("short"), 7);
 }
 
 fn sweep_for_weeks(kept: &mut Kept, vault: &Vault) {
@@ -33,7 +44,9 @@ fn sweep_for_weeks(kept: &mut Kept, vault: &Vault) {
 #[test]
 fn what_lies_below_a_lost_folder_waits_for_the_disk_that_has_it() {
     let (home, offsite) = (MemoryDisk::new(), MemoryDisk::new());
-    let both = |a: &MemoryDisk, b: &MemoryDisk| -> Vec<Arc<dyn Disk>> { vec![Arc::new(a.clone()), Arc::new(b.clone())] };
+    let both = |a: &MemoryDisk, b: &MemoryDisk| -> Vec<Arc<dyn Disk>> {
+        vec![Arc::new(a.clone()), Arc::new(b.clone())]
+    };
     let vault = plain::open(both(&home, &offsite)).expect("opens");
     let kept = lived(&vault);
     mark_offsite(&vault, 1);
@@ -43,7 +56,7 @@ fn what_lies_below_a_lost_folder_waits_for_the_disk_that_has_it() {
     for lost in all {
         let (home, offsite) = (home.after_clean_stop(), offsite.after_clean_stop());
         let mut kept = kept.clone();
-        home.remove(&lost).expect("it was there");
+        ruin(&home, &lost);
         let vault = plain::open(vec![Arc::new(home.clone())]).expect("opens");
         let id = vault.disks()[0].id.clone();
         vault.scrub(&id, u64::MAX, stamp(kept.hour)).expect("a scrub");
@@ -71,7 +84,7 @@ fn a_healed_folder_that_is_misread_once_loses_nothing() {
     let mut misread = 0;
     for lost in packs(&whole) {
         let disk = whole.after_clean_stop();
-        disk.remove(&lost).expect("it was there");
+        ruin(&disk, &lost);
         let vault = plain::open(vec![Arc::new(disk.clone())]).expect("opens");
         let id = vault.disks()[0].id.clone();
         vault.scrub(&id, u64::MAX, stamp(kept.hour)).expect("a scrub");

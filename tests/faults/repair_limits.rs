@@ -7,9 +7,7 @@ use larder_format::block::Encoder;
 use larder_format::ledger::Snapshot;
 use larder_format::tree::{Entry, Kind, Node, Owner, Piece, Time, Totals};
 use larder_format::{ChunkRef, Hash};
-use larder_store::disk::{
-    Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, RealDisk, Schedule, When,
-};
+use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, RealDisk, Schedule, When};
 use larder_store::{StoreError, Vault};
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};

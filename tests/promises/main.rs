@@ -2,6 +2,7 @@
 
 mod byte_exact;
 mod disks;
+mod hostile;
 mod injected;
 mod interruptions;
 mod letting_go;

@@ -19,7 +19,7 @@ fn status(home: &Home, method: &str, path: &str, token: &str) -> u16 {
         .unwrap_or_else(|| panic!("{method} {path}: {text}"))
 }
 
-fn token(home: &Home, role: &str) -> String {
+pub(crate) fn token(home: &Home, role: &str) -> String {
     let made = home.larderd(&["token", "--device", "laptop", "--role", role]).output().expect("larderd runs");
     String::from_utf8(made.stdout).expect("text").trim().to_owned()
 }
@@ -69,11 +69,17 @@ fn the_interface_is_as_it_describes_itself() {
 /// A key for adding hears whether all is well and of its own computer, and nothing of the others.
 #[test]
 fn a_key_for_adding_hears_nothing_of_other_computers() {
-    let home = Home::new();
+    // Overdue at once.
+    let home = Home::with_settings("[sources]\noverdue_after = \"1s\"\n");
     let folder = home.path("secret-plans");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("plan.txt"), b"buy a boat").expect("written");
     home.push(&folder, "secret-plans");
+    let since = std::time::Instant::now();
+    while !home.json(&["status"]).to_string().contains("secret-plans has not made a backup") {
+        assert!(since.elapsed().as_secs() < 30, "the test must see it overdue");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
     home.pair("guest", "push");
     let status = home.json(&["status"]);
     assert!(status["health"]["level"].is_string(), "{status}");

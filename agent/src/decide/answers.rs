@@ -8,18 +8,27 @@ use larder_store::Fact;
 /// The answers for one source, in whole sentences.
 pub(crate) fn of(source: &SourceFacts) -> Answers {
     let SourceFacts { snapshots, promise, .. } = source;
-    let Counts { deleted, deleted_at_least, versions, changed } = source.counts;
+    let Counts { deleted, deleted_at_least, is_complete, versions, changed } = source.counts;
     let (oldest, newest) = (day(&source.oldest), day(&source.newest));
     let backups = if *snapshots == 1 { "1 backup".to_owned() } else { format!("{snapshots} backups") };
     let deleted_files = match deleted {
+        0 if !is_complete => format!("Yes, back to {oldest}. What was deleted since then is being counted."),
+        0 if deleted_at_least => {
+            format!("Yes, back to {oldest}. What was deleted since then could not be counted.")
+        }
         0 => format!("Yes, back to {oldest}. No file has been deleted since then."),
-        1 => format!("Yes. One deleted file can be restored, back to {oldest}."),
-        n if deleted_at_least => {
+        1 if is_complete && !deleted_at_least => {
+            format!("Yes. One deleted file can be restored, back to {oldest}.")
+        }
+        n if deleted_at_least || !is_complete => {
             format!("Yes. At least {n} deleted files can be restored, back to {oldest}.")
         }
         n => format!("Yes. {n} deleted files can be restored, back to {oldest}."),
     };
     let older_versions = match changed {
+        _ if !is_complete => {
+            format!("Yes, back to {oldest} ({backups}). What changed since then is being counted.")
+        }
         0 => format!("Yes, back to {oldest}. No file has changed since then ({backups})."),
         1 => {
             format!("Yes. {versions} versions in {backups}; one file changed between {oldest} and {newest}.")

@@ -2,8 +2,8 @@
 //! one thing to do.
 
 use super::pace::{LATE_AFTER_S, elapsed_s};
-use super::{Facts, SourceFacts, moment, repaired};
-use crate::report::{Condition, Level, VaultReport};
+use super::{Facts, SourceFacts, repaired};
+use crate::report::{About, Condition, Level, VaultReport};
 use larder_format::ledger::Scrubbed;
 use larder_store::{MemberState, MemberView};
 
@@ -38,7 +38,15 @@ pub(super) fn raise(
     words: [&str; 3],
 ) {
     let [what, meaning, remedy] = words.map(str::to_owned);
-    found.push((key.to_owned(), Condition { code, level, since: facts.now, what, meaning, remedy }));
+    let about = About::Appliance;
+    found.push((key.to_owned(), Condition { code, level, since: facts.now, what, meaning, remedy, about }));
+}
+
+/// Says of the condition that was raised last whom it may be told to.
+fn is_about(found: &mut Found, about: About) {
+    if let Some((_, condition)) = found.last_mut() {
+        condition.about = about;
+    }
 }
 
 fn damage(facts: &Facts<'_>, found: &mut Found) {
@@ -54,8 +62,9 @@ fn damage(facts: &Facts<'_>, found: &mut Found) {
     if facts.damaged > 0 {
         let files: Vec<_> =
             facts.lost_files.iter().map(|file| (file.source.clone(), file.path.clone())).collect();
+        let unnamed = "Some versions of some files are damaged; a restore names them.".to_owned();
         let meaning = match names_of(&files).as_str() {
-            "" => "Some versions of some files are damaged; a restore names them.".to_owned(),
+            "" => unnamed.clone(),
             names => format!("Versions of these files are damaged: {names}. All others are whole."),
         };
         let words = [
@@ -64,6 +73,7 @@ fn damage(facts: &Facts<'_>, found: &mut Found) {
             "Push from every computer: what it still has heals. Then replace the disk.",
         ];
         raise(found, facts, (Level::Alarm, 1), "damage", words);
+        is_about(found, About::Files { unnamed });
     }
 }
 
@@ -158,8 +168,8 @@ fn room(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
 /// Whether a source should have pushed by now.
 pub(super) fn is_overdue(source: &SourceFacts, facts: &Facts<'_>) -> bool {
     let limit = facts.settings.sources.overdue_after.duration();
-    let age_s = moment(&source.newest).map_or(i64::MAX, |newest| facts.now.as_second() - newest.as_second());
-    u64::try_from(age_s).is_ok_and(|age| age > limit.as_secs())
+    // Also one whose stamp lies in the future, from a clock that was wrong, gets older.
+    elapsed_s(&source.newest.stamp, &facts.stamp) > limit.as_secs()
 }
 
 fn overdue(facts: &Facts<'_>, found: &mut Found) {
@@ -182,6 +192,7 @@ fn overdue(facts: &Facts<'_>, found: &mut Found) {
             "Switch that computer on and run `larder push` there.",
         ];
         raise(found, facts, (Level::NeedsYou, 3), &format!("overdue {}", source.source), words);
+        is_about(found, About::Source(source.source.clone()));
     }
 }
 

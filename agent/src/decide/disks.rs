@@ -1,6 +1,7 @@
 //! What the state of each disk means: its report, its conditions, and when the lamp says that it may be unplugged.
 
 use super::conditions::{Found, raise};
+use super::pace::elapsed_s;
 use super::{Facts, gib, round};
 use crate::report::{DiskReport, Level, VaultReport};
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 
 /// The lamp says it once and stays dark for a moment after it; then it speaks of the whole again.
 const UNPLUG_FOR_MS: i64 = 10_000;
-const DAY_S: i64 = 86_400;
+const DAY_S: u64 = 86_400;
 
 /// Which disks were already said to be ready for unplugging.
 #[derive(Debug, Default)]
@@ -174,9 +175,8 @@ fn away(disk: &MemberView, facts: &Facts<'_>) -> [String; 3] {
 /// An offsite disk that should have been at home by now.
 fn overdue(disk: &MemberView, facts: &Facts<'_>) -> Option<[String; 3]> {
     let limit_s = facts.settings.vault.offsite_overdue.duration().as_secs();
-    let since = disk.complete.and_then(moment);
-    let age_s = since.map(|since| facts.now.as_second() - since.as_second());
-    if age_s.is_some_and(|age| u64::try_from(age).unwrap_or(0) <= limit_s) {
+    let age_s = disk.complete.map(|since| elapsed_s(&since, &facts.stamp));
+    if age_s.is_some_and(|age| age <= limit_s) {
         return None;
     }
     let when = age_s

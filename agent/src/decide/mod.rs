@@ -210,11 +210,13 @@ fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
     let spaces = || facts.disks.iter().filter_map(|(disk, _)| disk.space);
     let free = spaces().map(|space| space.free).min();
     let free_bytes = free.unwrap_or(0);
-    let protected_bytes = facts.sources.iter().map(|source| source.newest.snapshot.totals.bytes).sum();
+    // What a device claims of its files may be anything, and a sum that overflows would stop the box.
+    let sum = |of: fn(&SourceFacts) -> u64| facts.sources.iter().map(of).fold(0, u64::saturating_add);
+    let protected_bytes = sum(|source| source.newest.snapshot.totals.bytes);
     let healthy = facts.disks.iter().filter(|(disk, _)| disk.state == MemberState::Healthy).count();
     VaultReport {
-        snapshots: facts.sources.iter().map(|source| source.snapshots).sum(),
-        files: facts.sources.iter().map(|source| source.newest.snapshot.totals.files).sum(),
+        snapshots: sum(|source| source.snapshots),
+        files: sum(|source| source.newest.snapshot.totals.files),
         protected_bytes,
         protected_gib: gib(protected_bytes),
         stored_bytes: facts.stored_bytes,

@@ -56,7 +56,9 @@ impl Vault {
                 tracing::error!(pack = %name, missing_mib, "no room to repair a pack");
                 return Ok(Outcome::Left);
             }
-            Ok(Outcome::Repaired) if self.catalog.packs.number(name).is_some() || !self.care.is_retired(name) => {
+            Ok(Outcome::Repaired)
+                if self.catalog.packs.number(name).is_some() || !self.care.is_retired(name) =>
+            {
                 self.is_whole_again(name);
             }
             _ => {}
@@ -70,8 +72,11 @@ impl Vault {
             member.disk.as_ref().open(&packs::path(name)).and_then(|file| file.len()).ok()
         };
         let len = self.members.all().iter().find_map(len).unwrap_or(0);
-        let went_without =
-            self.catalog.packs.number(name).is_some_and(|pack| self.catalog.packs.damage.is_gone_without(pack));
+        let went_without = self
+            .catalog
+            .packs
+            .number(name)
+            .is_some_and(|pack| self.catalog.packs.damage.is_gone_without(pack));
         self.catalog.enter_repaired(&self.members, name, len);
         if went_without {
             // Now there is one to be had, and whoever went without it is filled.

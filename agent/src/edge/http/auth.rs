@@ -6,7 +6,8 @@
 use super::Refusal;
 use crate::appliance::Appliance;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{header::AUTHORIZATION, request::Parts};
+use axum::http::header::{AUTHORIZATION, CONNECTION, HeaderValue};
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
 use larder_format::Hash;
@@ -58,10 +59,16 @@ pub(crate) async fn by_token(
     let token = header.and_then(|value| value.strip_prefix("Bearer "));
     let key = token.map(|token| Hash::of(token.trim().as_bytes()));
     let pairing = key.and_then(|key| appliance.vault.ledger().pairings.get(&key).cloned());
+    let is_known = pairing.is_some();
     if let Some(Pairing { device, role, .. }) = pairing {
         request.extensions_mut().insert(Caller { device, role });
     }
-    next.run(request).await
+    let mut response = next.run(request).await;
+    if !is_known {
+        // Kept open, a few hundred of them without any key would keep everybody else out.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// The local socket: its file's permissions were the check.

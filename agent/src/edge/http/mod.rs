@@ -33,6 +33,8 @@ use tokio::sync::{Semaphore, watch};
 const CONNECTIONS_MAX: usize = 256;
 /// Whoever has not sent a request's headers by then is not a client of ours.
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
+/// A peer that takes nothing of what is sent to it for so long has gone away.
+const UNANSWERED_MS: u32 = 60_000;
 /// After being asked to stop, answers under way get so long to finish.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -89,6 +91,8 @@ pub(crate) async fn serve(appliance: Arc<Appliance>, listener: TcpListener, stop
         let (stream, _) = listener.accept().await?;
         // Answers are small and come one by one; waiting to fill a packet would only delay them.
         stream.set_nodelay(true)?;
+        // Whoever asks and takes no answer holds a place that others wait for.
+        rustix::net::sockopt::set_tcp_user_timeout(&stream, UNANSWERED_MS)?;
         Ok(stream)
     };
     accept_loop(app.with_state(appliance), accept, stop).await;
@@ -113,10 +117,13 @@ where
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { break };
-        let stream = tokio::select! {
-            accepted = accept() => match accepted {
-                Ok(stream) => stream,
+        let next = async {
+            let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+            accept().await.map(|stream| (place, stream))
+        };
+        let (place, stream) = tokio::select! {
+            accepted = next => match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file handles, most likely: without a pause this would spin.
                     tracing::warn!(%error, "a connection could not be taken");

@@ -20,6 +20,8 @@ use std::time::Duration;
 const UPLOAD_OVERHEAD_BYTES: usize = larder_format::block::BLOCK_PLAIN_BYTES_MAX;
 /// A sender that is silent for so long has gone away.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// One that sends less than this in a second holds memory that others wait for.
+const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
 pub(crate) async fn missing(caller: Caller, appliance: State, body: Body) -> Result<Vec<u8>, Refusal> {
     caller.may_push()?;
@@ -90,7 +92,12 @@ pub(crate) async fn commit(
 }
 
 /// Reads a body of at most `max` bytes from a sender that keeps sending.
-pub(crate) async fn read_body(mut body: Body, max: usize) -> Result<Bytes, Refusal> {
+pub(crate) async fn read_body(body: Body, max: usize) -> Result<Bytes, Refusal> {
+    let within = SILENCE_MAX + Duration::from_secs(max as u64 / BYTES_PER_SECOND_MIN);
+    tokio::time::timeout(within, read_all(body, max)).await.unwrap_or_else(|_| Err(Refusal::too_slow()))
+}
+
+async fn read_all(mut body: Body, max: usize) -> Result<Bytes, Refusal> {
     let mut bytes = bytes::BytesMut::new();
     loop {
         let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await.map_err(|_| Refusal::too_slow())?;

@@ -3,7 +3,7 @@
 use super::auth::Caller;
 use super::entries::{change_info, entry_info, snapshot_info, source_info, version_info};
 use super::push::read_body;
-use super::stream::stream;
+use super::stream::{gone, stream};
 use super::{Refusal, State, when};
 use crate::appliance::Appliance;
 use crate::decide::{answers, promise};
@@ -79,17 +79,18 @@ pub(crate) async fn status(caller: Caller, appliance: State) -> Json<serde_json:
         serde_json::to_value(&*report)
     } else {
         // A key that only adds backups hears of its own, and whether anything needs a person.
-        let own = report.sources.iter().filter(|source| {
-            let (device, _) = source.source.split_once('/').unwrap_or((&source.source, ""));
-            caller.may_push_to(device).is_ok()
-        });
+        let is_own = |source: &str| caller.may_push_to(device_of(source)).is_ok();
         serde_json::to_value(serde_json::json!({
-            "health": report.health,
+            "health": report.health.without_names(&is_own),
             "retention": { "promise": report.retention.promise },
-            "sources": own.collect::<Vec<_>>(),
+            "sources": report.sources.iter().filter(|source| is_own(&source.source)).collect::<Vec<_>>(),
         }))
     };
     Json(value.expect("plain values encode"))
+}
+
+fn device_of(source: &str) -> &str {
+    source.split_once('/').map_or(source, |(device, _)| device)
 }
 
 pub(crate) async fn sources(caller: Caller, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
@@ -141,17 +142,19 @@ pub(crate) async fn list(
         return Ok(Json([entry_info(&found)]).into_response());
     };
     // A folder may have a million entries, so the list is never whole in memory.
-    let body = stream(&appliance, &appliance.listings, move |appliance, send| {
+    // What cannot be read at all is told as such; later the answer can only break off.
+    appliance.blocking(move |appliance| appliance.vault.read_node(&node)).await??;
+    let body = stream(&appliance, &appliance.listings, move |appliance, reader| {
         let mut part = b"[".to_vec();
         for (number, found) in appliance.vault.entries(node).enumerate() {
             part.extend_from_slice(if number == 0 { b"\n" } else { b",\n" });
             serde_json::to_writer(&mut part, &entry_info(&found?)).expect("plain values encode");
             if part.len() >= PART_BYTES {
-                send(std::mem::take(&mut part).into())?;
+                reader.take(std::mem::take(&mut part).into())?;
             }
         }
         part.extend_from_slice(b"]");
-        send(part.into())
+        reader.take(part.into())
     });
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
@@ -185,12 +188,13 @@ pub(crate) async fn diff(
         appliance.resolve(&facts, &query.from)?.snapshot.root,
         appliance.resolve(&facts, &query.to)?.snapshot.root,
     );
-    let body = stream(&appliance, &appliance.listings, move |appliance, send| {
-        appliance.vault.diff(from, to, &mut |difference| {
+    let body = stream(&appliance, &appliance.listings, move |appliance, reader| {
+        let is_over = appliance.vault.diff(from, to, &|| reader.is_there(), &mut |difference| {
             let mut line = serde_json::to_vec(&change_info(&difference)).expect("plain values encode");
             line.push(b'\n');
-            send(line.into())
-        })
+            reader.take(line.into())
+        })?;
+        if is_over { Ok(()) } else { Err(gone()) }
     });
     Ok(([(CONTENT_TYPE, "application/jsonl")], body).into_response())
 }
@@ -224,8 +228,9 @@ pub(crate) async fn file(
         }
     };
     let shown = range.clone();
-    let body = stream(&appliance, &appliance.fetches, move |appliance, send| {
-        let mut hand_over = |bytes: &[u8]| send(Bytes::copy_from_slice(bytes)).map_err(std::io::Error::other);
+    let body = stream(&appliance, &appliance.fetches, move |appliance, reader| {
+        let mut hand_over =
+            |bytes: &[u8]| reader.take(Bytes::copy_from_slice(bytes)).map_err(std::io::Error::other);
         appliance.vault.file_bytes(&pieces, range, &mut hand_over)
     });
     appliance.tell(Event::Restored { device: caller.device });
@@ -244,14 +249,14 @@ pub(crate) async fn file(
 pub(crate) async fn fetch(caller: Caller, appliance: State, body: Body) -> Result<Response, Refusal> {
     caller.may_read()?;
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
-    let body = stream(&appliance, &appliance.fetches, move |appliance, send| {
+    let body = stream(&appliance, &appliance.fetches, move |appliance, reader| {
         let plan = appliance.vault.plan_fetch(&ids);
         // A reader that did not get a chunk asks for less and less, and in the end for it alone.
         let is_asked_again = ids.len() == 1;
         for step in &plan {
             let vault = &appliance.vault;
             match if is_asked_again { vault.fetch_proven(step) } else { vault.fetch(step) } {
-                Ok(block) => send(block.into())?,
+                Ok(block) => reader.take(block.into())?,
                 // The reader sees that it did not get the chunk; the others it asked for must not suffer.
                 Err(StoreError::Damaged { chunk, cause }) => {
                     tracing::error!(%chunk, cause, "a stored piece is damaged on every disk");

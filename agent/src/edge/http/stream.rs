@@ -15,13 +15,31 @@ const PARTS_WAITING: usize = 2;
 /// A reader that takes nothing for so long has gone away, and others wait for its place: a laptop that was closed.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 
+/// Whoever reads the answer.
+pub(super) struct Reader(mpsc::Sender<Bytes>);
+
+impl Reader {
+    /// Hands over the next part.
+    pub(super) fn take(&self, part: Bytes) -> Result<(), StoreError> {
+        let taken = tokio::runtime::Handle::current().block_on(self.0.send_timeout(part, STALLED_MAX));
+        taken.map_err(|_| gone())
+    }
+
+    /// Whether somebody still waits for more.
+    pub(super) fn is_there(&self) -> bool {
+        !self.0.is_closed()
+    }
+}
+
+pub(super) fn gone() -> StoreError {
+    StoreError::Disk { path: "the reader".to_owned(), source: std::io::ErrorKind::BrokenPipe.into() }
+}
+
 /// A body whose parts a thread makes, never more than a few ahead of the reader. An error ends it short, and the
 /// reader sees that it is not whole. `places` says how many such answers there may be.
 pub(super) fn stream<W>(appliance: &Arc<Appliance>, places: &Arc<Semaphore>, work: W) -> Body
 where
-    W: FnOnce(&Appliance, &dyn Fn(Bytes) -> Result<(), StoreError>) -> Result<(), StoreError>
-        + Send
-        + 'static,
+    W: FnOnce(&Appliance, &Reader) -> Result<(), StoreError> + Send + 'static,
 {
     let (sender, parts) = mpsc::channel(PARTS_WAITING);
     let is_whole = Arc::new(AtomicBool::new(false));
@@ -31,15 +49,7 @@ where
         let Ok(_place) = places.acquire_owned().await else { return };
         let blocking = tokio::task::spawn_blocking(move || {
             let _busy = Busy::with(&appliance.activity.restoring);
-            let runtime = tokio::runtime::Handle::current();
-            let send = |part: Bytes| {
-                let taken = runtime.block_on(sender.send_timeout(part, STALLED_MAX));
-                taken.map_err(|_| StoreError::Disk {
-                    path: "the reader".to_owned(),
-                    source: std::io::ErrorKind::BrokenPipe.into(),
-                })
-            };
-            match work(&appliance, &send) {
+            match work(&appliance, &Reader(sender)) {
                 Ok(()) => is_whole.store(true, Ordering::SeqCst),
                 Err(error) => tracing::warn!(%error, "an answer ended early"),
             }

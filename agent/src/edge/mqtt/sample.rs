@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::report::{
-    Answers, Condition, DiskReport, Doing, Happening, HeadReport, Health, Level, NextToGo, ProofReport,
-    Report, RetentionReport, SourceReport, SystemReport, VaultReport,
+    About, Answers, Condition, DiskReport, Doing, Happening, HeadReport, Health, Level, NextToGo,
+    ProofReport, Report, RetentionReport, SourceReport, SystemReport, VaultReport,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -26,6 +26,7 @@ pub(crate) fn report() -> Report {
                 what: "The phone has not backed up its camera folder for 9 days.".to_owned(),
                 meaning: "Pictures taken since then exist only on the phone.".to_owned(),
                 remedy: "Open the app on the phone while it is at home.".to_owned(),
+                about: About::default(),
             }],
             doing: Doing::Idle,
             lamp: "needs_you_3".to_owned(),

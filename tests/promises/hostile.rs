@@ -1,0 +1,159 @@
+//! Somebody with a stolen key for adding backups, and somebody without any: what they may do to the box is nothing.
+
+use crate::routes::token;
+use harness::home::Home;
+use larder_format::ChunkRef;
+use larder_format::block::Encoder;
+use larder_format::tree::{Entry, Kind, Node, Owner, Piece, Time, Totals};
+use larder_format::wire::Commit;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// A device that speaks for itself, without `larder`.
+struct Sender<'a> {
+    home: &'a Home,
+    token: String,
+}
+
+impl Sender<'_> {
+    fn post(&self, path: &str, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.home.port)).expect("connected");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            self.token,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        stream.write_all(body).expect("sent");
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn keep(&self, bytes: &[u8]) -> ChunkRef {
+        let len = u32::try_from(bytes.len()).expect("small");
+        let answer = self.post("/v1/chunks", &Encoder::new().encode(bytes, vec![len]));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        ChunkRef::to(bytes)
+    }
+
+    fn keep_folder(&self, entries: &[(&str, Kind)]) -> ChunkRef {
+        let owner = Owner { uid: 0, gid: 0, user: String::new(), group: String::new() };
+        let entry = |(name, kind): &(&str, Kind)| Entry {
+            name: name.as_bytes().to_vec(),
+            owner: 0,
+            mode: 0o755,
+            modified: Time::default(),
+            hard_link: 0,
+            xattrs: Vec::new(),
+            kind: kind.clone(),
+        };
+        self.keep(&Node::Leaf { owners: vec![owner], entries: entries.iter().map(entry).collect() }.encode())
+    }
+
+    fn commit(&self, name: &str, push: u128, top: Kind, totals: Totals) {
+        let root = self.keep_folder(&[("", top)]);
+        let commit = Commit { push: format!("{push:032x}"), root, totals, skipped: 0, device_time_ms: 0 };
+        let body = serde_json::to_vec(&commit).expect("plain values encode");
+        let answer = self.post(&format!("/v1/sources/laptop/{name}/snapshots"), &body);
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+}
+
+/// The loop has looked since: whatever it looked at did not stop it.
+fn goes_on(home: &Home, wanted: u64) {
+    let since = Instant::now();
+    loop {
+        let status = home.json(&["status"]);
+        if status["head"]["sequence"].as_u64().is_some_and(|head| head >= wanted) {
+            return;
+        }
+        assert!(since.elapsed() < Duration::from_secs(20), "the loop hangs: {status}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// A backup may claim any size. The box adds them up, goes on, and starts again.
+#[test]
+fn a_backup_that_claims_to_be_endless_stops_nothing() {
+    let mut home = Home::new();
+    let folder = home.path("docs");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("a.txt"), b"kept").expect("written");
+    let snapshot = home.push(&folder, "docs");
+    let sender = Sender { home: &home, token: token(&home, "push") };
+    let nothing = sender.keep_folder(&[]);
+    let totals = Totals { files: u64::MAX, directories: u64::MAX, bytes: u64::MAX };
+    sender.commit("endless", 1, Kind::Directory { node: nothing, totals }, totals);
+    sender.commit(
+        "endless",
+        2,
+        Kind::Directory { node: sender.keep_folder(&[("b", Kind::Fifo)]), totals },
+        totals,
+    );
+    goes_on(&home, snapshot + 2);
+    home.kill_agent();
+    home.start();
+    goes_on(&home, snapshot + 2);
+    assert_eq!(std::fs::read(home.restore("docs", snapshot).join("a.txt")).expect("it is back"), b"kept");
+}
+
+/// Forty folders that each name the next one twice are 2^40 paths to compare. Nobody waits for that, and it ends with the box.
+#[test]
+fn a_comparison_without_end_stops_nothing() {
+    let mut home = Home::new();
+    let folder = home.path("docs");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("a.txt"), b"kept").expect("written");
+    let sender = Sender { home: &home, token: token(&home, "push") };
+    for push in 0..2u8 {
+        let chunk = sender.keep(&[push; 100]);
+        let file = Kind::File { size: 100, pieces: vec![Piece::Chunk(chunk)] };
+        let mut totals = Totals::default();
+        let mut node = sender.keep_folder(&[("file", file)]);
+        for _ in 0..40 {
+            let below = || Kind::Directory { node, totals };
+            let twice = [("a", below()), ("b", below())];
+            node = sender.keep_folder(&twice);
+            totals = Totals::default();
+        }
+        sender.commit("maze", push.into(), Kind::Directory { node, totals }, totals);
+    }
+    let snapshot = home.push(&folder, "docs");
+    goes_on(&home, snapshot);
+    let since = Instant::now();
+    assert_eq!(home.stop_agent(), Some(0));
+    assert!(
+        since.elapsed() < Duration::from_secs(20),
+        "it must not wait for the comparison: {:?}",
+        since.elapsed()
+    );
+    home.start();
+    goes_on(&home, snapshot);
+}
+
+/// Somebody without a key takes every place there is, and keeps asking: the next one still gets in, and the box stops when
+/// it is asked to.
+#[test]
+fn a_crowd_without_keys_keeps_nobody_out() {
+    let mut home = Home::new();
+    let folder = home.path("docs");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("a.txt"), b"kept").expect("written");
+    let crowd: Vec<_> = (0..300)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", home.port)).expect("connected");
+            stream.write_all(b"GET /v1/health HTTP/1.1\r\nHost: larder\r\n\r\n").expect("sent");
+            stream
+        })
+        .collect();
+    home.push(&folder, "docs");
+    drop(crowd);
+    let silent: Vec<_> =
+        (0..300).map(|_| TcpStream::connect(("127.0.0.1", home.port)).expect("connected")).collect();
+    let since = Instant::now();
+    assert_eq!(home.stop_agent(), Some(0));
+    assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
+    drop(silent);
+}
