@@ -43,7 +43,7 @@ fn source(hours_ago: i64) -> SourceFacts {
         snapshots: 1,
         oldest: fact(hours_ago),
         newest: fact(hours_ago),
-        counts: Counts { versions: 3, ..Counts::default() },
+        counts: Counts { versions: 3, is_complete: true, ..Counts::default() },
         promise: "Every backup is kept for 30 days.".into(),
         next_to_go: None,
         on_hold: false,
@@ -138,6 +138,12 @@ fn the_lamp_says_what_is_wrong() {
         (facts.scrubs[0].last, facts.sources[0].oldest) = (None, fact(36 * 24));
     };
     check(of_old, Rhythm::needs_you(10));
+    // Stamped by a clock that was a year ahead; three days of running have passed since.
+    let from_the_future = |facts: &mut Facts<'_>| {
+        facts.sources[0] = source(-365 * 24);
+        facts.stamp.powered_on_s = 3 * 86_400;
+    };
+    check(from_the_future, Rhythm::needs_you(3));
     let long_ago = Timestamp::from_second(NOW_S - 600).unwrap();
     check(|facts| facts.broker.away_since = Some(long_ago), Rhythm::needs_you(8));
 }
@@ -207,6 +213,53 @@ fn one_backup_is_not_several() {
     assert!(answers::of(&source).older_versions.ends_with("(1 backup)."));
     source.snapshots = 2;
     assert!(answers::of(&source).older_versions.ends_with("(2 backups)."));
+}
+
+#[test]
+fn what_is_not_counted_yet_is_not_told_as_none() {
+    let check = |counts: Counts, expect: &str| {
+        let mut source = source(1);
+        source.counts = counts;
+        let told = answers::of(&source).deleted_files;
+        assert!(told.contains(expect), "{told}");
+    };
+    let complete = Counts { is_complete: true, ..Counts::default() };
+    check(complete, "No file has been deleted");
+    check(Counts::default(), "being counted");
+    check(Counts { deleted_at_least: true, ..complete }, "could not be counted");
+    check(Counts { deleted: 1, ..complete }, "One deleted file");
+    check(Counts { deleted: 1, ..Counts::default() }, "At least 1");
+}
+
+/// Whatever devices claim, the sums stand still at the most that there is.
+#[test]
+fn claims_add_up_without_overflow() {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    let mut endless = (*fact(1)).clone();
+    endless.snapshot.totals = Totals { files: u64::MAX, directories: 1, bytes: u64::MAX };
+    facts.sources.push(SourceFacts { newest: Arc::new(endless), ..source(1) });
+    let vault = report(&facts, &mut Memory::default()).0.vault;
+    assert_eq!((vault.files, vault.protected_bytes), (u64::MAX, u64::MAX));
+}
+
+/// A key that only adds backups hears of its own source, and of damage without the names of files.
+#[test]
+fn conditions_name_nobody_else() {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    facts.sources[0] = source(100);
+    (facts.damaged, facts.system.clock_trusted) = (1, false);
+    let piece = Hash::ZERO;
+    let diary = LostFile { source: "ada/private".into(), path: "diary.txt".into(), snapshot: 1, piece };
+    facts.lost_files.push(diary);
+    let health = report(&facts, &mut Memory::default()).0.health;
+    let told = |is_own: &dyn Fn(&str) -> bool| format!("{:?}", health.without_names(is_own).conditions);
+    assert!(format!("{health:?}").contains("diary.txt"));
+    let stranger = told(&|_| false);
+    assert!(!stranger.contains("laptop") && !stranger.contains("diary") && !stranger.contains("ada/"), "{stranger}");
+    assert!(stranger.contains("could not be read back") && stranger.contains("clock"), "{stranger}");
+    assert!(told(&|source| source == "laptop/photos").contains("laptop/photos has not made"));
 }
 
 /// Lost files are named in the alarm; the proof is as old as the disk that was read last.

@@ -6,7 +6,7 @@ use larder_panel::Rhythm;
 use larder_store::disk::Space;
 
 fn stamp(days_ago: i64) -> Option<Stamp> {
-    Some(Stamp { time_ms: (NOW_S - days_ago * DAY_S) * 1000, trusted: true, powered_on_s: 0 })
+    Some(Stamp { time_ms: (NOW_S - days_ago * 86_400) * 1000, trusted: true, powered_on_s: 0 })
 }
 
 /// One healthy disk at home and one that `given` changes: lamp, level, and a word of the first condition.
