@@ -6,6 +6,8 @@
 //! groups. Not here: how chunks are had and checked (`fetch`).
 
 mod attributes;
+mod filesystems;
+mod growing;
 mod naming;
 mod place;
 mod plan;
@@ -16,11 +18,13 @@ use crate::{
     handle::{Budget, Handle},
 };
 use attributes::{Attributes, Restorer};
+use filesystems::Filesystems;
+use growing::{Failure, Growing};
 use larder_format::{ChunkId, tree::Kind};
 use naming::Unnamed;
-use place::{Failure, Growing, Place};
+use place::Place;
 use rustix::{
-    fd::OwnedFd,
+    fd::{AsFd, OwnedFd},
     fs::{Mode, OFlags},
 };
 use std::{
@@ -66,7 +70,7 @@ pub struct Restored {
     pub damaged: u64,
     /// Entries that belong to whoever restored them, because only root may give files away.
     pub owners_left_out: u64,
-    /// Extended attributes that the target did not take.
+    /// Permissions, times and extended attributes that the target did not take, each counted by itself.
     pub attributes_left_out: u64,
 }
 
@@ -112,8 +116,10 @@ pub fn restore(
     let attributes = Attributes::of(&entry, owner.clone());
     let is_root = entry.name.is_empty() && matches!(entry.kind, Kind::Directory { .. });
     let keeps = is_root && (is_made || options.existing == Existing::Replace);
-    let place = Place::root(handle, keeps.then_some(attributes), is_empty);
     let site = Site::new(options.existing, progress, to);
+    let opened = handle.open().and_then(|folder| site.filesystems.note(handle.device(), folder.as_fd()));
+    opened.map_err(|errno| Trouble::local("opening the target folder", to, errno))?;
+    let place = Place::root(handle, keeps.then_some(attributes), is_empty);
     let (sender, groups) = sync_channel(GROUPS_AHEAD);
     let groups = Mutex::new(groups);
     let links = thread::scope(|scope| {
@@ -160,6 +166,7 @@ pub(crate) struct Site<'a> {
     target: &'a Path,
     restorer: Restorer,
     unnamed: Unnamed,
+    filesystems: Filesystems,
     skipped: Mutex<SkippedList>,
     damaged: AtomicU64,
     /// Tells this run's unfinished files from those of another one.
@@ -177,6 +184,7 @@ impl<'a> Site<'a> {
             target,
             restorer: Restorer::new(),
             unnamed: Unnamed::new(existing),
+            filesystems: Filesystems::default(),
             skipped: Mutex::default(),
             damaged: AtomicU64::new(0),
             process: std::process::id(),
@@ -225,6 +233,8 @@ impl<'a> Site<'a> {
     }
 
     fn finish(self) -> Result<Restored, Trouble> {
+        // Before any other trouble is told: "run this again" is no remedy for files that look whole and are not.
+        self.filesystems.settle(self.target)?;
         if let Some(trouble) = self.trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(trouble);
         }
@@ -235,7 +245,7 @@ impl<'a> Site<'a> {
             skipped: self.skipped.into_inner().unwrap_or_else(PoisonError::into_inner),
             damaged: self.damaged.into_inner(),
             owners_left_out: self.restorer.owners_left.into_inner(),
-            attributes_left_out: self.restorer.xattrs_left.into_inner(),
+            attributes_left_out: self.restorer.attributes_left.into_inner(),
         })
     }
 }

@@ -6,7 +6,8 @@
 use super::{
     Existing, Group, Site, Write,
     attributes::Attributes,
-    place::{Failure, Growing, Place, exists, make_link, make_other, words},
+    growing::{Failure, Growing},
+    place::{Place, exists, make_link, make_other, words},
 };
 use crate::{TreeReader, Trouble};
 use larder_format::{
