@@ -35,6 +35,11 @@ impl Attributes {
         Self { owner, mode: entry.mode, modified: entry.modified, xattrs: entry.xattrs.clone() }
     }
 
+    /// Whether `time` is the time of the last change, as far as filesystems can tell.
+    pub(crate) fn is_time(&self, time: Time) -> bool {
+        self.modified.seconds.abs_diff(time.seconds) <= TIME_STEP_SECONDS
+    }
+
     fn times(&self) -> Timestamps {
         // Times beyond what this system counts are cut to its limits.
         let last_modification =
@@ -42,6 +47,9 @@ impl Attributes {
         Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification }
     }
 }
+
+/// Filesystems count times in steps of up to two seconds.
+const TIME_STEP_SECONDS: u64 = 2;
 
 /// How attributes are put back on this computer, and what could not be.
 pub(crate) struct Restorer {
@@ -116,6 +124,11 @@ impl Restorer {
             self.owners_left.fetch_add(1, Relaxed);
         }
         is_right
+    }
+
+    /// Whether a restore with these attributes may have made what belongs to `uid`.
+    pub(crate) fn may_have_made(&self, uid: u32, attributes: &Attributes) -> bool {
+        uid == self.own.0 || uid == self.ids_of(&attributes.owner).0
     }
 
     fn ids_of(&self, owner: &Owner) -> (u32, u32) {

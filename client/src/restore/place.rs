@@ -17,11 +17,23 @@ use rustix::{
 };
 use std::{ffi::CStr, sync::Arc};
 
+/// Permissions of a folder whose content is not all there yet. People have no use for a sticky folder that nobody else
+/// may enter, so one that a restore left behind as it broke off can be told from theirs, and gets its attributes when
+/// the restore is run again.
+pub(crate) const UNFINISHED_MODE: Mode = Mode::RWXU.union(Mode::SVTX);
+
+/// Whether a folder is as a restore makes it and leaves it if it breaks off.
+pub(crate) fn is_unfinished(status: &Status) -> bool {
+    // A folder above may have given its set-group bit.
+    let mode = Mode::from_raw_mode(status.permissions().into()) - Mode::SGID;
+    status.file_type() == FileType::Directory && mode == UNFINISHED_MODE
+}
+
 /// A folder in the target.
 pub(crate) struct Place {
     pub(crate) handle: Arc<Handle>,
     parent: Option<Arc<Place>>,
-    /// What it gets when everything in it is done; nothing for a folder that was there before.
+    /// What it gets when everything in it is done; nothing for a folder that somebody else made before.
     attributes: Option<Attributes>,
     pub(crate) is_new: bool,
     /// Owner of what is made in here, if that is sure: the restoring user's, where the folder itself was made by this
@@ -47,10 +59,10 @@ impl Place {
             return Err(Errno::NAMETOOLONG);
         }
         let above = parent.handle.open()?;
-        let mut made = rustix::fs::mkdirat(&above, name, Mode::RWXU);
+        let mut made = rustix::fs::mkdirat(&above, name, UNFINISHED_MODE);
         if made == Err(Errno::EXIST) && existing == Existing::Replace && !is_folder(above.as_fd(), name) {
             rustix::fs::unlinkat(&above, name, AtFlags::empty())?;
-            made = rustix::fs::mkdirat(&above, name, Mode::RWXU);
+            made = rustix::fs::mkdirat(&above, name, UNFINISHED_MODE);
         }
         let is_new = made.is_ok();
         if made.is_err() && !(made == Err(Errno::EXIST) && is_folder(above.as_fd(), name)) {
@@ -61,7 +73,9 @@ impl Place {
         site.filesystems.note(status.device, fd.as_fd())?;
         let owner = (status.uid, status.gid);
         let (handle, _) = Handle::child(&parent.handle, name, fd, (status.device, status.inode));
-        let attributes = (is_new || existing == Existing::Replace).then_some(attributes);
+        let is_ours =
+            is_new || (is_unfinished(&status) && site.restorer.may_have_made(status.uid, &attributes));
+        let attributes = (is_ours || existing == Existing::Replace).then_some(attributes);
         Ok(Arc::new(Self {
             handle,
             parent: Some(Arc::clone(parent)),
@@ -76,7 +90,8 @@ impl Place {
     /// file arrives would not last.
     pub(crate) fn release(mut place: Arc<Self>, site: &Site<'_>) {
         while let Some(done) = Arc::into_inner(place) {
-            if let Some(attributes) = &done.attributes {
+            // What is not all there stays marked as unfinished, so that the next run can tell.
+            if let (Some(attributes), false) = (&done.attributes, site.is_stopped()) {
                 match done.handle.open() {
                     Ok(fd) => site.restorer.apply(fd.as_fd(), attributes, None),
                     Err(errno) => {
@@ -150,6 +165,11 @@ pub(crate) fn make_link(
     (place, name): (&Place, &CStr),
 ) -> Result<(), String> {
     let (from, to) = (at.handle.open().map_err(words)?, place.handle.open().map_err(words)?);
+    if let (Ok(first), Ok(found)) = (identity_of(from.as_fd(), first), identity_of(to.as_fd(), name))
+        && first == found
+    {
+        return Ok(());
+    }
     let beside = site.name_beside();
     rustix::fs::linkat(&from, first, &to, &beside, AtFlags::empty()).map_err(words)?;
     let renamed = rename(site, to.as_fd(), &beside, name);
@@ -158,6 +178,11 @@ pub(crate) fn make_link(
         let _ = rustix::fs::unlinkat(&to, &beside, AtFlags::empty());
     }
     renamed
+}
+
+fn identity_of(folder: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<(u64, u64)> {
+    let status = Status::from(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?);
+    Ok((status.device, status.inode))
 }
 
 /// Why something could not be written, as an owner would say it.

@@ -5,9 +5,11 @@
 
 use super::{
     Existing, Group, Site, Write,
+    already::is_back,
     attributes::Attributes,
     growing::{Failure, Growing},
-    place::{Place, exists, make_link, make_other, words},
+    links::{Links, Name},
+    place::{Place, exists, make_other, words},
 };
 use crate::{TreeReader, Trouble};
 use larder_format::{
@@ -17,13 +19,8 @@ use larder_format::{
 };
 use rustix::{fd::AsFd, io::Errno};
 use std::{
-    collections::HashMap,
     ffi::CString,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::SyncSender,
-    },
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender},
 };
 
 /// Bytes of files in one group: blocks at its borders are cut, so the fewer the better, as long as there are enough
@@ -207,6 +204,13 @@ impl<'a> Planner<'a> {
             Name::First(is_there) => Some(is_there),
             Name::Further => return,
         };
+        let spot = (&**place, name.as_c_str());
+        if is_back(self.site, &mut self.reader, spot, (&entry, &attributes)).unwrap_or(false) {
+            self.site.progress.add_files(1);
+            self.site.progress.add_bytes(if let Kind::File { size, .. } = entry.kind { size } else { 0 });
+            first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));
+            return;
+        }
         match entry.kind {
             Kind::File { size, pieces } => {
                 let file = Growing::new(self.site, place, name, attributes, size);
@@ -232,9 +236,10 @@ impl<'a> Planner<'a> {
         }
         self.group_open_files += usize::from(pieces.len() > 1);
         if let Err(trouble) = self.pieces(file, pieces) {
-            match trouble {
-                Trouble::Damaged(_) => file.fail(Failure::Damaged),
-                trouble => self.site.stop(trouble),
+            // Whatever ended the plan: the file is not whole, and would be given its name with a gap in it.
+            file.fail(Failure::Damaged);
+            if !matches!(trouble, Trouble::Damaged(_)) {
+                self.site.stop(trouble);
             }
         }
         file.written(self.site);
@@ -260,6 +265,8 @@ impl<'a> Planner<'a> {
                         self.send_group();
                     }
                     if self.site.is_stopped() {
+                        // What was planned of it may still arrive; the rest never will.
+                        file.fail(Errno::CANCELED);
                         return Ok(());
                     }
                 }
@@ -279,74 +286,4 @@ impl<'a> Planner<'a> {
 
 fn c_name(name: &[u8]) -> rustix::io::Result<CString> {
     CString::new(name).map_err(|_| Errno::INVAL)
-}
-
-/// Files with several names: the first name is restored, the others are linked to it at the end.
-#[derive(Default)]
-pub(crate) struct Links {
-    first: HashMap<u64, usize>,
-    names: Vec<FirstName>,
-    more: Vec<FurtherName>,
-}
-
-struct FirstName {
-    place: Arc<Place>,
-    name: CString,
-    /// Set once the file is there: what stood under the name before must not be linked to.
-    is_there: Arc<AtomicBool>,
-}
-
-struct FurtherName {
-    first: usize,
-    place: Arc<Place>,
-    name: CString,
-    bytes: u64,
-}
-
-enum Name {
-    Only,
-    First(Arc<AtomicBool>),
-    Further,
-}
-
-impl Links {
-    /// Notes one name of a file.
-    fn take(&mut self, place: &Arc<Place>, name: &CString, entry: &Entry) -> Name {
-        if entry.hard_link == 0 {
-            return Name::Only;
-        }
-        let (place, name) = (Arc::clone(place), name.clone());
-        if let Some(first) = self.first.get(&entry.hard_link).copied() {
-            let bytes = if let Kind::File { size, .. } = entry.kind { size } else { 0 };
-            self.more.push(FurtherName { first, place, name, bytes });
-            return Name::Further;
-        }
-        self.first.insert(entry.hard_link, self.names.len());
-        let is_there = Arc::new(AtomicBool::new(false));
-        self.names.push(FirstName { place, name, is_there: Arc::clone(&is_there) });
-        Name::First(is_there)
-    }
-
-    /// Makes the other names.
-    pub(crate) fn make(self, site: &Site<'_>) {
-        for FurtherName { first, place, name, bytes } in self.more {
-            let first = &self.names[first];
-            let made = if first.is_there.load(Relaxed) {
-                make_link(site, (&first.place, &first.name), (&place, &name))
-            } else {
-                Err(format!("it is the same file as {}", first.place.handle.path_of(first.name.to_bytes())))
-            };
-            match made {
-                Ok(()) => {
-                    site.progress.add_files(1);
-                    site.progress.add_bytes(bytes);
-                }
-                Err(why) => site.skip(place.handle.path_of(name.to_bytes()), why),
-            }
-            Place::release(place, site);
-        }
-        for first in self.names {
-            Place::release(first.place, site);
-        }
-    }
 }
