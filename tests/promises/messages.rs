@@ -117,6 +117,7 @@ fn answers_do_not_mislead() {
     let (home, folder) = with_a_letter();
     check(&home, &["diff", "data"], 0, &["one snapshot"]);
     check(&home, &["versions", "data:gone.txt"], 1, &["No kept snapshot", "gone.txt"]);
+    fs::write(folder.join("letter.txt"), b"dear me").expect("written");
     let taken = home.larder(&["restore", "data", "--to", &folder.display().to_string()]);
     let taken = text(&{ taken }.output().expect("larder runs"));
     assert!(taken.contains("No file was brought back"), "{taken}");
