@@ -21,13 +21,25 @@ use vault::Vault;
 struct Home {
     folder: TempDir,
     vault: Vault,
+    /// Each has a target of its own.
+    round: u32,
+}
+
+impl Drop for Home {
+    /// Only root could remove what lies in a folder that nobody may write to.
+    fn drop(&mut self) {
+        for entry in fs::read_dir(self.folder.path()).unwrap() {
+            let _ =
+                fs::set_permissions(entry.unwrap().path().join("a/deep"), PermissionsExt::from_mode(0o755));
+        }
+    }
 }
 
 impl Home {
     /// A folder of everything that may be half done, pushed.
     fn pushed() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let home = Self { folder, vault: Vault::default() };
+        let home = Self { folder, vault: Vault::default(), round: 0 };
         let source = home.source();
         for name in ["a/deep", "b", "c"] {
             fs::create_dir_all(source.join(name)).unwrap();
@@ -58,7 +70,7 @@ impl Home {
     }
 
     fn target(&self) -> PathBuf {
-        self.folder.path().join("target")
+        self.folder.path().join(format!("target{}", self.round))
     }
 
     fn restore(&self, path: &[u8], existing: Existing) -> Result<Restored, Trouble> {
@@ -95,13 +107,13 @@ fn set_time(path: &Path) {
 
 #[test]
 fn a_restore_that_broke_off_goes_on_where_it_stopped() {
-    let home = Home::pushed();
+    let mut home = Home::pushed();
     let pushed = tree::look(&home.source());
     home.restore(b"", Existing::Keep).unwrap();
     let whole = home.vault.fetched_bytes.swap(0, Relaxed);
     let mut went_on = 0;
     for fetches in 0..16 {
-        fs::remove_dir_all(home.target()).unwrap();
+        home.round += 1;
         *home.vault.fetches_until_break.lock().unwrap() = Some(fetches);
         let broke = home.restore(b"", Existing::Keep);
         *home.vault.fetches_until_break.lock().unwrap() = None;
