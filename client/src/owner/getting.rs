@@ -25,7 +25,7 @@ pub(super) struct RestoreArgs {
     /// The folder to restore into; it is made if it is not there
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Replace files in DIR that have the same names; without this they stay and are named
+    /// Replace files in DIR that have the same names; without this they stay, and where they differ they are named
     #[arg(long)]
     overwrite: bool,
 }
