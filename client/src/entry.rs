@@ -321,8 +321,9 @@ pub(crate) fn in_words(errno: Errno) -> String {
 mod tests {
     use super::*;
 
-    /// Two names of one file, each seen so many seconds after its last change; which of the entries are steady.
-    fn steady(seen_after: [i64; 2]) -> [bool; 2] {
+    /// Two names of one file, each seen so many seconds after its last change; which of the entries are steady, and
+    /// last one whose extended attributes could not be read, seen after an hour.
+    fn steady(seen_after: [i64; 2]) -> [bool; 3] {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("a"), b"content").expect("written");
         std::fs::hard_link(folder.path().join("a"), folder.path().join("b")).expect("linked");
@@ -345,20 +346,26 @@ mod tests {
             root_device: 0,
         };
         let mut walker = Walker::new(&shared);
-        let mut is_steady = |name, seen_after| {
-            let spot = Spot { handle: &handle, folder: rustix::fd::AsFd::as_fd(&folder), name };
-            let status = spot.status().expect("there");
-            let at = Time { seconds: status.changed.seconds + seen_after, nanos: 0 };
-            let fresh = walker.entry(spot, Seen { status, at }, None);
+        let spot = |name| Spot { handle: &handle, folder: rustix::fd::AsFd::as_fd(&folder), name };
+        let seen = |name, after| {
+            let status = spot(name).status().expect("there");
+            Seen { status, at: Time { seconds: status.changed.seconds + after, nanos: 0 } }
+        };
+        let mut is_steady = |name, after| {
+            let fresh = walker.entry(spot(name), seen(name, after), None);
             fresh.expect("not stopped").expect("an entry").steady
         };
-        [is_steady(c"a", seen_after[0]), is_steady(c"b", seen_after[1])]
+        let [first, second] = [is_steady(c"a", seen_after[0]), is_steady(c"b", seen_after[1])];
+        assert_eq!(progress.skipped(), 0);
+        let lacking = walker.fresh(spot(c"a"), &seen(c"a", 3600), Err(XattrsLeftOut("x")), Kind::Fifo);
+        assert_eq!(progress.skipped(), 1, "it is named");
+        [first, second, lacking.steady]
     }
 
     #[test]
     fn what_changed_shortly_before_it_was_read_is_read_again() {
-        assert_eq!(steady([61, 61]), [true, true]);
-        assert_eq!(steady([60, 61]), [false, false], "a second name makes nothing sure");
-        assert_eq!(steady([61, 3]), [true, false]);
+        assert_eq!(steady([61, 61]), [true, true, false]);
+        assert_eq!(steady([60, 61]), [false, false, false], "a second name makes nothing sure");
+        assert_eq!(steady([61, 3]), [true, false, false]);
     }
 }

@@ -287,3 +287,62 @@ impl<'a> Planner<'a> {
 fn c_name(name: &[u8]) -> rustix::io::Result<CString> {
     CString::new(name).map_err(|_| Errno::INVAL)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Past, Progress,
+        handle::{Budget, Handle},
+    };
+    use larder_format::{ChunkId, tree::Time, wire::SnapshotInfo};
+    use std::sync::mpsc::sync_channel;
+
+    struct Nothing;
+
+    impl Past for Nothing {
+        fn fetch(&self, _: &[ChunkId], _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+            Err(Trouble::Unreachable { address: String::new(), cause: String::new() })
+        }
+
+        fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
+            Err(Trouble::Usage("not in this test".into()))
+        }
+    }
+
+    /// A restore stops while a file of several chunks is planned, and what was planned of it still arrives.
+    fn names_after_a_stop(pieces: Vec<Piece>, is_stopped_before: bool) -> usize {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened =
+            rustix::fs::open(folder.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
+        let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
+        let place = Place::root(handle, None, true);
+        let progress = Progress::default();
+        let site = Site::new(Existing::Keep, &progress, folder.path());
+        let (sender, _groups) = sync_channel(1);
+        let mut planner = Planner::new(&site, TreeReader::new(&Nothing, &progress), sender);
+        if is_stopped_before {
+            site.stop(Trouble::Usage("planted".into()));
+        }
+        let owner = Owner { uid: 0, gid: 0, user: String::new(), group: String::new() };
+        let (modified, xattrs) = (Time::default(), Vec::new());
+        let kind = Kind::File { size: 12, pieces };
+        let entry =
+            Entry { name: b"file".to_vec(), owner: 0, mode: 0o600, modified, hard_link: 0, xattrs, kind };
+        planner.other_than_folder(&place, entry, owner);
+        for write in std::mem::take(&mut planner.group) {
+            write.file.write(&site, b"arrive", write.offset);
+            write.file.written(&site);
+        }
+        std::fs::read_dir(folder.path()).expect("a folder").count()
+    }
+
+    #[test]
+    fn half_a_file_is_never_given_its_name() {
+        let chunk = || Piece::Chunk(ChunkRef::to(b"arrive"));
+        let list = Piece::More { list: ChunkRef::to(b"a list"), bytes: 6 };
+        assert_eq!(names_after_a_stop(vec![chunk(), chunk()], false), 1);
+        assert_eq!(names_after_a_stop(vec![chunk(), chunk()], true), 0);
+        assert_eq!(names_after_a_stop(vec![chunk(), list], false), 0);
+    }
+}
