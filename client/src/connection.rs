@@ -1,7 +1,7 @@
 //! The appliance over HTTP: addresses, requests, patience, and problems turned into `Trouble`.
 //!
-//! A box at home is restarted, updated and unplugged; a request that meets no answer is asked again for a minute
-//! before a push gives up. All requests may be repeated: uploads are asked for anew, commits carry their own number.
+//! A box at home is restarted, updated and unplugged; a request that meets no answer is asked again, with two minutes of
+//! pauses, before a push gives up. All requests may be repeated: uploads are asked for anew, commits carry their own number.
 //! Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel.
 //! Not here: what is asked, and when.
 

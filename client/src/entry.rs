@@ -45,7 +45,16 @@ pub(crate) struct Linked {
     fingerprint: Fingerprint,
     kind: Kind,
     xattrs: Xattrs,
+    steady: bool,
     fine: bool,
+}
+
+/// What the filesystem says of an entry, and the time before it was asked and anything of the entry was read. With the
+/// time after a long read, what changed in its first second would pass for old.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) status: Status,
+    pub(crate) at: Time,
 }
 
 /// So many files with several names are read once; the rest is read once for each name.
@@ -56,8 +65,17 @@ const LINKED_PIECES_MAX: usize = 8;
 const ATTEMPTS_MAX: u32 = 3;
 /// Reading larger files again costs more than it gains: what writes to them usually goes on.
 const AGAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Timestamps count in steps, of up to two seconds on some filesystems: within one, a change may not show.
-const STEADY_AFTER_SECONDS: i64 = 2;
+/// A change may not show for so long. Times count in steps, of up to two seconds on some filesystems. And a program
+/// that writes to a file by way of its memory moves them with its first write alone, until the system has written the
+/// page out: after half a minute, and it looks every five seconds.
+const STEADY_AFTER_SECONDS: i64 = 60;
+
+impl Seen {
+    /// Whether an entry that is like this can be told from one that changed since.
+    fn is_steady(&self) -> bool {
+        self.status.changed.seconds.saturating_add(STEADY_AFTER_SECONDS) < self.at.seconds
+    }
+}
 
 impl Shared<'_> {
     /// Names a file that is not in the backup, or not as it should be.
@@ -66,9 +84,10 @@ impl Shared<'_> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).add(path, why);
     }
 
-    /// Whether an entry that last changed then can be told from one that changes now.
-    pub(crate) fn is_steady(&self, changed: Time) -> bool {
-        changed.seconds.saturating_add(STEADY_AFTER_SECONDS) < (self.now)().seconds
+    /// Asks for the status of an entry that is not read yet.
+    pub(crate) fn see(&self, ask: impl FnOnce() -> rustix::io::Result<Status>) -> rustix::io::Result<Seen> {
+        let at = (self.now)();
+        Ok(Seen { status: ask()?, at })
     }
 }
 
@@ -130,17 +149,18 @@ impl<'a> Walker<'a> {
     pub(crate) fn entry(
         &mut self,
         spot: Spot<'_>,
-        status: Status,
+        seen: Seen,
         earlier: Option<Earlier>,
     ) -> Result<Option<Fresh>, Stopped> {
-        let made = match status.file_type() {
-            FileType::RegularFile => self.file(spot, status, earlier),
+        let made = match seen.status.file_type() {
+            FileType::RegularFile => self.file(spot, seen, earlier),
             FileType::Symlink => rustix::fs::readlinkat(spot.folder, spot.name, Vec::new())
-                .map(|target| self.other(spot, &status, Kind::Symlink(target.into_bytes())))
+                .map(|target| self.other(spot, &seen, Kind::Symlink(target.into_bytes())))
                 .map_err(Absent::from),
-            _ => status
+            _ => seen
+                .status
                 .special_kind()
-                .map(|kind| self.other(spot, &status, kind))
+                .map(|kind| self.other(spot, &seen, kind))
                 .ok_or_else(|| Absent::Unreadable("it changed while it was read".to_owned())),
         };
         match made {
@@ -154,18 +174,30 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn other(&self, spot: Spot<'_>, status: &Status, kind: Kind) -> Fresh {
-        let xattrs = self.or_named(spot, xattrs_at(spot.folder, spot.name));
-        self.fresh(spot.name.to_bytes(), status, xattrs, kind)
+    fn other(&self, spot: Spot<'_>, seen: &Seen, kind: Kind) -> Fresh {
+        self.fresh(spot, seen, xattrs_at(spot.folder, spot.name), kind)
     }
 
-    /// An entry of a known kind; `steady` and `fine` are for the caller to lower or raise.
-    pub(crate) fn fresh(&self, name: &[u8], status: &Status, xattrs: Xattrs, kind: Kind) -> Fresh {
+    /// An entry of a known kind; `steady` is for the caller to lower and `fine` to raise. One whose extended attributes
+    /// are not complete is named, and never steady: else it would be named once and kept without them from then on.
+    pub(crate) fn fresh(
+        &self,
+        spot: Spot<'_>,
+        seen: &Seen,
+        xattrs: Result<Xattrs, XattrsLeftOut>,
+        kind: Kind,
+    ) -> Fresh {
+        let status = &seen.status;
+        let steady = xattrs.is_ok() && seen.is_steady();
+        let xattrs = xattrs.unwrap_or_else(|XattrsLeftOut(why)| {
+            self.shared.skip(spot.path(), format!("it is kept, but {why}"));
+            Xattrs::new()
+        });
         let is_linked = status.links > 1 && !matches!(kind, Kind::Directory { .. });
         let filesystem = if status.device == self.shared.root_device { 0 } else { status.device };
         let hard_link = if is_linked { hard_link_group(filesystem, status.inode) } else { 0 };
         let entry = Entry {
-            name: name.to_vec(),
+            name: spot.name.to_bytes().to_vec(),
             owner: 0,
             mode: status.permissions(),
             modified: status.modified,
@@ -177,26 +209,18 @@ impl<'a> Walker<'a> {
             entry,
             owner: self.shared.owners.of(status.uid, status.gid),
             fingerprint: Fingerprint::of(status),
-            steady: self.shared.is_steady(status.changed),
+            steady,
             fine: false,
         }
     }
 
-    /// Extended attributes, or none and a name in the list of what is not as it should be.
-    pub(crate) fn or_named(&self, spot: Spot<'_>, xattrs: Result<Xattrs, XattrsLeftOut>) -> Xattrs {
-        xattrs.unwrap_or_else(|XattrsLeftOut(why)| {
-            self.shared.skip(spot.path(), format!("it is kept, but {why}"));
-            Xattrs::new()
-        })
-    }
-
-    fn file(&mut self, spot: Spot<'_>, status: Status, earlier: Option<Earlier>) -> Result<Fresh, Absent> {
-        if let Some(linked) = self.linked(&status) {
-            let kind = linked.kind.clone();
-            let fresh = self.fresh(spot.name.to_bytes(), &status, linked.xattrs.clone(), kind);
-            return Ok(Fresh { fine: linked.fine, ..fresh });
+    fn file(&mut self, spot: Spot<'_>, seen: Seen, earlier: Option<Earlier>) -> Result<Fresh, Absent> {
+        if let Some(linked) = self.linked(&seen.status) {
+            let fresh = self.fresh(spot, &seen, Ok(linked.xattrs.clone()), linked.kind.clone());
+            // It was read under its first name, and what was not sure then is not made sure by the time since.
+            return Ok(Fresh { steady: fresh.steady && linked.steady, fine: linked.fine, ..fresh });
         }
-        let mut before = status;
+        let Seen { status: mut before, mut at } = seen;
         let mut attempt = 1;
         loop {
             let file = self.open_file(spot, &before)?;
@@ -212,15 +236,16 @@ impl<'a> Walker<'a> {
             }
             let is_whole = after.same_state(&before) && content.size == before.size;
             if is_whole || attempt == ATTEMPTS_MAX || before.size > AGAIN_BYTES_MAX {
-                let xattrs = self.or_named(spot, xattrs_of(&file));
+                let xattrs = xattrs_of(&file);
                 if !is_whole {
                     let why = "it is kept, but it changed while it was read";
                     self.shared.skip(spot.path(), why);
                 }
-                return Ok(self.finish_file(spot, &after, xattrs, content, is_whole));
+                let seen = Seen { status: after, at };
+                return Ok(self.finish_file(spot, &seen, xattrs, content, is_whole));
             }
             attempt += 1;
-            before = spot.status()?;
+            Seen { status: before, at } = self.shared.see(|| spot.status())?;
         }
     }
 
@@ -231,23 +256,24 @@ impl<'a> Walker<'a> {
     fn finish_file(
         &self,
         spot: Spot<'_>,
-        status: &Status,
-        xattrs: Xattrs,
+        seen: &Seen,
+        xattrs: Result<Xattrs, XattrsLeftOut>,
         content: Content,
         is_whole: bool,
     ) -> Fresh {
         let Content { size, pieces, fine } = content;
-        let remember = status.links > 1 && is_whole && pieces.len() <= LINKED_PIECES_MAX;
+        let status = &seen.status;
+        let remember = status.links > 1 && is_whole && xattrs.is_ok() && pieces.len() <= LINKED_PIECES_MAX;
         let kind = Kind::File { size, pieces };
-        let mut fresh = self.fresh(spot.name.to_bytes(), status, xattrs, kind);
+        let mut fresh = self.fresh(spot, seen, xattrs, kind);
         fresh.fine = fine;
         fresh.steady &= is_whole;
         if remember {
             let mut links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner);
             if links.len() < LINKS_MAX {
-                let Fresh { entry, fingerprint, .. } = &fresh;
+                let Fresh { entry, fingerprint, steady, .. } = &fresh;
                 let (kind, xattrs) = (entry.kind.clone(), entry.xattrs.clone());
-                let linked = Linked { fingerprint: *fingerprint, kind, xattrs, fine };
+                let linked = Linked { fingerprint: *fingerprint, kind, xattrs, steady: *steady, fine };
                 links.insert((status.device, status.inode), Arc::new(linked));
             }
         }
@@ -288,5 +314,58 @@ pub(crate) fn in_words(errno: Errno) -> String {
         Errno::IO => "this computer's disk could not read it".to_owned(),
         Errno::LOOP | Errno::NOTDIR | Errno::STALE => "it changed while it was read".to_owned(),
         other => std::io::Error::from(other).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two names of one file, each seen so many seconds after its last change; which of the entries are steady, and
+    /// last one whose extended attributes could not be read, seen after an hour.
+    fn steady(seen_after: [i64; 2]) -> [bool; 3] {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("a"), b"content").expect("written");
+        std::fs::hard_link(folder.path().join("a"), folder.path().join("b")).expect("linked");
+        let opened = rustix::fs::open(folder.path(), OFlags::DIRECTORY, Mode::empty()).expect("opens");
+        let handle = Handle::root(opened, crate::handle::Budget::new(9)).expect("a handle");
+        let folder = handle.open().expect("open");
+        let (queue, progress, skipped) = (Queue::new(1), Progress::default(), Mutex::default());
+        let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
+        let shared = Shared {
+            cache: &cache,
+            excludes: &excludes,
+            queue: &queue,
+            progress: &progress,
+            skipped: &skipped,
+            // Reading takes until the end of the world.
+            now: &|| Time { seconds: i64::MAX, nanos: 0 },
+            owners: OwnerNames::default(),
+            links: Mutex::default(),
+            own_uid: 0,
+            root_device: 0,
+        };
+        let mut walker = Walker::new(&shared);
+        let spot = |name| Spot { handle: &handle, folder: rustix::fd::AsFd::as_fd(&folder), name };
+        let seen = |name, after| {
+            let status = spot(name).status().expect("there");
+            Seen { status, at: Time { seconds: status.changed.seconds + after, nanos: 0 } }
+        };
+        let mut is_steady = |name, after| {
+            let fresh = walker.entry(spot(name), seen(name, after), None);
+            fresh.expect("not stopped").expect("an entry").steady
+        };
+        let [first, second] = [is_steady(c"a", seen_after[0]), is_steady(c"b", seen_after[1])];
+        assert_eq!(progress.skipped(), 0);
+        let lacking = walker.fresh(spot(c"a"), &seen(c"a", 3600), Err(XattrsLeftOut("x")), Kind::Fifo);
+        assert_eq!(progress.skipped(), 1, "it is named");
+        [first, second, lacking.steady]
+    }
+
+    #[test]
+    fn what_changed_shortly_before_it_was_read_is_read_again() {
+        assert_eq!(steady([61, 61]), [true, true, false]);
+        assert_eq!(steady([60, 61]), [false, false, false], "a second name makes nothing sure");
+        assert_eq!(steady([61, 3]), [true, false, false]);
     }
 }

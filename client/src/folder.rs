@@ -6,22 +6,18 @@
 //! entries become a node (`weave`).
 
 use crate::{
-    attributes::{Status, xattrs_of},
+    attributes::{Status, UNREADABLE, Xattrs, XattrsLeftOut, xattrs_of},
     batch::Stopped,
     cache::{Fingerprint, Folded, FolderKey, RecordReader},
     cut_choice::Earlier,
-    entry::{Spot, Walker, in_words},
+    entry::{Seen, Spot, Walker, in_words},
     exclude::Ignores,
     handle::{Handle, open_folder},
     listing::{Hint, Listing},
     weave::{Unwoven, Weave},
 };
 use larder_format::tree::{DEPTH_MAX, Kind};
-use rustix::{
-    fd::{AsFd, OwnedFd},
-    fs::FileType,
-    io::Errno,
-};
+use rustix::{fd::AsFd, fs::FileType, io::Errno};
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicUsize, Ordering::AcqRel},
@@ -34,7 +30,7 @@ pub(crate) struct Folder {
     pub(crate) parent: Option<(Arc<Folder>, usize)>,
     key: FolderKey,
     depth: usize,
-    status: Status,
+    seen: Seen,
     listing: Listing,
     ignores: Option<Arc<Ignores>>,
     /// Positions in the listing that are folders.
@@ -46,7 +42,7 @@ pub(crate) struct Folder {
 /// What a folder came to, as the folder above needs it.
 #[derive(Clone, Copy)]
 pub(crate) struct Below {
-    pub(crate) status: Status,
+    pub(crate) seen: Seen,
     pub(crate) folded: Folded,
 }
 
@@ -84,13 +80,13 @@ impl Walker<'_> {
     /// Opens the root.
     pub(crate) fn root(&mut self, handle: Arc<Handle>, key: FolderKey) -> rustix::io::Result<Arc<Folder>> {
         let opened = handle.open()?;
-        let status = Status::from(rustix::fs::fstat(&opened)?);
+        let seen = self.shared.see(|| rustix::fs::fstat(&opened).map(Status::from))?;
         let listing = Listing::read(&opened, &mut self.room)?;
         let ignores = None;
         let spot = Spot { handle: &handle, folder: opened.as_fd(), name: c"" };
         let (listing, ignores, folders) = self.sift(spot, listing, ignores);
         drop(opened);
-        Ok(Self::assemble(Start { handle, parent: None, key, depth: 1, status }, listing, ignores, folders))
+        Ok(Self::assemble(Start { handle, parent: None, key, depth: 1, seen }, listing, ignores, folders))
     }
 
     /// Opens the folder number `number` of `parent` and lists it.
@@ -112,9 +108,9 @@ impl Walker<'_> {
             return Err(Errno::NAMETOOLONG);
         }
         let fd = open_folder(parent.handle.open()?.as_fd(), name)?;
-        let status = Status::from(rustix::fs::fstat(&fd)?);
-        let identity = (status.device, status.inode);
-        let is_mount = status.device != parent.status.device;
+        let seen = self.shared.see(|| rustix::fs::fstat(&fd).map(Status::from))?;
+        let identity = (seen.status.device, seen.status.inode);
+        let is_mount = seen.status.device != parent.seen.status.device;
         let is_empty = self.shared.excludes.leaves_empty(fd.as_fd(), identity, is_mount);
         let listing = if is_empty { Listing::default() } else { Listing::read(&fd, &mut self.room)? };
         let (handle, fd) = Handle::child(&parent.handle, name, fd, identity);
@@ -130,7 +126,7 @@ impl Walker<'_> {
             parent: Some((Arc::clone(parent), number)),
             key: parent.key.child(name.to_bytes()),
             depth: parent.depth + 1,
-            status,
+            seen,
         };
         Ok(Self::assemble(start, listing, ignores, folders))
     }
@@ -162,10 +158,10 @@ impl Walker<'_> {
         ignores: Option<Arc<Ignores>>,
         folders: Vec<u32>,
     ) -> Arc<Folder> {
-        let Start { handle, parent, key, depth, status } = start;
+        let Start { handle, parent, key, depth, seen } = start;
         let results = Mutex::new(vec![None; folders.len()]);
         let waiting = AtomicUsize::new(folders.len());
-        Arc::new(Folder { handle, parent, key, depth, status, listing, ignores, folders, results, waiting })
+        Arc::new(Folder { handle, parent, key, depth, seen, listing, ignores, folders, results, waiting })
     }
 
     /// Makes the folder's node, once all folders in it are done.
@@ -188,7 +184,7 @@ impl Walker<'_> {
             },
         };
         self.shared.progress.add_folders(1);
-        Ok(Below { status: folder.status, folded })
+        Ok(Below { seen: folder.seen, folded })
     }
 
     fn weave(
@@ -210,25 +206,26 @@ impl Walker<'_> {
                 }
                 continue;
             }
-            let status = match spot.status() {
-                Ok(status) => status,
+            let seen = match self.shared.see(|| spot.status()) {
+                Ok(seen) => seen,
                 Err(Errno::NOENT) => continue,
                 Err(errno) => {
                     self.shared.skip(spot.path(), in_words(errno));
                     continue;
                 }
             };
-            self.weave_file(&mut weave, spot, status)?;
+            self.weave_file(&mut weave, spot, seen)?;
             files += 1;
-            bytes += status.size;
+            // Files full of holes may claim more together than a disk could ever hold.
+            bytes = u64::saturating_add(bytes, seen.status.size);
         }
         self.shared.progress.add_files(files);
         self.shared.progress.add_bytes(bytes);
         weave.finish(&mut self.out.trees)
     }
 
-    fn weave_file(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>, status: Status) -> Result<(), Unwoven> {
-        let fingerprint = Fingerprint::of(&status);
+    fn weave_file(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>, seen: Seen) -> Result<(), Unwoven> {
+        let fingerprint = Fingerprint::of(&seen.status);
         let earlier = match weave.find(spot.name.to_bytes(), &mut self.out.trees)? {
             Some(cached) if cached.steady && cached.fingerprint == fingerprint => {
                 return weave.take_known(&mut self.out.trees);
@@ -236,7 +233,7 @@ impl Walker<'_> {
             Some(cached) => Some(Earlier { status: cached.fingerprint, fine: cached.fine }),
             None => None,
         };
-        match self.entry(spot, status, earlier)? {
+        match self.entry(spot, seen, earlier)? {
             Some(fresh) => weave.put(fresh, &mut self.out.trees),
             None => Ok(()),
         }
@@ -245,20 +242,26 @@ impl Walker<'_> {
     fn weave_folder(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>, below: &Below) -> Result<(), Unwoven> {
         let Folded { node, totals } = below.folded;
         let kind = Kind::Directory { node, totals };
-        let fingerprint = Fingerprint::of(&below.status);
+        let fingerprint = Fingerprint::of(&below.seen.status);
         let cached = weave.find(spot.name.to_bytes(), &mut self.out.trees)?;
         let cached = cached.filter(|cached| cached.steady && cached.fingerprint == fingerprint);
         let known = cached.and_then(|cached| cached.decode());
         let xattrs = match known {
             Some(known) if known.kind == kind => return weave.take_known(&mut self.out.trees),
-            Some(known) => known.xattrs,
-            None => {
-                let fd: Option<OwnedFd> = open_folder(spot.folder, spot.name).ok();
-                fd.map(|fd| self.or_named(spot, xattrs_of(&fd))).unwrap_or_default()
-            }
+            Some(known) => Ok(known.xattrs),
+            None => xattrs_of_folder(spot),
         };
-        let fresh = self.fresh(spot.name.to_bytes(), &below.status, xattrs, kind);
+        let fresh = self.fresh(spot, &below.seen, xattrs, kind);
         weave.put(fresh, &mut self.out.trees)
+    }
+}
+
+fn xattrs_of_folder(spot: Spot<'_>) -> Result<Xattrs, XattrsLeftOut> {
+    match open_folder(spot.folder, spot.name) {
+        Ok(folder) => xattrs_of(folder),
+        // It went away since it was walked: nothing is lost that is still there.
+        Err(Errno::NOENT) => Ok(Xattrs::new()),
+        Err(_) => Err(XattrsLeftOut(UNREADABLE)),
     }
 }
 
@@ -267,5 +270,5 @@ struct Start {
     parent: Option<(Arc<Folder>, usize)>,
     key: FolderKey,
     depth: usize,
-    status: Status,
+    seen: Seen,
 }

@@ -124,6 +124,11 @@ impl Handle {
         if identity(&fd)? == self.identity { Ok(Opened::Again(fd)) } else { Err(Errno::STALE) }
     }
 
+    /// The filesystem on which it lies.
+    pub(crate) fn device(&self) -> u64 {
+        self.identity.0
+    }
+
     /// Names from the root to here, joined by slashes; empty for the root.
     pub(crate) fn path(&self) -> Vec<u8> {
         let mut names = Vec::new();

@@ -96,6 +96,15 @@ struct Attempt<'a> {
     push: String,
 }
 
+/// Lets the senders go when the walk is over, also by a panic: the push would wait for them for ever.
+struct ClosesQueue<'a>(&'a Queue);
+
+impl Drop for ClosesQueue<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Root node and totals of a finished walk.
 struct Tree {
     root: ChunkRef,
@@ -162,9 +171,8 @@ impl<'a> Attempt<'a> {
             for _ in 0..threads.senders {
                 scope.spawn(|| senders.send_all());
             }
-            let tree = self.walk(&shared, threads.walkers);
-            queue.close();
-            tree
+            let _closing = ClosesQueue(&queue);
+            self.walk(&shared, threads.walkers)
         });
         // A sender's reason comes first: the walkers only saw that they should stop.
         queue.trouble().map_or(tree, Err)
@@ -209,12 +217,10 @@ pub(crate) fn named_folder(named: &Path) -> Result<PathBuf, Trouble> {
 fn root_node(walker: &mut Walker<'_>, handle: &Handle, below: &Below) -> Result<Tree, Stopped> {
     let totals = below.folded.totals;
     let kind = Kind::Directory { node: below.folded.node, totals };
-    let opened = handle.open().ok();
-    let xattrs = opened.as_ref().map(|folder| {
-        let spot = Spot { handle, folder: folder.as_fd(), name: c"" };
-        walker.or_named(spot, xattrs_of(folder))
-    });
-    let Fresh { entry, owner, .. } = walker.fresh(b"", &below.status, xattrs.unwrap_or_default(), kind);
+    // A walk's first folder stays open from its beginning.
+    let folder = handle.open().map_err(|_| Stopped)?;
+    let spot = Spot { handle, folder: folder.as_fd(), name: c"" };
+    let Fresh { entry, owner, .. } = walker.fresh(spot, &below.seen, xattrs_of(&folder), kind);
     let trees = &mut walker.out.trees;
     let mut keep = |made: Made| trees.add(&made).map(|_| ());
     let mut builder = NodeBuilder::new();

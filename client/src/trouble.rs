@@ -41,6 +41,14 @@ pub enum Trouble {
         /// What the system said.
         cause: String,
     },
+    /// The disk that files were restored to did not take all of them, and which ones is not known.
+    #[error("writing the restored files: {path}: {cause}", path = .path.display())]
+    Unwritten {
+        /// The folder that they were restored to.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
     /// What the owner named is not there.
     #[error("{what}")]
     NotThere {
@@ -100,7 +108,7 @@ impl Trouble {
                 _ => 1,
             },
             Self::Damaged(_) => 6,
-            Self::Local { .. } | Self::NotThere { .. } => 1,
+            Self::Local { .. } | Self::Unwritten { .. } | Self::NotThere { .. } => 1,
             Self::WrongKind { .. } | Self::Usage(_) => 2,
         }
     }

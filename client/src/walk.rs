@@ -53,6 +53,17 @@ impl State {
     }
 }
 
+/// Without it the other walkers would wait for ever for the folders of one that panicked.
+struct EndsOnPanic<'a>(&'a Walk);
+
+impl Drop for EndsOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end(None);
+        }
+    }
+}
+
 impl Walk {
     /// A walk that begins with `root`, whose names are known.
     pub(crate) fn new(root: Arc<Folder>) -> Self {
@@ -66,6 +77,7 @@ impl Walk {
 
     /// Takes part in the walk until it is over, then hands over what is left in the batches.
     pub(crate) fn take_part(&self, shared: &Shared<'_>) {
+        let _ending = EndsOnPanic(self);
         let mut walker = Walker::new(shared);
         let own = self.join();
         let done = self.work(&mut walker, own);
@@ -165,5 +177,62 @@ impl Walk {
             }
             folder = Arc::clone(parent);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Progress,
+        attributes::OwnerNames,
+        batch::Queue,
+        cache::{Cache, FolderKey},
+        exclude::Excludes,
+        handle::{Budget, Handle},
+    };
+    use larder_format::tree::Time;
+    use std::{
+        collections::HashMap,
+        sync::atomic::{AtomicU32, Ordering::Relaxed},
+    };
+
+    /// Whatever a walker stumbles over, the push ends instead of standing still.
+    #[test]
+    fn a_walker_that_panics_ends_the_walk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["a/b", "c/d"] {
+            std::fs::create_dir_all(folder.path().join(name)).expect("made");
+        }
+        let opened =
+            rustix::fs::open(folder.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
+        let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
+        let (queue, progress, skipped) = (Queue::new(1), Progress::default(), Mutex::default());
+        let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
+        let asked = AtomicU32::new(0);
+        // The clock is asked for each folder; the third time it breaks.
+        let now = || {
+            assert!(asked.fetch_add(1, Relaxed) != 2, "planted");
+            Time::default()
+        };
+        let shared = Shared {
+            cache: &cache,
+            excludes: &excludes,
+            queue: &queue,
+            progress: &progress,
+            skipped: &skipped,
+            now: &now,
+            owners: OwnerNames::default(),
+            links: Mutex::new(HashMap::new()),
+            own_uid: 0,
+            root_device: 0,
+        };
+        let root = Walker::new(&shared).root(handle, FolderKey::root(b"/")).expect("a root");
+        let walk = Walk::new(root);
+        let panicked = std::thread::scope(|scope| {
+            let walkers: Vec<_> = (0..3).map(|_| scope.spawn(|| walk.take_part(&shared))).collect();
+            walkers.into_iter().filter_map(|walker| walker.join().err()).count()
+        });
+        assert_eq!((panicked, walk.into_root().is_none()), (1, true));
     }
 }

@@ -14,6 +14,7 @@ use std::{
     io::Write,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::atomic::Ordering::Relaxed,
     time::{Duration, SystemTime},
 };
 use tempfile::TempDir;
@@ -26,11 +27,14 @@ struct Home {
 }
 
 impl Home {
-    /// A home whose clock is ten seconds ahead: all that was written until now counts as settled.
+    /// A home whose clock is two minutes ahead: all that was written until now counts as settled.
     fn settled() -> Self {
+        Self::with_clock(|| SystemTime::now() + Duration::from_secs(120))
+    }
+
+    fn with_clock(clock: fn() -> SystemTime) -> Self {
         let home = Self::at_present();
-        let options = PushOptions { clock: || SystemTime::now() + Duration::from_secs(10), ..home.options };
-        Self { options, ..home }
+        Self { options: PushOptions { clock, ..home.options }, ..home }
     }
 
     fn at_present() -> Self {
@@ -159,6 +163,22 @@ fn what_changed_just_now_is_read_again_next_time() {
     }
 }
 
+/// A program that writes by way of its memory does not move a file's times for half a minute.
+#[test]
+fn what_changed_in_the_last_minute_is_read_once_more() {
+    let asked = |clock| {
+        let home = Home::with_clock(clock);
+        home.write("file", b"content");
+        home.push();
+        let before = home.vault.requests.load(Relaxed);
+        assert_eq!(home.push(), 0);
+        home.vault.requests.load(Relaxed) - before
+    };
+    // Whether the root is missing, and the commit; where a file was read, also whether its chunks and its folder are.
+    assert_eq!(asked(|| SystemTime::now() + Duration::from_secs(120)), 2);
+    assert_eq!(asked(|| SystemTime::now() + Duration::from_secs(50)), 4);
+}
+
 #[test]
 fn a_damaged_cache_is_as_good_as_none() {
     let home = Home::settled();
@@ -285,9 +305,9 @@ fn a_page_of_an_image_costs_a_page() {
     home.push();
     let file = fs::File::options().write(true).open(&path).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"a changed page", 20_000_000).unwrap();
-    home.vault.uploaded_bytes.store(0, std::sync::atomic::Ordering::Relaxed);
+    home.vault.uploaded_bytes.store(0, Relaxed);
     home.push();
-    let sent = home.vault.uploaded_bytes.load(std::sync::atomic::Ordering::Relaxed);
+    let sent = home.vault.uploaded_bytes.load(Relaxed);
     assert!(sent < 150_000, "{sent} bytes for one page");
     home.check_newest();
 }

@@ -149,6 +149,22 @@ fn a_symlink_and_a_file_in_one_hard_link_group_do_not_mix() {
     trap.spring(vec![link, file], Existing::Replace);
 }
 
+/// A file that was written to during a push has one content under one name and another under the other.
+#[test]
+fn names_of_one_file_with_different_content_each_keep_their_own() {
+    let trap = Trap::new();
+    let names = [("a", "before"), ("b", "after"), ("c", "after"), ("d", "before")];
+    let entries = names.map(|(name, content)| Entry { hard_link: 5, ..trap.file(name, content.as_bytes()) });
+    let restored = trap.spring(entries.to_vec(), Existing::Keep);
+    assert_eq!((restored.files, restored.skipped.count), (4, 0));
+    let path = |name: &str| trap.folder.path().join("target").join(name);
+    for (name, content) in names {
+        assert_eq!(fs::read_to_string(path(name)).unwrap(), content, "{name}");
+    }
+    let inode = |name: &str| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path(name)).unwrap());
+    assert_eq!((inode("a"), inode("b")), (inode("d"), inode("c")));
+}
+
 #[test]
 fn a_list_that_names_itself_deeper_and_deeper_ends() {
     let trap = Trap::new();

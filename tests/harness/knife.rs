@@ -27,7 +27,7 @@ pub fn compiled(name: &str, folder: &Path) -> PathBuf {
 /// One call that fails.
 #[derive(Debug, Clone, Copy)]
 pub struct Injected {
-    /// `write`, `fsync`, `rename`, `open` or `read`.
+    /// `write`, `fsync`, `syncfs`, `rename`, `open` or `read`.
     pub call: &'static str,
     /// `EIO`, `ENOSPC` or `SHORT`.
     pub error: &'static str,
@@ -38,7 +38,7 @@ pub struct Injected {
 }
 
 impl Injected {
-    /// What the agent must be started with; `log` tells afterwards whether it happened.
+    /// What the program must be started with; `log` tells afterwards whether it happened.
     pub fn variables(&self, shim: &Path, under: &Path, log: &Path) -> [(&'static str, String); 7] {
         let show = |path: &Path| path.display().to_string();
         [

@@ -1,7 +1,7 @@
 /* Stands between a program and the system, and makes one call fail: loaded with LD_PRELOAD.
  *
  * LARDER_SHIM_UNDER  only files whose path begins so; those of the index are left alone, it has tests of its own
- * LARDER_SHIM_CALL   write, fsync, rename, open or read
+ * LARDER_SHIM_CALL   write, fsync, syncfs, rename, open or read
  * LARDER_SHIM_AT     the first call that fails, counted from 1
  * LARDER_SHIM_TIMES  so many calls fail from there on
  * LARDER_SHIM_ERROR  EIO, ENOSPC, or SHORT: half of the bytes are taken, which is no error
@@ -124,6 +124,8 @@ static int failed_sync(int file) {
 int fsync(int file) { return fires_on("fsync", file) ? failed_sync(file) : (int)syscall(SYS_fsync, file); }
 
 int fdatasync(int file) { return fires_on("fsync", file) ? failed_sync(file) : (int)syscall(SYS_fdatasync, file); }
+
+int syncfs(int folder) { return fires_on("syncfs", folder) ? -1 : (int)syscall(SYS_syncfs, folder); }
 
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
     if (fires_at("rename", to_folder, to))

@@ -1,8 +1,9 @@
 //! Single calls of the real agent fail: writes, syncs, renames, opens, reads. No receipt is given for what is not
-//! safe, nothing that was promised is lost, and the agent is well again after the next start.
+//! safe, nothing that was promised is lost, and the agent is well again after the next start. Of the real client the
+//! last call of a restore fails, the one that asks whether its files arrived.
 
 use crate::byte_exact::{Dice, describe};
-use harness::home::Home;
+use harness::home::{Home, text};
 use harness::knife::{Injected, compiled};
 use std::fs;
 use std::process::Stdio;
@@ -96,4 +97,38 @@ fn no_failing_call_makes_a_receipt_lie() {
     }
     assert!(fired * 2 >= cases(), "only {fired} of {} faults fired", cases());
     println!("{fired} of {} calls failed, {refused} refused, {} promised: 0 lost", cases(), promised.len());
+}
+
+/// A disk that says only in the end that it did not take the files: then they are not called back.
+#[test]
+fn files_that_did_not_reach_the_disk_are_not_called_back() {
+    let mut home = Home::new();
+    let shim = compiled("shim.c", home.path("").as_path());
+    let (folder, log) = (home.path("data"), home.path("shim.log"));
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("letter"), b"dear all").expect("written");
+    home.push(&folder, "data");
+    let to = home.path("back");
+    let fails = |home: &Home, call, under: &std::path::Path, args: &[&str]| {
+        let _ = fs::remove_file(&log);
+        let _ = fs::remove_dir_all(&to);
+        let plan = Injected { call, error: "ENOSPC", at: 1, times: 1 };
+        let mut command = home.larder(args);
+        command.envs(plan.variables(&shim, under, &log));
+        if call == "fsync" {
+            command.stdout(fs::File::create(under).expect("a file"));
+        }
+        let output = command.output().expect("larder runs");
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", text(&output));
+        assert!(log.exists(), "{args:?}: nothing was tested");
+        text(&output)
+    };
+    let show = |path: &std::path::Path| path.display().to_string();
+    let said = fails(&home, "syncfs", &to, &["restore", "data", "--to", &show(&to)]);
+    assert!(said.contains("writing the restored files") && said.contains("No space left"), "{said}");
+    assert!(!said.contains("are back") && said.contains("empty folder"), "{said}");
+    fails(&home, "fsync", &home.path("copy"), &["cat", "data:letter"]);
+    home.kill_agent();
+    let said = fails(&home, "syncfs", &to, &["rescue", &show(&home.path("disk")), "--to", &show(&to)]);
+    assert!(said.contains("writing the restored files") && !said.contains("are back"), "{said}");
 }

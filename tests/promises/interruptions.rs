@@ -4,6 +4,7 @@ use crate::byte_exact::{Dice, describe};
 use harness::home::Home;
 use harness::knife::{files_below, spoil};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -100,6 +101,34 @@ fn killing_the_client_in_the_middle_of_a_push_harms_nothing() {
     }
     let snapshot = home.push(&folder, "data");
     assert_eq!(describe(&home.restore("data", snapshot)), describe(&folder));
+}
+
+/// The client may be killed in the middle of a restore: the same command once more, and all is as it was pushed.
+#[test]
+fn killing_a_restore_leaves_nothing_that_the_next_one_does_not_finish() {
+    let home = Home::new();
+    let folder = home.path("data");
+    let mut dice = Dice(4);
+    for name in ["", "below", "below/deep"] {
+        fill(&folder.join(name), &mut dice, 60);
+        fs::hard_link(folder.join(name).join("file1"), folder.join(name).join("same as 1")).expect("linked");
+        fs::set_permissions(folder.join(name), PermissionsExt::from_mode(0o2755)).expect("set");
+    }
+    home.push(&folder, "data");
+    let expect = describe(&folder);
+    let mut halves = 0;
+    for cycle in 0..kills() {
+        let to = home.path(&format!("back{cycle}"));
+        let args = ["restore", "data", "--to", &to.display().to_string()];
+        let mut child = home.larder(&args).stdout(std::process::Stdio::null()).spawn().expect("larder runs");
+        std::thread::sleep(Duration::from_millis(10 + dice.below(90)));
+        let _ = child.kill();
+        let _ = child.wait();
+        halves += u64::from(to.exists() && describe(&to) != expect);
+        home.ok(&args);
+        assert_eq!(describe(&to), expect, "cycle {cycle}");
+    }
+    println!("{halves} of {} restores were killed half way", kills());
 }
 
 /// The index may be deleted, cut off or filled with noise: it is made anew, and the owner need not know.

@@ -2,7 +2,8 @@
 
 use harness::home::{Home, program, text};
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 
 fn check(home: &Home, args: &[&str], code: i32, parts: &[&str]) {
@@ -116,6 +117,7 @@ fn answers_do_not_mislead() {
     let (home, folder) = with_a_letter();
     check(&home, &["diff", "data"], 0, &["one snapshot"]);
     check(&home, &["versions", "data:gone.txt"], 1, &["No kept snapshot", "gone.txt"]);
+    fs::write(folder.join("letter.txt"), b"dear me").expect("written");
     let taken = home.larder(&["restore", "data", "--to", &folder.display().to_string()]);
     let taken = text(&{ taken }.output().expect("larder runs"));
     assert!(taken.contains("No file was brought back"), "{taken}");
@@ -266,4 +268,56 @@ fn every_mistake_in_the_settings_is_told_at_once() {
     for part in ["line 1", "network", "line 4", "copies", "line 5", "reserve", "128 MiB"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+/// Stands before the appliance and refuses the requests that begin so; returns its port.
+fn refusing(appliance: u16, begin: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || pass_on(client, appliance, begin));
+        }
+    });
+    port
+}
+
+fn pass_on(mut client: TcpStream, appliance: u16, begin: &[u8]) -> std::io::Result<()> {
+    let mut server = TcpStream::connect(("127.0.0.1", appliance))?;
+    let (mut answers, mut back) = (server.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        let len = client.read(&mut bytes)?;
+        if bytes[..len].starts_with(begin) {
+            let no = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+            return client.write_all(no);
+        }
+        if len == 0 {
+            return server.shutdown(Shutdown::Both);
+        }
+        server.write_all(&bytes[..len])?;
+    }
+}
+
+/// A program that pushes two folders learns of the one that is safe, also when the other one is not.
+#[test]
+fn one_folder_that_fails_does_not_hide_the_receipt_of_another() {
+    let home = Home::new();
+    for name in ["first", "second"] {
+        fs::create_dir_all(home.path(name)).expect("a folder");
+        fs::write(home.path(name).join("letter.txt"), name).expect("written");
+    }
+    let pairing = home.path("config/larder/appliance.toml");
+    let port = refusing(home.port, b"POST /v1/sources/laptop/second/");
+    let text = fs::read_to_string(&pairing).expect("a pairing");
+    let through = format!("127.0.0.1:{port}");
+    fs::write(&pairing, text.replace(&format!("127.0.0.1:{}", home.port), &through)).expect("written");
+    let [first, second] = ["first", "second"].map(|name| home.path(name).display().to_string());
+    let output = home.larder(&["push", &first, &second, "--json"]).output().expect("larder runs");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON");
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert_eq!(told["pushes"].as_array().map(Vec::len), Some(1), "{told}");
+    assert_eq!(told["pushes"][0]["receipt"]["source"], "laptop/first", "{told}");
+    assert!(told["problem"]["what"].is_string(), "{told}");
 }

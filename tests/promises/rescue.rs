@@ -142,9 +142,14 @@ fn each_pulled_disk_alone_brings_everything_back() {
     let spot = format!("tree0@{}", lost.first.0);
     let (code, said, to) = lost.rescue(&["second"], "older", &[&spot]);
     assert_eq!((code, describe(&to)), (0, lost.first.1.clone()), "{said}");
-    // Again into the same place: nothing is replaced, and each file is named.
+    // Again into the same place: all is back already. What changed since is not replaced, and is named.
+    let (code, said, to) = lost.rescue(&["second"], "older", &[&spot]);
+    assert_eq!((code, describe(&to)), (0, lost.first.1.clone()), "{said}");
+    let changed = files(&to, "").into_iter().find(|path| path.is_file() && !path.is_symlink());
+    let changed = changed.expect("a file");
+    fs::write(&changed, "worked on").expect("written");
     let (code, said, _) = lost.rescue(&["second"], "older", &[&spot]);
-    assert_eq!(code, 3, "{said}");
+    assert_eq!((code, fs::read(&changed).expect("a file")), (3, b"worked on".to_vec()), "{said}");
 }
 
 /// Disks that are damaged here and there: what is whole on any of them comes back, and what does not is named.

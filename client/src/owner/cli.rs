@@ -108,7 +108,7 @@ impl Common {
         self.appliance.clone().map_or_else(Pairing::default_path, Ok)
     }
 
-    /// To the paired appliance, with a minute of patience.
+    /// To the paired appliance, with all the patience that it takes to start again.
     pub(super) fn connect(&self) -> Result<Connection, Trouble> {
         Ok(Connection::new(&Pairing::load(&self.pairing_path()?)?))
     }

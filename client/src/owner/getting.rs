@@ -25,7 +25,7 @@ pub(super) struct RestoreArgs {
     /// The folder to restore into; it is made if it is not there
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
-    /// Replace files in DIR that have the same names; without this they stay and are named
+    /// Replace files in DIR that have the same names; without this they stay, and where they differ they are named
     #[arg(long)]
     overwrite: bool,
 }
@@ -85,8 +85,8 @@ fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Outp
     }
     if restored.attributes_left_out > 0 {
         output.line(format!(
-            "{} not taken by the target's filesystem or need root.",
-            counted(restored.attributes_left_out, "extended attribute was", "extended attributes were"),
+            "{} not taken by the target's filesystem or need root: permissions, times or extended ones.",
+            counted(restored.attributes_left_out, "attribute was", "attributes were"),
         ))?;
     }
     output.flush()?;
@@ -113,9 +113,11 @@ pub(super) fn cat(place: &OsStr, common: &Common, output: &mut Output) -> Result
     let written = read_file(&connection, &wanted, &mut pipe, &Progress::default());
     match written {
         // Whoever reads the file has seen enough of it.
-        Err(Trouble::Local { .. }) if pipe.is_closed => Ok(0),
-        other => Ok(other.map(|_| 0)?),
+        Err(Trouble::Local { .. }) if pipe.is_closed => return Ok(0),
+        other => drop(other?),
     }
+    output.settle()?;
+    Ok(0)
 }
 
 /// Remembers that the reader went away: to the library that is an error like any other.

@@ -5,6 +5,7 @@
 
 use crate::Trouble;
 use jiff::{Timestamp, tz::TimeZone};
+use rustix::io::Errno;
 use serde::Serialize;
 use std::io::{self, BufWriter, Stdout, Write};
 
@@ -70,6 +71,16 @@ impl Output {
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
+    }
+
+    /// Flushes, and where the output is a file waits until it lies on its disk: a full share may say so only then.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        self.out.flush()?;
+        match rustix::fs::fsync(io::stdout()) {
+            // A pipe or a terminal: there is no disk to wait for.
+            Err(Errno::INVAL | Errno::ROFS) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {

@@ -56,7 +56,18 @@ pub(super) fn push(args: &PushArgs, common: &Common, output: &mut Output) -> Res
             ..PushOptions::default()
         };
         let push = One { connection: &connection, source: &source, folder, options };
-        let (pushed, value) = push.run(output)?;
+        let (pushed, value) = match push.run(output) {
+            // A program would not learn of the folders that are safe already.
+            Err(Failure::Trouble(trouble)) if output.is_json() && !told.is_empty() => {
+                output.json(&serde_json::json!({
+                    "pushes": told,
+                    "past_was_changed": watch.alarm,
+                    "problem": words::problem_of(&trouble),
+                }))?;
+                return Ok(trouble.exit_code());
+            }
+            other => other?,
+        };
         watch.saw(&pushed);
         told.push(value);
         if pushed.skipped.count > 0 {

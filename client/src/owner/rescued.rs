@@ -88,8 +88,8 @@ pub(super) fn tell(sum: &Sum, rescue: &Rescue) {
     }
     if sum.attributes_left_out > 0 {
         eprintln!(
-            "{} not taken by the target's filesystem or need root.",
-            counted(sum.attributes_left_out, "extended attribute was", "extended attributes were")
+            "{} not taken by the target's filesystem or need root: permissions, times or extended ones.",
+            counted(sum.attributes_left_out, "attribute was", "attributes were")
         );
     }
     let remedy = if sum.damaged > 0 {

@@ -18,6 +18,7 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Instant, SystemTime},
 };
@@ -73,7 +74,7 @@ fn is_elsewhere(to: &Path, rescue: &Rescue) -> Result<(), Trouble> {
         std::path::absolute(to).map_err(|cause| Trouble::local("looking for the target", to, cause))?;
     let existing = whole.ancestors().find_map(|path| path.canonicalize().ok());
     let within = |disk: &Path| {
-        let disk = disk.canonicalize();
+        let disk = disk.canonicalize().map(|disk| whole_disk(&disk, is_mount_point).to_owned());
         disk.is_ok_and(|disk| existing.as_deref().is_some_and(|to| to.starts_with(disk)))
     };
     match rescue.disks().iter().find(|disk| within(&disk.path)) {
@@ -84,6 +85,24 @@ fn is_elsewhere(to: &Path, rescue: &Rescue) -> Result<(), Trouble> {
         ))),
         None => Ok(()),
     }
+}
+
+/// The disk of which an owner may have named the folder `larder`. Where that is no mount point, somebody copied what was
+/// left into a folder, and beside it is room like anywhere else.
+fn whole_disk(named: &Path, is_mount_point: impl Fn(&Path) -> bool) -> &Path {
+    match named.parent() {
+        Some(above) if named.ends_with("larder") && is_mount_point(above) => above,
+        _ => named,
+    }
+}
+
+/// Not for the folder above all: what lies directly in it is not taken for a disk.
+fn is_mount_point(path: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|found| found.dev());
+    path.parent().is_some_and(|above| match (device(path), device(above)) {
+        (Ok(here), Ok(above)) => here != above,
+        _ => false,
+    })
 }
 
 fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, Failure> {
@@ -299,4 +318,23 @@ fn folders(rescue: &Rescue, to: &Path, spots: &[Spot], is_all: bool) -> Result<V
             }
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn naming_a_folder_of_a_disk_means_the_whole_disk() {
+        let is_mount_point = |path: &Path| path == Path::new("/mnt/disk");
+        let check = |named: &str, expect: &str| {
+            assert_eq!(whole_disk(Path::new(named), is_mount_point), Path::new(expect));
+        };
+        check("/mnt/disk/larder", "/mnt/disk");
+        check("/mnt/disk", "/mnt/disk");
+        check("/home/ada/larder", "/home/ada/larder");
+        check("/mnt/disk/copy", "/mnt/disk/copy");
+        check("/", "/");
+        assert!(!super::is_mount_point(Path::new("/")));
+    }
 }

@@ -62,6 +62,13 @@ pub fn problem_of(trouble: &Trouble) -> Problem {
             &format!("Put this right, then run it again: {}.", plain_cause(cause)),
             format!("{}: {cause}", path.display()),
         ),
+        Trouble::Unwritten { path, cause } => problem(
+            "unwritten",
+            format!("On this computer something failed while {}.", doing("writing the restored files", path)),
+            "Some of them may be damaged or empty. Nothing that is already in the backup changed.",
+            &format!("Put this right, then restore once more into an empty folder: {}.", plain_cause(cause)),
+            format!("{}: {cause}", path.display()),
+        ),
         Trouble::NotThere { what, remedy } => {
             problem("not_found", what.clone(), UNTOUCHED, remedy, String::new())
         }

@@ -3,6 +3,8 @@
 //! Owners go by name first and by number second, since numbers differ between computers; without the rights of root
 //! they stay the restoring user's, quietly, and are counted. A file whose owner could not be set loses its set-user
 //! and set-group bits: they would give another user's programs the rights of whoever restored them.
+//! What the target does not take is counted and costs nothing else: a stick or a share that has no permissions of its
+//! own still holds every byte. What cannot be given its permissions stays as it was made, for its owner alone.
 
 use larder_format::tree::{Entry, Owner, Time};
 use rustix::{
@@ -33,6 +35,11 @@ impl Attributes {
         Self { owner, mode: entry.mode, modified: entry.modified, xattrs: entry.xattrs.clone() }
     }
 
+    /// Whether `time` is the time of the last change, as far as filesystems can tell.
+    pub(crate) fn is_time(&self, time: Time) -> bool {
+        self.modified.seconds.abs_diff(time.seconds) <= TIME_STEP_SECONDS
+    }
+
     fn times(&self) -> Timestamps {
         // Times beyond what this system counts are cut to its limits.
         let last_modification =
@@ -41,37 +48,35 @@ impl Attributes {
     }
 }
 
+/// Filesystems count times in steps of up to two seconds.
+const TIME_STEP_SECONDS: u64 = 2;
+
 /// How attributes are put back on this computer, and what could not be.
 pub(crate) struct Restorer {
     is_root: bool,
     pub(crate) own: (u32, u32),
     ids: Mutex<HashMap<Owner, (u32, u32)>>,
     pub(crate) owners_left: AtomicU64,
-    pub(crate) xattrs_left: AtomicU64,
+    pub(crate) attributes_left: AtomicU64,
 }
 
 impl Restorer {
     pub(crate) fn new() -> Self {
         let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let zero = || AtomicU64::new(0);
-        Self { is_root: own.0 == 0, own, ids: Mutex::default(), owners_left: zero(), xattrs_left: zero() }
+        Self { is_root: own.0 == 0, own, ids: Mutex::default(), owners_left: zero(), attributes_left: zero() }
     }
 
     /// On an open file or folder. `owner` is its owner, where that is known.
-    pub(crate) fn apply(
-        &self,
-        fd: BorrowedFd<'_>,
-        attributes: &Attributes,
-        owner: Option<(u32, u32)>,
-    ) -> rustix::io::Result<()> {
+    pub(crate) fn apply(&self, fd: BorrowedFd<'_>, attributes: &Attributes, owner: Option<(u32, u32)>) {
         let owned = self.own_it(attributes, owner, |uid, gid| rustix::fs::fchown(fd, uid, gid));
         for (name, value) in &attributes.xattrs {
             let set = rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty());
-            self.note_xattr(set);
+            self.note(set);
         }
         // After the owner: a change of owner takes the special bits away.
-        rustix::fs::fchmod(fd, mode(attributes, owned))?;
-        rustix::fs::futimens(fd, &attributes.times())
+        self.note(rustix::fs::fchmod(fd, mode(attributes, owned)));
+        self.note(rustix::fs::futimens(fd, &attributes.times()));
     }
 
     /// On something that is not opened: a symlink, a pipe, a device.
@@ -81,7 +86,7 @@ impl Restorer {
         name: &CStr,
         attributes: &Attributes,
         is_symlink: bool,
-    ) -> rustix::io::Result<()> {
+    ) {
         let nofollow = AtFlags::SYMLINK_NOFOLLOW;
         let owned =
             self.own_it(attributes, None, |uid, gid| rustix::fs::chownat(folder, name, uid, gid, nofollow));
@@ -90,14 +95,14 @@ impl Restorer {
             path.extend_from_slice(name.to_bytes());
             for (name, value) in &attributes.xattrs {
                 let set = rustix::fs::lsetxattr(&path[..], name.as_slice(), value, XattrFlags::empty());
-                self.note_xattr(set);
+                self.note(set);
             }
         }
         if !is_symlink {
             // What was just made here under this name is no symlink, so following none costs nothing.
-            rustix::fs::chmodat(folder, name, mode(attributes, owned), AtFlags::empty())?;
+            self.note(rustix::fs::chmodat(folder, name, mode(attributes, owned), AtFlags::empty()));
         }
-        rustix::fs::utimensat(folder, name, &attributes.times(), nofollow)
+        self.note(rustix::fs::utimensat(folder, name, &attributes.times(), nofollow));
     }
 
     /// True when the owner is now the one it should be.
@@ -109,7 +114,9 @@ impl Restorer {
     ) -> bool {
         let (uid, gid) = self.ids_of(&attributes.owner);
         let wanted = if self.is_root || uid == self.own.0 { (uid, gid) } else { self.own };
-        let is_needed = owner.map_or(self.is_root || wanted != self.own, |owner| owner != wanted);
+        // Where the owner is not known it is set in any case: a folder may have given its own group, and that group
+        // would read what the file's permissions allow to another one.
+        let is_needed = owner.is_none_or(|owner| owner != wanted);
         let is_set =
             !is_needed || chown(Some(Uid::from_raw(wanted.0)), Some(Gid::from_raw(wanted.1))).is_ok();
         let is_right = is_set && wanted == (uid, gid);
@@ -117,6 +124,11 @@ impl Restorer {
             self.owners_left.fetch_add(1, Relaxed);
         }
         is_right
+    }
+
+    /// Whether a restore with these attributes may have made what belongs to `uid`.
+    pub(crate) fn may_have_made(&self, uid: u32, attributes: &Attributes) -> bool {
+        uid == self.own.0 || uid == self.ids_of(&attributes.owner).0
     }
 
     fn ids_of(&self, owner: &Owner) -> (u32, u32) {
@@ -135,9 +147,9 @@ impl Restorer {
         found
     }
 
-    fn note_xattr(&self, set: rustix::io::Result<()>) {
+    fn note(&self, set: rustix::io::Result<()>) {
         if set.is_err() {
-            self.xattrs_left.fetch_add(1, Relaxed);
+            self.attributes_left.fetch_add(1, Relaxed);
         }
     }
 }
@@ -145,4 +157,74 @@ impl Restorer {
 fn mode(attributes: &Attributes, owned: bool) -> Mode {
     let bits = if owned { attributes.mode } else { attributes.mode & 0o1777 };
     Mode::from_raw_mode(bits.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_format::tree::Kind;
+    use rustix::fs::{CWD, OFlags};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    fn attributes(mode: u16) -> Attributes {
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let owner = Owner { uid, gid, user: String::new(), group: String::new() };
+        let entry = Entry {
+            name: b"file".to_vec(),
+            owner: 0,
+            mode,
+            modified: Time { seconds: 1_000_000_000, nanos: 0 },
+            hard_link: 0,
+            xattrs: vec![],
+            kind: Kind::Fifo,
+        };
+        Attributes::of(&entry, owner)
+    }
+
+    /// A group that this process may give away, other than its own.
+    fn other_group() -> Option<u32> {
+        let own = rustix::process::getegid();
+        if rustix::process::geteuid().is_root() {
+            return Some(4321);
+        }
+        let groups = rustix::process::getgroups().ok()?;
+        groups.into_iter().find(|group| *group != own).map(|group| group.as_raw())
+    }
+
+    #[test]
+    fn a_folder_that_gives_its_group_does_not_open_files_to_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let Some(group) = other_group() else { return };
+        std::os::unix::fs::chown(folder.path(), None, Some(group)).expect("given to the group");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o2770)).expect("set");
+        let restorer = Restorer { is_root: false, ..Restorer::new() };
+        for name in ["file", "folder"] {
+            let path = folder.path().join(name);
+            if name == "file" {
+                std::fs::write(&path, b"for me").expect("written");
+            } else {
+                std::fs::create_dir(&path).expect("made");
+            }
+            assert_eq!(path.metadata().expect("there").gid(), group, "{name}: the folder gave its group");
+            let fd = rustix::fs::open(&path, OFlags::RDONLY, Mode::empty()).expect("opens");
+            restorer.apply(rustix::fd::AsFd::as_fd(&fd), &attributes(0o640), None);
+            let found = path.metadata().expect("there");
+            assert_eq!((found.gid(), found.mode() & 0o7777), (restorer.own.1, 0o640), "{name}");
+        }
+        assert_eq!(restorer.owners_left.into_inner(), 0);
+    }
+
+    /// Nothing can be set through this kind of descriptor, as on a filesystem that has no permissions of its own.
+    #[test]
+    fn what_the_target_does_not_take_is_counted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"content").expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+        let fd = rustix::fs::openat(CWD, &path, OFlags::PATH, Mode::empty()).expect("opens");
+        let restorer = Restorer::new();
+        restorer.apply(rustix::fd::AsFd::as_fd(&fd), &attributes(0o644), Some(restorer.own));
+        assert_eq!(path.metadata().expect("there").mode() & 0o777, 0o600, "for its owner alone");
+        assert_eq!(restorer.attributes_left.into_inner(), 2);
+    }
 }

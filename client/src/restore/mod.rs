@@ -5,26 +5,34 @@
 //! cannot be had or written is named and the rest goes on. Memory holds one block a fetcher and the plan of a few
 //! groups. Not here: how chunks are had and checked (`fetch`).
 
+mod already;
 mod attributes;
+mod filesystems;
+mod growing;
+mod links;
 mod naming;
 mod place;
 mod plan;
 
 use crate::{
     Past, Progress, SkippedList, Trouble,
+    attributes::Status,
     fetch::Fetcher,
     handle::{Budget, Handle},
 };
 use attributes::{Attributes, Restorer};
+use filesystems::Filesystems;
+use growing::{Failure, Growing};
 use larder_format::{ChunkId, tree::Kind};
 use naming::Unnamed;
-use place::{Failure, Growing, Place};
+use place::Place;
 use rustix::{
-    fd::OwnedFd,
+    fd::{AsFd, OwnedFd},
     fs::{Mode, OFlags},
 };
 use std::{
     ffi::CString,
+    os::unix::fs::DirBuilderExt,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -37,7 +45,7 @@ use std::{
 /// What happens to what is already in the target under a name that comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Existing {
-    /// It stays; the file that would have taken its name is skipped and named.
+    /// It stays; the file that would have taken its name is skipped and named, unless it is what stands there.
     #[default]
     Keep,
     /// It is replaced, once the restored file is whole.
@@ -66,7 +74,7 @@ pub struct Restored {
     pub damaged: u64,
     /// Entries that belong to whoever restored them, because only root may give files away.
     pub owners_left_out: u64,
-    /// Extended attributes that the target did not take.
+    /// Permissions, times and extended attributes that the target did not take, each counted by itself.
     pub attributes_left_out: u64,
 }
 
@@ -103,17 +111,19 @@ pub fn restore(
     let root = past.snapshot(wanted.source, wanted.when)?.root;
     let mut reader = crate::TreeReader::new(past, progress);
     let (entry, owner) = reader.find(&root, wanted.path)?;
-    let Target { handle, is_made, is_empty } = Target::open(to)?;
+    let is_root = entry.name.is_empty() && matches!(entry.kind, Kind::Directory { .. });
+    let Target { handle, is_ours, is_empty } = Target::open(to, is_root)?;
     progress.expect_bytes(match &entry.kind {
         Kind::Directory { totals, .. } => totals.bytes,
         Kind::File { size, .. } => *size,
         _ => 0,
     });
     let attributes = Attributes::of(&entry, owner.clone());
-    let is_root = entry.name.is_empty() && matches!(entry.kind, Kind::Directory { .. });
-    let keeps = is_root && (is_made || options.existing == Existing::Replace);
-    let place = Place::root(handle, keeps.then_some(attributes), is_empty);
+    let keeps = is_root && (is_ours || options.existing == Existing::Replace);
     let site = Site::new(options.existing, progress, to);
+    let opened = handle.open().and_then(|folder| site.filesystems.note(handle.device(), folder.as_fd()));
+    opened.map_err(|errno| Trouble::local("opening the target folder", to, errno))?;
+    let place = Place::root(handle, keeps.then_some(attributes), is_empty);
     let (sender, groups) = sync_channel(GROUPS_AHEAD);
     let groups = Mutex::new(groups);
     let links = thread::scope(|scope| {
@@ -130,26 +140,41 @@ pub fn restore(
 
 struct Target {
     handle: Arc<Handle>,
-    /// Whether this restore made it; a folder that was there keeps its own attributes.
-    is_made: bool,
+    /// Whether this restore made it, or one that broke off; a folder that was there keeps its own attributes.
+    is_ours: bool,
     /// Nothing in it can be in the way.
     is_empty: bool,
 }
 
 impl Target {
-    /// Opens the target, and makes it where it is not there.
-    fn open(to: &Path) -> Result<Self, Trouble> {
+    /// Opens the target, and makes it where it is not there. `becomes` says that it will be the pushed folder itself,
+    /// with its attributes.
+    fn open(to: &Path, becomes: bool) -> Result<Self, Trouble> {
         let local = |cause: std::io::Error| Trouble::local("opening the target folder", to, cause);
-        let is_made = !to.exists();
-        if !is_made && !to.is_dir() {
+        if to.exists() && !to.is_dir() {
             return Err(Trouble::no_folder(to));
         }
-        std::fs::create_dir_all(to).map_err(local)?;
+        let is_made = !to.exists();
+        if is_made {
+            Self::make(to, becomes).map_err(local)?;
+        }
         let is_empty = std::fs::read_dir(to).map_err(local)?.next().is_none();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd: OwnedFd = rustix::fs::open(to, flags, Mode::empty()).map_err(|errno| local(errno.into()))?;
+        let status = Status::from(rustix::fs::fstat(&fd).map_err(|errno| local(errno.into()))?);
+        let is_own = status.uid == rustix::process::geteuid().as_raw();
+        let is_ours = is_made || (place::is_unfinished(&status) && is_own);
         let handle = Handle::root(fd, Budget::of_this_process()).map_err(|errno| local(errno.into()))?;
-        Ok(Self { handle, is_made, is_empty })
+        Ok(Self { handle, is_ours, is_empty })
+    }
+
+    fn make(to: &Path, becomes: bool) -> std::io::Result<()> {
+        to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        let mode = if becomes { place::UNFINISHED_MODE.bits() } else { 0o777 };
+        match std::fs::DirBuilder::new().mode(mode).create(to) {
+            Err(_) if to.is_dir() => Ok(()),
+            made => made,
+        }
     }
 }
 
@@ -160,6 +185,7 @@ pub(crate) struct Site<'a> {
     target: &'a Path,
     restorer: Restorer,
     unnamed: Unnamed,
+    filesystems: Filesystems,
     skipped: Mutex<SkippedList>,
     damaged: AtomicU64,
     /// Tells this run's unfinished files from those of another one.
@@ -177,6 +203,7 @@ impl<'a> Site<'a> {
             target,
             restorer: Restorer::new(),
             unnamed: Unnamed::new(existing),
+            filesystems: Filesystems::default(),
             skipped: Mutex::default(),
             damaged: AtomicU64::new(0),
             process: std::process::id(),
@@ -225,6 +252,8 @@ impl<'a> Site<'a> {
     }
 
     fn finish(self) -> Result<Restored, Trouble> {
+        // Before any other trouble is told: "run this again" is no remedy for files that look whole and are not.
+        self.filesystems.settle(self.target)?;
         if let Some(trouble) = self.trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(trouble);
         }
@@ -235,7 +264,7 @@ impl<'a> Site<'a> {
             skipped: self.skipped.into_inner().unwrap_or_else(PoisonError::into_inner),
             damaged: self.damaged.into_inner(),
             owners_left_out: self.restorer.owners_left.into_inner(),
-            attributes_left_out: self.restorer.xattrs_left.into_inner(),
+            attributes_left_out: self.restorer.attributes_left.into_inner(),
         })
     }
 }
@@ -277,15 +306,16 @@ fn write_group(fetcher: &mut Fetcher<'_>, site: &Site<'_>, group: &[Write]) {
             }
         })
     };
+    // First: a folder whose files fail because of it must be known to be unfinished.
+    if let Err(trouble) = fetched {
+        site.stop(trouble);
+    }
     // Every planned write comes to an end, or its file would stay behind under the name beside.
     for (name, _) in names.iter().zip(&arrived).filter(|(_, arrived)| !**arrived) {
         for write in places_of(group, name) {
             write.file.fail(Failure::Damaged);
             write.file.written(site);
         }
-    }
-    if let Err(trouble) = fetched {
-        site.stop(trouble);
     }
 }
 

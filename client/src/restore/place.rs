@@ -1,43 +1,44 @@
-//! Places in the target: folders, and files that grow beside their final names.
+//! Places in the target: folders, and what is made in them at once: symlinks, pipes, further names.
 //!
 //! Every call is relative to an open folder and names one thing in it, so a symlink inside the target is never
-//! followed, whoever put it there. A file gets its name when it is whole, and takes nobody's name unless the owner
-//! said so.
+//! followed, whoever put it there. Nothing takes somebody else's name unless the owner said so.
+//! Not here: files, which take their time (`growing`).
 
-use super::{
-    Existing, Site,
-    attributes::Attributes,
-    naming::{name_unnamed, rename},
-};
+use super::{Existing, Site, attributes::Attributes, naming::rename};
 use crate::{
-    Trouble,
     attributes::Status,
     handle::{Handle, open_folder},
 };
 use larder_format::tree::{DEPTH_MAX, Kind};
 use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
+    fd::{AsFd, BorrowedFd},
     fs::{AtFlags, FileType, Mode},
     io::Errno,
 };
-use std::{
-    ffi::{CStr, CString},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-};
+use std::{ffi::CStr, sync::Arc};
+
+/// Permissions of a folder whose content is not all there yet. People have no use for a sticky folder that nobody else
+/// may enter, so one that a restore left behind as it broke off can be told from theirs, and gets its attributes when
+/// the restore is run again.
+pub(crate) const UNFINISHED_MODE: Mode = Mode::RWXU.union(Mode::SVTX);
+
+/// Whether a folder is as a restore makes it and leaves it if it breaks off.
+pub(crate) fn is_unfinished(status: &Status) -> bool {
+    // A folder above may have given its set-group bit.
+    let mode = Mode::from_raw_mode(status.permissions().into()) - Mode::SGID;
+    status.file_type() == FileType::Directory && mode == UNFINISHED_MODE
+}
 
 /// A folder in the target.
 pub(crate) struct Place {
     pub(crate) handle: Arc<Handle>,
     parent: Option<Arc<Place>>,
-    /// What it gets when everything in it is done; nothing for a folder that was there before.
+    /// What it gets when everything in it is done; nothing for a folder that somebody else made before.
     attributes: Option<Attributes>,
     pub(crate) is_new: bool,
     /// Owner of what is made in here, if that is sure: the restoring user's, where the folder itself was made by this
     /// restore and came out as theirs. Elsewhere folders may give their group, and filesystems any owner.
-    owner_in_here: Option<(u32, u32)>,
+    pub(crate) owner_in_here: Option<(u32, u32)>,
     depth: usize,
 }
 
@@ -58,10 +59,10 @@ impl Place {
             return Err(Errno::NAMETOOLONG);
         }
         let above = parent.handle.open()?;
-        let mut made = rustix::fs::mkdirat(&above, name, Mode::RWXU);
+        let mut made = rustix::fs::mkdirat(&above, name, UNFINISHED_MODE);
         if made == Err(Errno::EXIST) && existing == Existing::Replace && !is_folder(above.as_fd(), name) {
             rustix::fs::unlinkat(&above, name, AtFlags::empty())?;
-            made = rustix::fs::mkdirat(&above, name, Mode::RWXU);
+            made = rustix::fs::mkdirat(&above, name, UNFINISHED_MODE);
         }
         let is_new = made.is_ok();
         if made.is_err() && !(made == Err(Errno::EXIST) && is_folder(above.as_fd(), name)) {
@@ -69,9 +70,12 @@ impl Place {
         }
         let fd = open_folder(above.as_fd(), name)?;
         let status = Status::from(rustix::fs::fstat(&fd)?);
+        site.filesystems.note(status.device, fd.as_fd())?;
         let owner = (status.uid, status.gid);
         let (handle, _) = Handle::child(&parent.handle, name, fd, (status.device, status.inode));
-        let attributes = (is_new || existing == Existing::Replace).then_some(attributes);
+        let is_ours =
+            is_new || (is_unfinished(&status) && site.restorer.may_have_made(status.uid, &attributes));
+        let attributes = (is_ours || existing == Existing::Replace).then_some(attributes);
         Ok(Arc::new(Self {
             handle,
             parent: Some(Arc::clone(parent)),
@@ -86,12 +90,14 @@ impl Place {
     /// file arrives would not last.
     pub(crate) fn release(mut place: Arc<Self>, site: &Site<'_>) {
         while let Some(done) = Arc::into_inner(place) {
-            if let Some(attributes) = &done.attributes {
-                let applied =
-                    done.handle.open().and_then(|fd| site.restorer.apply(fd.as_fd(), attributes, None));
-                if let Err(errno) = applied {
-                    let why = format!("its attributes could not be set: {}", words(errno));
-                    site.skip(done.handle.path_of(b""), why);
+            // What is not all there stays marked as unfinished, so that the next run can tell.
+            if let (Some(attributes), false) = (&done.attributes, site.is_stopped()) {
+                match done.handle.open() {
+                    Ok(fd) => site.restorer.apply(fd.as_fd(), attributes, None),
+                    Err(errno) => {
+                        let why = format!("its attributes could not be set: {}", words(errno));
+                        site.skip(done.handle.path_of(b""), why);
+                    }
                 }
             }
             match done.parent {
@@ -109,199 +115,6 @@ fn is_folder(parent: BorrowedFd<'_>, name: &CStr) -> bool {
 
 pub(crate) fn exists(parent: BorrowedFd<'_>, name: &CStr) -> bool {
     rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-}
-
-/// A file on its way into the target. It is done when every write that was planned has happened.
-pub(crate) struct Growing {
-    is_there: Option<Arc<AtomicBool>>,
-    place: Mutex<Option<Arc<Place>>>,
-    name: CString,
-    beside: CString,
-    attributes: Attributes,
-    size: u64,
-    /// Where the last byte that was written ends.
-    end: AtomicU64,
-    open_writes: AtomicU64,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    fd: Option<Arc<OwnedFd>>,
-    /// It does not lie under the name beside.
-    is_unnamed: bool,
-    failed: Option<Failure>,
-}
-
-/// Why a file is not restored.
-#[derive(Debug, Clone)]
-pub(crate) enum Failure {
-    /// The appliance does not hold all of it.
-    Damaged,
-    /// Something on this computer, in words.
-    Here(String),
-}
-
-impl From<Errno> for Failure {
-    fn from(errno: Errno) -> Self {
-        Self::Here(words(errno))
-    }
-}
-
-impl Growing {
-    /// Starts with one planned write, which stands for the planning itself.
-    pub(crate) fn new(
-        site: &Site<'_>,
-        place: &Arc<Place>,
-        name: CString,
-        attributes: Attributes,
-        size: u64,
-    ) -> Self {
-        Self {
-            is_there: None,
-            place: Mutex::new(Some(Arc::clone(place))),
-            name,
-            beside: site.name_beside(),
-            attributes,
-            size,
-            end: AtomicU64::new(0),
-            open_writes: AtomicU64::new(1),
-            state: Mutex::default(),
-        }
-    }
-
-    /// `is_there` is set when the file is whole and has its name: others wait to be linked to it.
-    pub(crate) fn linked(self, is_there: Option<Arc<AtomicBool>>) -> Arc<Self> {
-        Arc::new(Self { is_there, ..self })
-    }
-
-    pub(crate) fn name(&self) -> &CStr {
-        &self.name
-    }
-
-    /// One more write will come.
-    pub(crate) fn expect_write(&self) {
-        self.open_writes.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One planned write has happened or never will.
-    pub(crate) fn written(&self, site: &Site<'_>) {
-        if self.open_writes.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.finish(site);
-        }
-    }
-
-    /// The file will not be whole; the first reason counts.
-    pub(crate) fn fail(&self, why: impl Into<Failure>) {
-        self.lock().failed.get_or_insert(why.into());
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes `bytes` at `offset`.
-    pub(crate) fn write(&self, site: &Site<'_>, bytes: &[u8], offset: u64) {
-        let mut state = self.lock();
-        if state.failed.is_some() {
-            return;
-        }
-        let opened = self.open(site, &mut state);
-        // Only making the file needs the lock; other parts of it may be written at the same time.
-        drop(state);
-        let written = opened.and_then(|fd| write_all(fd.as_fd(), bytes, offset));
-        self.end.fetch_max(offset.saturating_add(bytes.len() as u64), Ordering::Relaxed);
-        if let Err(errno) = written {
-            self.fail(errno);
-            site.stop_if_full(errno);
-        }
-    }
-
-    fn open(&self, site: &Site<'_>, state: &mut State) -> rustix::io::Result<Arc<OwnedFd>> {
-        if let Some(fd) = &state.fd {
-            return Ok(Arc::clone(fd));
-        }
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Errno::BADF)?;
-        let folder = place.handle.open()?;
-        let fd;
-        (fd, state.is_unnamed) = site.unnamed.create(folder.as_fd(), &self.beside)?;
-        Ok(Arc::clone(state.fd.insert(Arc::new(fd))))
-    }
-
-    fn finish(&self, site: &Site<'_>) {
-        let mut state = self.lock();
-        let Some(place) = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return };
-        if state.failed.is_none()
-            && let Err(errno) = self.open(site, &mut state)
-        {
-            state.failed = Some(errno.into());
-        }
-        let folder = place.handle.open();
-        if let (None, Some(fd), Ok(folder)) = (&state.failed, &state.fd, &folder)
-            && let Err(why) =
-                self.publish(site, (fd.as_fd(), state.is_unnamed), (folder.as_fd(), place.owner_in_here))
-        {
-            state.failed = Some(Failure::Here(why));
-        }
-        let path = || place.handle.path_of(self.name.to_bytes());
-        match (&state.failed, folder) {
-            (Some(why), folder) => {
-                if let (Ok(folder), true) = (&folder, state.fd.is_some() && !state.is_unnamed) {
-                    let _ = rustix::fs::unlinkat(folder, &self.beside, AtFlags::empty());
-                }
-                match why {
-                    Failure::Damaged => site.skip_damaged(path()),
-                    Failure::Here(why) => site.skip(path(), why.clone()),
-                }
-            }
-            (None, Err(errno)) => site.skip(path(), words(errno)),
-            (None, Ok(_)) => {
-                self.is_there.iter().for_each(|is_there| is_there.store(true, Ordering::Relaxed));
-                site.progress.add_files(1);
-                site.progress.add_bytes(self.size);
-            }
-        }
-        state.fd = None;
-        drop(state);
-        drop(place);
-        let last = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(place) = last {
-            Place::release(place, site);
-        }
-    }
-
-    /// Attributes first, then the name.
-    fn publish(
-        &self,
-        site: &Site<'_>,
-        (fd, is_unnamed): (BorrowedFd<'_>, bool),
-        (folder, owner): (BorrowedFd<'_>, Option<(u32, u32)>),
-    ) -> Result<(), String> {
-        if self.end.load(Ordering::Relaxed) != self.size {
-            // A hole at the end; nothing else ends before the size.
-            rustix::fs::ftruncate(fd, self.size).map_err(words)?;
-        }
-        site.restorer.apply(fd, &self.attributes, owner).map_err(words)?;
-        if is_unnamed {
-            return name_unnamed(fd, folder, &self.name).map_err(words);
-        }
-        rename(site, folder, &self.beside, &self.name)
-    }
-}
-
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> rustix::io::Result<()> {
-    while !bytes.is_empty() {
-        match rustix::io::pwrite(fd, bytes, offset) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(written) => {
-                bytes = &bytes[written..];
-                offset += written as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }
 
 /// Makes what is neither file nor folder.
@@ -337,12 +150,8 @@ pub(crate) fn make_other(
         }
     };
     made.map_err(words)?;
-    let is_symlink = matches!(kind, Kind::Symlink(_));
-    let finished = site
-        .restorer
-        .apply_at(folder, &beside, attributes, is_symlink)
-        .map_err(words)
-        .and_then(|()| rename(site, folder, &beside, name));
+    site.restorer.apply_at(folder, &beside, attributes, matches!(kind, Kind::Symlink(_)));
+    let finished = rename(site, folder, &beside, name);
     if finished.is_err() {
         let _ = rustix::fs::unlinkat(folder, &beside, AtFlags::empty());
     }
@@ -356,6 +165,11 @@ pub(crate) fn make_link(
     (place, name): (&Place, &CStr),
 ) -> Result<(), String> {
     let (from, to) = (at.handle.open().map_err(words)?, place.handle.open().map_err(words)?);
+    if let (Ok(first), Ok(found)) = (identity_of(from.as_fd(), first), identity_of(to.as_fd(), name))
+        && first == found
+    {
+        return Ok(());
+    }
     let beside = site.name_beside();
     rustix::fs::linkat(&from, first, &to, &beside, AtFlags::empty()).map_err(words)?;
     let renamed = rename(site, to.as_fd(), &beside, name);
@@ -364,6 +178,11 @@ pub(crate) fn make_link(
         let _ = rustix::fs::unlinkat(&to, &beside, AtFlags::empty());
     }
     renamed
+}
+
+fn identity_of(folder: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<(u64, u64)> {
+    let status = Status::from(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?);
+    Ok((status.device, status.inode))
 }
 
 /// Why something could not be written, as an owner would say it.
@@ -375,14 +194,5 @@ pub(crate) fn words(errno: Errno) -> String {
         Errno::ACCESS | Errno::PERM => "you are not allowed to write it here".to_owned(),
         Errno::NOSPC | Errno::DQUOT => "the disk is full".to_owned(),
         other => std::io::Error::from(other).to_string(),
-    }
-}
-
-impl Site<'_> {
-    /// A full disk ends the restore: every further file would only fail alike.
-    fn stop_if_full(&self, errno: Errno) {
-        if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
-            self.stop(Trouble::local("writing the restored files", self.target, errno));
-        }
     }
 }

@@ -5,8 +5,11 @@
 
 use super::{
     Existing, Group, Site, Write,
+    already::is_back,
     attributes::Attributes,
-    place::{Failure, Growing, Place, exists, make_link, make_other, words},
+    growing::{Failure, Growing},
+    links::{Links, Name},
+    place::{Place, exists, make_other, words},
 };
 use crate::{TreeReader, Trouble};
 use larder_format::{
@@ -16,13 +19,8 @@ use larder_format::{
 };
 use rustix::{fd::AsFd, io::Errno};
 use std::{
-    collections::HashMap,
     ffi::CString,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::SyncSender,
-    },
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender},
 };
 
 /// Bytes of files in one group: blocks at its borders are cut, so the fewer the better, as long as there are enough
@@ -206,6 +204,13 @@ impl<'a> Planner<'a> {
             Name::First(is_there) => Some(is_there),
             Name::Further => return,
         };
+        let spot = (&**place, name.as_c_str());
+        if is_back(self.site, &mut self.reader, spot, (&entry, &attributes)).unwrap_or(false) {
+            self.site.progress.add_files(1);
+            self.site.progress.add_bytes(if let Kind::File { size, .. } = entry.kind { size } else { 0 });
+            first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));
+            return;
+        }
         match entry.kind {
             Kind::File { size, pieces } => {
                 let file = Growing::new(self.site, place, name, attributes, size);
@@ -231,9 +236,10 @@ impl<'a> Planner<'a> {
         }
         self.group_open_files += usize::from(pieces.len() > 1);
         if let Err(trouble) = self.pieces(file, pieces) {
-            match trouble {
-                Trouble::Damaged(_) => file.fail(Failure::Damaged),
-                trouble => self.site.stop(trouble),
+            // Whatever ended the plan: the file is not whole, and would be given its name with a gap in it.
+            file.fail(Failure::Damaged);
+            if !matches!(trouble, Trouble::Damaged(_)) {
+                self.site.stop(trouble);
             }
         }
         file.written(self.site);
@@ -259,6 +265,8 @@ impl<'a> Planner<'a> {
                         self.send_group();
                     }
                     if self.site.is_stopped() {
+                        // What was planned of it may still arrive; the rest never will.
+                        file.fail(Errno::CANCELED);
                         return Ok(());
                     }
                 }
@@ -280,72 +288,61 @@ fn c_name(name: &[u8]) -> rustix::io::Result<CString> {
     CString::new(name).map_err(|_| Errno::INVAL)
 }
 
-/// Files with several names: the first name is restored, the others are linked to it at the end.
-#[derive(Default)]
-pub(crate) struct Links {
-    first: HashMap<u64, usize>,
-    names: Vec<FirstName>,
-    more: Vec<FurtherName>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Past, Progress,
+        handle::{Budget, Handle},
+    };
+    use larder_format::{ChunkId, tree::Time, wire::SnapshotInfo};
+    use std::sync::mpsc::sync_channel;
 
-struct FirstName {
-    place: Arc<Place>,
-    name: CString,
-    /// Set once the file is there: what stood under the name before must not be linked to.
-    is_there: Arc<AtomicBool>,
-}
+    struct Nothing;
 
-struct FurtherName {
-    first: usize,
-    place: Arc<Place>,
-    name: CString,
-    bytes: u64,
-}
-
-enum Name {
-    Only,
-    First(Arc<AtomicBool>),
-    Further,
-}
-
-impl Links {
-    /// Notes one name of a file.
-    fn take(&mut self, place: &Arc<Place>, name: &CString, entry: &Entry) -> Name {
-        if entry.hard_link == 0 {
-            return Name::Only;
+    impl Past for Nothing {
+        fn fetch(&self, _: &[ChunkId], _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+            Err(Trouble::Unreachable { address: String::new(), cause: String::new() })
         }
-        let (place, name) = (Arc::clone(place), name.clone());
-        if let Some(first) = self.first.get(&entry.hard_link).copied() {
-            let bytes = if let Kind::File { size, .. } = entry.kind { size } else { 0 };
-            self.more.push(FurtherName { first, place, name, bytes });
-            return Name::Further;
+
+        fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
+            Err(Trouble::Usage("not in this test".into()))
         }
-        self.first.insert(entry.hard_link, self.names.len());
-        let is_there = Arc::new(AtomicBool::new(false));
-        self.names.push(FirstName { place, name, is_there: Arc::clone(&is_there) });
-        Name::First(is_there)
     }
 
-    /// Makes the other names.
-    pub(crate) fn make(self, site: &Site<'_>) {
-        for FurtherName { first, place, name, bytes } in self.more {
-            let first = &self.names[first];
-            let made = if first.is_there.load(Relaxed) {
-                make_link(site, (&first.place, &first.name), (&place, &name))
-            } else {
-                Err(format!("it is the same file as {}", first.place.handle.path_of(first.name.to_bytes())))
-            };
-            match made {
-                Ok(()) => {
-                    site.progress.add_files(1);
-                    site.progress.add_bytes(bytes);
-                }
-                Err(why) => site.skip(place.handle.path_of(name.to_bytes()), why),
-            }
-            Place::release(place, site);
+    /// A restore stops while a file of several chunks is planned, and what was planned of it still arrives.
+    fn names_after_a_stop(pieces: Vec<Piece>, is_stopped_before: bool) -> usize {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened =
+            rustix::fs::open(folder.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
+        let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
+        let place = Place::root(handle, None, true);
+        let progress = Progress::default();
+        let site = Site::new(Existing::Keep, &progress, folder.path());
+        let (sender, _groups) = sync_channel(1);
+        let mut planner = Planner::new(&site, TreeReader::new(&Nothing, &progress), sender);
+        if is_stopped_before {
+            site.stop(Trouble::Usage("planted".into()));
         }
-        for first in self.names {
-            Place::release(first.place, site);
+        let owner = Owner { uid: 0, gid: 0, user: String::new(), group: String::new() };
+        let (modified, xattrs) = (Time::default(), Vec::new());
+        let kind = Kind::File { size: 12, pieces };
+        let entry =
+            Entry { name: b"file".to_vec(), owner: 0, mode: 0o600, modified, hard_link: 0, xattrs, kind };
+        planner.other_than_folder(&place, entry, owner);
+        for write in std::mem::take(&mut planner.group) {
+            write.file.write(&site, b"arrive", write.offset);
+            write.file.written(&site);
         }
+        std::fs::read_dir(folder.path()).expect("a folder").count()
+    }
+
+    #[test]
+    fn half_a_file_is_never_given_its_name() {
+        let chunk = || Piece::Chunk(ChunkRef::to(b"arrive"));
+        let list = Piece::More { list: ChunkRef::to(b"a list"), bytes: 6 };
+        assert_eq!(names_after_a_stop(vec![chunk(), chunk()], false), 1);
+        assert_eq!(names_after_a_stop(vec![chunk(), chunk()], true), 0);
+        assert_eq!(names_after_a_stop(vec![chunk(), list], false), 0);
     }
 }

@@ -28,6 +28,10 @@ pub struct Vault {
     pub largest_upload: AtomicU64,
     /// Uploads after this many fail as if the connection had broken.
     pub breaks_after: Mutex<Option<u64>>,
+    /// Fetches after this many fail as if the connection had broken.
+    pub fetches_until_break: Mutex<Option<u64>>,
+    /// Bytes of chunks that were fetched.
+    pub fetched_bytes: AtomicU64,
     /// Chunks that come back with a flipped bit.
     pub rotten: Mutex<Vec<ChunkId>>,
 }
@@ -87,6 +91,14 @@ impl Vault {
     }
 }
 
+/// Counts one request; fails where none is left.
+fn break_if_due(left: &Mutex<Option<u64>>) -> Result<(), Trouble> {
+    let Some(left) = &mut *left.lock().unwrap() else { return Ok(()) };
+    let broken = || Trouble::Unreachable { address: "memory".into(), cause: "planted".into() };
+    *left = left.checked_sub(1).ok_or_else(broken)?;
+    Ok(())
+}
+
 pub fn problem(code: &str) -> Trouble {
     let text = String::new;
     let (what, meaning, remedy, details) = (text(), text(), text(), text());
@@ -115,12 +127,7 @@ impl Appliance for Vault {
         let blocks = &blocks.concat()[..];
         self.requests.fetch_add(1, Relaxed);
         assert!(blocks.len() <= UPLOAD_BYTES_MAX);
-        if let Some(left) = &mut *self.breaks_after.lock().unwrap() {
-            if *left == 0 {
-                return Err(Trouble::Unreachable { address: "memory".into(), cause: "planted".into() });
-            }
-            *left -= 1;
-        }
+        break_if_due(&self.breaks_after)?;
         let mut decoder = Decoder::new();
         let (mut rest, mut names) = (blocks, Vec::new());
         while !rest.is_empty() {
@@ -158,6 +165,7 @@ impl Appliance for Vault {
 impl Past for Vault {
     fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
         self.requests.fetch_add(1, Relaxed);
+        break_if_due(&self.fetches_until_break)?;
         let (mut encoder, mut plain, mut lengths) = (Encoder::new(), Vec::new(), Vec::new());
         let rotten = self.rotten.lock().unwrap().clone();
         for name in names {
@@ -170,6 +178,7 @@ impl Past for Vault {
                 each(&encoder.encode(&plain, std::mem::take(&mut lengths)));
                 plain.clear();
             }
+            self.fetched_bytes.fetch_add(chunk.len() as u64, Relaxed);
             lengths.push(u32::try_from(chunk.len()).unwrap());
             plain.append(&mut chunk);
         }

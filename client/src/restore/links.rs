@@ -1,0 +1,107 @@
+//! Files with several names: the first name is restored, the others are linked to it at the end.
+//!
+//! Names belong together only where the tree says so and their content is the same: a file that was written to during a
+//! push has its old content under one name and its new one under another, and both come back.
+
+use super::{
+    Site,
+    place::{Place, make_link},
+};
+use larder_format::{
+    Hash,
+    tree::{Entry, Kind, encode_pieces},
+};
+use std::{
+    collections::HashMap,
+    ffi::CString,
+    mem::{Discriminant, discriminant},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+/// The tree's number for the names of one file, and what they hold.
+type Group = (u64, Discriminant<Kind>, Hash);
+
+fn group_of(entry: &Entry) -> Group {
+    let content = match &entry.kind {
+        Kind::File { pieces, .. } => Hash::of(&encode_pieces(pieces)),
+        Kind::Symlink(target) => Hash::of(target),
+        other => Hash::of(format!("{other:?}").as_bytes()),
+    };
+    (entry.hard_link, discriminant(&entry.kind), content)
+}
+
+/// All files with several names that were planned.
+#[derive(Default)]
+pub(crate) struct Links {
+    first: HashMap<Group, usize>,
+    names: Vec<FirstName>,
+    more: Vec<FurtherName>,
+}
+
+struct FirstName {
+    place: Arc<Place>,
+    name: CString,
+    /// Set once the file is there: what stood under the name before must not be linked to.
+    is_there: Arc<AtomicBool>,
+}
+
+struct FurtherName {
+    first: usize,
+    place: Arc<Place>,
+    name: CString,
+    bytes: u64,
+}
+
+/// Which of a file's names one is.
+pub(crate) enum Name {
+    Only,
+    First(Arc<AtomicBool>),
+    Further,
+}
+
+impl Links {
+    /// Notes one name of a file.
+    pub(crate) fn take(&mut self, place: &Arc<Place>, name: &CString, entry: &Entry) -> Name {
+        if entry.hard_link == 0 {
+            return Name::Only;
+        }
+        let (place, name) = (Arc::clone(place), name.clone());
+        let group = group_of(entry);
+        if let Some(first) = self.first.get(&group).copied() {
+            let bytes = if let Kind::File { size, .. } = entry.kind { size } else { 0 };
+            self.more.push(FurtherName { first, place, name, bytes });
+            return Name::Further;
+        }
+        self.first.insert(group, self.names.len());
+        let is_there = Arc::new(AtomicBool::new(false));
+        self.names.push(FirstName { place, name, is_there: Arc::clone(&is_there) });
+        Name::First(is_there)
+    }
+
+    /// Makes the other names.
+    pub(crate) fn make(self, site: &Site<'_>) {
+        for FurtherName { first, place, name, bytes } in self.more {
+            let first = &self.names[first];
+            let made = if first.is_there.load(Relaxed) {
+                make_link(site, (&first.place, &first.name), (&place, &name))
+            } else {
+                let first = first.place.handle.path_of(first.name.to_bytes());
+                Err(format!("it is another name of the file {first}, which did not come back either"))
+            };
+            match made {
+                Ok(()) => {
+                    site.progress.add_files(1);
+                    site.progress.add_bytes(bytes);
+                }
+                Err(why) => site.skip(place.handle.path_of(name.to_bytes()), why),
+            }
+            Place::release(place, site);
+        }
+        for first in self.names {
+            Place::release(first.place, site);
+        }
+    }
+}
