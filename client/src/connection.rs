@@ -11,7 +11,7 @@ use larder_format::{
     ChunkId,
     block::Header,
     cut::CHUNK_BYTES_MAX,
-    ledger::is_source_name,
+    ledger::{Head, is_source_name},
     wire::{
         BLOCKS_TYPE, Commit, IDS_TYPE, Identity, Problem, Receipt, Received, SnapshotInfo, decode_ids,
         encode_ids,
@@ -75,6 +75,18 @@ impl Connection {
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
         let body = self.get_bytes(path)?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
+    }
+
+    /// One entry of the appliance's ledger: its number and hash. Nothing where it is not there, or the appliance is too old to
+    /// tell.
+    ///
+    /// # Errors
+    /// `Unreachable`, `NotPaired`.
+    pub(crate) fn entry(&self, number: u64) -> Result<Option<Head>, Trouble> {
+        match self.get(&format!("/v1/ledger/{number}")) {
+            Err(Trouble::Refused(_)) => Ok(None),
+            entry => entry.map(Some),
+        }
     }
 
     /// As `get`, but the bytes as they came.

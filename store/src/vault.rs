@@ -159,6 +159,18 @@ impl Vault {
         self.ledger.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Hash of one entry of the ledger, as the first disk has it that has it whole.
+    pub fn entry_hash(&self, sequence: u64) -> Option<Hash> {
+        let head = self.ledger().head;
+        if sequence == head.sequence {
+            return Some(head.hash);
+        }
+        let all = self.members.all();
+        all.iter()
+            .filter(|member| member.is_readable())
+            .find_map(|member| ledger::hash_on(member.disk.as_ref(), sequence))
+    }
+
     /// The disks as they stand.
     pub fn disks(&self) -> Vec<MemberView> {
         self.members.views(&self.ledger().disks)

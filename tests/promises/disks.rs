@@ -4,6 +4,7 @@ use crate::byte_exact::{Dice, describe};
 use crate::yanked::{SHOWN_WITHIN, all_healthy, states, wait_for};
 use harness::home::{Home, text};
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Time for a disk to be filled: it holds a few megabytes.
@@ -42,6 +43,45 @@ fn a_new_disk_is_filled_and_then_replaces_the_old_one() {
     home.start();
     assert_eq!(describe(&home.restore("data", first)), before);
     assert_eq!(describe(&home.restore("data", second)), describe(&folder));
+}
+
+/// An old copy of the disk is put back and grows beyond what this computer saw, by what another one pushes: it is told all
+/// the same, and today's backup is made.
+#[test]
+fn an_old_disk_that_grew_again_is_noticed() {
+    let mut home = Home::new();
+    let folder = home.path("data");
+    fs::create_dir_all(&folder).expect("a folder");
+    let push_day = |home: &Home, day: u8| {
+        fs::write(folder.join("a.txt"), [day; 100]).expect("written");
+        home.larder(&["push", &folder.display().to_string()]).output().expect("larder runs")
+    };
+    assert!(push_day(&home, 1).status.success());
+    assert_eq!(home.stop_agent(), Some(0));
+    let copy = home.path("copy");
+    let cp = |from: &Path, to: &Path| {
+        assert!(
+            std::process::Command::new("cp").arg("-a").args([from, to]).status().expect("cp runs").success()
+        );
+    };
+    cp(&home.path("disk"), &copy);
+    home.start();
+    assert!(push_day(&home, 2).status.success());
+    assert_eq!(home.stop_agent(), Some(0));
+    fs::remove_dir_all(home.path("disk")).expect("removed");
+    cp(&copy, &home.path("disk"));
+    home.start();
+    // Each key is an entry, as the backups of another computer would be.
+    for _ in 0..5 {
+        assert!(
+            home.larderd(&["token", "--device", "phone"]).output().expect("larderd runs").status.success()
+        );
+    }
+    let told = push_day(&home, 3);
+    assert_eq!(told.status.code(), Some(6), "{}", text(&told));
+    assert!(text(&told).contains("not the one that this computer saw"), "{}", text(&told));
+    let back = home.restore("data", home.newest("data"));
+    assert_eq!(fs::read(back.join("a.txt")).expect("it is back"), [3; 100], "today is safe");
 }
 
 /// The box was switched on for so many hours more, as it counts them itself.

@@ -257,7 +257,10 @@ fn conditions_name_nobody_else() {
     let told = |is_own: &dyn Fn(&str) -> bool| format!("{:?}", health.without_names(is_own).conditions);
     assert!(format!("{health:?}").contains("diary.txt"));
     let stranger = told(&|_| false);
-    assert!(!stranger.contains("laptop") && !stranger.contains("diary") && !stranger.contains("ada/"), "{stranger}");
+    assert!(
+        !stranger.contains("laptop") && !stranger.contains("diary") && !stranger.contains("ada/"),
+        "{stranger}"
+    );
     assert!(stranger.contains("could not be read back") && stranger.contains("clock"), "{stranger}");
     assert!(told(&|source| source == "laptop/photos").contains("laptop/photos has not made"));
 }

@@ -44,7 +44,7 @@ pub(super) fn push(args: &PushArgs, common: &Common, output: &mut Output) -> Res
     let names = source_names(args)?;
     let connection = common.connect()?;
     let identity = connection.identity()?;
-    let mut watch = Watch::start(&identity)?;
+    let mut watch = Watch::start(&connection, &identity)?;
     let mut worst = 0;
     let mut told = Vec::new();
     for (folder, name) in args.folders.iter().zip(names) {
@@ -183,10 +183,18 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(identity: &Identity) -> Result<Self, Trouble> {
+    fn start(connection: &Connection, identity: &Identity) -> Result<Self, Trouble> {
         let path = settings::state_path(&identity.vault)?;
         let seen = Seen::load(&path);
-        let alarm = seen.as_ref().is_some_and(|seen| seen.contradicts(&identity.head));
+        // An old disk that was put back may have grown past what was seen: then the entry of that number is another one.
+        let same_number = match &seen {
+            Some(seen) if seen.head.sequence < identity.head.sequence => {
+                connection.entry(seen.head.sequence)?
+            }
+            _ => None,
+        };
+        let now = same_number.unwrap_or(identity.head);
+        let alarm = seen.as_ref().is_some_and(|seen| seen.contradicts(&now));
         if let (true, Some(seen)) = (alarm, seen) {
             eprintln!(
                 "ALARM: the appliance's record of the past is not the one that this computer saw before.\n\
@@ -196,8 +204,8 @@ impl Watch {
                 identity.appliance,
                 seen.head.sequence,
                 seen.head.hash.short(),
-                identity.head.sequence,
-                identity.head.hash.short(),
+                now.sequence,
+                now.hash.short(),
             );
         }
         Ok(Self { path, alarm })

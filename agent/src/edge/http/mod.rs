@@ -49,6 +49,7 @@ fn routes() -> Router<Arc<Appliance>> {
         .route("/v1/health", get(read::health))
         .route("/v1/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
         .route("/v1/me", get(read::me))
+        .route("/v1/ledger/{number}", get(read::entry))
         .route("/v1/status", get(read::status))
         .route("/v1/answers", get(read::answers))
         .route("/v1/chunks/missing", post(push::missing))

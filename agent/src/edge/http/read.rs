@@ -16,6 +16,7 @@ use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use larder_format::ledger::Head;
 use larder_format::tree::Kind;
 use larder_format::wire::{
     BLOCKS_TYPE, IDS_MAX, Identity, SnapshotInfo, SourceInfo, VersionInfo, decode_ids, escape_name,
@@ -66,6 +67,19 @@ pub(crate) async fn me(caller: Caller, appliance: State) -> Json<Identity> {
         head: appliance.vault.ledger().head,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+/// A device that saw this entry compares: an old disk that was put back has another one by now, or none.
+pub(crate) async fn entry(
+    _: Caller,
+    appliance: State,
+    Path(number): Path<u64>,
+) -> Result<Json<Head>, Refusal> {
+    let hash = appliance.blocking(move |appliance| appliance.vault.entry_hash(number)).await?;
+    let hash = hash.ok_or_else(|| {
+        Refusal::not_found(&format!("entry {number} in the ledger"), "`larder status` shows the newest one.")
+    })?;
+    Ok(Json(Head { sequence: number, hash }))
 }
 
 pub(crate) async fn status(caller: Caller, appliance: State) -> Json<serde_json::Value> {
