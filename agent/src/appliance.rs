@@ -10,12 +10,16 @@ use crate::report::Report;
 use crate::shelf::Shelf;
 use larder_firmware_config::Settings;
 use larder_store::{StoreError, Vault};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 /// Memory for uploads is handed out in pieces of this size.
 pub(crate) const UPLOAD_UNIT_BYTES: usize = 64 * 1024;
+/// Between two requests of one push or restore; after a longer pause the next one begins another.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// Restores that read at the same time, and as many listings beside them; each holds a few opened blocks.
 const FETCHES_MAX: usize = 4;
 
@@ -46,6 +50,30 @@ pub(crate) struct Activity {
     pub(crate) refused_full: AtomicU64,
     /// Disks that are to be read back now, because the owner asked for it.
     pub(crate) scrub_wanted: crate::jobs::scrub::Wanted,
+    /// When each device last sent something, and last fetched something.
+    lately: Mutex<HashMap<(Traffic, String), Instant>>,
+}
+
+/// What a device does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Traffic {
+    Push,
+    Restore,
+}
+
+impl Activity {
+    /// Whether this is the first request of a push or restore, and not one of its thousands: the events of one must not push
+    /// everything else out of what waits for a broker.
+    pub(crate) fn begins(&self, traffic: Traffic, device: &str) -> bool {
+        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = lately.insert((traffic, device.to_owned()), Instant::now());
+        before.is_none_or(|before| before.elapsed() > PAUSE_MAX)
+    }
+
+    /// The device's next request belongs to another push.
+    pub(crate) fn ends(&self, traffic: Traffic, device: &str) {
+        self.lately.lock().unwrap_or_else(PoisonError::into_inner).remove(&(traffic, device.to_owned()));
+    }
 }
 
 /// Counts one as long as it lives.

@@ -113,6 +113,7 @@ impl Appliance {
         for (path, offsite) in places(&self.settings.vault, &self.vault) {
             self.look_at_place(&path, offsite);
         }
+        self.vault.enter_disks(self.stamp());
         self.note_complete();
         self.end_forgetting();
         self.keep_desk();

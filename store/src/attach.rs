@@ -3,8 +3,9 @@
 //! A disk comes back only if it is who it says it is and its past is ours: the newest ledger entry that both have must
 //! be the same, and since each entry holds the hash of the one before, so is everything before it. Then it is read and
 //! filled (`catch_up`), and counts again once it has everything. Whatever was unfinished or in doubt when it left is set
-//! aside first. Not here: where a disk is connected, and when to look (the agent).
+//! aside first. Not here: what is said of a disk (`membership`), where one is connected, and when to look (the agent).
 
+use crate::Result;
 use crate::disk::Disk;
 use crate::identity::{Identity, hex, identity_of, join};
 use crate::index::IndexPlace;
@@ -15,7 +16,6 @@ use crate::repair::set_aside;
 use crate::slot::Slot;
 use crate::sweep::Sweep;
 use crate::vault::Vault;
-use crate::{Result, StoreError};
 use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, Stamp};
 use std::io;
 use std::sync::atomic::Ordering;
@@ -55,7 +55,7 @@ impl Vault {
         if self.ledger().disks.get(&identity.disk).is_some_and(|known| known.retired) {
             return Err(foreign(disk.as_ref(), "it was retired; `larderd adopt PATH` takes it back"));
         }
-        let attached = self.put(disk, identity.disk)?;
+        let attached = self.put(disk, identity.disk, false)?;
         self.enter_disks(stamp);
         Ok(attached)
     }
@@ -77,11 +77,18 @@ impl Vault {
                 new_id
             }
         };
-        // Before it counts: what takes a retired or distrusted disk back is this entry.
-        self.append(stamp, Event::Disk(DiskEvent { disk: id, what: DiskChange::Adopted { path, offsite } }))?;
-        self.put(disk, id)?;
-        if let Some(member) = self.members.find(id) {
-            member.offsite.store(offsite, Ordering::SeqCst);
+        let adopted = Event::Disk(DiskEvent { disk: id, what: DiskChange::Adopted { path, offsite } });
+        // Before it counts: what takes a retired or distrusted disk back is this entry. Where no disk can take it, the only
+        // one that is left is to be replaced, or is trusted again: then it is written once this one is good.
+        let is_written = self.members.all().iter().any(|member| member.is_healthy());
+        if is_written {
+            self.append(stamp, adopted.clone())?;
+        }
+        self.put(disk, id, true)?;
+        let Some(member) = self.members.find(id) else { return Ok(hex(&id)) };
+        member.offsite.store(offsite, Ordering::SeqCst);
+        if !is_written && member.is_healthy() {
+            self.append(stamp, adopted)?;
         }
         Ok(hex(&id))
     }
@@ -96,7 +103,8 @@ impl Vault {
         }
     }
 
-    fn put(&self, disk: Arc<dyn Disk>, key: DiskId) -> Result<Attached> {
+    /// `is_vouched`: a person says that it is good, whatever the ledger holds against it.
+    fn put(&self, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Result<Attached> {
         let member = self.members.find(key).unwrap_or_else(|| {
             let member = Arc::new(Member::new(key, Slot::empty(disk.name()), MemberState::Away));
             self.members.add(member.clone());
@@ -126,7 +134,7 @@ impl Vault {
         let (complete, failures) =
             self.ledger().disks.get(&key).map_or((0, 0), |known| (known.complete.0, known.failures));
         // Plugged in again is not looked at: a dying disk leaves and comes by itself.
-        let is_bad = ready == MemberState::Healthy && failures >= members::FAILURES_MAX;
+        let is_bad = !is_vouched && ready == MemberState::Healthy && failures >= members::FAILURES_MAX;
         let ready = if is_bad { members::failed_before() } else { ready };
         let had = complete.max(member.left_at.load(Ordering::SeqCst));
         let is_older_copy = had > 0 && ledger::hash_on(disk.as_ref(), had).is_none();
@@ -168,7 +176,7 @@ impl Vault {
     }
 
     /// Like `seal_and_hold`, also when the only disk just failed: then what grew on it is given up.
-    fn hold_growing(&self) -> Result<MutexGuard<'_, Growing>> {
+    pub(crate) fn hold_growing(&self) -> Result<MutexGuard<'_, Growing>> {
         self.seal_and_hold().or_else(|_| self.seal_and_hold())
     }
 
@@ -239,142 +247,9 @@ impl Vault {
         }
     }
 
-    /// Brings a disk up to date and lets go of it, so that it may be unplugged.
-    ///
-    /// # Errors
-    /// `Foreign` when no other healthy disk would be left; `Full` or `Disk` when it could not be brought up to date.
-    pub fn release(&self, id: &str, stamp: Stamp) -> Result<()> {
-        let member = self.member(id)?;
-        self.require_others(&member)?;
-        while member.is_behind() && self.catch_up_one(&member, u64::MAX)? > 0 {}
-        self.require_well(&member)?;
-        self.note_complete(id, stamp)?;
-        let _growing = self.hold_growing()?;
-        let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was sealed just now may have been too much for it.
-        self.require_well(&member)?;
-        self.detach(id);
-        Ok(())
-    }
-
-    fn require_well(&self, member: &Member) -> Result<()> {
-        if member.is_healthy() {
-            return Ok(());
-        }
-        let why = "it does not work well enough to be brought up to date";
-        Err(foreign(member.disk.as_ref(), why))
-    }
-
-    /// Notes in the ledger that a disk holds everything up to here.
-    ///
-    /// # Errors
-    /// `Full` or `Disk`.
-    pub fn note_complete(&self, id: &str, stamp: Stamp) -> Result<()> {
-        let member = self.member(id)?;
-        if member.is_healthy() && !self.catalog.packs.damage.is_any_gone_without() {
-            self.note(member.key, DiskChange::Complete, stamp)?;
-            member.is_older_copy.store(false, Ordering::SeqCst);
-        }
-        Ok(())
-    }
-
-    /// Notes that a disk failed although it is connected. Returns whether a person has to look at it now.
-    ///
-    /// # Errors
-    /// `Full` or `Disk`; it is then distrusted all the same, until the next start.
-    pub fn distrust(&self, id: &str, stamp: Stamp) -> Result<bool> {
-        let member = self.member(id)?;
-        let MemberState::Failed(why) = member.state() else { return Ok(false) };
-        let failures = self.ledger().disks.get(&member.key).map_or(0, |known| known.failures) + 1;
-        let is_bad = failures >= members::FAILURES_MAX;
-        if is_bad {
-            member.set_state(MemberState::Suspect(why.clone()));
-        }
-        self.note(member.key, DiskChange::Failed { why }, stamp).map(|()| is_bad)
-    }
-
-    /// Begins to let a disk go for good.
-    ///
-    /// # Errors
-    /// `Foreign`, in words, while another disk is not healthy and complete.
-    pub fn begin_forgetting(&self, id: &str, stamp: Stamp) -> Result<()> {
-        let member = self.member(id)?;
-        self.require_others(&member)?;
-        self.note(member.key, DiskChange::Leaving, stamp)
-    }
-
-    /// Takes that back.
-    ///
-    /// # Errors
-    /// `Full` or `Disk`.
-    pub fn keep_disk(&self, id: &str, stamp: Stamp) -> Result<()> {
-        let member = self.member(id)?;
-        let (path, offsite) = (member.disk.name(), member.offsite.load(Ordering::SeqCst));
-        self.note(member.key, DiskChange::Adopted { path, offsite }, stamp)
-    }
-
-    /// Ends a disk's membership. What is on it stays as it is.
-    ///
-    /// # Errors
-    /// As `begin_forgetting`.
-    pub fn retire(&self, id: &str, stamp: Stamp) -> Result<()> {
-        let member = self.member(id)?;
-        self.require_others(&member)?;
-        self.note(member.key, DiskChange::Retired, stamp)?;
-        member.set_state(MemberState::Retired);
-        self.detach(id);
-        Ok(())
-    }
-
     /// The index's disk is away, or the index is to lie elsewhere: it is made anew there.
     pub fn move_index(&self, place: IndexPlace) {
         self.catalog.move_to(&self.members, place);
-    }
-
-    /// Enters every disk into the ledger that is not in it: those of vaults that are older than such entries.
-    pub(crate) fn enter_disks(&self, stamp: Stamp) {
-        for member in self.members.all().iter().filter(|member| member.is_readable()) {
-            if self.ledger().disks.contains_key(&member.key) {
-                continue;
-            }
-            let offsite = member.offsite.load(Ordering::SeqCst);
-            let what = DiskChange::Adopted { path: member.disk.name(), offsite };
-            if let Err(error) = self.note(member.key, what, stamp) {
-                tracing::warn!(%error, "a disk could not be entered into the ledger yet");
-            }
-        }
-    }
-
-    fn note(&self, disk: DiskId, what: DiskChange, stamp: Stamp) -> Result<()> {
-        self.append(stamp, Event::Disk(DiskEvent { disk, what })).map(drop)
-    }
-
-    fn member(&self, id: &str) -> Result<Arc<Member>> {
-        let all = self.members.all();
-        let found = all.iter().find(|member| member.id == id && member.state() != MemberState::Retired);
-        found.cloned().ok_or_else(|| StoreError::NotFound { what: format!("the disk {id}") })
-    }
-
-    /// Every other disk that is meant to be here must be healthy, and there must be one.
-    fn require_others(&self, member: &Member) -> Result<()> {
-        let all = self.members.all();
-        let others: Vec<_> = all.iter().filter(|other| other.key != member.key).collect();
-        if let Some(bad) = others.iter().find(|other| other.is_missed()) {
-            return Err(foreign(
-                member.disk.as_ref(),
-                &format!("the disk at {} is not well", bad.disk.name()),
-            ));
-        }
-        if self.catalog.packs.damage.is_any_gone_without() {
-            return Err(foreign(
-                member.disk.as_ref(),
-                "the other disks were filled without all that was kept",
-            ));
-        }
-        if others.iter().any(|other| other.is_healthy()) {
-            return Ok(());
-        }
-        Err(foreign(member.disk.as_ref(), "no other disk that is connected holds everything"))
     }
 }
 

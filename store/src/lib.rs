@@ -24,6 +24,7 @@ mod ledger;
 mod ledger_view;
 mod marks;
 mod members;
+mod membership;
 mod merge;
 mod packs;
 mod parity;

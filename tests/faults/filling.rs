@@ -5,7 +5,7 @@ use crate::crooked::Crooked;
 use crate::days::{live_on, one_more_day};
 use crate::letting_go::{mark_offsite, packs};
 use harness::plain::{self, Files, files, push, restore, stamp};
-use larder_format::ledger::{Event, Rule};
+use larder_format::ledger::{DiskChange, DiskEvent, Event, Rule};
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{MemberState, StoreError, Vault};
 use std::sync::{Arc, mpsc};
@@ -116,6 +116,56 @@ fn a_disk_that_was_filled_from_a_dying_one_has_what_its_receipts_say() {
         [""; 0],
         "what is whole was saved, the rest set aside"
     );
+}
+
+/// A vault on this disk, which failed so often that nothing more is written to it.
+fn distrusted(disk: &MemoryDisk) -> (Vault, crate::days::Promises) {
+    let vault = plain::open(vec![arc(disk)]).expect("opens");
+    let promises = live_on(&vault);
+    let id = u128::from_str_radix(&vault.disks()[0].id, 16).expect("an id in hex").to_be_bytes();
+    for _ in 0..2 {
+        let what = DiskChange::Failed { why: "EIO".to_owned() };
+        vault.append(stamp(50), Event::Disk(DiskEvent { disk: id, what })).expect("written");
+    }
+    drop(vault);
+    let vault = plain::open(vec![arc(disk)]).expect("opens");
+    assert!(matches!(vault.disks()[0].state, MemberState::Suspect(_)));
+    (vault, promises)
+}
+
+/// The only disk is dying and takes nothing any more: a new one is adopted all the same, and filled from what it still gives.
+#[test]
+fn the_only_disk_is_replaced_when_it_takes_nothing_any_more() {
+    let (dying, new) = (MemoryDisk::new(), MemoryDisk::new());
+    let (vault, mut promises) = distrusted(&dying);
+    let id = vault.adopt(arc(&new), [9; 16], false, stamp(60)).expect("taken in");
+    fill(&vault);
+    vault.enter_disks(stamp(61));
+    assert_eq!(vault.disks()[1].state, MemberState::Healthy);
+    let committed = one_more_day(&vault, &mut promises);
+    assert_eq!(committed.disks, [id]);
+    assert_eq!(committed.degraded.len(), 1);
+    drop(vault);
+    let alone = plain::open(vec![arc(&new.after_power_cut(0))]).expect("opens");
+    assert_eq!(alone.disks().len(), 2, "the dying one is still known");
+    drop(alone);
+    promises.check(vec![arc(&new.after_power_cut(0))], "the new disk alone");
+}
+
+/// A person says that the only disk is good again.
+#[test]
+fn the_only_disk_is_trusted_again_by_a_word() {
+    let disk = MemoryDisk::new();
+    let (vault, mut promises) = distrusted(&disk);
+    let id = vault.disks()[0].id.clone();
+    vault.detach(&id);
+    vault.adopt(arc(&disk), [9; 16], false, stamp(60)).expect("taken back");
+    one_more_day(&vault, &mut promises);
+    drop(vault);
+    let vault = plain::open(vec![arc(&disk)]).expect("opens");
+    assert_eq!(vault.disks()[0].state, MemberState::Healthy, "also after a restart");
+    drop(vault);
+    promises.check(vec![arc(&disk)], "trusted again");
 }
 
 /// A disk comes while a sweep writes a pack anew: it does not count before it has that pack too.

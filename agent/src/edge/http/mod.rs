@@ -4,6 +4,7 @@
 //! counted and must send their headers in time, so idle ones cost little. TLS goes where `serve_one` takes a stream.
 //! Not here: what the answers mean (`larder_store`), how health is decided (`decide`).
 
+mod about;
 mod auth;
 pub(crate) mod control;
 pub(crate) mod disks;
@@ -46,11 +47,11 @@ type State = axum::extract::State<Arc<Appliance>>;
 fn routes() -> Router<Arc<Appliance>> {
     let source = "/v1/sources/{device}/{name}";
     Router::new()
-        .route("/v1/health", get(read::health))
+        .route("/v1/health", get(about::health))
         .route("/v1/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
-        .route("/v1/me", get(read::me))
-        .route("/v1/ledger/{number}", get(read::entry))
-        .route("/v1/status", get(read::status))
+        .route("/v1/me", get(about::me))
+        .route("/v1/ledger/{number}", get(about::entry))
+        .route("/v1/status", get(about::status))
         .route("/v1/answers", get(read::answers))
         .route("/v1/chunks/missing", post(push::missing))
         .route("/v1/chunks", post(push::upload))

@@ -2,7 +2,7 @@
 
 use super::auth::Caller;
 use super::{Refusal, State};
-use crate::appliance::{Busy, UPLOAD_UNIT_BYTES};
+use crate::appliance::{Busy, Traffic, UPLOAD_UNIT_BYTES};
 use crate::event::Event;
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -44,7 +44,7 @@ pub(crate) async fn upload(
     let units = u32::try_from((len + UPLOAD_OVERHEAD_BYTES).div_ceil(UPLOAD_UNIT_BYTES)).unwrap_or(u32::MAX);
     // Waits before reading: what has not been read waits in the sender, not in our memory.
     let _memory = appliance.upload_memory.acquire_many(units).await.map_err(|_| Refusal::too_slow())?;
-    if appliance.activity.receiving.load(Ordering::SeqCst) == 0 {
+    if appliance.activity.begins(Traffic::Push, &caller.device) {
         appliance.tell(Event::PushStarted { device: caller.device });
     }
     let _busy = Busy::with(&appliance.activity.receiving);
@@ -77,6 +77,7 @@ pub(crate) async fn commit(
     let committed =
         appliance.blocking(move |appliance| appliance.vault.commit(snapshot, appliance.stamp())).await??;
     appliance.activity.refused_full.store(0, Ordering::SeqCst);
+    appliance.activity.ends(Traffic::Push, &device);
     let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
     if committed.is_new {
         appliance.tell(Event::Committed(committed.fact.clone()));

@@ -5,10 +5,10 @@ use super::entries::{change_info, entry_info, snapshot_info, source_info, versio
 use super::push::read_body;
 use super::stream::{gone, stream};
 use super::{Refusal, State, when};
-use crate::appliance::Appliance;
+use crate::appliance::{Appliance, Traffic};
 use crate::decide::{answers, promise};
 use crate::event::Event;
-use crate::report::{Answers, Report};
+use crate::report::Answers;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query};
@@ -16,19 +16,14 @@ use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use larder_format::ledger::Head;
 use larder_format::tree::Kind;
 use larder_format::wire::{
-    BLOCKS_TYPE, IDS_MAX, Identity, SnapshotInfo, SourceInfo, VersionInfo, decode_ids, escape_name,
-    unescape_name,
+    BLOCKS_TYPE, IDS_MAX, SnapshotInfo, SourceInfo, VersionInfo, decode_ids, escape_name, unescape_name,
 };
 use larder_store::{Fact, Found, StoreError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long a question about the state waits for the loop to have seen the newest ledger entry.
-const LOOKED_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes of one part of a long list.
 const PART_BYTES: usize = 64 * 1024;
 
@@ -53,59 +48,6 @@ pub(crate) struct SourceQuery {
 
 type SourcePath = Path<(String, String)>;
 type SnapshotPath = Path<(String, String, String)>;
-
-pub(crate) async fn health(appliance: State) -> Json<serde_json::Value> {
-    Json(serde_json::json!({ "level": appliance.report.borrow().health.level }))
-}
-
-pub(crate) async fn me(caller: Caller, appliance: State) -> Json<Identity> {
-    Json(Identity {
-        device: caller.device,
-        role: caller.role,
-        appliance: appliance.settings.appliance.name.clone(),
-        vault: appliance.vault.id(),
-        head: appliance.vault.ledger().head,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    })
-}
-
-/// A device that saw this entry compares: an old disk that was put back has another one by now, or none.
-pub(crate) async fn entry(
-    _: Caller,
-    appliance: State,
-    Path(number): Path<u64>,
-) -> Result<Json<Head>, Refusal> {
-    let hash = appliance.blocking(move |appliance| appliance.vault.entry_hash(number)).await?;
-    let hash = hash.ok_or_else(|| {
-        Refusal::not_found(&format!("entry {number} in the ledger"), "`larder status` shows the newest one.")
-    })?;
-    Ok(Json(Head { sequence: number, hash }))
-}
-
-pub(crate) async fn status(caller: Caller, appliance: State) -> Json<serde_json::Value> {
-    let head = appliance.vault.ledger().head.sequence;
-    let mut reports = appliance.report.clone();
-    // Whoever asks right after a push wants to hear of that push; the loop needs a moment to look.
-    let newest = reports.wait_for(|report| report.head.sequence >= head);
-    let _ = tokio::time::timeout(LOOKED_WITHIN, newest).await;
-    let report: Arc<Report> = appliance.report.borrow().clone();
-    let value = if caller.may_read().is_ok() {
-        serde_json::to_value(&*report)
-    } else {
-        // A key that only adds backups hears of its own, and whether anything needs a person.
-        let is_own = |source: &str| caller.may_push_to(device_of(source)).is_ok();
-        serde_json::to_value(serde_json::json!({
-            "health": report.health.without_names(&is_own),
-            "retention": { "promise": report.retention.promise },
-            "sources": report.sources.iter().filter(|source| is_own(&source.source)).collect::<Vec<_>>(),
-        }))
-    };
-    Json(value.expect("plain values encode"))
-}
-
-fn device_of(source: &str) -> &str {
-    source.split_once('/').map_or(source, |(device, _)| device)
-}
 
 pub(crate) async fn sources(caller: Caller, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
     caller.may_read()?;
@@ -247,7 +189,7 @@ pub(crate) async fn file(
             |bytes: &[u8]| reader.take(Bytes::copy_from_slice(bytes)).map_err(std::io::Error::other);
         appliance.vault.file_bytes(&pieces, range, &mut hand_over)
     });
-    appliance.tell(Event::Restored { device: caller.device });
+    tell_of_restore(&appliance, caller);
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
@@ -258,6 +200,12 @@ pub(crate) async fn file(
         headers.extend(HeaderValue::from_str(&text).ok().map(|value| (CONTENT_RANGE, value)));
     }
     Ok(response)
+}
+
+fn tell_of_restore(appliance: &Appliance, caller: Caller) {
+    if appliance.activity.begins(Traffic::Restore, &caller.device) {
+        appliance.tell(Event::Restored { device: caller.device });
+    }
 }
 
 pub(crate) async fn fetch(caller: Caller, appliance: State, body: Body) -> Result<Response, Refusal> {
@@ -280,7 +228,7 @@ pub(crate) async fn fetch(caller: Caller, appliance: State, body: Body) -> Resul
         }
         Ok(())
     });
-    appliance.tell(Event::Restored { device: caller.device });
+    tell_of_restore(&appliance, caller);
     Ok(([(CONTENT_TYPE, BLOCKS_TYPE)], body).into_response())
 }
 

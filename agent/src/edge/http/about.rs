@@ -1,0 +1,66 @@
+//! What the appliance says of itself: who asks, how it is, and what its record of the past is at one point.
+
+use super::auth::Caller;
+use super::{Refusal, State};
+use crate::report::Report;
+use axum::Json;
+use axum::extract::Path;
+use larder_format::ledger::Head;
+use larder_format::wire::Identity;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a question about the state waits for the loop to have seen the newest ledger entry.
+const LOOKED_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) async fn health(appliance: State) -> Json<serde_json::Value> {
+    Json(serde_json::json!({ "level": appliance.report.borrow().health.level }))
+}
+
+pub(crate) async fn me(caller: Caller, appliance: State) -> Json<Identity> {
+    Json(Identity {
+        device: caller.device,
+        role: caller.role,
+        appliance: appliance.settings.appliance.name.clone(),
+        vault: appliance.vault.id(),
+        head: appliance.vault.ledger().head,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+/// A device that saw this entry compares: an old disk that was put back has another one by now, or none.
+pub(crate) async fn entry(
+    _: Caller,
+    appliance: State,
+    Path(number): Path<u64>,
+) -> Result<Json<Head>, Refusal> {
+    let hash = appliance.blocking(move |appliance| appliance.vault.entry_hash(number)).await?;
+    let hash = hash.ok_or_else(|| {
+        Refusal::not_found(&format!("entry {number} in the ledger"), "`larder status` shows the newest one.")
+    })?;
+    Ok(Json(Head { sequence: number, hash }))
+}
+
+pub(crate) async fn status(caller: Caller, appliance: State) -> Json<serde_json::Value> {
+    let head = appliance.vault.ledger().head.sequence;
+    let mut reports = appliance.report.clone();
+    // Whoever asks right after a push wants to hear of that push; the loop needs a moment to look.
+    let newest = reports.wait_for(|report| report.head.sequence >= head);
+    let _ = tokio::time::timeout(LOOKED_WITHIN, newest).await;
+    let report: Arc<Report> = appliance.report.borrow().clone();
+    let value = if caller.may_read().is_ok() {
+        serde_json::to_value(&*report)
+    } else {
+        // A key that only adds backups hears of its own, and whether anything needs a person.
+        let is_own = |source: &str| caller.may_push_to(device_of(source)).is_ok();
+        serde_json::to_value(serde_json::json!({
+            "health": report.health.without_names(&is_own),
+            "retention": { "promise": report.retention.promise },
+            "sources": report.sources.iter().filter(|source| is_own(&source.source)).collect::<Vec<_>>(),
+        }))
+    };
+    Json(value.expect("plain values encode"))
+}
+
+fn device_of(source: &str) -> &str {
+    source.split_once('/').map_or(source, |(device, _)| device)
+}
