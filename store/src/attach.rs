@@ -21,6 +21,10 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+/// Said of a disk that was used apart from the others.
+const OTHER_PAST: &str = "its past is not the one that the other disks tell, since it was used apart from them. Restart the \
+                          appliance with all disks connected: it goes on with the one that has more backups. What only \
+                          this one has can be read with `larder rescue`";
 /// Entries that are looked back for one that both sides have whole.
 const LOOK_BACK_MAX: u64 = 1000;
 
@@ -98,9 +102,23 @@ impl Vault {
             return Err(foreign(disk, "it belongs to another vault"));
         }
         match self.members.find(identity.disk) {
-            Some(twin) if !twin.disk.is_empty() => Err(members::is_copy_of(disk, &twin)),
+            Some(twin) if !twin.disk.is_empty() => Err(match self.count_only_on(disk) {
+                0 => members::is_copy_of(disk, &twin),
+                more => members::is_more_than_a_copy_of(disk, &twin, more),
+            }),
             _ => Ok(()),
         }
+    }
+
+    /// Entries of the ledger that this disk has whole and nobody here has.
+    fn count_only_on(&self, disk: &dyn Disk) -> usize {
+        let (head, gaps) = {
+            let view = self.ledger();
+            (view.head.sequence, view.gaps.clone())
+        };
+        let numbers = ledger::numbers_on(disk).unwrap_or_default().into_iter();
+        let new = numbers.filter(|number| *number > head || gaps.contains(number));
+        new.filter(|number| ledger::hash_on(disk, *number).is_some()).count()
     }
 
     /// `is_vouched`: a person says that it is good, whatever the ledger holds against it.
@@ -198,7 +216,7 @@ impl Vault {
                 (Some(ours), Some(its)) if ours == its && newest > head.sequence => return Ok(Past::Ahead),
                 (Some(ours), Some(its)) if ours == its => return Ok(Past::Ours),
                 (Some(_), Some(_)) => {
-                    return Err(foreign(disk, "its past is not the one that the other disks tell"));
+                    return Err(foreign(disk, OTHER_PAST));
                 }
                 _ => {}
             }

@@ -98,26 +98,41 @@ fn is_misnamed(members: &[Arc<Member>], number: u64) -> bool {
     found.filter_map(|bytes| Entry::decode(&bytes).ok()).any(|(entry, ..)| entry.sequence != number)
 }
 
-/// Numbers of all entries on any disk; and the disks, those with most entries first: where two tell different stories,
-/// the one in which more was confirmed is followed, wherever it stands in the settings.
+/// Numbers of all entries on any disk; and the disks, in the order in which they are followed where they tell different
+/// stories.
 fn numbers(members: &Members) -> Result<(BTreeSet<u64>, Vec<Arc<Member>>)> {
-    let (mut numbers, mut by_count) = (BTreeSet::new(), Vec::new());
+    let mut on_each = Vec::new();
     for member in members.all().iter() {
-        let mut count = 0;
+        let mut found = Vec::new();
         if member.is_readable() {
             // A disk may know more than the others, and going on without it would then begin another past.
             match ask_twice(|| numbers_on(member.disk.as_ref())) {
-                Ok(found) => {
-                    count = found.len();
-                    numbers.extend(found);
-                }
+                Ok(numbers) => found = numbers,
                 Err(source) => members.go_on_without(member.failed("ledger", source))?,
             }
         }
-        by_count.push((count, member.clone()));
+        on_each.push((member.clone(), found));
     }
-    by_count.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
-    Ok((numbers, by_count.into_iter().map(|(_, member)| member).collect()))
+    let numbers = on_each.iter().flat_map(|(_, found)| found).copied().collect();
+    Ok((numbers, most_backups_first(on_each)))
+}
+
+/// Those with most backups first, wherever they stand in the settings, then those with most entries: what a box that was
+/// alone wrote of itself must not win over what devices were promised.
+fn most_backups_first(mut on_each: Vec<(Arc<Member>, Vec<u64>)>) -> Vec<Arc<Member>> {
+    let newest = |found: &[u64]| found.iter().max().copied();
+    let common = on_each.iter().filter_map(|(_, found)| newest(found)).min().unwrap_or(0);
+    let hashes: BTreeSet<_> =
+        on_each.iter().filter_map(|(member, _)| hash_on(member.disk.as_ref(), common)).map(|h| h.0).collect();
+    // To read everything takes a while, and only where stories differ does it matter.
+    let is_forked = hashes.len() > 1;
+    let backups = |(member, found): &(Arc<Member>, Vec<u64>)| {
+        let entry = |number: &u64| entry_on(member.disk.as_ref(), *number)?.ok();
+        let is_backup = |(entry, _): &(Entry, Hash)| matches!(entry.event, Event::Snapshot(_));
+        if is_forked { found.iter().filter_map(entry).filter(is_backup).count() } else { 0 }
+    };
+    on_each.sort_by_cached_key(|on| std::cmp::Reverse((backups(on), on.1.len())));
+    on_each.into_iter().map(|(member, _)| member).collect()
 }
 
 /// One entry, from the first disk that has it whole.

@@ -358,6 +358,16 @@ pub(crate) fn is_copy_of(disk: &dyn Disk, twin: &Member) -> StoreError {
     foreign(disk, &why)
 }
 
+pub(crate) fn is_more_than_a_copy_of(disk: &dyn Disk, twin: &Member, more: usize) -> StoreError {
+    let entries = if more == 1 { "an entry" } else { "entries" };
+    let why = format!(
+        "it is another copy of the disk at {}, and it has {entries} of the ledger that no other disk here has, maybe backups. \
+         Do not empty it; `larder rescue` reads what is on it",
+        twin.disk.name()
+    );
+    foreign(disk, &why)
+}
+
 pub(crate) fn at(disk: &dyn Disk, path: &str, source: io::Error) -> StoreError {
     if is_full(&source) {
         return FULL;

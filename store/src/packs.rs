@@ -247,18 +247,23 @@ impl Packs {
                 Err(why) => {
                     let disk = member.disk.name();
                     tracing::error!(disk, chunk = %id, why, "a stored piece could not be read here");
-                    if self.name(place.pack).is_some() {
+                    if self.is_expected(place) {
                         self.damage.suspect();
                     }
                     cause = why;
                 }
             }
         }
-        // A pack that was swept is not damaged: its chunk lies elsewhere.
-        if self.name(place.pack).is_some() {
+        if self.is_expected(place) {
             self.damage.note(place.block_at(), self.names_beside(members, place));
         }
         Err(StoreError::Damaged { chunk: *id, cause })
+    }
+
+    /// Whether not to find the chunk there is damage. One whose pack was swept lies elsewhere, and one that only a disk has
+    /// that is away is there again when that is.
+    fn is_expected(&self, place: Place) -> bool {
+        self.name(place.pack).is_some() && !self.damage.is_gone_without(place.pack)
     }
 
     /// Whether the chunk lies in a block that could not be read.

@@ -5,7 +5,7 @@ use crate::days::{Promises, live, one_more_day};
 use crate::names::{bytes_of, entry, put_file};
 use harness::plain::{self, stamp};
 use larder_format::block::{Decoder, OpenBlock};
-use larder_store::disk::{Disk, MemoryDisk};
+use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Planned, Schedule, When};
 use larder_store::{MemberState, Vault};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -145,5 +145,42 @@ fn a_flipped_bit_in_its_name_keeps_no_disk_out() {
         let hurt = disk.after_clean_stop();
         assert!(hurt.flip("disk.json", at, 1));
         promises.check(vec![arc(&hurt)], &format!("byte {at}"));
+    }
+}
+
+/// A copy of a disk takes its place, goes on alone, and then the first one is connected again, with a backup that no other
+/// has: nobody is told to empty it.
+#[test]
+fn a_copy_that_has_more_is_not_called_a_mere_copy() {
+    let first = MemoryDisk::new();
+    let mut promises = live(vec![arc(&first)]);
+    let copy = first.after_clean_stop();
+    let vault = open(&[&first]);
+    let id = vault.disks()[0].id.clone();
+    let only_there = one_more_day(&vault, &mut promises).fact.snapshot.clone();
+    vault.detach(&id);
+    vault.attach(arc(&copy), stamp(60)).expect("it is who it says");
+    while vault.catch_up(u64::MAX).expect("nobody is here to copy from") > 0 {}
+    one_more_day(&vault, &mut promises);
+    assert!(vault.commit(only_there, stamp(61)).is_err(), "the copy does not have it");
+    let refused = vault.attach(arc(&first), stamp(62)).expect_err("one of them is here").to_string();
+    assert!(refused.contains("Do not empty it") && refused.contains("rescue"), "{refused}");
+    vault.detach(&id);
+    vault.attach(arc(&first), stamp(63)).expect("it is who it says");
+    let refused = vault.attach(arc(&copy), stamp(64)).expect_err("one of them is here").to_string();
+    assert!(refused.contains("Do not empty it"), "{refused}");
+}
+
+/// A disk beside its copy, and one of the two no longer says what is on it: the other one is enough, in either order.
+#[test]
+fn an_unreadable_copy_stops_nothing() {
+    let whole = MemoryDisk::new();
+    let promises = live(vec![arc(&whole)]);
+    for is_first in [false, true] {
+        let once = |when| Planned { on: On::Reads, when, fault: Fault::Error };
+        let dying = FaultyDisk::new(whole.after_clean_stop(), Schedule::new(0, [once(When::From(2))]));
+        let (dying, whole): (Arc<dyn Disk>, _) = (Arc::new(dying), arc(&whole.after_clean_stop()));
+        let both = if is_first { vec![dying, whole] } else { vec![whole, dying] };
+        promises.check_on(&plain::open(both).expect("one of them is whole"), "beside a copy that is dying");
     }
 }

@@ -50,8 +50,25 @@ fn is_about(found: &mut Found, about: About) {
 }
 
 fn damage(facts: &Facts<'_>, found: &mut Found) {
-    if facts.gaps > 0 {
-        let what = format!("{} entries of the backup ledger are missing or damaged.", facts.gaps);
+    let is_away = |(disk, _): &&(MemberView, &'static str)| disk.state == MemberState::Away;
+    if let (true, Some((away, _))) = (facts.gaps > 0, facts.disks.iter().find(is_away)) {
+        let what = format!(
+            "Something of the past is not on the disks that are here, maybe only on the one that was at {}.",
+            away.path
+        );
+        let words = [
+            &*what,
+            "Some backups may be missing until it is back; every other one can be restored.",
+            "Connect that disk; nothing else is needed if it has them.",
+        ];
+        raise(found, facts, (Level::Alarm, 1), "ledger", words);
+    } else if facts.gaps > 0 {
+        let entries = if facts.gaps == 1 {
+            "entry of the backup ledger is"
+        } else {
+            "entries of the backup ledger are"
+        };
+        let what = format!("{} {entries} missing or damaged.", facts.gaps);
         let words = [
             &*what,
             "Some backups may be gone; every other one can be restored. Somebody or something touched the disk.",

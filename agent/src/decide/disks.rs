@@ -208,8 +208,7 @@ fn forked(disk: &MemberView) -> [String; 3] {
             disk.path
         ),
         "It is left as it is and not written to. What is on the others is not affected.".to_owned(),
-        "Start the appliance with it alone to restore what only it has; then empty it and adopt it anew."
-            .to_owned(),
+        "What only it has can be read with `larder rescue`; then empty it and adopt it anew.".to_owned(),
     ]
 }
 

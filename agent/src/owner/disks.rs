@@ -1,7 +1,7 @@
 //! Disks at the box: what there is, taking one in, letting one go. Over the local socket of the running agent.
 
 use super::cli::Which;
-use super::commands::ask;
+use super::commands::{ask, settings};
 use super::words::Trouble;
 use crate::edge::http::disks::Meant;
 use crate::report::DiskReport;
@@ -42,6 +42,13 @@ pub(crate) fn adopt(which: &Which, path: &Path, offsite: bool) -> Result<ExitCod
     let Meant { id } = ask(which, "/v1/control/disks/adopt", Some(body))?;
     println!("The disk {} at {} belongs to the appliance now.", &id[..8], path.display());
     println!("It is being filled; `larderd disks` shows how far it is.");
+    let named = settings(which.config.as_deref())?.vault;
+    if !named.disks.iter().chain(&named.offsite).any(|known| *known == path) {
+        let list = if offsite { "vault.offsite" } else { "vault.disks" };
+        println!(
+            "Add it to `{list}` in the settings: without the other disks the appliance would not look for it."
+        );
+    }
     if offsite {
         println!("When it has everything, the lamp says that you may unplug it.");
     }

@@ -72,9 +72,12 @@ impl From<StartError> for Trouble {
             ),
             StartError::Missing { missing } => Self::new(
                 1,
-                format!("There are no backups yet, and no disk is mounted at {}.", missing.display()),
-                "Connect and mount all disks that the settings name, or take the missing one out of `vault.disks`. \
-                 New backups are begun only when all of them are there.",
+                format!(
+                    "No disk that is here holds backups, and no disk is mounted at {}.",
+                    missing.display()
+                ),
+                "Connect and mount the disks that the settings name. One that was taken in with `larderd adopt` has to be in \
+                 `vault.disks` as well. A new vault is begun only when all of them are there.",
                 details,
             ),
             StartError::Disk(DiskProblem::InUse { path }) => Self::new(

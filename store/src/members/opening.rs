@@ -57,7 +57,7 @@ impl Members {
                     (identity, MemberState::Healthy)
                 }
             };
-            take_in(&mut members, Arc::new(Member::new(identity.disk, Slot::with(disk), state)))?;
+            take_in(&mut members, Arc::new(Member::new(identity.disk, Slot::with(disk), state)));
         }
         Ok((Self(RwLock::new(members.into()), AtomicU64::new(1)), vault))
     }
@@ -82,20 +82,15 @@ fn identities(disks: Vec<Arc<dyn Disk>>) -> (Vec<Known>, Option<StoreError>) {
 
 /// Of two copies of one disk the one with the longer past, or what the other lacks would be written once more in another
 /// way. The other is not used; whoever looks after the disks tells of it.
-fn take_in(members: &mut Vec<Arc<Member>>, member: Arc<Member>) -> Result<()> {
+fn take_in(members: &mut Vec<Arc<Member>>, member: Arc<Member>) {
     let Some(twin) = members.iter_mut().find(|other| other.key == member.key) else {
-        members.push(member);
-        return Ok(());
+        return members.push(member);
     };
-    let newest = |of: &Member| {
-        // Without an answer nobody could tell which of them is the longer one.
-        let numbers = ask_twice(|| ledger::numbers_on(of.disk.as_ref()));
-        numbers.map(|numbers| numbers.into_iter().max()).map_err(|source| of.failed("ledger", source))
-    };
-    let is_longer = newest(&member)? > newest(twin)?;
+    // A dying disk beside its copy may not even answer that.
+    let newest = |of: &Member| ask_twice(|| ledger::numbers_on(of.disk.as_ref())).ok()?.into_iter().max();
+    let is_longer = newest(&member) > newest(twin);
     let unused = if is_longer { std::mem::replace(twin, member) } else { member };
     tracing::error!(error = %is_copy_of(unused.disk.as_ref(), twin), "this disk is not used");
-    Ok(())
 }
 
 /// Makes a known disk ready to be written to. One that the system lets nobody write to is only read: that is how a
