@@ -22,7 +22,7 @@ use rustix::{
 use std::{
     collections::HashMap,
     ffi::CStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 /// What all walkers of one push share.
@@ -38,6 +38,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) own_uid: u32,
     /// The filesystem on which the pushed folder lies.
     pub(crate) root_device: u64,
+    /// Once all that was in memory of that filesystem has been written out: when that began.
+    pub(crate) written_out: Arc<OnceLock<Time>>,
 }
 
 /// Content of a file that has more names.
@@ -55,6 +57,8 @@ pub(crate) struct Linked {
 pub(crate) struct Seen {
     pub(crate) status: Status,
     pub(crate) at: Time,
+    /// Everything that was written before then had left the system's memory before anything of the entry was read.
+    pub(crate) written_out: Option<Time>,
 }
 
 /// So many files with several names are read once; the rest is read once for each name.
@@ -65,15 +69,19 @@ const LINKED_PIECES_MAX: usize = 8;
 const ATTEMPTS_MAX: u32 = 3;
 /// Reading larger files again costs more than it gains: what writes to them usually goes on.
 const AGAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// A change may not show for so long. Times count in steps, of up to two seconds on some filesystems. And a program
-/// that writes to a file by way of its memory moves them with its first write alone, until the system has written the
-/// page out: after half a minute, and it looks every five seconds.
-const STEADY_AFTER_SECONDS: i64 = 60;
+/// Times count in steps of up to two seconds on some filesystems.
+const STEP_SECONDS: i64 = 2;
+/// A program that writes to a file by way of its memory moves the times with its first write alone, until the system has
+/// written the page out: after half a minute, and it looks every five seconds.
+const UNSEEN_SECONDS: i64 = 60;
 
 impl Seen {
     /// Whether an entry that is like this can be told from one that changed since.
     fn is_steady(&self) -> bool {
-        self.status.changed.seconds.saturating_add(STEADY_AFTER_SECONDS) < self.at.seconds
+        let is_before =
+            |wait: i64, moment: Time| self.status.changed.seconds.saturating_add(wait) < moment.seconds;
+        is_before(UNSEEN_SECONDS, self.at)
+            || self.written_out.is_some_and(|begun| is_before(STEP_SECONDS, begun))
     }
 }
 
@@ -87,7 +95,9 @@ impl Shared<'_> {
     /// Asks for the status of an entry that is not read yet.
     pub(crate) fn see(&self, ask: impl FnOnce() -> rustix::io::Result<Status>) -> rustix::io::Result<Seen> {
         let at = (self.now)();
-        Ok(Seen { status: ask()?, at })
+        let written_out = self.written_out.get().copied();
+        let status = ask()?;
+        Ok(Seen { status, at, written_out: written_out.filter(|_| status.device == self.root_device) })
     }
 }
 
@@ -220,7 +230,7 @@ impl<'a> Walker<'a> {
             // It was read under its first name, and what was not sure then is not made sure by the time since.
             return Ok(Fresh { steady: fresh.steady && linked.steady, fine: linked.fine, ..fresh });
         }
-        let Seen { status: mut before, mut at } = seen;
+        let Seen { status: mut before, mut at, mut written_out } = seen;
         let mut attempt = 1;
         loop {
             let file = self.open_file(spot, &before)?;
@@ -241,11 +251,11 @@ impl<'a> Walker<'a> {
                     let why = "it is kept, but it changed while it was read";
                     self.shared.skip(spot.path(), why);
                 }
-                let seen = Seen { status: after, at };
+                let seen = Seen { status: after, at, written_out };
                 return Ok(self.finish_file(spot, &seen, xattrs, content, is_whole));
             }
             attempt += 1;
-            Seen { status: before, at } = self.shared.see(|| spot.status())?;
+            Seen { status: before, at, written_out } = self.shared.see(|| spot.status())?;
         }
     }
 
@@ -344,12 +354,14 @@ mod tests {
             links: Mutex::default(),
             own_uid: 0,
             root_device: 0,
+            written_out: Arc::default(),
         };
         let mut walker = Walker::new(&shared);
         let spot = |name| Spot { handle: &handle, folder: rustix::fd::AsFd::as_fd(&folder), name };
         let seen = |name, after| {
             let status = spot(name).status().expect("there");
-            Seen { status, at: Time { seconds: status.changed.seconds + after, nanos: 0 } }
+            let at = Time { seconds: status.changed.seconds + after, nanos: 0 };
+            Seen { status, at, written_out: None }
         };
         let mut is_steady = |name, after| {
             let fresh = walker.entry(spot(name), seen(name, after), None);
@@ -367,5 +379,14 @@ mod tests {
         assert_eq!(steady([61, 61]), [true, true, false]);
         assert_eq!(steady([60, 61]), [false, false, false], "a second name makes nothing sure");
         assert_eq!(steady([61, 3]), [true, false, false]);
+    }
+
+    #[test]
+    fn what_was_written_out_before_it_was_read_is_steady_sooner() {
+        let at = |seconds| Time { seconds, nanos: 0 };
+        let status = Status::from(rustix::fs::stat("/").expect("there"));
+        let changed = status.changed.seconds;
+        let is_steady = |written_out| Seen { status, at: at(changed + 10), written_out }.is_steady();
+        assert!(!is_steady(None) && !is_steady(Some(at(changed + 2))) && is_steady(Some(at(changed + 3))));
     }
 }

@@ -26,12 +26,13 @@ use rustix::{
     fs::{Mode, OFlags},
 };
 use std::{
+    fs::File,
     io::ErrorKind,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex, OnceLock, mpsc},
     thread,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// What to push, and how.
@@ -165,6 +166,7 @@ impl<'a> Attempt<'a> {
             links: Mutex::default(),
             own_uid: rustix::process::geteuid().as_raw(),
             root_device: self.folder.metadata().map_or(0, |folder| folder.dev()),
+            written_out: write_out(&self.folder, now()),
         };
         let senders = Senders::new(self.appliance, &queue, self.progress);
         let tree = thread::scope(|scope| {
@@ -245,6 +247,26 @@ impl Threads {
         // second; more would only take memory.
         Self { walkers: 4, senders: (cores + 1).clamp(3, 4), queued_batches: 1 }
     }
+}
+
+/// The longest that a push waits for a busy disk before it begins.
+const WRITE_OUT_FOR: Duration = Duration::from_secs(1);
+
+/// Has what is in memory of the folder's filesystem written out: from then on also a write by way of a program's memory
+/// moves a file's times. Where that takes long it goes on beside the push, which meanwhile trusts young files less.
+fn write_out(folder: &Path, now: Time) -> Arc<OnceLock<Time>> {
+    let written_out = Arc::new(OnceLock::new());
+    let Ok(opened) = File::open(folder) else { return written_out };
+    let (done, ended) = mpsc::channel();
+    let told = Arc::clone(&written_out);
+    thread::spawn(move || {
+        if rustix::fs::syncfs(&opened).is_ok() {
+            let _ = told.set(now);
+        }
+        let _ = done.send(());
+    });
+    let _ = ended.recv_timeout(WRITE_OUT_FOR);
+    written_out
 }
 
 fn time_of(time: SystemTime) -> Time {

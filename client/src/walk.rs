@@ -226,6 +226,7 @@ mod tests {
             links: Mutex::new(HashMap::new()),
             own_uid: 0,
             root_device: 0,
+            written_out: Arc::default(),
         };
         let root = Walker::new(&shared).root(handle, FolderKey::root(b"/")).expect("a root");
         let walk = Walk::new(root);
