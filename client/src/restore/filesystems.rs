@@ -5,35 +5,65 @@
 //! may be left tomorrow.
 
 use crate::Trouble;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::{
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    io::Errno,
+};
 use std::{
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::Duration,
 };
 
 /// One open folder for each filesystem. It must have been opened before the first write: the system tells an open
 /// folder only of errors that came after it was opened.
 #[derive(Default)]
-pub(crate) struct Filesystems(Mutex<Vec<(u64, OwnedFd)>>);
+pub(crate) struct Filesystems {
+    known: Mutex<Vec<(u64, Arc<OwnedFd>)>>,
+    /// The first error; the system tells each only once.
+    failed: Mutex<Option<Errno>>,
+}
+
+/// Between two looks at what waits to be written: waiting for all of it at the end would make a restore half as long again.
+const FLUSH_EVERY: Duration = Duration::from_millis(300);
 
 impl Filesystems {
     /// Notes the filesystem `device`, on which `folder` lies.
     pub(crate) fn note(&self, device: u64, folder: BorrowedFd<'_>) -> rustix::io::Result<()> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.iter().all(|(other, _)| *other != device) {
-            known.push((device, folder.try_clone_to_owned().map_err(|_| rustix::io::Errno::MFILE)?));
+            known.push((device, Arc::new(folder.try_clone_to_owned().map_err(|_| Errno::MFILE)?)));
         }
         Ok(())
     }
 
+    /// Has what was written so far brought to its disk, again and again, until `over` is dropped.
+    pub(crate) fn flush_until(&self, over: &Receiver<()>) {
+        while over.recv_timeout(FLUSH_EVERY) == Err(RecvTimeoutError::Timeout) {
+            self.flush();
+        }
+    }
+
+    fn flush(&self) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Each one is asked, also after one that failed: the others hold files as well.
+        for (_, folder) in known {
+            if let Err(errno) = rustix::fs::syncfs(folder.as_fd()) {
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(errno);
+            }
+        }
+    }
+
     /// Waits until everything is on its disk.
     pub(crate) fn settle(self, target: &Path) -> Result<(), Trouble> {
-        let known = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // Each one is asked, also after one that failed: the others hold files as well.
-        let asked: Vec<_> = known.iter().map(|(_, folder)| rustix::fs::syncfs(folder.as_fd())).collect();
-        asked.into_iter().collect::<rustix::io::Result<()>>().map_err(|errno| Trouble::Unwritten {
-            path: target.to_owned(),
-            cause: std::io::Error::from(errno).to_string(),
+        self.flush();
+        let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.map_or(Ok(()), |errno| {
+            let cause = std::io::Error::from(errno).to_string();
+            Err(Trouble::Unwritten { path: target.to_owned(), cause })
         })
     }
 }

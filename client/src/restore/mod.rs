@@ -37,7 +37,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-        mpsc::{Receiver, sync_channel},
+        mpsc::{Receiver, channel, sync_channel},
     },
     thread,
 };
@@ -126,13 +126,19 @@ pub fn restore(
     let place = Place::root(handle, keeps.then_some(attributes), is_empty);
     let (sender, groups) = sync_channel(GROUPS_AHEAD);
     let groups = Mutex::new(groups);
+    let (going_on, over) = channel();
     let links = thread::scope(|scope| {
-        for _ in 0..FETCHERS {
-            scope.spawn(|| write_groups(past, &site, &groups));
-        }
-        let mut planner = plan::Planner::new(&site, reader, sender);
-        planner.run(place, entry, owner);
-        planner.into_links()
+        let site = &site;
+        scope.spawn(move || site.filesystems.flush_until(&over));
+        let _going_on = going_on;
+        thread::scope(|scope| {
+            for _ in 0..FETCHERS {
+                scope.spawn(|| write_groups(past, site, &groups));
+            }
+            let mut planner = plan::Planner::new(site, reader, sender);
+            planner.run(place, entry, owner);
+            planner.into_links()
+        })
     });
     links.make(&site);
     site.finish()
