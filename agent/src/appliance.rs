@@ -13,13 +13,12 @@ use larder_store::{StoreError, Vault};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 /// Memory for uploads is handed out in pieces of this size.
 pub(crate) const UPLOAD_UNIT_BYTES: usize = 64 * 1024;
 /// Between two requests of one push or restore; after a longer pause the next one begins another.
-const PAUSE_MAX: Duration = Duration::from_secs(300);
+const PAUSE_MAX_S: u64 = 300;
 /// Restores that read at the same time, and as many listings beside them; each holds a few opened blocks.
 const FETCHES_MAX: usize = 4;
 
@@ -50,8 +49,8 @@ pub(crate) struct Activity {
     pub(crate) refused_full: AtomicU64,
     /// Disks that are to be read back now, because the owner asked for it.
     pub(crate) scrub_wanted: crate::jobs::scrub::Wanted,
-    /// When each device last sent something, and last fetched something.
-    lately: Mutex<HashMap<(Traffic, String), Instant>>,
+    /// When each device last sent something, and last fetched something, in seconds switched on.
+    lately: Mutex<HashMap<(Traffic, String), u64>>,
 }
 
 /// What a device does.
@@ -64,10 +63,10 @@ pub(crate) enum Traffic {
 impl Activity {
     /// Whether this is the first request of a push or restore, and not one of its thousands: the events of one must not push
     /// everything else out of what waits for a broker.
-    pub(crate) fn begins(&self, traffic: Traffic, device: &str) -> bool {
+    pub(crate) fn begins(&self, traffic: Traffic, device: &str, now_s: u64) -> bool {
         let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = lately.insert((traffic, device.to_owned()), Instant::now());
-        before.is_none_or(|before| before.elapsed() > PAUSE_MAX)
+        let before = lately.insert((traffic, device.to_owned()), now_s);
+        before.is_none_or(|before| now_s.saturating_sub(before) > PAUSE_MAX_S)
     }
 
     /// The device's next request belongs to another push.

@@ -5,14 +5,14 @@
 
 use larder_format::tree::Kind;
 use larder_store::{Difference, Fact, StoreError, Vault};
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Deleted paths that are remembered one by one over all sources, some 20 bytes each; beyond it a count says "at least".
 const PATHS_MAX: usize = 250_000;
-/// Comparing two snapshots takes no longer. Forty folders, each named twice in the one above, have 2^40 paths.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+/// Folders that are compared of two snapshots. Forty of them, each named twice in the one above, have 2^40 paths.
+const FOLDERS_MAX: u64 = 2_000_000;
 
 /// Counts by source.
 #[derive(Debug, Default)]
@@ -154,10 +154,13 @@ impl Pending {
             self.history.versions = fact.snapshot.totals.files;
             return Ok(true);
         };
-        let begun = Instant::now();
-        let is_in_time = || go_on() && begun.elapsed() < GIVE_UP_AFTER;
+        let compared = Cell::new(0);
+        let goes_on = || {
+            compared.set(compared.get() + 1);
+            compared.get() <= FOLDERS_MAX && go_on()
+        };
         let (history, room) = (&mut self.history, self.room);
-        vault.diff(before, root, &is_in_time, &mut |difference| {
+        vault.diff(before, root, &goes_on, &mut |difference| {
             history.count(&difference, room);
             Ok(())
         })

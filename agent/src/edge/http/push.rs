@@ -44,7 +44,7 @@ pub(crate) async fn upload(
     let units = u32::try_from((len + UPLOAD_OVERHEAD_BYTES).div_ceil(UPLOAD_UNIT_BYTES)).unwrap_or(u32::MAX);
     // Waits before reading: what has not been read waits in the sender, not in our memory.
     let _memory = appliance.upload_memory.acquire_many(units).await.map_err(|_| Refusal::too_slow())?;
-    if appliance.activity.begins(Traffic::Push, &caller.device) {
+    if appliance.activity.begins(Traffic::Push, &caller.device, appliance.stamp().powered_on_s) {
         appliance.tell(Event::PushStarted { device: caller.device });
     }
     let _busy = Busy::with(&appliance.activity.receiving);

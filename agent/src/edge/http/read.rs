@@ -203,7 +203,7 @@ pub(crate) async fn file(
 }
 
 fn tell_of_restore(appliance: &Appliance, caller: Caller) {
-    if appliance.activity.begins(Traffic::Restore, &caller.device) {
+    if appliance.activity.begins(Traffic::Restore, &caller.device, appliance.stamp().powered_on_s) {
         appliance.tell(Event::Restored { device: caller.device });
     }
 }
