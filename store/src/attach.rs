@@ -84,7 +84,7 @@ impl Vault {
         let adopted = Event::Disk(DiskEvent { disk: id, what: DiskChange::Adopted { path, offsite } });
         // Before it counts: what takes a retired or distrusted disk back is this entry. Where no disk can take it, the only
         // one that is left is to be replaced, or is trusted again: then it is written once this one is good.
-        let is_written = self.members.all().iter().any(|member| member.is_healthy());
+        let is_written = self.members.is_any_healthy();
         if is_written {
             self.append(stamp, adopted.clone())?;
         }
@@ -142,7 +142,7 @@ impl Vault {
             member.doubts(doubtful);
             return Err(at(disk.as_ref(), "open", source));
         }
-        let is_needed = !self.members.all().iter().any(|member| member.is_healthy());
+        let is_needed = !self.members.is_any_healthy();
         let ready = made_ready(disk.as_ref()).or_else(|source| match is_needed {
             // What is on it can be given back although it takes nothing now.
             true => Ok(MemberState::Suspect(source.to_string())),

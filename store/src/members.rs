@@ -216,7 +216,7 @@ impl Members {
     /// # Errors
     /// The failure itself when no healthy disk is left.
     pub(crate) fn go_on_without(&self, failure: StoreError) -> Result<()> {
-        if !self.all().iter().any(|member| member.is_healthy()) {
+        if !self.is_any_healthy() {
             return Err(failure);
         }
         tracing::warn!(%failure, "going on without this disk");
@@ -261,6 +261,10 @@ impl Members {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn is_any_healthy(&self) -> bool {
+        self.all().iter().any(|member| member.is_healthy())
     }
 
     pub(crate) fn all(&self) -> Arc<[Arc<Member>]> {

@@ -102,7 +102,7 @@ impl Vault {
     /// Enters every disk into the ledger that is not in it: those of vaults that are older than such entries, and one that
     /// was adopted when no disk could take the entry.
     pub fn enter_disks(&self, stamp: Stamp) {
-        if !self.members.all().iter().any(|member| member.is_healthy()) {
+        if !self.members.is_any_healthy() {
             return;
         }
         for member in self.members.all().iter().filter(|member| member.is_readable()) {

@@ -117,15 +117,17 @@ impl DiskFile for CrookedFile {
     }
 }
 
-fn day(number: u8) -> Files {
+/// Lets go of all but the newest at once.
+pub(crate) const NEWEST_ONLY: Rule =
+    Rule { everything_days: 0, daily_days: 0, weekly_days: 0, monthly_days: Some(0), newest: 1 };
+
+pub(crate) fn day(number: u8) -> Files {
     files([("always.txt", &[200; 650]), ("a.txt", &[number; 600]), ("b.txt", &[number ^ 128; 650])])
 }
 
 /// What is written anew may lie wrong on the disk: then the old packs stay, and everything kept is whole.
 #[test]
 fn a_merged_pack_that_does_not_come_back_takes_no_place() {
-    const NEWEST_ONLY: Rule =
-        Rule { everything_days: 0, daily_days: 0, weekly_days: 0, monthly_days: Some(0), newest: 1 };
     let memory = MemoryDisk::new();
     let disk = Crooked::new(&memory);
     let vault = plain::open(vec![disk.arc()]).expect("opens");

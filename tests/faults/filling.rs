@@ -1,11 +1,11 @@
 //! What may come between while a disk is filled, or comes while others write: it must not count before it has everything,
 //! and no receipt may name it for what it lacks.
 
-use crate::crooked::Crooked;
+use crate::crooked::{Crooked, NEWEST_ONLY, day};
 use crate::days::{live_on, one_more_day};
 use crate::letting_go::{mark_offsite, packs};
 use harness::plain::{self, Files, files, push, restore, stamp};
-use larder_format::ledger::{DiskChange, DiskEvent, Event, Rule};
+use larder_format::ledger::{DiskChange, DiskEvent, Event};
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{MemberState, StoreError, Vault};
 use std::sync::{Arc, mpsc};
@@ -171,12 +171,9 @@ fn the_only_disk_is_trusted_again_by_a_word() {
 /// A disk comes while a sweep writes a pack anew: it does not count before it has that pack too.
 #[test]
 fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
-    const NEWEST_ONLY: Rule =
-        Rule { everything_days: 0, daily_days: 0, weekly_days: 0, monthly_days: Some(0), newest: 1 };
     let (stays, comes) = (MemoryDisk::new(), MemoryDisk::new());
     let writes = Crooked::new(&stays);
     let both = || vec![writes.arc(), arc(&comes)];
-    let day = |n: u8| files([("always.txt", &[200; 650]), ("a.txt", &[n; 600]), ("b.txt", &[n ^ 128; 650])]);
     let vault = plain::open(both()).expect("opens");
     vault.append(stamp(0), Event::RetentionSet(NEWEST_ONLY)).expect("written");
     let mut hour = 0;

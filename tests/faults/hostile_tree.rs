@@ -3,7 +3,7 @@
 use harness::plain;
 use larder_format::block::Encoder;
 use larder_format::ledger::Snapshot;
-use larder_format::tree::{Child, Entry, Kind, Node, Owner, Time, Totals};
+use larder_format::tree::{Child, Kind, Node, Totals};
 use larder_format::{ChunkRef, FormatError};
 use larder_store::disk::MemoryDisk;
 use larder_store::{StoreError, Vault};
@@ -17,17 +17,8 @@ fn keep(vault: &Vault, node: &Node) -> ChunkRef {
 }
 
 fn folder(entries: &[(&str, ChunkRef)], totals: Totals) -> Node {
-    let owner = Owner { uid: 0, gid: 0, user: String::new(), group: String::new() };
-    let entry = |(name, node): &(&str, ChunkRef)| Entry {
-        name: name.as_bytes().to_vec(),
-        owner: 0,
-        mode: 0o755,
-        modified: Time::default(),
-        hard_link: 0,
-        xattrs: Vec::new(),
-        kind: Kind::Directory { node: *node, totals },
-    };
-    Node::Leaf { owners: vec![owner], entries: entries.iter().map(entry).collect() }
+    let kind = |(name, node): &(_, ChunkRef)| (*name, Kind::Directory { node: *node, totals });
+    plain::leaf(&entries.iter().map(kind).collect::<Vec<_>>())
 }
 
 fn commit(vault: &Vault, top: ChunkRef, totals: Totals) -> Result<(), StoreError> {

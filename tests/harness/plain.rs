@@ -4,7 +4,7 @@
 
 use larder_format::block::Encoder;
 use larder_format::ledger::{Snapshot, Stamp};
-use larder_format::tree::{Entry, Kind, NodeBuilder, Owner, Piece, PieceBuilder, Time, Totals};
+use larder_format::tree::{Entry, Kind, Node, NodeBuilder, Owner, Piece, PieceBuilder, Time, Totals};
 use larder_format::{ChunkRef, Hash};
 use larder_store::disk::Disk;
 use larder_store::{Committed, IndexPlace, Options, Result, Vault};
@@ -216,6 +216,12 @@ fn file(bytes: &[u8], chunks: &mut Vec<Vec<u8>>) -> Kind {
 fn entry(name: &[u8], kind: Kind) -> Entry {
     let modified = Time { seconds: 1_700_000_000, nanos: 0 };
     Entry { name: name.to_vec(), owner: 0, mode: 0o644, modified, hard_link: 0, xattrs: Vec::new(), kind }
+}
+
+/// A folder of these, as somebody would make it who sends what no walk would find.
+pub fn leaf(entries: &[(&str, Kind)]) -> Node {
+    let entries = entries.iter().map(|(name, kind)| entry(name.as_bytes(), kind.clone()));
+    Node::Leaf { owners: vec![owner()], entries: entries.collect() }
 }
 
 fn owner() -> Owner {

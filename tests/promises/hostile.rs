@@ -2,9 +2,10 @@
 
 use crate::routes::token;
 use harness::home::Home;
+use harness::plain::leaf;
 use larder_format::ChunkRef;
 use larder_format::block::Encoder;
-use larder_format::tree::{Entry, Kind, Node, Owner, Piece, Time, Totals};
+use larder_format::tree::{Kind, Piece, Totals};
 use larder_format::wire::Commit;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -39,17 +40,7 @@ impl Sender<'_> {
     }
 
     fn keep_folder(&self, entries: &[(&str, Kind)]) -> ChunkRef {
-        let owner = Owner { uid: 0, gid: 0, user: String::new(), group: String::new() };
-        let entry = |(name, kind): &(&str, Kind)| Entry {
-            name: name.as_bytes().to_vec(),
-            owner: 0,
-            mode: 0o755,
-            modified: Time::default(),
-            hard_link: 0,
-            xattrs: Vec::new(),
-            kind: kind.clone(),
-        };
-        self.keep(&Node::Leaf { owners: vec![owner], entries: entries.iter().map(entry).collect() }.encode())
+        self.keep(&leaf(entries).encode())
     }
 
     fn commit(&self, name: &str, push: u128, top: Kind, totals: Totals) {
