@@ -5,13 +5,14 @@ It names nothing of the machine that would tell whose it is: cores and kernel, b
 Not here: the figures themselves (`readings.py`), the plot (`plot.py`).
 """
 from measure import box, link
-from report.readings import WORDS, Readings, client_cpu, cpu, server_cpu, wall
+from report.readings import WORDS, Readings, client_cpu, cpu, server_cpu, wall, wall_until_on_disk
 
 MULTIPLE_PHASES = ["backup", "nochange", "backup2", "restore"]
 MEMORY_PHASES = ["backup", "nochange", "backup2", "restore", "check"]
 READING = """Time: `seconds of wall clock / seconds of CPU at the client + at the server`. Multiples: `wall / CPU of both
 ends`; of the yardstick, which is `tar | zstd -3 | b3sum` on the local disk (unpacking for a restore, a bare `find` for no
-change), and of the best other peer, separately for wall and CPU. Memory: peak of `client + server`, resident. Stored:
+change), and of the best other peer, separately for wall and CPU. "Until on the disk": wall and a sync after the program
+has ended, for those that do not wait themselves; the yardstick and Larder do. Memory: peak of `client + server`, resident. Stored:
 blocks allocated in the server's folder. Wire: both ways, with headers. "–": the peer has no such command, or the corpus
 is one file; "n/a": what it is a multiple of took less than 0.02 s. "Came back": all files of a full restore and one old
 file, by content, mode and time."""
@@ -54,18 +55,20 @@ def time_table(readings, corpus):
 
 
 def multiples_table(readings, corpus):
-    phases = [p for p in MULTIPLE_PHASES if p in readings.phases]
+    columns = [(p, WORDS[p], (wall, cpu)) for p in MULTIPLE_PHASES if p in readings.phases]
+    if "restore" in readings.phases:
+        columns.append(("restore", "restore, until on the disk", (wall_until_on_disk,)))
 
-    def entry(peer, phase, reference):
+    def entry(peer, phase, figures, reference):
         if readings.median(peer, corpus, phase, wall) is None:
             return missing(readings, peer, corpus, phase)
-        pair = [readings.multiple(peer, corpus, phase, f, reference(phase, f)) for f in (wall, cpu)]
-        return " / ".join("n/a" if value is None else f"{value:.2f}" for value in pair)
+        multiples = [readings.multiple(peer, corpus, phase, f, reference(phase, f)) for f in figures]
+        return " / ".join("n/a" if value is None else f"{value:.2f}" for value in multiples)
 
     def block(title, reference_of):
         peers = [p for p in readings.peers if p != "yardstick"]
-        rows = [[peer, *(entry(peer, p, reference_of(peer)) for p in phases)] for peer in peers]
-        return table([title] + [WORDS[p] for p in phases], rows)
+        rows = [[peer, *(entry(peer, p, figures, reference_of(peer)) for p, _, figures in columns)] for peer in peers]
+        return table([title] + [words for _, words, _ in columns], rows)
 
     blocks = []
     if "yardstick" in readings.peers:

@@ -16,6 +16,11 @@ def wall(row):
     return row["wall"]
 
 
+def wall_until_on_disk(row):
+    """Some programs end as soon as the system has taken their files; what it wrote after them counts here."""
+    return row["wall"] + row["sync_after"]
+
+
 def client_cpu(row):
     return row["client_cpu"]
 

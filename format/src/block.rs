@@ -17,7 +17,7 @@ pub const HEADER_FIXED_BYTES: usize = 56;
 /// Plain bytes of a block: one chunk of the largest kind fits.
 pub const BLOCK_PLAIN_BYTES_MAX: usize = CHUNK_BYTES_MAX;
 /// Small chunks are gathered up to about this many plain bytes.
-pub const BLOCK_PLAIN_BYTES_AIM: usize = 512 * 1024;
+pub const BLOCK_PLAIN_BYTES_AIM: usize = 1024 * 1024;
 /// Chunks in one block; bounds the header at 24 KiB.
 pub const BLOCK_CHUNKS_MAX: usize = 8192;
 /// Level of compression. Measured: above it the time grows faster than the gain, also on a Pi.

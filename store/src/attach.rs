@@ -138,9 +138,12 @@ impl Vault {
         let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let doubtful = member.take_doubtful();
         if let Err(source) = clear(disk.as_ref(), &doubtful) {
-            // Until they can be set aside nothing on it may be believed.
+            // Until they can be set aside they stay in doubt.
             member.doubts(doubtful);
-            return Err(at(disk.as_ref(), "open", source));
+            // A disk that nobody may write to can still give back what it holds, and nothing more will rest on it.
+            if source.kind() != io::ErrorKind::ReadOnlyFilesystem {
+                return Err(at(disk.as_ref(), "open", source));
+            }
         }
         let is_needed = !self.members.is_any_healthy();
         let ready = made_ready(disk.as_ref()).or_else(|source| match is_needed {

@@ -102,6 +102,40 @@ fn a_disk_whose_sync_failed_is_filled_anew() {
     assert!(failed > 20);
 }
 
+/// The system lets nobody write to the only disk any more: what it holds can be had at once, and after a mount all goes on.
+#[test]
+fn the_only_disk_that_became_read_only_gives_back_what_it_holds() {
+    let mut read_only = 0;
+    for at in 0.. {
+        let disk = MemoryDisk::new();
+        let sync = Planned { on: On::Syncs, when: When::At(at), fault: Fault::SyncLost };
+        let faulty = FaultyDisk::new(disk.clone(), Schedule::new(0, [sync]));
+        let Ok(vault) = plain::open(vec![Arc::new(faulty.clone())]) else { continue };
+        let mut promises = live_on(&vault);
+        if !faulty.fired() {
+            break;
+        }
+        if faulty.story().iter().all(|fired| fired.operation == "sync") {
+            continue;
+        }
+        let id = vault.disks()[0].id.clone();
+        vault.detach(&id);
+        vault.attach(Arc::new(faulty), stamp(60)).expect("it can be read");
+        assert!(matches!(states(&vault)[..], [MemberState::Suspect(_)]), "sync {at}");
+        promises.check_on(&vault, &format!("sync {at}, read-only"));
+        vault.detach(&id);
+        let mounted = disk.after_power_cut(at);
+        vault.attach(arc(&mounted), stamp(61)).expect("it is ours");
+        fill(&vault);
+        one_more_day(&vault, &mut promises);
+        drop(vault);
+        check_each(&promises, &[&mounted], &format!("sync {at}, mounted again"));
+        read_only += 1;
+    }
+    println!("{read_only} disks that became read-only: 0 lost");
+    assert!(read_only > 10);
+}
+
 /// The only disk is pulled and put back: no receipt was wrong, and backups go on.
 #[test]
 fn the_only_disk_comes_back_too() {

@@ -49,6 +49,11 @@ impl Wanted {
     fn done(&self, disk: &str) {
         self.disks().remove(disk);
     }
+
+    /// Whoever waits for a disk that has left would wait for ever.
+    fn keep_connected(&self, connected: &[ScrubView]) {
+        self.disks().retain(|wanted| connected.iter().any(|view| view.disk == *wanted));
+    }
 }
 
 /// What the job remembers between two steps.
@@ -88,7 +93,9 @@ pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<boo
 /// Does a little of what is due, and says how long to rest.
 fn step(appliance: &Appliance, plan: &mut Plan) -> Duration {
     let mut did = write_parity(appliance, plan);
-    for disk in appliance.vault.scrubs() {
+    let disks = appliance.vault.scrubs();
+    appliance.activity.scrub_wanted.keep_connected(&disks);
+    for disk in disks {
         did |= scrub(appliance, plan, &disk);
     }
     let is_busy = [&appliance.activity.receiving, &appliance.activity.restoring]

@@ -6,7 +6,7 @@
 use super::{
     Site,
     attributes::Attributes,
-    naming::{name_unnamed, rename},
+    naming::rename,
     place::{Place, words},
 };
 use crate::Trouble;
@@ -136,7 +136,7 @@ impl Growing {
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Errno::BADF)?;
         let folder = place.handle.open()?;
         let fd;
-        (fd, state.is_unnamed) = site.unnamed.create(folder.as_fd(), &self.beside)?;
+        (fd, state.is_unnamed) = site.unnamed.create(folder.as_fd(), &self.beside, self.attributes.mode)?;
         Ok(Arc::clone(state.fd.insert(Arc::new(fd))))
     }
 
@@ -195,7 +195,7 @@ impl Growing {
         }
         site.restorer.apply(fd, &self.attributes, owner);
         if is_unnamed {
-            return name_unnamed(fd, folder, &self.name).map_err(words);
+            return site.unnamed.name(fd, folder, &self.name).map_err(words);
         }
         rename(site, folder, &self.beside, &self.name)
     }
