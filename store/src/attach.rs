@@ -6,6 +6,7 @@
 //! aside first. Not here: what is said of a disk (`membership`), where one is connected, and when to look (the agent).
 
 use crate::Result;
+use crate::care::unless_held;
 use crate::disk::Disk;
 use crate::identity::{Identity, hex, identity_of, join};
 use crate::index::IndexPlace;
@@ -14,7 +15,6 @@ use crate::ledger;
 use crate::members::{self, Member, MemberState, at, foreign, made_ready};
 use crate::repair::set_aside;
 use crate::slot::Slot;
-use crate::sweep::Sweep;
 use crate::vault::Vault;
 use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, Stamp};
 use std::io;
@@ -128,16 +128,22 @@ impl Vault {
             self.members.add(member.clone());
             member
         });
+        // Whoever goes on filling it would lose the file to the clearing below.
+        let _no_filling = member.filling.lock().unwrap_or_else(PoisonError::into_inner);
         // What the disk brings may show the walk of a sweep what it could not see before, also where it found nothing.
         let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        *sweep = Sweep::default();
+        let proven_s = std::mem::take(&mut *sweep).proven_s;
         // A commit that was found complete must not find out that another disk let go of what it names.
         let _no_commits = self.sweeping.write().unwrap_or_else(PoisonError::into_inner);
         // No pack may grow and no entry may come while the disk goes from away to behind.
         let _growing = self.hold_growing()?;
         let _commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         let doubtful = member.take_doubtful();
-        if let Err(source) = clear(disk.as_ref(), &doubtful) {
+        // So would a repair that is under way: what was unfinished then stays until the next start.
+        let no_repairs = unless_held(&self.care.rounds);
+        let cleared = clear(disk.as_ref(), &doubtful, no_repairs.is_some());
+        drop(no_repairs);
+        if let Err(source) = cleared {
             // Until they can be set aside they stay in doubt.
             member.doubts(doubtful);
             // A disk that nobody may write to can still give back what it holds, and nothing more will rest on it.
@@ -164,28 +170,37 @@ impl Vault {
         member.set_state(ready);
         member.is_older_copy.store(is_older_copy, Ordering::SeqCst);
         let taken = self.learn_from(&member, &past);
-        let lacking = taken.and_then(|()| self.count_lacking_on(&member)).inspect_err(|_| {
+        let is_news = taken.as_ref().is_ok_and(|is_news| *is_news);
+        let lacking = taken.and_then(|_| self.count_lacking_on(&member)).inspect_err(|_| {
             member.disk.take();
             // Healthy, it would stand in receipts although nobody can read or write it.
             member.set_state(MemberState::Away);
         })?;
+        if !is_news && self.damaged_chunks() == 0 {
+            // A disk that visits for an hour and brings nothing is rid of what was swept as soon as it has caught up.
+            sweep.proven_s = proven_s;
+        }
         tracing::info!(disk = name, lacking, is_older_copy, "a backup disk is connected");
         Ok(Attached { id: member.id.clone(), is_older_copy })
     }
 
     /// A disk may bring what the others never had, and also what they have lost: a pack, an entry of the ledger.
-    fn learn_from(&self, member: &Member, past: &Past) -> Result<()> {
-        let swept = self.ledger().swept.clone();
-        let new_packs = self.catalog.absorb(&self.members, member, &swept)?;
+    /// Returns whether it did.
+    fn learn_from(&self, member: &Member, past: &Past) -> Result<bool> {
+        let (swept, was_complete) = {
+            let view = self.ledger();
+            (view.swept.clone(), view.disks.get(&member.key).is_some_and(|known| known.complete.0 > 0))
+        };
+        let new_packs = self.catalog.absorb(&self.members, member, (&swept, was_complete))?;
         // Whoever was filled without them gets them now.
         let went_without = self.catalog.packs.damage.hope_again();
         let has_gaps = !self.ledger().gaps.is_empty();
         if matches!(past, Past::Ahead) || has_gaps {
             self.load_ledger_again()?;
         } else if new_packs == 0 && !went_without {
-            return Ok(());
+            return Ok(false);
         }
-        self.count_lacking()
+        self.count_lacking().map(|()| true)
     }
 
     /// Counts anew what the others lack after a disk brought more than they have.
@@ -275,9 +290,11 @@ impl Vault {
 }
 
 /// Clears what was unfinished when the disk left, and sets aside what may or may not have got its name.
-fn clear(disk: &dyn Disk, doubtful: &[String]) -> io::Result<()> {
-    for item in disk.list("open")?.into_iter().filter(|item| !item.is_folder) {
-        disk.remove(&format!("open/{}", item.name))?;
+fn clear(disk: &dyn Disk, doubtful: &[String], also_unfinished: bool) -> io::Result<()> {
+    if also_unfinished {
+        for item in disk.list("open")?.into_iter().filter(|item| !item.is_folder) {
+            disk.remove(&format!("open/{}", item.name))?;
+        }
     }
     doubtful
         .iter()

@@ -15,7 +15,7 @@ use crate::members::{Member, Members};
 use crate::packs::{self, Packs, Place};
 use anew::open_index;
 use larder_format::{ChunkId, Hash};
-use listing::{list, list_one, mark_behind};
+use listing::{list, list_one, mark_behind, note_missing};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -89,13 +89,15 @@ impl Catalog {
         }
         mark_behind(members, &on_each);
         let mut found: BTreeMap<Hash, u64> = on_each.into_iter().flatten().collect();
-        let mut gone = Vec::new();
+        let (mut gone, mut missing) = (Vec::new(), Vec::new());
         for (number, name) in index.packs() {
             match found.remove(name) {
                 Some(len) => packs.add(*number, *name, len),
-                None => gone.push(*number),
+                None if ledger.swept.contains_key(name) => gone.push(*number),
+                None => missing.push((*number, *name)),
             }
         }
+        let unreadable = note_missing(members, &packs, missing, &mut gone);
         index.remove(&gone);
         let mut pending = Pending::default();
         for (name, len) in found {
@@ -111,7 +113,7 @@ impl Catalog {
             entering: Mutex::new(()),
             pending: Mutex::new(pending),
             entered: Condvar::new(),
-            unreadable: Mutex::default(),
+            unreadable: Mutex::new(unreadable),
             anew: AtomicU64::new(0),
             unseen: AtomicBool::new(is_unseen),
         };
@@ -158,18 +160,27 @@ impl Catalog {
         places
     }
 
+    /// Wherever the index says that a copy of the chunk may lie.
+    pub(crate) fn hints(&self, id: &ChunkId) -> Vec<Hint> {
+        self.index().hints(id).collect()
+    }
+
     /// Takes in the packs of a disk that came, as far as they are not known, and tells how many those are. Their content
     /// is found at once by those who look for it, and entered by and by.
     pub(crate) fn absorb(
         &self,
         members: &Members,
         member: &Member,
-        swept: &HashMap<Hash, Mark>,
+        (swept, was_complete): (&HashMap<Hash, Mark>, bool),
     ) -> Result<usize> {
         let _one_at_a_time = self.entering.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut found, is_unseen) = list_one(member)?;
         let is_only = !members.all().iter().any(|other| other.key != member.key && other.is_readable());
-        self.unseen.store(is_only && is_unseen, Ordering::SeqCst);
+        // A new disk shows what it was given, not what another one hides.
+        let shows_all = was_complete && !is_unseen;
+        if is_only && is_unseen || shows_all {
+            self.unseen.store(!shows_all, Ordering::SeqCst);
+        }
         self.packs.leave_to_sweep(&mut found, swept);
         let known: HashSet<_> = self.packs.all().into_iter().map(|(_, name)| name).collect();
         found.retain(|name, _| !known.contains(name));
@@ -232,7 +243,9 @@ impl Catalog {
         if packs.is_empty() {
             return;
         }
-        if let Err(broken) = self.index_to_change().insert(packs) {
+        // Bound first: the guard would live as long as what throws the index away and waits for it.
+        let inserted = self.index_to_change().insert(packs);
+        if let Err(broken) = inserted {
             tracing::warn!(%broken, "making the index anew; nothing is lost");
             // Only that: whoever enters packs would wait here for itself to be done with them.
             self.throw_away();
@@ -322,6 +335,15 @@ impl Catalog {
             }
         }
         missing
+    }
+
+    /// What a disk may have had that is gone for good is not waited for: the scrub names what was lost with it.
+    pub(crate) fn wait_no_longer(&self) {
+        for number in self.packs.damage.hope_no_longer() {
+            self.unreadable().extend(self.packs.name(number));
+        }
+        self.unseen.store(false, Ordering::SeqCst);
+        self.packs.damage.suspect();
     }
 
     /// Whether there may be packs that no disk shows.

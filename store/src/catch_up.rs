@@ -10,7 +10,8 @@ use crate::disk::{Disk, folder_of, make_folders, read_whole, sync_file, sync_nam
 use crate::ledger;
 use crate::members::Member;
 use crate::packs;
-use crate::repair::{mend, set_aside};
+use crate::repair::lost::{self, Lost};
+use crate::repair::{mend, require_room, set_aside};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry};
@@ -70,13 +71,26 @@ impl Vault {
 
     pub(crate) fn catch_up_one(&self, member: &Member, bytes_max: u64) -> Result<u64> {
         let _alone = member.filling.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut bytes = 0;
+        let (mut bytes, mut postponed) = (0, Vec::new());
         let mut lacking = self.lacking(member)?;
         while bytes < bytes_max
             && let Some(name) = lacking.packs.pop()
         {
-            bytes += self.copy_pack(member, &name)?;
+            match self.copy_pack(member, &name) {
+                Ok(Some(copied)) => bytes += copied,
+                Ok(None) => postponed.push(name),
+                Err(full @ StoreError::Full { .. }) => {
+                    if self.make_room_on(member)? == 0 {
+                        return Err(full);
+                    }
+                    postponed.push(name);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
+        lacking.packs.append(&mut postponed);
+        // Entries speak of packs, so all of these come first.
         if lacking.packs.is_empty() {
             self.copy_entries(member, &lacking.entries)?;
             lacking = self.rejoin(member)?;
@@ -120,19 +134,21 @@ impl Vault {
         })
     }
 
-    /// Bytes copied. A pack that is damaged on every other disk is made whole from what they have left of it.
-    fn copy_pack(&self, member: &Member, name: &Hash) -> Result<u64> {
+    /// Bytes copied; nothing if it has to be tried again. A pack that is damaged on every other disk is made whole from what
+    /// they have left of it.
+    fn copy_pack(&self, member: &Member, name: &Hash) -> Result<Option<u64>> {
         let path = packs::path(name);
         let mut is_damaged = false;
         for source in self.others(member) {
             let Ok(file) = source.disk.open(&path) else { continue };
             let Ok(len) = file.len() else { continue };
-            self.require_room_on(member, len)?;
+            // Half of the reserve, as for a repair: a disk that lags keeps the others from making room.
+            require_room(member, len, self.reserve_bytes / 2)?;
             let copied = copy(file.as_ref(), len, member.disk.as_ref());
             match copied.map_err(|source| member.failed(&path, source))? {
                 Some(hash) if hash == *name => {
                     publish(member.disk.as_ref(), &path).map_err(|source| member.failed(&path, source))?;
-                    return Ok(len);
+                    return Ok(Some(len));
                 }
                 _ => {
                     tracing::error!(disk = source.disk.name(), pack = %name, "this copy of a pack is damaged");
@@ -144,16 +160,30 @@ impl Vault {
         }
         if is_damaged {
             // Not waited for: a scrub that ends a round waits for whoever fills a disk.
-            let Some(_no_repairs) = unless_held(&self.care.rounds) else { return Ok(0) };
+            let Some(_no_repairs) = unless_held(&self.care.rounds) else { return Ok(None) };
             if mend(&self.members, member, name, self.reserve_bytes / 2)? {
-                return Ok(self.catalog.packs.len(name));
+                return Ok(Some(self.catalog.packs.len(name)));
             }
         }
         // No disk has it whole: waiting for it would keep this disk from new backups for ever.
         if let Some(number) = self.catalog.packs.number(name) {
+            self.remember_without(member, name)?;
             self.catalog.packs.damage.go_without(number);
         }
-        Ok(0)
+        Ok(Some(0))
+    }
+
+    /// Writes down on the disk itself what it goes without: should it be alone after the next start, nobody else knows.
+    fn remember_without(&self, member: &Member, name: &Hash) -> Result<()> {
+        let Ok(table) = packs::read_table(&self.members, name) else { return Ok(()) };
+        let lost = Lost { chunks: table.chunks.into_iter().collect(), files: Vec::new() };
+        match lost::write_on(member.disk.as_ref(), name, &lost)
+            .map_err(|source| member.failed("quarantine", source))
+        {
+            // Then the scrub finds out.
+            Err(StoreError::Full { .. }) => Ok(()),
+            written => written,
+        }
     }
 
     fn copy_entries(&self, member: &Member, sequences: &[u64]) -> Result<()> {
@@ -201,15 +231,6 @@ impl Vault {
         member.lacks(0, 0);
         tracing::info!(disk = member.disk.name(), "the disk has caught up");
         Ok(lacking)
-    }
-
-    pub(crate) fn require_room_on(&self, member: &Member, bytes: u64) -> Result<()> {
-        let free = member.disk.space().map(|space| space.free).map_err(|s| member.failed("packs", s))?;
-        let wanted = bytes + self.reserve_bytes;
-        if free >= wanted {
-            return Ok(());
-        }
-        Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
     }
 }
 

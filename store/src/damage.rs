@@ -24,6 +24,8 @@ struct Known {
     not_to_be_had: HashSet<u32>,
     /// Chunks of packs that could not be repaired whole.
     given_up: HashSet<ChunkId>,
+    /// Chunks that a kept backup names and that were found nowhere, though nobody saw them go.
+    absent: HashSet<ChunkId>,
     /// Something could not be read since the last scrub was told.
     is_suspected: bool,
 }
@@ -65,6 +67,28 @@ impl Damage {
         !std::mem::take(&mut self.known().not_to_be_had).is_empty()
     }
 
+    /// Nobody will bring the packs that disks went without. Returns their numbers.
+    pub(crate) fn hope_no_longer(&self) -> Vec<u32> {
+        std::mem::take(&mut self.known().not_to_be_had).into_iter().collect()
+    }
+
+    /// A kept backup names this chunk, and no pack has it.
+    pub(crate) fn note_absent(&self, chunk: ChunkId) {
+        self.known().absent.insert(chunk);
+    }
+
+    /// Chunks that were given up so far.
+    pub(crate) fn given_up(&self) -> HashSet<ChunkId> {
+        self.known().given_up.clone()
+    }
+
+    /// Forgets those of the chunks in `before` that no kept backup names: nobody can miss them any more.
+    pub(crate) fn miss_only(&self, named: &HashSet<ChunkId>, before: &HashSet<ChunkId>) {
+        let mut known = self.known();
+        known.given_up.retain(|chunk| named.contains(chunk) || !before.contains(chunk));
+        known.absent.clear();
+    }
+
     /// Whether anything of the pack is known to be damaged.
     pub(crate) fn is_in(&self, pack: u32) -> bool {
         let known = self.known();
@@ -73,10 +97,10 @@ impl Damage {
             || known.blocks.keys().any(|(of, _)| *of == pack)
     }
 
-    /// Chunks of all damaged blocks, and those that were given up.
+    /// Chunks of all damaged blocks, those that were given up, and those that were found nowhere.
     pub(crate) fn chunks(&self) -> HashSet<ChunkId> {
         let known = self.known();
-        known.blocks.values().flatten().chain(&known.given_up).copied().collect()
+        known.blocks.values().flatten().chain(&known.given_up).chain(&known.absent).copied().collect()
     }
 
     /// A disk did not give what it should. Where there is one bad sector there are more.

@@ -6,6 +6,7 @@
 use crate::vault::Vault;
 use crate::{Result, ledger};
 use larder_format::ledger::{Event, Head, Stamp};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -45,16 +46,22 @@ impl Vault {
     pub(crate) fn load_ledger_again(&self) -> Result<()> {
         let here = ledger::load(&self.members)?;
         let mut view = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
-        if here.head.sequence >= view.head.sequence {
+        let head = view.head.sequence;
+        let is_known = |gap: &u64| *gap <= head && !view.unread.contains(gap);
+        if here.head.sequence >= head && !here.unread.iter().any(is_known) {
             *view = here;
         } else {
+            let all = self.members.all();
+            for number in head + 1..=here.head.sequence {
+                match ledger::read(&all, number)? {
+                    Some((entry, hash)) => view.apply(entry, hash),
+                    None => view.unread.push(number),
+                }
+            }
             let elsewhere = here.head.sequence + 1..=view.head.sequence;
-            view.gaps = here
-                .gaps
-                .into_iter()
-                .filter(|gap| !elsewhere.contains(gap))
-                .chain(elsewhere.clone())
-                .collect();
+            let gaps: BTreeSet<_> =
+                here.gaps.into_iter().chain(elsewhere).chain(view.unread.clone()).collect();
+            view.gaps = gaps.into_iter().collect();
         }
         drop(view);
         self.obey_sweeps();

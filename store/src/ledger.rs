@@ -76,6 +76,7 @@ fn load_once(members: &Members) -> Result<LedgerView> {
         .into_iter()
         .fold(expected - 1, |last, next| if is_next(last, next) { next } else { last });
     view.gaps.extend(expected..=newest);
+    view.unread.clone_from(&view.gaps);
     // What a killed agent published may not have been synced yet; nothing may be built on it before it is.
     let newest = path(view.head.sequence.max(1));
     for member in all.iter().filter(|member| member.is_healthy()) {
@@ -136,7 +137,7 @@ fn most_backups_first(mut on_each: Vec<(Arc<Member>, Vec<u64>)>) -> Vec<Arc<Memb
 }
 
 /// One entry, from the first disk that has it whole.
-fn read(members: &[Arc<Member>], number: u64) -> Result<Option<(Entry, Hash)>> {
+pub(crate) fn read(members: &[Arc<Member>], number: u64) -> Result<Option<(Entry, Hash)>> {
     let mut best: Option<(Entry, Hash)> = None;
     let mut without = Vec::new();
     // An entry whose publishing failed was confirmed by nobody, and the next look at its disk sets it aside.

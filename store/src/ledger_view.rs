@@ -98,6 +98,8 @@ pub struct LedgerView {
     pub disks: KnownDisks,
     /// Numbers that are missing or damaged on every disk: the past was touched.
     pub gaps: Vec<u64>,
+    /// Those of the gaps of which nothing is known; of the others it is only known here what they say.
+    pub(crate) unread: Vec<u64>,
     /// What the stamps of the entries say of time.
     pub lifetime: Lifetime,
     rules: Vec<(Mark, Rule)>,
@@ -120,6 +122,7 @@ impl LedgerView {
             scrubs: BTreeMap::new(),
             disks: KnownDisks::new(),
             gaps: Vec::new(),
+            unread: Vec::new(),
             lifetime: Lifetime::default(),
             rules: Vec::new(),
             swept: HashMap::new(),

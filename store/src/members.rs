@@ -179,6 +179,13 @@ impl Member {
         });
     }
 
+    /// Notes that it lacks one pack more.
+    pub(crate) fn misses_pack(&self) {
+        // Counted by itself, or the next look at the ledger would take the disk for complete.
+        self.packs_lacking.fetch_add(1, Ordering::SeqCst);
+        self.misses_file();
+    }
+
     /// Notes a failure, and turns it into what the caller returns.
     pub(crate) fn failed(&self, path: &str, source: io::Error) -> StoreError {
         if is_full(&source) {

@@ -44,7 +44,7 @@ impl Vault {
     /// `Full` or `Disk`.
     pub fn note_complete(&self, id: &str, stamp: Stamp) -> Result<()> {
         let member = self.member(id)?;
-        if member.is_healthy() && !self.catalog.packs.damage.is_any_gone_without() {
+        if member.is_healthy() && !self.lacks_what_another_disk_has() {
             self.note(member.key, DiskChange::Complete, stamp)?;
             member.is_older_copy.store(false, Ordering::SeqCst);
         }
@@ -94,8 +94,14 @@ impl Vault {
         let member = self.member(id)?;
         self.require_others(&member)?;
         self.note(member.key, DiskChange::Retired, stamp)?;
+        let was_away = member.state() == MemberState::Away;
         member.set_state(MemberState::Retired);
         self.detach(id);
+        let is_away =
+            |other: &Arc<Member>| !matches!(other.state(), MemberState::Retired) && !other.is_readable();
+        if was_away && !self.members.all().iter().any(is_away) {
+            self.catalog.wait_no_longer();
+        }
         Ok(())
     }
 
@@ -127,6 +133,11 @@ impl Vault {
         found.cloned().ok_or_else(|| StoreError::NotFound { what: format!("the disk {id}") })
     }
 
+    /// Whether there is something that the disks that count do not have, and another one has or may have.
+    pub(crate) fn lacks_what_another_disk_has(&self) -> bool {
+        self.catalog.packs.damage.is_any_gone_without() || self.catalog.hides_some()
+    }
+
     /// Every other disk that is meant to be here must be healthy, and there must be one.
     fn require_others(&self, member: &Member) -> Result<()> {
         let all = self.members.all();
@@ -137,7 +148,8 @@ impl Vault {
                 &format!("the disk at {} is not well", bad.disk.name()),
             ));
         }
-        if self.catalog.packs.damage.is_any_gone_without() {
+        // One that is away cannot give it, and whoever says that it is gone for good has waited for it long enough.
+        if member.is_readable() && self.lacks_what_another_disk_has() {
             return Err(foreign(
                 member.disk.as_ref(),
                 "the other disks were filled without all that was kept",

@@ -136,7 +136,7 @@ impl Packs {
         self.reopen(number);
     }
 
-    pub(super) fn name(&self, number: u32) -> Option<Hash> {
+    pub(crate) fn name(&self, number: u32) -> Option<Hash> {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).names.get(&number).copied()
     }
 
@@ -255,7 +255,9 @@ impl Packs {
             }
         }
         if self.is_expected(place) {
-            self.damage.note(place.block_at(), self.names_beside(members, place));
+            // At least the one: a block that counts no chunk would be no damage.
+            let names = self.names_beside(members, place).filter(|names| names.contains(id));
+            self.damage.note(place.block_at(), names.unwrap_or_else(|| vec![*id]));
         }
         Err(StoreError::Damaged { chunk: *id, cause })
     }
@@ -272,7 +274,7 @@ impl Packs {
     }
 
     /// Names of the chunks that share a block with the one at `place`.
-    fn names_beside(&self, members: &Members, place: Place) -> Vec<ChunkId> {
+    fn names_beside(&self, members: &Members, place: Place) -> Option<Vec<ChunkId>> {
         let names = |position| {
             let view = self.view(members, place.pack, position).ok()?;
             let (_, slots) = view.block_with_slots(place.slot)?;
@@ -281,7 +283,7 @@ impl Packs {
             view.file.read_at(view.footer.name_offset(first), &mut names).ok()?;
             Some(names.as_chunks::<32>().0.iter().map(|name| Hash(*name)).collect())
         };
-        (0..members.all().len()).find_map(names).unwrap_or_default()
+        (0..members.all().len()).find_map(names)
     }
 
     /// Slots of the block at `place` and the plain lengths of the chunks in them.

@@ -6,6 +6,7 @@
 
 use crate::disk::{Disk, DiskFile, write_whole};
 use crate::members::Member;
+use crate::repair::require_room;
 use crate::vault::Vault;
 use crate::{Result, packs};
 use larder_format::Hash;
@@ -66,7 +67,7 @@ impl Vault {
     pub(crate) fn make_sidecar(&self, member: &Member, name: &Hash) -> Result<bool> {
         let disk = member.disk.as_ref();
         let Some(bytes) = sidecar_of(disk, name) else { return Ok(false) };
-        self.require_room_on(member, bytes.len() as u64)?;
+        require_room(member, bytes.len() as u64, self.reserve_bytes)?;
         match write_whole(disk, PART, &path(name), &bytes) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
             Err(source) => Err(member.failed(&path(name), source)),

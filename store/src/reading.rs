@@ -7,6 +7,7 @@
 use crate::packs::{Fetch, Packs, Place};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
+use larder_format::block::{BLOCK_CHUNKS_MAX, BLOCK_PLAIN_BYTES_MAX};
 use larder_format::{ChunkId, ChunkRef, FormatError};
 use std::collections::HashSet;
 
@@ -28,7 +29,7 @@ impl Vault {
         }
     }
 
-    fn read_wherever(&self, id: &ChunkId) -> Result<Vec<u8>> {
+    pub(crate) fn read_wherever(&self, id: &ChunkId) -> Result<Vec<u8>> {
         let nowhere = || StoreError::NotFound { what: format!("piece {}", id.short()) };
         let mut last: Option<(Place, StoreError)> = None;
         for _ in 0..LOOKED_UP_MAX {
@@ -73,7 +74,17 @@ impl Vault {
     }
 
     fn fetch_wherever(&self, step: &Fetch) -> Result<Vec<u8>> {
-        let chunks = step.ids().map(|id| self.read_wherever(&id)).collect::<Result<Vec<_>>>()?;
+        let (mut chunks, mut bytes) = (Vec::new(), 0);
+        for id in step.ids() {
+            let chunk = self.read_wherever(&id)?;
+            bytes += chunk.len();
+            if bytes > BLOCK_PLAIN_BYTES_MAX || chunks.len() == BLOCK_CHUNKS_MAX {
+                // Whoever asks for each chunk alone gets it.
+                let cause = "a table gathered more than fits into one block".to_owned();
+                return Err(StoreError::Damaged { chunk: id, cause });
+            }
+            chunks.push(chunk);
+        }
         Ok(self.catalog.packs.as_block(&chunks))
     }
 }

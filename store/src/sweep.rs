@@ -58,12 +58,14 @@ pub struct Swept {
 pub(crate) struct Sweep {
     round: Option<Round>,
     /// When the last walk began that found everything, in seconds that the appliance had lived.
-    proven_s: Option<u64>,
+    pub(crate) proven_s: Option<u64>,
 }
 
 struct Round {
     walk: Walk,
     begun: Mark,
+    /// What had been given up when it began.
+    lost_before: HashSet<Hash>,
     /// Packs from this number on came later: what the walk found before may lie in them as well by now.
     packs_below: u32,
     /// How often the index had been thrown away.
@@ -113,6 +115,26 @@ impl Vault {
         Ok(swept)
     }
 
+    /// Only removes files that may go already: between two rounds, for a disk that was away and has caught up. Returns how
+    /// many went.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub fn remove_swept(&self, now: Stamp) -> Result<u64> {
+        let sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = self.ledger().at(now);
+        if self.sweep_waits(&mark, true).is_some() {
+            return Ok(0);
+        }
+        let mut removed = 0;
+        loop {
+            match self.remove_some(&mark, sweep.proven_s)? {
+                0 => return Ok(removed),
+                some => removed += some,
+            }
+        }
+    }
+
     /// Why nothing may be freed at this moment, in words.
     fn sweep_waits(&self, now: &Mark, is_settled: bool) -> Option<String> {
         let view = self.ledger();
@@ -142,6 +164,9 @@ impl Vault {
         round.walk.take_in(&self.ledger());
         if !round.walk.go_on(self, chunks_max)? {
             return under_way;
+        }
+        if round.unweighed.is_none() {
+            self.catalog.packs.damage.miss_only(round.walk.missed(), &round.lost_before);
         }
         let below = round.packs_below;
         let of_the_walk =
@@ -198,6 +223,7 @@ impl Vault {
         Round {
             walk: Walk::begin(&self.ledger(), &mark),
             begun: mark,
+            lost_before: self.catalog.packs.damage.given_up(),
             packs_below: self.catalog.packs.next_number(),
             anew: self.catalog.times_anew(),
             free: self.members.free(),
@@ -320,6 +346,35 @@ impl Vault {
 }
 
 impl Vault {
+    /// Removes from a disk that has no room to catch up what was swept and every healthy disk is rid of: as long as it
+    /// lags nothing is swept, so it would lag for ever. Returns how many files went.
+    pub(crate) fn make_room_on(&self, member: &Member) -> Result<usize> {
+        let (Some(_parity), Some(_rounds)) = (unless_held(&self.care.parity), unless_held(&self.care.rounds))
+        else {
+            return Ok(0);
+        };
+        let mut ripe: BTreeSet<_> = {
+            let view = self.ledger();
+            let left = self.catalog.packs.left_to_sweep();
+            left.into_iter().filter(|name| view.swept.contains_key(name)).collect()
+        };
+        let all = self.members.all();
+        let healthy: Vec<_> = all.iter().filter(|other| other.is_healthy()).collect();
+        if healthy.is_empty() {
+            return Ok(0);
+        }
+        // Where they are gone already, a later walk had found everything without them.
+        for other in healthy {
+            let there = packs::names_on(other.disk.as_ref()).map_err(|error| other.failed("packs", error))?;
+            ripe.retain(|name| !there.contains_key(name));
+        }
+        let there = packs::names_on(member.disk.as_ref()).map_err(|error| member.failed("packs", error))?;
+        ripe.retain(|name| there.contains_key(name));
+        let ripe: Vec<_> = ripe.into_iter().collect();
+        remove_from(member, &ripe)?;
+        Ok(ripe.len())
+    }
+
     /// Whether the pack was swept, so that nothing may bring it back.
     pub(crate) fn is_let_go(&self, name: &Hash) -> bool {
         self.ledger().swept.contains_key(name) || self.catalog.packs.is_left_to_sweep(name)

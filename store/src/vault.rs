@@ -229,7 +229,7 @@ impl Vault {
         self.enter(pack);
         for (position, member) in self.members.all().iter().enumerate() {
             if member.is_healthy() && !pack.on.contains(&position) {
-                member.misses_file();
+                member.misses_pack();
             }
         }
     }

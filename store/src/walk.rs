@@ -11,6 +11,7 @@ use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::tree::{Kind, Node, Piece, Reference, decode_pieces};
 use larder_format::{ChunkId, ChunkRef};
+use std::collections::HashSet;
 
 /// Something that names other chunks.
 enum Step {
@@ -27,6 +28,8 @@ pub(crate) struct Walk {
     rest: Vec<Step>,
     /// What was given up once and was not found; looked for together at the end.
     lost: Vec<ChunkId>,
+    /// Everything that was given up and that a kept snapshot names.
+    missed: HashSet<ChunkId>,
     /// Snapshots up to this number have been taken in.
     up_to: u64,
     looked_up: u64,
@@ -85,6 +88,11 @@ impl Walk {
                 Err(StoreError::Damaged { chunk: *id, cause })
             }
         }
+    }
+
+    /// What was given up and is named by something that is kept, once all was walked.
+    pub(crate) fn missed(&self) -> &HashSet<ChunkId> {
+        &self.missed
     }
 
     pub(crate) fn marks(&self) -> &Marks {
@@ -146,6 +154,7 @@ impl Walk {
         let mut places = catalog.every_place(&vault.members, id);
         if places.is_empty() && is_given_up(vault, id) {
             self.lost.push(*id);
+            self.missed.insert(*id);
             return Ok(Vec::new());
         }
         if places.is_empty() {
@@ -153,10 +162,16 @@ impl Walk {
             places.extend(catalog.find(&vault.members, &[*id]).into_iter().map(|(place, _)| place));
         }
         if places.is_empty() {
+            // Owner and devices must hear of it, unless a disk that is away has it.
+            if !catalog.packs.damage.is_any_gone_without() {
+                catalog.packs.damage.note_absent(*id);
+            }
             return Err(StoreError::NotFound { what: format!("piece {} of a kept backup", id.short()) });
         }
         let places: Vec<_> = places.into_iter().map(|place| (place.pack, place.slot)).collect();
         places.iter().for_each(|at| self.live.set(*at));
+        // A copy whose list could not be read just now may be the only one that is whole.
+        catalog.hints(id).into_iter().for_each(|at| self.live.set(at));
         Ok(places)
     }
 }

@@ -21,11 +21,21 @@ pub(crate) struct Crooked {
     bends: Arc<AtomicBool>,
     /// What happens when the next file is made, or gets a name, that ends so.
     at_next: Arc<Mutex<Option<(&'static str, Deed)>>>,
+    /// A folder that cannot be listed.
+    hidden: Arc<Mutex<Option<String>>>,
+    /// Whether no ledger entry gets its name.
+    refuses_entries: Arc<AtomicBool>,
 }
 
 impl Crooked {
     pub(crate) fn new(below: &MemoryDisk) -> Self {
-        Self { below: below.clone(), bends: Arc::default(), at_next: Arc::default() }
+        Self {
+            below: below.clone(),
+            bends: Arc::default(),
+            at_next: Arc::default(),
+            hidden: Arc::default(),
+            refuses_entries: Arc::default(),
+        }
     }
 
     pub(crate) fn arc(&self) -> Arc<dyn Disk> {
@@ -35,6 +45,16 @@ impl Crooked {
     /// Does `deed` when the next file is made, or gets a name, that ends so.
     pub(crate) fn at_next(&self, end: &'static str, deed: impl FnOnce() + Send + 'static) {
         *self.at_next.lock().unwrap_or_else(PoisonError::into_inner) = Some((end, Box::new(deed)));
+    }
+
+    /// From now on no ledger entry gets its name, or each does again.
+    pub(crate) fn refuse_entries(&self, refuses: bool) {
+        self.refuses_entries.store(refuses, Ordering::SeqCst);
+    }
+
+    /// From now on nobody can list this folder.
+    pub(crate) fn hide(&self, folder: &str) {
+        *self.hidden.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.to_owned());
     }
 
     fn come_to(&self, path: &str) {
@@ -66,6 +86,9 @@ impl Disk for Crooked {
 
     fn publish(&self, from: &str, to: &str) -> io::Result<()> {
         self.come_to(to);
+        if to.ends_with(".entry") && self.refuses_entries.load(Ordering::SeqCst) {
+            return Err(io::Error::other("it gives up"));
+        }
         self.below.publish(from, to)
     }
 
@@ -82,6 +105,9 @@ impl Disk for Crooked {
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Item>> {
+        if self.hidden.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(path) {
+            return Err(io::Error::other("one bad block"));
+        }
         self.below.list(path)
     }
 

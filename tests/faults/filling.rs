@@ -213,6 +213,15 @@ fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
         assert!(steps < 50, "the test must see a pack written anew");
     }
     coming.recv().expect("it ends").expect("ours");
+    assert!(matches!(vault.disks()[1].state, MemberState::Behind(_)));
+    // The other one fails just then, and the ledger is read again: that does not make this one complete.
+    writes.refuse_entries(true);
+    for _ in 0..2 {
+        assert!(vault.append(now, Event::RetentionSet(NEWEST_ONLY)).is_err(), "no disk has everything");
+    }
+    writes.refuse_entries(false);
+    vault.detach(&vault.disks()[0].id);
+    vault.attach(writes.arc(), stamp(4001)).expect("ours");
     fill(&vault);
     assert_eq!(packs(&comes), packs(&stays), "it has the new pack");
     for _ in 0..6 {

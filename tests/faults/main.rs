@@ -6,6 +6,7 @@ mod damage;
 mod days;
 mod failing_disk;
 mod filling;
+mod forgotten;
 mod hostile_tree;
 mod interleavings;
 mod letting_go;

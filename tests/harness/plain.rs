@@ -9,6 +9,7 @@ use larder_format::{ChunkRef, Hash};
 use larder_store::disk::Disk;
 use larder_store::{Committed, IndexPlace, Options, Result, Vault};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,14 +32,20 @@ static NAMES: AtomicU64 = AtomicU64::new(1);
 /// # Errors
 /// As `Vault::open`.
 pub fn open(disks: Vec<Arc<dyn Disk>>) -> Result<Vault> {
+    open_with(disks, IndexPlace::Memory)
+}
+
+/// The same with an index in `folder`, which lasts from one opening to the next.
+///
+/// # Errors
+/// As `Vault::open`.
+pub fn open_indexed(disks: Vec<Arc<dyn Disk>>, folder: &Path) -> Result<Vault> {
+    open_with(disks, IndexPlace::Folder(folder.join("index")))
+}
+
+fn open_with(disks: Vec<Arc<dyn Disk>>, index: IndexPlace) -> Result<Vault> {
     let random = || u128::from(NAMES.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
-    let options = Options {
-        disks,
-        index: IndexPlace::Memory,
-        random: Box::new(random),
-        reserve_bytes: 0,
-        stamp: stamp(0),
-    };
+    let options = Options { disks, index, random: Box::new(random), reserve_bytes: 0, stamp: stamp(0) };
     Vault::open(options).map(|(vault, _)| vault)
 }
 

@@ -24,18 +24,25 @@ const STEP_CHUNKS: u64 = 5_000;
 pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<bool>) {
     let mut next = Next::In(REST);
     loop {
-        let (wait, is_new_round) = match next {
-            Next::Soon(wait) => (wait, false),
-            Next::In(wait) => (wait, true),
+        let (wait, left) = match next {
+            Next::Soon(wait) => (wait, None),
+            Next::In(wait) => (wait.min(REST), Some(wait.saturating_sub(REST))),
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        if is_new_round {
-            prune(&appliance).await;
-        }
-        next = step(&appliance).await;
+        next = match left {
+            Some(left) if !left.is_zero() => {
+                remove(&appliance).await;
+                Next::In(left)
+            }
+            Some(_) => {
+                prune(&appliance).await;
+                step(&appliance).await
+            }
+            None => step(&appliance).await,
+        };
     }
 }
 
@@ -52,6 +59,14 @@ async fn prune(appliance: &Arc<Appliance>) {
     // The sweep follows all the same: on a full disk it makes the room that the entry of a prune needs.
     if let Ok(Err(error)) | Err(error) = pruned {
         tracing::warn!(%error, "nothing could be let go of; it is tried again");
+    }
+}
+
+/// A disk may have come for an hour, and would otherwise carry what was swept for ever.
+async fn remove(appliance: &Arc<Appliance>) {
+    let removed = appliance.blocking(|appliance| appliance.vault.remove_swept(appliance.stamp())).await;
+    if let Ok(Err(error)) | Err(error) = removed {
+        tracing::warn!(%error, "what was swept could not be removed; it is tried again");
     }
 }
 

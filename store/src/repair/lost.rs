@@ -14,6 +14,7 @@ use larder_format::care::{self, Losses, LostFile};
 use larder_format::tree::{Kind, Node, Piece, Reference, decode_pieces};
 use larder_format::{ChunkId, ChunkRef, Hash};
 use std::collections::{BTreeMap, HashSet};
+use std::io;
 use std::rc::Rc;
 
 /// Files that are named; an owner reads no more, and a record stays small.
@@ -31,17 +32,22 @@ pub(crate) struct Lost {
 
 /// Writes down what was lost with a pack, on every healthy disk.
 pub(crate) fn write(members: &Members, name: &Hash, lost: &Lost) -> Result<()> {
+    members.on_each(&path_of(name), |member| write_on(member.disk.as_ref(), name, lost)).map(drop)
+}
+
+/// The same on one disk.
+pub(crate) fn write_on(disk: &dyn Disk, name: &Hash, lost: &Lost) -> io::Result<()> {
     let mut pieces: Vec<_> = lost.chunks.iter().copied().collect();
     pieces.sort();
     let bytes = care::encode(&Losses { files: lost.files.clone(), pieces });
-    let path = format!("{QUARANTINE}/{name}.lost");
-    members.on_each(&path, |member| {
-        let disk = member.disk.as_ref();
-        // A repair that was begun anew after a power cut knows better than the first one.
-        place::set_aside(disk, &path)?;
-        write_whole(disk, PART, &path, &bytes)
-    })?;
-    Ok(())
+    let path = path_of(name);
+    // A repair that was begun anew after a power cut knows better than the first one.
+    place::set_aside(disk, &path)?;
+    write_whole(disk, PART, &path, &bytes)
+}
+
+fn path_of(name: &Hash) -> String {
+    format!("{QUARANTINE}/{name}.lost")
 }
 
 /// All records of all disks.
@@ -68,6 +74,14 @@ fn read_all(members: &Members) -> Lost {
     lost
 }
 
+/// Packs of which a record says what was lost with them.
+pub(crate) fn packs_given_up(members: &Members) -> HashSet<Hash> {
+    let all = members.all();
+    let readable = all.iter().filter(|member| member.is_readable());
+    let items = readable.flat_map(|member| member.disk.list(QUARANTINE).unwrap_or_default());
+    items.filter_map(|item| Hash::from_hex(item.name.split_once(".lost")?.0)).collect()
+}
+
 fn read_one(disk: &dyn Disk, path: &str) -> Option<Losses> {
     care::decode(&read_whole(disk, path, care::CARE_BYTES_MAX as u64).ok()?).ok()
 }
@@ -92,7 +106,8 @@ impl Vault {
 
     /// Files that cannot be given back whole, as far as scrubs found out: at most a thousand for each lost pack.
     pub fn lost_files(&self) -> Vec<LostFile> {
-        let is_lost = |file: &LostFile| !self.is_held(&file.piece);
+        let damage = &self.catalog.packs.damage;
+        let is_lost = |file: &LostFile| damage.is_given_up(&file.piece) && !self.is_held(&file.piece);
         let mut files = self.care.lost_files();
         files.retain(is_lost);
         files
@@ -100,7 +115,13 @@ impl Vault {
 
     /// Everything that a snapshot names and that no pack holds; of `candidates` where these are known.
     pub(super) fn find_lost(&self, candidates: Option<&HashSet<ChunkId>>) -> Lost {
-        let mut walk = Walk { vault: self, candidates, seen: HashSet::new(), lost: Lost::default() };
+        let mut walk = Walk {
+            vault: self,
+            candidates,
+            seen: HashSet::new(),
+            lost: Lost::default(),
+            is_cut_short: false,
+        };
         let sources: BTreeMap<_, _> = self.ledger().sources.clone();
         for (source, facts) in &sources {
             // The newest first, so that a file is named by the newest snapshot that has it so.
@@ -108,7 +129,7 @@ impl Vault {
                 walk.snapshot(source, fact.sequence, fact.snapshot.root);
             }
         }
-        let is_cut_short = walk.seen.len() >= NODES_MAX;
+        let is_cut_short = walk.is_cut_short || walk.seen.len() >= NODES_MAX;
         let mut lost = walk.lost;
         if is_cut_short {
             lost.chunks.extend(candidates.into_iter().flatten().filter(|id| !self.is_held(id)));
@@ -143,6 +164,8 @@ struct Walk<'a> {
     /// The first bytes of the ids of nodes and lists that were looked at.
     seen: HashSet<u64>,
     lost: Lost,
+    /// Something could not be read, and what it names is not known.
+    is_cut_short: bool,
 }
 
 impl Walk<'_> {
@@ -176,7 +199,10 @@ impl Walk<'_> {
                     }
                 }
                 // Damaged, and not known to be: the scrub comes by.
-                Err(error) => tracing::warn!(%error, node = %node.id, "a folder could not be looked at"),
+                Err(error) => {
+                    tracing::warn!(%error, node = %node.id, "a folder could not be looked at");
+                    self.is_cut_short = true;
+                }
             }
         }
     }
@@ -201,12 +227,15 @@ impl Walk<'_> {
                 self.lost.chunks.insert(id);
                 found = Some(id);
             } else if let Reference::List(list) = reference
-                && let Ok(bytes) = self.vault.read(&list)
-            {
                 // Lists cannot name themselves, but one may be named very often.
-                let below = decode_pieces(&bytes).unwrap_or_default();
-                if self.is_new(&list.id) {
-                    rest.extend(below);
+                && self.is_new(&list.id)
+            {
+                match self.vault.read(&list) {
+                    Ok(bytes) => rest.extend(decode_pieces(&bytes).unwrap_or_default()),
+                    Err(error) => {
+                        tracing::warn!(%error, list = %list.id, "a list of pieces could not be looked at");
+                        self.is_cut_short = true;
+                    }
                 }
             }
         }

@@ -33,15 +33,21 @@ pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_byte
         Ok(false) => copies.compute(disk, &mended, name),
         done => done,
     };
-    if !is_whole.map_err(failed)? {
-        place::clear(disk, &mended).map_err(failed)?;
+    if !matches!(is_whole, Ok(true)) {
+        // Also after an error: on a full disk what was written of it takes the room that others are to work in.
+        let cleared = place::clear(disk, &mended);
+        is_whole.and_then(|_| cleared).map_err(failed)?;
         return Ok(false);
     }
     place::put_in_place(disk, name).map_err(failed)?;
     Ok(true)
 }
 
-fn require_room(member: &Member, bytes: u64, reserve_bytes: u64) -> Result<()> {
+/// Whether `bytes` fit on the disk and leave `reserve_bytes` free.
+///
+/// # Errors
+/// `Full` when they do not; `Disk` when it does not say.
+pub(crate) fn require_room(member: &Member, bytes: u64, reserve_bytes: u64) -> Result<()> {
     let free = member.disk.space().map(|space| space.free).map_err(|source| member.failed("open", source))?;
     let wanted = bytes + reserve_bytes;
     if free >= wanted {
@@ -52,6 +58,8 @@ fn require_room(member: &Member, bytes: u64, reserve_bytes: u64) -> Result<()> {
 
 /// The hash of a whole file; none when not all of it can be read.
 pub(crate) fn hash(file: &dyn DiskFile) -> Option<Hash> {
+    // What the system still has in memory says nothing about the disk.
+    file.forget_cached();
     let len = file.len().ok()?;
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; STEP_BYTES];

@@ -6,12 +6,13 @@
 //! quarantine; nothing of them is ever deleted, since a better tool may come. Not here: finding damage (`scrub`).
 
 mod blocks;
-mod lost;
+pub(crate) mod lost;
 mod mend;
 mod place;
 mod salvage;
 
-pub(crate) use mend::{hash, mend};
+pub(crate) use lost::packs_given_up;
+pub(crate) use mend::{hash, mend, require_room};
 pub(crate) use place::{finish, set_aside};
 
 use crate::disk::write_whole;
@@ -82,7 +83,7 @@ impl Vault {
             // Now there is one to be had, and whoever went without it is filled.
             let lacks_it = |member: &Arc<Member>| member.disk.as_ref().open(&packs::path(name)).is_err();
             let all = self.members.all();
-            all.iter().filter(|member| member.is_healthy() && lacks_it(member)).for_each(|m| m.misses_file());
+            all.iter().filter(|member| member.is_healthy() && lacks_it(member)).for_each(|m| m.misses_pack());
         }
     }
 

@@ -8,7 +8,8 @@ use super::blocks;
 use super::lost::{self, Lost};
 use super::mend::{self, Copies};
 use super::place;
-use crate::ingest::OpenPack;
+use crate::disk::{Disk, DiskFile};
+use crate::ingest::{OpenPack, Sealed};
 use crate::members::Member;
 use crate::vault::Vault;
 use crate::{Result, packs};
@@ -53,32 +54,15 @@ impl Vault {
 
     /// Moves what is whole elsewhere, and writes down what is not.
     fn empty(&self, copies: &Copies, name: &Hash) -> Result<Lost> {
-        let mut seen = HashSet::new();
-        let mut open: Option<OpenPack> = None;
-        let mut sealed = Vec::new();
-        for file in &copies.packs {
-            blocks::for_each_whole(file.as_ref(), |block, names| {
-                let is_fresh = |id: &ChunkId| !seen.contains(id) && !self.is_held(id);
-                if !names.iter().any(is_fresh) {
-                    return Ok(());
-                }
-                seen.extend(names.iter().copied());
-                if open.as_ref().is_some_and(|pack| pack.is_full(names.len())) {
-                    sealed.extend(open.take().map(|pack| pack.seal(&self.members)).transpose()?);
-                }
-                let pack = match &mut open {
-                    Some(pack) => pack,
-                    None => open.insert(OpenPack::create(&self.members, self.catalog.packs.salt())?),
-                };
-                pack.append(&self.members, block, names)
-            })?;
-        }
-        sealed.extend(open.map(|pack| pack.seal(&self.members)).transpose()?);
+        let table = packs::read_table(&self.members, name).ok();
+        let candidates: Option<HashSet<_>> = table.map(|table| table.chunks.into_iter().collect());
+        let mut moving = Moving { vault: self, seen: HashSet::new(), open: None, sealed: Vec::new() };
+        let moved = moving.all_of(copies, candidates.as_ref());
+        moved.inspect_err(|_| moving.abandon())?;
+        let Moving { seen, sealed, .. } = moving;
         sealed.iter().for_each(|pack| self.enter_made_apart(pack));
         // What the index does not know yet must not be taken for lost.
         self.catalog.enter_pending(&self.members, usize::MAX);
-        let table = packs::read_table(&self.members, name).ok();
-        let candidates = table.map(|table| table.chunks.into_iter().collect());
         let found = self.find_lost(candidates.as_ref());
         if !found.chunks.is_empty() || !copies.packs.is_empty() {
             lost::write(&self.members, name, &found)?;
@@ -90,5 +74,63 @@ impl Vault {
 
     pub(super) fn is_held(&self, id: &ChunkId) -> bool {
         self.catalog.held(&self.members, id).is_some()
+    }
+}
+
+/// New packs for the whole blocks of one that is given up.
+struct Moving<'a> {
+    vault: &'a Vault,
+    seen: HashSet<ChunkId>,
+    open: Option<OpenPack>,
+    sealed: Vec<Sealed>,
+}
+
+impl Moving<'_> {
+    /// Also from packs that were swept and whose files are still there: what was merged into this one lies in them.
+    fn all_of(&mut self, copies: &Copies, candidates: Option<&HashSet<ChunkId>>) -> Result<()> {
+        for file in &copies.packs {
+            self.blocks_of(file.as_ref(), |_| true)?;
+        }
+        for name in self.vault.catalog.packs.left_to_sweep() {
+            let all = self.vault.members.all();
+            let readable = all.iter().filter(|member| member.is_readable());
+            for file in readable.filter_map(|member| member.disk.open(&packs::path(&name)).ok()) {
+                self.blocks_of(file.as_ref(), |id| candidates.is_none_or(|lost| lost.contains(id)))?;
+            }
+        }
+        self.seal()
+    }
+
+    fn blocks_of(&mut self, file: &dyn DiskFile, is_wanted: impl Fn(&ChunkId) -> bool) -> Result<()> {
+        blocks::for_each_whole(file, |block, names| {
+            // What another pack lists may be damaged there, and this copy is in hand.
+            let is_had = |id: &ChunkId| self.vault.is_held(id) && self.vault.read_wherever(id).is_ok();
+            if !names.iter().any(|id| is_wanted(id) && !self.seen.contains(id) && !is_had(id)) {
+                return Ok(());
+            }
+            self.seen.extend(names.iter().copied());
+            if self.open.as_ref().is_some_and(|pack| pack.is_full(names.len())) {
+                self.seal()?;
+            }
+            let members = &self.vault.members;
+            let pack = match &mut self.open {
+                Some(pack) => pack,
+                None => self.open.insert(OpenPack::create(members, self.vault.catalog.packs.salt())?),
+            };
+            pack.append(members, block, names)
+        })
+    }
+
+    fn seal(&mut self) -> Result<()> {
+        let sealed = self.open.take().map(|pack| pack.seal(&self.vault.members)).transpose()?;
+        self.sealed.extend(sealed);
+        Ok(())
+    }
+
+    /// On a full disk what was begun takes the room that others are to work in.
+    fn abandon(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.abandon(&self.vault.members);
+        }
     }
 }

@@ -169,6 +169,7 @@ impl Vault {
             }),
             Item::Sidecar(name) => disk.open(&path).ok().is_some_and(|file| {
                 *bytes += file.len().unwrap_or(0);
+                file.forget_cached();
                 parity::is_whole(file.as_ref(), name)
             }),
         }

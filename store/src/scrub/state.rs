@@ -28,7 +28,11 @@ pub(super) fn write(disk: &dyn Disk, round: &Round) -> io::Result<()> {
     let old = numbers_on(disk)?;
     let number = old.last().map_or(1, |last| last + 1);
     write_whole(disk, PART, &path(number), &care::encode(round))?;
-    old.into_iter().try_for_each(|old| disk.remove(&path(old)))
+    old.into_iter().try_for_each(|old| match disk.remove(&path(old)) {
+        // It may be called otherwise, as by hand: that is no failure of the disk.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    })
 }
 
 fn path(number: u64) -> String {

@@ -1,0 +1,288 @@
+//! What a start, a change of disks or a new reading of the ledger could make the box forget: then a backup would be called
+//! complete that is not.
+
+use crate::crooked::{Crooked, NEWEST_ONLY, day};
+use crate::letting_go::{Kept, SHORT, mark_offsite, packs};
+use harness::plain::{self, Files, files, push, restore, stamp};
+use larder_format::block::Encoder;
+use larder_format::ledger::{Event, Snapshot};
+use larder_store::disk::{Disk, MemoryDisk};
+use larder_store::{MemberState, StoreError, Vault};
+use std::sync::Arc;
+
+fn arc(disk: &MemoryDisk) -> Arc<dyn Disk> {
+    Arc::new(disk.clone())
+}
+
+fn fill(vault: &Vault) {
+    while vault.catch_up(u64::MAX).expect("there is room") > 0 {}
+}
+
+fn docs() -> Files {
+    let lines = |seed: u8| -> Vec<u8> { (0..2500u32).map(|n| (n % 241) as u8 ^ seed).collect() };
+    files([("a.bin", &lines(1)), ("b.bin", &lines(2)), ("c/d.bin", &lines(3))])
+}
+
+/// Nothing changed since `before`, so a device sends nothing and only asks for the next snapshot.
+fn nothing_changed(vault: &Vault, before: &Snapshot) -> Result<(), StoreError> {
+    let next = Snapshot { push: [77; 16], ..before.clone() };
+    vault.commit(next, stamp(90)).map(drop)
+}
+
+fn newest(vault: &Vault) -> Snapshot {
+    vault.ledger().snapshots("laptop/docs").last().expect("it was pushed").snapshot.clone()
+}
+
+/// A check of the filesystem moved a folder of packs away while the box was off: the backup that rests on it is not called
+/// complete, the loss is told and named, and the next push brings it back.
+#[test]
+fn a_pack_that_vanished_while_the_box_was_off_is_missed() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let disk = MemoryDisk::new();
+    let vault = plain::open_indexed(vec![arc(&disk)], place.path()).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    vault.flush_index();
+    drop(vault);
+    for pack in packs(&disk) {
+        disk.remove(&pack).expect("it was there");
+    }
+    let vault = plain::open_indexed(vec![arc(&disk)], place.path()).expect("opens");
+    let again = nothing_changed(&vault, &newest(&vault));
+    assert!(matches!(again, Err(StoreError::Missing { .. })), "it must not be called complete: {again:?}");
+    assert!(vault.unreadable_packs() > 0, "the owner hears of it");
+    let id = vault.disks()[0].id.clone();
+    vault.scrub(&id, u64::MAX, stamp(2)).expect("a scrub");
+    assert!(!vault.lost_files().is_empty(), "what was lost is named");
+    let pushed = (0..4).any(|_| push(&vault, "laptop/docs", &docs(), 2, stamp(3)).is_ok());
+    assert!(pushed, "a push brings it back");
+    assert_eq!((vault.unreadable_packs(), vault.damaged_chunks()), (0, 0));
+    assert!(restore(&vault, newest(&vault).root).is_ok_and(|found| found == docs()));
+}
+
+/// The same where another disk may have it: nothing is given up, and it comes back with that disk.
+#[test]
+fn a_pack_that_only_a_disk_that_is_away_has_is_waited_for() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let (here, away) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = plain::open_indexed(vec![arc(&here), arc(&away)], place.path()).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    vault.flush_index();
+    drop(vault);
+    for pack in packs(&here) {
+        here.remove(&pack).expect("it was there");
+    }
+    let vault = plain::open_indexed(vec![arc(&here)], place.path()).expect("opens");
+    let again = nothing_changed(&vault, &newest(&vault));
+    assert!(matches!(again, Err(StoreError::Missing { .. })), "it must not be called complete: {again:?}");
+    let id = vault.disks().into_iter().find(|disk| disk.state == MemberState::Healthy).expect("one is").id;
+    vault.scrub(&id, u64::MAX, stamp(2)).expect("a scrub");
+    assert_eq!(vault.lost_files(), [], "the other disk has it");
+    vault.attach(arc(&away), stamp(3)).expect("ours");
+    fill(&vault);
+    assert_eq!(packs(&here), packs(&away));
+    nothing_changed(&vault, &newest(&vault)).expect("all is there again");
+}
+
+/// A disk hides a folder of packs from whoever lists it, and a new one takes its place: the new one is not called complete.
+#[test]
+fn a_folder_that_cannot_be_listed_is_not_forgotten_with_a_new_disk() {
+    let (dying, new) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = plain::open(vec![arc(&dying)]).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    drop(vault);
+    let hides = Crooked::new(&dying);
+    let folder = packs(&dying).pop_first().expect("one push, one pack");
+    hides.hide(folder.rsplit_once('/').expect("in a folder").0);
+    let vault = plain::open(vec![hides.arc()]).expect("opens");
+    assert!(vault.unreadable_packs() > 0);
+    let id = vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    let _ = vault.catch_up(u64::MAX);
+    assert!(vault.unreadable_packs() > 0, "it still is hidden");
+    vault.note_complete(&id, stamp(3)).expect("written or not");
+    let noted = vault.disks().into_iter().find(|disk| disk.id == id).expect("it is there");
+    assert_eq!(noted.complete, None, "nobody knows that it has all");
+    let old = vault.disks()[0].id.clone();
+    assert!(vault.begin_forgetting(&old, stamp(4)).is_err(), "the old one is still needed");
+}
+
+/// A disk was filled from a dying one that could not give all of it, and is alone after the next start: nothing that it
+/// lacks is called complete.
+#[test]
+fn what_a_new_disk_was_filled_without_is_remembered_over_a_restart() {
+    let (dying, new) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = plain::open(vec![arc(&dying)]).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    dying.scramble(&packs(&dying).pop_first().expect("one push, one pack"), 200..260, 7);
+    vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    fill(&vault);
+    drop(vault);
+    let vault = plain::open(vec![arc(&new.after_power_cut(0))]).expect("opens");
+    assert!(vault.damaged_chunks() > 0, "the owner hears of it");
+    let again = nothing_changed(&vault, &newest(&vault));
+    assert!(matches!(again, Err(StoreError::Missing { .. })), "it must not be called complete: {again:?}");
+}
+
+/// The dying disk is gone for good: it can be let go of, and what only it had is named.
+#[test]
+fn a_disk_that_is_gone_for_good_can_be_let_go_of() {
+    let (dying, new) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = plain::open(vec![arc(&dying)]).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    dying.scramble(&packs(&dying).pop_first().expect("one push, one pack"), 200..260, 7);
+    let id = vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    fill(&vault);
+    let old = vault.disks()[0].id.clone();
+    assert!(vault.begin_forgetting(&old, stamp(3)).is_err(), "as long as it is here it may give more");
+    vault.detach(&old);
+    vault.begin_forgetting(&old, stamp(3)).expect("it is gone");
+    vault.retire(&old, stamp(100)).expect("it is gone");
+    vault.scrub(&id, u64::MAX, stamp(101)).expect("a scrub");
+    assert!(!vault.lost_files().is_empty(), "what was lost is named");
+    let pushed = (0..4).any(|_| push(&vault, "laptop/docs", &docs(), 2, stamp(102)).is_ok());
+    assert!(pushed, "a push brings it back");
+    assert_eq!((vault.unreadable_packs(), vault.damaged_chunks()), (0, 0));
+}
+
+/// Two backups are on a disk that is away, another one was made without them, and the ledger is read again: the two stay
+/// known.
+#[test]
+fn what_only_a_disk_that_is_away_has_stays_known_when_the_other_one_is_replugged() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = plain::open(vec![arc(&first), arc(&second)]).expect("opens");
+    let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    vault.detach(&ids[0]);
+    for number in 2..4u8 {
+        let files = files([("a.txt", &[number; 900])]);
+        push(&vault, "laptop/docs", &files, number.into(), stamp(number.into())).expect("a push");
+    }
+    vault.detach(&ids[1]);
+    vault.attach(arc(&first), stamp(5)).expect("ours");
+    fill(&vault);
+    push(&vault, "laptop/docs", &files([("b.txt", &[4; 900])]), 4, stamp(6)).expect("a push");
+    let before: Vec<_> = vault.ledger().snapshots("laptop/docs").iter().map(|fact| fact.sequence).collect();
+    assert_eq!(before.len(), 4);
+    vault.detach(&ids[0]);
+    vault.attach(arc(&first), stamp(7)).expect("ours");
+    let after: Vec<_> = vault.ledger().snapshots("laptop/docs").iter().map(|fact| fact.sequence).collect();
+    assert_eq!(after, before);
+    vault.attach(arc(&second), stamp(8)).expect("ours");
+    fill(&vault);
+    assert!(vault.ledger().gaps.is_empty());
+    assert_eq!(vault.ledger().snapshots("laptop/docs").len(), 4);
+    assert_eq!(packs(&first), packs(&second));
+}
+
+/// A pack was merged, and rots beyond repair while the files of the old ones are still there: what they have of it is used.
+#[test]
+fn a_merged_pack_that_rots_is_made_good_from_the_old_ones() {
+    let disk = MemoryDisk::new();
+    let vault = plain::open(vec![arc(&disk)]).expect("opens");
+    let mut kept = Kept { hour: 1, ..Kept::default() };
+    vault.append(stamp(1), Event::RetentionSet(SHORT)).expect("written");
+    for number in 0..10 {
+        let files = files([("always.txt", &[200; 650]), ("a.txt", &[number; 600])]);
+        let sequence = push(&vault, "laptop/docs", &files, number.into(), stamp(kept.hour)).expect("a push");
+        kept.snapshots.insert(sequence.fact.sequence, files);
+        kept.wait(&vault, 24);
+    }
+    let old = packs(&disk);
+    let mut swept = 0;
+    for _ in 0..500 {
+        let step = vault.sweep_step(stamp(kept.hour), 20).expect("a step");
+        swept += step.packs;
+        if swept > 0 {
+            break;
+        }
+        kept.wait(&vault, if step.is_under_way { 0 } else { 25 });
+    }
+    assert!(swept > 0, "the test must see packs let go of");
+    let new: Vec<_> = packs(&disk).difference(&old).cloned().collect();
+    assert!(!new.is_empty(), "one must have been written anew");
+    for pack in new {
+        let len = disk.open(&pack).and_then(|file| file.len()).expect("it is there");
+        disk.scramble(&pack, 0..usize::try_from(len).expect("short"), 7);
+    }
+    let id = vault.disks()[0].id.clone();
+    vault.scrub(&id, u64::MAX, stamp(kept.hour)).expect("a scrub");
+    assert_eq!((vault.lost_files(), vault.damaged_chunks()), (vec![], 0));
+    kept.check(&vault, "after the scrub");
+    for _ in 0..4 {
+        kept.wait(&vault, 3 * 24);
+        let _ = kept.sweep(&vault);
+    }
+    kept.check(&vault, "after the old files went");
+}
+
+/// An offsite disk visits for an hour, now and then, and never has much room: it is rid of what was swept elsewhere, and
+/// takes what is new.
+#[test]
+fn an_offsite_disk_without_room_is_rid_of_what_was_swept() {
+    let (home, offsite) = (MemoryDisk::new(), MemoryDisk::new());
+    let both = || vec![arc(&home), arc(&offsite)];
+    let mut kept = Kept { hour: 1, ..Kept::default() };
+    let vault = plain::open(both()).expect("opens");
+    vault.append(stamp(1), Event::RetentionSet(NEWEST_ONLY)).expect("written");
+    mark_offsite(&vault, 1);
+    drop(vault);
+    let vault = plain::open(both()).expect("opens");
+    let id = vault.disks()[1].id.clone();
+    vault.detach(&id);
+    for number in 1..60u8 {
+        kept.wait(&vault, 24);
+        push(&vault, "laptop/docs", &day(number), number.into(), stamp(kept.hour)).expect("a push");
+        if number % 6 == 0 {
+            vault.attach(arc(&offsite), stamp(kept.hour)).expect("ours");
+            fill(&vault);
+            vault.detach(&id);
+        }
+        if number == 12 {
+            let used = u64::MAX - offsite.space().expect("memory").free;
+            offsite.limit(used + 20_000);
+        }
+        kept.wait(&vault, 8 * 24);
+        kept.prune(&vault).expect("a prune");
+        let _ = kept.sweep(&vault);
+    }
+    vault.attach(arc(&offsite), stamp(kept.hour)).expect("ours");
+    fill(&vault);
+    drop(vault);
+    let alone = plain::open(vec![arc(&offsite.after_power_cut(0))]).expect("opens");
+    assert!(
+        restore(&alone, newest(&alone).root).is_ok_and(|found| found == day(59)),
+        "it has all that is kept"
+    );
+}
+
+/// A table says that several large chunks lie in one block: whoever asks for each of them gets it from the other disk.
+#[test]
+fn a_table_that_gathers_too_much_stops_no_restore() {
+    let (spoiled, whole) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = plain::open(vec![arc(&spoiled), arc(&whole)]).expect("opens");
+    let chunks: Vec<Vec<u8>> = (0..4u32)
+        .map(|seed| (0..1_500_000u32).map(|n| (n.wrapping_mul(2_654_435_761 + seed) >> 24) as u8).collect())
+        .collect();
+    for chunk in &chunks {
+        let len = u32::try_from(chunk.len()).expect("short");
+        vault.receive(&Encoder::new().encode(chunk, vec![len])).expect("a block");
+    }
+    vault.seal_all().expect("sealed");
+    drop(vault);
+    let ids: Vec<_> = chunks.iter().map(|chunk| larder_format::Hash::of(chunk)).collect();
+    let pack = packs(&spoiled).pop_first().expect("one pack");
+    let len = spoiled.open(&pack).and_then(|file| file.len()).expect("it is there");
+    let table = larder_format::pack::FOOTER_BYTES as u64 + 4 * (32 + 12);
+    for at in len - table..len {
+        let spoiled = spoiled.after_clean_stop();
+        let at = usize::try_from(at).expect("short");
+        spoiled.scramble(&pack, at..at + 1, 7);
+        let vault = plain::open(vec![arc(&spoiled), arc(&whole)]).expect("opens");
+        for step in vault.plan_fetch(&ids) {
+            let _ = vault.fetch(&step);
+        }
+        for id in &ids {
+            let alone = vault.plan_fetch(std::slice::from_ref(id));
+            assert!(alone.iter().any(|step| vault.fetch_proven(step).is_ok()), "byte {at}");
+        }
+    }
+}
