@@ -66,13 +66,19 @@ impl Vault {
         self.note(member.key, DiskChange::Failed { why }, stamp).map(|()| is_bad)
     }
 
-    /// Begins to let a disk go for good.
+    /// Begins to let a disk go for good. `with_what_it_has`: it is away and will never come back, and what only it has is
+    /// given up with it.
     ///
     /// # Errors
     /// `Foreign`, in words, while another disk is not healthy and complete.
-    pub fn begin_forgetting(&self, id: &str, stamp: Stamp) -> Result<()> {
+    pub fn begin_forgetting(&self, id: &str, with_what_it_has: bool, stamp: Stamp) -> Result<()> {
         let member = self.member(id)?;
         self.require_others(&member)?;
+        if !with_what_it_has && self.lacks_what_another_disk_has() {
+            let why = "the other disks lack something that only it has; connect it, or, if it is gone for good, \
+                       `larderd forget DISK --gone`: what only it had is then named as lost";
+            return Err(foreign(member.disk.as_ref(), why));
+        }
         self.note(member.key, DiskChange::Leaving, stamp)
     }
 
@@ -148,7 +154,7 @@ impl Vault {
                 &format!("the disk at {} is not well", bad.disk.name()),
             ));
         }
-        // One that is away cannot give it, and whoever says that it is gone for good has waited for it long enough.
+        // As long as it is here it may give more of it.
         if member.is_readable() && self.lacks_what_another_disk_has() {
             return Err(foreign(
                 member.disk.as_ref(),

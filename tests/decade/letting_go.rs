@@ -111,7 +111,7 @@ impl Appliance {
             }
             let now = stamp(&vault, clock);
             match self.leaving.get(&view.id) {
-                None if vault.begin_forgetting(&view.id, now).is_ok() => {
+                None if vault.begin_forgetting(&view.id, false, now).is_ok() => {
                     self.leaving.insert(view.id, day);
                 }
                 Some(since) if day >= since + FORGET_DAYS && vault.retire(&view.id, now).is_ok() => {

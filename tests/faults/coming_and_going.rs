@@ -255,7 +255,7 @@ fn a_disk_that_is_left_half_filled_vouches_for_nothing_it_lacks() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(vault.begin_forgetting(&id, stamp(61)).is_err(), "it has what the other one lacks");
+    assert!(vault.begin_forgetting(&id, false, stamp(61)).is_err(), "it has what the other one lacks");
     vault.attach(arc(&full), stamp(62)).expect("it is ours");
     fill(&vault);
     assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy]);
@@ -557,9 +557,9 @@ fn forgetting_a_disk_needs_another_complete_one() {
     let mut promises = live(vec![arc(&first), arc(&second)]);
     let vault = open(&[&first]);
     let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
-    vault.begin_forgetting(&ids[0], stamp(1)).expect_err("the other one is away");
+    vault.begin_forgetting(&ids[0], false, stamp(1)).expect_err("the other one is away");
     vault.release(&ids[0], stamp(1)).expect_err("it is the only one here");
-    vault.begin_forgetting(&ids[1], stamp(1)).expect("this one holds everything");
+    vault.begin_forgetting(&ids[1], false, stamp(1)).expect("this one holds everything");
     assert!(vault.disks()[1].leaving.is_some());
     vault.keep_disk(&ids[1], stamp(2)).expect("taken back");
     assert!(vault.disks()[1].leaving.is_none());

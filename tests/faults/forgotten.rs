@@ -102,7 +102,7 @@ fn a_folder_that_cannot_be_listed_is_not_forgotten_with_a_new_disk() {
     let noted = vault.disks().into_iter().find(|disk| disk.id == id).expect("it is there");
     assert_eq!(noted.complete, None, "nobody knows that it has all");
     let old = vault.disks()[0].id.clone();
-    assert!(vault.begin_forgetting(&old, stamp(4)).is_err(), "the old one is still needed");
+    assert!(vault.begin_forgetting(&old, true, stamp(4)).is_err(), "the old one is still needed");
 }
 
 /// A disk was filled from a dying one that could not give all of it, and is alone after the next start: nothing that it
@@ -132,9 +132,10 @@ fn a_disk_that_is_gone_for_good_can_be_let_go_of() {
     let id = vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
     fill(&vault);
     let old = vault.disks()[0].id.clone();
-    assert!(vault.begin_forgetting(&old, stamp(3)).is_err(), "as long as it is here it may give more");
+    assert!(vault.begin_forgetting(&old, true, stamp(3)).is_err(), "as long as it is here it may give more");
     vault.detach(&old);
-    vault.begin_forgetting(&old, stamp(3)).expect("it is gone");
+    assert!(vault.begin_forgetting(&old, false, stamp(3)).is_err(), "it may come back");
+    vault.begin_forgetting(&old, true, stamp(3)).expect("it is gone");
     vault.retire(&old, stamp(100)).expect("it is gone");
     vault.scrub(&id, u64::MAX, stamp(101)).expect("a scrub");
     assert!(!vault.lost_files().is_empty(), "what was lost is named");

@@ -114,6 +114,9 @@ enum Command {
         /// Take it back
         #[arg(long)]
         undo: bool,
+        /// It is away and gone for good: what only it has is given up with it, and named
+        #[arg(long, conflicts_with = "undo")]
+        gone: bool,
         #[command(flatten)]
         which: Which,
     },
@@ -247,7 +250,7 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::Disks { which, json } => disks::list(&which, json),
         Command::Adopt { path, offsite, which } => disks::adopt(&which, &path, offsite),
         Command::Release { disk, which } => disks::release(&which, &disk),
-        Command::Forget { disk, undo, which } => disks::forget(&which, &disk, undo),
+        Command::Forget { disk, undo, gone, which } => disks::forget(&which, &disk, undo, gone),
         Command::RebuildIndex { which, json } => commands::rebuild_index(&which, json),
         Command::Scrub { which, json } => scrub::scrub(&which, json),
         Command::Prune { dry_run, which, json } => letting_go::prune(&which, dry_run, json),

@@ -62,8 +62,8 @@ pub(crate) fn release(which: &Which, disk: &str) -> Result<ExitCode, Trouble> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn forget(which: &Which, disk: &str, undo: bool) -> Result<ExitCode, Trouble> {
-    let body = serde_json::json!({ "disk": disk, "undo": undo });
+pub(crate) fn forget(which: &Which, disk: &str, undo: bool, gone: bool) -> Result<ExitCode, Trouble> {
+    let body = serde_json::json!({ "disk": disk, "undo": undo, "gone": gone });
     let Meant { id } = ask(which, "/v1/control/disks/forget", Some(body))?;
     if undo {
         println!("The disk {} stays.", &id[..8]);

@@ -39,6 +39,9 @@ pub(crate) struct Which {
     /// Take back that it is to be forgotten.
     #[serde(default)]
     pub(crate) undo: bool,
+    /// It is gone for good, and with it what only it has.
+    #[serde(default)]
+    pub(crate) gone: bool,
 }
 
 /// The disk that was meant.
@@ -69,7 +72,7 @@ pub(crate) async fn forget(appliance: State, Json(which): Json<Which>) -> Result
     let meant = id.clone();
     let told = appliance.blocking(move |appliance| match which.undo {
         true => appliance.vault.keep_disk(&meant, appliance.stamp()),
-        false => appliance.vault.begin_forgetting(&meant, appliance.stamp()),
+        false => appliance.vault.begin_forgetting(&meant, which.gone, appliance.stamp()),
     });
     told.await??;
     appliance.disks_changed.notify_one();
