@@ -179,7 +179,7 @@ impl Default for NetworkSettings {
         NetworkSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8477)),
             allow_unencrypted: false,
-            upload_memory_bytes: 32 * MIB,
+            upload_memory_bytes: 24 * MIB,
         }
     }
 }

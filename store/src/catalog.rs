@@ -15,13 +15,15 @@ use crate::members::{Member, Members};
 use crate::packs::{self, Packs, Place};
 use anew::open_index;
 use larder_format::{ChunkId, Hash};
-use listing::{list, list_one, mark_behind, note_missing};
+use listing::{list, list_one, mark_behind};
+use missing::note_missing;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 mod anew;
 mod listing;
+mod missing;
 
 /// Chunks whose packs are entered together; some 4 MB of memory.
 const CHUNKS_GATHERED: usize = 500_000;
@@ -335,15 +337,6 @@ impl Catalog {
             }
         }
         missing
-    }
-
-    /// What a disk may have had that is gone for good is not waited for: the scrub names what was lost with it.
-    pub(crate) fn wait_no_longer(&self) {
-        for number in self.packs.damage.hope_no_longer() {
-            self.unreadable().extend(self.packs.name(number));
-        }
-        self.unseen.store(false, Ordering::SeqCst);
-        self.packs.damage.suspect();
     }
 
     /// Whether there may be packs that no disk shows.

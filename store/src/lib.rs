@@ -32,6 +32,7 @@ mod patient;
 pub mod prune;
 mod reading;
 mod relied;
+mod removal;
 mod repair;
 pub mod retention;
 mod scrub;
@@ -51,8 +52,9 @@ pub use ledger::disks_known_to;
 pub use ledger_view::{Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SHORTEN_DELAY_S};
 pub use members::{MemberState, MemberView};
 pub use packs::Fetch;
+pub use removal::UNLINK_GRACE_S;
 pub use scrub::ScrubView;
-pub use sweep::{Swept, UNLINK_GRACE_S};
+pub use sweep::Swept;
 pub use vault::{Committed, Opened, Options, Vault};
 
 use larder_format::{ChunkId, FormatError};

@@ -11,28 +11,21 @@
 use crate::Result;
 use crate::care::unless_held;
 use crate::clock::Mark;
-use crate::disk::{Disk, sync_names};
+use crate::disk::Disk;
 use crate::members::{Member, MemberState};
 use crate::merge::{Copied, Weighed, Worth};
 use crate::packs;
-use crate::parity;
 use crate::relied::Relied;
 use crate::vault::Vault;
 use crate::walk::Walk;
 use larder_format::Hash;
 use larder_format::ledger::{Event, SWEPT_PER_ENTRY_MAX, Stamp};
-use std::collections::{BTreeSet, HashSet};
-use std::io;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, TryLockError};
 
-/// So long after a pack was let go of its file stays, in seconds that the appliance has lived: a restore that is about to
-/// open it still can, and whoever finds a mistake has a day.
-pub const UNLINK_GRACE_S: i64 = 24 * 3600;
 /// Merged packs after which the old ones are let go of before more are written: a round that is broken off leaves both.
 const MERGED_BETWEEN: usize = 16;
-/// Files removed in one step.
-const REMOVED_AT_ONCE: usize = 64;
 /// Looking at a pack's table takes about as long as looking up so many chunks.
 const TABLE_COSTS: u64 = 50;
 
@@ -115,28 +108,8 @@ impl Vault {
         Ok(swept)
     }
 
-    /// Only removes files that may go already: between two rounds, for a disk that was away and has caught up. Returns how
-    /// many went.
-    ///
-    /// # Errors
-    /// `Disk`.
-    pub fn remove_swept(&self, now: Stamp) -> Result<u64> {
-        let sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        let mark = self.ledger().at(now);
-        if self.sweep_waits(&mark, true).is_some() {
-            return Ok(0);
-        }
-        let mut removed = 0;
-        loop {
-            match self.remove_some(&mark, sweep.proven_s)? {
-                0 => return Ok(removed),
-                some => removed += some,
-            }
-        }
-    }
-
     /// Why nothing may be freed at this moment, in words.
-    fn sweep_waits(&self, now: &Mark, is_settled: bool) -> Option<String> {
+    pub(crate) fn sweep_waits(&self, now: &Mark, is_settled: bool) -> Option<String> {
         let view = self.ledger();
         if !view.gaps.is_empty() {
             return Some("the ledger has gaps, so nobody knows what is needed".to_owned());
@@ -319,62 +292,9 @@ impl Vault {
             }
         }
     }
-
-    /// Removes files of packs that were let go of long enough ago, if everything was found without them since.
-    fn remove_some(&self, now: &Mark, proven_s: Option<u64>) -> Result<u64> {
-        let ripe: Vec<_> = {
-            let view = self.ledger();
-            let is_ripe = |name: &Hash| {
-                view.swept.get(name).is_some_and(|mark| {
-                    mark.is_past(UNLINK_GRACE_S, now) && proven_s.is_some_and(|proven| proven > mark.lived_s)
-                })
-            };
-            self.catalog.packs.left_to_sweep().into_iter().filter(is_ripe).take(REMOVED_AT_ONCE).collect()
-        };
-        // Nobody makes a sidecar for a pack that goes, or repairs it, just then.
-        let (Some(_parity), Some(_rounds)) = (unless_held(&self.care.parity), unless_held(&self.care.rounds))
-        else {
-            return Ok(0);
-        };
-        // One that is away is cleared when it has come back and caught up.
-        for member in self.members.all().iter().filter(|member| member.is_healthy()) {
-            remove_from(member, &ripe)?;
-        }
-        ripe.iter().for_each(|name| self.catalog.packs.no_longer_left(name));
-        Ok(ripe.len() as u64)
-    }
 }
 
 impl Vault {
-    /// Removes from a disk that has no room to catch up what was swept and every healthy disk is rid of: as long as it
-    /// lags nothing is swept, so it would lag for ever. Returns how many files went.
-    pub(crate) fn make_room_on(&self, member: &Member) -> Result<usize> {
-        let (Some(_parity), Some(_rounds)) = (unless_held(&self.care.parity), unless_held(&self.care.rounds))
-        else {
-            return Ok(0);
-        };
-        let mut ripe: BTreeSet<_> = {
-            let view = self.ledger();
-            let left = self.catalog.packs.left_to_sweep();
-            left.into_iter().filter(|name| view.swept.contains_key(name)).collect()
-        };
-        let all = self.members.all();
-        let healthy: Vec<_> = all.iter().filter(|other| other.is_healthy()).collect();
-        if healthy.is_empty() {
-            return Ok(0);
-        }
-        // Where they are gone already, a later walk had found everything without them.
-        for other in healthy {
-            let there = packs::names_on(other.disk.as_ref()).map_err(|error| other.failed("packs", error))?;
-            ripe.retain(|name| !there.contains_key(name));
-        }
-        let there = packs::names_on(member.disk.as_ref()).map_err(|error| member.failed("packs", error))?;
-        ripe.retain(|name| there.contains_key(name));
-        let ripe: Vec<_> = ripe.into_iter().collect();
-        remove_from(member, &ripe)?;
-        Ok(ripe.len())
-    }
-
     /// Whether the pack was swept, so that nothing may bring it back.
     pub(crate) fn is_let_go(&self, name: &Hash) -> bool {
         self.ledger().swept.contains_key(name) || self.catalog.packs.is_left_to_sweep(name)
@@ -408,24 +328,4 @@ impl Round {
 
 fn packs_at_once(chunks_max: u64) -> usize {
     usize::try_from(chunks_max / TABLE_COSTS).unwrap_or(usize::MAX).max(1)
-}
-
-/// Removes packs from one disk, and makes that durable. Sidecars first: one without its pack would look like a loss.
-fn remove_from(member: &Member, names: &[Hash]) -> Result<()> {
-    remove_files(member, names.iter().map(parity::path))?;
-    remove_files(member, names.iter().map(packs::path))
-}
-
-fn remove_files(member: &Member, paths: impl Iterator<Item = String>) -> Result<()> {
-    let disk = member.disk.as_ref();
-    let mut folders = BTreeSet::new();
-    for path in paths {
-        match disk.remove(&path) {
-            Ok(()) => drop(folders.insert(crate::disk::folder_of(&path).to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(member.failed(&path, error)),
-        }
-    }
-    let sync = |folder: &String| sync_names(disk, folder).map_err(|error| member.failed(folder, error));
-    folders.iter().try_for_each(sync)
 }

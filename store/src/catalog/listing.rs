@@ -4,12 +4,10 @@
 
 use crate::Result;
 use crate::disk::{ask_twice, sync_names};
-use crate::members::{Member, MemberState, Members};
-use crate::packs::{self, Packs};
-use crate::repair::packs_given_up;
+use crate::members::{Member, Members};
+use crate::packs;
 use larder_format::Hash;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 /// Marks every disk that lacks packs which another one has.
 pub(super) fn mark_behind(members: &Members, on_each: &[HashMap<Hash, u64>]) {
@@ -48,36 +46,4 @@ pub(super) fn list_one(member: &Member) -> Result<(HashMap<Hash, u64>, bool)> {
             Ok((found, failure.is_some()))
         });
     found.map_err(|source| member.failed("packs", source))
-}
-
-/// Takes in packs that the index knows and no disk shows. One that was given up is no pack any more; what a disk that
-/// is not here may have is waited for; the rest is damage like any other. Returns those.
-pub(super) fn note_missing(
-    members: &Members,
-    packs: &Packs,
-    missing: Vec<(u32, Hash)>,
-    gone: &mut Vec<u32>,
-) -> HashSet<Hash> {
-    let mut damaged = HashSet::new();
-    if missing.is_empty() {
-        return damaged;
-    }
-    let given_up = packs_given_up(members);
-    let is_here = |member: &Arc<Member>| member.is_readable() || member.state() == MemberState::Retired;
-    let are_all_here = members.all().iter().all(is_here);
-    for (number, name) in missing {
-        if given_up.contains(&name) {
-            gone.push(number);
-            continue;
-        }
-        packs.add(number, name, 0);
-        tracing::error!(pack = %name, are_all_here, "a pack is on no disk that is here");
-        if are_all_here {
-            damaged.insert(name);
-            packs.damage.suspect();
-        } else {
-            packs.damage.go_without(number);
-        }
-    }
-    damaged
 }
