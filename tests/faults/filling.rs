@@ -214,14 +214,6 @@ fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
     }
     coming.recv().expect("it ends").expect("ours");
     assert!(matches!(vault.disks()[1].state, MemberState::Behind(_)));
-    // The other one fails just then, and the ledger is read again: that does not make this one complete.
-    writes.refuse_entries(true);
-    for _ in 0..2 {
-        assert!(vault.append(now, Event::RetentionSet(NEWEST_ONLY)).is_err(), "no disk has everything");
-    }
-    writes.refuse_entries(false);
-    vault.detach(&vault.disks()[0].id);
-    vault.attach(writes.arc(), stamp(4001)).expect("ours");
     fill(&vault);
     assert_eq!(packs(&comes), packs(&stays), "it has the new pack");
     for _ in 0..6 {
@@ -236,6 +228,40 @@ fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
         let root = alone.ledger().snapshots("laptop/docs")[0].snapshot.root;
         assert!(restore(&alone, root).is_ok_and(|found| found == day(4)), "each alone has what is kept");
     }
+}
+
+/// A disk comes while a pack that is damaged on both is taken apart, and lacks the new one: it does not count before it has
+/// it, also when the other disk fails just then and the ledger is read again.
+#[test]
+fn a_disk_that_comes_while_a_pack_is_taken_apart_does_not_count_without_the_new_one() {
+    let (stays, comes) = (MemoryDisk::new(), MemoryDisk::new());
+    let writes = Crooked::new(&stays);
+    let kept = files([("a.bin", &[1; 900]), ("b.bin", &[2; 800]), ("c/d.bin", &[3; 700])]);
+    let vault = plain::open(vec![writes.arc(), arc(&comes)]).expect("opens");
+    push(&vault, "laptop/docs", &kept, 1, stamp(1)).expect("a push");
+    mark_offsite(&vault, 1);
+    let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
+    let vault = Arc::new(vault);
+    vault.detach(&ids[1]);
+    let pack = packs(&stays).pop_first().expect("one push, one pack");
+    assert!([&stays, &comes].into_iter().all(|disk| disk.scramble(&pack, 200..260, 7)));
+    let (weak, back) = (Arc::downgrade(&vault), arc(&comes));
+    writes.at_next(".pack", move || {
+        weak.upgrade().expect("it is open").attach(back, stamp(3)).expect("ours");
+    });
+    vault.scrub(&ids[0], u64::MAX, stamp(2)).expect("a scrub");
+    assert!(writes.has_done(), "the test must see a pack taken apart");
+    assert!(matches!(vault.disks()[1].state, MemberState::Behind(_)), "it lacks the new pack");
+    writes.refuse_entries(true);
+    for _ in 0..2 {
+        let told = vault.append(stamp(4), Event::RetentionSet(NEWEST_ONLY));
+        assert!(told.is_err(), "no disk has everything");
+    }
+    writes.refuse_entries(false);
+    vault.detach(&ids[0]);
+    vault.attach(writes.arc(), stamp(5)).expect("ours");
+    fill(&vault);
+    assert_eq!(packs(&comes), packs(&stays));
 }
 
 /// A disk comes while a pack that could not be repaired is taken apart: what it has whole is not given up.

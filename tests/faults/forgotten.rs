@@ -239,7 +239,7 @@ fn an_offsite_disk_without_room_is_rid_of_what_was_swept() {
         }
         if number == 12 {
             let used = u64::MAX - offsite.space().expect("memory").free;
-            offsite.limit(used + 20_000);
+            offsite.limit(used + 6_000);
         }
         kept.wait(&vault, 8 * 24);
         kept.prune(&vault).expect("a prune");
@@ -260,8 +260,8 @@ fn an_offsite_disk_without_room_is_rid_of_what_was_swept() {
 fn a_table_that_gathers_too_much_stops_no_restore() {
     let (spoiled, whole) = (MemoryDisk::new(), MemoryDisk::new());
     let vault = plain::open(vec![arc(&spoiled), arc(&whole)]).expect("opens");
-    let chunks: Vec<Vec<u8>> = (0..4u32)
-        .map(|seed| (0..1_500_000u32).map(|n| (n.wrapping_mul(2_654_435_761 + seed) >> 24) as u8).collect())
+    let chunks: Vec<Vec<u8>> = (0..3u32)
+        .map(|seed| (0..2_200_000u32).map(|n| (n.wrapping_mul(2_654_435_761 + seed) >> 24) as u8).collect())
         .collect();
     for chunk in &chunks {
         let len = u32::try_from(chunk.len()).expect("short");
@@ -272,7 +272,7 @@ fn a_table_that_gathers_too_much_stops_no_restore() {
     let ids: Vec<_> = chunks.iter().map(|chunk| larder_format::Hash::of(chunk)).collect();
     let pack = packs(&spoiled).pop_first().expect("one pack");
     let len = spoiled.open(&pack).and_then(|file| file.len()).expect("it is there");
-    let table = larder_format::pack::FOOTER_BYTES as u64 + 4 * (32 + 12);
+    let table = larder_format::pack::FOOTER_BYTES as u64 + 3 * (32 + 12);
     for at in len - table..len {
         let spoiled = spoiled.after_clean_stop();
         let at = usize::try_from(at).expect("short");
