@@ -71,22 +71,21 @@ impl Vault {
 
     pub(crate) fn catch_up_one(&self, member: &Member, bytes_max: u64) -> Result<u64> {
         let _alone = member.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.fill(member, bytes_max) {
+            Err(StoreError::Full { .. }) if self.make_room_on(member)? > 0 => self.fill(member, bytes_max),
+            left => left,
+        }
+    }
+
+    fn fill(&self, member: &Member, bytes_max: u64) -> Result<u64> {
         let (mut bytes, mut postponed) = (0, Vec::new());
         let mut lacking = self.lacking(member)?;
         while bytes < bytes_max
             && let Some(name) = lacking.packs.pop()
         {
-            match self.copy_pack(member, &name) {
-                Ok(Some(copied)) => bytes += copied,
-                Ok(None) => postponed.push(name),
-                Err(full @ StoreError::Full { .. }) => {
-                    if self.make_room_on(member)? == 0 {
-                        return Err(full);
-                    }
-                    postponed.push(name);
-                    break;
-                }
-                Err(error) => return Err(error),
+            match self.copy_pack(member, &name)? {
+                Some(copied) => bytes += copied,
+                None => postponed.push(name),
             }
         }
         lacking.packs.append(&mut postponed);

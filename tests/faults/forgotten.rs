@@ -1,7 +1,7 @@
 //! What a start, a change of disks or a new reading of the ledger could make the box forget: then a backup would be called
 //! complete that is not.
 
-use crate::crooked::{Crooked, NEWEST_ONLY, day};
+use crate::crooked::{Crooked, NEWEST_ONLY};
 use crate::letting_go::{Kept, SHORT, mark_offsite, packs};
 use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::block::Encoder;
@@ -229,7 +229,13 @@ fn an_offsite_disk_without_room_is_rid_of_what_was_swept() {
     let vault = plain::open(both()).expect("opens");
     let id = vault.disks()[1].id.clone();
     vault.detach(&id);
-    for number in 1..60u8 {
+    let day = |number: u32| -> Files {
+        let bytes: Vec<u8> = (number * 30_000..(number + 1) * 30_000)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+        files([("a.bin", &bytes)])
+    };
+    for number in 1..60u32 {
         kept.wait(&vault, 24);
         push(&vault, "laptop/docs", &day(number), number.into(), stamp(kept.hour)).expect("a push");
         if number % 6 == 0 {
@@ -238,8 +244,9 @@ fn an_offsite_disk_without_room_is_rid_of_what_was_swept() {
             vault.detach(&id);
         }
         if number == 12 {
-            let used = u64::MAX - offsite.space().expect("memory").free;
-            offsite.limit(used + 6_000);
+            let space = offsite.space().expect("memory");
+            let used = space.total - space.free;
+            offsite.limit(used + 120_000);
         }
         kept.wait(&vault, 8 * 24);
         kept.prune(&vault).expect("a prune");
@@ -272,18 +279,18 @@ fn a_table_that_gathers_too_much_stops_no_restore() {
     let ids: Vec<_> = chunks.iter().map(|chunk| larder_format::Hash::of(chunk)).collect();
     let pack = packs(&spoiled).pop_first().expect("one pack");
     let len = spoiled.open(&pack).and_then(|file| file.len()).expect("it is there");
-    let table = larder_format::pack::FOOTER_BYTES as u64 + 3 * (32 + 12);
-    for at in len - table..len {
+    let table = usize::try_from(len).expect("short") - larder_format::pack::FOOTER_BYTES - 3 * (12 + 32);
+    for (block, bit) in [(1, 0), (1, 1), (2, 0), (2, 1)] {
         let spoiled = spoiled.after_clean_stop();
-        let at = usize::try_from(at).expect("short");
-        spoiled.scramble(&pack, at..at + 1, 7);
+        // The first slot of that block.
+        assert!(spoiled.flip(&pack, table + 12 * block + 8, bit));
         let vault = plain::open(vec![arc(&spoiled), arc(&whole)]).expect("opens");
         for step in vault.plan_fetch(&ids) {
             let _ = vault.fetch(&step);
         }
         for id in &ids {
             let alone = vault.plan_fetch(std::slice::from_ref(id));
-            assert!(alone.iter().any(|step| vault.fetch_proven(step).is_ok()), "byte {at}");
+            assert!(alone.iter().any(|step| vault.fetch_proven(step).is_ok()), "block {block}, bit {bit}");
         }
     }
 }
