@@ -36,7 +36,7 @@ pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_byte
     if !matches!(is_whole, Ok(true)) {
         // Also after an error: on a full disk what was written of it takes the room that others are to work in.
         let cleared = place::clear(disk, &mended);
-        is_whole.and_then(|_| cleared).map_err(failed)?;
+        is_whole.and(cleared).map_err(failed)?;
         return Ok(false);
     }
     place::put_in_place(disk, name).map_err(failed)?;
