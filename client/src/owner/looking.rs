@@ -227,8 +227,9 @@ fn span(
 fn changes(source: &str, span: &[String; 2], connection: &Connection) -> Result<Vec<Change>, Trouble> {
     let [since, until] = span.each_ref().map(|when| percent_encode(when.as_bytes()));
     let lines = connection.get_bytes(&format!("/v1/sources/{source}/diff?from={since}&to={until}"))?;
-    let strange = |error: serde_json::Error| Trouble::Damaged(format!("the answer cannot be read: {error}"));
-    serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, _>>().map_err(strange)
+    let changes =
+        serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, serde_json::Error>>();
+    changes.map_err(|error| connection.strange(&error))
 }
 
 fn change_word(change: &str) -> &str {

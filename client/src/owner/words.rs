@@ -40,6 +40,13 @@ pub fn problem_of(trouble: &Trouble) -> Problem {
             "Check that it has power and network, then run this again: it goes on where it stopped.",
             cause.clone(),
         ),
+        Trouble::Strange { address, cause } => problem(
+            "strange",
+            format!("What answers at {address} is no Larder appliance, or a newer one."),
+            UNTOUCHED,
+            "Check the address; `larder pair` sets it.",
+            cause.clone(),
+        ),
         Trouble::NotPaired { cause } => problem(
             "unauthorized",
             "This computer is not paired with an appliance.".to_owned(),
