@@ -130,8 +130,6 @@ pub fn main() -> ExitCode {
     });
     match ended {
         Ok(code) => ExitCode::from(code),
-        // Whoever reads has seen enough (`larder ls … | head`): no reason to say anything.
-        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => words::report(&failure.into_trouble(), common.json),
     }
 }

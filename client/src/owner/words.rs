@@ -1,11 +1,19 @@
 //! Troubles in three parts: what happened, what it means for the files, the one thing to do; details for support.
+//!
+//! Everything that goes to the standard error goes through `say`. Not here: the standard output (`output`).
 
 use super::output::counted;
 use crate::{SkippedList, Trouble};
 use larder_format::wire::Problem;
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{fmt::Display, io::Write, path::Path, process::ExitCode};
 
 const UNTOUCHED: &str = "Nothing that is already in the backup changed.";
+
+/// A line for whoever reads the standard error. Where nobody does (`larder push … 2>&1 | head`) the work goes on: a
+/// panic would end it between a snapshot and the receipt that is to be remembered.
+pub(super) fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// Prints a trouble and gives the exit code.
 pub(super) fn report(trouble: &Trouble, json: bool) -> ExitCode {
@@ -15,9 +23,9 @@ pub(super) fn report(trouble: &Trouble, json: bool) -> ExitCode {
         // Whoever wanted to read it may be gone already; the exit code still tells.
         let _ = writeln!(std::io::stdout(), "{text:#}");
     } else {
-        eprintln!("{}\n{}\n{}", problem.what, problem.meaning, problem.remedy);
+        say(format_args!("{}\n{}\n{}", problem.what, problem.meaning, problem.remedy));
         if !problem.details.is_empty() {
-            eprintln!("details: {}", problem.details);
+            say(format_args!("details: {}", problem.details));
         }
     }
     ExitCode::from(trouble.exit_code())
@@ -107,15 +115,15 @@ pub(super) fn name_skipped(skipped: &SkippedList, what_it_means: &str, remedy: &
     if skipped.count == 0 {
         return;
     }
-    eprintln!("{} not as it should be:", counted(skipped.count, "file is", "files are"));
+    say(format_args!("{} not as it should be:", counted(skipped.count, "file is", "files are")));
     for file in &skipped.named {
-        eprintln!("  {}: {}", file.path, file.why);
+        say(format_args!("  {}: {}", file.path, file.why));
     }
     let unnamed = skipped.count.saturating_sub(skipped.named.len() as u64);
     if unnamed > 0 {
-        eprintln!("  and {} more", counted(unnamed, "file", "files"));
+        say(format_args!("  and {} more", counted(unnamed, "file", "files")));
     }
-    eprintln!("{what_it_means}\n{remedy}");
+    say(format_args!("{what_it_means}\n{remedy}"));
 }
 
 /// Skipped files as JSON.
