@@ -126,9 +126,56 @@ pub(super) fn name_skipped(skipped: &SkippedList, what_it_means: &str, remedy: &
     say(format_args!("{what_it_means}\n{remedy}"));
 }
 
+/// What a restore tells with its exit code, from a box or from a pulled disk: 3 where something of a file is not as it
+/// was, be it only its owner. Whoever asks nothing but the code must not take that for the whole past.
+pub(super) fn exit_code(damaged: u64, skipped: u64, left_out: u64) -> u8 {
+    match (damaged, skipped + left_out) {
+        (1.., _) => 6,
+        (0, 1..) => 3,
+        (0, 0) => 0,
+    }
+}
+
+/// What of the files that are back could not be put back.
+pub(super) fn left_out(owners: u64, attributes: u64) -> impl Iterator<Item = String> {
+    let owners = (owners > 0).then(|| {
+        let belong = counted(owners, "of them belongs", "of them belong");
+        format!("{belong} to you now: only root can give files to others.")
+    });
+    let attributes = (attributes > 0).then(|| {
+        let were = counted(attributes, "attribute was", "attributes were");
+        format!(
+            "{were} not taken by the target's filesystem or need root: permissions, times or extended ones."
+        )
+    });
+    owners.into_iter().chain(attributes)
+}
+
 /// Skipped files as JSON.
 pub(super) fn skipped_json(skipped: &SkippedList) -> serde_json::Value {
     let named: Vec<_> =
         skipped.named.iter().map(|file| serde_json::json!({ "path": file.path, "why": file.why })).collect();
     serde_json::json!({ "count": skipped.count, "files": named })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_is_fine_only_when_all_is_as_it_was() {
+        let check = |given: (u64, u64, u64), expect| assert_eq!(exit_code(given.0, given.1, given.2), expect);
+        check((0, 0, 0), 0);
+        check((0, 1, 0), 3);
+        check((0, 0, 1), 3);
+        check((1, 5, 5), 6);
+    }
+
+    #[test]
+    fn one_and_many_are_told_apart() {
+        let told: Vec<String> = left_out(1, 2).collect();
+        assert!(told[0].starts_with("1 of them belongs to you"), "{told:?}");
+        assert!(told[1].starts_with("2 attributes were"), "{told:?}");
+        assert_eq!(left_out(0, 0).count(), 0);
+    }
 }

@@ -189,6 +189,11 @@ impl Rescue {
         &self.ledger.missing
     }
 
+    /// Whether nothing is left of the ledger: what sources were called and when their snapshots arrived is lost.
+    pub fn is_ledger_gone(&self) -> bool {
+        self.ledger.is_gone
+    }
+
     /// Packs and places of chunks that are known.
     pub fn size(&self) -> (usize, usize) {
         (self.packs.len(), self.packs.places())
