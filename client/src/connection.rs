@@ -156,8 +156,8 @@ impl Connection {
     }
 
     /// An answer that is no answer to the question: something else listens there, or a newer Larder.
-    fn strange(&self, error: &dyn std::error::Error) -> Trouble {
-        Trouble::Damaged(format!("{} gave an answer that cannot be read: {error}", self.address))
+    pub(crate) fn strange(&self, error: &dyn std::error::Error) -> Trouble {
+        Trouble::Strange { address: self.address.clone(), cause: error.to_string() }
     }
 }
 
@@ -199,7 +199,10 @@ impl Past for Connection {
             match read_block(&mut reader, &mut block) {
                 Ok(true) => each(&block),
                 Ok(false) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(self.strange(&error)),
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    let why = format!("{} gave a block that cannot be read: {error}", self.address);
+                    return Err(Trouble::Damaged(why));
+                }
                 Err(error) => return Err(self.unreachable(&error)),
             }
         }
@@ -305,7 +308,7 @@ fn stand_in(status: u16) -> Problem {
         code: if matches!(status, 429 | 503) { "busy" } else { "failed" }.to_owned(),
         what: format!("The appliance answered with status {status} and no reason."),
         meaning: "Nothing that is already in the backup changed.".to_owned(),
-        remedy: "Try again; if it stays so, look at the appliance's page.".to_owned(),
+        remedy: "Check the address: something else may answer there.".to_owned(),
         details: format!("HTTP status {status}"),
     }
 }

@@ -97,10 +97,11 @@ impl<'a> Fetcher<'a> {
     }
 }
 
-/// Whether a refusal may concern single chunks rather than the whole request.
+/// Whether a refusal may concern single chunks rather than the whole request. "failed" does not: without a disk there
+/// is no chunk at all, and taking each for damaged would tell the owner that their files are lost.
 fn is_about_chunks(trouble: &Trouble) -> bool {
     matches!(trouble, Trouble::Damaged(_))
-        || ["damaged", "not_found", "failed", "missing_chunks"].iter().any(|code| trouble.has_code(code))
+        || ["damaged", "not_found", "missing_chunks"].iter().any(|code| trouble.has_code(code))
 }
 
 /// Reads trees node by node.

@@ -50,8 +50,9 @@ impl Pairing {
             }
             Err(error) => return Err(Trouble::local("reading the pairing", path, error)),
         };
-        toml::from_str(&text)
-            .map_err(|error| Trouble::local("reading the pairing", path, io::Error::other(error.to_string())))
+        toml::from_str(&text).map_err(|error| {
+            Trouble::local("reading the pairing", path, io::Error::other(without_key(&text, &error)))
+        })
     }
 
     /// Writes the pairing, readable by its owner alone.
@@ -61,6 +62,15 @@ impl Pairing {
     pub fn store(&self, path: &Path) -> Result<(), Trouble> {
         let text = toml::to_string(self).expect("two lines of text");
         replace(path, text.as_bytes()).map_err(|error| Trouble::local("writing the pairing", path, error))
+    }
+}
+
+/// What is wrong and in which line. The error's own text shows that line, and the key may stand in it.
+fn without_key(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before.map(|before| before.matches('\n').count() + 1) {
+        Some(line) => format!("line {line}: {}", error.message()),
+        None => error.message().to_owned(),
     }
 }
 
@@ -168,6 +178,24 @@ mod tests {
         assert_eq!(Pairing::load(&path).unwrap(), pairing);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!format!("{pairing:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_mistake_in_the_pairing_does_not_print_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("appliance.toml");
+        let check = |text: &str, line: &str| {
+            fs::write(&path, text).unwrap();
+            let trouble = Pairing::load(&path).unwrap_err();
+            let told = format!("{trouble} {trouble:?}");
+            assert!(told.contains(line) && !told.contains("s3cret"), "{text}: {told}");
+        };
+        check("address = \"http://larder:8477\"\ntoken = \"s3cret\n", "line 2");
+        check("address = \"http://larder:8477\"\ntoken = s3cret\n", "line 2");
+        check("address = \"http://larder:8477\"\n\ntoken: \"s3cret\"\n", "line 3");
+        check("address = 5 # s3cret\ntoken = \"s3cret\"\n", "line 1");
+        check("address = \"http://larder:8477\"\ntoken = \"s3cret\"\ntoken = \"s3cret\"\n", "line 3");
+        check("address = \"http://larder:8477\"\ntokn = \"s3cret\"\n", "line 2");
     }
 
     #[test]

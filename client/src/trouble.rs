@@ -19,6 +19,14 @@ pub enum Trouble {
         /// What the network said.
         cause: String,
     },
+    /// Something answers that is no appliance, or one of a newer Larder.
+    #[error("what answers at {address} cannot be understood: {cause}")]
+    Strange {
+        /// Where it was asked.
+        address: String,
+        /// What of the answer cannot be read.
+        cause: String,
+    },
     /// No key, or one that the appliance does not know.
     #[error("this computer is not paired: {cause}")]
     NotPaired {
@@ -100,7 +108,7 @@ impl Trouble {
     /// The exit code that product.md promises for it.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Unreachable { .. } | Self::NotPaired { .. } => 4,
+            Self::Unreachable { .. } | Self::Strange { .. } | Self::NotPaired { .. } => 4,
             Self::Refused(problem) => match problem.code.as_str() {
                 "unauthorized" => 4,
                 "forbidden" | "full" => 5,

@@ -182,3 +182,21 @@ fn names_that_are_back_already_are_left_alone() {
     let inode = |name: &str| fs::metadata(home.target().join(name)).unwrap().ino();
     assert_eq!(inode("c/same as 3"), inode("a/deep/3"));
 }
+
+/// The disks of the appliance are pulled: the restore ends and says so, and no file is called damaged.
+#[test]
+fn without_a_disk_nothing_is_called_damaged() {
+    let mut home = Home::pushed();
+    for fetches in 0..4 {
+        home.round += 1;
+        *home.vault.fetches_until_no_disk.lock().unwrap() = Some(fetches);
+        let trouble = home.restore(b"", Existing::Keep).expect_err("there is no disk");
+        assert!(trouble.has_code("failed"), "after {fetches} fetches: {trouble}");
+        assert_eq!(trouble.exit_code(), 1);
+        if home.target().exists() {
+            home.check_no_halves();
+        }
+    }
+    *home.vault.fetches_until_no_disk.lock().unwrap() = None;
+    assert_eq!(home.restore(b"", Existing::Keep).unwrap().skipped.named, []);
+}

@@ -60,7 +60,7 @@ impl Vault {
     /// Reads and checks one directory node.
     ///
     /// # Errors
-    /// `NotFound`, `Damaged`, or `Refused` when the chunk is no node.
+    /// As `read`, or `Refused` when the chunk is no node.
     pub fn read_node(&self, node: &ChunkRef) -> Result<Node> {
         Ok(Node::decode(&self.read(node)?)?)
     }

@@ -165,7 +165,7 @@ impl Check<'_> {
     fn if_held(&mut self, chunk: &ChunkRef) -> Result<Option<Vec<u8>>> {
         if self.vault.catalog.held(&self.vault.members, &chunk.id).is_some() {
             match self.vault.read(chunk) {
-                Err(StoreError::NotFound { .. } | StoreError::Damaged { .. }) => {}
+                Err(StoreError::Damaged { .. }) => {}
                 read => return read.map(Some),
             }
         }
@@ -334,9 +334,7 @@ pub(crate) fn hash_of(file: &dyn DiskFile, bytes: &mut u64) -> io::Result<Hash> 
 
 fn as_missing(error: StoreError, id: ChunkId) -> StoreError {
     match error {
-        StoreError::NotFound { .. } | StoreError::Damaged { .. } => {
-            StoreError::Missing { count: 1, first: id }
-        }
+        StoreError::Damaged { .. } => StoreError::Missing { count: 1, first: id },
         other => other,
     }
 }

@@ -115,6 +115,21 @@ pub(crate) fn is_named(disk: &dyn Disk) -> bool {
     facts_of(disk, DISK_FILE).is_ok_and(|identity| identity.is_some())
 }
 
+/// Whether the disk gives anything at all. Read off the disk: a pulled one lives on for a while in the system's memory.
+pub(crate) fn is_answering(disk: &dyn Disk) -> bool {
+    let read = |path: &str| {
+        let file = disk.open(path)?;
+        file.forget_cached();
+        file.read_at(0, &mut [0])
+    };
+    match read(DISK_FILE) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        // One bad sector is not the whole disk.
+        Err(_) => read(FACTS_COPY).is_ok(),
+    }
+}
+
 /// Gives an empty disk its name in the vault.
 pub(crate) fn join(disk: &dyn Disk, identity: Identity) -> Result<()> {
     let facts = DiskFacts::new(&identity.vault, identity.disk);

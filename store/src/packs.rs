@@ -4,6 +4,7 @@
 //! is read, so no wrong byte leaves the vault whatever the index, the table or the disk says. If one disk gives
 //! damaged bytes, the next is asked. Not here: where a chunk may lie (`index`), packs that still grow (`ingest`).
 
+mod answering;
 mod on_disk;
 mod swept;
 mod view;
@@ -23,7 +24,7 @@ use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use view::{Names, View};
 
@@ -73,6 +74,8 @@ pub(crate) struct Packs {
     decoders: Spare<Decoder>,
     encoders: Spare<block::Encoder>,
     salt: AtomicU32,
+    /// Nothing could be read the last time that anybody tried.
+    is_silent: AtomicBool,
 }
 
 pub(crate) fn path(name: &Hash) -> String {
@@ -253,6 +256,10 @@ impl Packs {
                     cause = why;
                 }
             }
+        }
+        // Disks that are gone have lost nothing: what is noted as damaged would be an alarm long after they are back.
+        if !self.is_any_answering(members) {
+            return Err(members.none_left("packs"));
         }
         if self.is_expected(place) {
             // At least the one: a block that counts no chunk would be no damage.

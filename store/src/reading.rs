@@ -15,10 +15,19 @@ use std::collections::HashSet;
 const LOOKED_UP_MAX: usize = 4;
 
 impl Vault {
+    /// Says at once when there is no disk to read from, before an answer is begun that could only stay empty.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub fn require_readable(&self) -> Result<()> {
+        let may_be_read = self.catalog.packs.may_be_read(&self.members);
+        if may_be_read { Ok(()) } else { Err(self.members.none_left("packs")) }
+    }
+
     /// The bytes of a chunk, hashed again.
     ///
     /// # Errors
-    /// `NotFound`, or `Damaged` when no disk has them whole.
+    /// `Damaged` when no disk has them whole, or at all; `Disk` when none answers.
     pub fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
         let bytes = self.read_wherever(&chunk.id)?;
         if bytes.len() == chunk.len as usize {
@@ -30,7 +39,11 @@ impl Vault {
     }
 
     pub(crate) fn read_wherever(&self, id: &ChunkId) -> Result<Vec<u8>> {
-        let nowhere = || StoreError::NotFound { what: format!("piece {}", id.short()) };
+        // What the ledger promises and no disk has is lost; nobody mistyped it.
+        let nowhere = || match self.catalog.packs.is_any_answering(&self.members) {
+            true => StoreError::Damaged { chunk: *id, cause: "no disk has it".to_owned() },
+            false => self.members.none_left("packs"),
+        };
         let mut last: Option<(Place, StoreError)> = None;
         for _ in 0..LOOKED_UP_MAX {
             let found = self.catalog.find(&self.members, &[*id]);
@@ -53,13 +66,18 @@ impl Vault {
     pub fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
         let mut seen = HashSet::with_capacity(ids.len());
         let unique: Vec<_> = ids.iter().filter(|id| seen.insert(**id)).copied().collect();
-        Packs::plan(self.catalog.find(&self.members, &unique))
+        let plan = Packs::plan(self.catalog.find(&self.members, &unique));
+        if plan.is_empty() {
+            // So that whoever then asks `require_readable` is told what the disks say now.
+            self.catalog.packs.is_any_answering(&self.members);
+        }
+        plan
     }
 
     /// The bytes of one step of a plan: a block with the wanted chunks, and maybe some of their neighbours.
     ///
     /// # Errors
-    /// `Damaged` when no disk has it whole.
+    /// `Damaged` when no disk has it whole; `Disk` when none answers.
     pub fn fetch(&self, step: &Fetch) -> Result<Vec<u8>> {
         self.catalog.packs.fetch(&self.members, step).or_else(|_| self.fetch_wherever(step))
     }
@@ -68,7 +86,7 @@ impl Vault {
     /// so that another disk is asked where the first one has something else in its place.
     ///
     /// # Errors
-    /// `Damaged` when no disk has it whole.
+    /// `Damaged` when no disk has it whole; `Disk` when none answers.
     pub fn fetch_proven(&self, step: &Fetch) -> Result<Vec<u8>> {
         self.catalog.packs.fetch_proven(&self.members, step).or_else(|_| self.fetch_wherever(step))
     }

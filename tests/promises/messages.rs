@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 
-fn check(home: &Home, args: &[&str], code: i32, parts: &[&str]) {
+pub(crate) fn check(home: &Home, args: &[&str], code: i32, parts: &[&str]) {
     let output = home.larder(args).output().expect("larder runs");
     let said = text(&output);
     assert_eq!(output.status.code(), Some(code), "larder {args:?}: {said}");
@@ -17,7 +17,7 @@ fn check(home: &Home, args: &[&str], code: i32, parts: &[&str]) {
 }
 
 /// What the first line of the message says, and that it names no number of the system's.
-fn check_first_line(output: &Output, code: i32, first_line: &str) {
+pub(crate) fn check_first_line(output: &Output, code: i32, first_line: &str) {
     let said = text(output);
     assert_eq!(output.status.code(), Some(code), "{said}");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -28,7 +28,7 @@ fn check_first_line(output: &Output, code: i32, first_line: &str) {
 }
 
 /// A home with one backup of a folder with one file.
-fn with_a_letter() -> (Home, std::path::PathBuf) {
+pub(crate) fn with_a_letter() -> (Home, std::path::PathBuf) {
     let home = Home::new();
     let folder = home.path("data");
     fs::create_dir_all(&folder).expect("a folder");

@@ -211,13 +211,27 @@ fn without_any_ledger_the_folders_are_still_found() {
     let found = listed["found"].as_array().expect("found");
     assert_eq!(found.len(), 3, "{listed}");
     let (code, said, to) = lost.rescue(&["heap"], "from-heap", &[]);
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(code, 6, "names and days are lost: {said}");
+    assert!(said.contains("The list of backups is gone") && !said.contains("not as it should be"), "{said}");
     let mut expected: Vec<Described> = lost.trees.values().cloned().chain([lost.first.1.clone()]).collect();
     for number in 1..=3 {
         let described = describe(&to.join(format!("found-{number}")));
         let known = expected.iter().position(|tree| *tree == described);
         expected.remove(known.unwrap_or_else(|| panic!("found-{number} is none of what was pushed")));
     }
+}
+
+/// A disk without any backup on it is not told as one that came back.
+#[test]
+fn a_disk_without_a_backup_is_told() {
+    let lost = Lost::with_trees(0);
+    let (code, said, to) = lost.rescue(&["disk"], "nothing", &[]);
+    assert_eq!(code, 6, "{said}");
+    assert!(
+        said.contains("No snapshot can be made out on this disk.") && !said.contains("are back"),
+        "{said}"
+    );
+    assert!(!to.exists());
 }
 
 /// A newer Larder wrote things that this one does not know: they are told, they are no damage, and everything is back.

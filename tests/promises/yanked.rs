@@ -183,6 +183,38 @@ fn disks_may_be_swapped_and_wrong_ones_are_told() {
     assert_eq!(describe(&home.restore("data", snapshot)), describe(&folder), "the offsite disk alone");
 }
 
+/// With the only disk pulled a restore says so, at once and later, and calls no file damaged; put back, all is there.
+#[test]
+fn without_any_disk_a_restore_does_not_speak_of_damage() {
+    if cannot_mount() {
+        return;
+    }
+    let (mut home, mut mounts) = Home::with_mounts(SETTINGS);
+    mounts.make("a");
+    mounts.plug("a", "a");
+    home.use_disks(&["a"]);
+    home.start();
+    home.pair("laptop", "admin");
+    let folder = home.path("data");
+    fill(&folder, &mut Dice(25), 10, 100_000);
+    let snapshot = home.push(&folder, "data");
+    mounts.yank("a", "a");
+    let to = home.path("to").display().to_string();
+    for moment in ["at once", "later"] {
+        let restored = home.larder(&["restore", "laptop/data", "--to", &to]).output().expect("larder runs");
+        let said = text(&restored);
+        assert_eq!(restored.status.code(), Some(1), "{moment}: {said}");
+        assert!(said.contains("stopped answering") && !said.contains("amaged"), "{moment}: {said}");
+        let listed = home.larder(&["ls", "laptop/data"]).output().expect("larder runs");
+        // What was read a moment ago may still be known.
+        assert!(matches!(listed.status.code(), Some(0 | 1)), "{moment}: {}", text(&listed));
+        wait_for(&home, SHOWN_WITHIN, "showing it", |status| states(status) == ["away"]);
+    }
+    mounts.plug("a", "a");
+    all_healthy(&home, 1);
+    assert_eq!(describe(&home.restore("data", snapshot)), describe(&folder));
+}
+
 /// A full disk refuses new backups, says so, and goes on as soon as there is room.
 #[test]
 fn a_full_disk_loses_nothing() {

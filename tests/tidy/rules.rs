@@ -269,8 +269,9 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["println!", "print!", "eprintln!", "eprint!"],
         to: Shipped,
         within: &[],
-        except: &["agent/src/owner/", "agent/src/jobs/demo/", "client/src/owner/"],
-        say: "only `owner` speaks to people; return a value, or use `tracing`",
+        except: &["agent/src/owner/", "agent/src/jobs/demo/"],
+        say: "they panic when nobody reads: `owner` has words for people that do not (`words::say`, `Output`); elsewhere \
+              return a value, or use `tracing`",
     },
     Rule {
         words: &["unwrap()", "unwrap_err()"],

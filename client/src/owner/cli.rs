@@ -25,8 +25,9 @@ A place is SOURCE[@WHEN][:PATH], for example laptop/photos@2026-03-31:2024/cat.j
   WHEN    a snapshot number, a date, a time with its date, \"2 weeks ago\"; the newest if left out
   PATH    names with slashes between; \\xNN stands for a byte that cannot be typed
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped (each is named),
-4 not reachable or not paired, 5 refused by the appliance, 6 damaged data met.";
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped (each is named) or
+came back without their owner or some attribute, 4 not reachable or not paired, 5 refused by the
+appliance, 6 damaged data met.";
 
 /// What every command understands.
 #[derive(Debug, Args)]
@@ -130,8 +131,6 @@ pub fn main() -> ExitCode {
     });
     match ended {
         Ok(code) => ExitCode::from(code),
-        // Whoever reads has seen enough (`larder ls … | head`): no reason to say anything.
-        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => words::report(&failure.into_trouble(), common.json),
     }
 }

@@ -57,11 +57,8 @@ pub(super) fn restore(args: &RestoreArgs, common: &Common, output: &mut Output) 
     } else {
         tell(&restored, args, seconds, output)?;
     }
-    Ok(match &restored {
-        Restored { damaged: 1.., .. } => 6,
-        Restored { skipped, .. } if skipped.count > 0 => 3,
-        _ => 0,
-    })
+    let left_out = restored.owners_left_out + restored.attributes_left_out;
+    Ok(words::exit_code(restored.damaged, restored.skipped.count, left_out))
 }
 
 fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Output) -> io::Result<()> {
@@ -77,23 +74,14 @@ fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Outp
             size(restored.bytes),
         ))?;
     }
-    if restored.owners_left_out > 0 {
-        output.line(format!(
-            "{} to you now: only root can give files to others.",
-            counted(restored.owners_left_out, "of them belongs", "of them belong"),
-        ))?;
-    }
-    if restored.attributes_left_out > 0 {
-        output.line(format!(
-            "{} not taken by the target's filesystem or need root: permissions, times or extended ones.",
-            counted(restored.attributes_left_out, "attribute was", "attributes were"),
-        ))?;
+    for line in words::left_out(restored.owners_left_out, restored.attributes_left_out) {
+        output.line(line)?;
     }
     output.flush()?;
     let remedy = if restored.damaged > 0 {
         "Take the damaged ones from another snapshot: `larder versions SOURCE:PATH` lists them."
     } else {
-        "Restore into an empty folder, or replace what is there with --overwrite."
+        "Mend what is said beside each name; what is in the way stays unless you add --overwrite."
     };
     let meaning = if brought_nothing {
         "Files that were in that folder before are as they were."

@@ -14,6 +14,8 @@ use std::ffi::OsStr;
 
 use Column::{Left, Right};
 
+const NOTHING_YET: &str = "Nothing is protected yet. `larder push FOLDER` makes the first backup.";
+
 pub(super) fn sources(common: &Common, output: &mut Output) -> Result<u8, Failure> {
     let sources: Vec<SourceInfo> = common.ask()?.get("/v1/sources")?;
     if output.is_json() {
@@ -21,7 +23,7 @@ pub(super) fn sources(common: &Common, output: &mut Output) -> Result<u8, Failur
         return Ok(0);
     }
     if sources.is_empty() {
-        output.line("Nothing is protected yet. `larder push FOLDER` makes the first backup.")?;
+        output.line(NOTHING_YET)?;
         return Ok(0);
     }
     let row = |source: &SourceInfo| {
@@ -133,11 +135,15 @@ fn kind_letter(kind: &str) -> char {
 
 pub(super) fn versions(place: &OsStr, common: &Common, output: &mut Output) -> Result<u8, Failure> {
     let spot = Spot::parse(place)?;
-    let connection = common.ask()?;
-    let source = spot.full_source(&connection)?;
     if spot.path.is_empty() {
         return Err(Trouble::Usage("versions are those of one file: write SOURCE:PATH".to_owned()).into());
     }
+    if spot.when != NEWEST {
+        let why = "versions are those of all snapshots: leave out @WHEN and write SOURCE:PATH";
+        return Err(Trouble::Usage(why.to_owned()).into());
+    }
+    let connection = common.ask()?;
+    let source = spot.full_source(&connection)?;
     let path = query_path(&spot.path);
     let versions = connection.get(&format!("/v1/sources/{source}/versions?path={path}"));
     let versions: Vec<VersionInfo> = versions.map_err(|trouble| match trouble {
@@ -227,8 +233,9 @@ fn span(
 fn changes(source: &str, span: &[String; 2], connection: &Connection) -> Result<Vec<Change>, Trouble> {
     let [since, until] = span.each_ref().map(|when| percent_encode(when.as_bytes()));
     let lines = connection.get_bytes(&format!("/v1/sources/{source}/diff?from={since}&to={until}"))?;
-    let strange = |error: serde_json::Error| Trouble::Damaged(format!("the answer cannot be read: {error}"));
-    serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, _>>().map_err(strange)
+    let changes =
+        serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, serde_json::Error>>();
+    changes.map_err(|error| connection.strange(&error))
 }
 
 fn change_word(change: &str) -> &str {
@@ -260,7 +267,11 @@ pub(super) fn answers(source: Option<&str>, common: &Common, output: &mut Output
         ("kept_how_long", "How long are versions kept?"),
         ("bad_edit", "What happens if a bad edit reaches every device?"),
     ];
-    for source in answers.as_array().into_iter().flatten() {
+    let answers = answers.as_array().map_or(&[][..], Vec::as_slice);
+    if answers.is_empty() {
+        output.line(NOTHING_YET)?;
+    }
+    for source in answers {
         output.line(source["source"].as_str().unwrap_or_default())?;
         for (key, question) in QUESTIONS {
             let answer = source["answers"][key].as_str().unwrap_or("The appliance gave no answer.");

@@ -1,4 +1,4 @@
-//! The command `larder`: what is typed, what is printed, which exit code. All `println!` of the client is in here.
+//! The command `larder`: what is typed, what is printed, which exit code. All that the client prints is in here.
 //!
 //! Not here: anything that moves or checks bytes; the commands call the library's plain functions.
 

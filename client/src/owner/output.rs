@@ -1,7 +1,8 @@
 //! What goes to the standard output: lines, tables, JSON.
 //!
-//! Nothing here panics when the reader goes away. Numbers and times are written for people here and only here;
-//! JSON carries them as the appliance sent them.
+//! A reader that goes away (`larder push … | head`) ends nothing: what is left to say is dropped, and the work and its
+//! exit code stay what they are. Numbers and times are written for people here and only here; JSON carries them as the
+//! appliance sent them. Not here: what goes to the standard error (`words`).
 
 use crate::Trouble;
 use jiff::{Timestamp, tz::TimeZone};
@@ -34,10 +35,6 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    pub(super) fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-
     pub(super) fn into_trouble(self) -> Trouble {
         match self {
             Self::Trouble(trouble) => trouble,
@@ -56,26 +53,27 @@ impl Output {
     }
 
     pub(super) fn line(&mut self, line: impl AsRef<str>) -> io::Result<()> {
-        writeln!(self.out, "{}", line.as_ref())
+        or_nobody_reads(writeln!(self.out, "{}", line.as_ref()))
     }
 
     /// Bytes as they are.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<u8, Failure> {
-        self.out.write_all(bytes)?;
+        or_nobody_reads(self.out.write_all(bytes))?;
         Ok(0)
     }
 
+    /// For whoever must know that nobody reads: a long file is not fetched for that.
     pub(super) fn writer(&mut self) -> &mut dyn Write {
         &mut self.out
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        or_nobody_reads(self.out.flush())
     }
 
     /// Flushes, and where the output is a file waits until it lies on its disk: a full share may say so only then.
     pub(super) fn settle(&mut self) -> io::Result<()> {
-        self.out.flush()?;
+        self.flush()?;
         match rustix::fs::fsync(io::stdout()) {
             // A pipe or a terminal: there is no disk to wait for.
             Err(Errno::INVAL | Errno::ROFS) => Ok(()),
@@ -84,8 +82,8 @@ impl Output {
     }
 
     pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut self.out, value)?;
-        writeln!(self.out)
+        let written = serde_json::to_writer_pretty(&mut self.out, value).map_err(io::Error::from);
+        or_nobody_reads(written.and_then(|()| writeln!(self.out)))
     }
 
     /// Columns as wide as they need to be; numbers to the right.
@@ -108,6 +106,11 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// A pipe that its reader closed is no failure; a disk that is full is one.
+fn or_nobody_reads(written: io::Result<()>) -> io::Result<()> {
+    written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
 
 /// A column of a table.

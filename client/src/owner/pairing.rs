@@ -10,7 +10,10 @@ use crate::{
 };
 use clap::Args;
 use larder_format::{ledger::Role, wire::Problem};
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{IsTerminal, Write},
+    net::Ipv6Addr,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct PairArgs {
@@ -74,23 +77,34 @@ fn about_the_key(trouble: Trouble) -> Trouble {
     }))
 }
 
-/// `larder`, `larder:8477` and `http://larder:8477` all mean the same.
+/// `larder`, `larder:8477` and `http://larder:8477` all mean the same. What cannot be an address is told as such: nobody
+/// would answer there, and that would send the owner to look at the box.
 fn full_address(typed: &str) -> Result<String, Trouble> {
+    let wrong =
+        || Trouble::Usage(format!("\"{typed}\" is not an address such as http://larder.local:{PORT}"));
     let rest = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
-    if rest.is_empty() || rest.contains("://") || rest.contains(['/', '@', ' ']) {
+    if rest.parse::<Ipv6Addr>().is_ok() {
         return Err(Trouble::Usage(format!(
-            "\"{typed}\" is not an address such as http://larder.local:{PORT}"
+            "an address of version 6 stands in brackets: http://[{rest}]:{PORT}"
         )));
     }
     // A colon inside brackets belongs to an address of version 6.
-    let has_port = rest.rfind(':').is_some_and(|colon| rest.rfind(']').is_none_or(|bracket| bracket < colon));
-    Ok(if has_port { format!("http://{rest}") } else { format!("http://{rest}:{PORT}") })
+    let colon = rest.rfind(':').filter(|colon| rest.rfind(']').is_none_or(|bracket| bracket < *colon));
+    let (host, port) = colon.map_or((rest, None), |colon| (&rest[..colon], Some(&rest[colon + 1..])));
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(host) => host.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)),
+    };
+    let port: u16 = port.map_or(Ok(PORT), str::parse).map_err(|_| wrong())?;
+    if is_host && port > 0 { Ok(format!("http://{host}:{port}")) } else { Err(wrong()) }
 }
 
 fn ask_for_key() -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {
-        eprint!("Key for this computer (`larderd token` on the appliance makes one): ");
-        std::io::stderr().flush()?;
+        // Whoever does not see the question may still answer it.
+        let mut asked = std::io::stderr();
+        let _ = write!(asked, "Key for this computer (`larderd token` on the appliance makes one): ");
+        let _ = asked.flush();
     }
     let mut line = String::new();
     std::io::stdin()
@@ -124,8 +138,13 @@ mod tests {
             assert_eq!(full_address(typed).unwrap(), "http://larder.local:8477", "{typed}");
         }
         assert_eq!(full_address("[fe80::1]").unwrap(), "http://[fe80::1]:8477");
-        for typed in ["", "ftp://x", "http://a/b", "a b"] {
-            assert!(full_address(typed).is_err(), "{typed}");
+        assert_eq!(full_address("http://[fe80::1]:80/").unwrap(), "http://[fe80::1]:80");
+        assert_eq!(full_address("192.168.1.7").unwrap(), "http://192.168.1.7:8477");
+        let no_ports = ":84777|:8477|larder:84777|larder:0|larder:x|larder:|[fe80::1]8477";
+        let no_hosts = "|ftp://x|http://a/b|a b|a@b|[fe80::1|[larder]|a:b:c|fe80::1|http://fe80::1|larder?";
+        for typed in [no_ports, no_hosts].iter().flat_map(|list| list.split('|')) {
+            assert_eq!(full_address(typed).map_err(|trouble| trouble.exit_code()), Err(2), "{typed}");
         }
+        assert!(full_address("fe80::1").unwrap_err().to_string().contains("[fe80::1]:8477"));
     }
 }

@@ -1,6 +1,6 @@
 //! The bar that people see while bytes move: how far, how fast, how long still. None when nobody looks.
 
-use super::output::size;
+use super::output::{counted, size};
 use crate::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -61,7 +61,7 @@ fn message(progress: &Progress) -> String {
         return format!("looking through pack {} of {}", progress.packs(), progress.expected_packs());
     }
     let way = if progress.is_local() { "off the disk" } else { "over the network" };
-    format!("{} files, {} {way}", progress.files(), size(progress.sent_bytes()))
+    format!("{}, {} {way}", counted(progress.files(), "file", "files"), size(progress.sent_bytes()))
 }
 
 /// Adds up what lies in a folder, so that the bar knows its end. An estimate: excludes and unreadable folders count.

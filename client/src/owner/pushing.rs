@@ -2,9 +2,9 @@
 
 use super::{
     cli::Common,
-    output::{Failure, Output, count, counted, size},
+    output::{Failure, Output, counted, size},
     progress::with_bar,
-    words,
+    words::{self, say},
 };
 use crate::{
     Appliance, Connection, Progress, PushOptions, Pushed, Trouble,
@@ -56,9 +56,9 @@ pub(super) fn push(args: &PushArgs, common: &Common, output: &mut Output) -> Res
             ..PushOptions::default()
         };
         let push = One { connection: &connection, source: &source, folder, options };
-        let (pushed, value) = match push.run(output) {
+        let done = match push.run(output.is_json()) {
             // A program would not learn of the folders that are safe already.
-            Err(Failure::Trouble(trouble)) if output.is_json() && !told.is_empty() => {
+            Err(trouble) if output.is_json() && !told.is_empty() => {
                 output.json(&serde_json::json!({
                     "pushes": told,
                     "past_was_changed": watch.alarm,
@@ -68,11 +68,15 @@ pub(super) fn push(args: &PushArgs, common: &Common, output: &mut Output) -> Res
             }
             other => other?,
         };
-        watch.saw(&pushed);
-        told.push(value);
-        if pushed.skipped.count > 0 {
+        // Before anything is said of it: that may fail.
+        watch.saw(&done.pushed);
+        if !output.is_json() {
+            push.tell(&done, output)?;
+        }
+        if done.pushed.skipped.count > 0 {
             worst = 3;
         }
+        told.push(done.json());
     }
     if output.is_json() {
         output.json(&serde_json::json!({ "pushes": told, "past_was_changed": watch.alarm }))?;
@@ -114,36 +118,25 @@ struct One<'a> {
     options: PushOptions,
 }
 
+/// What came of it.
+struct Done {
+    pushed: Pushed,
+    progress: Progress,
+    seconds: f64,
+}
+
 impl One<'_> {
-    fn run(&self, output: &mut Output) -> Result<(Pushed, serde_json::Value), Failure> {
+    fn run(&self, is_json: bool) -> Result<Done, Trouble> {
         let progress = Progress::default();
         let started = Instant::now();
-        let pushed = with_bar(&progress, output.is_json(), Some(self.folder), || {
+        let pushed = with_bar(&progress, is_json, Some(self.folder), || {
             push_folder(self.connection, self.source, self.folder, &self.options, &progress)
         })?;
-        let seconds = started.elapsed().as_secs_f64();
-        if !output.is_json() {
-            self.tell(&pushed, &progress, seconds, output)?;
-        }
-        let value = serde_json::json!({
-            "receipt": pushed.receipt,
-            "totals": pushed.totals,
-            "new_bytes": progress.new_bytes(),
-            "sent_bytes": progress.sent_bytes(),
-            "seconds": seconds,
-            "skipped": words::skipped_json(&pushed.skipped),
-        });
-        Ok((pushed, value))
+        Ok(Done { pushed, progress, seconds: started.elapsed().as_secs_f64() })
     }
 
-    fn tell(
-        &self,
-        pushed: &Pushed,
-        progress: &Progress,
-        seconds: f64,
-        output: &mut Output,
-    ) -> std::io::Result<()> {
-        let Pushed { receipt, totals, skipped } = pushed;
+    fn tell(&self, done: &Done, output: &mut Output) -> std::io::Result<()> {
+        let Done { pushed: Pushed { receipt, totals, skipped }, progress, seconds } = done;
         output.line(format!(
             "{}: snapshot {} with {} in {}, {}.",
             self.source,
@@ -159,20 +152,40 @@ impl One<'_> {
             counted(receipt.disks.len() as u64, "disk", "disks"),
         ))?;
         if !receipt.degraded.is_empty() {
-            output.line(format!(
-                "{} missing: this backup has fewer copies than you asked for.\n\
-                 Your files are safe on the disks that are there.\nConnect the missing disk again.\ndetails: {}",
-                counted(receipt.degraded.len() as u64, "disk is", "disks are"),
-                receipt.degraded.join(", "),
-            ))?;
+            output.line(lacking(&receipt.degraded))?;
         }
         output.flush()?;
         words::name_skipped(
             skipped,
-            &format!("Everything else ({} files) is in the backup.", count(totals.files)),
-            "Give yourself the right to read them, or leave them out with --exclude.",
+            &format!("Everything else ({}) is in the backup.", counted(totals.files, "file", "files")),
+            "Mend what is said beside each name and push again, or leave them out with --exclude.",
         );
         Ok(())
+    }
+}
+
+/// Of disks that should have a backup and do not. Why is for the appliance to say: one is away, another being filled.
+fn lacking(degraded: &[String]) -> String {
+    format!(
+        "{} not have this backup yet.\n\
+         Your files are safe on the disks that have it.\n\
+         `larder status` says why; a disk that is being filled needs nothing.\ndetails: {}",
+        counted(degraded.len() as u64, "disk does", "disks do"),
+        degraded.join(", "),
+    )
+}
+
+impl Done {
+    fn json(&self) -> serde_json::Value {
+        let Self { pushed: Pushed { receipt, totals, skipped }, progress, seconds } = self;
+        serde_json::json!({
+            "receipt": receipt,
+            "totals": totals,
+            "new_bytes": progress.new_bytes(),
+            "sent_bytes": progress.sent_bytes(),
+            "seconds": seconds,
+            "skipped": words::skipped_json(skipped),
+        })
     }
 }
 
@@ -196,7 +209,7 @@ impl Watch {
         let now = same_number.unwrap_or(identity.head);
         let alarm = seen.as_ref().is_some_and(|seen| seen.contradicts(&now));
         if let (true, Some(seen)) = (alarm, seen) {
-            eprintln!(
+            say(format_args!(
                 "ALARM: the appliance's record of the past is not the one that this computer saw before.\n\
                  Older snapshots may be missing or exchanged. This push goes on, so that today is safe.\n\
                  If you put an old disk back into \"{}\", run `larder pair` again; if not, trust none of it.\n\
@@ -206,7 +219,7 @@ impl Watch {
                 seen.head.hash.short(),
                 now.sequence,
                 now.hash.short(),
-            );
+            ));
         }
         Ok(Self { path, alarm })
     }
@@ -218,7 +231,27 @@ impl Watch {
         if !self.alarm
             && let Err(error) = seen.store(&self.path)
         {
-            eprintln!("details: the receipt could not be remembered in {}: {error}", self.path.display());
+            say(format_args!(
+                "details: the receipt could not be remembered in {}: {error}",
+                self.path.display()
+            ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lacking;
+
+    #[test]
+    fn a_disk_without_the_backup_is_not_called_missing() {
+        let told = lacking(&["0011".to_owned()]);
+        assert!(told.starts_with("1 disk does not have this backup yet.\n"), "{told}");
+        let told = lacking(&["0011".to_owned(), "2233".to_owned()]);
+        assert!(told.starts_with("2 disks do not have this backup yet.\n"), "{told}");
+        assert!(
+            !told.contains("onnect") && !told.contains("missing") && told.contains("larder status"),
+            "{told}"
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     output::counted,
-    words::{self, name_skipped},
+    words::{self, name_skipped, say},
 };
 use crate::{Rescue, Restored, SkippedList, Trouble};
 
@@ -62,46 +62,36 @@ impl Sum {
             "attributes_left_out": self.attributes_left_out,
             "skipped": words::skipped_json(&self.skipped),
             "missing_entries": rescue.missing_entries(),
+            "ledger_is_gone": rescue.is_ledger_gone(),
             "too_new": rescue.too_new(),
             "damage": words::skipped_json(&rescue.damage()),
         })
     }
 
     pub(super) fn exit_code(&self, rescue: &Rescue) -> u8 {
-        if self.damaged > 0 || rescue.damage().count > 0 || !rescue.missing_entries().is_empty() {
+        let is_ledger_whole = rescue.missing_entries().is_empty() && !rescue.is_ledger_gone();
+        if rescue.damage().count > 0 || !is_ledger_whole {
             6
-        } else if self.skipped.count + self.owners_left_out + self.attributes_left_out > 0 {
-            3
         } else {
-            0
+            let left_out = self.owners_left_out + self.attributes_left_out;
+            words::exit_code(self.damaged, self.skipped.count, left_out)
         }
     }
 }
 
 /// What could not be brought back, and how the disk is.
 pub(super) fn tell(sum: &Sum, rescue: &Rescue) {
-    if sum.owners_left_out > 0 {
-        eprintln!(
-            "{} to you now: only root can give files to others.",
-            counted(sum.owners_left_out, "of them belongs", "of them belong")
-        );
-    }
-    if sum.attributes_left_out > 0 {
-        eprintln!(
-            "{} not taken by the target's filesystem or need root: permissions, times or extended ones.",
-            counted(sum.attributes_left_out, "attribute was", "attributes were")
-        );
-    }
+    words::left_out(sum.owners_left_out, sum.attributes_left_out).for_each(say);
     let remedy = if sum.damaged > 0 {
         "If there is another disk of this backup, name both: what is damaged on one is taken from the other. Otherwise take \
          the damaged files from another snapshot."
     } else {
-        "Restore into an empty folder: a rescue replaces nothing."
+        "Mend what is said beside each name; a rescue replaces nothing."
     };
     name_skipped(&sum.skipped, "Everything else is back.", remedy);
     tell_about_disk(rescue);
     if sum.damaged == 0 && sum.skipped.count == 0 && rescue.damage().count > 0 {
-        eprintln!("Every file that was asked for came back whole all the same.");
+        say("Every file that was asked for came back whole all the same.");
     }
 }
 
@@ -109,27 +99,33 @@ pub(super) fn tell(sum: &Sum, rescue: &Rescue) {
 pub(super) fn tell_about_disk(rescue: &Rescue) {
     let damage = rescue.damage();
     if damage.count > 0 {
-        eprintln!("{} on the disk not whole:", counted(damage.count, "thing is", "things are"));
+        say(format_args!("{} on the disk not whole:", counted(damage.count, "thing is", "things are")));
         for file in &damage.named {
-            eprintln!("  {}: {}", file.path, file.why);
+            say(format_args!("  {}: {}", file.path, file.why));
         }
         let unnamed = damage.count - damage.named.len() as u64;
         if unnamed > 0 {
-            eprintln!("  and {} more", counted(unnamed, "thing", "things"));
+            say(format_args!("  and {} more", counted(unnamed, "thing", "things")));
         }
     }
     for (first, last) in rescue.missing_entries() {
         let numbers = if first == last { format!("{first} is") } else { format!("{first} to {last} are") };
-        eprintln!(
+        say(format_args!(
             "Of the ledger, {numbers} lost. If it was a backup, its files are still there: `--search` finds them, without \
              their source's name."
+        ));
+    }
+    if rescue.is_ledger_gone() && !rescue.found().is_empty() {
+        say(
+            "The list of backups is gone from the disk: what the sources were called and when each backup was made is lost. \
+             The files in them are not affected by that.",
         );
     }
     if rescue.too_new() > 0 {
-        eprintln!(
+        say(format_args!(
             "This disk was written by a newer Larder: {} not understood by this program. Nothing is wrong with the disk; take \
              the newest `larder` to read all of it.",
             counted(rescue.too_new(), "thing on it is", "things on it are")
-        );
+        ));
     }
 }

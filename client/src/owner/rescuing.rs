@@ -6,7 +6,7 @@
 use super::{
     output::{Column, Failure, Output, count, counted, moment, size},
     progress::with_bar,
-    rescued::{Sum, tell},
+    rescued::{Sum, tell, tell_about_disk},
     spot::{NEWEST, Spot},
     words,
 };
@@ -105,6 +105,8 @@ fn is_mount_point(path: &Path) -> bool {
     })
 }
 
+const NOTHING: &str = "No snapshot can be made out on this disk.";
+
 fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, Failure> {
     let damage = rescue.damage();
     if output.is_json() {
@@ -113,6 +115,7 @@ fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, Failure> {
             "snapshots": rescue.snapshots().iter().map(kept_json).collect::<Vec<_>>(),
             "found": rescue.found().iter().map(found_json).collect::<Vec<_>>(),
             "missing_entries": rescue.missing_entries(),
+            "ledger_is_gone": rescue.is_ledger_gone(),
             "too_new": rescue.too_new(),
             "damage": words::skipped_json(&damage),
         }))?;
@@ -124,13 +127,13 @@ fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, Failure> {
             found_table(rescue.found(), output)?;
         }
         if rescue.snapshots().is_empty() && rescue.found().is_empty() {
-            output.line("No snapshot can be made out on this disk.")?;
+            output.line(NOTHING)?;
         } else {
             let note = "Bring them back with `larder rescue DISK --to DIR [SOURCE[@WHEN][:PATH]]`.";
             output.line(note)?;
         }
         output.flush()?;
-        super::rescued::tell_about_disk(rescue);
+        tell_about_disk(rescue);
     }
     let nothing = rescue.snapshots().is_empty() && rescue.found().is_empty();
     Ok(if damage.count > 0 || nothing || !rescue.missing_entries().is_empty() { 6 } else { 0 })
@@ -241,6 +244,10 @@ fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) 
     let seconds = started.elapsed().as_secs_f64();
     if output.is_json() {
         output.json(&sum.json(rescue, seconds))?;
+    } else if spots.is_empty() {
+        output.line(NOTHING)?;
+        output.flush()?;
+        tell_about_disk(rescue);
     } else {
         let what = counted(spots.len() as u64, "snapshot", "snapshots");
         output.line(format!(
@@ -253,7 +260,8 @@ fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) 
         output.flush()?;
         tell(&sum, rescue);
     }
-    Ok(sum.exit_code(rescue))
+    // Whoever asks nothing but the code must not take it for everything that there was.
+    Ok(if spots.is_empty() { 6 } else { sum.exit_code(rescue) })
 }
 
 /// What is meant by what was typed; without anything the newest of every source.

@@ -1,11 +1,19 @@
 //! Troubles in three parts: what happened, what it means for the files, the one thing to do; details for support.
+//!
+//! Everything that goes to the standard error goes through `say`. Not here: the standard output (`output`).
 
 use super::output::counted;
 use crate::{SkippedList, Trouble};
 use larder_format::wire::Problem;
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{fmt::Display, io::Write, path::Path, process::ExitCode};
 
 const UNTOUCHED: &str = "Nothing that is already in the backup changed.";
+
+/// A line for whoever reads the standard error. Where nobody does (`larder push … 2>&1 | head`) the work goes on: a
+/// panic would end it between a snapshot and the receipt that is to be remembered.
+pub(super) fn say(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
 
 /// Prints a trouble and gives the exit code.
 pub(super) fn report(trouble: &Trouble, json: bool) -> ExitCode {
@@ -15,9 +23,9 @@ pub(super) fn report(trouble: &Trouble, json: bool) -> ExitCode {
         // Whoever wanted to read it may be gone already; the exit code still tells.
         let _ = writeln!(std::io::stdout(), "{text:#}");
     } else {
-        eprintln!("{}\n{}\n{}", problem.what, problem.meaning, problem.remedy);
+        say(format_args!("{}\n{}\n{}", problem.what, problem.meaning, problem.remedy));
         if !problem.details.is_empty() {
-            eprintln!("details: {}", problem.details);
+            say(format_args!("details: {}", problem.details));
         }
     }
     ExitCode::from(trouble.exit_code())
@@ -38,6 +46,13 @@ pub fn problem_of(trouble: &Trouble) -> Problem {
             format!("The appliance at {address} does not answer."),
             UNTOUCHED,
             "Check that it has power and network, then run this again: it goes on where it stopped.",
+            cause.clone(),
+        ),
+        Trouble::Strange { address, cause } => problem(
+            "strange",
+            format!("What answers at {address} is no Larder appliance, or a newer one."),
+            UNTOUCHED,
+            "Check the address; `larder pair` sets it.",
             cause.clone(),
         ),
         Trouble::NotPaired { cause } => problem(
@@ -100,15 +115,40 @@ pub(super) fn name_skipped(skipped: &SkippedList, what_it_means: &str, remedy: &
     if skipped.count == 0 {
         return;
     }
-    eprintln!("{} not as it should be:", counted(skipped.count, "file is", "files are"));
+    say(format_args!("{} not as it should be:", counted(skipped.count, "file is", "files are")));
     for file in &skipped.named {
-        eprintln!("  {}: {}", file.path, file.why);
+        say(format_args!("  {}: {}", file.path, file.why));
     }
     let unnamed = skipped.count.saturating_sub(skipped.named.len() as u64);
     if unnamed > 0 {
-        eprintln!("  and {} more", counted(unnamed, "file", "files"));
+        say(format_args!("  and {} more", counted(unnamed, "file", "files")));
     }
-    eprintln!("{what_it_means}\n{remedy}");
+    say(format_args!("{what_it_means}\n{remedy}"));
+}
+
+/// What a restore tells with its exit code, from a box or from a pulled disk: 3 where something of a file is not as it
+/// was, be it only its owner. Whoever asks nothing but the code must not take that for the whole past.
+pub(super) fn exit_code(damaged: u64, skipped: u64, left_out: u64) -> u8 {
+    match (damaged, skipped + left_out) {
+        (1.., _) => 6,
+        (0, 1..) => 3,
+        (0, 0) => 0,
+    }
+}
+
+/// What of the files that are back could not be put back.
+pub(super) fn left_out(owners: u64, attributes: u64) -> impl Iterator<Item = String> {
+    let owners = (owners > 0).then(|| {
+        let belong = counted(owners, "of them belongs", "of them belong");
+        format!("{belong} to you now: only root can give files to others.")
+    });
+    let attributes = (attributes > 0).then(|| {
+        let were = counted(attributes, "attribute was", "attributes were");
+        format!(
+            "{were} not taken by the target's filesystem or need root: permissions, times or extended ones."
+        )
+    });
+    owners.into_iter().chain(attributes)
 }
 
 /// Skipped files as JSON.
@@ -116,4 +156,26 @@ pub(super) fn skipped_json(skipped: &SkippedList) -> serde_json::Value {
     let named: Vec<_> =
         skipped.named.iter().map(|file| serde_json::json!({ "path": file.path, "why": file.why })).collect();
     serde_json::json!({ "count": skipped.count, "files": named })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restore_is_fine_only_when_all_is_as_it_was() {
+        let check = |given: (u64, u64, u64), expect| assert_eq!(exit_code(given.0, given.1, given.2), expect);
+        check((0, 0, 0), 0);
+        check((0, 1, 0), 3);
+        check((0, 0, 1), 3);
+        check((1, 5, 5), 6);
+    }
+
+    #[test]
+    fn one_and_many_are_told_apart() {
+        let told: Vec<String> = left_out(1, 2).collect();
+        assert!(told[0].starts_with("1 of them belongs to you"), "{told:?}");
+        assert!(told[1].starts_with("2 attributes were"), "{told:?}");
+        assert_eq!(left_out(0, 0).count(), 0);
+    }
 }

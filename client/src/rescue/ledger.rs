@@ -57,12 +57,15 @@ pub(crate) struct Ledger {
     pub(crate) missing: Vec<(u64, u64)>,
     /// Whether there are events whose meaning only a newer Larder knows.
     pub(crate) has_unknown: bool,
+    /// Whether there is no entry at all, not even a damaged one.
+    pub(crate) is_gone: bool,
     let_go: HashSet<u64>,
 }
 
 impl Ledger {
     /// Reads entries: files with the numbers that their names say, in any order.
     pub(crate) fn read(files: Vec<(PathBuf, Option<u64>)>, damage: &Damage) -> Self {
+        let is_gone = files.is_empty();
         let mut by_number: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
         for (path, number) in files {
             let number = number.or_else(|| outline(&path).ok().map(|entry| entry.sequence));
@@ -71,7 +74,7 @@ impl Ledger {
                 None => damage.file(&path, "no number can be read in it, so nothing is known of it"),
             }
         }
-        let (mut ledger, mut chain) = (Self::default(), Chain::new());
+        let (mut ledger, mut chain) = (Self { is_gone, ..Self::default() }, Chain::new());
         for (number, copies) in by_number {
             ledger.step(number, &copies, &mut chain, damage);
         }

@@ -189,6 +189,11 @@ impl Rescue {
         &self.ledger.missing
     }
 
+    /// Whether nothing is left of the ledger: what sources were called and when their snapshots arrived is lost.
+    pub fn is_ledger_gone(&self) -> bool {
+        self.ledger.is_gone
+    }
+
     /// Packs and places of chunks that are known.
     pub fn size(&self) -> (usize, usize) {
         (self.packs.len(), self.packs.places())
@@ -223,8 +228,11 @@ impl Past for Rescue {
             let Candidate { root, modified, totals, .. } = found.clone();
             return Ok(info(source, 0, modified, (root, totals), 0));
         }
-        let said = When::parse(when, &self.now)
-            .ok_or_else(|| Trouble::Usage(format!("\"{when}\" is neither a number nor a date nor a time")))?;
+        // As an appliance answers it, with the same exit code.
+        let said = When::parse(when, &self.now).ok_or_else(|| Trouble::NotThere {
+            what: format!("There is no such snapshot: \"{when}\" is neither a number nor a date nor a time."),
+            remedy: "Write a number from `larder rescue DISK --list`, a date, a time, or \"2 weeks ago\".",
+        })?;
         let mut of_source = self.ledger.snapshots.iter().filter(|kept| kept.source == source);
         let kept = match said {
             // What was let go of is only meant by whoever names it, or where nothing else is left.

@@ -10,6 +10,7 @@ use larder_format::tree::{Entry, Owner, Time};
 use rustix::{
     fd::{AsRawFd, BorrowedFd},
     fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags},
+    io::Errno,
 };
 use serde_bytes::ByteBuf;
 use std::{
@@ -72,7 +73,7 @@ impl Restorer {
         let owned = self.own_it(attributes, owner, |uid, gid| rustix::fs::fchown(fd, uid, gid));
         for (name, value) in &attributes.xattrs {
             let set = rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty());
-            self.note(set);
+            self.note_xattr(name, set);
         }
         // After the owner: a change of owner takes the special bits away.
         let mode = mode(attributes, owned);
@@ -99,7 +100,7 @@ impl Restorer {
             path.extend_from_slice(name.to_bytes());
             for (name, value) in &attributes.xattrs {
                 let set = rustix::fs::lsetxattr(&path[..], name.as_slice(), value, XattrFlags::empty());
-                self.note(set);
+                self.note_xattr(name, set);
             }
         }
         if !is_symlink {
@@ -151,11 +152,25 @@ impl Restorer {
         found
     }
 
+    /// On some computers the system labels every file by itself, and lets nobody else do so: for whoever may not, each
+    /// restore would count as one that left something out, and tell nothing.
+    fn note_xattr(&self, name: &[u8], set: rustix::io::Result<()>) {
+        let may_not = !self.is_root || matches!(set, Err(Errno::PERM | Errno::ACCESS));
+        if !(may_not && is_the_systems(name)) {
+            self.note(set);
+        }
+    }
+
     fn note(&self, set: rustix::io::Result<()>) {
         if set.is_err() {
             self.attributes_left.fetch_add(1, Relaxed);
         }
     }
+}
+
+/// Whether an extended attribute is none of a user's own.
+fn is_the_systems(name: &[u8]) -> bool {
+    [&b"security."[..], b"trusted."].iter().any(|class| name.starts_with(class))
 }
 
 fn mode(attributes: &Attributes, owned: bool) -> Mode {
@@ -230,5 +245,25 @@ mod tests {
         restorer.apply(rustix::fd::AsFd::as_fd(&fd), &attributes(0o644), Some(restorer.own));
         assert_eq!(path.metadata().expect("there").mode() & 0o777, 0o600, "for its owner alone");
         assert_eq!(restorer.attributes_left.into_inner(), 2);
+    }
+
+    #[test]
+    fn labels_of_the_system_count_for_whoever_may_set_them() {
+        let count = |is_root, name: &[u8], errno| {
+            let restorer = Restorer { is_root, ..Restorer::new() };
+            restorer.note_xattr(name, Err(errno));
+            restorer.note_xattr(name, Ok(()));
+            restorer.attributes_left.into_inner()
+        };
+        let counts = |name: &[u8]| {
+            [(false, Errno::PERM), (false, Errno::NOTSUP), (true, Errno::PERM), (true, Errno::NOTSUP)]
+                .map(|(is_root, errno)| count(is_root, name, errno))
+        };
+        for name in [&b"security.selinux"[..], b"security.capability", b"trusted.overlay.opaque"] {
+            assert_eq!(counts(name), [0, 0, 0, 1], "{}", String::from_utf8_lossy(name));
+        }
+        for name in [&b"user.comment"[..], b"system.posix_acl_access", b"securityless.x"] {
+            assert_eq!(counts(name), [1, 1, 1, 1], "{}", String::from_utf8_lossy(name));
+        }
     }
 }

@@ -30,6 +30,8 @@ pub struct Vault {
     pub breaks_after: Mutex<Option<u64>>,
     /// Fetches after this many fail as if the connection had broken.
     pub fetches_until_break: Mutex<Option<u64>>,
+    /// Fetches after this many are refused, as without any disk.
+    pub fetches_until_no_disk: Mutex<Option<u64>>,
     /// Bytes of chunks that were fetched.
     pub fetched_bytes: AtomicU64,
     /// Chunks that come back with a flipped bit.
@@ -166,6 +168,7 @@ impl Past for Vault {
     fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
         self.requests.fetch_add(1, Relaxed);
         break_if_due(&self.fetches_until_break)?;
+        break_if_due(&self.fetches_until_no_disk).map_err(|_| problem("failed"))?;
         let (mut encoder, mut plain, mut lengths) = (Encoder::new(), Vec::new(), Vec::new());
         let rotten = self.rotten.lock().unwrap().clone();
         for name in names {

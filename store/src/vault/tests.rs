@@ -1,7 +1,8 @@
-//! Room for new backups: what a push is told when there is none, and when there is no disk.
+//! What a push and a restore are told when there is no room, and when there is no disk.
 
 use super::*;
 use crate::disk::MemoryDisk;
+use larder_format::ChunkRef;
 use larder_format::block::Encoder;
 
 const RESERVE_BYTES: u64 = 1 << 20;
@@ -64,4 +65,33 @@ fn a_full_disk_says_so() {
     disk.limit(RESERVE_BYTES);
     let refused = vault.receive(&upload()).expect_err("there is no room");
     assert!(matches!(refused, StoreError::Full { missing_mib: 1.. }), "{refused:?}");
+}
+
+/// What lies on a disk that is gone is neither called damaged nor taken for it once the disk is back.
+#[test]
+fn a_disk_that_is_gone_has_lost_nothing() {
+    let disk = MemoryDisk::new();
+    let vault = vault_on(disk.clone());
+    vault.receive(&upload()).expect("there is room");
+    vault.seal_all().expect("there is room");
+    let piece = ChunkRef::to(b"piece");
+    let plan = vault.plan_fetch(&[piece.id]);
+    vault.require_readable().expect("the disk is there");
+    // Nobody has looked yet: it counts as healthy.
+    let members = vault.members.all();
+    let slot = &members[0].disk;
+    slot.take();
+    vault.require_readable().expect("nobody has read yet");
+    let is_gone = |error: StoreError| assert!(matches!(error, StoreError::Disk { .. }), "{error:?}");
+    is_gone(vault.fetch(&plan[0]).expect_err("it does not answer"));
+    is_gone(vault.fetch_proven(&plan[0]).expect_err("it does not answer"));
+    is_gone(vault.read(&piece).expect_err("it does not answer"));
+    is_gone(vault.require_readable().expect_err("the next one is told at once"));
+    assert_eq!(vault.plan_fetch(&[piece.id]), []);
+    slot.put(Arc::new(disk));
+    vault.require_readable().expect("it is back");
+    assert_eq!(vault.missing(&[piece.id]), [], "it is not asked for again");
+    assert_eq!(vault.read(&piece).expect("it is there"), b"piece");
+    let lost = vault.read(&ChunkRef::to(b"a piece that no disk has")).expect_err("it is lost");
+    assert!(matches!(lost, StoreError::Damaged { .. }), "{lost:?}");
 }

@@ -211,8 +211,13 @@ fn tell_of_restore(appliance: &Appliance, caller: Caller) {
 pub(crate) async fn fetch(caller: Caller, appliance: State, body: Body) -> Result<Response, Refusal> {
     caller.may_read()?;
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
+    // An answer with nothing in it says that what was asked for is lost.
+    appliance.blocking(|appliance| appliance.vault.require_readable()).await??;
     let body = stream(&appliance, &appliance.fetches, move |appliance, reader| {
         let plan = appliance.vault.plan_fetch(&ids);
+        if plan.is_empty() {
+            appliance.vault.require_readable()?;
+        }
         // A reader that did not get a chunk asks for less and less, and in the end for it alone.
         let is_asked_again = ids.len() == 1;
         for step in &plan {
