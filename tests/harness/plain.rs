@@ -31,12 +31,20 @@ static NAMES: AtomicU64 = AtomicU64::new(1);
 /// # Errors
 /// As `Vault::open`.
 pub fn open(disks: Vec<Arc<dyn Disk>>) -> Result<Vault> {
+    open_with_reserve(disks, 0)
+}
+
+/// The same, and so many bytes stay free on every disk.
+///
+/// # Errors
+/// As `Vault::open`.
+pub fn open_with_reserve(disks: Vec<Arc<dyn Disk>>, reserve_bytes: u64) -> Result<Vault> {
     let random = || u128::from(NAMES.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
     let options = Options {
         disks,
         index: IndexPlace::Memory,
         random: Box::new(random),
-        reserve_bytes: 0,
+        reserve_bytes,
         stamp: stamp(0),
     };
     Vault::open(options).map(|(vault, _)| vault)
