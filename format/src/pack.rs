@@ -247,6 +247,20 @@ mod tests {
         assert_eq!(table.chunks_of(1), [Hash::of(b"c")]);
     }
 
+    #[test]
+    fn blocks_that_overlap_or_run_backwards_are_no_table() {
+        let read_with = |second| {
+            let mut table = Table::default();
+            table.push(16, 100, [Hash::of(b"a")]);
+            table.push(second, 50, [Hash::of(b"b")]);
+            read(&table.encode(166), 166)
+        };
+        assert!(read_with(116).is_ok());
+        for second in [16, 115] {
+            assert!(matches!(read_with(second), Err(FormatError::Invalid { .. })), "{second}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_flipped_bit_is_noticed(at: prop::sample::Index, bit in 0u8..8) {

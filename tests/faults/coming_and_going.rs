@@ -3,8 +3,8 @@
 use crate::days::{Promises, live, live_on, one_more_day, try_one_more_day};
 use crate::names::{bytes_of, put_file};
 use harness::plain::{self, stamp};
-use larder_format::Hash;
 use larder_format::ledger::{Event, LEDGER_MAGIC};
+use larder_format::{FORMAT_VERSION, Hash};
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, Schedule, When};
 use larder_store::{MemberState, StoreError, Vault};
 use std::sync::Arc;
@@ -421,6 +421,14 @@ fn a_disk_that_knows_more_is_learned_from() {
     check_each(&promises, &[&ahead, &lags], "learned");
 }
 
+/// The disk is not taken in, for this reason, and nothing was written to it.
+fn check_refused(vault: &Vault, disk: &MemoryDisk, why: &str) {
+    let watched = Arc::new(FaultyDisk::new(disk.clone(), None));
+    let error = vault.attach(watched.clone(), stamp(90)).expect_err(why);
+    assert!(matches!(&error, StoreError::Foreign { what } if what.contains(why)), "{error}");
+    assert_eq!(watched.operations(), 0, "{why}: something was written");
+}
+
 /// Nothing is written to a disk that is not what the vault knows; the message names it.
 #[test]
 fn a_disk_that_is_not_ours_is_refused_and_left_alone() {
@@ -434,20 +442,52 @@ fn a_disk_that_is_not_ours_is_refused_and_left_alone() {
     let copy = first.after_power_cut(0);
     let vault = open(&[&first]);
     one_more_day(&vault, &mut promises);
-    let check = |disk: &MemoryDisk, why: &str| {
-        let watched = Arc::new(FaultyDisk::new(disk.clone(), None));
-        let error = vault.attach(watched.clone(), stamp(90)).expect_err(why);
-        assert!(matches!(&error, StoreError::Foreign { what } if what.contains(why)), "{error}");
-        assert_eq!(watched.operations(), 0, "{why}: something was written");
-    };
-    check(&other_vault, "another vault");
-    check(&MemoryDisk::new(), "empty");
-    check(&copy, "a copy of the disk");
+    check_refused(&vault, &other_vault, "another vault");
+    check_refused(&vault, &MemoryDisk::new(), "empty");
+    check_refused(&vault, &copy, "a copy of the disk");
     let before = forked.list("ledger/000000").expect("a list").len();
     let error = vault.attach(arc(&forked), stamp(90)).expect_err("a fork");
     assert!(error.to_string().contains("its past is not"), "{error}");
     assert_eq!(forked.list("ledger/000000").expect("a list").len(), before);
     one_more_day(&vault, &mut promises);
+}
+
+/// A newer Larder said on a disk that this one must not touch it: nothing is written there.
+#[test]
+fn a_disk_of_a_newer_larder_is_left_alone() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    live(vec![arc(&first), arc(&second)]);
+    let vault = open(&[&first]);
+    let (of, id) = (vault.id(), vault.disks()[1].id.clone());
+    let newer = FORMAT_VERSION + 1;
+    let check = Hash::of(format!("{newer} {newer} {of} {id}").as_bytes()).to_string();
+    let facts = serde_json::json!({
+        "format": newer, "oldest_reader": newer, "vault": of, "disk": id, "check": check,
+    });
+    second.remove("disk.json").expect("it was there");
+    // The second copy stands in for one that is damaged.
+    second.remove("scrub/disk.json").expect("it was there");
+    second.create("disk.json").expect("made").append(facts.to_string().as_bytes()).expect("written");
+    check_refused(&vault, &second, "a newer Larder");
+}
+
+/// A disk is pulled in the middle of a push, and put back: what was unfinished on it takes no room there any more.
+#[test]
+fn nothing_unfinished_stays_on_a_disk_that_was_pulled() {
+    let (stays, leaves) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = open(&[&stays, &leaves]);
+    let mut promises = live_on(&vault);
+    plain::send(&vault, &plain::files([("a.txt", &[1; 600])]), |_| Ok(())).expect("there is room");
+    let unfinished = || leaves.list("open").expect("a list").len();
+    assert!(unfinished() > 0, "the test must pull it in the middle of a push");
+    let id = vault.disks()[1].id.clone();
+    vault.detach(&id);
+    vault.attach(arc(&leaves), stamp(60)).expect("it is ours");
+    assert_eq!(unfinished(), 0);
+    fill(&vault);
+    one_more_day(&vault, &mut promises);
+    drop(vault);
+    check_each(&promises, &[&stays, &leaves], "pulled in the middle of a push");
 }
 
 /// Two disks that were used apart are opened together: one story is followed, the other is kept as it is.

@@ -1,7 +1,8 @@
 //! Damage that no disk makes good: the devices are asked for what they still have, and backups go on.
 
 use harness::plain::{self, Files, files, push, restore, stamp};
-use larder_store::disk::{Disk, MemoryDisk};
+use larder_format::ledger::Snapshot;
+use larder_store::disk::{Disk, Fault, FaultyDisk, Fired, MemoryDisk, On, Planned, Schedule, When};
 use larder_store::{StoreError, Vault};
 use std::sync::Arc;
 
@@ -112,4 +113,64 @@ fn a_device_that_asks_nothing_hears_of_the_damage() {
         told += 1;
     }
     assert!(told > 40, "the test must meet damage: {told}");
+}
+
+/// Two backups of a source, each with a pack of its own: the disk, the first pack and its length, and the second backup.
+fn two_backups() -> (MemoryDisk, (String, u64), (Snapshot, Files)) {
+    let disk = MemoryDisk::new();
+    let vault = plain::open(vec![Arc::new(disk.clone())]).expect("opens");
+    push(&vault, "laptop/docs", &day(), 1, stamp(1)).expect("a push");
+    let first = pack_of(&disk);
+    let mut files = day();
+    files.insert("a.txt".to_owned(), vec![3; 600]);
+    let second = push(&vault, "laptop/docs", &files, 2, stamp(2)).expect("a push");
+    (disk, first, (second.fact.snapshot.clone(), files))
+}
+
+/// A device on which nothing changed asks nothing. It is told that something is missing, and brings it.
+fn is_asked_again(vault: &Vault, (newest, files): &(Snapshot, Files), context: &str) {
+    let same = vault.commit(plain::snapshot("laptop/docs", 3, newest.root, newest.totals), stamp(3));
+    assert!(matches!(same, Err(StoreError::Missing { .. })), "{context}: {same:?}");
+    push_as_a_client(vault, files, 4);
+    assert!(restore(vault, newest.root).is_ok_and(|back| back == *files), "{context}: it is not whole again");
+}
+
+/// The list of an older pack is damaged, so nobody finds anything in it: what the newest backup needs of it is asked for.
+#[test]
+fn what_lies_in_a_pack_with_a_damaged_list_is_asked_for_again() {
+    let (whole, (pack, len), newest) = two_backups();
+    for at in (len - 64..len).step_by(7) {
+        let rotten = whole.after_power_cut(0);
+        assert!(rotten.flip(&pack, usize::try_from(at).expect("short"), 1));
+        let vault = plain::open(vec![Arc::new(rotten)]).expect("opens");
+        is_asked_again(&vault, &newest, &format!("byte {at}"));
+        assert_eq!((vault.damaged_chunks(), vault.unreadable_packs()), (0, 1), "byte {at}: nobody is told");
+    }
+}
+
+/// A folder of packs cannot be listed, so nobody knows which packs there are: the same.
+#[test]
+fn what_lies_in_a_folder_that_cannot_be_listed_is_asked_for_again() {
+    let (whole, (pack, _), newest) = two_backups();
+    let (folder, _) = pack.rsplit_once('/').expect("a folder");
+    let mut hidden = 0;
+    for at in 0.. {
+        // Whoever lists a folder asks twice.
+        let twice = [at, at + 1].map(|at| Planned { on: On::Reads, when: When::At(at), fault: Fault::Error });
+        let disk = FaultyDisk::new(whole.after_clean_stop(), Schedule::new(0, twice));
+        let opened = plain::open(vec![Arc::new(disk.clone())]);
+        let story = disk.story();
+        if story.is_empty() {
+            break;
+        }
+        let is_of_folder = |fired: &Fired| fired.operation == "list" && fired.path == folder;
+        if story.len() < 2 || !story.iter().all(is_of_folder) {
+            continue;
+        }
+        let vault = opened.expect("it opens with what it shows");
+        is_asked_again(&vault, &newest, &format!("reads {at} and {}", at + 1));
+        assert_eq!((vault.damaged_chunks(), vault.unreadable_packs()), (0, 1), "nobody is told");
+        hidden += 1;
+    }
+    assert!(hidden > 0, "the test must hide the folder");
 }

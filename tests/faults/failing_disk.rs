@@ -3,11 +3,11 @@
 
 use crate::workload::{self, Lived, Workload, check};
 use harness::model::Model;
-use harness::plain::{files, push, restore, stamp};
+use harness::plain::{self, files, push, restore, stamp};
 use larder_format::ledger::Event;
 use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, Schedule, When};
-use larder_store::{IndexPlace, MemberState, Options, StoreError, Vault};
+use larder_store::{MemberState, StoreError};
 use std::sync::Arc;
 
 const ALL_KINDS: [On; 4] = [On::All, On::Changes, On::Syncs, On::Reads];
@@ -128,7 +128,7 @@ fn a_full_disk_gives_everything_back() {
                 lived.disks.iter().map(|disk| Arc::new(disk.clone()) as Arc<dyn Disk>).collect();
             let first_entry = "ledger/000000/000000000001.entry";
             if lived.disks.iter().all(|disk| disk.below().open(first_entry).is_ok()) {
-                let vault = harness::plain::open(disks);
+                let vault = plain::open(disks);
                 let vault = vault.unwrap_or_else(|error| panic!("{context}: it does not open: {error:?}"));
                 let checked = lived.model.check(&vault, |_| true);
                 checked.unwrap_or_else(|error| panic!("{context}: {error}"));
@@ -145,14 +145,14 @@ fn open_with_a_bad_disk(before: &[MemoryDisk; 2], model: &Model, which: usize, f
         let faults = if number == which { vec![fault] } else { Vec::new() };
         FaultyDisk::new(before[number].after_clean_stop(), Schedule::new(0, faults))
     });
-    let opened = harness::plain::open(disks.iter().map(|disk| Arc::new(disk.clone()) as _).collect());
+    let opened = plain::open(disks.iter().map(|disk| Arc::new(disk.clone()) as _).collect());
     let Some(fired) = disks[which].story().first().cloned() else { return false };
     let context = format!("disk {which}, {:?}, {fired}", fault.when);
     let vault = opened.unwrap_or_else(|error| panic!("{context}: it does not open: {error:?}"));
     model.check(&vault, |_| true).unwrap_or_else(|error| panic!("{context}: {error}"));
     let pushed = push(&vault, "laptop/docs", &files([("a.txt", b"next")]), 77, stamp(77));
     let pushed = pushed.unwrap_or_else(|error| panic!("{context}: no push: {error:?}"));
-    let other = harness::plain::open(vec![Arc::new(disks[1 - which].below().after_clean_stop())]);
+    let other = plain::open(vec![Arc::new(disks[1 - which].below().after_clean_stop())]);
     let other = other.unwrap_or_else(|error| panic!("{context}: the other alone does not open: {error:?}"));
     assert!(other.ledger().push(&77u128.to_be_bytes()).is_some(), "{context}: {pushed:?}");
     true
@@ -183,7 +183,7 @@ fn a_disk_that_knows_more_is_asked_twice() {
     let lived = workload::days_on(2).live(None);
     let [behind, ahead] = [0, 1].map(|number: usize| lived.disks[number].below().after_clean_stop());
     let mut model = lived.model;
-    let vault = harness::plain::open(vec![Arc::new(ahead.clone())]).expect("opens");
+    let vault = plain::open(vec![Arc::new(ahead.clone())]).expect("opens");
     let alone = Arc::new(files([("a.txt", b"only here")]));
     let committed = push(&vault, "laptop/docs", &alone, 70, stamp(70)).expect("a push");
     model.confirm(&committed, 70, &alone).expect("a receipt that makes sense");
@@ -229,14 +229,7 @@ fn a_second_disk_carries_on_alone() {
 fn the_reserve_is_not_for_new_backups() {
     const RESERVE_BYTES: u64 = 100 << 20;
     let disk = MemoryDisk::new();
-    let options = Options {
-        disks: vec![Arc::new(disk.clone())],
-        index: IndexPlace::Memory,
-        random: Box::new(|| [7; 16]),
-        reserve_bytes: RESERVE_BYTES,
-        stamp: stamp(0),
-    };
-    let (vault, _) = Vault::open(options).expect("opens");
+    let vault = plain::open_with_reserve(vec![Arc::new(disk.clone())], RESERVE_BYTES).expect("opens");
     let before = files([("a.txt", b"before")]);
     let root = push(&vault, "laptop/docs", &before, 1, stamp(1)).expect("a push").fact.snapshot.root;
     // A pack more would fit, but not beside the reserve.

@@ -78,10 +78,9 @@ fn a_receipt_names_no_disk_that_lacks_the_backup() {
     }
 }
 
-/// A dying disk is replaced, and a pack on it can no longer be copied: what a new backup needs of it is asked for again, so
-/// that the new disk has it, and what is lost is written down there.
-#[test]
-fn a_disk_that_was_filled_from_a_dying_one_has_what_its_receipts_say() {
+/// A new disk that was filled from a dying one, on which a pack can no longer be copied: the vault on both, the new disk, and
+/// what was pushed.
+fn filled_from_a_dying_one() -> (Vault, MemoryDisk, Files) {
     let (dying, new) = (MemoryDisk::new(), MemoryDisk::new());
     let lines = |seed: u8| -> Vec<u8> { (0..2500u32).map(|n| (n % 241) as u8 ^ seed).collect() };
     let before: Files = files([("a.bin", &lines(1)), ("b.bin", &lines(2)), ("c/d.bin", &lines(3))]);
@@ -93,6 +92,14 @@ fn a_disk_that_was_filled_from_a_dying_one_has_what_its_receipts_say() {
     vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
     fill(&vault);
     assert_eq!(vault.disks()[1].state, MemberState::Healthy);
+    (vault, new, before)
+}
+
+/// A dying disk is replaced, and a pack on it can no longer be copied: what a new backup needs of it is asked for again, so
+/// that the new disk has it, and what is lost is written down there.
+#[test]
+fn a_disk_that_was_filled_from_a_dying_one_has_what_its_receipts_say() {
+    let (vault, new, before) = filled_from_a_dying_one();
     let mut after = before.clone();
     after.insert("new.txt".to_owned(), b"new".to_vec());
     let committed = (0..3).find_map(|_| match push(&vault, "laptop/docs", &after, 2, stamp(3)) {
@@ -116,6 +123,41 @@ fn a_disk_that_was_filled_from_a_dying_one_has_what_its_receipts_say() {
         [""; 0],
         "what is whole was saved, the rest set aside"
     );
+}
+
+/// The new disk is not called complete, so that nobody takes the dying one away, before what could not be copied was saved
+/// in part and the rest named.
+#[test]
+fn a_disk_that_was_filled_without_a_pack_is_not_called_complete() {
+    let (vault, ..) = filled_from_a_dying_one();
+    let id = vault.disks()[1].id.clone();
+    let is_complete = |hour| {
+        vault.note_complete(&id, stamp(hour)).expect("there is room");
+        vault.disks()[1].complete.is_some()
+    };
+    assert!(!is_complete(3), "a pack is not on it");
+    vault.scrub(&id, u64::MAX, stamp(4)).expect("a scrub");
+    assert!(is_complete(5), "nothing is left to be had");
+}
+
+/// A disk that is filled keeps half of its reserve: what does not fit beside it waits until there is room.
+#[test]
+fn a_disk_that_is_filled_keeps_half_of_its_reserve() {
+    const RESERVE_BYTES: u64 = 10 << 20;
+    let (old, new) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = plain::open_with_reserve(vec![arc(&old)], RESERVE_BYTES).expect("opens");
+    push(&vault, "laptop/docs", &files([("a.txt", &[1; 900])]), 1, stamp(1)).expect("a push");
+    vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    let used: u64 = new.files().iter().map(|(_, len)| len).sum();
+    // A pack would fit, but not beside half of the reserve.
+    new.limit(used + RESERVE_BYTES / 2);
+    let full = vault.catch_up(u64::MAX);
+    assert!(matches!(full, Err(StoreError::Full { missing_mib: 1 })), "{full:?}");
+    assert!(packs(&new).is_empty() && matches!(vault.disks()[1].state, MemberState::Behind(_)));
+    new.limit(u64::MAX);
+    fill(&vault);
+    assert_eq!(vault.disks()[1].state, MemberState::Healthy);
+    assert_eq!(packs(&new), packs(&old));
 }
 
 /// A vault on this disk, which failed so often that nothing more is written to it.
@@ -152,12 +194,14 @@ fn the_only_disk_is_replaced_when_it_takes_nothing_any_more() {
     promises.check(vec![arc(&new.after_power_cut(0))], "the new disk alone");
 }
 
-/// A person says that the only disk is good again.
+/// A person says that the only disk is good again; without that it stays as it is, although it would take something now.
 #[test]
 fn the_only_disk_is_trusted_again_by_a_word() {
     let disk = MemoryDisk::new();
     let (vault, mut promises) = distrusted(&disk);
     let id = vault.disks()[0].id.clone();
+    vault.try_again(&id);
+    assert!(matches!(vault.disks()[0].state, MemberState::Suspect(_)), "it came back by itself");
     vault.detach(&id);
     vault.adopt(arc(&disk), [9; 16], false, stamp(60)).expect("taken back");
     one_more_day(&vault, &mut promises);

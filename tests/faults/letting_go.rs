@@ -1,5 +1,6 @@
 //! Prune, sweep, merging and removing, with the power going, an error or a full disk at every single operation.
 
+use crate::repair_limits::push_large;
 use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::ledger::{DiskChange, DiskEvent, Event, Rule};
 use larder_store::Vault;
@@ -425,4 +426,28 @@ fn the_room_comes_back() {
     }
     let (stored, needed) = (vault.stored_bytes(), fresh.stored_bytes());
     assert!(stored < 2 * needed, "{stored} bytes are stored where {needed} would do");
+}
+
+/// Many small packs are written anew, a full one at a time: what a new one makes needless goes before the next is written, so
+/// that the disk never holds much of it twice.
+#[test]
+fn old_packs_go_before_many_more_are_written_anew() {
+    let disk = MemoryDisk::new();
+    let vault = plain::open(vec![Arc::new(disk.clone())]).expect("opens");
+    // Three MiB each, and so more than one pack together.
+    (0..23).for_each(|n| drop(push_large(&vault, 3 * n..3 * n + 3)));
+    drop(vault);
+    // Pushes of this run would keep their packs for a day or two.
+    let vault = plain::open(vec![Arc::new(disk.clone())]).expect("opens");
+    let mut kept = Kept { hour: 1, ..Kept::default() };
+    kept.sweep(&vault).expect("it waits");
+    kept.wait(&vault, 2);
+    let before = packs(&disk);
+    let mut written = Vec::new();
+    for _ in 0..30 {
+        let swept = vault.sweep_step(stamp(kept.hour), 10_000).expect("a step");
+        let new = packs(&disk).difference(&before).count();
+        written.extend((swept.packs > 0).then_some(new));
+    }
+    assert_eq!(written, [1, 2], "packs written anew whenever old ones went");
 }

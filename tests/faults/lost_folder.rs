@@ -1,6 +1,7 @@
 //! A folder's own list is lost on the disk that is at home, and everything below it looks like nothing that anybody needs.
 
 use crate::letting_go::{Kept, SHORT, mark_offsite, packs};
+use crate::names::{bytes_of, put_file};
 use harness::plain::{self, Files, files, stamp};
 use larder_format::ledger::Event;
 use larder_store::Vault;
@@ -71,6 +72,31 @@ fn what_lies_below_a_lost_folder_waits_for_the_disk_that_has_it() {
             let alone = plain::open(vec![Arc::new(disk.after_power_cut(0))]).expect("opens");
             kept.check(&alone, &format!("without {lost}, one disk alone"));
         }
+    }
+}
+
+/// A disk does not show one of its packs for some weeks, and then it does again: nothing went meanwhile, since nobody could
+/// tell what lies below.
+#[test]
+fn what_cannot_be_found_for_weeks_takes_nothing_with_it() {
+    let whole = MemoryDisk::new();
+    let vault = plain::open(vec![Arc::new(whole.clone())]).expect("opens");
+    let kept = lived(&vault);
+    drop(vault);
+    for hidden in packs(&whole) {
+        let disk = whole.after_clean_stop();
+        let mut kept = kept.clone();
+        let bytes = bytes_of(&disk, &hidden);
+        disk.remove(&hidden).expect("it was there");
+        let shown = packs(&disk);
+        let vault = plain::open(vec![Arc::new(disk.clone())]).expect("opens");
+        sweep_for_weeks(&mut kept, &vault);
+        assert!(kept.sweep(&vault).is_none(), "without {hidden}: nobody hears of it");
+        assert_eq!(packs(&disk), shown, "without {hidden}");
+        drop(vault);
+        put_file(&disk, &hidden, &bytes);
+        let vault = plain::open(vec![Arc::new(disk)]).expect("opens");
+        kept.check(&vault, &format!("{hidden} is shown again"));
     }
 }
 

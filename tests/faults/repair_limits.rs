@@ -10,6 +10,7 @@ use larder_format::{ChunkRef, Hash};
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, RealDisk, Schedule, When};
 use larder_store::{StoreError, Vault};
 use std::fs::{self, OpenOptions};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -212,15 +213,41 @@ fn a_hiccup_is_no_damage_for_ever() {
     assert!(hurt > 3, "the test must meet damage: {hurt}");
 }
 
-/// A file of `chunks` MiB, each a chunk of its own, as large photos are.
-fn push_large(vault: &Vault, chunks: u64) -> (ChunkRef, Vec<Hash>) {
+/// A repair leaves half of the reserve free, for the ledger and for restores: without room beside it the damaged pack stays
+/// in its place, and the next round tries again.
+#[test]
+fn a_repair_leaves_half_of_the_reserve_free() {
+    const RESERVE_BYTES: u64 = 10 << 20;
+    let disks = [MemoryDisk::new(), MemoryDisk::new()];
+    let (vault, root) = pushed(&disks);
+    drop(vault);
+    let (pack, len) = find(&disks[0], ".pack");
+    ruin(&disks[0], &pack, len / 2, 40);
+    let both = disks.iter().map(|disk| Arc::new(disk.clone()) as Arc<dyn Disk>).collect();
+    let vault = plain::open_with_reserve(both, RESERVE_BYTES).expect("opens");
+    let used: u64 = disks[0].files().iter().map(|(_, len)| len).sum();
+    disks[0].limit(used + RESERVE_BYTES / 2 + len as u64 / 2);
+    let round = &scrub(&vault)[0];
+    assert_eq!((round.damaged, round.repaired, round.left), (1, 0, 1));
+    assert!(disks[0].open(&pack).is_ok() && quarantined(&disks[0]) == 0, "it is not set aside");
+    disks[0].limit(u64::MAX);
+    let round = &scrub(&vault)[0];
+    assert_eq!((round.damaged, round.repaired, round.left), (1, 1, 0));
+    assert!(restore(&vault, root).is_ok_and(|found| found == day()));
+    assert_eq!(vault.audit().expect("an audit").damaged, [""; 0]);
+}
+
+/// A file of one MiB for each seed, each a chunk of its own, as large photos are.
+pub(crate) fn push_large(vault: &Vault, seeds: Range<u64>) -> (ChunkRef, Vec<Hash>) {
     let mut encoder = Encoder::new();
     let mut send = |bytes: &[u8]| {
         let len = u32::try_from(bytes.len()).expect("short");
         vault.receive(&encoder.encode(bytes, vec![len])).expect("taken in");
         ChunkRef::to(bytes)
     };
-    let chunks: Vec<_> = (0..chunks).map(|seed| send(&noise(seed, 1 << 20))).collect();
+    let mut push = [0; 16];
+    push[..8].copy_from_slice(&seeds.start.to_le_bytes());
+    let chunks: Vec<_> = seeds.map(|seed| send(&noise(seed, 1 << 20))).collect();
     let owner = Owner { uid: 0, gid: 0, user: String::new(), group: String::new() };
     let entry = |name: &[u8], kind| Entry {
         name: name.to_vec(),
@@ -239,7 +266,7 @@ fn push_large(vault: &Vault, chunks: u64) -> (ChunkRef, Vec<Hash>) {
     let top = entry(b"", Kind::Directory { node: folder, totals });
     let root = send(&Node::Leaf { owners: vec![owner], entries: vec![top] }.encode());
     let source = "laptop/films".to_owned();
-    let snapshot = Snapshot { source, push: [9; 16], root, totals, skipped: 0, device_time_ms: 0 };
+    let snapshot = Snapshot { source, push, root, totals, skipped: 0, device_time_ms: 0 };
     vault.commit(snapshot, stamp(1)).expect("complete");
     (root, chunks.into_iter().map(|chunk| chunk.id).collect())
 }
@@ -258,7 +285,7 @@ fn four_mebibytes_in_a_row_heal_on_one_real_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(folder.path()).expect("a disk"));
     let vault = plain::open(vec![disk]).expect("opens");
-    let (_, chunks) = push_large(&vault, 64);
+    let (_, chunks) = push_large(&vault, 0..64);
     vault.write_parity(u64::MAX).expect("parity");
     let pack = packs_in(folder.path()).into_iter().max_by_key(|path| fs::metadata(path).expect("meta").len());
     let pack = pack.expect("a pack");

@@ -1,37 +1,47 @@
 //! What has to wait before it goes: files, content, a sweep, a plan. Each wait has a reason, and ends.
 
+use crate::crooked::{Crooked, NEWEST_ONLY};
+use crate::letting_go::packs;
+use crate::repair::noise;
 use harness::plain::{self, Files, files, push, restore, stamp};
-use larder_format::ledger::{Event, Rule, Snapshot, Stamp};
+use larder_format::ledger::{Event, Snapshot, Stamp};
+use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{StoreError, Vault};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-const NEWEST_ONLY: Rule =
-    Rule { everything_days: 0, daily_days: 0, weekly_days: 0, monthly_days: Some(0), newest: 1 };
 const WEEK: u64 = 7 * 24;
 
 /// A vault with a past of which all but the newest backup may go.
 struct Old {
     disk: MemoryDisk,
-    vault: Vault,
+    vault: Arc<Vault>,
     hour: u64,
     /// What was pushed, oldest first.
     backups: Vec<(Snapshot, Files)>,
+    /// The pack that came with the newest backup.
+    newest_pack: String,
 }
 
 impl Old {
     fn new() -> Self {
         let disk = MemoryDisk::new();
-        let vault = plain::open(vec![Arc::new(disk.clone())]).expect("opens");
-        let mut old = Self { disk, vault, hour: 0, backups: Vec::new() };
+        let vault = Arc::new(plain::open(vec![Arc::new(disk.clone())]).expect("opens"));
+        let mut old = Self { disk, vault, hour: 0, backups: Vec::new(), newest_pack: String::new() };
         old.vault.append(stamp(0), Event::RetentionSet(NEWEST_ONLY)).expect("written");
-        for number in 1..6u8 {
-            old.wait(24);
-            let files = files([("a.txt", &[number; 600]), ("b.txt", &[number ^ 128; 650])]);
-            let pushed = push(&old.vault, "laptop/docs", &files, number.into(), stamp(old.hour));
-            old.backups.push((pushed.expect("a push").fact.snapshot.clone(), files));
-        }
+        (1..6u8).for_each(|n| old.push(files([("a.txt", &[n; 600]), ("b.txt", &[n ^ 128; 650])])));
         old
+    }
+
+    /// Pushes on the next day.
+    fn push(&mut self, files: Files) {
+        self.wait(24);
+        let before = self.packs();
+        let number = self.backups.len() as u128 + 1;
+        let pushed = push(&self.vault, "laptop/docs", &files, number, stamp(self.hour)).expect("a push");
+        self.newest_pack = self.packs().difference(&before).next().expect("it makes a pack").clone();
+        self.backups.push((pushed.fact.snapshot.clone(), files));
     }
 
     fn wait(&mut self, hours: u64) {
@@ -42,12 +52,18 @@ impl Old {
     }
 
     fn open_again(&mut self) {
-        self.vault = plain::open(vec![Arc::new(self.disk.clone())]).expect("opens");
+        self.open_on(Arc::new(self.disk.clone()));
+    }
+
+    fn open_on(&mut self, disk: Arc<dyn Disk>) {
+        self.vault = Arc::new(plain::open(vec![disk]).expect("opens"));
     }
 
     fn prune(&mut self) {
         let plan = self.vault.plan_prune(stamp(self.hour));
-        assert_eq!(plan.snapshots.len(), 4, "the test must let go of something");
+        let kept = self.vault.ledger().snapshots("laptop/docs").len();
+        assert_eq!(plan.snapshots.len(), kept - 1, "all but the newest go");
+        assert!(kept > 1, "the test must let go of something");
         self.vault.prune(&plan, stamp(self.hour)).expect("obeyed");
     }
 
@@ -73,8 +89,8 @@ impl Old {
         panic!("the sweep does not end");
     }
 
-    fn packs(&self) -> usize {
-        self.disk.files().iter().filter(|(path, _)| path.ends_with(".pack")).count()
+    fn packs(&self) -> BTreeSet<String> {
+        packs(&self.disk)
     }
 }
 
@@ -86,15 +102,35 @@ fn files_stay_for_a_day_after_their_pack_went() {
     // Pushes of this run would keep their packs for a day or two.
     old.open_again();
     old.wait(WEEK + 24);
-    let before = old.packs();
+    let before = old.packs().len();
     let (packs, removed) = old.sweep();
     assert!(packs > 0 && removed == 0, "{packs} packs went, {removed} files at once");
     old.wait(20);
     old.sweep();
-    assert!(old.packs() >= before, "20 hours later files are missing");
+    assert!(old.packs().len() >= before, "20 hours later files are missing");
     old.wait(10);
     old.sweep();
-    assert!(old.packs() < before, "30 hours later they are gone");
+    assert!(old.packs().len() < before, "30 hours later they are gone");
+}
+
+/// Something that is kept cannot be found: what was let go of stays on the disk, however long that takes, since a part of it
+/// may be there.
+#[test]
+fn files_stay_until_everything_kept_was_found_without_them() {
+    let mut old = Old::new();
+    old.prune();
+    // Pushes of this run would keep their packs for a day or two.
+    old.open_again();
+    old.wait(WEEK + 24);
+    let all = old.packs();
+    assert!(old.sweep().0 > 0, "the test must let go of a pack");
+    assert!(old.disk.scramble(&old.newest_pack, 0..usize::MAX, 7));
+    for _ in 0..3 {
+        old.wait(30);
+        let failed = (0..20).any(|_| old.vault.sweep_step(stamp(old.hour), 1000).is_err());
+        assert!(failed, "nobody can find the newest backup");
+        assert_eq!(old.packs(), all, "hour {}", old.hour);
+    }
 }
 
 /// The file of a pack that went is still there, but nobody is told that what is in it is held, also after a start.
@@ -133,6 +169,26 @@ fn what_was_let_go_of_can_be_given_back_for_a_week() {
         old.wait(48);
         old.sweep();
     }
+    assert!(restore(&old.vault, root).is_err(), "the test must free something");
+}
+
+/// The week counts for each backup by itself, also when others are let go of after it.
+#[test]
+fn what_goes_later_shortens_no_week() {
+    let mut old = Old::new();
+    old.prune();
+    let (Snapshot { root, .. }, first) = old.backups[0].clone();
+    old.push(files([("a.txt", b"the next day")]));
+    old.prune();
+    // Pushes of this run would keep their packs for a day or two.
+    old.open_again();
+    for _ in 0..2 {
+        old.wait(48);
+        old.sweep();
+        assert!(restore(&old.vault, root).is_ok_and(|found| found == first), "hour {}", old.hour);
+    }
+    old.wait(72);
+    old.sweep();
     assert!(restore(&old.vault, root).is_err(), "the test must free something");
 }
 
@@ -202,6 +258,78 @@ fn a_sweep_waits_for_pushes_that_an_earlier_run_answered() {
     assert!(old.waits().is_some_and(|why| why.contains("started")));
     old.wait(2);
     assert_eq!(old.waits(), None);
+}
+
+/// As long as the index does not know every pack, a copy that healed another one may be among those that it does not
+/// know: nothing goes.
+#[test]
+fn nothing_goes_while_the_index_is_made_anew() {
+    let disk = MemoryDisk::new();
+    let open = || plain::open(vec![Arc::new(disk.clone())]).expect("opens");
+    let vault = open();
+    // Each piece is a pack of its own: more than are entered while somebody waits for a start.
+    let film = files([("film.mkv", &noise(1, 300 * 700))]);
+    let (root, totals) = plain::send(&vault, &film, Vault::seal_all).expect("a push");
+    vault.commit(plain::snapshot("laptop/films", 1, root, totals), stamp(1)).expect("complete");
+    drop(vault);
+    let vault = open();
+    let waits = |hour| vault.sweep_step(stamp(hour), 1000).expect("a step").waits;
+    for hour in [2, 9] {
+        assert!(waits(hour).is_some_and(|why| why.contains("index")), "hour {hour}");
+    }
+    while vault.index_pending() > 0 {}
+    assert_eq!(waits(9), None);
+}
+
+/// A damaged pack is being repaired: no pack goes meanwhile, or the repair would bring back what just went.
+#[test]
+fn nothing_goes_while_a_repair_is_under_way() {
+    let mut old = Old::new();
+    old.prune();
+    let disk = Crooked::new(&old.disk);
+    old.open_on(disk.arc());
+    old.vault.write_parity(u64::MAX).expect("there is room");
+    old.wait(WEEK + 24);
+    old.waits().expect("it has just started");
+    old.wait(2);
+    let unneeded = old.packs().into_iter().find(|pack| *pack != old.newest_pack).expect("five backups");
+    assert!(old.disk.scramble(&unneeded, 100..160, 7));
+    let (weak, now) = (Arc::downgrade(&old.vault), stamp(old.hour));
+    disk.at_next(".mended", move || {
+        let vault = weak.upgrade().expect("it is open");
+        let steps: Vec<_> = (0..20).map(|_| vault.sweep_step(now, 1000).expect("a step")).collect();
+        assert_eq!(steps.iter().map(|step| step.packs).sum::<u64>(), 0, "a pack went");
+        assert!(steps.iter().any(|step| step.gives_way), "the sweep must come so far");
+    });
+    let id = old.vault.disks()[0].id.clone();
+    let round = old.vault.scrub(&id, u64::MAX, now).expect("a scrub");
+    assert!(disk.has_done(), "the test must see a repair");
+    assert_eq!((round.damaged, round.repaired), (1, 1));
+    let went: u64 = (0..20).map(|_| old.vault.sweep_step(now, 1000).expect("a step").packs).sum();
+    assert!(went > 0, "afterwards it goes on");
+}
+
+/// On a full disk nothing is written anew, since the room that is left is for backups; what needs no room is done.
+#[test]
+fn nothing_is_written_anew_on_a_full_disk() {
+    let mut old = Old::new();
+    // Little of the first pack is needed from now on, and nothing of those after it.
+    old.push(files([("a.txt", &[1; 600])]));
+    old.prune();
+    // Pushes of this run would keep their packs for a day or two.
+    old.open_again();
+    old.wait(WEEK + 24);
+    let before = old.packs();
+    let used: u64 = old.disk.files().iter().map(|(_, len)| len).sum();
+    // Enough for the little that is needed, and too little for the next pack of a backup.
+    old.disk.limit(used + PACK_BYTES_AIM - 1);
+    assert!(old.sweep().0 > 0, "what needs no room is done");
+    assert!(old.packs().is_subset(&before), "something was written anew");
+    old.disk.limit(u64::MAX);
+    old.sweep();
+    assert!(!old.packs().is_subset(&before), "the test must have something to write anew");
+    let (Snapshot { root, .. }, newest) = old.backups.last().expect("six backups");
+    assert!(restore(&old.vault, *root).is_ok_and(|found| found == *newest));
 }
 
 /// A plan that is locked, or that something came after, is refused and changes nothing.

@@ -32,7 +32,7 @@ static NAMES: AtomicU64 = AtomicU64::new(1);
 /// # Errors
 /// As `Vault::open`.
 pub fn open(disks: Vec<Arc<dyn Disk>>) -> Result<Vault> {
-    open_with(disks, IndexPlace::Memory)
+    open_with(disks, IndexPlace::Memory, 0)
 }
 
 /// The same with an index in `folder`, which lasts from one opening to the next.
@@ -40,12 +40,20 @@ pub fn open(disks: Vec<Arc<dyn Disk>>) -> Result<Vault> {
 /// # Errors
 /// As `Vault::open`.
 pub fn open_indexed(disks: Vec<Arc<dyn Disk>>, folder: &Path) -> Result<Vault> {
-    open_with(disks, IndexPlace::Folder(folder.join("index")))
+    open_with(disks, IndexPlace::Folder(folder.join("index")), 0)
 }
 
-fn open_with(disks: Vec<Arc<dyn Disk>>, index: IndexPlace) -> Result<Vault> {
+/// With an index in memory, and so many bytes stay free on every disk.
+///
+/// # Errors
+/// As `Vault::open`.
+pub fn open_with_reserve(disks: Vec<Arc<dyn Disk>>, reserve_bytes: u64) -> Result<Vault> {
+    open_with(disks, IndexPlace::Memory, reserve_bytes)
+}
+
+fn open_with(disks: Vec<Arc<dyn Disk>>, index: IndexPlace, reserve_bytes: u64) -> Result<Vault> {
     let random = || u128::from(NAMES.fetch_add(1, Ordering::Relaxed)).to_be_bytes();
-    let options = Options { disks, index, random: Box::new(random), reserve_bytes: 0, stamp: stamp(0) };
+    let options = Options { disks, index, random: Box::new(random), reserve_bytes, stamp: stamp(0) };
     Vault::open(options).map(|(vault, _)| vault)
 }
 
