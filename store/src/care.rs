@@ -15,6 +15,8 @@ pub(crate) struct Care {
     pub(crate) parity: Mutex<()>,
     /// Where the scrub of each disk stands, by the disk's name. Held during a step, so that repairs never meet.
     pub(crate) rounds: Mutex<BTreeMap<String, Round>>,
+    /// When the folders of packs were looked at last, in seconds of running.
+    pub(crate) looked_s: Mutex<Option<u64>>,
     known: Mutex<Known>,
 }
 

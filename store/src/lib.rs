@@ -39,6 +39,7 @@ mod scrub;
 mod slot;
 mod spare;
 mod sweep;
+mod vanished;
 mod vault;
 mod walk;
 

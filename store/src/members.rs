@@ -270,6 +270,11 @@ impl Members {
         Ok(())
     }
 
+    /// Whether every disk of the vault that was not let go of can be asked: then what none of them has is nowhere.
+    pub(crate) fn are_all_here(&self) -> bool {
+        self.all().iter().all(|member| member.is_readable() || member.state() == MemberState::Retired)
+    }
+
     pub(crate) fn is_any_healthy(&self) -> bool {
         self.all().iter().any(|member| member.is_healthy())
     }

@@ -103,9 +103,7 @@ impl Vault {
         let was_away = member.state() == MemberState::Away;
         member.set_state(MemberState::Retired);
         self.detach(id);
-        let is_away =
-            |other: &Arc<Member>| !matches!(other.state(), MemberState::Retired) && !other.is_readable();
-        if was_away && !self.members.all().iter().any(is_away) {
+        if was_away && self.members.are_all_here() {
             self.catalog.wait_no_longer();
         }
         Ok(())

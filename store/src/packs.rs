@@ -185,8 +185,14 @@ impl Packs {
                 continue;
             }
             let mut open = of_pack.to_vec();
-            for position in 0..members.all().len() {
-                let Ok(view) = self.view(members, pack, position) else { continue };
+            for (position, member) in members.all().iter().enumerate() {
+                let Ok(view) = self.view(members, pack, position) else {
+                    if member.is_healthy() && !self.damage.is_gone_without(pack) {
+                        // It should have it: what is wrong there is looked for now.
+                        self.damage.suspect();
+                    }
+                    continue;
+                };
                 let mut names = Names::new(&view);
                 open.retain(|((_, slot), asked)| {
                     let place = names

@@ -344,6 +344,7 @@ impl Vault {
             return Ok(known);
         }
         self.seal_all()?;
+        self.look_for_vanished(stamp);
         // With damage about, what was complete once need not be now: then all is looked at, and the device is asked
         // for what it still has.
         let is_sound = self.damaged_chunks() == 0

@@ -294,3 +294,98 @@ fn a_table_that_gathers_too_much_stops_no_restore() {
         }
     }
 }
+
+/// The newest pack is gone and no index knew of it, as after a disk lied about flushing: it is found out after the start,
+/// named, remembered, and brought back.
+#[test]
+fn a_backup_that_no_index_knows_is_missed_after_the_start() {
+    let disk = MemoryDisk::new();
+    let vault = plain::open(vec![arc(&disk)]).expect("opens");
+    push(&vault, "laptop/docs", &files([("a.txt", &[1; 900])]), 1, stamp(1)).expect("a push");
+    let before = packs(&disk);
+    push(&vault, "laptop/docs", &docs(), 2, stamp(2)).expect("a push");
+    drop(vault);
+    for pack in packs(&disk).difference(&before) {
+        disk.remove(pack).expect("it was there");
+    }
+    let vault = plain::open(vec![arc(&disk)]).expect("opens");
+    assert!(vault.look_for_loss(&|| true).expect("written down") > 0);
+    assert!(!vault.lost_files().is_empty() && vault.damaged_chunks() > 0, "the owner hears of it");
+    assert_eq!(vault.look_for_loss(&|| true).expect("nothing new"), 0);
+    drop(vault);
+    let vault = plain::open(vec![arc(&disk)]).expect("opens");
+    assert!(!vault.lost_files().is_empty() && vault.damaged_chunks() > 0, "also after the next start");
+    let pushed = (0..4).any(|_| push(&vault, "laptop/docs", &docs(), 3, stamp(3)).is_ok());
+    assert!(pushed, "a push brings it back");
+    assert_eq!((vault.lost_files(), vault.damaged_chunks()), (vec![], 0));
+}
+
+/// A pack holds the whole bytes of another one: what it held is lost, and named.
+#[test]
+fn a_pack_in_the_place_of_another_is_a_loss() {
+    let disk = MemoryDisk::new();
+    let vault = plain::open(vec![arc(&disk)]).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    let first = packs(&disk).pop_first().expect("one push, one pack");
+    push(&vault, "laptop/docs", &files([("a.txt", &[1; 900])]), 2, stamp(2)).expect("a push");
+    drop(vault);
+    let second = packs(&disk).into_iter().find(|pack| *pack != first).expect("two packs");
+    let whole = disk.open(&second).expect("it is there");
+    let mut bytes = vec![0; usize::try_from(whole.len().expect("memory")).expect("short")];
+    whole.read_at(0, &mut bytes).expect("it is whole");
+    disk.remove(&first).expect("it was there");
+    let mut file = disk.create(&first).expect("made");
+    file.append(&bytes).and_then(|()| file.sync()).expect("written");
+    let vault = plain::open(vec![arc(&disk)]).expect("opens");
+    let id = vault.disks()[0].id.clone();
+    vault.scrub(&id, u64::MAX, stamp(3)).expect("a scrub");
+    assert!(!vault.lost_files().is_empty() && vault.damaged_chunks() > 0, "what was lost is named");
+}
+
+/// Somebody deletes packs while the box runs: no receipt names a disk that lacks them.
+#[test]
+fn packs_that_vanish_while_it_runs_are_in_no_receipt() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = plain::open(vec![arc(&first), arc(&second)]).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    restore(&vault, newest(&vault).root).expect("whole, and its files are open now");
+    let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
+    for pack in packs(&first) {
+        first.remove(&pack).expect("it was there");
+    }
+    let same = newest(&vault);
+    let again = vault.commit(Snapshot { push: [7; 16], ..same.clone() }, stamp(2)).expect("one disk has it");
+    assert_eq!((again.disks, again.degraded), (vec![ids[1].clone()], vec![ids[0].clone()]));
+    fill(&vault);
+    assert_eq!(packs(&first), packs(&second));
+    for disk in [&first, &second] {
+        for pack in packs(disk) {
+            disk.remove(&pack).expect("it was there");
+        }
+    }
+    let again = vault.commit(Snapshot { push: [8; 16], ..same }, stamp(4));
+    assert!(matches!(again, Err(StoreError::Missing { .. })), "no disk has it: {again:?}");
+    push(&vault, "laptop/docs", &docs(), 2, stamp(5)).expect("it is sent again");
+    for disk in [&first, &second] {
+        let alone = plain::open(vec![arc(&disk.after_power_cut(0))]).expect("opens");
+        assert!(restore(&alone, newest(&alone).root).is_ok_and(|found| found == docs()));
+    }
+}
+
+/// A restore meets a pack of which nothing is left: the disk is read at once, so that the owner hears of it.
+#[test]
+fn a_restore_that_meets_a_ruined_pack_raises_the_alarm() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let disk = MemoryDisk::new();
+    let vault = plain::open_indexed(vec![arc(&disk)], place.path()).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    vault.flush_index();
+    drop(vault);
+    for pack in packs(&disk) {
+        let len = disk.open(&pack).and_then(|file| file.len()).expect("it is there");
+        disk.scramble(&pack, 0..usize::try_from(len).expect("short"), 7);
+    }
+    let vault = plain::open_indexed(vec![arc(&disk)], place.path()).expect("opens");
+    assert!(restore(&vault, newest(&vault).root).is_err());
+    assert!(vault.scrubs()[0].is_alarmed);
+}

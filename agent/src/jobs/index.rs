@@ -1,4 +1,6 @@
-//! Entering packs into the index that it does not know: after it was lost, or a power cut took its newest part.
+//! Entering packs into the index that it does not know: after it was lost, or a power cut took its newest part. Then, once
+//! for each start, looking whether everything that is kept is there: what a disk lost with the power that it had confirmed
+//! is missed by nobody else.
 //!
 //! Pushes and restores go on meanwhile and enter what they need themselves.
 
@@ -12,12 +14,25 @@ const REST: Duration = Duration::from_secs(5);
 
 /// Enters packs until the agent stops.
 pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<bool>) {
+    let mut is_looked_through = false;
     loop {
         let left = appliance.blocking(|appliance| appliance.vault.index_pending()).await;
-        let rest = if left.is_ok_and(|left| left > 0) { Duration::ZERO } else { REST };
+        let is_whole = left.is_ok_and(|left| left == 0);
+        if is_whole && !is_looked_through {
+            is_looked_through = true;
+            look_for_loss(&appliance, stop.clone()).await;
+        }
+        let rest = if is_whole { REST } else { Duration::ZERO };
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
+    }
+}
+
+async fn look_for_loss(appliance: &Arc<Appliance>, stop: watch::Receiver<bool>) {
+    let looked = appliance.blocking(move |appliance| appliance.vault.look_for_loss(&|| !*stop.borrow()));
+    if let Ok(Err(error)) | Err(error) = looked.await {
+        tracing::warn!(%error, "what is lost could not be written down");
     }
 }

@@ -3,12 +3,11 @@
 //! Not here: which packs a disk shows (`listing`), what was lost with one (`repair`).
 
 use super::Catalog;
-use crate::members::{Member, MemberState, Members};
+use crate::members::Members;
 use crate::packs::Packs;
 use crate::repair::packs_given_up;
 use larder_format::Hash;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Takes in packs that the index knows and no disk shows. One that was given up is no pack any more; what a disk that
@@ -24,8 +23,7 @@ pub(super) fn note_missing(
         return damaged;
     }
     let given_up = packs_given_up(members);
-    let is_here = |member: &Arc<Member>| member.is_readable() || member.state() == MemberState::Retired;
-    let are_all_here = members.all().iter().all(is_here);
+    let are_all_here = members.are_all_here();
     for (number, name) in missing {
         if given_up.contains(&name) {
             gone.push(number);

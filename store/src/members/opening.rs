@@ -98,7 +98,7 @@ fn take_in(members: &mut Vec<Arc<Member>>, member: Arc<Member>) {
 pub(crate) fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
     let make = || {
         // A copy made by hand may lack it, since nothing is in it while the agent rests.
-        make_folders(disk, "open")?;
+        ["open", "packs", "ledger"].into_iter().try_for_each(|folder| make_folders(disk, folder))?;
         // An agent that was killed may have made folders that a power cut would still take away.
         ["packs", "ledger", ""].into_iter().try_for_each(|folder| sync_names(disk, folder))?;
         drop(disk.create(PROBE)?);

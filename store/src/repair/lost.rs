@@ -113,11 +113,44 @@ impl Vault {
         files
     }
 
-    /// Everything that a snapshot names and that no pack holds; of `candidates` where these are known.
-    pub(super) fn find_lost(&self, candidates: Option<&HashSet<ChunkId>>) -> Lost {
+    /// Looks through everything that is kept for what no pack holds although nobody saw it go: a disk that lied about
+    /// flushing, a file that somebody deleted. It is named and remembered, and asked for at the next push. Returns how many
+    /// pieces it was; none as long as the index is being made anew.
+    ///
+    /// # Errors
+    /// `Disk` when it could not be written down; it is remembered until the next start.
+    pub fn look_for_loss(&self, go_on: &dyn Fn() -> bool) -> Result<usize> {
+        if self.catalog.pending_count() > 0 {
+            return Ok(0);
+        }
+        let found = self.find_lost(None, None, go_on);
+        if found.chunks.is_empty() {
+            return Ok(0);
+        }
+        tracing::error!(pieces = found.chunks.len(), "pieces of kept backups are in no pack");
+        self.catalog.packs.damage.give_up(found.chunks.iter().copied());
+        // A disk that is away may have it, and then it is not lost.
+        if self.members.are_all_here() {
+            let mut pieces: Vec<_> = found.chunks.iter().map(|id| id.0).collect();
+            pieces.sort_unstable();
+            // Of no pack that anybody knows.
+            write(&self.members, &Hash::of(pieces.as_flattened()), &found)?;
+        }
+        Ok(found.chunks.len())
+    }
+
+    /// Everything that a snapshot names and that no pack holds and nobody knew to be lost; of `candidates` only, where some
+    /// are given. Where not all can be looked at, what is `listed` and not held counts as lost too.
+    pub(super) fn find_lost(
+        &self,
+        candidates: Option<&HashSet<ChunkId>>,
+        listed: Option<&HashSet<ChunkId>>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Lost {
         let mut walk = Walk {
             vault: self,
             candidates,
+            go_on,
             seen: HashSet::new(),
             lost: Lost::default(),
             is_cut_short: false,
@@ -132,7 +165,7 @@ impl Vault {
         let is_cut_short = walk.is_cut_short || walk.seen.len() >= NODES_MAX;
         let mut lost = walk.lost;
         if is_cut_short {
-            lost.chunks.extend(candidates.into_iter().flatten().filter(|id| !self.is_held(id)));
+            lost.chunks.extend(listed.into_iter().flatten().filter(|id| !self.is_held(id)));
         }
         self.care.note_lost(&lost.files);
         lost
@@ -161,6 +194,7 @@ impl Path {
 struct Walk<'a> {
     vault: &'a Vault,
     candidates: Option<&'a HashSet<ChunkId>>,
+    go_on: &'a dyn Fn() -> bool,
     /// The first bytes of the ids of nodes and lists that were looked at.
     seen: HashSet<u64>,
     lost: Lost,
@@ -172,7 +206,7 @@ impl Walk<'_> {
     fn snapshot(&mut self, source: &str, snapshot: u64, root: ChunkRef) {
         let top = Rc::new(Path { above: None, name: Vec::new() });
         let mut nodes = vec![(root, top)];
-        while let Some((node, path)) = nodes.pop() {
+        while let Some((node, path)) = nodes.pop().filter(|_| (self.go_on)()) {
             let missing = self.missing(&node.id);
             if missing {
                 self.lose((source, snapshot), node.id, format!("{}/", path.text()));
@@ -213,7 +247,9 @@ impl Walk<'_> {
     }
 
     fn missing(&self, id: &ChunkId) -> bool {
-        self.candidates.is_none_or(|candidates| candidates.contains(id)) && !self.vault.is_held(id)
+        let damage = &self.vault.catalog.packs.damage;
+        self.candidates.map_or_else(|| !damage.is_given_up(id), |candidates| candidates.contains(id))
+            && !self.vault.is_held(id)
     }
 
     /// Notes every lost piece of a file, and returns one.

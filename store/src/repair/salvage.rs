@@ -63,11 +63,15 @@ impl Vault {
         sealed.iter().for_each(|pack| self.enter_made_apart(pack));
         // What the index does not know yet must not be taken for lost.
         self.catalog.enter_pending(&self.members, usize::MAX);
-        let found = self.find_lost(candidates.as_ref());
+        // A table that is whole may be that of another pack, which stands in the place of this one.
+        let damage = &self.catalog.packs.damage;
+        let is_all_here = self.members.are_all_here() && !damage.is_any_gone_without();
+        let among = candidates.as_ref().filter(|_| !is_all_here);
+        let found = self.find_lost(among, candidates.as_ref(), &|| true);
         if !found.chunks.is_empty() || !copies.packs.is_empty() {
             lost::write(&self.members, name, &found)?;
         }
-        self.catalog.packs.damage.give_up(found.chunks.iter().copied());
+        damage.give_up(found.chunks.iter().copied());
         tracing::error!(pack = %name, moved = seen.len(), lost = found.chunks.len(), "a pack could not be repaired");
         Ok(found)
     }
