@@ -124,28 +124,26 @@ impl Vault {
     pub(crate) fn member(&self, id: &str) -> Result<Arc<Member>> {
         let all = self.members.all();
         let found = all.iter().find(|member| member.id == id && member.state() != MemberState::Retired);
-        found.cloned().ok_or_else(|| StoreError::NotFound { what: format!("the disk {id}") })
+        found.cloned().ok_or_else(|| StoreError::NotFound { what: format!("disk {id}") })
     }
 
     /// Every other disk that is meant to be here must be healthy, and there must be one.
     fn require_others(&self, member: &Member) -> Result<()> {
         let all = self.members.all();
         let others: Vec<_> = all.iter().filter(|other| other.key != member.key).collect();
+        let has_to_stay = |why: &str| StoreError::Foreign {
+            what: format!("the disk at {} has to stay: {why}", member.disk.name()),
+        };
         if let Some(bad) = others.iter().find(|other| other.is_missed()) {
-            return Err(foreign(
-                member.disk.as_ref(),
-                &format!("the disk at {} is not well", bad.disk.name()),
-            ));
+            let bad = bad.disk.name();
+            return Err(has_to_stay(&format!("the disk at {bad} is away, failed or lacks something")));
         }
         if self.catalog.packs.damage.is_any_gone_without() {
-            return Err(foreign(
-                member.disk.as_ref(),
-                "the other disks were filled without all that was kept",
-            ));
+            return Err(has_to_stay("the other disks lack something that only it had"));
         }
         if others.iter().any(|other| other.is_healthy()) {
             return Ok(());
         }
-        Err(foreign(member.disk.as_ref(), "no other disk that is connected holds everything"))
+        Err(has_to_stay("no other disk that is connected holds everything"))
     }
 }
