@@ -269,8 +269,9 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["println!", "print!", "eprintln!", "eprint!"],
         to: Shipped,
         within: &[],
-        except: &["agent/src/owner/", "agent/src/jobs/demo/", "client/src/owner/"],
-        say: "only `owner` speaks to people; return a value, or use `tracing`",
+        except: &["client/src/owner/"],
+        say: "only `owner` speaks to people, and in the agent with `say`, since these panic when the reader has gone; \
+              return a value, or use `tracing`",
     },
     Rule {
         words: &["unwrap()", "unwrap_err()"],
