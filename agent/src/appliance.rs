@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinError;
 
 /// Memory for uploads is handed out in pieces of this size.
 pub(crate) const UPLOAD_UNIT_BYTES: usize = 64 * 1024;
@@ -123,10 +124,7 @@ impl Appliance {
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let appliance = Arc::clone(self);
-        tokio::task::spawn_blocking(move || work(&appliance)).await.map_err(|error| StoreError::Disk {
-            path: "the agent's own work".to_owned(),
-            source: std::io::Error::other(error),
-        })
+        tokio::task::spawn_blocking(move || work(&appliance)).await.map_err(broke_off)
     }
 
     /// Tells the loop. If it is so far behind that the queue is full, the event is dropped: the loop looks at
@@ -136,4 +134,15 @@ impl Appliance {
             tracing::warn!("the loop is busy; an event was dropped");
         }
     }
+}
+
+/// Work that panicked.
+pub(crate) fn broke_off(error: JoinError) -> StoreError {
+    StoreError::Disk { path: "the agent's own work".to_owned(), source: std::io::Error::other(error) }
+}
+
+/// Whether work of the agent itself broke off: no disk is to blame, and nobody should look at a cable.
+pub(crate) fn is_own_fault(error: &StoreError) -> bool {
+    let StoreError::Disk { source, .. } = error else { return false };
+    source.get_ref().is_some_and(|cause| cause.is::<JoinError>())
 }

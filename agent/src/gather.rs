@@ -5,6 +5,7 @@ use crate::decide::{BrokerFacts, Facts, SourceFacts, promise};
 use crate::edge::mqtt::MqttState;
 use crate::edge::random::random_hex;
 use crate::edge::{flush, system};
+use crate::phrase::counted;
 use crate::report::SystemReport;
 use crate::shelf::ShelfView;
 use jiff::Timestamp;
@@ -193,7 +194,7 @@ fn in_words(number: u64, hold: &Hold, now: &Mark) -> String {
     let what = hold.source.as_deref().unwrap_or("everything");
     let ends = hold.cleared.map_or(String::new(), |cleared| {
         let hours = (SHORTEN_DELAY_S - cleared.age_s(now)).max(0).unsigned_abs().div_ceil(3600);
-        format!("; cleared, ends in about {hours} hours")
+        format!("; cleared, ends in about {}", counted(hours, "hour", "hours"))
     });
     format!("{what}: {} (hold {number}{ends})", hold.reason)
 }
@@ -223,5 +224,6 @@ fn broker_facts(state: &MqttState) -> BrokerFacts {
     BrokerFacts {
         away_since: (!state.connected).then_some(state.since),
         last_error: state.last_error.clone(),
+        is_given_up: state.is_given_up,
     }
 }

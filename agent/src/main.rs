@@ -10,6 +10,7 @@ mod jobs;
 mod keeping;
 mod opening;
 mod owner;
+mod phrase;
 mod report;
 mod run;
 mod shelf;

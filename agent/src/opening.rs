@@ -89,6 +89,9 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
             Ok(disk) => match identity_of(&disk) {
                 Ok(Some(identity)) => known.push((identity, path.clone(), disk)),
                 Ok(None) => problems.push((path, DiskProblem::Empty { path: path.clone() })),
+                Err(StoreError::Foreign { what }) => {
+                    problems.push((path, DiskProblem::Strange { path: path.clone(), what }));
+                }
                 Err(error) => {
                     let source = std::io::Error::other(error);
                     problems.push((path, DiskProblem::Io { path: path.clone(), source }));

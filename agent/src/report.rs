@@ -25,7 +25,7 @@ pub(crate) enum Level {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Condition {
     /// 1 files at risk, 3 overdue, 4 disk missing, 5 nearly full, 6 disk health, 7 power or clock,
-    /// 8 network or broker, 9 suspicious change, 10 proof stale.
+    /// 8 network or broker, 9 a shorter rule that waits, 10 proof stale.
     pub(crate) code: u8,
     /// `Alarm` or `NeedsYou`.
     pub(crate) level: Level,
@@ -59,11 +59,19 @@ pub(crate) enum About {
 
 impl Condition {
     /// What a key may hear of it that reads nothing and owns the sources that `is_own` picks.
-    fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Option<Self> {
+    fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Self {
         match &self.about {
-            About::Appliance => Some(self.clone()),
-            About::Source(source) => is_own(source).then(|| self.clone()),
-            About::Files { unnamed } => Some(Self { meaning: unnamed.clone(), ..self.clone() }),
+            About::Appliance => self.clone(),
+            About::Source(source) if is_own(source) => self.clone(),
+            // Not left out: "needs you" without any reason is a riddle.
+            About::Source(_) => Self {
+                what: "Another computer's backups need a look.".to_owned(),
+                meaning: "Yours are not affected.".to_owned(),
+                remedy: "Nothing here; a key that may read sees which one.".to_owned(),
+                about: About::Appliance,
+                ..self.clone()
+            },
+            About::Files { unnamed } => Self { meaning: unnamed.clone(), ..self.clone() },
         }
     }
 }
@@ -98,8 +106,14 @@ pub(crate) struct Health {
 impl Health {
     /// The same in the words of those who may not look into backups.
     pub(crate) fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Self {
-        let conditions = self.conditions.iter().filter_map(|condition| condition.without_names(is_own));
-        Self { conditions: conditions.collect(), ..self.clone() }
+        let mut conditions: Vec<Condition> = Vec::new();
+        for condition in self.conditions.iter().map(|condition| condition.without_names(is_own)) {
+            // How many others there are is nobody's business either.
+            if !conditions.iter().any(|told| (told.code, &told.what) == (condition.code, &condition.what)) {
+                conditions.push(condition);
+            }
+        }
+        Self { conditions, ..self.clone() }
     }
 }
 
@@ -122,10 +136,10 @@ pub(crate) struct VaultReport {
     pub(crate) copies: u64,
     /// Copies that the settings ask for.
     pub(crate) copies_wanted: u64,
-    /// Free bytes on the fullest disk.
-    pub(crate) free_bytes: u64,
+    /// Free bytes on the fullest disk that takes backups; none if no such disk says.
+    pub(crate) free_bytes: Option<u64>,
     /// The same in GiB.
-    pub(crate) free_gib: f64,
+    pub(crate) free_gib: Option<f64>,
     /// Days until the fullest disk is full at the growth of the last 30 days; none while it does not grow.
     pub(crate) days_left: Option<u64>,
 }

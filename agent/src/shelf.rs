@@ -312,8 +312,8 @@ impl Appliance {
         }
     }
 
-    /// The one disk that `name` means: its path, or the first digits of its id.
-    pub(crate) fn disk_named(&self, name: &str) -> Result<String, StoreError> {
+    /// The one disk that `name` means, its path or the first digits of its id; nothing where there is none.
+    pub(crate) fn disk_named(&self, name: &str) -> Result<Option<String>, StoreError> {
         let disks = self.vault.disks();
         let is_meant = |disk: &&larder_store::MemberView| {
             let path = Path::new(&disk.path);
@@ -321,11 +321,11 @@ impl Appliance {
         };
         let mut meant = disks.iter().filter(is_meant).filter(|_| !name.is_empty());
         match (meant.next(), meant.next()) {
-            (Some(disk), None) => Ok(disk.id.clone()),
+            (Some(disk), None) => Ok(Some(disk.id.clone())),
             (Some(_), Some(_)) => {
                 Err(StoreError::Foreign { what: format!("\"{name}\" means more than one disk") })
             }
-            _ => Err(StoreError::NotFound { what: format!("a disk called \"{name}\"") }),
+            _ => Ok(None),
         }
     }
 }

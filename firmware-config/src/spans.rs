@@ -118,7 +118,7 @@ impl fmt::Display for Span {
 pub enum Keep {
     /// At least this long.
     For(Span),
-    /// Until the disk is full, and then the owner is asked.
+    /// Nothing of it goes, also when the disk is full.
     ForEver,
 }
 

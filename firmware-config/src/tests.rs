@@ -34,6 +34,20 @@ fn the_shipped_file_shows_every_setting_at_its_default() {
     assert_eq!(good(SHIPPED), Settings::default());
 }
 
+/// Lines that are written as comments since writing them changes what the others mean.
+const UNWRITTEN: [&str; 2] = ["# disks = [\"larder-data/disk\"]\n", "# allow_root_filesystem = true\n"];
+
+/// An owner who takes the shipped file and names a disk in it means disks: one that is not mounted must not be replaced by
+/// the card.
+#[test]
+fn a_disk_named_in_the_shipped_file_must_be_mounted() {
+    let named = SHIPPED.replace(UNWRITTEN[0], "disks = [\"/srv/a\"]\n");
+    assert_ne!(named, SHIPPED);
+    assert!(!good(&named).vault.allow_root_filesystem);
+    let written = UNWRITTEN.iter().fold(SHIPPED.to_owned(), |text, line| text.replace(line, &line[2..]));
+    assert_eq!(good(&written), Settings::default(), "a commented line that is not the default");
+}
+
 #[test]
 fn the_shipped_examples_can_be_followed_too() {
     let is_example = |line: &&str| line.strip_prefix("# ").is_some_and(|rest| rest.contains(" = \""));

@@ -77,7 +77,8 @@ impl fmt::Display for ClockVerdict {
             Because::Behind => f.write_str("the clock is behind the newest backup")?,
             Because::NotInSyncForADay { left_s } => {
                 let hours = left_s.div_ceil(3600);
-                write!(f, "the clock jumped or is new and has to be in sync for {hours} more hours")?;
+                let more = if hours == 1 { "1 more hour".to_owned() } else { format!("{hours} more hours") };
+                write!(f, "the clock jumped or is new and has to be in sync for {more}")?;
             }
         }
         match Timestamp::from_millisecond(since.time_ms) {

@@ -23,6 +23,7 @@ pub(crate) const FAILURES_MAX: u32 = 2;
 mod opening;
 
 pub(crate) use opening::made_ready;
+use opening::noted;
 
 /// How far a disk can be trusted at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,7 +196,7 @@ impl Member {
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
         // One that is away cannot fail, and one that a person has to look at waits for that person.
         self.update(|state| match state {
-            MemberState::Healthy | MemberState::Behind(_) => Some(MemberState::Failed(source.to_string())),
+            MemberState::Healthy | MemberState::Behind(_) => Some(MemberState::Failed(noted(&source))),
             _ => None,
         });
         StoreError::Disk { path: format!("{}/{path}", self.disk.name()), source }
@@ -245,7 +246,10 @@ impl Members {
             if disk.retired {
                 member.set_state(MemberState::Retired);
                 member.disk.take();
-            } else if disk.failures >= FAILURES_MAX && member.state() != MemberState::Forked {
+            } else if disk.failures >= FAILURES_MAX
+                && member.state() != MemberState::Forked
+                && !member.state().is_read_only()
+            {
                 member.set_state(failed_before());
             }
         }

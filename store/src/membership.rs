@@ -77,7 +77,7 @@ impl Vault {
         if !with_what_it_has && self.lacks_what_another_disk_has() {
             let why = "the other disks lack something that only it has; connect it, or, if it is gone for good, \
                        `larderd forget DISK --gone`: what only it had is then named as lost";
-            return Err(foreign(member.disk.as_ref(), why));
+            return Err(has_to_stay(&member, why));
         }
         self.note(member.key, DiskChange::Leaving, stamp)
     }
@@ -134,7 +134,7 @@ impl Vault {
     pub(crate) fn member(&self, id: &str) -> Result<Arc<Member>> {
         let all = self.members.all();
         let found = all.iter().find(|member| member.id == id && member.state() != MemberState::Retired);
-        found.cloned().ok_or_else(|| StoreError::NotFound { what: format!("the disk {id}") })
+        found.cloned().ok_or_else(|| StoreError::NotFound { what: format!("disk {id}") })
     }
 
     /// Whether there is something that the disks that count do not have, and another one has or may have.
@@ -146,22 +146,22 @@ impl Vault {
     fn require_others(&self, member: &Member) -> Result<()> {
         let all = self.members.all();
         let others: Vec<_> = all.iter().filter(|other| other.key != member.key).collect();
+        let has_to_stay = |why: &str| has_to_stay(member, why);
         if let Some(bad) = others.iter().find(|other| other.is_missed()) {
-            return Err(foreign(
-                member.disk.as_ref(),
-                &format!("the disk at {} is not well", bad.disk.name()),
-            ));
+            let bad = bad.disk.name();
+            return Err(has_to_stay(&format!("the disk at {bad} is away, failed or lacks something")));
         }
         // As long as it is here it may give more of it.
         if member.is_readable() && self.lacks_what_another_disk_has() {
-            return Err(foreign(
-                member.disk.as_ref(),
-                "the other disks were filled without all that was kept",
-            ));
+            return Err(has_to_stay("the other disks lack something that only it had"));
         }
         if others.iter().any(|other| other.is_healthy()) {
             return Ok(());
         }
-        Err(foreign(member.disk.as_ref(), "no other disk that is connected holds everything"))
+        Err(has_to_stay("no other disk that is connected holds everything"))
     }
+}
+
+fn has_to_stay(member: &Member, why: &str) -> StoreError {
+    StoreError::Foreign { what: format!("the disk at {} has to stay: {why}", member.disk.name()) }
 }

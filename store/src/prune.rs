@@ -11,6 +11,7 @@ use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::ledger::{Event, Head, PRUNED_PER_ENTRY_MAX, Stamp};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::PoisonError;
 
 /// Everything that a prune lets go of.
@@ -18,10 +19,32 @@ use std::sync::PoisonError;
 pub struct PrunePlan {
     /// Of the ledger that it was made from; it holds for no other.
     pub head: Head,
-    /// Why nothing may be let go of at this moment, whatever the list says; in words.
-    pub locked: Option<String>,
+    /// Why nothing may be let go of at this moment, whatever the list says.
+    pub locked: Option<Lock>,
     /// In the order of their numbers.
     pub snapshots: Vec<Going>,
+}
+
+/// Why nothing may be let go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// So many entries of the ledger are missing or damaged: one of them may have been a hold, or a longer promise.
+    Gaps(usize),
+    /// The clock cannot be relied on. It may become right by itself, or a person may vouch for it.
+    Clock(ClockVerdict),
+    /// The ledger has no rule.
+    NoRule,
+}
+
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gaps(1) => f.write_str("1 entry of the ledger is missing or damaged"),
+            Self::Gaps(gaps) => write!(f, "{gaps} entries of the ledger are missing or damaged"),
+            Self::Clock(verdict) => verdict.fmt(f),
+            Self::NoRule => f.write_str("no rule has been set yet"),
+        }
+    }
 }
 
 /// A snapshot that nothing keeps any more.
@@ -41,13 +64,12 @@ pub struct Going {
 pub fn plan(view: &LedgerView, now: &Mark, clock: ClockVerdict) -> PrunePlan {
     let mut plan = PrunePlan { head: view.head, locked: None, snapshots: Vec::new() };
     if !view.gaps.is_empty() {
-        // What is missing may have been a hold, or a longer promise.
-        plan.locked = Some(format!("{} entries of the ledger are missing or damaged", view.gaps.len()));
+        plan.locked = Some(Lock::Gaps(view.gaps.len()));
     } else if clock != ClockVerdict::MayLetGo {
-        plan.locked = Some(clock.to_string());
+        plan.locked = Some(Lock::Clock(clock));
     }
     let Some(in_force) = view.rule(now) else {
-        plan.locked.get_or_insert_with(|| "no rule has been set yet".to_owned());
+        plan.locked.get_or_insert(Lock::NoRule);
         return plan;
     };
     for (source, facts) in &view.sources {
@@ -101,7 +123,7 @@ impl Vault {
     /// `Waits` when the plan is locked, or the ledger has grown since it was made; `Full` or `Disk`.
     pub fn prune(&self, plan: &PrunePlan, now: Stamp) -> Result<()> {
         if let Some(why) = &plan.locked {
-            return Err(StoreError::Waits { why: why.clone() });
+            return Err(StoreError::Waits { why: why.to_string() });
         }
         let mut groups: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for going in &plan.snapshots {

@@ -255,7 +255,8 @@ fn a_disk_that_is_left_half_filled_vouches_for_nothing_it_lacks() {
         }
         other => panic!("{other:?}"),
     }
-    assert!(vault.begin_forgetting(&id, false, stamp(61)).is_err(), "it has what the other one lacks");
+    let stays = vault.begin_forgetting(&id, false, stamp(61)).expect_err("it has what the other one lacks");
+    assert!(stays.to_string().contains("has to stay"), "{stays}");
     vault.attach(arc(&full), stamp(62)).expect("it is ours");
     fill(&vault);
     assert_eq!(states(&vault), [MemberState::Healthy, MemberState::Healthy]);
@@ -597,7 +598,12 @@ fn forgetting_a_disk_needs_another_complete_one() {
     let mut promises = live(vec![arc(&first), arc(&second)]);
     let vault = open(&[&first]);
     let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
-    vault.begin_forgetting(&ids[0], false, stamp(1)).expect_err("the other one is away");
+    let away =
+        vault.begin_forgetting(&ids[0], false, stamp(1)).expect_err("the other one is away").to_string();
+    let [this, other] = [0, 1].map(|disk| vault.disks()[disk].path.clone());
+    let blames_the_other =
+        format!("the disk at {this} has to stay: the disk at {other} is away, failed or lacks something");
+    assert_eq!(away, blames_the_other);
     vault.release(&ids[0], stamp(1)).expect_err("it is the only one here");
     vault.begin_forgetting(&ids[1], false, stamp(1)).expect("this one holds everything");
     assert!(vault.disks()[1].leaving.is_some());
@@ -605,6 +611,8 @@ fn forgetting_a_disk_needs_another_complete_one() {
     assert!(vault.disks()[1].leaving.is_none());
     vault.retire(&ids[1], stamp(3)).expect("retired");
     assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0], "it is not missed");
+    let alone = vault.begin_forgetting(&ids[0], stamp(3)).expect_err("it is the only one").to_string();
+    assert!(alone.ends_with("has to stay: no other disk that is connected holds everything"), "{alone}");
     let error = vault.attach(arc(&second), stamp(4)).expect_err("it is retired");
     assert!(error.to_string().contains("retired"), "{error}");
     let adopted = vault.adopt(arc(&third), [7; 16], true, stamp(5)).expect("it is empty");

@@ -181,6 +181,27 @@ fn a_disk_that_rots_heals_and_the_owner_is_told() {
     assert_eq!(describe(&home.restore("data", number)), describe(&folder));
 }
 
+/// A disk whose name is lost, both times, is not called unconnected: it is said what is wrong with it, and how its backups
+/// are read.
+#[test]
+fn a_disk_that_does_not_say_who_it_is_can_be_rescued() {
+    let mut home = Home::new();
+    let folder = home.path("data");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("a.txt"), "kept").expect("written");
+    home.push(&folder, "data");
+    assert_eq!(home.stop_agent(), Some(0));
+    for name in ["disk.json", "scrub/disk.json"] {
+        fs::remove_file(home.disk().join(name)).expect("it was there");
+    }
+    assert!(!home.try_start(), "it must not begin anew");
+    let said = home.log();
+    let rescue = format!("larder rescue {} --list", home.path("disk").display());
+    assert!(said.contains("its disk.json is missing.") && said.contains(&rescue), "{said}");
+    assert!(!said.contains("Check that the disk is connected"), "{said}");
+    assert!(home.ok(&["rescue", &home.path("disk").display().to_string(), "--list"]).contains("laptop/data"));
+}
+
 fn find(home: &Home, extension: &str) -> Option<std::path::PathBuf> {
     let folders = fs::read_dir(home.disk().join("packs")).expect("packs");
     let files = folders.flat_map(|folder| fs::read_dir(folder.expect("entry").path()).expect("list"));

@@ -252,6 +252,63 @@ fn mistakes_at_the_box_are_told_in_words() {
         "{}",
         text(&output)
     );
+    for command in ["release", "forget"] {
+        let output = home.larderd(&[command, "x"]).output().expect("larderd runs");
+        check_first_line(&output, 1, "The appliance has no disk called \"x\".");
+        assert!(text(&output).contains("larderd disks"), "{}", text(&output));
+        let only = home.larderd(&[command, &home.path("disk").display().to_string()]).output();
+        let only = only.expect("larderd runs");
+        let has_to_stay = format!(
+            "The disk at {} has to stay: no other disk that is connected holds everything.",
+            home.disk().display()
+        );
+        check_first_line(&only, 5, &has_to_stay);
+        assert!(text(&only).contains("larderd disks"), "{}", text(&only));
+    }
+}
+
+/// Who reads the output of `larderd`, or no longer does, changes nothing of what it does; and a key that did not fit onto a
+/// full disk is not lost without a word.
+#[test]
+fn commands_at_the_box_do_not_need_a_reader() {
+    let (home, _) = with_a_letter();
+    let config = home.path("larder.toml").display().to_string();
+    let left = || -> Stdio {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        writer.into()
+    };
+    let check = |mut command: Command, code: i32| {
+        let output = command.output().expect("larderd ends");
+        let said = text(&output);
+        assert!(output.status.code() == Some(code) && !said.contains("panicked"), "{command:?}: {said}");
+    };
+    for (args, code) in [
+        (&["keys"][..], 0),
+        (&["disks"], 0),
+        (&["answers"], 0),
+        (&["prune", "--dry-run"], 0),
+        (&["scrub"], 0),
+        (&["rebuild-index"], 0),
+        (&["token", "--device", "phone"], 0),
+        (&["token", "--device", "a b"], 2),
+        (&["revoke", "phone"], 0),
+        (&["forget", "x"], 1),
+        (&["hold", "--all", "--reason", "a test"], 0),
+    ] {
+        let mut unread = home.larderd(args);
+        unread.stdout(left()).stderr(left());
+        check(unread, code);
+    }
+    for args in [&["completions", "bash"][..], &["man"], &["check-config", &config], &["man", "frobnicate"]] {
+        let mut unread = Command::new(program("larderd"));
+        unread.args(args).stdout(left()).stderr(left());
+        check(unread, if args.contains(&"frobnicate") { 2 } else { 0 });
+    }
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let lost = home.larderd(&["token", "--device", "phone"]).stdout(full).output().expect("larderd runs");
+    check_first_line(&lost, 1, "The answer could not be written.");
+    assert!(text(&lost).contains("larderd revoke phone --key "), "{}", text(&lost));
 }
 
 /// A settings file with many mistakes is answered with all of them, each with its line.

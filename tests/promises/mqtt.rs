@@ -3,7 +3,7 @@
 use harness::home::{Home, free_port};
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -98,6 +98,25 @@ fn the_appliance_is_complete_on_its_own_broker() {
     assert_eq!(health["level"], "fine", "{health}");
     assert_eq!(health["level"], status["health"]["level"], "the command line says the same as MQTT");
     assert_eq!(health["lamp"], "ready");
+}
+
+/// Another program has the port of the appliance's own broker: no dashboard will ever show anything, so it is told, and
+/// backups run.
+#[test]
+fn a_broker_that_cannot_listen_is_told() {
+    let other = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = other.local_addr().expect("an address").port();
+    let home = Home::with_settings(&format!("[mqtt]\nlisten = \"127.0.0.1:{port}\"\n"));
+    push_something(&home);
+    let since = Instant::now();
+    loop {
+        let told = home.json(&["status"])["health"]["conditions"].to_string();
+        if told.contains("own MQTT broker could not be started") && told.contains(&port.to_string()) {
+            break;
+        }
+        assert!(since.elapsed() < SEEN_WITHIN, "{told}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// On the home's own broker everything is there too, comes back after the broker lost it, and ends with `offline`.

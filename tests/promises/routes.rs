@@ -5,6 +5,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 fn status(home: &Home, method: &str, path: &str, token: &str) -> u16 {
+    answer(home, method, path, token).0
+}
+
+/// Status and body.
+fn answer(home: &Home, method: &str, path: &str, token: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", home.port)).expect("connected");
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -13,10 +18,31 @@ fn status(home: &Home, method: &str, path: &str, token: &str) -> u16 {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let text = String::from_utf8_lossy(&answer).into_owned();
-    text.split_whitespace()
-        .nth(1)
-        .and_then(|code| code.parse().ok())
-        .unwrap_or_else(|| panic!("{method} {path}: {text}"))
+    let code = text.split_whitespace().nth(1).and_then(|code| code.parse().ok());
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (code.unwrap_or_else(|| panic!("{method} {path}: {text}")), body.to_owned())
+}
+
+/// Whatever is wrong with an address, the answer says it in the one form that each client knows.
+#[test]
+fn an_address_that_makes_no_sense_is_refused_like_everything_else() {
+    let home = Home::new();
+    let admin = token(&home, "admin");
+    for path in [
+        "/v1/ledger/abc",
+        "/v1/sources/laptop/%ff/snapshots",
+        "/v1/sources/laptop/docs/versions?path=%ff",
+        "/v1/sources/laptop/docs/versions?path=a&path=b",
+    ] {
+        let (code, body) = answer(&home, "GET", path, &admin);
+        assert!(matches!(code, 400 | 404), "{path}: {code}");
+        let problem: serde_json::Value =
+            serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"));
+        for part in ["code", "what", "meaning", "remedy"] {
+            assert!(problem[part].is_string(), "{path}: {body}");
+        }
+    }
+    assert_eq!(answer(&home, "GET", "/v1/ledger/abc", &admin).0, 400);
 }
 
 pub(crate) fn token(home: &Home, role: &str) -> String {
@@ -96,8 +122,13 @@ fn an_ended_key_opens_nothing() {
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
     assert_eq!(listed.as_array().map(Vec::len), Some(2), "{listed}");
     let key = larder_format::Hash::of(lost.as_bytes()).short();
-    let one = home.larderd(&["revoke", "laptop", "--key", &key]).output().expect("larderd runs");
+    let none = home.larderd(&["revoke", "laptop", "--key", ""]).output().expect("larderd runs");
+    assert_eq!(none.status.code(), Some(5), "no digits mean both keys: {}", harness::home::text(&none));
+    assert_eq!(status(&home, "GET", "/v1/sources", &lost), 200);
+    let one = home.larderd(&["revoke", "laptop", "--key", &key[..6]]).output().expect("larderd runs");
     assert!(one.status.success(), "{}", harness::home::text(&one));
+    let told = harness::home::text(&one);
+    assert!(told.contains(&key) && !told.contains("do not know of it"), "every disk is here: {told}");
     assert_eq!(status(&home, "GET", "/v1/sources", &lost), 401);
     home.kill_agent();
     home.start();

@@ -269,8 +269,8 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["println!", "print!", "eprintln!", "eprint!"],
         to: Shipped,
         within: &[],
-        except: &["agent/src/owner/", "agent/src/jobs/demo/"],
-        say: "they panic when nobody reads: `owner` has words for people that do not (`words::say`, `Output`); elsewhere \
+        except: &[],
+        say: "they panic when nobody reads: `owner` of each program has words for people that do not (`say`); elsewhere \
               return a value, or use `tracing`",
     },
     Rule {

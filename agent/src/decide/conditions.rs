@@ -2,7 +2,8 @@
 //! one thing to do.
 
 use super::pace::{LATE_AFTER_S, elapsed_s};
-use super::{Facts, SourceFacts, repaired};
+use super::{Facts, SourceFacts, fullest, repaired};
+use crate::phrase::counted;
 use crate::report::{About, Condition, Level, VaultReport};
 use larder_format::ledger::Scrubbed;
 use larder_store::{MemberState, MemberView};
@@ -122,11 +123,11 @@ fn scrubs(facts: &Facts<'_>, found: &mut Found) {
             ];
             raise(found, facts, (Level::NeedsYou, 6), &key("unrepaired"), words);
         } else if repaired(disk) > 0 {
-            let what = format!(
-                "{} damaged files on the backup disk at {} were repaired.",
-                repaired(disk),
-                disk.path
-            );
+            let (files, were) = match repaired(disk) {
+                1 => ("1 damaged file".to_owned(), "was"),
+                count => (format!("{count} damaged files"), "were"),
+            };
+            let what = format!("{files} on the backup disk at {} {were} repaired.", disk.path);
             let words = [
                 &*what,
                 "Nothing was lost. The disk is read again from end to end to see whether there is more.",
@@ -162,21 +163,19 @@ fn shorter_promise(facts: &Facts<'_>, found: &mut Found) {
 }
 
 fn room(facts: &Facts<'_>, vault: &VaultReport, found: &mut Found) {
-    // Without a disk that takes backups there is no room to speak of; the disk's own condition says what is wrong.
-    let takes_backups = |disk: &MemberView| disk.state == MemberState::Healthy && disk.space.is_some();
-    if !facts.disks.iter().any(|(disk, _)| takes_backups(disk)) {
-        return;
-    }
-    let refused = facts.refused_full > 0 || vault.free_bytes <= facts.settings.vault.reserve_bytes;
-    if refused {
+    let Some((disk, free_bytes)) = fullest(facts) else { return };
+    let is_full = facts.refused_full > 0 || free_bytes <= facts.settings.vault.reserve_bytes;
+    if is_full {
+        let what = format!("The backup disk at {} is full.", disk.path);
         let words = [
-            "The backup disk is full.",
+            &*what,
             "Everything kept stays kept; new backups are refused.",
             "Connect a larger disk, or exclude what needs no backup.",
         ];
         raise(found, facts, (Level::NeedsYou, 5), "full", words);
-    } else if vault.days_left.is_some_and(|days| days < DAYS_LEFT_MIN) {
-        let what = format!("The backup disk will be full in about {} days.", vault.days_left.unwrap_or(0));
+    } else if let Some(days) = vault.days_left.filter(|days| *days < DAYS_LEFT_MIN) {
+        let days = counted(days, "day", "days");
+        let what = format!("The backup disk at {} will be full in about {days}.", disk.path);
         let words = [&*what, "Everything kept stays kept.", "Connect a larger disk."];
         raise(found, facts, (Level::NeedsYou, 5), "nearly full", words);
     }
@@ -230,9 +229,21 @@ fn clock_and_broker(facts: &Facts<'_>, found: &mut Found) {
         ];
         raise(found, facts, (Level::NeedsYou, 7), "power", words);
     }
-    if facts.broker.away_since.is_some_and(|since| facts.now.as_second() - since.as_second() > BROKER_AWAY_S)
-    {
-        let why = facts.broker.last_error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
+    broker(facts, found);
+}
+
+fn broker(facts: &Facts<'_>, found: &mut Found) {
+    let Some(since) = facts.broker.away_since else { return };
+    let why = facts.broker.last_error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
+    if facts.broker.is_given_up {
+        let what = format!("The appliance's own MQTT broker could not be started{why}.");
+        let words = [
+            &*what,
+            "Backups work; no dashboard shows them.",
+            "Name the broker of your home in `mqtt.broker`, or correct `mqtt.listen` in the settings; then restart the agent.",
+        ];
+        raise(found, facts, (Level::NeedsYou, 8), "broker", words);
+    } else if facts.now.as_second() - since.as_second() > BROKER_AWAY_S {
         let what = format!("The MQTT broker cannot be reached{why}.");
         let words = [
             &*what,

@@ -3,6 +3,7 @@
 use super::conditions::{Found, raise};
 use super::pace::elapsed_s;
 use super::{Facts, gib, round};
+use crate::phrase::counted;
 use crate::report::{DiskReport, Level, VaultReport};
 use jiff::Timestamp;
 use larder_format::ledger::Stamp;
@@ -86,6 +87,7 @@ pub(super) fn conditions(facts: &Facts<'_>, vault: &VaultReport, found: &mut Fou
     for (disk, _) in &facts.disks {
         let level = if vault.copies == 0 { (Level::Alarm, 1) } else { (Level::NeedsYou, 4) };
         let words = match &disk.state {
+            state if state.is_read_only() => Some((level, read_only(disk))),
             MemberState::Failed(_) => Some((level, failed(disk))),
             MemberState::Suspect(_) => Some((level, suspect(disk))),
             MemberState::Away if disk.offsite && vault.copies > 0 => {
@@ -122,7 +124,9 @@ pub(super) fn conditions(facts: &Facts<'_>, vault: &VaultReport, found: &mut Fou
         raise(found, facts, (Level::NeedsYou, 4), &format!("stranger {path}"), words);
     }
     if found.len() == before && vault.copies < vault.copies_wanted {
-        let what = format!("There are {} copies of your backups, not {}.", vault.copies, vault.copies_wanted);
+        let copies = counted(vault.copies, "copy", "copies");
+        let are = if vault.copies == 1 { "is" } else { "are" };
+        let what = format!("There {are} {copies} of your backups, not {}.", vault.copies_wanted);
         let words =
             [&*what, "If the disks that are left fail, backups are lost.", "Connect another backup disk."];
         raise(found, facts, (Level::NeedsYou, 4), "copies", words);
@@ -135,6 +139,17 @@ fn failed(disk: &MemberView) -> [String; 3] {
         "It is opened and read anew. Until it has caught up, new backups go to the other disks alone."
             .to_owned(),
         "Check its cable and power. If it was once only, this heals itself.".to_owned(),
+    ]
+}
+
+/// The system does this to a filesystem that is damaged. It is no question of cables, and no restart mends it.
+fn read_only(disk: &MemberView) -> [String; 3] {
+    [
+        format!("The backup disk at {} can only be read: the system stopped writing to it.", disk.path),
+        "What it holds can be given back; nothing new is written to it.".to_owned(),
+        "Restore what only it has. Then stop the agent, unmount the disk, have its filesystem checked (`e2fsck`) and mount \
+         it again. If it comes again, replace the disk."
+            .to_owned(),
     ]
 }
 
@@ -179,8 +194,9 @@ fn overdue(disk: &MemberView, facts: &Facts<'_>) -> Option<[String; 3]> {
     if age_s.is_some_and(|age| age <= limit_s) {
         return None;
     }
-    let when = age_s
-        .map_or("never been filled".to_owned(), |age| format!("not been filled for {} days", age / DAY_S));
+    let days = |age_s: u64| counted(age_s / DAY_S, "day", "days");
+    let when =
+        age_s.map_or("never been filled".to_owned(), |age| format!("not been filled for {}", days(age)));
     Some([
         format!("The offsite disk {} has {when}.", &disk.id[..8]),
         "What it holds stays on it; what came since then is only at home.".to_owned(),
@@ -194,8 +210,9 @@ fn behind(disk: &MemberView, files: u64) -> [String; 3] {
     } else {
         ""
     };
+    let files = counted(files, "file", "files");
     [
-        format!("The backup disk at {} lacks {files} of the files of the others.{older}", disk.path),
+        format!("The backup disk at {} lacks {files} that the others have.{older}", disk.path),
         "It is being filled. Until it has everything, new backups go to the other disks alone.".to_owned(),
         "Nothing, this heals itself. If the number does not fall, see whether the disk has room.".to_owned(),
     ]

@@ -72,6 +72,8 @@ pub(crate) struct BrokerFacts {
     pub(crate) away_since: Option<Timestamp>,
     /// What the last attempt said.
     pub(crate) last_error: Option<String>,
+    /// It is our own, it did not start, and nobody tries again: no reason to wait with telling it.
+    pub(crate) is_given_up: bool,
 }
 
 /// What has to be remembered from one report to the next.
@@ -207,9 +209,7 @@ fn changes(found: &[(String, Condition)], now: Timestamp, memory: &mut Memory) -
 }
 
 fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
-    let spaces = || facts.disks.iter().filter_map(|(disk, _)| disk.space);
-    let free = spaces().map(|space| space.free).min();
-    let free_bytes = free.unwrap_or(0);
+    let free_bytes = fullest(facts).map(|(_, free_bytes)| free_bytes);
     // What a device claims of its files may be anything, and a sum that overflows would stop the box.
     let sum = |of: fn(&SourceFacts) -> u64| facts.sources.iter().map(of).fold(0, u64::saturating_add);
     let protected_bytes = sum(|source| source.newest.snapshot.totals.bytes);
@@ -224,9 +224,17 @@ fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
         copies: healthy as u64,
         copies_wanted: facts.settings.vault.copies.into(),
         free_bytes,
-        free_gib: gib(free_bytes),
-        days_left: days_left(facts, free, memory),
+        free_gib: free_bytes.map(gib),
+        days_left: days_left(facts, free_bytes, memory),
     }
+}
+
+/// Of the disks that take backups the one with the least room, and how much that is: all of them take every backup. Without
+/// one that says so there is no room to speak of; the disk's own condition says what is wrong.
+fn fullest<'a>(facts: &'a Facts<'_>) -> Option<(&'a MemberView, u64)> {
+    let disks = facts.disks.iter().map(|(disk, _)| disk);
+    let healthy = disks.filter(|disk| disk.state == MemberState::Healthy);
+    healthy.filter_map(|disk| Some((disk, disk.space?.free))).min_by_key(|(_, free_bytes)| *free_bytes)
 }
 
 /// Samples of what is stored, one a day: the growth of the last 30 days.

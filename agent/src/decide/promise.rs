@@ -1,5 +1,6 @@
 //! How long things are kept, in words and as the store's rule: one truth from one rule.
 
+use crate::phrase::counted;
 use larder_firmware_config::{Keep, RetentionSettings};
 use larder_store::RuleInForce;
 use larder_store::retention::Rule;
@@ -40,14 +41,14 @@ pub(crate) fn promise_in_words(rule: &Rule) -> String {
 pub(crate) fn shorter_in_words(in_force: &RuleInForce) -> Option<String> {
     let (rule, left_s) = in_force.shorter?;
     let hours = left_s.unsigned_abs().div_ceil(3600);
-    Some(format!("A shorter rule comes into force in about {hours} hours: {}", rule_in_words(&rule)))
+    let hours = counted(hours, "hour", "hours");
+    Some(format!("A shorter rule comes into force in about {hours}: {}", rule_in_words(&rule)))
 }
 
 fn spell(days: u32) -> String {
     match days {
         u32::MAX => "for ever".to_owned(),
-        1 => "for 1 day".to_owned(),
-        days => format!("for {days} days"),
+        days => format!("for {}", counted(days.into(), "day", "days")),
     }
 }
 

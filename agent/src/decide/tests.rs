@@ -146,6 +146,12 @@ fn the_lamp_says_what_is_wrong() {
     check(from_the_future, Rhythm::needs_you(3));
     let long_ago = Timestamp::from_second(NOW_S - 600).unwrap();
     check(|facts| facts.broker.away_since = Some(long_ago), Rhythm::needs_you(8));
+    let just_now = Timestamp::from_second(NOW_S - 1).unwrap();
+    check(|facts| facts.broker.away_since = Some(just_now), Rhythm::Ready);
+    let gave_up = |facts: &mut Facts<'_>| {
+        (facts.broker.away_since, facts.broker.is_given_up) = (Some(just_now), true);
+    };
+    check(gave_up, Rhythm::needs_you(8));
 }
 
 #[test]
@@ -249,6 +255,7 @@ fn conditions_name_nobody_else() {
     let settings = Settings::default();
     let mut facts = facts(&settings);
     facts.sources[0] = source(100);
+    facts.sources.push(SourceFacts { source: "ada/private".into(), ..source(100) });
     (facts.damaged, facts.system.clock_trusted) = (1, false);
     let piece = Hash::ZERO;
     let diary = LostFile { source: "ada/private".into(), path: "diary.txt".into(), snapshot: 1, piece };
@@ -262,7 +269,10 @@ fn conditions_name_nobody_else() {
         "{stranger}"
     );
     assert!(stranger.contains("could not be read back") && stranger.contains("clock"), "{stranger}");
-    assert!(told(&|source| source == "laptop/photos").contains("laptop/photos has not made"));
+    let others = "Another computer's backups need a look.";
+    assert_eq!(stranger.matches(others).count(), 1, "needs you, and no reason: {stranger}");
+    let owner = told(&|source| source == "laptop/photos");
+    assert!(owner.contains("laptop/photos has not made") && owner.contains(others), "{owner}");
 }
 
 /// Lost files are named in the alarm; the proof is as old as the disk that was read last.

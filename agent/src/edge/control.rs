@@ -23,12 +23,27 @@ pub(crate) enum ControlError {
     /// There is no running agent on this vault.
     #[error("no agent is running")]
     NotRunning(#[source] io::Error),
+    /// The system lets this user not speak to it.
+    #[error("the control socket may not be used")]
+    NotAllowed(#[source] io::Error),
     /// It answered with a refusal.
     #[error("{}", .0.what)]
     Refused(Box<Problem>),
     /// It answered something else.
     #[error("the agent's answer could not be read")]
     Broken(String),
+}
+
+impl ControlError {
+    /// Why no connection could be made.
+    fn of(error: io::Error) -> Self {
+        // Told that no agent runs, a user without rights would start a second one.
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            Self::NotAllowed(error)
+        } else {
+            Self::NotRunning(error)
+        }
+    }
 }
 
 /// Where the agent that keeps its vault in `folder` listens.
@@ -58,10 +73,12 @@ pub(crate) fn remove(folder: &Path) {
 
 /// There is a socket on each disk that is connected; any of them will do.
 async fn connect(folders: &[PathBuf]) -> io::Result<UnixStream> {
-    let mut last = io::ErrorKind::NotFound.into();
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
     for folder in folders {
         match UnixStream::connect(socket_path(folder)).await {
             Ok(stream) => return Ok(stream),
+            // Where one is forbidden there may be an agent; where the others are empty there may be none.
+            Err(_) if last.kind() == io::ErrorKind::PermissionDenied => {}
             Err(error) => last = error,
         }
     }
@@ -75,7 +92,7 @@ pub(crate) async fn ask<T: DeserializeOwned>(
     body: Option<serde_json::Value>,
 ) -> Result<T, ControlError> {
     let broken = |error: &dyn std::error::Error| ControlError::Broken(error.to_string());
-    let stream = connect(folders).await.map_err(ControlError::NotRunning)?;
+    let stream = connect(folders).await.map_err(ControlError::of)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     tokio::spawn(connection);
@@ -111,5 +128,19 @@ pub(crate) async fn ask_while<T: DeserializeOwned>(
             return Ok(answer);
         }
         tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_not_ask_is_not_told_that_nobody_is_there() {
+        let of = |kind: io::ErrorKind| ControlError::of(kind.into());
+        assert!(matches!(of(io::ErrorKind::PermissionDenied), ControlError::NotAllowed(_)));
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::ConnectionRefused] {
+            assert!(matches!(of(kind), ControlError::NotRunning(_)));
+        }
     }
 }

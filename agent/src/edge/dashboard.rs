@@ -7,6 +7,7 @@ use crate::appliance::Appliance;
 use crate::edge::mqtt::{self, Mqtt, MqttState};
 use crate::event::Event;
 use crate::report::{Happening, Report};
+use jiff::Timestamp;
 use larder_firmware_config::MqttSettings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub(crate) struct PasswordProblem {
 pub(crate) struct Dashboard {
     mqtt: Option<Mqtt>,
     own_broker: Option<Broker>,
+    /// Our own broker was wanted and could not be started.
+    failed: Option<MqttState>,
 }
 
 impl Dashboard {
@@ -48,14 +51,15 @@ impl Dashboard {
     ) -> Result<Self, PasswordProblem> {
         let settings = &appliance.settings.mqtt;
         if !settings.enabled {
-            return Ok(Self { mqtt: None, own_broker: None });
+            return Ok(Self::without(None));
         }
         let password = password(settings)?;
         let (host, port, own_broker) = match &settings.broker {
             Some(address) => (address.host.clone(), address.port, None),
             None => match own_broker(settings, password.as_deref()).await {
-                Some((broker, at)) => (at.ip().to_string(), at.port(), Some(broker)),
-                None => return Ok(Self { mqtt: None, own_broker: None }),
+                Ok(Some((broker, at))) => (at.ip().to_string(), at.port(), Some(broker)),
+                Ok(None) => return Ok(Self::without(None)),
+                Err(why) => return Ok(Self::without(Some(MqttState::given_up(why, Timestamp::now())))),
             },
         };
         let wanted = mqtt::MqttSettings {
@@ -78,7 +82,11 @@ impl Dashboard {
                 }
             }
         });
-        Ok(Self { mqtt: Some(mqtt::start(wanted, commands)), own_broker })
+        Ok(Self { mqtt: Some(mqtt::start(wanted, commands)), own_broker, failed: None })
+    }
+
+    fn without(failed: Option<MqttState>) -> Self {
+        Self { mqtt: None, own_broker: None, failed }
     }
 
     /// Where our own broker listens, if we run one.
@@ -95,7 +103,7 @@ impl Dashboard {
 
     /// How things stand with the broker; nothing where none is wanted.
     pub(crate) fn state(&self) -> Option<MqttState> {
-        self.mqtt.as_ref().map(Mqtt::state)
+        self.mqtt.as_ref().map(Mqtt::state).or_else(|| self.failed.clone())
     }
 
     /// Shows a report from now on.
@@ -132,7 +140,10 @@ fn password(settings: &MqttSettings) -> Result<Option<String>, PasswordProblem> 
 }
 
 #[cfg(feature = "broker")]
-async fn own_broker(settings: &MqttSettings, password: Option<&str>) -> Option<(Broker, SocketAddr)> {
+async fn own_broker(
+    settings: &MqttSettings,
+    password: Option<&str>,
+) -> Result<Option<(Broker, SocketAddr)>, String> {
     let served = match settings.username.as_ref().zip(password) {
         Some((username, password)) => {
             let login = Login { username: username.clone(), password: password.to_owned() };
@@ -143,17 +154,17 @@ async fn own_broker(settings: &MqttSettings, password: Option<&str>) -> Option<(
     match served {
         Ok(broker) => {
             let address = broker.address();
-            Some((broker, address))
+            Ok(Some((broker, address)))
         }
         Err(error) => {
             tracing::warn!("no dashboard: {error}");
-            None
+            Err(error.to_string())
         }
     }
 }
 
 #[cfg(not(feature = "broker"))]
-async fn own_broker(_: &MqttSettings, _: Option<&str>) -> Option<(Broker, SocketAddr)> {
+async fn own_broker(_: &MqttSettings, _: Option<&str>) -> Result<Option<(Broker, SocketAddr)>, String> {
     tracing::info!("built without a broker; set `mqtt.broker` to be seen on a dashboard");
-    None
+    Ok(None)
 }

@@ -26,6 +26,14 @@ pub(crate) enum DiskProblem {
         /// The folder.
         path: PathBuf,
     },
+    /// Something of Larder's is on it, and not what this Larder can go on with.
+    #[error("{what}")]
+    Strange {
+        /// The folder.
+        path: PathBuf,
+        /// In words.
+        what: String,
+    },
     /// The system said no.
     #[error("{} cannot be opened", path.display())]
     Io {

@@ -1,5 +1,6 @@
 //! The command line of `larderd`: what can be typed, and one call for each.
 
+use super::output::say_all;
 use super::words::Trouble;
 use super::{commands, disks, keys, letting_go, scrub};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -73,7 +74,8 @@ enum Command {
     Revoke {
         /// Name of the computer
         device: String,
-        /// Only the key that `larderd keys` shows with these digits; every key of the computer if none are given
+        /// Only the key that `larderd keys` shows with these digits, or that begins with them; every key of the computer if
+        /// none are given
         #[arg(long, value_name = "DIGITS")]
         key: Option<String>,
         #[command(flatten)]
@@ -203,7 +205,8 @@ enum Command {
 /// Which agent a command speaks to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Which {
-    /// The settings that the running agent uses; its defaults if none are given
+    /// The settings that the running agent uses. If none are given: those of the service, /etc/larder/larder.toml; the
+    /// defaults if there are none, or if an agent runs on ./larder-data
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -261,8 +264,10 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::ConfirmClock { which, json } => letting_go::confirm_clock(&which, json),
         Command::LampOff { which } => commands::lamp_off(&which),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "larderd", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            // Generating into the output itself would end in a panic when its reader leaves.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "larderd", &mut script);
+            say_all(&script).map(|()| ExitCode::SUCCESS)
         }
         Command::Man { command } => man(command.as_deref()),
     }
@@ -276,8 +281,9 @@ fn man(about: Option<&str>) -> Result<ExitCode, Trouble> {
         let what = format!("There is no command `{}`.", about.unwrap_or_default());
         return Err(Trouble::new(2, what, "`larderd --help` lists them.", ""));
     };
+    let mut page = Vec::new();
     clap_mangen::Man::new(command.clone())
-        .render(&mut std::io::stdout())
-        .map_err(|error| Trouble::new(1, "The page could not be printed.", "Print it to a file.", error))?;
-    Ok(ExitCode::SUCCESS)
+        .render(&mut page)
+        .map_err(|error| Trouble::new(1, "The page could not be made.", "Try again.", error))?;
+    say_all(&page).map(|()| ExitCode::SUCCESS)
 }

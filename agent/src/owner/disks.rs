@@ -1,7 +1,8 @@
 //! Disks at the box: what there is, taking one in, letting one go. Over the local socket of the running agent.
 
 use super::cli::Which;
-use super::commands::{ask, settings};
+use super::commands::{ask, settings_of};
+use super::output::{hint, say};
 use super::words::Trouble;
 use crate::edge::http::disks::Meant;
 use crate::report::DiskReport;
@@ -11,27 +12,51 @@ use std::process::ExitCode;
 pub(crate) fn list(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     let value: serde_json::Value = ask(which, "/v1/control/disks", None)?;
     if json {
-        println!("{value}");
+        say(&value)?;
         return Ok(ExitCode::SUCCESS);
     }
     let disks: Vec<DiskReport> = serde_json::from_value(value["disks"].clone()).unwrap_or_default();
-    print_table(&disks);
+    print_table(&disks)?;
     for condition in value["conditions"].as_array().into_iter().flatten() {
         let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
-        println!("\n{}\n{}\n{}", text("what"), text("meaning"), text("remedy"));
+        say(format_args!("\n{}\n{}\n{}", text("what"), text("meaning"), text("remedy")))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_table(disks: &[DiskReport]) {
+fn print_table(disks: &[DiskReport]) -> Result<(), Trouble> {
     let width = disks.iter().map(|disk| disk.path.len()).max().unwrap_or(0).max(4);
-    println!("DISK      {:width$}  ROLE     STATE     BEHIND  FREE        FLUSH", "PATH");
+    say(format_args!("DISK      {:width$}  ROLE     STATE     BEHIND  FREE        FLUSH", "PATH"))?;
     for disk in disks {
         let free = if disk.present { format!("{:.1} GiB", disk.free_gib) } else { "-".to_owned() };
         let DiskReport { id, path, role, state, behind, flush, .. } = disk;
         let flush = if disk.present { flush } else { "-" };
-        println!("{id}  {path:width$}  {role:7}  {state:8}  {behind:<6}  {free:10}  {flush}");
+        say(format_args!("{id}  {path:width$}  {role:7}  {state:8}  {behind:<6}  {free:10}  {flush}"))?;
     }
+    Ok(())
+}
+
+/// Names the disks that do not have what was just written down: it holds only while one of the others is there.
+pub(super) fn name_those_without(which: &Which, json: bool, what_then: &str) -> Result<(), Trouble> {
+    let value: serde_json::Value = ask(which, "/v1/control/disks", None)?;
+    let disks: Vec<DiskReport> = serde_json::from_value(value["disks"].clone()).unwrap_or_default();
+    let Some(paths) = without(&disks) else { return Ok(()) };
+    let text = format!(
+        "These disks do not know of it yet: {paths}.\n\
+         An appliance that starts with one of them alone would {what_then}; connect them once."
+    );
+    // A program reads one JSON.
+    if json {
+        hint(text);
+        return Ok(());
+    }
+    say(text)
+}
+
+fn without(disks: &[DiskReport]) -> Option<String> {
+    let paths = disks.iter().filter(|disk| disk.state != "healthy").map(|disk| disk.path.as_str());
+    let paths = paths.collect::<Vec<_>>().join(", ");
+    (!paths.is_empty()).then_some(paths)
 }
 
 pub(crate) fn adopt(which: &Which, path: &Path, offsite: bool) -> Result<ExitCode, Trouble> {
@@ -40,25 +65,25 @@ pub(crate) fn adopt(which: &Which, path: &Path, offsite: bool) -> Result<ExitCod
     })?;
     let body = serde_json::json!({ "path": path, "offsite": offsite });
     let Meant { id } = ask(which, "/v1/control/disks/adopt", Some(body))?;
-    println!("The disk {} at {} belongs to the appliance now.", &id[..8], path.display());
-    println!("It is being filled; `larderd disks` shows how far it is.");
-    let named = settings(which.config.as_deref())?.vault;
+    say(format_args!("The disk {} at {} belongs to the appliance now.", &id[..8], path.display()))?;
+    say("It is being filled; `larderd disks` shows how far it is.")?;
+    let named = settings_of(which)?.vault;
     if !named.disks.iter().chain(&named.offsite).any(|known| *known == path) {
         let list = if offsite { "vault.offsite" } else { "vault.disks" };
-        println!(
+        say(format_args!(
             "Add it to `{list}` in the settings: without the other disks the appliance would not look for it."
-        );
+        ))?;
     }
     if offsite {
-        println!("When it has everything, the lamp says that you may unplug it.");
+        say("When it has everything, the lamp says that you may unplug it.")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn release(which: &Which, disk: &str) -> Result<ExitCode, Trouble> {
     let Meant { id } = ask(which, "/v1/control/disks/release", Some(serde_json::json!({ "disk": disk })))?;
-    println!("The disk {} holds everything up to now. You may unmount and unplug it.", &id[..8]);
-    println!("Nothing more is written to it until it is connected again.");
+    say(format_args!("The disk {} holds everything up to now. You may unmount and unplug it.", &id[..8]))?;
+    say("Nothing more is written to it until it is connected again.")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -66,10 +91,16 @@ pub(crate) fn forget(which: &Which, disk: &str, undo: bool, gone: bool) -> Resul
     let body = serde_json::json!({ "disk": disk, "undo": undo, "gone": gone });
     let Meant { id } = ask(which, "/v1/control/disks/forget", Some(body))?;
     if undo {
-        println!("The disk {} stays.", &id[..8]);
+        say(format_args!("The disk {} stays.", &id[..8]))?;
     } else {
-        println!("The disk {} is forgotten after 72 hours of running, and no longer missed then.", &id[..8]);
-        println!("What is on it stays on it. To take this back: `larderd forget {} --undo`.", &id[..8]);
+        say(format_args!(
+            "The disk {} is forgotten after 72 hours of running, and no longer missed then.",
+            &id[..8]
+        ))?;
+        say(format_args!(
+            "What is on it stays on it. To take this back: `larderd forget {} --undo`.",
+            &id[..8]
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }

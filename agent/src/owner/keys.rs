@@ -2,8 +2,11 @@
 
 use super::cli::Which;
 use super::commands::ask;
+use super::disks::name_those_without;
+use super::output::{hint, say};
 use super::words::Trouble;
 use crate::edge::http::control::{Key, Revoked};
+use larder_format::Hash;
 use larder_format::ledger::{Role, is_plain_name};
 use std::process::ExitCode;
 
@@ -18,11 +21,18 @@ pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Resu
     }
     let body = serde_json::json!({ "device": device, "role": role });
     let value: serde_json::Value = ask(which, "/v1/control/tokens", Some(body))?;
-    if json {
-        println!("{value}");
-    } else {
-        println!("{}", value["token"].as_str().unwrap_or_default());
-        eprintln!("This key is shown once. On {device}, run `larder pair ADDRESS` and paste it.");
+    let key = value["token"].as_str().unwrap_or_default();
+    let said = if json { say(&value) } else { say(key) };
+    said.map_err(|trouble| {
+        let digits = Hash::of(key.as_bytes()).short();
+        let remedy = format!(
+            "Nobody saw the key: end it with `larderd revoke {device} --key {digits}`. Then make room where the output goes, \
+             and make another."
+        );
+        Trouble { remedy, ..trouble }
+    })?;
+    if !json {
+        hint(format_args!("This key is shown once. On {device}, run `larder pair ADDRESS` and paste it."));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -38,11 +48,11 @@ fn plain_name_like(typed: &str) -> String {
 pub(crate) fn list(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     let keys: Vec<Key> = ask(which, "/v1/control/keys", None)?;
     if json {
-        println!("{}", serde_json::to_string(&keys).expect("plain values encode"));
+        say(serde_json::to_string(&keys).expect("plain values encode"))?;
     } else if keys.is_empty() {
-        println!("No computer has a key yet. `larderd token --device NAME` makes one.");
+        say("No computer has a key yet. `larderd token --device NAME` makes one.")?;
     } else {
-        print_keys(&keys);
+        print_keys(&keys)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -57,25 +67,27 @@ pub(crate) fn revoke(
     let body = serde_json::to_value(revoked).expect("plain values encode");
     let ended: Vec<Key> = ask(which, "/v1/control/revoke", Some(body))?;
     if json {
-        println!("{}", serde_json::to_string(&ended).expect("plain values encode"));
+        say(serde_json::to_string(&ended).expect("plain values encode"))?;
     } else {
-        print_keys(&ended);
-        println!("These keys open nothing any more. What {device} backed up is kept as before.");
+        print_keys(&ended)?;
+        say(format_args!("These keys open nothing any more. What {device} backed up is kept as before."))?;
     }
+    name_those_without(which, json, "let the keys in again")?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_keys(keys: &[Key]) {
+fn print_keys(keys: &[Key]) -> Result<(), Trouble> {
     let width = keys.iter().map(|key| key.device.len()).max().unwrap_or(0).max(6);
-    println!("{:width$}  ROLE   KEY", "DEVICE");
+    say(format_args!("{:width$}  ROLE   KEY", "DEVICE"))?;
     for Key { device, role, key } in keys {
         let role = match role {
             Role::Push => "push",
             Role::Read => "read",
             Role::Admin => "admin",
         };
-        println!("{device:width$}  {role:5}  {key}");
+        say(format_args!("{device:width$}  {role:5}  {key}"))?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 use super::cli::Which;
 use super::commands::ask;
+use super::disks::name_those_without;
+use super::output::say;
 use super::words::Trouble;
 use crate::edge::http::letting_go::{HoldNumber, NewHold, Prune, Pruned};
+use crate::phrase::counted;
 use larder_format::ledger::is_source_name;
 use std::process::ExitCode;
 
@@ -11,36 +14,44 @@ pub(crate) fn prune(which: &Which, dry_run: bool, json: bool) -> Result<ExitCode
     let body = serde_json::to_value(Prune { dry_run }).expect("plain values encode");
     let pruned: Pruned = ask(which, "/v1/control/prune", Some(body))?;
     if json {
-        println!("{}", serde_json::to_string(&pruned).expect("plain values encode"));
+        say(serde_json::to_string(&pruned).expect("plain values encode"))?;
         return Ok(ExitCode::SUCCESS);
     }
     for going in &pruned.snapshots {
         let time = going.time.map_or_else(|| "at an unknown time".to_owned(), in_words);
-        println!("{}  snapshot {}  of {time}  {}", going.source, going.snapshot, going.why);
+        say(format_args!("{}  snapshot {}  of {time}  {}", going.source, going.snapshot, going.why))?;
     }
-    let count = match pruned.snapshots.len() {
-        1 => "1 snapshot".to_owned(),
-        count => format!("{count} snapshots"),
-    };
+    say(told(&pruned, dry_run))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What became of the snapshots that nothing keeps any more.
+fn told(pruned: &Pruned, dry_run: bool) -> String {
+    let count = counted(pruned.snapshots.len() as u64, "snapshot", "snapshots");
     match (&pruned.locked, dry_run) {
         (Some(why), _) if pruned.snapshots.is_empty() => {
-            println!("There is nothing to let go of. Nothing would go at this moment either: {why}.");
+            format!("There is nothing to let go of. Nothing would go at this moment either: {why}.")
         }
         (Some(why), _) => {
-            println!(
+            // No word about the clock mends a ledger.
+            let remedy = if pruned.is_clock {
+                "Nothing need be done. If the clock is right, `larderd confirm-clock` says so."
+            } else {
+                "`larder status` says what to do."
+            };
+            format!(
                 "Nothing is let go of: {why}.\n\
                  Everything is kept meanwhile. {count} would go otherwise.\n\
-                 Nothing need be done. If the clock is right, `larderd confirm-clock` says so."
-            );
+                 {remedy}"
+            )
         }
-        (None, _) if pruned.snapshots.is_empty() => println!("There is nothing to let go of."),
-        (None, true) => println!("{count} would be let go of. Nothing was done."),
+        (None, _) if pruned.snapshots.is_empty() => "There is nothing to let go of.".to_owned(),
+        (None, true) => format!("{count} would be let go of. Nothing was done."),
         (None, false) => {
             let (was, its) = if pruned.snapshots.len() == 1 { ("was", "Its") } else { ("were", "Their") };
-            println!("{count} {was} let go of. {its} room is free in about eight days.");
+            format!("{count} {was} let go of. {its} room is free in about eight days.")
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn in_words(time: jiff::Timestamp) -> String {
@@ -61,11 +72,12 @@ pub(crate) fn hold(
     let body = serde_json::to_value(new).expect("plain values encode");
     let HoldNumber { hold } = ask(which, "/v1/control/hold", Some(body))?;
     if json {
-        println!("{}", serde_json::json!({ "hold": hold }));
+        say(serde_json::json!({ "hold": hold }))?;
     } else {
-        println!("Nothing of {} is let go of from now on.", source.unwrap_or("any source"));
-        println!("`larderd unhold {hold}` ends that.");
+        say(format_args!("Nothing of {} is let go of from now on.", source.unwrap_or("any source")))?;
+        say(format_args!("`larderd unhold {hold}` ends that."))?;
     }
+    name_those_without(which, json, "hold nothing")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -73,11 +85,11 @@ pub(crate) fn unhold(which: &Which, hold: u64, json: bool) -> Result<ExitCode, T
     let body = serde_json::json!({ "hold": hold });
     let HoldNumber { hold } = ask(which, "/v1/control/unhold", Some(body))?;
     if json {
-        println!("{}", serde_json::json!({ "hold": hold }));
+        say(serde_json::json!({ "hold": hold }))?;
     } else {
-        println!(
+        say(format_args!(
             "Hold {hold} ends in three days. Until then everything is kept, and every dashboard says so."
-        );
+        ))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -85,12 +97,28 @@ pub(crate) fn unhold(which: &Which, hold: u64, json: bool) -> Result<ExitCode, T
 pub(crate) fn confirm_clock(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     let value: serde_json::Value = ask(which, "/v1/control/confirm-clock", Some(serde_json::json!({})))?;
     if json {
-        println!("{value}");
+        say(&value)?;
     } else {
-        println!(
-            "The appliance takes its clock to be right: {}.",
-            value["time"].as_str().unwrap_or("unknown")
-        );
+        let time = value["time"].as_str().unwrap_or("unknown");
+        say(format_args!("The appliance takes its clock to be right: {time}."))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edge::http::letting_go::Going;
+
+    #[test]
+    fn a_person_vouches_for_the_clock_and_not_for_the_ledger() {
+        let going = || Going { snapshot: 3, source: "a/b".to_owned(), time: None, why: "old".to_owned() };
+        let locked = |is_clock, why: &str| {
+            let locked = Some(why.to_owned());
+            told(&Pruned { locked, is_clock, snapshots: vec![going()] }, false)
+        };
+        assert!(locked(true, "the clock is behind").contains("confirm-clock"));
+        let hole = locked(false, "2 entries of the ledger are missing or damaged");
+        assert!(!hole.contains("clock") && hole.contains("larder status"), "{hole}");
+    }
 }

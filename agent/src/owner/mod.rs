@@ -5,5 +5,6 @@ pub(crate) mod commands;
 mod disks;
 mod keys;
 mod letting_go;
+pub(crate) mod output;
 mod scrub;
 pub(crate) mod words;

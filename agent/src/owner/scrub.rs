@@ -3,13 +3,16 @@
 //! The running agent reads; without one it is done here. Whoever stops watching stops nothing.
 
 use super::cli::Which;
-use super::commands::{ask, ask_while, settings};
-use super::words::Trouble;
+use super::commands::{ask, ask_if_running, ask_while, settings_of};
+use super::output::{hint, say};
+use super::words::{Trouble, causes};
 use crate::edge::http::control::{DiskScrub, LastScrub, LostName, ScrubStatus, scrub_status_of};
 use crate::opening::{Opening, open_vault};
-use larder_store::Vault;
+use crate::phrase::counted;
+use larder_format::ledger::Stamp;
+use larder_store::{StoreError, Vault};
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -19,26 +22,24 @@ const STEP_BYTES: u64 = 64 * 1024 * 1024;
 const MIB: f64 = 1_048_576.0;
 
 pub(crate) fn scrub(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
-    let folder = settings(which.config.as_deref())?.vault.disks[0].join("larder");
-    let progress = Progress::new(!json && std::io::stderr().is_terminal());
-    let (before, after) = match ask::<ScrubStatus>(which, ROUTE, None) {
-        Ok(before) => {
+    let progress = Progress::new(!json && io::stderr().is_terminal());
+    let (before, after) = match ask_if_running::<ScrubStatus>(which, ROUTE, None)? {
+        Some(before) => {
             let _: ScrubStatus = ask(which, ROUTE, Some(serde_json::json!({})))?;
             (before, follow(which, &progress)?)
         }
-        Err(trouble) if trouble.exit == 4 && folder.exists() => here(which, &progress)?,
-        Err(trouble) => return Err(trouble),
+        None => here(which, &progress)?,
     };
     progress.end();
-    let results = results(&before, &after);
+    let results = results(before, &after);
     if json {
-        println!(
-            "{}",
-            serde_json::json!({ "disks": results.iter().map(Outcome::json).collect::<Vec<_>>(), "lost": after.lost })
-        );
+        let disks: Vec<_> = results.iter().map(Outcome::json).collect();
+        say(serde_json::json!({ "disks": disks, "lost": after.lost }))?;
     } else {
-        results.iter().for_each(Outcome::print);
-        print_lost(&after.lost);
+        for result in &results {
+            say(result.in_words())?;
+        }
+        print_lost(&after.lost)?;
     }
     Ok(ExitCode::from(exit_code(&results, &after.lost)))
 }
@@ -52,25 +53,38 @@ fn follow(which: &Which, progress: &Progress) -> Result<ScrubStatus, Trouble> {
 
 /// Without a running agent: opens the vault and reads.
 fn here(which: &Which, progress: &Progress) -> Result<(ScrubStatus, ScrubStatus), Trouble> {
-    let Opening { vault, clock, .. } = open_vault(&settings(which.config.as_deref())?)?;
+    let Opening { vault, clock, .. } = open_vault(&settings_of(which)?)?;
     let stamp = |vault: &Vault| clock.stamp(vault.ledger().newest.map(|stamp| stamp.time_ms));
     let before = scrub_status_of(&vault, true);
+    let mut failures = Vec::new();
     for disk in before.disks.iter().filter(|disk| disk.is_readable) {
-        vault.begin_scrub(&disk.id, stamp(&vault))?;
-        let ended = |vault: &Vault| {
-            vault
-                .scrubs()
-                .into_iter()
-                .find(|view| view.disk == disk.id)
-                .is_none_or(|view| view.round.started.is_none())
-        };
-        while !ended(&vault) {
-            vault.scrub(&disk.id, STEP_BYTES, stamp(&vault))?;
-            progress.show(&scrub_status_of(&vault, true));
-        }
+        let read = read_all(&vault, &disk.id, stamp, progress);
+        // What another disk gives must not be hidden by one that gives nothing.
+        failures.extend(read.err().map(|error| format!("{}: {}", disk.path, causes(&error))));
     }
+    progress.end();
+    failures.iter().for_each(hint);
     let after = scrub_status_of(&vault, false);
     Ok((before, after))
+}
+
+/// Reads one disk from end to end.
+fn read_all(
+    vault: &Vault,
+    disk: &str,
+    stamp: impl Fn(&Vault) -> Stamp,
+    progress: &Progress,
+) -> Result<(), StoreError> {
+    vault.begin_scrub(disk, stamp(vault))?;
+    let is_running = |vault: &Vault| {
+        let view = vault.scrubs().into_iter().find(|view| view.disk == disk);
+        view.is_some_and(|view| view.is_readable && view.round.started.is_some())
+    };
+    while is_running(vault) {
+        vault.scrub(disk, STEP_BYTES, stamp(vault))?;
+        progress.show(&scrub_status_of(vault, true));
+    }
+    Ok(())
 }
 
 /// One disk, and the round that ended since the command was given; none if it could not be read to the end.
@@ -80,13 +94,16 @@ struct Outcome {
     found: Option<LastScrub>,
 }
 
-fn results(before: &ScrubStatus, after: &ScrubStatus) -> Vec<Outcome> {
-    let before: BTreeMap<_, _> = before.disks.iter().map(|disk| (&disk.id, &disk.last)).collect();
+fn results(before: ScrubStatus, after: &ScrubStatus) -> Vec<Outcome> {
+    let mut before: BTreeMap<_, _> = before.disks.into_iter().map(|disk| (disk.id.clone(), disk)).collect();
     let result = |disk: &DiskScrub| {
-        let is_new = before.get(&disk.id).is_none_or(|before| **before != disk.last);
+        let is_new = before.remove(&disk.id).is_none_or(|before| before.last != disk.last);
         Outcome { path: disk.path.clone(), found: disk.last.clone().filter(|_| is_new) }
     };
-    after.disks.iter().map(result).collect()
+    let mut results: Vec<_> = after.disks.iter().map(result).collect();
+    // Nobody reads a disk that was pulled meanwhile, and whoever gave the command relies on it.
+    results.extend(before.into_values().map(|disk| Outcome { path: disk.path, found: None }));
+    results
 }
 
 impl Outcome {
@@ -94,20 +111,19 @@ impl Outcome {
         serde_json::json!({ "path": self.path, "is_finished": self.found.is_some(), "found": self.found })
     }
 
-    fn print(&self) {
+    fn in_words(&self) -> String {
         let path = &self.path;
         match &self.found {
             None => {
-                println!("{path}: could not be read to the end. Check its cable and power, then try again.")
+                format!("{path}: could not be read to the end. Check its cable and power, then try again.")
             }
             Some(LastScrub { bytes, damaged: 0, .. }) => {
-                println!("{path}: {:.0} MiB read, everything is as it should be.", *bytes as f64 / MIB);
+                format!("{path}: {:.0} MiB read, everything is as it should be.", *bytes as f64 / MIB)
             }
             Some(LastScrub { bytes, damaged, repaired, .. }) => {
                 let mib = *bytes as f64 / MIB;
-                println!(
-                    "{path}: {mib:.0} MiB read, {damaged} damaged files found, {repaired} of them repaired."
-                );
+                let damaged = counted(*damaged, "damaged file", "damaged files");
+                format!("{path}: {mib:.0} MiB read, {damaged} found, {repaired} repaired.")
             }
         }
     }
@@ -124,17 +140,17 @@ fn exit_code(results: &[Outcome], lost: &[LostName]) -> u8 {
     }
 }
 
-fn print_lost(lost: &[LostName]) {
+fn print_lost(lost: &[LostName]) -> Result<(), Trouble> {
     if lost.is_empty() {
-        return;
+        return Ok(());
     }
-    println!("These files cannot be given back whole in the versions named:");
+    say("These files cannot be given back whole in the versions named:")?;
     for LostName { source, snapshot, path } in lost {
-        println!("  {source}@{snapshot}:{path}");
+        say(format_args!("  {source}@{snapshot}:{path}"))?;
     }
-    println!(
-        "All other files and versions are whole. Push from the computers that these are from: what they still have heals."
-    );
+    say(
+        "All other files and versions are whole. Push from the computers that these are from: what they still have heals.",
+    )
 }
 
 /// How far it is, for people who watch.
@@ -156,20 +172,22 @@ impl Progress {
         let total: u64 = status.disks.iter().map(|disk| disk.total_bytes).sum::<u64>().max(read);
         let per_second = read as f64 / self.started.elapsed().as_secs_f64().max(1.0);
         let left_s = total.saturating_sub(read) as f64 / per_second.max(1.0);
+        let mut out = io::stderr();
         // Back to the start of the line, and nothing of the last one stays.
-        eprint!(
+        let _ = write!(
+            out,
             "\r\x1b[K{:.0} of {:.0} MiB, {:.0} MiB/s, {:.0} min left",
             read as f64 / MIB,
             total as f64 / MIB,
             per_second / MIB,
             left_s / 60.0
         );
-        let _ = std::io::stderr().flush();
+        let _ = out.flush();
     }
 
     fn end(&self) {
         if self.is_shown {
-            eprint!("\r\x1b[K");
+            let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
 }
@@ -183,6 +201,35 @@ mod tests {
             path: "/disk".to_owned(),
             found: Some(LastScrub { time_ms: 1, bytes: 9, damaged, repaired, lost }),
         }
+    }
+
+    fn status(disks: &[(&str, Option<LastScrub>)]) -> ScrubStatus {
+        let disk = |(id, last): &(&str, Option<LastScrub>)| DiskScrub {
+            id: (*id).to_owned(),
+            path: format!("/{id}"),
+            is_readable: true,
+            read_bytes: 0,
+            total_bytes: 0,
+            damaged: 0,
+            repaired: 0,
+            last: last.clone(),
+        };
+        ScrubStatus { is_running: false, disks: disks.iter().map(disk).collect(), lost: Vec::new() }
+    }
+
+    /// Each disk that was there when the command was given is named, whatever became of it.
+    #[test]
+    fn a_disk_that_was_not_read_is_named() {
+        let at = |time_ms| Some(LastScrub { time_ms, bytes: 9, damaged: 0, repaired: 0, lost: 0 });
+        let before = status(&[("read", at(1)), ("failed", at(1)), ("new", None), ("pulled", at(1))]);
+        let after = status(&[("read", at(2)), ("failed", at(1)), ("new", at(2)), ("came", at(1))]);
+        let results = results(before, &after);
+        let told: Vec<_> = results.iter().map(|result| (&*result.path, result.found.is_some())).collect();
+        let expect =
+            [("/read", true), ("/failed", false), ("/new", true), ("/came", true), ("/pulled", false)];
+        assert_eq!(told, expect);
+        assert!(results[4].in_words().contains("could not be read to the end"));
+        assert_eq!(exit_code(&results, &[]), 1);
     }
 
     #[test]

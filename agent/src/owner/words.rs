@@ -1,8 +1,10 @@
 //! Messages: what happened, what it means for the files, the one thing to do; then details for support.
 
+use super::output::hint;
 use crate::edge::control::ControlError;
 use crate::edge::dashboard::PasswordProblem;
 use crate::edge::disks::DiskProblem;
+use crate::phrase::sentence;
 use crate::run::StartError;
 use larder_store::StoreError;
 use std::borrow::Cow;
@@ -40,9 +42,9 @@ impl Trouble {
 
     /// Prints it for a person and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("{}\n{}\n{}", self.what, self.meaning, self.remedy);
+        hint(format_args!("{}\n{}\n{}", self.what, self.meaning, self.remedy));
         if !self.details.is_empty() {
-            eprintln!("details: {}", self.details);
+            hint(format_args!("details: {}", self.details));
         }
         ExitCode::from(self.exit)
     }
@@ -92,6 +94,17 @@ impl From<StartError> for Trouble {
                 "Check that the disk is connected and that larderd may write there.",
                 details,
             ),
+            // Anything could be on it, and it may be all that is left of the backups.
+            StartError::Disk(DiskProblem::Strange { path, what }) => {
+                let remedy = format!(
+                    "What it holds can be read: `larder rescue {} --list`. If it is from a newer Larder, install that one.",
+                    path.display()
+                );
+                Self {
+                    meaning: "Nothing on it was touched.".into(),
+                    ..Self::new(1, sentence(&what), remedy, details)
+                }
+            }
             StartError::Vault(error) => Self { details, ..Self::from(error) },
             StartError::Listen { address, source } => Self::new(
                 1,
@@ -139,11 +152,11 @@ impl From<StoreError> for Trouble {
                 )
             },
             StoreError::Foreign { what } => {
-                Self::new(1, format!("{what}."), "Connect the disks that belong to this appliance.", details)
+                Self::new(1, sentence(&what), "Connect the disks that belong to this appliance.", details)
             }
             other => Self::new(
                 1,
-                format!("{other}."),
+                sentence(&other.to_string()),
                 "Check the backup disk's cable and power, then try again.",
                 details,
             ),
@@ -158,15 +171,21 @@ impl From<ControlError> for Trouble {
             ControlError::NotRunning(_) => Self::new(
                 4,
                 "No agent is running on this backup folder.",
-                "Start it with `larderd run`, or name the settings it uses with --config FILE.",
+                "Start it with `sudo systemctl start larderd` or `larderd run`, or name the settings that it uses with --config FILE.",
+                details,
+            ),
+            ControlError::NotAllowed(_) => Self::new(
+                4,
+                "You may not give orders to the agent on this box.",
+                "Run this again with `sudo`.",
                 details,
             ),
             ControlError::Refused(problem) => Self {
+                exit: refused(&problem.code),
                 what: problem.what,
                 remedy: problem.remedy,
                 details: problem.details,
                 meaning: problem.meaning.into(),
-                exit: if problem.code == "not_found" { 1 } else { 5 },
             },
             ControlError::Broken(_) => Self::new(
                 1,
@@ -175,6 +194,15 @@ impl From<ControlError> for Trouble {
                 details,
             ),
         }
+    }
+}
+
+/// The exit code of a refusal.
+fn refused(code: &str) -> u8 {
+    match code {
+        "not_found" => 1,
+        "damaged" => 6,
+        _ => 5,
     }
 }
 

@@ -14,9 +14,18 @@ use std::sync::{Arc, RwLock};
 
 /// Made and taken away at each start, to see whether the disk may be written to.
 const PROBE: &str = "open/probe.part";
+/// What is noted of a disk on which the system lets nobody write.
+const READ_ONLY: &str = "it can only be read";
 
 /// A disk, and who it says it is; nothing for one that is empty.
 type Known = (Arc<dyn Disk>, Option<Identity>);
+
+impl MemberState {
+    /// Whether the system stopped writing to it, as it does with a filesystem that is damaged, to save what is on it.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Failed(why) | Self::Suspect(why) if why == READ_ONLY)
+    }
+}
 
 impl Members {
     /// Reads who the disks are. A disk without `disk.json` joins the vault of the others, or `new_vault`; `random`
@@ -93,6 +102,11 @@ fn take_in(members: &mut Vec<Arc<Member>>, member: Arc<Member>) {
     tracing::error!(error = %is_copy_of(unused.disk.as_ref(), twin), "this disk is not used");
 }
 
+/// What a failure is noted as.
+pub(super) fn noted(source: &io::Error) -> String {
+    if source.kind() == io::ErrorKind::ReadOnlyFilesystem { READ_ONLY.to_owned() } else { source.to_string() }
+}
+
 /// Makes a known disk ready to be written to. One that the system lets nobody write to is only read: that is how a
 /// dying disk ends, and the time when its backups are wanted most.
 pub(crate) fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
@@ -110,9 +124,26 @@ pub(crate) fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
             Ok(MemberState::Healthy)
         }
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-            Ok(MemberState::Suspect(error.to_string()))
+            Ok(MemberState::Suspect(noted(&error)))
         }
         Err(error) => Err(error),
         Ok(()) => Ok(MemberState::Healthy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Fault, FaultyDisk, MemoryDisk, On, Planned, Schedule, When};
+
+    /// Whoever is told that such a disk failed twice looks at its cable; it is the filesystem that has to be checked.
+    #[test]
+    fn a_disk_that_lets_nobody_write_is_told_apart() {
+        let lost = Planned { on: On::Syncs, when: When::At(0), fault: Fault::SyncLost };
+        let disk = FaultyDisk::new(MemoryDisk::new(), Schedule::new(0, [lost]));
+        made_ready(&disk).expect_err("the sync fails");
+        let state = made_ready(&disk).expect("it can be read");
+        assert!(state.is_read_only(), "{state:?}");
+        assert!(!MemberState::Suspect("EIO".to_owned()).is_read_only());
     }
 }

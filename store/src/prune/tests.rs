@@ -159,7 +159,8 @@ fn a_locked_plan_says_why() {
     let because = Because::NotInSync;
     let clock = ClockVerdict::Locked { because, since: life.stamp() };
     let plan = plan(&life.view, &life.view.at(life.stamp()), clock);
-    assert!(plan.locked.expect("locked").starts_with("the clock is not known to be right (since 2026-05-28"));
+    let locked = plan.locked.expect("locked").to_string();
+    assert!(locked.starts_with("the clock is not known to be right (since 2026-05-28"), "{locked}");
 }
 
 #[test]
@@ -167,5 +168,7 @@ fn gaps_in_the_ledger_let_nothing_go() {
     let mut life = Life::new(1);
     life.add(Event::RetentionSet(RULE));
     life.view.gaps.push(1);
-    assert!(plan(&life.view, &life.view.at(life.stamp()), ClockVerdict::MayLetGo).locked.is_some());
+    let locked = plan(&life.view, &life.view.at(life.stamp()), ClockVerdict::MayLetGo).locked;
+    assert_eq!(locked, Some(Lock::Gaps(1)), "a clock that is vouched for mends no ledger");
+    assert_eq!(Lock::Gaps(1).to_string(), "1 entry of the ledger is missing or damaged");
 }

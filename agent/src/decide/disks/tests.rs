@@ -32,7 +32,11 @@ fn each_state_of_a_disk_has_its_words() {
     check(|_, disk| disk.state = MemberState::Away, four, "not connected");
     check(|_, disk| disk.state = MemberState::Failed("EIO".into()), four, "failed.");
     check(|_, disk| disk.state = MemberState::Suspect("EIO".into()), four, "more than once");
-    check(|_, disk| disk.state = MemberState::Behind(3), four, "lacks 3");
+    let read_only = || MemberState::Suspect("it can only be read".into());
+    assert!(read_only().is_read_only());
+    check(|_, disk| disk.state = read_only(), four, "can only be read: the system stopped writing");
+    check(|_, disk| disk.state = MemberState::Behind(3), four, "lacks 3 files");
+    check(|_, disk| disk.state = MemberState::Behind(1), four, "lacks 1 file that");
     check(|_, disk| disk.state = MemberState::Forked, four, "another past");
     check(|_, disk| disk.space = None, four, "does not say how much room");
     check(|_, disk| disk.leaving = stamp(1), four, "asked to forget");
@@ -103,6 +107,30 @@ fn the_disk_that_is_left_is_called_full_when_it_is() {
     let (report, _) = whole_report(&facts, &mut Memory::default());
     let told: Vec<_> = report.health.conditions.iter().map(|condition| condition.code).collect();
     assert_eq!(told, [4, 5]);
+    assert_eq!(report.health.conditions[1].what, "The backup disk at /disk is full.");
+}
+
+/// Only a disk that takes backups can refuse them: one that is filled, or failed, has a condition of its own.
+#[test]
+fn a_disk_that_takes_no_backups_is_not_the_full_one() {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    let mut second =
+        MemberView { id: "fedcba9876543210".into(), path: "/b".into(), ..facts.disks[0].0.clone() };
+    second.space = Some(Space { total: 1 << 40, free: 0 });
+    second.state = MemberState::Behind(3);
+    facts.disks.push((second, "unproven"));
+    let codes = |facts: &Facts<'_>| -> Vec<u8> {
+        let (report, _) = whole_report(facts, &mut Memory::default());
+        assert_eq!(report.vault.free_bytes, facts.disks[0].0.space.map(|space| space.free));
+        report.health.conditions.iter().map(|condition| condition.code).collect()
+    };
+    assert_eq!(codes(&facts), [4]);
+    facts.refused_full = 1;
+    let (report, _) = whole_report(&facts, &mut Memory::default());
+    assert_eq!(report.health.conditions[1].what, "The backup disk at /disk is full.");
+    facts.disks[0].0.space = None;
+    assert_eq!(codes(&facts), [4, 4], "nothing is known of its room");
 }
 
 #[test]
@@ -162,5 +190,5 @@ fn fewer_copies_than_wanted_are_told() {
     settings.vault.copies = 2;
     let facts = facts(&settings);
     let (report, _) = whole_report(&facts, &mut Memory::default());
-    assert!(report.health.conditions[0].what.contains("1 copies of your backups, not 2"));
+    assert!(report.health.conditions[0].what.contains("There is 1 copy of your backups, not 2"));
 }

@@ -1,10 +1,10 @@
 //! What the appliance says of itself: who asks, how it is, and what its record of the past is at one point.
 
 use super::auth::Caller;
+use super::extract::Path;
 use super::{Refusal, State};
 use crate::report::Report;
 use axum::Json;
-use axum::extract::Path;
 use larder_format::ledger::Head;
 use larder_format::wire::Identity;
 use std::sync::Arc;

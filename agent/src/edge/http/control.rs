@@ -4,7 +4,7 @@ use super::{Refusal, State};
 use axum::Json;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Pairing, Role, is_plain_name};
-use larder_store::{ScrubView, StoreError, Vault};
+use larder_store::{ScrubView, Vault};
 use serde::{Deserialize, Serialize};
 
 /// Asks for a key.
@@ -67,14 +67,25 @@ pub(crate) async fn revoke(
         "key of {device}{}",
         key.as_ref().map(|key| format!(" that begins with {key}")).unwrap_or_default()
     );
+    let is_one = key.is_some();
+    let begins = key.map(|key| key.to_ascii_lowercase());
     let is_meant = move |pairing: &Pairing| {
-        pairing.device == device && key.as_ref().is_none_or(|key| pairing.key.short() == *key)
+        let key = pairing.key.to_string();
+        pairing.device == device && begins.as_ref().is_none_or(|begins| key.starts_with(begins))
     };
-    let ended = appliance.blocking(move |appliance| appliance.end_keys(is_meant)).await??;
-    if ended.is_empty() {
-        return Err(Refusal::not_found(&what, "`larderd keys` lists what there is."));
-    }
-    Ok(Json(ended.into_iter().map(Key::from).collect()))
+    let ended = appliance.blocking(move |appliance| {
+        let meant = appliance.keys().iter().filter(|pairing| is_meant(pairing)).count();
+        // Digits are there to end one key; the other one may be in use.
+        if is_one && meant > 1 {
+            return Err(Refusal::ambiguous(&what, meant));
+        }
+        let ended = appliance.end_keys(is_meant)?;
+        if ended.is_empty() {
+            return Err(Refusal::not_found(&what, "`larderd keys` lists what there is."));
+        }
+        Ok(ended)
+    });
+    Ok(Json(ended.await??.into_iter().map(Key::from).collect()))
 }
 
 /// How reading the disks back stands.
@@ -154,18 +165,23 @@ pub(crate) async fn scrub_status(appliance: State) -> Result<Json<ScrubStatus>, 
     Ok(Json(status.await?))
 }
 
-/// Begins a round on every disk, or on those where none runs yet.
+/// Begins a round on every disk, or on those where none runs yet. A disk on which none can begin shows by its last round,
+/// which stays the one before.
 pub(crate) async fn start_scrub(appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
     let started = appliance.blocking(|appliance| {
         for disk in appliance.vault.scrubs().into_iter().filter(|disk| disk.is_readable) {
-            if !appliance.activity.scrub_wanted.has(&disk.disk) {
-                appliance.vault.begin_scrub(&disk.disk, appliance.stamp())?;
-                appliance.activity.scrub_wanted.add(disk.disk);
+            if appliance.activity.scrub_wanted.has(&disk.disk) {
+                continue;
+            }
+            match appliance.vault.begin_scrub(&disk.disk, appliance.stamp()) {
+                Ok(()) => appliance.activity.scrub_wanted.add(disk.disk),
+                // Rounds began on others, and whoever asked has to hear of those.
+                Err(error) => tracing::warn!(%error, disk = disk.path, "this disk cannot be read back now"),
             }
         }
-        Ok::<_, StoreError>(scrub_status_of(&appliance.vault, true))
+        scrub_status_of(&appliance.vault, true)
     });
-    Ok(Json(started.await??))
+    Ok(Json(started.await?))
 }
 
 pub(crate) async fn rebuild_index(appliance: State) -> Result<Json<serde_json::Value>, Refusal> {

@@ -4,6 +4,7 @@
 //! shows, and can be taken back meanwhile. Nothing here removes a byte from any disk.
 
 use super::{Refusal, State};
+use crate::appliance::Appliance;
 use crate::report::{Condition, DiskReport};
 use axum::Json;
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,11 @@ pub(crate) struct Meant {
     pub(crate) id: String,
 }
 
+fn meant(appliance: &Appliance, name: &str) -> Result<String, Refusal> {
+    let id = appliance.disk_named(name)?;
+    id.ok_or_else(|| Refusal::not_found(&format!("disk called \"{name}\""), "`larderd disks` lists them."))
+}
+
 pub(crate) async fn adopt(appliance: State, Json(adopt): Json<Adopt>) -> Result<Json<Meant>, Refusal> {
     if !adopt.path.is_absolute() {
         return Err(Refusal::invalid("the path must be a whole one, beginning with `/`"));
@@ -60,7 +66,7 @@ pub(crate) async fn adopt(appliance: State, Json(adopt): Json<Adopt>) -> Result<
 }
 
 pub(crate) async fn release(appliance: State, Json(which): Json<Which>) -> Result<Json<Meant>, Refusal> {
-    let id = appliance.disk_named(&which.disk)?;
+    let id = meant(&appliance, &which.disk)?;
     let released = id.clone();
     appliance.blocking(move |appliance| appliance.release(&released)).await??;
     appliance.disks_changed.notify_one();
@@ -68,11 +74,11 @@ pub(crate) async fn release(appliance: State, Json(which): Json<Which>) -> Resul
 }
 
 pub(crate) async fn forget(appliance: State, Json(which): Json<Which>) -> Result<Json<Meant>, Refusal> {
-    let id = appliance.disk_named(&which.disk)?;
-    let meant = id.clone();
+    let id = meant(&appliance, &which.disk)?;
+    let named = id.clone();
     let told = appliance.blocking(move |appliance| match which.undo {
-        true => appliance.vault.keep_disk(&meant, appliance.stamp()),
-        false => appliance.vault.begin_forgetting(&meant, which.gone, appliance.stamp()),
+        true => appliance.vault.keep_disk(&named, appliance.stamp()),
+        false => appliance.vault.begin_forgetting(&named, which.gone, appliance.stamp()),
     });
     told.await??;
     appliance.disks_changed.notify_one();

@@ -5,7 +5,7 @@ use super::{Refusal, State};
 use axum::Json;
 use jiff::Timestamp;
 use larder_format::ledger::is_source_name;
-use larder_store::prune::PrunePlan;
+use larder_store::prune::{Lock, PrunePlan};
 use serde::{Deserialize, Serialize};
 
 /// Asks for a prune.
@@ -21,6 +21,8 @@ pub(crate) struct Prune {
 pub(crate) struct Pruned {
     /// Why nothing was let go of, whatever the list says.
     pub(crate) locked: Option<String>,
+    /// Whether that is the clock: then a person may vouch for it.
+    pub(crate) is_clock: bool,
     pub(crate) snapshots: Vec<Going>,
 }
 
@@ -41,7 +43,9 @@ impl From<PrunePlan> for Pruned {
             time: Timestamp::from_millisecond(going.stamp.time_ms).ok(),
             why: going.why,
         };
-        Self { locked: plan.locked, snapshots: plan.snapshots.into_iter().map(going).collect() }
+        let is_clock = matches!(plan.locked, Some(Lock::Clock(_)));
+        let locked = plan.locked.map(|lock| lock.to_string());
+        Self { locked, is_clock, snapshots: plan.snapshots.into_iter().map(going).collect() }
     }
 }
 

@@ -9,6 +9,7 @@ mod auth;
 pub(crate) mod control;
 pub(crate) mod disks;
 mod entries;
+mod extract;
 pub(crate) mod letting_go;
 mod problem;
 mod push;

@@ -1,5 +1,7 @@
 //! Refusals: a status for programs and three sentences for people.
 
+use crate::appliance::is_own_fault;
+use crate::phrase::{counted, sentence};
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -48,6 +50,13 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "not_found", [&what, NOTHING_HARMED, remedy])
     }
 
+    /// What was named may be several; with each of them something else would be meant.
+    pub(crate) fn ambiguous(what: &str, count: usize) -> Self {
+        let what = format!("The appliance has more than one {what}: {count} of them.");
+        let remedy = "Write more of the digits, as the list shows them.";
+        Self::new(StatusCode::CONFLICT, "ambiguous", [&what, NOTHING_HARMED, remedy])
+    }
+
     pub(crate) fn invalid(why: impl ToString) -> Self {
         let texts = [
             "The appliance did not understand the request.",
@@ -89,7 +98,8 @@ impl From<StoreError> for Refusal {
                 "Look what there is with `larder sources`.",
             ),
             StoreError::Missing { count, .. } => {
-                let what = format!("{count} pieces of this backup have not arrived.");
+                let pieces = counted(*count as u64, "piece of this backup has", "pieces of this backup have");
+                let what = format!("{pieces} not arrived.");
                 let texts = [
                     &*what,
                     "Earlier backups are safe; this one is not complete.",
@@ -111,11 +121,9 @@ impl From<StoreError> for Refusal {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", texts)
             }
             StoreError::Foreign { what } => {
-                let texts = [
-                    &*format!("{what}."),
-                    NOTHING_HARMED,
-                    "Connect the disks that belong to this appliance.",
-                ];
+                let what = sentence(what);
+                let texts =
+                    [&*what, NOTHING_HARMED, "`larderd disks` shows each disk, its id and what it lacks."];
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
             }
             StoreError::Waits { why } => {
@@ -123,11 +131,19 @@ impl From<StoreError> for Refusal {
                 let texts = [&*what, "Everything is kept.", "Try again later."];
                 Self::new(StatusCode::CONFLICT, "failed", texts)
             }
+            error if is_own_fault(error) => {
+                let texts = [
+                    "Something went wrong inside the agent.",
+                    "What was confirmed before is safe; this was not finished.",
+                    "Run it again: it goes on where it stopped. If it comes again, look at `journalctl -u larderd` on the box.",
+                ];
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
+            }
             StoreError::Disk { .. } => {
                 let texts = [
                     "The backup disk stopped answering.",
                     "Nothing new was confirmed; what was confirmed before is on the disk.",
-                    "Check the disk's cable and power, then restart the appliance.",
+                    "Check the disk's cable and power; `larder status` tells more. Then run this again.",
                 ];
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
             }
@@ -150,4 +166,27 @@ pub(crate) async fn no_such_verb(method: Method, uri: Uri) -> Refusal {
     let mut refusal = Refusal::invalid(format!("{method} {}", uri.path()));
     refusal.status = StatusCode::METHOD_NOT_ALLOWED;
     refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::appliance::broke_off;
+
+    /// Whoever reads of a cable when the agent made a mistake pulls at the wrong thing.
+    #[test]
+    fn a_mistake_of_the_agent_is_blamed_on_no_disk() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let broken = runtime.block_on(async {
+            let task = tokio::spawn(std::future::pending::<()>());
+            task.abort();
+            task.await.expect_err("it was ended")
+        });
+        let told = Refusal::from(broke_off(broken)).problem;
+        assert_eq!(told.what, "Something went wrong inside the agent.");
+        assert!(!told.remedy.contains("cable"), "{}", told.remedy);
+        let disk = StoreError::Disk { path: "/a/packs".to_owned(), source: std::io::ErrorKind::Other.into() };
+        let told = Refusal::from(disk).problem;
+        assert!(told.what.contains("disk") && !told.remedy.contains("restart"), "{told:?}");
+    }
 }

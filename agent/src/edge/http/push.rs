@@ -1,12 +1,12 @@
 //! Push: ask what is missing, send it, commit it. There is no other verb here, and none that takes away.
 
 use super::auth::Caller;
+use super::extract::Path;
 use super::{Refusal, State};
 use crate::appliance::{Busy, Traffic, UPLOAD_UNIT_BYTES};
 use crate::event::Event;
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::Path;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;

@@ -2,6 +2,7 @@
 
 use super::auth::Caller;
 use super::entries::{change_info, entry_info, snapshot_info, source_info, version_info};
+use super::extract::{Path, Query};
 use super::push::read_body;
 use super::stream::{gone, stream};
 use super::{Refusal, State, when};
@@ -11,7 +12,6 @@ use crate::event::Event;
 use crate::report::Answers;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};

@@ -88,6 +88,17 @@ pub(crate) struct MqttState {
     pub(crate) refused: u64,
     /// What went wrong last, in the owner's words; stays until something else does.
     pub(crate) last_error: Option<String>,
+    /// Nobody tries to connect any more.
+    pub(crate) is_given_up: bool,
+}
+
+impl MqttState {
+    /// No broker is there, and none will be.
+    pub(crate) fn given_up(why: String, since: Timestamp) -> Self {
+        let (connects, spooled, dropped, refused) = (0, 0, 0, 0);
+        let last_error = Some(why);
+        Self { connected: false, since, connects, spooled, dropped, refused, last_error, is_given_up: true }
+    }
 }
 
 /// What the handle and the link both look at. Locked only for moments, never across an `await`.
@@ -174,6 +185,7 @@ impl Mqtt {
             dropped: losses.dropped,
             refused: losses.refused,
             last_error,
+            is_given_up: false,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::decide::answers;
 use crate::edge::panel::Panel;
 use crate::edge::witness::Witness;
 use crate::owner::commands::print_answers;
+use crate::owner::output::say;
 use crate::owner::words::Trouble;
 use crate::run::{self, Running};
 use compare::Comparison;
@@ -45,31 +46,31 @@ pub(crate) async fn tell(
         .map_err(|error| local("make a folder", &error))?;
     let running = run::start(settings(place.path()), Panel::dark().with_terminal()).await?;
     let witness = running.broker.map(Witness::listen);
-    println!(
+    say(format_args!(
         "Larder is alive at http://{}; its backups lie in {}.\n",
         running.address,
         place.path().display()
-    );
+    ))?;
     let held = story(&running, &folder, place.path()).await;
     // A story that broke off ends with its reason, not with a list.
     if let Some(witness) = witness.as_ref().filter(|_| held.is_ok()) {
-        show_mqtt(witness).await;
+        show_mqtt(witness).await?;
     }
     if !once && held.is_ok() {
         explain(&running).await?;
         tokio::select! {
             () = stop => {}
         }
-        println!("\nStopping.");
+        say("\nStopping.")?;
     }
     running.stop().await;
     let held = held?;
     let failed = held.iter().filter(|comparison| !comparison.held()).count();
     if failed == 0 {
-        println!("Every one of the {} comparisons held.", held.len());
+        say(format_args!("Every one of the {} comparisons held.", held.len()))?;
         Ok(ExitCode::SUCCESS)
     } else {
-        println!("{failed} of {} comparisons did NOT hold.", held.len());
+        say(format_args!("{failed} of {} comparisons did NOT hold.", held.len()))?;
         Ok(ExitCode::FAILURE)
     }
 }
@@ -117,9 +118,9 @@ struct Story {
 impl Story {
     fn tell(&self, folder: &Path) -> Result<Vec<Comparison>, Trouble> {
         let mut held = Vec::new();
-        println!("1. Push {} as {}.", folder.display(), self.source);
+        say(format_args!("1. Push {} as {}.", folder.display(), self.source))?;
         let first = self.push(folder)?;
-        println!("2. Give it all back into a copy, over the network, and compare.");
+        say("2. Give it all back into a copy, over the network, and compare.")?;
         let copy = self.place.join("copy");
         self.restore(first.receipt.snapshot, "", &copy)?;
         held.push(compare::folders(&copy, folder).map_err(|error| local("compare", &error))?);
@@ -130,22 +131,25 @@ impl Story {
         };
         let before =
             [&edited, &deleted, &overwritten].map(|path| fs::read(copy.join(path)).unwrap_or_default());
-        println!(
+        say(format_args!(
             "3. In the copy: edit {}, delete {},\n   overwrite {}.",
             edited.display(),
             deleted.display(),
             overwritten.display()
-        );
+        ))?;
         change(&copy, &edited, &deleted, &overwritten).map_err(|error| local("change the copy", &error))?;
-        println!("4. Push the copy: the present moves on.");
+        say("4. Push the copy: the present moves on.")?;
         self.push(&copy)?;
-        println!("5. Push again with nothing changed.");
+        say("5. Push again with nothing changed.")?;
         self.push(&copy)?;
-        println!("6. The four questions to ask of any backup:\n");
+        say("6. The four questions to ask of any backup:\n")?;
         self.appliance.count_history(&|| true);
         let answers = answers::of(&self.appliance.source_facts(&self.appliance.vault.ledger(), &self.source));
-        print_answers(&self.source, &answers);
-        println!("\n7. Bring back what the present has lost, from backup {}.", first.receipt.snapshot);
+        print_answers(&self.source, &answers)?;
+        say(format_args!(
+            "\n7. Bring back what the present has lost, from backup {}.",
+            first.receipt.snapshot
+        ))?;
         for (path, before) in [edited, deleted, overwritten].iter().zip(before) {
             let target = self.place.join("back").join(held.len().to_string());
             let text =
@@ -153,8 +157,10 @@ impl Story {
             self.restore(first.receipt.snapshot, &text, &target)?;
             held.push(compare::file(path, &target, &before));
         }
-        held.iter().for_each(|comparison| println!("   {comparison}"));
-        println!();
+        for comparison in &held {
+            say(format_args!("   {comparison}"))?;
+        }
+        say("")?;
         Ok(held)
     }
 
@@ -163,16 +169,16 @@ impl Story {
         let started = Instant::now();
         let options = PushOptions { cache: Some(self.place.join("cache")), ..PushOptions::default() };
         let pushed = larder_client::push(&self.connection, &self.source, folder, &options, &progress)?;
-        println!(
+        say(format_args!(
             "   Backup {}: {} files, {}; {} sent, in {:.1} s.",
             pushed.receipt.snapshot,
             pushed.totals.files,
             size(pushed.totals.bytes),
             size(progress.sent_bytes()),
             started.elapsed().as_secs_f64(),
-        );
+        ))?;
         if pushed.skipped.count > 0 {
-            println!("   {} files could not be read and are not in it.", pushed.skipped.count);
+            say(format_args!("   {} files could not be read and are not in it.", pushed.skipped.count))?;
         }
         Ok(pushed)
     }
@@ -196,11 +202,11 @@ fn change(copy: &Path, edited: &Path, deleted: &Path, overwritten: &Path) -> std
     fs::write(copy.join(overwritten), b"overwritten by mistake\n")
 }
 
-async fn show_mqtt(witness: &Witness) {
+async fn show_mqtt(witness: &Witness) -> Result<(), Trouble> {
     // The loop shows what it found a moment after it happened.
     tokio::time::sleep(Duration::from_millis(700)).await;
     let mut noted = witness.noted();
-    println!("8. Over MQTT went {} messages; the last on each topic:", noted.len());
+    say(format_args!("8. Over MQTT went {} messages; the last on each topic:", noted.len()))?;
     noted.reverse();
     let mut seen = std::collections::BTreeMap::new();
     for message in noted {
@@ -210,24 +216,26 @@ async fn show_mqtt(witness: &Witness) {
         let start: String = message.payload.chars().take(70).collect();
         let rest = if message.payload.len() > start.len() { " …" } else { "" };
         let kept = if message.retained { "  (retained)" } else { "" };
-        println!("   {}{kept}\n      {start}{rest}", message.topic);
+        say(format_args!("   {}{kept}\n      {start}{rest}", message.topic))?;
     }
-    println!();
+    say("")
 }
 
 async fn explain(running: &Running) -> Result<(), Trouble> {
     let appliance = running.appliance.clone();
     let key = appliance.blocking(|appliance| appliance.make_key(DEVICE.to_owned(), Role::Admin)).await??;
-    println!("Larder keeps serving until you press Ctrl-C; this demo's backups are then removed.");
+    say("Larder keeps serving until you press Ctrl-C; this demo's backups are then removed.")?;
     if let Some(broker) = running.broker {
-        println!("Watch it:        mosquitto_sub -p {} -v -t '#'", broker.port());
+        say(format_args!("Watch it:        mosquitto_sub -p {} -v -t '#'", broker.port()))?;
     }
     let larder = larder_command();
-    println!("Push your own:   {larder} pair http://{}      (paste the key below)", running.address);
-    println!("                 {larder} push FOLDER");
-    println!("Look into it:    {larder} sources");
-    println!("The key:         {key}");
-    Ok(())
+    say(format_args!(
+        "Push your own:   {larder} pair http://{}      (paste the key below)",
+        running.address
+    ))?;
+    say(format_args!("                 {larder} push FOLDER"))?;
+    say(format_args!("Look into it:    {larder} sources"))?;
+    say(format_args!("The key:         {key}"))
 }
 
 /// How to call the client: beside this program if it was built, otherwise by cargo.
