@@ -68,6 +68,8 @@ impl DiskFacts {
     }
 }
 
+const NEWER: &str = "it was written by a newer Larder";
+
 /// Which disk of which vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -83,6 +85,11 @@ pub struct Identity {
 /// `Foreign` when it has packs and no name, or a name that does not read; `Disk` when it does not answer.
 pub fn identity_of(disk: &dyn Disk) -> Result<Option<Identity>> {
     facts_of(disk, DISK_FILE).or_else(|error| {
+        let is_newer = |path| whole_facts(disk, path).is_some_and(|facts| facts.oldest_reader > FORMAT);
+        if is_newer(DISK_FILE) || is_newer(FACTS_COPY) {
+            // Whole, and nothing to repair.
+            return Err(foreign(disk, NEWER));
+        }
         // Repaired when the vault is opened on it.
         let copy = whole_facts(disk, FACTS_COPY).and_then(|facts| facts.identity());
         copy.map(Some).ok_or(error)
@@ -105,7 +112,7 @@ fn facts_of(disk: &dyn Disk, path: &str) -> Result<Option<Identity>> {
         return Err(damaged());
     }
     if facts.oldest_reader > FORMAT {
-        return Err(foreign(disk, "it was written by a newer Larder"));
+        return Err(foreign(disk, NEWER));
     }
     facts.identity().map(Some).ok_or_else(damaged)
 }

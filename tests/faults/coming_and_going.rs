@@ -465,11 +465,11 @@ fn a_disk_of_a_newer_larder_is_left_alone() {
     let facts = serde_json::json!({
         "format": newer, "oldest_reader": newer, "vault": of, "disk": id, "check": check,
     });
-    second.remove("disk.json").expect("it was there");
-    // The second copy stands in for one that is damaged.
-    second.remove("scrub/disk.json").expect("it was there");
-    second.create("disk.json").expect("made").append(facts.to_string().as_bytes()).expect("written");
-    check_refused(&vault, &second, "a newer Larder");
+    for path in ["disk.json", "scrub/disk.json"] {
+        second.remove(path).expect("it was there");
+        second.create(path).expect("made").append(facts.to_string().as_bytes()).expect("written");
+        check_refused(&vault, &second, "a newer Larder");
+    }
 }
 
 /// A disk is pulled in the middle of a push, and put back: what was unfinished on it takes no room there any more.
@@ -611,7 +611,7 @@ fn forgetting_a_disk_needs_another_complete_one() {
     assert!(vault.disks()[1].leaving.is_none());
     vault.retire(&ids[1], stamp(3)).expect("retired");
     assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0], "it is not missed");
-    let alone = vault.begin_forgetting(&ids[0], stamp(3)).expect_err("it is the only one").to_string();
+    let alone = vault.begin_forgetting(&ids[0], false, stamp(3)).expect_err("it is the only one").to_string();
     assert!(alone.ends_with("has to stay: no other disk that is connected holds everything"), "{alone}");
     let error = vault.attach(arc(&second), stamp(4)).expect_err("it is retired");
     assert!(error.to_string().contains("retired"), "{error}");

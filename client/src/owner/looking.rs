@@ -334,13 +334,17 @@ fn number(value: &Value, key: &str) -> u64 {
 
 /// Everything kept, in one line.
 fn whole(vault: &Value) -> String {
+    let free = vault["free_bytes"].as_u64();
     format!(
-        "It keeps {}; {} with {} are protected, and take {} on its disks. {} free.",
+        "It keeps {}; {} with {} are protected, and take {} on its disks. {}.",
         counted(number(vault, "snapshots"), "snapshot", "snapshots"),
         counted(number(vault, "files"), "file", "files"),
         size(number(vault, "protected_bytes")),
         size(number(vault, "stored_bytes")),
-        size(number(vault, "free_bytes")),
+        free.map_or_else(
+            || "How much is free no disk says".to_owned(),
+            |free| format!("{} free", size(free))
+        ),
     )
 }
 
