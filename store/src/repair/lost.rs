@@ -21,6 +21,9 @@ use std::rc::Rc;
 const FILES_NAMED_MAX: usize = 1000;
 /// Nodes that are looked at, some 20 MB of memory: beyond it the walk ends, and what the pack's table lists counts as lost.
 const NODES_MAX: usize = 1_000_000;
+/// Lost pieces that are noted at a time, some megabytes in memory and in a record. Where more is gone it is told all the
+/// same, and found at the next look.
+const LOST_MAX: usize = 100_000;
 const PART: &str = "open/lost.part";
 
 /// What was lost with one pack.
@@ -206,7 +209,9 @@ impl Walk<'_> {
     fn snapshot(&mut self, source: &str, snapshot: u64, root: ChunkRef) {
         let top = Rc::new(Path { above: None, name: Vec::new() });
         let mut nodes = vec![(root, top)];
-        while let Some((node, path)) = nodes.pop().filter(|_| (self.go_on)()) {
+        while let Some((node, path)) =
+            nodes.pop().filter(|_| self.lost.chunks.len() < LOST_MAX && (self.go_on)())
+        {
             let missing = self.missing(&node.id);
             if missing {
                 self.lose((source, snapshot), node.id, format!("{}/", path.text()));
