@@ -5,7 +5,15 @@
 mod tree;
 mod vault;
 
-use larder_client::{Existing, Progress, PushOptions, RestoreOptions, Restored, Wanted, push, restore};
+use larder_client::{
+    Appliance, Existing, Progress, PushOptions, RestoreOptions, Restored, Wanted, push, restore,
+};
+use larder_format::{
+    ChunkRef,
+    block::Encoder,
+    tree::{Entry, Kind, Node, Owner, Piece, Time, Totals},
+    wire::Commit,
+};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use std::{
     fs,
@@ -162,5 +170,44 @@ fn an_acl_does_not_keep_other_attributes_out() {
     assert_eq!(tree::look(&to), pushed);
     for folder in [folder, to.join("folder")] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+}
+
+#[test]
+fn files_that_their_owner_may_not_read_are_known_again() {
+    if !is_ordinary_user("files_that_their_owner_may_not_read_are_known_again") {
+        return;
+    }
+    let home = Home::new();
+    let keep = |bytes: &[u8]| {
+        let block = Encoder::new().encode(bytes, vec![u32::try_from(bytes.len()).unwrap()]);
+        home.vault.upload(&[&block]).unwrap();
+        ChunkRef::to(bytes)
+    };
+    let owner = || {
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        vec![Owner { uid, gid, user: String::new(), group: String::new() }]
+    };
+    let entry = |name: &str, mode: u16, kind: Kind| {
+        let (name, modified) = (name.as_bytes().to_vec(), Time { seconds: 1_000_000_000, nanos: 0 });
+        Entry { name, owner: 0, mode, modified, hard_link: 0, xattrs: vec![], kind }
+    };
+    // As root pushed it: an ordinary user could not read these.
+    let file = |mode: u16| {
+        let pieces = vec![Piece::Chunk(keep(b"hidden"))];
+        entry(&format!("{mode:03o}"), mode, Kind::File { size: 6, pieces })
+    };
+    let modes = [0o000, 0o060, 0o200];
+    let node = keep(&Node::Leaf { owners: owner(), entries: modes.map(file).to_vec() }.encode());
+    let root = entry("", 0o700, Kind::Directory { node, totals: Totals::default() });
+    let root = keep(&Node::Leaf { owners: owner(), entries: vec![root] }.encode());
+    let totals = Totals::default();
+    home.vault.plant(Commit { push: "0".into(), root, totals, skipped: 0, device_time_ms: 0 });
+    let to = home.folder.path().join("target");
+    home.restore(&to, Existing::Keep);
+    assert_eq!(home.restore(&to, Existing::Keep).files, 3);
+    for mode in modes {
+        let found = fs::metadata(to.join(format!("{mode:03o}"))).unwrap();
+        assert_eq!(found.permissions().mode() & 0o7777, u32::from(mode));
     }
 }
