@@ -177,7 +177,7 @@ fn gather(
 
 /// No such thing on this filesystem, or it went away: both mean that there is nothing to keep. Anything else is a disk or
 /// a share that fails, and to take that for nothing would drop permissions in silence.
-fn is_nothing(errno: Errno) -> bool {
+pub(crate) fn is_nothing(errno: Errno) -> bool {
     [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::NODATA, Errno::NOENT].contains(&errno)
 }
 

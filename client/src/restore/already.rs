@@ -2,7 +2,8 @@
 //!
 //! A restore that is run again goes on where it stopped: what it made before is neither fetched again nor named as in
 //! the way. A file counts by its bytes, not by its size and time alone: after a power cut a disk may hold a file's
-//! length and none of its content. Nothing that is found is ever changed here.
+//! length and none of its content. Nothing that is found is ever changed here, but for permissions that keep the owner
+//! from reading a file of their own: for as long as it takes to open it.
 
 use super::{Existing, Site, attributes::Attributes, place::Place};
 use crate::{TreeReader, attributes::Status};
@@ -12,7 +13,7 @@ use larder_format::{
     tree::{Entry, Kind, Piece},
 };
 use rustix::{
-    fd::AsFd,
+    fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     fs::{AtFlags, FileType, Mode, OFlags, SeekFrom},
     io::Errno,
 };
@@ -42,7 +43,12 @@ pub(crate) fn is_back(
             // Not waiting for a writer, should somebody put a pipe in the file's place.
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
             Ok(is_alike && {
-                let file = rustix::fs::openat(folder.as_fd(), name, flags, Mode::empty())?;
+                let file = match rustix::fs::openat(folder.as_fd(), name, flags, Mode::empty()) {
+                    Err(Errno::ACCESS) if status.uid == site.restorer.own.0 => {
+                        open_unreadable(folder.as_fd(), name, attributes.mode)?
+                    }
+                    opened => opened?,
+                };
                 holds(reader, &File::from(file), pieces)
             })
         }
@@ -52,6 +58,24 @@ pub(crate) fn is_back(
         }
         kind => Ok(status.special_kind().as_ref() == Some(kind)),
     }
+}
+
+/// Opens a file of the user's own that only lacks the permission to be read, as it was restored with `mode`: people
+/// keep such files, and a restore that is run again would call each one in the way.
+fn open_unreadable(folder: BorrowedFd<'_>, name: &CStr, mode: u16) -> rustix::io::Result<OwnedFd> {
+    // The file itself, whatever takes its name meanwhile.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = rustix::fs::openat(folder, name, flags, Mode::empty())?;
+    let status = Status::from(rustix::fs::fstat(&found)?);
+    if status.file_type() != FileType::RegularFile || status.permissions() != mode {
+        return Err(Errno::ACCESS);
+    }
+    let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let mode = Mode::from_raw_mode(mode.into());
+    rustix::fs::chmod(&path, mode | Mode::RUSR)?;
+    let opened = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    rustix::fs::chmod(&path, mode)?;
+    opened
 }
 
 /// Whether the file's bytes are these pieces. What cannot be read, on either side, is not.

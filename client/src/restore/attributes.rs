@@ -5,7 +5,10 @@
 //! and set-group bits: they would give another user's programs the rights of whoever restored them.
 //! What the target does not take is counted and costs nothing else: a stick or a share that has no permissions of its
 //! own still holds every byte. What cannot be given its permissions stays as it was made, for its owner alone.
+//! ACLs that a folder of the target hands on to what is made in it are taken away: they let in people whom the backup
+//! does not name.
 
+use crate::attributes::is_nothing;
 use larder_format::tree::{Entry, Owner, Time};
 use rustix::{
     fd::{AsRawFd, BorrowedFd},
@@ -36,6 +39,13 @@ impl Attributes {
         Self { owner, mode: entry.mode, modified: entry.modified, xattrs: entry.xattrs.clone() }
     }
 
+    /// ACLs last: one that takes the right to write from the owner would keep the other attributes out.
+    fn xattrs_in_order(&self) -> impl Iterator<Item = &(ByteBuf, ByteBuf)> {
+        let is_acl = |(name, _): &&(ByteBuf, ByteBuf)| name.starts_with(b"system.");
+        let others = self.xattrs.iter().filter(move |xattr| !is_acl(xattr));
+        others.chain(self.xattrs.iter().filter(is_acl))
+    }
+
     /// Whether `time` is the time of the last change, as far as filesystems can tell.
     pub(crate) fn is_time(&self, time: Time) -> bool {
         self.modified.seconds.abs_diff(time.seconds) <= TIME_STEP_SECONDS
@@ -46,6 +56,42 @@ impl Attributes {
         let last_modification =
             Timespec { tv_sec: self.modified.seconds, tv_nsec: self.modified.nanos.into() };
         Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification }
+    }
+}
+
+/// Who may do what with a file or folder, beyond its permissions.
+const ACCESS_ACL: &str = "system.posix_acl_access";
+/// The ACL that a folder hands on to what is made in it.
+const DEFAULT_ACL: &str = "system.posix_acl_default";
+
+/// ACLs that something may have without the backup's doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acls {
+    None,
+    OfFile,
+    OfFolder,
+}
+
+impl Acls {
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::OfFile => &[ACCESS_ACL],
+            Self::OfFolder => &[ACCESS_ACL, DEFAULT_ACL],
+        }
+    }
+}
+
+/// Whether what is made in `folder` inherits an ACL.
+pub(crate) fn gives_acl(folder: BorrowedFd<'_>) -> bool {
+    has_acl(folder, DEFAULT_ACL)
+}
+
+fn has_acl(fd: BorrowedFd<'_>, name: &str) -> bool {
+    let no_room: &mut [u8] = &mut [];
+    match rustix::fs::fgetxattr(fd, name, no_room) {
+        Ok(_) => true,
+        Err(errno) => !is_nothing(errno),
     }
 }
 
@@ -69,9 +115,16 @@ impl Restorer {
     }
 
     /// On an open file or folder. `owner` is its owner, where that is known.
-    pub(crate) fn apply(&self, fd: BorrowedFd<'_>, attributes: &Attributes, owner: Option<(u32, u32)>) {
+    pub(crate) fn apply(
+        &self,
+        fd: BorrowedFd<'_>,
+        attributes: &Attributes,
+        owner: Option<(u32, u32)>,
+        acls: Acls,
+    ) {
         let owned = self.own_it(attributes, owner, |uid, gid| rustix::fs::fchown(fd, uid, gid));
-        for (name, value) in &attributes.xattrs {
+        self.remove_acls(fd, acls);
+        for (name, value) in attributes.xattrs_in_order() {
             let set = rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty());
             self.note_xattr(name, set);
         }
@@ -87,18 +140,21 @@ impl Restorer {
     /// On something that is not opened: a symlink, a pipe, a device.
     pub(crate) fn apply_at(
         &self,
-        folder: BorrowedFd<'_>,
-        name: &CStr,
+        (folder, name): (BorrowedFd<'_>, &CStr),
         attributes: &Attributes,
         is_symlink: bool,
+        acls: Acls,
     ) {
         let nofollow = AtFlags::SYMLINK_NOFOLLOW;
         let owned =
             self.own_it(attributes, None, |uid, gid| rustix::fs::chownat(folder, name, uid, gid, nofollow));
-        if !attributes.xattrs.is_empty() {
+        if acls != Acls::None || !attributes.xattrs.is_empty() {
             let mut path = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();
             path.extend_from_slice(name.to_bytes());
-            for (name, value) in &attributes.xattrs {
+            for name in acls.names() {
+                self.note_removed(rustix::fs::lremovexattr(&path[..], *name));
+            }
+            for (name, value) in attributes.xattrs_in_order() {
                 let set = rustix::fs::lsetxattr(&path[..], name.as_slice(), value, XattrFlags::empty());
                 self.note_xattr(name, set);
             }
@@ -108,6 +164,29 @@ impl Restorer {
             self.note(rustix::fs::chmodat(folder, name, mode(attributes, owned), AtFlags::empty()));
         }
         self.note(rustix::fs::utimensat(folder, name, &attributes.times(), nofollow));
+    }
+
+    /// Takes ACLs away that the backup did not give.
+    pub(crate) fn remove_acls(&self, fd: BorrowedFd<'_>, acls: Acls) {
+        for name in acls.names().iter().copied().filter(|name| has_acl(fd, name)) {
+            if name == ACCESS_ACL {
+                // Without the ACL, the group would for a moment have the most that the ACL allowed to anybody. What marks
+                // a folder as unfinished stays.
+                let found =
+                    rustix::fs::fstat(fd).map_or(Mode::RWXU, |status| Mode::from_raw_mode(status.st_mode));
+                if found.intersects(Mode::RWXG | Mode::RWXO) {
+                    self.note(rustix::fs::fchmod(fd, found - Mode::RWXG - Mode::RWXO));
+                }
+            }
+            self.note_removed(rustix::fs::fremovexattr(fd, name));
+        }
+    }
+
+    /// Nothing to remove is as good as removed.
+    fn note_removed(&self, removed: rustix::io::Result<()>) {
+        if !removed.is_err_and(is_nothing) {
+            self.note(removed);
+        }
     }
 
     /// True when the owner is now the one it should be.
@@ -226,7 +305,7 @@ mod tests {
             }
             assert_eq!(path.metadata().expect("there").gid(), group, "{name}: the folder gave its group");
             let fd = rustix::fs::open(&path, OFlags::RDONLY, Mode::empty()).expect("opens");
-            restorer.apply(rustix::fd::AsFd::as_fd(&fd), &attributes(0o640), None);
+            restorer.apply(rustix::fd::AsFd::as_fd(&fd), &attributes(0o640), None, Acls::None);
             let found = path.metadata().expect("there");
             assert_eq!((found.gid(), found.mode() & 0o7777), (restorer.own.1, 0o640), "{name}");
         }
@@ -242,7 +321,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
         let fd = rustix::fs::openat(CWD, &path, OFlags::PATH, Mode::empty()).expect("opens");
         let restorer = Restorer::new();
-        restorer.apply(rustix::fd::AsFd::as_fd(&fd), &attributes(0o644), Some(restorer.own));
+        restorer.apply(rustix::fd::AsFd::as_fd(&fd), &attributes(0o644), Some(restorer.own), Acls::None);
         assert_eq!(path.metadata().expect("there").mode() & 0o777, 0o600, "for its owner alone");
         assert_eq!(restorer.attributes_left.into_inner(), 2);
     }

@@ -150,8 +150,7 @@ impl Growing {
         }
         let folder = place.handle.open();
         if let (None, Some(fd), Ok(folder)) = (&state.failed, &state.fd, &folder)
-            && let Err(why) =
-                self.publish(site, (fd.as_fd(), state.is_unnamed), (folder.as_fd(), place.owner_in_here))
+            && let Err(why) = self.publish(site, (fd.as_fd(), state.is_unnamed), (folder.as_fd(), &place))
         {
             state.failed = Some(Failure::Here(why));
         }
@@ -187,13 +186,13 @@ impl Growing {
         &self,
         site: &Site<'_>,
         (fd, is_unnamed): (BorrowedFd<'_>, bool),
-        (folder, owner): (BorrowedFd<'_>, Option<(u32, u32)>),
+        (folder, place): (BorrowedFd<'_>, &Place),
     ) -> Result<(), String> {
         if self.end.load(Ordering::Relaxed) != self.size {
             // A hole at the end; nothing else ends before the size.
             rustix::fs::ftruncate(fd, self.size).map_err(words)?;
         }
-        site.restorer.apply(fd, &self.attributes, owner);
+        site.restorer.apply(fd, &self.attributes, place.owner_in_here, place.acls_in_here());
         if is_unnamed {
             return site.unnamed.name(fd, folder, &self.name).map_err(words);
         }

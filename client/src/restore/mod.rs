@@ -20,7 +20,7 @@ use crate::{
     fetch::Fetcher,
     handle::{Budget, Handle},
 };
-use attributes::{Attributes, Restorer};
+use attributes::{Acls, Attributes, Restorer};
 use filesystems::Filesystems;
 use growing::{Failure, Growing};
 use larder_format::{ChunkId, tree::Kind};
@@ -121,7 +121,13 @@ pub fn restore(
     let attributes = Attributes::of(&entry, owner.clone());
     let keeps = is_root && (is_ours || options.existing == Existing::Replace);
     let site = Site::new(options.existing, progress, to);
-    let opened = handle.open().and_then(|folder| site.filesystems.note(handle.device(), folder.as_fd()));
+    let opened = handle.open().and_then(|folder| {
+        if keeps && is_ours {
+            // Here, or every file in it would have to be rid of what it inherits.
+            site.restorer.remove_acls(folder.as_fd(), Acls::OfFolder);
+        }
+        site.filesystems.note(handle.device(), folder.as_fd())
+    });
     opened.map_err(|errno| Trouble::local("opening the target folder", to, errno))?;
     let place = Place::root(handle, keeps.then_some(attributes), is_empty);
     let (sender, groups) = sync_channel(GROUPS_AHEAD);

@@ -4,7 +4,11 @@
 //! followed, whoever put it there. Nothing takes somebody else's name unless the owner said so.
 //! Not here: files, which take their time (`growing`).
 
-use super::{Existing, Site, attributes::Attributes, naming::rename};
+use super::{
+    Existing, Site,
+    attributes::{Acls, Attributes, gives_acl},
+    naming::rename,
+};
 use crate::{
     attributes::Status,
     handle::{Handle, open_folder},
@@ -39,12 +43,21 @@ pub(crate) struct Place {
     /// Owner of what is made in here, if that is sure: the restoring user's, where the folder itself was made by this
     /// restore and came out as theirs. Elsewhere folders may give their group, and filesystems any owner.
     pub(crate) owner_in_here: Option<(u32, u32)>,
+    /// Whether what is made in here inherits an ACL. A folder that this restore made has lost its own, so only in one
+    /// that was there before it costs a call for each file.
+    gives_acl: bool,
     depth: usize,
 }
 
 impl Place {
     pub(crate) fn root(handle: Arc<Handle>, attributes: Option<Attributes>, is_new: bool) -> Arc<Self> {
-        Arc::new(Self { handle, parent: None, attributes, is_new, owner_in_here: None, depth: 1 })
+        let gives_acl = handle.open().is_ok_and(|folder| gives_acl(folder.as_fd()));
+        Arc::new(Self { handle, parent: None, attributes, is_new, owner_in_here: None, gives_acl, depth: 1 })
+    }
+
+    /// ACLs that a file gets by being made in here.
+    pub(crate) fn acls_in_here(&self) -> Acls {
+        if self.gives_acl { Acls::OfFile } else { Acls::None }
     }
 
     /// Makes the folder `name`, or goes into the one that is there.
@@ -72,6 +85,10 @@ impl Place {
         let status = Status::from(rustix::fs::fstat(&fd)?);
         site.filesystems.note(status.device, fd.as_fd())?;
         let owner = (status.uid, status.gid);
+        if is_new && parent.gives_acl {
+            site.restorer.remove_acls(fd.as_fd(), Acls::OfFolder);
+        }
+        let gives_acl = (!is_new || parent.gives_acl) && gives_acl(fd.as_fd());
         let (handle, _) = Handle::child(&parent.handle, name, fd, (status.device, status.inode));
         let is_ours =
             is_new || (is_unfinished(&status) && site.restorer.may_have_made(status.uid, &attributes));
@@ -82,6 +99,7 @@ impl Place {
             attributes,
             is_new,
             owner_in_here: (is_new && owner == site.restorer.own).then_some(owner),
+            gives_acl,
             depth: parent.depth + 1,
         }))
     }
@@ -92,8 +110,10 @@ impl Place {
         while let Some(done) = Arc::into_inner(place) {
             // What is not all there stays marked as unfinished, so that the next run can tell.
             if let (Some(attributes), false) = (&done.attributes, site.is_stopped()) {
+                let was_there = !done.is_new || done.parent.is_none();
+                let acls = if was_there { Acls::OfFolder } else { Acls::None };
                 match done.handle.open() {
-                    Ok(fd) => site.restorer.apply(fd.as_fd(), attributes, None),
+                    Ok(fd) => site.restorer.apply(fd.as_fd(), attributes, None, acls),
                     Err(errno) => {
                         let why = format!("its attributes could not be set: {}", words(errno));
                         site.skip(done.handle.path_of(b""), why);
@@ -150,7 +170,10 @@ pub(crate) fn make_other(
         }
     };
     made.map_err(words)?;
-    site.restorer.apply_at(folder, &beside, attributes, matches!(kind, Kind::Symlink(_)));
+    let is_symlink = matches!(kind, Kind::Symlink(_));
+    // Symlinks have no ACLs.
+    let acls = if is_symlink { Acls::None } else { place.acls_in_here() };
+    site.restorer.apply_at((folder, &beside), attributes, is_symlink, acls);
     let finished = rename(site, folder, &beside, name);
     if finished.is_err() {
         let _ = rustix::fs::unlinkat(folder, &beside, AtFlags::empty());
