@@ -193,7 +193,7 @@ impl Vault {
         };
         let new_packs = self.catalog.absorb(&self.members, member, (&swept, was_complete))?;
         // Whoever was filled without them gets them now.
-        let went_without = self.catalog.packs.damage.hope_again();
+        let went_without = !self.catalog.packs.damage.end_going_without().is_empty();
         let has_gaps = !self.ledger().gaps.is_empty();
         if matches!(past, Past::Ahead) || has_gaps {
             self.load_ledger_again()?;

@@ -16,7 +16,7 @@ use crate::packs::{self, Packs, Place};
 use anew::open_index;
 use larder_format::{ChunkId, Hash};
 use listing::{list, list_one, mark_behind};
-use missing::note_missing;
+use missing::gone_or_missing;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -91,16 +91,16 @@ impl Catalog {
         }
         mark_behind(members, &on_each);
         let mut found: BTreeMap<Hash, u64> = on_each.into_iter().flatten().collect();
-        let (mut gone, mut missing) = (Vec::new(), Vec::new());
+        let mut absent = Vec::new();
         for (number, name) in index.packs() {
             match found.remove(name) {
                 Some(len) => packs.add(*number, *name, len),
-                None if ledger.swept.contains_key(name) => gone.push(*number),
-                None => missing.push((*number, *name)),
+                None => absent.push((*number, *name)),
             }
         }
-        let unreadable = note_missing(members, &packs, missing, &mut gone);
+        let (gone, missing) = gone_or_missing(members, absent, &ledger.swept);
         index.remove(&gone);
+        missing.iter().for_each(|(number, name)| packs.add(*number, *name, 0));
         let mut pending = Pending::default();
         for (name, len) in found {
             let number = packs.next_number();
@@ -115,10 +115,11 @@ impl Catalog {
             entering: Mutex::new(()),
             pending: Mutex::new(pending),
             entered: Condvar::new(),
-            unreadable: Mutex::new(unreadable),
+            unreadable: Mutex::default(),
             anew: AtomicU64::new(0),
             unseen: AtomicBool::new(is_unseen),
         };
+        missing.into_iter().for_each(|(number, name)| catalog.miss(members, number, name));
         catalog.enter_pending(members, PACKS_AT_ONCE);
         Ok((catalog, is_new))
     }
@@ -153,18 +154,14 @@ impl Catalog {
         self.pending().count()
     }
 
-    /// Every place where a copy of the chunk lies.
-    pub(crate) fn every_place(&self, members: &Members, id: &ChunkId) -> Vec<Place> {
-        let mut hints: Vec<_> = self.index().hints(id).map(|hint| (hint, 0)).collect();
+    /// Wherever the index says that a copy of the chunk may lie, and every place where one does.
+    pub(crate) fn every_place(&self, members: &Members, id: &ChunkId) -> (Vec<Hint>, Vec<Place>) {
+        let mut hints: Vec<_> = self.index().hints(id).collect();
         hints.sort_unstable();
+        let asked: Vec<_> = hints.iter().map(|hint| (*hint, 0)).collect();
         let mut places = Vec::new();
-        self.packs.confirm(members, &hints, std::slice::from_ref(id), |_, place| places.push(place));
-        places
-    }
-
-    /// Wherever the index says that a copy of the chunk may lie.
-    pub(crate) fn hints(&self, id: &ChunkId) -> Vec<Hint> {
-        self.index().hints(id).collect()
+        self.packs.confirm(members, &asked, std::slice::from_ref(id), |_, place| places.push(place));
+        (hints, places)
     }
 
     /// Takes in the packs of a disk that came, as far as they are not known, and tells how many those are. Their content
@@ -180,8 +177,10 @@ impl Catalog {
         let is_only = !members.all().iter().any(|other| other.key != member.key && other.is_readable());
         // A new disk shows what it was given, not what another one hides.
         let shows_all = was_complete && !is_unseen;
-        if is_only && is_unseen || shows_all {
-            self.unseen.store(!shows_all, Ordering::SeqCst);
+        if shows_all {
+            self.unseen.store(false, Ordering::SeqCst);
+        } else if is_only && is_unseen {
+            self.unseen.store(true, Ordering::SeqCst);
         }
         self.packs.leave_to_sweep(&mut found, swept);
         let known: HashSet<_> = self.packs.all().into_iter().map(|(_, name)| name).collect();

@@ -62,14 +62,9 @@ impl Damage {
         !self.known().not_to_be_had.is_empty()
     }
 
-    /// Whoever went without packs is to ask for them again. Says whether anybody did.
-    pub(crate) fn hope_again(&self) -> bool {
-        !std::mem::take(&mut self.known().not_to_be_had).is_empty()
-    }
-
-    /// Nobody will bring the packs that disks went without. Returns their numbers.
-    pub(crate) fn hope_no_longer(&self) -> Vec<u32> {
-        std::mem::take(&mut self.known().not_to_be_had).into_iter().collect()
+    /// No disk goes on without a pack any more. Returns the numbers of those that some did without.
+    pub(crate) fn end_going_without(&self) -> HashSet<u32> {
+        std::mem::take(&mut self.known().not_to_be_had)
     }
 
     /// A kept backup names this chunk, and no pack has it.

@@ -24,6 +24,15 @@ impl Vault {
         if may_be_read { Ok(()) } else { Err(self.members.none_left("packs")) }
     }
 
+    /// The same for whoever found nothing: asks the disks.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub fn require_answering(&self) -> Result<()> {
+        let is_any = self.catalog.packs.is_any_answering(&self.members);
+        if is_any { Ok(()) } else { Err(self.members.none_left("packs")) }
+    }
+
     /// The bytes of a chunk, hashed again.
     ///
     /// # Errors
@@ -40,9 +49,9 @@ impl Vault {
 
     pub(crate) fn read_wherever(&self, id: &ChunkId) -> Result<Vec<u8>> {
         // What the ledger promises and no disk has is lost; nobody mistyped it.
-        let nowhere = || match self.catalog.packs.is_any_answering(&self.members) {
-            true => StoreError::Damaged { chunk: *id, cause: "no disk has it".to_owned() },
-            false => self.members.none_left("packs"),
+        let nowhere = || {
+            let lost = || StoreError::Damaged { chunk: *id, cause: "no disk has it".to_owned() };
+            self.require_answering().err().unwrap_or_else(lost)
         };
         let mut last: Option<(Place, StoreError)> = None;
         for _ in 0..LOOKED_UP_MAX {
@@ -66,12 +75,7 @@ impl Vault {
     pub fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
         let mut seen = HashSet::with_capacity(ids.len());
         let unique: Vec<_> = ids.iter().filter(|id| seen.insert(**id)).copied().collect();
-        let plan = Packs::plan(self.catalog.find(&self.members, &unique));
-        if plan.is_empty() {
-            // So that whoever then asks `require_readable` is told what the disks say now.
-            self.catalog.packs.is_any_answering(&self.members);
-        }
-        plan
+        Packs::plan(self.catalog.find(&self.members, &unique))
     }
 
     /// The bytes of one step of a plan: a block with the wanted chunks, and maybe some of their neighbours.

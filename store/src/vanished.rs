@@ -47,7 +47,9 @@ impl Vault {
         for number in &everywhere {
             // Closes the file that still gives what nobody has after the next start.
             self.catalog.packs.reopen(*number);
-            self.catalog.unreadable().extend(self.catalog.packs.name(*number));
+            if let Some(name) = self.catalog.packs.name(*number) {
+                self.catalog.miss(&self.members, *number, name);
+            }
         }
         for (member, gone) in lacking {
             self.lacks_what_vanished(&member, gone.difference(&everywhere).count() > 0);

@@ -151,7 +151,7 @@ impl Walk {
     fn mark(&mut self, vault: &Vault, id: &ChunkId) -> Result<Vec<At>> {
         self.looked_up += 1;
         let catalog = &vault.catalog;
-        let mut places = catalog.every_place(&vault.members, id);
+        let (hints, mut places) = catalog.every_place(&vault.members, id);
         if places.is_empty() && is_given_up(vault, id) {
             self.lost.push(*id);
             self.missed.insert(*id);
@@ -171,7 +171,7 @@ impl Walk {
         let places: Vec<_> = places.into_iter().map(|place| (place.pack, place.slot)).collect();
         places.iter().for_each(|at| self.live.set(*at));
         // A copy whose list could not be read just now may be the only one that is whole.
-        catalog.hints(id).into_iter().for_each(|at| self.live.set(at));
+        hints.into_iter().for_each(|at| self.live.set(at));
         Ok(places)
     }
 }

@@ -102,19 +102,33 @@ fn a_disk_whose_sync_failed_is_filled_anew() {
     assert!(failed > 20);
 }
 
+/// A vault on a single disk of which one sync failed.
+struct FailedSync {
+    at: u64,
+    disk: MemoryDisk,
+    faulty: FaultyDisk,
+    vault: Vault,
+    promises: Promises,
+}
+
+/// A few days with each of the syncs failing in turn, as far as the vault opens at all.
+fn each_failed_sync() -> impl Iterator<Item = FailedSync> {
+    let lived = |at| {
+        let disk = MemoryDisk::new();
+        let sync = Planned { on: On::Syncs, when: When::At(at), fault: Fault::SyncLost };
+        let faulty = FaultyDisk::new(disk.clone(), Schedule::new(0, [sync]));
+        let Ok(vault) = plain::open(vec![Arc::new(faulty.clone())]) else { return Some(None) };
+        let promises = live_on(&vault);
+        faulty.fired().then_some(Some(FailedSync { at, disk, faulty, vault, promises }))
+    };
+    (0..).map_while(lived).flatten()
+}
+
 /// The system lets nobody write to the only disk any more: what it holds can be had at once, and after a mount all goes on.
 #[test]
 fn the_only_disk_that_became_read_only_gives_back_what_it_holds() {
     let mut read_only = 0;
-    for at in 0.. {
-        let disk = MemoryDisk::new();
-        let sync = Planned { on: On::Syncs, when: When::At(at), fault: Fault::SyncLost };
-        let faulty = FaultyDisk::new(disk.clone(), Schedule::new(0, [sync]));
-        let Ok(vault) = plain::open(vec![Arc::new(faulty.clone())]) else { continue };
-        let mut promises = live_on(&vault);
-        if !faulty.fired() {
-            break;
-        }
+    for FailedSync { at, disk, faulty, vault, mut promises } in each_failed_sync() {
         if faulty.story().iter().all(|fired| fired.operation == "sync") {
             continue;
         }
@@ -163,15 +177,7 @@ fn the_only_disk_comes_back_too() {
 #[test]
 fn an_entry_that_nobody_confirmed_leaves_no_gap() {
     let mut failed = 0;
-    for at in 0.. {
-        let disk = MemoryDisk::new();
-        let sync = Planned { on: On::Syncs, when: When::At(at), fault: Fault::SyncLost };
-        let faulty = FaultyDisk::new(disk.clone(), Schedule::new(0, [sync]));
-        let Ok(vault) = plain::open(vec![Arc::new(faulty.clone())]) else { continue };
-        let mut promises = live_on(&vault);
-        if !faulty.fired() {
-            break;
-        }
+    for FailedSync { at, disk, vault, mut promises, .. } in each_failed_sync() {
         let id = vault.disks()[0].id.clone();
         // What the agent does with a disk that failed; there is nobody who could write that down.
         let _ = vault.distrust(&id, stamp(59));

@@ -33,20 +33,27 @@ fn newest(vault: &Vault) -> Snapshot {
     vault.ledger().snapshots("laptop/docs").last().expect("it was pushed").snapshot.clone()
 }
 
+/// A backup on these disks, with an index that knows of it, and the box is off.
+fn pushed(disks: Vec<Arc<dyn Disk>>) -> tempfile::TempDir {
+    let index = tempfile::tempdir().expect("a temporary folder");
+    let vault = plain::open_indexed(disks, index.path()).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    vault.flush_index();
+    index
+}
+
+fn remove_packs(disk: &MemoryDisk) {
+    packs(disk).iter().for_each(|pack| disk.remove(pack).expect("it was there"));
+}
+
 /// A check of the filesystem moved a folder of packs away while the box was off: the backup that rests on it is not called
 /// complete, the loss is told and named, and the next push brings it back.
 #[test]
 fn a_pack_that_vanished_while_the_box_was_off_is_missed() {
-    let place = tempfile::tempdir().expect("a temporary folder");
     let disk = MemoryDisk::new();
-    let vault = plain::open_indexed(vec![arc(&disk)], place.path()).expect("opens");
-    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
-    vault.flush_index();
-    drop(vault);
-    for pack in packs(&disk) {
-        disk.remove(&pack).expect("it was there");
-    }
-    let vault = plain::open_indexed(vec![arc(&disk)], place.path()).expect("opens");
+    let index = pushed(vec![arc(&disk)]);
+    remove_packs(&disk);
+    let vault = plain::open_indexed(vec![arc(&disk)], index.path()).expect("opens");
     let again = nothing_changed(&vault, &newest(&vault));
     assert!(matches!(again, Err(StoreError::Missing { .. })), "it must not be called complete: {again:?}");
     assert!(vault.unreadable_packs() > 0, "the owner hears of it");
@@ -62,16 +69,10 @@ fn a_pack_that_vanished_while_the_box_was_off_is_missed() {
 /// The same where another disk may have it: nothing is given up, and it comes back with that disk.
 #[test]
 fn a_pack_that_only_a_disk_that_is_away_has_is_waited_for() {
-    let place = tempfile::tempdir().expect("a temporary folder");
     let (here, away) = (MemoryDisk::new(), MemoryDisk::new());
-    let vault = plain::open_indexed(vec![arc(&here), arc(&away)], place.path()).expect("opens");
-    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
-    vault.flush_index();
-    drop(vault);
-    for pack in packs(&here) {
-        here.remove(&pack).expect("it was there");
-    }
-    let vault = plain::open_indexed(vec![arc(&here)], place.path()).expect("opens");
+    let index = pushed(vec![arc(&here), arc(&away)]);
+    remove_packs(&here);
+    let vault = plain::open_indexed(vec![arc(&here)], index.path()).expect("opens");
     let again = nothing_changed(&vault, &newest(&vault));
     assert!(matches!(again, Err(StoreError::Missing { .. })), "it must not be called complete: {again:?}");
     let id = vault.disks().into_iter().find(|disk| disk.state == MemberState::Healthy).expect("one is").id;
@@ -350,19 +351,13 @@ fn packs_that_vanish_while_it_runs_are_in_no_receipt() {
     push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
     restore(&vault, newest(&vault).root).expect("whole, and its files are open now");
     let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
-    for pack in packs(&first) {
-        first.remove(&pack).expect("it was there");
-    }
+    remove_packs(&first);
     let same = newest(&vault);
     let again = vault.commit(Snapshot { push: [7; 16], ..same.clone() }, stamp(2)).expect("one disk has it");
     assert_eq!((again.disks, again.degraded), (vec![ids[1].clone()], vec![ids[0].clone()]));
     fill(&vault);
     assert_eq!(packs(&first), packs(&second));
-    for disk in [&first, &second] {
-        for pack in packs(disk) {
-            disk.remove(&pack).expect("it was there");
-        }
-    }
+    [&first, &second].into_iter().for_each(remove_packs);
     let again = vault.commit(Snapshot { push: [8; 16], ..same }, stamp(4));
     assert!(matches!(again, Err(StoreError::Missing { .. })), "no disk has it: {again:?}");
     push(&vault, "laptop/docs", &docs(), 2, stamp(5)).expect("it is sent again");
@@ -375,17 +370,13 @@ fn packs_that_vanish_while_it_runs_are_in_no_receipt() {
 /// A restore meets a pack of which nothing is left: the disk is read at once, so that the owner hears of it.
 #[test]
 fn a_restore_that_meets_a_ruined_pack_raises_the_alarm() {
-    let place = tempfile::tempdir().expect("a temporary folder");
     let disk = MemoryDisk::new();
-    let vault = plain::open_indexed(vec![arc(&disk)], place.path()).expect("opens");
-    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
-    vault.flush_index();
-    drop(vault);
+    let index = pushed(vec![arc(&disk)]);
     for pack in packs(&disk) {
         let len = disk.open(&pack).and_then(|file| file.len()).expect("it is there");
         disk.scramble(&pack, 0..usize::try_from(len).expect("short"), 7);
     }
-    let vault = plain::open_indexed(vec![arc(&disk)], place.path()).expect("opens");
+    let vault = plain::open_indexed(vec![arc(&disk)], index.path()).expect("opens");
     assert!(restore(&vault, newest(&vault).root).is_err());
     assert!(vault.scrubs()[0].is_alarmed);
 }

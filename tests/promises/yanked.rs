@@ -22,6 +22,19 @@ fn cannot_mount() -> bool {
     missing.is_some()
 }
 
+/// An agent with new disks, and a computer that may do everything.
+fn started_on(disks: &[&str]) -> (Home, Mounts) {
+    let (mut home, mut mounts) = Home::with_mounts(SETTINGS);
+    for disk in disks {
+        mounts.make(disk);
+        mounts.plug(disk, disk);
+    }
+    home.use_disks(disks);
+    home.start();
+    home.pair("laptop", "admin");
+    (home, mounts)
+}
+
 fn fill(folder: &Path, dice: &mut Dice, files: u64, bytes_max: u64) {
     fs::create_dir_all(folder).expect("a folder");
     for number in 0..files {
@@ -71,14 +84,7 @@ fn a_disk_may_be_pulled_in_the_middle_of_a_backup_and_put_back() {
     if cannot_mount() {
         return;
     }
-    let (mut home, mut mounts) = Home::with_mounts(SETTINGS);
-    for disk in ["a", "b"] {
-        mounts.make(disk);
-        mounts.plug(disk, disk);
-    }
-    home.use_disks(&["a", "b"]);
-    home.start();
-    home.pair("laptop", "admin");
+    let (mut home, mut mounts) = started_on(&["a", "b"]);
     let folder = home.path("data");
     let mut dice = Dice(21);
     let mut finished = Vec::new();
@@ -189,12 +195,7 @@ fn without_any_disk_a_restore_does_not_speak_of_damage() {
     if cannot_mount() {
         return;
     }
-    let (mut home, mut mounts) = Home::with_mounts(SETTINGS);
-    mounts.make("a");
-    mounts.plug("a", "a");
-    home.use_disks(&["a"]);
-    home.start();
-    home.pair("laptop", "admin");
+    let (home, mut mounts) = started_on(&["a"]);
     let folder = home.path("data");
     fill(&folder, &mut Dice(25), 10, 100_000);
     let snapshot = home.push(&folder, "data");
@@ -221,12 +222,7 @@ fn a_full_disk_loses_nothing() {
     if cannot_mount() {
         return;
     }
-    let (mut home, mut mounts) = Home::with_mounts(SETTINGS);
-    mounts.make("a");
-    mounts.plug("a", "a");
-    home.use_disks(&["a"]);
-    home.start();
-    home.pair("laptop", "admin");
+    let (mut home, mounts) = started_on(&["a"]);
     let folder = home.path("data");
     let mut dice = Dice(23);
     fill(&folder, &mut dice, 5, 50_000);

@@ -235,21 +235,20 @@ fn clock_and_broker(facts: &Facts<'_>, found: &mut Found) {
 fn broker(facts: &Facts<'_>, found: &mut Found) {
     let Some(since) = facts.broker.away_since else { return };
     let why = facts.broker.last_error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
-    if facts.broker.is_given_up {
-        let what = format!("The appliance's own MQTT broker could not be started{why}.");
-        let words = [
-            &*what,
+    let (what, meaning, remedy) = if facts.broker.is_given_up {
+        (
+            format!("The appliance's own MQTT broker could not be started{why}."),
             "Backups work; no dashboard shows them.",
             "Name the broker of your home in `mqtt.broker`, or correct `mqtt.listen` in the settings; then restart the agent.",
-        ];
-        raise(found, facts, (Level::NeedsYou, 8), "broker", words);
+        )
     } else if facts.now.as_second() - since.as_second() > BROKER_AWAY_S {
-        let what = format!("The MQTT broker cannot be reached{why}.");
-        let words = [
-            &*what,
+        (
+            format!("The MQTT broker cannot be reached{why}."),
             "Backups work; dashboards show old values.",
             "Start the broker, or correct `mqtt.broker` in the settings.",
-        ];
-        raise(found, facts, (Level::NeedsYou, 8), "broker", words);
-    }
+        )
+    } else {
+        return;
+    };
+    raise(found, facts, (Level::NeedsYou, 8), "broker", [&*what, meaning, remedy]);
 }

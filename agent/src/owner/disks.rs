@@ -97,6 +97,9 @@ pub(crate) fn forget(which: &Which, disk: &str, undo: bool, gone: bool) -> Resul
             "The disk {} is forgotten after 72 hours of running, and no longer missed then.",
             &id[..8]
         ))?;
+        if gone {
+            say("What only it has is then given up: named file by file, and asked for at the next push.")?;
+        }
         say(format_args!(
             "What is on it stays on it. To take this back: `larderd forget {} --undo`.",
             &id[..8]

@@ -216,7 +216,7 @@ pub(crate) async fn fetch(caller: Caller, appliance: State, body: Body) -> Resul
     let body = stream(&appliance, &appliance.fetches, move |appliance, reader| {
         let plan = appliance.vault.plan_fetch(&ids);
         if plan.is_empty() {
-            appliance.vault.require_readable()?;
+            appliance.vault.require_answering()?;
         }
         // A reader that did not get a chunk asks for less and less, and in the end for it alone.
         let is_asked_again = ids.len() == 1;
