@@ -118,7 +118,7 @@ impl Outcome {
                 format!("{path}: could not be read to the end. Check its cable and power, then try again.")
             }
             Some(LastScrub { bytes, damaged: 0, .. }) => {
-                format!("{path}: {:.0} MiB read, everything is as it should be.", *bytes as f64 / MIB)
+                format!("{path}: {:.0} MiB read, all of it is as it should be.", *bytes as f64 / MIB)
             }
             Some(LastScrub { bytes, damaged, repaired, .. }) => {
                 let mib = *bytes as f64 / MIB;
