@@ -13,7 +13,7 @@ use larder_format::{
     wire::Problem,
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     io::Write,
 };
 
@@ -87,7 +87,7 @@ impl<'a> Fetcher<'a> {
         self.past.fetch(group, &mut |bytes| {
             progress.add_sent_bytes(bytes.len() as u64);
             // A block that does not open is left out: its chunks stay open and are asked for again.
-            let Ok((_, block)) = OpenBlock::read(decoder, bytes) else { return };
+            let Ok(block) = OpenBlock::read_for_names(decoder, bytes) else { return };
             for (id, place) in &block.chunks {
                 if open.remove(id) {
                     take(id, &block.plain[place.clone()]);
@@ -151,24 +151,21 @@ impl<'a> TreeReader<'a> {
             self.ahead.clear();
             self.ahead_bytes = 0;
         }
-        let mut wave: Vec<ChunkRef> = std::iter::once(*node).chain(next).take(NODES_ASKED_MAX).collect();
+        let mut wave: VecDeque<ChunkRef> = std::iter::once(*node).chain(next).collect();
         while !wave.is_empty() {
             let mut room = NODES_AHEAD_BYTES.saturating_sub(self.ahead_bytes);
             // The first one is wanted in any case.
-            let fits = |node: &&ChunkRef| {
+            let fits = |node: &ChunkRef| {
                 let fits = room > 0 && !self.ahead.contains_key(&node.id);
                 room = room.saturating_sub(node.len.into());
                 fits
             };
-            let names: Vec<ChunkId> = wave.iter().filter(fits).map(|node| node.id).collect();
-            if names.is_empty() {
-                break;
-            }
-            let mut below = Vec::new();
+            let asked = wave.drain(..wave.len().min(NODES_ASKED_MAX));
+            let names: Vec<ChunkId> = asked.filter(fits).map(|node| node.id).collect();
             let (ahead, ahead_bytes) = (&mut self.ahead, &mut self.ahead_bytes);
             self.fetcher.fetch(&names, &mut |id, bytes| {
                 if let Ok(node) = Node::decode(bytes) {
-                    below.extend(node.references().filter_map(|reference| match reference {
+                    wave.extend(node.references().filter_map(|reference| match reference {
                         larder_format::tree::Reference::Node(node) => Some(node),
                         _ => None,
                     }));
@@ -176,8 +173,9 @@ impl<'a> TreeReader<'a> {
                 *ahead_bytes += bytes.len() as u64;
                 ahead.insert(*id, Ahead { bytes: bytes.to_vec(), used: false });
             })?;
-            below.truncate(NODES_ASKED_MAX);
-            wave = below;
+            if self.ahead_bytes >= NODES_AHEAD_BYTES {
+                break;
+            }
         }
         Ok(())
     }

@@ -269,6 +269,15 @@ impl Decoder {
         if Hash::of(stored) != header.stored_hash {
             return Err(FormatError::Damaged { what: WHAT });
         }
+        self.unpack(header, stored)
+    }
+
+    /// The same for whoever checked the stored bytes already, or will name the plain ones.
+    ///
+    /// # Errors
+    /// `Short` or `Invalid`; a frame that would grow beyond its claim is stopped there.
+    pub fn unpack<'a>(&mut self, header: &Header, stored: &'a [u8]) -> Result<Cow<'a, [u8]>, FormatError> {
+        let stored = stored.get(..header.stored_len as usize).ok_or(FormatError::Short { what: WHAT })?;
         let plain = match header.codec {
             Codec::Plain => Cow::Borrowed(stored),
             // Several frames, or one without its size, would read here and nowhere else.
@@ -321,17 +330,30 @@ impl<'a> OpenBlock<'a> {
             let chunks = vec![(header.stored_hash, 0..plain.len())];
             return Ok((header, Self { plain, chunks }));
         }
+        let open = Self::named(&header, plain);
+        Ok((header, open))
+    }
+
+    /// The same for a reader who looks for chunks by name: what has the right name is whole, so the stored bytes need
+    /// no hash of their own.
+    ///
+    /// # Errors
+    /// As `Header::decode` and `Decoder::unpack`.
+    pub fn read_for_names(decoder: &mut Decoder, bytes: &'a [u8]) -> Result<Self, FormatError> {
+        let header = Header::decode(bytes)?;
+        let plain = decoder.unpack(&header, &bytes[header.len()..])?;
+        Ok(Self::named(&header, plain))
+    }
+
+    fn named(header: &Header, plain: Cow<'a, [u8]>) -> Self {
         let mut at = 0;
-        let chunks = header
-            .lengths
-            .iter()
-            .map(|len| {
-                let range = at..at + *len as usize;
-                at = range.end;
-                (Hash::of(&plain[range.clone()]), range)
-            })
-            .collect();
-        Ok((header, Self { plain, chunks }))
+        let name = |len: &u32| {
+            let range = at..at + *len as usize;
+            at = range.end;
+            (Hash::of(&plain[range.clone()]), range)
+        };
+        let chunks = header.lengths.iter().map(name).collect();
+        Self { plain, chunks }
     }
 
     /// The same, free of the bytes that it was read from.
@@ -386,6 +408,29 @@ mod tests {
         }
         let wrong = Encoder::new().encode_one(&noise, Hash::of(b"another")).concat();
         assert_eq!(OpenBlock::read(&mut Decoder::new(), &wrong), Err(FormatError::Damaged { what: WHAT }));
+    }
+
+    /// Whoever looks for names does without the hash of the stored bytes, and still gets nothing under a wrong one.
+    #[test]
+    fn a_chunk_under_its_name_is_whole_although_its_block_is_not() {
+        let mut noise = vec![0; 300_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        for (text, codec) in [(&noise[..], Codec::Plain), (&b"shrinks, ".repeat(9000), Codec::Zstd)] {
+            let bytes = block(&[b"first", text]);
+            let (header, open) = OpenBlock::read(&mut Decoder::new(), &bytes).unwrap();
+            assert_eq!(header.codec, codec);
+            assert_eq!(OpenBlock::read_for_names(&mut Decoder::new(), &bytes), Ok(open));
+            let mut spoiled = bytes.clone();
+            *spoiled.last_mut().unwrap() ^= 1;
+            if let Ok(open) = OpenBlock::read_for_names(&mut Decoder::new(), &spoiled) {
+                assert_eq!(open.chunk(&Hash::of(text)), None);
+                assert!(open.chunks.iter().all(|(id, range)| *id == Hash::of(&open.plain[range.clone()])));
+            }
+        }
+        let mut spoiled = block(&[b"first", &noise]);
+        *spoiled.last_mut().unwrap() ^= 1;
+        let open = OpenBlock::read_for_names(&mut Decoder::new(), &spoiled).unwrap();
+        assert_eq!(open.chunk(&Hash::of(b"first")), Some(&b"first"[..]));
     }
 
     /// A header may be whole and still ask for more memory than any block has, or contradict itself.

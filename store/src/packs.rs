@@ -2,10 +2,12 @@
 //!
 //! A hint from the index is confirmed against the pack's own list of names, and every chunk is hashed again when it
 //! is read, so no wrong byte leaves the vault whatever the index, the table or the disk says. If one disk gives
-//! damaged bytes, the next is asked. Not here: where a chunk may lie (`index`), packs that still grow (`ingest`).
+//! damaged bytes, the next is asked. Not here: how many are sent together (`sending`),
+//! where a chunk may lie (`index`), packs that still grow (`ingest`).
 
 mod answering;
 mod on_disk;
+mod sending;
 mod swept;
 mod view;
 
@@ -310,88 +312,5 @@ impl Packs {
             let header = block::Header::decode(&bytes).ok()?;
             (header.lengths.len() == slots.len()).then_some((slots, header.lengths))
         })
-    }
-
-    /// The order in which chunks are to be read: as they lie, each block once.
-    pub(crate) fn plan(places: Vec<(Place, ChunkId)>) -> Vec<Fetch> {
-        let mut blocks: BTreeMap<(u32, u32), Fetch> = BTreeMap::new();
-        for (place, id) in places {
-            blocks.entry((place.pack, place.block)).or_insert(Fetch(Vec::new())).0.push((place, id));
-        }
-        blocks.into_values().collect()
-    }
-
-    /// A block as it lies on the disk, where most of it is wanted: the reader names its chunks anyway and leaves the
-    /// rest, so here only the stored bytes are checked, which spares a small box unpacking and packing. Whoever may
-    /// read chunks by name may read all that is kept, so nothing is told that is not theirs to know.
-    pub(crate) fn as_stored(&self, members: &Members, Fetch(wanted): &Fetch) -> Option<Vec<u8>> {
-        let (place, _) = wanted.first()?;
-        (0..members.all().len()).find_map(|position| {
-            let view = self.view(members, place.pack, position).ok()?;
-            let (block, slots) = view.block_with_slots(place.slot)?;
-            let bytes = view.read(block).ok()?;
-            let header = block::Header::decode(&bytes).ok()?;
-            let len = |(place, _): &(Place, ChunkId)| {
-                let nth = usize::try_from(u32::from(place.slot).checked_sub(slots.start)?).ok()?;
-                header.lengths.get(nth).map(|len| u64::from(*len))
-            };
-            // A slot that is not in here comes from a table that is wrong; then each chunk is looked at.
-            let bytes_wanted: u64 = wanted.iter().map(len).sum::<Option<u64>>()?;
-            let is_most = bytes_wanted * 4 >= u64::from(header.plain_len) * 3;
-            let stored = bytes.get(header.len()..)?;
-            let is_whole = header.lengths.len() == slots.len()
-                && Hash::of(stored) == header.stored_hash
-                // A whole pack may stand in the place of another one; the next disk may have the right one.
-                && view.has(slots, wanted);
-            if !is_whole {
-                self.damage.suspect();
-            }
-            (is_most && is_whole).then_some(bytes)
-        })
-    }
-
-    /// A block of these chunks, which were one block once.
-    pub(crate) fn as_block(&self, chunks: &[Vec<u8>]) -> Vec<u8> {
-        let len = |chunk: &Vec<u8>| u32::try_from(chunk.len()).expect("a chunk is at most 4 MiB");
-        let lengths = chunks.iter().map(len).collect();
-        self.encoders.with(block::Encoder::passing, |encoder| encoder.encode(&chunks.concat(), lengths))
-    }
-
-    /// A block with the wanted chunks: the stored one, or a new one where most of the stored one is not wanted.
-    pub(crate) fn fetch(&self, members: &Members, step: &Fetch) -> Result<Vec<u8>> {
-        match self.as_stored(members, step) {
-            Some(bytes) => Ok(bytes),
-            None => self.fetch_proven(members, step),
-        }
-    }
-
-    /// The same where each chunk is named by its bytes before it is sent, and where one disk does not have it another one
-    /// is asked.
-    pub(crate) fn fetch_proven(&self, members: &Members, step: &Fetch) -> Result<Vec<u8>> {
-        let Fetch(wanted) = step;
-        let (place, first) = wanted.first().expect("a plan names a block for the sake of a chunk");
-        let open = self.whole_block(members, *place, first)?;
-        let mut plain = Vec::new();
-        let mut lengths = Vec::new();
-        for (place, id) in wanted {
-            // A damaged table may have gathered chunks that lie in different blocks.
-            let alone;
-            let chunk = match open.chunk(id) {
-                Some(chunk) => chunk,
-                None => {
-                    alone = self.read(members, *place, id)?;
-                    &alone
-                }
-            };
-            plain.extend_from_slice(chunk);
-            lengths.push(u32::try_from(chunk.len()).expect("a chunk is at most 4 MiB"));
-        }
-        if plain.len() > block::BLOCK_PLAIN_BYTES_MAX {
-            return Err(StoreError::Damaged {
-                chunk: *first,
-                cause: "its pack's table is wrong about it".to_owned(),
-            });
-        }
-        Ok(self.encoders.with(block::Encoder::passing, |encoder| encoder.encode(&plain, lengths)))
     }
 }

@@ -7,6 +7,7 @@ use larder_format::block::{BLOCK_PLAIN_BYTES_MAX, Decoder, Header, OpenBlock};
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut decoder = Decoder::new();
     let _ = OpenBlock::read(&mut decoder, bytes);
+    let _ = OpenBlock::read_for_names(&mut decoder, bytes);
     let Ok(len) = Header::needed(bytes) else { return };
     if len > bytes.len() {
         return;
@@ -24,5 +25,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         assert!(open.plain.len() <= BLOCK_PLAIN_BYTES_MAX);
         assert_eq!(open.chunks.last().unwrap().1.end, open.plain.len());
         assert!(open.chunks.iter().all(|(id, range)| *id == Hash::of(&open.plain[range.clone()])));
+        assert_eq!(OpenBlock::read_for_names(&mut decoder, &bytes), Ok(open));
     }
 });
