@@ -30,15 +30,21 @@ impl Dice {
 /// Everything that must be the same, by path.
 pub(crate) fn describe(folder: &Path) -> BTreeMap<Vec<u8>, String> {
     let mut found = BTreeMap::new();
-    let mut inodes = BTreeMap::new();
+    // In the order of paths: the first of several names stands for all, whatever order a folder is read in.
+    let mut metas = BTreeMap::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(path) = folders.pop() {
+        let meta = fs::symlink_metadata(folder.join(&path)).expect("it is there");
+        if meta.is_dir() {
+            let names = fs::read_dir(folder.join(&path)).expect("a folder");
+            folders.extend(names.map(|entry| path.join(entry.expect("a name").file_name())));
+        }
+        metas.insert(path, meta);
+    }
+    let mut inodes = BTreeMap::new();
+    for (path, meta) in metas {
         let full = folder.join(&path);
-        let meta = fs::symlink_metadata(&full).expect("it is there");
         let content = if meta.is_dir() {
-            let names =
-                fs::read_dir(&full).expect("a folder").map(|entry| entry.expect("a name").file_name());
-            folders.extend(names.map(|name| path.join(name)));
             String::new()
         } else if meta.is_symlink() {
             format!("-> {:?}", fs::read_link(&full).expect("a link"))
@@ -61,7 +67,6 @@ pub(crate) fn describe(folder: &Path) -> BTreeMap<Vec<u8>, String> {
         );
         found.insert(path.as_os_str().as_bytes().to_vec(), facts + &xattrs(&full));
     }
-    // Which of several names comes first depends on the order of reading.
     found
 }
 
@@ -156,31 +161,52 @@ fn check_equal(given: &Path, expect: &BTreeMap<Vec<u8>, String>, context: &str) 
     assert_eq!(found.len(), expect.len(), "{context}: names that nobody pushed");
 }
 
+/// Trees in one push, and in one home: thousands of them would fill the machine's disk.
+const TREES_PER_PUSH: u64 = 20;
+const TREES_PER_HOME: u64 = 400;
+
 /// Whatever a folder holds comes back exactly as it was, also after it changed.
 #[test]
 fn every_version_of_everything_comes_back_exactly() {
-    let home = Home::new();
-    let seeds: u64 = std::env::var("LARDER_TREES").ok().and_then(|text| text.parse().ok()).unwrap_or(12);
-    for seed in 0..seeds {
-        let mut dice = Dice(seed);
-        let folder = home.path("tree");
-        let _ = fs::remove_dir_all(&folder);
-        grow(&folder, &mut dice, 3);
-        let before = describe(&folder);
-        let name = format!("tree{seed}");
-        let first = home.push(&folder, &name);
-        // The same names with other content, a folder renamed, a file gone.
-        fs::rename(&folder, home.path("old")).expect("renamed");
-        grow(&folder, &mut Dice(seed + 1000), 2);
-        fs::rename(home.path("old"), folder.join("old")).expect("renamed");
-        let after = describe(&folder);
-        let second = home.push(&folder, &name);
-        check_equal(&home.restore(&name, first), &before, &format!("seed {seed}, first"));
-        check_equal(&home.restore(&name, second), &after, &format!("seed {seed}, second"));
-        let _ = fs::remove_dir_all(home.path(&format!("restored-{name}-{first}")));
-        let _ = fs::remove_dir_all(home.path(&format!("restored-{name}-{second}")));
+    let count: u64 = std::env::var("LARDER_TREES").ok().and_then(|text| text.parse().ok()).unwrap_or(40);
+    let mut entries = 0;
+    for seed in (0..count).step_by(usize::try_from(TREES_PER_HOME).expect("small")) {
+        let home = Home::new();
+        let end = count.min(seed + TREES_PER_HOME);
+        for seed in (seed..end).step_by(usize::try_from(TREES_PER_PUSH).expect("small")) {
+            entries += check_trees(&home, seed..end.min(seed + TREES_PER_PUSH));
+        }
     }
-    println!("{seeds} random trees, each in two versions: 0 differences");
+    println!("{count} random trees, each in two versions, {entries} entries compared: 0 differences");
+}
+
+/// Trees side by side, pushed and changed and pushed again. Returns how many entries were compared.
+fn check_trees(home: &Home, seeds: std::ops::Range<u64>) -> usize {
+    let (source, folder) = (format!("trees{}", seeds.start), home.path("trees"));
+    let grow_all = |salt: u64, depth| {
+        for seed in seeds.clone() {
+            grow(&folder.join(seed.to_string()), &mut Dice(seed + salt), depth);
+        }
+    };
+    grow_all(0, 3);
+    let before = describe(&folder);
+    let first = home.push(&folder, &source);
+    // The same names with other content, a folder renamed, a file gone.
+    fs::rename(&folder, home.path("old")).expect("renamed");
+    grow_all(1_000_000, 2);
+    fs::rename(home.path("old"), folder.join("old")).expect("renamed");
+    let after = describe(&folder);
+    let second = home.push(&folder, &source);
+    for (snapshot, expect) in [(first, &before), (second, &after)] {
+        check_equal(
+            &home.restore(&source, snapshot),
+            expect,
+            &format!("seeds {seeds:?}, snapshot {snapshot}"),
+        );
+        let _ = fs::remove_dir_all(home.path(&format!("restored-{source}-{snapshot}")));
+    }
+    fs::remove_dir_all(&folder).expect("removed");
+    before.len() + after.len()
 }
 
 /// Pushing again sends only what is new; nothing new, nothing sent.
