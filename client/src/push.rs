@@ -54,6 +54,9 @@ impl Default for PushOptions {
     }
 }
 
+/// What the cache says may be lost, and a box that loses its power forgets what it took in last, also more than once.
+const ATTEMPTS_MAX: u32 = 4;
+
 /// A push that was committed.
 #[derive(Debug)]
 pub struct Pushed {
@@ -77,13 +80,14 @@ pub fn push(
     progress: &Progress,
 ) -> Result<Pushed, Trouble> {
     let attempt = Attempt::new(appliance, source, folder, options, progress)?;
-    let cache = options.cache.clone().map_or_else(Cache::none, Cache::open);
-    match attempt.run(cache) {
-        Err(trouble) if trouble.is_missing_chunks() => {
-            attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open_empty))
+    let mut pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open));
+    for _ in 1..ATTEMPTS_MAX {
+        if !pushed.as_ref().is_err_and(Trouble::is_missing_chunks) {
+            break;
         }
-        other => other,
+        pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open_empty));
     }
+    pushed
 }
 
 struct Attempt<'a> {

@@ -212,6 +212,19 @@ fn what_the_appliance_has_lost_is_sent_again() {
 }
 
 #[test]
+fn a_box_that_forgets_more_than_once_is_sent_everything_again() {
+    let home = Home::settled();
+    home.write("a.txt", &[1; 9000]);
+    home.vault.power_cuts.store(2, Relaxed);
+    home.push();
+    let cuts = 100;
+    home.vault.power_cuts.store(cuts, Relaxed);
+    let pushed = home.try_push();
+    assert!(pushed.is_err_and(|trouble| trouble.is_missing_chunks()));
+    assert!(cuts - home.vault.power_cuts.load(Relaxed) < 9, "it does not go on for ever");
+}
+
+#[test]
 fn a_push_that_broke_off_goes_on_where_it_stopped() {
     let home = Home::settled();
     for n in 0..40u8 {

@@ -13,6 +13,7 @@ use crate::index::IndexPlace;
 use crate::ingest::Growing;
 use crate::ledger;
 use crate::members::{self, Member, MemberState, at, foreign, made_ready};
+use crate::membership;
 use crate::repair::set_aside;
 use crate::slot::Slot;
 use crate::vault::Vault;
@@ -158,11 +159,15 @@ impl Vault {
             false => Err(at(disk.as_ref(), "open", source)),
         })?;
         let past = self.past_of(disk.as_ref())?;
-        let (complete, failures) =
-            self.ledger().disks.get(&key).map_or((0, 0), |known| (known.complete.0, known.failures));
+        let complete = self.ledger().disks.get(&key).map_or(0, |known| known.complete.0);
+        if is_vouched {
+            member.unnoted_failures.store(0, Ordering::SeqCst);
+        }
         // Plugged in again is not looked at: a dying disk leaves and comes by itself.
-        let is_bad = !is_vouched && ready == MemberState::Healthy && failures >= members::FAILURES_MAX;
-        let ready = if is_bad { members::failed_before() } else { ready };
+        let is_bad = !is_vouched
+            && ready == MemberState::Healthy
+            && self.failures_of(&member) >= membership::FAILURES_MAX;
+        let ready = if is_bad { membership::failed_before() } else { ready };
         let had = complete.max(member.left_at.load(Ordering::SeqCst));
         let is_older_copy = had > 0 && ledger::hash_on(disk.as_ref(), had).is_none();
         let name = disk.name();
@@ -252,8 +257,8 @@ impl Vault {
     /// of the only disk must not stop backups until a person comes.
     pub fn try_again(&self, id: &str) {
         let Ok(member) = self.member(id) else { return };
-        let failures = self.ledger().disks.get(&member.key).map_or(0, |known| known.failures);
-        if !matches!(member.state(), MemberState::Suspect(_)) || failures >= members::FAILURES_MAX {
+        let is_held_bad = self.failures_of(&member) >= membership::FAILURES_MAX;
+        if is_held_bad || !matches!(member.state(), MemberState::Suspect(_)) {
             return;
         }
         if !matches!(made_ready(member.disk.as_ref()), Ok(MemberState::Healthy)) {

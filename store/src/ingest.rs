@@ -234,7 +234,8 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
                 continue;
             }
         };
-        for item in items {
+        // Folders are none of ours, and to remove one would fail.
+        for item in items.into_iter().filter(|item| !item.is_folder) {
             let Some(number) = item.name.strip_suffix(".part") else { continue };
             // A new part must not meet an old one that could not be cleared.
             members.skip_parts(number.parse().unwrap_or(0));

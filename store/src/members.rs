@@ -9,21 +9,19 @@ use crate::disk::{Disk, is_full};
 use crate::identity::hex;
 use crate::known_disks::KnownDisks;
 use crate::slot::Slot;
-use crate::{Result, StoreError, packs};
+use crate::{Result, StoreError, membership, packs};
 use larder_format::ledger::{DiskId, Stamp};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-
-/// What a filesystem that is full needs for the next pack; it does not say how much it lacks.
-const FULL: StoreError = StoreError::Full { missing_mib: larder_format::pack::PACK_BYTES_AIM >> 20 };
-/// So many failures, and a person has to look at the disk: one may be a cable, two are a pattern.
-pub(crate) const FAILURES_MAX: u32 = 2;
 
 mod opening;
 
 pub(crate) use opening::made_ready;
 use opening::noted;
+
+/// What a filesystem that is full needs for the next pack; it does not say how much it lacks.
+const FULL: StoreError = StoreError::Full { missing_mib: larder_format::pack::PACK_BYTES_AIM >> 20 };
 
 /// How far a disk can be trusted at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +78,8 @@ pub(crate) struct Member {
     pub(crate) filling: Mutex<()>,
     /// Files whose publishing failed: whether they are on the disk is not known, whatever its cache shows.
     doubtful: Mutex<Vec<String>>,
+    /// Failures that no disk took into the ledger: those of the only one, or whatever it fails at would be tried for ever.
+    pub(crate) unnoted_failures: AtomicU32,
 }
 
 impl Member {
@@ -95,6 +95,7 @@ impl Member {
             packs_lacking: AtomicU64::new(0),
             filling: Mutex::default(),
             doubtful: Mutex::default(),
+            unnoted_failures: AtomicU32::new(0),
         }
     }
 
@@ -246,11 +247,11 @@ impl Members {
             if disk.retired {
                 member.set_state(MemberState::Retired);
                 member.disk.take();
-            } else if disk.failures >= FAILURES_MAX
+            } else if disk.failures >= membership::FAILURES_MAX
                 && member.state() != MemberState::Forked
                 && !member.state().is_read_only()
             {
-                member.set_state(failed_before());
+                member.set_state(membership::failed_before());
             }
         }
         if self.all().iter().any(|member| member.is_readable()) {
@@ -364,10 +365,6 @@ impl Members {
         };
         self.all().iter().filter(|member| member.state() != MemberState::Retired).map(view).collect()
     }
-}
-
-pub(crate) fn failed_before() -> MemberState {
-    MemberState::Suspect("it failed before".to_owned())
 }
 
 pub(crate) fn is_copy_of(disk: &dyn Disk, twin: &Member) -> StoreError {

@@ -4,12 +4,15 @@
 //! Not here: how a disk comes and goes (`attach`), what the ledger knows of each (`known_disks`).
 
 use crate::disk::Disk;
-use crate::members::{self, Member, MemberState, foreign};
+use crate::members::{Member, MemberState, foreign};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, Stamp};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+
+/// So many failures, and a person has to look at the disk: one may be a cable, two are a pattern.
+pub(crate) const FAILURES_MAX: u32 = 2;
 
 impl Vault {
     /// Brings a disk up to date and lets go of it, so that it may be unplugged.
@@ -58,12 +61,21 @@ impl Vault {
     pub fn distrust(&self, id: &str, stamp: Stamp) -> Result<bool> {
         let member = self.member(id)?;
         let MemberState::Failed(why) = member.state() else { return Ok(false) };
-        let failures = self.ledger().disks.get(&member.key).map_or(0, |known| known.failures) + 1;
-        let is_bad = failures >= members::FAILURES_MAX;
+        let is_bad = self.failures_of(&member) + 1 >= FAILURES_MAX;
         if is_bad {
             member.set_state(MemberState::Suspect(why.clone()));
         }
-        self.note(member.key, DiskChange::Failed { why }, stamp).map(|()| is_bad)
+        let noted = self.note(member.key, DiskChange::Failed { why }, stamp);
+        if noted.is_err() {
+            member.unnoted_failures.fetch_add(1, Ordering::SeqCst);
+        }
+        noted.map(|()| is_bad)
+    }
+
+    /// How often a disk failed since a person last vouched for it.
+    pub(crate) fn failures_of(&self, member: &Member) -> u32 {
+        let noted = self.ledger().disks.get(&member.key).map_or(0, |known| known.failures);
+        noted.saturating_add(member.unnoted_failures.load(Ordering::SeqCst))
     }
 
     /// Begins to let a disk go for good. `with_what_it_has`: it is away and will never come back, and what only it has is
@@ -160,6 +172,10 @@ impl Vault {
         }
         Err(has_to_stay("no other disk that is connected holds everything"))
     }
+}
+
+pub(crate) fn failed_before() -> MemberState {
+    MemberState::Suspect("it failed before".to_owned())
 }
 
 fn has_to_stay(member: &Member, why: &str) -> StoreError {

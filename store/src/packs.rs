@@ -11,7 +11,7 @@ mod sending;
 mod swept;
 mod view;
 
-pub(crate) use on_disk::{files_on, names_on};
+pub(crate) use on_disk::{files_on, folder_of_name, names_on};
 pub(crate) use view::read_table;
 
 use crate::block_cache::BlockCache;

@@ -597,6 +597,42 @@ fn a_disk_that_fails_again_waits_for_a_person() {
     check_each(&promises, &[&first, &second], "failed twice");
 }
 
+/// What the only disk fails at again and again is told, although no disk can note it.
+#[test]
+fn the_only_disk_that_fails_again_waits_for_a_person() {
+    let disk = MemoryDisk::new();
+    let mut promises = live(vec![arc(&disk)]);
+    let vault = open(&[&disk]);
+    let id = vault.disks()[0].id.clone();
+    for failures in 1..=2 {
+        vault.detach(&id);
+        let counting = FaultyDisk::new(disk.after_clean_stop(), None);
+        vault.attach(Arc::new(counting.clone()), stamp(60)).expect("it is ours");
+        vault.detach(&id);
+        // Whether it can be written to is seen when it comes, and that goes well.
+        let later = Planned { on: On::Changes, when: When::From(counting.operations()), fault: Fault::Error };
+        let failing = FaultyDisk::new(disk.after_clean_stop(), Schedule::new(0, [later]));
+        vault.attach(Arc::new(failing.clone()), stamp(60)).expect("it is ours");
+        assert_eq!(states(&vault), [MemberState::Healthy], "failure {failures}");
+        try_one_more_day(&vault, &mut promises).expect_err("it fails");
+        assert!(failing.fired() && matches!(states(&vault)[..], [MemberState::Failed(_)]));
+        vault.distrust(&id, stamp(61)).expect_err("nobody can write that down");
+    }
+    let suspect = |vault: &Vault| matches!(vault.disks()[0].state, MemberState::Suspect(_));
+    assert!(suspect(&vault));
+    vault.try_again(&id);
+    assert!(suspect(&vault), "twice is a pattern");
+    vault.detach(&id);
+    vault.attach(arc(&disk), stamp(62)).expect("it is ours");
+    assert!(suspect(&vault), "a dying disk leaves and comes by itself");
+    promises.check_on(&vault, "read while nobody may write");
+    vault.detach(&id);
+    vault.adopt(arc(&disk), [9; 16], false, stamp(63)).expect("a person says so");
+    one_more_day(&vault, &mut promises);
+    drop(vault);
+    check_each(&promises, &[&disk], "the only one failed twice");
+}
+
 /// A disk is let go of only while another one holds everything, and can be taken back.
 #[test]
 fn forgetting_a_disk_needs_another_complete_one() {

@@ -127,11 +127,20 @@ fn a_pack_in_a_strange_folder_harms_nothing() {
             }
             let name = pack.rsplit('/').next().expect("a name");
             let strange = if name.starts_with("00") { "packs/01" } else { "packs/00" };
-            put_file(&hurt, &format!("{strange}/{name}"), &bytes);
-            promises.check(
-                vec![arc(&hurt), arc(&second.after_clean_stop())],
-                &format!("{pack}, gone: {is_gone}"),
-            );
+            for folder in [strange, &format!("packs/{}", &name[..1])] {
+                let hurt = hurt.after_clean_stop();
+                put_file(&hurt, &format!("{folder}/{name}"), &bytes);
+                let context = format!("{pack} in {folder}, gone: {is_gone}");
+                promises.check(vec![arc(&hurt), arc(&second.after_clean_stop())], &context);
+                // Alone it cannot give back all, and it still opens.
+                let vault = open(&[&hurt]);
+                if !is_gone {
+                    let id = vault.disks()[0].id.clone();
+                    vault.scrub(&id, u64::MAX, stamp(300)).expect("a scrub");
+                    let (_, found) = vault.scrubs()[0].last.clone().expect("a round");
+                    assert_eq!((found.damaged, found.repaired), (0, 0), "{context}");
+                }
+            }
         }
     }
 }

@@ -19,8 +19,7 @@ pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<boo
         let left = appliance.blocking(|appliance| appliance.vault.index_pending()).await;
         let is_whole = left.is_ok_and(|left| left == 0);
         if is_whole && !is_looked_through {
-            is_looked_through = true;
-            look_for_loss(&appliance, stop.clone()).await;
+            is_looked_through = look_for_loss(&appliance, stop.clone()).await;
         }
         let rest = if is_whole { REST } else { Duration::ZERO };
         tokio::select! {
@@ -30,9 +29,14 @@ pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<boo
     }
 }
 
-async fn look_for_loss(appliance: &Arc<Appliance>, stop: watch::Receiver<bool>) {
+/// Returns whether it could be seen.
+async fn look_for_loss(appliance: &Arc<Appliance>, stop: watch::Receiver<bool>) -> bool {
     let looked = appliance.blocking(move |appliance| appliance.vault.look_for_loss(&|| !*stop.borrow()));
-    if let Ok(Err(error)) | Err(error) = looked.await {
-        tracing::warn!(%error, "what is lost could not be written down");
+    match looked.await {
+        Ok(Ok(pieces)) => pieces.is_some(),
+        Ok(Err(error)) | Err(error) => {
+            tracing::warn!(%error, "what is lost could not be written down");
+            true
+        }
     }
 }

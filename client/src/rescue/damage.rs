@@ -18,6 +18,7 @@ const TOLD_MAX: usize = 100_000;
 pub(crate) struct Damage {
     found: Mutex<Found>,
     too_new: AtomicU64,
+    set_aside: Mutex<Vec<PathBuf>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +38,16 @@ impl Damage {
         self.tell(path, offset, why.into());
     }
 
+    /// What lies in `folder` was set aside because it is not whole: that is no news, and what it lacks is told by file.
+    pub(crate) fn passes_over(&self, folder: PathBuf) {
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
+    }
+
     fn tell(&self, path: &Path, place: u64, why: String) {
+        let set_aside = self.set_aside.lock().unwrap_or_else(PoisonError::into_inner);
+        if set_aside.iter().any(|folder| path.starts_with(folder)) {
+            return;
+        }
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = found.told.len() >= TOLD_MAX || found.told.insert((path.to_owned(), place));
         if is_new {

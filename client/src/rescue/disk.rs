@@ -21,7 +21,9 @@ const LEVELS_MAX: usize = 3;
 /// Nothing in here was ever confirmed, or helps a reader.
 const PASSED_BY: [&[u8]; 2] = [b"index", b"open"];
 /// Where names say nothing: what a filesystem check brings together, and what an agent set aside.
-const NAMELESS: [&[u8]; 2] = [b"lost+found", b"quarantine"];
+const NAMELESS: [&[u8]; 2] = [b"lost+found", SET_ASIDE.as_bytes()];
+/// What an agent set aside.
+const SET_ASIDE: &str = "quarantine";
 const DISK_FILE_BYTES_MAX: usize = 64 * 1024;
 
 /// One pulled disk.
@@ -62,6 +64,7 @@ impl PulledDisk {
         let below = whole.join("larder");
         let folder = if is_folder(&below) { below } else { whole };
         names(&folder).map_err(|cause| Trouble::local("opening the disk", &folder, cause))?;
+        damage.passes_over(folder.join(SET_ASIDE));
         let mut disk = Self { path: path.to_owned(), folder, vault: None, disk: None, is_newer: false };
         disk.read_facts(damage);
         Ok(disk)

@@ -17,6 +17,11 @@ pub(crate) fn names_on(disk: &dyn Disk) -> io::Result<HashMap<Hash, u64>> {
     error.map_or(Ok(found), Err)
 }
 
+/// The folder in `packs` that a pack belongs in.
+pub(crate) fn folder_of_name(name: &Hash) -> String {
+    name.to_string()[..2].to_owned()
+}
+
 /// Packs, or what lies beside them. One bad block of a disk may hide a folder: what lies elsewhere on it can still be
 /// given back.
 pub(crate) fn files_on(disk: &dyn Disk, ending: &str) -> io::Result<Found> {
@@ -34,7 +39,7 @@ pub(crate) fn files_on(disk: &dyn Disk, ending: &str) -> io::Result<Found> {
         for item in items.into_iter().filter(|item| !item.is_folder) {
             let name = item.name.strip_suffix(ending).and_then(Hash::from_hex);
             // One in a strange folder is nowhere where anybody would look for it.
-            if let Some(name) = name.filter(|_| item.name.starts_with(&folder.name)) {
+            if let Some(name) = name.filter(|name| folder.name == folder_of_name(name)) {
                 found.insert(name, item.len);
             }
         }

@@ -118,17 +118,21 @@ impl Vault {
 
     /// Looks through everything that is kept for what no pack holds although nobody saw it go: a disk that lied about
     /// flushing, a file that somebody deleted. It is named and remembered, and asked for at the next push. Returns how many
-    /// pieces it was; none as long as the index is being made anew.
+    /// pieces it was; nothing where it could not be seen, because the index is being made anew or no disk answers.
     ///
     /// # Errors
     /// `Disk` when it could not be written down; it is remembered until the next start.
-    pub fn look_for_loss(&self, go_on: &dyn Fn() -> bool) -> Result<usize> {
+    pub fn look_for_loss(&self, go_on: &dyn Fn() -> bool) -> Result<Option<usize>> {
         if self.catalog.pending_count() > 0 {
-            return Ok(0);
+            return Ok(None);
         }
         let found = self.find_lost(None, None, go_on);
+        // Asked afterwards, since the last disk may go meanwhile: what is away is not lost.
+        if self.require_answering().is_err() {
+            return Ok(None);
+        }
         if found.chunks.is_empty() {
-            return Ok(0);
+            return Ok(Some(0));
         }
         tracing::error!(pieces = found.chunks.len(), "pieces of kept backups are in no pack");
         self.catalog.packs.damage.give_up(found.chunks.iter().copied());
@@ -139,7 +143,7 @@ impl Vault {
             // Of no pack that anybody knows.
             write(&self.members, &Hash::of(pieces.as_flattened()), &found)?;
         }
-        Ok(found.chunks.len())
+        Ok(Some(found.chunks.len()))
     }
 
     /// Everything that a snapshot names and that no pack holds and nobody knew to be lost; of `candidates` only, where some
