@@ -92,7 +92,8 @@ pub fn send(
 pub struct Push {
     root: ChunkRef,
     totals: Totals,
-    missing: Vec<Vec<u8>>,
+    /// What the vault does not hold of it.
+    pub missing: Vec<Vec<u8>>,
     /// Names of everything in it.
     pub names: Vec<Hash>,
 }
