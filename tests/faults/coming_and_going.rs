@@ -2,12 +2,14 @@
 
 use crate::days::{Promises, live, live_on, one_more_day, try_one_more_day};
 use crate::names::{bytes_of, put_file};
-use harness::plain::{self, stamp};
+use harness::plain::{self, files, push, restore, stamp};
 use larder_format::ledger::{Event, LEDGER_MAGIC};
 use larder_format::{FORMAT_VERSION, Hash};
-use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, Schedule, When};
+use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, RealDisk, Schedule, When};
 use larder_store::{MemberState, StoreError, Vault};
+use std::fs;
 use std::sync::Arc;
+use tempfile::TempDir;
 
 fn arc(disk: &MemoryDisk) -> Arc<dyn Disk> {
     Arc::new(disk.clone())
@@ -257,7 +259,7 @@ fn a_disk_that_is_left_half_filled_vouches_for_nothing_it_lacks() {
     match vault.commit(same, stamp(60)) {
         Err(StoreError::Missing { .. }) => {}
         Ok(_) => {
-            assert!(plain::restore(&vault, newest.root).is_ok(), "a receipt for what is not there");
+            assert!(restore(&vault, newest.root).is_ok(), "a receipt for what is not there");
         }
         other => panic!("{other:?}"),
     }
@@ -484,7 +486,7 @@ fn nothing_unfinished_stays_on_a_disk_that_was_pulled() {
     let (stays, leaves) = (MemoryDisk::new(), MemoryDisk::new());
     let vault = open(&[&stays, &leaves]);
     let mut promises = live_on(&vault);
-    plain::send(&vault, &plain::files([("a.txt", &[1; 600])]), |_| Ok(())).expect("there is room");
+    plain::send(&vault, &files([("a.txt", &[1; 600])]), |_| Ok(())).expect("there is room");
     let unfinished = || leaves.list("open").expect("a list").len();
     assert!(unfinished() > 0, "the test must pull it in the middle of a push");
     let id = vault.disks()[1].id.clone();
@@ -666,4 +668,29 @@ fn forgetting_a_disk_needs_another_complete_one() {
     drop(vault);
     check_each(&promises, &[&first, &third], "one went, one came");
     plain::open(vec![arc(&second.after_power_cut(0))]).expect("alone it is a whole vault of its day");
+}
+
+/// A file that is still open on a disk that left would keep it from being unmounted.
+#[test]
+fn nothing_stays_open_on_a_disk_that_left() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let real =
+        |folder: &TempDir| -> Arc<dyn Disk> { Arc::new(RealDisk::open(folder.path()).expect("a disk")) };
+    let vault = plain::open(folders.iter().map(real).collect()).expect("opens");
+    let docs = files([("a.txt", b"first")]);
+    let pushed = push(&vault, "laptop/docs", &docs, 1, stamp(1)).expect("a push");
+    let is_whole = || restore(&vault, pushed.fact.snapshot.root).is_ok_and(|found| found == docs);
+    assert!(is_whole());
+    let open_on = |folder: &TempDir| {
+        let open = fs::read_dir("/proc/self/fd").expect("Linux").flatten();
+        open.filter_map(|file| fs::read_link(file.path()).ok())
+            .filter(|path| {
+                path.starts_with(folder.path()) && path.extension().is_some_and(|end| end == "pack")
+            })
+            .count()
+    };
+    assert!(open_on(&folders[0]) > 0, "the test must leave a pack open");
+    vault.detach(&vault.disks()[0].id);
+    assert_eq!(open_on(&folders[0]), 0);
+    assert!(is_whole(), "the other disk answers");
 }

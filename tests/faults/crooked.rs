@@ -25,6 +25,8 @@ pub(crate) struct Crooked {
     hidden: Arc<Mutex<Option<String>>>,
     /// Whether no ledger entry gets its name.
     refuses_entries: Arc<AtomicBool>,
+    /// Whether nothing can be removed.
+    refuses_removals: Arc<AtomicBool>,
 }
 
 impl Crooked {
@@ -35,6 +37,7 @@ impl Crooked {
             at_next: Arc::default(),
             hidden: Arc::default(),
             refuses_entries: Arc::default(),
+            refuses_removals: Arc::default(),
         }
     }
 
@@ -50,6 +53,11 @@ impl Crooked {
     /// From now on no ledger entry gets its name, or each does again.
     pub(crate) fn refuse_entries(&self, refuses: bool) {
         self.refuses_entries.store(refuses, Ordering::SeqCst);
+    }
+
+    /// From now on nothing can be removed.
+    pub(crate) fn refuse_removals(&self) {
+        self.refuses_removals.store(true, Ordering::SeqCst);
     }
 
     /// From now on nobody can list this folder.
@@ -93,6 +101,9 @@ impl Disk for Crooked {
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
+        if self.refuses_removals.load(Ordering::SeqCst) {
+            return Err(io::Error::other("it gives up"));
+        }
         self.below.remove(path)
     }
 

@@ -106,6 +106,27 @@ fn a_folder_that_cannot_be_listed_is_not_forgotten_with_a_new_disk() {
     assert!(vault.begin_forgetting(&old, true, stamp(4)).is_err(), "the old one is still needed");
 }
 
+/// A complete disk that hides a folder of packs is not believed when it comes back, and is again once it shows all.
+#[test]
+fn a_complete_disk_is_believed_again_when_it_shows_all_its_folders() {
+    let disk = MemoryDisk::new();
+    let vault = plain::open(vec![arc(&disk)]).expect("opens");
+    push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
+    let id = vault.disks()[0].id.clone();
+    vault.note_complete(&id, stamp(2)).expect("written");
+    drop(vault);
+    let hides = Crooked::new(&disk);
+    let folder = packs(&disk).pop_first().expect("one push, one pack");
+    hides.hide(folder.rsplit_once('/').expect("in a folder").0);
+    let vault = plain::open(vec![hides.arc()]).expect("opens");
+    for (comes, shows_all) in [(hides.arc(), false), (arc(&disk), true)] {
+        assert!(vault.unreadable_packs() > 0, "a folder is hidden");
+        vault.detach(&id);
+        vault.attach(comes, stamp(3)).expect("ours");
+        assert_eq!(vault.unreadable_packs() == 0, shows_all);
+    }
+}
+
 /// A disk was filled from a dying one that could not give all of it, and is alone after the next start: nothing that it
 /// lacks is called complete.
 #[test]

@@ -3,7 +3,7 @@
 use harness::plain;
 use larder_format::block::Encoder;
 use larder_format::ledger::Snapshot;
-use larder_format::tree::{Child, Kind, Node, Totals};
+use larder_format::tree::{Child, Kind, Node, Piece, Totals, encode_pieces};
 use larder_format::{ChunkRef, FormatError};
 use larder_store::disk::MemoryDisk;
 use larder_store::{StoreError, Vault};
@@ -37,6 +37,28 @@ fn folders_that_name_each_other_are_looked_at_once() {
         node = keep(&vault, &folder(&[("a", node), ("b", node)], Totals::default()));
     }
     commit(&vault, node, Totals::default()).expect("it is complete");
+    assert_eq!(vault.look_for_loss(&|| true).expect("looked"), Some(0));
+}
+
+/// Five lists that each name the next one 2000 times are 2000^5 pieces, and five looks.
+#[test]
+fn lists_that_name_each_other_are_looked_at_once() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let keep = |bytes: &[u8]| {
+        let len = u32::try_from(bytes.len()).expect("small");
+        vault.receive(&Encoder::new().encode(bytes, vec![len])).expect("taken in");
+        ChunkRef::to(bytes)
+    };
+    let (mut piece, mut size) = (Piece::Chunk(keep(b"x")), 1);
+    for _ in 0..5 {
+        size *= 2000;
+        piece = Piece::More { list: keep(&encode_pieces(&[piece; 2000])), bytes: size };
+    }
+    let totals = Totals { files: 1, directories: 0, bytes: size };
+    let file = Kind::File { size, pieces: vec![piece] };
+    let top = keep(&plain::leaf(&[("endless.img", file)]).encode());
+    commit(&vault, top, totals).expect("it is complete");
+    assert_eq!(vault.look_for_loss(&|| true).expect("looked"), Some(0));
 }
 
 /// Branches full of one and the same node would never end.

@@ -149,6 +149,38 @@ fn a_sidecar_heals_from_its_pack() {
     }
 }
 
+/// One bad sector seldom comes alone: a disk on which damage was met is read again from the start, faster.
+#[test]
+fn after_the_first_damage_the_whole_disk_is_read_in_a_hurry() {
+    let disk = MemoryDisk::new();
+    let (vault, _) = pushed(std::slice::from_ref(&disk));
+    assert!(!scrub(&vault)[0].is_hurried, "nothing is wrong");
+    ruin(&disk, &find(&disk, ".pack").0, 100, 10);
+    let round = scrub(&vault).remove(0);
+    assert!(round.is_hurried, "{round:?}");
+    assert_eq!((round.damaged, round.repaired), (1, 1), "what was found before counts on");
+    assert!(!scrub(&vault)[0].is_hurried, "it was read to its end");
+}
+
+/// Nothing but the second disk can give back a pack that is ruined from end to end and has no sidecar, however long it is.
+#[test]
+fn a_long_pack_without_a_sidecar_comes_back_from_the_second_disk() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let vault = open(&[first.clone(), second]);
+    let films = files([("a.mkv", &noise(3, 800_000)), ("b.mkv", &noise(4, 800_000))]);
+    push(&vault, "laptop/films", &films, 1, stamp(1)).expect("a push");
+    let (pack, len) = find(&first, ".pack");
+    assert!(len > 1 << 20, "the test needs more than is copied at once");
+    assert!(first.scramble(&pack, 0..len, 7));
+    let round = &scrub(&vault)[0];
+    assert_eq!((round.damaged, round.repaired, round.lost), (1, 1, 0));
+    assert!(
+        first.open(&pack).is_ok(),
+        "it is there again, and not what could be saved of it in another pack"
+    );
+    assert_eq!(vault.audit().expect("an audit").damaged, [""; 0]);
+}
+
 /// With two disks, whatever happens to one of them heals from the other, a pack that vanished among it.
 #[test]
 fn a_second_disk_heals_the_first() {

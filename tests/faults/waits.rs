@@ -7,7 +7,7 @@ use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::ledger::{Event, Snapshot, Stamp};
 use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::disk::{Disk, MemoryDisk};
-use larder_store::{StoreError, Vault};
+use larder_store::{MemberState, StoreError, Vault};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -111,6 +111,23 @@ fn files_stay_for_a_day_after_their_pack_went() {
     old.wait(10);
     old.sweep();
     assert!(old.packs().len() < before, "30 hours later they are gone");
+}
+
+/// A file that cannot be removed is not taken for one that is gone.
+#[test]
+fn a_disk_that_removes_nothing_has_failed() {
+    let mut old = Old::new();
+    old.prune();
+    let crooked = Crooked::new(&old.disk);
+    old.open_on(crooked.arc());
+    old.wait(WEEK + 24);
+    assert!(old.sweep().0 > 0, "the test must let go of a pack");
+    old.wait(30);
+    let all = old.packs();
+    crooked.refuse_removals();
+    let failed = (0..20).any(|_| old.vault.sweep_step(stamp(old.hour), 1000).is_err());
+    assert!(failed && old.packs() == all, "nobody hears of it");
+    assert_ne!(old.vault.disks()[0].state, MemberState::Healthy);
 }
 
 /// Something that is kept cannot be found: what was let go of stays on the disk, however long that takes, since a part of it

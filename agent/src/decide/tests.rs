@@ -115,6 +115,7 @@ fn check(given: impl Fn(&mut Facts<'_>), expect: Rhythm) {
 fn the_lamp_says_what_is_wrong() {
     check(|_| {}, Rhythm::Ready);
     check(|facts| facts.receiving = 1, Rhythm::Busy);
+    check(|facts| facts.restoring = 1, Rhythm::Busy);
     check(|facts| facts.sources.clear(), Rhythm::needs_you(3));
     check(|facts| facts.sources[0] = source(49), Rhythm::needs_you(3));
     check(|facts| facts.refused_full = 1, Rhythm::needs_you(5));

@@ -44,6 +44,38 @@ fn a_large_folder_changes_in_small_steps() {
     assert!(fresh <= 4, "{fresh} of {} nodes are new", after.len());
 }
 
+/// A node that outgrew what is read would be a folder that nobody gets back. These names are no borders, so only the bytes
+/// that entries are taken to have end a node.
+#[test]
+fn no_node_outgrows_what_is_read() {
+    let is_no_border = |name: &String| !Hash::of(name.as_bytes()).0.starts_with(&[0]);
+    let short = (1..=250u8).map(|byte| (vec![byte].into(), Vec::new().into())).collect::<Vec<_>>();
+    let target = || Kind::Symlink(vec![b't'; 4000]);
+    let holes = || Kind::File { size: 64, pieces: vec![Piece::Hole(1); 64] };
+    type Shape<'a> = (usize, Vec<(ByteBuf, ByteBuf)>, &'a dyn Fn() -> Kind);
+    let shapes: [Shape<'_>; 4] = [
+        (255, Vec::new(), &|| Kind::Fifo),
+        (4, short, &|| Kind::Fifo),
+        (20, Vec::new(), &target),
+        (20, Vec::new(), &holes),
+    ];
+    for (name_bytes, xattrs, kind) in shapes {
+        let mut nodes = 0;
+        let mut keep = |made: Made| {
+            assert!(Node::decode(&made).is_ok(), "{} bytes", made.len());
+            nodes += 1;
+            Ok::<(), ()>(())
+        };
+        let mut builder = NodeBuilder::new();
+        for name in (0..9000).map(|n| format!("{n:0>name_bytes$}")).filter(is_no_border) {
+            let entry = Entry { xattrs: xattrs.clone(), ..entry(&name, kind()) };
+            builder.push(entry, &owner(), &mut keep).unwrap();
+        }
+        builder.finish(&mut keep).unwrap();
+        assert!(nodes > 2, "the test must fill a node");
+    }
+}
+
 #[test]
 fn a_terabyte_is_a_short_entry() {
     let mut kept = HashMap::new();

@@ -172,3 +172,27 @@ fn gaps_in_the_ledger_let_nothing_go() {
     assert_eq!(locked, Some(Lock::Gaps(1)), "a clock that is vouched for mends no ledger");
     assert_eq!(Lock::Gaps(1).to_string(), "1 entry of the ledger is missing or damaged");
 }
+
+#[test]
+fn a_plan_says_which_part_of_the_rule_has_ended() {
+    let mut life = Life::new(1);
+    life.add(Event::RetentionSet(RULE));
+    // Three on one day, and then one a day.
+    for hours in [1, 1, 1, 24, 24, 24, 24, 24] {
+        life.real_s += hours * 3600;
+        life.powered_on_s += hours.unsigned_abs() * 3600;
+        life.push();
+    }
+    let why_on_day = |life: &mut Life, day: i64| {
+        (life.real_s, life.powered_on_s) = (day * DAY_S, day.unsigned_abs() * 86_400);
+        let plan = plan(&life.view, &life.view.at(life.stamp()), ClockVerdict::MayLetGo);
+        plan.snapshots.into_iter().map(|going| (going.sequence, going.why)).collect::<Vec<_>>()
+    };
+    let went = why_on_day(&mut life, 6);
+    assert_eq!(went, [(3, "older than 3 days, and neither the first nor the last of its day".to_owned())]);
+    for (day, words) in [(10, "of its week"), (25, "of its month"), (45, "too old for the first or last")] {
+        let went = why_on_day(&mut life, day);
+        let why = &went.iter().find(|(sequence, _)| *sequence == 3).expect("it goes").1;
+        assert!(why.contains(words), "day {day}: {why}");
+    }
+}

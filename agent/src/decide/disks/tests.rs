@@ -192,3 +192,18 @@ fn fewer_copies_than_wanted_are_told() {
     let (report, _) = whole_report(&facts, &mut Memory::default());
     assert!(report.health.conditions[0].what.contains("There is 1 copy of your backups, not 2"));
 }
+
+/// A dashboard warns at a share of its owner's choice.
+#[test]
+fn a_disk_that_is_three_quarters_full_says_75_percent() {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    let used_percent =
+        |facts: &Facts<'_>| whole_report(facts, &mut Memory::default()).0.disks[0].used_percent;
+    facts.disks[0].0.space = Some(Space { total: 4 << 40, free: 1 << 40 });
+    assert_eq!(used_percent(&facts), 75.0);
+    facts.disks[0].0.space = Some(Space { total: 3 << 40, free: 2 << 40 });
+    assert_eq!(used_percent(&facts), 33.333);
+    facts.disks[0].0.space = None;
+    assert_eq!(used_percent(&facts), 0.0);
+}
