@@ -139,7 +139,7 @@ fn a_pack_in_a_strange_folder_harms_nothing() {
                 if !is_gone {
                     let id = vault.disks()[0].id.clone();
                     vault.scrub(&id, u64::MAX, stamp(300)).expect("a scrub");
-                    let (_, found) = vault.scrubs()[0].last.clone().expect("a round");
+                    let (_, found) = vault.scrubs()[0].last.expect("a round");
                     assert_eq!((found.damaged, found.repaired), (0, 0), "{context}");
                 }
             }
