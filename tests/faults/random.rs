@@ -16,8 +16,8 @@ const LIVES: u64 = 4000;
 const SHRINK_RUNS_MAX: usize = 400;
 
 /// Lives in which a box may go on without what the newer disk knows, because that did not answer twice at a start: one
-/// in so many at most.
-const LIVES_PER_SECOND_PAST: u64 = 4000;
+/// in so many at most, and none in each test run, or a ledger that forks by mistake would be excused.
+const LIVES_PER_SECOND_PAST: usize = 20_000;
 
 /// How all promises of a life are kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,20 +142,22 @@ fn several_faults_in_one_life_cost_nothing() {
     let lives = std::env::var("LARDER_RANDOM_LIVES").ok().and_then(|text| text.parse().ok()).unwrap_or(LIVES);
     let workloads = workload::all();
     let mut happened: BTreeMap<String, u64> = BTreeMap::new();
-    let mut apart = 0;
+    let mut apart = Vec::new();
     for seed in 0..lives {
         let workload = &workloads[Dice::of(seed, 0).below(workloads.len())];
         let (fired, verdict) = judge(workload, &schedule(seed));
         match verdict {
-            Ok(kept) => apart += u64::from(kept == Kept::Apart),
+            Ok(Kept::Together) => {}
+            Ok(Kept::Apart) => apart.push(seed),
             Err(why) => panic!("{}", report(workload, seed, &fired, &why)),
         }
         for fired in fired {
             *happened.entry(fired.fault.to_string()).or_default() += 1;
         }
     }
-    println!("{lives} lives with several faults, 0 lost, {apart} in two pasts: {happened:?}");
-    assert!(apart * LIVES_PER_SECOND_PAST <= lives, "{apart} of {lives} lives ended in two pasts");
+    println!("{lives} lives with several faults, 0 lost, {} in two pasts: {happened:?}", apart.len());
+    let is_rare = (apart.len() * LIVES_PER_SECOND_PAST) as u64 <= lives;
+    assert!(is_rare, "too many of {lives} lives ended in two pasts, with seeds {apart:?}");
     assert!(happened.len() >= 6 && happened.values().all(|times| *times > lives / 20), "{happened:?}");
 }
 
