@@ -396,6 +396,26 @@ fn a_disk_that_lacks_packs_stays_behind_when_the_ledger_is_read_again() {
     check_each(&promises, &[&lacking], "it was filled");
 }
 
+/// An entry that one disk has and the other had no room for exists: the next one does not take its number.
+#[test]
+fn an_entry_that_failed_on_one_disk_begins_no_other_past() {
+    let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
+    let mut promises = live(vec![arc(&first), arc(&second)]);
+    for full in [&first, &second] {
+        let vault = open(&[&first, &second]);
+        let hold = |reason: &str| Event::HoldSet { source: None, reason: reason.to_owned() };
+        full.limit(0);
+        assert!(vault.append(stamp(61), hold("there is no room")).is_err());
+        full.limit(u64::MAX);
+        vault.append(stamp(62), hold("there is room")).expect("written");
+        fill(&vault);
+        one_more_day(&vault, &mut promises);
+        drop(vault);
+        assert_eq!(states(&open(&[&first, &second])), [MemberState::Healthy, MemberState::Healthy]);
+        check_each(&promises, &[&first, &second], "an entry on one of two");
+    }
+}
+
 /// The vault opens with one of its disks, names the other, and takes it back later.
 #[test]
 fn one_of_two_disks_is_enough_to_start() {
