@@ -626,6 +626,8 @@ fn the_only_disk_that_fails_again_waits_for_a_person() {
     let mut promises = live(vec![arc(&disk)]);
     let vault = open(&[&disk]);
     let id = vault.disks()[0].id.clone();
+    let again = || push(&vault, "laptop/docs", &files([("a.txt", &[5; 900])]), 7000, stamp(60));
+    again().expect("a push");
     for failures in 1..=2 {
         vault.detach(&id);
         let counting = FaultyDisk::new(disk.after_clean_stop(), None);
@@ -638,6 +640,7 @@ fn the_only_disk_that_fails_again_waits_for_a_person() {
         assert_eq!(states(&vault), [MemberState::Healthy], "failure {failures}");
         try_one_more_day(&vault, &mut promises).expect_err("it fails");
         assert!(failing.fired() && matches!(states(&vault)[..], [MemberState::Failed(_)]));
+        again().expect_err("no receipt where no disk stands for it");
         vault.distrust(&id, stamp(61)).expect_err("nobody can write that down");
     }
     let suspect = |vault: &Vault| matches!(vault.disks()[0].state, MemberState::Suspect(_));

@@ -46,7 +46,7 @@ fn cut_at_each_operation(damaged: &MemoryDisk, others: &[MemoryDisk], what: &str
     for at in 0..operations {
         let disk = damaged.after_power_cut(0);
         repair_with(&disk, others, Some((at, Fault::PowerCut))).expect("the planned fault happens");
-        for seed in 0..4 {
+        for seed in 0..12 {
             let found = disk.after_power_cut(seed * 1009 + at);
             let all: Vec<_> = [found].into_iter().chain(others.iter().cloned()).collect();
             whole_vault(&all, &format!("{what}: power cut at operation {at}, seed {seed}"));
@@ -93,7 +93,7 @@ fn pulling_the_plug_while_the_disk_gets_its_name_back_harms_nothing() {
         let disk = whole.after_power_cut(0);
         let plan = Plan { at, fault: Fault::PowerCut };
         let _ = plain::open(vec![Arc::new(FaultyDisk::new(disk.clone(), Some(plan)))]);
-        for seed in 0..4 {
+        for seed in 0..12 {
             let found = disk.after_power_cut(seed * 31 + at);
             whole_vault(std::slice::from_ref(&found), &format!("operation {at}, seed {seed}"));
             assert!(quarantined(&found) <= 2);
