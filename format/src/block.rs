@@ -8,7 +8,7 @@
 //! somebody's file and go on with the next one. Bytes: FORMAT.md, "Block".
 
 use crate::{ChunkId, Fields, FormatError, Hash, cut::CHUNK_BYTES_MAX};
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 /// First bytes of a block; a damaged pack is searched for them.
 pub const BLOCK_MAGIC: &[u8; 8] = b"LRDRBLK1";
@@ -67,6 +67,16 @@ impl Header {
     /// Bytes of header and stored bytes together.
     pub fn block_len(&self) -> usize {
         self.len() + self.stored_len as usize
+    }
+
+    /// Where each chunk lies in the plain bytes, in order.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let mut end = 0;
+        self.lengths.iter().map(move |len| {
+            let start = end;
+            end += *len as usize;
+            start..end
+        })
     }
 
     /// How many bytes of a block must be read to know its whole header.
@@ -314,7 +324,7 @@ pub struct OpenBlock<'a> {
     /// The chunks' bytes, back to back; those of a plain block are not copied.
     pub plain: Cow<'a, [u8]>,
     /// Name and place of each chunk in `plain`.
-    pub chunks: Vec<(ChunkId, core::ops::Range<usize>)>,
+    pub chunks: Vec<(ChunkId, Range<usize>)>,
 }
 
 impl<'a> OpenBlock<'a> {
@@ -346,13 +356,7 @@ impl<'a> OpenBlock<'a> {
     }
 
     fn named(header: &Header, plain: Cow<'a, [u8]>) -> Self {
-        let mut at = 0;
-        let name = |len: &u32| {
-            let range = at..at + *len as usize;
-            at = range.end;
-            (Hash::of(&plain[range.clone()]), range)
-        };
-        let chunks = header.lengths.iter().map(name).collect();
+        let chunks = header.ranges().map(|range| (Hash::of(&plain[range.clone()]), range)).collect();
         Self { plain, chunks }
     }
 

@@ -10,6 +10,7 @@ use crate::members::Members;
 use crate::{Result, StoreError};
 use larder_format::block::{self, Decoder};
 use larder_format::{ChunkId, Hash};
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -82,8 +83,8 @@ impl Packs {
     }
 
     /// A block of these chunks, which were one block once.
-    pub(crate) fn as_block(&self, chunks: &[Vec<u8>]) -> Vec<u8> {
-        self.pack(&chunks.concat(), chunks.iter().map(|chunk| length(chunk)).collect())
+    pub(crate) fn as_block<C: Borrow<[u8]>>(&self, chunks: &[C]) -> Vec<u8> {
+        self.pack(&chunks.concat(), chunks.iter().map(|chunk| length(chunk.borrow())).collect())
     }
 
     fn stored(&self, members: &Members, Fetch(wanted): &Fetch) -> Option<Stored> {
@@ -102,17 +103,10 @@ impl Packs {
                 self.damage.suspect();
                 return None;
             }
-            let ends: Vec<usize> = header
-                .lengths
-                .iter()
-                .scan(0, |end, len| {
-                    *end += *len as usize;
-                    Some(*end)
-                })
-                .collect();
+            let ranges: Vec<_> = header.ranges().collect();
             let range = |(place, _): &(Place, ChunkId)| {
                 let nth = usize::try_from(u32::from(place.slot).checked_sub(slots.start)?).ok()?;
-                Some(ends.get(nth)? - header.lengths[nth] as usize..ends[nth])
+                ranges.get(nth).cloned()
             };
             let wanted = wanted.iter().map(range).collect::<Option<Vec<_>>>()?;
             Some(Stored { bytes, header, wanted })
@@ -124,7 +118,7 @@ impl Packs {
         self.decoders.with(Decoder::new, |decoder| {
             let all = decoder.unpack(&block.header, stored).ok()?;
             let chunks: Vec<&[u8]> = block.wanted.iter().map(|range| &all[range.clone()]).collect();
-            Some(self.pack(&chunks.concat(), chunks.iter().map(|chunk| length(chunk)).collect()))
+            Some(self.as_block(&chunks))
         })
     }
 
