@@ -35,9 +35,14 @@ def make(profile, name):
         return
     corpus = importlib.import_module(f"corpora.{name}")
     print(f"making the corpus {name} ({profile}) ...", flush=True)
+    make_anew(name, place, lambda: corpus.make(place, corpus.SIZES[profile]))
+
+
+def make_anew(name, place, fill):
+    """`fill` makes `live` and `stash2` and returns the plan."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    plan = corpus.make(place, corpus.SIZES[profile])
+    plan = fill()
     (place / "plan.json").write_text(json.dumps(plan))
     (place / "current").write_text("1")
     first = manifest(place / "live")

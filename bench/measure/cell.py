@@ -77,7 +77,7 @@ class Cell:
             raise RuntimeError(f"{phase} failed: {row.get('error', '')}")
         if start is self.peer.backup:
             self.site.made.append(name)
-        row["stored_bytes"] = stored_bytes(self.site.repo)
+        row["stored_bytes"] = stored_bytes(self.site.repo, getattr(self.peer, "REDUNDANCY", None))
 
     def first(self):
         generations.settle(self.place)
@@ -123,7 +123,7 @@ class Cell:
 
     def prune(self):
         row = self.step("prune", self.peer.prune(self.site, self.snapshots[:-1]))
-        row["stored_bytes"] = stored_bytes(self.site.repo)
+        row["stored_bytes"] = stored_bytes(self.site.repo, getattr(self.peer, "REDUNDANCY", None))
 
 
 PHASE_STEPS = dict(zip(PHASES, (Cell.first, Cell.nochange, Cell.second, Cell.listing, Cell.restore, Cell.restore_one,

@@ -1,4 +1,5 @@
-"""Larder: `larder` to `larderd` over HTTP, settings at their defaults, a plain folder as its disk, MQTT off.
+"""Larder: `larder` to `larderd` over HTTP, settings at their defaults, a plain folder as its disk, MQTT off. The agent has
+the environment that its systemd unit gives it.
 
 Connections are not encrypted yet, as with every peer here.
 
@@ -26,6 +27,11 @@ enabled = false
 """
 
 
+UNIT = PROJECT / "systemd" / "larderd.service"
+# Made hours later, when the box has nothing else to do, against bad sectors; no peer has any, so it is told apart.
+REDUNDANCY = ".parity"
+
+
 def build():
     """Builds both ends, unless somebody else did."""
     if not os.environ.get("LARDER_BIN_DIR"):
@@ -44,7 +50,13 @@ def version(tools):
 def server_start(site):
     settings = site.state / "larder.toml"
     settings.write_text(SETTINGS.format(host=site.host, port=site.port, repo=site.repo))
-    return {"argv": [AGENT, "run", "--config", settings]}
+    return {"argv": ["env", *environment(), AGENT, "run", "--config", settings]}
+
+
+def environment():
+    """`NAME=VALUE` as the unit says."""
+    lines = UNIT.read_text().splitlines()
+    return [line.removeprefix("Environment=") for line in lines if line.startswith("Environment=")]
 
 
 def init(site):

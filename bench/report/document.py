@@ -13,7 +13,8 @@ READING = """Time: `seconds of wall clock / seconds of CPU at the client + at th
 ends`; of the yardstick, which is `tar | zstd -3 | b3sum` on the local disk (unpacking for a restore, a bare `find` for no
 change), and of the best other peer, separately for wall and CPU. "Until on the disk": wall and a sync after the program
 has ended, for those that do not wait themselves; the yardstick and Larder do. Memory: peak of `client + server`, resident. Stored:
-blocks allocated in the server's folder. Wire: both ways, with headers. "–": the peer has no such command, or the corpus
+blocks allocated in the server's folder, without the parity that Larder makes when it has nothing else to do (6 % more,
+against bad sectors; no peer has any). Wire: both ways, with headers. "–": the peer has no such command, or the corpus
 is one file; "n/a": what it is a multiple of took less than 0.02 s. "Came back": all files of a full restore and one old
 file, by content, mode and time."""
 
@@ -122,13 +123,15 @@ def conditions(results):
     programs = ["larder and larderd " + text.split()[-1] if name == "larder" else text
                 for name, text in results["versions"].items()]
     rounds = "a single round" if results["rounds"] == 1 else f"medians of {results['rounds']} rounds"
-    return "\n".join(f"- {line}" for line in (
+    lines = [
         f"Measured {results['date']} on {results['cores']} cores ({results['machine']}), Linux {results['kernel']}, "
         f"TCP with {results['congestion']}; {rounds}, every program in turn.",
         f"{'; '.join(where).capitalize()}. No program encrypts its connection here.",
         "Before each phase the caches are dropped; every program begins on a new, empty ext4.",
-        f"Programs: {'; '.join(programs)}.",
-        f"`sources` is made of the Linux kernel's sources: {results['kernel_sources']}.")) + "\n"
+        f"Programs: {'; '.join(programs)}."]
+    if "sources" in results["corpora"]:
+        lines.append(f"`sources` is made of the Linux kernel's sources: {results['kernel_sources']}.")
+    return "\n".join(f"- {line}" for line in lines) + "\n"
 
 
 def write(results):

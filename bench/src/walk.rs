@@ -5,7 +5,7 @@ use larder_client::{Appliance, Past, Progress, PushOptions, Trouble, push};
 use larder_format::{
     ChunkId,
     ledger::{Snapshot, Stamp},
-    wire::{Commit, Identity, Receipt, Received, SnapshotInfo},
+    wire::{Commit, Identity, Neighbours, Receipt, Received, SnapshotInfo},
 };
 use larder_store::{StoreError, Vault, disk::MemoryDisk};
 use std::{
@@ -62,7 +62,11 @@ impl Appliance for InMemory {
 }
 
 impl Past for InMemory {
-    fn fetch(&self, _: &[ChunkId], _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+    fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+        Err(Trouble::Usage("this benchmark does not read".to_owned()))
+    }
+
+    fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
         Err(Trouble::Usage("this benchmark does not read".to_owned()))
     }
 

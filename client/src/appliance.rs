@@ -6,7 +6,7 @@
 use crate::Trouble;
 use larder_format::{
     ChunkId,
-    wire::{Commit, Identity, Receipt, Received, SnapshotInfo},
+    wire::{Commit, Identity, Neighbours, Receipt, Received, SnapshotInfo},
 };
 
 /// What a restore needs: chunks by their names, and which snapshot somebody means. An appliance has it, and so has a
@@ -17,7 +17,19 @@ pub trait Past: Sync {
     ///
     /// # Errors
     /// Any but `Local` and `Usage`.
-    fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble>;
+    fn fetch(
+        &self,
+        names: &[ChunkId],
+        neighbours: Neighbours,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Trouble>;
+
+    /// Where each of `names` (at most `wire::IDS_MAX`) lies, as a number: the same one for chunks that come in one block,
+    /// and in the order in which blocks are best read. `wire::NOWHERE` for what is not there.
+    ///
+    /// # Errors
+    /// Any but `Local` and `Usage`.
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble>;
 
     /// The snapshot of `source` that `when` means.
     ///

@@ -13,8 +13,8 @@ use larder_format::{
     cut::CHUNK_BYTES_MAX,
     ledger::{Head, is_source_name},
     wire::{
-        BLOCKS_TYPE, Commit, IDS_TYPE, Identity, Problem, Receipt, Received, SnapshotInfo, decode_ids,
-        encode_ids,
+        BLOCKS_TYPE, Commit, IDS_TYPE, Identity, Neighbours, Problem, Receipt, Received, SnapshotInfo,
+        decode_ids, decode_places, encode_ids,
     },
 };
 use serde::de::DeserializeOwned;
@@ -190,9 +190,18 @@ impl Appliance for Connection {
 }
 
 impl Past for Connection {
-    fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+    fn fetch(
+        &self,
+        names: &[ChunkId],
+        neighbours: Neighbours,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Trouble> {
         let body = encode_ids(names);
-        let mut answer = self.with_patience(|| self.post_once("/v1/chunks/fetch", IDS_TYPE, &body))?;
+        let path = match neighbours {
+            Neighbours::Unwanted => "/v1/chunks/fetch",
+            Neighbours::Welcome => "/v1/chunks/fetch?neighbours=welcome",
+        };
+        let mut answer = self.with_patience(|| self.post_once(path, IDS_TYPE, &body))?;
         let mut reader = answer.body_mut().as_reader();
         let mut block = Vec::new();
         loop {
@@ -206,6 +215,11 @@ impl Past for Connection {
                 Err(error) => return Err(self.unreachable(&error)),
             }
         }
+    }
+
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+        let body = self.post("/v1/chunks/places", IDS_TYPE, &encode_ids(names))?;
+        decode_places(&body, names.len()).map_err(|error| self.strange(&error))
     }
 
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble> {

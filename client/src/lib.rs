@@ -19,6 +19,7 @@ mod folder;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod handle;
+mod kept_blocks;
 mod listing;
 pub mod owner;
 mod progress;
@@ -27,16 +28,18 @@ mod rescue;
 mod restore;
 mod send;
 mod settings;
+mod tree_reader;
 mod trouble;
 mod walk;
 mod weave;
 
 pub use appliance::{Appliance, Past};
 pub use connection::Connection;
-pub use fetch::{TreeReader, read_file};
+pub use fetch::read_file;
 pub use progress::Progress;
 pub use push::{PushOptions, Pushed, push};
 pub use rescue::{Candidate, Kept, PulledDisk, Rescue, Standing};
 pub use restore::{Existing, RestoreOptions, Restored, Wanted, restore};
 pub use settings::{Pairing, source_name_for};
+pub use tree_reader::TreeReader;
 pub use trouble::{Skipped, SkippedList, Trouble};

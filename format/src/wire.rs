@@ -12,8 +12,24 @@ pub const IDS_MAX: usize = 4096;
 pub const UPLOAD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Content type of a list of names.
 pub const IDS_TYPE: &str = "application/vnd.larder.ids";
+/// Content type of a list of places.
+pub const PLACES_TYPE: &str = "application/vnd.larder.places";
 /// Content type of blocks back to back.
 pub const BLOCKS_TYPE: &str = "application/vnd.larder.blocks";
+
+/// What stands for the place of a chunk that the vault does not hold.
+pub const NOWHERE: u64 = u64::MAX;
+
+/// Whether chunks that nobody asked for may come along with those that somebody did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Neighbours {
+    /// Only where leaving them out would be more work than sending them.
+    #[default]
+    Unwanted,
+    /// Whoever asks will most likely want them next: folders of one tree.
+    Welcome,
+}
 
 /// Names back to back.
 pub fn encode_ids<'a>(ids: impl IntoIterator<Item = &'a ChunkId>) -> Vec<u8> {
@@ -33,6 +49,24 @@ pub fn decode_ids(bytes: &[u8]) -> Result<Vec<ChunkId>, FormatError> {
             what: "a list of chunk names",
             why: "its length is not that of 0 to 4096 names",
         })
+    }
+}
+
+/// Places of chunks back to back, 8 bytes each, the lowest first.
+pub fn encode_places(places: impl IntoIterator<Item = u64>) -> Vec<u8> {
+    places.into_iter().flat_map(u64::to_le_bytes).collect()
+}
+
+/// Reads the places of `chunks` chunks.
+///
+/// # Errors
+/// `Invalid` when there are more or fewer of them.
+pub fn decode_places(bytes: &[u8], chunks: usize) -> Result<Vec<u64>, FormatError> {
+    let (places, rest) = bytes.as_chunks::<8>();
+    if rest.is_empty() && places.len() == chunks {
+        Ok(places.iter().copied().map(u64::from_le_bytes).collect())
+    } else {
+        Err(FormatError::Invalid { what: "a list of places", why: "it has not one for each chunk" })
     }
 }
 

@@ -290,7 +290,7 @@ impl Catalog {
     }
 
     /// The same for many, in their order. Chunks that were pushed together are confirmed together.
-    fn locate_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<Option<Place>> {
+    pub(crate) fn locate_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<Option<Place>> {
         let mut hints: Vec<(Hint, usize)> = Vec::new();
         {
             let index = self.index();

@@ -58,6 +58,11 @@ impl Place {
     pub(crate) fn block_at(self) -> BlockAt {
         (self.pack, self.block)
     }
+
+    /// Its block as one number, which grows in the order in which blocks are read.
+    pub(crate) fn block_number(self) -> u64 {
+        u64::from(self.pack) << 32 | u64::from(self.block)
+    }
 }
 
 /// Bytes of the blocks to be sent for a list of chunks.

@@ -8,6 +8,7 @@ use crate::packs::{Fetch, Packs, Place};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::block::{BLOCK_CHUNKS_MAX, BLOCK_PLAIN_BYTES_MAX};
+use larder_format::wire::{NOWHERE, Neighbours};
 use larder_format::{ChunkId, ChunkRef, FormatError};
 use std::collections::HashSet;
 
@@ -78,12 +79,19 @@ impl Vault {
         Packs::plan(self.catalog.find(&self.members, &unique))
     }
 
+    /// Where each of these chunks lies, as a number: the same one for chunks of one block, and in the order in which blocks
+    /// are read; `NOWHERE` for what the index does not know. A sweep may move chunks, so it is an order and no promise.
+    pub fn places(&self, ids: &[ChunkId]) -> Vec<u64> {
+        let located = self.catalog.locate_each(&self.members, ids);
+        located.into_iter().map(|place| place.map_or(NOWHERE, Place::block_number)).collect()
+    }
+
     /// The bytes of one step of a plan: a block with the wanted chunks, and maybe some of their neighbours.
     ///
     /// # Errors
     /// `Damaged` when no disk has it whole; `Disk` when none answers.
-    pub fn fetch(&self, step: &Fetch) -> Result<Vec<u8>> {
-        self.catalog.packs.fetch(&self.members, step).or_else(|_| self.fetch_wherever(step))
+    pub fn fetch(&self, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
+        self.catalog.packs.fetch(&self.members, step, neighbours).or_else(|_| self.fetch_wherever(step))
     }
 
     /// The same for whoever did not get what they asked for at first: each chunk is named by its bytes before it is sent,

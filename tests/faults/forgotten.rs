@@ -6,6 +6,7 @@ use crate::letting_go::{Kept, SHORT, mark_offsite, packs};
 use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::block::Encoder;
 use larder_format::ledger::{Event, Snapshot};
+use larder_format::wire::Neighbours;
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{MemberState, StoreError, Vault};
 use std::sync::Arc;
@@ -308,7 +309,7 @@ fn a_table_that_gathers_too_much_stops_no_restore() {
         assert!(spoiled.flip(&pack, table + 12 * block + 8, bit));
         let vault = plain::open(vec![arc(&spoiled), arc(&whole)]).expect("opens");
         for step in vault.plan_fetch(&ids) {
-            let _ = vault.fetch(&step);
+            let _ = vault.fetch(&step, Neighbours::Unwanted);
         }
         for id in &ids {
             let alone = vault.plan_fetch(std::slice::from_ref(id));

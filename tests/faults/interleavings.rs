@@ -3,6 +3,7 @@
 
 use harness::plain::{self, Files, Push, restore, stamp};
 use larder_format::ledger::{Event, Rule};
+use larder_format::wire::Neighbours;
 use larder_store::disk::{Dice, Disk, MemoryDisk};
 use larder_store::{Fetch, StoreError, Vault};
 use std::collections::BTreeMap;
@@ -175,7 +176,7 @@ impl History {
     fn go_on_restoring(&mut self) {
         let Some((sequence, mut steps)) = self.restoring.pop() else { return };
         if let Some(step) = steps.pop() {
-            let fetched = self.vault.fetch(&step);
+            let fetched = self.vault.fetch(&step, Neighbours::Unwanted);
             assert!(
                 fetched.is_ok() || !self.kept.contains_key(&sequence),
                 "a restore broke off: {fetched:?}"

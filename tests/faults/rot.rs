@@ -5,6 +5,7 @@ use crate::workload;
 use harness::model::{Mark, Model};
 use harness::plain::{self, Push, files, push, stamp};
 use larder_format::block::{Decoder, Encoder, OpenBlock};
+use larder_format::wire::Neighbours;
 use larder_store::disk::{Disk, MemoryDisk};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -99,11 +100,14 @@ fn a_device_is_sent_what_is_whole() {
             let rotten = first.after_power_cut(0);
             rotten.flip(&path, usize::try_from(at).expect("short files"), 1);
             // All of a block, which goes out as it lies, and the part of it that each chunk is.
-            for wanted in std::iter::once(&names[..]).chain(names.chunks(1)) {
+            let each = names.chunks(1).map(|name| (name, Neighbours::Unwanted));
+            let with_neighbours = names.chunks(1).map(|name| (name, Neighbours::Welcome));
+            let all = std::iter::once((&names[..], Neighbours::Unwanted));
+            for (wanted, neighbours) in all.chain(each).chain(with_neighbours) {
                 let vault = open(&rotten);
                 let mut sent = HashSet::new();
                 for step in vault.plan_fetch(wanted) {
-                    let block = vault.fetch(&step).expect("the second disk has it");
+                    let block = vault.fetch(&step, neighbours).expect("the second disk has it");
                     let block =
                         OpenBlock::read(&mut Decoder::new(), &block).map(|(_, block)| block.into_owned());
                     let block = block.unwrap_or_else(|error| panic!("{path} at {at}: {error}"));

@@ -5,6 +5,7 @@ use crate::days::{Promises, live, one_more_day};
 use crate::names::{bytes_of, entry, put_file};
 use harness::plain::{self, stamp};
 use larder_format::block::{Decoder, OpenBlock};
+use larder_format::wire::Neighbours;
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Planned, Schedule, When};
 use larder_store::{MemberState, Vault};
 use std::collections::BTreeSet;
@@ -79,7 +80,8 @@ fn check_answers(vault: &Vault, promises: &Promises, context: &str) {
     }
     let mut sent = BTreeSet::new();
     for step in vault.plan_fetch(&names) {
-        let block = vault.fetch(&step).unwrap_or_else(|error| panic!("{context}: {error:?}"));
+        let block =
+            vault.fetch(&step, Neighbours::Unwanted).unwrap_or_else(|error| panic!("{context}: {error:?}"));
         let (_, open) = OpenBlock::read(&mut decoder, &block).expect("a block");
         sent.extend(open.chunks.into_iter().map(|(id, _)| id));
     }

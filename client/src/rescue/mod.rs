@@ -21,7 +21,7 @@ use larder_format::{
     ChunkId, ChunkRef,
     tree::{Kind, Node, Totals},
     when::When,
-    wire::{SnapshotInfo, escape_name},
+    wire::{Neighbours, SnapshotInfo, escape_name},
 };
 use ledger::Ledger;
 use packs::Packs;
@@ -218,9 +218,13 @@ impl Rescue {
 }
 
 impl Past for Rescue {
-    fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+    fn fetch(&self, names: &[ChunkId], _: Neighbours, each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
         self.packs.fetch(names, each);
         Ok(())
+    }
+
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+        Ok(names.iter().map(|id| self.packs.place(id)).collect())
     }
 
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble> {

@@ -17,6 +17,7 @@ use larder_format::{
     block::{Decoder, Header, OpenBlock},
     pack::{BlockPlace, FOOTER_BYTES, Footer, Table, check_header},
     scan::{BLOCK_BYTES_MAX, scan},
+    wire::NOWHERE,
 };
 use std::{
     collections::HashSet,
@@ -88,6 +89,12 @@ impl Packs {
     /// Whether some table claims to have the chunk. Costs nothing, and proves nothing.
     pub(crate) fn claims(&self, id: &ChunkId) -> bool {
         !self.places.of(id).is_empty()
+    }
+
+    /// Where it is looked for first, as a number that grows in the order of reading.
+    pub(crate) fn place(&self, id: &ChunkId) -> u64 {
+        let number = |place: &Place| u64::from(place.pack) << 32 | u64::from(place.offset);
+        self.places.of(id).first().map_or(NOWHERE, number)
     }
 
     fn copies(&self, pack: u32) -> Vec<PathBuf> {

@@ -7,7 +7,7 @@ use larder_format::{
     block::{Decoder, OpenBlock},
     ledger::{Entry, Event, Head, Snapshot, Stamp},
     pack::{self, FOOTER_BYTES, Table},
-    wire::{Commit, Identity, Receipt, Received},
+    wire::{Commit, Identity, Neighbours, Receipt, Received},
 };
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
 use tempfile::TempDir;
@@ -23,7 +23,11 @@ fn unused() -> Trouble {
 }
 
 impl Past for Writer {
-    fn fetch(&self, _: &[ChunkId], _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+    fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+        Err(unused())
+    }
+
+    fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
         Err(unused())
     }
 

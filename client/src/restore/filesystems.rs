@@ -28,7 +28,7 @@ pub(crate) struct Filesystems {
 }
 
 /// Between two looks at what waits to be written: waiting for all of it at the end would make a restore half as long again.
-const FLUSH_EVERY: Duration = Duration::from_millis(300);
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
 impl Filesystems {
     /// Notes the filesystem `device`, on which `folder` lies.

@@ -23,7 +23,7 @@ use crate::{
 use attributes::{Acls, Attributes, Restorer};
 use filesystems::Filesystems;
 use growing::{Failure, Growing};
-use larder_format::{ChunkId, tree::Kind};
+use larder_format::{ChunkId, ChunkRef, tree::Kind};
 use naming::Unnamed;
 use place::Place;
 use rustix::{
@@ -141,7 +141,7 @@ pub fn restore(
             for _ in 0..FETCHERS {
                 scope.spawn(|| write_groups(past, site, &groups));
             }
-            let mut planner = plan::Planner::new(site, reader, sender);
+            let mut planner = plan::Planner::new(site, past, reader, sender);
             planner.run(place, entry, owner);
             planner.into_links()
         })
@@ -283,7 +283,7 @@ impl<'a> Site<'a> {
 
 /// One chunk's place in one file.
 struct Write {
-    chunk: ChunkId,
+    chunk: ChunkRef,
     file: Arc<Growing>,
     offset: u64,
 }
@@ -298,13 +298,13 @@ fn write_groups(past: &dyn Past, site: &Site<'_>, groups: &Mutex<Receiver<Group>
         let group = groups.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut group) = group else { return };
         // The same chunk may belong in many places and is asked for once; sorting brings those places together.
-        group.sort_by_key(|write| write.chunk);
+        group.sort_by_key(|write| write.chunk.id);
         write_group(&mut fetcher, site, &group);
     }
 }
 
 fn write_group(fetcher: &mut Fetcher<'_>, site: &Site<'_>, group: &[Write]) {
-    let mut names: Vec<ChunkId> = group.iter().map(|write| write.chunk).collect();
+    let mut names: Vec<ChunkId> = group.iter().map(|write| write.chunk.id).collect();
     names.dedup();
     let mut arrived = vec![false; names.len()];
     let fetched = if site.is_stopped() {
@@ -332,7 +332,7 @@ fn write_group(fetcher: &mut Fetcher<'_>, site: &Site<'_>, group: &[Write]) {
 }
 
 fn places_of<'g>(group: &'g [Write], chunk: &ChunkId) -> impl Iterator<Item = &'g Write> {
-    let from = group.partition_point(|write| write.chunk < *chunk);
-    let to = group.partition_point(|write| write.chunk <= *chunk);
+    let from = group.partition_point(|write| write.chunk.id < *chunk);
+    let to = group.partition_point(|write| write.chunk.id <= *chunk);
     group[from..to].iter()
 }

@@ -1,7 +1,8 @@
 //! The plan of a restore: folders are made, and for each chunk it is said where it belongs.
 //!
-//! The tree is walked with a stack of its own, the folders in a folder before its files: that is the order of a push,
-//! so chunks that lie in one block on the appliance are mostly asked for together, and the block is sent as it lies.
+//! The tree is walked with a stack of its own, the folders in a folder before its files, which is the order of a push.
+//! Where the chunks lie is told by the appliance, and what lies together is asked for together: a copy of a file lies
+//! where its first one does, several walkers pushed at once, and a block of which a part is wanted has to be cut.
 
 use super::{
     Existing, Group, Site, Write,
@@ -11,11 +12,11 @@ use super::{
     links::{Links, Name},
     place::{Place, exists, make_other, words},
 };
-use crate::{TreeReader, Trouble};
+use crate::{Past, TreeReader, Trouble};
 use larder_format::{
-    ChunkRef,
+    ChunkId, ChunkRef,
     tree::{Entry, Kind, Node, Owner, Piece},
-    wire::IDS_MAX,
+    wire::{IDS_MAX, NOWHERE},
 };
 use rustix::{fd::AsFd, io::Errno};
 use std::{
@@ -23,13 +24,16 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender},
 };
 
-/// Bytes of files in one group: blocks at its borders are cut, so the fewer the better, as long as there are enough
-/// groups to share out among the fetchers.
-const GROUP_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Writes that are put in the order in which chunks lie. Blocks at the borders are cut, and each write waits in memory.
+/// The first time it is a few, so that the fetchers need not wait until all folders are made.
+const WINDOW_WRITES_MAX: usize = 16 * 1024;
+const WINDOW_WRITES_MIN: usize = 1024;
+/// Bytes of files in one group: enough of them to share out among the fetchers, each worth a request.
+const GROUP_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const GROUP_BYTES_MIN: u64 = 4 * 1024 * 1024;
 const GROUPS_WANTED: u64 = 12;
-/// Files of several chunks in one group; each stays open until its last chunk is there.
-const GROUP_OPEN_FILES_MAX: usize = 64;
+/// Files of several chunks in one window; each stays open until its last chunk is there.
+const WINDOW_OPEN_FILES_MAX: usize = 64;
 /// Folders on top of the stack whose nodes are fetched along with the next one.
 const NODES_AHEAD: usize = 256;
 
@@ -51,11 +55,11 @@ enum Work {
 }
 
 impl Work {
-    fn node(&self) -> Option<ChunkRef> {
+    fn node(&self) -> Option<ChunkId> {
         match self {
-            Self::Node { node, .. } | Self::Files { node, .. } => Some(*node),
+            Self::Node { node, .. } | Self::Files { node, .. } => Some(node.id),
             Self::Folder { entry, .. } => match entry.kind {
-                Kind::Directory { node, .. } => Some(node),
+                Kind::Directory { node, .. } => Some(node.id),
                 _ => None,
             },
         }
@@ -64,28 +68,35 @@ impl Work {
 
 pub(crate) struct Planner<'a> {
     site: &'a Site<'a>,
+    past: &'a dyn Past,
     reader: TreeReader<'a>,
     groups: SyncSender<Group>,
     stack: Vec<Work>,
-    group: Group,
-    group_bytes: u64,
+    window: Vec<Write>,
+    window_writes_aim: usize,
+    open_files: usize,
     group_bytes_aim: u64,
-    group_open_files: usize,
     links: Links,
 }
 
 impl<'a> Planner<'a> {
-    pub(crate) fn new(site: &'a Site<'a>, reader: TreeReader<'a>, groups: SyncSender<Group>) -> Self {
+    pub(crate) fn new(
+        site: &'a Site<'a>,
+        past: &'a dyn Past,
+        reader: TreeReader<'a>,
+        groups: SyncSender<Group>,
+    ) -> Self {
         Self {
             site,
+            past,
             reader,
             groups,
             stack: Vec::new(),
-            group: Group::new(),
-            group_bytes: 0,
+            window: Vec::new(),
+            window_writes_aim: WINDOW_WRITES_MIN,
+            open_files: 0,
             group_bytes_aim: (site.progress.expected_bytes() / GROUPS_WANTED)
                 .clamp(GROUP_BYTES_MIN, GROUP_BYTES_MAX),
-            group_open_files: 0,
             links: Links::default(),
         }
     }
@@ -113,7 +124,7 @@ impl<'a> Planner<'a> {
                 Work::Files { place, node } => self.files(place, node),
             }
         }
-        self.send_group();
+        self.send_window();
     }
 
     /// Names of files that have several, to be made once all files are there. Ends the plan.
@@ -234,7 +245,7 @@ impl<'a> Planner<'a> {
             file.written(self.site);
             return;
         }
-        self.group_open_files += usize::from(pieces.len() > 1);
+        self.open_files += usize::from(pieces.len() > 1);
         if let Err(trouble) = self.pieces(file, pieces) {
             // Whatever ended the plan: the file is not whole, and would be given its name with a gap in it.
             file.fail(Failure::Damaged);
@@ -243,8 +254,8 @@ impl<'a> Planner<'a> {
             }
         }
         file.written(self.site);
-        if self.group_open_files >= GROUP_OPEN_FILES_MAX {
-            self.send_group();
+        if self.open_files >= WINDOW_OPEN_FILES_MAX {
+            self.send_window();
         }
     }
 
@@ -258,11 +269,10 @@ impl<'a> Planner<'a> {
                 Piece::More { list, bytes } => self.reader.unfold(&list, bytes, &mut rest)?,
                 Piece::Chunk(chunk) => {
                     file.expect_write();
-                    self.group.push(Write { chunk: chunk.id, file: Arc::clone(file), offset });
+                    self.window.push(Write { chunk, file: Arc::clone(file), offset });
                     offset += u64::from(chunk.len);
-                    self.group_bytes += u64::from(chunk.len);
-                    if self.group_bytes >= self.group_bytes_aim || self.group.len() >= IDS_MAX {
-                        self.send_group();
+                    if self.window.len() >= self.window_writes_aim {
+                        self.send_window();
                     }
                     if self.site.is_stopped() {
                         // What was planned of it may still arrive; the rest never will.
@@ -275,11 +285,45 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn send_group(&mut self) {
-        (self.group_bytes, self.group_open_files) = (0, 0);
-        if !self.group.is_empty() {
+    /// Sends what is planned so far, in groups of what lies together.
+    fn send_window(&mut self) {
+        self.open_files = 0;
+        self.window_writes_aim = (2 * self.window_writes_aim).min(WINDOW_WRITES_MAX);
+        let window = std::mem::take(&mut self.window);
+        let mut places = self.places(&window);
+        let mut in_order: Vec<(u64, Write)> = places.drain(..).zip(window).collect();
+        // Stable: what lies in one block, or nobody knows where, stays in the order of the tree.
+        in_order.sort_by_key(|(place, _)| *place);
+        let (mut group, mut bytes, mut last) = (Group::new(), 0, None);
+        for (place, write) in in_order {
+            let is_full = bytes >= self.group_bytes_aim || group.len() >= IDS_MAX;
+            // A block is not parted, unless it is wanted in very many places.
+            if is_full && (last != Some(place) || group.len() >= 4 * IDS_MAX || place == NOWHERE) {
+                self.send(std::mem::take(&mut group));
+                bytes = 0;
+            }
+            bytes += u64::from(write.chunk.len);
+            last = Some(place);
+            group.push(write);
+        }
+        self.send(group);
+    }
+
+    /// Where the chunks of these writes lie. Only the order depends on it: should nobody answer, the fetchers will tell.
+    fn places(&self, window: &[Write]) -> Vec<u64> {
+        let mut places = Vec::with_capacity(window.len());
+        for some in window.chunks(IDS_MAX) {
+            let names: Vec<ChunkId> = some.iter().map(|write| write.chunk.id).collect();
+            let told = if self.site.is_stopped() { None } else { self.past.places(&names).ok() };
+            places.extend(told.unwrap_or_else(|| vec![NOWHERE; names.len()]));
+        }
+        places
+    }
+
+    fn send(&self, group: Group) {
+        if !group.is_empty() {
             // The fetchers only go away when the restore has stopped.
-            let _ = self.groups.send(std::mem::take(&mut self.group));
+            let _ = self.groups.send(group);
         }
     }
 }
@@ -292,17 +336,25 @@ fn c_name(name: &[u8]) -> rustix::io::Result<CString> {
 mod tests {
     use super::*;
     use crate::{
-        Past, Progress,
+        Progress,
         handle::{Budget, Handle},
     };
-    use larder_format::{ChunkId, tree::Time, wire::SnapshotInfo};
+    use larder_format::{
+        ChunkId,
+        tree::Time,
+        wire::{Neighbours, SnapshotInfo},
+    };
     use std::sync::mpsc::sync_channel;
 
     struct Nothing;
 
     impl Past for Nothing {
-        fn fetch(&self, _: &[ChunkId], _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+        fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
             Err(Trouble::Unreachable { address: String::new(), cause: String::new() })
+        }
+
+        fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+            Err(Trouble::Usage("not in this test".into()))
         }
 
         fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
@@ -320,7 +372,7 @@ mod tests {
         let progress = Progress::default();
         let site = Site::new(Existing::Keep, &progress, folder.path());
         let (sender, _groups) = sync_channel(1);
-        let mut planner = Planner::new(&site, TreeReader::new(&Nothing, &progress), sender);
+        let mut planner = Planner::new(&site, &Nothing, TreeReader::new(&Nothing, &progress), sender);
         if is_stopped_before {
             site.stop(Trouble::Usage("planted".into()));
         }
@@ -330,11 +382,78 @@ mod tests {
         let entry =
             Entry { name: b"file".to_vec(), owner: 0, mode: 0o600, modified, hard_link: 0, xattrs, kind };
         planner.other_than_folder(&place, entry, owner);
-        for write in std::mem::take(&mut planner.group) {
+        for write in std::mem::take(&mut planner.window) {
             write.file.write(&site, b"arrive", write.offset);
             write.file.written(&site);
         }
         std::fs::read_dir(folder.path()).expect("a folder").count()
+    }
+
+    /// Knows where chunks lie: seven in each block, block by block the other way round.
+    struct Known(Vec<ChunkId>);
+
+    impl Past for Known {
+        fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+            Err(Trouble::Usage("not in this test".into()))
+        }
+
+        fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+            assert!(names.len() <= IDS_MAX, "more than one question may ask");
+            let at = |name| self.0.iter().position(|known| known == name).expect("it was pushed");
+            Ok(names.iter().map(|name| 1_000_000 - at(name) as u64 / 7).collect())
+        }
+
+        fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
+            Err(Trouble::Usage("not in this test".into()))
+        }
+    }
+
+    /// Chunks of which the appliance says where they lie, planned in no order of theirs.
+    fn groups(past: &dyn Past, names: &[ChunkId]) -> Vec<Vec<ChunkId>> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let opened =
+            rustix::fs::open(folder.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
+        let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
+        let place = Place::root(handle, None, true);
+        let progress = Progress::default();
+        let site = Site::new(Existing::Keep, &progress, folder.path());
+        let (sender, groups) = sync_channel(names.len());
+        let mut planner = Planner::new(&site, past, TreeReader::new(past, &progress), sender);
+        let owner = Owner { uid: 0, gid: 0, user: String::new(), group: String::new() };
+        let (modified, xattrs, kind) = (Time::default(), Vec::new(), Kind::Fifo);
+        let entry =
+            Entry { name: b"file".to_vec(), owner: 0, mode: 0o600, modified, hard_link: 0, xattrs, kind };
+        let attributes = Attributes::of(&entry, owner);
+        let file = Growing::new(&site, &place, c"file".to_owned(), attributes, 0).linked(None);
+        let write = |id: &ChunkId| Write {
+            chunk: ChunkRef { id: *id, len: 50_000 },
+            file: Arc::clone(&file),
+            offset: 0,
+        };
+        planner.window = names.iter().rev().map(write).collect();
+        planner.send_window();
+        drop(planner);
+        groups.iter().map(|group| group.iter().map(|write| write.chunk.id).collect()).collect()
+    }
+
+    #[test]
+    fn what_lies_in_one_block_is_asked_for_together_and_in_order() {
+        let names: Vec<ChunkId> = (0..9000u32).map(|number| ChunkRef::to(&number.to_le_bytes()).id).collect();
+        let past = Known(names.clone());
+        let asked = groups(&past, &names);
+        assert!(asked.len() > 50 && asked.iter().all(|group| group.len() < 100), "enough to share out");
+        let places: Vec<Vec<u64>> = asked.iter().map(|group| past.places(group).expect("known")).collect();
+        assert!(places.concat().is_sorted());
+        assert!(places.windows(2).all(|pair| pair[0].last() < pair[1].first()), "no block is parted");
+        assert_eq!(asked.concat().len(), names.len());
+    }
+
+    #[test]
+    fn where_nobody_says_what_lies_together_all_is_asked_for_as_planned() {
+        let names: Vec<ChunkId> = (0..9000u32).map(|number| ChunkRef::to(&number.to_le_bytes()).id).collect();
+        let asked = groups(&Nothing, &names);
+        assert!(asked.len() > 50 && asked.iter().all(|group| group.len() <= IDS_MAX));
+        assert!(asked.concat().iter().eq(names.iter().rev()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use larder_format::{
     block::{BLOCK_PLAIN_BYTES_AIM, Decoder, Encoder, Header, OpenBlock},
     ledger::{Head, Role},
     tree::{Kind, Node, Reference, Totals, decode_pieces},
-    wire::{Commit, Identity, Problem, Receipt, Received, SnapshotInfo, UPLOAD_BYTES_MAX},
+    wire::{Commit, Identity, Neighbours, Problem, Receipt, Received, SnapshotInfo, UPLOAD_BYTES_MAX},
 };
 use std::{
     collections::HashMap,
@@ -171,7 +171,7 @@ impl Appliance for Vault {
 }
 
 impl Past for Vault {
-    fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+    fn fetch(&self, names: &[ChunkId], _: Neighbours, each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
         self.requests.fetch_add(1, Relaxed);
         break_if_due(&self.fetches_until_break)?;
         break_if_due(&self.fetches_until_no_disk).map_err(|_| problem("failed"))?;
@@ -195,6 +195,12 @@ impl Past for Vault {
             each(&encoder.encode(&plain, lengths));
         }
         Ok(())
+    }
+
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+        self.requests.fetch_add(1, Relaxed);
+        // As if chunks had been pushed in the order of their names.
+        Ok(names.iter().map(|name| u64::from_le_bytes(name.0[..8].try_into().unwrap())).collect())
     }
 
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble> {

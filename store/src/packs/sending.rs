@@ -9,6 +9,7 @@ use super::{Fetch, Packs, Place};
 use crate::members::Members;
 use crate::{Result, StoreError};
 use larder_format::block::{self, Decoder};
+use larder_format::wire::Neighbours;
 use larder_format::{ChunkId, Hash};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -22,8 +23,16 @@ struct Stored {
 }
 
 impl Stored {
-    fn is_most_wanted(&self) -> bool {
-        self.wanted.iter().map(Range::len).sum::<usize>() * 4 >= self.header.plain_len as usize * 3
+    /// Whether so much of it is wanted that it goes out as it lies. To cut costs the box unpacking and packing, to send
+    /// what nobody wants costs the network.
+    fn is_worth_sending(&self, neighbours: Neighbours) -> bool {
+        let wanted = self.wanted.iter().map(Range::len).sum::<usize>();
+        let of_all =
+            |numerator, denominator| wanted * denominator >= self.header.plain_len as usize * numerator;
+        match neighbours {
+            Neighbours::Unwanted => of_all(3, 4),
+            Neighbours::Welcome => of_all(1, 16),
+        }
     }
 }
 
@@ -38,9 +47,9 @@ impl Packs {
     }
 
     /// A block with the wanted chunks: the stored one, or a new one where most of the stored one is not wanted.
-    pub(crate) fn fetch(&self, members: &Members, step: &Fetch) -> Result<Vec<u8>> {
+    pub(crate) fn fetch(&self, members: &Members, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
         let sent = match self.stored(members, step) {
-            Some(block) if block.is_most_wanted() => Some(block.bytes),
+            Some(block) if block.is_worth_sending(neighbours) => Some(block.bytes),
             Some(block) => self.cut_out(&block),
             None => None,
         };

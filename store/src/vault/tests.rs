@@ -1,9 +1,10 @@
-//! What a push and a restore are told when there is no room, and when there is no disk.
+//! What a push and a restore are told when there is no room, and when there is no disk; and in which blocks chunks go out.
 
 use super::*;
 use crate::disk::MemoryDisk;
 use larder_format::ChunkRef;
-use larder_format::block::Encoder;
+use larder_format::block::{Decoder, Encoder, OpenBlock};
+use larder_format::wire::{NOWHERE, Neighbours};
 
 const RESERVE_BYTES: u64 = 1 << 20;
 
@@ -83,7 +84,7 @@ fn a_disk_that_is_gone_has_lost_nothing() {
     slot.take();
     vault.require_readable().expect("nobody has read yet");
     let is_gone = |error: StoreError| assert!(matches!(error, StoreError::Disk { .. }), "{error:?}");
-    is_gone(vault.fetch(&plan[0]).expect_err("it does not answer"));
+    is_gone(vault.fetch(&plan[0], Neighbours::Unwanted).expect_err("it does not answer"));
     is_gone(vault.fetch_proven(&plan[0]).expect_err("it does not answer"));
     is_gone(vault.read(&piece).expect_err("it does not answer"));
     is_gone(vault.require_readable().expect_err("the next one is told at once"));
@@ -94,4 +95,39 @@ fn a_disk_that_is_gone_has_lost_nothing() {
     assert_eq!(vault.read(&piece).expect("it is there"), b"piece");
     let lost = vault.read(&ChunkRef::to(b"a piece that no disk has")).expect_err("it is lost");
     assert!(matches!(lost, StoreError::Damaged { .. }), "{lost:?}");
+}
+
+/// As many chunks as `names`, in one block.
+fn receive(vault: &Vault, names: std::ops::Range<u32>) -> Vec<ChunkId> {
+    let chunks: Vec<[u8; 4]> = names.map(u32::to_le_bytes).collect();
+    vault.receive(&Encoder::new().encode(&chunks.concat(), vec![4; chunks.len()])).expect("there is room");
+    chunks.iter().map(|chunk| Hash::of(chunk)).collect()
+}
+
+/// A restore asks together for what lies together, so it has to be told what does.
+#[test]
+fn places_tell_what_lies_together() {
+    let vault = vault_on(MemoryDisk::new());
+    let (first, second) = (receive(&vault, 0..3), receive(&vault, 3..5));
+    vault.seal_all().expect("there is room");
+    let names = [second[0], first[2], Hash::ZERO, first[0], second[1], first[2]];
+    let [a, b, nowhere, c, d, e] = vault.places(&names)[..] else { panic!("one place for each") };
+    assert!(a == d && b == c && b == e && b < a && a < nowhere && nowhere == NOWHERE);
+}
+
+#[test]
+fn neighbours_come_along_where_they_are_welcome_and_not_too_many() {
+    let vault = vault_on(MemoryDisk::new());
+    let (few, many) = (receive(&vault, 0..16), receive(&vault, 16..33));
+    vault.seal_all().expect("there is room");
+    let comes_with = |name: &ChunkId, neighbours| {
+        let [step] = &vault.plan_fetch(&[*name])[..] else { panic!("one block") };
+        let block = vault.fetch(step, neighbours).expect("it is there");
+        let (_, block) = OpenBlock::read(&mut Decoder::new(), &block).expect("a block");
+        assert!(block.chunk(name).is_some());
+        block.chunks.len()
+    };
+    assert_eq!(comes_with(&few[7], Neighbours::Unwanted), 1);
+    assert_eq!(comes_with(&few[7], Neighbours::Welcome), 16);
+    assert_eq!(comes_with(&many[7], Neighbours::Welcome), 1);
 }

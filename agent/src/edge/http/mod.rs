@@ -56,6 +56,7 @@ fn routes() -> Router<Arc<Appliance>> {
         .route("/v1/answers", get(read::answers))
         .route("/v1/chunks/missing", post(push::missing))
         .route("/v1/chunks", post(push::upload))
+        .route("/v1/chunks/places", post(read::places))
         .route("/v1/chunks/fetch", post(read::fetch))
         .route("/v1/sources", get(read::sources))
         .route(&format!("{source}/snapshots"), get(read::snapshots).post(push::commit))

@@ -18,7 +18,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use larder_format::tree::Kind;
 use larder_format::wire::{
-    BLOCKS_TYPE, IDS_MAX, SnapshotInfo, SourceInfo, VersionInfo, decode_ids, escape_name, unescape_name,
+    BLOCKS_TYPE, IDS_MAX, Neighbours, PLACES_TYPE, SnapshotInfo, SourceInfo, VersionInfo, decode_ids,
+    encode_places, escape_name, unescape_name,
 };
 use larder_store::{Fact, Found, StoreError};
 use serde::{Deserialize, Serialize};
@@ -208,7 +209,25 @@ fn tell_of_restore(appliance: &Appliance, caller: Caller) {
     }
 }
 
-pub(crate) async fn fetch(caller: Caller, appliance: State, body: Body) -> Result<Response, Refusal> {
+pub(crate) async fn places(caller: Caller, appliance: State, body: Body) -> Result<Response, Refusal> {
+    caller.may_read()?;
+    let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
+    let places = appliance.blocking(move |appliance| appliance.vault.places(&ids)).await?;
+    Ok(([(CONTENT_TYPE, PLACES_TYPE)], encode_places(places)).into_response())
+}
+
+#[derive(Deserialize)]
+pub(crate) struct FetchQuery {
+    #[serde(default)]
+    neighbours: Neighbours,
+}
+
+pub(crate) async fn fetch(
+    caller: Caller,
+    appliance: State,
+    Query(query): Query<FetchQuery>,
+    body: Body,
+) -> Result<Response, Refusal> {
     caller.may_read()?;
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
     // An answer with nothing in it says that what was asked for is lost.
@@ -222,7 +241,8 @@ pub(crate) async fn fetch(caller: Caller, appliance: State, body: Body) -> Resul
         let is_asked_again = ids.len() == 1;
         for step in &plan {
             let vault = &appliance.vault;
-            match if is_asked_again { vault.fetch_proven(step) } else { vault.fetch(step) } {
+            match if is_asked_again { vault.fetch_proven(step) } else { vault.fetch(step, query.neighbours) }
+            {
                 Ok(block) => reader.take(block.into())?,
                 // The reader sees that it did not get the chunk; the others it asked for must not suffer.
                 Err(StoreError::Damaged { chunk, cause }) => {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 /// Parts of an answer that wait for a slow reader.
-const PARTS_WAITING: usize = 2;
+const PARTS_WAITING: usize = 1;
 /// A reader that takes nothing for so long has gone away, and others wait for its place: a laptop that was closed.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 
