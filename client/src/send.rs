@@ -10,8 +10,7 @@ use crate::{
 };
 use larder_format::{
     ChunkId, Hash,
-    block::{BLOCK_CHUNKS_MAX, BLOCK_PLAIN_BYTES_AIM, Encoder},
-    cut::CHUNK_BYTES_MIN,
+    block::{BLOCK_CHUNKS_MAX, BLOCK_PLAIN_BYTES_AIM, Encoder, looks_random},
 };
 use std::{
     borrow::Cow,
@@ -68,7 +67,7 @@ struct Sender<'a> {
 
 impl Sender<'_> {
     fn send(&mut self, batch: &Batch, taken: &[&Part]) -> Result<(), Trouble> {
-        let parts = self.missing_parts(taken)?;
+        let parts = self.missing_parts(batch, taken)?;
         if !parts.is_empty() {
             self.upload(batch, &parts)?;
         }
@@ -79,7 +78,7 @@ impl Sender<'_> {
     fn upload(&mut self, batch: &Batch, parts: &[&Part]) -> Result<(), Trouble> {
         let Senders { appliance, progress, .. } = self.shared;
         let names: Vec<u8> = parts.iter().flat_map(|part| part.id.0).collect();
-        let groups = groups(parts);
+        let groups = groups(batch, parts);
         let gathered: Vec<_> = groups.iter().map(|group| gather(batch, group)).collect();
         let blocks: Vec<_> = groups
             .iter()
@@ -98,8 +97,8 @@ impl Sender<'_> {
         }
     }
 
-    /// The chunks to send, files of one kind side by side.
-    fn missing_parts<'b>(&self, taken: &[&'b Part]) -> Result<Vec<&'b Part>, Trouble> {
+    /// The chunks to send: first those that share blocks, files of one kind side by side, then the others.
+    fn missing_parts<'b>(&self, batch: &Batch, taken: &[&'b Part]) -> Result<Vec<&'b Part>, Trouble> {
         let names: Vec<ChunkId> = taken.iter().map(|part| part.id).collect();
         if names.is_empty() {
             return Ok(Vec::new());
@@ -107,23 +106,33 @@ impl Sender<'_> {
         let missing: HashSet<ChunkId> = self.shared.appliance.missing(&names)?.into_iter().collect();
         let mut parts: Vec<&Part> = taken.iter().copied().filter(|part| missing.contains(&part.id)).collect();
         // Stable, so that the chunks of one file stay in their order.
-        parts.sort_by_key(|part| part.order);
+        parts.sort_by_cached_key(|part| (stands_alone(batch.bytes(part)), part.order));
         Ok(parts)
     }
 }
 
-/// Each large chunk in a block of its own, small ones together.
-fn groups<'p, 'b>(parts: &'p [&'b Part]) -> Vec<&'p [&'b Part]> {
+/// Chunks that share blocks, about equally many bytes in each, since a small rest compresses badly by itself; then each of
+/// the others in a block of its own.
+fn groups<'p, 'b>(batch: &Batch, parts: &'p [&'b Part]) -> Vec<&'p [&'b Part]> {
+    let alone = parts.partition_point(|part| !stands_alone(batch.bytes(part)));
+    let (mut rest, alone) = parts.split_at(alone);
+    let bytes: usize = rest.iter().map(|part| part.place.len()).sum();
+    let blocks = (bytes + BLOCK_PLAIN_BYTES_AIM / 2) / BLOCK_PLAIN_BYTES_AIM;
+    let aim = bytes.div_ceil(blocks.max(1));
     let mut groups = Vec::new();
-    let mut rest = parts;
-    let aim = block_aim(parts);
-    while let Some((first, _)) = rest.split_first() {
-        let count = if is_large(first) { 1 } else { small_run(rest, aim) };
-        let (group, after) = rest.split_at(count);
+    while !rest.is_empty() {
+        let (group, after) = rest.split_at(run(rest, aim));
         rest = after;
         groups.push(group);
     }
+    groups.extend(alone.chunks(1));
     groups
+}
+
+/// Whether a chunk has a block of its own: a block's worth, or of a kind that does not shrink. That one would only cost
+/// its neighbours time, and by itself it is stored under the hash that it has anyway.
+fn stands_alone(bytes: &[u8]) -> bool {
+    bytes.len() >= BLOCK_PLAIN_BYTES_AIM || looks_random(bytes)
 }
 
 /// The bytes of a group, back to back; copied only where they do not lie so.
@@ -145,22 +154,11 @@ fn encode<'b>(encoder: &mut Encoder, group: &[&Part], plain: &'b [u8]) -> [Cow<'
     encoder.encode_parts(plain, group.iter().map(len).collect())
 }
 
-fn is_large(part: &Part) -> bool {
-    part.place.len() >= CHUNK_BYTES_MIN
-}
-
-/// Bytes of a block of small chunks: blocks of about equal size, since a small rest compresses badly by itself.
-fn block_aim(parts: &[&Part]) -> usize {
-    let bytes: usize = parts.iter().filter(|part| !is_large(part)).map(|part| part.place.len()).sum();
-    let blocks = (bytes + BLOCK_PLAIN_BYTES_AIM / 2) / BLOCK_PLAIN_BYTES_AIM;
-    bytes.div_ceil(blocks.max(1))
-}
-
 /// How many of the first parts make one block: as many as bring it to `aim`.
-fn small_run(parts: &[&Part], aim: usize) -> usize {
+fn run(parts: &[&Part], aim: usize) -> usize {
     let mut bytes = 0;
     let is_open = |part: &&&Part| {
-        let is_open = !is_large(part) && bytes < aim;
+        let is_open = bytes < aim;
         bytes += part.place.len();
         is_open
     };

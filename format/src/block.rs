@@ -238,8 +238,8 @@ impl Default for Encoder {
 }
 
 /// Whether compressing is a waste: photos, films and archives have all 256 bytes about equally often.
-/// Looks at 16 KiB at most, from four places, since headers of such files do compress.
-fn looks_random(plain: &[u8]) -> bool {
+/// Looks at 16 KiB at most, from four places, since headers of such files do compress. Below 64 KiB nothing does.
+pub fn looks_random(plain: &[u8]) -> bool {
     const WINDOW: usize = 4096;
     const LOOKED_AT: f64 = 4.0 * 4096.0;
     if plain.len() < 16 * WINDOW {
