@@ -14,6 +14,8 @@ use crate::{
     exclude::Ignores,
     handle::{Handle, open_folder},
     listing::{Hint, Listing},
+    shares::{self, Read},
+    walk::Walk,
     weave::{Unwoven, Weave},
 };
 use larder_format::tree::{DEPTH_MAX, Kind};
@@ -63,6 +65,11 @@ impl Folder {
     /// Folders directly in this one.
     pub(crate) fn folders(&self) -> usize {
         self.folders.len()
+    }
+
+    /// Names in it, of folders too.
+    pub(crate) fn names(&self) -> usize {
+        self.listing.len()
     }
 
     /// Takes what the folder number `number` came to; true when it was the last one to wait for.
@@ -165,7 +172,7 @@ impl Walker<'_> {
     }
 
     /// Makes the folder's node, once all folders in it are done.
-    pub(crate) fn fold(&mut self, folder: &Folder) -> Result<Below, NotMade> {
+    pub(crate) fn fold(&mut self, walk: &Walk, folder: &Arc<Folder>) -> Result<Below, NotMade> {
         let opened = folder.handle.open().map_err(|errno| {
             if errno != Errno::NOENT {
                 self.shared.skip(folder.handle.path_of(b""), in_words(errno));
@@ -174,11 +181,11 @@ impl Walker<'_> {
         })?;
         let spot = Spot { handle: &folder.handle, folder: opened.as_fd(), name: c"" };
         let known = RecordReader::open(self.shared.cache, folder.key);
-        let folded = match self.weave(folder, spot, known) {
+        let folded = match self.weave(walk, folder, spot, known) {
             Ok(folded) => folded,
             Err(Unwoven::Stopped) => return Err(NotMade::Stopped),
             // The cache contradicts itself: as if there was none.
-            Err(Unwoven::BadCache) => match self.weave(folder, spot, None) {
+            Err(Unwoven::BadCache) => match self.weave(walk, folder, spot, None) {
                 Ok(folded) => folded,
                 Err(_) => return Err(NotMade::Stopped),
             },
@@ -189,54 +196,95 @@ impl Walker<'_> {
 
     fn weave(
         &mut self,
-        folder: &Folder,
+        walk: &Walk,
+        folder: &Arc<Folder>,
         spot: Spot<'_>,
         known: Option<RecordReader<'_>>,
     ) -> Result<Folded, Unwoven> {
+        let is_shared = known.is_none() && folder.names() - folder.folders() > 1;
+        let sharing = is_shared.then(|| walk.share(folder));
         let mut weave = Weave::new(self.shared.cache, folder.key, known);
         let mut number = 0;
         let (mut files, mut bytes) = (0, 0);
-        for position in 0..folder.listing.len() {
-            let spot = Spot { name: folder.listing.name(position), ..spot };
-            if folder.listing.hint(position) == Hint::Directory {
-                let below = folder.result(number);
-                number += 1;
-                if let Some(below) = below {
-                    self.weave_folder(&mut weave, spot, &below)?;
-                }
-                continue;
-            }
-            let seen = match self.shared.see(|| spot.status()) {
-                Ok(seen) => seen,
-                Err(Errno::NOENT) => continue,
-                Err(errno) => {
-                    self.shared.skip(spot.path(), in_words(errno));
+        for share in 0..shares::count(folder.names()) {
+            let read = sharing.as_ref().map_or(Ok(None), |sharing| sharing.next(share))?;
+            let is_read = read.is_some();
+            let mut read = read.into_iter().flatten().peekable();
+            for position in shares::positions(share, folder.names()) {
+                if folder.listing.hint(position) == Hint::Directory {
+                    let below = folder.result(number);
+                    number += 1;
+                    if let Some(below) = below {
+                        let spot = Spot { name: folder.listing.name(position), ..spot };
+                        self.weave_folder(&mut weave, spot, &below)?;
+                    }
                     continue;
                 }
-            };
-            self.weave_file(&mut weave, spot, seen)?;
-            files += 1;
-            // Files full of holes may claim more together than a disk could ever hold.
-            bytes = u64::saturating_add(bytes, seen.status.size);
+                let size = if !is_read {
+                    self.weave_file(&mut weave, Spot { name: folder.listing.name(position), ..spot })?
+                } else if let Some(read) = read.next_if(|read| read.position == position) {
+                    read.fresh.map_or(Ok(()), |fresh| weave.put(fresh, &mut self.out.trees))?;
+                    Some(read.size)
+                } else {
+                    None
+                };
+                files += u64::from(size.is_some());
+                // Files full of holes may claim more together than a disk could ever hold.
+                bytes = u64::saturating_add(bytes, size.unwrap_or(0));
+            }
         }
         self.shared.progress.add_files(files);
         self.shared.progress.add_bytes(bytes);
         weave.finish(&mut self.out.trees)
     }
 
-    fn weave_file(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>, seen: Seen) -> Result<(), Unwoven> {
+    /// Reads a share of a folder whose node another walker makes; nothing where it has to do so itself.
+    pub(crate) fn read_share(
+        &mut self,
+        folder: &Folder,
+        number: usize,
+    ) -> Result<Option<Vec<Read>>, Stopped> {
+        let Ok(opened) = folder.handle.open() else { return Ok(None) };
+        let mut read = Vec::new();
+        for position in shares::positions(number, folder.names()) {
+            if folder.listing.hint(position) == Hint::Directory {
+                continue;
+            }
+            let name = folder.listing.name(position);
+            let spot = Spot { handle: &folder.handle, folder: opened.as_fd(), name };
+            let Some(seen) = self.see(spot) else { continue };
+            read.push(Read { position, size: seen.status.size, fresh: self.entry(spot, seen, None)? });
+        }
+        Ok(Some(read))
+    }
+
+    /// The status of a file; nothing when it is gone or cannot be asked for, which is named.
+    fn see(&self, spot: Spot<'_>) -> Option<Seen> {
+        let seen = self.shared.see(|| spot.status());
+        let unseen = |errno| {
+            if errno != Errno::NOENT {
+                self.shared.skip(spot.path(), in_words(errno));
+            }
+        };
+        seen.map_err(unseen).ok()
+    }
+
+    /// Returns the size of the file, if it is there.
+    fn weave_file(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>) -> Result<Option<u64>, Unwoven> {
+        let Some(seen) = self.see(spot) else { return Ok(None) };
         let fingerprint = Fingerprint::of(&seen.status);
         let earlier = match weave.find(spot.name.to_bytes(), &mut self.out.trees)? {
             Some(cached) if cached.steady && cached.fingerprint == fingerprint => {
-                return weave.take_known(&mut self.out.trees);
+                weave.take_known(&mut self.out.trees)?;
+                return Ok(Some(seen.status.size));
             }
             Some(cached) => Some(Earlier { status: cached.fingerprint, fine: cached.fine }),
             None => None,
         };
-        match self.entry(spot, seen, earlier)? {
-            Some(fresh) => weave.put(fresh, &mut self.out.trees),
-            None => Ok(()),
+        if let Some(fresh) = self.entry(spot, seen, earlier)? {
+            weave.put(fresh, &mut self.out.trees)?;
         }
+        Ok(Some(seen.status.size))
     }
 
     fn weave_folder(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>, below: &Below) -> Result<(), Unwoven> {

@@ -28,6 +28,7 @@ mod rescue;
 mod restore;
 mod send;
 mod settings;
+mod shares;
 mod tree_reader;
 mod trouble;
 mod walk;

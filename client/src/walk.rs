@@ -3,7 +3,7 @@
 //! There is no recursion. Each walker has a stack that holds, for each folder under way, a cursor to its next folder,
 //! and takes the top one; who has none left takes a folder from the bottom of another's stack. So each walker stays in
 //! one part of the tree, and files that lie together travel together. The last folder to be done inside another makes
-//! that one's node, and so up to the root.
+//! that one's node, and so up to the root. Who finds no folder at all reads files of one that another walker is at.
 //! Not here: what is done with a folder (`folder`).
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     batch::Stopped,
     entry::{Shared, Walker},
     folder::{Below, Folder, NotMade},
+    shares::{Next, Read, Shares},
 };
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +25,10 @@ pub(crate) struct Walk {
 struct State {
     /// One stack for each walker.
     stacks: Vec<Vec<Cursor>>,
+    shares: Shares,
     walkers: usize,
+    /// Walkers that wait for `changed`: to wake nobody costs a call of the system too.
+    waiting: usize,
     root: Option<Below>,
     over: bool,
 }
@@ -50,6 +54,48 @@ impl State {
             stack.remove(at);
         }
         Some((folder, number))
+    }
+}
+
+/// What a walker does next.
+enum Task {
+    /// Look into the folder of this number in a folder.
+    Visit(Arc<Folder>, usize),
+    /// Read the share of this number of a folder's files.
+    Share(Arc<Folder>, usize),
+}
+
+/// A folder whose files other walkers may read, until this is dropped.
+pub(crate) struct Sharing<'w> {
+    walk: &'w Walk,
+    folder: Arc<Folder>,
+}
+
+impl Sharing<'_> {
+    /// What came of a share, where somebody else took it; waits until they are done. Shares must be asked for in order.
+    pub(crate) fn next(&self, number: usize) -> Result<Option<Vec<Read>>, Stopped> {
+        let mut state = self.walk.lock();
+        loop {
+            if state.over {
+                return Err(Stopped);
+            }
+            let next = state.shares.next(&self.folder, number);
+            if !matches!(next, Next::Wait) {
+                // There is room for another share ahead.
+                self.walk.wake(&state);
+            }
+            match next {
+                Next::Own => return Ok(None),
+                Next::Ready(read) => return Ok(Some(read)),
+                Next::Wait => state = self.walk.wait(state),
+            }
+        }
+    }
+}
+
+impl Drop for Sharing<'_> {
+    fn drop(&mut self) {
+        self.walk.lock().shares.remove(&self.folder);
     }
 }
 
@@ -113,7 +159,20 @@ impl Walk {
     }
 
     fn work(&self, walker: &mut Walker<'_>, own: usize) -> Result<(), Stopped> {
-        while let Some((parent, number)) = self.next(own) {
+        while let Some(task) = self.next(own) {
+            if walker.shared.queue.is_stopped() {
+                return Err(Stopped);
+            }
+            let (parent, number) = match task {
+                Task::Visit(parent, number) => (parent, number),
+                Task::Share(folder, number) => {
+                    let read = walker.read_share(&folder, number)?;
+                    let mut state = self.lock();
+                    state.shares.put(&folder, number, read);
+                    self.wake(&state);
+                    continue;
+                }
+            };
             if parent.folders() == 0 {
                 // Only the root comes here without folders of its own.
                 self.complete(walker, parent)?;
@@ -129,36 +188,58 @@ impl Walk {
                     }
                 }
             }
-            if walker.shared.queue.is_stopped() {
-                return Err(Stopped);
-            }
         }
         Ok(())
     }
 
-    /// The next folder to look into; waits while others may still find some.
-    fn next(&self, own: usize) -> Option<(Arc<Folder>, usize)> {
+    /// The next folder to look into, or else a share of one that others read; waits while there may still come some.
+    fn next(&self, own: usize) -> Option<Task> {
         let mut state = self.lock();
         loop {
             if state.over {
                 return None;
             }
-            if let Some(taken) = state.take(own) {
-                return Some(taken);
+            if let Some((parent, number)) = state.take(own) {
+                return Some(Task::Visit(parent, number));
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if let Some((folder, number)) = state.shares.take() {
+                return Some(Task::Share(folder, number));
+            }
+            state = self.wait(state);
         }
     }
 
     fn add(&self, folder: Arc<Folder>, own: usize) {
-        self.lock().stacks[own].push(Cursor { folder, next: 0 });
-        self.changed.notify_all();
+        let mut state = self.lock();
+        state.stacks[own].push(Cursor { folder, next: 0 });
+        self.wake(&state);
+    }
+
+    /// Has walkers that have nothing else to do read files of `folder`, while this one makes its node.
+    pub(crate) fn share(&self, folder: &Arc<Folder>) -> Sharing<'_> {
+        let mut state = self.lock();
+        state.shares.add(folder);
+        self.wake(&state);
+        Sharing { walk: self, folder: Arc::clone(folder) }
+    }
+
+    fn wait<'s>(&self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        state.waiting += 1;
+        let mut state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
+    }
+
+    fn wake(&self, state: &State) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Makes the node of `folder`, and of each folder above that waited for this one alone.
     fn complete(&self, walker: &mut Walker<'_>, mut folder: Arc<Folder>) -> Result<(), Stopped> {
         loop {
-            let below = match walker.fold(&folder) {
+            let below = match walker.fold(self, &folder) {
                 Ok(below) => Some(below),
                 Err(NotMade::Stopped) => return Err(Stopped),
                 Err(NotMade::LeftOut) => None,
@@ -183,6 +264,7 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shares;
     use crate::{
         Progress,
         attributes::OwnerNames,
@@ -194,8 +276,38 @@ mod tests {
     use larder_format::tree::Time;
     use std::{
         collections::HashMap,
+        path::Path,
         sync::atomic::{AtomicU32, Ordering::Relaxed},
+        time::Duration,
     };
+
+    /// Hands over what walkers share, over an empty cache, and a root folder; `now` is their clock.
+    fn with_root(
+        folder: &Path,
+        now: &(dyn Fn() -> Time + Sync),
+        test: impl FnOnce(&Shared<'_>, Arc<Folder>),
+    ) {
+        let opened = rustix::fs::open(folder, rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
+        let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
+        // Nobody sends, so each walker must find a place for what it has at the end.
+        let (queue, progress, skipped) = (Queue::new(9), Progress::default(), Mutex::default());
+        let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
+        let shared = Shared {
+            cache: &cache,
+            excludes: &excludes,
+            queue: &queue,
+            progress: &progress,
+            skipped: &skipped,
+            now,
+            owners: OwnerNames::default(),
+            links: Mutex::new(HashMap::new()),
+            own_uid: 0,
+            root_device: 0,
+            written_out: Arc::default(),
+        };
+        let root = Walker::new(&shared).root(handle, FolderKey::root(b"/")).expect("a root");
+        test(&shared, root);
+    }
 
     /// Whatever a walker stumbles over, the push ends instead of standing still.
     #[test]
@@ -204,36 +316,76 @@ mod tests {
         for name in ["a/b", "c/d"] {
             std::fs::create_dir_all(folder.path().join(name)).expect("made");
         }
-        let opened =
-            rustix::fs::open(folder.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
-        let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
-        let (queue, progress, skipped) = (Queue::new(1), Progress::default(), Mutex::default());
-        let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
         let asked = AtomicU32::new(0);
         // The clock is asked for each folder; the third time it breaks.
         let now = || {
             assert!(asked.fetch_add(1, Relaxed) != 2, "planted");
             Time::default()
         };
-        let shared = Shared {
-            cache: &cache,
-            excludes: &excludes,
-            queue: &queue,
-            progress: &progress,
-            skipped: &skipped,
-            now: &now,
-            owners: OwnerNames::default(),
-            links: Mutex::new(HashMap::new()),
-            own_uid: 0,
-            root_device: 0,
-            written_out: Arc::default(),
+        with_root(folder.path(), &now, |shared, root| assert_eq!(panicked(shared, root), 1));
+    }
+
+    /// The same where one reads files of a folder and another one waits for them.
+    #[test]
+    fn a_walker_that_panics_at_a_share_ends_the_walk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for number in 0..200 {
+            std::fs::write(folder.path().join(number.to_string()), b"words").expect("written");
+        }
+        let asked = AtomicU32::new(0);
+        let now = || {
+            assert!(asked.fetch_add(1, Relaxed) != 30, "planted");
+            // Nobody is so fast that the others find nothing to do.
+            std::thread::sleep(Duration::from_millis(1));
+            Time::default()
         };
-        let root = Walker::new(&shared).root(handle, FolderKey::root(b"/")).expect("a root");
+        with_root(folder.path(), &now, |shared, root| assert_eq!(panicked(shared, root), 1));
+    }
+
+    /// How many of three walkers panicked; the walk must have ended without a root.
+    fn panicked(shared: &Shared<'_>, root: Arc<Folder>) -> usize {
         let walk = Walk::new(root);
         let panicked = std::thread::scope(|scope| {
-            let walkers: Vec<_> = (0..3).map(|_| scope.spawn(|| walk.take_part(&shared))).collect();
+            let walkers: Vec<_> = (0..3).map(|_| scope.spawn(|| walk.take_part(shared))).collect();
             walkers.into_iter().filter_map(|walker| walker.join().err()).count()
         });
-        assert_eq!((panicked, walk.into_root().is_none()), (1, true));
+        assert!(walk.into_root().is_none());
+        panicked
+    }
+
+    #[test]
+    fn walkers_share_a_folder_and_none_runs_far_ahead() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for number in 0..40 {
+            std::fs::write(folder.path().join(number.to_string()), b"words").expect("written");
+        }
+        with_root(folder.path(), &Time::default, |_, root| {
+            let mut shares = Shares::default();
+            assert!(shares.take().is_none(), "nothing is shared");
+            shares.add(&root);
+            assert!(matches!(shares.next(&root, 0), Next::Own), "nobody was faster");
+            let taken: Vec<usize> = std::iter::from_fn(|| shares.take()).map(|(_, number)| number).collect();
+            assert_eq!(taken, [1, 2, 3, 4, 5, 6, 7, 8]);
+            assert!(matches!(shares.next(&root, 1), Next::Wait));
+            assert_eq!(shares.take().map(|(_, number)| number), Some(9), "there is room again");
+            let read = Read { position: 2, size: 5, fresh: None };
+            shares.put(&root, 1, Some(vec![read]));
+            shares.put(&root, 2, None);
+            let Next::Ready(read) = shares.next(&root, 1) else { panic!("it was read") };
+            assert_eq!(read.iter().map(|read| read.position).collect::<Vec<_>>(), [2]);
+            assert!(matches!(shares.next(&root, 2), Next::Own), "whoever took it could not read it");
+            shares.remove(&root);
+            shares.put(&root, 3, None);
+            assert!(shares.take().is_none());
+        });
+    }
+
+    #[test]
+    fn shares_are_the_whole_folder() {
+        for names in [0, 1, 2, 15, 16, 17, 40, 1023, 1024, 1025, 100_000] {
+            let all: Vec<usize> =
+                (0..shares::count(names)).flat_map(|number| shares::positions(number, names)).collect();
+            assert!(all.iter().copied().eq(0..names), "{names}");
+        }
     }
 }

@@ -1,0 +1,109 @@
+//! Folders of which several walkers read files: a camera's folder of ten thousand pictures, or a folder of mails.
+//!
+//! One walker makes the folder's node, entry by entry in the order of names. Others that have no folder of their own take
+//! shares further on and leave what came of them here. Only folders that are read whole are shared: where the last push
+//! is known, a walker that goes along its record is faster alone.
+//! Not here: waiting and waking (`walk`), how a file is read (`entry`).
+
+use crate::{entry::Fresh, folder::Folder};
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+/// Shares of a folder that lie ready at most: one walker may be at a film while others are done with a thousand files.
+const AHEAD_MAX: usize = 8;
+/// Files in a share at most.
+const SHARE_MAX: usize = 64;
+/// A folder has so many shares where it has enough files: even a few large ones are worth being shared.
+const SHARES: usize = 16;
+
+/// One file that was looked at: its position in the listing, its size, and its entry if it could be had.
+pub(crate) struct Read {
+    pub(crate) position: usize,
+    pub(crate) size: u64,
+    pub(crate) fresh: Option<Fresh>,
+}
+
+/// What becomes of a share of the walker that makes the node.
+pub(crate) enum Next {
+    /// Nobody has read it.
+    Own,
+    /// Another walker did.
+    Ready(Vec<Read>),
+    /// Another walker is at it.
+    Wait,
+}
+
+/// Folders that are shared at the moment.
+#[derive(Default)]
+pub(crate) struct Shares(Vec<Shared>);
+
+struct Shared {
+    folder: Arc<Folder>,
+    /// The share that the node is at.
+    at: usize,
+    /// The first share that nobody took.
+    next: usize,
+    /// Shares that are done; nothing where the walker could not do it.
+    ready: HashMap<usize, Option<Vec<Read>>>,
+}
+
+impl Shares {
+    pub(crate) fn add(&mut self, folder: &Arc<Folder>) {
+        self.0.push(Shared { folder: Arc::clone(folder), at: 0, next: 0, ready: HashMap::new() });
+    }
+
+    pub(crate) fn remove(&mut self, folder: &Arc<Folder>) {
+        self.0.retain(|shared| !Arc::ptr_eq(&shared.folder, folder));
+    }
+
+    /// The share number `number`, for the walker that makes the node.
+    pub(crate) fn next(&mut self, folder: &Arc<Folder>, number: usize) -> Next {
+        let Some(shared) = self.of(folder) else { return Next::Own };
+        shared.at = number;
+        match shared.ready.remove(&number) {
+            Some(Some(read)) => Next::Ready(read),
+            Some(None) => Next::Own,
+            None if shared.next > number => Next::Wait,
+            None => {
+                shared.next = number + 1;
+                Next::Own
+            }
+        }
+    }
+
+    /// A share for a walker that has nothing else to do.
+    pub(crate) fn take(&mut self) -> Option<(Arc<Folder>, usize)> {
+        let is_open = |shared: &&mut Shared| {
+            shared.next < count(shared.folder.names()) && shared.next <= shared.at + AHEAD_MAX
+        };
+        let shared = self.0.iter_mut().find(is_open)?;
+        shared.next += 1;
+        Some((Arc::clone(&shared.folder), shared.next - 1))
+    }
+
+    /// What came of a share that was taken; nothing where it has to be done by somebody else.
+    pub(crate) fn put(&mut self, folder: &Arc<Folder>, number: usize, read: Option<Vec<Read>>) {
+        // Whoever makes the node may have given up meanwhile.
+        if let Some(shared) = self.of(folder) {
+            shared.ready.insert(number, read);
+        }
+    }
+
+    fn of(&mut self, folder: &Arc<Folder>) -> Option<&mut Shared> {
+        self.0.iter_mut().find(|shared| Arc::ptr_eq(&shared.folder, folder))
+    }
+}
+
+/// Into how many shares a folder of so many names falls.
+pub(crate) fn count(names: usize) -> usize {
+    names.div_ceil(share_len(names))
+}
+
+/// Positions of the share number `number`.
+pub(crate) fn positions(number: usize, names: usize) -> Range<usize> {
+    let len = share_len(names);
+    (number * len).min(names)..((number + 1) * len).min(names)
+}
+
+fn share_len(names: usize) -> usize {
+    (names / SHARES).clamp(1, SHARE_MAX)
+}
