@@ -71,6 +71,11 @@ impl<'a> Fetcher<'a> {
         let mut broken = 0;
         let mut groups: Vec<Vec<ChunkId>> = names.chunks(IDS_MAX).map(<[ChunkId]>::to_vec).collect();
         while let Some(mut group) = groups.pop() {
+            // What came along with others is not asked for again.
+            group.retain(|id| open.contains(id));
+            if group.is_empty() {
+                continue;
+            }
             let before = open.len();
             let answer = self.ask(&group, neighbours, &mut open, take);
             let is_progress = open.len() < before;

@@ -208,25 +208,20 @@ impl Walker<'_> {
         let (mut files, mut bytes) = (0, 0);
         for share in 0..shares::count(folder.names()) {
             let read = sharing.as_ref().map_or(Ok(None), |sharing| sharing.next(share))?;
-            let is_read = read.is_some();
-            let mut read = read.into_iter().flatten().peekable();
+            let mut read = read.map(|read| read.into_iter().peekable());
             for position in shares::positions(share, folder.names()) {
+                let spot = Spot { name: folder.listing.name(position), ..spot };
                 if folder.listing.hint(position) == Hint::Directory {
                     let below = folder.result(number);
                     number += 1;
-                    if let Some(below) = below {
-                        let spot = Spot { name: folder.listing.name(position), ..spot };
-                        self.weave_folder(&mut weave, spot, &below)?;
-                    }
+                    below.map_or(Ok(()), |below| self.weave_folder(&mut weave, spot, &below))?;
                     continue;
                 }
-                let size = if !is_read {
-                    self.weave_file(&mut weave, Spot { name: folder.listing.name(position), ..spot })?
-                } else if let Some(read) = read.next_if(|read| read.position == position) {
-                    read.fresh.map_or(Ok(()), |fresh| weave.put(fresh, &mut self.out.trees))?;
-                    Some(read.size)
-                } else {
-                    None
+                let size = match &mut read {
+                    Some(read) => {
+                        self.weave_read(&mut weave, read.next_if(|read| read.position == position))?
+                    }
+                    None => self.weave_file(&mut weave, spot)?,
                 };
                 files += u64::from(size.is_some());
                 // Files full of holes may claim more together than a disk could ever hold.
@@ -267,6 +262,13 @@ impl Walker<'_> {
             }
         };
         seen.map_err(unseen).ok()
+    }
+
+    /// A file that another walker read. Returns its size, if it was there.
+    fn weave_read(&mut self, weave: &mut Weave<'_>, read: Option<Read>) -> Result<Option<u64>, Unwoven> {
+        let Some(Read { size, fresh, .. }) = read else { return Ok(None) };
+        fresh.map_or(Ok(()), |fresh| weave.put(fresh, &mut self.out.trees))?;
+        Ok(Some(size))
     }
 
     /// Returns the size of the file, if it is there.

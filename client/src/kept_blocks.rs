@@ -14,6 +14,8 @@ use std::{
 
 /// Blocks that are open at a time, each 1 MiB at most where a client of ours packed it.
 const OPEN_MAX: usize = 3;
+/// A name in the table. Without it a few blocks of very many tiny chunks would take any amount of memory.
+const PLACE_BYTES: usize = 96;
 
 /// Blocks, and where in them each chunk lies.
 pub(crate) struct KeptBlocks {
@@ -29,11 +31,13 @@ pub(crate) struct KeptBlocks {
 
 struct Kept {
     bytes: Vec<u8>,
+    /// What it takes of the room.
+    cost: usize,
     read_at: u64,
 }
 
 impl KeptBlocks {
-    /// Bytes that are kept, as they came; far fewer than the tables of names that go with them may take.
+    /// What blocks take, as they came, and the table of what is in them.
     pub(crate) const BYTES_MAX: usize = 8 * 1024 * 1024;
 
     pub(crate) fn new() -> Self {
@@ -55,12 +59,13 @@ impl KeptBlocks {
     pub(crate) fn add(&mut self, bytes: &[u8], block: &OpenBlock<'_>) {
         self.clock += 1;
         let number = self.clock;
-        self.bytes += bytes.len();
+        let cost = bytes.len() + block.chunks.len() * PLACE_BYTES;
+        self.bytes += cost;
         if self.bytes > Self::BYTES_MAX {
             self.forget_half();
         }
         self.places.extend(block.chunks.iter().map(|(id, place)| (*id, (number, place.clone()))));
-        self.blocks.insert(number, Kept { bytes: bytes.to_vec(), read_at: number });
+        self.blocks.insert(number, Kept { bytes: bytes.to_vec(), cost, read_at: number });
     }
 
     /// The bytes of a chunk; nothing where it is not kept.
@@ -94,7 +99,7 @@ impl KeptBlocks {
             if self.bytes <= Self::BYTES_MAX / 2 {
                 break;
             }
-            self.bytes -= self.blocks.remove(&number).map_or(0, |kept| kept.bytes.len());
+            self.bytes -= self.blocks.remove(&number).map_or(0, |kept| kept.cost);
         }
         self.places.retain(|_, (number, _)| self.blocks.contains_key(number));
         self.open.retain(|(number, _)| self.blocks.contains_key(number));
@@ -144,7 +149,7 @@ mod tests {
         for seed in 0..40 {
             fill(&mut kept, &[noise(seed, len)]);
             assert!(kept.bytes <= KeptBlocks::BYTES_MAX && kept.chunk(&first).is_some(), "after {seed}");
-            assert_eq!(kept.bytes, kept.blocks.values().map(|block| block.bytes.len()).sum::<usize>());
+            assert_eq!(kept.bytes, kept.blocks.values().map(|block| block.cost).sum::<usize>());
         }
         assert_eq!(kept.blocks.len(), kept.places.len());
         assert!(!kept.holds(&Hash::of(&noise(1, len))), "it was never read");

@@ -164,3 +164,57 @@ fn run(parts: &[&Part], aim: usize) -> usize {
     };
     parts.iter().take(BLOCK_CHUNKS_MAX).take_while(is_open).count().max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Batcher;
+    use larder_format::block::BLOCK_PLAIN_BYTES_MAX;
+
+    /// Lengths of the chunks in each block of a batch of these chunks, and what the batch holds.
+    fn blocks(chunks: &[Vec<u8>]) -> Vec<Vec<usize>> {
+        let queue = Queue::new(1);
+        let mut batcher = Batcher::for_files(&queue);
+        for chunk in chunks {
+            batcher.space(chunk.len()).copy_from_slice(chunk);
+            batcher.grew(chunk.len());
+            batcher.seal(chunk.len(), 0).expect("there is room");
+        }
+        batcher.flush().expect("there is room");
+        let batch = queue.pop().expect("a batch");
+        assert_eq!(batch.parts.len(), chunks.len(), "all in one batch");
+        let mut parts: Vec<&Part> = batch.parts.iter().collect();
+        parts.sort_by_cached_key(|part| (stands_alone(batch.bytes(part)), part.order));
+        let groups = groups(&batch, &parts);
+        assert!(groups.concat().iter().map(|part| part.id).eq(parts.iter().map(|part| part.id)));
+        groups.iter().map(|group| group.iter().map(|part| part.place.len()).collect()).collect()
+    }
+
+    fn noise(seed: u8, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn what_shrinks_shares_a_block_and_what_does_not_has_its_own() {
+        let text = |number: usize, len| format!("{number} words, ").into_bytes().repeat(len);
+        let (a, b, c) = (text(1, 100), text(2, 40_000), text(3, 20_000));
+        let (photo, key) = (noise(1, 200_000), noise(2, 30_000));
+        let found = blocks(&[a.clone(), photo.clone(), b.clone(), key.clone(), c.clone()]);
+        // Too little of it to tell that it does not shrink.
+        assert_eq!(found, [vec![a.len(), b.len(), key.len(), c.len()], vec![photo.len()]]);
+    }
+
+    #[test]
+    fn no_block_is_larger_than_a_block_may_be() {
+        let below = BLOCK_PLAIN_BYTES_AIM - 1;
+        assert_eq!(blocks(&[vec![1; below], vec![2; below]]), [[below], [below]]);
+        assert_eq!(
+            blocks(&[vec![1; below], vec![2; BLOCK_PLAIN_BYTES_MAX]]),
+            [[below], [BLOCK_PLAIN_BYTES_MAX]]
+        );
+        let third = BLOCK_PLAIN_BYTES_AIM / 3;
+        assert_eq!(blocks(&[vec![1; third], vec![2; third], vec![3; third], vec![4; third]]), [[third; 4]]);
+    }
+}

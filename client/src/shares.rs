@@ -8,8 +8,9 @@
 use crate::{entry::Fresh, folder::Folder};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
-/// Shares of a folder that lie ready at most: one walker may be at a film while others are done with a thousand files.
-const AHEAD_MAX: usize = 8;
+/// Shares of a folder that are taken ahead of its node. Without it the entries of a million files would wait in memory
+/// while one walker is at a film.
+const AHEAD_MAX: usize = 4;
 /// Files in a share at most.
 const SHARE_MAX: usize = 64;
 /// A folder has so many shares where it has enough files: even a few large ones are worth being shared.

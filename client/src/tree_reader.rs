@@ -15,8 +15,11 @@ use larder_format::{
 };
 use std::collections::VecDeque;
 
-/// What one look ahead may bring, unpacked. Much more would push out what waits to be read.
-const AHEAD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What one look ahead may bring, unpacked: half of what is kept where nothing shrinks. With more, the last ones to come
+/// would push out the first ones, which are wanted next.
+const AHEAD_BYTES_MAX: usize = KeptBlocks::BYTES_MAX / 2;
+/// Nodes that wait to be asked for. Ours have few folders, but a node may name any number of others.
+const WAVE_MAX: usize = 64 * 1024;
 /// Nodes in one request.
 const ASKED_MAX: usize = 1024;
 /// Further lists of a large file that are fetched along with the next one: half a gigabyte of an image.
@@ -44,53 +47,11 @@ impl<'a> TreeReader<'a> {
     pub fn node(
         &mut self,
         node: &ChunkRef,
-        next: impl IntoIterator<Item = ChunkId>,
+        next: impl IntoIterator<Item = ChunkRef>,
     ) -> Result<Node, Trouble> {
-        if !self.kept.holds(&node.id) {
-            self.fetch_with(node.id, next, |chunk, wave| {
-                let below = Node::decode(chunk).into_iter().flat_map(|node| nodes_below(&node));
-                wave.extend(below);
-            })?;
-        }
-        let bytes = self.kept.chunk(&node.id).ok_or_else(|| damaged("a folder", node))?;
-        Node::decode(bytes).map_err(|_| damaged("a folder", node))
-    }
-
-    /// Fetches `first`, what comes next, and then what those name, as `each` tells of every chunk that comes, as far as
-    /// the room goes.
-    fn fetch_with(
-        &mut self,
-        first: ChunkId,
-        next: impl IntoIterator<Item = ChunkId>,
-        each: impl Fn(&[u8], &mut VecDeque<ChunkId>),
-    ) -> Result<(), Trouble> {
-        let Self { fetcher, kept } = self;
-        let mut wave: VecDeque<ChunkId> = next.into_iter().collect();
-        let looks_ahead = !wave.is_empty();
-        wave.push_front(first);
-        let mut brought = 0;
-        while !wave.is_empty() && brought < AHEAD_BYTES_MAX {
-            let mut names: Vec<ChunkId> = Vec::new();
-            while names.len() < ASKED_MAX
-                && let Some(id) = wave.pop_front()
-            {
-                if !kept.holds(&id) {
-                    names.push(id);
-                }
-            }
-            fetcher.fetch_blocks(&names, Neighbours::Welcome, &mut |bytes, block, open| {
-                let wanted = block.chunks.iter().filter(|(id, _)| open.remove(id)).count();
-                if wanted == 0 {
-                    return;
-                }
-                kept.add(bytes, block);
-                brought += block.plain.len();
-                if looks_ahead {
-                    block.chunks.iter().for_each(|(_, place)| each(&block.plain[place.clone()], &mut wave));
-                }
-            })?;
-        }
-        Ok(())
+        let below = |chunk: &[u8]| Node::decode(chunk).map(|node| nodes_below(&node)).unwrap_or_default();
+        let read = self.chunk(node, next, below)?.map(|bytes| Node::decode(&bytes));
+        read.and_then(Result::ok).ok_or_else(|| damaged("a folder", node))
     }
 
     /// A list of pieces that covers `bytes` of a file; `next` are lists that will be wanted after it.
@@ -101,15 +62,55 @@ impl<'a> TreeReader<'a> {
         &mut self,
         list: &ChunkRef,
         bytes: u64,
-        next: impl IntoIterator<Item = ChunkId>,
+        next: impl IntoIterator<Item = ChunkRef>,
     ) -> Result<Vec<Piece>, Trouble> {
-        if !self.kept.holds(&list.id) {
-            self.fetch_with(list.id, next, |_, _| ())?;
-        }
-        let pieces = self.kept.chunk(&list.id).and_then(|chunk| decode_pieces(chunk).ok());
-        pieces
-            .filter(|pieces| pieces.iter().map(Piece::bytes).sum::<u64>() == bytes)
+        let read = self.chunk(list, next, |_| Vec::new())?.and_then(|chunk| decode_pieces(&chunk).ok());
+        read.filter(|pieces| pieces.iter().map(Piece::bytes).sum::<u64>() == bytes)
             .ok_or_else(|| damaged("a part of a large file's list", list))
+    }
+
+    /// The bytes of a chunk. Where it is not kept it is fetched, with what comes next and then what `below` finds in what
+    /// came, as far as the room goes. Nothing where it cannot be had whole.
+    fn chunk(
+        &mut self,
+        wanted: &ChunkRef,
+        next: impl IntoIterator<Item = ChunkRef>,
+        below: impl Fn(&[u8]) -> Vec<ChunkRef>,
+    ) -> Result<Option<Vec<u8>>, Trouble> {
+        let Self { fetcher, kept } = self;
+        if let Some(bytes) = kept.chunk(&wanted.id) {
+            return Ok(Some(bytes.to_vec()));
+        }
+        let mut wave: VecDeque<ChunkRef> = next.into_iter().collect();
+        let looks_ahead = !wave.is_empty();
+        wave.push_front(*wanted);
+        let (mut found, mut brought) = (None, 0);
+        loop {
+            let names = next_names(&mut wave, kept, AHEAD_BYTES_MAX.saturating_sub(brought));
+            if names.is_empty() {
+                return Ok(found);
+            }
+            fetcher.fetch_blocks(&names, Neighbours::Welcome, &mut |bytes, block, open| {
+                if block.chunks.iter().filter(|(id, _)| open.remove(id)).count() == 0 {
+                    return;
+                }
+                // Copied at once: what comes after it may push it out again.
+                if found.is_none() {
+                    found = block.chunk(&wanted.id).map(<[u8]>::to_vec);
+                }
+                // Somebody who sends more than was asked for must not fill the memory.
+                if brought >= AHEAD_BYTES_MAX {
+                    return;
+                }
+                brought += block.plain.len();
+                kept.add(bytes, block);
+                for (_, place) in block.chunks.iter().filter(|_| looks_ahead) {
+                    if wave.len() < WAVE_MAX {
+                        wave.extend(below(&block.plain[place.clone()]));
+                    }
+                }
+            })?;
+        }
     }
 
     /// Replaces a list by the pieces in it, at the end of `rest`, where the next piece stands last.
@@ -123,8 +124,8 @@ impl<'a> TreeReader<'a> {
         bytes: u64,
         rest: &mut Vec<Piece>,
     ) -> Result<(), Trouble> {
-        let list_of = |piece: &Piece| if let Piece::More { list, .. } = piece { Some(list.id) } else { None };
-        let next: Vec<ChunkId> = rest.iter().rev().filter_map(list_of).take(LISTS_AHEAD).collect();
+        let list_of = |piece: &Piece| if let Piece::More { list, .. } = piece { Some(*list) } else { None };
+        let next: Vec<ChunkRef> = rest.iter().rev().filter_map(list_of).take(LISTS_AHEAD).collect();
         rest.extend(self.pieces(list, bytes, next)?.into_iter().rev());
         if rest.len() > PIECES_WAITING_MAX {
             return Err(damaged("a large file's list", list));
@@ -179,8 +180,142 @@ impl<'a> TreeReader<'a> {
     }
 }
 
+/// The next ones that are not kept, at most so many bytes of them; but one in any case, where there is room at all.
+fn next_names(wave: &mut VecDeque<ChunkRef>, kept: &KeptBlocks, mut room: usize) -> Vec<ChunkId> {
+    let mut names = Vec::new();
+    while room > 0
+        && names.len() < ASKED_MAX
+        && let Some(chunk) = wave.pop_front()
+    {
+        if !kept.holds(&chunk.id) && !names.contains(&chunk.id) {
+            room = room.saturating_sub(chunk.len as usize);
+            names.push(chunk.id);
+        }
+    }
+    names
+}
+
 /// Nodes that a node names.
-fn nodes_below(node: &Node) -> Vec<ChunkId> {
-    let node_of = |reference| if let Reference::Node(node) = reference { Some(node.id) } else { None };
+fn nodes_below(node: &Node) -> Vec<ChunkRef> {
+    let node_of = |reference| if let Reference::Node(node) = reference { Some(node) } else { None };
     node.references().filter_map(node_of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_format::{
+        block::Encoder,
+        tree::{Made, NodeBuilder, Time, Totals},
+        wire::SnapshotInfo,
+    };
+    use std::{
+        collections::HashMap,
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    };
+
+    /// Chunks in blocks of several; a block goes out whole, and in the order of the list.
+    #[derive(Default)]
+    struct Blocks {
+        blocks: Vec<Vec<u8>>,
+        places: HashMap<ChunkId, usize>,
+        sent: AtomicUsize,
+    }
+
+    impl Blocks {
+        fn add(&mut self, chunks: &[Vec<u8>]) {
+            let lengths = chunks.iter().map(|chunk| u32::try_from(chunk.len()).expect("short")).collect();
+            self.places.extend(chunks.iter().map(|chunk| (ChunkRef::to(chunk).id, self.blocks.len())));
+            self.blocks.push(Encoder::new().encode(&chunks.concat(), lengths));
+        }
+    }
+
+    impl Past for Blocks {
+        fn fetch(
+            &self,
+            names: &[ChunkId],
+            _: Neighbours,
+            each: &mut dyn FnMut(&[u8]),
+        ) -> Result<(), Trouble> {
+            let mut blocks: Vec<usize> =
+                names.iter().filter_map(|name| self.places.get(name).copied()).collect();
+            blocks.sort_unstable();
+            blocks.dedup();
+            for block in blocks {
+                self.sent.fetch_add(self.blocks[block].len(), Relaxed);
+                each(&self.blocks[block]);
+            }
+            Ok(())
+        }
+
+        fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+            Err(Trouble::Usage("not in this test".into()))
+        }
+
+        fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
+            Err(Trouble::Usage("not in this test".into()))
+        }
+    }
+
+    /// A folder with one link, whose target makes its node about `len` bytes that do not shrink.
+    fn folder(seed: u64, len: usize) -> Vec<u8> {
+        let mut target = vec![0; len];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut target);
+        target.iter_mut().for_each(|byte| *byte |= 1);
+        let (mut builder, mut node) = (NodeBuilder::new(), Vec::new());
+        let owner = Owner { uid: 0, gid: 0, user: String::new(), group: String::new() };
+        let entry = Entry {
+            name: b"link".to_vec(),
+            owner: 0,
+            mode: 0o777,
+            modified: Time::default(),
+            hard_link: 0,
+            xattrs: Vec::new(),
+            kind: Kind::Symlink(target),
+        };
+        let mut keep = |made: Made| {
+            node = made.to_vec();
+            Ok::<_, ()>(())
+        };
+        builder.push(entry, &owner, &mut keep).expect("kept");
+        let (_, totals): (_, Totals) = builder.finish(&mut keep).expect("kept");
+        assert_eq!(totals.files, 1);
+        node
+    }
+
+    /// More than all the room: folders that were asked for along with one must never cost that one.
+    #[test]
+    fn every_folder_of_a_tree_that_does_not_fit_is_read() {
+        for in_a_block in [1, 7, 30] {
+            let mut past = Blocks::default();
+            let folders: Vec<Vec<u8>> = (0..240).map(|seed| folder(seed, 120_000)).collect();
+            // The first one that is wanted lies before all others, and is pushed out first.
+            folders.chunks(in_a_block).for_each(|some| past.add(some));
+            let (names, progress): (Vec<_>, _) =
+                (folders.iter().map(|bytes| ChunkRef::to(bytes)).collect(), Progress::default());
+            let mut reader = TreeReader::new(&past, &progress);
+            for (at, name) in names.iter().enumerate() {
+                let next = names[at + 1..].iter().copied().take(256);
+                assert!(reader.node(name, next).is_ok(), "{at} of blocks of {in_a_block}");
+            }
+            let (sent, all) = (past.sent.load(Relaxed), past.blocks.iter().map(Vec::len).sum::<usize>());
+            assert!(sent < 2 * all, "{sent} bytes for {all}, {in_a_block} in a block");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_lost_costs_no_other() {
+        let mut past = Blocks::default();
+        let folders: Vec<Vec<u8>> = (0..40).map(|seed| folder(seed, 100)).collect();
+        for (number, folder) in folders.iter().enumerate().filter(|(number, _)| number % 9 != 4) {
+            past.add(&[folder.clone(), number.to_le_bytes().to_vec()]);
+        }
+        let names: Vec<ChunkRef> = folders.iter().map(|bytes| ChunkRef::to(bytes)).collect();
+        let progress = Progress::default();
+        let mut reader = TreeReader::new(&past, &progress);
+        for (at, name) in names.iter().enumerate() {
+            let read = reader.node(name, names[at + 1..].iter().copied());
+            assert_eq!(read.is_ok(), at % 9 != 4, "{at}");
+        }
+    }
 }

@@ -169,6 +169,30 @@ fn extended_attributes_and_acls_come_back() {
     home.check_round_trip();
 }
 
+/// A camera's folder: several walkers read its files, and the tree is the same as if one had.
+#[test]
+fn a_folder_of_very_many_files_is_one_tree_whoever_reads_them() {
+    let home = Home::new();
+    for (number, len) in (0..2500).zip((100..1000).cycle()) {
+        let path = home.write(format!("camera/{number:04}"), &noise(len, number));
+        set_time(&path, 1_700_000_000, 0);
+    }
+    for number in (0..2500).step_by(311) {
+        home.write(format!("camera/{number:04} album/words"), b"words");
+        let (from, to) = (format!("camera/{number:04}"), format!("camera/{number:04} again"));
+        fs::hard_link(home.source().join(from), home.source().join(to)).unwrap();
+    }
+    home.write("camera/film", &noise(3_000_000, 9));
+    let push = || {
+        let pushed = home.push();
+        assert_eq!((pushed.totals.files, pushed.skipped.count), (2500 + 2 * 9 + 1, 0));
+        home.vault.newest_root()
+    };
+    let roots: Vec<_> = (0..6).map(|_| push()).collect();
+    assert!(roots.windows(2).all(|pair| pair[0] == pair[1]));
+    home.check_round_trip();
+}
+
 #[test]
 fn holes_stay_holes() {
     let home = Home::new();

@@ -1,7 +1,7 @@
 //! Blocks: chunks that are compressed and written together.
 //!
-//! A large chunk is a block of its own; small chunks of one folder share a block and its zstd frame, which takes a
-//! fifth less room than a frame each at half the CPU (docs/why/004-blocks.md). A block does not carry the names of
+//! Chunks that shrink share a block and its zstd frame, which takes a fifth less room than a frame each at half the CPU; a
+//! very large one, or a photo, is a block of its own (docs/why/004-blocks.md). A block does not carry the names of
 //! its chunks: whoever opens it hashes the plain bytes, so wrong content under a trusted name cannot be expressed.
 //!
 //! The header has a hash of its own, so a scan that met damage can tell a real block from the magic bytes in

@@ -288,6 +288,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(bytes: Vec<u8>, text: String) {
             let _ = decode_ids(&bytes);
+            let _ = decode_places(&bytes, bytes.len() / 8);
             let _ = unescape_name(&text);
         }
 
@@ -295,6 +296,14 @@ mod tests {
         fn ids_come_back(seeds in prop::collection::vec(any::<u64>(), 0..50)) {
             let ids: Vec<_> = seeds.iter().map(|seed| Hash::of(&seed.to_le_bytes())).collect();
             prop_assert_eq!(decode_ids(&encode_ids(&ids)).unwrap(), ids);
+        }
+
+        #[test]
+        fn places_come_back_one_for_each_chunk(places in prop::collection::vec(any::<u64>(), 0..50)) {
+            let bytes = encode_places(places.iter().copied());
+            prop_assert_eq!(decode_places(&bytes, places.len()), Ok(places.clone()));
+            prop_assert!(decode_places(&bytes, places.len() + 1).is_err());
+            prop_assert!(bytes.is_empty() || decode_places(&bytes[1..], places.len()).is_err());
         }
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct Filesystems {
     failed: Mutex<Option<Errno>>,
 }
 
-/// Between two looks at what waits to be written: waiting for all of it at the end would make a restore half as long again.
+/// Between two looks at what waits to be written: waiting for all of it at the end would make a restore half as long again,
+/// and a small one is over before a longer time.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
 impl Filesystems {

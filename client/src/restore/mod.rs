@@ -2,8 +2,8 @@
 //!
 //! One planner walks the tree, makes folders and says which chunk belongs where; a few fetchers ask for chunks in
 //! large groups, check them and write them as they arrive, in whatever order they lie on the disk. What
-//! cannot be had or written is named and the rest goes on. Memory holds one block a fetcher and the plan of a few
-//! groups. Not here: how chunks are had and checked (`fetch`).
+//! cannot be had or written is named and the rest goes on. Memory holds one block a fetcher, the plan of some ten thousand
+//! files and the folders that come next. Not here: how chunks are had and checked (`fetch`).
 
 mod already;
 mod attributes;

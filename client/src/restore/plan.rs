@@ -55,11 +55,11 @@ enum Work {
 }
 
 impl Work {
-    fn node(&self) -> Option<ChunkId> {
+    fn node(&self) -> Option<ChunkRef> {
         match self {
-            Self::Node { node, .. } | Self::Files { node, .. } => Some(node.id),
+            Self::Node { node, .. } | Self::Files { node, .. } => Some(*node),
             Self::Folder { entry, .. } => match entry.kind {
-                Kind::Directory { node, .. } => Some(node.id),
+                Kind::Directory { node, .. } => Some(node),
                 _ => None,
             },
         }

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
-/// Parts of an answer that wait for a slow reader.
+/// Parts of an answer that wait for a slow reader. One more waits at each end of the queue, a part may be 4 MiB, and a
+/// restore asks for three answers at once.
 const PARTS_WAITING: usize = 1;
 /// A reader that takes nothing for so long has gone away, and others wait for its place: a laptop that was closed.
 const STALLED_MAX: Duration = Duration::from_secs(30);
