@@ -95,7 +95,7 @@ impl<'a> Batcher<'a> {
     /// Where the next `len` bytes of the tail (at most a largest chunk's) are to be put; tell `grew` how many came.
     pub(crate) fn space(&mut self, len: usize) -> &mut [u8] {
         if self.batch.buffer.capacity() == 0 {
-            self.batch.buffer = self.queue.take_buffer(self.aim);
+            self.batch.buffer = self.queue.take_buffer(self.aim, len > CHUNK_BYTES_MIN);
         }
         let from = self.batch.filled;
         if self.batch.buffer.len() < from + len {
@@ -138,7 +138,7 @@ impl<'a> Batcher<'a> {
         let mut next = Batch::default();
         let tail = self.batch.filled - self.batch.sealed;
         if tail > 0 {
-            next.buffer = self.queue.take_buffer(self.aim);
+            next.buffer = self.queue.take_buffer(self.aim, true);
             if next.buffer.len() < tail {
                 next.buffer.resize(tail, 0);
             }
@@ -208,11 +208,20 @@ impl Queue {
         LargeFile(self)
     }
 
-    fn take_buffer(&self, aim: usize) -> Vec<u8> {
+    /// Pages of a buffer that were touched once stay in memory. So a large file is given one that held a large chunk before,
+    /// and small ones are not: otherwise every buffer would be touched to its end in time.
+    fn take_buffer(&self, aim: usize, for_large_file: bool) -> Vec<u8> {
         if aim < BATCH_BYTES_AIM {
             return Vec::with_capacity(2 * aim);
         }
-        self.lock().buffers.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+        let buffers = &mut self.lock().buffers;
+        let touched = |at: &usize| buffers[*at].len();
+        let chosen = if for_large_file {
+            (0..buffers.len()).max_by_key(touched)
+        } else {
+            (0..buffers.len()).min_by_key(touched)
+        };
+        chosen.map_or_else(|| Vec::with_capacity(BUFFER_BYTES), |at| buffers.swap_remove(at))
     }
 
     /// Waits for a place in the queue.
