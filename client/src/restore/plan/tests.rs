@@ -1,0 +1,126 @@
+//! Plans that stop half way, and in which order chunks are asked for.
+
+use super::*;
+use crate::{
+    Progress,
+    handle::{Budget, Handle},
+};
+use larder_format::{
+    ChunkId,
+    tree::Time,
+    wire::{Neighbours, SnapshotInfo},
+};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+/// Gives nothing, and may know where chunks lie: seven in each block, block by block the other way round.
+struct Known(Option<Vec<ChunkId>>);
+
+impl Past for Known {
+    fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+        Err(Trouble::Unreachable { address: String::new(), cause: String::new() })
+    }
+
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+        assert!(names.len() <= IDS_MAX, "more than one question may ask");
+        let all = self.0.as_ref().ok_or_else(|| Trouble::Usage("nobody knows".into()))?;
+        let at = |name| all.iter().position(|known| known == name).expect("it was pushed");
+        Ok(names.iter().map(|name| 1_000_000 - at(name) as u64 / 7).collect())
+    }
+
+    fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
+        Err(Trouble::Usage("not in this test".into()))
+    }
+}
+
+fn owner() -> Owner {
+    Owner { uid: 0, gid: 0, user: String::new(), group: String::new() }
+}
+
+fn entry(kind: Kind) -> Entry {
+    let (modified, xattrs) = (Time::default(), Vec::new());
+    Entry { name: b"file".to_vec(), owner: 0, mode: 0o600, modified, hard_link: 0, xattrs, kind }
+}
+
+/// Hands over a planner for an empty folder, its place and the groups that it sends, at most so many, then counts the
+/// names in the folder.
+fn with_planner(
+    past: &dyn Past,
+    groups_max: usize,
+    test: impl FnOnce(Planner<'_>, &Arc<Place>, Receiver<Group>),
+) -> usize {
+    let folder = tempfile::tempdir().expect("a folder");
+    let opened = rustix::fs::open(folder.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
+    let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
+    let place = Place::root(handle, None, true);
+    let progress = Progress::default();
+    let site = Site::new(Existing::Keep, &progress, folder.path());
+    let (sender, groups) = sync_channel(groups_max);
+    test(Planner::new(&site, past, TreeReader::new(past, &progress), sender), &place, groups);
+    std::fs::read_dir(folder.path()).expect("a folder").count()
+}
+
+/// A restore stops while a file of several chunks is planned, and what was planned of it still arrives.
+fn names_after_a_stop(pieces: Vec<Piece>, is_stopped_before: bool) -> usize {
+    with_planner(&Known(None), 1, |mut planner, place, _groups| {
+        if is_stopped_before {
+            planner.site.stop(Trouble::Usage("planted".into()));
+        }
+        planner.other_than_folder(place, entry(Kind::File { size: 12, pieces }), owner());
+        for write in std::mem::take(&mut planner.window) {
+            write.file.write(planner.site, b"arrive", write.offset);
+            write.file.written(planner.site);
+        }
+    })
+}
+
+/// In which groups chunks are asked for that are planned the other way round.
+fn groups(past: &dyn Past, names: &[ChunkId]) -> Vec<Vec<ChunkId>> {
+    let mut asked = Vec::new();
+    with_planner(past, names.len(), |mut planner, place, groups| {
+        let attributes = Attributes::of(&entry(Kind::Fifo), owner());
+        let file = Growing::new(planner.site, place, c"file".to_owned(), attributes, 0).linked(None);
+        let write = |id: &ChunkId| Write {
+            chunk: ChunkRef { id: *id, len: 50_000 },
+            file: Arc::clone(&file),
+            offset: 0,
+        };
+        planner.window = names.iter().rev().map(write).collect();
+        planner.send_window();
+        drop(planner);
+        asked = groups.iter().map(|group| group.iter().map(|write| write.chunk.id).collect()).collect();
+    });
+    asked
+}
+
+fn many_names() -> Vec<ChunkId> {
+    (0..9000u32).map(|number| ChunkRef::to(&number.to_le_bytes()).id).collect()
+}
+
+#[test]
+fn what_lies_in_one_block_is_asked_for_together_and_in_order() {
+    let names = many_names();
+    let past = Known(Some(names.clone()));
+    let asked = groups(&past, &names);
+    assert!(asked.len() > 50 && asked.iter().all(|group| group.len() < 100), "enough to share out");
+    let places: Vec<Vec<u64>> = asked.iter().map(|group| past.places(group).expect("known")).collect();
+    assert!(places.concat().is_sorted());
+    assert!(places.windows(2).all(|pair| pair[0].last() < pair[1].first()), "no block is parted");
+    assert_eq!(asked.concat().len(), names.len());
+}
+
+#[test]
+fn where_nobody_says_what_lies_together_all_is_asked_for_as_planned() {
+    let names = many_names();
+    let asked = groups(&Known(None), &names);
+    assert!(asked.len() > 50 && asked.iter().all(|group| group.len() <= IDS_MAX));
+    assert!(asked.concat().iter().eq(names.iter().rev()));
+}
+
+#[test]
+fn half_a_file_is_never_given_its_name() {
+    let chunk = || Piece::Chunk(ChunkRef::to(b"arrive"));
+    let list = Piece::More { list: ChunkRef::to(b"a list"), bytes: 6 };
+    assert_eq!(names_after_a_stop(vec![chunk(), chunk()], false), 1);
+    assert_eq!(names_after_a_stop(vec![chunk(), chunk()], true), 0);
+    assert_eq!(names_after_a_stop(vec![chunk(), list], false), 0);
+}
