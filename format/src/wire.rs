@@ -79,9 +79,18 @@ pub struct Received {
     pub names: Hash,
 }
 
+/// Word in `Identity::features` of an agent that takes `Commit::origin` and `Commit::zone`.
+pub const COMMIT_ORIGIN: &str = "commit_origin";
+/// Word in `Identity::features` of an agent that takes `Commit::contents`.
+pub const COMMIT_CONTENTS: &str = "commit_contents";
+/// Files in `Commit::contents`.
+pub const CONTENTS_MAX: usize = 16;
+
 /// Asks for a snapshot.
+///
+/// Unknown fields are passed over, so that a newer client can say more to an older agent. A field that an agent must not pass
+/// over needs a word in `Identity::features`, and a client sends such a field only to an agent that has the word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Commit {
     /// 32 hex digits, random, the same for every attempt of one push.
     pub push: String,
@@ -93,6 +102,34 @@ pub struct Commit {
     pub skipped: u64,
     /// The device's own clock, in milliseconds since 1970.
     pub device_time_ms: i64,
+    /// Where the files lie on the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// IANA name of the device's time zone, such as `Europe/Berlin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Hashes of a few whole files, at most `CONTENTS_MAX`. The device read each of these files a second time, apart from
+    /// the reading that cut the file into chunks, so a mistake between reading and storing shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contents: Vec<ContentHash>,
+}
+
+/// The computer and the folder of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Name of the computer, as `escape_name` writes it.
+    pub computer: String,
+    /// Absolute path of the pushed folder on the computer, as `escape_name` writes it.
+    pub path: String,
+}
+
+/// The hash of one whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentHash {
+    /// Path below the pushed folder, as `escape_name` writes it.
+    pub path: String,
+    /// BLAKE3 of all bytes of the file, holes read as zeros.
+    pub hash: Hash,
 }
 
 /// Proof of a commit.
@@ -125,6 +162,10 @@ pub struct Identity {
     pub head: Head,
     /// Version of the agent.
     pub version: String,
+    /// What the agent understands beyond the first version of the protocol, one word each. A word that the client does not
+    /// know means nothing to the client.
+    #[serde(default)]
+    pub features: Vec<String>,
 }
 
 /// One kept snapshot.
