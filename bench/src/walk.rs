@@ -48,7 +48,7 @@ impl Appliance for InMemory {
     fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble> {
         let push = u128::from_str_radix(&commit.push, 16).expect("hex digits").to_be_bytes();
         let Commit { root, totals, skipped, device_time_ms, .. } = *commit;
-        let snapshot = Snapshot { source: source.to_owned(), push, root, totals, skipped, device_time_ms };
+        let snapshot = Snapshot { skipped, device_time_ms, ..Snapshot::new(source, push, root, totals) };
         let stamp = Stamp { time_ms: 0, trusted: true, powered_on_s: 0 };
         let done = self.0.commit(snapshot, stamp).map_err(|error| trouble(&error))?;
         Ok(Receipt {

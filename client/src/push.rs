@@ -147,6 +147,9 @@ impl<'a> Attempt<'a> {
             totals,
             skipped: skipped.count,
             device_time_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+            origin: None,
+            zone: None,
+            contents: Vec::new(),
         };
         let receipt = self.appliance.commit(self.source, &commit)?;
         // The snapshot stands; without a new cache the next push only takes longer.

@@ -5,10 +5,12 @@
 //! hash, since these files rot like others. Not here: where they lie (`store`).
 
 use crate::ledger::Stamp;
-use crate::{FORMAT_VERSION, Fields, FormatError, Hash};
+use crate::{Fields, FormatError, Hash};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+/// Layout of these files.
+pub const CARE_VERSION: u16 = 1;
 /// First bytes of each of these files.
 pub const CARE_MAGIC: &[u8; 8] = b"LRDRCAR1";
 /// The longest is the record of a pack with 65,535 chunks.
@@ -69,8 +71,8 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     let body = postcard::to_stdvec(value).expect("plain values encode");
     let mut bytes = Vec::with_capacity(FRAME_BYTES + body.len());
     bytes.extend_from_slice(CARE_MAGIC);
-    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes()); // The oldest reader that may open it.
+    bytes.extend_from_slice(&CARE_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&CARE_VERSION.to_le_bytes()); // The oldest reader that may open it.
     bytes.extend_from_slice(&body);
     let hash = Hash::of(&bytes);
     bytes.extend_from_slice(&hash.0);
@@ -90,7 +92,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
         return Err(FormatError::Damaged { what: WHAT });
     }
     let (_written_by, oldest_reader) = (fields.u16()?, fields.u16()?);
-    if oldest_reader > FORMAT_VERSION {
+    if oldest_reader > CARE_VERSION {
         return Err(FormatError::TooNew { what: WHAT, version: oldest_reader });
     }
     let body = fields.take(end + 32 - FRAME_BYTES)?;

@@ -8,8 +8,8 @@ pub mod block;
 pub mod care;
 pub mod cut;
 pub mod id;
+pub mod layout;
 pub mod ledger;
-pub mod outline;
 pub mod pack;
 pub mod parity;
 pub mod scan;
@@ -51,9 +51,6 @@ pub enum FormatError {
         version: u16,
     },
 }
-
-/// Version of every layout in this crate. A change means a new version, new files, and a new folder of golden bytes.
-pub const FORMAT_VERSION: u16 = 1;
 
 /// Little-endian fields out of a slice, without panics.
 pub(crate) struct Fields<'a> {

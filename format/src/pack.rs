@@ -5,8 +5,10 @@
 //! number in that list. A pack is named by the BLAKE3 of the whole file, so `b3sum` alone can audit a disk.
 //! Bytes: FORMAT.md, "Pack". Not here: where packs lie and when one is full (`store`).
 
-use crate::{ChunkId, FORMAT_VERSION, Fields, FormatError, Hash};
+use crate::{ChunkId, Fields, FormatError, Hash};
 
+/// Layout of packs.
+pub const PACK_VERSION: u16 = 1;
 /// First bytes of a pack.
 pub const PACK_MAGIC: &[u8; 8] = b"LRDRPAK1";
 /// First bytes of the footer, which is the pack's last 64 bytes.
@@ -33,8 +35,8 @@ const WHAT: &str = "a pack";
 pub fn header(salt: u32) -> [u8; PACK_HEADER_BYTES] {
     let mut bytes = [0; PACK_HEADER_BYTES];
     bytes[..8].copy_from_slice(PACK_MAGIC);
-    bytes[8..10].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-    bytes[10..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes()); // The oldest reader that may open it.
+    bytes[8..10].copy_from_slice(&PACK_VERSION.to_le_bytes());
+    bytes[10..12].copy_from_slice(&PACK_VERSION.to_le_bytes()); // The oldest reader that may open it.
     bytes[12..].copy_from_slice(&salt.to_le_bytes());
     bytes
 }
@@ -47,7 +49,7 @@ pub fn check_header(bytes: &[u8]) -> Result<(), FormatError> {
     let mut fields = Fields::new(bytes, WHAT);
     fields.magic(PACK_MAGIC)?;
     let (_written_by, oldest_reader) = (fields.u16()?, fields.u16()?);
-    if oldest_reader > FORMAT_VERSION {
+    if oldest_reader > PACK_VERSION {
         return Err(FormatError::TooNew { what: WHAT, version: oldest_reader });
     }
     Ok(())

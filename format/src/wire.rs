@@ -3,6 +3,7 @@
 //! Bytes travel as blocks (`block`), exactly as they will lie on the disk, so the agent need not pack them again.
 //! Routes and who may use them: docs/protocol.md. Not here: HTTP itself (`agent`, `client`).
 
+pub use crate::ledger::{CONTENTS_MAX, ContentHash, Origin};
 use crate::{ChunkId, ChunkRef, FormatError, Hash, ledger::Head, tree::Totals};
 use serde::{Deserialize, Serialize};
 
@@ -83,8 +84,8 @@ pub struct Received {
 pub const COMMIT_ORIGIN: &str = "commit_origin";
 /// Word in `Identity::features` of an agent that takes `Commit::contents`.
 pub const COMMIT_CONTENTS: &str = "commit_contents";
-/// Files in `Commit::contents`.
-pub const CONTENTS_MAX: usize = 16;
+/// Everything in `Identity::features` of an agent of this version.
+pub const FEATURES: [&str; 2] = [COMMIT_ORIGIN, COMMIT_CONTENTS];
 
 /// Asks for a snapshot.
 ///
@@ -112,24 +113,6 @@ pub struct Commit {
     /// the reading that cut the file into chunks, so a mistake between reading and storing shows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<ContentHash>,
-}
-
-/// The computer and the folder of a snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// Name of the computer, as `escape_name` writes it.
-    pub computer: String,
-    /// Absolute path of the pushed folder on the computer, as `escape_name` writes it.
-    pub path: String,
-}
-
-/// The hash of one whole file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContentHash {
-    /// Path below the pushed folder, as `escape_name` writes it.
-    pub path: String,
-    /// BLAKE3 of all bytes of the file, holes read as zeros.
-    pub hash: Hash,
 }
 
 /// Proof of a commit.

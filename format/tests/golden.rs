@@ -1,7 +1,8 @@
-//! Golden bytes: every layout of format version 1, byte for byte, as it lies on disks in people's homes.
+//! Golden bytes: every layout, byte for byte, as it lies on disks in people's homes.
 //!
-//! Each value below has one file in `golden/v1`. A test that fails here says that vaults already written would no
-//! longer read, or would be stored anew: that is a new format version with a new folder, never an edit of this one.
+//! Each value below has one file in `golden/v1` (every layout's first version) or `golden/v2` (what the second layout of
+//! the ledger brought). A test that fails here says that vaults already written would no
+//! longer read, or would be stored anew: that is a new layout with a new folder, never an edit of these.
 //! `pack`, `ledger-1…` together are the vault of FORMAT.md's worked example.
 //!
 //! Adding a layout: add its value, then `LARDER_GOLDEN=write-missing cargo test -p larder-format --test golden`.
@@ -15,8 +16,10 @@
 )]
 
 use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
+use larder_format::ledger::chapter::{Chapter, ChapterBuilder};
 use larder_format::ledger::{
-    DiskChange, DiskEvent, Entry as LedgerEntry, Event, Pairing, Role, Rule, Scrubbed, Snapshot, Stamp,
+    ContentHash, DiskChange, DiskEvent, DiskRole, Entry as LedgerEntry, Event, Newer, Origin, Pairing, Role,
+    Rule, Scrubbed, Snapshot, Stamp, Without,
 };
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::parity::{self, Parity, Shape};
@@ -38,6 +41,8 @@ enum Value {
     Node(Node),
     Pieces(Vec<Piece>),
     Ledger(LedgerEntry),
+    /// All entries of the first chapter.
+    Chapter(Vec<LedgerEntry>),
     Ids(Vec<Hash>),
     /// A pack whose sidecar it is.
     Parity(Vec<u8>),
@@ -61,6 +66,11 @@ impl Value {
             Self::Node(node) => node.encode(),
             Self::Pieces(pieces) => encode_pieces(pieces),
             Self::Ledger(entry) => entry.encode().0,
+            Self::Chapter(entries) => {
+                let mut builder = ChapterBuilder::default();
+                assert!(entries.iter().all(|entry| builder.push(&entry.encode().0)));
+                builder.finish()
+            }
             Self::Ids(ids) => wire::encode_ids(ids),
             Self::Parity(pack) => {
                 let shape = Shape::of(pack.len() as u64).unwrap();
@@ -87,6 +97,10 @@ impl Value {
                 let (found, hash, len) = LedgerEntry::decode(bytes).unwrap();
                 assert_eq!((&found, len), (entry, bytes.len()), "{name}");
                 assert_eq!((&hash.0[..], hash), (&bytes[len - 32..], Hash::of(&bytes[..len - 32])), "{name}");
+            }
+            Self::Chapter(entries) => {
+                let chapter = Chapter::decode(0, bytes).unwrap();
+                assert!(chapter.entries.iter().map(|found| &found.entry).eq(entries), "{name}");
             }
             Self::Ids(ids) => assert_eq!(wire::decode_ids(bytes).as_ref(), Ok(ids), "{name}"),
             Self::Parity(pack) => assert_parity(bytes, pack, name),
@@ -232,6 +246,10 @@ fn every_event() -> Vec<Event> {
             totals: Totals { files: 1, directories: 0, bytes: 14 },
             skipped: 2,
             device_time_ms: -5,
+            parent: None,
+            origin: None,
+            zone: None,
+            contents: Vec::new(),
         }),
         pairing(Role::Read, b"another secret"),
         pairing(Role::Admin, b"a third secret"),
@@ -245,7 +263,7 @@ fn every_event() -> Vec<Event> {
 
 /// What happens to disks: entries of their own, so that the chain of the worked example stays as short as it is.
 fn every_disk_change() -> Vec<(&'static str, LedgerEntry)> {
-    let adopted = DiskChange::Adopted { path: "/srv/larder/größe".to_owned(), offsite: true };
+    let adopted = DiskChange::Adopted { path: "/srv/larder/größe".to_owned(), role: DiskRole::Offsite };
     let changes = [
         ("adopted", adopted),
         ("failed", DiskChange::Failed { why: "Input/output error (os error 5)".to_owned() }),
@@ -278,6 +296,44 @@ fn letting_go() -> Vec<(&'static str, LedgerEntry)> {
     events.into_iter().map(|(name, event)| (name, entry(event))).collect()
 }
 
+/// What layout 2 of the ledger has and layout 1 does not: entries of their own, likewise.
+fn layout_2() -> Vec<(&'static str, LedgerEntry)> {
+    let Some(Event::Snapshot(first)) = every_event().into_iter().nth(2) else {
+        panic!("the third is a snapshot")
+    };
+    let snapshot = Snapshot {
+        parent: Some(300),
+        origin: Some(Origin { computer: "größe".to_owned(), path: "/home/ada/notes".to_owned() }),
+        zone: Some("Europe/Berlin".to_owned()),
+        contents: vec![ContentHash { path: "hello.txt".to_owned(), hash: Hash::of(b"hello, larder\n") }],
+        ..first
+    };
+    let newer = |kind, without| Event::Newer(Newer { since: 9, kind, without, payload: b"unknown".to_vec() });
+    let events = [
+        ("snapshot", Event::Snapshot(snapshot)),
+        ("set-aside", Event::SetAside { snapshot: 300, why: "it harms – stop".to_owned() }),
+        ("set-aside-cleared", Event::SetAsideCleared { snapshot: 300 }),
+        ("newer-step-over", newer(1000, Without::StepOver)),
+        ("newer-keep-everything", newer(1001, Without::KeepEverything)),
+        ("newer-read-only", newer(1002, Without::ReadOnly)),
+    ];
+    let stamp = Stamp { time_ms: 1_700_000_000_300, trusted: true, powered_on_s: 6120 };
+    let entry =
+        |event| LedgerEntry { sequence: 102, previous: Hash::of(b"one hundred and one"), stamp, event };
+    events.into_iter().map(|(name, event)| (name, entry(event))).collect()
+}
+
+/// The shortest first chapter.
+fn chapter() -> Vec<LedgerEntry> {
+    let mut previous = Hash::ZERO;
+    let entry = |sequence| {
+        let entry = LedgerEntry { sequence, previous, stamp: Stamp::default(), event: Event::ClockConfirmed };
+        previous = entry.encode().1;
+        entry
+    };
+    (1..1000).map(entry).collect()
+}
+
 /// The events as one chain.
 fn chain() -> Vec<LedgerEntry> {
     let mut previous = Hash::ZERO;
@@ -290,6 +346,14 @@ fn chain() -> Vec<LedgerEntry> {
         entries.push(entry);
     }
     entries
+}
+
+/// Folders of golden bytes, and what is in each.
+fn folders() -> [(&'static str, Vec<(String, Value)>); 2] {
+    let second =
+        layout_2().into_iter().map(|(name, entry)| (format!("ledger-{name}.bin"), Value::Ledger(entry)));
+    let chapter = ("chapter.bin".to_owned(), Value::Chapter(chapter()));
+    [("v1", values()), ("v2", second.chain([chapter]).collect())]
 }
 
 fn values() -> Vec<(String, Value)> {
@@ -347,6 +411,9 @@ fn event_name(event: &Event) -> &'static str {
         Event::RetentionSet(Rule { monthly_days: None, .. }) => "retention-for-ever",
         Event::Swept { .. } => "swept",
         Event::ClockConfirmed => "clock-confirmed",
+        Event::SetAside { .. } => "set-aside",
+        Event::SetAsideCleared { .. } => "set-aside-cleared",
+        Event::Newer(_) => "newer",
     }
 }
 
@@ -380,31 +447,35 @@ fn piece_name(piece: &Piece) -> &'static str {
     }
 }
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/v1")
+fn folder(version: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(version)
 }
 
 #[test]
-fn bytes_of_version_1_never_change() {
-    for (name, value) in values() {
-        let path = folder().join(&name);
-        let made = value.encode();
-        if !path.exists() && std::env::var("LARDER_GOLDEN").is_ok_and(|wish| wish == "write-missing") {
-            std::fs::write(&path, &made).unwrap();
+fn bytes_of_a_version_never_change() {
+    for (version, values) in folders() {
+        for (name, value) in values {
+            let path = folder(version).join(&name);
+            let made = value.encode();
+            if !path.exists() && std::env::var("LARDER_GOLDEN").is_ok_and(|wish| wish == "write-missing") {
+                std::fs::write(&path, &made).unwrap();
+            }
+            let golden = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(made == golden || !value.is_fixed(), "{name}: other bytes than {version} has");
+            value.assert_reads_from(&golden, &name);
+            value.assert_reads_from(&made, &name);
         }
-        let golden = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert!(made == golden || !value.is_fixed(), "{name}: other bytes than version 1 has");
-        value.assert_reads_from(&golden, &name);
-        value.assert_reads_from(&made, &name);
     }
 }
 
 #[test]
 fn no_golden_file_is_forgotten() {
-    let names: BTreeSet<_> = values().into_iter().map(|(name, _)| name).collect();
-    let files = std::fs::read_dir(folder()).unwrap();
-    let found: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    assert_eq!(found, names);
+    for (version, values) in folders() {
+        let names: BTreeSet<_> = values.into_iter().map(|(name, _)| name).collect();
+        let files = std::fs::read_dir(folder(version)).unwrap();
+        let found: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        assert_eq!(found, names);
+    }
 }
 
 #[test]
@@ -412,9 +483,9 @@ fn every_kind_has_golden_bytes() {
     let Node::Leaf { entries, .. } = every_kind() else { panic!("a leaf") };
     let kinds: BTreeSet<_> = entries.iter().map(|entry| kind_name(&entry.kind)).collect();
     let pieces: BTreeSet<_> = every_piece().iter().map(piece_name).collect();
-    let events = every_event()
-        .into_iter()
-        .chain(every_disk_change().into_iter().chain(letting_go()).map(|(_, entry)| entry.event));
+    let events = every_event().into_iter().chain(
+        every_disk_change().into_iter().chain(letting_go()).chain(layout_2()).map(|(_, entry)| entry.event),
+    );
     let events: BTreeSet<_> = events.map(|event| event_name(&event)).collect();
-    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 20));
+    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 23));
 }

@@ -17,7 +17,7 @@ use crate::membership;
 use crate::repair::set_aside;
 use crate::slot::Slot;
 use crate::vault::Vault;
-use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, Stamp};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Event, Stamp};
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -82,7 +82,10 @@ impl Vault {
                 new_id
             }
         };
-        let adopted = Event::Disk(DiskEvent { disk: id, what: DiskChange::Adopted { path, offsite } });
+        let adopted = Event::Disk(DiskEvent {
+            disk: id,
+            what: DiskChange::Adopted { path, role: DiskRole::of(offsite) },
+        });
         // Before it counts: what takes a retired or distrusted disk back is this entry. Where no disk can take it, the only
         // one that is left is to be replaced, or is trusted again: then it is written once this one is good.
         let is_written = self.members.is_any_healthy();
@@ -117,9 +120,9 @@ impl Vault {
             let view = self.ledger();
             (view.head.sequence, view.gaps.clone())
         };
-        let numbers = ledger::numbers_on(disk).unwrap_or_default().into_iter();
+        let numbers = ledger::files::numbers_on(disk).unwrap_or_default().into_iter();
         let new = numbers.filter(|number| *number > head || gaps.contains(number));
-        new.filter(|number| ledger::hash_on(disk, *number).is_some()).count()
+        new.filter(|number| ledger::files::hash_on(disk, *number).is_some()).count()
     }
 
     /// `is_vouched`: a person says that it is good, whatever the ledger holds against it.
@@ -169,7 +172,7 @@ impl Vault {
             && self.failures_of(&member) >= membership::FAILURES_MAX;
         let ready = if is_bad { membership::failed_before() } else { ready };
         let had = complete.max(member.left_at.load(Ordering::SeqCst));
-        let is_older_copy = had > 0 && ledger::hash_on(disk.as_ref(), had).is_none();
+        let is_older_copy = had > 0 && ledger::files::hash_on(disk.as_ref(), had).is_none();
         let name = disk.name();
         member.disk.put(disk);
         member.set_state(ready);
@@ -222,7 +225,7 @@ impl Vault {
     }
 
     fn past_of(&self, disk: &dyn Disk) -> Result<Past> {
-        let numbers = ledger::numbers_on(disk).map_err(|source| at(disk, "ledger", source))?;
+        let numbers = ledger::files::numbers_on(disk).map_err(|source| at(disk, "ledger", source))?;
         let newest = numbers.into_iter().max().unwrap_or(0);
         let head = self.ledger().head;
         if !self.members.all().iter().any(|member| member.is_readable()) {
@@ -233,9 +236,9 @@ impl Vault {
         for number in (common.saturating_sub(LOOK_BACK_MAX) + 1..=common).rev() {
             let all = self.members.all();
             let ours = all.iter().filter(|member| member.is_readable());
-            let ours = ours.filter_map(|member| ledger::hash_on(member.disk.as_ref(), number)).next();
+            let ours = ours.filter_map(|member| ledger::files::hash_on(member.disk.as_ref(), number)).next();
             let ours = if number == head.sequence { Some(head.hash) } else { ours };
-            match (ours, ledger::hash_on(disk, number)) {
+            match (ours, ledger::files::hash_on(disk, number)) {
                 (Some(ours), Some(its)) if ours == its && newest > head.sequence => return Ok(Past::Ahead),
                 (Some(ours), Some(its)) if ours == its => return Ok(Past::Ours),
                 (Some(_), Some(_)) => {

@@ -3,7 +3,7 @@
 //! Only what is asked for is read: equal nodes are skipped, and memory is that of a node and a chunk at a time.
 //! Not here: what a person or a program is shown of it (`agent`).
 
-use crate::ledger_view::Fact;
+use crate::ledger::view::Fact;
 use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::tree::{DEPTH_MAX, Entry, Kind, Node, Owner, Piece, decode_pieces};

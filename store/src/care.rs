@@ -24,6 +24,8 @@ pub(crate) struct Care {
 struct Known {
     /// Packs that gave no sidecar, on the disk of that name; tried again after the next start.
     hopeless: HashSet<(String, Hash)>,
+    /// Chapters of the ledger that could not be sealed, on the disk of that name; tried again after the next start.
+    unsealable: HashSet<(String, u64)>,
     /// Packs that were given up since the start.
     retired: HashSet<Hash>,
     lost_files: Vec<LostFile>,
@@ -55,6 +57,14 @@ impl Care {
         let mut known = self.known();
         known.alarmed.insert(member.id.clone());
         known.hopeless.insert((member.id.clone(), name));
+    }
+
+    pub(crate) fn is_unsealable(&self, member: &Member, chapter: u64) -> bool {
+        self.known().unsealable.contains(&(member.id.clone(), chapter))
+    }
+
+    pub(crate) fn note_unsealable(&self, member: &Member, chapter: u64) {
+        self.known().unsealable.insert((member.id.clone(), chapter));
     }
 
     pub(crate) fn alarm(&self, member: &Member) {

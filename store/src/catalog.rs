@@ -9,7 +9,7 @@ use crate::Result;
 use crate::clock::Mark;
 use crate::index::{Hint, Index, IndexPlace, PackNames};
 use crate::ingest::Sealed;
-use crate::ledger_view::LedgerView;
+use crate::ledger::view::LedgerView;
 use crate::marks::At;
 use crate::members::{Member, Members};
 use crate::packs::{self, Packs, Place};
@@ -18,7 +18,7 @@ use larder_format::{ChunkId, Hash};
 use listing::{list, list_one, mark_behind};
 use missing::gone_or_missing;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 mod anew;
@@ -43,6 +43,8 @@ pub(crate) struct Catalog {
     unreadable: Mutex<HashSet<Hash>>,
     /// How often the index was thrown away: what was looked up before and after may be two halves of one copy.
     anew: AtomicU64,
+    /// The newest layout of packs that only a newer Larder can open; 0 where there are none.
+    newer: AtomicU16,
     /// There may be packs that no disk shows, since a folder cannot be read: what was complete once need not be now.
     unseen: AtomicBool,
 }
@@ -117,6 +119,7 @@ impl Catalog {
             entered: Condvar::new(),
             unreadable: Mutex::default(),
             anew: AtomicU64::new(0),
+            newer: AtomicU16::new(0),
             unseen: AtomicBool::new(is_unseen),
         };
         missing.into_iter().for_each(|(number, name)| catalog.miss(members, number, name));
@@ -227,10 +230,17 @@ impl Catalog {
                     chunks += table.chunks.len();
                     gathered.push(PackNames::of(*number, *name, &table.chunks));
                 }
-                Err(error) => {
-                    tracing::error!(pack = %name, %error, "a pack's table cannot be read");
-                    self.unreadable().insert(*name);
-                }
+                Err(error) => match packs::newer_layout(&error) {
+                    // A flipped bit must not look like a newer Larder: the pack has to have its name.
+                    Some(layout) if packs::is_whole_anywhere(members, name) => {
+                        tracing::warn!(pack = %name, layout, "a pack was written by a newer Larder");
+                        self.newer.fetch_max(layout, Ordering::SeqCst);
+                    }
+                    _ => {
+                        tracing::error!(pack = %name, %error, "a pack's table cannot be read");
+                        self.unreadable().insert(*name);
+                    }
+                },
             }
             if chunks >= CHUNKS_GATHERED {
                 self.insert(&std::mem::take(&mut gathered));
@@ -336,6 +346,11 @@ impl Catalog {
             }
         }
         missing
+    }
+
+    /// The newest layout of packs that only a newer Larder can open. What lies in them cannot be found, and is not lost.
+    pub(crate) fn newer_packs(&self) -> Option<u16> {
+        Some(self.newer.load(Ordering::SeqCst)).filter(|layout| *layout > 0)
     }
 
     /// Whether there may be packs that no disk shows.

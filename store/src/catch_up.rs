@@ -6,16 +6,18 @@
 //! Not here: damage inside a pack that is there.
 
 use crate::care::unless_held;
-use crate::disk::{Disk, folder_of, make_folders, read_whole, sync_file, sync_names, write_whole};
-use crate::ledger;
+use crate::disk::{Disk, folder_of, make_folders, sync_file, sync_names, write_whole};
+use crate::ledger::chapters;
+use crate::ledger::files::whole_entry;
 use crate::members::Member;
 use crate::packs;
 use crate::repair::lost::{self, Lost};
 use crate::repair::{mend, require_room, set_aside};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
-use larder_format::ledger::{ENTRY_BYTES_MAX, Entry};
-use larder_format::{FormatError, Hash};
+use larder_format::ledger::Head;
+use larder_format::ledger::chapter::{chapter_of, entries_of};
+use larder_format::{Hash, layout};
 use std::io;
 use std::sync::{Arc, PoisonError};
 
@@ -45,6 +47,7 @@ impl Vault {
     /// # Errors
     /// `Full` when a disk has no room for what it lacks; `Disk` when one fails. Other disks are not affected.
     pub fn catch_up(&self, bytes_max: u64) -> Result<u64> {
+        self.require_own_format()?;
         let all = self.members.all();
         let behind = all.iter().filter(|member| member.is_behind());
         let left: Vec<Result<u64>> = behind.map(|member| self.catch_up_one(member, bytes_max)).collect();
@@ -121,16 +124,11 @@ impl Vault {
             packs.filter(|(number, name)| !there.contains_key(name) && !damage.is_gone_without(*number));
         // Not with the ledger in hand: reading all of it takes a while, and whoever commits waits.
         let head = self.ledger().head;
-        let absent = ledger::files(head).filter(|(sequence, path)| !has_entry(disk, *sequence, path));
-        let (entries, nowhere): (Vec<_>, Vec<_>) = absent.partition(|(sequence, path)| {
-            others.iter().any(|other| has_entry(other.disk.as_ref(), *sequence, path))
-        });
-        let numbers = |files: Vec<(u64, String)>| files.into_iter().map(|(sequence, _)| sequence).collect();
-        Ok(Lacking {
-            packs: packs.map(|(_, name)| name).collect(),
-            entries: numbers(entries),
-            nowhere: numbers(nowhere),
-        })
+        let absent = absent_entries(disk, head);
+        let (entries, nowhere) = absent
+            .into_iter()
+            .partition(|sequence| others.iter().any(|other| has_entry(other.disk.as_ref(), *sequence)));
+        Ok(Lacking { packs: packs.map(|(_, name)| name).collect(), entries, nowhere })
     }
 
     /// Bytes copied; nothing if it has to be tried again. A pack that is damaged on every other disk is made whole from what
@@ -188,9 +186,8 @@ impl Vault {
     fn copy_entries(&self, member: &Member, sequences: &[u64]) -> Result<()> {
         let disk = member.disk.as_ref();
         for sequence in sequences {
-            let path = ledger::path(*sequence);
-            let bytes =
-                self.others(member).iter().find_map(|o| whole_entry(o.disk.as_ref(), *sequence, &path));
+            let path = layout::entry(*sequence);
+            let bytes = self.others(member).iter().find_map(|o| whole_entry(o.disk.as_ref(), *sequence));
             let Some(bytes) = bytes else { continue };
             let write = || {
                 set_aside(disk, &path)?;
@@ -269,18 +266,20 @@ fn publish(disk: &dyn Disk, path: &str) -> io::Result<()> {
     sync_names(disk, folder_of(path))
 }
 
-fn has_entry(disk: &dyn Disk, sequence: u64, path: &str) -> bool {
-    // Misread once, it would be written anew, or taken for one that nobody has.
-    (0..2).any(|_| whole_entry(disk, sequence, path).is_some())
+/// Numbers of the entries up to `head` that the disk lacks. A chapter that is whole was sealed from entries that were there.
+fn absent_entries(disk: &dyn Disk, head: Head) -> Vec<u64> {
+    let listing = chapters::list(disk).unwrap_or_default();
+    let is_sealed = |chapter: &u64| {
+        listing.folders.contains(chapter)
+            && listing.chapters.contains(chapter)
+            && chapters::read(disk, *chapter).is_some()
+    };
+    let open = (0..=chapter_of(head.sequence)).filter(|chapter| !is_sealed(chapter));
+    let numbers = open.flat_map(entries_of).take_while(|sequence| *sequence <= head.sequence);
+    numbers.filter(|sequence| !has_entry(disk, *sequence)).collect()
 }
 
-/// The bytes of an entry that is whole and says that it is this one.
-pub(crate) fn whole_entry(disk: &dyn Disk, sequence: u64, path: &str) -> Option<Vec<u8>> {
-    let bytes = read_whole(disk, path, ENTRY_BYTES_MAX as u64 + 1024).ok()?;
-    let is_it = match Entry::decode(&bytes) {
-        Ok((entry, _, len)) => entry.sequence == sequence && len == bytes.len(),
-        Err(FormatError::TooNew { .. }) => true,
-        Err(_) => false,
-    };
-    is_it.then_some(bytes)
+fn has_entry(disk: &dyn Disk, sequence: u64) -> bool {
+    // Misread once, it would be written anew, or taken for one that nobody has.
+    (0..2).any(|_| whole_entry(disk, sequence).is_some())
 }

@@ -3,12 +3,13 @@
 //! Completeness costs what is new: nodes that the source's last snapshot has were checked when that was committed.
 
 use crate::damage::BlockAt;
-use crate::disk::{Disk, DiskFile, read_whole};
+use crate::disk::{Disk, DiskFile};
+use crate::ledger::files::whole_entry;
 use crate::vault::Vault;
-use crate::{Result, StoreError, ledger, packs};
-use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Snapshot};
+use crate::{Result, StoreError, packs};
+use larder_format::ledger::Snapshot;
 use larder_format::tree::{DEPTH_MAX, Kind, Node, Piece, Reference, decode_pieces};
-use larder_format::{ChunkId, ChunkRef, FormatError, Hash};
+use larder_format::{ChunkId, ChunkRef, FormatError, Hash, layout};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
@@ -296,16 +297,10 @@ impl Vault {
                 }
             }
             let head = self.ledger().head;
-            for (sequence, path) in ledger::files(head) {
-                let bytes = read_whole(disk, &path, ENTRY_BYTES_MAX as u64 + 1024);
-                let entry = bytes.ok().and_then(|bytes| {
-                    let (entry, _, len) = Entry::decode(&bytes).ok()?;
-                    (len == bytes.len()).then_some(entry)
-                });
-                if entry.is_none_or(|entry| entry.sequence != sequence) {
-                    audit.damaged.push(format!("{}/{path}", disk.name()));
-                }
-            }
+            let damaged = (1..=head.sequence).filter(|sequence| whole_entry(disk, *sequence).is_none());
+            audit
+                .damaged
+                .extend(damaged.map(|sequence| format!("{}/{}", disk.name(), layout::entry(sequence))));
         }
         Ok(audit)
     }

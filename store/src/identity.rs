@@ -7,6 +7,7 @@ use crate::Result;
 use crate::disk::{Disk, make_folders, read_whole, write_whole};
 use crate::members::{at, foreign};
 use crate::repair::set_aside;
+use larder_format::layout;
 use larder_format::ledger::DiskId;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -15,7 +16,7 @@ const DISK_FILE: &str = "disk.json";
 /// A second copy of it.
 const FACTS_COPY: &str = "scrub/disk.json";
 const DISK_FILE_BYTES_MAX: u64 = 64 * 1024;
-const FORMAT: u16 = larder_format::FORMAT_VERSION;
+const FORMAT: u16 = layout::DISK_VERSION;
 
 /// What a pulled disk says to whoever finds it.
 const READ_ME: &str = "\

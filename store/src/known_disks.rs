@@ -4,7 +4,7 @@
 //! settings is missed and one that is slipped into them is not trusted (docs/why/009-disks.md). Pure: entries in,
 //! facts out.
 
-use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Stamp};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Stamp};
 use std::collections::BTreeMap;
 
 /// A disk that the ledger has a word of.
@@ -30,7 +30,8 @@ pub type KnownDisks = BTreeMap<DiskId, KnownDisk>;
 /// Takes one entry in.
 pub(crate) fn apply(disks: &mut KnownDisks, sequence: u64, stamp: Stamp, event: DiskEvent) {
     let DiskEvent { disk, what } = event;
-    if let DiskChange::Adopted { path, offsite } = what {
+    if let DiskChange::Adopted { path, role } = what {
+        let offsite = role == DiskRole::Offsite;
         // Adopted again is still the disk that held so much before.
         let complete = disks.get(&disk).map_or((0, stamp), |known| known.complete);
         let fresh = KnownDisk { path, offsite, complete, failures: 0, leaving: None, retired: false };
@@ -61,7 +62,7 @@ mod tests {
     }
 
     fn adopted(offsite: bool) -> DiskChange {
-        DiskChange::Adopted { path: "/a".to_owned(), offsite }
+        DiskChange::Adopted { path: "/a".to_owned(), role: DiskRole::of(offsite) }
     }
 
     #[test]

@@ -15,13 +15,11 @@ mod check;
 pub mod clock;
 mod damage;
 pub mod disk;
-mod entries;
 mod identity;
 mod index;
 mod ingest;
 mod known_disks;
 mod ledger;
-mod ledger_view;
 mod marks;
 mod members;
 mod membership;
@@ -49,8 +47,8 @@ pub use check::Audit;
 pub use identity::{Identity, hex, identity_of};
 pub use index::IndexPlace;
 pub use known_disks::{KnownDisk, KnownDisks};
-pub use ledger::disks_known_to;
-pub use ledger_view::{Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SHORTEN_DELAY_S};
+pub use ledger::files::disks_known_to;
+pub use ledger::view::{Access, Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SHORTEN_DELAY_S};
 pub use members::{MemberState, MemberView};
 pub use packs::Fetch;
 pub use removal::UNLINK_GRACE_S;
@@ -100,6 +98,12 @@ pub enum StoreError {
     Foreign {
         /// In words.
         what: String,
+    },
+    /// A newer Larder has changed the disks in ways that this version does not understand, so nothing is written.
+    #[error("the backup disks were used by a newer Larder (layout {since}); this one only gives back")]
+    ReadOnly {
+        /// The newest layout that was met.
+        since: u16,
     },
     /// Nothing may be let go of at this moment.
     #[error("nothing is let go of now: {why}")]

@@ -174,9 +174,14 @@ impl Member {
 
     /// Notes that it lacks one file more.
     pub(crate) fn misses_file(&self) {
+        self.misses_files(1);
+    }
+
+    /// Notes that it lacks so many files more.
+    pub(crate) fn misses_files(&self, more: u64) {
         self.update(|state| match state {
-            MemberState::Healthy => Some(MemberState::Behind(1)),
-            MemberState::Behind(files) => Some(MemberState::Behind(files + 1)),
+            MemberState::Healthy => Some(MemberState::Behind(more)),
+            MemberState::Behind(files) => Some(MemberState::Behind(files + more)),
             _ => None,
         });
     }

@@ -7,7 +7,7 @@ use crate::disk::Disk;
 use crate::members::{Member, MemberState, foreign};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
-use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, Stamp};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Event, Stamp};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -101,7 +101,7 @@ impl Vault {
     pub fn keep_disk(&self, id: &str, stamp: Stamp) -> Result<()> {
         let member = self.member(id)?;
         let (path, offsite) = (member.disk.name(), member.offsite.load(Ordering::SeqCst));
-        self.note(member.key, DiskChange::Adopted { path, offsite }, stamp)
+        self.note(member.key, DiskChange::Adopted { path, role: DiskRole::of(offsite) }, stamp)
     }
 
     /// Ends a disk's membership. What is on it stays as it is.
@@ -132,7 +132,7 @@ impl Vault {
                 continue;
             }
             let offsite = member.offsite.load(Ordering::SeqCst);
-            let what = DiskChange::Adopted { path: member.disk.name(), offsite };
+            let what = DiskChange::Adopted { path: member.disk.name(), role: DiskRole::of(offsite) };
             if let Err(error) = self.note(member.key, what, stamp) {
                 tracing::warn!(%error, "a disk could not be entered into the ledger yet");
             }

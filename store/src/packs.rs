@@ -12,7 +12,7 @@ mod swept;
 mod view;
 
 pub(crate) use on_disk::{files_on, folder_of_name, names_on};
-pub(crate) use view::read_table;
+pub(crate) use view::{is_whole_anywhere, newer_layout, read_table};
 
 use crate::block_cache::BlockCache;
 use crate::damage::{BlockAt, Damage};

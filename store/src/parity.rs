@@ -28,6 +28,7 @@ impl Vault {
     /// # Errors
     /// `Full` when a disk has no room for them; `Disk` when one fails. Other disks are not affected.
     pub fn write_parity(&self, bytes_max: u64) -> Result<u64> {
+        self.require_own_format()?;
         let _one_at_a_time = self.care.parity.lock().unwrap_or_else(PoisonError::into_inner);
         let all = self.members.all();
         let healthy = all.iter().filter(|member| member.is_healthy());

@@ -5,7 +5,7 @@
 //! (`retention`), whether the clock can be relied on (`clock`), content (`sweep`).
 
 use crate::clock::{ClockVerdict, Mark};
-use crate::ledger_view::LedgerView;
+use crate::ledger::view::{Access, LedgerView};
 use crate::retention::{judge, why_it_goes};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
@@ -30,6 +30,8 @@ pub struct PrunePlan {
 pub enum Lock {
     /// So many entries of the ledger are missing or damaged: one of them may have been a hold, or a longer promise.
     Gaps(usize),
+    /// A newer Larder has written what this one does not know: it may be a hold, or a longer promise.
+    Newer,
     /// The clock cannot be relied on. It may become right by itself, or a person may vouch for it.
     Clock(ClockVerdict),
     /// The ledger has no rule.
@@ -41,6 +43,7 @@ impl fmt::Display for Lock {
         match self {
             Self::Gaps(1) => f.write_str("1 entry of the ledger is missing or damaged"),
             Self::Gaps(gaps) => write!(f, "{gaps} entries of the ledger are missing or damaged"),
+            Self::Newer => f.write_str("a newer Larder has written what this one does not know"),
             Self::Clock(verdict) => verdict.fmt(f),
             Self::NoRule => f.write_str("no rule has been set yet"),
         }
@@ -65,6 +68,8 @@ pub fn plan(view: &LedgerView, now: &Mark, clock: ClockVerdict) -> PrunePlan {
     let mut plan = PrunePlan { head: view.head, locked: None, snapshots: Vec::new() };
     if !view.gaps.is_empty() {
         plan.locked = Some(Lock::Gaps(view.gaps.len()));
+    } else if view.access() != Access::Full {
+        plan.locked = Some(Lock::Newer);
     } else if clock != ClockVerdict::MayLetGo {
         plan.locked = Some(Lock::Clock(clock));
     }
@@ -113,8 +118,14 @@ impl Vault {
     /// What a prune at `now` would let go of.
     pub fn plan_prune(&self, now: Stamp) -> PrunePlan {
         let clock = self.look_at_clock(now);
-        let view = self.ledger();
-        plan(&view, &view.at(now), clock)
+        let mut plan = {
+            let view = self.ledger();
+            plan(&view, &view.at(now), clock)
+        };
+        if self.access() != Access::Full {
+            plan.locked = Some(Lock::Newer);
+        }
+        plan
     }
 
     /// Obeys a plan: writes the tombstones, durable on return.

@@ -51,6 +51,9 @@ impl Vault {
     pub(crate) fn read_wherever(&self, id: &ChunkId) -> Result<Vec<u8>> {
         // What the ledger promises and no disk has is lost; nobody mistyped it.
         let nowhere = || {
+            if let Some(since) = self.catalog.newer_packs() {
+                return StoreError::ReadOnly { since };
+            }
             let lost = || StoreError::Damaged { chunk: *id, cause: "no disk has it".to_owned() };
             self.require_answering().err().unwrap_or_else(lost)
         };

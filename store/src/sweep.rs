@@ -12,6 +12,7 @@ use crate::Result;
 use crate::care::unless_held;
 use crate::clock::Mark;
 use crate::disk::Disk;
+use crate::ledger::view::Access;
 use crate::members::{Member, MemberState};
 use crate::merge::{Copied, Weighed, Worth};
 use crate::packs;
@@ -110,9 +111,13 @@ impl Vault {
 
     /// Why nothing may be freed at this moment, in words.
     pub(crate) fn sweep_waits(&self, now: &Mark, is_settled: bool) -> Option<String> {
+        let access = self.access();
         let view = self.ledger();
         if !view.gaps.is_empty() {
             return Some("the ledger has gaps, so nobody knows what is needed".to_owned());
+        }
+        if access != Access::Full {
+            return Some("a newer Larder has written what this one does not know".to_owned());
         }
         // What one source has on hold is kept, and so found by the walk.
         if let Some((_, hold)) = view.holds_in_force(now).find(|(_, hold)| hold.source.is_none()) {

@@ -13,7 +13,7 @@ use crate::identity::Identity;
 use crate::index::IndexPlace;
 use crate::ingest::{self, Growing, OpenPack};
 use crate::ledger;
-use crate::ledger_view::{Fact, LedgerView};
+use crate::ledger::view::{Fact, LedgerView};
 use crate::members::{Member, MemberState, MemberView, Members};
 use crate::relied::Relied;
 use crate::sweep::Sweep;
@@ -98,7 +98,7 @@ impl Vault {
         let Options { disks, index, mut random, reserve_bytes, stamp } = options;
         let new_vault = random();
         let (members, id) = Members::open(disks, new_vault, random)?;
-        let ledger = ledger::load(&members)?;
+        let ledger = ledger::files::load(&members)?;
         repair::finish(&members, &ledger.swept);
         members.settle(&ledger.disks)?;
         let is_new = ledger.head == Head::EMPTY && ledger.gaps.is_empty();
@@ -126,7 +126,7 @@ impl Vault {
         if let Err(error) = vault.catch_up(CAUGHT_UP_AT_ONCE_BYTES) {
             tracing::warn!(%error, "a disk could not catch up yet");
         }
-        let salvaged_packs = vault.salvage()?;
+        let salvaged_packs = if vault.require_own_format().is_ok() { vault.salvage()? } else { 0 };
         if is_new {
             vault.append(stamp, Event::VaultCreated { vault: id })?;
         }
@@ -168,7 +168,7 @@ impl Vault {
         let all = self.members.all();
         all.iter()
             .filter(|member| member.is_readable())
-            .find_map(|member| ledger::hash_on(member.disk.as_ref(), sequence))
+            .find_map(|member| ledger::files::hash_on(member.disk.as_ref(), sequence))
     }
 
     /// The disks as they stand.
@@ -239,6 +239,7 @@ impl Vault {
     /// # Errors
     /// `Refused` for anything that is no block, `Full`, `Disk`. What came before the error is kept.
     pub fn receive(&self, upload: &[u8]) -> Result<wire::Received> {
+        self.require_own_format()?;
         let mut decoder = Decoder::new();
         let mut names = blake3::Hasher::new();
         let mut chunks = 0;
@@ -343,6 +344,7 @@ impl Vault {
         if let Some(known) = self.committed(&snapshot.push)? {
             return Ok(known);
         }
+        self.require_own_format()?;
         self.seal_all()?;
         self.look_for_vanished(stamp);
         // With damage about, what was complete once need not be now: then all is looked at, and the device is asked
@@ -361,7 +363,9 @@ impl Vault {
         if let Some(known) = self.committed(&push)? {
             return Ok(known);
         }
-        self.append_alone(&alone, stamp, Event::Snapshot(snapshot))?;
+        // Only here: whoever committed meanwhile is the parent.
+        let parent = self.ledger().snapshots(&snapshot.source).last().map(|fact| fact.sequence);
+        self.append_alone(&alone, stamp, Event::Snapshot(Snapshot { parent, ..snapshot }))?;
         let committed = self.committed(&push)?.expect("it was just applied");
         Ok(Committed { is_new: true, ..committed })
     }

@@ -5,7 +5,7 @@
 //! read ends the walk with an error, since nobody knows then what else is needed. Not here: what becomes of the rest
 //! (`sweep`).
 
-use crate::ledger_view::{LedgerView, PRUNE_GRACE_S};
+use crate::ledger::view::{LedgerView, PRUNE_GRACE_S};
 use crate::marks::{At, Marks};
 use crate::vault::Vault;
 use crate::{Result, StoreError};

@@ -1,12 +1,12 @@
 //! Disks that leave and come back while the vault is open, and disks that are not what they seem.
 
 use crate::days::{Promises, live, live_on, one_more_day, try_one_more_day};
-use crate::names::{bytes_of, put_file};
+use crate::names::put_file;
 use harness::plain::{self, files, push, restore, stamp};
-use larder_format::ledger::{Event, LEDGER_MAGIC};
-use larder_format::{FORMAT_VERSION, Hash};
+use larder_format::ledger::{Entry, Event, Newer, Without};
+use larder_format::{Hash, layout};
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, RealDisk, Schedule, When};
-use larder_store::{MemberState, StoreError, Vault};
+use larder_store::{Access, MemberState, StoreError, Vault};
 use std::fs;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -195,26 +195,24 @@ fn an_entry_that_nobody_confirmed_leaves_no_gap() {
     assert!(failed > 20);
 }
 
-/// A disk that this Larder cannot understand is refused, and stands in no receipt.
+/// A disk that knows what only a newer Larder understands is taken in, and from then on the vault is only read: what is
+/// written beside it could contradict what nobody here understands.
 #[test]
-fn a_disk_that_is_refused_does_not_count() {
+fn a_disk_that_was_used_by_a_newer_larder_makes_the_vault_read_only() {
     let (first, second) = (MemoryDisk::new(), MemoryDisk::new());
-    let mut promises = live(vec![arc(&first), arc(&second)]);
+    let promises = live(vec![arc(&first), arc(&second)]);
     let vault = open(&[&first, &second]);
     let id = vault.disks()[1].id.clone();
     vault.detach(&id);
-    let newest = vault.ledger().head.sequence + 1;
-    let mut newer = bytes_of(&second, &format!("ledger/000000/{:012}.entry", newest - 1));
-    // Magic, who wrote it, and the oldest that may read it; the last bytes are the hash of the rest.
-    let end = newer.len() - 32;
-    newer[LEDGER_MAGIC.len() + 2] = 0xff;
-    let hash = Hash::of(&newer[..end]);
-    newer[end..].copy_from_slice(&hash.0);
-    put_file(&second, &format!("ledger/000000/{newest:012}.entry"), &newer);
-    let refused = vault.attach(arc(&second), stamp(60));
-    assert!(refused.is_err(), "the test must make an entry that this Larder cannot read");
-    assert_eq!(states(&vault)[1], MemberState::Away);
-    assert_eq!(one_more_day(&vault, &mut promises).degraded, std::slice::from_ref(&id));
+    let (newest, previous) = (vault.ledger().head.sequence + 1, vault.ledger().head.hash);
+    let newer = Newer { since: 9, kind: 1000, without: Without::ReadOnly, payload: vec![1] };
+    let entry = Entry { sequence: newest, previous, stamp: stamp(55), event: Event::Newer(newer) };
+    put_file(&second, &layout::entry(newest), &entry.encode().0);
+    vault.attach(arc(&second), stamp(60)).expect("it is one of ours");
+    assert_eq!((vault.ledger().head.sequence, vault.access()), (newest, Access::ReadOnly { since: 9 }));
+    promises.check_on(&vault, "with what a newer Larder wrote");
+    let refused = push(&vault, "laptop/diary", &files([("note", b"one more")]), 991, stamp(61));
+    assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
 }
 
 /// What a disk lost while it was the only one is there again as soon as the other one comes, not only after a restart.
@@ -488,7 +486,7 @@ fn a_disk_of_a_newer_larder_is_left_alone() {
     live(vec![arc(&first), arc(&second)]);
     let vault = open(&[&first]);
     let (of, id) = (vault.id(), vault.disks()[1].id.clone());
-    let newer = FORMAT_VERSION + 1;
+    let newer = layout::DISK_VERSION + 1;
     let check = Hash::of(format!("{newer} {newer} {of} {id}").as_bytes()).to_string();
     let facts = serde_json::json!({
         "format": newer, "oldest_reader": newer, "vault": of, "disk": id, "check": check,

@@ -24,7 +24,7 @@ fn folder(entries: &[(&str, ChunkRef)], totals: Totals) -> Node {
 fn commit(vault: &Vault, top: ChunkRef, totals: Totals) -> Result<(), StoreError> {
     let root = keep(vault, &folder(&[("", top)], totals));
     let source = "laptop/docs".to_owned();
-    let snapshot = Snapshot { source, push: [1; 16], root, totals, skipped: 0, device_time_ms: 0 };
+    let snapshot = Snapshot::new(source, [1; 16], root, totals);
     vault.commit(snapshot, plain::stamp(1)).map(drop)
 }
 

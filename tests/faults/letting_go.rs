@@ -2,7 +2,7 @@
 
 use crate::repair_limits::push_large;
 use harness::plain::{self, Files, files, push, restore, stamp};
-use larder_format::ledger::{DiskChange, DiskEvent, Event, Rule};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskRole, Event, Rule};
 use larder_store::Vault;
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, Plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -297,7 +297,7 @@ fn nothing_is_freed_while_a_disk_is_missing() {
 pub(crate) fn mark_offsite(vault: &Vault, position: usize) {
     let view = &vault.disks()[position];
     let disk = u128::from_str_radix(&view.id, 16).expect("an id in hex").to_be_bytes();
-    let what = DiskChange::Adopted { path: view.path.clone(), offsite: true };
+    let what = DiskChange::Adopted { path: view.path.clone(), role: DiskRole::Offsite };
     let stamp = vault.ledger().newest.expect("it has entries");
     vault.append(stamp, Event::Disk(DiskEvent { disk, what })).expect("written");
 }

@@ -1,5 +1,6 @@
 //! Faults: what the store does when disks fail, lie dead, fill up or rot. Everything is simulated and repeatable.
 
+mod chapters;
 mod coming_and_going;
 mod crooked;
 mod damage;
@@ -12,6 +13,7 @@ mod interleavings;
 mod letting_go;
 mod lost_folder;
 mod names;
+mod newer;
 mod power_cut;
 mod random;
 mod repair;

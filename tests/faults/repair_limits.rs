@@ -266,7 +266,7 @@ pub(crate) fn push_large(vault: &Vault, seeds: Range<u64>) -> (ChunkRef, Vec<Has
     let top = entry(b"", Kind::Directory { node: folder, totals });
     let root = send(&Node::Leaf { owners: vec![owner], entries: vec![top] }.encode());
     let source = "laptop/films".to_owned();
-    let snapshot = Snapshot { source, push, root, totals, skipped: 0, device_time_ms: 0 };
+    let snapshot = Snapshot::new(source, push, root, totals);
     vault.commit(snapshot, stamp(1)).expect("complete");
     (root, chunks.into_iter().map(|chunk| chunk.id).collect())
 }

@@ -136,7 +136,7 @@ impl Push {
 /// What is committed for a push.
 pub fn snapshot(source: &str, push: u128, root: ChunkRef, totals: Totals) -> Snapshot {
     let push = push.to_be_bytes();
-    Snapshot { source: source.to_owned(), push, root, totals, skipped: 0, device_time_ms: 0 }
+    Snapshot::new(source, push, root, totals)
 }
 
 /// Every file of a snapshot.

@@ -45,7 +45,16 @@ impl Sender<'_> {
 
     fn commit(&self, name: &str, push: u128, top: Kind, totals: Totals) {
         let root = self.keep_folder(&[("", top)]);
-        let commit = Commit { push: format!("{push:032x}"), root, totals, skipped: 0, device_time_ms: 0 };
+        let commit = Commit {
+            push: format!("{push:032x}"),
+            root,
+            totals,
+            skipped: 0,
+            device_time_ms: 0,
+            origin: None,
+            zone: None,
+            contents: Vec::new(),
+        };
         let body = serde_json::to_vec(&commit).expect("plain values encode");
         let answer = self.post(&format!("/v1/sources/laptop/{name}/snapshots"), &body);
         assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");

@@ -9,14 +9,8 @@ pub(super) const NOW_S: i64 = 1_790_000_000;
 
 fn fact(hours_ago: i64) -> Arc<Fact> {
     let stamp = Stamp { time_ms: (NOW_S - hours_ago * 3600) * 1000, trusted: true, powered_on_s: 0 };
-    let snapshot = Snapshot {
-        source: "laptop/photos".into(),
-        push: [0; 16],
-        root: ChunkRef::to(b"root"),
-        totals: Totals { files: 3, directories: 1, bytes: 2 << 30 },
-        skipped: 0,
-        device_time_ms: 0,
-    };
+    let totals = Totals { files: 3, directories: 1, bytes: 2 << 30 };
+    let snapshot = Snapshot::new("laptop/photos", [0; 16], ChunkRef::to(b"root"), totals);
     Arc::new(Fact { sequence: 2, stamp, lived_s: 0, runs: Runs::default(), snapshot })
 }
 

@@ -1,6 +1,6 @@
 //! Entering packs into the index that it does not know: after it was lost, or a power cut took its newest part. Then, once
 //! for each start, looking whether everything that is kept is there: what a disk lost with the power that it had confirmed
-//! is missed by nobody else.
+//! is missed by nobody else. And sealing full chapters of the ledger.
 //!
 //! Pushes and restores go on meanwhile and enter what they need themselves.
 
@@ -21,10 +21,22 @@ pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<boo
         if is_whole && !is_looked_through {
             is_looked_through = look_for_loss(&appliance, stop.clone()).await;
         }
-        let rest = if is_whole { REST } else { Duration::ZERO };
+        let is_sealed = is_whole && !seal_chapter(&appliance).await;
+        let rest = if is_sealed { REST } else { Duration::ZERO };
         tokio::select! {
             () = tokio::time::sleep(rest) => {}
             _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+/// Returns whether there may be more chapters of the ledger to seal.
+async fn seal_chapter(appliance: &Arc<Appliance>) -> bool {
+    match appliance.blocking(|appliance| appliance.vault.seal_chapter()).await {
+        Ok(Ok(more)) => more,
+        Ok(Err(error)) | Err(error) => {
+            tracing::warn!(%error, "a chapter of the ledger could not be sealed; starts take longer without it");
+            false
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     reading::{is_folder, names, open, read},
 };
 use crate::Trouble;
-use larder_format::{FORMAT_VERSION, Hash, ledger::LEDGER_MAGIC, pack::PACK_MAGIC};
+use larder_format::{Hash, layout, ledger::LEDGER_MAGIC, pack::PACK_MAGIC};
 use std::{
     ffi::OsStr,
     os::unix::ffi::OsStrExt,
@@ -47,6 +47,8 @@ pub(crate) enum Item {
     Pack(Hash),
     /// A pack somewhere else.
     StrayPack(PathBuf),
+    /// A chapter of the ledger.
+    Chapter(PathBuf),
     /// A ledger entry, with the number that its name says.
     Entry(PathBuf, Option<u64>),
 }
@@ -76,7 +78,7 @@ impl PulledDisk {
         let Ok(bytes) = read(&path, DISK_FILE_BYTES_MAX) else { return };
         match Facts::read(&bytes) {
             Some(facts) => {
-                self.is_newer = facts.oldest_reader > FORMAT_VERSION.into();
+                self.is_newer = facts.oldest_reader > layout::DISK_VERSION.into();
                 (self.vault, self.disk) = (Some(facts.vault), Some(facts.disk));
             }
             None => damage.file(&path, "it is damaged; nothing that comes back depends on it"),
@@ -122,6 +124,9 @@ impl PulledDisk {
             let own = (stem.len() == 64).then(|| Hash::from_hex(stem)).flatten();
             let own = own.filter(|name| self.pack_path(name) == path);
             return Some(own.map_or_else(|| Item::StrayPack(path.to_owned()), Item::Pack));
+        }
+        if layout::chapter_number(text).is_some() {
+            return Some(Item::Chapter(path.to_owned()));
         }
         if let Some(stem) = text.strip_suffix(".entry") {
             // A name that is not ours says nothing about which entry it is; the entry does.

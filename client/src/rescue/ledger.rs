@@ -6,9 +6,9 @@
 
 use super::{damage::Damage, reading::read};
 use larder_format::{
-    ChunkRef,
-    ledger::{ENTRY_BYTES_MAX, Event, is_source_name},
-    outline::{Chain, Link, Outline},
+    ChunkRef, Hash, layout,
+    ledger::chapter::{CHAPTER_BYTES_MAX, Chapter, chapter_of, entries_of},
+    ledger::{Chain, ENTRY_BYTES_MAX, Entry, Event, Link, Without, is_source_name},
     tree::Totals,
 };
 use std::{
@@ -63,20 +63,25 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Reads entries: files with the numbers that their names say, in any order.
-    pub(crate) fn read(files: Vec<(PathBuf, Option<u64>)>, damage: &Damage) -> Self {
-        let is_gone = files.is_empty();
+    /// Reads entries: files with the numbers that their names say, in any order. What none of them has whole comes out of a
+    /// chapter, if there is one.
+    pub(crate) fn read(files: Vec<(PathBuf, Option<u64>)>, chapters: Vec<PathBuf>, damage: &Damage) -> Self {
+        let is_gone = files.is_empty() && chapters.is_empty();
         let mut by_number: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
         for (path, number) in files {
-            let number = number.or_else(|| outline(&path).ok().map(|entry| entry.sequence));
+            let number = number.or_else(|| entry(&path).ok().map(|whole| whole.entry.sequence));
             match number {
                 Some(number) => by_number.entry(number).or_default().push(path),
                 None => damage.file(&path, "no number can be read in it, so nothing is known of it"),
             }
         }
+        let chapters = Chapters::open(chapters, damage);
+        for number in chapters.0.keys().flat_map(|chapter| entries_of(*chapter)) {
+            by_number.entry(number).or_default();
+        }
         let (mut ledger, mut chain) = (Self { is_gone, ..Self::default() }, Chain::new());
         for (number, copies) in by_number {
-            ledger.step(number, &copies, &mut chain, damage);
+            ledger.step((number, &copies), &chapters, &mut chain, damage);
         }
         for kept in ledger.snapshots.iter_mut().filter(|kept| ledger.let_go.contains(&kept.snapshot)) {
             kept.standing = Standing::LetGo;
@@ -84,31 +89,40 @@ impl Ledger {
         ledger
     }
 
-    fn step(&mut self, number: u64, copies: &[PathBuf], chain: &mut Chain, damage: &Damage) {
-        let mut whole: Vec<(&PathBuf, Outline)> = Vec::new();
+    fn step(
+        &mut self,
+        (number, copies): (u64, &[PathBuf]),
+        chapters: &Chapters,
+        chain: &mut Chain,
+        damage: &Damage,
+    ) {
+        let mut whole: Vec<(&PathBuf, Whole)> = Vec::new();
         for path in copies {
-            match outline(path) {
-                Ok(entry) if entry.sequence != number => {
-                    damage
-                        .file(path, format!("it is entry {}, not {number} as its name says", entry.sequence));
+            match entry(path) {
+                Ok(found) if found.entry.sequence != number => {
+                    let is = found.entry.sequence;
+                    damage.file(path, format!("it is entry {is}, not {number} as its name says"));
                 }
-                Ok(entry) => whole.push((path, entry)),
+                Ok(found) => whole.push((path, found)),
                 Err(why) => damage.file(path, why),
             }
         }
-        let differs = |entry: &&(&PathBuf, Outline)| entry.1.hash != whole[0].1.hash;
+        if whole.is_empty() {
+            whole.extend(chapters.entry(number));
+        }
+        let differs = |found: &&(&PathBuf, Whole)| found.1.hash != whole[0].1.hash;
         if let Some((path, _)) = whole.iter().skip(1).find(differs) {
             damage.file(path, format!("it says something else than {}", whole[0].0.display()));
         }
         // Where disks tell different stories, the one that goes on from the entry before.
-        let follows = whole.iter().position(|(_, entry)| chain.is_next(entry)).unwrap_or(0);
+        let follows = whole.iter().position(|(_, found)| chain.is_next(&found.entry)).unwrap_or(0);
         if whole.is_empty() {
             self.miss(chain.step_over(number));
             self.miss(Some((number, number)));
             return;
         }
-        let (path, entry) = whole.swap_remove(follows);
-        match chain.step(&entry) {
+        let (path, Whole { entry, hash }) = whole.swap_remove(follows);
+        match chain.step(&entry, hash) {
             Link::Follows | Link::Unchecked => {}
             Link::AfterGap { first, last } => self.miss(Some((first, last))),
             Link::Broken => {
@@ -126,13 +140,12 @@ impl Ledger {
         }
     }
 
-    fn take(&mut self, path: &Path, entry: Outline, damage: &Damage) {
-        let Outline { sequence, stamp, event, .. } = entry;
-        let Some(event) = event else {
-            self.has_unknown = true;
+    fn take(&mut self, path: &Path, entry: Entry, damage: &Damage) {
+        let Entry { sequence, stamp, event, .. } = entry;
+        if let Event::Newer(newer) = &event {
+            self.has_unknown |= newer.without > Without::StepOver;
             damage.newer();
-            return;
-        };
+        }
         self.let_go.extend(lets_go_of(&event));
         if let Event::Snapshot(snapshot) = event {
             // It becomes the name of a folder.
@@ -173,12 +186,53 @@ fn lets_go_of(event: &Event) -> &[u64] {
         | Event::Disk(_)
         | Event::RetentionSet(_)
         | Event::Swept { .. }
-        | Event::ClockConfirmed => &[],
+        | Event::ClockConfirmed
+        | Event::SetAside { .. }
+        | Event::SetAsideCleared { .. }
+        | Event::Newer(_) => &[],
         Event::Pruned { snapshots, .. } => snapshots,
     }
 }
 
-fn outline(path: &Path) -> Result<Outline, String> {
+/// Files of chapters that are whole, by number.
+struct Chapters(BTreeMap<u64, Vec<PathBuf>>);
+
+impl Chapters {
+    fn open(files: Vec<PathBuf>, damage: &Damage) -> Self {
+        let mut chapters: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
+        for path in files {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(number) = name.and_then(layout::chapter_number) else { continue };
+            let bytes = read(&path, CHAPTER_BYTES_MAX).map_err(|cause| format!("it cannot be read: {cause}"));
+            match bytes
+                .and_then(|bytes| Chapter::decode(number, &bytes).map(drop).map_err(|why| why.to_string()))
+            {
+                Ok(()) => chapters.entry(number).or_default().push(path),
+                Err(why) => damage.file(&path, why),
+            }
+        }
+        Self(chapters)
+    }
+
+    fn entry(&self, number: u64) -> Option<(&PathBuf, Whole)> {
+        let chapter = chapter_of(number);
+        self.0.get(&chapter)?.iter().find_map(|path| {
+            let bytes = read(path, CHAPTER_BYTES_MAX).ok()?;
+            let mut entries = Chapter::decode(chapter, &bytes).ok()?.entries.into_iter();
+            let found = entries.find(|found| found.entry.sequence == number)?;
+            Some((path, Whole { entry: found.entry, hash: found.hash }))
+        })
+    }
+}
+
+/// An entry that is whole, and its own hash.
+struct Whole {
+    entry: Entry,
+    hash: Hash,
+}
+
+fn entry(path: &Path) -> Result<Whole, String> {
     let bytes = read(path, ENTRY_BYTES_MAX).map_err(|cause| format!("it cannot be read: {cause}"))?;
-    Outline::decode(&bytes).map_err(|error| error.to_string())
+    let (entry, hash, _) = Entry::decode(&bytes).map_err(|error| error.to_string())?;
+    Ok(Whole { entry, hash })
 }

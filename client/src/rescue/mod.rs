@@ -76,12 +76,14 @@ impl Rescue {
         let disks =
             paths.iter().map(|path| PulledDisk::open(path, &damage)).collect::<Result<Arc<[_]>, _>>()?;
         one_vault(&disks)?;
-        let (mut named, mut stray, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut named, mut stray, mut entries, mut chapters) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (position, disk) in (0u32..).zip(disks.iter()) {
             disk.items(&damage, &mut |item| match item {
                 Item::Pack(name) => named.push((name, position)),
                 Item::StrayPack(path) => stray.push(path),
                 Item::Entry(path, number) => entries.push((path, number)),
+                Item::Chapter(path) => chapters.push(path),
             });
         }
         if named.is_empty() && stray.is_empty() && entries.is_empty() {
@@ -92,7 +94,7 @@ impl Rescue {
             });
         }
         disks.iter().filter(|disk| disk.is_newer).for_each(|_| damage.newer());
-        let ledger = Ledger::read(entries, &damage);
+        let ledger = Ledger::read(entries, chapters, &damage);
         let packs = Packs::new(Arc::clone(&disks), Arc::clone(&damage), named, stray);
         Ok(Self { disks, ledger, packs, is_looked_through: false, found: Vec::new(), damage, now })
     }

@@ -69,7 +69,8 @@ impl Appliance for Writer {
         let Commit { root, totals, skipped, device_time_ms, .. } = *commit;
         let source = source.to_owned();
         let push = [7; 16];
-        let snapshot = Snapshot { source: source.clone(), push, root, totals, skipped, device_time_ms };
+        let snapshot =
+            Snapshot { skipped, device_time_ms, ..Snapshot::new(source.clone(), push, root, totals) };
         let head = self.write(Event::Snapshot(snapshot));
         Ok(Receipt { source, snapshot: head.sequence, head, disks: vec![], degraded: vec![] })
     }
@@ -311,8 +312,7 @@ fn a_source_that_would_lead_out_of_the_target_is_not_listed() {
     let root = ChunkRef::to(b"");
     let (push, totals) = ([1; 16], Totals::default());
     for source in ["../../etc", "a/..", "/x/y"] {
-        let source = source.to_owned();
-        let evil = Snapshot { source, push, root, totals, skipped: 0, device_time_ms: 0 };
+        let evil = Snapshot::new(source, push, root, totals);
         vault.write(Event::Snapshot(evil));
     }
     let rescue = open(&[vault.disk()]);

@@ -11,9 +11,11 @@ mod code;
 
 pub use code::{Source, Unmade, encode, rebuild};
 
-use crate::{FORMAT_VERSION, Fields, FormatError, Hash};
+use crate::{Fields, FormatError, Hash};
 use std::ops::Range;
 
+/// Layout of sidecars.
+pub const PARITY_VERSION: u16 = 1;
 /// First bytes of a head.
 pub const PARITY_MAGIC: &[u8; 8] = b"LRDRPAR1";
 /// Bytes of a head: the first and the last ones of a sidecar.
@@ -223,7 +225,7 @@ fn decode_head(bytes: &[u8; HEAD_BYTES]) -> Result<(Hash, Shape), FormatError> {
         return Err(FormatError::Damaged { what: WHAT });
     }
     let (_written_by, oldest_reader) = (fields.u16()?, fields.u16()?);
-    if oldest_reader > FORMAT_VERSION {
+    if oldest_reader > PARITY_VERSION {
         return Err(FormatError::TooNew { what: WHAT, version: oldest_reader });
     }
     let (shard_bytes, data, recovery) = (fields.u32()?, fields.u32()?, fields.u32()?);
@@ -250,8 +252,8 @@ fn encode_end(name: &Hash, shape: &Shape, hashes: &[ShardHash]) -> Vec<u8> {
 fn encode_head(name: &Hash, shape: &Shape) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD_BYTES);
     bytes.extend_from_slice(PARITY_MAGIC);
-    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-    bytes.extend_from_slice(&FORMAT_VERSION.to_le_bytes()); // The oldest reader that may open it.
+    bytes.extend_from_slice(&PARITY_VERSION.to_le_bytes());
+    bytes.extend_from_slice(&PARITY_VERSION.to_le_bytes()); // The oldest reader that may open it.
     for field in [shape.shard_bytes, shape.data, shape.recovery] {
         bytes.extend_from_slice(&field.to_le_bytes());
     }

@@ -96,7 +96,8 @@ fn take_in(members: &mut Vec<Arc<Member>>, member: Arc<Member>) {
         return members.push(member);
     };
     // A dying disk beside its copy may not even answer that.
-    let newest = |of: &Member| ask_twice(|| ledger::numbers_on(of.disk.as_ref())).ok()?.into_iter().max();
+    let newest =
+        |of: &Member| ask_twice(|| ledger::files::numbers_on(of.disk.as_ref())).ok()?.into_iter().max();
     let is_longer = newest(&member) > newest(twin);
     let unused = if is_longer { std::mem::replace(twin, member) } else { member };
     tracing::error!(error = %is_copy_of(unused.disk.as_ref(), twin), "this disk is not used");

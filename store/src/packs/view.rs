@@ -168,6 +168,25 @@ pub(crate) fn read_table(members: &Members, name: &Hash) -> Result<Table> {
     }
 }
 
+/// Whether any disk has the pack whole, whatever is in it.
+pub(crate) fn is_whole_anywhere(members: &Members, name: &Hash) -> bool {
+    let path = path(name);
+    let all = members.all();
+    let mut readable = all.iter().filter(|member| member.is_readable());
+    readable.any(|member| {
+        member.disk.open(&path).is_ok_and(|file| crate::repair::hash(file.as_ref()) == Some(*name))
+    })
+}
+
 fn invalid(error: &FormatError) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+    io::Error::new(io::ErrorKind::InvalidData, error.clone())
+}
+
+/// The layout that a pack has according to the error that opening it gave, where that is newer than this version's.
+pub(crate) fn newer_layout(error: &StoreError) -> Option<u16> {
+    let StoreError::Disk { source, .. } = error else { return None };
+    match source.get_ref()?.downcast_ref()? {
+        FormatError::TooNew { version, .. } => Some(*version),
+        _ => None,
+    }
 }

@@ -56,15 +56,12 @@ impl Life {
     }
 
     fn push(&mut self) {
-        let snapshot = Snapshot {
-            source: "laptop/docs".to_owned(),
-            push: u128::from(self.view.head.sequence).to_be_bytes(),
-            root: ChunkRef { id: Hash::ZERO, len: 0 },
-            totals: Totals::default(),
-            skipped: 0,
-            // A device may claim any time; nobody believes it.
-            device_time_ms: self.dice.number_below(u64::MAX).cast_signed(),
-        };
+        let (push, root) =
+            (u128::from(self.view.head.sequence).to_be_bytes(), ChunkRef { id: Hash::ZERO, len: 0 });
+        // A device may claim any time; nobody believes it.
+        let device_time_ms = self.dice.number_below(u64::MAX).cast_signed();
+        let snapshot =
+            Snapshot { device_time_ms, ..Snapshot::new("laptop/docs", push, root, Totals::default()) };
         self.add(Event::Snapshot(snapshot));
         let everything = i64::from(RULE.everything_days);
         self.promised.insert(self.view.head.sequence, (self.real_s, everything));

@@ -123,7 +123,7 @@ impl Vault {
     /// # Errors
     /// `Disk` when it could not be written down; it is remembered until the next start.
     pub fn look_for_loss(&self, go_on: &dyn Fn() -> bool) -> Result<Option<usize>> {
-        if self.catalog.pending_count() > 0 {
+        if self.catalog.pending_count() > 0 || self.catalog.newer_packs().is_some() {
             return Ok(None);
         }
         let found = self.find_lost(None, None, go_on);

@@ -16,10 +16,12 @@ pub(crate) use mend::{hash, mend, require_room};
 pub(crate) use place::{finish, set_aside};
 
 use crate::disk::write_whole;
+use crate::ledger::chapters;
+use crate::ledger::files::whole_entry;
 use crate::members::Member;
 use crate::vault::Vault;
-use crate::{Result, StoreError, catch_up, ledger, packs, parity};
-use larder_format::Hash;
+use crate::{Result, StoreError, packs, parity};
+use larder_format::{Hash, layout};
 use std::sync::Arc;
 
 const PART: &str = "open/mend.part";
@@ -110,17 +112,18 @@ impl Vault {
         }
     }
 
-    /// A damaged or missing ledger entry comes from another disk.
+    /// A damaged or missing ledger entry comes from another disk, or out of a chapter.
     ///
     /// # Errors
     /// `Disk` when the disk fails.
     pub(crate) fn repair_entry(&self, member: &Member, sequence: u64) -> Result<Outcome> {
-        let path = ledger::path(sequence);
+        let path = layout::entry(sequence);
         let others = self.others(member);
-        let mut found =
-            others.iter().filter_map(|other| catch_up::whole_entry(other.disk.as_ref(), sequence, &path));
-        let Some(bytes) = found.next() else { return Ok(Outcome::Left) };
         let disk = member.disk.as_ref();
+        let from_file = others.iter().filter_map(|other| whole_entry(other.disk.as_ref(), sequence));
+        let from_chapter = std::iter::once(disk).chain(others.iter().map(|other| other.disk.as_ref()));
+        let mut found = from_file.chain(from_chapter.filter_map(|disk| chapters::entry(disk, sequence)));
+        let Some(bytes) = found.next() else { return Ok(Outcome::Left) };
         let write = || {
             set_aside(disk, &path)?;
             write_whole(disk, PART, &path, &bytes)
@@ -129,6 +132,20 @@ impl Vault {
             Err(StoreError::Full { .. }) => Ok(Outcome::Left),
             Err(error) => Err(error),
             Ok(()) => Ok(Outcome::Repaired),
+        }
+    }
+
+    /// A damaged chapter is set aside and sealed anew from its entries.
+    ///
+    /// # Errors
+    /// `Disk` when the disk fails.
+    pub(crate) fn repair_chapter(&self, member: &Member, chapter: u64) -> Result<Outcome> {
+        let (disk, path) = (member.disk.as_ref(), layout::chapter(chapter));
+        let sealed = set_aside(disk, &path).and_then(|()| chapters::seal(disk, chapter));
+        match sealed.map_err(|source| member.failed(&path, source)) {
+            Ok(true) => Ok(Outcome::Repaired),
+            Ok(false) | Err(StoreError::Full { .. }) => Ok(Outcome::Left),
+            Err(error) => Err(error),
         }
     }
 

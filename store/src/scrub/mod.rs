@@ -9,10 +9,12 @@ mod rotation;
 mod state;
 
 use crate::disk::Disk;
+use crate::ledger::chapters;
+use crate::ledger::files::whole_entry;
 use crate::members::{Member, MemberState};
 use crate::repair::{self, Outcome};
 use crate::vault::Vault;
-use crate::{Result, StoreError, catch_up, parity};
+use crate::{Result, StoreError, parity};
 use larder_format::Hash;
 use larder_format::care::Round;
 use larder_format::ledger::{Event, Scrubbed, Stamp};
@@ -162,7 +164,8 @@ impl Vault {
         let path = item.path();
         match item {
             Item::Facts => crate::identity::is_named(disk),
-            Item::Entry(sequence) => catch_up::whole_entry(disk, *sequence, &path).is_some(),
+            Item::Entry(sequence) => whole_entry(disk, *sequence).is_some(),
+            Item::Chapter(chapter) => chapters::is_as_its_entries(disk, *chapter),
             Item::Pack(name) => disk.open(&path).ok().is_some_and(|file| {
                 *bytes += file.len().unwrap_or(0);
                 repair::hash(file.as_ref()) == Some(*name)
@@ -191,6 +194,7 @@ impl Vault {
         let outcome = match item {
             Item::Facts => self.repair_facts(member),
             Item::Entry(sequence) => self.repair_entry(member, *sequence),
+            Item::Chapter(chapter) => self.repair_chapter(member, *chapter),
             Item::Pack(name) => self.repair_pack(member, name),
             Item::Sidecar(name) => self.repair_sidecar(member, name),
         }?;
@@ -221,7 +225,11 @@ impl Vault {
     fn end_round(&self, member: &Member, round: &mut Round, stamp: Stamp) -> Result<()> {
         let disk = member.key;
         let Round { bytes, damaged, repaired, lost, .. } = *round;
-        self.append(stamp, Event::Scrubbed(Scrubbed { disk, bytes, damaged, repaired, lost }))?;
+        match self.append(stamp, Event::Scrubbed(Scrubbed { disk, bytes, damaged, repaired, lost })) {
+            // What was read is as good as it is, whether or not it can be written down.
+            Err(StoreError::ReadOnly { .. }) => {}
+            noted => drop(noted?),
+        }
         *round = Round::default();
         Ok(())
     }

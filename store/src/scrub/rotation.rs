@@ -5,10 +5,12 @@
 //! is part of it: a file that vanished is damage too.
 
 use crate::disk::Disk;
+use crate::ledger::chapters;
 use crate::members::{Member, MemberState};
 use crate::vault::Vault;
-use crate::{ledger, packs, parity};
-use larder_format::Hash;
+use crate::{packs, parity};
+use larder_format::ledger::chapter::{chapter_of, entries_of};
+use larder_format::{Hash, layout};
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 
@@ -23,6 +25,8 @@ pub(super) enum Item {
     Facts,
     /// An entry of the ledger.
     Entry(u64),
+    /// A chapter of the ledger.
+    Chapter(u64),
     /// A pack.
     Pack(Hash),
     /// The sidecar of a pack.
@@ -33,7 +37,8 @@ impl Item {
     pub(super) fn path(&self) -> String {
         match self {
             Self::Facts => FACTS.to_owned(),
-            Self::Entry(sequence) => ledger::path(*sequence),
+            Self::Entry(sequence) => layout::entry(*sequence),
+            Self::Chapter(chapter) => layout::chapter(*chapter),
             Self::Pack(name) => packs::path(name),
             Self::Sidecar(name) => parity::path(name),
         }
@@ -47,7 +52,7 @@ pub(super) fn next(vault: &Vault, member: &Member, after: &str) -> io::Result<Ve
     if after < FACTS {
         return Ok(vec![Item::Facts]);
     }
-    let entries = entries(vault, after);
+    let entries = entries(vault, member, after);
     if !entries.is_empty() {
         return Ok(entries);
     }
@@ -86,17 +91,25 @@ pub(super) fn total(disk: &dyn Disk) -> io::Result<u64> {
     Ok(bytes)
 }
 
-fn entries(vault: &Vault, after: &str) -> Vec<Item> {
+fn entries(vault: &Vault, member: &Member, after: &str) -> Vec<Item> {
     // Some thousands at a time: the paths of a million would be a hundred megabytes.
     const AT_ONCE: usize = 4096;
-    let read = after.rsplit('/').next().and_then(|name| name.strip_suffix(".entry")?.parse::<u64>().ok());
     if after > "ledger/~" {
         return Vec::new();
     }
+    let last = after.rsplit('/').next().unwrap_or(after);
+    let of_chapter = layout::chapter_number(last).map(|chapter| entries_of(chapter).start);
+    let first = of_chapter.or_else(|| layout::entry_number(last).map(|read| read + 1)).unwrap_or(1);
+    let chapters = chapters::list(member.disk.as_ref()).unwrap_or_default().chapters;
     let view = vault.ledger();
-    let first = read.map_or(1, |read| read + 1);
     let numbers = (first..=view.head.sequence).filter(|number| !view.gaps.contains(number));
-    numbers.take(AT_ONCE).map(Item::Entry).collect()
+    // A chapter comes just before its first entry, as their paths do.
+    let sealed = |number: u64| {
+        let chapter = chapter_of(number);
+        let begins = number == entries_of(chapter).start && of_chapter != Some(number);
+        (begins && chapters.contains(&chapter)).then_some(Item::Chapter(chapter))
+    };
+    numbers.take(AT_ONCE).flat_map(|number| sealed(number).into_iter().chain([Item::Entry(number)])).collect()
 }
 
 /// Packs that the disk should have. One that lags is being filled, and what it lacks is known.

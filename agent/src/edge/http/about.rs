@@ -6,7 +6,7 @@ use super::{Refusal, State};
 use crate::report::Report;
 use axum::Json;
 use larder_format::ledger::Head;
-use larder_format::wire::Identity;
+use larder_format::wire::{FEATURES, Identity};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub(crate) async fn me(caller: Caller, appliance: State) -> Json<Identity> {
         vault: appliance.vault.id(),
         head: appliance.vault.ledger().head,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        features: FEATURES.map(str::to_owned).to_vec(),
     })
 }
 

@@ -126,6 +126,14 @@ impl From<StoreError> for Refusal {
                     [&*what, NOTHING_HARMED, "`larderd disks` shows each disk, its id and what it lacks."];
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
             }
+            StoreError::ReadOnly { .. } => {
+                let texts = [
+                    "The backup disks were used by a newer Larder than this appliance runs.",
+                    "Everything on them is safe, and what this version understands can be restored; nothing new is taken.",
+                    "Update larderd on the appliance, then run this again.",
+                ];
+                Self::new(StatusCode::CONFLICT, "failed", texts)
+            }
             StoreError::Waits { why } => {
                 let what = format!("Nothing is let go of now: {why}.");
                 let texts = [&*what, "Everything is kept.", "Try again later."];

@@ -10,14 +10,18 @@ use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
-use larder_format::ledger::{Snapshot, is_source_name};
-use larder_format::wire::{Commit, IDS_MAX, Receipt, Received, UPLOAD_BYTES_MAX, decode_ids, encode_ids};
+use larder_format::ledger::{ORIGIN_BYTES_MAX, Snapshot, ZONE_BYTES_MAX, is_source_name};
+use larder_format::wire::{
+    CONTENTS_MAX, Commit, IDS_MAX, Origin, Receipt, Received, UPLOAD_BYTES_MAX, decode_ids, encode_ids,
+};
 use larder_store::StoreError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Opening an upload takes a decompressed block besides the upload itself.
 const UPLOAD_OVERHEAD_BYTES: usize = larder_format::block::BLOCK_PLAIN_BYTES_MAX;
+/// A commit with as many hashes of files as it may have, their paths as long as most are.
+const COMMIT_BYTES_MAX: usize = 256 * 1024;
 /// A sender that is silent for so long has gone away.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// One that sends less than this in a second holds memory that others wait for.
@@ -67,12 +71,11 @@ pub(crate) async fn commit(
     if !is_source_name(&source) {
         return Err(Refusal::invalid("a source's name has letters, digits, `-`, `_` and `.` only"));
     }
-    let bytes = read_body(body, 64 * 1024).await?;
+    let bytes = read_body(body, COMMIT_BYTES_MAX).await?;
     let commit: Commit = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
     let push = u128::from_str_radix(&commit.push, 16).ok().filter(|_| commit.push.len() == 32);
     let push = push.ok_or_else(|| Refusal::invalid("`push` must be 32 hex digits"))?.to_be_bytes();
-    let Commit { root, totals, skipped, device_time_ms, .. } = commit;
-    let snapshot = Snapshot { source, push, root, totals, skipped, device_time_ms };
+    let snapshot = snapshot(source, push, commit)?;
     let _busy = Busy::with(&appliance.activity.receiving);
     let committed =
         appliance.blocking(move |appliance| appliance.vault.commit(snapshot, appliance.stamp())).await??;
@@ -90,6 +93,21 @@ pub(crate) async fn commit(
         degraded: committed.degraded,
     };
     Ok((status, Json(receipt)))
+}
+
+/// What a device asks to commit, within the bounds of a ledger entry. The appliance knows the parent itself.
+fn snapshot(source: String, push: [u8; 16], commit: Commit) -> Result<Snapshot, Refusal> {
+    let Commit { root, totals, skipped, device_time_ms, origin, zone, contents, .. } = commit;
+    let is_short = |text: &str| text.len() <= ORIGIN_BYTES_MAX;
+    if origin.as_ref().is_some_and(|Origin { computer, path }| !is_short(computer) || !is_short(path))
+        || zone.as_ref().is_some_and(|zone| zone.len() > ZONE_BYTES_MAX)
+        || contents.len() > CONTENTS_MAX
+        || !contents.iter().all(|content| is_short(&content.path))
+    {
+        return Err(Refusal::invalid("`origin`, `zone` or `contents` is longer than a snapshot may say"));
+    }
+    let known = Snapshot::new(source, push, root, totals);
+    Ok(Snapshot { skipped, device_time_ms, origin, zone, contents, ..known })
 }
 
 /// Reads a body of at most `max` bytes from a sender that keeps sending.

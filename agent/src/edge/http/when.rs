@@ -37,14 +37,7 @@ mod tests {
 
     fn fact(sequence: u64, time: &str) -> Arc<Fact> {
         let time_ms = time.parse::<Timestamp>().unwrap().as_millisecond();
-        let snapshot = Snapshot {
-            source: "a/b".into(),
-            push: [0; 16],
-            root: ChunkRef::to(b""),
-            totals: Totals::default(),
-            skipped: 0,
-            device_time_ms: 0,
-        };
+        let snapshot = Snapshot::new("a/b", [0; 16], ChunkRef::to(b""), Totals::default());
         let stamp = Stamp { time_ms, trusted: true, powered_on_s: 0 };
         Arc::new(Fact { sequence, stamp, lived_s: 0, runs: Runs::default(), snapshot })
     }

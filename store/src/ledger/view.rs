@@ -2,13 +2,13 @@
 //!
 //! Entries are applied in their order and nothing else is looked at, so two boxes with the same ledger say the same.
 //! A rule that promises less, and the end of a hold, come into force only after a while: whoever got into the box for
-//! an hour has not shortened anything yet. Not here: files (`ledger`), what a rule keeps (`retention`).
+//! an hour has not shortened anything yet. Not here: files (`files`), what a rule keeps (`retention`).
 
 use crate::clock::{Lifetime, Mark};
 use crate::known_disks::{self, KnownDisks};
 use crate::retention::{Moment, Rule, Runs};
 use larder_format::Hash;
-use larder_format::ledger::{Entry, Event, Head, Pairing, Scrubbed, Snapshot, Stamp};
+use larder_format::ledger::{Entry, Event, Head, Newer, Pairing, Scrubbed, Snapshot, Stamp, Without};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -42,6 +42,23 @@ impl Fact {
     pub fn mark(&self) -> Mark {
         Mark { stamp: self.stamp, lived_s: self.lived_s }
     }
+}
+
+/// What this version may do with the disks, by what a newer Larder has written on them. Ordered: the later, the less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Everything.
+    Full,
+    /// Take backups and give them back, but let go of nothing.
+    KeepEverything {
+        /// Layout of the ledger that has what this version does not know.
+        since: u16,
+    },
+    /// Give back only.
+    ReadOnly {
+        /// Layout that has what this version does not know.
+        since: u16,
+    },
 }
 
 /// A stop on letting go.
@@ -100,8 +117,11 @@ pub struct LedgerView {
     pub gaps: Vec<u64>,
     /// Those of the gaps of which nothing is known; of the others it is only known here what they say.
     pub(crate) unread: Vec<u64>,
+    /// Snapshots that nothing derived looks at, and why.
+    pub set_aside: BTreeMap<u64, String>,
     /// What the stamps of the entries say of time.
     pub lifetime: Lifetime,
+    access: Access,
     rules: Vec<(Mark, Rule)>,
     /// Packs that were swept, and when.
     pub(crate) swept: HashMap<Hash, Mark>,
@@ -123,12 +143,19 @@ impl LedgerView {
             disks: KnownDisks::new(),
             gaps: Vec::new(),
             unread: Vec::new(),
+            set_aside: BTreeMap::new(),
             lifetime: Lifetime::default(),
+            access: Access::Full,
             rules: Vec::new(),
             swept: HashMap::new(),
             salt: 0,
             pushes: HashMap::new(),
         }
+    }
+
+    /// What entries of a newer Larder leave to this one.
+    pub fn access(&self) -> Access {
+        self.access
     }
 
     /// The snapshot that a push became, if it was committed before and is kept.
@@ -193,6 +220,15 @@ impl LedgerView {
         };
         match event {
             Event::VaultCreated { .. } | Event::ClockConfirmed => {}
+            Event::SetAside { snapshot, why } => drop(self.set_aside.insert(snapshot, why)),
+            Event::SetAsideCleared { snapshot } => drop(self.set_aside.remove(&snapshot)),
+            Event::Newer(Newer { since, without, .. }) => {
+                self.access = self.access.max(match without {
+                    Without::StepOver => Access::Full,
+                    Without::KeepEverything => Access::KeepEverything { since },
+                    Without::ReadOnly => Access::ReadOnly { since },
+                });
+            }
             Event::Snapshot(snapshot) => self.add(sequence, mark, snapshot),
             Event::DevicePaired(pairing) => drop(self.pairings.insert(pairing.key, pairing)),
             Event::DeviceRevoked { key } => drop(self.pairings.remove(&key)),

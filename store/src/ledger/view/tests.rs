@@ -30,8 +30,7 @@ impl Chain {
     fn push(&mut self, source: &str) -> u64 {
         let push = u128::from(self.view.head.sequence).to_be_bytes();
         let root = ChunkRef::to(b"root");
-        let (source, totals) = (source.to_owned(), Totals::default());
-        self.add(Event::Snapshot(Snapshot { source, push, root, totals, skipped: 0, device_time_ms: 0 }))
+        self.add(Event::Snapshot(Snapshot::new(source, push, root, Totals::default())))
     }
 
     fn rule(&self) -> RuleInForce {

@@ -1,0 +1,246 @@
+//! Kinds of ledger entries: what each says, since which layout it exists, and what a reader without it may do.
+//!
+//! A box that is older than its disks must neither take a new kind for a hole in the ledger nor let go of what the new
+//! kind protects. So an entry states itself what its kind asks of a reader that does not know it ([`Without`]), and such a
+//! reader keeps the entry as [`Event::Newer`]. Bytes: FORMAT.md, "Ledger". Not here: the frame around a kind (`entry`).
+
+use super::{DiskEvent, Pairing, Rule, Scrubbed, Snapshot};
+use crate::Hash;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// What an entry says. Each kind has a number for ever; new kinds get new numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The first entry of every vault.
+    VaultCreated {
+        /// Random name of the vault.
+        vault: [u8; 16],
+    },
+    /// A device finished a push.
+    Snapshot(Snapshot),
+    /// A device may talk to the appliance from now on.
+    DevicePaired(Pairing),
+    /// A device may talk to the appliance no longer.
+    DeviceRevoked {
+        /// `Pairing::key` of the pairing that ends.
+        key: Hash,
+    },
+    /// Nothing is let go of until the hold is cleared.
+    HoldSet {
+        /// `DEVICE/NAME`, or every source.
+        source: Option<String>,
+        /// In the owner's words.
+        reason: String,
+    },
+    /// The end of a hold.
+    HoldCleared {
+        /// Number of the entry that set the hold.
+        sequence: u64,
+    },
+    /// Everything on one disk was read back and checked.
+    Scrubbed(Scrubbed),
+    /// Something about one disk of the vault.
+    Disk(DiskEvent),
+    /// Snapshots are let go of: nobody gets them back from now on.
+    Pruned {
+        /// Their numbers, rising; at most `PRUNED_PER_ENTRY_MAX`.
+        snapshots: Vec<u64>,
+        /// In the owner's words.
+        why: String,
+    },
+    /// What the owner wants kept from now on.
+    RetentionSet(Rule),
+    /// Packs in which nothing is kept any more; their files are removed some time later.
+    Swept {
+        /// At most `SWEPT_PER_ENTRY_MAX`. No pack is ever called like one of them again.
+        packs: Vec<Hash>,
+        /// Packs made later carry this number or a higher one, those before carried lower ones: so names differ.
+        salt: u32,
+    },
+    /// A person at the box said that the clock is right.
+    ClockConfirmed,
+    /// A snapshot stays as it is, and nothing derived from snapshots looks at it any more.
+    SetAside {
+        /// Number of the snapshot.
+        snapshot: u64,
+        /// In the owner's words.
+        why: String,
+    },
+    /// The end of `SetAside`: the snapshot is looked at again.
+    SetAsideCleared {
+        /// Number of the snapshot.
+        snapshot: u64,
+    },
+    /// A kind that this reader does not know.
+    Newer(Newer),
+}
+
+/// An entry that is whole, and whose meaning only a newer reader knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newer {
+    /// Layout of the writer.
+    pub since: u16,
+    /// Number of the kind; `u32::MAX` where even the frame is newer.
+    pub kind: u32,
+    /// What a reader without the kind may do.
+    pub without: Without,
+    /// The kind's own fields, encoded.
+    pub payload: Vec<u8>,
+}
+
+/// What a reader may do that does not know the kind of an entry; the strictest over all entries counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Without {
+    /// Everything: the entry is a note.
+    StepOver,
+    /// Take backups and give them back, but let go of nothing: the entry may protect something.
+    KeepEverything,
+    /// Give back only: the entry changes what other bytes mean.
+    ReadOnly,
+}
+
+impl Without {
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::StepOver => 0,
+            Self::KeepEverything => 1,
+            Self::ReadOnly => 2,
+        }
+    }
+
+    /// A number that does not exist yet asks for more than any number that does.
+    pub(super) fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::StepOver,
+            1 => Self::KeepEverything,
+            _ => Self::ReadOnly,
+        }
+    }
+}
+
+/// A kind as it stands in an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) number: u32,
+    /// The first layout of the ledger that has the kind.
+    pub(super) since: u16,
+    pub(super) without: Without,
+}
+
+/// A snapshot as layout 1 has it.
+type Snapshot1 = (String, [u8; 16], crate::ChunkRef, crate::tree::Totals, u64, i64);
+
+impl Event {
+    /// Every reader knows the kinds of layout 1, so what those ask of a reader without them is never written.
+    pub(super) fn kind(&self) -> Kind {
+        let first = |number| Kind { number, since: 1, without: Without::ReadOnly };
+        match self {
+            Self::VaultCreated { .. } => first(0),
+            Self::Snapshot(snapshot) if snapshot.fits_layout_1() => first(1),
+            Self::DevicePaired(_) => first(2),
+            Self::DeviceRevoked { .. } => first(3),
+            Self::HoldSet { .. } => first(4),
+            Self::HoldCleared { .. } => first(5),
+            Self::Scrubbed(_) => first(6),
+            Self::Disk(_) => first(7),
+            Self::Pruned { .. } => first(8),
+            Self::RetentionSet(_) => first(9),
+            Self::Swept { .. } => first(10),
+            Self::ClockConfirmed => first(11),
+            // A sweep that does not see the snapshot would free what only this snapshot names.
+            Self::Snapshot(_) => Kind { number: 12, since: 2, without: Without::KeepEverything },
+            Self::SetAside { .. } => Kind { number: 13, since: 2, without: Without::StepOver },
+            Self::SetAsideCleared { .. } => Kind { number: 14, since: 2, without: Without::StepOver },
+            Self::Newer(newer) => Kind { number: newer.kind, since: newer.since, without: newer.without },
+        }
+    }
+
+    /// The kind's own fields, encoded.
+    pub(super) fn payload(&self) -> Vec<u8> {
+        match self {
+            Self::VaultCreated { vault } => encode(vault),
+            Self::Snapshot(snapshot) if snapshot.fits_layout_1() => {
+                let Snapshot { source, push, root, totals, skipped, device_time_ms, .. } = snapshot;
+                encode(&(source, push, root, totals, skipped, device_time_ms))
+            }
+            Self::Snapshot(snapshot) => encode(snapshot),
+            Self::DevicePaired(pairing) => encode(pairing),
+            Self::DeviceRevoked { key } => encode(key),
+            Self::HoldSet { source, reason } => encode(&(source, reason)),
+            Self::HoldCleared { sequence } => encode(sequence),
+            Self::Scrubbed(scrubbed) => encode(scrubbed),
+            Self::Disk(event) => encode(event),
+            Self::Pruned { snapshots, why } => encode(&(snapshots, why)),
+            Self::RetentionSet(rule) => encode(rule),
+            Self::Swept { packs, salt } => encode(&(packs, salt)),
+            Self::ClockConfirmed => Vec::new(),
+            Self::SetAside { snapshot, why } => encode(&(snapshot, why)),
+            Self::SetAsideCleared { snapshot } => encode(snapshot),
+            Self::Newer(newer) => newer.payload.clone(),
+        }
+    }
+
+    /// Reads the fields of the kind with this number; returns the event and the bytes behind its known fields. Nothing
+    /// where the bytes do not read.
+    pub(super) fn read(number: u32, payload: &[u8]) -> Option<(Self, &[u8])> {
+        Some(match number {
+            0 => take(payload, |vault| Self::VaultCreated { vault })?,
+            1 => take(payload, |(source, push, root, totals, skipped, device_time_ms): Snapshot1| {
+                let snapshot = Snapshot::new(source, push, root, totals);
+                Self::Snapshot(Snapshot { skipped, device_time_ms, ..snapshot })
+            })?,
+            2 => take(payload, Self::DevicePaired)?,
+            3 => take(payload, |key| Self::DeviceRevoked { key })?,
+            4 => take(payload, |(source, reason)| Self::HoldSet { source, reason })?,
+            5 => take(payload, |sequence| Self::HoldCleared { sequence })?,
+            6 => take(payload, Self::Scrubbed)?,
+            7 => take(payload, Self::Disk)?,
+            8 => take(payload, |(snapshots, why)| Self::Pruned { snapshots, why })?,
+            9 => take(payload, Self::RetentionSet)?,
+            10 => take(payload, |(packs, salt)| Self::Swept { packs, salt })?,
+            11 => (Self::ClockConfirmed, payload),
+            12 => take(payload, Self::Snapshot)?,
+            13 => take(payload, |(snapshot, why)| Self::SetAside { snapshot, why })?,
+            14 => take(payload, |snapshot| Self::SetAsideCleared { snapshot })?,
+            _ => return None,
+        })
+    }
+
+    /// The last number that `read` knows.
+    pub(super) const LAST: u32 = 14;
+}
+
+fn encode(value: &impl Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain values encode")
+}
+
+fn take<T: DeserializeOwned>(bytes: &[u8], event: impl FnOnce(T) -> Event) -> Option<(Event, &[u8])> {
+    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
+    Some((event(value), rest))
+}
+
+/// The computer and the folder of a snapshot, as the device says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// Name of the computer, as `wire::escape_name` writes it.
+    pub computer: String,
+    /// Absolute path of the pushed folder on the computer, as `wire::escape_name` writes it.
+    pub path: String,
+}
+
+/// The hash of one whole file, as the device read the file a second time: what a restore of it has to give back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentHash {
+    /// Path below the pushed folder, as `wire::escape_name` writes it.
+    pub path: String,
+    /// BLAKE3 of all bytes of the file, holes read as zeros.
+    pub hash: Hash,
+}
+
+/// Files of which one snapshot holds the hash.
+pub const CONTENTS_MAX: usize = 16;
+/// Bytes of computer and path of one origin, and of the path of one `ContentHash`.
+pub const ORIGIN_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of the name of a time zone.
+pub const ZONE_BYTES_MAX: usize = 64;

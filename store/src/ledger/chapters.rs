@@ -1,0 +1,118 @@
+//! Chapters: a full folder of ledger entries once more in one file, so that a start opens a hundred files and not a
+//! hundred thousand.
+//!
+//! A disk seals a chapter from its own entries alone, so a chapter never speaks of what its disk lacks. The entries stay:
+//! each side is made again from the other where one is damaged. Not here: the bytes (`format`), reading a whole ledger
+//! (`files`).
+
+use super::files::whole_entry;
+use crate::Result;
+use crate::disk::{Disk, read_whole, write_whole};
+use crate::vault::Vault;
+use larder_format::layout;
+use larder_format::ledger::chapter::{CHAPTER_BYTES_MAX, Chapter, ChapterBuilder, chapter_of, entries_of};
+use larder_format::{FormatError, Hash};
+use std::collections::BTreeSet;
+use std::io;
+
+const PART: &str = "open/chapter.part";
+
+/// Folders of entries and chapters on one disk.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Listing {
+    /// Numbers of the folders.
+    pub(crate) folders: BTreeSet<u64>,
+    /// Numbers of the chapters.
+    pub(crate) chapters: BTreeSet<u64>,
+}
+
+/// What lies in the ledger's own folder.
+pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
+    let mut listing = Listing::default();
+    for item in disk.list(layout::LEDGER)? {
+        if item.is_folder {
+            let number = item.name.parse().ok();
+            // Another spelling of the number is a stray folder.
+            let is_own = |number: &u64| layout::entry_folder(*number).ends_with(&format!("/{}", item.name));
+            listing.folders.extend(number.filter(is_own));
+        } else {
+            listing.chapters.extend(layout::chapter_number(&item.name));
+        }
+    }
+    Ok(listing)
+}
+
+/// The bytes of a chapter that is whole on this disk, and the hash that stands for all of its entries.
+pub(crate) fn read(disk: &dyn Disk, chapter: u64) -> Option<(Vec<u8>, Hash)> {
+    let bytes = read_whole(disk, &layout::chapter(chapter), CHAPTER_BYTES_MAX as u64).ok()?;
+    let hash = Chapter::decode(chapter, &bytes).ok()?.hash;
+    Some((bytes, hash))
+}
+
+/// Whether the chapter on this disk is whole and says nothing else than the entries beside it that are whole. One that only
+/// a newer Larder reads is not judged.
+pub(crate) fn is_as_its_entries(disk: &dyn Disk, chapter: u64) -> bool {
+    let Ok(bytes) = read_whole(disk, &layout::chapter(chapter), CHAPTER_BYTES_MAX as u64) else {
+        return false;
+    };
+    match Chapter::decode(chapter, &bytes) {
+        Ok(read) => read
+            .entries
+            .iter()
+            .all(|found| whole_entry(disk, found.entry.sequence).is_none_or(|file| file == found.bytes)),
+        Err(FormatError::TooNew { .. }) => true,
+        Err(_) => false,
+    }
+}
+
+/// Bytes of one entry's file, out of the disk's chapter.
+pub(crate) fn entry(disk: &dyn Disk, sequence: u64) -> Option<Vec<u8>> {
+    let number = chapter_of(sequence);
+    let (bytes, _) = read(disk, number)?;
+    let chapter = Chapter::decode(number, &bytes).ok()?;
+    chapter.entries.iter().find(|found| found.entry.sequence == sequence).map(|found| found.bytes.to_vec())
+}
+
+impl Vault {
+    /// Seals one chapter on one disk, where a folder of the ledger is full. Returns whether there may be more to seal.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`; a chapter only spares a later start its time.
+    pub fn seal_chapter(&self) -> Result<bool> {
+        self.require_own_format()?;
+        let full = chapter_of(self.ledger().head.sequence + 1);
+        for member in self.members.all().iter().filter(|member| member.is_healthy()) {
+            let disk = member.disk.as_ref();
+            let sealed = list(disk).map_err(|source| member.failed(layout::LEDGER, source))?.chapters;
+            let wanted =
+                |chapter: &u64| !sealed.contains(chapter) && !self.care.is_unsealable(member, *chapter);
+            let Some(chapter) = (0..full).find(wanted) else { continue };
+            let path = layout::chapter(chapter);
+            if !seal(disk, chapter).map_err(|source| member.failed(&path, source))? {
+                self.care.note_unsealable(member, chapter);
+            }
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+/// Seals a chapter from the disk's own entries, durable on return. Says whether it could: not with an entry missing,
+/// damaged or out of its chain, or with entries that are too large.
+pub(crate) fn seal(disk: &dyn Disk, chapter: u64) -> io::Result<bool> {
+    let mut builder = ChapterBuilder::default();
+    for sequence in entries_of(chapter) {
+        let Some(entry) = whole_entry(disk, sequence) else { return Ok(false) };
+        if !builder.push(&entry) {
+            return Ok(false);
+        }
+    }
+    let bytes = builder.finish();
+    if Chapter::decode(chapter, &bytes).is_err() {
+        return Ok(false);
+    }
+    match write_whole(disk, PART, &layout::chapter(chapter), &bytes) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
+        written => written.map(|()| true),
+    }
+}

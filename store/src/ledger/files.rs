@@ -1,0 +1,355 @@
+//! The ledger on the disks: one file per entry, and the rename that makes it exist is the only commit point.
+//!
+//! Everything that an entry speaks of is durable before the entry is. Entries are read back from any disk that has
+//! them; one that is damaged on every disk is named and stepped over, since what came after it can still be given
+//! back. Not here: what entries add up to (`view`), many of them in one file (`chapters`), what entries look like
+//! (`format`), what must be durable before one (`vault`).
+
+use super::chapters::{self, Listing};
+use super::view::LedgerView;
+use crate::disk::{Disk, ask_twice, read_whole, sync_names, write_whole};
+use crate::known_disks::KnownDisks;
+use crate::members::{Member, MemberState, Members};
+use crate::{Result, StoreError};
+use larder_format::ledger::chapter::{Chapter, chapter_of, entries_of};
+use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Stamp};
+use larder_format::{FormatError, Hash, layout};
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+const PART: &str = "open/ledger.part";
+/// Numbers that may be missing between two entries at the end of the ledger of which neither is whole: beyond that a name
+/// is a stray file's.
+const DAMAGED_IN_A_ROW_MAX: u64 = 16;
+/// Entries before the newest one that another may have been written behind.
+const REMEMBERED: usize = 16;
+/// No hole in the ledger is longer, however right an entry behind it looks: more are written in no box's life.
+const GAP_MAX: u64 = 1_000_000;
+
+/// Reads the whole chain, from whichever disk has each entry. Marks disks that lack some as behind, and those that
+/// tell another story than the ones before them as forked.
+pub(crate) fn load(members: &Members) -> Result<LedgerView> {
+    let forked = || members.all().iter().filter(|member| member.state() == MemberState::Forked).count();
+    loop {
+        let before = forked();
+        let view = load_once(members)?;
+        // What a forked disk added to the story has to go again.
+        if forked() == before {
+            return Ok(view);
+        }
+    }
+}
+
+/// One disk, and what is in its ledger's folder.
+struct Surveyed {
+    member: Arc<Member>,
+    listing: Listing,
+    /// The highest number of an entry's file.
+    newest: Option<u64>,
+}
+
+fn load_once(members: &Members) -> Result<LedgerView> {
+    let surveyed = most_backups_first(survey(members)?);
+    let all: Vec<_> = surveyed.iter().map(|on| on.member.clone()).collect();
+    // Whoever lagged at the last reading is counted anew.
+    all.iter().for_each(|member| member.forget_entries());
+    let mut following = Following::new();
+    let folders: BTreeSet<u64> = surveyed
+        .iter()
+        .flat_map(|on| on.listing.folders.iter().chain(&on.listing.chapters))
+        .copied()
+        .collect();
+    for folder in folders {
+        if let Some(bytes) = agreed_chapter(&surveyed, folder) {
+            let chapter = Chapter::decode(folder, &bytes).ok();
+            for found in chapter.into_iter().flat_map(|chapter| chapter.entries) {
+                following.step(found.entry.sequence, Some((found.entry, found.hash)));
+            }
+            continue;
+        }
+        let mut numbers = BTreeSet::new();
+        for on in surveyed.iter().filter(|on| on.member.is_readable()) {
+            // A disk may know more than the others, and going on without it would then begin another past.
+            match ask_twice(|| numbers_in(on.member.disk.as_ref(), folder)) {
+                Ok(found) => numbers.extend(found),
+                Err(source) => members.go_on_without(on.member.failed(layout::LEDGER, source))?,
+            }
+        }
+        for number in numbers {
+            following.step(number, read(&all, number)?);
+        }
+    }
+    let view = following.end(&all);
+    // What a killed agent published may not have been synced yet; nothing may be built on it before it is.
+    let newest = layout::entry_folder(chapter_of(view.head.sequence.max(1)));
+    for member in all.iter().filter(|member| member.is_healthy()) {
+        match sync_names(member.disk.as_ref(), &newest) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                drop(member.failed(layout::LEDGER, error))
+            }
+            _ => {}
+        }
+    }
+    Ok(view)
+}
+
+/// Takes entries in, in the order of their numbers, and finds out which are missing.
+struct Following {
+    view: LedgerView,
+    expected: u64,
+    damaged_after: Vec<u64>,
+    /// Where an entry was damaged, the next one was written behind the one before it; healed, both are right.
+    before: VecDeque<Hash>,
+}
+
+impl Following {
+    fn new() -> Self {
+        Self { view: LedgerView::new(), expected: 1, damaged_after: Vec::new(), before: VecDeque::new() }
+    }
+
+    /// The next number that any disk has a file of, and the entry if one has it whole.
+    fn step(&mut self, number: u64, found: Option<(Entry, Hash)>) {
+        let Some((entry, hash)) = found.filter(|_| number - self.expected <= GAP_MAX) else {
+            return self.damaged_after.push(number);
+        };
+        self.damaged_after.clear();
+        let view = &mut self.view;
+        view.gaps.extend(self.expected..number);
+        self.expected = number + 1;
+        // Whole, but not the one that was written after its neighbour: somebody replaced it.
+        let follows_a_gap = view.gaps.last().is_some_and(|gap| gap + 1 == number);
+        let follows_one_before = self.before.contains(&entry.previous);
+        if entry.previous != view.head.hash && !follows_a_gap && !follows_one_before {
+            view.gaps.push(number);
+        }
+        self.before.push_front(view.head.hash);
+        self.before.truncate(REMEMBERED);
+        view.apply(entry, hash);
+    }
+
+    fn end(self, all: &[Arc<Member>]) -> LedgerView {
+        let Self { mut view, expected, damaged_after, .. } = self;
+        // No number is given twice, not even that of a newest entry that is damaged. But a name alone is no entry: a stray
+        // file must not make a hole of a thousand entries that stays for ever.
+        let is_next = |last: u64, number: u64| {
+            number == last + 1 || (number <= last + DAMAGED_IN_A_ROW_MAX && !is_misnamed(all, number))
+        };
+        let newest = damaged_after
+            .into_iter()
+            .fold(expected - 1, |last, next| if is_next(last, next) { next } else { last });
+        view.gaps.extend(expected..=newest);
+        view.unread.clone_from(&view.gaps);
+        view
+    }
+}
+
+/// Whether what has this number's name on some disk is a whole entry with another number.
+fn is_misnamed(members: &[Arc<Member>], number: u64) -> bool {
+    let readable = members.iter().filter(|member| member.is_readable());
+    let found = readable.filter_map(|member| read_file(member.disk.as_ref(), number).ok());
+    found.filter_map(|bytes| Entry::decode(&bytes).ok()).any(|(entry, ..)| entry.sequence != number)
+}
+
+fn survey(members: &Members) -> Result<Vec<Surveyed>> {
+    let mut surveyed = Vec::new();
+    for member in members.all().iter() {
+        let mut on = Surveyed { member: member.clone(), listing: Listing::default(), newest: None };
+        if member.is_readable() {
+            let disk = member.disk.as_ref();
+            let found = ask_twice(|| {
+                let listing = chapters::list(disk)?;
+                let newest = newest_on(disk, &listing)?;
+                Ok((listing, newest))
+            });
+            match found {
+                Ok(found) => (on.listing, on.newest) = found,
+                Err(source) => members.go_on_without(member.failed(layout::LEDGER, source))?,
+            }
+        }
+        surveyed.push(on);
+    }
+    Ok(surveyed)
+}
+
+/// The highest number of an entry's file, in the highest folder that has one.
+fn newest_on(disk: &dyn Disk, listing: &Listing) -> io::Result<Option<u64>> {
+    for folder in listing.folders.iter().rev() {
+        if let Some(newest) = numbers_in(disk, *folder)?.into_iter().max() {
+            return Ok(Some(newest));
+        }
+    }
+    Ok(None)
+}
+
+/// The bytes of a chapter that every disk has which has any of its entries, and has it alike.
+fn agreed_chapter(surveyed: &[Surveyed], chapter: u64) -> Option<Vec<u8>> {
+    let readable: Vec<_> = surveyed.iter().filter(|on| on.member.is_readable()).collect();
+    let (with, without): (Vec<_>, Vec<_>) = readable
+        .into_iter()
+        .partition(|on| on.listing.folders.contains(&chapter) || on.listing.chapters.contains(&chapter));
+    let mut agreed: Option<(Vec<u8>, Hash)> = None;
+    for on in with {
+        // Entries that a hand took away are found by the scrub; a folder that is gone is a disk that lacks a thousand.
+        if !on.listing.folders.contains(&chapter) {
+            return None;
+        }
+        let found = chapters::read(on.member.disk.as_ref(), chapter)?;
+        if agreed.as_ref().is_some_and(|(_, hash)| *hash != found.1) {
+            return None;
+        }
+        agreed.get_or_insert(found);
+    }
+    let (bytes, _) = agreed?;
+    let entries = entries_of(chapter).count() as u64;
+    without.into_iter().for_each(|on| on.member.misses_files(entries));
+    Some(bytes)
+}
+
+/// Those with most backups first, wherever they stand in the settings, then those with most entries: what a box that was
+/// alone wrote of itself must not win over what devices were promised.
+fn most_backups_first(mut surveyed: Vec<Surveyed>) -> Vec<Surveyed> {
+    let common = surveyed.iter().filter_map(|on| on.newest).min().unwrap_or(0);
+    let hashes: BTreeSet<_> = surveyed
+        .iter()
+        .filter_map(|on| hash_on(on.member.disk.as_ref(), common))
+        .map(|hash| hash.0)
+        .collect();
+    // To read everything takes a while, and only where stories differ does it matter.
+    let is_forked = hashes.len() > 1;
+    let backups = |on: &Surveyed| {
+        let mut backups = 0;
+        if is_forked {
+            let is_backup = |entry: &Entry| matches!(entry.event, Event::Snapshot(_));
+            let counted =
+                for_each_entry(on.member.disk.as_ref(), |entry, _| backups += u64::from(is_backup(&entry)));
+            if let Err(error) = counted {
+                tracing::warn!(%error, disk = on.member.disk.name(), "its backups could not be counted");
+            }
+        }
+        backups
+    };
+    surveyed.sort_by_cached_key(|on| std::cmp::Reverse((backups(on), on.newest)));
+    surveyed
+}
+
+/// Hands over every whole entry of one disk, in order.
+///
+/// # Errors
+/// Whatever the disk says twice when its folders are listed.
+fn for_each_entry(disk: &dyn Disk, mut each: impl FnMut(Entry, Hash)) -> io::Result<()> {
+    let listing = ask_twice(|| chapters::list(disk))?;
+    for folder in &listing.folders {
+        let chapter = listing.chapters.contains(folder).then(|| chapters::read(disk, *folder)).flatten();
+        if let Some(chapter) = chapter.as_ref().and_then(|(bytes, _)| Chapter::decode(*folder, bytes).ok()) {
+            chapter.entries.into_iter().for_each(|found| each(found.entry, found.hash));
+            continue;
+        }
+        let numbers: BTreeSet<_> = ask_twice(|| numbers_in(disk, *folder))?.into_iter().collect();
+        let entries = numbers.into_iter().filter_map(|number| entry_on(disk, number));
+        entries.for_each(|(entry, hash)| each(entry, hash));
+    }
+    Ok(())
+}
+
+/// One entry, from the first disk that has it whole.
+pub(crate) fn read(members: &[Arc<Member>], number: u64) -> Result<Option<(Entry, Hash)>> {
+    let mut best: Option<(Entry, Hash)> = None;
+    let mut without = Vec::new();
+    // An entry whose publishing failed was confirmed by nobody, and the next look at its disk sets it aside.
+    let is_believed =
+        |member: &&Arc<Member>| member.is_readable() && !member.is_doubtful(&layout::entry(number));
+    for member in members.iter().filter(is_believed) {
+        let disk = member.disk.as_ref();
+        // What is misread once becomes a gap for as long as the vault is open, so the disk is asked twice.
+        match entry_on(disk, number).or_else(|| entry_on(disk, number)) {
+            None => without.push(member),
+            Some((_, hash)) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
+                member.set_state(MemberState::Forked);
+            }
+            Some(found) => best = Some(found),
+        }
+    }
+    // What no disk has whole is nothing that one of them could catch up with.
+    if best.is_some() {
+        without.into_iter().for_each(|member| member.misses_file());
+    }
+    Ok(best)
+}
+
+fn read_file(disk: &dyn Disk, number: u64) -> io::Result<Vec<u8>> {
+    read_whole(disk, &layout::entry(number), ENTRY_BYTES_MAX as u64 + 1024)
+}
+
+/// One entry as this disk has it, if it has it whole.
+fn entry_on(disk: &dyn Disk, number: u64) -> Option<(Entry, Hash)> {
+    let bytes = read_file(disk, number).ok()?;
+    let (entry, hash, len) = Entry::decode(&bytes).ok()?;
+    (entry.sequence == number && len == bytes.len()).then_some((entry, hash))
+}
+
+/// The bytes of an entry that is whole and says that it is this one.
+pub(crate) fn whole_entry(disk: &dyn Disk, number: u64) -> Option<Vec<u8>> {
+    let bytes = read_file(disk, number).ok()?;
+    let (entry, _, len) = Entry::decode(&bytes).ok()?;
+    (entry.sequence == number && len == bytes.len()).then_some(bytes)
+}
+
+/// What the ledger on one disk says of the vault's disks, as far as it can be read. Reads only: for whoever does not know
+/// yet whether the disk is theirs.
+///
+/// # Errors
+/// Whatever the disk says twice.
+pub fn disks_known_to(disk: &dyn Disk) -> io::Result<KnownDisks> {
+    let mut view = LedgerView::new();
+    for_each_entry(disk, |entry, hash| view.apply(entry, hash))?;
+    Ok(view.disks)
+}
+
+/// Hash of one entry as this disk has it, if it has it whole.
+pub(crate) fn hash_on(disk: &dyn Disk, number: u64) -> Option<Hash> {
+    entry_on(disk, number).map(|(_, hash)| hash)
+}
+
+/// Writes the entry of one event behind `head`: durable on every healthy disk on return. The caller applies it.
+///
+/// # Errors
+/// After an error it is unknown whether the entry exists: load the ledger again before the next append.
+pub(crate) fn append(
+    members: &Members,
+    view: &LedgerView,
+    stamp: Stamp,
+    event: Event,
+) -> Result<(Entry, Hash)> {
+    let sequence = view.head.sequence.max(view.gaps.last().copied().unwrap_or(0)) + 1;
+    let entry = Entry { sequence, previous: view.head.hash, stamp, event };
+    let (bytes, hash) = entry.encode();
+    if bytes.len() > ENTRY_BYTES_MAX {
+        let why = FormatError::Invalid { what: "a ledger entry", why: "it is too large" };
+        return Err(StoreError::Refused(why));
+    }
+    let path = layout::entry(sequence);
+    members.on_each(&path, |member| write_whole(member.disk.as_ref(), PART, &path, &bytes))?;
+    members.all().iter().filter(|member| member.is_behind()).for_each(|member| member.misses_file());
+    Ok((entry, hash))
+}
+
+/// Numbers of the entries' files in one folder.
+fn numbers_in(disk: &dyn Disk, folder: u64) -> io::Result<Vec<u64>> {
+    let items = disk.list(&layout::entry_folder(folder))?;
+    let number = |name: &str| {
+        let number = layout::entry_number(name)?;
+        // In another folder, or spelled otherwise, nobody would find it.
+        layout::entry(number).ends_with(&format!("{}/{name}", layout::entry_folder(folder))).then_some(number)
+    };
+    Ok(items.iter().filter_map(|item| number(&item.name)).collect())
+}
+
+/// Numbers of all entries' files on one disk.
+pub(crate) fn numbers_on(disk: &dyn Disk) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for folder in chapters::list(disk)?.folders {
+        numbers.extend(numbers_in(disk, folder)?);
+    }
+    Ok(numbers)
+}
