@@ -249,9 +249,17 @@ impl Home {
         let made =
             self.larderd(&["token", "--device", device, "--role", role]).output().expect("larderd runs");
         assert!(made.status.success(), "{}", text(&made));
+        self.pair_with(&made.stdout);
+    }
+
+    /// Pairs the computer with a key that the appliance knows already.
+    ///
+    /// # Panics
+    /// When it does not succeed.
+    pub fn pair_with(&self, key: &[u8]) {
         let mut pairing = self.larder(&["pair", &format!("http://127.0.0.1:{}", self.port)]);
         let mut child = pairing.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("larder runs");
-        child.stdin.take().expect("a pipe").write_all(&made.stdout).expect("the key is taken");
+        child.stdin.take().expect("a pipe").write_all(key).expect("the key is taken");
         let output = child.wait_with_output().expect("larder ends");
         assert!(output.status.success(), "{}", text(&output));
     }

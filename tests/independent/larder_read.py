@@ -96,6 +96,9 @@ class Packs:
         self.places, self.checked = collections.defaultdict(list), set()
         self.open = functools.lru_cache(8)(self.open)
         for path in files_in(folder / "packs", ".pack"):
+            if self.newer(path):
+                tell("newer", f"{path}: it is whole, and only a newer reader can open it")
+                continue
             for find in self.table, self.search:
                 try:
                     with open(path, "rb") as file:
@@ -104,6 +107,10 @@ class Packs:
                     break
                 except BROKEN as why:
                     tell("damaged", f"{path}: {why}; if possible, what is whole in it is used")
+    def newer(self, path):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            head = file.read(16)
+            return head[:8] == b"LRDRPAK1" and head[10:12] > b"\1\0" and digest(content(file)).hex() == path.stem
     def table(self, file):
         head, size, give = file.read(16), file.seek(0, 2), functools.partial(os.pread, file.fileno())
         need(head[:8] == b"LRDRPAK1" and size >= 80 and head[10:12] == b"\1\0", "it is no pack, or too new")
@@ -173,34 +180,71 @@ class Packs:
             else:
                 yield self.chunk(reference) if kind == 0 else None, covers
 
+def entry_in(data, number, exactly=True):
+    """The entry at the start of `data`: how many bytes it has, the oldest layout that reads it, its hash, its values."""
+    magic, writer, oldest, length = struct.unpack_from("<8sHHI", data)
+    size = length + 48
+    need(magic == b"LRDRLED1" and size <= ENTRY_MAX and (size == len(data) if exactly else size <= len(data)), "it is no ledger entry")
+    need(digest(data[:size - 32]) == data[size - 32:size], "it is damaged")
+    values = Values(data[16:size - 32])
+    need(values.number() == number, "it has another number than its name")
+    return size, writer, oldest, data[size - 32:size], values
+
+def chapters(folder):
+    """Bytes of the entries in all chapters that are whole, by number."""
+    found = {}
+    for path in files_in(folder / "ledger", ".chapter"):
+        try:
+            data, number = path.read_bytes(), max(1, int(path.stem) * 1000)
+            magic, _, oldest, count = struct.unpack_from("<8sHHI", data)
+            need(magic == b"LRDRCHP1" and oldest == 1 and digest(data[:-32]) == data[-32:], "it is no chapter, damaged, or too new")
+            rest = data[16:-32]
+            for number in range(number, number + count):
+                size = entry_in(rest, number, exactly=False)[0]
+                found[number], rest = rest[:size], rest[size:]
+        except BROKEN as why:
+            tell("damaged", f"{path}: {why}; its entries are taken from their own files")
+    return found
+
 def read_ledger(folder):
-    head, expected, found = bytes(32), 1, {}
-    for number, path in sorted((int(p.stem), p) for p in files_in(folder / "ledger", ".entry") if p.stem.isdecimal()):
+    head, expected, found, spare = bytes(32), 1, {}, chapters(folder)
+    files = {int(p.stem): p for p in files_in(folder / "ledger", ".entry") if p.stem.isdecimal()}
+    for number in sorted(files.keys() | spare.keys()):
         if number > expected:
             head = tell("damaged", f"ledger entries {expected} to {number - 1} are missing")
         previous, head, expected = head, None, number + 1  # None: what was before is not known, so anything may follow.
-        try:
-            data = path.read_bytes()
-            magic, _, oldest, length = struct.unpack_from("<8sHHI", data)
-            need(magic == b"LRDRLED1" and length + 48 == len(data) <= ENTRY_MAX, "it is no ledger entry")
-            need(digest(data[:-32]) == data[-32:], "it is damaged")
-            head, values = data[-32:], Values(data[16:-32])
-            need(values.number() == number, "it has another number than its name")
-            need(values.raw(32) == previous or previous is None, "it does not follow the entry before it")
-            time_ms, trusted, _ = values.signed(), values.raw(1) == b"\1", values.number()
-            if oldest > 1:
-                tell("newer", f"{path}: it is whole, and only a newer reader knows what it says")
-            elif (kind := values.number(32)) == 8:
-                for gone in values.list(values.number):  # Snapshots that were let go of.
-                    found.pop(gone, None)
-            elif kind == 1:
-                source, _, root = values.bytes().decode("ascii"), values.raw(16), values.reference()
-                files, _, size, skipped, _ = *(values.number() for _ in range(4)), values.last(values.signed())
-                need(SOURCE.fullmatch(source), "its source has no proper name")
-                found[number] = Snapshot(number, time_ms, trusted, source, root, files, size, skipped)
-        except BROKEN as why:
-            tell("damaged", f"{path}: {why}")
+        for path in [files[number]] * (number in files) + [None] * (number in spare):
+            try:
+                _, writer, oldest, own, values = entry_in(path.read_bytes() if path else spare[number], number)
+                head = own
+                need(values.raw(32) == previous or previous is None, "it does not follow the entry before it")
+                take_entry(found, number, writer, oldest, values)
+                break
+            except BROKEN as why:
+                tell("damaged", f"{path or f'entry {number} in a chapter'}: {why}")
     return list(found.values())
+
+def take_entry(found, number, writer, oldest, values):
+    time_ms, trusted, _ = values.signed(), values.raw(1) == b"\1", values.number()
+    kind = values.number(32) if oldest <= 2 else None
+    if oldest == 2:
+        values.raw(1)  # What a reader without the kind may do; this one only reads anyway.
+    last = values.last if writer <= 2 else lambda value: value  # A newer writer may say more behind what is known here.
+    if kind is None or kind > 14:
+        tell("newer", f"ledger entry {number}: it is whole, and only a newer reader knows what it says")
+    elif kind == 8:
+        for gone in values.list(values.number):  # Snapshots that were let go of.
+            found.pop(gone, None)
+    elif kind in (1, 12):
+        source, _, root = values.bytes().decode("ascii"), values.raw(16), values.reference()
+        files, _, size, skipped, _ = *(values.number() for _ in range(4)), values.signed()
+        if kind == 12:  # Parent, origin, zone, hashes of whole files: labels.
+            optional = lambda item: item() if values.raw(1) == b"\1" else None
+            optional(values.number), optional(lambda: (values.bytes(), values.bytes())), optional(values.bytes)
+            values.list(lambda: (values.bytes(), values.raw(32)))
+        last(None)
+        need(SOURCE.fullmatch(source), "its source has no proper name")
+        found[number] = Snapshot(number, time_ms, trusted, source, root, files, size, skipped)
 
 class Restore:
     """Makes a snapshot's folder anew. Works inside one folder at a time, so paths of any length do."""
