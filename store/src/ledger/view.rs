@@ -210,6 +210,11 @@ impl LedgerView {
         self.holds_in_force(now).any(|(_, hold)| hold.source.as_deref().is_none_or(|held| held == source))
     }
 
+    /// Takes in the entry behind the head, as one that was read back or written just now.
+    pub fn take_in(&mut self, entry: Entry, hash: Hash) {
+        self.apply(entry, hash);
+    }
+
     pub(crate) fn apply(&mut self, entry: Entry, hash: Hash) {
         let Entry { sequence, stamp, event, .. } = entry;
         self.head = Head { sequence, hash };
