@@ -2,8 +2,8 @@
 //! on, and for the test below, which gives each the fuzzer's seeds with some bytes changed. Each takes any bytes and panics only where a promise is broken.
 
 use crate::{
-    cache::{Cache, FolderKey, RecordReader},
     owner::spot::Spot,
+    push::cache::{Cache, FolderKey, RecordReader},
     rescue::disk::Facts,
 };
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};

@@ -52,7 +52,7 @@ pub(crate) const RULES: &[Rule] = &[
             "store/src/index.rs",
             "agent/src/edge/clock.rs",
             "client/src/settings.rs",
-            "client/src/cache/",
+            "client/src/push/cache/",
             "client/src/restore/",
         ],
         say: "making things durable is the store's word; hand the bytes to `store::disk`",
@@ -61,14 +61,14 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"],
         to: Shipped,
         within: &[],
-        // `owner` and the demo run a stopwatch for a person's eyes; `push.rs` names the clock that is its default.
+        // `owner` and the demo run a stopwatch for a person's eyes; `push/mod.rs` names the clock that is its default.
         except: &[
             "agent/src/edge/",
             "agent/src/run.rs",
             "agent/src/owner/",
             "agent/src/jobs/demo/",
             "client/src/owner/",
-            "client/src/push.rs",
+            "client/src/push/mod.rs",
         ],
         say: "time comes in as an argument; only `agent::edge`, `agent::run` and what people watch read a clock",
     },
@@ -200,8 +200,8 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["ureq"],
         to: Shipped,
         within: &["client/"],
-        except: &["client/src/connection.rs"],
-        say: "HTTP is `Connection`'s business; everybody else speaks to the trait `Appliance`",
+        except: &["client/src/link/"],
+        say: "HTTP is the business of `link`; everybody else speaks to the trait `Appliance`",
     },
     Rule {
         words: &["larder_store", "sled", "embedded_hal"],
@@ -244,7 +244,7 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["postcard"],
         to: Shipped,
         within: &[],
-        except: &["format/src/", "client/src/cache/"],
+        except: &["format/src/", "client/src/push/cache/"],
         say: "encoding is the format's word; only the client's disposable cache has an encoding of its own",
     },
     Rule {

@@ -7,7 +7,7 @@ use super::{
     output::{Column, Failure, Output, count, counted, moment, permissions, size},
     spot::{NEWEST, Spot, full_source},
 };
-use crate::{Connection, Trouble, connection::percent_encode};
+use crate::{Connection, Trouble, link::connection::percent_encode};
 use larder_format::wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
 use serde_json::Value;
 use std::ffi::OsStr;

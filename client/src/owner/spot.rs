@@ -85,7 +85,7 @@ fn end_of_when(rest: &[u8]) -> usize {
 /// The full name of a source of which perhaps only the second half was typed.
 pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String, Trouble> {
     if typed.contains('/') {
-        return crate::connection::checked_source(typed).map(str::to_owned);
+        return crate::link::connection::checked_source(typed).map(str::to_owned);
     }
     let sources: Vec<SourceInfo> = connection.get("/v1/sources")?;
     let mut named: Vec<String> = sources

@@ -3,7 +3,7 @@
 //! A name on a damaged disk may lead anywhere, so symlinks are not followed and what is no regular file is not read. A
 //! sector that cannot be read costs itself and not what lies around it.
 
-use crate::listing::Listing;
+use crate::platform::unix::listing::Listing;
 use rustix::{
     fd::OwnedFd,
     fs::{FileType, Mode, OFlags},

@@ -6,7 +6,7 @@
 //! from reading a file of their own: for as long as it takes to open it.
 
 use super::{Existing, Site, attributes::Attributes, place::Place};
-use crate::{TreeReader, attributes::Status};
+use crate::{TreeReader, platform::unix::attributes::Status};
 use larder_format::{
     Hash,
     cut::CHUNK_BYTES_MAX,

@@ -8,7 +8,7 @@
 //! ACLs that a folder of the target hands on to what is made in it are taken away: they let in people whom the backup
 //! does not name.
 
-use crate::attributes::is_nothing;
+use crate::platform::unix::attributes::is_nothing;
 use larder_format::tree::{Entry, Owner, Time};
 use rustix::{
     fd::{AsRawFd, BorrowedFd},

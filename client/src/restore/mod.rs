@@ -16,9 +16,9 @@ mod plan;
 
 use crate::{
     Past, Progress, SkippedList, Trouble,
-    attributes::Status,
-    fetch::Fetcher,
     handle::{Budget, Handle},
+    past::fetch::Fetcher,
+    platform::unix::attributes::Status,
 };
 use attributes::{Acls, Attributes, Restorer};
 use filesystems::Filesystems;

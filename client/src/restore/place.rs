@@ -10,8 +10,8 @@ use super::{
     naming::rename,
 };
 use crate::{
-    attributes::Status,
     handle::{Handle, open_folder},
+    platform::unix::attributes::Status,
 };
 use larder_format::tree::{DEPTH_MAX, Kind};
 use rustix::{

@@ -9,7 +9,7 @@
 //! Files below 256 KiB are one chunk anyway and never come here. Once fine, always fine: a file that changed its
 //! cut would be stored again whole.
 
-use crate::attributes::Status;
+use crate::platform::unix::attributes::Status;
 use larder_format::cut::Cut;
 
 /// Large enough that finer cuts pay for the names they need.
@@ -63,7 +63,7 @@ pub(crate) struct Earlier {
     pub(crate) fine: bool,
 }
 
-pub(crate) use crate::cache::Fingerprint;
+pub(crate) use crate::push::cache::Fingerprint;
 
 /// How to cut a file of more than one chunk.
 pub(crate) fn choose(name: &[u8], status: &Status, first: &[u8], earlier: Option<Earlier>) -> Cut {

@@ -5,13 +5,13 @@
 
 use crate::{
     Progress, SkippedList,
-    attributes::{OwnerNames, Status, Xattrs, XattrsLeftOut, xattrs_at, xattrs_of},
-    batch::{Batcher, Queue, Stopped},
-    cache::{Cache, Fingerprint},
-    cut_choice::Earlier,
-    cut_file::{self, Batches, Content, ReadTrouble},
-    exclude::Excludes,
     handle::Handle,
+    platform::unix::attributes::{OwnerNames, Status, Xattrs, XattrsLeftOut, xattrs_at, xattrs_of},
+    push::batch::{Batcher, Queue, Stopped},
+    push::cache::{Cache, Fingerprint},
+    push::cut_choice::Earlier,
+    push::cut_file::{self, Batches, Content, ReadTrouble},
+    push::exclude::Excludes,
 };
 use larder_format::tree::{Entry, Kind, Owner, Time, hard_link_group};
 use rustix::{

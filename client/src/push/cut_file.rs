@@ -5,9 +5,9 @@
 //! meanwhile is for the caller to see (`entry`): it compares the status from before and after.
 
 use crate::{
-    attributes::Status,
-    batch::{Batcher, Stopped},
-    cut_choice::{Earlier, FIRST_BYTES, choose},
+    platform::unix::attributes::Status,
+    push::batch::{Batcher, Stopped},
+    push::cut_choice::{Earlier, FIRST_BYTES, choose},
 };
 use larder_format::{
     cut::{CHUNK_BYTES_AVG, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, Cut, FINE_BYTES},

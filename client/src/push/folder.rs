@@ -6,17 +6,17 @@
 //! entries become a node (`weave`).
 
 use crate::{
-    attributes::{Status, UNREADABLE, Xattrs, XattrsLeftOut, xattrs_of},
-    batch::Stopped,
-    cache::{Fingerprint, Folded, FolderKey, RecordReader},
-    cut_choice::Earlier,
-    entry::{Seen, Spot, Walker, in_words},
-    exclude::Ignores,
     handle::{Handle, open_folder},
-    listing::{Hint, Listing},
-    shares::{self, Read},
-    walk::Walk,
-    weave::{Unwoven, Weave},
+    platform::unix::attributes::{Status, UNREADABLE, Xattrs, XattrsLeftOut, xattrs_of},
+    platform::unix::listing::{Hint, Listing},
+    push::batch::Stopped,
+    push::cache::{Fingerprint, Folded, FolderKey, RecordReader},
+    push::cut_choice::Earlier,
+    push::entry::{Seen, Spot, Walker, in_words},
+    push::exclude::Ignores,
+    push::node_merge::{Unwoven, Weave},
+    push::shares::{self, Read},
+    push::walk::Walk,
 };
 use larder_format::tree::{DEPTH_MAX, Kind};
 use rustix::{fd::AsFd, fs::FileType, io::Errno};

@@ -6,7 +6,7 @@
 //! folders, our own cache is left out, since it changes with every push, and so are the halves of files that a restore
 //! leaves behind when it breaks off.
 
-use crate::{Trouble, listing::Listing, restore::UNFINISHED};
+use crate::{Trouble, platform::unix::listing::Listing, restore::UNFINISHED};
 use ignore::{
     Match,
     gitignore::{Gitignore, GitignoreBuilder},
@@ -86,7 +86,9 @@ impl Excludes {
             listing.retain(|name, _| name == TAG_FILE);
             return None;
         }
-        listing.retain(|name, hint| hint == crate::listing::Hint::Directory || !is_unfinished(name));
+        listing.retain(|name, hint| {
+            hint == crate::platform::unix::listing::Hint::Directory || !is_unfinished(name)
+        });
         let has_file = listing.contains(IGNORE_FILE);
         if self.globs.is_empty() && above.is_none() && !has_file {
             return None;
@@ -103,7 +105,11 @@ impl Excludes {
         listing.retain(|name, hint| {
             path.truncate(prefix);
             path.extend_from_slice(name);
-            !self.is_excluded(&path, hint == crate::listing::Hint::Directory, ignores.as_deref())
+            !self.is_excluded(
+                &path,
+                hint == crate::platform::unix::listing::Hint::Directory,
+                ignores.as_deref(),
+            )
         });
         ignores
     }

@@ -5,7 +5,7 @@
 //! is known, a walker that goes along its record is faster alone.
 //! Not here: waiting and waking (`walk`), how a file is read (`entry`).
 
-use crate::{entry::Fresh, folder::Folder};
+use crate::push::{entry::Fresh, folder::Folder};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// Shares of a folder that are taken ahead of its node. Without it the entries of a million files would wait in memory

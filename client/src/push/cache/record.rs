@@ -5,7 +5,7 @@
 //! KiB: all parts but the last are records of their own, and the last one says how many there are.
 
 use super::{Cache, FolderKey};
-use crate::attributes::Status;
+use crate::platform::unix::attributes::Status;
 use larder_format::{
     ChunkRef, Hash,
     tree::{Entry, Owner, Time, Totals},

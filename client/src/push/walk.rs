@@ -8,10 +8,10 @@
 
 use crate::{
     Trouble,
-    batch::Stopped,
-    entry::{Shared, Walker},
-    folder::{Below, Folder, NotMade},
-    shares::{Next, Read, Shares},
+    push::batch::Stopped,
+    push::entry::{Shared, Walker},
+    push::folder::{Below, Folder, NotMade},
+    push::shares::{Next, Read, Shares},
 };
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -261,14 +261,14 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shares;
+    use crate::push::shares;
     use crate::{
         Progress,
-        attributes::OwnerNames,
-        batch::Queue,
-        cache::{Cache, FolderKey},
-        exclude::Excludes,
         handle::{Budget, Handle},
+        platform::unix::attributes::OwnerNames,
+        push::batch::Queue,
+        push::cache::{Cache, FolderKey},
+        push::exclude::Excludes,
     };
     use larder_format::tree::Time;
     use std::{

@@ -5,9 +5,9 @@
 //! Not here: how it is found out what is new (`folder`).
 
 use crate::{
-    batch::{Batcher, Stopped},
-    cache::{Cache, CachedEntry, Folded, FolderKey, Known, RecordReader, RecordWriter},
-    entry::Fresh,
+    push::batch::{Batcher, Stopped},
+    push::cache::{Cache, CachedEntry, Folded, FolderKey, Known, RecordReader, RecordWriter},
+    push::entry::Fresh,
 };
 use larder_format::tree::{Entry, Made, NodeBuilder, Owner};
 use std::cmp::Ordering;

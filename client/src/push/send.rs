@@ -6,7 +6,7 @@
 
 use crate::{
     Appliance, Progress, Trouble,
-    batch::{Batch, Part, Queue},
+    push::batch::{Batch, Part, Queue},
 };
 use larder_format::{
     ChunkId, Hash,
@@ -168,7 +168,7 @@ fn run(parts: &[&Part], aim: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Batcher;
+    use crate::push::batch::Batcher;
     use larder_format::block::BLOCK_PLAIN_BYTES_MAX;
 
     /// Lengths of the chunks in each block of a batch of these chunks, and what the batch holds.

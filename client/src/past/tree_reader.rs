@@ -5,8 +5,8 @@
 
 use crate::{
     Past, Progress, Trouble,
-    fetch::{Fetcher, damaged},
-    kept_blocks::KeptBlocks,
+    past::fetch::{Fetcher, damaged},
+    past::kept_blocks::KeptBlocks,
 };
 use larder_format::{
     ChunkId, ChunkRef,

@@ -4,17 +4,29 @@
 //! was acknowledged. Should the appliance lack a part that the cache took for stored, the push is done once more as
 //! if there was no cache. Not here: what a person sees of it (`owner`).
 
+mod batch;
+pub(crate) mod cache;
+mod cut_choice;
+mod cut_file;
+mod entry;
+mod exclude;
+mod folder;
+mod node_merge;
+mod send;
+mod shares;
+mod walk;
+
 use crate::{
     Appliance, Progress, SkippedList, Trouble,
-    attributes::{OwnerNames, xattrs_of},
-    batch::{Queue, Stopped},
-    cache::{Cache, FolderKey},
-    entry::{Fresh, Shared, Spot, Walker},
-    exclude::Excludes,
-    folder::Below,
     handle::{Budget, Handle},
-    send::Senders,
-    walk::Walk,
+    platform::unix::attributes::{OwnerNames, xattrs_of},
+    push::batch::{Queue, Stopped},
+    push::cache::{Cache, FolderKey},
+    push::entry::{Fresh, Shared, Spot, Walker},
+    push::exclude::Excludes,
+    push::folder::Below,
+    push::send::Senders,
+    push::walk::Walk,
 };
 use larder_format::{
     ChunkRef,

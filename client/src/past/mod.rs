@@ -1,0 +1,7 @@
+//! Reading what is kept: chunks, trees and single files, from an appliance or a pulled disk.
+//!
+//! Not here: files on this computer's disk (`restore`), packs on a pulled disk (`rescue`).
+
+pub(crate) mod fetch;
+pub(crate) mod kept_blocks;
+pub(crate) mod tree_reader;

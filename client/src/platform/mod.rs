@@ -1,0 +1,3 @@
+//! Every call that only one system has.
+
+pub(crate) mod unix;

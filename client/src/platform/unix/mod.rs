@@ -1,0 +1,4 @@
+//! The calls of Linux and its kin.
+
+pub(crate) mod attributes;
+pub(crate) mod listing;
