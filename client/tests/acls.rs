@@ -12,7 +12,6 @@ use larder_format::{
     ChunkRef,
     block::Encoder,
     tree::{Entry, Kind, Node, Owner, Piece, Time, Totals},
-    wire::Commit,
 };
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use std::{
@@ -201,8 +200,7 @@ fn files_that_their_owner_may_not_read_are_known_again() {
     let node = keep(&Node::Leaf { owners: owner(), entries: modes.map(file).to_vec() }.encode());
     let root = entry("", 0o700, Kind::Directory { node, totals: Totals::default() });
     let root = keep(&Node::Leaf { owners: owner(), entries: vec![root] }.encode());
-    let totals = Totals::default();
-    home.vault.plant(Commit { push: "0".into(), root, totals, skipped: 0, device_time_ms: 0 });
+    home.vault.plant(root, Totals::default());
     let to = home.folder.path().join("target");
     home.restore(&to, Existing::Keep);
     assert_eq!(home.restore(&to, Existing::Keep).files, 3);

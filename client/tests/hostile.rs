@@ -9,7 +9,6 @@ use larder_format::{
     ChunkRef,
     block::Encoder,
     tree::{Entry, Kind, Node, Owner, Piece, Time, Totals},
-    wire::Commit,
 };
 use std::{collections::BTreeSet, fs, path::Path};
 use tempfile::TempDir;
@@ -50,13 +49,7 @@ impl Trap {
     fn spring(&self, entries: Vec<Entry>, existing: Existing) -> Restored {
         let root = self.folder_of("", entries);
         let root = self.keep(&Node::Leaf { owners: vec![owner()], entries: vec![root] }.encode());
-        self.vault.plant(Commit {
-            push: "0".into(),
-            root,
-            totals: Totals::default(),
-            skipped: 0,
-            device_time_ms: 0,
-        });
+        self.vault.plant(root, Totals::default());
         let wanted = Wanted { source: "laptop/trap", when: "newest", path: b"" };
         let to = self.folder.path().join("target");
         let restored =
