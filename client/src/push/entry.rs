@@ -101,11 +101,10 @@ impl Shared<'_> {
     }
 }
 
-/// One walker: what it shares, and its own batches.
-pub(crate) struct Walker<'a> {
+/// What one walker makes entries with: what all walkers share, and its own batches.
+pub(crate) struct EntryReader<'a> {
     pub(crate) shared: &'a Shared<'a>,
     pub(crate) out: Batches<'a>,
-    pub(crate) room: Vec<u8>,
 }
 
 /// An entry that was just made.
@@ -148,11 +147,11 @@ impl From<Errno> for Absent {
     }
 }
 
-impl<'a> Walker<'a> {
+impl<'a> EntryReader<'a> {
     pub(crate) fn new(shared: &'a Shared<'a>) -> Self {
         let out =
             Batches { files: Batcher::for_files(shared.queue), trees: Batcher::for_trees(shared.queue) };
-        Self { shared, out, room: Vec::new() }
+        Self { shared, out }
     }
 
     /// The entry of anything but a folder; nothing when it is gone or cannot be read.
@@ -356,7 +355,7 @@ mod tests {
             root_device: 0,
             written_out: Arc::default(),
         };
-        let mut walker = Walker::new(&shared);
+        let mut walker = EntryReader::new(&shared);
         let spot = |name| Spot { handle: &handle, folder: rustix::fd::AsFd::as_fd(&folder), name };
         let seen = |name, after| {
             let status = spot(name).status().expect("there");

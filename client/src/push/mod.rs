@@ -11,32 +11,33 @@ mod cut_file;
 mod entry;
 mod exclude;
 mod folder;
+mod frontier;
 mod node_merge;
 mod send;
 mod shares;
 mod walk;
+mod walker;
 
 use crate::{
     Appliance, Progress, SkippedList, Trouble,
     handle::{Budget, Handle},
-    platform::unix::attributes::{OwnerNames, xattrs_of},
-    push::batch::{Queue, Stopped},
-    push::cache::{Cache, FolderKey},
-    push::entry::{Fresh, Shared, Spot, Walker},
-    push::exclude::Excludes,
-    push::folder::Below,
-    push::send::Senders,
-    push::walk::Walk,
+    platform::unix::attributes::OwnerNames,
 };
+use batch::{Queue, Stopped};
+use cache::{Cache, FolderKey};
+use entry::Shared;
+use exclude::Excludes;
+use frontier::Frontier;
 use larder_format::{
     ChunkRef,
-    tree::{Kind, Made, NodeBuilder, Time, Totals},
+    tree::{Time, Totals},
     wire::{Commit, Receipt},
 };
 use rustix::{
-    fd::{AsFd, OwnedFd},
+    fd::OwnedFd,
     fs::{Mode, OFlags},
 };
+use send::Senders;
 use std::{
     fs::File,
     io::ErrorKind,
@@ -46,6 +47,8 @@ use std::{
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use walk::take_part;
+use walker::Walker;
 
 /// What to push, and how.
 #[derive(Debug, Clone)]
@@ -209,16 +212,17 @@ impl<'a> Attempt<'a> {
         let mut walker = Walker::new(shared);
         let key = FolderKey::root(self.folder.as_os_str().as_bytes());
         let root = walker.root(handle.clone(), key).map_err(|errno| local("reading the folder", errno))?;
-        let walk = Walk::new(root);
+        let frontier = Frontier::new(root);
         thread::scope(|scope| {
             for _ in 1..walkers {
-                scope.spawn(|| walk.take_part(shared));
+                scope.spawn(|| take_part(&frontier, shared));
             }
-            walk.take_part(shared);
+            take_part(&frontier, shared);
         });
         let stopped = || Trouble::Usage("the push was stopped".to_owned());
-        let below = walk.into_root().ok_or_else(stopped)?;
-        root_node(&mut walker, &handle, &below).map_err(|Stopped| stopped())
+        let below = frontier.into_root().ok_or_else(stopped)?;
+        let root = walker.root_node(&handle, &below).map_err(|Stopped| stopped())?;
+        Ok(Tree { root, totals: below.folded.totals })
     }
 }
 
@@ -232,23 +236,6 @@ pub(crate) fn named_folder(named: &Path) -> Result<PathBuf, Trouble> {
         _ => Trouble::local("looking for the folder to back up", named, cause),
     })?;
     if found.is_dir() { Ok(found) } else { Err(Trouble::no_folder(named)) }
-}
-
-/// The node that stands for the pushed folder itself: one entry without a name.
-fn root_node(walker: &mut Walker<'_>, handle: &Handle, below: &Below) -> Result<Tree, Stopped> {
-    let totals = below.folded.totals;
-    let kind = Kind::Directory { node: below.folded.node, totals };
-    // A walk's first folder stays open from its beginning.
-    let folder = handle.open().map_err(|_| Stopped)?;
-    let spot = Spot { handle, folder: folder.as_fd(), name: c"" };
-    let Fresh { entry, owner, .. } = walker.fresh(spot, &below.seen, xattrs_of(&folder), kind);
-    let trees = &mut walker.out.trees;
-    let mut keep = |made: Made| trees.add(&made).map(|_| ());
-    let mut builder = NodeBuilder::new();
-    builder.push(entry, &owner, &mut keep)?;
-    let (root, _) = builder.finish(&mut keep)?;
-    trees.flush()?;
-    Ok(Tree { root, totals })
 }
 
 /// How many threads a push uses; each costs a few MiB, and together they stay below 64 MB.

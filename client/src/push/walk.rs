@@ -1,103 +1,22 @@
-//! The walk: which folder is taken next, by several walkers at once, in memory that depends on depth alone.
+//! The walk: what one walker does until every folder's node is made.
 //!
-//! There is no recursion. Each walker has a stack that holds, for each folder under way, a cursor to its next folder,
-//! and takes the top one; who has none left takes a folder from the bottom of another's stack. So each walker stays in
-//! one part of the tree, and files that lie together travel together. The last folder to be done inside another makes
-//! that one's node, and so up to the root. Who finds no folder at all reads files of one that another walker is at.
-//! Not here: what is done with a folder (`folder`).
+//! The last folder to be done inside another makes that one's node, and so up to the root.
+//! Not here: which folder comes next (`frontier`), how a folder's node is made (`walker`).
 
 use crate::{
     Trouble,
-    push::batch::Stopped,
-    push::entry::{Shared, Walker},
-    push::folder::{Below, Folder, NotMade},
-    push::shares::{Next, Read, Shares},
+    push::{
+        batch::Stopped,
+        entry::Shared,
+        folder::{Folder, NotMade},
+        frontier::{Frontier, Task},
+        walker::Walker,
+    },
 };
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-
-/// Folders that are under way, for all walkers.
-pub(crate) struct Walk {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    /// One stack for each walker.
-    stacks: Vec<Vec<Cursor>>,
-    shares: Shares,
-    walkers: usize,
-    /// Walkers that wait for `changed`: to wake nobody costs a call of the system too.
-    waiting: usize,
-    root: Option<Below>,
-    over: bool,
-}
-
-/// A folder and the first of its folders that nobody has taken yet.
-struct Cursor {
-    folder: Arc<Folder>,
-    next: usize,
-}
-
-impl State {
-    /// The next folder from the walker's own stack, or else the one of another that lies highest in the tree.
-    fn take(&mut self, own: usize) -> Option<(Arc<Folder>, usize)> {
-        let (stack, at) = match self.stacks[own].len() {
-            0 => (self.stacks.iter_mut().find(|stack| !stack.is_empty())?, 0),
-            len => (&mut self.stacks[own], len - 1),
-        };
-        let cursor = &mut stack[at];
-        let number = cursor.next;
-        cursor.next += 1;
-        let folder = Arc::clone(&cursor.folder);
-        if cursor.next >= cursor.folder.folders() {
-            stack.remove(at);
-        }
-        Some((folder, number))
-    }
-}
-
-/// What a walker does next.
-enum Task {
-    /// Look into the folder of this number in a folder.
-    Visit(Arc<Folder>, usize),
-    /// Read the share of this number of a folder's files.
-    Share(Arc<Folder>, usize),
-}
-
-/// A folder whose files other walkers may read, until this is dropped.
-pub(crate) struct Sharing<'w> {
-    walk: &'w Walk,
-    folder: Arc<Folder>,
-}
-
-impl Sharing<'_> {
-    /// What came of a share, where somebody else took it; waits until they are done. Shares must be asked for in order.
-    pub(crate) fn next(&self, number: usize) -> Result<Option<Vec<Read>>, Stopped> {
-        let mut state = self.walk.lock();
-        // There is room for another share ahead.
-        self.walk.wake(&state);
-        loop {
-            if state.over {
-                return Err(Stopped);
-            }
-            match state.shares.next(&self.folder, number) {
-                Next::Own => return Ok(None),
-                Next::Ready(read) => return Ok(Some(read)),
-                Next::Wait => state = self.walk.wait(state),
-            }
-        }
-    }
-}
-
-impl Drop for Sharing<'_> {
-    fn drop(&mut self) {
-        self.walk.lock().shares.remove(&self.folder);
-    }
-}
+use std::sync::Arc;
 
 /// Without it the other walkers would wait for ever for the folders of one that panicked.
-struct EndsOnPanic<'a>(&'a Walk);
+struct EndsOnPanic<'a>(&'a Frontier);
 
 impl Drop for EndsOnPanic<'_> {
     fn drop(&mut self) {
@@ -107,174 +26,96 @@ impl Drop for EndsOnPanic<'_> {
     }
 }
 
-impl Walk {
-    /// A walk that begins with `root`, whose names are known.
-    pub(crate) fn new(root: Arc<Folder>) -> Self {
-        let stacks = vec![vec![Cursor { folder: root, next: 0 }]];
-        Self { state: Mutex::new(State { stacks, ..State::default() }), changed: Condvar::new() }
+/// Takes part in the walk until it is over, then hands over what is left in the batches.
+pub(crate) fn take_part(frontier: &Frontier, shared: &Shared<'_>) {
+    let _ending = EndsOnPanic(frontier);
+    let mut walker = Walker::new(shared);
+    let done = work(frontier, &mut walker);
+    let flushed = walker.flush();
+    if done.is_err() || flushed.is_err() {
+        frontier.end(None);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes part in the walk until it is over, then hands over what is left in the batches.
-    pub(crate) fn take_part(&self, shared: &Shared<'_>) {
-        let _ending = EndsOnPanic(self);
-        let mut walker = Walker::new(shared);
-        let own = self.join();
-        let done = self.work(&mut walker, own);
-        let flushed = walker.out.files.flush().and_then(|()| walker.out.trees.flush());
-        if done.is_err() || flushed.is_err() {
-            self.end(None);
+fn work(frontier: &Frontier, walker: &mut Walker<'_>) -> Result<(), Stopped> {
+    let own = frontier.join();
+    while let Some(task) = frontier.next(own) {
+        if walker.shared().queue.is_stopped() {
+            return Err(Stopped);
         }
-    }
-
-    /// What the root came to; nothing when the walk was stopped.
-    pub(crate) fn into_root(self) -> Option<Below> {
-        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).root
-    }
-
-    /// Gives a walker its stack.
-    fn join(&self) -> usize {
-        let mut state = self.lock();
-        let own = state.walkers;
-        state.walkers += 1;
-        if state.stacks.len() < state.walkers {
-            state.stacks.push(Vec::new());
-        }
-        own
-    }
-
-    fn end(&self, root: Option<Below>) {
-        let mut state = self.lock();
-        state.over = true;
-        state.root = state.root.or(root);
-        state.stacks.iter_mut().for_each(Vec::clear);
-        drop(state);
-        self.changed.notify_all();
-    }
-
-    fn work(&self, walker: &mut Walker<'_>, own: usize) -> Result<(), Stopped> {
-        while let Some(task) = self.next(own) {
-            if walker.shared.queue.is_stopped() {
-                return Err(Stopped);
-            }
-            let (parent, number) = match task {
-                Task::Visit(parent, number) => (parent, number),
-                Task::Share(folder, number) => {
-                    let read = walker.read_share(&folder, number)?;
-                    let mut state = self.lock();
-                    state.shares.put(&folder, number, read);
-                    self.wake(&state);
-                    continue;
-                }
-            };
-            if parent.folders() == 0 {
-                // Only the root comes here without folders of its own.
-                self.complete(walker, parent)?;
+        let (parent, number) = match task {
+            Task::Visit(parent, number) => (parent, number),
+            Task::Share(folder, number) => {
+                let read = walker.read_share(&folder, number)?;
+                frontier.put_share(&folder, number, read);
                 continue;
             }
-            match walker.visit(&parent, number) {
-                Ok(folder) if folder.folders() == 0 => self.complete(walker, folder)?,
-                Ok(folder) => self.add(folder, own),
-                Err(NotMade::Stopped) => return Err(Stopped),
-                Err(NotMade::LeftOut) => {
-                    if parent.report(number, None) {
-                        self.complete(walker, parent)?;
-                    }
+        };
+        if parent.folders() == 0 {
+            // Only the root comes here without folders of its own.
+            complete(frontier, walker, parent)?;
+            continue;
+        }
+        match walker.visit(&parent, number) {
+            Ok(folder) if folder.folders() == 0 => complete(frontier, walker, folder)?,
+            Ok(folder) => frontier.add(folder, own),
+            Err(NotMade::Stopped) => return Err(Stopped),
+            Err(NotMade::LeftOut) => {
+                if parent.report(number, None) {
+                    complete(frontier, walker, parent)?;
                 }
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// The next folder to look into, or else a share of one that others read; waits while there may still come some.
-    fn next(&self, own: usize) -> Option<Task> {
-        let mut state = self.lock();
-        loop {
-            if state.over {
-                return None;
+/// Makes the node of `folder`, and of each folder above that waited for this one alone.
+fn complete(frontier: &Frontier, walker: &mut Walker<'_>, mut folder: Arc<Folder>) -> Result<(), Stopped> {
+    loop {
+        let below = match walker.fold(frontier, &folder) {
+            Ok(below) => Some(below),
+            Err(NotMade::Stopped) => return Err(Stopped),
+            Err(NotMade::LeftOut) => None,
+        };
+        let Some((parent, number)) = &folder.place.parent else {
+            if below.is_none() {
+                let path = folder.place.handle.path_of(b"");
+                let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+                walker.shared().queue.stop(Trouble::local("reading the pushed folder", path, gone));
             }
-            if let Some((parent, number)) = state.take(own) {
-                return Some(Task::Visit(parent, number));
-            }
-            if let Some((folder, number)) = state.shares.take() {
-                return Some(Task::Share(folder, number));
-            }
-            state = self.wait(state);
+            frontier.end(below);
+            return Ok(());
+        };
+        if !parent.report(*number, below) {
+            return Ok(());
         }
-    }
-
-    fn add(&self, folder: Arc<Folder>, own: usize) {
-        let mut state = self.lock();
-        state.stacks[own].push(Cursor { folder, next: 0 });
-        self.wake(&state);
-    }
-
-    /// Has walkers that have nothing else to do read files of `folder`, while this one makes its node.
-    pub(crate) fn share(&self, folder: &Arc<Folder>) -> Sharing<'_> {
-        let mut state = self.lock();
-        state.shares.add(folder);
-        self.wake(&state);
-        Sharing { walk: self, folder: Arc::clone(folder) }
-    }
-
-    fn wait<'s>(&self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
-        state.waiting += 1;
-        let mut state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        state.waiting -= 1;
-        state
-    }
-
-    fn wake(&self, state: &State) {
-        if state.waiting > 0 {
-            self.changed.notify_all();
-        }
-    }
-
-    /// Makes the node of `folder`, and of each folder above that waited for this one alone.
-    fn complete(&self, walker: &mut Walker<'_>, mut folder: Arc<Folder>) -> Result<(), Stopped> {
-        loop {
-            let below = match walker.fold(self, &folder) {
-                Ok(below) => Some(below),
-                Err(NotMade::Stopped) => return Err(Stopped),
-                Err(NotMade::LeftOut) => None,
-            };
-            let Some((parent, number)) = &folder.parent else {
-                if below.is_none() {
-                    let path = folder.handle.path_of(b"");
-                    let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
-                    walker.shared.queue.stop(Trouble::local("reading the pushed folder", path, gone));
-                }
-                self.end(below);
-                return Ok(());
-            };
-            if !parent.report(*number, below) {
-                return Ok(());
-            }
-            folder = Arc::clone(parent);
-        }
+        folder = Arc::clone(parent);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::push::shares;
     use crate::{
         Progress,
         handle::{Budget, Handle},
         platform::unix::attributes::OwnerNames,
-        push::batch::Queue,
-        push::cache::{Cache, FolderKey},
-        push::exclude::Excludes,
+        push::{
+            batch::Queue,
+            cache::{Cache, FolderKey},
+            exclude::Excludes,
+            shares::{self, Next, Read, Shares},
+        },
     };
     use larder_format::tree::Time;
     use std::{
         collections::{HashMap, HashSet},
         path::Path,
-        sync::atomic::{AtomicU32, Ordering::Relaxed},
+        sync::{
+            Condvar, Mutex,
+            atomic::{AtomicU32, Ordering::Relaxed},
+        },
         time::Duration,
     };
 
@@ -347,12 +188,12 @@ mod tests {
 
     /// How many of three walkers panicked; the walk must have ended without a root.
     fn panicked(shared: &Shared<'_>, root: Arc<Folder>) -> usize {
-        let walk = Walk::new(root);
+        let frontier = Frontier::new(root);
         let panicked = std::thread::scope(|scope| {
-            let walkers: Vec<_> = (0..3).map(|_| scope.spawn(|| walk.take_part(shared))).collect();
+            let walkers: Vec<_> = (0..3).map(|_| scope.spawn(|| take_part(&frontier, shared))).collect();
             walkers.into_iter().filter_map(|walker| walker.join().err()).count()
         });
-        assert!(walk.into_root().is_none());
+        assert!(frontier.into_root().is_none());
         panicked
     }
 
