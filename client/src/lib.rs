@@ -19,13 +19,14 @@ mod rescue;
 mod restore;
 mod settings;
 mod trouble;
+mod unfinished;
 
 pub use link::connection::Connection;
-pub use past::{fetch::read_file, tree_reader::TreeReader};
+pub use past::{read_file::read_file, selection::Wanted, tree_reader::TreeReader};
 pub use progress::Progress;
 pub use push::{PushOptions, Pushed, push};
 pub use remote::{Appliance, Past};
 pub use rescue::{Candidate, Kept, PulledDisk, Rescue, Standing};
-pub use restore::{Existing, RestoreOptions, Restored, Wanted, restore};
+pub use restore::{Existing, RestoreOptions, Restored, restore};
 pub use settings::{Pairing, source_name_for};
 pub use trouble::{Skipped, SkippedList, Trouble};

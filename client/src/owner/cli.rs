@@ -2,12 +2,13 @@
 
 use super::{
     getting, looking,
+    options::GlobalOptions,
     output::{Failure, Output},
     pairing, pushing, rescuing, words,
 };
-use crate::{Connection, Pairing, Trouble};
-use clap::{Args, CommandFactory, Parser, Subcommand};
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use crate::Trouble;
+use clap::{CommandFactory, Parser, Subcommand};
+use std::{ffi::OsString, process::ExitCode};
 
 /// Backs this computer up to a Larder appliance at home, and gets everything back.
 #[derive(Debug, Parser)]
@@ -16,7 +17,7 @@ struct Typed {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    common: Common,
+    global: GlobalOptions,
 }
 
 const AFTER_HELP: &str = "\
@@ -28,17 +29,6 @@ A place is SOURCE[@WHEN][:PATH], for example laptop/photos@2026-03-31:2024/cat.j
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped (each is named) or
 came back without their owner or some attribute, 4 not reachable or not paired, 5 refused by the
 appliance, 6 damaged data met.";
-
-/// What every command understands.
-#[derive(Debug, Args)]
-pub(super) struct Common {
-    /// Answer in JSON, for programs
-    #[arg(long, global = true)]
-    pub(super) json: bool,
-    /// The pairing to use instead of this account's own
-    #[arg(long, global = true, value_name = "FILE")]
-    appliance: Option<PathBuf>,
-}
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -103,53 +93,36 @@ enum Command {
     },
 }
 
-impl Common {
-    /// Where the pairing lies.
-    pub(super) fn pairing_path(&self) -> Result<PathBuf, Trouble> {
-        self.appliance.clone().map_or_else(Pairing::default_path, Ok)
-    }
-
-    /// To the paired appliance, with all the patience that it takes to start again.
-    pub(super) fn connect(&self) -> Result<Connection, Trouble> {
-        Ok(Connection::new(&Pairing::load(&self.pairing_path()?)?))
-    }
-
-    /// To the paired appliance, for a question that somebody waits for.
-    pub(super) fn ask(&self) -> Result<Connection, Trouble> {
-        self.connect().map(Connection::impatient)
-    }
-}
-
 /// Runs what was typed.
 pub fn main() -> ExitCode {
     // clap prints its own errors and ends with 2, which is what wrong usage is.
-    let Typed { command, common } = Typed::parse();
-    let mut output = Output::new(common.json);
-    let ended = run(command, &common, &mut output).and_then(|code| {
+    let Typed { command, global } = Typed::parse();
+    let mut output = Output::new(global.json);
+    let ended = run(command, &global, &mut output).and_then(|code| {
         output.flush()?;
         Ok(code)
     });
     match ended {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => words::report(&failure.into_trouble(), common.json),
+        Err(failure) => words::report(&failure.into_trouble(), global.json),
     }
 }
 
-fn run(command: Command, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+fn run(command: Command, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
     match command {
-        Command::Pair(args) => pairing::pair(&args, common, output),
-        Command::Push(args) => pushing::push(&args, common, output),
-        Command::Sources => looking::sources(common, output),
-        Command::Snapshots { source } => looking::snapshots(&source, common, output),
-        Command::Ls { place } => looking::ls(&place, common, output),
-        Command::Versions { place } => looking::versions(&place, common, output),
-        Command::Diff { from, to } => looking::diff(&from, to.as_deref(), common, output),
-        Command::Restore(args) => getting::restore(&args, common, output),
-        Command::Cat { place } => getting::cat(&place, common, output),
+        Command::Pair(args) => pairing::pair(&args, global, output),
+        Command::Push(args) => pushing::push(&args, global, output),
+        Command::Sources => looking::sources(global, output),
+        Command::Snapshots { source } => looking::snapshots(&source, global, output),
+        Command::Ls { place } => looking::ls(&place, global, output),
+        Command::Versions { place } => looking::versions(&place, global, output),
+        Command::Diff { from, to } => looking::diff(&from, to.as_deref(), global, output),
+        Command::Restore(args) => getting::restore(&args, global, output),
+        Command::Cat { place } => getting::cat(&place, global, output),
         Command::Rescue(args) => rescuing::rescue(&args, output),
-        Command::Answers { source } => looking::answers(source.as_deref(), common, output),
-        Command::Status => looking::status(common, output),
-        Command::Retention { source } => looking::retention(&source, common, output),
+        Command::Answers { source } => looking::answers(source.as_deref(), global, output),
+        Command::Status => looking::status(global, output),
+        Command::Retention { source } => looking::retention(&source, global, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Typed::command(), "larder", &mut script);

@@ -1,7 +1,7 @@
 //! `larder restore` and `larder cat`: files come back.
 
 use super::{
-    cli::Common,
+    options::GlobalOptions,
     output::{Failure, Output, counted, size},
     progress::with_bar,
     spot::Spot,
@@ -30,9 +30,13 @@ pub(super) struct RestoreArgs {
     overwrite: bool,
 }
 
-pub(super) fn restore(args: &RestoreArgs, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn restore(
+    args: &RestoreArgs,
+    global: &GlobalOptions,
+    output: &mut Output,
+) -> Result<u8, Failure> {
     let spot = Spot::parse(&args.place)?;
-    let connection = common.connect()?;
+    let connection = global.connect()?;
     let source = spot.full_source(&connection)?;
     let wanted = Wanted { source: &source, when: &spot.when, path: &spot.path };
     let existing = if args.overwrite { Existing::Replace } else { Existing::Keep };
@@ -92,9 +96,9 @@ fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Outp
     Ok(())
 }
 
-pub(super) fn cat(place: &OsStr, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn cat(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
     let spot = Spot::parse(place)?;
-    let connection = common.connect()?;
+    let connection = global.connect()?;
     let source = spot.full_source(&connection)?;
     let wanted = Wanted { source: &source, when: &spot.when, path: &spot.path };
     let mut pipe = Pipe { out: output.writer(), is_closed: false };

@@ -3,7 +3,7 @@
 //! The appliance answers; here its answers become tables for people, or go on to programs as they came.
 
 use super::{
-    cli::Common,
+    options::GlobalOptions,
     output::{Column, Failure, Output, count, counted, moment, permissions, size},
     spot::{NEWEST, Spot, full_source},
 };
@@ -16,8 +16,8 @@ use Column::{Left, Right};
 
 const NOTHING_YET: &str = "Nothing is protected yet. `larder push FOLDER` makes the first backup.";
 
-pub(super) fn sources(common: &Common, output: &mut Output) -> Result<u8, Failure> {
-    let sources: Vec<SourceInfo> = common.ask()?.get("/v1/sources")?;
+pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+    let sources: Vec<SourceInfo> = global.ask()?.get("/v1/sources")?;
     if output.is_json() {
         output.json(&sources)?;
         return Ok(0);
@@ -43,8 +43,8 @@ pub(super) fn sources(common: &Common, output: &mut Output) -> Result<u8, Failur
     Ok(0)
 }
 
-pub(super) fn snapshots(source: &str, common: &Common, output: &mut Output) -> Result<u8, Failure> {
-    let connection = common.ask()?;
+pub(super) fn snapshots(source: &str, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+    let connection = global.ask()?;
     let source = full_source(source, &connection)?;
     let snapshots: Vec<SnapshotInfo> = connection.get(&format!("/v1/sources/{source}/snapshots"))?;
     if output.is_json() {
@@ -94,9 +94,9 @@ fn kept(snapshot: &SnapshotInfo) -> String {
     }
 }
 
-pub(super) fn ls(place: &OsStr, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn ls(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
     let spot = Spot::parse(place)?;
-    let connection = common.ask()?;
+    let connection = global.ask()?;
     let source = spot.full_source(&connection)?;
     let when = percent_encode(spot.when.as_bytes());
     let path = query_path(&spot.path);
@@ -133,7 +133,7 @@ fn kind_letter(kind: &str) -> char {
     }
 }
 
-pub(super) fn versions(place: &OsStr, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn versions(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
     let spot = Spot::parse(place)?;
     if spot.path.is_empty() {
         return Err(Trouble::Usage("versions are those of one file: write SOURCE:PATH".to_owned()).into());
@@ -142,7 +142,7 @@ pub(super) fn versions(place: &OsStr, common: &Common, output: &mut Output) -> R
         let why = "versions are those of all snapshots: leave out @WHEN and write SOURCE:PATH";
         return Err(Trouble::Usage(why.to_owned()).into());
     }
-    let connection = common.ask()?;
+    let connection = global.ask()?;
     let source = spot.full_source(&connection)?;
     let path = query_path(&spot.path);
     let versions = connection.get(&format!("/v1/sources/{source}/versions?path={path}"));
@@ -179,12 +179,12 @@ fn is_there(source: &str, connection: &Connection) -> bool {
 pub(super) fn diff(
     from: &OsStr,
     to: Option<&OsStr>,
-    common: &Common,
+    global: &GlobalOptions,
     output: &mut Output,
 ) -> Result<u8, Failure> {
     let from = Spot::parse(from)?;
     let to = to.map(Spot::parse).transpose()?;
-    let connection = common.ask()?;
+    let connection = global.ask()?;
     let source = from.full_source(&connection)?;
     let span = span(from, to, &source, &connection)?;
     let changes = span.as_ref().map_or(Ok(Vec::new()), |span| changes(&source, span, &connection))?;
@@ -249,8 +249,12 @@ fn change_word(change: &str) -> &str {
     }
 }
 
-pub(super) fn answers(source: Option<&str>, common: &Common, output: &mut Output) -> Result<u8, Failure> {
-    let connection = common.ask()?;
+pub(super) fn answers(
+    source: Option<&str>,
+    global: &GlobalOptions,
+    output: &mut Output,
+) -> Result<u8, Failure> {
+    let connection = global.ask()?;
     let query = match source {
         Some(source) => format!("?source={}", percent_encode(full_source(source, &connection)?.as_bytes())),
         None => String::new(),
@@ -291,8 +295,8 @@ fn told_of_retention(retention: &Value) -> impl Iterator<Item = String> {
     promise.into_iter().chain(shorter).chain(holds).collect::<Vec<_>>().into_iter()
 }
 
-pub(super) fn status(common: &Common, output: &mut Output) -> Result<u8, Failure> {
-    let status: Value = common.ask()?.get("/v1/status")?;
+pub(super) fn status(global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+    let status: Value = global.ask()?.get("/v1/status")?;
     if output.is_json() {
         output.json(&status)?;
         return Ok(0);
@@ -348,8 +352,8 @@ fn whole(vault: &Value) -> String {
     )
 }
 
-pub(super) fn retention(source: &str, common: &Common, output: &mut Output) -> Result<u8, Failure> {
-    let connection = common.ask()?;
+pub(super) fn retention(source: &str, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+    let connection = global.ask()?;
     let source = full_source(source, &connection)?;
     let retention: Value = connection.get(&format!("/v1/sources/{source}/retention"))?;
     if output.is_json() {

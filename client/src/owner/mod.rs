@@ -5,6 +5,7 @@
 mod cli;
 mod getting;
 mod looking;
+mod options;
 mod output;
 mod pairing;
 mod progress;

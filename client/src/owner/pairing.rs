@@ -1,7 +1,7 @@
 //! `larder pair`: the address and the key of an appliance, checked before they are kept.
 
 use super::{
-    cli::Common,
+    options::GlobalOptions,
     output::{Failure, Output},
 };
 use crate::{
@@ -23,12 +23,12 @@ pub(super) struct PairArgs {
 
 const PORT: u16 = 8477;
 
-pub(super) fn pair(args: &PairArgs, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
     let address = full_address(&args.address)?;
     let token = ask_for_key()?;
     let pairing = Pairing { address, token };
     let identity = Connection::new(&pairing).impatient().identity().map_err(about_the_key)?;
-    let path = common.pairing_path()?;
+    let path = global.pairing_path()?;
     pairing.store(&path)?;
     // Who pairs again says that this is the right appliance, also after an old disk was put back.
     Seen { head: identity.head, receipt: None }

@@ -1,7 +1,7 @@
 //! `larder push`: each folder becomes a snapshot of its own source.
 
 use super::{
-    cli::Common,
+    options::GlobalOptions,
     output::{Failure, Output, counted, size},
     progress::with_bar,
     words::{self, say},
@@ -38,11 +38,11 @@ pub(super) struct PushArgs {
     one_filesystem: bool,
 }
 
-pub(super) fn push(args: &PushArgs, common: &Common, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
     // Before anything is asked: one wrong name among many must not leave half of them pushed.
     args.folders.iter().try_for_each(|folder| named_folder(folder).map(drop))?;
     let names = source_names(args)?;
-    let connection = common.connect()?;
+    let connection = global.connect()?;
     let identity = connection.identity()?;
     let mut watch = Watch::start(&connection, &identity)?;
     let mut worst = 0;

@@ -4,4 +4,6 @@
 
 pub(crate) mod fetch;
 pub(crate) mod kept_blocks;
+pub(crate) mod read_file;
+pub(crate) mod selection;
 pub(crate) mod tree_reader;

@@ -6,7 +6,7 @@
 //! folders, our own cache is left out, since it changes with every push, and so are the halves of files that a restore
 //! leaves behind when it breaks off.
 
-use crate::{Trouble, platform::unix::listing::Listing, restore::UNFINISHED};
+use crate::{Trouble, platform::unix::listing::Listing, unfinished::is_unfinished};
 use ignore::{
     Match,
     gitignore::{Gitignore, GitignoreBuilder},
@@ -157,15 +157,6 @@ fn as_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// Whether a restore that broke off left a file of this name. Only exactly such names: what somebody calls
-/// `.larder-restore-notes` belongs in their backup.
-fn is_unfinished(name: &[u8]) -> bool {
-    let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    let mut numbers =
-        name.strip_prefix(UNFINISHED.as_bytes()).unwrap_or_default().split(|byte| *byte == b'-');
-    numbers.next().is_some_and(is_number) && numbers.next().is_some_and(is_number) && numbers.next().is_none()
-}
-
 fn is_tagged(folder: BorrowedFd<'_>) -> bool {
     let mut start = [0; TAG.len()];
     open_file(folder, TAG_FILE).is_some_and(|mut file| file.read_exact(&mut start).is_ok() && start == *TAG)
@@ -199,16 +190,5 @@ mod tests {
         assert!(rules.is_none());
         let names: Vec<_> = (0..listing.len()).map(|at| listing.name(at).to_owned()).collect();
         assert_eq!(names, [c".larder-restore-notes".to_owned(), c"letter.txt".to_owned()]);
-    }
-
-    #[test]
-    fn only_our_own_halves_are_left_out() {
-        assert!(is_unfinished(b".larder-restore-4711-0"));
-        for kept in
-            ["", ".larder-restore-", ".larder-restore-4711", ".larder-restore-a-1", ".larder-restore-1-2-3"]
-        {
-            assert!(!is_unfinished(kept.as_bytes()), "{kept}");
-        }
-        assert!(!is_unfinished(b".larder-restore-1-2.txt"));
     }
 }

@@ -5,7 +5,7 @@
 //! length and none of its content. Nothing that is found is ever changed here, but for permissions that keep the owner
 //! from reading a file of their own: for as long as it takes to open it.
 
-use super::{Existing, Site, attributes::Attributes, place::Place};
+use super::{attributes::Attributes, options::Existing, place::Place, site::Site};
 use crate::{TreeReader, platform::unix::attributes::Status};
 use larder_format::{
     Hash,

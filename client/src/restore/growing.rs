@@ -4,12 +4,11 @@
 //! attributes and its name. Not here: how the name is given (`naming`), and what is there already (`already`).
 
 use super::{
-    Site,
     attributes::Attributes,
-    naming::rename,
-    place::{Place, words},
+    naming::{rename, words},
+    place::Place,
+    site::Site,
 };
-use crate::Trouble;
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
     fs::AtFlags,
@@ -213,13 +212,4 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> rustix::i
         }
     }
     Ok(())
-}
-
-impl Site<'_> {
-    /// A full disk ends the restore: every further file would only fail alike.
-    fn stop_if_full(&self, errno: Errno) {
-        if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
-            self.stop(Trouble::local("writing the restored files", self.target, errno));
-        }
-    }
 }

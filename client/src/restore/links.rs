@@ -4,8 +4,8 @@
 //! push has its old content under one name and its new one under another, and both come back.
 
 use super::{
-    Site,
     place::{Place, make_link},
+    site::Site,
 };
 use larder_format::{
     Hash,

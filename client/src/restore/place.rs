@@ -5,9 +5,10 @@
 //! Not here: files, which take their time (`growing`).
 
 use super::{
-    Existing, Site,
     attributes::{Acls, Attributes, gives_acl},
-    naming::rename,
+    naming::{exists, rename, words},
+    options::Existing,
+    site::Site,
 };
 use crate::{
     handle::{Handle, open_folder},
@@ -133,10 +134,6 @@ fn is_folder(parent: BorrowedFd<'_>, name: &CStr) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
-pub(crate) fn exists(parent: BorrowedFd<'_>, name: &CStr) -> bool {
-    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
-}
-
 /// Makes what is neither file nor folder.
 pub(crate) fn make_other(
     site: &Site<'_>,
@@ -206,16 +203,4 @@ pub(crate) fn make_link(
 fn identity_of(folder: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<(u64, u64)> {
     let status = Status::from(rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?);
     Ok((status.device, status.inode))
-}
-
-/// Why something could not be written, as an owner would say it.
-pub(crate) fn words(errno: Errno) -> String {
-    match errno {
-        Errno::EXIST | Errno::NOTEMPTY | Errno::ISDIR => {
-            "something of this name is already there and was left alone".to_owned()
-        }
-        Errno::ACCESS | Errno::PERM => "you are not allowed to write it here".to_owned(),
-        Errno::NOSPC | Errno::DQUOT => "the disk is full".to_owned(),
-        other => std::io::Error::from(other).to_string(),
-    }
 }

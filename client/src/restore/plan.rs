@@ -5,12 +5,15 @@
 //! where its first one does, several walkers pushed at once, and a block of which a part is wanted has to be cut.
 
 use super::{
-    Existing, Group, Site, Write,
     already::is_back,
     attributes::Attributes,
+    fetching::{Group, Write},
     growing::{Failure, Growing},
     links::{Links, Name},
-    place::{Place, exists, make_other, words},
+    naming::{exists, words},
+    options::Existing,
+    place::{Place, make_other},
+    site::Site,
 };
 use crate::{Past, TreeReader, Trouble};
 use larder_format::{

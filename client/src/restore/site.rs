@@ -1,0 +1,115 @@
+//! What planner and fetchers of one restore share: the target, what was skipped, why it stopped.
+
+use super::{
+    attributes::Restorer,
+    filesystems::Filesystems,
+    options::{Existing, Restored},
+    unnamed::Unnamed,
+};
+use crate::{Progress, SkippedList, Trouble, unfinished};
+use rustix::io::Errno;
+use std::{
+    ffi::CString,
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+/// What planner and fetchers share.
+pub(crate) struct Site<'a> {
+    pub(crate) existing: Existing,
+    pub(crate) progress: &'a Progress,
+    target: &'a Path,
+    pub(crate) restorer: Restorer,
+    pub(crate) unnamed: Unnamed,
+    pub(crate) filesystems: Filesystems,
+    skipped: Mutex<SkippedList>,
+    damaged: AtomicU64,
+    /// Tells this run's unfinished files from those of another one.
+    process: u32,
+    beside: AtomicU64,
+    trouble: Mutex<Option<Trouble>>,
+    stopped: AtomicBool,
+}
+
+impl<'a> Site<'a> {
+    pub(crate) fn new(existing: Existing, progress: &'a Progress, target: &'a Path) -> Self {
+        Self {
+            existing,
+            progress,
+            target,
+            restorer: Restorer::new(),
+            unnamed: Unnamed::new(existing),
+            filesystems: Filesystems::default(),
+            skipped: Mutex::default(),
+            damaged: AtomicU64::new(0),
+            process: std::process::id(),
+            beside: AtomicU64::new(0),
+            trouble: Mutex::default(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn skip(&self, path: String, why: impl Into<String>) {
+        self.progress.add_skipped(1);
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).add(path, why);
+    }
+
+    /// Names what cannot come back because the appliance does not hold it whole.
+    pub(crate) fn skip_damaged(&self, path: String) {
+        self.damaged.fetch_add(1, Relaxed);
+        self.skip(path, "its data is damaged or missing");
+    }
+
+    /// Names a folder of which a list of names is gone: what it named cannot even be named.
+    pub(crate) fn skip_names(&self, path: String) {
+        self.damaged.fetch_add(1, Relaxed);
+        self.skip(
+            path,
+            "a list of the names in this folder is damaged or missing, and with it what they stood for",
+        );
+    }
+
+    /// Ends the restore; the first reason counts.
+    pub(crate) fn stop(&self, trouble: Trouble) {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
+        self.stopped.store(true, Relaxed);
+    }
+
+    /// A full disk ends the restore: every further file would only fail alike.
+    pub(crate) fn stop_if_full(&self, errno: Errno) {
+        if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
+            self.stop(Trouble::local("writing the restored files", self.target, errno));
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Relaxed)
+    }
+
+    /// A name that no other file of this run has; a run that broke off leaves such files, never halves under a
+    /// real name.
+    pub(crate) fn name_beside(&self) -> CString {
+        let number = self.beside.fetch_add(1, Relaxed);
+        CString::new(unfinished::name(self.process, number)).expect("letters and digits")
+    }
+
+    pub(crate) fn finish(self) -> Result<Restored, Trouble> {
+        // Before any other trouble is told: "run this again" is no remedy for files that look whole and are not.
+        self.filesystems.settle(self.target)?;
+        if let Some(trouble) = self.trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(trouble);
+        }
+        Ok(Restored {
+            files: self.progress.files(),
+            folders: self.progress.folders(),
+            bytes: self.progress.bytes(),
+            skipped: self.skipped.into_inner().unwrap_or_else(PoisonError::into_inner),
+            damaged: self.damaged.into_inner(),
+            owners_left_out: self.restorer.owners_left.into_inner(),
+            attributes_left_out: self.restorer.attributes_left.into_inner(),
+        })
+    }
+}
