@@ -3,10 +3,11 @@
 
 use crate::{
     owner::spot::Spot,
+    platform::path_of_bytes,
     push::cache::{Cache, FolderKey, RecordReader},
     rescue::disk::Facts,
 };
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
+use std::path::Path;
 
 /// A cache whose records are `parts`, with checksums that are right: the record of a folder, and its further parts.
 /// Returns how many entries it holds.
@@ -42,7 +43,7 @@ pub fn cache(folder: &Path, parts: &[&[u8]]) -> usize {
 
 /// `SOURCE[@WHEN][:PATH]` as it is typed; gives back what was understood.
 pub fn spot(typed: &[u8]) -> Option<(String, String, Vec<u8>)> {
-    let Spot { source, when, path } = Spot::parse(OsStr::from_bytes(typed)).ok()?;
+    let Spot { source, when, path } = Spot::parse(path_of_bytes(typed).as_os_str()).ok()?;
     Some((source, when, path))
 }
 

@@ -4,22 +4,11 @@
 //! one name at a time and never over a symlink, and must then be the same folder as before: a tree of 2,048 levels
 //! works with any limit of open files, and nobody can lead a walk astray by moving folders under it.
 
-use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{Mode, OFlags},
-    io::Errno,
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+use crate::platform::{FolderRef, OpenFolder, SystemError, open_files_max};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
-use std::{
-    ffi::{CStr, CString},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-};
-
-/// How a folder is opened: never over a symlink.
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Descriptors that handles may hold together.
 #[derive(Debug)]
@@ -30,13 +19,7 @@ pub(crate) struct Budget {
 impl Budget {
     /// Asks the system for more descriptors, as far as it lets a program do so by itself.
     pub(crate) fn of_this_process() -> Arc<Self> {
-        let limit = getrlimit(Resource::Nofile);
-        let wanted = limit.maximum.unwrap_or(u64::MAX).min(HANDLES_MAX + OTHERS);
-        if limit.current.is_some_and(|current| current < wanted) {
-            // Refused: then fewer folders stay open, and deep trees are only slower.
-            let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
-        }
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(HANDLES_MAX);
+        let limit = open_files_max(HANDLES_MAX + OTHERS);
         Self::new(usize::try_from(limit.saturating_sub(OTHERS).min(HANDLES_MAX)).unwrap_or(0))
     }
 
@@ -58,70 +41,70 @@ const OTHERS: u64 = 512;
 #[derive(Debug)]
 pub(crate) struct Handle {
     parent: Option<Arc<Handle>>,
-    name: CString,
+    name: Vec<u8>,
     identity: (u64, u64),
-    open: Option<OwnedFd>,
+    open: Option<OpenFolder>,
     budget: Arc<Budget>,
 }
 
 /// An open folder: the handle's own descriptor, or one made for this use.
 pub(crate) enum Opened<'a> {
-    Kept(BorrowedFd<'a>),
-    Again(OwnedFd),
+    Kept(FolderRef<'a>),
+    Again(OpenFolder),
 }
 
-impl AsFd for Opened<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+impl Opened<'_> {
+    pub(crate) fn as_ref(&self) -> FolderRef<'_> {
         match self {
-            Self::Kept(fd) => *fd,
-            Self::Again(fd) => fd.as_fd(),
+            Self::Kept(folder) => *folder,
+            Self::Again(folder) => folder.as_ref(),
         }
     }
 }
 
 impl Handle {
     /// The folder that everything else lies in; it stays open.
-    pub(crate) fn root(fd: OwnedFd, budget: Arc<Budget>) -> rustix::io::Result<Arc<Self>> {
-        let identity = identity(&fd)?;
-        Ok(Arc::new(Self { parent: None, name: CString::default(), identity, open: Some(fd), budget }))
+    pub(crate) fn root(folder: OpenFolder, budget: Arc<Budget>) -> Result<Arc<Self>, SystemError> {
+        let identity = folder.as_ref().status()?.identity();
+        Ok(Arc::new(Self { parent: None, name: Vec::new(), identity, open: Some(folder), budget }))
     }
 
-    /// Keeps hold of `fd`, which was opened as `name` in `parent`. Gives the descriptor back if there is no room to
-    /// keep it open, so that the caller can still finish what it is doing.
+    /// Keeps hold of `folder`, which was opened as `name` in `parent`. Gives it back if there is no room to keep it open, so
+    /// that the caller can still finish what it is doing.
     pub(crate) fn child(
         parent: &Arc<Self>,
-        name: &CStr,
-        fd: OwnedFd,
+        name: &[u8],
+        folder: OpenFolder,
         identity: (u64, u64),
-    ) -> (Arc<Self>, Option<OwnedFd>) {
+    ) -> (Arc<Self>, Option<OpenFolder>) {
         let budget = Arc::clone(&parent.budget);
-        let (open, back) = if budget.take() { (Some(fd), None) } else { (None, Some(fd)) };
+        let (open, back) = if budget.take() { (Some(folder), None) } else { (None, Some(folder)) };
         let handle = Self { parent: Some(Arc::clone(parent)), name: name.to_owned(), identity, open, budget };
         (Arc::new(handle), back)
     }
 
     /// The folder, opened again if need be.
-    pub(crate) fn open(&self) -> rustix::io::Result<Opened<'_>> {
-        if let Some(fd) = &self.open {
-            return Ok(Opened::Kept(fd.as_fd()));
+    pub(crate) fn open(&self) -> Result<Opened<'_>, SystemError> {
+        if let Some(folder) = &self.open {
+            return Ok(Opened::Kept(folder.as_ref()));
         }
         let mut way = vec![self];
         let mut nearest = self;
         while nearest.open.is_none() {
             // The root is always open, so there is a parent.
-            nearest = nearest.parent.as_deref().ok_or(Errno::NOENT)?;
+            nearest = nearest.parent.as_deref().ok_or(SystemError::GONE)?;
             way.push(nearest);
         }
         way.pop();
-        let mut at: Option<OwnedFd> = None;
+        let mut at: Option<OpenFolder> = None;
         for step in way.into_iter().rev() {
-            let above =
-                at.as_ref().map_or_else(|| nearest.open.as_ref().map(AsFd::as_fd), |fd| Some(fd.as_fd()));
-            at = Some(open_folder(above.ok_or(Errno::NOENT)?, &step.name)?);
+            let above = at.as_ref().or(nearest.open.as_ref()).ok_or(SystemError::GONE)?;
+            at = Some(above.as_ref().open_folder(&step.name)?);
         }
-        let fd = at.ok_or(Errno::NOENT)?;
+        let folder = at.ok_or(SystemError::GONE)?;
         // Somebody moved another folder here meanwhile: that is not the one we know.
-        if identity(&fd)? == self.identity { Ok(Opened::Again(fd)) } else { Err(Errno::STALE) }
+        let is_same = folder.as_ref().status()?.identity() == self.identity;
+        if is_same { Ok(Opened::Again(folder)) } else { Err(SystemError::EXCHANGED) }
     }
 
     /// The filesystem on which it lies.
@@ -134,7 +117,7 @@ impl Handle {
         let mut names = Vec::new();
         let mut at = self;
         while let Some(parent) = &at.parent {
-            names.push(at.name.to_bytes());
+            names.push(&at.name[..]);
             at = parent;
         }
         names.reverse();
@@ -164,16 +147,4 @@ impl Drop for Handle {
             above = handle.parent.take();
         }
     }
-}
-
-/// Opens the folder `name` in `parent`, never over a symlink.
-pub(crate) fn open_folder(parent: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::openat(parent, name, FOLDER, Mode::empty())
-}
-
-/// Device and inode of an open folder.
-#[allow(clippy::useless_conversion, reason = "the field types differ between architectures")]
-pub(crate) fn identity(fd: impl AsFd) -> rustix::io::Result<(u64, u64)> {
-    let stat = rustix::fs::fstat(fd)?;
-    Ok((stat.st_dev.into(), stat.st_ino.into()))
 }

@@ -2,13 +2,15 @@
 //!
 //! The pairing holds a secret and is readable by its owner alone. Where things lie follows the XDG rules.
 
-use crate::Trouble;
+use crate::{
+    Trouble,
+    platform::{cache_folder, config_folder, private_file, state_folder},
+};
 use larder_format::ledger::Head;
 use serde::{Deserialize, Serialize};
 use std::{
-    env, fs,
+    fs,
     io::{self, Write},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -35,7 +37,7 @@ impl Pairing {
     /// # Errors
     /// `Usage` when this account has no home.
     pub fn default_path() -> Result<PathBuf, Trouble> {
-        Ok(base("XDG_CONFIG_HOME", ".config")?.join("larder/appliance.toml"))
+        Ok(home(config_folder())?.join("larder/appliance.toml"))
     }
 
     /// Reads a pairing.
@@ -80,7 +82,7 @@ fn without_key(text: &str, error: &toml::de::Error) -> String {
 /// `Usage` when this account has no home.
 pub(crate) fn cache_path(vault: &str, source: &str) -> Result<PathBuf, Trouble> {
     let file = format!("{}.cache", source.replace('/', "@"));
-    Ok(base("XDG_CACHE_HOME", ".cache")?.join("larder").join(plain(vault)).join(file))
+    Ok(home(cache_folder())?.join("larder").join(plain(vault)).join(file))
 }
 
 /// Where the head that was last seen of a vault is remembered.
@@ -88,7 +90,7 @@ pub(crate) fn cache_path(vault: &str, source: &str) -> Result<PathBuf, Trouble> 
 /// # Errors
 /// `Usage` when this account has no home.
 pub(crate) fn state_path(vault: &str) -> Result<PathBuf, Trouble> {
-    Ok(base("XDG_STATE_HOME", ".local/state")?.join("larder").join(format!("{}.json", plain(vault))))
+    Ok(home(state_folder())?.join("larder").join(format!("{}.json", plain(vault))))
 }
 
 /// The vault's name comes over the network and must not lead anywhere as a path.
@@ -96,9 +98,8 @@ fn plain(vault: &str) -> String {
     vault.chars().filter(char::is_ascii_alphanumeric).take(64).collect()
 }
 
-fn base(variable: &str, below_home: &str) -> Result<PathBuf, Trouble> {
-    let set = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    set.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(below_home))).ok_or_else(|| {
+fn home(folder: Option<PathBuf>) -> Result<PathBuf, Trouble> {
+    folder.ok_or_else(|| {
         Trouble::Usage(
             "this account has no home folder; set HOME, or name the pairing with --appliance".to_owned(),
         )
@@ -148,8 +149,7 @@ impl Seen {
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let mut file =
-        tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o600)).tempfile_in(folder)?;
+    let mut file = private_file(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map(|_| ()).map_err(|error| error.error)
@@ -158,6 +158,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::OpenFolder;
     use larder_format::{Hash, ledger::is_plain_name};
 
     #[test]
@@ -176,7 +177,9 @@ mod tests {
         let pairing = Pairing { address: "http://larder:8477".into(), token: "secret".into() };
         pairing.store(&path).unwrap();
         assert_eq!(Pairing::load(&path).unwrap(), pairing);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let found =
+            OpenFolder::open(path.parent().unwrap()).unwrap().as_ref().status_at(b"appliance.toml").unwrap();
+        assert_eq!(found.permissions & 0o777, 0o600);
         assert!(!format!("{pairing:?}").contains("secret"));
     }
 

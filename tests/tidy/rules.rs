@@ -53,6 +53,7 @@ pub(crate) const RULES: &[Rule] = &[
             "agent/src/edge/clock.rs",
             "client/src/settings.rs",
             "client/src/push/cache/",
+            "client/src/platform/",
             "client/src/restore/",
         ],
         say: "making things durable is the store's word; hand the bytes to `store::disk`",
@@ -202,6 +203,13 @@ pub(crate) const RULES: &[Rule] = &[
         within: &["client/"],
         except: &["client/src/link/"],
         say: "HTTP is the business of `link`; everybody else speaks to the trait `Appliance`",
+    },
+    Rule {
+        words: &["os::unix", "os::linux", "os::fd", "rustix", "nix", "libc"],
+        to: Everywhere,
+        within: &["client/src/"],
+        except: &["client/src/platform/unix/"],
+        say: "calls that only one system has live in `platform`, so that the client can run on another; ask it",
     },
     Rule {
         words: &["larder_store", "sled", "embedded_hal"],

@@ -4,9 +4,8 @@
 //! exit code stay what they are. Numbers and times are written for people here and only here; JSON carries them as the
 //! appliance sent them. Not here: what goes to the standard error (`words`).
 
-use crate::Trouble;
+use crate::{Trouble, platform::sync_output};
 use jiff::{Timestamp, tz::TimeZone};
-use rustix::io::Errno;
 use serde::Serialize;
 use std::io::{self, BufWriter, Stdout, Write};
 
@@ -74,11 +73,7 @@ impl Output {
     /// Flushes, and where the output is a file waits until it lies on its disk: a full share may say so only then.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         self.flush()?;
-        match rustix::fs::fsync(io::stdout()) {
-            // A pipe or a terminal: there is no disk to wait for.
-            Err(Errno::INVAL | Errno::ROFS) => Ok(()),
-            other => Ok(other?),
-        }
+        Ok(sync_output()?)
     }
 
     pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {

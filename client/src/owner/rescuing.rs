@@ -11,14 +11,14 @@ use super::{
     words,
 };
 use crate::{
-    Candidate, Kept, Past, Progress, Rescue, RestoreOptions, Standing, Trouble, Wanted, restore as bring_back,
+    Candidate, Kept, Past, Progress, Rescue, RestoreOptions, Standing, Trouble, Wanted, platform::device_of,
+    restore as bring_back,
 };
 use clap::Args;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use std::{
     collections::BTreeMap,
     ffi::OsString,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Instant, SystemTime},
 };
@@ -98,8 +98,7 @@ fn whole_disk(named: &Path, is_mount_point: impl Fn(&Path) -> bool) -> &Path {
 
 /// Not for the folder above all: what lies directly in it is not taken for a disk.
 fn is_mount_point(path: &Path) -> bool {
-    let device = |path: &Path| path.metadata().map(|found| found.dev());
-    path.parent().is_some_and(|above| match (device(path), device(above)) {
+    path.parent().is_some_and(|above| match (device_of(path), device_of(above)) {
         (Ok(here), Ok(above)) => here != above,
         _ => false,
     })

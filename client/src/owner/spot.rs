@@ -1,8 +1,8 @@
 //! `SOURCE[@WHEN][:PATH]` as it is typed.
 
-use crate::{Appliance, Connection, Trouble};
+use crate::{Appliance, Connection, Trouble, platform::name_bytes};
 use larder_format::wire::{SourceInfo, unescape_name};
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+use std::ffi::OsStr;
 
 /// What WHEN is where nothing was typed.
 pub(super) const NEWEST: &str = "newest";
@@ -21,7 +21,7 @@ pub(crate) struct Spot {
 impl Spot {
     /// Takes apart what was typed.
     pub(crate) fn parse(typed: &OsStr) -> Result<Self, Trouble> {
-        let bytes = typed.as_bytes();
+        let bytes = &*name_bytes(typed);
         let source_len = bytes.iter().position(|byte| matches!(byte, b'@' | b':')).unwrap_or(bytes.len());
         let (source, rest) = bytes.split_at(source_len);
         let (when, path) = match rest {

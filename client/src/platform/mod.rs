@@ -1,3 +1,31 @@
-//! Every call that only one system has.
+//! Every call that only one system has: files by open folders, attributes, holes, owners, the places of settings.
+//!
+//! The rest of the client speaks of folders, names, statuses and causes, never of one system's calls, so another system
+//! needs a folder beside `unix` with the same types and functions and nothing else. Names of files are bytes in here, as a
+//! tree keeps them. Not here: what is done with files (`push`, `restore`, `rescue`).
 
-pub(crate) mod unix;
+mod cause;
+mod listing;
+mod status;
+#[cfg(unix)]
+mod unix;
+
+pub(crate) use cause::Cause;
+pub(crate) use listing::{KindHint, Listing};
+pub(crate) use status::{FileKind, FileStatus, OwnerIds};
+#[cfg(all(test, unix))]
+pub(crate) use unix::system::set_permissions;
+#[cfg(unix)]
+pub(crate) use unix::{
+    error::SystemError,
+    files::{next_data, next_hole, open_untouched, read_at, read_exact_at, status_of, write_all_at},
+    folder::{FolderRef, OpenFolder, is_unfinished, make_unfinished},
+    new_files::{NewFile, NewFiles},
+    owners::OwnerNames,
+    restorer::{Acls, Attributes, Restorer, gives_acl},
+    system::{
+        cache_folder, config_folder, device_of, name_bytes, open_files_max, own_ids, path_of_bytes,
+        private_file, state_folder, sync_output,
+    },
+    xattrs::{UNREADABLE, Xattrs, XattrsLeftOut, xattrs_of},
+};

@@ -9,7 +9,7 @@
 //! Files below 256 KiB are one chunk anyway and never come here. Once fine, always fine: a file that changed its
 //! cut would be stored again whole.
 
-use crate::platform::unix::attributes::Status;
+use crate::platform::FileStatus;
 use larder_format::cut::Cut;
 
 /// Large enough that finer cuts pay for the names they need.
@@ -66,7 +66,7 @@ pub(crate) struct Earlier {
 pub(crate) use crate::push::cache::Fingerprint;
 
 /// How to cut a file of more than one chunk.
-pub(crate) fn choose(name: &[u8], status: &Status, first: &[u8], earlier: Option<Earlier>) -> Cut {
+pub(crate) fn choose(name: &[u8], status: &FileStatus, first: &[u8], earlier: Option<Earlier>) -> Cut {
     let sparse = status.size >= LARGE_BYTES_MIN && status.stored_bytes < status.size / 8 * 7;
     let rewritten = earlier.is_some_and(|earlier| earlier.fine || is_rewritten(&earlier.status, status));
     if has_known_ending(name) || has_known_magic(first, status.size) || sparse || rewritten {
@@ -76,7 +76,7 @@ pub(crate) fn choose(name: &[u8], status: &Status, first: &[u8], earlier: Option
     }
 }
 
-fn is_rewritten(before: &Fingerprint, now: &Status) -> bool {
+fn is_rewritten(before: &Fingerprint, now: &FileStatus) -> bool {
     now.size >= LARGE_BYTES_MIN
         && before.inode == now.inode
         && before.size == now.size
@@ -107,18 +107,18 @@ fn has_known_magic(first: &[u8], size: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::{FileKind, OwnerIds};
     use larder_format::tree::Time;
 
-    fn status(size: u64) -> Status {
+    fn status(size: u64) -> FileStatus {
         let time = Time { seconds: 9, nanos: 0 };
-        Status {
+        FileStatus {
             device: 1,
             inode: 2,
             links: 1,
-            mode: 0o100_644,
-            uid: 0,
-            gid: 0,
-            special: 0,
+            kind: FileKind::File,
+            permissions: 0o644,
+            owner: OwnerIds { user: 0, group: 0 },
             size,
             stored_bytes: size,
             modified: time,

@@ -5,7 +5,7 @@
 //! meanwhile is for the caller to see (`entry`): it compares the status from before and after.
 
 use crate::{
-    platform::unix::attributes::Status,
+    platform::{FileStatus, SystemError, next_data, next_hole, read_at},
     push::batch::{Batcher, Stopped},
     push::cut_choice::{Earlier, FIRST_BYTES, choose},
 };
@@ -13,8 +13,11 @@ use larder_format::{
     cut::{CHUNK_BYTES_AVG, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, Cut, FINE_BYTES},
     tree::{Made, Piece, PieceBuilder},
 };
-use rustix::{fd::BorrowedFd, fs::SeekFrom, io::Errno};
-use std::ops::Range;
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    ops::Range,
+};
 
 /// Where chunks of files and lists of pieces go.
 pub(crate) struct Batches<'a> {
@@ -34,7 +37,7 @@ pub(crate) struct Content {
 #[derive(Debug)]
 pub(crate) enum ReadTrouble {
     Stopped,
-    Io(Errno),
+    Io(SystemError),
 }
 
 impl From<Stopped> for ReadTrouble {
@@ -45,9 +48,9 @@ impl From<Stopped> for ReadTrouble {
 
 /// Reads an open file of the given status.
 pub(crate) fn read(
-    file: BorrowedFd<'_>,
+    file: &File,
     name: &[u8],
-    status: &Status,
+    status: &FileStatus,
     earlier: Option<Earlier>,
     out: &mut Batches<'_>,
 ) -> Result<Content, ReadTrouble> {
@@ -59,7 +62,7 @@ pub(crate) fn read(
     }
     let _one_of_few = out.files.begin_large_file();
     let mut first = [0; FIRST_BYTES];
-    let seen = rustix::io::pread(file, &mut first, 0).map_err(ReadTrouble::Io)?;
+    let seen = retry_on_signal(|space| read_at(file, space, 0), &mut first)?;
     let cut = choose(name, status, &first[..seen], earlier);
     let mut stream = Stream { file, cut, order, pieces: PieceBuilder::default(), out };
     let mut at = 0;
@@ -74,20 +77,15 @@ pub(crate) fn read(
     stream.finish()
 }
 
-fn read_small(
-    file: BorrowedFd<'_>,
-    len: usize,
-    order: u64,
-    out: &mut Batches<'_>,
-) -> Result<Content, ReadTrouble> {
+fn read_small(file: &File, len: usize, order: u64, out: &mut Batches<'_>) -> Result<Content, ReadTrouble> {
     if len == 0 {
         return Ok(Content { size: 0, pieces: Vec::new(), fine: false });
     }
     out.files.make_room(len)?;
     let mut have = 0;
     while have < len {
-        let read = retry_on_signal(|space| rustix::io::read(file, space), out.files.space(len - have));
-        let read = read.inspect_err(|_| out.files.drop_tail()).map_err(ReadTrouble::Io)?;
+        let read = retry_on_signal(|space| (&*file).read(space), out.files.space(len - have));
+        let read = read.inspect_err(|_| out.files.drop_tail())?;
         if read == 0 {
             break;
         }
@@ -102,20 +100,20 @@ fn read_small(
 }
 
 fn retry_on_signal(
-    read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
+    read: impl Fn(&mut [u8]) -> std::io::Result<usize>,
     space: &mut [u8],
-) -> rustix::io::Result<usize> {
+) -> Result<usize, ReadTrouble> {
     loop {
         match read(space) {
-            Err(Errno::INTR) => {}
-            other => return other,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other.map_err(|error| ReadTrouble::Io(error.into())),
         }
     }
 }
 
 /// A large file on its way through the batches.
 struct Stream<'a, 'b> {
-    file: BorrowedFd<'a>,
+    file: &'a File,
     cut: Cut,
     order: u64,
     pieces: PieceBuilder,
@@ -149,8 +147,8 @@ impl Stream<'_, '_> {
             if have < wanted && at < end {
                 let len = usize::try_from(end - at).unwrap_or(usize::MAX).min(READ_BYTES);
                 let (file, space) = (self.file, self.out.files.space(len));
-                let read = retry_on_signal(|space| rustix::io::pread(file, space, at), space);
-                let read = read.inspect_err(|_| self.out.files.drop_tail()).map_err(ReadTrouble::Io)?;
+                let read = retry_on_signal(|space| read_at(file, space, at), space);
+                let read = read.inspect_err(|_| self.out.files.drop_tail())?;
                 if read == 0 {
                     end = at;
                 }
@@ -184,15 +182,9 @@ impl Stream<'_, '_> {
 }
 
 /// The next run of data at or after `at`; an empty run at the end when only a hole follows.
-fn next_run(file: BorrowedFd<'_>, at: u64, size: u64) -> Range<u64> {
-    let start = match rustix::fs::seek(file, SeekFrom::Data(at)) {
-        Ok(start) => start.min(size),
-        Err(Errno::NXIO) => return size..size,
-        // No such question on this filesystem: everything is data.
-        Err(_) => return at..size,
-    };
-    let end = rustix::fs::seek(file, SeekFrom::Hole(start)).map_or(size, |end| end.clamp(start, size));
-    start..end
+fn next_run(file: &File, at: u64, size: u64) -> Range<u64> {
+    let Some(start) = next_data(file, at).map(|start| start.min(size)) else { return size..size };
+    start..next_hole(file, start).map_or(size, |end| end.clamp(start, size))
 }
 
 /// Bytes from `at` to the next place where a finely cut file is cut.

@@ -6,7 +6,10 @@
 use crate::{
     Progress, SkippedList,
     handle::Handle,
-    platform::unix::attributes::{OwnerNames, Status, Xattrs, XattrsLeftOut, xattrs_at, xattrs_of},
+    platform::{
+        Cause, FileKind, FileStatus, FolderRef, OwnerIds, OwnerNames, SystemError, Xattrs, XattrsLeftOut,
+        status_of, xattrs_of,
+    },
     push::batch::{Batcher, Queue, Stopped},
     push::cache::{Cache, Fingerprint},
     push::cut_choice::Earlier,
@@ -14,14 +17,8 @@ use crate::{
     push::exclude::Excludes,
 };
 use larder_format::tree::{Entry, Kind, Owner, Time, hard_link_group};
-use rustix::{
-    fd::{BorrowedFd, OwnedFd},
-    fs::{AtFlags, FileType, Mode, OFlags},
-    io::Errno,
-};
 use std::{
     collections::HashMap,
-    ffi::CStr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
@@ -35,7 +32,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) now: &'a (dyn Fn() -> Time + Sync),
     pub(crate) owners: OwnerNames,
     pub(crate) links: Mutex<HashMap<(u64, u64), Arc<Linked>>>,
-    pub(crate) own_uid: u32,
+    pub(crate) own: OwnerIds,
     /// The filesystem on which the pushed folder lies.
     pub(crate) root_device: u64,
     /// Once all that was in memory of that filesystem has been written out: when that began.
@@ -55,7 +52,7 @@ pub(crate) struct Linked {
 /// time after a long read, what changed in its first second would pass for old.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
-    pub(crate) status: Status,
+    pub(crate) status: FileStatus,
     pub(crate) at: Time,
     /// Everything that was written before then had left the system's memory before anything of the entry was read.
     pub(crate) written_out: Option<Time>,
@@ -93,7 +90,10 @@ impl Shared<'_> {
     }
 
     /// Asks for the status of an entry that is not read yet.
-    pub(crate) fn see(&self, ask: impl FnOnce() -> rustix::io::Result<Status>) -> rustix::io::Result<Seen> {
+    pub(crate) fn see(
+        &self,
+        ask: impl FnOnce() -> Result<FileStatus, SystemError>,
+    ) -> Result<Seen, SystemError> {
         let at = (self.now)();
         let written_out = self.written_out.get().copied();
         let status = ask()?;
@@ -120,17 +120,17 @@ pub(crate) struct Fresh {
 #[derive(Clone, Copy)]
 pub(crate) struct Spot<'a> {
     pub(crate) handle: &'a Handle,
-    pub(crate) folder: BorrowedFd<'a>,
-    pub(crate) name: &'a CStr,
+    pub(crate) folder: FolderRef<'a>,
+    pub(crate) name: &'a [u8],
 }
 
 impl Spot<'_> {
     pub(crate) fn path(&self) -> String {
-        self.handle.path_of(self.name.to_bytes())
+        self.handle.path_of(self.name)
     }
 
-    pub(crate) fn status(&self) -> rustix::io::Result<Status> {
-        rustix::fs::statat(self.folder, self.name, AtFlags::SYMLINK_NOFOLLOW).map(Status::from)
+    pub(crate) fn status(&self) -> Result<FileStatus, SystemError> {
+        self.folder.status_at(self.name)
     }
 }
 
@@ -141,9 +141,9 @@ enum Absent {
     Unreadable(String),
 }
 
-impl From<Errno> for Absent {
-    fn from(errno: Errno) -> Self {
-        if errno == Errno::NOENT { Self::Gone } else { Self::Unreadable(in_words(errno)) }
+impl From<SystemError> for Absent {
+    fn from(error: SystemError) -> Self {
+        if error.is_gone() { Self::Gone } else { Self::Unreadable(in_words(error)) }
     }
 }
 
@@ -161,10 +161,12 @@ impl<'a> EntryReader<'a> {
         seen: Seen,
         earlier: Option<Earlier>,
     ) -> Result<Option<Fresh>, Stopped> {
-        let made = match seen.status.file_type() {
-            FileType::RegularFile => self.file(spot, seen, earlier),
-            FileType::Symlink => rustix::fs::readlinkat(spot.folder, spot.name, Vec::new())
-                .map(|target| self.other(spot, &seen, Kind::Symlink(target.into_bytes())))
+        let made = match seen.status.kind {
+            FileKind::File => self.file(spot, seen, earlier),
+            FileKind::Symlink => spot
+                .folder
+                .read_link(spot.name)
+                .map(|target| self.other(spot, &seen, Kind::Symlink(target)))
                 .map_err(Absent::from),
             _ => seen
                 .status
@@ -184,7 +186,7 @@ impl<'a> EntryReader<'a> {
     }
 
     fn other(&self, spot: Spot<'_>, seen: &Seen, kind: Kind) -> Fresh {
-        self.fresh(spot, seen, xattrs_at(spot.folder, spot.name), kind)
+        self.fresh(spot, seen, spot.folder.xattrs_at(spot.name), kind)
     }
 
     /// An entry of a known kind; `steady` is for the caller to lower and `fine` to raise. One whose extended attributes
@@ -206,9 +208,9 @@ impl<'a> EntryReader<'a> {
         let filesystem = if status.device == self.shared.root_device { 0 } else { status.device };
         let hard_link = if is_linked { hard_link_group(filesystem, status.inode) } else { 0 };
         let entry = Entry {
-            name: spot.name.to_bytes().to_vec(),
+            name: spot.name.to_vec(),
             owner: 0,
-            mode: status.permissions(),
+            mode: status.permissions,
             modified: status.modified,
             hard_link,
             xattrs,
@@ -216,7 +218,7 @@ impl<'a> EntryReader<'a> {
         };
         Fresh {
             entry,
-            owner: self.shared.owners.of(status.uid, status.gid),
+            owner: self.shared.owners.of(status.owner),
             fingerprint: Fingerprint::of(status),
             steady,
             fine: false,
@@ -232,15 +234,15 @@ impl<'a> EntryReader<'a> {
         let Seen { status: mut before, mut at, mut written_out } = seen;
         let mut attempt = 1;
         loop {
-            let file = self.open_file(spot, &before)?;
-            let content = cut_file::read(as_fd(&file), spot.name.to_bytes(), &before, earlier, &mut self.out);
+            let file = spot.folder.open_file_quietly(spot.name, &before, self.shared.own)?;
+            let content = cut_file::read(&file, spot.name, &before, earlier, &mut self.out);
             let content = match content {
                 Ok(content) => content,
                 Err(ReadTrouble::Stopped) => return Err(Absent::Stopped),
-                Err(ReadTrouble::Io(errno)) => return Err(Absent::from(errno)),
+                Err(ReadTrouble::Io(error)) => return Err(Absent::from(error)),
             };
-            let after = Status::from(rustix::fs::fstat(&file)?);
-            if after.file_type() != FileType::RegularFile {
+            let after = status_of(&file)?;
+            if after.kind != FileKind::File {
                 return Err(Absent::Unreadable("it changed while it was read".to_owned()));
             }
             let is_whole = after.same_state(&before) && content.size == before.size;
@@ -283,52 +285,37 @@ impl<'a> EntryReader<'a> {
                 let Fresh { entry, fingerprint, steady, .. } = &fresh;
                 let (kind, xattrs) = (entry.kind.clone(), entry.xattrs.clone());
                 let linked = Linked { fingerprint: *fingerprint, kind, xattrs, steady: *steady, fine };
-                links.insert((status.device, status.inode), Arc::new(linked));
+                links.insert(status.identity(), Arc::new(linked));
             }
         }
         fresh
     }
 
     /// What was read under another name of the same file.
-    fn linked(&self, status: &Status) -> Option<Arc<Linked>> {
+    fn linked(&self, status: &FileStatus) -> Option<Arc<Linked>> {
         if status.links < 2 {
             return None;
         }
         let links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let linked = links.get(&(status.device, status.inode))?;
+        let linked = links.get(&status.identity())?;
         (linked.fingerprint == Fingerprint::of(status)).then(|| Arc::clone(linked))
     }
-
-    fn open_file(&self, spot: Spot<'_>, status: &Status) -> rustix::io::Result<OwnedFd> {
-        // Not waiting for a writer, should somebody put a pipe in the file's place.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        // Only owner and root may read without leaving a trace of it.
-        let may = self.shared.own_uid == 0 || self.shared.own_uid == status.uid;
-        let quiet = if may { OFlags::NOATIME } else { OFlags::empty() };
-        match rustix::fs::openat(spot.folder, spot.name, flags | quiet, Mode::empty()) {
-            Err(Errno::PERM) if may => rustix::fs::openat(spot.folder, spot.name, flags, Mode::empty()),
-            other => other,
-        }
-    }
-}
-
-fn as_fd(file: &OwnedFd) -> BorrowedFd<'_> {
-    rustix::fd::AsFd::as_fd(file)
 }
 
 /// Why something cannot be read, as an owner would say it.
-pub(crate) fn in_words(errno: Errno) -> String {
-    match errno {
-        Errno::ACCESS | Errno::PERM => "you are not allowed to read it".to_owned(),
-        Errno::IO => "this computer's disk could not read it".to_owned(),
-        Errno::LOOP | Errno::NOTDIR | Errno::STALE => "it changed while it was read".to_owned(),
-        other => std::io::Error::from(other).to_string(),
+pub(crate) fn in_words(error: SystemError) -> String {
+    match error.cause() {
+        Cause::Denied => "you are not allowed to read it".to_owned(),
+        Cause::BadDisk => "this computer's disk could not read it".to_owned(),
+        Cause::Exchanged => "it changed while it was read".to_owned(),
+        Cause::Gone | Cause::Taken | Cause::Full | Cause::Other => error.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::OpenFolder;
 
     /// Two names of one file, each seen so many seconds after its last change; which of the entries are steady, and
     /// last one whose extended attributes could not be read, seen after an hour.
@@ -336,7 +323,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("a"), b"content").expect("written");
         std::fs::hard_link(folder.path().join("a"), folder.path().join("b")).expect("linked");
-        let opened = rustix::fs::open(folder.path(), OFlags::DIRECTORY, Mode::empty()).expect("opens");
+        let opened = OpenFolder::open(folder.path()).expect("opens");
         let handle = Handle::root(opened, crate::handle::Budget::new(9)).expect("a handle");
         let folder = handle.open().expect("open");
         let (queue, progress, skipped) = (Queue::new(1), Progress::default(), Mutex::default());
@@ -351,12 +338,12 @@ mod tests {
             now: &|| Time { seconds: i64::MAX, nanos: 0 },
             owners: OwnerNames::default(),
             links: Mutex::default(),
-            own_uid: 0,
+            own: OwnerIds { user: 0, group: 0 },
             root_device: 0,
             written_out: Arc::default(),
         };
         let mut walker = EntryReader::new(&shared);
-        let spot = |name| Spot { handle: &handle, folder: rustix::fd::AsFd::as_fd(&folder), name };
+        let spot = |name| Spot { handle: &handle, folder: folder.as_ref(), name };
         let seen = |name, after| {
             let status = spot(name).status().expect("there");
             let at = Time { seconds: status.changed.seconds + after, nanos: 0 };
@@ -366,9 +353,9 @@ mod tests {
             let fresh = walker.entry(spot(name), seen(name, after), None);
             fresh.expect("not stopped").expect("an entry").steady
         };
-        let [first, second] = [is_steady(c"a", seen_after[0]), is_steady(c"b", seen_after[1])];
+        let [first, second] = [is_steady(b"a", seen_after[0]), is_steady(b"b", seen_after[1])];
         assert_eq!(progress.skipped(), 0);
-        let lacking = walker.fresh(spot(c"a"), &seen(c"a", 3600), Err(XattrsLeftOut("x")), Kind::Fifo);
+        let lacking = walker.fresh(spot(b"a"), &seen(b"a", 3600), Err(XattrsLeftOut("x")), Kind::Fifo);
         assert_eq!(progress.skipped(), 1, "it is named");
         [first, second, lacking.steady]
     }
@@ -383,7 +370,9 @@ mod tests {
     #[test]
     fn what_was_written_out_before_it_was_read_is_steady_sooner() {
         let at = |seconds| Time { seconds, nanos: 0 };
-        let status = Status::from(rustix::fs::stat("/").expect("there"));
+        let status = OpenFolder::open(std::path::Path::new("/"))
+            .and_then(|root| root.as_ref().status())
+            .expect("there");
         let changed = status.changed.seconds;
         let is_steady = |written_out| Seen { status, at: at(changed + 10), written_out }.is_steady();
         assert!(!is_steady(None) && !is_steady(Some(at(changed + 2))) && is_steady(Some(at(changed + 3))));

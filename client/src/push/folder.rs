@@ -6,7 +6,7 @@
 
 use crate::{
     handle::Handle,
-    platform::unix::listing::{Hint, Listing},
+    platform::{KindHint, Listing},
     push::{
         batch::Stopped,
         cache::{Folded, FolderKey},
@@ -63,7 +63,7 @@ impl From<Stopped> for NotMade {
 impl Folder {
     /// A folder with the names that the push wants of it.
     pub(crate) fn new(place: FolderPlace, listing: Listing, ignores: Option<Arc<Ignores>>) -> Arc<Self> {
-        let is_folder = |position: &u32| listing.hint(*position as usize) == Hint::Directory;
+        let is_folder = |position: &u32| listing.hint(*position as usize) == KindHint::Folder;
         let positions = 0..u32::try_from(listing.len()).unwrap_or(u32::MAX);
         let folders: Vec<u32> = positions.filter(is_folder).collect();
         let results = Mutex::new(vec![None; folders.len()]);

@@ -21,7 +21,7 @@ mod walker;
 use crate::{
     Appliance, Progress, SkippedList, Trouble,
     handle::{Budget, Handle},
-    platform::unix::attributes::OwnerNames,
+    platform::{OpenFolder, OwnerNames, SystemError, device_of, name_bytes, own_ids},
 };
 use batch::{Queue, Stopped};
 use cache::{Cache, FolderKey};
@@ -33,15 +33,9 @@ use larder_format::{
     tree::{Time, Totals},
     wire::{Commit, Receipt},
 };
-use rustix::{
-    fd::OwnedFd,
-    fs::{Mode, OFlags},
-};
 use send::Senders;
 use std::{
-    fs::File,
     io::ErrorKind,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, mpsc},
     thread,
@@ -186,8 +180,8 @@ impl<'a> Attempt<'a> {
             now: &now,
             owners: OwnerNames::default(),
             links: Mutex::default(),
-            own_uid: rustix::process::geteuid().as_raw(),
-            root_device: self.folder.metadata().map_or(0, |folder| folder.dev()),
+            own: own_ids(),
+            root_device: device_of(&self.folder).unwrap_or(0),
             written_out: write_out(&self.folder, now()),
         };
         let senders = Senders::new(self.appliance, &queue, self.progress);
@@ -203,15 +197,13 @@ impl<'a> Attempt<'a> {
     }
 
     fn walk(&self, shared: &Shared<'_>, walkers: usize) -> Result<Tree, Trouble> {
-        let local = |what, cause: rustix::io::Errno| Trouble::local(what, &self.folder, cause);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd: OwnedFd = rustix::fs::open(&self.folder, flags, Mode::empty())
-            .map_err(|errno| local("opening the folder", errno))?;
-        let handle = Handle::root(fd, Budget::of_this_process())
-            .map_err(|errno| local("opening the folder", errno))?;
+        let local = |what, cause: SystemError| Trouble::local(what, &self.folder, cause);
+        let handle = OpenFolder::open(&self.folder)
+            .and_then(|folder| Handle::root(folder, Budget::of_this_process()))
+            .map_err(|error| local("opening the folder", error))?;
         let mut walker = Walker::new(shared);
-        let key = FolderKey::root(self.folder.as_os_str().as_bytes());
-        let root = walker.root(handle.clone(), key).map_err(|errno| local("reading the folder", errno))?;
+        let key = FolderKey::root(&name_bytes(self.folder.as_os_str()));
+        let root = walker.root(handle.clone(), key).map_err(|error| local("reading the folder", error))?;
         let frontier = Frontier::new(root);
         thread::scope(|scope| {
             for _ in 1..walkers {
@@ -262,11 +254,11 @@ const WRITE_OUT_FOR: Duration = Duration::from_secs(1);
 /// moves a file's times. Where that takes long it goes on beside the push, which meanwhile trusts young files less.
 fn write_out(folder: &Path, now: Time) -> Arc<OnceLock<Time>> {
     let written_out = Arc::new(OnceLock::new());
-    let Ok(opened) = File::open(folder) else { return written_out };
+    let Ok(opened) = OpenFolder::open(folder) else { return written_out };
     let (done, ended) = mpsc::channel();
     let told = Arc::clone(&written_out);
     thread::spawn(move || {
-        if rustix::fs::syncfs(&opened).is_ok() {
+        if opened.sync_filesystem().is_ok() {
             let _ = told.set(now);
         }
         let _ = done.send(());

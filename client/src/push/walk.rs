@@ -100,7 +100,7 @@ mod tests {
     use crate::{
         Progress,
         handle::{Budget, Handle},
-        platform::unix::attributes::OwnerNames,
+        platform::{OpenFolder, OwnerIds, OwnerNames},
         push::{
             batch::Queue,
             cache::{Cache, FolderKey},
@@ -125,7 +125,7 @@ mod tests {
         now: &(dyn Fn() -> Time + Sync),
         test: impl FnOnce(&Shared<'_>, Arc<Folder>),
     ) {
-        let opened = rustix::fs::open(folder, rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
+        let opened = OpenFolder::open(folder);
         let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
         // Nobody sends, so each walker must find a place for what it has at the end.
         let (queue, progress, skipped) = (Queue::new(9), Progress::default(), Mutex::default());
@@ -139,7 +139,7 @@ mod tests {
             now,
             owners: OwnerNames::default(),
             links: Mutex::new(HashMap::new()),
-            own_uid: 0,
+            own: OwnerIds { user: 0, group: 0 },
             root_device: 0,
             written_out: Arc::default(),
         };

@@ -4,11 +4,8 @@
 //! new entries become a node (`node_merge`).
 
 use crate::{
-    handle::{Handle, Opened, open_folder},
-    platform::unix::{
-        attributes::{Status, UNREADABLE, Xattrs, XattrsLeftOut, xattrs_of},
-        listing::{Hint, Listing},
-    },
+    handle::{Handle, Opened},
+    platform::{FileKind, KindHint, Listing, SystemError, UNREADABLE, Xattrs, XattrsLeftOut},
     push::{
         batch::Stopped,
         cache::{Fingerprint, Folded, FolderKey, RecordReader},
@@ -25,7 +22,6 @@ use larder_format::{
     ChunkRef,
     tree::{DEPTH_MAX, Kind, Made, NodeBuilder},
 };
-use rustix::{fd::AsFd, fs::FileType, io::Errno};
 use std::sync::Arc;
 
 /// Lists folders and makes nodes, one folder after another.
@@ -51,11 +47,11 @@ impl<'a> Walker<'a> {
     }
 
     /// Lists the root.
-    pub(crate) fn root(&mut self, handle: Arc<Handle>, key: FolderKey) -> rustix::io::Result<Arc<Folder>> {
+    pub(crate) fn root(&mut self, handle: Arc<Handle>, key: FolderKey) -> Result<Arc<Folder>, SystemError> {
         let opened = handle.open()?;
-        let seen = self.shared().see(|| rustix::fs::fstat(&opened).map(Status::from))?;
-        let mut listing = Listing::read(&opened, &mut self.room)?;
-        let spot = Spot { handle: &handle, folder: opened.as_fd(), name: c"" };
+        let seen = self.shared().see(|| opened.as_ref().status())?;
+        let mut listing = opened.as_ref().list(&mut self.room)?;
+        let spot = Spot { handle: &handle, folder: opened.as_ref(), name: b"" };
         let ignores = self.sift(spot, &mut listing, None);
         drop(opened);
         Ok(Folder::new(FolderPlace { handle, parent: None, key, depth: 1, seen }, listing, ignores))
@@ -65,33 +61,33 @@ impl<'a> Walker<'a> {
     pub(crate) fn visit(&mut self, parent: &Arc<Folder>, number: usize) -> Result<Arc<Folder>, NotMade> {
         match self.try_visit(parent, number) {
             Ok(folder) => Ok(folder),
-            Err(Errno::NOENT) => Err(NotMade::LeftOut),
-            Err(errno) => {
+            Err(error) if error.is_gone() => Err(NotMade::LeftOut),
+            Err(error) => {
                 let name = parent.listing.name(parent.position(number));
-                self.shared().skip(parent.place.handle.path_of(name.to_bytes()), in_words(errno));
+                self.shared().skip(parent.place.handle.path_of(name), in_words(error));
                 Err(NotMade::LeftOut)
             }
         }
     }
 
-    fn try_visit(&mut self, parent: &Arc<Folder>, number: usize) -> rustix::io::Result<Arc<Folder>> {
+    fn try_visit(&mut self, parent: &Arc<Folder>, number: usize) -> Result<Arc<Folder>, SystemError> {
         let name = parent.listing.name(parent.position(number));
         let FolderPlace { handle: above, key, depth, seen: parent_seen, .. } = &parent.place;
         if *depth >= DEPTH_MAX {
-            return Err(Errno::NAMETOOLONG);
+            return Err(SystemError::TOO_DEEP);
         }
-        let fd = open_folder(above.open()?.as_fd(), name)?;
-        let seen = self.shared().see(|| rustix::fs::fstat(&fd).map(Status::from))?;
-        let identity = (seen.status.device, seen.status.inode);
+        let opened = above.open()?.as_ref().open_folder(name)?;
+        let seen = self.shared().see(|| opened.as_ref().status())?;
+        let identity = seen.status.identity();
         let is_mount = seen.status.device != parent_seen.status.device;
-        let is_empty = self.shared().excludes.leaves_empty(fd.as_fd(), identity, is_mount);
-        let mut listing = if is_empty { Listing::default() } else { Listing::read(&fd, &mut self.room)? };
-        let (handle, fd) = Handle::child(above, name, fd, identity);
-        let folder = fd.as_ref().map(AsFd::as_fd).map_or_else(|| handle.open(), |fd| Ok(Opened::Kept(fd)))?;
-        let spot = Spot { handle: &handle, folder: folder.as_fd(), name: c"" };
+        let is_empty = self.shared().excludes.leaves_empty(opened.as_ref(), identity, is_mount);
+        let mut listing = if is_empty { Listing::default() } else { opened.as_ref().list(&mut self.room)? };
+        let (handle, opened) = Handle::child(above, name, opened, identity);
+        let folder = opened.map_or_else(|| handle.open(), |folder| Ok(Opened::Again(folder)))?;
+        let spot = Spot { handle: &handle, folder: folder.as_ref(), name: b"" };
         let ignores = self.sift(spot, &mut listing, parent.ignores.as_ref());
         drop(folder);
-        let key = key.child(name.to_bytes());
+        let key = key.child(name);
         let parent = Some((Arc::clone(parent), number));
         Ok(Folder::new(FolderPlace { handle, parent, key, depth: depth + 1, seen }, listing, ignores))
     }
@@ -104,10 +100,10 @@ impl<'a> Walker<'a> {
         above: Option<&Arc<Ignores>>,
     ) -> Option<Arc<Ignores>> {
         for position in 0..listing.len() {
-            if listing.hint(position) == Hint::Unknown {
+            if listing.hint(position) == KindHint::Unknown {
                 let status = Spot { name: listing.name(position), ..spot }.status();
-                let is_folder = status.is_ok_and(|status| status.file_type() == FileType::Directory);
-                listing.set_hint(position, if is_folder { Hint::Directory } else { Hint::Other });
+                let is_folder = status.is_ok_and(|status| status.kind == FileKind::Folder);
+                listing.set_hint(position, if is_folder { KindHint::Folder } else { KindHint::Other });
             }
         }
         self.shared().excludes.apply(listing, spot.folder, || spot.handle.path(), above)
@@ -116,13 +112,13 @@ impl<'a> Walker<'a> {
     /// Makes the folder's node, once all folders in it are done.
     pub(crate) fn fold(&mut self, frontier: &Frontier, folder: &Arc<Folder>) -> Result<Below, NotMade> {
         let FolderPlace { handle, key, seen, .. } = &folder.place;
-        let opened = handle.open().map_err(|errno| {
-            if errno != Errno::NOENT {
-                self.shared().skip(handle.path_of(b""), in_words(errno));
+        let opened = handle.open().map_err(|error| {
+            if !error.is_gone() {
+                self.shared().skip(handle.path_of(b""), in_words(error));
             }
             NotMade::LeftOut
         })?;
-        let spot = Spot { handle, folder: opened.as_fd(), name: c"" };
+        let spot = Spot { handle, folder: opened.as_ref(), name: b"" };
         let known = RecordReader::open(self.shared().cache, *key);
         let folded = match self.weave(frontier, folder, spot, known) {
             Ok(folded) => folded,
@@ -154,7 +150,7 @@ impl<'a> Walker<'a> {
             let mut read = read.map(|read| read.into_iter().peekable());
             for position in shares::positions(share, folder.names()) {
                 let spot = Spot { name: folder.listing.name(position), ..spot };
-                if folder.listing.hint(position) == Hint::Directory {
+                if folder.listing.hint(position) == KindHint::Folder {
                     let below = folder.result(number);
                     number += 1;
                     below.map_or(Ok(()), |below| self.weave_folder(&mut weave, spot, &below))?;
@@ -186,11 +182,11 @@ impl<'a> Walker<'a> {
         let Ok(opened) = handle.open() else { return Ok(None) };
         let mut read = Vec::new();
         for position in shares::positions(number, folder.names()) {
-            if folder.listing.hint(position) == Hint::Directory {
+            if folder.listing.hint(position) == KindHint::Folder {
                 continue;
             }
             let name = folder.listing.name(position);
-            let spot = Spot { handle, folder: opened.as_fd(), name };
+            let spot = Spot { handle, folder: opened.as_ref(), name };
             let Some(seen) = self.see(spot) else { continue };
             let fresh = self.entries.entry(spot, seen, None)?;
             read.push(Read { position, size: seen.status.size, fresh });
@@ -201,9 +197,9 @@ impl<'a> Walker<'a> {
     /// The status of a file; nothing when it is gone or cannot be asked for, which is named.
     fn see(&self, spot: Spot<'_>) -> Option<Seen> {
         let seen = self.shared().see(|| spot.status());
-        let unseen = |errno| {
-            if errno != Errno::NOENT {
-                self.shared().skip(spot.path(), in_words(errno));
+        let unseen = |error: SystemError| {
+            if !error.is_gone() {
+                self.shared().skip(spot.path(), in_words(error));
             }
         };
         seen.map_err(unseen).ok()
@@ -221,7 +217,7 @@ impl<'a> Walker<'a> {
         let Some(seen) = self.see(spot) else { return Ok(None) };
         let fingerprint = Fingerprint::of(&seen.status);
         let trees = &mut self.entries.out.trees;
-        let earlier = match weave.find(spot.name.to_bytes(), trees)? {
+        let earlier = match weave.find(spot.name, trees)? {
             Some(cached) if cached.steady && cached.fingerprint == fingerprint => {
                 weave.take_known(trees)?;
                 return Ok(Some(seen.status.size));
@@ -239,7 +235,7 @@ impl<'a> Walker<'a> {
         let Folded { node, totals } = below.folded;
         let kind = Kind::Directory { node, totals };
         let fingerprint = Fingerprint::of(&below.seen.status);
-        let cached = weave.find(spot.name.to_bytes(), &mut self.entries.out.trees)?;
+        let cached = weave.find(spot.name, &mut self.entries.out.trees)?;
         let cached = cached.filter(|cached| cached.steady && cached.fingerprint == fingerprint);
         let known = cached.and_then(|cached| cached.decode());
         let xattrs = match known {
@@ -256,9 +252,10 @@ impl<'a> Walker<'a> {
         let Folded { node, totals } = below.folded;
         // A walk's first folder stays open from its beginning.
         let folder = handle.open().map_err(|_| Stopped)?;
-        let spot = Spot { handle, folder: folder.as_fd(), name: c"" };
+        let spot = Spot { handle, folder: folder.as_ref(), name: b"" };
         let kind = Kind::Directory { node, totals };
-        let Fresh { entry, owner, .. } = self.entries.fresh(spot, &below.seen, xattrs_of(&folder), kind);
+        let Fresh { entry, owner, .. } =
+            self.entries.fresh(spot, &below.seen, folder.as_ref().xattrs(), kind);
         let trees = &mut self.entries.out.trees;
         let mut keep = |made: Made| trees.add(&made).map(|_| ());
         let mut builder = NodeBuilder::new();
@@ -270,10 +267,10 @@ impl<'a> Walker<'a> {
 }
 
 fn xattrs_of_folder(spot: Spot<'_>) -> Result<Xattrs, XattrsLeftOut> {
-    match open_folder(spot.folder, spot.name) {
-        Ok(folder) => xattrs_of(folder),
+    match spot.folder.open_folder(spot.name) {
+        Ok(folder) => folder.as_ref().xattrs(),
         // It went away since it was walked: nothing is lost that is still there.
-        Err(Errno::NOENT) => Ok(Xattrs::new()),
+        Err(error) if error.is_gone() => Ok(Xattrs::new()),
         Err(_) => Err(XattrsLeftOut(UNREADABLE)),
     }
 }

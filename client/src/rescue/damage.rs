@@ -1,6 +1,7 @@
 //! What was not whole on the disks: told once each, counted, and never a reason to stop.
 
-use crate::SkippedList;
+use crate::{SkippedList, platform::name_bytes};
+use larder_format::wire::escape_name;
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
@@ -51,7 +52,7 @@ impl Damage {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = found.told.len() >= TOLD_MAX || found.told.insert((path.to_owned(), place));
         if is_new {
-            let shown = larder_format::wire::escape_name(path.as_os_str().as_encoded_bytes());
+            let shown = escape_name(&name_bytes(path.as_os_str()));
             found.list.add(shown, why);
         }
     }

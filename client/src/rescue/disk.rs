@@ -8,13 +8,9 @@ use super::{
     damage::Damage,
     reading::{is_folder, names, open, read},
 };
-use crate::Trouble;
+use crate::{Trouble, platform::path_of_bytes};
 use larder_format::{Hash, layout, ledger::LEDGER_MAGIC, pack::PACK_MAGIC};
-use std::{
-    ffi::OsStr,
-    os::unix::ffi::OsStrExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Folders in folders that are looked through; a disk of ours has two.
 const LEVELS_MAX: usize = 3;
@@ -107,8 +103,8 @@ impl PulledDisk {
                 }
             };
             for position in 0..listing.len() {
-                let name = listing.name(position).to_bytes();
-                let path = folder.join(OsStr::from_bytes(name));
+                let name = listing.name(position);
+                let path = folder.join(path_of_bytes(name));
                 if let Some(item) = self.item(&path, name, is_nameless) {
                     each(item);
                 } else if level < LEVELS_MAX && !PASSED_BY.contains(&name) && is_folder(&path) {

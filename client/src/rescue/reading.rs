@@ -3,20 +3,13 @@
 //! A name on a damaged disk may lead anywhere, so symlinks are not followed and what is no regular file is not read. A
 //! sector that cannot be read costs itself and not what lies around it.
 
-use crate::platform::unix::listing::Listing;
-use rustix::{
-    fd::OwnedFd,
-    fs::{FileType, Mode, OFlags},
-    io::Errno,
-};
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use crate::platform::{Listing, OpenFolder, open_untouched, read_at};
+use std::{fs::File, io, path::Path};
 
 /// Around a bad sector, so much is lost at most: disks read and remap by this size.
 const SECTOR_BYTES: usize = 4096;
 /// Bad places are narrowed down from this size, so that a long scratch costs few attempts.
 const STRIDE_BYTES: usize = 64 * 1024;
-
-const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
 /// Bytes that can be asked for by their place.
 pub(crate) trait Bytes {
@@ -58,13 +51,13 @@ pub(crate) trait Bytes {
 
 impl Bytes for File {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, into, offset)
+        read_at(self, into, offset)
     }
 }
 
 /// Opens a regular file, and says how long it is.
 pub(crate) fn open(path: &Path) -> io::Result<(File, u64)> {
-    let file = File::from(look(path, OFlags::empty())?);
+    let file = open_untouched(path)?;
     let facts = file.metadata()?;
     if facts.is_file() { Ok((file, facts.len())) } else { Err(io::Error::other("it is no file")) }
 }
@@ -81,20 +74,11 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
 
 /// The names in a folder, sorted.
 pub(crate) fn names(folder: &Path) -> io::Result<Listing> {
-    let fd = look(folder, OFlags::DIRECTORY)?;
-    Ok(Listing::read(fd, &mut Vec::new())?)
+    Ok(OpenFolder::open_untouched(folder)?.as_ref().list(&mut Vec::new())?)
 }
 
 pub(crate) fn is_folder(path: &Path) -> bool {
-    rustix::fs::lstat(path).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-}
-
-fn look(path: &Path, more: OFlags) -> rustix::io::Result<OwnedFd> {
-    // The time of access is on the disk too. Only owner and root may leave it alone.
-    match rustix::fs::open(path, LOOK | OFlags::NOATIME | more, Mode::empty()) {
-        Err(Errno::PERM) => rustix::fs::open(path, LOOK | more, Mode::empty()),
-        other => other,
-    }
+    path.symlink_metadata().is_ok_and(|status| status.is_dir())
 }
 
 #[cfg(test)]

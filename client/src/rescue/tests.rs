@@ -1,7 +1,9 @@
 //! Rescue from small disks that are made here, damaged in every way that a disk can be.
 
 use super::*;
-use crate::{Appliance, PushOptions, RestoreOptions, Restored, Wanted, push, restore};
+use crate::{
+    Appliance, PushOptions, RestoreOptions, Restored, Wanted, platform::set_permissions, push, restore,
+};
 use larder_format::{
     Hash,
     block::{Decoder, OpenBlock},
@@ -394,7 +396,6 @@ fn packs_in_wrong_folders_are_used() {
 /// What cannot be opened costs itself: everything else on the disk comes back, and the rest from the other disk.
 #[test]
 fn what_cannot_be_read_is_named_and_the_rest_comes_back() {
-    use std::os::unix::fs::PermissionsExt;
     let vault = Writer::new();
     let newest = vault.two_pushes();
     let whole = vault.copy("whole");
@@ -403,14 +404,14 @@ fn what_cannot_be_read_is_named_and_the_rest_comes_back() {
     fs::remove_file(&packs[0]).unwrap();
     fs::create_dir(&packs[0]).unwrap();
     let shut = packs[1].parent().unwrap();
-    fs::set_permissions(shut, fs::Permissions::from_mode(0o000)).unwrap();
+    set_permissions(shut, 0o000).unwrap();
     let rescue = open(&[vault.disk(), whole]);
     let (restored, found) = bring(&rescue, "laptop/docs", "newest");
     assert_eq!((found, restored.skipped.count), (newest.clone(), 0));
     assert!(rescue.damage().count > 0);
     let alone = open(&[vault.disk()]);
     let told = alone.damage().count;
-    fs::set_permissions(shut, fs::Permissions::from_mode(0o755)).unwrap();
+    set_permissions(shut, 0o755).unwrap();
     assert!(told > 0);
     // Perhaps only the older snapshot needs what is lost.
     let _is_worse = restore_all_is_worse(alone, &newest);

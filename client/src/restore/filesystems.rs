@@ -4,10 +4,9 @@
 //! written out, after the last file has its name: whoever does not ask then calls a restore complete of which nothing
 //! may be left tomorrow.
 
-use crate::Trouble;
-use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
-    io::Errno,
+use crate::{
+    Trouble,
+    platform::{FolderRef, OpenFolder, SystemError},
 };
 use std::{
     path::Path,
@@ -22,9 +21,9 @@ use std::{
 /// folder only of errors that came after it was opened.
 #[derive(Default)]
 pub(crate) struct Filesystems {
-    known: Mutex<Vec<(u64, Arc<OwnedFd>)>>,
+    known: Mutex<Vec<(u64, Arc<OpenFolder>)>>,
     /// The first error; the system tells each only once.
-    failed: Mutex<Option<Errno>>,
+    failed: Mutex<Option<SystemError>>,
 }
 
 /// Between two looks at what waits to be written: waiting for all of it at the end would make a restore half as long again,
@@ -33,10 +32,10 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
 impl Filesystems {
     /// Notes the filesystem `device`, on which `folder` lies.
-    pub(crate) fn note(&self, device: u64, folder: BorrowedFd<'_>) -> rustix::io::Result<()> {
+    pub(crate) fn note(&self, device: u64, folder: FolderRef<'_>) -> Result<(), SystemError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.iter().all(|(other, _)| *other != device) {
-            known.push((device, Arc::new(folder.try_clone_to_owned().map_err(|_| Errno::MFILE)?)));
+            known.push((device, Arc::new(folder.keep()?)));
         }
         Ok(())
     }
@@ -52,8 +51,8 @@ impl Filesystems {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Each one is asked, also after one that failed: the others hold files as well.
         for (_, folder) in known {
-            if let Err(errno) = rustix::fs::syncfs(folder.as_fd()) {
-                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(errno);
+            if let Err(error) = folder.sync_filesystem() {
+                self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
         }
     }
@@ -62,9 +61,8 @@ impl Filesystems {
     pub(crate) fn settle(self, target: &Path) -> Result<(), Trouble> {
         self.flush();
         let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failed.map_or(Ok(()), |errno| {
-            let cause = std::io::Error::from(errno).to_string();
-            Err(Trouble::Unwritten { path: target.to_owned(), cause })
+        failed.map_or(Ok(()), |error| {
+            Err(Trouble::Unwritten { path: target.to_owned(), cause: error.to_string() })
         })
     }
 }

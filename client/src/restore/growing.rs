@@ -4,18 +4,13 @@
 //! attributes and its name. Not here: how the name is given (`naming`), and what is there already (`already`).
 
 use super::{
-    attributes::Attributes,
     naming::{rename, words},
     place::Place,
     site::Site,
 };
-use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::AtFlags,
-    io::Errno,
-};
+use crate::platform::{Attributes, FolderRef, NewFile, SystemError, write_all_at};
 use std::{
-    ffi::{CStr, CString},
+    fs::File,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -26,8 +21,8 @@ use std::{
 pub(crate) struct Growing {
     is_there: Option<Arc<AtomicBool>>,
     place: Mutex<Option<Arc<Place>>>,
-    name: CString,
-    beside: CString,
+    name: Vec<u8>,
+    beside: Vec<u8>,
     attributes: Attributes,
     size: u64,
     /// Where the last byte that was written ends.
@@ -38,7 +33,7 @@ pub(crate) struct Growing {
 
 #[derive(Default)]
 struct State {
-    fd: Option<Arc<OwnedFd>>,
+    file: Option<Arc<File>>,
     /// It does not lie under the name beside.
     is_unnamed: bool,
     failed: Option<Failure>,
@@ -53,9 +48,9 @@ pub(crate) enum Failure {
     Here(String),
 }
 
-impl From<Errno> for Failure {
-    fn from(errno: Errno) -> Self {
-        Self::Here(words(errno))
+impl From<SystemError> for Failure {
+    fn from(error: SystemError) -> Self {
+        Self::Here(words(error))
     }
 }
 
@@ -64,7 +59,7 @@ impl Growing {
     pub(crate) fn new(
         site: &Site<'_>,
         place: &Arc<Place>,
-        name: CString,
+        name: Vec<u8>,
         attributes: Attributes,
         size: u64,
     ) -> Self {
@@ -86,7 +81,7 @@ impl Growing {
         Arc::new(Self { is_there, ..self })
     }
 
-    pub(crate) fn name(&self) -> &CStr {
+    pub(crate) fn name(&self) -> &[u8] {
         &self.name
     }
 
@@ -120,58 +115,60 @@ impl Growing {
         let opened = self.open(site, &mut state);
         // Only making the file needs the lock; other parts of it may be written at the same time.
         drop(state);
-        let written = opened.and_then(|fd| write_all(fd.as_fd(), bytes, offset));
+        let written = opened.and_then(|file| write_all_at(&file, bytes, offset));
         self.end.fetch_max(offset.saturating_add(bytes.len() as u64), Ordering::Relaxed);
-        if let Err(errno) = written {
-            self.fail(errno);
-            site.stop_if_full(errno);
+        if let Err(error) = written {
+            self.fail(error);
+            site.stop_if_full(error);
         }
     }
 
-    fn open(&self, site: &Site<'_>, state: &mut State) -> rustix::io::Result<Arc<OwnedFd>> {
-        if let Some(fd) = &state.fd {
-            return Ok(Arc::clone(fd));
+    fn open(&self, site: &Site<'_>, state: &mut State) -> Result<Arc<File>, SystemError> {
+        if let Some(file) = &state.file {
+            return Ok(Arc::clone(file));
         }
-        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Errno::BADF)?;
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let place = place.ok_or(SystemError::CLOSED)?;
         let folder = place.handle.open()?;
-        let fd;
-        (fd, state.is_unnamed) = site.unnamed.create(folder.as_fd(), &self.beside, self.attributes.mode)?;
-        Ok(Arc::clone(state.fd.insert(Arc::new(fd))))
+        let NewFile { file, is_unnamed } =
+            site.new_files.create(folder.as_ref(), &self.beside, self.attributes.mode)?;
+        state.is_unnamed = is_unnamed;
+        Ok(Arc::clone(state.file.insert(Arc::new(file))))
     }
 
     fn finish(&self, site: &Site<'_>) {
         let mut state = self.lock();
         let Some(place) = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return };
         if state.failed.is_none()
-            && let Err(errno) = self.open(site, &mut state)
+            && let Err(error) = self.open(site, &mut state)
         {
-            state.failed = Some(errno.into());
+            state.failed = Some(error.into());
         }
         let folder = place.handle.open();
-        if let (None, Some(fd), Ok(folder)) = (&state.failed, &state.fd, &folder)
-            && let Err(why) = self.publish(site, (fd.as_fd(), state.is_unnamed), (folder.as_fd(), &place))
+        if let (None, Some(file), Ok(folder)) = (&state.failed, &state.file, &folder)
+            && let Err(why) = self.publish(site, (file, state.is_unnamed), (folder.as_ref(), &place))
         {
             state.failed = Some(Failure::Here(why));
         }
-        let path = || place.handle.path_of(self.name.to_bytes());
+        let path = || place.handle.path_of(&self.name);
         match (&state.failed, folder) {
             (Some(why), folder) => {
-                if let (Ok(folder), true) = (&folder, state.fd.is_some() && !state.is_unnamed) {
-                    let _ = rustix::fs::unlinkat(folder, &self.beside, AtFlags::empty());
+                if let (Ok(folder), true) = (&folder, state.file.is_some() && !state.is_unnamed) {
+                    let _ = folder.as_ref().remove(&self.beside);
                 }
                 match why {
                     Failure::Damaged => site.skip_damaged(path()),
                     Failure::Here(why) => site.skip(path(), why.clone()),
                 }
             }
-            (None, Err(errno)) => site.skip(path(), words(errno)),
+            (None, Err(error)) => site.skip(path(), words(error)),
             (None, Ok(_)) => {
                 self.is_there.iter().for_each(|is_there| is_there.store(true, Ordering::Relaxed));
                 site.progress.add_files(1);
                 site.progress.add_bytes(self.size);
             }
         }
-        state.fd = None;
+        state.file = None;
         drop(state);
         drop(place);
         let last = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -184,32 +181,17 @@ impl Growing {
     fn publish(
         &self,
         site: &Site<'_>,
-        (fd, is_unnamed): (BorrowedFd<'_>, bool),
-        (folder, place): (BorrowedFd<'_>, &Place),
+        (file, is_unnamed): (&File, bool),
+        (folder, place): (FolderRef<'_>, &Place),
     ) -> Result<(), String> {
         if self.end.load(Ordering::Relaxed) != self.size {
             // A hole at the end; nothing else ends before the size.
-            rustix::fs::ftruncate(fd, self.size).map_err(words)?;
+            file.set_len(self.size).map_err(|error| words(error.into()))?;
         }
-        site.restorer.apply(fd, &self.attributes, place.owner_in_here, place.acls_in_here());
+        site.restorer.apply(file, &self.attributes, place.owner_in_here, place.acls_in_here());
         if is_unnamed {
-            return site.unnamed.name(fd, folder, &self.name).map_err(words);
+            return site.new_files.name(file, folder, &self.name).map_err(words);
         }
         rename(site, folder, &self.beside, &self.name)
     }
-}
-
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> rustix::io::Result<()> {
-    while !bytes.is_empty() {
-        match rustix::io::pwrite(fd, bytes, offset) {
-            Ok(0) => return Err(Errno::IO),
-            Ok(written) => {
-                bytes = &bytes[written..];
-                offset += written as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }

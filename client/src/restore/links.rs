@@ -13,7 +13,6 @@ use larder_format::{
 };
 use std::{
     collections::HashMap,
-    ffi::CString,
     mem::{Discriminant, discriminant},
     sync::{
         Arc,
@@ -43,7 +42,7 @@ pub(crate) struct Links {
 
 struct FirstName {
     place: Arc<Place>,
-    name: CString,
+    name: Vec<u8>,
     /// Set once the file is there: what stood under the name before must not be linked to.
     is_there: Arc<AtomicBool>,
 }
@@ -51,7 +50,7 @@ struct FirstName {
 struct FurtherName {
     first: usize,
     place: Arc<Place>,
-    name: CString,
+    name: Vec<u8>,
     bytes: u64,
 }
 
@@ -64,11 +63,11 @@ pub(crate) enum Name {
 
 impl Links {
     /// Notes one name of a file.
-    pub(crate) fn take(&mut self, place: &Arc<Place>, name: &CString, entry: &Entry) -> Name {
+    pub(crate) fn take(&mut self, place: &Arc<Place>, name: &[u8], entry: &Entry) -> Name {
         if entry.hard_link == 0 {
             return Name::Only;
         }
-        let (place, name) = (Arc::clone(place), name.clone());
+        let (place, name) = (Arc::clone(place), name.to_owned());
         let group = group_of(entry);
         if let Some(first) = self.first.get(&group).copied() {
             let bytes = if let Kind::File { size, .. } = entry.kind { size } else { 0 };
@@ -88,7 +87,7 @@ impl Links {
             let made = if first.is_there.load(Relaxed) {
                 make_link(site, (&first.place, &first.name), (&place, &name))
             } else {
-                let first = first.place.handle.path_of(first.name.to_bytes());
+                let first = first.place.handle.path_of(&first.name);
                 Err(format!("it is another name of the file {first}, which did not come back either"))
             };
             match made {
@@ -96,7 +95,7 @@ impl Links {
                     site.progress.add_files(1);
                     site.progress.add_bytes(bytes);
                 }
-                Err(why) => site.skip(place.handle.path_of(name.to_bytes()), why),
+                Err(why) => site.skip(place.handle.path_of(&name), why),
             }
             Place::release(place, site);
         }

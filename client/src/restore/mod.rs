@@ -6,7 +6,6 @@
 //! files and the folders that come next. Not here: how chunks are had and checked (`fetch`).
 
 mod already;
-mod attributes;
 mod fetching;
 mod filesystems;
 mod growing;
@@ -16,7 +15,6 @@ mod options;
 mod place;
 mod plan;
 mod site;
-mod unnamed;
 
 pub use options::{Existing, RestoreOptions, Restored};
 
@@ -24,19 +22,13 @@ use crate::{
     Past, Progress, Trouble,
     handle::{Budget, Handle},
     past::{selection::Wanted, tree_reader::TreeReader},
-    platform::unix::attributes::Status,
+    platform::{Acls, Attributes, OpenFolder, is_unfinished, make_unfinished, own_ids},
 };
-use attributes::{Acls, Attributes};
 use fetching::write_groups;
 use larder_format::tree::Kind;
 use place::Place;
-use rustix::{
-    fd::{AsFd, OwnedFd},
-    fs::{Mode, OFlags},
-};
 use site::Site;
 use std::{
-    os::unix::fs::DirBuilderExt,
     path::Path,
     sync::{
         Arc, Mutex,
@@ -77,11 +69,11 @@ pub fn restore(
     let opened = handle.open().and_then(|folder| {
         if keeps && is_ours {
             // Here, or every file in it would have to be rid of what it inherits.
-            site.restorer.remove_acls(folder.as_fd(), Acls::OfFolder);
+            site.restorer.remove_acls(folder.as_ref(), Acls::OfFolder);
         }
-        site.filesystems.note(handle.device(), folder.as_fd())
+        site.filesystems.note(handle.device(), folder.as_ref())
     });
-    opened.map_err(|errno| Trouble::local("opening the target folder", to, errno))?;
+    opened.map_err(|error| Trouble::local("opening the target folder", to, error))?;
     let place = Place::root(handle, keeps.then_some(attributes), is_empty);
     let (sender, groups) = sync_channel(GROUPS_AHEAD);
     let groups = Mutex::new(groups);
@@ -124,19 +116,17 @@ impl Target {
             Self::make(to, becomes).map_err(local)?;
         }
         let is_empty = std::fs::read_dir(to).map_err(local)?.next().is_none();
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd: OwnedFd = rustix::fs::open(to, flags, Mode::empty()).map_err(|errno| local(errno.into()))?;
-        let status = Status::from(rustix::fs::fstat(&fd).map_err(|errno| local(errno.into()))?);
-        let is_own = status.uid == rustix::process::geteuid().as_raw();
-        let is_ours = is_made || (place::is_unfinished(&status) && is_own);
-        let handle = Handle::root(fd, Budget::of_this_process()).map_err(|errno| local(errno.into()))?;
+        let folder = OpenFolder::open(to).map_err(|error| local(error.into()))?;
+        let status = folder.as_ref().status().map_err(|error| local(error.into()))?;
+        let is_own = status.owner.user == own_ids().user;
+        let is_ours = is_made || (is_unfinished(&status) && is_own);
+        let handle = Handle::root(folder, Budget::of_this_process()).map_err(|error| local(error.into()))?;
         Ok(Self { handle, is_ours, is_empty })
     }
 
     fn make(to: &Path, becomes: bool) -> std::io::Result<()> {
         to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        let mode = if becomes { place::UNFINISHED_MODE.bits() } else { 0o777 };
-        match std::fs::DirBuilder::new().mode(mode).create(to) {
+        match if becomes { make_unfinished(to) } else { std::fs::create_dir(to) } {
             Err(_) if to.is_dir() => Ok(()),
             made => made,
         }

@@ -6,26 +6,24 @@
 
 use super::{
     already::is_back,
-    attributes::Attributes,
     fetching::{Group, Write},
     growing::{Failure, Growing},
     links::{Links, Name},
-    naming::{exists, words},
+    naming::words,
     options::Existing,
     place::{Place, make_other},
     site::Site,
 };
-use crate::{Past, TreeReader, Trouble};
+use crate::{
+    Past, TreeReader, Trouble,
+    platform::{Attributes, SystemError},
+};
 use larder_format::{
     ChunkId, ChunkRef,
     tree::{Entry, Kind, Node, Owner, Piece},
     wire::{IDS_MAX, NOWHERE},
 };
-use rustix::{fd::AsFd, io::Errno};
-use std::{
-    ffi::CString,
-    sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender},
-};
+use std::sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender};
 
 /// Writes that are put in the order in which chunks lie. Blocks at the borders are cut, and each write waits in memory.
 /// The first time it is a few, so that the fetchers need not wait until all folders are made.
@@ -139,15 +137,15 @@ impl<'a> Planner<'a> {
         let Kind::Directory { node, .. } = entry.kind else { return };
         let attributes = Attributes::of(entry, owner);
         // Only a root may be nameless; the system refuses to make a folder without a name.
-        let name = c_name(&entry.name);
-        let entered = name.and_then(|name| Place::enter(&parent, &name, attributes, self.site));
+        let name = usable(&entry.name);
+        let entered = name.and_then(|name| Place::enter(&parent, name, attributes, self.site));
         match entered {
             Ok(place) => {
                 self.site.progress.add_folders(1);
                 self.stack.push(Work::Node { place, node });
             }
-            Err(errno) => {
-                let why = format!("the folder and all in it were left out: {}", words(errno));
+            Err(error) => {
+                let why = format!("the folder and all in it were left out: {}", words(error));
                 self.site.skip(parent.handle.path_of(&entry.name), why);
             }
         }
@@ -207,18 +205,18 @@ impl<'a> Planner<'a> {
 
     fn other_than_folder(&mut self, place: &Arc<Place>, entry: Entry, owner: Owner) {
         let attributes = Attributes::of(&entry, owner);
-        let Ok(name) = c_name(&entry.name) else { return };
+        let Ok(name) = usable(&entry.name) else { return };
         if name.is_empty() {
             // Only a root may be nameless, and a root does not lie in a folder.
             self.site.skip_damaged(place.handle.path_of(b""));
             return;
         }
-        let first_name = match self.links.take(place, &name, &entry) {
+        let first_name = match self.links.take(place, name, &entry) {
             Name::Only => None,
             Name::First(is_there) => Some(is_there),
             Name::Further => return,
         };
-        let spot = (&**place, name.as_c_str());
+        let spot = (&**place, name);
         if is_back(self.site, &mut self.reader, spot, (&entry, &attributes)).unwrap_or(false) {
             self.site.progress.add_files(1);
             self.site.progress.add_bytes(if let Kind::File { size, .. } = entry.kind { size } else { 0 });
@@ -227,10 +225,10 @@ impl<'a> Planner<'a> {
         }
         match entry.kind {
             Kind::File { size, pieces } => {
-                let file = Growing::new(self.site, place, name, attributes, size);
+                let file = Growing::new(self.site, place, entry.name, attributes, size);
                 self.file(&file.linked(first_name), place, pieces);
             }
-            kind => match make_other(self.site, place, &name, &kind, &attributes) {
+            kind => match make_other(self.site, place, &entry.name, &kind, &attributes) {
                 Ok(()) => {
                     self.site.progress.add_files(1);
                     first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));
@@ -243,8 +241,8 @@ impl<'a> Planner<'a> {
     fn file(&mut self, file: &Arc<Growing>, place: &Place, pieces: Vec<Piece>) {
         // Looked at before anything is fetched for it; the rename at the end looks again.
         let is_kept = !place.is_new && self.site.existing == Existing::Keep;
-        if is_kept && place.handle.open().is_ok_and(|folder| exists(folder.as_fd(), file.name())) {
-            file.fail(Errno::EXIST);
+        if is_kept && place.handle.open().is_ok_and(|folder| folder.as_ref().holds(file.name())) {
+            file.fail(SystemError::TAKEN);
             file.written(self.site);
             return;
         }
@@ -279,7 +277,7 @@ impl<'a> Planner<'a> {
                     }
                     if self.site.is_stopped() {
                         // What was planned of it may still arrive; the rest never will.
-                        file.fail(Errno::CANCELED);
+                        file.fail(SystemError::CANCELED);
                         return Ok(());
                     }
                 }
@@ -330,8 +328,9 @@ impl<'a> Planner<'a> {
     }
 }
 
-fn c_name(name: &[u8]) -> rustix::io::Result<CString> {
-    CString::new(name).map_err(|_| Errno::INVAL)
+/// A name that no system takes is not one.
+fn usable(name: &[u8]) -> Result<&[u8], SystemError> {
+    if name.contains(&0) { Err(SystemError::NO_NAME) } else { Ok(name) }
 }
 
 #[cfg(test)]

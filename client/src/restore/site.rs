@@ -1,15 +1,15 @@
 //! What planner and fetchers of one restore share: the target, what was skipped, why it stopped.
 
 use super::{
-    attributes::Restorer,
     filesystems::Filesystems,
     options::{Existing, Restored},
-    unnamed::Unnamed,
 };
-use crate::{Progress, SkippedList, Trouble, unfinished};
-use rustix::io::Errno;
+use crate::{
+    Progress, SkippedList, Trouble,
+    platform::{Cause, NewFiles, Restorer, SystemError},
+    unfinished,
+};
 use std::{
-    ffi::CString,
     path::Path,
     sync::{
         Mutex, PoisonError,
@@ -23,7 +23,7 @@ pub(crate) struct Site<'a> {
     pub(crate) progress: &'a Progress,
     target: &'a Path,
     pub(crate) restorer: Restorer,
-    pub(crate) unnamed: Unnamed,
+    pub(crate) new_files: NewFiles,
     pub(crate) filesystems: Filesystems,
     skipped: Mutex<SkippedList>,
     damaged: AtomicU64,
@@ -41,7 +41,10 @@ impl<'a> Site<'a> {
             progress,
             target,
             restorer: Restorer::new(),
-            unnamed: Unnamed::new(existing),
+            new_files: match existing {
+                Existing::Keep => NewFiles::for_free_names(),
+                Existing::Replace => NewFiles::for_any_names(),
+            },
             filesystems: Filesystems::default(),
             skipped: Mutex::default(),
             damaged: AtomicU64::new(0),
@@ -79,9 +82,9 @@ impl<'a> Site<'a> {
     }
 
     /// A full disk ends the restore: every further file would only fail alike.
-    pub(crate) fn stop_if_full(&self, errno: Errno) {
-        if matches!(errno, Errno::NOSPC | Errno::DQUOT) {
-            self.stop(Trouble::local("writing the restored files", self.target, errno));
+    pub(crate) fn stop_if_full(&self, error: SystemError) {
+        if error.cause() == Cause::Full {
+            self.stop(Trouble::local("writing the restored files", self.target, error));
         }
     }
 
@@ -91,9 +94,9 @@ impl<'a> Site<'a> {
 
     /// A name that no other file of this run has; a run that broke off leaves such files, never halves under a
     /// real name.
-    pub(crate) fn name_beside(&self) -> CString {
+    pub(crate) fn name_beside(&self) -> Vec<u8> {
         let number = self.beside.fetch_add(1, Relaxed);
-        CString::new(unfinished::name(self.process, number)).expect("letters and digits")
+        unfinished::name(self.process, number).into_bytes()
     }
 
     pub(crate) fn finish(self) -> Result<Restored, Trouble> {

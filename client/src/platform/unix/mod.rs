@@ -1,4 +1,11 @@
-//! The calls of Linux and its kin.
+//! The calls of Linux and the systems that are like it.
 
-pub(crate) mod attributes;
-pub(crate) mod listing;
+pub(super) mod error;
+pub(super) mod files;
+pub(super) mod folder;
+pub(super) mod new_files;
+pub(super) mod owners;
+pub(super) mod restorer;
+mod stat;
+pub(super) mod system;
+pub(super) mod xattrs;

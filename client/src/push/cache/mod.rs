@@ -12,11 +12,11 @@ mod record;
 
 pub(crate) use record::{CachedEntry, Fingerprint, Folded, Known, RecordReader, RecordWriter};
 
+use crate::platform::{read_at, read_exact_at};
 use larder_format::Hash;
 use std::{
     fs::File,
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -153,7 +153,7 @@ impl Old {
         let len = file.metadata()?.len();
         let Some(body) = len.checked_sub(FOOTER_BYTES as u64) else { return Ok(None) };
         let mut footer = [0; FOOTER_BYTES];
-        file.read_exact_at(&mut footer, body)?;
+        read_exact_at(&file, &mut footer, body)?;
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| footer[at + n]));
         let (offset, count) = (number(0), number(8));
         let fits = offset.checked_add(count.saturating_mul(SLOT_BYTES as u64)) == Some(body);
@@ -187,7 +187,7 @@ impl Old {
     fn read_at(&self, offset: u64, record: &mut Vec<u8>) -> Option<()> {
         const FIRST_BYTES: usize = 8 * 1024;
         record.resize(FIRST_BYTES, 0);
-        let seen = self.file.read_at(record, offset).ok()?;
+        let seen = read_at(&self.file, record, offset).ok()?;
         let frame = *record[..seen].first_chunk::<FRAME_BYTES>()?;
         let len = u32::from_le_bytes([frame[0], frame[1], frame[2], frame[3]]) as usize;
         if len > RECORD_BYTES_MAX {
@@ -195,7 +195,7 @@ impl Old {
         }
         record.resize(FRAME_BYTES + len, 0);
         if seen < FRAME_BYTES + len {
-            self.file.read_exact_at(&mut record[seen..], offset + seen as u64).ok()?;
+            read_exact_at(&self.file, &mut record[seen..], offset + seen as u64).ok()?;
         }
         record.drain(..FRAME_BYTES);
         (check(record) == frame[4..]).then_some(())

@@ -5,7 +5,7 @@
 //! KiB: all parts but the last are records of their own, and the last one says how many there are.
 
 use super::{Cache, FolderKey};
-use crate::platform::unix::attributes::Status;
+use crate::platform::FileStatus;
 use larder_format::{
     ChunkRef, Hash,
     tree::{Entry, Owner, Time, Totals},
@@ -31,8 +31,8 @@ pub(crate) struct Fingerprint {
 }
 
 impl Fingerprint {
-    pub(crate) fn of(status: &Status) -> Self {
-        let Status { inode, size, modified, changed, .. } = *status;
+    pub(crate) fn of(status: &FileStatus) -> Self {
+        let FileStatus { inode, size, modified, changed, .. } = *status;
         Self { inode, size, modified, changed }
     }
 

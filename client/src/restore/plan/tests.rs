@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     Progress,
     handle::{Budget, Handle},
+    platform::OpenFolder,
 };
 use larder_format::{
     ChunkId,
@@ -49,7 +50,7 @@ fn with_planner(
     test: impl FnOnce(Planner<'_>, &Arc<Place>, Receiver<Group>),
 ) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
-    let opened = rustix::fs::open(folder.path(), rustix::fs::OFlags::DIRECTORY, rustix::fs::Mode::empty());
+    let opened = OpenFolder::open(folder.path());
     let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
     let place = Place::root(handle, None, true);
     let progress = Progress::default();
@@ -78,7 +79,7 @@ fn groups(past: &dyn Past, names: &[ChunkId]) -> Vec<Vec<ChunkId>> {
     let mut asked = Vec::new();
     with_planner(past, names.len(), |mut planner, place, groups| {
         let attributes = Attributes::of(&entry(Kind::Fifo), owner());
-        let file = Growing::new(planner.site, place, c"file".to_owned(), attributes, 0).linked(None);
+        let file = Growing::new(planner.site, place, b"file".to_vec(), attributes, 0).linked(None);
         let write = |id: &ChunkId| Write {
             chunk: ChunkRef { id: *id, len: 50_000 },
             file: Arc::clone(&file),

@@ -8,17 +8,17 @@
 //! ACLs that a folder of the target hands on to what is made in it are taken away: they let in people whom the backup
 //! does not name.
 
-use crate::platform::unix::attributes::is_nothing;
+use super::{files::path_of_open, folder::FolderRef, owners::ids_of, system::own_ids, xattrs::is_nothing};
+use crate::platform::status::OwnerIds;
 use larder_format::tree::{Entry, Owner, Time};
 use rustix::{
-    fd::{AsRawFd, BorrowedFd},
+    fd::{AsFd, BorrowedFd},
     fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags},
     io::Errno,
 };
 use serde_bytes::ByteBuf;
 use std::{
     collections::HashMap,
-    ffi::CStr,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -83,8 +83,8 @@ impl Acls {
 }
 
 /// Whether what is made in `folder` inherits an ACL.
-pub(crate) fn gives_acl(folder: BorrowedFd<'_>) -> bool {
-    has_acl(folder, DEFAULT_ACL)
+pub(crate) fn gives_acl(folder: FolderRef<'_>) -> bool {
+    has_acl(folder.as_fd(), DEFAULT_ACL)
 }
 
 fn has_acl(fd: BorrowedFd<'_>, name: &str) -> bool {
@@ -101,29 +101,36 @@ const TIME_STEP_SECONDS: u64 = 2;
 /// How attributes are put back on this computer, and what could not be.
 pub(crate) struct Restorer {
     is_root: bool,
-    pub(crate) own: (u32, u32),
-    ids: Mutex<HashMap<Owner, (u32, u32)>>,
+    pub(crate) own: OwnerIds,
+    ids: Mutex<HashMap<Owner, OwnerIds>>,
     pub(crate) owners_left: AtomicU64,
     pub(crate) attributes_left: AtomicU64,
 }
 
 impl Restorer {
     pub(crate) fn new() -> Self {
-        let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let own = own_ids();
         let zero = || AtomicU64::new(0);
-        Self { is_root: own.0 == 0, own, ids: Mutex::default(), owners_left: zero(), attributes_left: zero() }
+        Self {
+            is_root: own.is_root(),
+            own,
+            ids: Mutex::default(),
+            owners_left: zero(),
+            attributes_left: zero(),
+        }
     }
 
     /// On an open file or folder. `owner` is its owner, where that is known.
     pub(crate) fn apply(
         &self,
-        fd: BorrowedFd<'_>,
+        file: impl AsFd,
         attributes: &Attributes,
-        owner: Option<(u32, u32)>,
+        owner: Option<OwnerIds>,
         acls: Acls,
     ) {
+        let fd = file.as_fd();
         let owned = self.own_it(attributes, owner, |uid, gid| rustix::fs::fchown(fd, uid, gid));
-        self.remove_acls(fd, acls);
+        self.remove_acls_of(fd, acls);
         for (name, value) in attributes.xattrs_in_order() {
             let set = rustix::fs::fsetxattr(fd, name.as_slice(), value, XattrFlags::empty());
             self.note_xattr(name, set);
@@ -140,7 +147,7 @@ impl Restorer {
     /// On something that is not opened: a symlink, a pipe, a device.
     pub(crate) fn apply_at(
         &self,
-        (folder, name): (BorrowedFd<'_>, &CStr),
+        (folder, name): (FolderRef<'_>, &[u8]),
         attributes: &Attributes,
         is_symlink: bool,
         acls: Acls,
@@ -149,8 +156,7 @@ impl Restorer {
         let owned =
             self.own_it(attributes, None, |uid, gid| rustix::fs::chownat(folder, name, uid, gid, nofollow));
         if acls != Acls::None || !attributes.xattrs.is_empty() {
-            let mut path = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();
-            path.extend_from_slice(name.to_bytes());
+            let path = [&path_of_open(folder)[..], b"/", name].concat();
             for name in acls.names() {
                 self.note_removed(rustix::fs::lremovexattr(&path[..], *name));
             }
@@ -167,7 +173,11 @@ impl Restorer {
     }
 
     /// Takes ACLs away that the backup did not give.
-    pub(crate) fn remove_acls(&self, fd: BorrowedFd<'_>, acls: Acls) {
+    pub(crate) fn remove_acls(&self, folder: FolderRef<'_>, acls: Acls) {
+        self.remove_acls_of(folder.as_fd(), acls);
+    }
+
+    fn remove_acls_of(&self, fd: BorrowedFd<'_>, acls: Acls) {
         for name in acls.names().iter().copied().filter(|name| has_acl(fd, name)) {
             if name == ACCESS_ACL {
                 // Without the ACL, the group would for a moment have the most that the ACL allowed to anybody. What marks
@@ -193,40 +203,34 @@ impl Restorer {
     fn own_it(
         &self,
         attributes: &Attributes,
-        owner: Option<(u32, u32)>,
+        owner: Option<OwnerIds>,
         chown: impl FnOnce(Option<Uid>, Option<Gid>) -> rustix::io::Result<()>,
     ) -> bool {
-        let (uid, gid) = self.ids_of(&attributes.owner);
-        let wanted = if self.is_root || uid == self.own.0 { (uid, gid) } else { self.own };
+        let ids = self.ids_of(&attributes.owner);
+        let wanted = if self.is_root || ids.user == self.own.user { ids } else { self.own };
         // Where the owner is not known it is set in any case: a folder may have given its own group, and that group
         // would read what the file's permissions allow to another one.
         let is_needed = owner.is_none_or(|owner| owner != wanted);
         let is_set =
-            !is_needed || chown(Some(Uid::from_raw(wanted.0)), Some(Gid::from_raw(wanted.1))).is_ok();
-        let is_right = is_set && wanted == (uid, gid);
+            !is_needed || chown(Some(Uid::from_raw(wanted.user)), Some(Gid::from_raw(wanted.group))).is_ok();
+        let is_right = is_set && wanted == ids;
         if !is_right {
             self.owners_left.fetch_add(1, Relaxed);
         }
         is_right
     }
 
-    /// Whether a restore with these attributes may have made what belongs to `uid`.
-    pub(crate) fn may_have_made(&self, uid: u32, attributes: &Attributes) -> bool {
-        uid == self.own.0 || uid == self.ids_of(&attributes.owner).0
+    /// Whether a restore with these attributes may have made what belongs to `owner`.
+    pub(crate) fn may_have_made(&self, owner: OwnerIds, attributes: &Attributes) -> bool {
+        owner.user == self.own.user || owner.user == self.ids_of(&attributes.owner).user
     }
 
-    fn ids_of(&self, owner: &Owner) -> (u32, u32) {
+    fn ids_of(&self, owner: &Owner) -> OwnerIds {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = ids.get(owner) {
             return *known;
         }
-        let user = (!owner.user.is_empty()).then(|| nix::unistd::User::from_name(&owner.user).ok().flatten());
-        let group =
-            (!owner.group.is_empty()).then(|| nix::unistd::Group::from_name(&owner.group).ok().flatten());
-        let found = (
-            user.flatten().map_or(owner.uid, |user| user.uid.as_raw()),
-            group.flatten().map_or(owner.gid, |group| group.gid.as_raw()),
-        );
+        let found = ids_of(owner);
         ids.insert(owner.clone(), found);
         found
     }
@@ -305,9 +309,9 @@ mod tests {
             }
             assert_eq!(path.metadata().expect("there").gid(), group, "{name}: the folder gave its group");
             let fd = rustix::fs::open(&path, OFlags::RDONLY, Mode::empty()).expect("opens");
-            restorer.apply(rustix::fd::AsFd::as_fd(&fd), &attributes(0o640), None, Acls::None);
+            restorer.apply(&fd, &attributes(0o640), None, Acls::None);
             let found = path.metadata().expect("there");
-            assert_eq!((found.gid(), found.mode() & 0o7777), (restorer.own.1, 0o640), "{name}");
+            assert_eq!((found.gid(), found.mode() & 0o7777), (restorer.own.group, 0o640), "{name}");
         }
         assert_eq!(restorer.owners_left.into_inner(), 0);
     }
@@ -321,7 +325,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
         let fd = rustix::fs::openat(CWD, &path, OFlags::PATH, Mode::empty()).expect("opens");
         let restorer = Restorer::new();
-        restorer.apply(rustix::fd::AsFd::as_fd(&fd), &attributes(0o644), Some(restorer.own), Acls::None);
+        restorer.apply(&fd, &attributes(0o644), Some(restorer.own), Acls::None);
         assert_eq!(path.metadata().expect("there").mode() & 0o777, 0o600, "for its owner alone");
         assert_eq!(restorer.attributes_left.into_inner(), 2);
     }

@@ -1,0 +1,81 @@
+//! The names in one folder, sorted by their bytes, in as little memory as they need.
+//!
+//! A folder of a million files costs its names and 8 bytes each: no allocation per name.
+//! Not here: how the system is asked for the names (`OpenFolder`).
+
+/// Names of one folder, sorted; `.` and `..` are not among them.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// The names back to back.
+    bytes: Vec<u8>,
+    spans: Vec<NameSpan>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct NameSpan {
+    start: u32,
+    len: u16,
+    hint: KindHint,
+}
+
+/// What the folder itself says about an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KindHint {
+    Folder,
+    Other,
+    /// Some filesystems do not say.
+    Unknown,
+}
+
+impl NameSpan {
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        &bytes[start..start + usize::from(self.len)]
+    }
+}
+
+impl Listing {
+    /// Adds a name; nothing where the listing is full, at 4 GiB of names or at a name of 64 KiB: more than any filesystem
+    /// holds in one folder.
+    pub(crate) fn add(&mut self, name: &[u8], hint: KindHint) -> Option<()> {
+        let start = u32::try_from(self.bytes.len()).ok()?;
+        let len = u16::try_from(name.len()).ok()?;
+        self.bytes.extend_from_slice(name);
+        self.spans.push(NameSpan { start, len, hint });
+        Some(())
+    }
+
+    /// Sorts what was added; to be called before anything is asked.
+    pub(crate) fn sort(&mut self) {
+        let bytes = &self.bytes;
+        self.spans.sort_unstable_by(|a, b| a.of(bytes).cmp(b.of(bytes)));
+        // A folder that changes while it is read may show a name twice; a node must not.
+        self.spans.dedup_by(|a, b| a.of(bytes) == b.of(bytes));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(crate) fn name(&self, position: usize) -> &[u8] {
+        self.spans[position].of(&self.bytes)
+    }
+
+    pub(crate) fn hint(&self, position: usize) -> KindHint {
+        self.spans[position].hint
+    }
+
+    pub(crate) fn set_hint(&mut self, position: usize, hint: KindHint) {
+        self.spans[position].hint = hint;
+    }
+
+    /// Keeps only the names for which `keep` says so.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&[u8], KindHint) -> bool) {
+        let bytes = &self.bytes;
+        self.spans.retain(|span| keep(span.of(bytes), span.hint));
+    }
+
+    pub(crate) fn contains(&self, name: &[u8]) -> bool {
+        self.spans.binary_search_by(|span| span.of(&self.bytes).cmp(name)).is_ok()
+    }
+}
