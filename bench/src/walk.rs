@@ -1,7 +1,7 @@
 //! A push of many small files, without the network: to an appliance that is a vault in memory.
 
 use crate::{Amount, HotPath, Work, index, text};
-use larder_client::{Appliance, Past, Progress, PushOptions, Trouble, push};
+use larder_client::{ClientError, Past, PushOptions, Remote, TransferProgress, push};
 use larder_format::{
     ChunkId,
     ledger::{Snapshot, Stamp},
@@ -28,24 +28,24 @@ pub(crate) const FIRST: HotPath =
 /// A vault that is asked directly.
 struct InMemory(Vault);
 
-fn trouble(error: &StoreError) -> Trouble {
-    Trouble::Damaged(error.to_string())
+fn trouble(error: &StoreError) -> ClientError {
+    ClientError::Damaged(error.to_string())
 }
 
-impl Appliance for InMemory {
-    fn identity(&self) -> Result<Identity, Trouble> {
-        Err(Trouble::Usage("a benchmark has no identity".to_owned()))
+impl Remote for InMemory {
+    fn identity(&self) -> Result<Identity, ClientError> {
+        Err(ClientError::Usage("a benchmark has no identity".to_owned()))
     }
 
-    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, Trouble> {
+    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {
         Ok(self.0.missing(names))
     }
 
-    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble> {
+    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, ClientError> {
         self.0.receive(&blocks.concat()).map_err(|error| trouble(&error))
     }
 
-    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble> {
+    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError> {
         let push = u128::from_str_radix(&commit.push, 16).expect("hex digits").to_be_bytes();
         let Commit { root, totals, skipped, device_time_ms, .. } = *commit;
         let snapshot = Snapshot { skipped, device_time_ms, ..Snapshot::new(source, push, root, totals) };
@@ -62,16 +62,16 @@ impl Appliance for InMemory {
 }
 
 impl Past for InMemory {
-    fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
-        Err(Trouble::Usage("this benchmark does not read".to_owned()))
+    fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), ClientError> {
+        Err(ClientError::Usage("this benchmark does not read".to_owned()))
     }
 
-    fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
-        Err(Trouble::Usage("this benchmark does not read".to_owned()))
+    fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, ClientError> {
+        Err(ClientError::Usage("this benchmark does not read".to_owned()))
     }
 
-    fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
-        Err(Trouble::Usage("this benchmark does not read".to_owned()))
+    fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, ClientError> {
+        Err(ClientError::Usage("this benchmark does not read".to_owned()))
     }
 }
 
@@ -92,7 +92,7 @@ fn in_an_hour() -> SystemTime {
 fn push_to(vault: &InMemory, folder: &Path, cache: Option<&Path>) {
     let options =
         PushOptions { clock: in_an_hour, cache: cache.map(Path::to_owned), ..PushOptions::default() };
-    push(vault, "bench/files", folder, &options, &Progress::default()).expect("a push");
+    push(vault, "bench/files", folder, &options, &TransferProgress::default()).expect("a push");
 }
 
 fn new_vault(folder: &Path) -> InMemory {

@@ -5,7 +5,7 @@ use crate::{
     owner::spot::Spot,
     platform::path_of_bytes,
     push::cache::{Cache, FolderKey, RecordReader},
-    rescue::disk::Facts,
+    rescue::disk::DiskJson,
 };
 use std::path::Path;
 
@@ -49,7 +49,7 @@ pub fn spot(typed: &[u8]) -> Option<(String, String, Vec<u8>)> {
 
 /// `disk.json`: whether it is whole.
 pub fn disk_json(bytes: &[u8]) -> bool {
-    Facts::read(bytes).is_some()
+    DiskJson::read(bytes).is_some()
 }
 
 #[cfg(test)]

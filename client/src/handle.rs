@@ -48,12 +48,12 @@ pub(crate) struct Handle {
 }
 
 /// An open folder: the handle's own descriptor, or one made for this use.
-pub(crate) enum Opened<'a> {
+pub(crate) enum OpenedFolder<'a> {
     Kept(FolderRef<'a>),
     Again(OpenFolder),
 }
 
-impl Opened<'_> {
+impl OpenedFolder<'_> {
     pub(crate) fn as_ref(&self) -> FolderRef<'_> {
         match self {
             Self::Kept(folder) => *folder,
@@ -84,9 +84,9 @@ impl Handle {
     }
 
     /// The folder, opened again if need be.
-    pub(crate) fn open(&self) -> Result<Opened<'_>, SystemError> {
+    pub(crate) fn open(&self) -> Result<OpenedFolder<'_>, SystemError> {
         if let Some(folder) = &self.open {
-            return Ok(Opened::Kept(folder.as_ref()));
+            return Ok(OpenedFolder::Kept(folder.as_ref()));
         }
         let mut way = vec![self];
         let mut nearest = self;
@@ -104,7 +104,7 @@ impl Handle {
         let folder = at.ok_or(SystemError::GONE)?;
         // Somebody moved another folder here meanwhile: that is not the one we know.
         let is_same = folder.as_ref().status()?.identity() == self.identity;
-        if is_same { Ok(Opened::Again(folder)) } else { Err(SystemError::EXCHANGED) }
+        if is_same { Ok(OpenedFolder::Again(folder)) } else { Err(SystemError::EXCHANGED) }
     }
 
     /// The filesystem on which it lies.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counters of one run; share it with a thread that shows them.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct TransferProgress {
     files: AtomicU64,
     folders: AtomicU64,
     bytes: AtomicU64,
@@ -29,7 +29,7 @@ macro_rules! counter {
     };
 }
 
-impl Progress {
+impl TransferProgress {
     /// Of reading a disk of this computer: nothing goes over the network.
     pub fn local() -> Self {
         Self { is_local: true, ..Self::default() }

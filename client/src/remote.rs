@@ -3,7 +3,7 @@
 //! The one implementation for real life is `Connection`; tests put a vault in memory behind it. There is no word here
 //! that deletes or overwrites, because the protocol has none.
 
-use crate::Trouble;
+use crate::ClientError;
 use larder_format::{
     ChunkId,
     wire::{Commit, Identity, Neighbours, Receipt, Received, SnapshotInfo},
@@ -22,45 +22,45 @@ pub trait Past: Sync {
         names: &[ChunkId],
         neighbours: Neighbours,
         each: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), Trouble>;
+    ) -> Result<(), ClientError>;
 
     /// Where each of `names` (at most `wire::IDS_MAX`) lies, as a number: the same one for chunks that come in one block,
     /// and in the order in which blocks are best read. `wire::NOWHERE` for what is not there.
     ///
     /// # Errors
     /// Any but `Local` and `Usage`.
-    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble>;
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, ClientError>;
 
     /// The snapshot of `source` that `when` means.
     ///
     /// # Errors
     /// `Refused` with `not_found`.
-    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble>;
+    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError>;
 }
 
 /// The other end of a push. Every call may come from several threads at once.
-pub trait Appliance: Past {
+pub trait Remote: Past {
     /// Who we are to the appliance, and which vault it keeps.
     ///
     /// # Errors
     /// `Unreachable`, `NotPaired`.
-    fn identity(&self) -> Result<Identity, Trouble>;
+    fn identity(&self) -> Result<Identity, ClientError>;
 
     /// Those of `names` (at most `wire::IDS_MAX`) that the vault does not hold, in order.
     ///
     /// # Errors
     /// Any but `Local` and `Usage`.
-    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, Trouble>;
+    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError>;
 
     /// Sends blocks, at most `wire::UPLOAD_BYTES_MAX` together.
     ///
     /// # Errors
     /// Any but `Local` and `Usage`.
-    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble>;
+    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, ClientError>;
 
     /// Asks for a snapshot of `source`.
     ///
     /// # Errors
     /// `Refused` with `missing_chunks` when the vault lacks a part of the tree.
-    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble>;
+    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError>;
 }

@@ -3,7 +3,7 @@
 //! The pairing holds a secret and is readable by its owner alone. Where things lie follows the XDG rules.
 
 use crate::{
-    Trouble,
+    ClientError,
     platform::{cache_folder, config_folder, private_file, state_folder},
 };
 use larder_format::ledger::Head;
@@ -17,7 +17,7 @@ use std::{
 /// Address and key of one appliance.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pairing {
+pub struct PairedAppliance {
     /// `http://HOST:PORT`.
     pub address: String,
     /// The secret that this computer shows.
@@ -25,18 +25,18 @@ pub struct Pairing {
 }
 
 // The secret must not end up in a log by way of `{:?}`.
-impl std::fmt::Debug for Pairing {
+impl std::fmt::Debug for PairedAppliance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pairing").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("PairedAppliance").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-impl Pairing {
+impl PairedAppliance {
     /// Where the pairing lies unless the owner says otherwise.
     ///
     /// # Errors
     /// `Usage` when this account has no home.
-    pub fn default_path() -> Result<PathBuf, Trouble> {
+    pub fn default_path() -> Result<PathBuf, ClientError> {
         Ok(home(config_folder())?.join("larder/appliance.toml"))
     }
 
@@ -44,16 +44,16 @@ impl Pairing {
     ///
     /// # Errors
     /// `NotPaired` when there is none, `Local` when it cannot be read.
-    pub fn load(path: &Path) -> Result<Self, Trouble> {
+    pub fn load(path: &Path) -> Result<Self, ClientError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Trouble::NotPaired { cause: format!("{} does not exist", path.display()) });
+                return Err(ClientError::NotPaired { cause: format!("{} does not exist", path.display()) });
             }
-            Err(error) => return Err(Trouble::local("reading the pairing", path, error)),
+            Err(error) => return Err(ClientError::local("reading the pairing", path, error)),
         };
         toml::from_str(&text).map_err(|error| {
-            Trouble::local("reading the pairing", path, io::Error::other(without_key(&text, &error)))
+            ClientError::local("reading the pairing", path, io::Error::other(without_key(&text, &error)))
         })
     }
 
@@ -61,9 +61,9 @@ impl Pairing {
     ///
     /// # Errors
     /// `Local`.
-    pub fn store(&self, path: &Path) -> Result<(), Trouble> {
+    pub fn store(&self, path: &Path) -> Result<(), ClientError> {
         let text = toml::to_string(self).expect("two lines of text");
-        replace(path, text.as_bytes()).map_err(|error| Trouble::local("writing the pairing", path, error))
+        replace(path, text.as_bytes()).map_err(|error| ClientError::local("writing the pairing", path, error))
     }
 }
 
@@ -80,7 +80,7 @@ fn without_key(text: &str, error: &toml::de::Error) -> String {
 ///
 /// # Errors
 /// `Usage` when this account has no home.
-pub(crate) fn cache_path(vault: &str, source: &str) -> Result<PathBuf, Trouble> {
+pub(crate) fn cache_path(vault: &str, source: &str) -> Result<PathBuf, ClientError> {
     let file = format!("{}.cache", source.replace('/', "@"));
     Ok(home(cache_folder())?.join("larder").join(plain(vault)).join(file))
 }
@@ -89,7 +89,7 @@ pub(crate) fn cache_path(vault: &str, source: &str) -> Result<PathBuf, Trouble> 
 ///
 /// # Errors
 /// `Usage` when this account has no home.
-pub(crate) fn state_path(vault: &str) -> Result<PathBuf, Trouble> {
+pub(crate) fn state_path(vault: &str) -> Result<PathBuf, ClientError> {
     Ok(home(state_folder())?.join("larder").join(format!("{}.json", plain(vault))))
 }
 
@@ -98,9 +98,9 @@ fn plain(vault: &str) -> String {
     vault.chars().filter(char::is_ascii_alphanumeric).take(64).collect()
 }
 
-fn home(folder: Option<PathBuf>) -> Result<PathBuf, Trouble> {
+fn home(folder: Option<PathBuf>) -> Result<PathBuf, ClientError> {
     folder.ok_or_else(|| {
-        Trouble::Usage(
+        ClientError::Usage(
             "this account has no home folder; set HOME, or name the pairing with --appliance".to_owned(),
         )
     })
@@ -117,14 +117,14 @@ pub fn source_name_for(folder: &Path) -> String {
 
 /// The head of a vault's ledger as this computer last saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Seen {
+pub(crate) struct SeenHead {
     /// The head.
     pub(crate) head: Head,
     /// The last receipt, if there was one.
     pub(crate) receipt: Option<larder_format::wire::Receipt>,
 }
 
-impl Seen {
+impl SeenHead {
     /// What was last seen; nothing at first, and nothing where the file cannot be read.
     pub(crate) fn load(path: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -174,9 +174,9 @@ mod tests {
     fn a_pairing_comes_back_and_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/appliance.toml");
-        let pairing = Pairing { address: "http://larder:8477".into(), token: "secret".into() };
+        let pairing = PairedAppliance { address: "http://larder:8477".into(), token: "secret".into() };
         pairing.store(&path).unwrap();
-        assert_eq!(Pairing::load(&path).unwrap(), pairing);
+        assert_eq!(PairedAppliance::load(&path).unwrap(), pairing);
         let found =
             OpenFolder::open(path.parent().unwrap()).unwrap().as_ref().status_at(b"appliance.toml").unwrap();
         assert_eq!(found.permissions & 0o777, 0o600);
@@ -189,7 +189,7 @@ mod tests {
         let path = folder.path().join("appliance.toml");
         let check = |text: &str, line: &str| {
             fs::write(&path, text).unwrap();
-            let trouble = Pairing::load(&path).unwrap_err();
+            let trouble = PairedAppliance::load(&path).unwrap_err();
             let told = format!("{trouble} {trouble:?}");
             assert!(told.contains(line) && !told.contains("s3cret"), "{text}: {told}");
         };
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_head_that_goes_back_or_forks_is_noticed() {
         let head = |sequence, hash: &[u8]| Head { sequence, hash: Hash::of(hash) };
-        let seen = Seen { head: head(5, b"five"), receipt: None };
+        let seen = SeenHead { head: head(5, b"five"), receipt: None };
         assert!(seen.contradicts(&head(4, b"four")));
         assert!(seen.contradicts(&head(5, b"another five")));
         assert!(!seen.contradicts(&head(5, b"five")));

@@ -6,7 +6,7 @@ mod tree;
 mod vault;
 
 use larder_client::{
-    Appliance, Existing, Progress, PushOptions, RestoreOptions, Restored, Wanted, push, restore,
+    Existing, PushOptions, Remote, RestoreOptions, Restored, Selection, TransferProgress, push, restore,
 };
 use larder_format::{
     ChunkRef,
@@ -51,14 +51,21 @@ impl Home {
     }
 
     fn push(&self) {
-        push(&self.vault, "laptop/home", &self.source(), &PushOptions::default(), &Progress::default())
-            .unwrap();
+        push(
+            &self.vault,
+            "laptop/home",
+            &self.source(),
+            &PushOptions::default(),
+            &TransferProgress::default(),
+        )
+        .unwrap();
     }
 
     fn restore(&self, to: &Path, existing: Existing) -> Restored {
-        let wanted = Wanted { source: "laptop/home", when: "newest", path: b"" };
+        let wanted = Selection { source: "laptop/home", when: "newest", path: b"" };
         let restored =
-            restore(&self.vault, &wanted, to, &RestoreOptions { existing }, &Progress::default()).unwrap();
+            restore(&self.vault, &wanted, to, &RestoreOptions { existing }, &TransferProgress::default())
+                .unwrap();
         assert_eq!((&restored.skipped.named[..], restored.attributes_left_out), (&[][..], 0));
         restored
     }
@@ -134,8 +141,8 @@ fn what_the_target_hands_on_lets_nobody_in() {
     for fetches in 0..4 {
         let to = above.join(format!("broken {fetches}"));
         *home.vault.fetches_until_break.lock().unwrap() = Some(fetches);
-        let wanted = Wanted { source: "laptop/home", when: "newest", path: b"" };
-        let _ = restore(&home.vault, &wanted, &to, &RestoreOptions::default(), &Progress::default());
+        let wanted = Selection { source: "laptop/home", when: "newest", path: b"" };
+        let _ = restore(&home.vault, &wanted, &to, &RestoreOptions::default(), &TransferProgress::default());
         *home.vault.fetches_until_break.lock().unwrap() = None;
         let root = check(&to, Existing::Keep, "run again");
         assert_eq!(root, pushed[std::ffi::OsStr::new("")], "run again");

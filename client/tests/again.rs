@@ -6,7 +6,7 @@ mod tree;
 mod vault;
 
 use larder_client::{
-    Existing, Progress, PushOptions, RestoreOptions, Restored, Trouble, Wanted, push, restore,
+    ClientError, Existing, PushOptions, RestoreOptions, Restored, Selection, TransferProgress, push, restore,
 };
 use std::{
     fs,
@@ -61,7 +61,8 @@ impl Home {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             set_time(&path);
         }
-        push(&home.vault, "laptop/home", &source, &PushOptions::default(), &Progress::default()).unwrap();
+        push(&home.vault, "laptop/home", &source, &PushOptions::default(), &TransferProgress::default())
+            .unwrap();
         home
     }
 
@@ -73,9 +74,15 @@ impl Home {
         self.folder.path().join(format!("target{}", self.round))
     }
 
-    fn restore(&self, path: &[u8], existing: Existing) -> Result<Restored, Trouble> {
-        let wanted = Wanted { source: "laptop/home", when: "newest", path };
-        restore(&self.vault, &wanted, &self.target(), &RestoreOptions { existing }, &Progress::default())
+    fn restore(&self, path: &[u8], existing: Existing) -> Result<Restored, ClientError> {
+        let wanted = Selection { source: "laptop/home", when: "newest", path };
+        restore(
+            &self.vault,
+            &wanted,
+            &self.target(),
+            &RestoreOptions { existing },
+            &TransferProgress::default(),
+        )
     }
 
     /// Every file in the target is as it was pushed; returns how many there are.

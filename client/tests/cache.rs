@@ -6,7 +6,7 @@ mod tree;
 mod vault;
 
 use larder_client::{
-    Existing, Progress, PushOptions, Pushed, RestoreOptions, Trouble, Wanted, push, restore,
+    ClientError, Existing, PushOptions, Pushed, RestoreOptions, Selection, TransferProgress, push, restore,
 };
 use proptest::prelude::*;
 use std::{
@@ -69,8 +69,8 @@ impl Home {
         self.write("top", b"top");
     }
 
-    fn try_push(&self) -> Result<Pushed, Trouble> {
-        push(&self.vault, "laptop/home", &self.source(), &self.options, &Progress::default())
+    fn try_push(&self) -> Result<Pushed, ClientError> {
+        push(&self.vault, "laptop/home", &self.source(), &self.options, &TransferProgress::default())
     }
 
     /// Pushes and returns how many chunks were new.
@@ -84,9 +84,9 @@ impl Home {
     fn check_newest(&self) {
         let target = tempfile::tempdir().unwrap();
         let to = target.path().join("target");
-        let wanted = Wanted { source: "laptop/home", when: "newest", path: b"" };
+        let wanted = Selection { source: "laptop/home", when: "newest", path: b"" };
         let options = RestoreOptions { existing: Existing::Keep };
-        let restored = restore(&self.vault, &wanted, &to, &options, &Progress::default()).unwrap();
+        let restored = restore(&self.vault, &wanted, &to, &options, &TransferProgress::default()).unwrap();
         assert_eq!(restored.skipped.named, []);
         assert_eq!(tree::look(&to), tree::look(&self.source()));
     }
@@ -264,8 +264,8 @@ fn excludes_leave_out_what_they_name_and_nothing_else() {
     home.write("fake/file", b"kept");
     home.push();
     let target = home.folder.path().join("target");
-    let wanted = Wanted { source: "laptop/home", when: "newest", path: b"" };
-    restore(&home.vault, &wanted, &target, &RestoreOptions::default(), &Progress::default()).unwrap();
+    let wanted = Selection { source: "laptop/home", when: "newest", path: b"" };
+    restore(&home.vault, &wanted, &target, &RestoreOptions::default(), &TransferProgress::default()).unwrap();
     let files: Vec<String> = tree::look(&target)
         .into_iter()
         .filter(|(_, found)| found.kind == rustix::fs::FileType::RegularFile)
@@ -388,7 +388,7 @@ proptest! {
             home.push();
             let with_cache = home.vault.newest_root();
             let options = PushOptions { cache: None, ..home.options.clone() };
-            push(&home.vault, "laptop/home", &home.source(), &options, &Progress::default()).unwrap();
+            push(&home.vault, "laptop/home", &home.source(), &options, &TransferProgress::default()).unwrap();
             prop_assert_eq!(home.vault.newest_root(), with_cache);
             home.check_newest();
         }

@@ -4,7 +4,7 @@
 
 mod vault;
 
-use larder_client::{Appliance, Existing, Progress, RestoreOptions, Restored, Wanted, restore};
+use larder_client::{Existing, Remote, RestoreOptions, Restored, Selection, TransferProgress, restore};
 use larder_format::{
     ChunkRef,
     block::Encoder,
@@ -50,10 +50,11 @@ impl Trap {
         let root = self.folder_of("", entries);
         let root = self.keep(&Node::Leaf { owners: vec![owner()], entries: vec![root] }.encode());
         self.vault.plant(root, Totals::default());
-        let wanted = Wanted { source: "laptop/trap", when: "newest", path: b"" };
+        let wanted = Selection { source: "laptop/trap", when: "newest", path: b"" };
         let to = self.folder.path().join("target");
         let restored =
-            restore(&self.vault, &wanted, &to, &RestoreOptions { existing }, &Progress::default()).unwrap();
+            restore(&self.vault, &wanted, &to, &RestoreOptions { existing }, &TransferProgress::default())
+                .unwrap();
         assert_eq!(fs::read(self.folder.path().join("outside/precious")).unwrap(), b"precious");
         assert_eq!(names(&self.folder.path().join("outside")), ["deep", "precious"]);
         assert_eq!(names(&self.folder.path().join("outside/deep")), [""; 0]);

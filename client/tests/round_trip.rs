@@ -6,7 +6,7 @@ mod tree;
 mod vault;
 
 use larder_client::{
-    Existing, Progress, PushOptions, RestoreOptions, Restored, Wanted, push, read_file, restore,
+    Existing, PushOptions, RestoreOptions, Restored, Selection, TransferProgress, push, read_file, restore,
 };
 use proptest::prelude::*;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
@@ -50,13 +50,19 @@ impl Home {
     }
 
     fn push(&self) -> larder_client::Pushed {
-        push(&self.vault, "laptop/home", &self.source(), &PushOptions::default(), &Progress::default())
-            .unwrap()
+        push(
+            &self.vault,
+            "laptop/home",
+            &self.source(),
+            &PushOptions::default(),
+            &TransferProgress::default(),
+        )
+        .unwrap()
     }
 
     fn restore(&self, path: &[u8], existing: Existing) -> Restored {
         let (wanted, options) = (newest(path), RestoreOptions { existing });
-        restore(&self.vault, &wanted, &self.target(), &options, &Progress::default()).unwrap()
+        restore(&self.vault, &wanted, &self.target(), &options, &TransferProgress::default()).unwrap()
     }
 
     fn check_round_trip(&self) {
@@ -77,8 +83,8 @@ impl Home {
     }
 }
 
-fn newest(path: &[u8]) -> Wanted<'_> {
-    Wanted { source: "laptop/home", when: "newest", path }
+fn newest(path: &[u8]) -> Selection<'_> {
+    Selection { source: "laptop/home", when: "newest", path }
 }
 
 fn set_time(path: &Path, seconds: i64, nanos: i64) {
@@ -336,9 +342,9 @@ fn one_file_can_be_read_by_itself() {
     home.write("folder/film", &content);
     home.push();
     let mut read = Vec::new();
-    read_file(&home.vault, &newest(b"folder/film"), &mut read, &Progress::default()).unwrap();
+    read_file(&home.vault, &newest(b"folder/film"), &mut read, &TransferProgress::default()).unwrap();
     assert!(read == content);
-    let missing = read_file(&home.vault, &newest(b"folder/none"), &mut read, &Progress::default());
+    let missing = read_file(&home.vault, &newest(b"folder/none"), &mut read, &TransferProgress::default());
     assert_eq!(missing.unwrap_err().exit_code(), 1);
 }
 

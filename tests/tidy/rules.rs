@@ -202,7 +202,7 @@ pub(crate) const RULES: &[Rule] = &[
         to: Shipped,
         within: &["client/"],
         except: &["client/src/link/"],
-        say: "HTTP is the business of `link`; everybody else speaks to the trait `Appliance`",
+        say: "HTTP is the business of `link`; the rest speaks to the trait `Remote`",
     },
     Rule {
         words: &["os::unix", "os::linux", "os::fd", "rustix", "nix", "libc"],

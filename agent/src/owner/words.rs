@@ -207,8 +207,8 @@ fn refused(code: &str) -> u8 {
 }
 
 #[cfg(feature = "demo")]
-impl From<larder_client::Trouble> for Trouble {
-    fn from(trouble: larder_client::Trouble) -> Self {
+impl From<larder_client::ClientError> for Trouble {
+    fn from(trouble: larder_client::ClientError) -> Self {
         let problem = larder_client::owner::problem_of(&trouble);
         Self {
             what: problem.what,

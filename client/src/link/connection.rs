@@ -1,11 +1,11 @@
-//! The appliance over HTTP: addresses, requests, patience, and problems turned into `Trouble`.
+//! The appliance over HTTP: addresses, requests, patience, and problems turned into `ClientError`.
 //!
 //! A box at home is restarted, updated and unplugged; a request that meets no answer is asked again, with two minutes of
 //! pauses, before a push gives up. All requests may be repeated: uploads are asked for anew, commits carry their own number.
 //! Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel.
 //! Not here: what is asked, and when.
 
-use crate::{Appliance, Past, Trouble, settings::Pairing};
+use crate::{ClientError, Past, Remote, settings::PairedAppliance};
 use backon::{BlockingRetryable, ExponentialBuilder};
 use larder_format::{
     ChunkId,
@@ -31,7 +31,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// All pauses of one request together: longer than a box takes to come back after a power cut, half a minute to boot and
 /// a minute that it waits for its disks (`SPIN_UP` in agent/src/run.rs).
-const PATIENCE: Duration = Duration::from_secs(120);
+const RETRY_FOR: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A commit answers when everything is durable on every disk: a spun-down disk and a large tree take their time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
@@ -42,24 +42,24 @@ pub struct Connection {
     agent: Agent,
     address: String,
     authorization: String,
-    patience: Duration,
+    retry_for: Duration,
 }
 
 impl Connection {
     /// To the appliance of a pairing. Nothing is sent yet.
-    pub fn new(pairing: &Pairing) -> Self {
+    pub fn new(pairing: &PairedAppliance) -> Self {
         Self {
             agent: agent_for(),
             address: pairing.address.trim_end_matches('/').to_owned(),
             authorization: format!("Bearer {}", pairing.token),
-            patience: PATIENCE,
+            retry_for: RETRY_FOR,
         }
     }
 
     /// Gives up at once when nothing answers: for questions that somebody waits for at the keyboard.
     #[must_use]
-    pub fn impatient(mut self) -> Self {
-        self.patience = Duration::ZERO;
+    pub fn without_retries(mut self) -> Self {
+        self.retry_for = Duration::ZERO;
         self
     }
 
@@ -72,7 +72,7 @@ impl Connection {
     ///
     /// # Errors
     /// `Unreachable`, `NotPaired`, `Refused`.
-    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let body = self.get_bytes(path)?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
@@ -82,9 +82,9 @@ impl Connection {
     ///
     /// # Errors
     /// `Unreachable`, `NotPaired`.
-    pub(crate) fn entry(&self, number: u64) -> Result<Option<Head>, Trouble> {
+    pub(crate) fn entry(&self, number: u64) -> Result<Option<Head>, ClientError> {
         match self.get(&format!("/v1/ledger/{number}")) {
-            Err(Trouble::Refused(_)) => Ok(None),
+            Err(ClientError::Refused(_)) => Ok(None),
             entry => entry.map(Some),
         }
     }
@@ -93,18 +93,18 @@ impl Connection {
     ///
     /// # Errors
     /// As `get`.
-    pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>, Trouble> {
-        self.with_patience(|| {
+    pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        self.with_retries(|| {
             let request = self.agent.get(self.url(path)).header("authorization", &self.authorization);
             self.read(self.checked(request.call())?)
         })
     }
 
-    fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Vec<u8>, Trouble> {
-        self.with_patience(|| self.read(self.post_once(path, content_type, body)?))
+    fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Vec<u8>, ClientError> {
+        self.with_retries(|| self.read(self.post_once(path, content_type, body)?))
     }
 
-    fn post_once(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Response<Body>, Trouble> {
+    fn post_once(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Response<Body>, ClientError> {
         self.checked(self.request(path, content_type).send(body))
     }
 
@@ -117,18 +117,18 @@ impl Connection {
         format!("{}{path}", self.address)
     }
 
-    fn with_patience<T>(&self, ask: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    fn with_retries<T>(&self, ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(PAUSE_MIN)
             .with_max_delay(PAUSE_MAX)
-            .with_total_delay(Some(self.patience))
+            .with_total_delay(Some(self.retry_for))
             .with_jitter();
         let pauses =
-            if self.patience.is_zero() { pauses.with_max_times(0) } else { pauses.without_max_times() };
-        ask.retry(pauses).when(Trouble::is_passing).call()
+            if self.retry_for.is_zero() { pauses.with_max_times(0) } else { pauses.without_max_times() };
+        ask.retry(pauses).when(ClientError::is_passing).call()
     }
 
-    fn checked(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Trouble> {
+    fn checked(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, ClientError> {
         let mut answer = answer.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         if status.is_success() {
@@ -137,43 +137,43 @@ impl Connection {
         let body = answer.body_mut().with_config().limit(64 * 1024).read_to_vec().unwrap_or_default();
         let problem = serde_json::from_slice::<Problem>(&body).unwrap_or_else(|_| stand_in(status.as_u16()));
         Err(match (status.as_u16(), problem.code.as_str()) {
-            (401, _) => Trouble::NotPaired { cause: problem.what },
+            (401, _) => ClientError::NotPaired { cause: problem.what },
             // A proxy on the way says that the box is not there.
             (502..=504, code) if code != "busy" => {
-                Trouble::Unreachable { address: self.address.clone(), cause: problem.what }
+                ClientError::Unreachable { address: self.address.clone(), cause: problem.what }
             }
-            _ => Trouble::Refused(Box::new(problem)),
+            _ => ClientError::Refused(Box::new(problem)),
         })
     }
 
-    fn read(&self, mut answer: Response<Body>) -> Result<Vec<u8>, Trouble> {
+    fn read(&self, mut answer: Response<Body>) -> Result<Vec<u8>, ClientError> {
         let body = answer.body_mut().with_config().limit(JSON_BYTES_MAX).read_to_vec();
         body.map_err(|error| self.unreachable(&error))
     }
 
-    fn unreachable(&self, error: &dyn std::error::Error) -> Trouble {
-        Trouble::Unreachable { address: self.address.clone(), cause: error.to_string() }
+    fn unreachable(&self, error: &dyn std::error::Error) -> ClientError {
+        ClientError::Unreachable { address: self.address.clone(), cause: error.to_string() }
     }
 
     /// An answer that is no answer to the question: something else listens there, or a newer Larder.
-    pub(crate) fn strange(&self, error: &dyn std::error::Error) -> Trouble {
-        Trouble::Strange { address: self.address.clone(), cause: error.to_string() }
+    pub(crate) fn strange(&self, error: &dyn std::error::Error) -> ClientError {
+        ClientError::Strange { address: self.address.clone(), cause: error.to_string() }
     }
 }
 
-impl Appliance for Connection {
-    fn identity(&self) -> Result<Identity, Trouble> {
+impl Remote for Connection {
+    fn identity(&self) -> Result<Identity, ClientError> {
         self.get("/v1/me")
     }
 
-    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, Trouble> {
+    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {
         let body = self.post("/v1/chunks/missing", IDS_TYPE, &encode_ids(names))?;
         decode_ids(&body).map_err(|error| self.strange(&error))
     }
 
-    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble> {
+    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, ClientError> {
         let len: usize = blocks.iter().map(|part| part.len()).sum();
-        let body = self.with_patience(|| {
+        let body = self.with_retries(|| {
             let mut reader = BackToBack { blocks, at: 0 };
             let request = self.request("/v1/chunks", BLOCKS_TYPE).header("content-length", len);
             self.read(self.checked(request.send(SendBody::from_reader(&mut reader)))?)
@@ -181,7 +181,7 @@ impl Appliance for Connection {
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
 
-    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble> {
+    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError> {
         let source = checked_source(source)?;
         let body = serde_json::to_vec(commit).expect("plain values encode");
         let body = self.post(&format!("/v1/sources/{source}/snapshots"), "application/json", &body)?;
@@ -195,13 +195,13 @@ impl Past for Connection {
         names: &[ChunkId],
         neighbours: Neighbours,
         each: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ClientError> {
         let body = encode_ids(names);
         let path = match neighbours {
             Neighbours::Unwanted => "/v1/chunks/fetch",
             Neighbours::Welcome => "/v1/chunks/fetch?neighbours=welcome",
         };
-        let mut answer = self.with_patience(|| self.post_once(path, IDS_TYPE, &body))?;
+        let mut answer = self.with_retries(|| self.post_once(path, IDS_TYPE, &body))?;
         let mut reader = answer.body_mut().as_reader();
         let mut block = Vec::new();
         loop {
@@ -210,19 +210,19 @@ impl Past for Connection {
                 Ok(false) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     let why = format!("{} gave a block that cannot be read: {error}", self.address);
-                    return Err(Trouble::Damaged(why));
+                    return Err(ClientError::Damaged(why));
                 }
                 Err(error) => return Err(self.unreachable(&error)),
             }
         }
     }
 
-    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, ClientError> {
         let body = self.post("/v1/chunks/places", IDS_TYPE, &encode_ids(names))?;
         decode_places(&body, names.len()).map_err(|error| self.strange(&error))
     }
 
-    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble> {
+    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError> {
         let (source, when) = (checked_source(source)?, percent_encode(when.as_bytes()));
         self.get(&format!("/v1/sources/{source}/snapshots/{when}"))
     }
@@ -270,11 +270,11 @@ fn agent_for() -> Agent {
 }
 
 /// A source's name as it may stand in a path.
-pub(crate) fn checked_source(source: &str) -> Result<&str, Trouble> {
+pub(crate) fn checked_source(source: &str) -> Result<&str, ClientError> {
     if is_source_name(source) {
         Ok(source)
     } else {
-        Err(Trouble::Usage(format!(
+        Err(ClientError::Usage(format!(
             "\"{source}\" is not the name of a source; those look like laptop/photos"
         )))
     }

@@ -3,10 +3,10 @@
 use super::{
     getting, looking,
     options::GlobalOptions,
-    output::{Failure, Output},
+    output::{CommandError, Output},
     pairing, pushing, rescuing, words,
 };
-use crate::Trouble;
+use crate::ClientError;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::{ffi::OsString, process::ExitCode};
 
@@ -15,7 +15,7 @@ use std::{ffi::OsString, process::ExitCode};
 #[command(name = "larder", version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Typed {
     #[command(subcommand)]
-    command: Command,
+    command: TypedCommand,
     #[command(flatten)]
     global: GlobalOptions,
 }
@@ -31,7 +31,7 @@ came back without their owner or some attribute, 4 not reachable or not paired, 
 appliance, 6 damaged data met.";
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum TypedCommand {
     /// Connect this computer with an appliance; asks for the key that the appliance made for it
     Pair(pairing::PairArgs),
     /// Back up folders, each as a source of its own
@@ -108,37 +108,37 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     match command {
-        Command::Pair(args) => pairing::pair(&args, global, output),
-        Command::Push(args) => pushing::push(&args, global, output),
-        Command::Sources => looking::sources(global, output),
-        Command::Snapshots { source } => looking::snapshots(&source, global, output),
-        Command::Ls { place } => looking::ls(&place, global, output),
-        Command::Versions { place } => looking::versions(&place, global, output),
-        Command::Diff { from, to } => looking::diff(&from, to.as_deref(), global, output),
-        Command::Restore(args) => getting::restore(&args, global, output),
-        Command::Cat { place } => getting::cat(&place, global, output),
-        Command::Rescue(args) => rescuing::rescue(&args, output),
-        Command::Answers { source } => looking::answers(source.as_deref(), global, output),
-        Command::Status => looking::status(global, output),
-        Command::Retention { source } => looking::retention(&source, global, output),
-        Command::Completions { shell } => {
+        TypedCommand::Pair(args) => pairing::pair(&args, global, output),
+        TypedCommand::Push(args) => pushing::push(&args, global, output),
+        TypedCommand::Sources => looking::sources(global, output),
+        TypedCommand::Snapshots { source } => looking::snapshots(&source, global, output),
+        TypedCommand::Ls { place } => looking::ls(&place, global, output),
+        TypedCommand::Versions { place } => looking::versions(&place, global, output),
+        TypedCommand::Diff { from, to } => looking::diff(&from, to.as_deref(), global, output),
+        TypedCommand::Restore(args) => getting::restore(&args, global, output),
+        TypedCommand::Cat { place } => getting::cat(&place, global, output),
+        TypedCommand::Rescue(args) => rescuing::rescue(&args, output),
+        TypedCommand::Answers { source } => looking::answers(source.as_deref(), global, output),
+        TypedCommand::Status => looking::status(global, output),
+        TypedCommand::Retention { source } => looking::retention(&source, global, output),
+        TypedCommand::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Typed::command(), "larder", &mut script);
             output.bytes(&script)
         }
-        Command::Man { command } => man(command.as_deref(), output),
+        TypedCommand::Man { command } => man(command.as_deref(), output),
     }
 }
 
-fn man(about: Option<&str>, output: &mut Output) -> Result<u8, Failure> {
+fn man(about: Option<&str>, output: &mut Output) -> Result<u8, CommandError> {
     let mut all = Typed::command();
     all.build();
     let found = about.map_or(Some(&all), |name| all.find_subcommand(name));
     let Some(command) = found else {
         let what = format!("There is no command `{}`.", about.unwrap_or_default());
-        return Err(Trouble::WrongKind { what, remedy: "`larder --help` lists them." }.into());
+        return Err(ClientError::WrongKind { what, remedy: "`larder --help` lists them." }.into());
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;

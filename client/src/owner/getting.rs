@@ -2,13 +2,14 @@
 
 use super::{
     options::GlobalOptions,
-    output::{Failure, Output, counted, size},
+    output::{CommandError, Output, counted, size},
     progress::with_bar,
     spot::Spot,
     words,
 };
 use crate::{
-    Existing, Progress, RestoreOptions, Restored, Trouble, Wanted, read_file, restore as bring_back,
+    ClientError, Existing, RestoreOptions, Restored, Selection, TransferProgress, read_file,
+    restore as bring_back,
 };
 use clap::Args;
 use std::{
@@ -34,13 +35,13 @@ pub(super) fn restore(
     args: &RestoreArgs,
     global: &GlobalOptions,
     output: &mut Output,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let spot = Spot::parse(&args.place)?;
     let connection = global.connect()?;
     let source = spot.full_source(&connection)?;
-    let wanted = Wanted { source: &source, when: &spot.when, path: &spot.path };
+    let wanted = Selection { source: &source, when: &spot.when, path: &spot.path };
     let existing = if args.overwrite { Existing::Replace } else { Existing::Keep };
-    let (progress, started) = (Progress::default(), Instant::now());
+    let (progress, started) = (TransferProgress::default(), Instant::now());
     let restored = with_bar(&progress, output.is_json(), None, || {
         bring_back(&connection, &wanted, &args.to, &RestoreOptions { existing }, &progress)
     })?;
@@ -96,16 +97,16 @@ fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Outp
     Ok(())
 }
 
-pub(super) fn cat(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn cat(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     let spot = Spot::parse(place)?;
     let connection = global.connect()?;
     let source = spot.full_source(&connection)?;
-    let wanted = Wanted { source: &source, when: &spot.when, path: &spot.path };
+    let wanted = Selection { source: &source, when: &spot.when, path: &spot.path };
     let mut pipe = Pipe { out: output.writer(), is_closed: false };
-    let written = read_file(&connection, &wanted, &mut pipe, &Progress::default());
+    let written = read_file(&connection, &wanted, &mut pipe, &TransferProgress::default());
     match written {
         // Whoever reads the file has seen enough of it.
-        Err(Trouble::Local { .. }) if pipe.is_closed => return Ok(0),
+        Err(ClientError::Local { .. }) if pipe.is_closed => return Ok(0),
         other => drop(other?),
     }
     output.settle()?;

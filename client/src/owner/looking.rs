@@ -4,10 +4,10 @@
 
 use super::{
     options::GlobalOptions,
-    output::{Column, Failure, Output, count, counted, moment, permissions, size},
+    output::{Column, CommandError, Output, count, counted, moment, permissions, size},
     spot::{NEWEST, Spot, full_source},
 };
-use crate::{Connection, Trouble, link::connection::percent_encode};
+use crate::{ClientError, Connection, link::connection::percent_encode};
 use larder_format::wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
 use serde_json::Value;
 use std::ffi::OsStr;
@@ -16,7 +16,7 @@ use Column::{Left, Right};
 
 const NOTHING_YET: &str = "Nothing is protected yet. `larder push FOLDER` makes the first backup.";
 
-pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     let sources: Vec<SourceInfo> = global.ask()?.get("/v1/sources")?;
     if output.is_json() {
         output.json(&sources)?;
@@ -43,7 +43,11 @@ pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8,
     Ok(0)
 }
 
-pub(super) fn snapshots(source: &str, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn snapshots(
+    source: &str,
+    global: &GlobalOptions,
+    output: &mut Output,
+) -> Result<u8, CommandError> {
     let connection = global.ask()?;
     let source = full_source(source, &connection)?;
     let snapshots: Vec<SnapshotInfo> = connection.get(&format!("/v1/sources/{source}/snapshots"))?;
@@ -94,7 +98,7 @@ fn kept(snapshot: &SnapshotInfo) -> String {
     }
 }
 
-pub(super) fn ls(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn ls(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     let spot = Spot::parse(place)?;
     let connection = global.ask()?;
     let source = spot.full_source(&connection)?;
@@ -133,14 +137,18 @@ fn kind_letter(kind: &str) -> char {
     }
 }
 
-pub(super) fn versions(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn versions(
+    place: &OsStr,
+    global: &GlobalOptions,
+    output: &mut Output,
+) -> Result<u8, CommandError> {
     let spot = Spot::parse(place)?;
     if spot.path.is_empty() {
-        return Err(Trouble::Usage("versions are those of one file: write SOURCE:PATH".to_owned()).into());
+        return Err(ClientError::Usage("versions are those of one file: write SOURCE:PATH".to_owned()).into());
     }
     if spot.when != NEWEST {
         let why = "versions are those of all snapshots: leave out @WHEN and write SOURCE:PATH";
-        return Err(Trouble::Usage(why.to_owned()).into());
+        return Err(ClientError::Usage(why.to_owned()).into());
     }
     let connection = global.ask()?;
     let source = spot.full_source(&connection)?;
@@ -149,7 +157,7 @@ pub(super) fn versions(place: &OsStr, global: &GlobalOptions, output: &mut Outpu
     let versions: Vec<VersionInfo> = versions.map_err(|trouble| match trouble {
         // The source may be what is missing; then what the appliance said is right.
         trouble if !trouble.has_code("not_found") || !is_there(&source, &connection) => trouble,
-        _ => Trouble::NotThere {
+        _ => ClientError::NotThere {
             what: format!("No kept snapshot of {source} has \"{}\".", escape_name(&spot.path)),
             remedy: "Check the name: `larder ls SOURCE` shows the newest snapshot, `larder ls SOURCE@WHEN` an older one.",
         },
@@ -181,7 +189,7 @@ pub(super) fn diff(
     to: Option<&OsStr>,
     global: &GlobalOptions,
     output: &mut Output,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let from = Spot::parse(from)?;
     let to = to.map(Spot::parse).transpose()?;
     let connection = global.ask()?;
@@ -213,13 +221,13 @@ fn span(
     to: Option<Spot>,
     source: &str,
     connection: &Connection,
-) -> Result<Option<[String; 2]>, Trouble> {
+) -> Result<Option<[String; 2]>, ClientError> {
     if !from.path.is_empty() || to.as_ref().is_some_and(|to| !to.path.is_empty()) {
-        return Err(Trouble::Usage("snapshots are compared as a whole; leave out the path".to_owned()));
+        return Err(ClientError::Usage("snapshots are compared as a whole; leave out the path".to_owned()));
     }
     match to {
         Some(to) if to.full_source(connection)? != source => {
-            Err(Trouble::Usage("both snapshots must be of the same source".to_owned()))
+            Err(ClientError::Usage("both snapshots must be of the same source".to_owned()))
         }
         Some(to) => Ok(Some([from.when, to.when])),
         None if from.when == NEWEST => {
@@ -230,7 +238,7 @@ fn span(
     }
 }
 
-fn changes(source: &str, span: &[String; 2], connection: &Connection) -> Result<Vec<Change>, Trouble> {
+fn changes(source: &str, span: &[String; 2], connection: &Connection) -> Result<Vec<Change>, ClientError> {
     let [since, until] = span.each_ref().map(|when| percent_encode(when.as_bytes()));
     let lines = connection.get_bytes(&format!("/v1/sources/{source}/diff?from={since}&to={until}"))?;
     let changes =
@@ -253,7 +261,7 @@ pub(super) fn answers(
     source: Option<&str>,
     global: &GlobalOptions,
     output: &mut Output,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let connection = global.ask()?;
     let query = match source {
         Some(source) => format!("?source={}", percent_encode(full_source(source, &connection)?.as_bytes())),
@@ -295,7 +303,7 @@ fn told_of_retention(retention: &Value) -> impl Iterator<Item = String> {
     promise.into_iter().chain(shorter).chain(holds).collect::<Vec<_>>().into_iter()
 }
 
-pub(super) fn status(global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn status(global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     let status: Value = global.ask()?.get("/v1/status")?;
     if output.is_json() {
         output.json(&status)?;
@@ -352,7 +360,11 @@ fn whole(vault: &Value) -> String {
     )
 }
 
-pub(super) fn retention(source: &str, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn retention(
+    source: &str,
+    global: &GlobalOptions,
+    output: &mut Output,
+) -> Result<u8, CommandError> {
     let connection = global.ask()?;
     let source = full_source(source, &connection)?;
     let retention: Value = connection.get(&format!("/v1/sources/{source}/retention"))?;

@@ -1,6 +1,6 @@
 //! Options that every command understands.
 
-use crate::{Connection, Pairing, Trouble};
+use crate::{ClientError, Connection, PairedAppliance};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -17,17 +17,17 @@ pub(super) struct GlobalOptions {
 
 impl GlobalOptions {
     /// Where the pairing lies.
-    pub(super) fn pairing_path(&self) -> Result<PathBuf, Trouble> {
-        self.appliance.clone().map_or_else(Pairing::default_path, Ok)
+    pub(super) fn pairing_path(&self) -> Result<PathBuf, ClientError> {
+        self.appliance.clone().map_or_else(PairedAppliance::default_path, Ok)
     }
 
     /// To the paired appliance, with all the patience that it takes to start again.
-    pub(super) fn connect(&self) -> Result<Connection, Trouble> {
-        Ok(Connection::new(&Pairing::load(&self.pairing_path()?)?))
+    pub(super) fn connect(&self) -> Result<Connection, ClientError> {
+        Ok(Connection::new(&PairedAppliance::load(&self.pairing_path()?)?))
     }
 
     /// To the paired appliance, for a question that somebody waits for.
-    pub(super) fn ask(&self) -> Result<Connection, Trouble> {
-        self.connect().map(Connection::impatient)
+    pub(super) fn ask(&self) -> Result<Connection, ClientError> {
+        self.connect().map(Connection::without_retries)
     }
 }

@@ -4,7 +4,7 @@
 //! exit code stay what they are. Numbers and times are written for people here and only here; JSON carries them as the
 //! appliance sent them. Not here: what goes to the standard error (`words`).
 
-use crate::{Trouble, platform::sync_output};
+use crate::{ClientError, platform::sync_output};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 use std::io::{self, BufWriter, Stdout, Write};
@@ -16,28 +16,28 @@ pub(super) struct Output {
 }
 
 /// Why a command ended early.
-pub(super) enum Failure {
-    Trouble(Trouble),
+pub(super) enum CommandError {
+    ClientError(ClientError),
     Output(io::Error),
 }
 
-impl From<Trouble> for Failure {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<ClientError> for CommandError {
+    fn from(trouble: ClientError) -> Self {
+        Self::ClientError(trouble)
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
 }
 
-impl Failure {
-    pub(super) fn into_trouble(self) -> Trouble {
+impl CommandError {
+    pub(super) fn into_trouble(self) -> ClientError {
         match self {
-            Self::Trouble(trouble) => trouble,
-            Self::Output(error) => Trouble::local("writing the answer", "standard output", error),
+            Self::ClientError(trouble) => trouble,
+            Self::Output(error) => ClientError::local("writing the answer", "standard output", error),
         }
     }
 }
@@ -56,7 +56,7 @@ impl Output {
     }
 
     /// Bytes as they are.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<u8, Failure> {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<u8, CommandError> {
         or_nobody_reads(self.out.write_all(bytes))?;
         Ok(0)
     }

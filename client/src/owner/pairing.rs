@@ -2,11 +2,11 @@
 
 use super::{
     options::GlobalOptions,
-    output::{Failure, Output},
+    output::{CommandError, Output},
 };
 use crate::{
-    Appliance, Connection, Pairing, Trouble,
-    settings::{Seen, state_path},
+    ClientError, Connection, PairedAppliance, Remote,
+    settings::{SeenHead, state_path},
 };
 use clap::Args;
 use larder_format::{ledger::Role, wire::Problem};
@@ -23,17 +23,17 @@ pub(super) struct PairArgs {
 
 const PORT: u16 = 8477;
 
-pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     let address = full_address(&args.address)?;
     let token = ask_for_key()?;
-    let pairing = Pairing { address, token };
-    let identity = Connection::new(&pairing).impatient().identity().map_err(about_the_key)?;
+    let pairing = PairedAppliance { address, token };
+    let identity = Connection::new(&pairing).without_retries().identity().map_err(about_the_key)?;
     let path = global.pairing_path()?;
     pairing.store(&path)?;
     // Who pairs again says that this is the right appliance, also after an old disk was put back.
-    Seen { head: identity.head, receipt: None }
+    SeenHead { head: identity.head, receipt: None }
         .store(&state_path(&identity.vault)?)
-        .map_err(|error| Trouble::local("remembering the appliance", &path, error))?;
+        .map_err(|error| ClientError::local("remembering the appliance", &path, error))?;
     if output.is_json() {
         output.json(&identity)?;
     } else {
@@ -65,9 +65,9 @@ fn next_step(role: Role) -> &'static str {
 }
 
 /// To be told to pair would lead in a circle.
-fn about_the_key(trouble: Trouble) -> Trouble {
-    let Trouble::NotPaired { cause } = trouble else { return trouble };
-    Trouble::Refused(Box::new(Problem {
+fn about_the_key(trouble: ClientError) -> ClientError {
+    let ClientError::NotPaired { cause } = trouble else { return trouble };
+    ClientError::Refused(Box::new(Problem {
         code: "unauthorized".to_owned(),
         what: "The appliance does not know this key.".to_owned(),
         meaning: "Nothing changed: if this computer was paired before, it still is as it was.".to_owned(),
@@ -79,12 +79,12 @@ fn about_the_key(trouble: Trouble) -> Trouble {
 
 /// `larder`, `larder:8477` and `http://larder:8477` all mean the same. What cannot be an address is told as such: nobody
 /// would answer there, and that would send the owner to look at the box.
-fn full_address(typed: &str) -> Result<String, Trouble> {
+fn full_address(typed: &str) -> Result<String, ClientError> {
     let wrong =
-        || Trouble::Usage(format!("\"{typed}\" is not an address such as http://larder.local:{PORT}"));
+        || ClientError::Usage(format!("\"{typed}\" is not an address such as http://larder.local:{PORT}"));
     let rest = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
     if rest.parse::<Ipv6Addr>().is_ok() {
-        return Err(Trouble::Usage(format!(
+        return Err(ClientError::Usage(format!(
             "an address of version 6 stands in brackets: http://[{rest}]:{PORT}"
         )));
     }
@@ -99,7 +99,7 @@ fn full_address(typed: &str) -> Result<String, Trouble> {
     if is_host && port > 0 { Ok(format!("http://{host}:{port}")) } else { Err(wrong()) }
 }
 
-fn ask_for_key() -> Result<String, Failure> {
+fn ask_for_key() -> Result<String, CommandError> {
     if std::io::stdin().is_terminal() {
         // Whoever does not see the question may still answer it.
         let mut asked = std::io::stderr();
@@ -109,10 +109,10 @@ fn ask_for_key() -> Result<String, Failure> {
     let mut line = String::new();
     std::io::stdin()
         .read_line(&mut line)
-        .map_err(|error| Trouble::local("reading the key", "standard input", error))?;
+        .map_err(|error| ClientError::local("reading the key", "standard input", error))?;
     let token = line.trim();
     if token.is_empty() || token.chars().any(|c| !c.is_ascii_graphic()) {
-        return Err(Trouble::Usage("no key was entered".to_owned()).into());
+        return Err(ClientError::Usage("no key was entered".to_owned()).into());
     }
     Ok(token.to_owned())
 }

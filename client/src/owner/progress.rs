@@ -1,7 +1,7 @@
 //! The bar that people see while bytes move: how far, how fast, how long still. None when nobody looks.
 
 use super::output::{counted, size};
-use crate::Progress;
+use crate::TransferProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::IsTerminal,
@@ -15,7 +15,7 @@ const REDRAW: Duration = Duration::from_millis(150);
 
 /// Runs `work`, with a bar if somebody looks at this terminal. `folder` is measured alongside to know the whole.
 pub(super) fn with_bar<T>(
-    progress: &Progress,
+    progress: &TransferProgress,
     json: bool,
     folder: Option<&Path>,
     work: impl FnOnce() -> T,
@@ -35,7 +35,7 @@ pub(super) fn with_bar<T>(
     })
 }
 
-fn draw(progress: &Progress, done: &AtomicBool) {
+fn draw(progress: &TransferProgress, done: &AtomicBool) {
     let style = |template: &str| {
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
     };
@@ -56,7 +56,7 @@ fn draw(progress: &Progress, done: &AtomicBool) {
     bar.finish_and_clear();
 }
 
-fn message(progress: &Progress) -> String {
+fn message(progress: &TransferProgress) -> String {
     if progress.expected_packs() > 0 {
         return format!("looking through pack {} of {}", progress.packs(), progress.expected_packs());
     }
@@ -65,7 +65,7 @@ fn message(progress: &Progress) -> String {
 }
 
 /// Adds up what lies in a folder, so that the bar knows its end. An estimate: excludes and unreadable folders count.
-fn measure(folder: &Path, progress: &Progress, done: &AtomicBool) {
+fn measure(folder: &Path, progress: &TransferProgress, done: &AtomicBool) {
     let mut folders = vec![folder.to_owned()];
     let mut bytes = 0;
     while let Some(folder) = folders.pop() {

@@ -2,14 +2,14 @@
 
 use super::{
     options::GlobalOptions,
-    output::{Failure, Output, counted, size},
+    output::{CommandError, Output, counted, size},
     progress::with_bar,
     words::{self, say},
 };
 use crate::{
-    Appliance, Connection, Progress, PushOptions, Pushed, Trouble,
+    ClientError, Connection, PushOptions, Pushed, Remote, TransferProgress,
     push::{named_folder, push as push_folder},
-    settings::{self, Seen},
+    settings::{self, SeenHead},
     source_name_for,
 };
 use clap::Args;
@@ -38,7 +38,7 @@ pub(super) struct PushArgs {
     one_filesystem: bool,
 }
 
-pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     // Before anything is asked: one wrong name among many must not leave half of them pushed.
     args.folders.iter().try_for_each(|folder| named_folder(folder).map(drop))?;
     let names = source_names(args)?;
@@ -84,16 +84,16 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
     Ok(if watch.alarm { 6 } else { worst })
 }
 
-fn source_names(args: &PushArgs) -> Result<Vec<String>, Trouble> {
+fn source_names(args: &PushArgs) -> Result<Vec<String>, ClientError> {
     if let Some(name) = &args.source {
         if args.folders.len() > 1 {
-            return Err(Trouble::Usage(
+            return Err(ClientError::Usage(
                 "--source names one source, and there are several folders".to_owned(),
             ));
         }
         if !is_plain_name(name) {
             let rule = "a source's name has letters, digits, - _ and . only, and does not start with a dot";
-            return Err(Trouble::Usage(format!("\"{name}\" cannot be a source's name: {rule}")));
+            return Err(ClientError::Usage(format!("\"{name}\" cannot be a source's name: {rule}")));
         }
         return Ok(vec![name.clone()]);
     }
@@ -101,10 +101,10 @@ fn source_names(args: &PushArgs) -> Result<Vec<String>, Trouble> {
         // `.` and `..` have no name of their own.
         Ok(source_name_for(&named_folder(folder)?))
     };
-    let names: Vec<String> = args.folders.iter().map(name).collect::<Result<_, Trouble>>()?;
+    let names: Vec<String> = args.folders.iter().map(name).collect::<Result<_, ClientError>>()?;
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(*name)) {
-        Some(twice) => Err(Trouble::Usage(format!(
+        Some(twice) => Err(ClientError::Usage(format!(
             "two of the folders would become the source \"{twice}\"; push them one by one with --source"
         ))),
         None => Ok(names),
@@ -121,13 +121,13 @@ struct One<'a> {
 /// What came of it.
 struct Done {
     pushed: Pushed,
-    progress: Progress,
+    progress: TransferProgress,
     seconds: f64,
 }
 
 impl One<'_> {
-    fn run(&self, is_json: bool) -> Result<Done, Trouble> {
-        let progress = Progress::default();
+    fn run(&self, is_json: bool) -> Result<Done, ClientError> {
+        let progress = TransferProgress::default();
         let started = Instant::now();
         let pushed = with_bar(&progress, is_json, Some(self.folder), || {
             push_folder(self.connection, self.source, self.folder, &self.options, &progress)
@@ -196,9 +196,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(connection: &Connection, identity: &Identity) -> Result<Self, Trouble> {
+    fn start(connection: &Connection, identity: &Identity) -> Result<Self, ClientError> {
         let path = settings::state_path(&identity.vault)?;
-        let seen = Seen::load(&path);
+        let seen = SeenHead::load(&path);
         // An old disk that was put back may have grown past what was seen: then the entry of that number is another one.
         let same_number = match &seen {
             Some(seen) if seen.head.sequence < identity.head.sequence => {
@@ -226,7 +226,7 @@ impl Watch {
 
     /// Remembers what the newest receipt proves.
     fn saw(&mut self, pushed: &Pushed) {
-        let seen = Seen { head: pushed.receipt.head, receipt: Some(pushed.receipt.clone()) };
+        let seen = SeenHead { head: pushed.receipt.head, receipt: Some(pushed.receipt.clone()) };
         // An alarm is not forgotten by the next push: the old head stays until the computer is paired again.
         if !self.alarm
             && let Err(error) = seen.store(&self.path)

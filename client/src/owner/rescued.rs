@@ -4,7 +4,7 @@ use super::{
     output::counted,
     words::{self, name_skipped, say},
 };
-use crate::{Rescue, Restored, SkippedList, Trouble};
+use crate::{ClientError, Rescue, Restored, SkippedList};
 
 /// Several restores added up.
 #[derive(Debug, Default)]
@@ -20,7 +20,11 @@ pub(super) struct Sum {
 
 impl Sum {
     /// Adds what came of one. A snapshot of which not even the first folder is there is a loss like any other.
-    pub(super) fn add(&mut self, source: &str, restored: Result<Restored, Trouble>) -> Result<(), Trouble> {
+    pub(super) fn add(
+        &mut self,
+        source: &str,
+        restored: Result<Restored, ClientError>,
+    ) -> Result<(), ClientError> {
         let below = |path: &str| if source.is_empty() { path.to_owned() } else { format!("{source}/{path}") };
         match restored {
             Ok(restored) => {
@@ -38,7 +42,7 @@ impl Sum {
                     .for_each(|file| self.skipped.add(below(&file.path), &*file.why));
                 self.skipped.count += unnamed;
             }
-            Err(Trouble::Damaged(why)) => {
+            Err(ClientError::Damaged(why)) => {
                 self.damaged += 1;
                 self.skipped.add(below(""), why);
             }

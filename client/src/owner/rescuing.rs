@@ -4,15 +4,15 @@
 //! damaged is named and never stops the rest, and the last lines say where the owner stands.
 
 use super::{
-    output::{Column, Failure, Output, count, counted, moment, size},
+    output::{Column, CommandError, Output, count, counted, moment, size},
     progress::with_bar,
     rescued::{Sum, tell, tell_about_disk},
     spot::{NEWEST, Spot},
     words,
 };
 use crate::{
-    Candidate, Kept, Past, Progress, Rescue, RestoreOptions, Standing, Trouble, Wanted, platform::device_of,
-    restore as bring_back,
+    Candidate, ClientError, KeptSnapshot, Past, Rescue, RestoreOptions, Selection, SnapshotStanding,
+    TransferProgress, platform::device_of, restore as bring_back,
 };
 use clap::Args;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
@@ -43,9 +43,9 @@ pub(super) struct RescueArgs {
     search: bool,
 }
 
-pub(super) fn rescue(args: &RescueArgs, output: &mut Output) -> Result<u8, Failure> {
+pub(super) fn rescue(args: &RescueArgs, output: &mut Output) -> Result<u8, CommandError> {
     let mut rescue = Rescue::open(&args.disks, now())?;
-    let progress = Progress::local();
+    let progress = TransferProgress::local();
     // Before the disk is read for minutes: what can be seen to be wrong is said at once.
     if let Some([to, ..]) = args.to.as_deref() {
         is_elsewhere(Path::new(to), &rescue)?;
@@ -69,16 +69,16 @@ fn now() -> Zoned {
 }
 
 /// Nothing may be written to a pulled disk, by an owner in a hurry least of all.
-fn is_elsewhere(to: &Path, rescue: &Rescue) -> Result<(), Trouble> {
+fn is_elsewhere(to: &Path, rescue: &Rescue) -> Result<(), ClientError> {
     let whole =
-        std::path::absolute(to).map_err(|cause| Trouble::local("looking for the target", to, cause))?;
+        std::path::absolute(to).map_err(|cause| ClientError::local("looking for the target", to, cause))?;
     let existing = whole.ancestors().find_map(|path| path.canonicalize().ok());
     let within = |disk: &Path| {
         let disk = disk.canonicalize().map(|disk| whole_disk(&disk, is_mount_point).to_owned());
         disk.is_ok_and(|disk| existing.as_deref().is_some_and(|to| to.starts_with(disk)))
     };
     match rescue.disks().iter().find(|disk| within(&disk.path)) {
-        Some(disk) => Err(Trouble::Usage(format!(
+        Some(disk) => Err(ClientError::Usage(format!(
             "{} lies on the disk at {}, to which nothing is written",
             to.display(),
             disk.path.display()
@@ -106,7 +106,7 @@ fn is_mount_point(path: &Path) -> bool {
 
 const NOTHING: &str = "No snapshot can be made out on this disk.";
 
-fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, Failure> {
+fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, CommandError> {
     let damage = rescue.damage();
     if output.is_json() {
         output.json(&serde_json::json!({
@@ -138,8 +138,8 @@ fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, Failure> {
     Ok(if damage.count > 0 || nothing || !rescue.missing_entries().is_empty() { 6 } else { 0 })
 }
 
-fn snapshot_table(snapshots: &[Kept], output: &mut Output) -> std::io::Result<()> {
-    let row = |kept: &Kept| {
+fn snapshot_table(snapshots: &[KeptSnapshot], output: &mut Output) -> std::io::Result<()> {
+    let row = |kept: &KeptSnapshot| {
         vec![
             kept.source.clone(),
             kept.snapshot.to_string(),
@@ -166,11 +166,11 @@ fn snapshot_table(snapshots: &[Kept], output: &mut Output) -> std::io::Result<()
     Ok(())
 }
 
-fn standing(standing: Standing) -> &'static str {
+fn standing(standing: SnapshotStanding) -> &'static str {
     match standing {
-        Standing::Kept => "",
-        Standing::LetGo => "let go of, still there",
-        Standing::NotHere => "not on this disk: damaged, or let go of by a newer Larder",
+        SnapshotStanding::KeptSnapshot => "",
+        SnapshotStanding::LetGo => "let go of, still there",
+        SnapshotStanding::NotHere => "not on this disk: damaged, or let go of by a newer Larder",
     }
 }
 
@@ -201,7 +201,7 @@ fn disks_json(rescue: &Rescue) -> Vec<serde_json::Value> {
     rescue.disks().iter().map(json).collect()
 }
 
-fn kept_json(kept: &Kept) -> serde_json::Value {
+fn kept_json(kept: &KeptSnapshot) -> serde_json::Value {
     serde_json::json!({
         "source": kept.source,
         "snapshot": kept.snapshot,
@@ -211,9 +211,9 @@ fn kept_json(kept: &Kept) -> serde_json::Value {
         "totals": kept.totals,
         "skipped": kept.skipped,
         "standing": match kept.standing {
-            Standing::Kept => "kept",
-            Standing::LetGo => "let_go",
-            Standing::NotHere => "not_here",
+            SnapshotStanding::KeptSnapshot => "kept",
+            SnapshotStanding::LetGo => "let_go",
+            SnapshotStanding::NotHere => "not_here",
         },
     })
 }
@@ -225,15 +225,15 @@ fn found_json(found: &Candidate) -> serde_json::Value {
     })
 }
 
-fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) -> Result<u8, Failure> {
+fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) -> Result<u8, CommandError> {
     let spots = spots(rescue, typed)?;
     let started = Instant::now();
     let mut sum = Sum::default();
     // Decided before anything is written: a second SOURCE that is mistyped must not end the run half way.
     let folders = folders(rescue, to, &spots, typed.is_empty())?;
     for (spot, folder) in spots.iter().zip(&folders) {
-        let wanted = Wanted { source: &spot.source, when: &spot.when, path: &spot.path };
-        let progress = Progress::local();
+        let wanted = Selection { source: &spot.source, when: &spot.when, path: &spot.path };
+        let progress = TransferProgress::local();
         let restored = with_bar(&progress, output.is_json(), None, || {
             bring_back(rescue, &wanted, folder, &RestoreOptions::default(), &progress)
         });
@@ -264,7 +264,7 @@ fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) 
 }
 
 /// What is meant by what was typed; without anything the newest of every source.
-fn spots(rescue: &Rescue, typed: &[OsString]) -> Result<Vec<Spot>, Trouble> {
+fn spots(rescue: &Rescue, typed: &[OsString]) -> Result<Vec<Spot>, ClientError> {
     if typed.is_empty() {
         let sources: BTreeMap<&str, ()> =
             rescue.snapshots().iter().map(|kept| (kept.source.as_str(), ())).collect();
@@ -283,7 +283,7 @@ fn newest(source: String) -> Spot {
     Spot { source, when: NEWEST.to_owned(), path: Vec::new() }
 }
 
-fn full_name(rescue: &Rescue, typed: &str) -> Result<String, Trouble> {
+fn full_name(rescue: &Rescue, typed: &str) -> Result<String, ClientError> {
     let is_meant =
         |name: &&str| *name == typed || name.split_once('/').is_some_and(|(_, half)| half == typed);
     let kept = rescue.snapshots().iter().map(|kept| kept.source.as_str());
@@ -293,11 +293,11 @@ fn full_name(rescue: &Rescue, typed: &str) -> Result<String, Trouble> {
     named.dedup();
     match named.as_slice() {
         [one] => Ok((*one).to_owned()),
-        [] => Err(Trouble::NotThere {
+        [] => Err(ClientError::NotThere {
             what: format!("There is no source called \"{typed}\" on this disk."),
             remedy: "`larder rescue DISK --list` shows what there is.",
         }),
-        several => Err(Trouble::Usage(format!(
+        several => Err(ClientError::Usage(format!(
             "\"{typed}\" could be {}; write the one you mean",
             several.join(" or ")
         ))),
@@ -305,11 +305,11 @@ fn full_name(rescue: &Rescue, typed: &str) -> Result<String, Trouble> {
 }
 
 /// Where each goes: the only one that was typed straight into the target, several each into a folder of its own.
-fn folders(rescue: &Rescue, to: &Path, spots: &[Spot], is_all: bool) -> Result<Vec<PathBuf>, Trouble> {
+fn folders(rescue: &Rescue, to: &Path, spots: &[Spot], is_all: bool) -> Result<Vec<PathBuf>, ClientError> {
     let numbers = spots
         .iter()
         .map(|spot| Ok(rescue.snapshot(&spot.source, &spot.when)?.snapshot))
-        .collect::<Result<Vec<u64>, Trouble>>()?;
+        .collect::<Result<Vec<u64>, ClientError>>()?;
     let is_alone = spots.len() == 1 && !is_all;
     Ok(spots
         .iter()

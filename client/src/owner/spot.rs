@@ -1,6 +1,6 @@
 //! `SOURCE[@WHEN][:PATH]` as it is typed.
 
-use crate::{Appliance, Connection, Trouble, platform::name_bytes};
+use crate::{ClientError, Connection, Remote, platform::name_bytes};
 use larder_format::wire::{SourceInfo, unescape_name};
 use std::ffi::OsStr;
 
@@ -20,7 +20,7 @@ pub(crate) struct Spot {
 
 impl Spot {
     /// Takes apart what was typed.
-    pub(crate) fn parse(typed: &OsStr) -> Result<Self, Trouble> {
+    pub(crate) fn parse(typed: &OsStr) -> Result<Self, ClientError> {
         let bytes = &*name_bytes(typed);
         let source_len = bytes.iter().position(|byte| matches!(byte, b'@' | b':')).unwrap_or(bytes.len());
         let (source, rest) = bytes.split_at(source_len);
@@ -34,7 +34,9 @@ impl Spot {
         };
         let wrong = || {
             let typed = typed.to_string_lossy();
-            Trouble::Usage(format!("\"{typed}\" is not SOURCE[@WHEN][:PATH], such as laptop/photos@12:2024"))
+            ClientError::Usage(format!(
+                "\"{typed}\" is not SOURCE[@WHEN][:PATH], such as laptop/photos@12:2024"
+            ))
         };
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| wrong());
         let (source, when) = (text(source)?, text(when)?);
@@ -44,7 +46,7 @@ impl Spot {
         // Bytes that are no text were not typed but completed by a shell: they stand for themselves.
         let path = match std::str::from_utf8(path) {
             Ok(text) => unescape_name(text).ok_or_else(|| {
-                Trouble::Usage("in a path a backslash is written \\\\, and other bytes \\xNN".to_owned())
+                ClientError::Usage("in a path a backslash is written \\\\, and other bytes \\xNN".to_owned())
             })?,
             Err(_) => path.to_vec(),
         };
@@ -52,7 +54,7 @@ impl Spot {
     }
 
     /// The full name of the source; where the device is left out, the only source of that name.
-    pub(super) fn full_source(&self, connection: &Connection) -> Result<String, Trouble> {
+    pub(super) fn full_source(&self, connection: &Connection) -> Result<String, ClientError> {
         full_source(&self.source, connection)
     }
 }
@@ -83,7 +85,7 @@ fn end_of_when(rest: &[u8]) -> usize {
 }
 
 /// The full name of a source of which perhaps only the second half was typed.
-pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String, Trouble> {
+pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String, ClientError> {
     if typed.contains('/') {
         return crate::link::connection::checked_source(typed).map(str::to_owned);
     }
@@ -99,12 +101,12 @@ pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String
         if named.contains(&own) {
             return Ok(own);
         }
-        return Err(Trouble::Usage(format!(
+        return Err(ClientError::Usage(format!(
             "\"{typed}\" could be {}; write the one you mean",
             named.join(" or ")
         )));
     }
-    named.pop().ok_or_else(|| Trouble::NotThere {
+    named.pop().ok_or_else(|| ClientError::NotThere {
         what: format!("There is no source called \"{typed}\"."),
         remedy: "`larder sources` lists what there is.",
     })

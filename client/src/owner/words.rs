@@ -3,7 +3,7 @@
 //! Everything that goes to the standard error goes through `say`. Not here: the standard output (`output`).
 
 use super::output::counted;
-use crate::{SkippedList, Trouble};
+use crate::{ClientError, SkippedList};
 use larder_format::wire::Problem;
 use std::{fmt::Display, io::Write, path::Path, process::ExitCode};
 
@@ -16,7 +16,7 @@ pub(super) fn say(line: impl Display) {
 }
 
 /// Prints a trouble and gives the exit code.
-pub(super) fn report(trouble: &Trouble, json: bool) -> ExitCode {
+pub(super) fn report(trouble: &ClientError, json: bool) -> ExitCode {
     let problem = problem_of(trouble);
     if json {
         let text = serde_json::json!({ "problem": problem });
@@ -32,7 +32,7 @@ pub(super) fn report(trouble: &Trouble, json: bool) -> ExitCode {
 }
 
 /// A trouble in the owner's words.
-pub fn problem_of(trouble: &Trouble) -> Problem {
+pub fn problem_of(trouble: &ClientError) -> Problem {
     let problem = |code: &str, what: String, meaning: &str, remedy: &str, details: String| Problem {
         code: code.to_owned(),
         what,
@@ -41,56 +41,56 @@ pub fn problem_of(trouble: &Trouble) -> Problem {
         details,
     };
     match trouble {
-        Trouble::Unreachable { address, cause } => problem(
+        ClientError::Unreachable { address, cause } => problem(
             "unreachable",
             format!("The appliance at {address} does not answer."),
             UNTOUCHED,
             "Check that it has power and network, then run this again: it goes on where it stopped.",
             cause.clone(),
         ),
-        Trouble::Strange { address, cause } => problem(
+        ClientError::Strange { address, cause } => problem(
             "strange",
             format!("What answers at {address} is no Larder appliance, or a newer one."),
             UNTOUCHED,
             "Check the address; `larder pair` sets it.",
             cause.clone(),
         ),
-        Trouble::NotPaired { cause } => problem(
+        ClientError::NotPaired { cause } => problem(
             "unauthorized",
             "This computer is not paired with an appliance.".to_owned(),
             "Nothing on this computer is being backed up. What is already in a backup did not change.",
             "Run `larder pair ADDRESS` and enter the key that the appliance made for this computer.",
             cause.clone(),
         ),
-        Trouble::Refused(problem) => Problem::clone(problem),
-        Trouble::Damaged(details) => problem(
+        ClientError::Refused(problem) => Problem::clone(problem),
+        ClientError::Damaged(details) => problem(
             "damaged",
             "Damaged data was met.".to_owned(),
             "What is damaged was not used. Other files and other snapshots are not touched by it.",
             "Look at `larder status`; if the appliance says that all is fine, check this computer's memory and cable.",
             details.clone(),
         ),
-        Trouble::Local { what, path, cause } => problem(
+        ClientError::Local { what, path, cause } => problem(
             "local",
             format!("On this computer something failed while {}.", doing(what, path)),
             UNTOUCHED,
             &format!("Put this right, then run it again: {}.", plain_cause(cause)),
             format!("{}: {cause}", path.display()),
         ),
-        Trouble::Unwritten { path, cause } => problem(
+        ClientError::Unwritten { path, cause } => problem(
             "unwritten",
             format!("On this computer something failed while {}.", doing("writing the restored files", path)),
             "Some of them may be damaged or empty. Nothing that is already in the backup changed.",
             &format!("Put this right, then restore once more into an empty folder: {}.", plain_cause(cause)),
             format!("{}: {cause}", path.display()),
         ),
-        Trouble::NotThere { what, remedy } => {
+        ClientError::NotThere { what, remedy } => {
             problem("not_found", what.clone(), UNTOUCHED, remedy, String::new())
         }
-        Trouble::WrongKind { what, remedy } => {
+        ClientError::WrongKind { what, remedy } => {
             problem("usage", what.clone(), UNTOUCHED, remedy, String::new())
         }
-        Trouble::Usage(why) => problem(
+        ClientError::Usage(why) => problem(
             "usage",
             format!("That cannot be done as written: {why}."),
             UNTOUCHED,

@@ -4,7 +4,7 @@
 //! cable all look the same: the chunk is not there. One bad chunk must not cost its neighbours, so a request that
 //! fails as a whole is halved until the bad ones stand alone. Not here: trees (`tree_reader`).
 
-use crate::{Past, Progress, Trouble};
+use crate::{ClientError, Past, TransferProgress};
 use larder_format::{
     ChunkId, ChunkRef,
     block::{Decoder, OpenBlock},
@@ -21,12 +21,12 @@ type TakeBlock<'t> = dyn FnMut(&[u8], &OpenBlock<'_>, &mut HashSet<ChunkId>) + '
 /// Fetches chunks and checks them.
 pub(crate) struct Fetcher<'a> {
     past: &'a dyn Past,
-    progress: &'a Progress,
+    progress: &'a TransferProgress,
     decoder: Decoder,
 }
 
 impl<'a> Fetcher<'a> {
-    pub(crate) fn new(past: &'a dyn Past, progress: &'a Progress) -> Self {
+    pub(crate) fn new(past: &'a dyn Past, progress: &'a TransferProgress) -> Self {
         Self { past, progress, decoder: Decoder::new() }
     }
 
@@ -38,7 +38,7 @@ impl<'a> Fetcher<'a> {
         &mut self,
         names: &[ChunkId],
         take: &mut dyn FnMut(&ChunkId, &[u8]),
-    ) -> Result<Vec<ChunkId>, Trouble> {
+    ) -> Result<Vec<ChunkId>, ClientError> {
         self.fetch_blocks(names, Neighbours::Unwanted, &mut |_, block, open| {
             for (id, place) in &block.chunks {
                 if open.remove(id) {
@@ -58,7 +58,7 @@ impl<'a> Fetcher<'a> {
         names: &[ChunkId],
         neighbours: Neighbours,
         take: &mut TakeBlock<'_>,
-    ) -> Result<Vec<ChunkId>, Trouble> {
+    ) -> Result<Vec<ChunkId>, ClientError> {
         let mut open: HashSet<ChunkId> = names.iter().copied().collect();
         let mut lost = Vec::new();
         let mut broken = 0;
@@ -74,7 +74,7 @@ impl<'a> Fetcher<'a> {
             let is_progress = open.len() < before;
             group.retain(|id| open.contains(id));
             match answer {
-                Err(Trouble::Unreachable { .. }) if is_progress || broken + 1 < BROKEN_MAX => {
+                Err(ClientError::Unreachable { .. }) if is_progress || broken + 1 < BROKEN_MAX => {
                     broken = if is_progress { 0 } else { broken + 1 };
                     groups.push(group);
                 }
@@ -98,7 +98,7 @@ impl<'a> Fetcher<'a> {
         neighbours: Neighbours,
         open: &mut HashSet<ChunkId>,
         take: &mut TakeBlock<'_>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ClientError> {
         let (decoder, progress) = (&mut self.decoder, self.progress);
         self.past.fetch(group, neighbours, &mut |bytes| {
             progress.add_sent_bytes(bytes.len() as u64);
@@ -112,11 +112,11 @@ impl<'a> Fetcher<'a> {
 
 /// Whether a refusal may concern single chunks rather than the whole request. "failed" does not: without a disk there
 /// is no chunk at all, and taking each for damaged would tell the owner that their files are lost.
-fn is_about_chunks(trouble: &Trouble) -> bool {
-    matches!(trouble, Trouble::Damaged(_))
+fn is_about_chunks(trouble: &ClientError) -> bool {
+    matches!(trouble, ClientError::Damaged(_))
         || ["damaged", "not_found", "missing_chunks"].iter().any(|code| trouble.has_code(code))
 }
 
-pub(crate) fn damaged(what: &str, chunk: &ChunkRef) -> Trouble {
-    Trouble::Damaged(format!("{what} cannot be read whole (chunk {})", chunk.id.short()))
+pub(crate) fn damaged(what: &str, chunk: &ChunkRef) -> ClientError {
+    ClientError::Damaged(format!("{what} cannot be read whole (chunk {})", chunk.id.short()))
 }

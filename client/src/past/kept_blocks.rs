@@ -19,7 +19,7 @@ const PLACE_BYTES: usize = 96;
 
 /// Blocks, and where in them each chunk lies.
 pub(crate) struct KeptBlocks {
-    blocks: HashMap<u64, Kept>,
+    blocks: HashMap<u64, KeptBlock>,
     places: HashMap<ChunkId, (u64, Range<usize>)>,
     bytes: usize,
     /// Counts blocks as they come, and times that one was read.
@@ -29,7 +29,7 @@ pub(crate) struct KeptBlocks {
     decoder: Decoder,
 }
 
-struct Kept {
+struct KeptBlock {
     bytes: Vec<u8>,
     /// What it takes of the room.
     cost: usize,
@@ -65,7 +65,7 @@ impl KeptBlocks {
             self.forget_half();
         }
         self.places.extend(block.chunks.iter().map(|(id, place)| (*id, (number, place.clone()))));
-        self.blocks.insert(number, Kept { bytes: bytes.to_vec(), cost, read_at: number });
+        self.blocks.insert(number, KeptBlock { bytes: bytes.to_vec(), cost, read_at: number });
     }
 
     /// The bytes of a chunk; nothing where it is not kept.

@@ -4,10 +4,10 @@
 
 use super::{
     fetch::{Fetcher, damaged},
-    selection::Wanted,
+    selection::Selection,
     tree_reader::TreeReader,
 };
-use crate::{Past, Progress, Trouble};
+use crate::{ClientError, Past, TransferProgress};
 use larder_format::{
     ChunkId,
     tree::{Kind, Piece},
@@ -27,10 +27,10 @@ const READ_AHEAD_BYTES: u64 = 8 * 1024 * 1024;
 /// `WrongKind` when it is no file, `Damaged` at the first part that cannot be had whole, `Local` when `out` fails.
 pub fn read_file(
     past: &dyn Past,
-    wanted: &Wanted<'_>,
+    wanted: &Selection<'_>,
     out: &mut dyn Write,
-    progress: &Progress,
-) -> Result<u64, Trouble> {
+    progress: &TransferProgress,
+) -> Result<u64, ClientError> {
     let root = past.snapshot(wanted.source, wanted.when)?.root;
     let (mut reader, mut fetcher) = (TreeReader::new(past, progress), Fetcher::new(past, progress));
     let (entry, _) = reader.find(&root, wanted.path)?;
@@ -58,20 +58,20 @@ pub fn read_file(
     Ok(size)
 }
 
-fn no_file(wanted: &Wanted<'_>, is: &str) -> Trouble {
-    let Wanted { source, path, .. } = wanted;
+fn no_file(wanted: &Selection<'_>, is: &str) -> ClientError {
+    let Selection { source, path, .. } = wanted;
     let path = larder_format::wire::escape_name(path);
     let what = if path.is_empty() { format!("{source} {is}.") } else { format!("{source}:{path} {is}.") };
-    Trouble::WrongKind { what, remedy: "Name a file, as SOURCE:PATH; `larder ls` shows what there is." }
+    ClientError::WrongKind { what, remedy: "Name a file, as SOURCE:PATH; `larder ls` shows what there is." }
 }
 
-fn write_group(fetcher: &mut Fetcher<'_>, group: &[Piece], out: &mut dyn Write) -> Result<(), Trouble> {
+fn write_group(fetcher: &mut Fetcher<'_>, group: &[Piece], out: &mut dyn Write) -> Result<(), ClientError> {
     let chunk = |piece: &Piece| if let Piece::Chunk(chunk) = piece { Some(*chunk) } else { None };
     let names: HashSet<ChunkId> = group.iter().filter_map(chunk).map(|chunk| chunk.id).collect();
     let mut chunks: HashMap<ChunkId, Vec<u8>> = HashMap::new();
     let names: Vec<ChunkId> = names.into_iter().collect();
     fetcher.fetch(&names, &mut |id, bytes| drop(chunks.insert(*id, bytes.to_vec())))?;
-    let failed = |cause: std::io::Error| Trouble::local("writing the file", "the output", cause);
+    let failed = |cause: std::io::Error| ClientError::local("writing the file", "the output", cause);
     for piece in group {
         match piece {
             Piece::Chunk(chunk) => {

@@ -2,7 +2,7 @@
 
 /// What to bring back.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct Selection<'a> {
     /// `DEVICE/NAME`.
     pub source: &'a str,
     /// A snapshot number, `newest`, a date, a time, or a span such as `2 weeks ago`.

@@ -4,7 +4,7 @@
 //! checked (`fetch`), and where those that came stay until they are read (`kept_blocks`).
 
 use crate::{
-    Past, Progress, Trouble,
+    ClientError, Past, TransferProgress,
     past::fetch::{Fetcher, damaged},
     past::kept_blocks::KeptBlocks,
 };
@@ -35,7 +35,7 @@ pub struct TreeReader<'a> {
 
 impl<'a> TreeReader<'a> {
     /// Over `past`.
-    pub fn new(past: &'a dyn Past, progress: &'a Progress) -> Self {
+    pub fn new(past: &'a dyn Past, progress: &'a TransferProgress) -> Self {
         Self { fetcher: Fetcher::new(past, progress), kept: KeptBlocks::new() }
     }
 
@@ -48,7 +48,7 @@ impl<'a> TreeReader<'a> {
         &mut self,
         node: &ChunkRef,
         next: impl IntoIterator<Item = ChunkRef>,
-    ) -> Result<Node, Trouble> {
+    ) -> Result<Node, ClientError> {
         let below = |chunk: &[u8]| Node::decode(chunk).map(|node| nodes_below(&node)).unwrap_or_default();
         let read = self.chunk(node, next, below)?.map(|bytes| Node::decode(&bytes));
         read.and_then(Result::ok).ok_or_else(|| damaged("a folder", node))
@@ -63,7 +63,7 @@ impl<'a> TreeReader<'a> {
         list: &ChunkRef,
         bytes: u64,
         next: impl IntoIterator<Item = ChunkRef>,
-    ) -> Result<Vec<Piece>, Trouble> {
+    ) -> Result<Vec<Piece>, ClientError> {
         let read = self.chunk(list, next, |_| Vec::new())?.and_then(|chunk| decode_pieces(&chunk).ok());
         read.filter(|pieces| pieces.iter().map(Piece::bytes).sum::<u64>() == bytes)
             .ok_or_else(|| damaged("a part of a large file's list", list))
@@ -76,7 +76,7 @@ impl<'a> TreeReader<'a> {
         wanted: &ChunkRef,
         next: impl IntoIterator<Item = ChunkRef>,
         below: impl Fn(&[u8]) -> Vec<ChunkRef>,
-    ) -> Result<Option<Vec<u8>>, Trouble> {
+    ) -> Result<Option<Vec<u8>>, ClientError> {
         let Self { fetcher, kept } = self;
         if let Some(bytes) = kept.chunk(&wanted.id) {
             return Ok(Some(bytes.to_vec()));
@@ -123,7 +123,7 @@ impl<'a> TreeReader<'a> {
         list: &ChunkRef,
         bytes: u64,
         rest: &mut Vec<Piece>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ClientError> {
         let list_of = |piece: &Piece| if let Piece::More { list, .. } = piece { Some(*list) } else { None };
         let next: Vec<ChunkRef> = rest.iter().rev().filter_map(list_of).take(LISTS_AHEAD).collect();
         rest.extend(self.pieces(list, bytes, next)?.into_iter().rev());
@@ -137,10 +137,10 @@ impl<'a> TreeReader<'a> {
     ///
     /// # Errors
     /// `Refused` with `not_found` when there is no such path; `Damaged` when a folder on the way cannot be read.
-    pub fn find(&mut self, root: &ChunkRef, path: &[u8]) -> Result<(Entry, Owner), Trouble> {
+    pub fn find(&mut self, root: &ChunkRef, path: &[u8]) -> Result<(Entry, Owner), ClientError> {
         let not_there = || {
             let path = larder_format::wire::escape_name(path);
-            Trouble::Refused(Box::new(Problem {
+            ClientError::Refused(Box::new(Problem {
                 code: "not_found".to_owned(),
                 what: format!("There is no \"{path}\" in this snapshot."),
                 meaning: "Nothing was restored, and nothing that is kept was touched.".to_owned(),
@@ -156,7 +156,7 @@ impl<'a> TreeReader<'a> {
         Ok(at)
     }
 
-    fn find_in(&mut self, folder: &ChunkRef, name: &[u8]) -> Result<Option<(Entry, Owner)>, Trouble> {
+    fn find_in(&mut self, folder: &ChunkRef, name: &[u8]) -> Result<Option<(Entry, Owner)>, ClientError> {
         let mut at = *folder;
         loop {
             match self.node(&at, [])? {
@@ -236,7 +236,7 @@ mod tests {
             names: &[ChunkId],
             _: Neighbours,
             each: &mut dyn FnMut(&[u8]),
-        ) -> Result<(), Trouble> {
+        ) -> Result<(), ClientError> {
             let mut blocks: Vec<usize> =
                 names.iter().filter_map(|name| self.places.get(name).copied()).collect();
             blocks.sort_unstable();
@@ -248,12 +248,12 @@ mod tests {
             Ok(())
         }
 
-        fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
-            Err(Trouble::Usage("not in this test".into()))
+        fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, ClientError> {
+            Err(ClientError::Usage("not in this test".into()))
         }
 
-        fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
-            Err(Trouble::Usage("not in this test".into()))
+        fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, ClientError> {
+            Err(ClientError::Usage("not in this test".into()))
         }
     }
 
@@ -292,7 +292,7 @@ mod tests {
             // The first one that is wanted lies before all others, and is pushed out first.
             folders.chunks(in_a_block).for_each(|some| past.add(some));
             let (names, progress): (Vec<_>, _) =
-                (folders.iter().map(|bytes| ChunkRef::to(bytes)).collect(), Progress::default());
+                (folders.iter().map(|bytes| ChunkRef::to(bytes)).collect(), TransferProgress::default());
             let mut reader = TreeReader::new(&past, &progress);
             for (at, name) in names.iter().enumerate() {
                 let next = names[at + 1..].iter().copied().take(256);
@@ -311,7 +311,7 @@ mod tests {
             past.add(&[folder.clone(), number.to_le_bytes().to_vec()]);
         }
         let names: Vec<ChunkRef> = folders.iter().map(|bytes| ChunkRef::to(bytes)).collect();
-        let progress = Progress::default();
+        let progress = TransferProgress::default();
         let mut reader = TreeReader::new(&past, &progress);
         for (at, name) in names.iter().enumerate() {
             let read = reader.node(name, names[at + 1..].iter().copied());

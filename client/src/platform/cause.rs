@@ -2,7 +2,7 @@
 
 /// The cause of a failed call, the same on every system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub(crate) enum ErrorCause {
     /// There is nothing of this name, or no more.
     Gone,
     /// The account that runs this program may not do that.

@@ -5,7 +5,7 @@
 
 /// Names of one folder, sorted; `.` and `..` are not among them.
 #[derive(Debug, Default)]
-pub(crate) struct Listing {
+pub(crate) struct NameList {
     /// The names back to back.
     bytes: Vec<u8>,
     spans: Vec<NameSpan>,
@@ -34,7 +34,7 @@ impl NameSpan {
     }
 }
 
-impl Listing {
+impl NameList {
     /// Adds a name; nothing where the listing is full, at 4 GiB of names or at a name of 64 KiB: more than any filesystem
     /// holds in one folder.
     pub(crate) fn add(&mut self, name: &[u8], hint: KindHint) -> Option<()> {

@@ -10,8 +10,8 @@ mod status;
 #[cfg(unix)]
 mod unix;
 
-pub(crate) use cause::Cause;
-pub(crate) use listing::{KindHint, Listing};
+pub(crate) use cause::ErrorCause;
+pub(crate) use listing::{KindHint, NameList};
 pub(crate) use status::{FileKind, FileStatus, OwnerIds};
 #[cfg(all(test, unix))]
 pub(crate) use unix::system::set_permissions;

@@ -4,7 +4,7 @@
 //! Buffers are used again and their number is fixed: that, not luck, bounds the memory of a push.
 //! Not here: what becomes of a batch (`send`).
 
-use crate::Trouble;
+use crate::ClientError;
 use larder_format::{
     ChunkId, ChunkRef,
     cut::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN},
@@ -32,7 +32,7 @@ pub(crate) struct Stopped;
 
 /// One chunk in a batch.
 #[derive(Debug, Clone)]
-pub(crate) struct Part {
+pub(crate) struct BatchedChunk {
     pub(crate) id: ChunkId,
     pub(crate) place: Range<usize>,
     /// Chunks of like content (by file ending) compress best side by side.
@@ -45,11 +45,11 @@ pub(crate) struct Batch {
     buffer: Vec<u8>,
     filled: usize,
     sealed: usize,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<BatchedChunk>,
 }
 
 impl Batch {
-    pub(crate) fn bytes(&self, part: &Part) -> &[u8] {
+    pub(crate) fn bytes(&self, part: &BatchedChunk) -> &[u8] {
         &self.buffer[part.place.clone()]
     }
 
@@ -113,7 +113,7 @@ impl<'a> Batcher<'a> {
         let place = self.batch.sealed..self.batch.sealed + len;
         let chunk = ChunkRef::to(&self.batch.buffer[place.clone()]);
         self.batch.sealed = place.end;
-        self.batch.parts.push(Part { id: chunk.id, place, order });
+        self.batch.parts.push(BatchedChunk { id: chunk.id, place, order });
         if self.batch.sealed >= self.aim || self.batch.parts.len() >= BATCH_CHUNKS_MAX {
             self.flush()?;
         }
@@ -157,20 +157,20 @@ impl<'a> Batcher<'a> {
 
 /// Full batches on their way to the senders, and empty buffers on their way back.
 pub(crate) struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     changed: Condvar,
     length_max: usize,
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     batches: VecDeque<Batch>,
     /// Places that are promised to batches on their way.
     reserved: usize,
     buffers: Vec<Vec<u8>>,
     large_files: usize,
     closed: bool,
-    trouble: Option<Trouble>,
+    trouble: Option<ClientError>,
 }
 
 /// A large file that is being read.
@@ -190,11 +190,11 @@ impl Queue {
     }
 
     // No code panics while it holds the lock, and the state is whole between any two lines.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'s>(&self, state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+    fn wait<'s>(&self, state: MutexGuard<'s, QueueState>) -> MutexGuard<'s, QueueState> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -279,7 +279,7 @@ impl Queue {
     }
 
     /// Stops both sides; the first reason counts.
-    pub(crate) fn stop(&self, trouble: Trouble) {
+    pub(crate) fn stop(&self, trouble: ClientError) {
         self.lock().trouble.get_or_insert(trouble);
         self.changed.notify_all();
     }
@@ -290,7 +290,7 @@ impl Queue {
     }
 
     /// Why it was stopped.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
+    pub(crate) fn trouble(&self) -> Option<ClientError> {
         self.lock().trouble.clone()
     }
 }

@@ -35,12 +35,12 @@ pub(crate) struct Content {
 
 /// Why a file's content could not be had.
 #[derive(Debug)]
-pub(crate) enum ReadTrouble {
+pub(crate) enum ReadError {
     Stopped,
     Io(SystemError),
 }
 
-impl From<Stopped> for ReadTrouble {
+impl From<Stopped> for ReadError {
     fn from(Stopped: Stopped) -> Self {
         Self::Stopped
     }
@@ -53,7 +53,7 @@ pub(crate) fn read(
     status: &FileStatus,
     earlier: Option<Earlier>,
     out: &mut Batches<'_>,
-) -> Result<Content, ReadTrouble> {
+) -> Result<Content, ReadError> {
     let order = order_of(name);
     let is_sparse = status.stored_bytes < status.size;
     if status.size <= CHUNK_BYTES_MIN as u64 && !(is_sparse && status.stored_bytes == 0) {
@@ -77,7 +77,7 @@ pub(crate) fn read(
     stream.finish()
 }
 
-fn read_small(file: &File, len: usize, order: u64, out: &mut Batches<'_>) -> Result<Content, ReadTrouble> {
+fn read_small(file: &File, len: usize, order: u64, out: &mut Batches<'_>) -> Result<Content, ReadError> {
     if len == 0 {
         return Ok(Content { size: 0, pieces: Vec::new(), fine: false });
     }
@@ -102,11 +102,11 @@ fn read_small(file: &File, len: usize, order: u64, out: &mut Batches<'_>) -> Res
 fn retry_on_signal(
     read: impl Fn(&mut [u8]) -> std::io::Result<usize>,
     space: &mut [u8],
-) -> Result<usize, ReadTrouble> {
+) -> Result<usize, ReadError> {
     loop {
         match read(space) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other.map_err(|error| ReadTrouble::Io(error.into())),
+            other => return other.map_err(|error| ReadError::Io(error.into())),
         }
     }
 }
@@ -124,17 +124,17 @@ struct Stream<'a, 'b> {
 const READ_BYTES: usize = 512 * 1024;
 
 impl Stream<'_, '_> {
-    fn hole(&mut self, bytes: u64) -> Result<(), ReadTrouble> {
+    fn hole(&mut self, bytes: u64) -> Result<(), ReadError> {
         if bytes > 0 { self.piece(Piece::Hole(bytes)) } else { Ok(()) }
     }
 
-    fn piece(&mut self, piece: Piece) -> Result<(), ReadTrouble> {
+    fn piece(&mut self, piece: Piece) -> Result<(), ReadError> {
         let trees = &mut self.out.trees;
         Ok(self.pieces.push(piece, &mut |made: Made| trees.add(&made).map(|_| ()))?)
     }
 
     /// Cuts the bytes of one run; false when the file ended before it should.
-    fn data(&mut self, run: Range<u64>) -> Result<bool, ReadTrouble> {
+    fn data(&mut self, run: Range<u64>) -> Result<bool, ReadError> {
         let base = match self.cut {
             Cut::Fine => FINE_BYTES,
             // A border below the length at hand is final once an average chunk is there: the rule that looks for
@@ -174,7 +174,7 @@ impl Stream<'_, '_> {
         }
     }
 
-    fn finish(self) -> Result<Content, ReadTrouble> {
+    fn finish(self) -> Result<Content, ReadError> {
         let trees = &mut self.out.trees;
         let (size, pieces) = self.pieces.finish(&mut |made: Made| trees.add(&made).map(|_| ()))?;
         Ok(Content { size, pieces, fine: self.cut == Cut::Fine })

@@ -4,16 +4,16 @@
 //! vanishes between listing and opening was deleted and is no error. Not here: which names there are (`folder`).
 
 use crate::{
-    Progress, SkippedList,
+    SkippedList, TransferProgress,
     handle::Handle,
     platform::{
-        Cause, FileKind, FileStatus, FolderRef, OwnerIds, OwnerNames, SystemError, Xattrs, XattrsLeftOut,
-        status_of, xattrs_of,
+        ErrorCause, FileKind, FileStatus, FolderRef, OwnerIds, OwnerNames, SystemError, Xattrs,
+        XattrsLeftOut, status_of, xattrs_of,
     },
     push::batch::{Batcher, Queue, Stopped},
     push::cache::{Cache, Fingerprint},
     push::cut_choice::Earlier,
-    push::cut_file::{self, Batches, Content, ReadTrouble},
+    push::cut_file::{self, Batches, Content, ReadError},
     push::exclude::Excludes,
 };
 use larder_format::tree::{Entry, Kind, Owner, Time, hard_link_group};
@@ -23,11 +23,11 @@ use std::{
 };
 
 /// What all walkers of one push share.
-pub(crate) struct Shared<'a> {
+pub(crate) struct PushContext<'a> {
     pub(crate) cache: &'a Cache,
     pub(crate) excludes: &'a Excludes,
     pub(crate) queue: &'a Queue,
-    pub(crate) progress: &'a Progress,
+    pub(crate) progress: &'a TransferProgress,
     pub(crate) skipped: &'a Mutex<SkippedList>,
     pub(crate) now: &'a (dyn Fn() -> Time + Sync),
     pub(crate) owners: OwnerNames,
@@ -44,14 +44,14 @@ pub(crate) struct Linked {
     fingerprint: Fingerprint,
     kind: Kind,
     xattrs: Xattrs,
-    steady: bool,
+    racy: bool,
     fine: bool,
 }
 
 /// What the filesystem says of an entry, and the time before it was asked and anything of the entry was read. With the
 /// time after a long read, what changed in its first second would pass for old.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct Observed {
     pub(crate) status: FileStatus,
     pub(crate) at: Time,
     /// Everything that was written before then had left the system's memory before anything of the entry was read.
@@ -72,17 +72,18 @@ const STEP_SECONDS: i64 = 2;
 /// written the page out: after half a minute, and it looks every five seconds.
 const UNSEEN_SECONDS: i64 = 60;
 
-impl Seen {
-    /// Whether an entry that is like this can be told from one that changed since.
-    fn is_steady(&self) -> bool {
+impl Observed {
+    /// Whether an entry that is like this may have changed since without its times showing it: racily clean, as version
+    /// control calls it.
+    fn is_racy(&self) -> bool {
         let is_before =
             |wait: i64, moment: Time| self.status.changed.seconds.saturating_add(wait) < moment.seconds;
-        is_before(UNSEEN_SECONDS, self.at)
-            || self.written_out.is_some_and(|begun| is_before(STEP_SECONDS, begun))
+        !is_before(UNSEEN_SECONDS, self.at)
+            && !self.written_out.is_some_and(|begun| is_before(STEP_SECONDS, begun))
     }
 }
 
-impl Shared<'_> {
+impl PushContext<'_> {
     /// Names a file that is not in the backup, or not as it should be.
     pub(crate) fn skip(&self, path: String, why: impl Into<String>) {
         self.progress.add_skipped(1);
@@ -93,38 +94,39 @@ impl Shared<'_> {
     pub(crate) fn see(
         &self,
         ask: impl FnOnce() -> Result<FileStatus, SystemError>,
-    ) -> Result<Seen, SystemError> {
+    ) -> Result<Observed, SystemError> {
         let at = (self.now)();
         let written_out = self.written_out.get().copied();
         let status = ask()?;
-        Ok(Seen { status, at, written_out: written_out.filter(|_| status.device == self.root_device) })
+        Ok(Observed { status, at, written_out: written_out.filter(|_| status.device == self.root_device) })
     }
 }
 
 /// What one walker makes entries with: what all walkers share, and its own batches.
 pub(crate) struct EntryReader<'a> {
-    pub(crate) shared: &'a Shared<'a>,
+    pub(crate) shared: &'a PushContext<'a>,
     pub(crate) out: Batches<'a>,
 }
 
 /// An entry that was just made.
-pub(crate) struct Fresh {
+pub(crate) struct NewEntry {
     pub(crate) entry: Entry,
     pub(crate) owner: Arc<Owner>,
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) steady: bool,
+    /// The next push must not trust the fingerprint.
+    pub(crate) racy: bool,
     pub(crate) fine: bool,
 }
 
 /// Where an entry is.
 #[derive(Clone, Copy)]
-pub(crate) struct Spot<'a> {
+pub(crate) struct EntrySpot<'a> {
     pub(crate) handle: &'a Handle,
     pub(crate) folder: FolderRef<'a>,
     pub(crate) name: &'a [u8],
 }
 
-impl Spot<'_> {
+impl EntrySpot<'_> {
     pub(crate) fn path(&self) -> String {
         self.handle.path_of(self.name)
     }
@@ -148,7 +150,7 @@ impl From<SystemError> for Absent {
 }
 
 impl<'a> EntryReader<'a> {
-    pub(crate) fn new(shared: &'a Shared<'a>) -> Self {
+    pub(crate) fn new(shared: &'a PushContext<'a>) -> Self {
         let out =
             Batches { files: Batcher::for_files(shared.queue), trees: Batcher::for_trees(shared.queue) };
         Self { shared, out }
@@ -157,10 +159,10 @@ impl<'a> EntryReader<'a> {
     /// The entry of anything but a folder; nothing when it is gone or cannot be read.
     pub(crate) fn entry(
         &mut self,
-        spot: Spot<'_>,
-        seen: Seen,
+        spot: EntrySpot<'_>,
+        seen: Observed,
         earlier: Option<Earlier>,
-    ) -> Result<Option<Fresh>, Stopped> {
+    ) -> Result<Option<NewEntry>, Stopped> {
         let made = match seen.status.kind {
             FileKind::File => self.file(spot, seen, earlier),
             FileKind::Symlink => spot
@@ -185,21 +187,21 @@ impl<'a> EntryReader<'a> {
         }
     }
 
-    fn other(&self, spot: Spot<'_>, seen: &Seen, kind: Kind) -> Fresh {
+    fn other(&self, spot: EntrySpot<'_>, seen: &Observed, kind: Kind) -> NewEntry {
         self.fresh(spot, seen, spot.folder.xattrs_at(spot.name), kind)
     }
 
-    /// An entry of a known kind; `steady` is for the caller to lower and `fine` to raise. One whose extended attributes
-    /// are not complete is named, and never steady: else it would be named once and kept without them from then on.
+    /// An entry of a known kind; `racy` and `fine` are for the caller to raise. An entry whose extended attributes are not
+    /// complete is named, and always racy: else it would be named once and kept without them from then on.
     pub(crate) fn fresh(
         &self,
-        spot: Spot<'_>,
-        seen: &Seen,
+        spot: EntrySpot<'_>,
+        seen: &Observed,
         xattrs: Result<Xattrs, XattrsLeftOut>,
         kind: Kind,
-    ) -> Fresh {
+    ) -> NewEntry {
         let status = &seen.status;
-        let steady = xattrs.is_ok() && seen.is_steady();
+        let racy = xattrs.is_err() || seen.is_racy();
         let xattrs = xattrs.unwrap_or_else(|XattrsLeftOut(why)| {
             self.shared.skip(spot.path(), format!("it is kept, but {why}"));
             Xattrs::new()
@@ -216,30 +218,35 @@ impl<'a> EntryReader<'a> {
             xattrs,
             kind,
         };
-        Fresh {
+        NewEntry {
             entry,
             owner: self.shared.owners.of(status.owner),
             fingerprint: Fingerprint::of(status),
-            steady,
+            racy,
             fine: false,
         }
     }
 
-    fn file(&mut self, spot: Spot<'_>, seen: Seen, earlier: Option<Earlier>) -> Result<Fresh, Absent> {
+    fn file(
+        &mut self,
+        spot: EntrySpot<'_>,
+        seen: Observed,
+        earlier: Option<Earlier>,
+    ) -> Result<NewEntry, Absent> {
         if let Some(linked) = self.linked(&seen.status) {
             let fresh = self.fresh(spot, &seen, Ok(linked.xattrs.clone()), linked.kind.clone());
             // It was read under its first name, and what was not sure then is not made sure by the time since.
-            return Ok(Fresh { steady: fresh.steady && linked.steady, fine: linked.fine, ..fresh });
+            return Ok(NewEntry { racy: fresh.racy || linked.racy, fine: linked.fine, ..fresh });
         }
-        let Seen { status: mut before, mut at, mut written_out } = seen;
+        let Observed { status: mut before, mut at, mut written_out } = seen;
         let mut attempt = 1;
         loop {
             let file = spot.folder.open_file_quietly(spot.name, &before, self.shared.own)?;
             let content = cut_file::read(&file, spot.name, &before, earlier, &mut self.out);
             let content = match content {
                 Ok(content) => content,
-                Err(ReadTrouble::Stopped) => return Err(Absent::Stopped),
-                Err(ReadTrouble::Io(error)) => return Err(Absent::from(error)),
+                Err(ReadError::Stopped) => return Err(Absent::Stopped),
+                Err(ReadError::Io(error)) => return Err(Absent::from(error)),
             };
             let after = status_of(&file)?;
             if after.kind != FileKind::File {
@@ -252,11 +259,11 @@ impl<'a> EntryReader<'a> {
                     let why = "it is kept, but it changed while it was read";
                     self.shared.skip(spot.path(), why);
                 }
-                let seen = Seen { status: after, at, written_out };
+                let seen = Observed { status: after, at, written_out };
                 return Ok(self.finish_file(spot, &seen, xattrs, content, is_whole));
             }
             attempt += 1;
-            Seen { status: before, at, written_out } = self.shared.see(|| spot.status())?;
+            Observed { status: before, at, written_out } = self.shared.see(|| spot.status())?;
         }
     }
 
@@ -266,25 +273,25 @@ impl<'a> EntryReader<'a> {
     )]
     fn finish_file(
         &self,
-        spot: Spot<'_>,
-        seen: &Seen,
+        spot: EntrySpot<'_>,
+        seen: &Observed,
         xattrs: Result<Xattrs, XattrsLeftOut>,
         content: Content,
         is_whole: bool,
-    ) -> Fresh {
+    ) -> NewEntry {
         let Content { size, pieces, fine } = content;
         let status = &seen.status;
         let remember = status.links > 1 && is_whole && xattrs.is_ok() && pieces.len() <= LINKED_PIECES_MAX;
         let kind = Kind::File { size, pieces };
         let mut fresh = self.fresh(spot, seen, xattrs, kind);
         fresh.fine = fine;
-        fresh.steady &= is_whole;
+        fresh.racy |= !is_whole;
         if remember {
             let mut links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner);
             if links.len() < LINKS_MAX {
-                let Fresh { entry, fingerprint, steady, .. } = &fresh;
+                let NewEntry { entry, fingerprint, racy, .. } = &fresh;
                 let (kind, xattrs) = (entry.kind.clone(), entry.xattrs.clone());
-                let linked = Linked { fingerprint: *fingerprint, kind, xattrs, steady: *steady, fine };
+                let linked = Linked { fingerprint: *fingerprint, kind, xattrs, racy: *racy, fine };
                 links.insert(status.identity(), Arc::new(linked));
             }
         }
@@ -305,10 +312,10 @@ impl<'a> EntryReader<'a> {
 /// Why something cannot be read, as an owner would say it.
 pub(crate) fn in_words(error: SystemError) -> String {
     match error.cause() {
-        Cause::Denied => "you are not allowed to read it".to_owned(),
-        Cause::BadDisk => "this computer's disk could not read it".to_owned(),
-        Cause::Exchanged => "it changed while it was read".to_owned(),
-        Cause::Gone | Cause::Taken | Cause::Full | Cause::Other => error.to_string(),
+        ErrorCause::Denied => "you are not allowed to read it".to_owned(),
+        ErrorCause::BadDisk => "this computer's disk could not read it".to_owned(),
+        ErrorCause::Exchanged => "it changed while it was read".to_owned(),
+        ErrorCause::Gone | ErrorCause::Taken | ErrorCause::Full | ErrorCause::Other => error.to_string(),
     }
 }
 
@@ -317,18 +324,18 @@ mod tests {
     use super::*;
     use crate::platform::OpenFolder;
 
-    /// Two names of one file, each seen so many seconds after its last change; which of the entries are steady, and
+    /// Two names of one file, each seen so many seconds after its last change; which of the entries are not racy, and
     /// last one whose extended attributes could not be read, seen after an hour.
-    fn steady(seen_after: [i64; 2]) -> [bool; 3] {
+    fn trusted(seen_after: [i64; 2]) -> [bool; 3] {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("a"), b"content").expect("written");
         std::fs::hard_link(folder.path().join("a"), folder.path().join("b")).expect("linked");
         let opened = OpenFolder::open(folder.path()).expect("opens");
         let handle = Handle::root(opened, crate::handle::Budget::new(9)).expect("a handle");
         let folder = handle.open().expect("open");
-        let (queue, progress, skipped) = (Queue::new(1), Progress::default(), Mutex::default());
+        let (queue, progress, skipped) = (Queue::new(1), TransferProgress::default(), Mutex::default());
         let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
-        let shared = Shared {
+        let shared = PushContext {
             cache: &cache,
             excludes: &excludes,
             queue: &queue,
@@ -343,38 +350,38 @@ mod tests {
             written_out: Arc::default(),
         };
         let mut walker = EntryReader::new(&shared);
-        let spot = |name| Spot { handle: &handle, folder: folder.as_ref(), name };
+        let spot = |name| EntrySpot { handle: &handle, folder: folder.as_ref(), name };
         let seen = |name, after| {
             let status = spot(name).status().expect("there");
             let at = Time { seconds: status.changed.seconds + after, nanos: 0 };
-            Seen { status, at, written_out: None }
+            Observed { status, at, written_out: None }
         };
-        let mut is_steady = |name, after| {
+        let mut is_trusted = |name, after| {
             let fresh = walker.entry(spot(name), seen(name, after), None);
-            fresh.expect("not stopped").expect("an entry").steady
+            !fresh.expect("not stopped").expect("an entry").racy
         };
-        let [first, second] = [is_steady(b"a", seen_after[0]), is_steady(b"b", seen_after[1])];
+        let [first, second] = [is_trusted(b"a", seen_after[0]), is_trusted(b"b", seen_after[1])];
         assert_eq!(progress.skipped(), 0);
         let lacking = walker.fresh(spot(b"a"), &seen(b"a", 3600), Err(XattrsLeftOut("x")), Kind::Fifo);
         assert_eq!(progress.skipped(), 1, "it is named");
-        [first, second, lacking.steady]
+        [first, second, !lacking.racy]
     }
 
     #[test]
     fn what_changed_shortly_before_it_was_read_is_read_again() {
-        assert_eq!(steady([61, 61]), [true, true, false]);
-        assert_eq!(steady([60, 61]), [false, false, false], "a second name makes nothing sure");
-        assert_eq!(steady([61, 3]), [true, false, false]);
+        assert_eq!(trusted([61, 61]), [true, true, false]);
+        assert_eq!(trusted([60, 61]), [false, false, false], "a second name makes nothing sure");
+        assert_eq!(trusted([61, 3]), [true, false, false]);
     }
 
     #[test]
-    fn what_was_written_out_before_it_was_read_is_steady_sooner() {
+    fn what_was_written_out_before_it_was_read_is_trusted_sooner() {
         let at = |seconds| Time { seconds, nanos: 0 };
         let status = OpenFolder::open(std::path::Path::new("/"))
             .and_then(|root| root.as_ref().status())
             .expect("there");
         let changed = status.changed.seconds;
-        let is_steady = |written_out| Seen { status, at: at(changed + 10), written_out }.is_steady();
-        assert!(!is_steady(None) && !is_steady(Some(at(changed + 2))) && is_steady(Some(at(changed + 3))));
+        let is_trusted = |written_out| !Observed { status, at: at(changed + 10), written_out }.is_racy();
+        assert!(!is_trusted(None) && !is_trusted(Some(at(changed + 2))) && is_trusted(Some(at(changed + 3))));
     }
 }

@@ -7,8 +7,8 @@
 //! leaves behind when it breaks off.
 
 use crate::{
-    Trouble,
-    platform::{FolderRef, KindHint, Listing, OpenFolder, path_of_bytes},
+    ClientError,
+    platform::{FolderRef, KindHint, NameList, OpenFolder, path_of_bytes},
     unfinished::is_unfinished,
 };
 use ignore::{
@@ -37,14 +37,14 @@ impl Excludes {
         globs: &[String],
         own_cache: Option<&Path>,
         one_filesystem: bool,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, ClientError> {
         let mut builder = GitignoreBuilder::new("");
         for glob in globs {
             builder.add_line(None, glob).map_err(|error| {
-                Trouble::Usage(format!("\"{glob}\" is not a pattern that --exclude understands: {error}"))
+                ClientError::Usage(format!("\"{glob}\" is not a pattern that --exclude understands: {error}"))
             })?;
         }
-        let globs = builder.build().map_err(|error| Trouble::Usage(error.to_string()))?;
+        let globs = builder.build().map_err(|error| ClientError::Usage(error.to_string()))?;
         let own_cache = own_cache
             .and_then(|path| OpenFolder::open(path).ok())
             .and_then(|folder| Some(folder.as_ref().status().ok()?.identity()));
@@ -61,7 +61,7 @@ impl Excludes {
     /// Takes out of `listing` what the owner does not want, and returns the rules for the folders below.
     pub(crate) fn apply(
         &self,
-        listing: &mut Listing,
+        listing: &mut NameList,
         folder: FolderRef<'_>,
         path: impl FnOnce() -> Vec<u8>,
         above: Option<&Arc<Ignores>>,

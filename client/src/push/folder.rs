@@ -6,11 +6,11 @@
 
 use crate::{
     handle::Handle,
-    platform::{KindHint, Listing},
+    platform::{KindHint, NameList},
     push::{
         batch::Stopped,
         cache::{Folded, FolderKey},
-        entry::Seen,
+        entry::Observed,
         exclude::Ignores,
     },
 };
@@ -20,9 +20,9 @@ use std::sync::{
 };
 
 /// A folder whose names are known and whose node is not made yet.
-pub(crate) struct Folder {
+pub(crate) struct WalkedFolder {
     pub(crate) place: FolderPlace,
-    pub(crate) listing: Listing,
+    pub(crate) listing: NameList,
     pub(crate) ignores: Option<Arc<Ignores>>,
     /// Positions in the listing that are folders.
     folders: Vec<u32>,
@@ -34,16 +34,16 @@ pub(crate) struct Folder {
 pub(crate) struct FolderPlace {
     pub(crate) handle: Arc<Handle>,
     /// The folder above, and the number of this folder among its folders.
-    pub(crate) parent: Option<(Arc<Folder>, usize)>,
+    pub(crate) parent: Option<(Arc<WalkedFolder>, usize)>,
     pub(crate) key: FolderKey,
     pub(crate) depth: usize,
-    pub(crate) seen: Seen,
+    pub(crate) seen: Observed,
 }
 
 /// What a folder came to, as the folder above needs it.
 #[derive(Clone, Copy)]
 pub(crate) struct Below {
-    pub(crate) seen: Seen,
+    pub(crate) seen: Observed,
     pub(crate) folded: Folded,
 }
 
@@ -60,9 +60,9 @@ impl From<Stopped> for NotMade {
     }
 }
 
-impl Folder {
+impl WalkedFolder {
     /// A folder with the names that the push wants of it.
-    pub(crate) fn new(place: FolderPlace, listing: Listing, ignores: Option<Arc<Ignores>>) -> Arc<Self> {
+    pub(crate) fn new(place: FolderPlace, listing: NameList, ignores: Option<Arc<Ignores>>) -> Arc<Self> {
         let is_folder = |position: &u32| listing.hint(*position as usize) == KindHint::Folder;
         let positions = 0..u32::try_from(listing.len()).unwrap_or(u32::MAX);
         let folders: Vec<u32> = positions.filter(is_folder).collect();

@@ -8,19 +8,19 @@
 
 use crate::push::{
     batch::Stopped,
-    folder::{Below, Folder},
-    shares::{Next, Read, Shares},
+    folder::{Below, WalkedFolder},
+    shares::{ReadEntry, ShareTurn, Shares},
 };
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Folders that are under way, for all walkers.
 pub(crate) struct Frontier {
-    state: Mutex<State>,
+    state: Mutex<FrontierState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct FrontierState {
     /// One stack for each walker.
     stacks: Vec<Vec<Cursor>>,
     shares: Shares,
@@ -33,13 +33,13 @@ struct State {
 
 /// A folder and the first of its folders that nobody has taken yet.
 struct Cursor {
-    folder: Arc<Folder>,
+    folder: Arc<WalkedFolder>,
     next: usize,
 }
 
-impl State {
+impl FrontierState {
     /// The next folder from the walker's own stack, or else the one of another that lies highest in the tree.
-    fn take(&mut self, own: usize) -> Option<(Arc<Folder>, usize)> {
+    fn take(&mut self, own: usize) -> Option<(Arc<WalkedFolder>, usize)> {
         let (stack, at) = match self.stacks[own].len() {
             0 => (self.stacks.iter_mut().find(|stack| !stack.is_empty())?, 0),
             len => (&mut self.stacks[own], len - 1),
@@ -58,20 +58,20 @@ impl State {
 /// What a walker does next.
 pub(crate) enum Task {
     /// Look into the folder of this number in a folder.
-    Visit(Arc<Folder>, usize),
-    /// Read the share of this number of a folder's files.
-    Share(Arc<Folder>, usize),
+    Visit(Arc<WalkedFolder>, usize),
+    /// ReadEntry the share of this number of a folder's files.
+    Share(Arc<WalkedFolder>, usize),
 }
 
 /// A folder whose files other walkers may read, until this is dropped.
 pub(crate) struct Sharing<'f> {
     frontier: &'f Frontier,
-    folder: Arc<Folder>,
+    folder: Arc<WalkedFolder>,
 }
 
 impl Sharing<'_> {
     /// What came of a share, where somebody else took it; waits until they are done. Shares must be asked for in order.
-    pub(crate) fn next(&self, number: usize) -> Result<Option<Vec<Read>>, Stopped> {
+    pub(crate) fn next(&self, number: usize) -> Result<Option<Vec<ReadEntry>>, Stopped> {
         let mut state = self.frontier.lock();
         // There is room for another share ahead.
         self.frontier.wake(&state);
@@ -80,9 +80,9 @@ impl Sharing<'_> {
                 return Err(Stopped);
             }
             match state.shares.next(&self.folder, number) {
-                Next::Own => return Ok(None),
-                Next::Ready(read) => return Ok(Some(read)),
-                Next::Wait => state = self.frontier.wait(state),
+                ShareTurn::Own => return Ok(None),
+                ShareTurn::Ready(read) => return Ok(Some(read)),
+                ShareTurn::Wait => state = self.frontier.wait(state),
             }
         }
     }
@@ -96,23 +96,26 @@ impl Drop for Sharing<'_> {
 
 impl Frontier {
     /// A frontier that begins with `root`, whose names are known.
-    pub(crate) fn new(root: Arc<Folder>) -> Self {
+    pub(crate) fn new(root: Arc<WalkedFolder>) -> Self {
         let stacks = vec![vec![Cursor { folder: root, next: 0 }]];
-        Self { state: Mutex::new(State { stacks, ..State::default() }), changed: Condvar::new() }
+        Self {
+            state: Mutex::new(FrontierState { stacks, ..FrontierState::default() }),
+            changed: Condvar::new(),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FrontierState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'s>(&self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+    fn wait<'s>(&self, mut state: MutexGuard<'s, FrontierState>) -> MutexGuard<'s, FrontierState> {
         state.waiting += 1;
         let mut state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         state.waiting -= 1;
         state
     }
 
-    fn wake(&self, state: &State) {
+    fn wake(&self, state: &FrontierState) {
         if state.waiting > 0 {
             self.changed.notify_all();
         }
@@ -147,14 +150,14 @@ impl Frontier {
     }
 
     /// Adds a folder that has folders of its own to the walker's stack.
-    pub(crate) fn add(&self, folder: Arc<Folder>, own: usize) {
+    pub(crate) fn add(&self, folder: Arc<WalkedFolder>, own: usize) {
         let mut state = self.lock();
         state.stacks[own].push(Cursor { folder, next: 0 });
         self.wake(&state);
     }
 
     /// Has walkers that have nothing else to do read files of `folder`, while this one makes its node.
-    pub(crate) fn share(&self, folder: &Arc<Folder>) -> Sharing<'_> {
+    pub(crate) fn share(&self, folder: &Arc<WalkedFolder>) -> Sharing<'_> {
         let mut state = self.lock();
         state.shares.add(folder);
         self.wake(&state);
@@ -162,7 +165,7 @@ impl Frontier {
     }
 
     /// What came of a share that a walker took with `next`.
-    pub(crate) fn put_share(&self, folder: &Arc<Folder>, number: usize, read: Option<Vec<Read>>) {
+    pub(crate) fn put_share(&self, folder: &Arc<WalkedFolder>, number: usize, read: Option<Vec<ReadEntry>>) {
         let mut state = self.lock();
         state.shares.put(folder, number, read);
         self.wake(&state);

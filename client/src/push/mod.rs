@@ -19,13 +19,13 @@ mod walk;
 mod walker;
 
 use crate::{
-    Appliance, Progress, SkippedList, Trouble,
+    ClientError, Remote, SkippedList, TransferProgress,
     handle::{Budget, Handle},
     platform::{OpenFolder, OwnerNames, SystemError, device_of, name_bytes, own_ids},
 };
 use batch::{Queue, Stopped};
 use cache::{Cache, FolderKey};
-use entry::Shared;
+use entry::PushContext;
 use exclude::Excludes;
 use frontier::Frontier;
 use larder_format::{
@@ -82,16 +82,16 @@ pub struct Pushed {
 /// # Errors
 /// Whatever stops the whole push. Files that cannot be read do not: they are in `Pushed::skipped`.
 pub fn push(
-    appliance: &dyn Appliance,
+    appliance: &dyn Remote,
     source: &str,
     folder: &Path,
     options: &PushOptions,
-    progress: &Progress,
-) -> Result<Pushed, Trouble> {
+    progress: &TransferProgress,
+) -> Result<Pushed, ClientError> {
     let attempt = Attempt::new(appliance, source, folder, options, progress)?;
     let mut pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open));
     for _ in 1..ATTEMPTS_MAX {
-        if !pushed.as_ref().is_err_and(Trouble::is_missing_chunks) {
+        if !pushed.as_ref().is_err_and(ClientError::is_missing_chunks) {
             break;
         }
         pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open_empty));
@@ -100,10 +100,10 @@ pub fn push(
 }
 
 struct Attempt<'a> {
-    appliance: &'a dyn Appliance,
+    appliance: &'a dyn Remote,
     source: &'a str,
     options: &'a PushOptions,
-    progress: &'a Progress,
+    progress: &'a TransferProgress,
     folder: PathBuf,
     excludes: Excludes,
     /// The same for every attempt of one push, so that it can only become one snapshot.
@@ -127,25 +127,25 @@ struct Tree {
 
 impl<'a> Attempt<'a> {
     fn new(
-        appliance: &'a dyn Appliance,
+        appliance: &'a dyn Remote,
         source: &'a str,
         folder: &Path,
         options: &'a PushOptions,
-        progress: &'a Progress,
-    ) -> Result<Self, Trouble> {
+        progress: &'a TransferProgress,
+    ) -> Result<Self, ClientError> {
         let folder = named_folder(folder)?;
         let own_cache = options.cache.as_deref().and_then(Path::parent);
         let excludes = Excludes::new(&options.exclude, own_cache, options.one_filesystem)?;
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| {
             let cause = std::io::Error::other(error.to_string());
-            Trouble::local("asking this computer for a random number", "", cause)
+            ClientError::local("asking this computer for a random number", "", cause)
         })?;
         let push = id.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { appliance, source, options, progress, folder, excludes, push })
     }
 
-    fn run(&self, cache: Cache) -> Result<Pushed, Trouble> {
+    fn run(&self, cache: Cache) -> Result<Pushed, ClientError> {
         let skipped = Mutex::new(SkippedList::default());
         let Tree { root, totals } = self.send_tree(&cache, &skipped)?;
         let skipped = skipped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -166,12 +166,12 @@ impl<'a> Attempt<'a> {
         Ok(Pushed { receipt, totals, skipped })
     }
 
-    fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, Trouble> {
+    fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, ClientError> {
         let threads = Threads::for_this_computer();
         let queue = Queue::new(threads.queued_batches);
         let clock = self.options.clock;
         let now = move || time_of(clock());
-        let shared = Shared {
+        let shared = PushContext {
             cache,
             excludes: &self.excludes,
             queue: &queue,
@@ -196,8 +196,8 @@ impl<'a> Attempt<'a> {
         queue.trouble().map_or(tree, Err)
     }
 
-    fn walk(&self, shared: &Shared<'_>, walkers: usize) -> Result<Tree, Trouble> {
-        let local = |what, cause: SystemError| Trouble::local(what, &self.folder, cause);
+    fn walk(&self, shared: &PushContext<'_>, walkers: usize) -> Result<Tree, ClientError> {
+        let local = |what, cause: SystemError| ClientError::local(what, &self.folder, cause);
         let handle = OpenFolder::open(&self.folder)
             .and_then(|folder| Handle::root(folder, Budget::of_this_process()))
             .map_err(|error| local("opening the folder", error))?;
@@ -211,7 +211,7 @@ impl<'a> Attempt<'a> {
             }
             take_part(&frontier, shared);
         });
-        let stopped = || Trouble::Usage("the push was stopped".to_owned());
+        let stopped = || ClientError::Usage("the push was stopped".to_owned());
         let below = frontier.into_root().ok_or_else(stopped)?;
         let root = walker.root_node(&handle, &below).map_err(|Stopped| stopped())?;
         Ok(Tree { root, totals: below.folded.totals })
@@ -219,15 +219,15 @@ impl<'a> Attempt<'a> {
 }
 
 /// The folder that somebody named, as the system knows it.
-pub(crate) fn named_folder(named: &Path) -> Result<PathBuf, Trouble> {
+pub(crate) fn named_folder(named: &Path) -> Result<PathBuf, ClientError> {
     let found = named.canonicalize().map_err(|cause| match cause.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Trouble::NotThere {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => ClientError::NotThere {
             what: format!("There is no folder {}.", named.display()),
             remedy: "Check the name, then run this again.",
         },
-        _ => Trouble::local("looking for the folder to back up", named, cause),
+        _ => ClientError::local("looking for the folder to back up", named, cause),
     })?;
-    if found.is_dir() { Ok(found) } else { Err(Trouble::no_folder(named)) }
+    if found.is_dir() { Ok(found) } else { Err(ClientError::no_folder(named)) }
 }
 
 /// How many threads a push uses; each costs a few MiB, and together they stay below 64 MB.

@@ -6,27 +6,27 @@
 
 use crate::{
     push::batch::{Batcher, Stopped},
-    push::cache::{Cache, CachedEntry, Folded, FolderKey, Known, RecordReader, RecordWriter},
-    push::entry::Fresh,
+    push::cache::{Cache, CachedEntry, Folded, FolderKey, KnownEntry, RecordReader, RecordWriter},
+    push::entry::NewEntry,
 };
 use larder_format::tree::{Entry, Made, NodeBuilder, Owner};
 use std::cmp::Ordering;
 
 /// Why a folder's node was not made.
-pub(crate) enum Unwoven {
+pub(crate) enum MergeError {
     Stopped,
     /// The cache contradicts itself.
     BadCache,
 }
 
-impl From<Stopped> for Unwoven {
+impl From<Stopped> for MergeError {
     fn from(Stopped: Stopped) -> Self {
         Self::Stopped
     }
 }
 
 /// What is known and what is new, put together in the order of names.
-pub(crate) struct Weave<'a> {
+pub(crate) struct NodeMerge<'a> {
     cache: &'a Cache,
     key: FolderKey,
     known: Option<RecordReader<'a>>,
@@ -35,7 +35,7 @@ pub(crate) struct Weave<'a> {
     same: usize,
 }
 
-impl<'a> Weave<'a> {
+impl<'a> NodeMerge<'a> {
     pub(crate) fn new(cache: &'a Cache, key: FolderKey, known: Option<RecordReader<'a>>) -> Self {
         let new = known.is_none().then(|| (NodeBuilder::new(), RecordWriter::new(key)));
         Self { cache, key, known, new, same: 0 }
@@ -46,7 +46,7 @@ impl<'a> Weave<'a> {
         &mut self,
         name: &[u8],
         trees: &mut Batcher<'_>,
-    ) -> Result<Option<CachedEntry<'_>>, Unwoven> {
+    ) -> Result<Option<CachedEntry<'_>>, MergeError> {
         loop {
             let order = self.known.as_mut().and_then(|known| known.peek()).map(|entry| entry.name.cmp(name));
             match order {
@@ -62,8 +62,8 @@ impl<'a> Weave<'a> {
     }
 
     /// The entry that `find` found is still true.
-    pub(crate) fn take_known(&mut self, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
-        let Some(known) = &mut self.known else { return Err(Unwoven::BadCache) };
+    pub(crate) fn take_known(&mut self, trees: &mut Batcher<'_>) -> Result<(), MergeError> {
+        let Some(known) = &mut self.known else { return Err(MergeError::BadCache) };
         if let Some((builder, writer)) = &mut self.new {
             copy_known(known, builder, writer, trees)?;
         } else {
@@ -74,27 +74,27 @@ impl<'a> Weave<'a> {
     }
 
     /// A new or changed entry.
-    pub(crate) fn put(&mut self, fresh: Fresh, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
+    pub(crate) fn put(&mut self, fresh: NewEntry, trees: &mut Batcher<'_>) -> Result<(), MergeError> {
         self.differ(trees)?;
         if let Some(known) = &mut self.known
             && known.peek().is_some_and(|cached| cached.name == fresh.entry.name)
         {
             known.step();
         }
-        let Some((builder, writer)) = &mut self.new else { return Err(Unwoven::BadCache) };
-        let Fresh { entry, owner, fingerprint, steady, fine } = fresh;
-        writer.push(&Known { entry: &entry, owner: &owner, fingerprint, steady, fine }, self.cache);
+        let Some((builder, writer)) = &mut self.new else { return Err(MergeError::BadCache) };
+        let NewEntry { entry, owner, fingerprint, racy, fine } = fresh;
+        writer.push(&KnownEntry { entry: &entry, owner: &owner, fingerprint, racy, fine }, self.cache);
         Ok(push_entry(builder, entry, &owner, trees)?)
     }
 
     /// From here on the folder differs from the record: what was equal so far is taken over.
-    fn differ(&mut self, trees: &mut Batcher<'_>) -> Result<(), Unwoven> {
+    fn differ(&mut self, trees: &mut Batcher<'_>) -> Result<(), MergeError> {
         if self.new.is_some() {
             return Ok(());
         }
         let (mut builder, mut writer) = (NodeBuilder::new(), RecordWriter::new(self.key));
         if let Some(known) = &mut self.known {
-            known.rewind().ok_or(Unwoven::BadCache)?;
+            known.rewind().ok_or(MergeError::BadCache)?;
             for _ in 0..self.same {
                 copy_known(known, &mut builder, &mut writer, trees)?;
                 known.step();
@@ -104,7 +104,7 @@ impl<'a> Weave<'a> {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self, trees: &mut Batcher<'_>) -> Result<Folded, Unwoven> {
+    pub(crate) fn finish(mut self, trees: &mut Batcher<'_>) -> Result<Folded, MergeError> {
         if self.known.as_mut().is_some_and(|known| known.peek().is_some()) {
             self.differ(trees)?;
         }
@@ -113,7 +113,7 @@ impl<'a> Weave<'a> {
                 known.keep();
                 Ok(known.folded)
             }
-            (None, None) => Err(Unwoven::BadCache),
+            (None, None) => Err(MergeError::BadCache),
             (Some((builder, writer)), _) => {
                 let (node, totals) = builder.finish(&mut |made: Made| trees.add(&made).map(|_| ()))?;
                 let folded = Folded { node, totals };
@@ -129,13 +129,13 @@ fn copy_known(
     builder: &mut NodeBuilder,
     writer: &mut RecordWriter,
     trees: &mut Batcher<'_>,
-) -> Result<(), Unwoven> {
-    let cached = known.peek().ok_or(Unwoven::BadCache)?;
-    let (fingerprint, steady, fine) = (cached.fingerprint, cached.steady, cached.fine);
-    let entry = cached.decode().ok_or(Unwoven::BadCache)?;
-    let owner = known.owners.get(entry.owner as usize).cloned().ok_or(Unwoven::BadCache)?;
+) -> Result<(), MergeError> {
+    let cached = known.peek().ok_or(MergeError::BadCache)?;
+    let (fingerprint, racy, fine) = (cached.fingerprint, cached.racy, cached.fine);
+    let entry = cached.decode().ok_or(MergeError::BadCache)?;
+    let owner = known.owners.get(entry.owner as usize).cloned().ok_or(MergeError::BadCache)?;
     let cache = known.cache();
-    writer.push(&Known { entry: &entry, owner: &owner, fingerprint, steady, fine }, cache);
+    writer.push(&KnownEntry { entry: &entry, owner: &owner, fingerprint, racy, fine }, cache);
     Ok(push_entry(builder, entry, &owner, trees)?)
 }
 

@@ -5,8 +5,8 @@
 //! is started again all end in the same question, "which of these are missing?".
 
 use crate::{
-    Appliance, Progress, Trouble,
-    push::batch::{Batch, Part, Queue},
+    ClientError, Remote, TransferProgress,
+    push::batch::{Batch, BatchedChunk, Queue},
 };
 use larder_format::{
     ChunkId, Hash,
@@ -20,16 +20,16 @@ use std::{
 
 /// What all senders of one push share.
 pub(crate) struct Senders<'a> {
-    appliance: &'a dyn Appliance,
+    appliance: &'a dyn Remote,
     queue: &'a Queue,
-    progress: &'a Progress,
+    progress: &'a TransferProgress,
     /// Chunks that one of the senders is busy with: two files of the same content must not be sent twice because
     /// they came up at the same time.
     in_hand: Mutex<HashSet<ChunkId>>,
 }
 
 impl<'a> Senders<'a> {
-    pub(crate) fn new(appliance: &'a dyn Appliance, queue: &'a Queue, progress: &'a Progress) -> Self {
+    pub(crate) fn new(appliance: &'a dyn Remote, queue: &'a Queue, progress: &'a TransferProgress) -> Self {
         Self { appliance, queue, progress, in_hand: Mutex::default() }
     }
 
@@ -47,12 +47,12 @@ impl<'a> Senders<'a> {
 
     /// The chunks of a batch that nobody else is busy with, each once. Should the other one fail, the whole push
     /// does, so what is left to it is never forgotten.
-    fn take<'b>(&self, batch: &'b Batch) -> Vec<&'b Part> {
+    fn take<'b>(&self, batch: &'b Batch) -> Vec<&'b BatchedChunk> {
         let mut in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
         batch.parts.iter().filter(|part| in_hand.insert(part.id)).collect()
     }
 
-    fn release(&self, taken: &[&Part]) {
+    fn release(&self, taken: &[&BatchedChunk]) {
         let mut in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
         for part in taken {
             in_hand.remove(&part.id);
@@ -66,7 +66,7 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    fn send(&mut self, batch: &Batch, taken: &[&Part]) -> Result<(), Trouble> {
+    fn send(&mut self, batch: &Batch, taken: &[&BatchedChunk]) -> Result<(), ClientError> {
         let parts = self.missing_parts(batch, taken)?;
         if !parts.is_empty() {
             self.upload(batch, &parts)?;
@@ -75,7 +75,7 @@ impl Sender<'_> {
         Ok(())
     }
 
-    fn upload(&mut self, batch: &Batch, parts: &[&Part]) -> Result<(), Trouble> {
+    fn upload(&mut self, batch: &Batch, parts: &[&BatchedChunk]) -> Result<(), ClientError> {
         let Senders { appliance, progress, .. } = self.shared;
         let names: Vec<u8> = parts.iter().flat_map(|part| part.id.0).collect();
         let groups = groups(batch, parts);
@@ -93,18 +93,26 @@ impl Sender<'_> {
             Ok(())
         } else {
             // The appliance computed other names than we did: memory or network changed bytes on the way.
-            Err(Trouble::Damaged(format!("{} chunks arrived with other content than was sent", parts.len())))
+            Err(ClientError::Damaged(format!(
+                "{} chunks arrived with other content than was sent",
+                parts.len()
+            )))
         }
     }
 
     /// The chunks to send: first those that share blocks, files of one kind side by side, then the others.
-    fn missing_parts<'b>(&self, batch: &Batch, taken: &[&'b Part]) -> Result<Vec<&'b Part>, Trouble> {
+    fn missing_parts<'b>(
+        &self,
+        batch: &Batch,
+        taken: &[&'b BatchedChunk],
+    ) -> Result<Vec<&'b BatchedChunk>, ClientError> {
         let names: Vec<ChunkId> = taken.iter().map(|part| part.id).collect();
         if names.is_empty() {
             return Ok(Vec::new());
         }
         let missing: HashSet<ChunkId> = self.shared.appliance.missing(&names)?.into_iter().collect();
-        let mut parts: Vec<&Part> = taken.iter().copied().filter(|part| missing.contains(&part.id)).collect();
+        let mut parts: Vec<&BatchedChunk> =
+            taken.iter().copied().filter(|part| missing.contains(&part.id)).collect();
         // Stable, so that the chunks of one file stay in their order.
         parts.sort_by_cached_key(|part| (stands_alone(batch.bytes(part)), part.order));
         Ok(parts)
@@ -113,7 +121,7 @@ impl Sender<'_> {
 
 /// Chunks that share blocks, about equally many bytes in each, since a small rest compresses badly by itself; then each of
 /// the others in a block of its own.
-fn groups<'p, 'b>(batch: &Batch, parts: &'p [&'b Part]) -> Vec<&'p [&'b Part]> {
+fn groups<'p, 'b>(batch: &Batch, parts: &'p [&'b BatchedChunk]) -> Vec<&'p [&'b BatchedChunk]> {
     let alone = parts.partition_point(|part| !stands_alone(batch.bytes(part)));
     let (mut rest, alone) = parts.split_at(alone);
     let bytes: usize = rest.iter().map(|part| part.place.len()).sum();
@@ -136,7 +144,7 @@ fn stands_alone(bytes: &[u8]) -> bool {
 }
 
 /// The bytes of a group, back to back; copied only where they do not lie so.
-fn gather<'b>(batch: &'b Batch, group: &[&Part]) -> Cow<'b, [u8]> {
+fn gather<'b>(batch: &'b Batch, group: &[&BatchedChunk]) -> Cow<'b, [u8]> {
     let side_by_side = group.windows(2).all(|pair| pair[0].place.end == pair[1].place.start);
     if side_by_side {
         return Cow::Borrowed(&batch.plain()[group[0].place.start..group[group.len() - 1].place.end]);
@@ -146,18 +154,18 @@ fn gather<'b>(batch: &'b Batch, group: &[&Part]) -> Cow<'b, [u8]> {
     Cow::Owned(plain)
 }
 
-fn encode<'b>(encoder: &mut Encoder, group: &[&Part], plain: &'b [u8]) -> [Cow<'b, [u8]>; 2] {
+fn encode<'b>(encoder: &mut Encoder, group: &[&BatchedChunk], plain: &'b [u8]) -> [Cow<'b, [u8]>; 2] {
     if let [part] = group {
         return encoder.encode_one(plain, part.id);
     }
-    let len = |part: &&Part| u32::try_from(part.place.len()).expect("a chunk is at most 4 MiB");
+    let len = |part: &&BatchedChunk| u32::try_from(part.place.len()).expect("a chunk is at most 4 MiB");
     encoder.encode_parts(plain, group.iter().map(len).collect())
 }
 
 /// How many of the first parts make one block: as many as bring it to `aim`.
-fn run(parts: &[&Part], aim: usize) -> usize {
+fn run(parts: &[&BatchedChunk], aim: usize) -> usize {
     let mut bytes = 0;
-    let is_open = |part: &&&Part| {
+    let is_open = |part: &&&BatchedChunk| {
         let is_open = bytes < aim;
         bytes += part.place.len();
         is_open
@@ -183,7 +191,7 @@ mod tests {
         batcher.flush().expect("there is room");
         let batch = queue.pop().expect("a batch");
         assert_eq!(batch.parts.len(), chunks.len(), "all in one batch");
-        let mut parts: Vec<&Part> = batch.parts.iter().collect();
+        let mut parts: Vec<&BatchedChunk> = batch.parts.iter().collect();
         parts.sort_by_cached_key(|part| (stands_alone(batch.bytes(part)), part.order));
         let groups = groups(&batch, &parts);
         assert!(groups.concat().iter().map(|part| part.id).eq(parts.iter().map(|part| part.id)));

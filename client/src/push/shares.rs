@@ -5,7 +5,7 @@
 //! is known, a walker that goes along its record is faster alone.
 //! Not here: waiting and waking (`walk`), how a file is read (`entry`).
 
-use crate::push::{entry::Fresh, folder::Folder};
+use crate::push::{entry::NewEntry, folder::WalkedFolder};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// Shares of a folder that are taken ahead of its node. Without it the entries of a million files would wait in memory
@@ -17,63 +17,63 @@ const SHARE_MAX: usize = 64;
 const SHARES: usize = 16;
 
 /// One file that was looked at: its position in the listing, its size, and its entry if it could be had.
-pub(crate) struct Read {
+pub(crate) struct ReadEntry {
     pub(crate) position: usize,
     pub(crate) size: u64,
-    pub(crate) fresh: Option<Fresh>,
+    pub(crate) fresh: Option<NewEntry>,
 }
 
 /// What becomes of a share of the walker that makes the node.
-pub(crate) enum Next {
+pub(crate) enum ShareTurn {
     /// Nobody has read it.
     Own,
     /// Another walker did.
-    Ready(Vec<Read>),
+    Ready(Vec<ReadEntry>),
     /// Another walker is at it.
     Wait,
 }
 
 /// Folders that are shared at the moment.
 #[derive(Default)]
-pub(crate) struct Shares(Vec<Shared>);
+pub(crate) struct Shares(Vec<SharedFolder>);
 
-struct Shared {
-    folder: Arc<Folder>,
+struct SharedFolder {
+    folder: Arc<WalkedFolder>,
     /// The share that the node is at.
     at: usize,
     /// The first share that nobody took.
     next: usize,
     /// Shares that are done; nothing where the walker could not do it.
-    ready: HashMap<usize, Option<Vec<Read>>>,
+    ready: HashMap<usize, Option<Vec<ReadEntry>>>,
 }
 
 impl Shares {
-    pub(crate) fn add(&mut self, folder: &Arc<Folder>) {
-        self.0.push(Shared { folder: Arc::clone(folder), at: 0, next: 0, ready: HashMap::new() });
+    pub(crate) fn add(&mut self, folder: &Arc<WalkedFolder>) {
+        self.0.push(SharedFolder { folder: Arc::clone(folder), at: 0, next: 0, ready: HashMap::new() });
     }
 
-    pub(crate) fn remove(&mut self, folder: &Arc<Folder>) {
+    pub(crate) fn remove(&mut self, folder: &Arc<WalkedFolder>) {
         self.0.retain(|shared| !Arc::ptr_eq(&shared.folder, folder));
     }
 
     /// The share number `number`, for the walker that makes the node.
-    pub(crate) fn next(&mut self, folder: &Arc<Folder>, number: usize) -> Next {
-        let Some(shared) = self.of(folder) else { return Next::Own };
+    pub(crate) fn next(&mut self, folder: &Arc<WalkedFolder>, number: usize) -> ShareTurn {
+        let Some(shared) = self.of(folder) else { return ShareTurn::Own };
         shared.at = number;
         match shared.ready.remove(&number) {
-            Some(Some(read)) => Next::Ready(read),
-            Some(None) => Next::Own,
-            None if shared.next > number => Next::Wait,
+            Some(Some(read)) => ShareTurn::Ready(read),
+            Some(None) => ShareTurn::Own,
+            None if shared.next > number => ShareTurn::Wait,
             None => {
                 shared.next = number + 1;
-                Next::Own
+                ShareTurn::Own
             }
         }
     }
 
     /// A share for a walker that has nothing else to do.
-    pub(crate) fn take(&mut self) -> Option<(Arc<Folder>, usize)> {
-        let is_open = |shared: &&mut Shared| {
+    pub(crate) fn take(&mut self) -> Option<(Arc<WalkedFolder>, usize)> {
+        let is_open = |shared: &&mut SharedFolder| {
             shared.next < count(shared.folder.names()) && shared.next <= shared.at + AHEAD_MAX
         };
         let shared = self.0.iter_mut().find(is_open)?;
@@ -82,14 +82,14 @@ impl Shares {
     }
 
     /// What came of a share that was taken; nothing where it has to be done by somebody else.
-    pub(crate) fn put(&mut self, folder: &Arc<Folder>, number: usize, read: Option<Vec<Read>>) {
+    pub(crate) fn put(&mut self, folder: &Arc<WalkedFolder>, number: usize, read: Option<Vec<ReadEntry>>) {
         // Whoever makes the node may have given up meanwhile.
         if let Some(shared) = self.of(folder) {
             shared.ready.insert(number, read);
         }
     }
 
-    fn of(&mut self, folder: &Arc<Folder>) -> Option<&mut Shared> {
+    fn of(&mut self, folder: &Arc<WalkedFolder>) -> Option<&mut SharedFolder> {
         self.0.iter_mut().find(|shared| Arc::ptr_eq(&shared.folder, folder))
     }
 }

@@ -4,11 +4,11 @@
 //! Not here: which folder comes next (`frontier`), how a folder's node is made (`walker`).
 
 use crate::{
-    Trouble,
+    ClientError,
     push::{
         batch::Stopped,
-        entry::Shared,
-        folder::{Folder, NotMade},
+        entry::PushContext,
+        folder::{NotMade, WalkedFolder},
         frontier::{Frontier, Task},
         walker::Walker,
     },
@@ -27,7 +27,7 @@ impl Drop for EndsOnPanic<'_> {
 }
 
 /// Takes part in the walk until it is over, then hands over what is left in the batches.
-pub(crate) fn take_part(frontier: &Frontier, shared: &Shared<'_>) {
+pub(crate) fn take_part(frontier: &Frontier, shared: &PushContext<'_>) {
     let _ending = EndsOnPanic(frontier);
     let mut walker = Walker::new(shared);
     let done = work(frontier, &mut walker);
@@ -71,7 +71,11 @@ fn work(frontier: &Frontier, walker: &mut Walker<'_>) -> Result<(), Stopped> {
 }
 
 /// Makes the node of `folder`, and of each folder above that waited for this one alone.
-fn complete(frontier: &Frontier, walker: &mut Walker<'_>, mut folder: Arc<Folder>) -> Result<(), Stopped> {
+fn complete(
+    frontier: &Frontier,
+    walker: &mut Walker<'_>,
+    mut folder: Arc<WalkedFolder>,
+) -> Result<(), Stopped> {
     loop {
         let below = match walker.fold(frontier, &folder) {
             Ok(below) => Some(below),
@@ -82,7 +86,7 @@ fn complete(frontier: &Frontier, walker: &mut Walker<'_>, mut folder: Arc<Folder
             if below.is_none() {
                 let path = folder.place.handle.path_of(b"");
                 let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
-                walker.shared().queue.stop(Trouble::local("reading the pushed folder", path, gone));
+                walker.shared().queue.stop(ClientError::local("reading the pushed folder", path, gone));
             }
             frontier.end(below);
             return Ok(());
@@ -98,14 +102,14 @@ fn complete(frontier: &Frontier, walker: &mut Walker<'_>, mut folder: Arc<Folder
 mod tests {
     use super::*;
     use crate::{
-        Progress,
+        TransferProgress,
         handle::{Budget, Handle},
         platform::{OpenFolder, OwnerIds, OwnerNames},
         push::{
             batch::Queue,
             cache::{Cache, FolderKey},
             exclude::Excludes,
-            shares::{self, Next, Read, Shares},
+            shares::{self, ReadEntry, ShareTurn, Shares},
         },
     };
     use larder_format::tree::Time;
@@ -123,14 +127,14 @@ mod tests {
     fn with_root(
         folder: &Path,
         now: &(dyn Fn() -> Time + Sync),
-        test: impl FnOnce(&Shared<'_>, Arc<Folder>),
+        test: impl FnOnce(&PushContext<'_>, Arc<WalkedFolder>),
     ) {
         let opened = OpenFolder::open(folder);
         let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
         // Nobody sends, so each walker must find a place for what it has at the end.
-        let (queue, progress, skipped) = (Queue::new(9), Progress::default(), Mutex::default());
+        let (queue, progress, skipped) = (Queue::new(9), TransferProgress::default(), Mutex::default());
         let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
-        let shared = Shared {
+        let shared = PushContext {
             cache: &cache,
             excludes: &excludes,
             queue: &queue,
@@ -187,7 +191,7 @@ mod tests {
     }
 
     /// How many of three walkers panicked; the walk must have ended without a root.
-    fn panicked(shared: &Shared<'_>, root: Arc<Folder>) -> usize {
+    fn panicked(shared: &PushContext<'_>, root: Arc<WalkedFolder>) -> usize {
         let frontier = Frontier::new(root);
         let panicked = std::thread::scope(|scope| {
             let walkers: Vec<_> = (0..3).map(|_| scope.spawn(|| take_part(&frontier, shared))).collect();
@@ -207,17 +211,17 @@ mod tests {
             let mut shares = Shares::default();
             assert!(shares.take().is_none(), "nothing is shared");
             shares.add(&root);
-            assert!(matches!(shares.next(&root, 0), Next::Own), "nobody was faster");
+            assert!(matches!(shares.next(&root, 0), ShareTurn::Own), "nobody was faster");
             let taken: Vec<usize> = std::iter::from_fn(|| shares.take()).map(|(_, number)| number).collect();
             assert_eq!(taken, [1, 2, 3, 4]);
-            assert!(matches!(shares.next(&root, 1), Next::Wait));
+            assert!(matches!(shares.next(&root, 1), ShareTurn::Wait));
             assert_eq!(shares.take().map(|(_, number)| number), Some(5), "there is room again");
-            let read = Read { position: 2, size: 5, fresh: None };
+            let read = ReadEntry { position: 2, size: 5, fresh: None };
             shares.put(&root, 1, Some(vec![read]));
             shares.put(&root, 2, None);
-            let Next::Ready(read) = shares.next(&root, 1) else { panic!("it was read") };
+            let ShareTurn::Ready(read) = shares.next(&root, 1) else { panic!("it was read") };
             assert_eq!(read.iter().map(|read| read.position).collect::<Vec<_>>(), [2]);
-            assert!(matches!(shares.next(&root, 2), Next::Own), "whoever took it could not read it");
+            assert!(matches!(shares.next(&root, 2), ShareTurn::Own), "whoever took it could not read it");
             shares.remove(&root);
             shares.put(&root, 3, None);
             assert!(shares.take().is_none());

@@ -4,18 +4,18 @@
 //! new entries become a node (`node_merge`).
 
 use crate::{
-    handle::{Handle, Opened},
-    platform::{FileKind, KindHint, Listing, SystemError, UNREADABLE, Xattrs, XattrsLeftOut},
+    handle::{Handle, OpenedFolder},
+    platform::{FileKind, KindHint, NameList, SystemError, UNREADABLE, Xattrs, XattrsLeftOut},
     push::{
         batch::Stopped,
         cache::{Fingerprint, Folded, FolderKey, RecordReader},
         cut_choice::Earlier,
-        entry::{EntryReader, Fresh, Seen, Shared, Spot, in_words},
+        entry::{EntryReader, EntrySpot, NewEntry, Observed, PushContext, in_words},
         exclude::Ignores,
-        folder::{Below, Folder, FolderPlace, NotMade},
+        folder::{Below, FolderPlace, NotMade, WalkedFolder},
         frontier::Frontier,
-        node_merge::{Unwoven, Weave},
-        shares::{self, Read},
+        node_merge::{MergeError, NodeMerge},
+        shares::{self, ReadEntry},
     },
 };
 use larder_format::{
@@ -32,12 +32,12 @@ pub(crate) struct Walker<'a> {
 }
 
 impl<'a> Walker<'a> {
-    pub(crate) fn new(shared: &'a Shared<'a>) -> Self {
+    pub(crate) fn new(shared: &'a PushContext<'a>) -> Self {
         Self { entries: EntryReader::new(shared), room: Vec::new() }
     }
 
     /// What all walkers share.
-    pub(crate) fn shared(&self) -> &'a Shared<'a> {
+    pub(crate) fn shared(&self) -> &'a PushContext<'a> {
         self.entries.shared
     }
 
@@ -47,18 +47,26 @@ impl<'a> Walker<'a> {
     }
 
     /// Lists the root.
-    pub(crate) fn root(&mut self, handle: Arc<Handle>, key: FolderKey) -> Result<Arc<Folder>, SystemError> {
+    pub(crate) fn root(
+        &mut self,
+        handle: Arc<Handle>,
+        key: FolderKey,
+    ) -> Result<Arc<WalkedFolder>, SystemError> {
         let opened = handle.open()?;
         let seen = self.shared().see(|| opened.as_ref().status())?;
         let mut listing = opened.as_ref().list(&mut self.room)?;
-        let spot = Spot { handle: &handle, folder: opened.as_ref(), name: b"" };
+        let spot = EntrySpot { handle: &handle, folder: opened.as_ref(), name: b"" };
         let ignores = self.sift(spot, &mut listing, None);
         drop(opened);
-        Ok(Folder::new(FolderPlace { handle, parent: None, key, depth: 1, seen }, listing, ignores))
+        Ok(WalkedFolder::new(FolderPlace { handle, parent: None, key, depth: 1, seen }, listing, ignores))
     }
 
     /// Opens the folder number `number` of `parent` and lists it.
-    pub(crate) fn visit(&mut self, parent: &Arc<Folder>, number: usize) -> Result<Arc<Folder>, NotMade> {
+    pub(crate) fn visit(
+        &mut self,
+        parent: &Arc<WalkedFolder>,
+        number: usize,
+    ) -> Result<Arc<WalkedFolder>, NotMade> {
         match self.try_visit(parent, number) {
             Ok(folder) => Ok(folder),
             Err(error) if error.is_gone() => Err(NotMade::LeftOut),
@@ -70,7 +78,11 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn try_visit(&mut self, parent: &Arc<Folder>, number: usize) -> Result<Arc<Folder>, SystemError> {
+    fn try_visit(
+        &mut self,
+        parent: &Arc<WalkedFolder>,
+        number: usize,
+    ) -> Result<Arc<WalkedFolder>, SystemError> {
         let name = parent.listing.name(parent.position(number));
         let FolderPlace { handle: above, key, depth, seen: parent_seen, .. } = &parent.place;
         if *depth >= DEPTH_MAX {
@@ -81,27 +93,28 @@ impl<'a> Walker<'a> {
         let identity = seen.status.identity();
         let is_mount = seen.status.device != parent_seen.status.device;
         let is_empty = self.shared().excludes.leaves_empty(opened.as_ref(), identity, is_mount);
-        let mut listing = if is_empty { Listing::default() } else { opened.as_ref().list(&mut self.room)? };
+        let mut listing =
+            if is_empty { NameList::default() } else { opened.as_ref().list(&mut self.room)? };
         let (handle, opened) = Handle::child(above, name, opened, identity);
-        let folder = opened.map_or_else(|| handle.open(), |folder| Ok(Opened::Again(folder)))?;
-        let spot = Spot { handle: &handle, folder: folder.as_ref(), name: b"" };
+        let folder = opened.map_or_else(|| handle.open(), |folder| Ok(OpenedFolder::Again(folder)))?;
+        let spot = EntrySpot { handle: &handle, folder: folder.as_ref(), name: b"" };
         let ignores = self.sift(spot, &mut listing, parent.ignores.as_ref());
         drop(folder);
         let key = key.child(name);
         let parent = Some((Arc::clone(parent), number));
-        Ok(Folder::new(FolderPlace { handle, parent, key, depth: depth + 1, seen }, listing, ignores))
+        Ok(WalkedFolder::new(FolderPlace { handle, parent, key, depth: depth + 1, seen }, listing, ignores))
     }
 
     /// Finds out which names are folders, and leaves out what the owner does not want.
     fn sift(
         &self,
-        spot: Spot<'_>,
-        listing: &mut Listing,
+        spot: EntrySpot<'_>,
+        listing: &mut NameList,
         above: Option<&Arc<Ignores>>,
     ) -> Option<Arc<Ignores>> {
         for position in 0..listing.len() {
             if listing.hint(position) == KindHint::Unknown {
-                let status = Spot { name: listing.name(position), ..spot }.status();
+                let status = EntrySpot { name: listing.name(position), ..spot }.status();
                 let is_folder = status.is_ok_and(|status| status.kind == FileKind::Folder);
                 listing.set_hint(position, if is_folder { KindHint::Folder } else { KindHint::Other });
             }
@@ -110,7 +123,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Makes the folder's node, once all folders in it are done.
-    pub(crate) fn fold(&mut self, frontier: &Frontier, folder: &Arc<Folder>) -> Result<Below, NotMade> {
+    pub(crate) fn fold(&mut self, frontier: &Frontier, folder: &Arc<WalkedFolder>) -> Result<Below, NotMade> {
         let FolderPlace { handle, key, seen, .. } = &folder.place;
         let opened = handle.open().map_err(|error| {
             if !error.is_gone() {
@@ -118,13 +131,13 @@ impl<'a> Walker<'a> {
             }
             NotMade::LeftOut
         })?;
-        let spot = Spot { handle, folder: opened.as_ref(), name: b"" };
+        let spot = EntrySpot { handle, folder: opened.as_ref(), name: b"" };
         let known = RecordReader::open(self.shared().cache, *key);
-        let folded = match self.weave(frontier, folder, spot, known) {
+        let folded = match self.merge(frontier, folder, spot, known) {
             Ok(folded) => folded,
-            Err(Unwoven::Stopped) => return Err(NotMade::Stopped),
+            Err(MergeError::Stopped) => return Err(NotMade::Stopped),
             // The cache contradicts itself: as if there was none.
-            Err(Unwoven::BadCache) => match self.weave(frontier, folder, spot, None) {
+            Err(MergeError::BadCache) => match self.merge(frontier, folder, spot, None) {
                 Ok(folded) => folded,
                 Err(_) => return Err(NotMade::Stopped),
             },
@@ -133,34 +146,34 @@ impl<'a> Walker<'a> {
         Ok(Below { seen: *seen, folded })
     }
 
-    fn weave(
+    fn merge(
         &mut self,
         frontier: &Frontier,
-        folder: &Arc<Folder>,
-        spot: Spot<'_>,
+        folder: &Arc<WalkedFolder>,
+        spot: EntrySpot<'_>,
         known: Option<RecordReader<'_>>,
-    ) -> Result<Folded, Unwoven> {
+    ) -> Result<Folded, MergeError> {
         let is_shared = known.is_none() && folder.names() - folder.folders() > 1;
         let sharing = is_shared.then(|| frontier.share(folder));
-        let mut weave = Weave::new(self.shared().cache, folder.place.key, known);
+        let mut merge = NodeMerge::new(self.shared().cache, folder.place.key, known);
         let mut number = 0;
         let (mut files, mut bytes) = (0, 0);
         for share in 0..shares::count(folder.names()) {
             let read = sharing.as_ref().map_or(Ok(None), |sharing| sharing.next(share))?;
             let mut read = read.map(|read| read.into_iter().peekable());
             for position in shares::positions(share, folder.names()) {
-                let spot = Spot { name: folder.listing.name(position), ..spot };
+                let spot = EntrySpot { name: folder.listing.name(position), ..spot };
                 if folder.listing.hint(position) == KindHint::Folder {
                     let below = folder.result(number);
                     number += 1;
-                    below.map_or(Ok(()), |below| self.weave_folder(&mut weave, spot, &below))?;
+                    below.map_or(Ok(()), |below| self.merge_folder(&mut merge, spot, &below))?;
                     continue;
                 }
                 let size = match &mut read {
                     Some(read) => {
-                        self.weave_read(&mut weave, read.next_if(|read| read.position == position))?
+                        self.merge_read(&mut merge, read.next_if(|read| read.position == position))?
                     }
-                    None => self.weave_file(&mut weave, spot)?,
+                    None => self.merge_file(&mut merge, spot)?,
                 };
                 files += u64::from(size.is_some());
                 // Files full of holes may claim more together than a disk could ever hold.
@@ -169,15 +182,15 @@ impl<'a> Walker<'a> {
         }
         self.shared().progress.add_files(files);
         self.shared().progress.add_bytes(bytes);
-        weave.finish(&mut self.entries.out.trees)
+        merge.finish(&mut self.entries.out.trees)
     }
 
     /// Reads a share of a folder whose node another walker makes; nothing where it has to do so itself.
     pub(crate) fn read_share(
         &mut self,
-        folder: &Folder,
+        folder: &WalkedFolder,
         number: usize,
-    ) -> Result<Option<Vec<Read>>, Stopped> {
+    ) -> Result<Option<Vec<ReadEntry>>, Stopped> {
         let handle = &folder.place.handle;
         let Ok(opened) = handle.open() else { return Ok(None) };
         let mut read = Vec::new();
@@ -186,16 +199,16 @@ impl<'a> Walker<'a> {
                 continue;
             }
             let name = folder.listing.name(position);
-            let spot = Spot { handle, folder: opened.as_ref(), name };
+            let spot = EntrySpot { handle, folder: opened.as_ref(), name };
             let Some(seen) = self.see(spot) else { continue };
             let fresh = self.entries.entry(spot, seen, None)?;
-            read.push(Read { position, size: seen.status.size, fresh });
+            read.push(ReadEntry { position, size: seen.status.size, fresh });
         }
         Ok(Some(read))
     }
 
     /// The status of a file; nothing when it is gone or cannot be asked for, which is named.
-    fn see(&self, spot: Spot<'_>) -> Option<Seen> {
+    fn see(&self, spot: EntrySpot<'_>) -> Option<Observed> {
         let seen = self.shared().see(|| spot.status());
         let unseen = |error: SystemError| {
             if !error.is_gone() {
@@ -206,45 +219,58 @@ impl<'a> Walker<'a> {
     }
 
     /// A file that another walker read. Returns its size, if it was there.
-    fn weave_read(&mut self, weave: &mut Weave<'_>, read: Option<Read>) -> Result<Option<u64>, Unwoven> {
-        let Some(Read { size, fresh, .. }) = read else { return Ok(None) };
-        fresh.map_or(Ok(()), |fresh| weave.put(fresh, &mut self.entries.out.trees))?;
+    fn merge_read(
+        &mut self,
+        merge: &mut NodeMerge<'_>,
+        read: Option<ReadEntry>,
+    ) -> Result<Option<u64>, MergeError> {
+        let Some(ReadEntry { size, fresh, .. }) = read else { return Ok(None) };
+        fresh.map_or(Ok(()), |fresh| merge.put(fresh, &mut self.entries.out.trees))?;
         Ok(Some(size))
     }
 
     /// Returns the size of the file, if it is there.
-    fn weave_file(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>) -> Result<Option<u64>, Unwoven> {
+    fn merge_file(
+        &mut self,
+        merge: &mut NodeMerge<'_>,
+        spot: EntrySpot<'_>,
+    ) -> Result<Option<u64>, MergeError> {
         let Some(seen) = self.see(spot) else { return Ok(None) };
         let fingerprint = Fingerprint::of(&seen.status);
         let trees = &mut self.entries.out.trees;
-        let earlier = match weave.find(spot.name, trees)? {
-            Some(cached) if cached.steady && cached.fingerprint == fingerprint => {
-                weave.take_known(trees)?;
+        let earlier = match merge.find(spot.name, trees)? {
+            Some(cached) if !cached.racy && cached.fingerprint == fingerprint => {
+                merge.take_known(trees)?;
                 return Ok(Some(seen.status.size));
             }
             Some(cached) => Some(Earlier { status: cached.fingerprint, fine: cached.fine }),
             None => None,
         };
         if let Some(fresh) = self.entries.entry(spot, seen, earlier)? {
-            weave.put(fresh, &mut self.entries.out.trees)?;
+            merge.put(fresh, &mut self.entries.out.trees)?;
         }
         Ok(Some(seen.status.size))
     }
 
-    fn weave_folder(&mut self, weave: &mut Weave<'_>, spot: Spot<'_>, below: &Below) -> Result<(), Unwoven> {
+    fn merge_folder(
+        &mut self,
+        merge: &mut NodeMerge<'_>,
+        spot: EntrySpot<'_>,
+        below: &Below,
+    ) -> Result<(), MergeError> {
         let Folded { node, totals } = below.folded;
         let kind = Kind::Directory { node, totals };
         let fingerprint = Fingerprint::of(&below.seen.status);
-        let cached = weave.find(spot.name, &mut self.entries.out.trees)?;
-        let cached = cached.filter(|cached| cached.steady && cached.fingerprint == fingerprint);
+        let cached = merge.find(spot.name, &mut self.entries.out.trees)?;
+        let cached = cached.filter(|cached| !cached.racy && cached.fingerprint == fingerprint);
         let known = cached.and_then(|cached| cached.decode());
         let xattrs = match known {
-            Some(known) if known.kind == kind => return weave.take_known(&mut self.entries.out.trees),
+            Some(known) if known.kind == kind => return merge.take_known(&mut self.entries.out.trees),
             Some(known) => Ok(known.xattrs),
             None => xattrs_of_folder(spot),
         };
         let fresh = self.entries.fresh(spot, &below.seen, xattrs, kind);
-        weave.put(fresh, &mut self.entries.out.trees)
+        merge.put(fresh, &mut self.entries.out.trees)
     }
 
     /// Makes the node that stands for the pushed folder itself, one entry without a name, and hands over what is left.
@@ -252,9 +278,9 @@ impl<'a> Walker<'a> {
         let Folded { node, totals } = below.folded;
         // A walk's first folder stays open from its beginning.
         let folder = handle.open().map_err(|_| Stopped)?;
-        let spot = Spot { handle, folder: folder.as_ref(), name: b"" };
+        let spot = EntrySpot { handle, folder: folder.as_ref(), name: b"" };
         let kind = Kind::Directory { node, totals };
-        let Fresh { entry, owner, .. } =
+        let NewEntry { entry, owner, .. } =
             self.entries.fresh(spot, &below.seen, folder.as_ref().xattrs(), kind);
         let trees = &mut self.entries.out.trees;
         let mut keep = |made: Made| trees.add(&made).map(|_| ());
@@ -266,7 +292,7 @@ impl<'a> Walker<'a> {
     }
 }
 
-fn xattrs_of_folder(spot: Spot<'_>) -> Result<Xattrs, XattrsLeftOut> {
+fn xattrs_of_folder(spot: EntrySpot<'_>) -> Result<Xattrs, XattrsLeftOut> {
     match spot.folder.open_folder(spot.name) {
         Ok(folder) => folder.as_ref().xattrs(),
         // It went away since it was walked: nothing is lost that is still there.

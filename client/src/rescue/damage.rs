@@ -16,19 +16,19 @@ const TOLD_MAX: usize = 100_000;
 
 /// Shared by everybody who reads.
 #[derive(Debug, Default)]
-pub(crate) struct Damage {
-    found: Mutex<Found>,
+pub(crate) struct DamageLog {
+    found: Mutex<DamageNotes>,
     too_new: AtomicU64,
     set_aside: Mutex<Vec<PathBuf>>,
 }
 
 #[derive(Debug, Default)]
-struct Found {
+struct DamageNotes {
     list: SkippedList,
     told: HashSet<(PathBuf, u64)>,
 }
 
-impl Damage {
+impl DamageLog {
     /// Something about a whole file.
     pub(crate) fn file(&self, path: &Path, why: impl Into<String>) {
         self.tell(path, u64::MAX, why.into());

@@ -5,10 +5,10 @@
 //! their first bytes. Not here: what is in the files.
 
 use super::{
-    damage::Damage,
+    damage::DamageLog,
     reading::{is_folder, names, open, read},
 };
-use crate::{Trouble, platform::path_of_bytes};
+use crate::{ClientError, platform::path_of_bytes};
 use larder_format::{Hash, layout, ledger::LEDGER_MAGIC, pack::PACK_MAGIC};
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub struct PulledDisk {
 }
 
 /// A file that may be of use.
-pub(crate) enum Item {
+pub(crate) enum DiskItem {
     /// A pack under its own name, where it should lie.
     Pack(Hash),
     /// A pack somewhere else.
@@ -50,29 +50,30 @@ pub(crate) enum Item {
 }
 
 impl PulledDisk {
-    pub(crate) fn open(path: &Path, damage: &Damage) -> Result<Self, Trouble> {
+    pub(crate) fn open(path: &Path, damage: &DamageLog) -> Result<Self, ClientError> {
         if !path.exists() {
-            return Err(Trouble::NotThere {
+            return Err(ClientError::NotThere {
                 what: format!("There is nothing at {}.", path.display()),
                 remedy: "Mount the disk, read-only if you like, and name the folder where it is mounted.",
             });
         }
         // The owner may have named a link to it; from here on none is followed.
-        let whole = path.canonicalize().map_err(|cause| Trouble::local("opening the disk", path, cause))?;
+        let whole =
+            path.canonicalize().map_err(|cause| ClientError::local("opening the disk", path, cause))?;
         let below = whole.join("larder");
         let folder = if is_folder(&below) { below } else { whole };
-        names(&folder).map_err(|cause| Trouble::local("opening the disk", &folder, cause))?;
+        names(&folder).map_err(|cause| ClientError::local("opening the disk", &folder, cause))?;
         damage.passes_over(folder.join(SET_ASIDE));
         let mut disk = Self { path: path.to_owned(), folder, vault: None, disk: None, is_newer: false };
         disk.read_facts(damage);
         Ok(disk)
     }
 
-    fn read_facts(&mut self, damage: &Damage) {
+    fn read_facts(&mut self, damage: &DamageLog) {
         let path = self.folder.join("disk.json");
         // A folder with some packs in it need not have one, and no file comes back because of it.
         let Ok(bytes) = read(&path, DISK_FILE_BYTES_MAX) else { return };
-        match Facts::read(&bytes) {
+        match DiskJson::read(&bytes) {
             Some(facts) => {
                 self.is_newer = facts.oldest_reader > layout::DISK_VERSION.into();
                 (self.vault, self.disk) = (Some(facts.vault), Some(facts.disk));
@@ -88,7 +89,7 @@ impl PulledDisk {
     }
 
     /// Hands over everything that may be of use.
-    pub(crate) fn items(&self, damage: &Damage, each: &mut dyn FnMut(Item)) {
+    pub(crate) fn items(&self, damage: &DamageLog, each: &mut dyn FnMut(DiskItem)) {
         let mut folders = vec![(self.folder.clone(), 0, false)];
         let lost = self.folder.parent().map(|top| top.join("lost+found")).filter(|lost| is_folder(lost));
         if self.folder.ends_with("larder") {
@@ -114,41 +115,41 @@ impl PulledDisk {
         }
     }
 
-    fn item(&self, path: &Path, name: &[u8], is_nameless: bool) -> Option<Item> {
+    fn item(&self, path: &Path, name: &[u8], is_nameless: bool) -> Option<DiskItem> {
         let text = str::from_utf8(name).unwrap_or_default();
         if let Some(stem) = text.strip_suffix(".pack") {
             let own = (stem.len() == 64).then(|| Hash::from_hex(stem)).flatten();
             let own = own.filter(|name| self.pack_path(name) == path);
-            return Some(own.map_or_else(|| Item::StrayPack(path.to_owned()), Item::Pack));
+            return Some(own.map_or_else(|| DiskItem::StrayPack(path.to_owned()), DiskItem::Pack));
         }
         if layout::chapter_number(text).is_some() {
-            return Some(Item::Chapter(path.to_owned()));
+            return Some(DiskItem::Chapter(path.to_owned()));
         }
         if let Some(stem) = text.strip_suffix(".entry") {
             // A name that is not ours says nothing about which entry it is; the entry does.
             let is_own = stem.len() == 12 && stem.bytes().all(|byte| byte.is_ascii_digit());
             let number = is_own.then(|| stem.parse().ok()).flatten();
-            return Some(Item::Entry(path.to_owned(), number));
+            return Some(DiskItem::Entry(path.to_owned(), number));
         }
         let (file, _) = if is_nameless { open(path).ok()? } else { return None };
         let mut start = [0; 8];
         super::reading::Bytes::fill(&file, &mut start, 0).ok()?;
         match &start {
-            PACK_MAGIC => Some(Item::StrayPack(path.to_owned())),
-            LEDGER_MAGIC => Some(Item::Entry(path.to_owned(), None)),
+            PACK_MAGIC => Some(DiskItem::StrayPack(path.to_owned())),
+            LEDGER_MAGIC => Some(DiskItem::Entry(path.to_owned(), None)),
             _ => None,
         }
     }
 }
 
 /// What `disk.json` says.
-pub(crate) struct Facts {
+pub(crate) struct DiskJson {
     oldest_reader: u64,
     vault: String,
     disk: String,
 }
 
-impl Facts {
+impl DiskJson {
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let json: serde_json::Value = serde_json::from_slice(bytes).ok()?;
         let number = |key: &str| json.get(key)?.as_u64();

@@ -4,8 +4,8 @@
 //! ledger is gone, every snapshot can be had; only its name, number and time are lost. It takes reading every block that
 //! could hold a node. Not here: the names by which the owner tells them apart (`mod.rs`).
 
-use super::packs::Packs;
-use crate::Progress;
+use super::packs::PulledPacks;
+use crate::TransferProgress;
 use larder_format::{
     ChunkRef,
     block::OpenBlock,
@@ -28,7 +28,7 @@ pub(crate) struct Root {
 
 /// Every root in the packs, the folder that changed last first. The order depends on nothing else, so that a number is
 /// good for a second call.
-pub(crate) fn roots(packs: &Packs, progress: &Progress) -> Vec<Root> {
+pub(crate) fn roots(packs: &PulledPacks, progress: &TransferProgress) -> Vec<Root> {
     let mut found = HashMap::new();
     progress.expect_packs(2 * packs.len() as u64);
     for pack in 0..u32::try_from(packs.len()).unwrap_or(u32::MAX) {

@@ -4,7 +4,7 @@
 //! so those behind a gap are as good as before. Events that only a newer Larder knows are whole and mean something
 //! unknown; then a snapshot may have been let go of, and only its chunks tell. Not here: chunks.
 
-use super::{damage::Damage, reading::read};
+use super::{damage::DamageLog, reading::read};
 use larder_format::{
     ChunkRef, Hash, layout,
     ledger::chapter::{CHAPTER_BYTES_MAX, Chapter, chapter_of, entries_of},
@@ -18,9 +18,9 @@ use std::{
 
 /// Whether a snapshot is still what the vault keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum SnapshotStanding {
     /// Nothing says otherwise.
-    Kept,
+    KeptSnapshot,
     /// Retention let go of it, and its files are still on the disk.
     LetGo,
     /// Its folders are nowhere on the disks: damaged, or let go of by a newer Larder.
@@ -29,7 +29,7 @@ pub enum Standing {
 
 /// A snapshot that the ledger tells of.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct KeptSnapshot {
     /// Its number.
     pub snapshot: u64,
     /// `DEVICE/NAME`.
@@ -45,14 +45,14 @@ pub struct Kept {
     /// Files that the device could not read.
     pub skipped: u64,
     /// Whether it is still kept.
-    pub standing: Standing,
+    pub standing: SnapshotStanding,
 }
 
 /// What was read.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// In the order of their numbers.
-    pub(crate) snapshots: Vec<Kept>,
+    pub(crate) snapshots: Vec<KeptSnapshot>,
     /// Numbers that are nowhere whole, as first and last of each run.
     pub(crate) missing: Vec<(u64, u64)>,
     /// Whether there are events whose meaning only a newer Larder knows.
@@ -65,7 +65,11 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Reads entries: files with the numbers that their names say, in any order. What none of them has whole comes out of a
     /// chapter, if there is one.
-    pub(crate) fn read(files: Vec<(PathBuf, Option<u64>)>, chapters: Vec<PathBuf>, damage: &Damage) -> Self {
+    pub(crate) fn read(
+        files: Vec<(PathBuf, Option<u64>)>,
+        chapters: Vec<PathBuf>,
+        damage: &DamageLog,
+    ) -> Self {
         let is_gone = files.is_empty() && chapters.is_empty();
         let mut by_number: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
         for (path, number) in files {
@@ -84,7 +88,7 @@ impl Ledger {
             ledger.step((number, &copies), &chapters, &mut chain, damage);
         }
         for kept in ledger.snapshots.iter_mut().filter(|kept| ledger.let_go.contains(&kept.snapshot)) {
-            kept.standing = Standing::LetGo;
+            kept.standing = SnapshotStanding::LetGo;
         }
         ledger
     }
@@ -94,7 +98,7 @@ impl Ledger {
         (number, copies): (u64, &[PathBuf]),
         chapters: &Chapters,
         chain: &mut Chain,
-        damage: &Damage,
+        damage: &DamageLog,
     ) {
         let mut whole: Vec<(&PathBuf, Whole)> = Vec::new();
         for path in copies {
@@ -140,7 +144,7 @@ impl Ledger {
         }
     }
 
-    fn take(&mut self, path: &Path, entry: Entry, damage: &Damage) {
+    fn take(&mut self, path: &Path, entry: Entry, damage: &DamageLog) {
         let Entry { sequence, stamp, event, .. } = entry;
         if let Event::Newer(newer) = &event {
             self.has_unknown |= newer.without > Without::StepOver;
@@ -153,7 +157,7 @@ impl Ledger {
                 let why = format!("entry {sequence} names a source as none can be called");
                 return damage.file(path, why);
             }
-            self.snapshots.push(Kept {
+            self.snapshots.push(KeptSnapshot {
                 snapshot: sequence,
                 source: snapshot.source,
                 time_ms: stamp.time_ms,
@@ -161,7 +165,7 @@ impl Ledger {
                 root: snapshot.root,
                 totals: snapshot.totals,
                 skipped: snapshot.skipped,
-                standing: Standing::Kept,
+                standing: SnapshotStanding::KeptSnapshot,
             });
         }
     }
@@ -198,7 +202,7 @@ fn lets_go_of(event: &Event) -> &[u64] {
 struct Chapters(BTreeMap<u64, Vec<PathBuf>>);
 
 impl Chapters {
-    fn open(files: Vec<PathBuf>, damage: &Damage) -> Self {
+    fn open(files: Vec<PathBuf>, damage: &DamageLog) -> Self {
         let mut chapters: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
         for path in files {
             let name = path.file_name().and_then(|name| name.to_str());

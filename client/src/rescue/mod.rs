@@ -13,9 +13,9 @@ mod packs;
 mod places;
 mod reading;
 
-use crate::{Past, Progress, SkippedList, TreeReader, Trouble};
-use damage::Damage;
-use disk::Item;
+use crate::{ClientError, Past, SkippedList, TransferProgress, TreeReader};
+use damage::DamageLog;
+use disk::DiskItem;
 use jiff::{Timestamp, Zoned};
 use larder_format::{
     ChunkId, ChunkRef,
@@ -24,11 +24,11 @@ use larder_format::{
     wire::{Neighbours, SnapshotInfo, escape_name},
 };
 use ledger::Ledger;
-use packs::Packs;
+use packs::PulledPacks;
 use std::{path::PathBuf, sync::Arc};
 
 pub use disk::PulledDisk;
-pub use ledger::{Kept, Standing};
+pub use ledger::{KeptSnapshot, SnapshotStanding};
 
 /// One bit of a pack's disks each.
 const DISKS_MAX: usize = 64;
@@ -56,10 +56,10 @@ pub struct Candidate {
 pub struct Rescue {
     disks: Arc<[PulledDisk]>,
     ledger: Ledger,
-    packs: Packs,
+    packs: PulledPacks,
     is_looked_through: bool,
     found: Vec<Candidate>,
-    damage: Arc<Damage>,
+    damage: Arc<DamageLog>,
     now: Zoned,
 }
 
@@ -68,11 +68,11 @@ impl Rescue {
     ///
     /// # Errors
     /// When there is no backup, or the disks are of several vaults.
-    pub fn open(paths: &[PathBuf], now: Zoned) -> Result<Self, Trouble> {
+    pub fn open(paths: &[PathBuf], now: Zoned) -> Result<Self, ClientError> {
         if paths.len() > DISKS_MAX {
-            return Err(Trouble::Usage(format!("at most {DISKS_MAX} disks are read at once")));
+            return Err(ClientError::Usage(format!("at most {DISKS_MAX} disks are read at once")));
         }
-        let damage = Arc::new(Damage::default());
+        let damage = Arc::new(DamageLog::default());
         let disks =
             paths.iter().map(|path| PulledDisk::open(path, &damage)).collect::<Result<Arc<[_]>, _>>()?;
         one_vault(&disks)?;
@@ -80,27 +80,27 @@ impl Rescue {
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (position, disk) in (0u32..).zip(disks.iter()) {
             disk.items(&damage, &mut |item| match item {
-                Item::Pack(name) => named.push((name, position)),
-                Item::StrayPack(path) => stray.push(path),
-                Item::Entry(path, number) => entries.push((path, number)),
-                Item::Chapter(path) => chapters.push(path),
+                DiskItem::Pack(name) => named.push((name, position)),
+                DiskItem::StrayPack(path) => stray.push(path),
+                DiskItem::Entry(path, number) => entries.push((path, number)),
+                DiskItem::Chapter(path) => chapters.push(path),
             });
         }
         if named.is_empty() && stray.is_empty() && entries.is_empty() {
             let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-            return Err(Trouble::NotThere {
+            return Err(ClientError::NotThere {
                 what: format!("There is no Larder backup in {}.", names.join(", ")),
                 remedy: "Name the folder where the disk is mounted; there is a folder `larder` in it.",
             });
         }
         disks.iter().filter(|disk| disk.is_newer).for_each(|_| damage.newer());
         let ledger = Ledger::read(entries, chapters, &damage);
-        let packs = Packs::new(Arc::clone(&disks), Arc::clone(&damage), named, stray);
+        let packs = PulledPacks::new(Arc::clone(&disks), Arc::clone(&damage), named, stray);
         Ok(Self { disks, ledger, packs, is_looked_through: false, found: Vec::new(), damage, now })
     }
 
     /// Finds out where every chunk lies. Nothing can be restored before.
-    pub fn look_through(&mut self, progress: &Progress) {
+    pub fn look_through(&mut self, progress: &TransferProgress) {
         if !std::mem::replace(&mut self.is_looked_through, true) {
             self.packs.look_through(progress);
         }
@@ -108,7 +108,7 @@ impl Rescue {
 
     /// Where something was let go of, or may have been: which snapshots are still there. What retention let go of is
     /// only listed as long as it is.
-    pub fn settle(&mut self, progress: &Progress) {
+    pub fn settle(&mut self, progress: &TransferProgress) {
         if !self.ledger.needs_proof() {
             return;
         }
@@ -116,19 +116,20 @@ impl Rescue {
         let mut snapshots = std::mem::take(&mut self.ledger.snapshots);
         snapshots.retain_mut(|kept| {
             // Most of what was let go of is gone; no dying disk is searched for it.
-            let is_worth_it = kept.standing == Standing::Kept || self.packs.claims(&kept.root.id);
+            let is_worth_it =
+                kept.standing == SnapshotStanding::KeptSnapshot || self.packs.claims(&kept.root.id);
             let is_here = is_worth_it && self.begins(&kept.root);
-            if !is_here && kept.standing == Standing::Kept {
-                kept.standing = Standing::NotHere;
+            if !is_here && kept.standing == SnapshotStanding::KeptSnapshot {
+                kept.standing = SnapshotStanding::NotHere;
             }
-            is_here || kept.standing == Standing::NotHere
+            is_here || kept.standing == SnapshotStanding::NotHere
         });
         self.ledger.snapshots = snapshots;
     }
 
     /// Whether root and topmost folder are there. The rest shows itself when it is restored.
     fn begins(&self, root: &ChunkRef) -> bool {
-        let progress = Progress::default();
+        let progress = TransferProgress::default();
         let mut reader = TreeReader::new(self, &progress);
         let found = reader.find(root, b"");
         found.is_ok_and(|(entry, _)| match entry.kind {
@@ -138,7 +139,7 @@ impl Rescue {
     }
 
     /// Looks among all chunks for snapshots that the ledger does not tell of.
-    pub fn search(&mut self, progress: &Progress) {
+    pub fn search(&mut self, progress: &TransferProgress) {
         self.look_through(progress);
         let roots = found::roots(&self.packs, progress);
         let is_known = |root: &found::Root| self.ledger.snapshots.iter().any(|kept| kept.root == root.root);
@@ -147,7 +148,7 @@ impl Rescue {
     }
 
     fn candidate(&self, root: &found::Root, number: u64) -> Candidate {
-        let progress = Progress::default();
+        let progress = TransferProgress::default();
         let mut reader = TreeReader::new(self, &progress);
         let mut at = reader.node(&root.folder, []);
         if let Ok(Node::Branch(children)) = &at
@@ -177,7 +178,7 @@ impl Rescue {
     }
 
     /// Snapshots that the ledger tells of, by number.
-    pub fn snapshots(&self) -> &[Kept] {
+    pub fn snapshots(&self) -> &[KeptSnapshot] {
         &self.ledger.snapshots
     }
 
@@ -196,7 +197,7 @@ impl Rescue {
         self.ledger.is_gone
     }
 
-    /// Packs and places of chunks that are known.
+    /// PulledPacks and places of chunks that are known.
     pub fn size(&self) -> (usize, usize) {
         (self.packs.len(), self.packs.places())
     }
@@ -211,8 +212,8 @@ impl Rescue {
         self.damage.too_new()
     }
 
-    fn not_there(source: &str, why: &str) -> Trouble {
-        Trouble::NotThere {
+    fn not_there(source: &str, why: &str) -> ClientError {
+        ClientError::NotThere {
             what: format!("There is no snapshot of {source} {why} on this disk."),
             remedy: "`larder rescue DISK --list` shows what there is.",
         }
@@ -220,22 +221,27 @@ impl Rescue {
 }
 
 impl Past for Rescue {
-    fn fetch(&self, names: &[ChunkId], _: Neighbours, each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+    fn fetch(
+        &self,
+        names: &[ChunkId],
+        _: Neighbours,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), ClientError> {
         self.packs.fetch(names, each);
         Ok(())
     }
 
-    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, ClientError> {
         Ok(names.iter().map(|id| self.packs.place(id)).collect())
     }
 
-    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble> {
+    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError> {
         if let Some(found) = self.found.iter().find(|found| found.name == source) {
             let Candidate { root, modified, totals, .. } = found.clone();
             return Ok(info(source, 0, modified, (root, totals), 0));
         }
         // As an appliance answers it, with the same exit code.
-        let said = When::parse(when, &self.now).ok_or_else(|| Trouble::NotThere {
+        let said = When::parse(when, &self.now).ok_or_else(|| ClientError::NotThere {
             what: format!("There is no such snapshot: \"{when}\" is neither a number nor a date nor a time."),
             remedy: "Write a number from `larder rescue DISK --list`, a date, a time, or \"2 weeks ago\".",
         })?;
@@ -243,7 +249,7 @@ impl Past for Rescue {
         let kept = match said {
             // What was let go of is only meant by whoever names it, or where nothing else is left.
             When::Newest => {
-                let kept = of_source.clone().rfind(|kept| kept.standing == Standing::Kept);
+                let kept = of_source.clone().rfind(|kept| kept.standing == SnapshotStanding::KeptSnapshot);
                 kept.or_else(|| of_source.next_back())
             }
             When::Number(number) => of_source.find(|kept| kept.snapshot == number),
@@ -267,11 +273,11 @@ fn info(
 }
 
 /// Two vaults have the same numbers for different things.
-fn one_vault(disks: &[PulledDisk]) -> Result<(), Trouble> {
+fn one_vault(disks: &[PulledDisk]) -> Result<(), ClientError> {
     let mut known = disks.iter().filter_map(|disk| Some((disk, disk.vault.as_deref()?)));
     let Some((first, vault)) = known.next() else { return Ok(()) };
     match known.find(|(_, other)| *other != vault) {
-        Some((other, _)) => Err(Trouble::Usage(format!(
+        Some((other, _)) => Err(ClientError::Usage(format!(
             "{} and {} belong to different vaults; read each by itself",
             first.path.display(),
             other.path.display()

@@ -6,12 +6,12 @@
 //! Not here: what an open block's chunks mean.
 
 use super::{
-    damage::Damage,
+    damage::DamageLog,
     disk::PulledDisk,
-    places::{Place, Places},
+    places::{ChunkPlace, Places},
     reading::{Bytes, open},
 };
-use crate::Progress;
+use crate::TransferProgress;
 use larder_format::{
     ChunkId, FormatError, Hash,
     block::{Decoder, Header, OpenBlock},
@@ -44,23 +44,23 @@ enum Pack {
     Stray(PathBuf),
 }
 
-pub(crate) struct Packs {
+pub(crate) struct PulledPacks {
     disks: Arc<[PulledDisk]>,
-    damage: Arc<Damage>,
+    damage: Arc<DamageLog>,
     packs: Vec<Pack>,
     places: Places,
     /// Copies without a table of packs that have one elsewhere, as pack and number of the copy.
     unread: Vec<(u32, u8)>,
     late: OnceLock<Places>,
     /// Blocks that do not open, each in one copy.
-    bad: Mutex<HashSet<(Place, u8)>>,
+    bad: Mutex<HashSet<(ChunkPlace, u8)>>,
 }
 
-impl Packs {
+impl PulledPacks {
     /// `named` are packs under their own names with the positions of their disks, in any order.
     pub(crate) fn new(
         disks: Arc<[PulledDisk]>,
-        damage: Arc<Damage>,
+        damage: Arc<DamageLog>,
         mut named: Vec<(Hash, u32)>,
         stray: Vec<PathBuf>,
     ) -> Self {
@@ -93,7 +93,7 @@ impl Packs {
 
     /// Where it is looked for first, as a number that grows in the order of reading.
     pub(crate) fn place(&self, id: &ChunkId) -> u64 {
-        let number = |place: &Place| u64::from(place.pack) << 32 | u64::from(place.offset);
+        let number = |place: &ChunkPlace| u64::from(place.pack) << 32 | u64::from(place.offset);
         self.places.of(id).first().map_or(NOWHERE, number)
     }
 
@@ -108,7 +108,7 @@ impl Packs {
     }
 
     /// Finds out where every chunk lies.
-    pub(crate) fn look_through(&mut self, progress: &Progress) {
+    pub(crate) fn look_through(&mut self, progress: &TransferProgress) {
         let mut places = std::mem::take(&mut self.places);
         progress.expect_packs(self.packs.len() as u64);
         for pack in 0..u32::try_from(self.packs.len()).unwrap_or(u32::MAX) {
@@ -213,7 +213,7 @@ impl Packs {
                     continue;
                 }
                 let mut names = table.chunks_of(number).iter().copied().collect();
-                let place = Place::new(pack, *offset);
+                let place = ChunkPlace::new(pack, *offset);
                 self.block(place, &mut names, &mut decoder, &mut |_, block| each(block));
             }
         });
@@ -224,7 +224,7 @@ impl Packs {
     /// a block that is whole and holds something else is another pack's, and the next copy may have the right one.
     fn block(
         &self,
-        place: Place,
+        place: ChunkPlace,
         wanted: &mut HashSet<ChunkId>,
         decoder: &mut Decoder,
         each: &mut dyn FnMut(&[u8], &OpenBlock<'_>),
@@ -270,7 +270,7 @@ impl Packs {
         let mut decoder = Decoder::new();
         // First the first place of each, then for those that it did not give the second one, and so on.
         for round in 0.. {
-            let mut places: Vec<(Place, ChunkId)> =
+            let mut places: Vec<(ChunkPlace, ChunkId)> =
                 open.iter().filter_map(|id| Some((known.of(id).get(round)?.block(), *id))).collect();
             if places.is_empty() {
                 return;

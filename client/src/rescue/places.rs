@@ -12,13 +12,13 @@ const PLACES_MAX: usize = 64;
 
 /// One place: which pack, by its number, and where the block begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Place {
+pub(crate) struct ChunkPlace {
     start: u32,
     pub(crate) pack: u32,
     pub(crate) offset: u32,
 }
 
-impl Place {
+impl ChunkPlace {
     /// A block, whatever it holds.
     pub(crate) fn block(self) -> Self {
         Self { start: 0, ..self }
@@ -32,11 +32,11 @@ impl Place {
 
 /// All places, sorted once all packs are known.
 #[derive(Debug, Default)]
-pub(crate) struct Places(Vec<Place>);
+pub(crate) struct Places(Vec<ChunkPlace>);
 
 impl Places {
     pub(crate) fn add(&mut self, id: &ChunkId, pack: u32, offset: u32) {
-        self.0.push(Place { start: start(id), pack, offset });
+        self.0.push(ChunkPlace { start: start(id), pack, offset });
     }
 
     /// To be called before the first `of`.
@@ -47,7 +47,7 @@ impl Places {
     }
 
     /// Blocks that may hold the chunk.
-    pub(crate) fn of(&self, id: &ChunkId) -> &[Place] {
+    pub(crate) fn of(&self, id: &ChunkId) -> &[ChunkPlace] {
         let start = start(id);
         let from = self.0.partition_point(|place| place.start < start);
         let len = self.0[from..].iter().take(PLACES_MAX).take_while(|place| place.start == start).count();
@@ -79,7 +79,7 @@ mod tests {
             places.add(id, 7, number);
         }
         places.sort();
-        assert_eq!((places.len(), size_of::<Place>()), (6000, 12));
+        assert_eq!((places.len(), size_of::<ChunkPlace>()), (6000, 12));
         for (number, id) in (0u32..).zip(&ids) {
             let found: Vec<_> = places.of(id).iter().map(|place| (place.pack, place.offset)).collect();
             assert!(found.contains(&(number % 7, number)) && found.contains(&(7, number)), "{number}");

@@ -3,7 +3,7 @@
 //! A name on a damaged disk may lead anywhere, so symlinks are not followed and what is no regular file is not read. A
 //! sector that cannot be read costs itself and not what lies around it.
 
-use crate::platform::{Listing, OpenFolder, open_untouched, read_at};
+use crate::platform::{NameList, OpenFolder, open_untouched, read_at};
 use std::{fs::File, io, path::Path};
 
 /// Around a bad sector, so much is lost at most: disks read and remap by this size.
@@ -73,7 +73,7 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
 }
 
 /// The names in a folder, sorted.
-pub(crate) fn names(folder: &Path) -> io::Result<Listing> {
+pub(crate) fn names(folder: &Path) -> io::Result<NameList> {
     Ok(OpenFolder::open_untouched(folder)?.as_ref().list(&mut Vec::new())?)
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Appliance, PushOptions, RestoreOptions, Restored, Wanted, platform::set_permissions, push, restore,
+    PushOptions, Remote, RestoreOptions, Restored, Selection, platform::set_permissions, push, restore,
 };
 use larder_format::{
     Hash,
@@ -20,34 +20,34 @@ struct Writer {
     head: Mutex<Head>,
 }
 
-fn unused() -> Trouble {
-    Trouble::Usage("not in this test".into())
+fn unused() -> ClientError {
+    ClientError::Usage("not in this test".into())
 }
 
 impl Past for Writer {
-    fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+    fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), ClientError> {
         Err(unused())
     }
 
-    fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+    fn places(&self, _: &[ChunkId]) -> Result<Vec<u64>, ClientError> {
         Err(unused())
     }
 
-    fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
+    fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, ClientError> {
         Err(unused())
     }
 }
 
-impl Appliance for Writer {
-    fn identity(&self) -> Result<Identity, Trouble> {
+impl Remote for Writer {
+    fn identity(&self) -> Result<Identity, ClientError> {
         Err(unused())
     }
 
-    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, Trouble> {
+    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {
         Ok(names.to_vec())
     }
 
-    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble> {
+    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, ClientError> {
         let blocks = blocks.concat();
         let (mut table, mut names) = (Table::default(), Vec::new());
         let mut bytes = pack::header(0).to_vec();
@@ -67,7 +67,7 @@ impl Appliance for Writer {
         Ok(Received { chunks: names.len() as u64 / 32, names: Hash::of(&names) })
     }
 
-    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble> {
+    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError> {
         let Commit { root, totals, skipped, device_time_ms, .. } = *commit;
         let source = source.to_owned();
         let push = [7; 16];
@@ -114,7 +114,7 @@ impl Writer {
         fs::create_dir_all(files.join("deep/er")).unwrap();
         let push = || {
             let options = PushOptions { cache: None, ..PushOptions::default() };
-            push(self, "laptop/docs", &files, &options, &Progress::default()).unwrap();
+            push(self, "laptop/docs", &files, &options, &TransferProgress::default()).unwrap();
         };
         for number in 0..20u32 {
             let seed = Hash::of(&number.to_le_bytes());
@@ -161,16 +161,16 @@ fn now() -> Zoned {
 
 fn open(disks: &[PathBuf]) -> Rescue {
     let mut rescue = Rescue::open(disks, now()).unwrap();
-    rescue.settle(&Progress::local());
-    rescue.look_through(&Progress::local());
+    rescue.settle(&TransferProgress::local());
+    rescue.look_through(&TransferProgress::local());
     rescue
 }
 
 fn bring(rescue: &Rescue, source: &str, when: &str) -> (Restored, BTreeMap<String, Vec<u8>>) {
     let target = tempfile::tempdir().unwrap();
-    let wanted = Wanted { source, when, path: b"" };
+    let wanted = Selection { source, when, path: b"" };
     let options = RestoreOptions::default();
-    let restored = restore(rescue, &wanted, target.path(), &options, &Progress::local()).unwrap();
+    let restored = restore(rescue, &wanted, target.path(), &options, &TransferProgress::local()).unwrap();
     (restored, contents(target.path()))
 }
 
@@ -239,10 +239,11 @@ fn two_damaged_disks_make_a_whole_one() {
 }
 
 fn restore_all_is_worse(mut rescue: Rescue, newest: &BTreeMap<String, Vec<u8>>) -> bool {
-    rescue.look_through(&Progress::local());
+    rescue.look_through(&TransferProgress::local());
     let target = tempfile::tempdir().unwrap();
-    let wanted = Wanted { source: "laptop/docs", when: "newest", path: b"" };
-    let restored = restore(&rescue, &wanted, target.path(), &RestoreOptions::default(), &Progress::local());
+    let wanted = Selection { source: "laptop/docs", when: "newest", path: b"" };
+    let restored =
+        restore(&rescue, &wanted, target.path(), &RestoreOptions::default(), &TransferProgress::local());
     let found = contents(target.path());
     assert!(found.iter().all(|(name, content)| newest.get(name) == Some(content)), "never a wrong byte");
     restored.is_err() || restored.is_ok_and(|restored| restored.damaged > 0 && found.len() < newest.len())
@@ -256,13 +257,13 @@ fn a_lost_ledger_entry_is_named_and_its_snapshot_found() {
     let mut rescue = open(&[vault.disk()]);
     assert_eq!(rescue.missing_entries(), [(3, 3)]);
     assert_eq!(rescue.snapshots().len(), 1);
-    rescue.search(&Progress::local());
+    rescue.search(&TransferProgress::local());
     let [found] = rescue.found() else { panic!("one that no entry names") };
     assert_eq!((found.name.as_str(), found.names.as_slice()), ("found-1", &["deep".to_owned()][..]));
     assert_eq!(bring(&rescue, "found-1", "newest").1, newest);
     fs::remove_dir_all(vault.disk().join("larder/ledger")).unwrap();
     let mut rescue = open(&[vault.disk()]);
-    rescue.search(&Progress::local());
+    rescue.search(&TransferProgress::local());
     assert_eq!(rescue.found().len(), 2);
 }
 
@@ -301,11 +302,11 @@ fn unknown_events_are_stepped_over_and_told() {
     fs::write(vault.entry(4), bytes).unwrap();
     let rescue = open(&[vault.disk()]);
     assert_eq!((rescue.too_new(), rescue.damage().count, rescue.missing_entries().len()), (1, 0, 0));
-    assert!(rescue.snapshots().iter().all(|kept| kept.standing == Standing::Kept));
+    assert!(rescue.snapshots().iter().all(|kept| kept.standing == SnapshotStanding::KeptSnapshot));
     assert_eq!(bring(&rescue, "laptop/docs", "newest").1, newest);
     vault.packs().iter().for_each(|pack| fs::remove_file(pack).unwrap());
     let rescue = open(&[vault.disk()]);
-    assert!(rescue.snapshots().iter().all(|kept| kept.standing == Standing::NotHere));
+    assert!(rescue.snapshots().iter().all(|kept| kept.standing == SnapshotStanding::NotHere));
 }
 
 #[test]
@@ -354,7 +355,7 @@ fn packs_that_were_swapped_or_overwritten_on_one_disk_hide_nothing_of_the_other(
         assert!(rescue.damage().count > 0, "{context}: it is told");
         assert_eq!(bring(&rescue, "laptop/docs", "2").1["deep/er/note"], b"before", "{context}");
         rescue.ledger.snapshots.clear();
-        rescue.search(&Progress::local());
+        rescue.search(&TransferProgress::local());
         assert_eq!(rescue.found().len(), 2, "{context}: both roots are found by their look");
     };
     assert!(packs.len() > 1);
@@ -434,12 +435,12 @@ fn damage_anywhere_never_gives_back_a_wrong_byte() {
         let mut rescue = open(std::slice::from_ref(&disk));
         if !rescue.snapshots().iter().any(|kept| kept.snapshot == 3) {
             assert!(rescue.damage().count > 0, "{round}");
-            rescue.search(&Progress::local());
+            rescue.search(&TransferProgress::local());
         } else {
             let target = tempfile::tempdir().unwrap();
-            let wanted = Wanted { source: "laptop/docs", when: "3", path: b"" };
+            let wanted = Selection { source: "laptop/docs", when: "3", path: b"" };
             let options = RestoreOptions::default();
-            let restored = restore(&rescue, &wanted, target.path(), &options, &Progress::local());
+            let restored = restore(&rescue, &wanted, target.path(), &options, &TransferProgress::local());
             let found = contents(target.path());
             assert!(found.iter().all(|(name, content)| newest.get(name) == Some(content)), "{round}");
             let is_told = restored.map_or(true, |restored| restored.damaged > 0);

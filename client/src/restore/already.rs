@@ -5,10 +5,10 @@
 //! length and none of its content. Nothing that is found is ever changed here, but for permissions that keep the owner
 //! from reading a file of their own: for as long as it takes to open it.
 
-use super::{options::Existing, place::Place, site::Site};
+use super::{options::Existing, site::Site, target_folder::TargetFolder};
 use crate::{
     TreeReader,
-    platform::{Attributes, Cause, FileKind, SystemError, next_data, read_at, read_exact_at},
+    platform::{Attributes, ErrorCause, FileKind, SystemError, next_data, read_at, read_exact_at},
 };
 use larder_format::{
     Hash,
@@ -21,7 +21,7 @@ use std::fs::File;
 pub(crate) fn is_back(
     site: &Site<'_>,
     reader: &mut TreeReader<'_>,
-    (place, name): (&Place, &[u8]),
+    (place, name): (&TargetFolder, &[u8]),
     (entry, attributes): (&Entry, &Attributes),
 ) -> Result<bool, SystemError> {
     if place.is_new || site.existing == Existing::Replace {
@@ -43,7 +43,7 @@ pub(crate) fn is_back(
                 let file = match folder.open_file(name) {
                     // People keep files that even their owner may not read, and a restore that is run again would call
                     // each one in the way.
-                    Err(error) if error.cause() == Cause::Denied && is_own => {
+                    Err(error) if error.cause() == ErrorCause::Denied && is_own => {
                         folder.open_unreadable(name, attributes.mode)?
                     }
                     opened => opened?,

@@ -1,7 +1,7 @@
 //! Fetching what was planned: chunks in groups, each written where it belongs as it arrives.
 
 use super::{
-    growing::{Failure, Growing},
+    growing::{FileFailure, GrowingFile},
     site::Site,
 };
 use crate::{Past, past::fetch::Fetcher};
@@ -11,15 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc::Receiver};
 /// One chunk's place in one file.
 pub(crate) struct Write {
     pub(crate) chunk: ChunkRef,
-    pub(crate) file: Arc<Growing>,
+    pub(crate) file: Arc<GrowingFile>,
     pub(crate) offset: u64,
 }
 
 /// Chunks that are asked for together.
-pub(crate) type Group = Vec<Write>;
+pub(crate) type FetchGroup = Vec<Write>;
 
 /// Fetches groups until the planner is done.
-pub(crate) fn write_groups(past: &dyn Past, site: &Site<'_>, groups: &Mutex<Receiver<Group>>) {
+pub(crate) fn write_groups(past: &dyn Past, site: &Site<'_>, groups: &Mutex<Receiver<FetchGroup>>) {
     let mut fetcher = Fetcher::new(past, site.progress);
     loop {
         let group = groups.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -52,7 +52,7 @@ fn write_group(fetcher: &mut Fetcher<'_>, site: &Site<'_>, group: &[Write]) {
     // Every planned write comes to an end, or its file would stay behind under the name beside.
     for (name, _) in names.iter().zip(&arrived).filter(|(_, arrived)| !**arrived) {
         for write in places_of(group, name) {
-            write.file.fail(Failure::Damaged);
+            write.file.fail(FileFailure::Damaged);
             write.file.written(site);
         }
     }

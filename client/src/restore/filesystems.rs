@@ -5,7 +5,7 @@
 //! may be left tomorrow.
 
 use crate::{
-    Trouble,
+    ClientError,
     platform::{FolderRef, OpenFolder, SystemError},
 };
 use std::{
@@ -58,11 +58,11 @@ impl Filesystems {
     }
 
     /// Waits until everything is on its disk.
-    pub(crate) fn settle(self, target: &Path) -> Result<(), Trouble> {
+    pub(crate) fn settle(self, target: &Path) -> Result<(), ClientError> {
         self.flush();
         let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         failed.map_or(Ok(()), |error| {
-            Err(Trouble::Unwritten { path: target.to_owned(), cause: error.to_string() })
+            Err(ClientError::Unwritten { path: target.to_owned(), cause: error.to_string() })
         })
     }
 }

@@ -5,8 +5,8 @@
 
 use super::{
     naming::{rename, words},
-    place::Place,
     site::Site,
+    target_folder::TargetFolder,
 };
 use crate::platform::{Attributes, FolderRef, NewFile, SystemError, write_all_at};
 use std::{
@@ -18,9 +18,9 @@ use std::{
 };
 
 /// A file on its way into the target. It is done when every write that was planned has happened.
-pub(crate) struct Growing {
+pub(crate) struct GrowingFile {
     is_there: Option<Arc<AtomicBool>>,
-    place: Mutex<Option<Arc<Place>>>,
+    place: Mutex<Option<Arc<TargetFolder>>>,
     name: Vec<u8>,
     beside: Vec<u8>,
     attributes: Attributes,
@@ -28,37 +28,37 @@ pub(crate) struct Growing {
     /// Where the last byte that was written ends.
     end: AtomicU64,
     open_writes: AtomicU64,
-    state: Mutex<State>,
+    state: Mutex<GrowthState>,
 }
 
 #[derive(Default)]
-struct State {
+struct GrowthState {
     file: Option<Arc<File>>,
     /// It does not lie under the name beside.
     is_unnamed: bool,
-    failed: Option<Failure>,
+    failed: Option<FileFailure>,
 }
 
 /// Why a file is not restored.
 #[derive(Debug, Clone)]
-pub(crate) enum Failure {
+pub(crate) enum FileFailure {
     /// The appliance does not hold all of it.
     Damaged,
     /// Something on this computer, in words.
     Here(String),
 }
 
-impl From<SystemError> for Failure {
+impl From<SystemError> for FileFailure {
     fn from(error: SystemError) -> Self {
         Self::Here(words(error))
     }
 }
 
-impl Growing {
+impl GrowingFile {
     /// Starts with one planned write, which stands for the planning itself.
     pub(crate) fn new(
         site: &Site<'_>,
-        place: &Arc<Place>,
+        place: &Arc<TargetFolder>,
         name: Vec<u8>,
         attributes: Attributes,
         size: u64,
@@ -98,11 +98,11 @@ impl Growing {
     }
 
     /// The file will not be whole; the first reason counts.
-    pub(crate) fn fail(&self, why: impl Into<Failure>) {
+    pub(crate) fn fail(&self, why: impl Into<FileFailure>) {
         self.lock().failed.get_or_insert(why.into());
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, GrowthState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -123,7 +123,7 @@ impl Growing {
         }
     }
 
-    fn open(&self, site: &Site<'_>, state: &mut State) -> Result<Arc<File>, SystemError> {
+    fn open(&self, site: &Site<'_>, state: &mut GrowthState) -> Result<Arc<File>, SystemError> {
         if let Some(file) = &state.file {
             return Ok(Arc::clone(file));
         }
@@ -148,7 +148,7 @@ impl Growing {
         if let (None, Some(file), Ok(folder)) = (&state.failed, &state.file, &folder)
             && let Err(why) = self.publish(site, (file, state.is_unnamed), (folder.as_ref(), &place))
         {
-            state.failed = Some(Failure::Here(why));
+            state.failed = Some(FileFailure::Here(why));
         }
         let path = || place.handle.path_of(&self.name);
         match (&state.failed, folder) {
@@ -157,8 +157,8 @@ impl Growing {
                     let _ = folder.as_ref().remove(&self.beside);
                 }
                 match why {
-                    Failure::Damaged => site.skip_damaged(path()),
-                    Failure::Here(why) => site.skip(path(), why.clone()),
+                    FileFailure::Damaged => site.skip_damaged(path()),
+                    FileFailure::Here(why) => site.skip(path(), why.clone()),
                 }
             }
             (None, Err(error)) => site.skip(path(), words(error)),
@@ -173,7 +173,7 @@ impl Growing {
         drop(place);
         let last = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(place) = last {
-            Place::release(place, site);
+            TargetFolder::release(place, site);
         }
     }
 
@@ -182,7 +182,7 @@ impl Growing {
         &self,
         site: &Site<'_>,
         (file, is_unnamed): (&File, bool),
-        (folder, place): (FolderRef<'_>, &Place),
+        (folder, place): (FolderRef<'_>, &TargetFolder),
     ) -> Result<(), String> {
         if self.end.load(Ordering::Relaxed) != self.size {
             // A hole at the end; nothing else ends before the size.

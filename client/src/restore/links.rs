@@ -4,8 +4,8 @@
 //! push has its old content under one name and its new one under another, and both come back.
 
 use super::{
-    place::{Place, make_link},
     site::Site,
+    target_folder::{TargetFolder, make_link},
 };
 use larder_format::{
     Hash,
@@ -21,9 +21,9 @@ use std::{
 };
 
 /// The tree's number for the names of one file, and what they hold.
-type Group = (u64, Discriminant<Kind>, Hash);
+type LinkGroup = (u64, Discriminant<Kind>, Hash);
 
-fn group_of(entry: &Entry) -> Group {
+fn group_of(entry: &Entry) -> LinkGroup {
     let content = match &entry.kind {
         Kind::File { pieces, .. } => Hash::of(&encode_pieces(pieces)),
         Kind::Symlink(target) => Hash::of(target),
@@ -35,13 +35,13 @@ fn group_of(entry: &Entry) -> Group {
 /// All files with several names that were planned.
 #[derive(Default)]
 pub(crate) struct Links {
-    first: HashMap<Group, usize>,
+    first: HashMap<LinkGroup, usize>,
     names: Vec<FirstName>,
     more: Vec<FurtherName>,
 }
 
 struct FirstName {
-    place: Arc<Place>,
+    place: Arc<TargetFolder>,
     name: Vec<u8>,
     /// Set once the file is there: what stood under the name before must not be linked to.
     is_there: Arc<AtomicBool>,
@@ -49,13 +49,13 @@ struct FirstName {
 
 struct FurtherName {
     first: usize,
-    place: Arc<Place>,
+    place: Arc<TargetFolder>,
     name: Vec<u8>,
     bytes: u64,
 }
 
 /// Which of a file's names one is.
-pub(crate) enum Name {
+pub(crate) enum LinkName {
     Only,
     First(Arc<AtomicBool>),
     Further,
@@ -63,21 +63,21 @@ pub(crate) enum Name {
 
 impl Links {
     /// Notes one name of a file.
-    pub(crate) fn take(&mut self, place: &Arc<Place>, name: &[u8], entry: &Entry) -> Name {
+    pub(crate) fn take(&mut self, place: &Arc<TargetFolder>, name: &[u8], entry: &Entry) -> LinkName {
         if entry.hard_link == 0 {
-            return Name::Only;
+            return LinkName::Only;
         }
         let (place, name) = (Arc::clone(place), name.to_owned());
         let group = group_of(entry);
         if let Some(first) = self.first.get(&group).copied() {
             let bytes = if let Kind::File { size, .. } = entry.kind { size } else { 0 };
             self.more.push(FurtherName { first, place, name, bytes });
-            return Name::Further;
+            return LinkName::Further;
         }
         self.first.insert(group, self.names.len());
         let is_there = Arc::new(AtomicBool::new(false));
         self.names.push(FirstName { place, name, is_there: Arc::clone(&is_there) });
-        Name::First(is_there)
+        LinkName::First(is_there)
     }
 
     /// Makes the other names.
@@ -97,10 +97,10 @@ impl Links {
                 }
                 Err(why) => site.skip(place.handle.path_of(&name), why),
             }
-            Place::release(place, site);
+            TargetFolder::release(place, site);
         }
         for first in self.names {
-            Place::release(first.place, site);
+            TargetFolder::release(first.place, site);
         }
     }
 }

@@ -12,21 +12,20 @@ mod growing;
 mod links;
 mod naming;
 mod options;
-mod place;
 mod plan;
 mod site;
+mod target_folder;
 
 pub use options::{Existing, RestoreOptions, Restored};
 
 use crate::{
-    Past, Progress, Trouble,
+    ClientError, Past, TransferProgress,
     handle::{Budget, Handle},
-    past::{selection::Wanted, tree_reader::TreeReader},
+    past::{selection::Selection, tree_reader::TreeReader},
     platform::{Acls, Attributes, OpenFolder, is_unfinished, make_unfinished, own_ids},
 };
 use fetching::write_groups;
 use larder_format::tree::Kind;
-use place::Place;
 use site::Site;
 use std::{
     path::Path,
@@ -36,6 +35,7 @@ use std::{
     },
     thread,
 };
+use target_folder::TargetFolder;
 
 /// Requests for chunks that are under way at once.
 const FETCHERS: usize = 3;
@@ -48,11 +48,11 @@ const GROUPS_AHEAD: usize = 2;
 /// Whatever stops the whole restore. Single files do not: they are in `Restored::skipped`.
 pub fn restore(
     past: &dyn Past,
-    wanted: &Wanted<'_>,
+    wanted: &Selection<'_>,
     to: &Path,
     options: &RestoreOptions,
-    progress: &Progress,
-) -> Result<Restored, Trouble> {
+    progress: &TransferProgress,
+) -> Result<Restored, ClientError> {
     let root = past.snapshot(wanted.source, wanted.when)?.root;
     let mut reader = TreeReader::new(past, progress);
     let (entry, owner) = reader.find(&root, wanted.path)?;
@@ -73,8 +73,8 @@ pub fn restore(
         }
         site.filesystems.note(handle.device(), folder.as_ref())
     });
-    opened.map_err(|error| Trouble::local("opening the target folder", to, error))?;
-    let place = Place::root(handle, keeps.then_some(attributes), is_empty);
+    opened.map_err(|error| ClientError::local("opening the target folder", to, error))?;
+    let place = TargetFolder::root(handle, keeps.then_some(attributes), is_empty);
     let (sender, groups) = sync_channel(GROUPS_AHEAD);
     let groups = Mutex::new(groups);
     let (going_on, over) = channel();
@@ -106,10 +106,10 @@ struct Target {
 impl Target {
     /// Opens the target, and makes it where it is not there. `becomes` says that it will be the pushed folder itself,
     /// with its attributes.
-    fn open(to: &Path, becomes: bool) -> Result<Self, Trouble> {
-        let local = |cause: std::io::Error| Trouble::local("opening the target folder", to, cause);
+    fn open(to: &Path, becomes: bool) -> Result<Self, ClientError> {
+        let local = |cause: std::io::Error| ClientError::local("opening the target folder", to, cause);
         if to.exists() && !to.is_dir() {
-            return Err(Trouble::no_folder(to));
+            return Err(ClientError::no_folder(to));
         }
         let is_made = !to.exists();
         if is_made {

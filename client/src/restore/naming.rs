@@ -3,7 +3,7 @@
 //! Not here: files that have no name at all until then (`platform::NewFiles`).
 
 use super::{options::Existing, site::Site};
-use crate::platform::{Cause, FolderRef, SystemError};
+use crate::platform::{ErrorCause, FolderRef, SystemError};
 
 /// Gives what lies under `beside` its name.
 pub(crate) fn rename(
@@ -22,9 +22,11 @@ pub(crate) fn rename(
 /// Why something could not be written, as an owner would say it.
 pub(crate) fn words(error: SystemError) -> String {
     match error.cause() {
-        Cause::Taken => "something of this name is already there and was left alone".to_owned(),
-        Cause::Denied => "you are not allowed to write it here".to_owned(),
-        Cause::Full => "the disk is full".to_owned(),
-        Cause::Gone | Cause::BadDisk | Cause::Exchanged | Cause::Other => error.to_string(),
+        ErrorCause::Taken => "something of this name is already there and was left alone".to_owned(),
+        ErrorCause::Denied => "you are not allowed to write it here".to_owned(),
+        ErrorCause::Full => "the disk is full".to_owned(),
+        ErrorCause::Gone | ErrorCause::BadDisk | ErrorCause::Exchanged | ErrorCause::Other => {
+            error.to_string()
+        }
     }
 }

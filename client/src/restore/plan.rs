@@ -6,16 +6,16 @@
 
 use super::{
     already::is_back,
-    fetching::{Group, Write},
-    growing::{Failure, Growing},
-    links::{Links, Name},
+    fetching::{FetchGroup, Write},
+    growing::{FileFailure, GrowingFile},
+    links::{LinkName, Links},
     naming::words,
     options::Existing,
-    place::{Place, make_other},
     site::Site,
+    target_folder::{TargetFolder, make_other},
 };
 use crate::{
-    Past, TreeReader, Trouble,
+    ClientError, Past, TreeReader,
     platform::{Attributes, SystemError},
 };
 use larder_format::{
@@ -38,24 +38,24 @@ const WINDOW_OPEN_FILES_MAX: usize = 64;
 /// Folders on top of the stack whose nodes are fetched along with the next one.
 const NODES_AHEAD: usize = 256;
 
-enum Work {
+enum PlanStep {
     Folder {
-        parent: Arc<Place>,
+        parent: Arc<TargetFolder>,
         entry: Entry,
         owner: Owner,
     },
     Node {
-        place: Arc<Place>,
+        place: Arc<TargetFolder>,
         node: ChunkRef,
     },
     /// What is not a folder in a node whose folders are done. Read again, so that nothing waits in memory.
     Files {
-        place: Arc<Place>,
+        place: Arc<TargetFolder>,
         node: ChunkRef,
     },
 }
 
-impl Work {
+impl PlanStep {
     fn node(&self) -> Option<ChunkRef> {
         match self {
             Self::Node { node, .. } | Self::Files { node, .. } => Some(*node),
@@ -71,8 +71,8 @@ pub(crate) struct Planner<'a> {
     site: &'a Site<'a>,
     past: &'a dyn Past,
     reader: TreeReader<'a>,
-    groups: SyncSender<Group>,
-    stack: Vec<Work>,
+    groups: SyncSender<FetchGroup>,
+    stack: Vec<PlanStep>,
     window: Vec<Write>,
     window_writes_aim: usize,
     open_files: usize,
@@ -85,7 +85,7 @@ impl<'a> Planner<'a> {
         site: &'a Site<'a>,
         past: &'a dyn Past,
         reader: TreeReader<'a>,
-        groups: SyncSender<Group>,
+        groups: SyncSender<FetchGroup>,
     ) -> Self {
         Self {
             site,
@@ -103,16 +103,16 @@ impl<'a> Planner<'a> {
     }
 
     /// Plans `entry` and all below it into `place`. A nameless folder is the root: its content goes into `place`.
-    pub(crate) fn run(&mut self, place: Arc<Place>, entry: Entry, owner: Owner) {
+    pub(crate) fn run(&mut self, place: Arc<TargetFolder>, entry: Entry, owner: Owner) {
         match &entry.kind {
             Kind::Directory { node, .. } if entry.name.is_empty() => {
                 self.site.progress.add_folders(1);
-                self.stack.push(Work::Node { place, node: *node });
+                self.stack.push(PlanStep::Node { place, node: *node });
             }
-            Kind::Directory { .. } => self.stack.push(Work::Folder { parent: place, entry, owner }),
+            Kind::Directory { .. } => self.stack.push(PlanStep::Folder { parent: place, entry, owner }),
             _ => {
                 self.other_than_folder(&place, entry, owner);
-                Place::release(place, self.site);
+                TargetFolder::release(place, self.site);
             }
         }
         while let Some(work) = self.stack.pop() {
@@ -120,9 +120,9 @@ impl<'a> Planner<'a> {
                 break;
             }
             match work {
-                Work::Folder { parent, entry, owner } => self.folder(parent, &entry, owner),
-                Work::Node { place, node } => self.node(place, node),
-                Work::Files { place, node } => self.files(place, node),
+                PlanStep::Folder { parent, entry, owner } => self.folder(parent, &entry, owner),
+                PlanStep::Node { place, node } => self.node(place, node),
+                PlanStep::Files { place, node } => self.files(place, node),
             }
         }
         self.send_window();
@@ -133,41 +133,41 @@ impl<'a> Planner<'a> {
         self.links
     }
 
-    fn folder(&mut self, parent: Arc<Place>, entry: &Entry, owner: Owner) {
+    fn folder(&mut self, parent: Arc<TargetFolder>, entry: &Entry, owner: Owner) {
         let Kind::Directory { node, .. } = entry.kind else { return };
         let attributes = Attributes::of(entry, owner);
         // Only a root may be nameless; the system refuses to make a folder without a name.
         let name = usable(&entry.name);
-        let entered = name.and_then(|name| Place::enter(&parent, name, attributes, self.site));
+        let entered = name.and_then(|name| TargetFolder::enter(&parent, name, attributes, self.site));
         match entered {
             Ok(place) => {
                 self.site.progress.add_folders(1);
-                self.stack.push(Work::Node { place, node });
+                self.stack.push(PlanStep::Node { place, node });
             }
             Err(error) => {
                 let why = format!("the folder and all in it were left out: {}", words(error));
                 self.site.skip(parent.handle.path_of(&entry.name), why);
             }
         }
-        Place::release(parent, self.site);
+        TargetFolder::release(parent, self.site);
     }
 
-    fn node(&mut self, place: Arc<Place>, node: ChunkRef) {
-        let next = self.stack.iter().rev().take(NODES_AHEAD).filter_map(Work::node);
+    fn node(&mut self, place: Arc<TargetFolder>, node: ChunkRef) {
+        let next = self.stack.iter().rev().take(NODES_AHEAD).filter_map(PlanStep::node);
         match self.reader.node(&node, next) {
             Ok(Node::Branch(children)) => {
                 let work = children.iter().rev().map(|child| child.node);
-                let work = work.map(|node| Work::Node { place: Arc::clone(&place), node });
+                let work = work.map(|node| PlanStep::Node { place: Arc::clone(&place), node });
                 self.stack.extend(work);
             }
             Ok(Node::Leaf { owners, entries }) => self.leaf(&place, node, &owners, entries),
-            Err(Trouble::Damaged(_)) => self.site.skip_names(place.handle.path_of(b"")),
+            Err(ClientError::Damaged(_)) => self.site.skip_names(place.handle.path_of(b"")),
             Err(trouble) => self.site.stop(trouble),
         }
-        Place::release(place, self.site);
+        TargetFolder::release(place, self.site);
     }
 
-    fn leaf(&mut self, place: &Arc<Place>, node: ChunkRef, owners: &[Owner], entries: Vec<Entry>) {
+    fn leaf(&mut self, place: &Arc<TargetFolder>, node: ChunkRef, owners: &[Owner], entries: Vec<Entry>) {
         let is_folder = |entry: &Entry| matches!(entry.kind, Kind::Directory { .. });
         let folders = entries.iter().filter(|entry| is_folder(entry)).count();
         if folders == 0 {
@@ -175,35 +175,42 @@ impl<'a> Planner<'a> {
             return;
         }
         if folders < entries.len() {
-            self.stack.push(Work::Files { place: Arc::clone(place), node });
+            self.stack.push(PlanStep::Files { place: Arc::clone(place), node });
         }
         for entry in entries.into_iter().rev().filter(is_folder) {
             let owner = owners[entry.owner as usize].clone();
-            self.stack.push(Work::Folder { parent: Arc::clone(place), entry, owner });
+            self.stack.push(PlanStep::Folder { parent: Arc::clone(place), entry, owner });
         }
     }
 
-    fn files(&mut self, place: Arc<Place>, node: ChunkRef) {
-        let next = self.stack.iter().rev().take(NODES_AHEAD).filter_map(Work::node);
+    fn files(&mut self, place: Arc<TargetFolder>, node: ChunkRef) {
+        let next = self.stack.iter().rev().take(NODES_AHEAD).filter_map(PlanStep::node);
         match self.reader.node(&node, next) {
             Ok(Node::Leaf { owners, entries }) => {
                 let others = |entry: &Entry| !matches!(entry.kind, Kind::Directory { .. });
                 self.others(&place, &owners, entries.into_iter().filter(others));
             }
-            Ok(Node::Branch(_)) | Err(Trouble::Damaged(_)) => self.site.skip_names(place.handle.path_of(b"")),
+            Ok(Node::Branch(_)) | Err(ClientError::Damaged(_)) => {
+                self.site.skip_names(place.handle.path_of(b""))
+            }
             Err(trouble) => self.site.stop(trouble),
         }
-        Place::release(place, self.site);
+        TargetFolder::release(place, self.site);
     }
 
-    fn others(&mut self, place: &Arc<Place>, owners: &[Owner], entries: impl IntoIterator<Item = Entry>) {
+    fn others(
+        &mut self,
+        place: &Arc<TargetFolder>,
+        owners: &[Owner],
+        entries: impl IntoIterator<Item = Entry>,
+    ) {
         for entry in entries {
             let owner = owners[entry.owner as usize].clone();
             self.other_than_folder(place, entry, owner);
         }
     }
 
-    fn other_than_folder(&mut self, place: &Arc<Place>, entry: Entry, owner: Owner) {
+    fn other_than_folder(&mut self, place: &Arc<TargetFolder>, entry: Entry, owner: Owner) {
         let attributes = Attributes::of(&entry, owner);
         let Ok(name) = usable(&entry.name) else { return };
         if name.is_empty() {
@@ -212,9 +219,9 @@ impl<'a> Planner<'a> {
             return;
         }
         let first_name = match self.links.take(place, name, &entry) {
-            Name::Only => None,
-            Name::First(is_there) => Some(is_there),
-            Name::Further => return,
+            LinkName::Only => None,
+            LinkName::First(is_there) => Some(is_there),
+            LinkName::Further => return,
         };
         let spot = (&**place, name);
         if is_back(self.site, &mut self.reader, spot, (&entry, &attributes)).unwrap_or(false) {
@@ -225,7 +232,7 @@ impl<'a> Planner<'a> {
         }
         match entry.kind {
             Kind::File { size, pieces } => {
-                let file = Growing::new(self.site, place, entry.name, attributes, size);
+                let file = GrowingFile::new(self.site, place, entry.name, attributes, size);
                 self.file(&file.linked(first_name), place, pieces);
             }
             kind => match make_other(self.site, place, &entry.name, &kind, &attributes) {
@@ -238,7 +245,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn file(&mut self, file: &Arc<Growing>, place: &Place, pieces: Vec<Piece>) {
+    fn file(&mut self, file: &Arc<GrowingFile>, place: &TargetFolder, pieces: Vec<Piece>) {
         // Looked at before anything is fetched for it; the rename at the end looks again.
         let is_kept = !place.is_new && self.site.existing == Existing::Keep;
         if is_kept && place.handle.open().is_ok_and(|folder| folder.as_ref().holds(file.name())) {
@@ -249,8 +256,8 @@ impl<'a> Planner<'a> {
         self.open_files += usize::from(pieces.len() > 1);
         if let Err(trouble) = self.pieces(file, pieces) {
             // Whatever ended the plan: the file is not whole, and would be given its name with a gap in it.
-            file.fail(Failure::Damaged);
-            if !matches!(trouble, Trouble::Damaged(_)) {
+            file.fail(FileFailure::Damaged);
+            if !matches!(trouble, ClientError::Damaged(_)) {
                 self.site.stop(trouble);
             }
         }
@@ -260,7 +267,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn pieces(&mut self, file: &Arc<Growing>, pieces: Vec<Piece>) -> Result<(), Trouble> {
+    fn pieces(&mut self, file: &Arc<GrowingFile>, pieces: Vec<Piece>) -> Result<(), ClientError> {
         // The next one last; lists are unfolded where they stand, so only one path of them is in memory.
         let mut rest: Vec<Piece> = pieces.into_iter().rev().collect();
         let mut offset = 0;
@@ -294,7 +301,7 @@ impl<'a> Planner<'a> {
         let mut in_order: Vec<(u64, Write)> = self.places(&window).into_iter().zip(window).collect();
         // Stable: what lies in one block, or nobody knows where, stays in the order of the tree.
         in_order.sort_by_key(|(place, _)| *place);
-        let (mut group, mut bytes, mut last) = (Group::new(), 0, None);
+        let (mut group, mut bytes, mut last) = (FetchGroup::new(), 0, None);
         for (place, write) in in_order {
             let is_full = bytes >= self.group_bytes_aim || group.len() >= IDS_MAX;
             // A block is not parted, unless it is wanted in very many places.
@@ -320,7 +327,7 @@ impl<'a> Planner<'a> {
         places
     }
 
-    fn send(&self, group: Group) {
+    fn send(&self, group: FetchGroup) {
         if !group.is_empty() {
             // The fetchers only go away when the restore has stopped.
             let _ = self.groups.send(group);

@@ -5,8 +5,8 @@ use super::{
     options::{Existing, Restored},
 };
 use crate::{
-    Progress, SkippedList, Trouble,
-    platform::{Cause, NewFiles, Restorer, SystemError},
+    ClientError, SkippedList, TransferProgress,
+    platform::{ErrorCause, NewFiles, Restorer, SystemError},
     unfinished,
 };
 use std::{
@@ -20,7 +20,7 @@ use std::{
 /// What planner and fetchers share.
 pub(crate) struct Site<'a> {
     pub(crate) existing: Existing,
-    pub(crate) progress: &'a Progress,
+    pub(crate) progress: &'a TransferProgress,
     target: &'a Path,
     pub(crate) restorer: Restorer,
     pub(crate) new_files: NewFiles,
@@ -30,12 +30,12 @@ pub(crate) struct Site<'a> {
     /// Tells this run's unfinished files from those of another one.
     process: u32,
     beside: AtomicU64,
-    trouble: Mutex<Option<Trouble>>,
+    trouble: Mutex<Option<ClientError>>,
     stopped: AtomicBool,
 }
 
 impl<'a> Site<'a> {
-    pub(crate) fn new(existing: Existing, progress: &'a Progress, target: &'a Path) -> Self {
+    pub(crate) fn new(existing: Existing, progress: &'a TransferProgress, target: &'a Path) -> Self {
         Self {
             existing,
             progress,
@@ -76,15 +76,15 @@ impl<'a> Site<'a> {
     }
 
     /// Ends the restore; the first reason counts.
-    pub(crate) fn stop(&self, trouble: Trouble) {
+    pub(crate) fn stop(&self, trouble: ClientError) {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(trouble);
         self.stopped.store(true, Relaxed);
     }
 
     /// A full disk ends the restore: every further file would only fail alike.
     pub(crate) fn stop_if_full(&self, error: SystemError) {
-        if error.cause() == Cause::Full {
-            self.stop(Trouble::local("writing the restored files", self.target, error));
+        if error.cause() == ErrorCause::Full {
+            self.stop(ClientError::local("writing the restored files", self.target, error));
         }
     }
 
@@ -99,7 +99,7 @@ impl<'a> Site<'a> {
         unfinished::name(self.process, number).into_bytes()
     }
 
-    pub(crate) fn finish(self) -> Result<Restored, Trouble> {
+    pub(crate) fn finish(self) -> Result<Restored, ClientError> {
         // Before any other trouble is told: "run this again" is no remedy for files that look whole and are not.
         self.filesystems.settle(self.target)?;
         if let Some(trouble) = self.trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {

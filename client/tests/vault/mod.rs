@@ -2,7 +2,7 @@
 //! refuses a commit of which anything is missing. Faults are planted by the tests.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its own part")]
 
-use larder_client::{Appliance, Past, Trouble};
+use larder_client::{ClientError, Past, Remote};
 use larder_format::{
     ChunkId, ChunkRef, Hash,
     block::{BLOCK_PLAIN_BYTES_AIM, Decoder, Encoder, Header, OpenBlock},
@@ -98,21 +98,21 @@ impl Vault {
 }
 
 /// Counts one request; fails where none is left.
-fn break_if_due(left: &Mutex<Option<u64>>) -> Result<(), Trouble> {
+fn break_if_due(left: &Mutex<Option<u64>>) -> Result<(), ClientError> {
     let Some(left) = &mut *left.lock().unwrap() else { return Ok(()) };
-    let broken = || Trouble::Unreachable { address: "memory".into(), cause: "planted".into() };
+    let broken = || ClientError::Unreachable { address: "memory".into(), cause: "planted".into() };
     *left = left.checked_sub(1).ok_or_else(broken)?;
     Ok(())
 }
 
-pub fn problem(code: &str) -> Trouble {
+pub fn problem(code: &str) -> ClientError {
     let text = String::new;
     let (what, meaning, remedy, details) = (text(), text(), text(), text());
-    Trouble::Refused(Box::new(Problem { code: code.into(), what, meaning, remedy, details }))
+    ClientError::Refused(Box::new(Problem { code: code.into(), what, meaning, remedy, details }))
 }
 
-impl Appliance for Vault {
-    fn identity(&self) -> Result<Identity, Trouble> {
+impl Remote for Vault {
+    fn identity(&self) -> Result<Identity, ClientError> {
         Ok(Identity {
             device: "laptop".into(),
             role: Role::Admin,
@@ -124,13 +124,13 @@ impl Appliance for Vault {
         })
     }
 
-    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, Trouble> {
+    fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {
         self.requests.fetch_add(1, Relaxed);
         let chunks = self.chunks.lock().unwrap();
         Ok(names.iter().filter(|name| !chunks.contains_key(name)).copied().collect())
     }
 
-    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, Trouble> {
+    fn upload(&self, blocks: &[&[u8]]) -> Result<Received, ClientError> {
         let blocks = &blocks.concat()[..];
         self.requests.fetch_add(1, Relaxed);
         assert!(blocks.len() <= UPLOAD_BYTES_MAX);
@@ -152,7 +152,7 @@ impl Appliance for Vault {
         Ok(Received { chunks, names: Hash::of(&names) })
     }
 
-    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, Trouble> {
+    fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError> {
         self.requests.fetch_add(1, Relaxed);
         let mut snapshots = self.snapshots.lock().unwrap();
         if let Some((_, receipt)) = snapshots.iter().find(|(known, _)| known.push == commit.push) {
@@ -174,7 +174,12 @@ impl Appliance for Vault {
 }
 
 impl Past for Vault {
-    fn fetch(&self, names: &[ChunkId], _: Neighbours, each: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+    fn fetch(
+        &self,
+        names: &[ChunkId],
+        _: Neighbours,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), ClientError> {
         self.requests.fetch_add(1, Relaxed);
         break_if_due(&self.fetches_until_break)?;
         break_if_due(&self.fetches_until_no_disk).map_err(|_| problem("failed"))?;
@@ -200,13 +205,13 @@ impl Past for Vault {
         Ok(())
     }
 
-    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, ClientError> {
         self.requests.fetch_add(1, Relaxed);
         // As if chunks had been pushed in the order of their names.
         Ok(names.iter().map(|name| u64::from_le_bytes(name.0[..8].try_into().unwrap())).collect())
     }
 
-    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, Trouble> {
+    fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError> {
         let snapshots = self.snapshots.lock().unwrap();
         let number = when.parse().unwrap_or(snapshots.len());
         let (commit, receipt) = snapshots.get(number.wrapping_sub(1)).ok_or_else(|| problem("not_found"))?;

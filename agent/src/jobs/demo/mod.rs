@@ -13,7 +13,9 @@ use crate::owner::output::say;
 use crate::owner::words::Trouble;
 use crate::run::{self, Running};
 use compare::Comparison;
-use larder_client::{Connection, Existing, Pairing, Progress, PushOptions, Pushed, RestoreOptions, Wanted};
+use larder_client::{
+    Connection, Existing, PairedAppliance, PushOptions, Pushed, RestoreOptions, Selection, TransferProgress,
+};
 use larder_firmware_config::Settings;
 use larder_format::ledger::Role;
 use std::fs;
@@ -105,7 +107,7 @@ async fn story(running: &Running, folder: &Path, place: &Path) -> Result<Vec<Com
 
 fn connect(appliance: &Appliance, address: SocketAddr, role: Role) -> Result<Connection, Trouble> {
     let token = appliance.make_key(DEVICE.to_owned(), role)?;
-    Ok(Connection::new(&Pairing { address: format!("http://{address}"), token }))
+    Ok(Connection::new(&PairedAppliance { address: format!("http://{address}"), token }))
 }
 
 struct Story {
@@ -165,7 +167,7 @@ impl Story {
     }
 
     fn push(&self, folder: &Path) -> Result<Pushed, Trouble> {
-        let progress = Progress::default();
+        let progress = TransferProgress::default();
         let started = Instant::now();
         let options = PushOptions { cache: Some(self.place.join("cache")), ..PushOptions::default() };
         let pushed = larder_client::push(&self.connection, &self.source, folder, &options, &progress)?;
@@ -188,8 +190,8 @@ impl Story {
         let options = RestoreOptions { existing: Existing::Keep };
         let path = larder_format::wire::unescape_name(path).unwrap_or_default();
         let when = snapshot.to_string();
-        let wanted = Wanted { source: &self.source, when: &when, path: &path };
-        larder_client::restore(&self.connection, &wanted, to, &options, &Progress::default())?;
+        let wanted = Selection { source: &self.source, when: &when, path: &path };
+        larder_client::restore(&self.connection, &wanted, to, &options, &TransferProgress::default())?;
         Ok(())
     }
 }

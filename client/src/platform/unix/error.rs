@@ -1,6 +1,6 @@
 //! Error numbers of this system, and the causes behind them.
 
-use crate::platform::cause::Cause;
+use crate::platform::cause::ErrorCause;
 use rustix::io::Errno;
 use std::{fmt, io};
 
@@ -24,20 +24,20 @@ impl SystemError {
     /// The file was given up before.
     pub(crate) const CLOSED: Self = Self(Errno::BADF);
 
-    pub(crate) fn cause(self) -> Cause {
+    pub(crate) fn cause(self) -> ErrorCause {
         match self.0 {
-            Errno::NOENT => Cause::Gone,
-            Errno::ACCESS | Errno::PERM => Cause::Denied,
-            Errno::IO => Cause::BadDisk,
-            Errno::LOOP | Errno::NOTDIR | Errno::STALE => Cause::Exchanged,
-            Errno::EXIST | Errno::NOTEMPTY | Errno::ISDIR => Cause::Taken,
-            Errno::NOSPC | Errno::DQUOT => Cause::Full,
-            _ => Cause::Other,
+            Errno::NOENT => ErrorCause::Gone,
+            Errno::ACCESS | Errno::PERM => ErrorCause::Denied,
+            Errno::IO => ErrorCause::BadDisk,
+            Errno::LOOP | Errno::NOTDIR | Errno::STALE => ErrorCause::Exchanged,
+            Errno::EXIST | Errno::NOTEMPTY | Errno::ISDIR => ErrorCause::Taken,
+            Errno::NOSPC | Errno::DQUOT => ErrorCause::Full,
+            _ => ErrorCause::Other,
         }
     }
 
     pub(crate) fn is_gone(self) -> bool {
-        self.cause() == Cause::Gone
+        self.cause() == ErrorCause::Gone
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     xattrs::{Xattrs, XattrsLeftOut, xattrs_at, xattrs_of},
 };
 use crate::platform::{
-    listing::{KindHint, Listing},
+    listing::{KindHint, NameList},
     status::{FileKind, FileStatus, OwnerIds},
 };
 use larder_format::tree::Kind;
@@ -19,8 +19,6 @@ use rustix::{
     io::Errno,
 };
 use std::{fs::File, os::unix::fs::DirBuilderExt, path::Path};
-
-type Result<T> = std::result::Result<T, SystemError>;
 
 /// How a folder in another is opened: never over a symlink.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -62,13 +60,13 @@ impl AsFd for FolderRef<'_> {
 
 impl OpenFolder {
     /// Opens a folder that somebody named; here alone a symlink is followed.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self, SystemError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
     /// Opens a folder of a disk that must stay as it is.
-    pub(crate) fn open_untouched(path: &Path) -> Result<Self> {
+    pub(crate) fn open_untouched(path: &Path) -> Result<Self, SystemError> {
         Ok(Self(look(path, OFlags::DIRECTORY)?))
     }
 
@@ -78,23 +76,23 @@ impl OpenFolder {
 
     /// Waits until everything that was written to the folder's filesystem is on its disk. The system tells each error once,
     /// and an open folder only of errors that came after it was opened.
-    pub(crate) fn sync_filesystem(&self) -> Result<()> {
+    pub(crate) fn sync_filesystem(&self) -> Result<(), SystemError> {
         Ok(rustix::fs::syncfs(&self.0)?)
     }
 }
 
 impl FolderRef<'_> {
     /// The same folder, open until the result is dropped.
-    pub(crate) fn keep(self) -> Result<OpenFolder> {
+    pub(crate) fn keep(self) -> Result<OpenFolder, SystemError> {
         Ok(OpenFolder(self.0.try_clone_to_owned()?))
     }
 
-    pub(crate) fn status(self) -> Result<FileStatus> {
+    pub(crate) fn status(self) -> Result<FileStatus, SystemError> {
         Ok(rustix::fs::fstat(self.0)?.into())
     }
 
     /// The status of `name`, not of what a symlink of that name leads to.
-    pub(crate) fn status_at(self, name: &[u8]) -> Result<FileStatus> {
+    pub(crate) fn status_at(self, name: &[u8]) -> Result<FileStatus, SystemError> {
         Ok(rustix::fs::statat(self.0, name, AtFlags::SYMLINK_NOFOLLOW)?.into())
     }
 
@@ -109,9 +107,9 @@ impl FolderRef<'_> {
     }
 
     /// All names in the folder. `room` is scratch space that is kept between calls.
-    pub(crate) fn list(self, room: &mut Vec<u8>) -> Result<Listing> {
+    pub(crate) fn list(self, room: &mut Vec<u8>) -> Result<NameList, SystemError> {
         room.reserve(ROOM_BYTES);
-        let mut listing = Listing::default();
+        let mut listing = NameList::default();
         let mut raw = RawDir::new(self.0, room.spare_capacity_mut());
         while let Some(entry) = raw.next() {
             let entry = entry?;
@@ -131,18 +129,23 @@ impl FolderRef<'_> {
     }
 
     /// Opens the folder `name`.
-    pub(crate) fn open_folder(self, name: &[u8]) -> Result<OpenFolder> {
+    pub(crate) fn open_folder(self, name: &[u8]) -> Result<OpenFolder, SystemError> {
         Ok(OpenFolder(rustix::fs::openat(self.0, name, FOLDER, Mode::empty())?))
     }
 
     /// Opens the file `name` for reading.
-    pub(crate) fn open_file(self, name: &[u8]) -> Result<File> {
+    pub(crate) fn open_file(self, name: &[u8]) -> Result<File, SystemError> {
         Ok(rustix::fs::openat(self.0, name, FILE, Mode::empty())?.into())
     }
 
     /// As `open_file`, without leaving a trace where `own`, the account that runs this program, may do so: for a file of
     /// this status.
-    pub(crate) fn open_file_quietly(self, name: &[u8], status: &FileStatus, own: OwnerIds) -> Result<File> {
+    pub(crate) fn open_file_quietly(
+        self,
+        name: &[u8],
+        status: &FileStatus,
+        own: OwnerIds,
+    ) -> Result<File, SystemError> {
         // Only owner and root may.
         if !own.is_root() && own.user != status.owner.user {
             return self.open_file(name);
@@ -155,7 +158,7 @@ impl FolderRef<'_> {
 
     /// Opens a file of the user's own that only lacks the permission to be read, as it was restored with `permissions`. The
     /// file has the permission for as long as it takes to open it.
-    pub(crate) fn open_unreadable(self, name: &[u8], permissions: u16) -> Result<File> {
+    pub(crate) fn open_unreadable(self, name: &[u8], permissions: u16) -> Result<File, SystemError> {
         // The file itself, whatever takes its name meanwhile.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let found = rustix::fs::openat(self.0, name, flags, Mode::empty())?;
@@ -172,17 +175,17 @@ impl FolderRef<'_> {
     }
 
     /// Where the symlink `name` leads.
-    pub(crate) fn read_link(self, name: &[u8]) -> Result<Vec<u8>> {
+    pub(crate) fn read_link(self, name: &[u8]) -> Result<Vec<u8>, SystemError> {
         Ok(rustix::fs::readlinkat(self.0, name, Vec::new())?.into_bytes())
     }
 
     /// Extended attributes of the folder.
-    pub(crate) fn xattrs(self) -> std::result::Result<Xattrs, XattrsLeftOut> {
+    pub(crate) fn xattrs(self) -> Result<Xattrs, XattrsLeftOut> {
         xattrs_of(self.0)
     }
 
     /// Extended attributes of `name`, without opening or following it: for what must not be opened.
-    pub(crate) fn xattrs_at(self, name: &[u8]) -> std::result::Result<Xattrs, XattrsLeftOut> {
+    pub(crate) fn xattrs_at(self, name: &[u8]) -> Result<Xattrs, XattrsLeftOut> {
         xattrs_at(self.0, name)
     }
 
@@ -192,12 +195,12 @@ impl FolderRef<'_> {
     }
 
     /// Makes the folder `name`, marked as unfinished.
-    pub(crate) fn make_unfinished(self, name: &[u8]) -> Result<()> {
+    pub(crate) fn make_unfinished(self, name: &[u8]) -> Result<(), SystemError> {
         Ok(rustix::fs::mkdirat(self.0, name, UNFINISHED)?)
     }
 
     /// Makes `name`, of a kind that is neither file nor folder; of those two nothing is made.
-    pub(crate) fn make_other(self, name: &[u8], kind: &Kind) -> Result<()> {
+    pub(crate) fn make_other(self, name: &[u8], kind: &Kind) -> Result<(), SystemError> {
         let (file_type, device) = match kind {
             Kind::File { .. } | Kind::Directory { .. } => return Ok(()),
             Kind::Symlink(target) => return Ok(rustix::fs::symlinkat(target.as_slice(), self.0, name)?),
@@ -214,17 +217,17 @@ impl FolderRef<'_> {
     }
 
     /// Gives the file `name` one more name in the folder `to`; a name that is taken is an error.
-    pub(crate) fn link(self, name: &[u8], to: FolderRef<'_>, new_name: &[u8]) -> Result<()> {
+    pub(crate) fn link(self, name: &[u8], to: FolderRef<'_>, new_name: &[u8]) -> Result<(), SystemError> {
         Ok(rustix::fs::linkat(self.0, name, to.0, new_name, AtFlags::empty())?)
     }
 
     /// Renames `from` to `to`, and replaces what stands there.
-    pub(crate) fn rename(self, from: &[u8], to: &[u8]) -> Result<()> {
+    pub(crate) fn rename(self, from: &[u8], to: &[u8]) -> Result<(), SystemError> {
         Ok(rustix::fs::renameat(self.0, from, self.0, to)?)
     }
 
     /// Renames `from` to `to`; a name that is taken is an error.
-    pub(crate) fn rename_if_free(self, from: &[u8], to: &[u8]) -> Result<()> {
+    pub(crate) fn rename_if_free(self, from: &[u8], to: &[u8]) -> Result<(), SystemError> {
         match rustix::fs::renameat_with(self.0, from, self.0, to, RenameFlags::NOREPLACE) {
             // Not every filesystem can: then look first, which is as good unless somebody races us.
             Err(Errno::INVAL | Errno::NOSYS) if !self.holds(to) => self.rename(from, to),
@@ -234,7 +237,7 @@ impl FolderRef<'_> {
     }
 
     /// Removes `name`, of anything but a folder.
-    pub(crate) fn remove(self, name: &[u8]) -> Result<()> {
+    pub(crate) fn remove(self, name: &[u8]) -> Result<(), SystemError> {
         Ok(rustix::fs::unlinkat(self.0, name, AtFlags::empty())?)
     }
 }

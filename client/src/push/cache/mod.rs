@@ -10,7 +10,7 @@
 
 mod record;
 
-pub(crate) use record::{CachedEntry, Fingerprint, Folded, Known, RecordReader, RecordWriter};
+pub(crate) use record::{CachedEntry, Fingerprint, Folded, KnownEntry, RecordReader, RecordWriter};
 
 use crate::platform::{read_at, read_exact_at};
 use larder_format::Hash;
@@ -59,37 +59,37 @@ impl FolderKey {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Slot {
+struct IndexSlot {
     key: FolderKey,
     offset: u64,
 }
 
 /// What the last push left behind.
-struct Old {
+struct OldCache {
     file: File,
-    slots: Vec<Slot>,
+    slots: Vec<IndexSlot>,
     /// One bit a slot: whether this push found the folder unchanged.
     kept: Vec<AtomicU64>,
 }
 
 /// What this push found out.
-struct Fresh {
+struct NewCache {
     file: BufWriter<tempfile::NamedTempFile>,
-    slots: Vec<Slot>,
+    slots: Vec<IndexSlot>,
     offset: u64,
 }
 
 /// The cache of one source, open for one push.
 pub(crate) struct Cache {
     path: Option<PathBuf>,
-    old: Option<Old>,
-    fresh: Mutex<Option<Fresh>>,
+    old: Option<OldCache>,
+    fresh: Mutex<Option<NewCache>>,
 }
 
 impl Cache {
     /// Opens the cache at `path`; whatever is wrong with it makes it empty.
     pub(crate) fn open(path: PathBuf) -> Self {
-        let old = Old::open(&path).ok().flatten();
+        let old = OldCache::open(&path).ok().flatten();
         Self { path: Some(path), old, fresh: Mutex::new(None) }
     }
 
@@ -122,7 +122,7 @@ impl Cache {
         let Some(path) = &self.path else { return };
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
         if fresh.is_none() {
-            *fresh = Fresh::create(path).ok();
+            *fresh = NewCache::create(path).ok();
         }
         let failed = fresh.as_mut().is_some_and(|fresh| fresh.put(key, record).is_err());
         if failed {
@@ -137,17 +137,17 @@ impl Cache {
     pub(crate) fn finish(self) -> io::Result<()> {
         let fresh = self.fresh.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Some(path) = self.path else { return Ok(()) };
-        let all_kept = self.old.as_ref().is_some_and(Old::all_kept);
+        let all_kept = self.old.as_ref().is_some_and(OldCache::all_kept);
         let fresh = match fresh {
             None if all_kept => return Ok(()),
-            None => Fresh::create(&path)?,
+            None => NewCache::create(&path)?,
             Some(fresh) => fresh,
         };
         fresh.finish(self.old.as_ref(), &path)
     }
 }
 
-impl Old {
+impl OldCache {
     fn open(path: &Path) -> io::Result<Option<Self>> {
         let mut file = File::open(path)?;
         let len = file.metadata()?.len();
@@ -167,9 +167,9 @@ impl Old {
             return Ok(None);
         }
         let word = |bytes: &[u8]| u64::from_le_bytes(std::array::from_fn(|n| bytes[n]));
-        let slots: Vec<Slot> = bytes
+        let slots: Vec<IndexSlot> = bytes
             .chunks_exact(SLOT_BYTES)
-            .map(|slot| Slot { key: FolderKey(word(slot)), offset: word(&slot[8..]) })
+            .map(|slot| IndexSlot { key: FolderKey(word(slot)), offset: word(&slot[8..]) })
             .collect();
         let kept = (0..slots.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Ok(Some(Self { file, slots, kept }))
@@ -210,7 +210,7 @@ impl Old {
     }
 }
 
-impl Fresh {
+impl NewCache {
     fn create(path: &Path) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
@@ -225,12 +225,12 @@ impl Fresh {
         self.file.write_all(&len.to_le_bytes())?;
         self.file.write_all(&check(record))?;
         self.file.write_all(record)?;
-        self.slots.push(Slot { key, offset: self.offset });
+        self.slots.push(IndexSlot { key, offset: self.offset });
         self.offset += (FRAME_BYTES + record.len()) as u64;
         Ok(())
     }
 
-    fn finish(mut self, old: Option<&Old>, path: &Path) -> io::Result<()> {
+    fn finish(mut self, old: Option<&OldCache>, path: &Path) -> io::Result<()> {
         self.slots.sort_unstable_by_key(|slot| slot.key);
         let known = self.slots.len();
         if let Some(old) = old {

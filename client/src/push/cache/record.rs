@@ -18,7 +18,8 @@ const PART_BYTES_AIM: usize = 256 * 1024;
 const ENTRY_FIXED_BYTES: usize = 1 + 2 + 4 + 40;
 const HEAD_BYTES: usize = 4 + 32 + 4 + 3 * 8;
 
-const FLAG_STEADY: u8 = 1;
+/// The fingerprint may be trusted.
+const FLAG_CLEAN: u8 = 1;
 const FLAG_FINE: u8 = 2;
 
 /// What tells a file that changed from one that did not.
@@ -68,9 +69,9 @@ pub(crate) struct Folded {
 pub(crate) struct CachedEntry<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) fingerprint: Fingerprint,
-    /// Whether the fingerprint may be trusted: a file that changed within the last two seconds may change again
-    /// without its times showing it.
-    pub(crate) steady: bool,
+    /// The fingerprint must not be trusted: a file that changed shortly before it was read may change again without its times
+    /// showing it.
+    pub(crate) racy: bool,
     pub(crate) fine: bool,
     pub(crate) encoded: &'a [u8],
 }
@@ -168,7 +169,7 @@ impl<'a> RecordReader<'a> {
         Some(CachedEntry {
             name,
             fingerprint: Fingerprint::decode(fixed.last_chunk()?),
-            steady: fixed[0] & FLAG_STEADY != 0,
+            racy: fixed[0] & FLAG_CLEAN == 0,
             fine: fixed[0] & FLAG_FINE != 0,
             encoded: rest.get(..len)?,
         })
@@ -203,7 +204,7 @@ impl RecordWriter {
     }
 
     /// Adds the next entry.
-    pub(crate) fn push(&mut self, entry: &Known<'_>, cache: &Cache) {
+    pub(crate) fn push(&mut self, entry: &KnownEntry<'_>, cache: &Cache) {
         let owner = entry.owner;
         let known = self.owners.iter().position(|known| Arc::ptr_eq(known, owner) || known == owner);
         let position = known.unwrap_or(self.owners.len());
@@ -219,7 +220,7 @@ impl RecordWriter {
         else {
             return;
         };
-        self.entries.push((u8::from(entry.steady) * FLAG_STEADY) | (u8::from(entry.fine) * FLAG_FINE));
+        self.entries.push((u8::from(!entry.racy) * FLAG_CLEAN) | (u8::from(entry.fine) * FLAG_FINE));
         self.entries.extend_from_slice(&name_len.to_le_bytes());
         self.entries.extend_from_slice(&len.to_le_bytes());
         entry.fingerprint.encode(&mut self.entries);
@@ -258,10 +259,10 @@ impl RecordWriter {
 }
 
 /// An entry with all that the cache wants to know of it.
-pub(crate) struct Known<'a> {
+pub(crate) struct KnownEntry<'a> {
     pub(crate) entry: &'a Entry,
     pub(crate) owner: &'a Arc<Owner>,
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) steady: bool,
+    pub(crate) racy: bool,
     pub(crate) fine: bool,
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Progress,
+    TransferProgress,
     handle::{Budget, Handle},
     platform::OpenFolder,
 };
@@ -17,19 +17,19 @@ use std::sync::mpsc::{Receiver, sync_channel};
 struct Known(Option<Vec<ChunkId>>);
 
 impl Past for Known {
-    fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
-        Err(Trouble::Unreachable { address: String::new(), cause: String::new() })
+    fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), ClientError> {
+        Err(ClientError::Unreachable { address: String::new(), cause: String::new() })
     }
 
-    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, Trouble> {
+    fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, ClientError> {
         assert!(names.len() <= IDS_MAX, "more than one question may ask");
-        let all = self.0.as_ref().ok_or_else(|| Trouble::Usage("nobody knows".into()))?;
+        let all = self.0.as_ref().ok_or_else(|| ClientError::Usage("nobody knows".into()))?;
         let at = |name| all.iter().position(|known| known == name).expect("it was pushed");
         Ok(names.iter().map(|name| 1_000_000 - at(name) as u64 / 7).collect())
     }
 
-    fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, Trouble> {
-        Err(Trouble::Usage("not in this test".into()))
+    fn snapshot(&self, _: &str, _: &str) -> Result<SnapshotInfo, ClientError> {
+        Err(ClientError::Usage("not in this test".into()))
     }
 }
 
@@ -47,13 +47,13 @@ fn entry(kind: Kind) -> Entry {
 fn with_planner(
     past: &dyn Past,
     groups_max: usize,
-    test: impl FnOnce(Planner<'_>, &Arc<Place>, Receiver<Group>),
+    test: impl FnOnce(Planner<'_>, &Arc<TargetFolder>, Receiver<FetchGroup>),
 ) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let opened = OpenFolder::open(folder.path());
     let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
-    let place = Place::root(handle, None, true);
-    let progress = Progress::default();
+    let place = TargetFolder::root(handle, None, true);
+    let progress = TransferProgress::default();
     let site = Site::new(Existing::Keep, &progress, folder.path());
     let (sender, groups) = sync_channel(groups_max);
     test(Planner::new(&site, past, TreeReader::new(past, &progress), sender), &place, groups);
@@ -64,7 +64,7 @@ fn with_planner(
 fn names_after_a_stop(pieces: Vec<Piece>, is_stopped_before: bool) -> usize {
     with_planner(&Known(None), 1, |mut planner, place, _groups| {
         if is_stopped_before {
-            planner.site.stop(Trouble::Usage("planted".into()));
+            planner.site.stop(ClientError::Usage("planted".into()));
         }
         planner.other_than_folder(place, entry(Kind::File { size: 12, pieces }), owner());
         for write in std::mem::take(&mut planner.window) {
@@ -79,7 +79,7 @@ fn groups(past: &dyn Past, names: &[ChunkId]) -> Vec<Vec<ChunkId>> {
     let mut asked = Vec::new();
     with_planner(past, names.len(), |mut planner, place, groups| {
         let attributes = Attributes::of(&entry(Kind::Fifo), owner());
-        let file = Growing::new(planner.site, place, b"file".to_vec(), attributes, 0).linked(None);
+        let file = GrowingFile::new(planner.site, place, b"file".to_vec(), attributes, 0).linked(None);
         let write = |id: &ChunkId| Write {
             chunk: ChunkRef { id: *id, len: 50_000 },
             file: Arc::clone(&file),

@@ -10,7 +10,7 @@ use std::{
 
 /// Why a push or a restore stopped.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Trouble {
+pub enum ClientError {
     /// Nothing answers, or the connection broke and stayed broken.
     #[error("the appliance at {address} does not answer: {cause}")]
     Unreachable {
@@ -78,7 +78,7 @@ pub enum Trouble {
     Usage(String),
 }
 
-impl Trouble {
+impl ClientError {
     /// Something on this computer did not work.
     pub fn local(what: &'static str, path: impl Into<PathBuf>, cause: impl Into<io::Error>) -> Self {
         Self::Local { what, path: path.into(), cause: cause.into().to_string() }

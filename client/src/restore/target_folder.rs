@@ -11,15 +11,15 @@ use super::{
 };
 use crate::{
     handle::Handle,
-    platform::{Acls, Attributes, Cause, OwnerIds, SystemError, gives_acl, is_unfinished},
+    platform::{Acls, Attributes, ErrorCause, OwnerIds, SystemError, gives_acl, is_unfinished},
 };
 use larder_format::tree::{DEPTH_MAX, Kind};
 use std::sync::Arc;
 
 /// A folder in the target.
-pub(crate) struct Place {
+pub(crate) struct TargetFolder {
     pub(crate) handle: Arc<Handle>,
-    parent: Option<Arc<Place>>,
+    parent: Option<Arc<TargetFolder>>,
     /// What it gets when everything in it is done; nothing for a folder that somebody else made before.
     attributes: Option<Attributes>,
     pub(crate) is_new: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Place {
     depth: usize,
 }
 
-impl Place {
+impl TargetFolder {
     pub(crate) fn root(handle: Arc<Handle>, attributes: Option<Attributes>, is_new: bool) -> Arc<Self> {
         let gives_acl = handle.open().is_ok_and(|folder| gives_acl(folder.as_ref()));
         Arc::new(Self { handle, parent: None, attributes, is_new, owner_in_here: None, gives_acl, depth: 1 })
@@ -112,13 +112,13 @@ impl Place {
 }
 
 fn is_taken(made: Result<(), SystemError>) -> bool {
-    made.is_err_and(|error| error.cause() == Cause::Taken)
+    made.is_err_and(|error| error.cause() == ErrorCause::Taken)
 }
 
 /// Makes what is neither file nor folder.
 pub(crate) fn make_other(
     site: &Site<'_>,
-    place: &Place,
+    place: &TargetFolder,
     name: &[u8],
     kind: &Kind,
     attributes: &Attributes,
@@ -148,8 +148,8 @@ pub(crate) fn make_other(
 /// Gives the file `first` in `at` one more name.
 pub(crate) fn make_link(
     site: &Site<'_>,
-    (at, first): (&Place, &[u8]),
-    (place, name): (&Place, &[u8]),
+    (at, first): (&TargetFolder, &[u8]),
+    (place, name): (&TargetFolder, &[u8]),
 ) -> Result<(), String> {
     let (from, to) = (at.handle.open().map_err(words)?, place.handle.open().map_err(words)?);
     let (from, to) = (from.as_ref(), to.as_ref());
