@@ -3,25 +3,23 @@
 //! A box at home is restarted, updated and unplugged; a request that meets no answer is asked again, with two minutes of
 //! pauses, before a push gives up. All requests may be repeated: uploads are asked for anew, commits carry their own number.
 //! Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel.
-//! Not here: what is asked, and when.
+//! Not here: what a person asks (`questions`), and when.
 
+use super::{
+    body::{BackToBack, read_block},
+    path::{checked_source, percent_encode},
+};
 use crate::{ClientError, Past, Remote, settings::PairedAppliance};
 use backon::{BlockingRetryable, ExponentialBuilder};
 use larder_format::{
     ChunkId,
-    block::Header,
-    cut::CHUNK_BYTES_MAX,
-    ledger::{Head, is_source_name},
     wire::{
         BLOCKS_TYPE, Commit, IDS_TYPE, Identity, Neighbours, Problem, Receipt, Received, SnapshotInfo,
         decode_ids, decode_places, encode_ids,
     },
 };
 use serde::de::DeserializeOwned;
-use std::{
-    io::{self, Read},
-    time::Duration,
-};
+use std::{io, time::Duration};
 use ureq::{Agent, Body, RequestBuilder, SendBody, http::Response, typestate::WithBody};
 
 /// Answers in JSON end here; the longest are listings of large folders.
@@ -72,28 +70,16 @@ impl Connection {
     ///
     /// # Errors
     /// `Unreachable`, `NotPaired`, `Refused`.
-    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let body = self.get_bytes(path)?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
-    }
-
-    /// One entry of the appliance's ledger: its number and hash. Nothing where it is not there, or the appliance is too old to
-    /// tell.
-    ///
-    /// # Errors
-    /// `Unreachable`, `NotPaired`.
-    pub(crate) fn entry(&self, number: u64) -> Result<Option<Head>, ClientError> {
-        match self.get(&format!("/v1/ledger/{number}")) {
-            Err(ClientError::Refused(_)) => Ok(None),
-            entry => entry.map(Some),
-        }
     }
 
     /// As `get`, but the bytes as they came.
     ///
     /// # Errors
     /// As `get`.
-    pub fn get_bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+    pub(super) fn get_bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
         self.with_retries(|| {
             let request = self.agent.get(self.url(path)).header("authorization", &self.authorization);
             self.read(self.checked(request.call())?)
@@ -156,7 +142,7 @@ impl Connection {
     }
 
     /// An answer that is no answer to the question: something else listens there, or a newer Larder.
-    pub(crate) fn strange(&self, error: &dyn std::error::Error) -> ClientError {
+    pub(super) fn strange(&self, error: &dyn std::error::Error) -> ClientError {
         ClientError::Strange { address: self.address.clone(), cause: error.to_string() }
     }
 }
@@ -223,29 +209,8 @@ impl Past for Connection {
     }
 
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError> {
-        let (source, when) = (checked_source(source)?, percent_encode(when.as_bytes()));
+        let (source, when) = (checked_source(source)?, percent_encode(when));
         self.get(&format!("/v1/sources/{source}/snapshots/{when}"))
-    }
-}
-
-/// Blocks as one body, without putting them together in memory first.
-struct BackToBack<'a> {
-    blocks: &'a [&'a [u8]],
-    /// Bytes of the first block that are already read.
-    at: usize,
-}
-
-impl Read for BackToBack<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while let Some((first, rest)) = self.blocks.split_first() {
-            let read = (&first[self.at..]).read(into)?;
-            self.at += read;
-            if read > 0 || into.is_empty() {
-                return Ok(read);
-            }
-            (self.blocks, self.at) = (rest, 0);
-        }
-        Ok(0)
     }
 }
 
@@ -267,53 +232,6 @@ fn agent_for() -> Agent {
         .max_idle_connections_per_host(8)
         .build()
         .new_agent()
-}
-
-/// A source's name as it may stand in a path.
-pub(crate) fn checked_source(source: &str) -> Result<&str, ClientError> {
-    if is_source_name(source) {
-        Ok(source)
-    } else {
-        Err(ClientError::Usage(format!(
-            "\"{source}\" is not the name of a source; those look like laptop/photos"
-        )))
-    }
-}
-
-/// Percent-encodes everything but what is plain in a path and in a query.
-pub(crate) fn percent_encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            text.push(char::from(*byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
-}
-
-/// Reads one block whole; false at the end of the answer.
-fn read_block(reader: &mut impl Read, block: &mut Vec<u8>) -> io::Result<bool> {
-    const START: usize = 16;
-    let invalid = |error: larder_format::FormatError| io::Error::new(io::ErrorKind::InvalidData, error);
-    block.resize(START, 0);
-    let mut have = 0;
-    while have < START {
-        match reader.read(&mut block[have..])? {
-            0 if have == 0 => return Ok(false),
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            more => have += more,
-        }
-    }
-    let header_len = Header::needed(block).map_err(invalid)?;
-    block.resize(header_len, 0);
-    reader.read_exact(&mut block[START..])?;
-    let header = Header::decode(block).map_err(invalid)?;
-    debug_assert!(header.stored_len as usize <= CHUNK_BYTES_MAX);
-    block.resize(header.block_len(), 0);
-    reader.read_exact(&mut block[header_len..])?;
-    Ok(true)
 }
 
 /// For an answer that carries no problem of ours: something between us and the appliance made it.

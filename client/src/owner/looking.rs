@@ -7,8 +7,8 @@ use super::{
     output::{Column, CommandError, Output, count, counted, moment, permissions, size},
     spot::{NEWEST, Spot, full_source},
 };
-use crate::{ClientError, Connection, link::connection::percent_encode};
-use larder_format::wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
+use crate::{ClientError, Connection, link::questions};
+use larder_format::wire::{EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
 use serde_json::Value;
 use std::ffi::OsStr;
 
@@ -17,7 +17,7 @@ use Column::{Left, Right};
 const NOTHING_YET: &str = "Nothing is protected yet. `larder push FOLDER` makes the first backup.";
 
 pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
-    let sources: Vec<SourceInfo> = global.ask()?.get("/v1/sources")?;
+    let sources = questions::sources(&global.ask()?)?;
     if output.is_json() {
         output.json(&sources)?;
         return Ok(0);
@@ -50,7 +50,7 @@ pub(super) fn snapshots(
 ) -> Result<u8, CommandError> {
     let connection = global.ask()?;
     let source = full_source(source, &connection)?;
-    let snapshots: Vec<SnapshotInfo> = connection.get(&format!("/v1/sources/{source}/snapshots"))?;
+    let snapshots = questions::snapshots(&connection, &source)?;
     if output.is_json() {
         output.json(&snapshots)?;
     } else {
@@ -102,10 +102,7 @@ pub(super) fn ls(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> 
     let spot = Spot::parse(place)?;
     let connection = global.ask()?;
     let source = spot.full_source(&connection)?;
-    let when = percent_encode(spot.when.as_bytes());
-    let path = query_path(&spot.path);
-    let entries: Vec<EntryInfo> =
-        connection.get(&format!("/v1/sources/{source}/snapshots/{when}/list?path={path}"))?;
+    let entries = questions::list(&connection, &source, &spot.when, &spot.path)?;
     if output.is_json() {
         output.json(&entries)?;
         return Ok(0);
@@ -152,9 +149,8 @@ pub(super) fn versions(
     }
     let connection = global.ask()?;
     let source = spot.full_source(&connection)?;
-    let path = query_path(&spot.path);
-    let versions = connection.get(&format!("/v1/sources/{source}/versions?path={path}"));
-    let versions: Vec<VersionInfo> = versions.map_err(|trouble| match trouble {
+    let versions = questions::versions(&connection, &source, &spot.path);
+    let versions = versions.map_err(|trouble| match trouble {
         // The source may be what is missing; then what the appliance said is right.
         trouble if !trouble.has_code("not_found") || !is_there(&source, &connection) => trouble,
         _ => ClientError::NotThere {
@@ -181,7 +177,7 @@ pub(super) fn versions(
 }
 
 fn is_there(source: &str, connection: &Connection) -> bool {
-    connection.get::<Vec<SnapshotInfo>>(&format!("/v1/sources/{source}/snapshots")).is_ok()
+    questions::snapshots(connection, source).is_ok()
 }
 
 pub(super) fn diff(
@@ -195,7 +191,8 @@ pub(super) fn diff(
     let connection = global.ask()?;
     let source = from.full_source(&connection)?;
     let span = span(from, to, &source, &connection)?;
-    let changes = span.as_ref().map_or(Ok(Vec::new()), |span| changes(&source, span, &connection))?;
+    let changes =
+        span.as_ref().map_or(Ok(Vec::new()), |span| questions::changes(&connection, &source, span))?;
     if output.is_json() {
         output.json(&changes)?;
         return Ok(0);
@@ -231,19 +228,11 @@ fn span(
         }
         Some(to) => Ok(Some([from.when, to.when])),
         None if from.when == NEWEST => {
-            let all: Vec<SnapshotInfo> = connection.get(&format!("/v1/sources/{source}/snapshots"))?;
+            let all = questions::snapshots(connection, source)?;
             Ok(all.last_chunk().map(|two: &[_; 2]| two.each_ref().map(|one| one.snapshot.to_string())))
         }
         None => Ok(Some([from.when, NEWEST.to_owned()])),
     }
-}
-
-fn changes(source: &str, span: &[String; 2], connection: &Connection) -> Result<Vec<Change>, ClientError> {
-    let [since, until] = span.each_ref().map(|when| percent_encode(when.as_bytes()));
-    let lines = connection.get_bytes(&format!("/v1/sources/{source}/diff?from={since}&to={until}"))?;
-    let changes =
-        serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, serde_json::Error>>();
-    changes.map_err(|error| connection.strange(&error))
 }
 
 fn change_word(change: &str) -> &str {
@@ -263,11 +252,8 @@ pub(super) fn answers(
     output: &mut Output,
 ) -> Result<u8, CommandError> {
     let connection = global.ask()?;
-    let query = match source {
-        Some(source) => format!("?source={}", percent_encode(full_source(source, &connection)?.as_bytes())),
-        None => String::new(),
-    };
-    let answers: Value = connection.get(&format!("/v1/answers{query}"))?;
+    let source = source.map(|source| full_source(source, &connection)).transpose()?;
+    let answers = questions::answers(&connection, source.as_deref())?;
     if output.is_json() {
         output.json(&answers)?;
         return Ok(0);
@@ -304,7 +290,7 @@ fn told_of_retention(retention: &Value) -> impl Iterator<Item = String> {
 }
 
 pub(super) fn status(global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
-    let status: Value = global.ask()?.get("/v1/status")?;
+    let status = questions::status(&global.ask()?)?;
     if output.is_json() {
         output.json(&status)?;
         return Ok(0);
@@ -367,7 +353,7 @@ pub(super) fn retention(
 ) -> Result<u8, CommandError> {
     let connection = global.ask()?;
     let source = full_source(source, &connection)?;
-    let retention: Value = connection.get(&format!("/v1/sources/{source}/retention"))?;
+    let retention = questions::retention(&connection, &source)?;
     if output.is_json() {
         output.json(&retention)?;
         return Ok(0);
@@ -382,9 +368,4 @@ pub(super) fn retention(
     output.line("")?;
     snapshot_table(&snapshots, output)?;
     Ok(0)
-}
-
-/// A path for a query: as the appliance writes it, then percent-encoded.
-fn query_path(path: &[u8]) -> String {
-    percent_encode(escape_name(path).as_bytes())
 }

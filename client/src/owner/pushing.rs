@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     ClientError, Connection, PushOptions, Pushed, Remote, TransferProgress,
+    link::questions::ledger_entry,
     push::{named_folder, push as push_folder},
     settings::{self, SeenHead},
     source_name_for,
@@ -202,7 +203,7 @@ impl Watch {
         // An old disk that was put back may have grown past what was seen: then the entry of that number is another one.
         let same_number = match &seen {
             Some(seen) if seen.head.sequence < identity.head.sequence => {
-                connection.entry(seen.head.sequence)?
+                ledger_entry(connection, seen.head.sequence)?
             }
             _ => None,
         };

@@ -1,7 +1,11 @@
 //! `SOURCE[@WHEN][:PATH]` as it is typed.
 
-use crate::{ClientError, Connection, Remote, platform::name_bytes};
-use larder_format::wire::{SourceInfo, unescape_name};
+use crate::{
+    ClientError, Connection, Remote,
+    link::{path::checked_source, questions},
+    platform::name_bytes,
+};
+use larder_format::wire::unescape_name;
 use std::ffi::OsStr;
 
 /// What WHEN is where nothing was typed.
@@ -87,9 +91,9 @@ fn end_of_when(rest: &[u8]) -> usize {
 /// The full name of a source of which perhaps only the second half was typed.
 pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String, ClientError> {
     if typed.contains('/') {
-        return crate::link::connection::checked_source(typed).map(str::to_owned);
+        return checked_source(typed).map(str::to_owned);
     }
-    let sources: Vec<SourceInfo> = connection.get("/v1/sources")?;
+    let sources = questions::sources(connection)?;
     let mut named: Vec<String> = sources
         .into_iter()
         .map(|source| source.source)

@@ -141,7 +141,7 @@ impl<'a> Attempt<'a> {
             let cause = std::io::Error::other(error.to_string());
             ClientError::local("asking this computer for a random number", "", cause)
         })?;
-        let push = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let push = format!("{:032x}", u128::from_be_bytes(id));
         Ok(Self { appliance, source, options, progress, folder, excludes, push })
     }
 
