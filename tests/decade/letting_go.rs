@@ -7,7 +7,7 @@ use crate::appliance::Appliance;
 use crate::clock::Clock;
 use crate::keeping::Keeping;
 use harness::model::Model;
-use larder_format::ledger::{DiskChange, DiskEvent, Event, Stamp};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskRole, Event, Stamp};
 use larder_store::retention::Rule;
 use larder_store::{MemberState, StoreError, Vault};
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ impl Appliance {
             let offsite = view.path == self.offsite.name;
             let Ok(disk) = u128::from_str_radix(&view.id, 16) else { continue };
             if view.offsite != offsite {
-                let what = DiskChange::Adopted { path: view.path, offsite };
+                let what = DiskChange::Adopted { path: view.path, role: DiskRole::of(offsite) };
                 let event = Event::Disk(DiskEvent { disk: disk.to_be_bytes(), what });
                 // In force from the next start on; said again until then.
                 let _ = vault.append(stamp(vault, clock), event);
