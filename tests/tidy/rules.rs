@@ -166,8 +166,8 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["rmqtt"],
         to: Shipped,
         within: &["agent/"],
-        except: &["agent/src/edge/mqtt/broker.rs"],
-        say: "the broker is a feature that can be left out; only its own file may name it",
+        except: &["agent/src/edge/mqtt/broker"],
+        say: "the broker is a feature that can be left out; only its own files may name it",
     },
     Rule {
         words: &["linux_embedded_hal"],

@@ -5,8 +5,11 @@
 //! runtime is the only way to stop all of them. Its retained messages are kept here, in memory: its own store for
 //! them keeps nothing, and its default would let a message that is retained for ever expire after five minutes.
 //!
+//! What it keeps for others is bounded in bytes: retained messages here, those on their way to subscribers in `queued`.
 //! Without a login it listens on loopback only, since whoever reaches it may read and write everything.
 //! Not here: the agent's own connection to it, which is the same as to any broker (`link`).
+
+mod queued;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -15,6 +18,7 @@ use std::num::NonZeroU16;
 use std::str::FromStr;
 use std::time::Duration;
 
+use self::queued::Queued;
 use async_trait::async_trait;
 use rmqtt::context::ServerContext;
 use rmqtt::hook::{Handler, HookResult, Parameter, ReturnType, Type};
@@ -28,9 +32,9 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
 
 /// A home has a handful of dashboards; without a limit, one script that forgets to close would eat the memory.
-const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_MAX: usize = 32;
 /// Sessions, with those whose client is away for a while.
-const SESSIONS_MAX: isize = 128;
+const SESSIONS_MAX: isize = 64;
 /// Connections that are being made at the same moment.
 const HANDSHAKES_MAX: usize = 16;
 /// As large as the agent's own limit; discovery payloads have about 16 KiB.
@@ -38,6 +42,10 @@ const PACKET_BYTES_MAX: u32 = 256 * 1024;
 /// Messages that wait for one slow client; the oldest go first beyond it. A dashboard that subscribes to everything
 /// needs room for all retained messages at once.
 const QUEUE_MESSAGES_MAX: usize = 1000;
+/// Messages on their way to all clients together, in bytes; see `queued`.
+const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A client that takes nothing of what is being sent to it for so long is disconnected.
+const SEND_WITHIN: Duration = Duration::from_secs(3);
 /// Unacknowledged messages towards one client.
 const WINDOW_MESSAGES: NonZeroU16 = NonZeroU16::new(32).expect("32 is not zero");
 /// How long the mail of an absent client is kept.
@@ -175,6 +183,7 @@ async fn run(address: SocketAddr, login: Option<Login>, ready: oneshot::Sender<i
         .build()
         .await;
     *context.extends.retain_mut().await = Box::new(Retained::default());
+    Queued::watch(&context, context.extends.hook_mgr()).await;
     if let Some(login) = login {
         let hooks = context.extends.hook_mgr().register();
         hooks.add(Type::ClientAuthenticate, Box::new(login)).await;
@@ -198,6 +207,7 @@ fn listener(address: SocketAddr, anonymous: bool) -> io::Result<Listener> {
         .backlog(32)
         .max_connections(CONNECTIONS_MAX)
         .max_handshaking_limit(HANDSHAKES_MAX)
+        .send_timeout(SEND_WITHIN)
         .max_packet_size(PACKET_BYTES_MAX)
         .max_inflight(WINDOW_MESSAGES)
         .max_mqueue_len(QUEUE_MESSAGES_MAX)

@@ -10,11 +10,14 @@ use std::time::Duration;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::broker::{self, Broker, BrokerError, Login};
 use super::{Command, Mqtt, MqttSettings, sample, start};
+use crate::edge::system;
 
 /// Long enough for a busy machine; a test that needs it has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -270,4 +273,54 @@ async fn a_guarded_broker_knows_one_login_only() {
         timeout(PATIENCE, decided).await.expect("an answer");
         assert_eq!(mqtt.state().connected, connected, "{login:?}: {:?}", mqtt.state().last_error);
     }
+}
+
+/// A client that does what it is told, byte by byte.
+async fn raw_client(at: SocketAddr, name: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let mut connect = vec![0x10, u8::try_from(12 + name.len()).unwrap()];
+    connect.extend_from_slice(b"\x00\x04MQTT\x04\x02\x00\x00\x00");
+    connect.push(u8::try_from(name.len()).unwrap());
+    connect.extend_from_slice(name.as_bytes());
+    stream.write_all(&connect).await.unwrap();
+    stream.read_exact(&mut [0; 4]).await.unwrap();
+    stream
+}
+
+/// A client that subscribes to everything and never reads what comes.
+async fn deaf_subscriber(at: SocketAddr, name: &str, qos: u8) -> TcpStream {
+    let mut stream = raw_client(at, name).await;
+    stream.write_all(&[0x82, 6, 0, 1, 0, 1, b'#', qos]).await.unwrap();
+    stream.read_exact(&mut [0; 5]).await.unwrap();
+    stream
+}
+
+/// Four dashboards that do not read, and a flood of large messages: memory stays as it is, and whoever reads goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_do_not_read_cost_neither_memory_nor_the_others() {
+    const MESSAGES: usize = 978;
+    const TEXT_BYTES: usize = 250 * 1024;
+    let broker = broker_at(ANY_PORT).await;
+    let mut deaf = Vec::new();
+    for number in 0..4 {
+        deaf.push(deaf_subscriber(broker.address(), &format!("deaf{number}"), number % 2).await);
+    }
+    let before = system::memory_mib().unwrap();
+    let mut sender = raw_client(broker.address(), "flood").await;
+    let len = 2 + 5 + TEXT_BYTES;
+    let byte = |shift: usize| u8::try_from(len >> shift & 0x7f).unwrap();
+    let mut message = vec![0x30, byte(0) | 0x80, byte(7) | 0x80, byte(14)];
+    message.extend_from_slice(b"\x00\x05flood");
+    message.resize(4 + len, b'x');
+    let mut most = before;
+    for _ in 0..MESSAGES {
+        timeout(PATIENCE, sender.write_all(&message)).await.expect("the broker goes on reading").unwrap();
+        most = most.max(system::memory_mib().unwrap());
+    }
+    // Some 10 MiB by itself, but other tests run beside this one. Together the messages are 239 MiB.
+    assert!(most < before + 120, "{before} MiB before, {most} at the most");
+
+    let mut watcher = Watcher::at(broker.address());
+    let (_mqtt, _commands) = appliance(broker.address());
+    watcher.until(whole).await;
 }
