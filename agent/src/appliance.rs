@@ -4,6 +4,7 @@
 //! `blocking`. Not here: who wakes whom (`run`), what anything means (`decide`).
 
 use crate::edge::clock::Clock;
+use crate::edge::http::upload_memory::UploadMemory;
 use crate::event::Event;
 use crate::history::History;
 use crate::report::Report;
@@ -16,8 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinError;
 
-/// Memory for uploads is handed out in pieces of this size.
-pub(crate) const UPLOAD_UNIT_BYTES: usize = 64 * 1024;
 /// Between two requests of one push or restore; after a longer pause the next one begins another.
 const PAUSE_MAX_S: u64 = 300;
 /// Restores that read at the same time, and as many listings beside them; each holds a few opened blocks.
@@ -33,8 +32,7 @@ pub(crate) struct Appliance {
     pub(crate) clock: Clock,
     pub(crate) history: RwLock<History>,
     pub(crate) activity: Activity,
-    /// Pieces of memory that uploads may still take.
-    pub(crate) upload_memory: Semaphore,
+    pub(crate) upload_memory: Arc<UploadMemory>,
     pub(crate) fetches: Arc<Semaphore>,
     pub(crate) listings: Arc<Semaphore>,
     pub(crate) report: watch::Receiver<Arc<Report>>,
@@ -100,8 +98,7 @@ impl Appliance {
         report: watch::Receiver<Arc<Report>>,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        let units =
-            usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX) / UPLOAD_UNIT_BYTES;
+        let upload_bytes = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX);
         Self {
             vault,
             shelf,
@@ -109,7 +106,7 @@ impl Appliance {
             clock,
             history: RwLock::default(),
             activity: Activity::default(),
-            upload_memory: Semaphore::new(units.min(Semaphore::MAX_PERMITS)),
+            upload_memory: Arc::new(UploadMemory::new(upload_bytes)),
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
             listings: Arc::new(Semaphore::new(FETCHES_MAX)),
             report,

@@ -15,6 +15,7 @@ mod problem;
 mod push;
 mod read;
 mod stream;
+pub(crate) mod upload_memory;
 mod when;
 
 pub(crate) use problem::Refusal;

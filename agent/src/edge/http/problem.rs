@@ -81,6 +81,16 @@ impl Refusal {
         ];
         Self::new(StatusCode::REQUEST_TIMEOUT, "busy", texts)
     }
+
+    /// The upload's memory was needed for others.
+    pub(crate) fn gave_way() -> Self {
+        let texts = [
+            "The connection was too slow while other computers waited for the appliance.",
+            "What had arrived is kept; the backup is not complete yet.",
+            "Nothing, the push goes on by itself. If this comes again and again, look at this computer's network.",
+        ];
+        Self::new(StatusCode::REQUEST_TIMEOUT, "busy", texts)
+    }
 }
 
 impl From<StoreError> for Refusal {

@@ -2,8 +2,9 @@
 
 use super::auth::Caller;
 use super::extract::Path;
+use super::upload_memory::Place;
 use super::{Refusal, State};
-use crate::appliance::{Busy, Traffic, UPLOAD_UNIT_BYTES};
+use crate::appliance::{Busy, Traffic};
 use crate::event::Event;
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -18,8 +19,6 @@ use larder_store::StoreError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Opening an upload takes a decompressed block besides the upload itself.
-const UPLOAD_OVERHEAD_BYTES: usize = larder_format::block::BLOCK_PLAIN_BYTES_MAX;
 /// A commit with as many hashes of files as it may have, their paths as long as most are.
 const COMMIT_BYTES_MAX: usize = 256 * 1024;
 /// A sender that is silent for so long has gone away.
@@ -45,15 +44,20 @@ pub(crate) async fn upload(
     let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let len =
         claimed.filter(|len| *len <= UPLOAD_BYTES_MAX).ok_or_else(|| Refusal::too_large(UPLOAD_BYTES_MAX))?;
-    let units = u32::try_from((len + UPLOAD_OVERHEAD_BYTES).div_ceil(UPLOAD_UNIT_BYTES)).unwrap_or(u32::MAX);
     // Waits before reading: what has not been read waits in the sender, not in our memory.
-    let _memory = appliance.upload_memory.acquire_many(units).await.map_err(|_| Refusal::too_slow())?;
+    let place = appliance.upload_memory.place(&caller.device, len).await;
     if appliance.activity.begins(Traffic::Push, &caller.device, appliance.stamp().powered_on_s) {
         appliance.tell(Event::PushStarted { device: caller.device });
     }
     let _busy = Busy::with(&appliance.activity.receiving);
-    let bytes = read_body(body, len).await?;
-    let received = appliance.blocking(move |appliance| appliance.vault.receive(&bytes)).await?;
+    let bytes = read_upload(body, len, &place).await?;
+    let opened = place.open().await;
+    let received = appliance.blocking(move |appliance| {
+        let received = appliance.vault.receive(&bytes);
+        drop((bytes, opened));
+        received
+    });
+    let received = received.await?;
     if let Err(StoreError::Full { .. }) = received {
         appliance.activity.refused_full.fetch_add(1, Ordering::SeqCst);
     }
@@ -110,13 +114,28 @@ fn snapshot(source: String, push: [u8; 16], commit: Commit) -> Result<Snapshot, 
     Ok(Snapshot { skipped, device_time_ms, origin, zone, contents, ..known })
 }
 
-/// Reads a body of at most `max` bytes from a sender that keeps sending.
-pub(crate) async fn read_body(body: Body, max: usize) -> Result<Bytes, Refusal> {
-    let within = SILENCE_MAX + Duration::from_secs(max as u64 / BYTES_PER_SECOND_MIN);
-    tokio::time::timeout(within, read_all(body, max)).await.unwrap_or_else(|_| Err(Refusal::too_slow()))
+/// Reads an upload as long as nobody else needs its memory more.
+async fn read_upload(body: Body, len: usize, place: &Place) -> Result<Bytes, Refusal> {
+    let note = |bytes| place.arrived(bytes);
+    tokio::select! {
+        read = read_noting(body, len, &note) => read,
+        () = place.is_ended() => Err(Refusal::gave_way()),
+    }
 }
 
-async fn read_all(mut body: Body, max: usize) -> Result<Bytes, Refusal> {
+/// Reads a body of at most `max` bytes from a sender that keeps sending.
+pub(crate) async fn read_body(body: Body, max: usize) -> Result<Bytes, Refusal> {
+    read_noting(body, max, &|_| ()).await
+}
+
+/// The same, and tells `note` how many bytes came whenever some came.
+async fn read_noting(body: Body, max: usize, note: &(impl Fn(usize) + Sync)) -> Result<Bytes, Refusal> {
+    let within = SILENCE_MAX + Duration::from_secs(max as u64 / BYTES_PER_SECOND_MIN);
+    let read = tokio::time::timeout(within, read_all(body, max, note));
+    read.await.unwrap_or_else(|_| Err(Refusal::too_slow()))
+}
+
+async fn read_all(mut body: Body, max: usize, note: &(impl Fn(usize) + Sync)) -> Result<Bytes, Refusal> {
     let mut bytes = bytes::BytesMut::new();
     loop {
         let frame = tokio::time::timeout(SILENCE_MAX, body.frame()).await.map_err(|_| Refusal::too_slow())?;
@@ -130,5 +149,6 @@ async fn read_all(mut body: Body, max: usize) -> Result<Bytes, Refusal> {
             bytes.reserve(max.min(UPLOAD_BYTES_MAX));
         }
         bytes.extend_from_slice(&part);
+        note(part.len());
     }
 }
