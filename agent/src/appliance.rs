@@ -4,6 +4,7 @@
 //! `blocking`. Not here: who wakes whom (`run`), what anything means (`decide`).
 
 use crate::edge::clock::Clock;
+use crate::edge::http::turns::Turns;
 use crate::edge::http::upload_memory::UploadMemory;
 use crate::event::Event;
 use crate::history::History;
@@ -14,13 +15,15 @@ use larder_store::{StoreError, Vault};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinError;
 
 /// Between two requests of one push or restore; after a longer pause the next one begins another.
 const PAUSE_MAX_S: u64 = 300;
-/// Restores that read at the same time, and as many listings beside them; each holds a few opened blocks.
-const FETCHES_MAX: usize = 4;
+/// Restores that read at the same time, as many listings, and as many look-ups; each holds a few opened blocks.
+const READS_MAX: usize = 4;
+/// Of these for one device: a restore asks for three answers at once.
+const READS_OF_DEVICE_MAX: usize = 3;
 
 /// The agent's shared state.
 pub(crate) struct Appliance {
@@ -33,8 +36,10 @@ pub(crate) struct Appliance {
     pub(crate) history: RwLock<History>,
     pub(crate) activity: Activity,
     pub(crate) upload_memory: Arc<UploadMemory>,
-    pub(crate) fetches: Arc<Semaphore>,
-    pub(crate) listings: Arc<Semaphore>,
+    pub(crate) fetches: Turns,
+    pub(crate) listings: Turns,
+    /// Apart from the listings, which last as long as their reader likes.
+    look_ups: Turns,
     pub(crate) report: watch::Receiver<Arc<Report>>,
     events: mpsc::Sender<Event>,
 }
@@ -99,6 +104,7 @@ impl Appliance {
         events: mpsc::Sender<Event>,
     ) -> Self {
         let upload_bytes = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX);
+        let turns = || Turns::new(READS_MAX, READS_OF_DEVICE_MAX);
         Self {
             vault,
             shelf,
@@ -107,8 +113,9 @@ impl Appliance {
             history: RwLock::default(),
             activity: Activity::default(),
             upload_memory: Arc::new(UploadMemory::new(upload_bytes)),
-            fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
-            listings: Arc::new(Semaphore::new(FETCHES_MAX)),
+            fetches: turns(),
+            listings: turns(),
+            look_ups: turns(),
             report,
             events,
             settings,
@@ -122,6 +129,22 @@ impl Appliance {
     ) -> Result<T, StoreError> {
         let appliance = Arc::clone(self);
         tokio::task::spawn_blocking(move || work(&appliance)).await.map_err(broke_off)
+    }
+
+    /// Looks something up in the past for a device, in one of the few places for that: each look-up holds opened nodes.
+    pub(crate) async fn looking_up<T: Send + 'static>(
+        self: &Arc<Self>,
+        device: &str,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = self.look_ups.take(device).await;
+        // The place goes along: the work goes on when whoever asked hangs up.
+        self.blocking(move |appliance| {
+            let found = work(appliance);
+            drop(turn);
+            found
+        })
+        .await
     }
 
     /// Tells the loop. If it is so far behind that the queue is full, the event is dropped: the loop looks at

@@ -149,6 +149,13 @@ pub(crate) const RULES: &[Rule] = &[
         say: "the network has no verb that deletes or overwrites, for any role",
     },
     Rule {
+        words: &["blocking", "spawn_blocking"],
+        to: Shipped,
+        within: &["agent/src/edge/http/read.rs"],
+        except: &[],
+        say: "what reads the past takes one of the few places for it: `Appliance::looking_up`, or `stream` for long answers",
+    },
+    Rule {
         words: &["hyper", "hyper_util"],
         to: Shipped,
         within: &["agent/"],

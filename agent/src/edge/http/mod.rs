@@ -15,6 +15,7 @@ mod problem;
 mod push;
 mod read;
 mod stream;
+pub(crate) mod turns;
 pub(crate) mod upload_memory;
 mod when;
 

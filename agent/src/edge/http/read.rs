@@ -93,15 +93,15 @@ pub(crate) async fn list(
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
     let root = appliance.resolve(&facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
-    let found = appliance.blocking(move |appliance| appliance.vault.look_up(&root, &path)).await??;
+    let found = appliance.looking_up(&caller.device, move |it| it.vault.look_up(&root, &path)).await??;
     let found = found.ok_or_else(|| no_path(&query.path))?;
     let Kind::Directory { node, .. } = found.entry.kind else {
         return Ok(Json([entry_info(&found)]).into_response());
     };
     // A folder may have a million entries, so the list is never whole in memory.
     // What cannot be read at all is told as such; later the answer can only break off.
-    appliance.blocking(move |appliance| appliance.vault.read_node(&node)).await??;
-    let body = stream(&appliance, &appliance.listings, move |appliance, reader| {
+    appliance.looking_up(&caller.device, move |it| it.vault.read_node(&node)).await??;
+    let body = stream(&appliance, appliance.listings.take(&caller.device), move |appliance, reader| {
         let mut part = b"[".to_vec();
         for (number, found) in appliance.vault.entries(node).enumerate() {
             part.extend_from_slice(if number == 0 { b"\n" } else { b",\n" });
@@ -125,7 +125,7 @@ pub(crate) async fn versions(
     caller.may_read()?;
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
     let path = path_bytes(&query.path)?;
-    let runs = appliance.blocking(move |appliance| appliance.vault.versions(&facts, &path)).await??;
+    let runs = appliance.looking_up(&caller.device, move |it| it.vault.versions(&facts, &path)).await??;
     if runs.is_empty() {
         let what = format!("file {} in any snapshot of this source", query.path);
         return Err(Refusal::not_found(&what, "`larder ls` shows what there is."));
@@ -145,7 +145,7 @@ pub(crate) async fn diff(
         appliance.resolve(&facts, &query.from)?.snapshot.root,
         appliance.resolve(&facts, &query.to)?.snapshot.root,
     );
-    let body = stream(&appliance, &appliance.listings, move |appliance, reader| {
+    let body = stream(&appliance, appliance.listings.take(&caller.device), move |appliance, reader| {
         let is_over = appliance.vault.diff(from, to, &|| reader.is_there(), &mut |difference| {
             let mut line = serde_json::to_vec(&change_info(&difference)).expect("plain values encode");
             line.push(b'\n');
@@ -167,7 +167,7 @@ pub(crate) async fn file(
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
     let root = appliance.resolve(&facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
-    let found = appliance.blocking(move |appliance| appliance.vault.look_up(&root, &path)).await??;
+    let found = appliance.looking_up(&caller.device, move |it| it.vault.look_up(&root, &path)).await??;
     let Some(Found { entry, .. }) = found else { return Err(no_path(&query.path)) };
     let Kind::File { size, pieces } = entry.kind else {
         return Err(Refusal::not_found(
@@ -185,7 +185,7 @@ pub(crate) async fn file(
         }
     };
     let shown = range.clone();
-    let body = stream(&appliance, &appliance.fetches, move |appliance, reader| {
+    let body = stream(&appliance, appliance.fetches.take(&caller.device), move |appliance, reader| {
         let mut hand_over =
             |bytes: &[u8]| reader.take(Bytes::copy_from_slice(bytes)).map_err(std::io::Error::other);
         appliance.vault.file_bytes(&pieces, range, &mut hand_over)
@@ -212,7 +212,7 @@ fn tell_of_restore(appliance: &Appliance, caller: Caller) {
 pub(crate) async fn places(caller: Caller, appliance: State, body: Body) -> Result<Response, Refusal> {
     caller.may_read()?;
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
-    let places = appliance.blocking(move |appliance| appliance.vault.places(&ids)).await?;
+    let places = appliance.looking_up(&caller.device, move |it| it.vault.places(&ids)).await?;
     Ok(([(CONTENT_TYPE, PLACES_TYPE)], encode_places(places)).into_response())
 }
 
@@ -231,8 +231,8 @@ pub(crate) async fn fetch(
     caller.may_read()?;
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
     // An answer with nothing in it says that what was asked for is lost.
-    appliance.blocking(|appliance| appliance.vault.require_readable()).await??;
-    let body = stream(&appliance, &appliance.fetches, move |appliance, reader| {
+    appliance.looking_up(&caller.device, |it| it.vault.require_readable()).await??;
+    let body = stream(&appliance, appliance.fetches.take(&caller.device), move |appliance, reader| {
         let plan = appliance.vault.plan_fetch(&ids);
         if plan.is_empty() {
             appliance.vault.require_answering()?;

@@ -2,13 +2,14 @@
 //!
 //! Not here: what the parts are (`read`).
 
+use super::turns::Turn;
 use crate::appliance::{Appliance, Busy};
 use axum::body::{Body, Bytes};
 use larder_store::StoreError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 /// Parts of an answer that wait for a slow reader. One more waits at each end of the queue, a part may be 4 MiB, and a
 /// restore asks for three answers at once.
@@ -37,17 +38,18 @@ pub(super) fn gone() -> StoreError {
 }
 
 /// A body whose parts a thread makes, never more than a few ahead of the reader. An error ends it short, and the
-/// reader sees that it is not whole. `places` says how many such answers there may be.
-pub(super) fn stream<W>(appliance: &Arc<Appliance>, places: &Arc<Semaphore>, work: W) -> Body
+/// reader sees that it is not whole. It begins in its turn, and keeps that to its end.
+pub(super) fn stream<T, W>(appliance: &Arc<Appliance>, turn: T, work: W) -> Body
 where
+    T: Future<Output = Turn> + Send + 'static,
     W: FnOnce(&Appliance, &Reader) -> Result<(), StoreError> + Send + 'static,
 {
     let (sender, parts) = mpsc::channel(PARTS_WAITING);
     let is_whole = Arc::new(AtomicBool::new(false));
     let body = Body::from_stream(Parts { parts, is_whole: is_whole.clone() });
-    let (appliance, places) = (appliance.clone(), places.clone());
+    let appliance = appliance.clone();
     tokio::spawn(async move {
-        let Ok(_place) = places.acquire_owned().await else { return };
+        let _turn = turn.await;
         let blocking = tokio::task::spawn_blocking(move || {
             let _busy = Busy::with(&appliance.activity.restoring);
             match work(&appliance, &Reader(sender)) {
