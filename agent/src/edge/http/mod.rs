@@ -1,11 +1,11 @@
 //! The HTTP interface: one port for devices, one local socket for the owner at the box.
 //!
-//! Routes and rules: docs/protocol.md. There is no route that deletes, overwrites or shortens. Connections are
-//! counted and must send their headers in time, so idle ones cost little. TLS goes where `serve_one` takes a stream.
-//! Not here: what the answers mean (`larder_store`), how health is decided (`decide`).
+//! Routes and rules: docs/protocol.md. There is no route that deletes, overwrites or shortens. Not here: what
+//! the answers mean (`larder_store`), how health is decided (`decide`), how many may ask at once (`connections`).
 
 mod about;
 mod auth;
+mod connections;
 pub(crate) mod control;
 pub(crate) mod disks;
 mod entries;
@@ -24,23 +24,12 @@ pub(crate) use problem::Refusal;
 use crate::appliance::Appliance;
 use axum::Router;
 use axum::routing::{get, post};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-/// Connections at once. Each idle one costs some 20 KiB, so 256 of them stay below 6 MiB.
-const CONNECTIONS_MAX: usize = 256;
-/// Whoever has not sent a request's headers by then is not a client of ours.
-const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 /// A peer that takes nothing of what is sent to it for so long has gone away.
 const UNANSWERED_MS: u32 = 60_000;
-/// After being asked to stop, answers under way get so long to finish.
-const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// The machine-readable interface description.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -92,7 +81,8 @@ fn control_routes() -> Router<Arc<Appliance>> {
 
 /// Serves devices until `stop` turns true, then lets running answers finish.
 pub(crate) async fn serve(appliance: Arc<Appliance>, listener: TcpListener, stop: watch::Receiver<bool>) {
-    let app = routes().layer(axum::middleware::from_fn_with_state(appliance.clone(), auth::by_token));
+    let recognise = axum::middleware::from_fn_with_state(appliance.clone(), auth::by_token);
+    let app = routes().layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
     let accept = || async {
         let (stream, _) = listener.accept().await?;
         // Answers are small and come one by one; waiting to fill a packet would only delay them.
@@ -101,7 +91,7 @@ pub(crate) async fn serve(appliance: Arc<Appliance>, listener: TcpListener, stop
         rustix::net::sockopt::set_tcp_user_timeout(&stream, UNANSWERED_MS)?;
         Ok(stream)
     };
-    accept_loop(app.with_state(appliance), accept, stop).await;
+    connections::accept_loop(app.with_state(appliance), accept, stop).await;
 }
 
 /// Serves the owner at the box: whoever may open the socket file is trusted like a root shell.
@@ -110,63 +100,8 @@ pub(crate) async fn serve_control(
     listener: UnixListener,
     stop: watch::Receiver<bool>,
 ) {
-    let app = control_routes().layer(axum::middleware::from_fn(auth::as_owner));
+    let recognise = axum::middleware::from_fn(auth::as_owner);
+    let app = control_routes().layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
     let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
-    accept_loop(app.with_state(appliance), accept, stop).await;
-}
-
-async fn accept_loop<S, F>(app: Router, accept: impl Fn() -> F, mut stop: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Future<Output = std::io::Result<S>>,
-{
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
-    loop {
-        let next = async {
-            let place = places.clone().acquire_owned().await.map_err(std::io::Error::other)?;
-            accept().await.map(|stream| (place, stream))
-        };
-        let (place, stream) = tokio::select! {
-            accepted = next => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of file handles, most likely: without a pause this would spin.
-                    tracing::warn!(%error, "a connection could not be taken");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            () = asked_to_stop(&mut stop) => break,
-        };
-        let connection = serve_one(app.clone(), stream, &graceful);
-        tokio::spawn(async move {
-            connection.await;
-            drop(place);
-        });
-    }
-    if tokio::time::timeout(DRAIN_WITHIN, graceful.shutdown()).await.is_err() {
-        tracing::info!("some answers did not finish in time; clients will ask again");
-    }
-}
-
-/// Without the value that `wait_for` lends out, which may not be kept while waiting for something else.
-async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-fn serve_one<S>(app: Router, stream: S, graceful: &GracefulShutdown) -> impl Future<Output = ()> + use<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS_WITHIN)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
-    let watched = graceful.watch(connection);
-    async move {
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    }
+    connections::accept_loop(app.with_state(appliance), accept, stop).await;
 }

@@ -82,6 +82,16 @@ impl Refusal {
         Self::new(StatusCode::REQUEST_TIMEOUT, "busy", texts)
     }
 
+    /// One more connection would leave none for others.
+    pub(crate) fn crowded() -> Self {
+        let texts = [
+            "The appliance has too many connections at once.",
+            NOTHING_HARMED,
+            "Nothing, it is tried again in a moment. If it stays so, see which computer opens so many.",
+        ];
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", texts)
+    }
+
     /// The upload's memory was needed for others.
     pub(crate) fn gave_way() -> Self {
         let texts = [

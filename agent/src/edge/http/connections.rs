@@ -1,0 +1,214 @@
+//! Connections: how many there are at once, and how long one may keep to itself who it is.
+//!
+//! A connection belongs to a stranger until a request with a good key came over it. Strangers have a few places of their
+//! own and seconds: when one more comes, the one that has been a stranger for longest goes. So whoever opens connections
+//! and sends nothing, or half a request, keeps nobody out who has a key and uses it. A device has only a part of the
+//! places for known ones. TLS goes where `serve_one` takes a stream. Not here: who a caller is (`auth`).
+
+use super::Refusal;
+use super::auth::Caller;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, watch};
+
+/// Connections of known devices at once. Each idle one costs some 20 KiB, and up to `BUFFER_BYTES_MAX` in use.
+const KNOWN_MAX: usize = 256;
+/// Of one device. A push and three restores beside each other use some twenty.
+const KNOWN_OF_DEVICE_MAX: usize = 64;
+/// Connections of strangers at once; with their headers they stay below 3 MiB.
+const STRANGERS_MAX: usize = 64;
+/// A stranger is known, or answered, by then.
+const STRANGER_FOR: Duration = Duration::from_secs(10);
+/// Whoever has not sent a request's headers by then is not a client of ours.
+const HEADERS_WITHIN: Duration = Duration::from_secs(20);
+/// Our own requests have less than 1 KiB of headers.
+const HEADERS_BYTES_MAX: usize = 16 * 1024;
+/// Bytes that wait in a connection on their way in or out. Larger ones make nothing faster, and there are many connections.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// After being asked to stop, answers under way get so long to finish.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Everybody who is connected.
+#[derive(Default)]
+struct Crowd {
+    strangers: Mutex<VecDeque<Arc<Notify>>>,
+    known: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Crowd {
+    fn strangers(&self) -> MutexGuard<'_, VecDeque<Arc<Notify>>> {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more stranger; the oldest goes if there are too many.
+    fn enter(self: &Arc<Self>) -> Guest {
+        let leave = Arc::new(Notify::new());
+        let mut strangers = self.strangers();
+        if strangers.len() >= STRANGERS_MAX {
+            strangers.pop_front().into_iter().for_each(|oldest| oldest.notify_one());
+        }
+        strangers.push_back(leave.clone());
+        Guest(Arc::new(Seat { crowd: self.clone(), leave, device: OnceLock::new() }))
+    }
+
+    fn forget_stranger(&self, leave: &Arc<Notify>) {
+        self.strangers().retain(|stranger| !Arc::ptr_eq(stranger, leave));
+    }
+}
+
+/// One connection, as its requests know it.
+#[derive(Clone)]
+struct Guest(Arc<Seat>);
+
+struct Seat {
+    crowd: Arc<Crowd>,
+    /// Rings when a stranger has to make room for another one.
+    leave: Arc<Notify>,
+    /// Whose connection it is, once that is known.
+    device: OnceLock<String>,
+}
+
+impl Guest {
+    /// A request with a good key came. Refused when the device, or all devices together, have too many connections.
+    fn is_of(&self, device: &str) -> Result<(), Refusal> {
+        let Seat { crowd, leave, device: known } = &*self.0;
+        if known.get().is_some() {
+            return Ok(());
+        }
+        {
+            let mut counts = crowd.known();
+            let all: usize = counts.values().sum();
+            let own = counts.entry(device.to_owned()).or_default();
+            if all >= KNOWN_MAX || *own >= KNOWN_OF_DEVICE_MAX {
+                return Err(Refusal::crowded());
+            }
+            // Requests of one connection come one after the other, so nobody was faster.
+            if known.set(device.to_owned()).is_ok() {
+                *own += 1;
+            }
+        }
+        crowd.forget_stranger(leave);
+        Ok(())
+    }
+
+    /// Comes to its end when a connection has been a stranger's for too long.
+    async fn is_unwelcome(&self) {
+        tokio::select! {
+            () = tokio::time::sleep(STRANGER_FOR) => {}
+            () = self.0.leave.notified() => {}
+        }
+        if self.0.device.get().is_some() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        match self.device.get() {
+            None => self.crowd.forget_stranger(&self.leave),
+            Some(device) => {
+                let mut counts = self.crowd.known();
+                if let Some(count) = counts.get_mut(device) {
+                    *count -= 1;
+                }
+                counts.retain(|_, count| *count > 0);
+            }
+        }
+    }
+}
+
+/// Gives a connection a place among the known ones when the first request comes whose caller was recognised.
+pub(super) async fn admit(request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
+    if let (Some(guest), Some(caller)) = (extensions.get::<Guest>(), extensions.get::<Caller>())
+        && let Err(refusal) = guest.is_of(&caller.device)
+    {
+        let mut response = refusal.into_response();
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return response;
+    }
+    next.run(request).await
+}
+
+/// Serves every connection that `accept` gives until `stop` turns true, then lets running answers finish.
+pub(super) async fn accept_loop<S, F>(app: Router, accept: impl Fn() -> F, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Future<Output = std::io::Result<S>>,
+{
+    let crowd = Arc::new(Crowd::default());
+    let graceful = GracefulShutdown::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = accept() => match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    // Out of file handles, most likely: without a pause this would spin.
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            () = asked_to_stop(&mut stop) => break,
+        };
+        tokio::spawn(serve_one(app.clone(), stream, crowd.enter(), &graceful));
+    }
+    if tokio::time::timeout(DRAIN_WITHIN, graceful.shutdown()).await.is_err() {
+        tracing::info!("some answers did not finish in time; clients will ask again");
+    }
+}
+
+/// Without the value that `wait_for` lends out, which may not be kept while waiting for something else.
+async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn serve_one<S>(
+    app: Router,
+    stream: S,
+    guest: Guest,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + use<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (app, known) = (TowerToHyperService::new(app), guest.clone());
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(known.clone());
+        app.call(request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_header_size(HEADERS_BYTES_MAX)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let watched = graceful.watch(connection);
+    async move {
+        tokio::select! {
+            ended = watched => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended early");
+            },
+            // The stream is dropped, and with it closed.
+            () = guest.is_unwelcome() => tracing::debug!("a connection that nobody uses was closed"),
+        }
+    }
+}
