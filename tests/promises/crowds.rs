@@ -1,0 +1,172 @@
+//! One device, or a crowd without any key, asks for everything at once: the others hardly notice.
+
+use harness::home::Home;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What the machine of the tests may take longer in some moment than in another.
+const UNEVEN: Duration = Duration::from_secs(2);
+
+fn token(home: &Home, device: &str, role: &str) -> String {
+    let made = home.larderd(&["token", "--device", device, "--role", role]).output().expect("larderd runs");
+    assert!(made.status.success(), "{made:?}");
+    String::from_utf8(made.stdout).expect("text").trim().to_owned()
+}
+
+fn connect(home: &Home) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", home.port)).expect("connected")
+}
+
+/// Pushes new files of a few MiB; says how long that took.
+fn timed_push(home: &Home, name: &str, seed: u64) -> Duration {
+    let folder = home.path(name);
+    fs::create_dir_all(&folder).expect("a folder");
+    let mut state = seed | 1;
+    for file in 0..4 {
+        // Nothing that shrinks, so that each file is an upload of a MiB.
+        let bytes: Vec<u8> = (0..1 << 20)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state.to_le_bytes()[3]
+            })
+            .collect();
+        fs::write(folder.join(format!("{file}.bin")), bytes).expect("written");
+    }
+    let since = Instant::now();
+    home.push(&folder, name);
+    since.elapsed()
+}
+
+/// Bytes of the agent's memory at its largest.
+fn memory_peak(home: &Home) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", home.agent_pid())).expect("the agent runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().expect("a number") * 1024
+}
+
+/// Two uploads of the largest size that hardly move hold all memory for uploads, and come again when they are ended.
+#[test]
+fn uploads_that_trickle_hardly_delay_a_push() {
+    let home = Home::new();
+    let alone = timed_push(&home, "alone", 1);
+    let token = token(&home, "thief", "push");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    trickle(&home, &token, &is_over);
+                }
+            });
+        }
+        // Long enough for all of them to be in.
+        std::thread::sleep(Duration::from_secs(2));
+        let beside = timed_push(&home, "beside", 2);
+        is_over.store(true, Ordering::SeqCst);
+        assert!(beside < 2 * alone + UNEVEN, "{beside:?} beside them, {alone:?} alone");
+    });
+}
+
+/// One upload, a byte now and then, until it is ended.
+fn trickle(home: &Home, token: &str, is_over: &AtomicBool) {
+    let mut stream = connect(home);
+    stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    let head = format!(
+        "POST /v1/chunks HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {token}\r\nContent-Length: 8388608\r\n\r\n"
+    );
+    let mut sent = stream.write_all(head.as_bytes());
+    while sent.is_ok() && !is_over.load(Ordering::SeqCst) {
+        let mut answer = [0; 1024];
+        match stream.read(&mut answer) {
+            Ok(len) => {
+                let answer = String::from_utf8_lossy(&answer[..len]);
+                assert!(len == 0 || answer.starts_with("HTTP/1.1 408") && answer.contains("busy"), "{answer}");
+                return;
+            }
+            Err(_) => sent = stream.write_all(b"x"),
+        }
+    }
+}
+
+/// Headers without an end, from whoever is in the network: the agent neither keeps nor waits for them.
+#[test]
+fn endless_headers_take_hardly_any_memory() {
+    let home = Home::new();
+    timed_push(&home, "before", 3);
+    let before = memory_peak(&home);
+    let line = format!("X-Endless: {}\r\n", "y".repeat(1000));
+    let crowd: Vec<_> = (0..256)
+        .map(|_| {
+            let mut stream = connect(&home);
+            let mut sent = stream.write_all(b"GET /v1/health HTTP/1.1\r\nHost: larder\r\n");
+            for _ in 0..390 {
+                // Whoever is shown the door may go on knocking.
+                sent = sent.and_then(|()| stream.write_all(line.as_bytes()));
+            }
+            stream
+        })
+        .collect();
+    let grown = memory_peak(&home) - before;
+    assert!(grown < 8 << 20, "{} KiB more", grown >> 10);
+    drop(crowd);
+}
+
+/// Connections that say nothing, and are opened again: whoever has a key gets in beside them.
+#[test]
+fn connections_that_say_nothing_keep_nobody_out() {
+    let home = Home::new();
+    let alone = timed_push(&home, "alone", 4);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut silent = Vec::new();
+            while !is_over.load(Ordering::SeqCst) {
+                silent.truncate(500);
+                silent.insert(0, connect(&home));
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        std::thread::sleep(Duration::from_secs(2));
+        let beside = timed_push(&home, "beside", 5);
+        is_over.store(true, Ordering::SeqCst);
+        assert!(beside < 2 * alone + UNEVEN, "{beside:?} beside them, {alone:?} alone");
+    });
+}
+
+/// A key that may read asks for the versions of a file in a large folder, as often as it has connections.
+#[test]
+fn many_questions_at_once_take_the_memory_of_a_few() {
+    let home = Home::new();
+    let folder = home.path("many");
+    fs::create_dir_all(&folder).expect("a folder");
+    for number in 0..20_000 {
+        fs::write(folder.join(format!("{number:05}-{}", "n".repeat(200))), b"").expect("written");
+    }
+    home.push(&folder, "many");
+    let token = token(&home, "reader", "read");
+    let path = format!("/v1/sources/laptop/many/versions?path=19999-{}", "n".repeat(200));
+    let ask = || {
+        let mut stream = connect(&home);
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        stream
+    };
+    let answered = |mut stream: TcpStream| {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    };
+    (0..3).for_each(|_| answered(ask()));
+    let before = memory_peak(&home);
+    let asked: Vec<_> = (0..60).map(|_| ask()).collect();
+    asked.into_iter().for_each(answered);
+    let grown = memory_peak(&home) - before;
+    assert!(grown < 16 << 20, "{} KiB more", grown >> 10);
+}
