@@ -54,6 +54,7 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
             exclude: args.exclude.clone(),
             one_filesystem: args.one_filesystem,
             cache: Some(settings::cache_path(&identity.vault, &source)?),
+            features: identity.features.clone(),
             ..PushOptions::default()
         };
         let push = One { connection: &connection, source: &source, folder, options };

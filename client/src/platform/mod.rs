@@ -24,8 +24,8 @@ pub(crate) use unix::{
     owners::OwnerNames,
     restorer::{Acls, Attributes, Restorer, gives_acl},
     system::{
-        cache_folder, config_folder, device_of, name_bytes, open_files_max, own_ids, path_of_bytes,
-        private_file, state_folder, sync_output,
+        cache_folder, computer_name, config_folder, device_of, name_bytes, open_files_max, own_ids,
+        path_of_bytes, private_file, state_folder, sync_output,
     },
     xattrs::{UNREADABLE, Xattrs, XattrsLeftOut, xattrs_of},
 };

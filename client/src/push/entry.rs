@@ -15,6 +15,7 @@ use crate::{
     push::cut_choice::Earlier,
     push::cut_file::{self, Batches, Content, ReadError},
     push::exclude::Excludes,
+    push::sample::Sample,
 };
 use larder_format::tree::{Entry, Kind, Owner, Time, hard_link_group};
 use std::{
@@ -35,6 +36,8 @@ pub(crate) struct PushContext<'a> {
     pub(crate) own: OwnerIds,
     /// The filesystem on which the pushed folder lies.
     pub(crate) root_device: u64,
+    /// Files that are hashed once more as a whole, where the appliance takes such hashes.
+    pub(crate) sample: Option<Sample>,
     /// Once all that was in memory of that filesystem has been written out: when that began.
     pub(crate) written_out: Arc<OnceLock<Time>>,
 }
@@ -121,7 +124,7 @@ pub(crate) struct NewEntry {
 /// Where an entry is.
 #[derive(Clone, Copy)]
 pub(crate) struct EntrySpot<'a> {
-    pub(crate) handle: &'a Handle,
+    pub(crate) handle: &'a Arc<Handle>,
     pub(crate) folder: FolderRef<'a>,
     pub(crate) name: &'a [u8],
 }
@@ -347,6 +350,7 @@ mod tests {
             links: Mutex::default(),
             own: OwnerIds { user: 0, group: 0 },
             root_device: 0,
+            sample: None,
             written_out: Arc::default(),
         };
         let mut walker = EntryReader::new(&shared);

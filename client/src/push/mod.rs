@@ -13,6 +13,8 @@ mod exclude;
 mod folder;
 mod frontier;
 mod node_merge;
+mod origin;
+mod sample;
 mod send;
 mod shares;
 mod walk;
@@ -31,8 +33,10 @@ use frontier::Frontier;
 use larder_format::{
     ChunkRef,
     tree::{Time, Totals},
-    wire::{Commit, Receipt},
+    wire::{COMMIT_CONTENTS, COMMIT_ORIGIN, Commit, ContentHash, Receipt},
 };
+use origin::{origin, zone};
+use sample::Sample;
 use send::Senders;
 use std::{
     io::ErrorKind,
@@ -53,13 +57,17 @@ pub struct PushOptions {
     pub one_filesystem: bool,
     /// Where the cache of this source lies; without one every file is read.
     pub cache: Option<PathBuf>,
+    /// What the appliance understands (`Identity::features`). A commit says more than its first version did only where the
+    /// word for it is among these.
+    pub features: Vec<String>,
     /// The clock of this computer.
     pub clock: fn() -> SystemTime,
 }
 
 impl Default for PushOptions {
     fn default() -> Self {
-        Self { exclude: Vec::new(), one_filesystem: false, cache: None, clock: SystemTime::now }
+        let (exclude, features) = (Vec::new(), Vec::new());
+        Self { exclude, one_filesystem: false, cache: None, features, clock: SystemTime::now }
     }
 }
 
@@ -106,8 +114,8 @@ struct Attempt<'a> {
     progress: &'a TransferProgress,
     folder: PathBuf,
     excludes: Excludes,
-    /// The same for every attempt of one push, so that it can only become one snapshot.
-    push: String,
+    /// Random, and the same for every attempt of one push, so that it can only become one snapshot.
+    push: u128,
 }
 
 /// Lets the senders go when the walk is over, also by a panic: the push would wait for them for ever.
@@ -119,10 +127,11 @@ impl Drop for ClosesQueue<'_> {
     }
 }
 
-/// Root node and totals of a finished walk.
+/// What came of a finished walk.
 struct Tree {
     root: ChunkRef,
     totals: Totals,
+    contents: Vec<ContentHash>,
 }
 
 impl<'a> Attempt<'a> {
@@ -141,29 +150,34 @@ impl<'a> Attempt<'a> {
             let cause = std::io::Error::other(error.to_string());
             ClientError::local("asking this computer for a random number", "", cause)
         })?;
-        let push = format!("{:032x}", u128::from_be_bytes(id));
+        let push = u128::from_be_bytes(id);
         Ok(Self { appliance, source, options, progress, folder, excludes, push })
     }
 
     fn run(&self, cache: Cache) -> Result<Pushed, ClientError> {
         let skipped = Mutex::new(SkippedList::default());
-        let Tree { root, totals } = self.send_tree(&cache, &skipped)?;
+        let Tree { root, totals, contents } = self.send_tree(&cache, &skipped)?;
         let skipped = skipped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = (self.options.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
         let commit = Commit {
-            push: self.push.clone(),
+            push: format!("{:032x}", self.push),
             root,
             totals,
             skipped: skipped.count,
             device_time_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
-            origin: None,
-            zone: None,
-            contents: Vec::new(),
+            origin: self.is_understood(COMMIT_ORIGIN).then(|| origin(&self.folder)).flatten(),
+            zone: self.is_understood(COMMIT_ORIGIN).then(zone).flatten(),
+            contents,
         };
         let receipt = self.appliance.commit(self.source, &commit)?;
         // The snapshot stands; without a new cache the next push only takes longer.
         let _ = cache.finish();
         Ok(Pushed { receipt, totals, skipped })
+    }
+
+    /// Whether the appliance has this word among its features.
+    fn is_understood(&self, feature: &str) -> bool {
+        self.options.features.iter().any(|known| known == feature)
     }
 
     fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, ClientError> {
@@ -182,6 +196,7 @@ impl<'a> Attempt<'a> {
             links: Mutex::default(),
             own: own_ids(),
             root_device: device_of(&self.folder).unwrap_or(0),
+            sample: self.is_understood(COMMIT_CONTENTS).then(|| Sample::new(self.push)),
             written_out: write_out(&self.folder, now()),
         };
         let senders = Senders::new(self.appliance, &queue, self.progress);
@@ -214,7 +229,9 @@ impl<'a> Attempt<'a> {
         let stopped = || ClientError::Usage("the push was stopped".to_owned());
         let below = frontier.into_root().ok_or_else(stopped)?;
         let root = walker.root_node(&handle, &below).map_err(|Stopped| stopped())?;
-        Ok(Tree { root, totals: below.folded.totals })
+        // Senders go on with what is queued meanwhile.
+        let contents = shared.sample.as_ref().map_or_else(Vec::new, |sample| sample.hash(shared.own));
+        Ok(Tree { root, totals: below.folded.totals, contents })
     }
 }
 

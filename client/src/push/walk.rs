@@ -145,6 +145,7 @@ mod tests {
             links: Mutex::new(HashMap::new()),
             own: OwnerIds { user: 0, group: 0 },
             root_device: 0,
+            sample: None,
             written_out: Arc::default(),
         };
         let root = Walker::new(&shared).root(handle, FolderKey::root(b"/")).expect("a root");

@@ -201,7 +201,7 @@ impl<'a> Walker<'a> {
             let name = folder.listing.name(position);
             let spot = EntrySpot { handle, folder: opened.as_ref(), name };
             let Some(seen) = self.see(spot) else { continue };
-            let fresh = self.entries.entry(spot, seen, None)?;
+            let fresh = self.read_entry(spot, seen, None)?;
             read.push(ReadEntry { position, size: seen.status.size, fresh });
         }
         Ok(Some(read))
@@ -216,6 +216,20 @@ impl<'a> Walker<'a> {
             }
         };
         seen.map_err(unseen).ok()
+    }
+
+    /// The entry of anything but a folder; a file that could be read may be drawn to be read again.
+    fn read_entry(
+        &mut self,
+        spot: EntrySpot<'_>,
+        seen: Observed,
+        earlier: Option<Earlier>,
+    ) -> Result<Option<NewEntry>, Stopped> {
+        let fresh = self.entries.entry(spot, seen, earlier)?;
+        if let (Some(sample), Some(_)) = (&self.shared().sample, &fresh) {
+            sample.put_read(spot.handle, spot.name, &seen.status);
+        }
+        Ok(fresh)
     }
 
     /// A file that another walker read. Returns its size, if it was there.
@@ -241,12 +255,15 @@ impl<'a> Walker<'a> {
         let earlier = match merge.find(spot.name, trees)? {
             Some(cached) if !cached.racy && cached.fingerprint == fingerprint => {
                 merge.take_known(trees)?;
+                if let Some(sample) = &self.shared().sample {
+                    sample.put_unread(spot.handle, spot.name, &seen.status);
+                }
                 return Ok(Some(seen.status.size));
             }
             Some(cached) => Some(Earlier { status: cached.fingerprint, fine: cached.fine }),
             None => None,
         };
-        if let Some(fresh) = self.entries.entry(spot, seen, earlier)? {
+        if let Some(fresh) = self.read_entry(spot, seen, earlier)? {
             merge.put(fresh, &mut self.entries.out.trees)?;
         }
         Ok(Some(seen.status.size))
@@ -274,7 +291,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Makes the node that stands for the pushed folder itself, one entry without a name, and hands over what is left.
-    pub(crate) fn root_node(&mut self, handle: &Handle, below: &Below) -> Result<ChunkRef, Stopped> {
+    pub(crate) fn root_node(&mut self, handle: &Arc<Handle>, below: &Below) -> Result<ChunkRef, Stopped> {
         let Folded { node, totals } = below.folded;
         // A walk's first folder stays open from its beginning.
         let folder = handle.open().map_err(|_| Stopped)?;

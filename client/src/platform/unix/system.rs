@@ -14,7 +14,7 @@ use std::{
     fs::Permissions,
     io,
     os::unix::{
-        ffi::OsStrExt,
+        ffi::{OsStrExt, OsStringExt},
         fs::{MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
@@ -51,6 +51,12 @@ pub(crate) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
 /// The path that these bytes of a tree, names with slashes between, stand for on this system.
 pub(crate) fn path_of_bytes(bytes: &[u8]) -> Cow<'_, Path> {
     Cow::Borrowed(Path::new(OsStr::from_bytes(bytes)))
+}
+
+/// The name of this computer; nothing where it has none.
+pub(crate) fn computer_name() -> Option<Vec<u8>> {
+    let name = nix::unistd::gethostname().ok()?.into_vec();
+    (!name.is_empty()).then_some(name)
 }
 
 /// The account that runs this program.
