@@ -12,9 +12,9 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// A device that speaks for itself, without `larder`.
-struct Sender<'a> {
-    home: &'a Home,
-    token: String,
+pub(crate) struct Sender<'a> {
+    pub(crate) home: &'a Home,
+    pub(crate) token: String,
 }
 
 impl Sender<'_> {
@@ -39,11 +39,11 @@ impl Sender<'_> {
         ChunkRef::to(bytes)
     }
 
-    fn keep_folder(&self, entries: &[(&str, Kind)]) -> ChunkRef {
+    pub(crate) fn keep_folder(&self, entries: &[(&str, Kind)]) -> ChunkRef {
         self.keep(&leaf(entries).encode())
     }
 
-    fn commit(&self, name: &str, push: u128, top: Kind, totals: Totals) {
+    pub(crate) fn commit(&self, name: &str, push: u128, top: Kind, totals: Totals) {
         let root = self.keep_folder(&[("", top)]);
         let commit = Commit {
             push: format!("{push:032x}"),

@@ -23,13 +23,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// Connections of known devices at once. Each idle one costs some 20 KiB, and up to `BUFFER_BYTES_MAX` in use.
 const KNOWN_MAX: usize = 256;
 /// Of one device. A push and three restores beside each other use some twenty.
 const KNOWN_OF_DEVICE_MAX: usize = 64;
-/// Connections of strangers at once; with their headers they stay below 3 MiB.
-const STRANGERS_MAX: usize = 64;
+/// Connections of strangers at once; with their headers they stay below 6 MiB.
+const STRANGERS_MAX: usize = 128;
+/// A stranger has so long to say something, however many others come; those wait at the door meanwhile.
+const STRANGER_FOR_MIN: Duration = Duration::from_millis(100);
 /// A stranger is known, or answered, by then.
 const STRANGER_FOR: Duration = Duration::from_secs(10);
 /// Whoever has not sent a request's headers by then is not a client of ours.
@@ -44,12 +47,19 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Everybody who is connected.
 #[derive(Default)]
 struct Crowd {
-    strangers: Mutex<VecDeque<Arc<Notify>>>,
+    /// The oldest first.
+    strangers: Mutex<VecDeque<Stranger>>,
     known: Mutex<BTreeMap<String, usize>>,
 }
 
+struct Stranger {
+    since: Instant,
+    /// Rings when it has to make room for another one.
+    leave: Arc<Notify>,
+}
+
 impl Crowd {
-    fn strangers(&self) -> MutexGuard<'_, VecDeque<Arc<Notify>>> {
+    fn strangers(&self) -> MutexGuard<'_, VecDeque<Stranger>> {
         self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -57,19 +67,31 @@ impl Crowd {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more stranger; the oldest goes if there are too many.
+    /// Waits until there is a place for one more stranger; the oldest goes if there are too many.
+    async fn has_place(&self) {
+        loop {
+            let oldest_ends = {
+                let mut strangers = self.strangers();
+                let oldest = strangers.front().filter(|_| strangers.len() >= STRANGERS_MAX);
+                let Some(ends) = oldest.map(|oldest| oldest.since + STRANGER_FOR_MIN) else { return };
+                if ends <= Instant::now() {
+                    strangers.pop_front().into_iter().for_each(|oldest| oldest.leave.notify_one());
+                    return;
+                }
+                ends
+            };
+            tokio::time::sleep_until(oldest_ends).await;
+        }
+    }
+
     fn enter(self: &Arc<Self>) -> Guest {
         let leave = Arc::new(Notify::new());
-        let mut strangers = self.strangers();
-        if strangers.len() >= STRANGERS_MAX {
-            strangers.pop_front().into_iter().for_each(|oldest| oldest.notify_one());
-        }
-        strangers.push_back(leave.clone());
+        self.strangers().push_back(Stranger { since: Instant::now(), leave: leave.clone() });
         Guest(Arc::new(Seat { crowd: self.clone(), leave, device: OnceLock::new() }))
     }
 
     fn forget_stranger(&self, leave: &Arc<Notify>) {
-        self.strangers().retain(|stranger| !Arc::ptr_eq(stranger, leave));
+        self.strangers().retain(|stranger| !Arc::ptr_eq(&stranger.leave, leave));
     }
 }
 
@@ -79,7 +101,6 @@ struct Guest(Arc<Seat>);
 
 struct Seat {
     crowd: Arc<Crowd>,
-    /// Rings when a stranger has to make room for another one.
     leave: Arc<Notify>,
     /// Whose connection it is, once that is known.
     device: OnceLock<String>,
@@ -157,8 +178,12 @@ where
     let crowd = Arc::new(Crowd::default());
     let graceful = GracefulShutdown::new();
     loop {
+        let next = async {
+            crowd.has_place().await;
+            accept().await
+        };
         let stream = tokio::select! {
-            accepted = accept() => match accepted {
+            accepted = next => match accepted {
                 Ok(stream) => stream,
                 Err(error) => {
                     // Out of file handles, most likely: without a pause this would spin.
