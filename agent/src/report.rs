@@ -291,6 +291,7 @@ pub(crate) struct SourceReport {
 
 /// The four questions to ask of any backup, answered from facts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Answers {
     /// Can I restore deleted files?
     pub(crate) deleted_files: String,

@@ -23,6 +23,7 @@ pub const NOWHERE: u64 = u64::MAX;
 
 /// Whether chunks that nobody asked for may come along with those that somebody did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Neighbours {
     /// Only where leaving them out would be more work than sending them.
@@ -73,6 +74,7 @@ pub fn decode_places(bytes: &[u8], chunks: usize) -> Result<Vec<u64>, FormatErro
 
 /// Answer to an upload: proof that the agent computed the names that the client did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Received {
     /// Chunks in the upload, known ones among them.
     pub chunks: u64,
@@ -92,6 +94,7 @@ pub const FEATURES: [&str; 2] = [COMMIT_ORIGIN, COMMIT_CONTENTS];
 /// Unknown fields are passed over, so that a newer client can say more to an older agent. A field that an agent must not pass
 /// over needs a word in `Identity::features`, and a client sends such a field only to an agent that has the word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Commit {
     /// 32 hex digits, random, the same for every attempt of one push.
     pub push: String,
@@ -117,6 +120,7 @@ pub struct Commit {
 
 /// Proof of a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Receipt {
     /// `DEVICE/NAME`.
     pub source: String,
@@ -132,6 +136,7 @@ pub struct Receipt {
 
 /// Who the agent takes the caller for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Identity {
     /// First half of the device's sources.
     pub device: String,
@@ -153,6 +158,7 @@ pub struct Identity {
 
 /// One kept snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SnapshotInfo {
     /// `DEVICE/NAME`.
     pub source: String,
@@ -174,6 +180,7 @@ pub struct SnapshotInfo {
 
 /// One protected folder tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SourceInfo {
     /// `DEVICE/NAME`.
     pub source: String,
@@ -187,6 +194,7 @@ pub struct SourceInfo {
 
 /// One name in a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EntryInfo {
     /// The name or path; bytes that are not UTF-8 are shown as `\xNN`, and a backslash as `\\`.
     pub name: String,
@@ -209,6 +217,7 @@ pub struct EntryInfo {
 
 /// One version of a file: a run of snapshots in which it was the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VersionInfo {
     /// Number of the first snapshot that has it.
     pub first: u64,
@@ -226,6 +235,7 @@ pub struct VersionInfo {
 
 /// One difference between two snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
     /// `added`, `removed`, `content`, `attributes` or `kind`.
     pub change: String,
@@ -239,6 +249,7 @@ pub struct Change {
 
 /// What went wrong, for the person at the other end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Fixed word for programs: `unauthorized`, `forbidden`, `not_found`, `invalid`, `missing_chunks`, `full`,
     /// `damaged`, `busy`, `failed`.

@@ -222,6 +222,7 @@ fn take<T: DeserializeOwned>(bytes: &[u8], event: impl FnOnce(T) -> Event) -> Op
 
 /// The computer and the folder of a snapshot, as the device says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Origin {
     /// Name of the computer, as `wire::escape_name` writes it.
     pub computer: String,
@@ -231,6 +232,7 @@ pub struct Origin {
 
 /// The hash of one whole file, as the device read the file a second time: what a restore of it has to give back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContentHash {
     /// Path below the pushed folder, as `wire::escape_name` writes it.
     pub path: String,

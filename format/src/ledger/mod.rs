@@ -28,6 +28,7 @@ pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Number and hash of the newest entry. Number 0 with a zero hash stands for the empty ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Head {
     /// Gapless, from 1.
     pub sequence: u64,
@@ -195,6 +196,7 @@ impl Snapshot {
 
 /// What a device may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Upload and commit to its own sources.

@@ -162,6 +162,7 @@ impl Piece {
 
 /// Counts of a folder and everything below it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Totals {
     /// Entries that are not folders.
     pub files: u64,

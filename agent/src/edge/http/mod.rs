@@ -10,7 +10,10 @@ pub(crate) mod control;
 pub(crate) mod disks;
 mod entries;
 mod extract;
+mod interface;
 pub(crate) mod letting_go;
+#[cfg(test)]
+mod openapi;
 mod problem;
 mod push;
 mod read;
@@ -23,7 +26,7 @@ pub(crate) use problem::Refusal;
 
 use crate::appliance::Appliance;
 use axum::Router;
-use axum::routing::{get, post};
+use interface::Interface;
 use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -31,58 +34,66 @@ use tokio::sync::watch;
 /// A peer that takes nothing of what is sent to it for so long has gone away.
 const UNANSWERED_MS: u32 = 60_000;
 
-/// The machine-readable interface description.
+/// The machine-readable interface description. A test makes it from the types that travel (`openapi`).
 const OPENAPI: &str = include_str!("openapi.json");
 
 type State = axum::extract::State<Arc<Appliance>>;
 
-fn routes() -> Router<Arc<Appliance>> {
+fn routes() -> Interface {
     let source = "/v1/sources/{device}/{name}";
-    Router::new()
-        .route("/v1/health", get(about::health))
-        .route("/v1/openapi.json", get(|| async { ([("content-type", "application/json")], OPENAPI) }))
-        .route("/v1/me", get(about::me))
-        .route("/v1/ledger/{number}", get(about::entry))
-        .route("/v1/status", get(about::status))
-        .route("/v1/answers", get(read::answers))
-        .route("/v1/chunks/missing", post(push::missing))
-        .route("/v1/chunks", post(push::upload))
-        .route("/v1/chunks/places", post(read::places))
-        .route("/v1/chunks/fetch", post(read::fetch))
-        .route("/v1/sources", get(read::sources))
-        .route(&format!("{source}/snapshots"), get(read::snapshots).post(push::commit))
-        .route(&format!("{source}/snapshots/{{when}}"), get(read::snapshot))
-        .route(&format!("{source}/snapshots/{{when}}/list"), get(read::list))
-        .route(&format!("{source}/snapshots/{{when}}/file"), get(read::file))
-        .route(&format!("{source}/versions"), get(read::versions))
-        .route(&format!("{source}/diff"), get(read::diff))
-        .route(&format!("{source}/retention"), get(read::retention))
-        .fallback(problem::no_such_route)
-        .method_not_allowed_fallback(problem::no_such_verb)
+    Interface::default()
+        .get("/v1/health", about::health)
+        .get("/v1/openapi.json", || async { ([("content-type", "application/json")], OPENAPI) })
+        .get("/v1/me", about::me)
+        .get("/v1/ledger/{number}", about::entry)
+        .get("/v1/status", about::status)
+        .get("/v1/answers", read::answers)
+        .post("/v1/chunks/missing", push::missing)
+        .post("/v1/chunks", push::upload)
+        .post("/v1/chunks/places", read::places)
+        .post("/v1/chunks/fetch", read::fetch)
+        .get("/v1/sources", read::sources)
+        .get(&format!("{source}/snapshots"), read::snapshots)
+        .post(&format!("{source}/snapshots"), push::commit)
+        .get(&format!("{source}/snapshots/{{when}}"), read::snapshot)
+        .get(&format!("{source}/snapshots/{{when}}/list"), read::list)
+        .get(&format!("{source}/snapshots/{{when}}/file"), read::file)
+        .get(&format!("{source}/versions"), read::versions)
+        .get(&format!("{source}/diff"), read::diff)
+        .get(&format!("{source}/retention"), read::retention)
 }
 
 /// Routes that only the local socket has: making keys and replacing the index belong to whoever holds the box.
-fn control_routes() -> Router<Arc<Appliance>> {
+fn control_routes() -> Interface {
     routes()
-        .route("/v1/control/tokens", post(control::make_token))
-        .route("/v1/control/keys", get(control::keys))
-        .route("/v1/control/revoke", post(control::revoke))
-        .route("/v1/control/rebuild-index", post(control::rebuild_index))
-        .route("/v1/control/scrub", get(control::scrub_status).post(control::start_scrub))
-        .route("/v1/control/disks", get(disks::list))
-        .route("/v1/control/disks/adopt", post(disks::adopt))
-        .route("/v1/control/disks/release", post(disks::release))
-        .route("/v1/control/disks/forget", post(disks::forget))
-        .route("/v1/control/prune", post(letting_go::prune))
-        .route("/v1/control/hold", post(letting_go::hold))
-        .route("/v1/control/unhold", post(letting_go::unhold))
-        .route("/v1/control/confirm-clock", post(letting_go::confirm_clock))
+        .post("/v1/control/tokens", control::make_token)
+        .get("/v1/control/keys", control::keys)
+        .post("/v1/control/revoke", control::revoke)
+        .post("/v1/control/rebuild-index", control::rebuild_index)
+        .get("/v1/control/scrub", control::scrub_status)
+        .post("/v1/control/scrub", control::start_scrub)
+        .get("/v1/control/disks", disks::list)
+        .post("/v1/control/disks/adopt", disks::adopt)
+        .post("/v1/control/disks/release", disks::release)
+        .post("/v1/control/disks/forget", disks::forget)
+        .post("/v1/control/prune", letting_go::prune)
+        .post("/v1/control/hold", letting_go::hold)
+        .post("/v1/control/unhold", letting_go::unhold)
+        .post("/v1/control/confirm-clock", letting_go::confirm_clock)
+}
+
+/// The routes, and a refusal in words for everything else.
+fn refusing(interface: Interface) -> Router<Arc<Appliance>> {
+    interface
+        .into_router()
+        .fallback(problem::no_such_route)
+        .method_not_allowed_fallback(problem::no_such_verb)
 }
 
 /// Serves devices until `stop` turns true, then lets running answers finish.
 pub(crate) async fn serve(appliance: Arc<Appliance>, listener: TcpListener, stop: watch::Receiver<bool>) {
     let recognise = axum::middleware::from_fn_with_state(appliance.clone(), auth::by_token);
-    let app = routes().layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
+    let app = refusing(routes()).layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
     let accept = || async {
         let (stream, _) = listener.accept().await?;
         // Answers are small and come one by one; waiting to fill a packet would only delay them.
@@ -101,7 +112,8 @@ pub(crate) async fn serve_control(
     stop: watch::Receiver<bool>,
 ) {
     let recognise = axum::middleware::from_fn(auth::as_owner);
-    let app = control_routes().layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
+    let app =
+        refusing(control_routes()).layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
     let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
     connections::accept_loop(app.with_state(appliance), accept, stop).await;
 }

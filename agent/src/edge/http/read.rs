@@ -258,6 +258,7 @@ pub(crate) async fn fetch(
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct SourceAnswers {
     source: String,
     answers: Answers,
@@ -287,6 +288,7 @@ pub(crate) async fn answers(
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Retention {
     rule: String,
     promise: String,
