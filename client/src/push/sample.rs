@@ -153,7 +153,7 @@ mod tests {
         handle::Budget,
         platform::{OpenFolder, own_ids},
     };
-    use std::{collections::BTreeSet, fs, path::Path};
+    use std::{collections::BTreeSet, fs, io::Write, path::Path, time::SystemTime};
 
     /// Hashes what is drawn with `seed` out of the files of a folder, those called `read…` as read; `change` is called between
     /// the draw and the second reading.
@@ -226,11 +226,15 @@ mod tests {
     #[test]
     fn a_file_that_changed_since_it_was_read_is_left_out() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["read-same", "read-grown", "read-gone", "read-exchanged"] {
+        for name in ["read-same", "read-grown", "read-rewritten", "read-gone", "read-exchanged"] {
             fs::write(folder.path().join(name), b"as the push read it").unwrap();
         }
         let hashes = drawn(folder.path(), 1, || {
             fs::write(folder.path().join("read-grown"), b"as the push read it, and more").unwrap();
+            let mut rewritten =
+                fs::File::options().write(true).open(folder.path().join("read-rewritten")).unwrap();
+            rewritten.write_all(b"AS THE PUSH READ IT").unwrap();
+            rewritten.set_modified(SystemTime::UNIX_EPOCH).unwrap();
             fs::remove_file(folder.path().join("read-gone")).unwrap();
             fs::remove_file(folder.path().join("read-exchanged")).unwrap();
             fs::create_dir(folder.path().join("read-exchanged")).unwrap();
