@@ -90,13 +90,13 @@ pub struct Pushed {
 /// # Errors
 /// Whatever stops the whole push. Files that cannot be read do not: they are in `Pushed::skipped`.
 pub fn push(
-    appliance: &dyn Remote,
+    remote: &dyn Remote,
     source: &str,
     folder: &Path,
     options: &PushOptions,
     progress: &TransferProgress,
 ) -> Result<Pushed, ClientError> {
-    let attempt = Attempt::new(appliance, source, folder, options, progress)?;
+    let attempt = Attempt::new(remote, source, folder, options, progress)?;
     let mut pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open));
     for _ in 1..ATTEMPTS_MAX {
         if !pushed.as_ref().is_err_and(ClientError::is_missing_chunks) {
@@ -108,7 +108,7 @@ pub fn push(
 }
 
 struct Attempt<'a> {
-    appliance: &'a dyn Remote,
+    remote: &'a dyn Remote,
     source: &'a str,
     options: &'a PushOptions,
     progress: &'a TransferProgress,
@@ -136,7 +136,7 @@ struct Tree {
 
 impl<'a> Attempt<'a> {
     fn new(
-        appliance: &'a dyn Remote,
+        remote: &'a dyn Remote,
         source: &'a str,
         folder: &Path,
         options: &'a PushOptions,
@@ -151,7 +151,7 @@ impl<'a> Attempt<'a> {
             ClientError::local("asking this computer for a random number", "", cause)
         })?;
         let push = u128::from_be_bytes(id);
-        Ok(Self { appliance, source, options, progress, folder, excludes, push })
+        Ok(Self { remote, source, options, progress, folder, excludes, push })
     }
 
     fn run(&self, cache: Cache) -> Result<Pushed, ClientError> {
@@ -169,7 +169,7 @@ impl<'a> Attempt<'a> {
             zone: self.is_understood(COMMIT_ORIGIN).then(zone).flatten(),
             contents,
         };
-        let receipt = self.appliance.commit(self.source, &commit)?;
+        let receipt = self.remote.commit(self.source, &commit)?;
         // The snapshot stands; without a new cache the next push only takes longer.
         let _ = cache.finish();
         Ok(Pushed { receipt, totals, skipped })
@@ -199,7 +199,7 @@ impl<'a> Attempt<'a> {
             sample: self.is_understood(COMMIT_CONTENTS).then(|| Sample::new(self.push)),
             written_out: write_out(&self.folder, now()),
         };
-        let senders = Senders::new(self.appliance, &queue, self.progress);
+        let senders = Senders::new(self.remote, &queue, self.progress);
         let tree = thread::scope(|scope| {
             for _ in 0..threads.senders {
                 scope.spawn(|| senders.send_all());

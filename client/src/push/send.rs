@@ -20,7 +20,7 @@ use std::{
 
 /// What all senders of one push share.
 pub(crate) struct Senders<'a> {
-    appliance: &'a dyn Remote,
+    remote: &'a dyn Remote,
     queue: &'a Queue,
     progress: &'a TransferProgress,
     /// Chunks that one of the senders is busy with: two files of the same content must not be sent twice because
@@ -29,8 +29,8 @@ pub(crate) struct Senders<'a> {
 }
 
 impl<'a> Senders<'a> {
-    pub(crate) fn new(appliance: &'a dyn Remote, queue: &'a Queue, progress: &'a TransferProgress) -> Self {
-        Self { appliance, queue, progress, in_hand: Mutex::default() }
+    pub(crate) fn new(remote: &'a dyn Remote, queue: &'a Queue, progress: &'a TransferProgress) -> Self {
+        Self { remote, queue, progress, in_hand: Mutex::default() }
     }
 
     /// Sends batches until the queue is closed. On trouble the queue is stopped, and with it the whole push.
@@ -76,7 +76,7 @@ impl Sender<'_> {
     }
 
     fn upload(&mut self, batch: &Batch, parts: &[&BatchedChunk]) -> Result<(), ClientError> {
-        let Senders { appliance, progress, .. } = self.shared;
+        let Senders { remote, progress, .. } = self.shared;
         let names: Vec<u8> = parts.iter().flat_map(|part| part.id.0).collect();
         let groups = groups(batch, parts);
         let gathered: Vec<_> = groups.iter().map(|group| gather(batch, group)).collect();
@@ -86,7 +86,7 @@ impl Sender<'_> {
             .flat_map(|(group, plain)| encode(&mut self.encoder, group, plain))
             .collect();
         let blocks: Vec<&[u8]> = blocks.iter().map(AsRef::as_ref).collect();
-        let received = appliance.upload(&blocks)?;
+        let received = remote.upload(&blocks)?;
         progress.add_sent_bytes(blocks.iter().map(|part| part.len() as u64).sum());
         progress.add_new_bytes(parts.iter().map(|part| part.place.len() as u64).sum());
         if received.names == Hash::of(&names) && received.chunks == parts.len() as u64 {
@@ -110,7 +110,7 @@ impl Sender<'_> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let missing: HashSet<ChunkId> = self.shared.appliance.missing(&names)?.into_iter().collect();
+        let missing: HashSet<ChunkId> = self.shared.remote.missing(&names)?.into_iter().collect();
         let mut parts: Vec<&BatchedChunk> =
             taken.iter().copied().filter(|part| missing.contains(&part.id)).collect();
         // Stable, so that the chunks of one file stay in their order.
