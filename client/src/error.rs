@@ -1,6 +1,6 @@
-//! What can go wrong on this side, told apart by what the owner must do next.
+//! Failures on this side, told apart by what the owner must do next.
 //!
-//! Not here: the words that an owner reads (`owner::words`), and files that were skipped; those never stop a run.
+//! Not here: the words that an owner reads (`owner::words`), and skipped files, which never stop a run.
 
 use larder_format::wire::Problem;
 use std::{
@@ -11,75 +11,75 @@ use std::{
 /// Why a push or a restore stopped.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing answers, or the connection broke and stayed broken.
+    /// No answer came, or the connection broke and stayed broken.
     #[error("the appliance at {address} does not answer: {cause}")]
     Unreachable {
-        /// Where it was looked for.
+        /// Address that was asked.
         address: String,
-        /// What the network said.
+        /// Words of the network.
         cause: String,
     },
-    /// Something answers that is no appliance, or one of a newer Larder.
+    /// An answer came from a program other than an appliance, or from a newer Larder.
     #[error("what answers at {address} cannot be understood: {cause}")]
     Strange {
-        /// Where it was asked.
+        /// Address that was asked.
         address: String,
-        /// What of the answer cannot be read.
+        /// Part of the answer that cannot be read.
         cause: String,
     },
-    /// No key, or one that the appliance does not know.
+    /// The key is missing, or the appliance does not know the key.
     #[error("this computer is not paired: {cause}")]
     NotPaired {
-        /// Which part is missing.
+        /// The missing part.
         cause: String,
     },
     /// The appliance understood and said no.
     #[error("{}", .0.what)]
     Refused(Box<Problem>),
-    /// The appliance holds damaged bytes, or something on the way changed them.
+    /// The appliance holds damaged bytes, or bytes changed on the way.
     #[error("damaged data: {0}")]
     Damaged(String),
     /// A file, folder or disk of this computer.
     #[error("{what}: {path}: {cause}", path = .path.display())]
     Local {
-        /// What was tried.
+        /// The call that failed.
         what: &'static str,
         /// Where.
         path: PathBuf,
-        /// What the system said.
+        /// Words of the system.
         cause: String,
     },
-    /// The disk that files were restored to did not take all of them, and which ones is not known.
+    /// The target disk did not take every restored file, and which files are missing is not known.
     #[error("writing the restored files: {path}: {cause}", path = .path.display())]
     Unwritten {
-        /// The folder that they were restored to.
+        /// The target folder of the restore.
         path: PathBuf,
-        /// What the system said.
+        /// Words of the system.
         cause: String,
     },
-    /// What the owner named is not there.
+    /// The owner named a thing that is not there.
     #[error("{what}")]
     NotThere {
-        /// What is missing, as a sentence.
+        /// The missing thing, as a sentence.
         what: String,
-        /// How to find its right name.
+        /// The way to find the right name.
         remedy: &'static str,
     },
-    /// What the owner named is there, but no thing that this can be done with.
+    /// The owner named a thing of the wrong kind for the command.
     #[error("{what}")]
     WrongKind {
-        /// What it is, as a sentence.
+        /// The kind of the thing, as a sentence.
         what: String,
-        /// What to name instead.
+        /// The kind of thing to name instead.
         remedy: &'static str,
     },
-    /// The owner asked for something that cannot be meant.
+    /// The owner asked for a combination without a meaning.
     #[error("{0}")]
     Usage(String),
 }
 
 impl ClientError {
-    /// Something on this computer did not work.
+    /// A call of this computer failed.
     pub fn local(what: &'static str, path: impl Into<PathBuf>, cause: impl Into<io::Error>) -> Self {
         Self::Local { what, path: path.into(), cause: cause.into().to_string() }
     }
@@ -105,7 +105,7 @@ impl ClientError {
         matches!(self, Self::Unreachable { .. }) || self.has_code("busy")
     }
 
-    /// The exit code that product.md promises for it.
+    /// The exit code that product.md promises for the error.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Unreachable { .. } | Self::Strange { .. } | Self::NotPaired { .. } => 4,
@@ -122,10 +122,10 @@ impl ClientError {
     }
 }
 
-/// A file that is not as it should be, and why. It never stops the run.
+/// A file that is missing or different, and why. A skipped file never stops the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// Path below the pushed or restored folder, as `wire::escape_name` writes it.
+    /// Path below the pushed or restored folder, as `wire::escape_name` writes a name.
     pub path: String,
     /// Why, in the owner's words.
     pub why: String,
@@ -134,17 +134,17 @@ pub struct Skipped {
 /// Files beyond this number are only counted: a folder of a million unreadable files must not fill the memory.
 const SKIPPED_NAMED_MAX: usize = 10_000;
 
-/// Every file that was skipped: all are counted, the first ten thousand are named.
+/// Every skipped file: each is counted, the first ten thousand are named.
 #[derive(Debug, Clone, Default)]
 pub struct SkippedList {
-    /// The first of them.
+    /// The first skipped files.
     pub named: Vec<Skipped>,
-    /// All of them.
+    /// Number of skipped files.
     pub count: u64,
 }
 
 impl SkippedList {
-    /// One more.
+    /// Adds a skipped file.
     pub fn add(&mut self, path: String, why: impl Into<String>) {
         self.count += 1;
         if self.named.len() < SKIPPED_NAMED_MAX {

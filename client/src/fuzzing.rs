@@ -1,5 +1,6 @@
-//! Doors for `format/fuzz` to parsers that nobody else reaches. For the feature `fuzzing`, which nothing that ships turns
-//! on, and for the test below, which gives each the fuzzer's seeds with some bytes changed. Each takes any bytes and panics only where a promise is broken.
+//! Doors for `format/fuzz` to parsers without another entry. The doors are for the feature `fuzzing`, which no
+//! shipped program turns on, and for the test below, which feeds the fuzzer's seeds with some bytes changed. Each
+//! door takes any bytes and panics only where a promise is broken.
 
 use crate::{
     owner::spot::Spot,
@@ -9,8 +10,8 @@ use crate::{
 };
 use std::path::Path;
 
-/// A cache whose records are `parts`, with checksums that are right: the record of a folder, and its further parts.
-/// Returns how many entries it holds.
+/// A cache whose records are `parts`, with right checksums: the record of a folder, then further parts. Returns the
+/// number of entries in the cache.
 ///
 /// # Panics
 /// When `folder` cannot be written to.
@@ -41,13 +42,13 @@ pub fn cache(folder: &Path, parts: &[&[u8]]) -> usize {
     entries
 }
 
-/// `SOURCE[@WHEN][:PATH]` as it is typed; gives back what was understood.
+/// A typed `SOURCE[@WHEN][:PATH]`; gives back the parts.
 pub fn spot(typed: &[u8]) -> Option<(String, String, Vec<u8>)> {
     let Spot { source, when, path } = Spot::parse(path_of_bytes(typed).as_os_str()).ok()?;
     Some((source, when, path))
 }
 
-/// `disk.json`: whether it is whole.
+/// Whether `disk.json` is whole.
 pub fn disk_json(bytes: &[u8]) -> bool {
     DiskJson::read(bytes).is_some()
 }
@@ -61,7 +62,7 @@ mod tests {
     /// Changes of each seed.
     const CHANGES: u64 = 300;
 
-    /// Every seed of a target as it is and with bytes changed, cut off and doubled.
+    /// Hands over every seed of a target as recorded and with bytes changed, cut off and doubled.
     fn each(target: &str, check: &mut dyn FnMut(&[u8])) {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../format/fuzz/corpus").join(target);
         let mut seeds = 0;

@@ -1,8 +1,8 @@
-//! Folders that stay reachable however deep they lie, without a path and without an open descriptor for each.
+//! Folders that stay reachable at any depth, without a path and without an open descriptor for each.
 //!
-//! A handle holds its folder open while descriptors are plenty. Beyond that it is opened again through its parents,
-//! one name at a time and never over a symlink, and must then be the same folder as before: a tree of 2,048 levels
-//! works with any limit of open files, and nobody can lead a walk astray by moving folders under it.
+//! A handle holds its folder open while descriptors are plenty. Otherwise the folder is opened again through its
+//! parents, name by name and never over a symlink, and must be the same folder as before. So a tree of 2,048 levels
+//! works with any limit of open files, and moving folders cannot lead a walk astray.
 
 use crate::platform::{FolderRef, OpenFolder, SystemError, open_files_max};
 use std::sync::{
@@ -17,7 +17,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Asks the system for more descriptors, as far as it lets a program do so by itself.
+    /// Asks the system for as many descriptors as a program may ask for.
     pub(crate) fn of_this_process() -> Arc<Self> {
         let limit = open_files_max(HANDLES_MAX + OTHERS);
         Self::new(usize::try_from(limit.saturating_sub(OTHERS).min(HANDLES_MAX)).unwrap_or(0))
@@ -32,12 +32,12 @@ impl Budget {
     }
 }
 
-/// More than any tree that people have needs at once.
+/// More than any real tree needs at once.
 const HANDLES_MAX: u64 = 3000;
 /// Left for files being read or written, connections and the program itself.
 const OTHERS: u64 = 512;
 
-/// A folder that can be reached again.
+/// A folder that can be opened again.
 #[derive(Debug)]
 pub(crate) struct Handle {
     parent: Option<Arc<Handle>>,
@@ -47,7 +47,7 @@ pub(crate) struct Handle {
     budget: Arc<Budget>,
 }
 
-/// An open folder: the handle's own descriptor, or one made for this use.
+/// An open folder: the handle's own descriptor, or a descriptor for this use.
 pub(crate) enum OpenedFolder<'a> {
     Kept(FolderRef<'a>),
     Again(OpenFolder),
@@ -63,14 +63,14 @@ impl OpenedFolder<'_> {
 }
 
 impl Handle {
-    /// The folder that everything else lies in; it stays open.
+    /// The top folder, which stays open.
     pub(crate) fn root(folder: OpenFolder, budget: Arc<Budget>) -> Result<Arc<Self>, SystemError> {
         let identity = folder.as_ref().status()?.identity();
         Ok(Arc::new(Self { parent: None, name: Vec::new(), identity, open: Some(folder), budget }))
     }
 
-    /// Keeps hold of `folder`, which was opened as `name` in `parent`. Gives it back if there is no room to keep it open, so
-    /// that the caller can still finish what it is doing.
+    /// Keeps hold of `folder`, opened as `name` in `parent`. Gives the folder back where no descriptor is left to
+    /// keep, so that the caller can still finish the work at hand.
     pub(crate) fn child(
         parent: &Arc<Self>,
         name: &[u8],
@@ -102,12 +102,12 @@ impl Handle {
             at = Some(above.as_ref().open_folder(&step.name)?);
         }
         let folder = at.ok_or(SystemError::GONE)?;
-        // Somebody moved another folder here meanwhile: that is not the one we know.
+        // Another folder was moved to this place meanwhile.
         let is_same = folder.as_ref().status()?.identity() == self.identity;
         if is_same { Ok(OpenedFolder::Again(folder)) } else { Err(SystemError::EXCHANGED) }
     }
 
-    /// The filesystem on which it lies.
+    /// The filesystem of the folder.
     pub(crate) fn device(&self) -> u64 {
         self.identity.0
     }
@@ -140,7 +140,7 @@ impl Drop for Handle {
         if self.open.is_some() {
             self.budget.free.fetch_add(1, Relaxed);
         }
-        // Taken apart level by level: 2,048 drops inside one another would be a deep stack.
+        // Taken apart level by level: 2,048 nested drops would need a deep stack.
         let mut above = self.parent.take();
         while let Some(handle) = above.and_then(Arc::into_inner) {
             let mut handle = handle;

@@ -1,9 +1,9 @@
-//! The other computers' side of Larder: push a folder, look at what is kept, get it back.
+//! The other computers' side of Larder: push a folder, look at the kept past, get files back.
 //!
-//! `push` and `restore` are plain functions over the trait `Remote`; they print nothing and count into `TransferProgress`.
-//! `Connection` is the appliance over HTTP; `Rescue` reads a
-//! pulled disk without any. The command `larder` is a thin layer on top (`owner`).
-//! Not here: what lies on the appliance's disks (`store`), and the bytes that both ends agree on (`larder-format`).
+//! `push` and `restore` are plain functions over the traits `Remote` and `Past`: they print nothing and count into
+//! `TransferProgress`. `Connection` is the appliance over HTTP; `Rescue` reads a pulled disk without an appliance.
+//! The command `larder` is a thin layer on top (`owner`). Not here: the appliance's disks (`store`), and the bytes
+//! that both ends agree on (`larder-format`).
 
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -1,4 +1,4 @@
-//! The command `larder`. Everything it does is in the library, where tests and the agent's demo reach it too.
+//! The command `larder`. The library does the work, so that tests and the demo reach the same code.
 
 fn main() -> std::process::ExitCode {
     larder_client::owner::main()

@@ -1,8 +1,8 @@
-//! How far a push or a restore has come: counters that the work adds to and anybody may read at any time.
+//! How far a push or a restore has come: counters that the work adds to and any thread may read at any time.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counters of one run; share it with a thread that shows them.
+/// Counters of one run, shared with the thread that draws the bar.
 #[derive(Debug, Default)]
 pub struct TransferProgress {
     files: AtomicU64,
@@ -30,47 +30,47 @@ macro_rules! counter {
 }
 
 impl TransferProgress {
-    /// Of reading a disk of this computer: nothing goes over the network.
+    /// Counters for reading a disk of this computer, without a network.
     pub fn local() -> Self {
         Self { is_local: true, ..Self::default() }
     }
 
-    /// Whether nothing goes over the network.
+    /// Whether the run needs no network.
     pub fn is_local(&self) -> bool {
         self.is_local
     }
 
     counter!(
-        /// Files and other entries that are done.
+        /// Finished files and other entries.
         files, add_files
     );
     counter!(
-        /// Folders that are done.
+        /// Finished folders.
         folders, add_folders
     );
     counter!(
-        /// Bytes of files that are done, as the owner sees them.
+        /// Bytes of finished files, as the owner sees files.
         bytes, add_bytes
     );
     counter!(
-        /// Bytes of blocks that went over the network, in either direction, or came off a pulled disk.
+        /// Bytes of blocks over the network, in either direction, or from a pulled disk.
         sent_bytes, add_sent_bytes
     );
     counter!(
-        /// Bytes of chunks that the other end did not have yet.
+        /// Bytes of chunks that were new to the far end.
         new_bytes, add_new_bytes
     );
     counter!(
-        /// Files that were skipped.
+        /// Skipped files.
         skipped, add_skipped
     );
 
     counter!(
-        /// Packs of a pulled disk that were looked through.
+        /// Packs of a pulled disk whose tables were read.
         packs, add_packs
     );
 
-    /// Packs that there are to look through; 0 where none are.
+    /// Packs to read in total; 0 where there are none.
     pub fn expected_packs(&self) -> u64 {
         self.expected_packs.load(Relaxed)
     }
@@ -79,7 +79,7 @@ impl TransferProgress {
         self.expected_packs.store(packs, Relaxed);
     }
 
-    /// Bytes of files that there will be, once somebody knows; 0 before.
+    /// Bytes of files in total, once known; 0 before.
     pub fn expected_bytes(&self) -> u64 {
         self.expected_bytes.load(Relaxed)
     }

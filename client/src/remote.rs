@@ -1,7 +1,7 @@
-//! What a push or a restore needs of an appliance, and nothing more.
+//! What a push or a restore needs of the far end, and nothing more.
 //!
-//! The one implementation for real life is `Connection`; tests put a vault in memory behind it. There is no word here
-//! that deletes or overwrites, because the protocol has none.
+//! The implementation for real life is `Connection`; tests put a vault in memory behind the same traits. No call here
+//! deletes or overwrites, because the protocol has no word for either.
 
 use crate::ClientError;
 use larder_format::{
@@ -9,11 +9,11 @@ use larder_format::{
     wire::{Commit, Identity, Neighbours, Receipt, Received, SnapshotInfo},
 };
 
-/// What a restore needs: chunks by their names, and which snapshot somebody means. An appliance has it, and so has a
-/// pulled disk (`rescue`). Every call may come from several threads at once.
+/// The reading half: chunks by name, and snapshots by time. An appliance offers this half, and a pulled disk too
+/// (`rescue`). Every call may come from several threads at once.
 pub trait Past: Sync {
-    /// Fetches chunks (at most `wire::IDS_MAX`); hands each block that arrives to `each`, whole and unverified.
-    /// After an error some blocks may have been handed over already: ask again for the rest.
+    /// Fetches chunks (at most `wire::IDS_MAX`) and hands each block to `each`, whole and unverified. After an error
+    /// some blocks may have been handed over already: ask again for the rest.
     ///
     /// # Errors
     /// Any but `Local` and `Usage`.
@@ -24,29 +24,29 @@ pub trait Past: Sync {
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<(), ClientError>;
 
-    /// Where each of `names` (at most `wire::IDS_MAX`) lies, as a number: the same one for chunks that come in one block,
-    /// and in the order in which blocks are best read. `wire::NOWHERE` for what is not there.
+    /// The place of each of `names` (at most `wire::IDS_MAX`) as a number: chunks of one block share a number, and
+    /// numbers grow in the best order of reading. `wire::NOWHERE` stands for a missing chunk.
     ///
     /// # Errors
     /// Any but `Local` and `Usage`.
     fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, ClientError>;
 
-    /// The snapshot of `source` that `when` means.
+    /// The snapshot of `source` at the time `when`.
     ///
     /// # Errors
     /// `Refused` with `not_found`.
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError>;
 }
 
-/// The other end of a push. Every call may come from several threads at once.
+/// The far end of a push. Every call may come from several threads at once.
 pub trait Remote: Past {
-    /// Who we are to the appliance, and which vault it keeps.
+    /// The name and role of this computer at the appliance, and the name of the vault.
     ///
     /// # Errors
     /// `Unreachable`, `NotPaired`.
     fn identity(&self) -> Result<Identity, ClientError>;
 
-    /// Those of `names` (at most `wire::IDS_MAX`) that the vault does not hold, in order.
+    /// Names among `names` (at most `wire::IDS_MAX`) that the vault does not hold, in order.
     ///
     /// # Errors
     /// Any but `Local` and `Usage`.

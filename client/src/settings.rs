@@ -1,6 +1,6 @@
-//! What this computer remembers between runs: the pairing, the cache's place, and the head it last saw.
+//! The memory of this computer between runs: the pairing, the place of the cache, and the last seen head.
 //!
-//! The pairing holds a secret and is readable by its owner alone. Where things lie follows the XDG rules.
+//! The pairing holds a secret and is readable by the owner alone.
 
 use crate::{
     ClientError,
@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Address and key of one appliance.
+/// Address and key of an appliance.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairedAppliance {
@@ -43,7 +43,7 @@ impl PairedAppliance {
     /// Reads a pairing.
     ///
     /// # Errors
-    /// `NotPaired` when there is none, `Local` when it cannot be read.
+    /// `NotPaired` without a pairing, `Local` when the file cannot be read.
     pub fn load(path: &Path) -> Result<Self, ClientError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
@@ -57,7 +57,7 @@ impl PairedAppliance {
         })
     }
 
-    /// Writes the pairing, readable by its owner alone.
+    /// Writes the pairing, readable by the owner alone.
     ///
     /// # Errors
     /// `Local`.
@@ -67,7 +67,8 @@ impl PairedAppliance {
     }
 }
 
-/// What is wrong and in which line. The error's own text shows that line, and the key may stand in it.
+/// The mistake and the number of the line. The error's own text shows the whole line, and the key may stand in the
+/// line.
 fn without_key(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     match before.map(|before| before.matches('\n').count() + 1) {
@@ -85,7 +86,7 @@ pub(crate) fn cache_path(vault: &str, source: &str) -> Result<PathBuf, ClientErr
     Ok(home(cache_folder())?.join("larder").join(plain(vault)).join(file))
 }
 
-/// Where the head that was last seen of a vault is remembered.
+/// Path of the file that remembers the last seen head of a vault.
 ///
 /// # Errors
 /// `Usage` when this account has no home.
@@ -106,7 +107,7 @@ fn home(folder: Option<PathBuf>) -> Result<PathBuf, ClientError> {
     })
 }
 
-/// A name for the source made of a folder's name: what a source's name may not hold becomes `-`.
+/// A source's name made of a folder's name: each letter that a source's name may not hold becomes `-`.
 pub fn source_name_for(folder: &Path) -> String {
     let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '-' };
@@ -115,37 +116,37 @@ pub fn source_name_for(folder: &Path) -> String {
     if name.is_empty() { "files".to_owned() } else { name.to_owned() }
 }
 
-/// The head of a vault's ledger as this computer last saw it.
+/// The head of a vault's ledger as this computer last saw the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SeenHead {
     /// The head.
     pub(crate) head: Head,
-    /// The last receipt, if there was one.
+    /// The last receipt, if any.
     pub(crate) receipt: Option<larder_format::wire::Receipt>,
 }
 
 impl SeenHead {
-    /// What was last seen; nothing at first, and nothing where the file cannot be read.
+    /// The last seen head; nothing at first, and nothing where the file cannot be read.
     pub(crate) fn load(path: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(path).ok()?).ok()
     }
 
-    /// Remembers it.
+    /// Remembers the head.
     ///
     /// # Errors
-    /// Those of writing the file.
+    /// Errors of writing the file.
     pub(crate) fn store(&self, path: &Path) -> io::Result<()> {
         replace(path, &serde_json::to_vec_pretty(self)?)
     }
 
-    /// Whether `head` cannot follow from the one that was seen: the past was cut off or written anew.
+    /// Whether `head` cannot follow from the last seen head: the past was cut off or written anew.
     pub(crate) fn contradicts(&self, head: &Head) -> bool {
         head.sequence < self.head.sequence
             || (head.sequence == self.head.sequence && head.hash != self.head.hash)
     }
 }
 
-/// Writes a file of our own beside and renames it: half a pairing would be none.
+/// Writes a file beside the old file and renames the new file: half a pairing would be no pairing.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;

@@ -1,6 +1,6 @@
-//! Names of files that a restore has not finished: it gives them, and a push leaves such files out.
+//! Names of unfinished files of a restore. A push leaves files with such names out.
 
-/// How such names begin; two numbers follow.
+/// Beginning of the names; two numbers follow.
 const PREFIX: &str = ".larder-restore-";
 
 /// The name of the file number `number` of this process.
@@ -8,8 +8,8 @@ pub(crate) fn name(process: u32, number: u64) -> String {
     format!("{PREFIX}{process}-{number}")
 }
 
-/// Whether a restore that broke off left a file of this name. Only exactly such names: what somebody calls
-/// `.larder-restore-notes` belongs in their backup.
+/// Whether a broken-off restore left a file of this name. Only exact matches count: an owner's
+/// `.larder-restore-notes` belongs in the backup.
 pub(crate) fn is_unfinished(name: &[u8]) -> bool {
     let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     let mut numbers = name.strip_prefix(PREFIX.as_bytes()).unwrap_or_default().split(|byte| *byte == b'-');

@@ -1,12 +1,12 @@
-//! Bodies of requests and answers that are blocks back to back.
+//! Bodies of requests and answers that hold blocks back to back.
 
 use larder_format::{block::Header, cut::CHUNK_BYTES_MAX};
 use std::io::{self, Read};
 
-/// Blocks as one body, without putting them together in memory first.
+/// Blocks as one body, without a copy in memory.
 pub(super) struct BackToBack<'a> {
     pub(super) blocks: &'a [&'a [u8]],
-    /// Bytes of the first block that are already read.
+    /// Bytes of the first block that were read already.
     pub(super) at: usize,
 }
 
@@ -24,7 +24,7 @@ impl Read for BackToBack<'_> {
     }
 }
 
-/// Reads one block whole; false at the end of the answer.
+/// Reads a whole block; false at the end of the answer.
 pub(super) fn read_block(reader: &mut impl Read, block: &mut Vec<u8>) -> io::Result<bool> {
     const START: usize = 16;
     let invalid = |error: larder_format::FormatError| io::Error::new(io::ErrorKind::InvalidData, error);

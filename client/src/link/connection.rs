@@ -1,9 +1,9 @@
-//! The appliance over HTTP: addresses, requests, patience, and problems turned into `ClientError`.
+//! The appliance over HTTP: addresses, requests, retries, and problems turned into `ClientError`.
 //!
-//! A box at home is restarted, updated and unplugged; a request that meets no answer is asked again, with two minutes of
-//! pauses, before a push gives up. All requests may be repeated: uploads are asked for anew, commits carry their own number.
-//! Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel.
-//! Not here: what a person asks (`questions`), and when.
+//! A box at home is restarted, updated and unplugged. A request without an answer is repeated, with two minutes of
+//! pauses, before a push gives up. Every request may be repeated: uploads are asked for anew, commits carry a number
+//! of their own. Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel. Not
+//! here: questions of a person (`questions`).
 
 use super::{
     body::{BackToBack, read_block},
@@ -27,11 +27,11 @@ const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// All pauses of one request together: longer than a box takes to come back after a power cut, half a minute to boot and
-/// a minute that it waits for its disks (`SPIN_UP` in agent/src/run.rs).
+/// Pauses of a request together: longer than a box needs after a power cut, half a minute to boot and a minute to
+/// wait for disks (`SPIN_UP` in agent/src/run.rs).
 const RETRY_FOR: Duration = Duration::from_secs(120);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A commit answers when everything is durable on every disk: a spun-down disk and a large tree take their time.
+/// A commit answers when every disk holds the snapshot: a spun-down disk and a large tree take time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -44,7 +44,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// To the appliance of a pairing. Nothing is sent yet.
+    /// A connection to the appliance of a pairing. Sends nothing yet.
     pub fn new(pairing: &PairedAppliance) -> Self {
         Self {
             agent: agent_for(),
@@ -54,19 +54,19 @@ impl Connection {
         }
     }
 
-    /// Gives up at once when nothing answers: for questions that somebody waits for at the keyboard.
+    /// Gives up at the first missing answer: for questions of a person at the keyboard.
     #[must_use]
     pub fn without_retries(mut self) -> Self {
         self.retry_for = Duration::ZERO;
         self
     }
 
-    /// Where it is.
+    /// Address of the appliance.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Asks a `GET` route that answers in JSON. `path` starts with `/v1/` and is already percent-encoded.
+    /// Asks a `GET` route with an answer in JSON. `path` starts with `/v1/` and is percent-encoded.
     ///
     /// # Errors
     /// `Unreachable`, `NotPaired`, `Refused`.
@@ -75,7 +75,7 @@ impl Connection {
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
 
-    /// As `get`, but the bytes as they came.
+    /// As `get`, without decoding the answer.
     ///
     /// # Errors
     /// As `get`.
@@ -141,7 +141,7 @@ impl Connection {
         ClientError::Unreachable { address: self.address.clone(), cause: error.to_string() }
     }
 
-    /// An answer that is no answer to the question: something else listens there, or a newer Larder.
+    /// An answer to another question: another program listens at the address, or a newer Larder.
     pub(super) fn strange(&self, error: &dyn std::error::Error) -> ClientError {
         ClientError::Strange { address: self.address.clone(), cause: error.to_string() }
     }
@@ -214,7 +214,7 @@ impl Past for Connection {
     }
 }
 
-/// The one place that knows how bytes travel.
+/// The place that knows how bytes travel.
 fn agent_for() -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
@@ -226,7 +226,7 @@ fn agent_for() -> Agent {
         .timeout_send_body(Some(SEND_TIMEOUT))
         .timeout_recv_response(Some(ANSWER_TIMEOUT))
         .timeout_per_read(Some(SEND_TIMEOUT))
-        // Small: they are allocated for each connection, and large bodies bypass nothing by being buffered.
+        // Small: each connection allocates both buffers, and large bodies gain nothing from buffering.
         .input_buffer_size(64 * 1024)
         .output_buffer_size(64 * 1024)
         .max_idle_connections_per_host(8)
@@ -234,7 +234,7 @@ fn agent_for() -> Agent {
         .new_agent()
 }
 
-/// For an answer that carries no problem of ours: something between us and the appliance made it.
+/// Stands in for an answer without a problem of ours: a program between the client and the appliance made the answer.
 fn stand_in(status: u16) -> Problem {
     Problem {
         code: if matches!(status, 429 | 503) { "busy" } else { "failed" }.to_owned(),

@@ -1,6 +1,6 @@
-//! Everything that touches the network: connections, retries, answers. Nothing outside this room names HTTP.
+//! The network: connections, retries, answers. No other room names HTTP.
 //!
-//! The rest of the client asks through the traits `Past` and `Remote`, or one of the `questions` of a person.
+//! The rest of the client asks through the traits `Past` and `Remote`, or by one of the `questions` of a person.
 
 mod body;
 pub(crate) mod connection;

@@ -1,7 +1,7 @@
-//! What a person asks of the appliance, one function for each question.
+//! Questions of a person to the appliance, one function for each question.
 //!
-//! Answers come in the types of `wire`; those that only go on to people and programs stay JSON.
-//! Not here: what a push and a restore ask (`Connection`).
+//! Answers come in the types of `wire`; answers that only go on to people and programs stay JSON. Not here: the
+//! questions of a push and a restore (`Connection`).
 
 use super::{
     connection::Connection,
@@ -47,7 +47,7 @@ pub(crate) fn versions(
     connection.get(&format!("/v1/sources/{source}/versions?path={}", query_path(path)))
 }
 
-/// What changed in `source` between the snapshots `since` and `until`.
+/// Changes in `source` between the snapshots `since` and `until`.
 pub(crate) fn changes(
     connection: &Connection,
     source: &str,
@@ -60,7 +60,7 @@ pub(crate) fn changes(
     changes.map_err(|error| connection.strange(&error))
 }
 
-/// The answers to the four questions, of one source or of all.
+/// The answers to the four questions, of `source` or of every source.
 pub(crate) fn answers(connection: &Connection, source: Option<&str>) -> Result<Value, ClientError> {
     let query = source.map(|source| format!("?source={}", percent_encode(source))).unwrap_or_default();
     connection.get(&format!("/v1/answers{query}"))
@@ -76,8 +76,8 @@ pub(crate) fn retention(connection: &Connection, source: &str) -> Result<Value, 
     connection.get(&format!("/v1/sources/{source}/retention"))
 }
 
-/// Number and hash of an entry of the appliance's ledger; nothing where there is no such entry, or the appliance is too old
-/// to tell.
+/// Number and hash of an entry of the appliance's ledger; nothing without such an entry, or where the appliance is
+/// too old to tell.
 pub(crate) fn ledger_entry(connection: &Connection, number: u64) -> Result<Option<Head>, ClientError> {
     match connection.get(&format!("/v1/ledger/{number}")) {
         Err(ClientError::Refused(_)) => Ok(None),

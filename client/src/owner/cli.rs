@@ -1,4 +1,4 @@
-//! The command line: what can be typed, and one call for each.
+//! The command line: the commands, and a call for each command.
 
 use super::{
     getting, looking,
@@ -93,9 +93,9 @@ enum TypedCommand {
     },
 }
 
-/// Runs what was typed.
+/// Runs the typed command.
 pub fn main() -> ExitCode {
-    // clap prints its own errors and ends with 2, which is what wrong usage is.
+    // clap prints its own errors and exits with 2, the code for wrong usage.
     let Typed { command, global } = Typed::parse();
     let mut output = Output::new(global.json);
     let ended = run(command, &global, &mut output).and_then(|code| {

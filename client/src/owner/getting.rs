@@ -105,7 +105,7 @@ pub(super) fn cat(place: &OsStr, global: &GlobalOptions, output: &mut Output) ->
     let mut pipe = Pipe { out: output.writer(), is_closed: false };
     let written = read_file(&connection, &wanted, &mut pipe, &TransferProgress::default());
     match written {
-        // Whoever reads the file has seen enough of it.
+        // The reader of the pipe has seen enough of the file.
         Err(ClientError::Local { .. }) if pipe.is_closed => return Ok(0),
         other => drop(other?),
     }
@@ -113,7 +113,7 @@ pub(super) fn cat(place: &OsStr, global: &GlobalOptions, output: &mut Output) ->
     Ok(0)
 }
 
-/// Remembers that the reader went away: to the library that is an error like any other.
+/// Remembers that the reader of the pipe went away: to the library a closed pipe is an error like any other.
 struct Pipe<'a> {
     out: &'a mut dyn Write,
     is_closed: bool,

@@ -1,6 +1,6 @@
-//! The commands that only look: what is protected, what is kept, what changed, how the appliance is.
+//! The commands that only look: protected sources, kept snapshots, changes, the state of the appliance.
 //!
-//! The appliance answers; here its answers become tables for people, or go on to programs as they came.
+//! The appliance answers; here the answers become tables for people, or go on to programs unchanged.
 
 use super::{
     options::GlobalOptions,
@@ -84,10 +84,11 @@ fn snapshot_table(snapshots: &[SnapshotInfo], output: &mut Output) -> std::io::R
     output.line("Nothing goes before its date, and what goes then is named by `larderd prune --dry-run` on the appliance.")
 }
 
-/// As the appliance words it.
+/// The appliance's words.
 const ONE_OF_THE_NEWEST: &str = "one of the newest";
 
-/// How long the rule keeps a snapshot. One of the newest has no date: that begins to count when newer ones come.
+/// How long the rule keeps a snapshot. A snapshot among the newest has no date: the date begins to count when newer
+/// snapshots come.
 fn kept(snapshot: &SnapshotInfo) -> String {
     match &snapshot.kept_until {
         None => "no end".to_owned(),
@@ -151,7 +152,7 @@ pub(super) fn versions(
     let source = spot.full_source(&connection)?;
     let versions = questions::versions(&connection, &source, &spot.path);
     let versions = versions.map_err(|trouble| match trouble {
-        // The source may be what is missing; then what the appliance said is right.
+        // The source may be missing; then the appliance's words are right.
         trouble if !trouble.has_code("not_found") || !is_there(&source, &connection) => trouble,
         _ => ClientError::NotThere {
             what: format!("No kept snapshot of {source} has \"{}\".", escape_name(&spot.path)),
@@ -211,8 +212,8 @@ pub(super) fn diff(
     Ok(0)
 }
 
-/// The two snapshots to compare; nothing where there is only one. Where no WHEN was typed, the newest is compared with
-/// the one before it: with itself it would always be equal.
+/// The two snapshots to compare; nothing for a single snapshot. Without a typed WHEN, the newest is compared with the
+/// snapshot before: compared with itself, the newest would always be equal.
 fn span(
     from: Spot,
     to: Option<Spot>,
@@ -258,7 +259,7 @@ pub(super) fn answers(
         output.json(&answers)?;
         return Ok(0);
     }
-    // In the same words as `larderd answers`: no crate that both know has words for people.
+    // In the same words as `larderd answers`: no crate of both programs has words for people.
     const QUESTIONS: [(&str, &str); 4] = [
         ("deleted_files", "Can I restore deleted files?"),
         ("older_versions", "Can I recover older versions?"),
@@ -279,7 +280,7 @@ pub(super) fn answers(
     Ok(0)
 }
 
-/// What is kept for how long, and what stands in the way of letting go.
+/// How long snapshots are kept, and the obstacles to letting go.
 fn told_of_retention(retention: &Value) -> impl Iterator<Item = String> {
     let text = |key: &str| retention[key].as_str();
     let promise = text("promise").map(|promise| format!("Promise: {promise}"));
@@ -303,7 +304,7 @@ pub(super) fn status(global: &GlobalOptions, output: &mut Output) -> Result<u8, 
             output.line(format!("  {}", condition[part].as_str().unwrap_or_default()))?;
         }
     }
-    // A key that only adds backups is told nothing of the whole.
+    // A key that only adds backups is told nothing of the whole vault.
     if status["vault"].is_object() {
         output.line(whole(&status["vault"]))?;
     }
@@ -330,7 +331,7 @@ fn number(value: &Value, key: &str) -> u64 {
     value[key].as_u64().unwrap_or_default()
 }
 
-/// Everything kept, in one line.
+/// The whole vault, in a line.
 fn whole(vault: &Value) -> String {
     let free = vault["free_bytes"].as_u64();
     format!(

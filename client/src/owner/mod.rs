@@ -1,6 +1,6 @@
-//! The command `larder`: what is typed, what is printed, which exit code. All that the client prints is in here.
+//! The command `larder`: typed words, printed words, exit codes. No other room of the client prints.
 //!
-//! Not here: anything that moves or checks bytes; the commands call the library's plain functions.
+//! Not here: moving and checking bytes; the commands call the library's plain functions.
 
 mod cli;
 mod getting;

@@ -21,12 +21,12 @@ impl GlobalOptions {
         self.appliance.clone().map_or_else(PairedAppliance::default_path, Ok)
     }
 
-    /// To the paired appliance, with all the patience that it takes to start again.
+    /// A connection to the paired appliance, with retries for as long as a box takes to start.
     pub(super) fn connect(&self) -> Result<Connection, ClientError> {
         Ok(Connection::new(&PairedAppliance::load(&self.pairing_path()?)?))
     }
 
-    /// To the paired appliance, for a question that somebody waits for.
+    /// A connection to the paired appliance, for a question of a waiting person.
     pub(super) fn ask(&self) -> Result<Connection, ClientError> {
         self.connect().map(Connection::without_retries)
     }

@@ -1,15 +1,15 @@
-//! What goes to the standard output: lines, tables, JSON.
+//! The standard output: lines, tables, JSON.
 //!
-//! A reader that goes away (`larder push … | head`) ends nothing: what is left to say is dropped, and the work and its
-//! exit code stay what they are. Numbers and times are written for people here and only here; JSON carries them as the
-//! appliance sent them. Not here: what goes to the standard error (`words`).
+//! A reader that goes away (`larder push … | head`) ends nothing: further output is dropped, and the work and its
+//! exit code stay. Only here are numbers and times written for people; JSON carries the values of the appliance. Not
+//! here: the standard error (`words`).
 
 use crate::{ClientError, platform::sync_output};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 use std::io::{self, BufWriter, Stdout, Write};
 
-/// The standard output, and whether a program reads it.
+/// The standard output, and whether a program reads the output.
 pub(super) struct Output {
     out: BufWriter<Stdout>,
     json: bool,
@@ -55,13 +55,13 @@ impl Output {
         or_nobody_reads(writeln!(self.out, "{}", line.as_ref()))
     }
 
-    /// Bytes as they are.
+    /// Writes bytes unchanged.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<u8, CommandError> {
         or_nobody_reads(self.out.write_all(bytes))?;
         Ok(0)
     }
 
-    /// For whoever must know that nobody reads: a long file is not fetched for that.
+    /// For a caller that must know of a missing reader: a long file is not fetched for nobody.
     pub(super) fn writer(&mut self) -> &mut dyn Write {
         &mut self.out
     }
@@ -70,7 +70,7 @@ impl Output {
         or_nobody_reads(self.out.flush())
     }
 
-    /// Flushes, and where the output is a file waits until it lies on its disk: a full share may say so only then.
+    /// Flushes, and waits until an output file lies on its disk: a full share may report the error only then.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         self.flush()?;
         Ok(sync_output()?)
@@ -81,7 +81,7 @@ impl Output {
         or_nobody_reads(written.and_then(|()| writeln!(self.out)))
     }
 
-    /// Columns as wide as they need to be; numbers to the right.
+    /// Columns as wide as their cells; numbers to the right.
     pub(super) fn table(&mut self, heads: &[Column], rows: &[Vec<String>]) -> io::Result<()> {
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count());
@@ -103,7 +103,7 @@ impl Output {
     }
 }
 
-/// A pipe that its reader closed is no failure; a disk that is full is one.
+/// A pipe with a closed reader is no failure; a full disk is a failure.
 fn or_nobody_reads(written: io::Result<()>) -> io::Result<()> {
     written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
@@ -129,7 +129,7 @@ pub(super) fn size(bytes: u64) -> String {
     }
     let mut value = bytes;
     let mut unit = 0;
-    // Integers all the way: 999,950 must not become "1000.0 kB".
+    // Integers only: 999,950 must not become "1000.0 kB".
     while value >= 999_950 && unit + 1 < UNITS.len() {
         value /= 1000;
         unit += 1;
@@ -163,7 +163,7 @@ pub(super) fn moment(rfc3339: &str) -> String {
     )
 }
 
-/// `rwxr-x---`, with the special bits where people look for them.
+/// `rwxr-x---`, with the special bits at the usual places.
 pub(super) fn permissions(mode: u16) -> String {
     let bit = |bit: u16, letter: char| if mode & bit != 0 { letter } else { '-' };
     let special = |execute: u16, flag: u16, with: char, without: char| match (mode & execute, mode & flag) {

@@ -1,4 +1,4 @@
-//! `larder pair`: the address and the key of an appliance, checked before they are kept.
+//! `larder pair`: address and key of an appliance, checked before saving.
 
 use super::{
     options::GlobalOptions,
@@ -30,7 +30,7 @@ pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output)
     let identity = Connection::new(&pairing).without_retries().identity().map_err(about_the_key)?;
     let path = global.pairing_path()?;
     pairing.store(&path)?;
-    // Who pairs again says that this is the right appliance, also after an old disk was put back.
+    // Pairing again says that this is the right appliance, also after an old disk was put back.
     SeenHead { head: identity.head, receipt: None }
         .store(&state_path(&identity.vault)?)
         .map_err(|error| ClientError::local("remembering the appliance", &path, error))?;
@@ -46,7 +46,7 @@ pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output)
     Ok(0)
 }
 
-/// What the key is good for, and what to do with it.
+/// The rights of the key, and the next step.
 fn next_step(role: Role) -> &'static str {
     match role {
         Role::Push => {
@@ -77,8 +77,8 @@ fn about_the_key(trouble: ClientError) -> ClientError {
     }))
 }
 
-/// `larder`, `larder:8477` and `http://larder:8477` all mean the same. What cannot be an address is told as such: nobody
-/// would answer there, and that would send the owner to look at the box.
+/// `larder`, `larder:8477` and `http://larder:8477` mean the same. An impossible address is told as such: without an
+/// answer, the owner would go and look at the box.
 fn full_address(typed: &str) -> Result<String, ClientError> {
     let wrong =
         || ClientError::Usage(format!("\"{typed}\" is not an address such as http://larder.local:{PORT}"));
@@ -101,7 +101,7 @@ fn full_address(typed: &str) -> Result<String, ClientError> {
 
 fn ask_for_key() -> Result<String, CommandError> {
     if std::io::stdin().is_terminal() {
-        // Whoever does not see the question may still answer it.
+        // A person who does not see the question may still answer.
         let mut asked = std::io::stderr();
         let _ = write!(asked, "Key for this computer (`larderd token` on the appliance makes one): ");
         let _ = asked.flush();

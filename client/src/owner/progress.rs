@@ -1,4 +1,4 @@
-//! The bar that people see while bytes move: how far, how fast, how long still. None when nobody looks.
+//! The bar while bytes move: how far, how fast, how long still. No bar without a terminal.
 
 use super::output::{counted, size};
 use crate::TransferProgress;
@@ -13,7 +13,7 @@ use std::{
 
 const REDRAW: Duration = Duration::from_millis(150);
 
-/// Runs `work`, with a bar if somebody looks at this terminal. `folder` is measured alongside to know the whole.
+/// Runs `work`, with a bar if the standard error is a terminal. `folder` is measured alongside for the total.
 pub(super) fn with_bar<T>(
     progress: &TransferProgress,
     json: bool,
@@ -64,7 +64,7 @@ fn message(progress: &TransferProgress) -> String {
     format!("{}, {} {way}", counted(progress.files(), "file", "files"), size(progress.sent_bytes()))
 }
 
-/// Adds up what lies in a folder, so that the bar knows its end. An estimate: excludes and unreadable folders count.
+/// Adds up the files of a folder for the end of the bar. An estimate: excluded and unreadable folders count.
 fn measure(folder: &Path, progress: &TransferProgress, done: &AtomicBool) {
     let mut folders = vec![folder.to_owned()];
     let mut bytes = 0;

@@ -40,7 +40,7 @@ pub(super) struct PushArgs {
 }
 
 pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
-    // Before anything is asked: one wrong name among many must not leave half of them pushed.
+    // Before any request: a wrong name among many must not leave half of the folders pushed.
     args.folders.iter().try_for_each(|folder| named_folder(folder).map(drop))?;
     let names = source_names(args)?;
     let connection = global.connect()?;
@@ -59,7 +59,7 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
         };
         let push = One { connection: &connection, source: &source, folder, options };
         let done = match push.run(output.is_json()) {
-            // A program would not learn of the folders that are safe already.
+            // Without this a program would not learn of the folders that are safe already.
             Err(trouble) if output.is_json() && !told.is_empty() => {
                 output.json(&serde_json::json!({
                     "pushes": told,
@@ -70,7 +70,7 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
             }
             other => other?,
         };
-        // Before anything is said of it: that may fail.
+        // Before any output: printing may fail.
         watch.saw(&done.pushed);
         if !output.is_json() {
             push.tell(&done, output)?;
@@ -120,7 +120,7 @@ struct One<'a> {
     options: PushOptions,
 }
 
-/// What came of it.
+/// The result of a push.
 struct Done {
     pushed: Pushed,
     progress: TransferProgress,
@@ -166,7 +166,7 @@ impl One<'_> {
     }
 }
 
-/// Of disks that should have a backup and do not. Why is for the appliance to say: one is away, another being filled.
+/// Tells of disks that lack a backup. The appliance tells why: a disk may be away, or still being filled.
 fn lacking(degraded: &[String]) -> String {
     format!(
         "{} not have this backup yet.\n\
@@ -201,7 +201,8 @@ impl Watch {
     fn start(connection: &Connection, identity: &Identity) -> Result<Self, ClientError> {
         let path = settings::state_path(&identity.vault)?;
         let seen = SeenHead::load(&path);
-        // An old disk that was put back may have grown past what was seen: then the entry of that number is another one.
+        // An old disk that was put back may have grown past the last seen number: then the entry of that number
+        // differs.
         let same_number = match &seen {
             Some(seen) if seen.head.sequence < identity.head.sequence => {
                 ledger_entry(connection, seen.head.sequence)?
@@ -226,7 +227,7 @@ impl Watch {
         Ok(Self { path, alarm })
     }
 
-    /// Remembers what the newest receipt proves.
+    /// Remembers the newest receipt.
     fn saw(&mut self, pushed: &Pushed) {
         let seen = SeenHead { head: pushed.receipt.head, receipt: Some(pushed.receipt.clone()) };
         // An alarm is not forgotten by the next push: the old head stays until the computer is paired again.

@@ -1,4 +1,4 @@
-//! What came of a rescue, in the owner's words: what is back, what is lost, how the disk is.
+//! The result of a rescue, in the owner's words: restored files, lost files, the state of the disk.
 
 use super::{
     output::counted,
@@ -19,7 +19,7 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// Adds what came of one. A snapshot of which not even the first folder is there is a loss like any other.
+    /// Adds the result of a restore. A snapshot without even a first folder is a loss like any other.
     pub(super) fn add(
         &mut self,
         source: &str,
@@ -46,7 +46,7 @@ impl Sum {
                 self.damaged += 1;
                 self.skipped.add(below(""), why);
             }
-            // One path of several is not there: the others are still wanted.
+            // A missing path among several: the other paths are still wanted.
             Err(trouble) if !source.is_empty() && trouble.has_code("not_found") => {
                 self.skipped.add(below(""), trouble.to_string());
             }
@@ -83,7 +83,7 @@ impl Sum {
     }
 }
 
-/// What could not be brought back, and how the disk is.
+/// Tells of files that could not be brought back, and of the state of the disk.
 pub(super) fn tell(sum: &Sum, rescue: &Rescue) {
     words::left_out(sum.owners_left_out, sum.attributes_left_out).for_each(say);
     let remedy = if sum.damaged > 0 {
@@ -99,7 +99,7 @@ pub(super) fn tell(sum: &Sum, rescue: &Rescue) {
     }
 }
 
-/// What is wrong with the disks themselves.
+/// Tells of damage of the disks themselves.
 pub(super) fn tell_about_disk(rescue: &Rescue) {
     let damage = rescue.damage();
     if damage.count > 0 {

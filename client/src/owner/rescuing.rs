@@ -1,7 +1,7 @@
-//! `larder rescue`: what is on a pulled disk, and everything back from it.
+//! `larder rescue`: lists the content of a pulled disk, and restores from the disk.
 //!
-//! Whoever types this has lost the box. So a command without any SOURCE brings back the newest of everything, what is
-//! damaged is named and never stops the rest, and the last lines say where the owner stands.
+//! The owner who types this has lost the box. So a command without any SOURCE brings back the newest snapshot of
+//! every source, damage is named and never stops the rest, and the last lines tell where the owner stands.
 
 use super::{
     output::{Column, CommandError, Output, count, counted, moment, size},
@@ -46,7 +46,7 @@ pub(super) struct RescueArgs {
 pub(super) fn rescue(args: &RescueArgs, output: &mut Output) -> Result<u8, CommandError> {
     let mut rescue = Rescue::open(&args.disks, now())?;
     let progress = TransferProgress::local();
-    // Before the disk is read for minutes: what can be seen to be wrong is said at once.
+    // Before the disk is read for minutes: a visible mistake is told at once.
     if let Some([to, ..]) = args.to.as_deref() {
         is_elsewhere(Path::new(to), &rescue)?;
     }
@@ -63,12 +63,12 @@ pub(super) fn rescue(args: &RescueArgs, output: &mut Output) -> Result<u8, Comma
     }
 }
 
-/// What `2 weeks ago` counts from.
+/// The time from which `2 weeks ago` counts.
 fn now() -> Zoned {
     Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::system())
 }
 
-/// Nothing may be written to a pulled disk, by an owner in a hurry least of all.
+/// Refuses a target on a pulled disk: no byte may be written to a pulled disk.
 fn is_elsewhere(to: &Path, rescue: &Rescue) -> Result<(), ClientError> {
     let whole =
         std::path::absolute(to).map_err(|cause| ClientError::local("looking for the target", to, cause))?;
@@ -87,8 +87,8 @@ fn is_elsewhere(to: &Path, rescue: &Rescue) -> Result<(), ClientError> {
     }
 }
 
-/// The disk of which an owner may have named the folder `larder`. Where that is no mount point, somebody copied what was
-/// left into a folder, and beside it is room like anywhere else.
+/// The disk of a named folder `larder`. Where the parent is no mount point, the folder is a copy of the remains, and
+/// the room beside is like any other.
 fn whole_disk(named: &Path, is_mount_point: impl Fn(&Path) -> bool) -> &Path {
     match named.parent() {
         Some(above) if named.ends_with("larder") && is_mount_point(above) => above,
@@ -96,7 +96,7 @@ fn whole_disk(named: &Path, is_mount_point: impl Fn(&Path) -> bool) -> &Path {
     }
 }
 
-/// Not for the folder above all: what lies directly in it is not taken for a disk.
+/// The root folder is no mount point here: a folder directly in the root is not taken for a disk.
 fn is_mount_point(path: &Path) -> bool {
     path.parent().is_some_and(|above| match (device_of(path), device_of(above)) {
         (Ok(here), Ok(above)) => here != above,
@@ -229,7 +229,7 @@ fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) 
     let spots = spots(rescue, typed)?;
     let started = Instant::now();
     let mut sum = Sum::default();
-    // Decided before anything is written: a second SOURCE that is mistyped must not end the run half way.
+    // Decided before any write: a mistyped second SOURCE must not end the run half way.
     let folders = folders(rescue, to, &spots, typed.is_empty())?;
     for (spot, folder) in spots.iter().zip(&folders) {
         let wanted = Selection { source: &spot.source, when: &spot.when, path: &spot.path };
@@ -259,11 +259,11 @@ fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) 
         output.flush()?;
         tell(&sum, rescue);
     }
-    // Whoever asks nothing but the code must not take it for everything that there was.
+    // A script that only looks at the code must not take the restored files for everything.
     Ok(if spots.is_empty() { 6 } else { sum.exit_code(rescue) })
 }
 
-/// What is meant by what was typed; without anything the newest of every source.
+/// The meaning of the typed words; without words, the newest snapshot of every source.
 fn spots(rescue: &Rescue, typed: &[OsString]) -> Result<Vec<Spot>, ClientError> {
     if typed.is_empty() {
         let sources: BTreeMap<&str, ()> =
@@ -304,7 +304,8 @@ fn full_name(rescue: &Rescue, typed: &str) -> Result<String, ClientError> {
     }
 }
 
-/// Where each goes: the only one that was typed straight into the target, several each into a folder of its own.
+/// The target of each restore: a single typed source goes straight into the target, several sources go into folders
+/// of their own.
 fn folders(rescue: &Rescue, to: &Path, spots: &[Spot], is_all: bool) -> Result<Vec<PathBuf>, ClientError> {
     let numbers = spots
         .iter()

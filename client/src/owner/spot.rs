@@ -1,4 +1,4 @@
-//! `SOURCE[@WHEN][:PATH]` as it is typed.
+//! A typed `SOURCE[@WHEN][:PATH]`.
 
 use crate::{
     ClientError, Connection, Remote,
@@ -8,22 +8,22 @@ use crate::{
 use larder_format::wire::unescape_name;
 use std::ffi::OsStr;
 
-/// What WHEN is where nothing was typed.
+/// The WHEN of an empty input.
 pub(super) const NEWEST: &str = "newest";
 
-/// Which part of which snapshot somebody means.
+/// A part of a snapshot, as typed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
     /// As typed: `DEVICE/NAME` or `NAME`.
     pub(crate) source: String,
-    /// `NEWEST` where nothing was typed.
+    /// `NEWEST` where no WHEN was typed.
     pub(crate) when: String,
-    /// Bytes of the path, without slashes at its ends; empty for the whole source.
+    /// Bytes of the path, without slashes at the ends; empty for the whole source.
     pub(crate) path: Vec<u8>,
 }
 
 impl Spot {
-    /// Takes apart what was typed.
+    /// Takes a typed place apart.
     pub(crate) fn parse(typed: &OsStr) -> Result<Self, ClientError> {
         let bytes = &*name_bytes(typed);
         let source_len = bytes.iter().position(|byte| matches!(byte, b'@' | b':')).unwrap_or(bytes.len());
@@ -47,7 +47,7 @@ impl Spot {
         if source.is_empty() || when.trim().is_empty() {
             return Err(wrong());
         }
-        // Bytes that are no text were not typed but completed by a shell: they stand for themselves.
+        // Bytes that are no text were completed by a shell: the bytes stand for themselves.
         let path = match std::str::from_utf8(path) {
             Ok(text) => unescape_name(text).ok_or_else(|| {
                 ClientError::Usage("in a path a backslash is written \\\\, and other bytes \\xNN".to_owned())
@@ -57,21 +57,21 @@ impl Spot {
         Ok(Self { source, when, path: tidy(&path) })
     }
 
-    /// The full name of the source; where the device is left out, the only source of that name.
+    /// The full name of the source; without a device, the only source of the name.
     pub(super) fn full_source(&self, connection: &Connection) -> Result<String, ClientError> {
         full_source(&self.source, connection)
     }
 }
 
-/// Slashes at the ends and doubled ones mean nothing.
+/// Slashes at the ends and doubled slashes mean nothing.
 fn tidy(path: &[u8]) -> Vec<u8> {
     let names: Vec<&[u8]> =
         path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")).collect();
     names.join(&b'/')
 }
 
-/// Where WHEN ends: at the first colon that is not part of a time of day. Such a time stands behind its date, so
-/// that `@12:34` remains the path `34` in snapshot 12.
+/// The end of WHEN: the first colon outside a time of day. A time of day stands behind its date, so that `@12:34`
+/// remains the path `34` in snapshot 12.
 fn end_of_when(rest: &[u8]) -> usize {
     let is_digit = |at: usize| rest.get(at).is_some_and(u8::is_ascii_digit);
     let mut in_time = false;
@@ -88,7 +88,7 @@ fn end_of_when(rest: &[u8]) -> usize {
     rest.len()
 }
 
-/// The full name of a source of which perhaps only the second half was typed.
+/// The full name of a source, also where only the second half was typed.
 pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String, ClientError> {
     if typed.contains('/') {
         return checked_source(typed).map(str::to_owned);
@@ -100,7 +100,7 @@ pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String
         .filter(|source| source.split_once('/').is_some_and(|(_, name)| name == typed))
         .collect();
     if named.len() > 1 {
-        // This computer's own one is meant, if it has one.
+        // This computer's own source is meant, if any.
         let own = format!("{}/{typed}", connection.identity()?.device);
         if named.contains(&own) {
             return Ok(own);

@@ -1,6 +1,6 @@
-//! Troubles in three parts: what happened, what it means for the files, the one thing to do; details for support.
+//! Errors in three parts: what happened, what it means for the files, the one thing to do; details for support.
 //!
-//! Everything that goes to the standard error goes through `say`. Not here: the standard output (`output`).
+//! Every line for the standard error goes through `say`. Not here: the standard output (`output`).
 
 use super::output::counted;
 use crate::{ClientError, SkippedList};
@@ -9,8 +9,8 @@ use std::{fmt::Display, io::Write, path::Path, process::ExitCode};
 
 const UNTOUCHED: &str = "Nothing that is already in the backup changed.";
 
-/// A line for whoever reads the standard error. Where nobody does (`larder push … 2>&1 | head`) the work goes on: a
-/// panic would end it between a snapshot and the receipt that is to be remembered.
+/// Prints a line to the standard error. Without a reader (`larder push … 2>&1 | head`) the work goes on: a panic
+/// would end the work between a snapshot and the saving of its receipt.
 pub(super) fn say(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -20,7 +20,7 @@ pub(super) fn report(trouble: &ClientError, json: bool) -> ExitCode {
     let problem = problem_of(trouble);
     if json {
         let text = serde_json::json!({ "problem": problem });
-        // Whoever wanted to read it may be gone already; the exit code still tells.
+        // The reader may be gone already; the exit code still tells.
         let _ = writeln!(std::io::stdout(), "{text:#}");
     } else {
         say(format_args!("{}\n{}\n{}", problem.what, problem.meaning, problem.remedy));
@@ -100,17 +100,17 @@ pub fn problem_of(trouble: &ClientError) -> Problem {
     }
 }
 
-/// What was tried, with the name of the thing it was tried on.
+/// The call that failed, with its object.
 fn doing(what: &str, path: &Path) -> String {
     if path.as_os_str().is_empty() { what.to_owned() } else { format!("{what} ({})", path.display()) }
 }
 
-/// What the system said, without its number, which only support can read.
+/// The system's words, without the number that only support can read.
 fn plain_cause(cause: &str) -> &str {
     cause.split_once(" (os error ").map_or(cause, |(words, _)| words)
 }
 
-/// Names every skipped file on the standard error; `where_to` says what they are missing from.
+/// Names every skipped file on the standard error, then the meaning and the remedy.
 pub(super) fn name_skipped(skipped: &SkippedList, what_it_means: &str, remedy: &str) {
     if skipped.count == 0 {
         return;
@@ -126,8 +126,8 @@ pub(super) fn name_skipped(skipped: &SkippedList, what_it_means: &str, remedy: &
     say(format_args!("{what_it_means}\n{remedy}"));
 }
 
-/// What a restore tells with its exit code, from a box or from a pulled disk: 3 where something of a file is not as it
-/// was, be it only its owner. Whoever asks nothing but the code must not take that for the whole past.
+/// The exit code of a restore, from a box or a pulled disk: 3 where a file came back different, even if only its
+/// owner differs. A script that only looks at the code must not take such a restore for the whole past.
 pub(super) fn exit_code(damaged: u64, skipped: u64, left_out: u64) -> u8 {
     match (damaged, skipped + left_out) {
         (1.., _) => 6,
@@ -136,7 +136,7 @@ pub(super) fn exit_code(damaged: u64, skipped: u64, left_out: u64) -> u8 {
     }
 }
 
-/// What of the files that are back could not be put back.
+/// Tells of attributes of restored files that could not be put back.
 pub(super) fn left_out(owners: u64, attributes: u64) -> impl Iterator<Item = String> {
     let owners = (owners > 0).then(|| {
         let belong = counted(owners, "of them belongs", "of them belong");

@@ -1,8 +1,8 @@
 //! Chunks of an appliance or a pulled disk, each checked against its name.
 //!
-//! Bytes count only once their BLAKE3 is the name that was asked for, so a damaged disk, a wrong answer and a bad
-//! cable all look the same: the chunk is not there. One bad chunk must not cost its neighbours, so a request that
-//! fails as a whole is halved until the bad ones stand alone. Not here: trees (`tree_reader`).
+//! Bytes count only once their BLAKE3 is the requested name. So a damaged disk, a wrong answer and a bad cable look
+//! the same: the chunk is not there. A bad chunk must not cost the neighbours, so a request that fails as a whole is
+//! halved until the bad chunks stand alone. Not here: trees (`tree_reader`).
 
 use crate::{ClientError, Past, TransferProgress};
 use larder_format::{
@@ -12,13 +12,13 @@ use larder_format::{
 };
 use std::collections::HashSet;
 
-/// After so many requests in a row that brought nothing, the connection counts as gone.
+/// Requests in a row without any chunk after which the connection counts as gone.
 const BROKEN_MAX: u32 = 4;
 
-/// Takes a block as it lies, the same opened, and the names that are still to come.
+/// Takes a block as sent, the opened block, and the names that are still missing.
 type TakeBlock<'t> = dyn FnMut(&[u8], &OpenBlock<'_>, &mut HashSet<ChunkId>) + 't;
 
-/// Fetches chunks and checks them.
+/// Fetches and checks chunks.
 pub(crate) struct Fetcher<'a> {
     past: &'a dyn Past,
     progress: &'a TransferProgress,
@@ -30,7 +30,7 @@ impl<'a> Fetcher<'a> {
         Self { past, progress, decoder: Decoder::new() }
     }
 
-    /// Hands every chunk to `take` once, in any order. Returns those that cannot be had whole.
+    /// Hands every chunk to `take` once, in any order. Returns the chunks that cannot be had whole.
     ///
     /// # Errors
     /// When the appliance is gone or refuses altogether.
@@ -48,8 +48,8 @@ impl<'a> Fetcher<'a> {
         })
     }
 
-    /// Hands every block that arrives to `take`, as it lies and opened, with the names that are still to come: it takes
-    /// out those that it got. Returns those that cannot be had whole.
+    /// Hands every block to `take`, as sent and opened, with the names that are still missing: `take` removes the
+    /// names that it found. Returns the chunks that cannot be had whole.
     ///
     /// # Errors
     /// When the appliance is gone or refuses altogether.
@@ -64,7 +64,7 @@ impl<'a> Fetcher<'a> {
         let mut broken = 0;
         let mut groups: Vec<Vec<ChunkId>> = names.chunks(IDS_MAX).map(<[ChunkId]>::to_vec).collect();
         while let Some(mut group) = groups.pop() {
-            // What came along with others is not asked for again.
+            // Chunks that came with other chunks are not asked for again.
             group.retain(|id| open.contains(id));
             if group.is_empty() {
                 continue;
@@ -80,7 +80,7 @@ impl<'a> Fetcher<'a> {
                 }
                 Err(trouble) if !is_about_chunks(&trouble) => return Err(trouble),
                 _ if group.is_empty() => {}
-                // Whole answers that brought some: the rest may only have been in a block that was damaged.
+                // A whole answer with some of the chunks: the rest may only have been in a damaged block.
                 _ if is_progress => groups.push(group),
                 _ if group.len() == 1 => lost.append(&mut group),
                 _ => {
@@ -102,7 +102,7 @@ impl<'a> Fetcher<'a> {
         let (decoder, progress) = (&mut self.decoder, self.progress);
         self.past.fetch(group, neighbours, &mut |bytes| {
             progress.add_sent_bytes(bytes.len() as u64);
-            // A block that does not open is left out: its chunks stay open and are asked for again.
+            // A block that does not open is left out: its chunks stay missing and are asked for again.
             if let Ok(block) = OpenBlock::read_for_names(decoder, bytes) {
                 take(bytes, &block, open);
             }
@@ -110,8 +110,8 @@ impl<'a> Fetcher<'a> {
     }
 }
 
-/// Whether a refusal may concern single chunks rather than the whole request. "failed" does not: without a disk there
-/// is no chunk at all, and taking each for damaged would tell the owner that their files are lost.
+/// Whether a refusal may concern single chunks rather than the whole request. "failed" does not: without a disk every
+/// chunk is missing, and each would be told to the owner as a lost file.
 fn is_about_chunks(trouble: &ClientError) -> bool {
     matches!(trouble, ClientError::Damaged(_))
         || ["damaged", "not_found", "missing_chunks"].iter().any(|code| trouble.has_code(code))

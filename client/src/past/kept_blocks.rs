@@ -1,7 +1,7 @@
-//! Blocks that were fetched for the sake of a few chunks and hold others that will be wanted soon.
+//! Blocks that were fetched for a few chunks and hold more chunks that will be wanted soon.
 //!
-//! They stay as they came, compressed, since folders shrink to a quarter; the last ones that were read also stay open,
-//! since folders that lie together are read one after another. Not here: what the chunks are (`tree_reader`).
+//! Blocks stay compressed, since folders shrink to a quarter. The last read blocks also stay open, since neighbouring
+//! folders are read one after another. Not here: what the chunks are (`tree_reader`).
 
 use larder_format::{
     ChunkId,
@@ -12,32 +12,33 @@ use std::{
     ops::Range,
 };
 
-/// Blocks that are open at a time, each 1 MiB at most where a client of ours packed it.
+/// Open blocks, each 1 MiB at most where a client of ours packed the block.
 const OPEN_MAX: usize = 3;
-/// A name in the table. Without it a few blocks of very many tiny chunks would take any amount of memory.
+/// Bytes of a name in the table. Without this cost a few blocks of very many tiny chunks would take any amount of
+/// memory.
 const PLACE_BYTES: usize = 96;
 
-/// Blocks, and where in them each chunk lies.
+/// Blocks, and the place of each chunk in the blocks.
 pub(crate) struct KeptBlocks {
     blocks: HashMap<u64, KeptBlock>,
     places: HashMap<ChunkId, (u64, Range<usize>)>,
     bytes: usize,
-    /// Counts blocks as they come, and times that one was read.
+    /// Counts added blocks and reads.
     clock: u64,
-    /// The one that was read last stands last.
+    /// The last read block stands last.
     open: VecDeque<(u64, Vec<u8>)>,
     decoder: Decoder,
 }
 
 struct KeptBlock {
     bytes: Vec<u8>,
-    /// What it takes of the room.
+    /// Share of the room.
     cost: usize,
     read_at: u64,
 }
 
 impl KeptBlocks {
-    /// What blocks take, as they came, and the table of what is in them.
+    /// Room for blocks as fetched, and for the table of chunks.
     pub(crate) const BYTES_MAX: usize = 8 * 1024 * 1024;
 
     pub(crate) fn new() -> Self {
@@ -55,7 +56,7 @@ impl KeptBlocks {
         self.places.contains_key(id)
     }
 
-    /// Keeps a block, given as it came and opened.
+    /// Keeps a block, given as fetched and opened.
     pub(crate) fn add(&mut self, bytes: &[u8], block: &OpenBlock<'_>) {
         self.clock += 1;
         let number = self.clock;
@@ -68,7 +69,7 @@ impl KeptBlocks {
         self.blocks.insert(number, KeptBlock { bytes: bytes.to_vec(), cost, read_at: number });
     }
 
-    /// The bytes of a chunk; nothing where it is not kept.
+    /// The bytes of a chunk; nothing where the chunk is not kept.
     pub(crate) fn chunk(&mut self, id: &ChunkId) -> Option<&[u8]> {
         let (number, place) = self.places.get(id)?.clone();
         self.clock += 1;
@@ -89,8 +90,8 @@ impl KeptBlocks {
         self.open.back()?.1.get(place)
     }
 
-    /// Of all blocks those that were not read for the longest time. Half at once: to look for the oldest takes a look at
-    /// each.
+    /// Forgets the blocks that were not read for the longest time. Half at once: a search for the oldest block looks
+    /// at each block.
     fn forget_half(&mut self) {
         let mut by_age: Vec<(u64, u64)> =
             self.blocks.iter().map(|(number, kept)| (kept.read_at, *number)).collect();
@@ -118,7 +119,7 @@ mod tests {
         kept.add(&bytes, &block);
     }
 
-    /// Bytes that do not shrink, so that it is known how much of the room they take.
+    /// Bytes that do not shrink, so that the share of the room is known.
     fn noise(seed: u64, len: usize) -> Vec<u8> {
         let mut bytes = vec![0; len];
         blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);

@@ -1,4 +1,4 @@
-//! Reading what is kept: chunks, trees and single files, from an appliance or a pulled disk.
+//! Reading the kept past: chunks, trees and single files, from an appliance or a pulled disk.
 //!
 //! Not here: files on this computer's disk (`restore`), packs on a pulled disk (`rescue`).
 

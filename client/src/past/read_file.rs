@@ -1,4 +1,4 @@
-//! One file of the past, in order and checked.
+//! A file of the past, in order and checked.
 //!
 //! Not here: files that are restored to this computer's disk (`restore`).
 
@@ -18,13 +18,14 @@ use std::{
     io::Write,
 };
 
-/// What is held in memory while a single file is read in order.
+/// Memory for chunks while a single file is read in order.
 const READ_AHEAD_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Writes one file's content to `out`, checked, and returns its size.
+/// Writes a file's content to `out`, checked, and returns its size.
 ///
 /// # Errors
-/// `WrongKind` when it is no file, `Damaged` at the first part that cannot be had whole, `Local` when `out` fails.
+/// `WrongKind` for anything but a file, `Damaged` at the first part that cannot be had whole, `Local` when `out`
+/// fails.
 pub fn read_file(
     past: &dyn Past,
     wanted: &Selection<'_>,
@@ -38,7 +39,7 @@ pub fn read_file(
         let is_folder = matches!(entry.kind, Kind::Directory { .. });
         return Err(no_file(wanted, if is_folder { "is a folder, not a file" } else { "is not a file" }));
     };
-    // Pieces still to be written, the next one last.
+    // Pieces still to be written, the next piece last.
     let mut rest: Vec<Piece> = pieces.into_iter().rev().collect();
     let mut group = Vec::new();
     let mut group_bytes = 0;

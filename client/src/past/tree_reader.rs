@@ -1,7 +1,7 @@
-//! Trees of an appliance or a pulled disk: their nodes, and lists of pieces.
+//! Trees of an appliance or a pulled disk: nodes, and lists of pieces.
 //!
-//! Whoever reads a tree asks for what will be wanted next along with what is wanted now. Not here: how chunks are had and
-//! checked (`fetch`), and where those that came stay until they are read (`kept_blocks`).
+//! A reader of trees asks for the next nodes along with the wanted node. Not here: fetching and checking chunks
+//! (`fetch`), and keeping fetched blocks until their chunks are read (`kept_blocks`).
 
 use crate::{
     ClientError, Past, TransferProgress,
@@ -15,16 +15,16 @@ use larder_format::{
 };
 use std::collections::VecDeque;
 
-/// What one look ahead may bring, unpacked: half of what is kept where nothing shrinks. With more, the last ones to come
-/// would push out the first ones, which are wanted next.
+/// Unpacked bytes of one look ahead: half of the room for kept blocks where nothing shrinks. With more bytes, the
+/// last blocks would push out the first blocks, which are wanted next.
 const AHEAD_BYTES_MAX: usize = KeptBlocks::BYTES_MAX / 2;
-/// Nodes that wait to be asked for. Ours have few folders, but a node may name any number of others.
+/// Nodes that wait to be asked for. Nodes of ours name few folders, but a node may name any number.
 const WAVE_MAX: usize = 64 * 1024;
 /// Nodes in one request.
 const ASKED_MAX: usize = 1024;
-/// Further lists of a large file that are fetched along with the next one: half a gigabyte of an image.
+/// Further lists of a large file that are fetched along with the next list: half a gigabyte of an image.
 const LISTS_AHEAD: usize = 16;
-/// A list of ours has 2,048 pieces, and one list of each level waits.
+/// A list of ours has 2,048 pieces, and a list of each level waits.
 const PIECES_WAITING_MAX: usize = 32 * 1024;
 
 /// Reads trees node by node.
@@ -39,11 +39,10 @@ impl<'a> TreeReader<'a> {
         Self { fetcher: Fetcher::new(past, progress), kept: KeptBlocks::new() }
     }
 
-    /// One node; `next` are those that will probably be wanted soon after it. Without any, nothing is asked for but the
-    /// node.
+    /// A node. `next` are the nodes that will probably be wanted soon; without `next`, only the node is asked for.
     ///
     /// # Errors
-    /// `Damaged` when this node cannot be had whole; others when nothing can be had.
+    /// `Damaged` when this node cannot be had whole; other errors when nothing can be had.
     pub fn node(
         &mut self,
         node: &ChunkRef,
@@ -54,10 +53,10 @@ impl<'a> TreeReader<'a> {
         read.and_then(Result::ok).ok_or_else(|| damaged("a folder", node))
     }
 
-    /// A list of pieces that covers `bytes` of a file; `next` are lists that will be wanted after it.
+    /// A list of pieces that covers `bytes` of a file. `next` are the lists that will be wanted afterwards.
     ///
     /// # Errors
-    /// `Damaged` when it cannot be had whole.
+    /// `Damaged` when the list cannot be had whole.
     fn pieces(
         &mut self,
         list: &ChunkRef,
@@ -69,8 +68,8 @@ impl<'a> TreeReader<'a> {
             .ok_or_else(|| damaged("a part of a large file's list", list))
     }
 
-    /// The bytes of a chunk. Where it is not kept it is fetched, with what comes next and then what `below` finds in what
-    /// came, as far as the room goes. Nothing where it cannot be had whole.
+    /// The bytes of a chunk. A chunk that is not kept is fetched, then `next`, then the chunks that `below` finds in
+    /// the fetched chunks, as far as the room goes. Nothing where the chunk cannot be had whole.
     fn chunk(
         &mut self,
         wanted: &ChunkRef,
@@ -113,11 +112,11 @@ impl<'a> TreeReader<'a> {
         }
     }
 
-    /// Replaces a list by the pieces in it, at the end of `rest`, where the next piece stands last.
+    /// Replaces a list by the pieces in the list, at the end of `rest`, where the next piece stands last.
     ///
     /// # Errors
-    /// `Damaged` when the list cannot be had whole, or holds far more than a list of ours: pieces that wait take
-    /// memory, and lists within lists could ask for any amount of it.
+    /// `Damaged` when the list cannot be had whole, or holds far more pieces than a list of ours: waiting pieces take
+    /// memory, and lists within lists could ask for any amount.
     pub(crate) fn unfold(
         &mut self,
         list: &ChunkRef,
@@ -136,7 +135,7 @@ impl<'a> TreeReader<'a> {
     /// The entry at `path` (names with slashes between) below `root`; empty for the root itself.
     ///
     /// # Errors
-    /// `Refused` with `not_found` when there is no such path; `Damaged` when a folder on the way cannot be read.
+    /// `Refused` with `not_found` without such a path; `Damaged` when a folder on the way cannot be read.
     pub fn find(&mut self, root: &ChunkRef, path: &[u8]) -> Result<(Entry, Owner), ClientError> {
         let not_there = || {
             let path = larder_format::wire::escape_name(path);
@@ -180,7 +179,7 @@ impl<'a> TreeReader<'a> {
     }
 }
 
-/// The next ones that are not kept, at most so many bytes of them; but one in any case, where there is room at all.
+/// The next chunks that are not kept, at most `room` bytes of chunks, but at least a chunk where there is any room.
 fn next_names(wave: &mut VecDeque<ChunkRef>, kept: &KeptBlocks, mut room: usize) -> Vec<ChunkId> {
     let mut names = Vec::new();
     while room > 0
@@ -195,7 +194,7 @@ fn next_names(wave: &mut VecDeque<ChunkRef>, kept: &KeptBlocks, mut room: usize)
     names
 }
 
-/// Nodes that a node names.
+/// Nodes below a node.
 fn nodes_below(node: &Node) -> Vec<ChunkRef> {
     let node_of = |reference| if let Reference::Node(node) = reference { Some(node) } else { None };
     node.references().filter_map(node_of).collect()
@@ -257,7 +256,7 @@ mod tests {
         }
     }
 
-    /// A folder with one link, whose target makes its node about `len` bytes that do not shrink.
+    /// A folder with a link, whose target gives the node about `len` bytes that do not shrink.
     fn folder(seed: u64, len: usize) -> Vec<u8> {
         let mut target = vec![0; len];
         blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut target);
@@ -283,7 +282,7 @@ mod tests {
         node
     }
 
-    /// More than all the room: folders that were asked for along with one must never cost that one.
+    /// More than the whole room: folders that were asked for along with a folder must never cost that folder.
     #[test]
     fn every_folder_of_a_tree_that_does_not_fit_is_read() {
         for in_a_block in [1, 7, 30] {

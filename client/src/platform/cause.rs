@@ -3,9 +3,9 @@
 /// The cause of a failed call, the same on every system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorCause {
-    /// There is nothing of this name, or no more.
+    /// The name does not exist, or no longer exists.
     Gone,
-    /// The account that runs this program may not do that.
+    /// The account of this program lacks the right.
     Denied,
     /// The disk gave an error.
     BadDisk,
@@ -15,6 +15,6 @@ pub(crate) enum ErrorCause {
     Taken,
     /// The disk or the quota is full.
     Full,
-    /// Something else; the system's own words say what.
+    /// Another cause; the system's own words tell more.
     Other,
 }

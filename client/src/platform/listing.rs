@@ -1,9 +1,9 @@
-//! The names in one folder, sorted by their bytes, in as little memory as they need.
+//! The names in a folder, sorted by their bytes, in as little memory as possible.
 //!
-//! A folder of a million files costs its names and 8 bytes each: no allocation per name.
-//! Not here: how the system is asked for the names (`OpenFolder`).
+//! A folder of a million files costs the bytes of the names and 8 bytes for each name: no allocation for a name. Not
+//! here: asking the system for the names (`OpenFolder`).
 
-/// Names of one folder, sorted; `.` and `..` are not among them.
+/// Names of a folder, sorted, without `.` and `..`.
 #[derive(Debug, Default)]
 pub(crate) struct NameList {
     /// The names back to back.
@@ -18,12 +18,12 @@ struct NameSpan {
     hint: KindHint,
 }
 
-/// What the folder itself says about an entry.
+/// The kind of an entry as far as the folder itself tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KindHint {
     Folder,
     Other,
-    /// Some filesystems do not say.
+    /// Some filesystems do not tell.
     Unknown,
 }
 
@@ -35,8 +35,8 @@ impl NameSpan {
 }
 
 impl NameList {
-    /// Adds a name; nothing where the listing is full, at 4 GiB of names or at a name of 64 KiB: more than any filesystem
-    /// holds in one folder.
+    /// Adds a name; nothing where the listing is full, at 4 GiB of names or at a name of 64 KiB: more than any
+    /// filesystem holds in a folder.
     pub(crate) fn add(&mut self, name: &[u8], hint: KindHint) -> Option<()> {
         let start = u32::try_from(self.bytes.len()).ok()?;
         let len = u16::try_from(name.len()).ok()?;
@@ -45,11 +45,11 @@ impl NameList {
         Some(())
     }
 
-    /// Sorts what was added; to be called before anything is asked.
+    /// Sorts the added names; to be called before any question.
     pub(crate) fn sort(&mut self) {
         let bytes = &self.bytes;
         self.spans.sort_unstable_by(|a, b| a.of(bytes).cmp(b.of(bytes)));
-        // A folder that changes while it is read may show a name twice; a node must not.
+        // A folder that changes during the listing may show a name twice; a node must not.
         self.spans.dedup_by(|a, b| a.of(bytes) == b.of(bytes));
     }
 
@@ -69,7 +69,7 @@ impl NameList {
         self.spans[position].hint = hint;
     }
 
-    /// Keeps only the names for which `keep` says so.
+    /// Keeps only the names that `keep` accepts.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&[u8], KindHint) -> bool) {
         let bytes = &self.bytes;
         self.spans.retain(|span| keep(span.of(bytes), span.hint));

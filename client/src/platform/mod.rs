@@ -1,8 +1,8 @@
-//! Every call that only one system has: files by open folders, attributes, holes, owners, the places of settings.
+//! The calls that only one system has: open folders, attributes, holes, owners, the places of settings.
 //!
-//! The rest of the client speaks of folders, names, statuses and causes, never of one system's calls, so another system
-//! needs a folder beside `unix` with the same types and functions and nothing else. Names of files are bytes in here, as a
-//! tree keeps them. Not here: what is done with files (`push`, `restore`, `rescue`).
+//! The rest of the client speaks of folders, names, statuses and causes, never of a system's own calls. So another
+//! system needs a folder beside `unix` with the same types and functions, and nothing else. Names of files are bytes
+//! here, as a tree keeps names. Not here: the use of files (`push`, `restore`, `rescue`).
 
 mod cause;
 mod listing;

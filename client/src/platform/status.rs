@@ -1,4 +1,4 @@
-//! What a filesystem says of an entry, the same on every system.
+//! The status of an entry, the same on every system.
 
 use larder_format::tree::{Kind, Time};
 
@@ -30,13 +30,13 @@ pub(crate) struct OwnerIds {
 }
 
 impl OwnerIds {
-    /// The account that may do everything.
+    /// Whether this is the account that may do everything.
     pub(crate) fn is_root(self) -> bool {
         self.user == 0
     }
 }
 
-/// The parts of a status that a backup keeps or compares.
+/// Parts of a status that a backup keeps or compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileStatus {
     pub(crate) device: u64,
@@ -69,7 +69,7 @@ impl FileStatus {
             == (other.inode, other.size, other.modified, other.changed, other.device)
     }
 
-    /// The kind of an entry that is neither file, folder nor symlink.
+    /// The kind of an entry, for anything but a file, a folder and a symlink.
     pub(crate) fn special_kind(&self) -> Option<Kind> {
         Some(match self.kind {
             FileKind::Fifo => Kind::Fifo,

@@ -1,8 +1,8 @@
 //! Batches of chunks on their way from readers to senders, and the bounded queue between the two.
 //!
-//! Files are read straight into a batch's buffer, so the bytes of a chunk are never copied before they are compressed.
-//! Buffers are used again and their number is fixed: that, not luck, bounds the memory of a push.
-//! Not here: what becomes of a batch (`send`).
+//! Files are read straight into a batch's buffer, so the bytes of a chunk are never copied before compression.
+//! Buffers are used again and their number is fixed: this bounds the memory of a push. Not here: compressing and
+//! sending a batch (`send`).
 
 use crate::ClientError;
 use larder_format::{
@@ -15,22 +15,23 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-/// A batch leaves when it holds this much. Twice as much packs 0.6 % better and takes 15 MB more memory in all.
+/// Bytes at which a batch leaves. Twice as many bytes pack 0.6 % better and take 15 MB more memory.
 pub(crate) const BATCH_BYTES_AIM: usize = 1024 * 1024;
-/// Or this many chunks, so that one question for missing names stays at 32 KiB.
+/// Chunks at which a batch leaves, so that a question for missing names stays at 32 KiB.
 pub(crate) const BATCH_CHUNKS_MAX: usize = 1024;
-/// Nodes of folders leave earlier: they are small, and a block of them should hold neighbours.
+/// Nodes of folders leave earlier: nodes are small, and a block of nodes should hold neighbours.
 const TREE_BYTES_AIM: usize = 512 * 1024;
-/// A full batch and one more chunk of the largest kind. Pages that are never touched cost nothing.
+/// A full batch and a further chunk of the largest kind. Untouched pages cost nothing.
 const BUFFER_BYTES: usize = BATCH_BYTES_AIM + CHUNK_BYTES_MAX + CHUNK_BYTES_MIN;
-/// Large files that are read at the same time. Their buffers are what a push takes most memory for: eleven of 5 MiB.
+/// Large files that are read at the same time. Their buffers take most of the memory of a push: eleven buffers of 5
+/// MiB.
 const LARGE_FILES_MAX: usize = 2;
 
 /// The push cannot go on; the reason lies in the queue.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
-/// One chunk in a batch.
+/// A chunk in a batch.
 #[derive(Debug, Clone)]
 pub(crate) struct BatchedChunk {
     pub(crate) id: ChunkId,
@@ -53,13 +54,13 @@ impl Batch {
         &self.buffer[part.place.clone()]
     }
 
-    /// All chunk bytes, back to back.
+    /// The bytes of the chunks, back to back.
     pub(crate) fn plain(&self) -> &[u8] {
         &self.buffer[..self.sealed]
     }
 }
 
-/// A reader's side: fills batches and hands them over.
+/// A reader's side: fills batches and hands batches over.
 pub(crate) struct Batcher<'a> {
     queue: &'a Queue,
     batch: Batch,
@@ -72,22 +73,22 @@ impl<'a> Batcher<'a> {
         Self { queue, batch: Batch::default(), aim: BATCH_BYTES_AIM }
     }
 
-    /// For nodes and lists of pieces, so that they share blocks with their like.
+    /// For nodes and lists of pieces, so that nodes share blocks with nodes.
     pub(crate) fn for_trees(queue: &'a Queue) -> Self {
         Self { queue, batch: Batch::default(), aim: TREE_BYTES_AIM }
     }
 
-    /// Makes room for a chunk of `bytes` that should not be split from its batch.
+    /// Makes room for a chunk of `bytes`, so that the chunk stays with its batch.
     pub(crate) fn make_room(&mut self, bytes: usize) -> Result<(), Stopped> {
         if self.batch.sealed > 0 && self.batch.sealed + bytes > self.aim { self.flush() } else { Ok(()) }
     }
 
-    /// Bytes that were read and are not part of a chunk yet.
+    /// Read bytes that are not part of a chunk yet.
     pub(crate) fn tail(&self) -> &[u8] {
         &self.batch.buffer[self.batch.sealed..self.batch.filled]
     }
 
-    /// Forgets the tail: a file that could not be read to its end.
+    /// Forgets the tail: the file could not be read to its end.
     pub(crate) fn drop_tail(&mut self) {
         self.batch.filled = self.batch.sealed;
     }
@@ -120,7 +121,7 @@ impl<'a> Batcher<'a> {
         Ok(chunk)
     }
 
-    /// Adds a chunk that was made elsewhere.
+    /// Adds a finished chunk.
     pub(crate) fn add(&mut self, bytes: &[u8]) -> Result<ChunkRef, Stopped> {
         self.make_room(bytes.len())?;
         self.space(bytes.len()).copy_from_slice(bytes);
@@ -128,12 +129,12 @@ impl<'a> Batcher<'a> {
         self.seal(bytes.len(), 0)
     }
 
-    /// Hands over what there is; the tail stays.
+    /// Hands over the finished chunks; the tail stays.
     pub(crate) fn flush(&mut self) -> Result<(), Stopped> {
         if self.batch.parts.is_empty() {
             return Ok(());
         }
-        // Before another buffer is taken: who waits here should hold one, not two.
+        // Before taking another buffer: a waiting reader should hold a single buffer.
         self.queue.reserve()?;
         let mut next = Batch::default();
         let tail = self.batch.filled - self.batch.sealed;
@@ -149,7 +150,7 @@ impl<'a> Batcher<'a> {
         Ok(())
     }
 
-    /// Waits until few enough large files are being read; counts as one of them until the result is dropped.
+    /// Waits until few enough large files are being read; counts as a large file until the result is dropped.
     pub(crate) fn begin_large_file(&self) -> LargeFile<'a> {
         self.queue.begin_large_file()
     }
@@ -165,7 +166,7 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct QueueState {
     batches: VecDeque<Batch>,
-    /// Places that are promised to batches on their way.
+    /// Reserved places of batches on their way.
     reserved: usize,
     buffers: Vec<Vec<u8>>,
     large_files: usize,
@@ -173,7 +174,7 @@ struct QueueState {
     trouble: Option<ClientError>,
 }
 
-/// A large file that is being read.
+/// A large file while it is read.
 pub(crate) struct LargeFile<'a>(&'a Queue);
 
 impl Drop for LargeFile<'_> {
@@ -189,7 +190,7 @@ impl Queue {
         Self { state: Mutex::default(), changed: Condvar::new(), length_max }
     }
 
-    // No code panics while it holds the lock, and the state is whole between any two lines.
+    // No code panics while holding the lock, and the state is whole between any two lines.
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,7 +201,7 @@ impl Queue {
 
     fn begin_large_file(&self) -> LargeFile<'_> {
         let mut state = self.lock();
-        // Whoever reads one waits for senders at most, and those for nobody here, so this comes to an end.
+        // A reader of a large file waits for senders at most, and senders wait for nobody here, so the waiting ends.
         while state.large_files >= LARGE_FILES_MAX && state.trouble.is_none() {
             state = self.wait(state);
         }
@@ -208,8 +209,8 @@ impl Queue {
         LargeFile(self)
     }
 
-    /// Pages of a buffer that were touched once stay in memory. So a large file is given one that held a large chunk before,
-    /// and small ones are not: otherwise every buffer would be touched to its end in time.
+    /// Touched pages of a buffer stay in memory. So a large file gets a buffer that held a large chunk before, and a
+    /// small file gets another: otherwise every buffer would be touched to its end in time.
     fn take_buffer(&self, aim: usize, for_large_file: bool) -> Vec<u8> {
         if aim < BATCH_BYTES_AIM {
             return Vec::with_capacity(2 * aim);
@@ -237,7 +238,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts a batch into the place that was reserved for it.
+    /// Puts a batch into its reserved place.
     fn push(&self, batch: Batch) {
         let mut state = self.lock();
         state.reserved -= 1;
@@ -265,7 +266,7 @@ impl Queue {
         }
     }
 
-    /// Gives a buffer back for the next batch; those of folders are small and come and go.
+    /// Gives a buffer back for the next batch; buffers of nodes are small, and are dropped.
     pub(crate) fn recycle(&self, batch: Batch) {
         if batch.buffer.capacity() >= BUFFER_BYTES {
             self.lock().buffers.push(batch.buffer);
@@ -284,12 +285,12 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Whether somebody called `stop`.
+    /// Whether `stop` was called.
     pub(crate) fn is_stopped(&self) -> bool {
         self.lock().trouble.is_some()
     }
 
-    /// Why it was stopped.
+    /// The reason of the stop.
     pub(crate) fn trouble(&self) -> Option<ClientError> {
         self.lock().trouble.clone()
     }

@@ -1,24 +1,24 @@
-//! Which files are cut fine: those that are rewritten in place, so that a changed page costs a page.
+//! The choice of files that are cut fine: files that are rewritten in place, so that a changed page costs a page.
 //!
-//! A wrong guess costs room or names, never bytes, so each rule only has to be right mostly:
+//! A wrong guess costs room or names, never bytes, so each rule may be wrong now and then:
 //! - by ending: disk images, databases and mail stores are pages that get overwritten;
 //! - by first bytes: the same kinds under another name;
-//! - by holes: a large sparse file is an image or a database, since nothing else leaves holes;
-//! - by having been seen: same file, same size, other time means that somebody wrote into it in place.
+//! - by holes: a large sparse file is an image or a database, since other programs leave no holes;
+//! - by comparison: same file, same size and another time mean a write in place.
 //!
-//! Files below 256 KiB are one chunk anyway and never come here. Once fine, always fine: a file that changed its
-//! cut would be stored again whole.
+//! Files below 256 KiB are a single chunk and never come here. Once fine, always fine: a file with a new kind of cut
+//! would be stored again whole.
 
 use crate::platform::FileStatus;
 use larder_format::cut::Cut;
 
-/// Large enough that finer cuts pay for the names they need.
+/// Large enough that finer cuts pay for their names.
 const LARGE_BYTES_MIN: u64 = 16 * 1024 * 1024;
-/// First bytes that `choose` wants to see: up to and with the magic of ext4.
+/// First bytes that `choose` looks at, up to the magic of ext4.
 pub(crate) const FIRST_BYTES: usize = 2048;
 
 const ENDINGS: [&str; 34] = [
-    // Disk images. Not iso: those are written once and shared between folders at odd offsets.
+    // Disk images. Not iso: iso files are written once and shared between folders at odd offsets.
     "img",
     "raw",
     "qcow",
@@ -56,7 +56,7 @@ const ENDINGS: [&str; 34] = [
     "edb",
 ];
 
-/// What the last push knew about the same name.
+/// The knowledge of the last push about the same name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Earlier {
     pub(crate) status: Fingerprint,
@@ -65,7 +65,7 @@ pub(crate) struct Earlier {
 
 pub(crate) use crate::push::cache::Fingerprint;
 
-/// How to cut a file of more than one chunk.
+/// The kind of cut for a file of several chunks.
 pub(crate) fn choose(name: &[u8], status: &FileStatus, first: &[u8], earlier: Option<Earlier>) -> Cut {
     let sparse = status.size >= LARGE_BYTES_MIN && status.stored_bytes < status.size / 8 * 7;
     let rewritten = earlier.is_some_and(|earlier| earlier.fine || is_rewritten(&earlier.status, status));

@@ -1,8 +1,8 @@
-//! Reading one file: its holes, its chunks, its pieces.
+//! Reading a file: holes, chunks, pieces.
 //!
-//! A small file is one read into the batch; a large one streams through it, so memory does not depend on its size.
-//! Holes are asked of the filesystem and only where the file takes less room than its size. Whether the file changed
-//! meanwhile is for the caller to see (`entry`): it compares the status from before and after.
+//! A small file is read at once into the batch; a large file streams through the batch, so memory does not depend on
+//! the size. The filesystem is asked for holes only where a file takes less room than its size. Not here: noticing a
+//! file that changes meanwhile (`entry`), by the status before and after.
 
 use crate::{
     platform::{FileStatus, SystemError, next_data, next_hole, read_at},
@@ -25,7 +25,7 @@ pub(crate) struct Batches<'a> {
     pub(crate) trees: Batcher<'a>,
 }
 
-/// A file's content as it was read.
+/// The content of a file, as read.
 #[derive(Debug)]
 pub(crate) struct Content {
     pub(crate) size: u64,
@@ -120,7 +120,7 @@ struct Stream<'a, 'b> {
     out: &'a mut Batches<'b>,
 }
 
-/// One read; large enough that calls do not count, small enough that the bytes are still in the processor's cache.
+/// Bytes of a read: enough that calls do not count, few enough that the bytes are still in the processor's cache.
 const READ_BYTES: usize = 512 * 1024;
 
 impl Stream<'_, '_> {
@@ -133,12 +133,12 @@ impl Stream<'_, '_> {
         Ok(self.pieces.push(piece, &mut |made: Made| trees.add(&made).map(|_| ()))?)
     }
 
-    /// Cuts the bytes of one run; false when the file ended before it should.
+    /// Cuts the bytes of a run; false when the file ended too early.
     fn data(&mut self, run: Range<u64>) -> Result<bool, ReadError> {
         let base = match self.cut {
             Cut::Fine => FINE_BYTES,
-            // A border below the length at hand is final once an average chunk is there: the rule that looks for
-            // borders changes at the average, and only knows how much follows when less than that does.
+            // A border below the length at hand is final once an average chunk is there: the rule for borders changes
+            // at the average, and looks at the length that follows only below the average.
             Cut::Content => CHUNK_BYTES_AVG + CHUNK_BYTES_MIN,
         };
         let (mut at, mut end, mut wanted) = (run.start, run.end, base);
@@ -160,7 +160,7 @@ impl Stream<'_, '_> {
                 return Ok(end == run.end);
             }
             let len = match self.cut {
-                // Aligned to the start of the file: a hole that moves must not move all cuts behind it.
+                // Aligned to the start of the file: a hole that moves must not move the cuts behind the hole.
                 Cut::Fine => have.min(up_to_fine_border(at - have as u64)),
                 Cut::Content => self.cut.first_len(self.out.files.tail()),
             };
@@ -193,7 +193,7 @@ fn up_to_fine_border(at: u64) -> usize {
     usize::try_from(fine - at % fine).expect("at most 16 KiB")
 }
 
-/// Files of one kind lie side by side in a batch; large files keep their own order.
+/// Files of a kind lie side by side in a batch; large files keep their own order.
 fn order_of(name: &[u8]) -> u64 {
     let ending = name.rsplit(|byte| *byte == b'.').next().filter(|ending| ending.len() < name.len());
     let mut key = [0; 8];

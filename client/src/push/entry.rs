@@ -1,7 +1,8 @@
-//! Making the entry of one name: kind, attributes, content.
+//! Making the entry of a name: kind, attributes, content.
 //!
-//! A file that changes while it is read is read again, twice at most; then it is kept as it was read and named. What
-//! vanishes between listing and opening was deleted and is no error. Not here: which names there are (`folder`).
+//! A file that changes during the reading is read again, twice at most; after that the file is kept as read, and
+//! named. A file that vanishes between listing and opening was deleted, which is no error. Not here: listing names
+//! (`walker`).
 
 use crate::{
     SkippedList, TransferProgress,
@@ -23,7 +24,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-/// What all walkers of one push share.
+/// Values that the walkers of a push share.
 pub(crate) struct PushContext<'a> {
     pub(crate) cache: &'a Cache,
     pub(crate) excludes: &'a Excludes,
@@ -34,15 +35,15 @@ pub(crate) struct PushContext<'a> {
     pub(crate) owners: OwnerNames,
     pub(crate) links: Mutex<HashMap<(u64, u64), Arc<Linked>>>,
     pub(crate) own: OwnerIds,
-    /// The filesystem on which the pushed folder lies.
+    /// The filesystem of the pushed folder.
     pub(crate) root_device: u64,
-    /// Files that are hashed once more as a whole, where the appliance takes such hashes.
+    /// Files that are hashed again as a whole, where the appliance takes such hashes.
     pub(crate) sample: Option<Sample>,
-    /// Once all that was in memory of that filesystem has been written out: when that began.
+    /// The start of the moment at which that filesystem's memory was written out; nothing before.
     pub(crate) written_out: Arc<OnceLock<Time>>,
 }
 
-/// Content of a file that has more names.
+/// Content of a file with several names.
 pub(crate) struct Linked {
     fingerprint: Fingerprint,
     kind: Kind,
@@ -51,13 +52,13 @@ pub(crate) struct Linked {
     fine: bool,
 }
 
-/// What the filesystem says of an entry, and the time before it was asked and anything of the entry was read. With the
-/// time after a long read, what changed in its first second would pass for old.
+/// The status of an entry, and the time before the status was asked for and any byte of the entry was read. With the
+/// time after a long reading, a change in the first second of the reading would pass for old.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Observed {
     pub(crate) status: FileStatus,
     pub(crate) at: Time,
-    /// Everything that was written before then had left the system's memory before anything of the entry was read.
+    /// Writes before this time had left the memory of the system before any byte of the entry was read.
     pub(crate) written_out: Option<Time>,
 }
 
@@ -65,19 +66,19 @@ pub(crate) struct Observed {
 const LINKS_MAX: usize = 32 * 1024;
 /// Files with more pieces than this are not remembered.
 const LINKED_PIECES_MAX: usize = 8;
-/// A file that goes on changing is kept as it was read the third time.
+/// A file that goes on changing is kept as read the third time.
 const ATTEMPTS_MAX: u32 = 3;
-/// Reading larger files again costs more than it gains: what writes to them usually goes on.
+/// Reading larger files again costs more than a second reading gains: writers of large files usually go on.
 const AGAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Times count in steps of up to two seconds on some filesystems.
+/// Some filesystems count times in steps of up to two seconds.
 const STEP_SECONDS: i64 = 2;
-/// A program that writes to a file by way of its memory moves the times with its first write alone, until the system has
-/// written the page out: after half a minute, and it looks every five seconds.
+/// A program that writes to a mapped file moves the times with the first write alone, until the system has written
+/// the page out. The system does so after half a minute, and looks every five seconds.
 const UNSEEN_SECONDS: i64 = 60;
 
 impl Observed {
-    /// Whether an entry that is like this may have changed since without its times showing it: racily clean, as version
-    /// control calls it.
+    /// Whether such an entry may have changed since with the same times: racily clean, in the words of version
+    /// control.
     fn is_racy(&self) -> bool {
         let is_before =
             |wait: i64, moment: Time| self.status.changed.seconds.saturating_add(wait) < moment.seconds;
@@ -87,13 +88,13 @@ impl Observed {
 }
 
 impl PushContext<'_> {
-    /// Names a file that is not in the backup, or not as it should be.
+    /// Names a file that is missing in the backup, or different.
     pub(crate) fn skip(&self, path: String, why: impl Into<String>) {
         self.progress.add_skipped(1);
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).add(path, why);
     }
 
-    /// Asks for the status of an entry that is not read yet.
+    /// Asks for the status of an entry before any reading.
     pub(crate) fn see(
         &self,
         ask: impl FnOnce() -> Result<FileStatus, SystemError>,
@@ -105,13 +106,13 @@ impl PushContext<'_> {
     }
 }
 
-/// What one walker makes entries with: what all walkers share, and its own batches.
+/// Makes entries for a walker, with the shared values and batches of its own.
 pub(crate) struct EntryReader<'a> {
     pub(crate) shared: &'a PushContext<'a>,
     pub(crate) out: Batches<'a>,
 }
 
-/// An entry that was just made.
+/// A new entry.
 pub(crate) struct NewEntry {
     pub(crate) entry: Entry,
     pub(crate) owner: Arc<Owner>,
@@ -159,7 +160,7 @@ impl<'a> EntryReader<'a> {
         Self { shared, out }
     }
 
-    /// The entry of anything but a folder; nothing when it is gone or cannot be read.
+    /// The entry of a name other than a folder; nothing when the entry is gone or unreadable.
     pub(crate) fn entry(
         &mut self,
         spot: EntrySpot<'_>,
@@ -194,8 +195,8 @@ impl<'a> EntryReader<'a> {
         self.fresh(spot, seen, spot.folder.xattrs_at(spot.name), kind)
     }
 
-    /// An entry of a known kind; `racy` and `fine` are for the caller to raise. An entry whose extended attributes are not
-    /// complete is named, and always racy: else it would be named once and kept without them from then on.
+    /// An entry of a known kind; the caller may raise `racy` and `fine`. An entry with incomplete extended attributes
+    /// is named, and always racy: otherwise the entry would be named once and kept incomplete from then on.
     pub(crate) fn fresh(
         &self,
         spot: EntrySpot<'_>,
@@ -238,7 +239,7 @@ impl<'a> EntryReader<'a> {
     ) -> Result<NewEntry, Absent> {
         if let Some(linked) = self.linked(&seen.status) {
             let fresh = self.fresh(spot, &seen, Ok(linked.xattrs.clone()), linked.kind.clone());
-            // It was read under its first name, and what was not sure then is not made sure by the time since.
+            // The file was read under its first name, and the time since then makes nothing sure that was unsure.
             return Ok(NewEntry { racy: fresh.racy || linked.racy, fine: linked.fine, ..fresh });
         }
         let Observed { status: mut before, mut at, mut written_out } = seen;
@@ -301,7 +302,7 @@ impl<'a> EntryReader<'a> {
         fresh
     }
 
-    /// What was read under another name of the same file.
+    /// The content as read under another name of the same file.
     fn linked(&self, status: &FileStatus) -> Option<Arc<Linked>> {
         if status.links < 2 {
             return None;
@@ -312,7 +313,7 @@ impl<'a> EntryReader<'a> {
     }
 }
 
-/// Why something cannot be read, as an owner would say it.
+/// Why a file cannot be read, in words of an owner.
 pub(crate) fn in_words(error: SystemError) -> String {
     match error.cause() {
         ErrorCause::Denied => "you are not allowed to read it".to_owned(),
@@ -327,8 +328,8 @@ mod tests {
     use super::*;
     use crate::platform::OpenFolder;
 
-    /// Two names of one file, each seen so many seconds after its last change; which of the entries are not racy, and
-    /// last one whose extended attributes could not be read, seen after an hour.
+    /// Two names of a file, each looked at so many seconds after the last change. Tells which entries are not racy;
+    /// the last entry has unreadable extended attributes, and was looked at after an hour.
     fn trusted(seen_after: [i64; 2]) -> [bool; 3] {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("a"), b"content").expect("written");

@@ -1,10 +1,10 @@
-//! What a push leaves out, and only that: what the owner named, and what says of itself that it is a cache.
+//! The entries that a push leaves out: patterns of the owner, and caches that are marked as caches.
 //!
-//! `--exclude` and `.larderignore` files use the patterns of `.gitignore`. A `.gitignore` itself is not obeyed: what
-//! belongs in no repository (keys, drafts, builds) may well belong in a backup. A folder that says with a
-//! `CACHEDIR.TAG` that it is a cache keeps its tag alone, the kernel's own filesystems (`/proc`, `/sys`) are empty
-//! folders, our own cache is left out, since it changes with every push, and so are the halves of files that a restore
-//! leaves behind when it breaks off.
+//! `--exclude` and `.larderignore` files use the patterns of `.gitignore`. A `.gitignore` itself is not obeyed: files
+//! that belong in no repository (keys, drafts, builds) may well belong in a backup. A folder with a `CACHEDIR.TAG`
+//! keeps the tag alone, and the kernel's own filesystems (`/proc`, `/sys`) become empty folders. The cache of the
+//! push is left out, since the cache changes with every push, and so are the halves of files that a broken-off
+//! restore leaves behind.
 
 use crate::{
     ClientError,
@@ -21,10 +21,10 @@ const IGNORE_FILE: &[u8] = b".larderignore";
 const TAG_FILE: &[u8] = b"CACHEDIR.TAG";
 /// First bytes of a real tag (bford.info/cachedir).
 const TAG: &[u8; 43] = b"Signature: 8a477f597d28d172789f06886806bc55";
-/// A list of patterns is written by hand; what is larger is something else.
+/// A list of patterns is written by hand; a larger file is no such list.
 const IGNORE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What one push leaves out.
+/// The rules of a push.
 pub(crate) struct Excludes {
     globs: Gitignore,
     own_cache: Option<(u64, u64)>,
@@ -51,14 +51,14 @@ impl Excludes {
         Ok(Self { globs, own_cache, one_filesystem })
     }
 
-    /// Whether what lies in the folder is left out: our cache, or the kernel's own view of itself.
+    /// Whether the content of the folder is left out: our cache, or the kernel's view of itself.
     pub(crate) fn leaves_empty(&self, folder: FolderRef<'_>, identity: (u64, u64), is_mount: bool) -> bool {
         self.own_cache == Some(identity)
             || (is_mount && self.one_filesystem)
             || (is_mount && folder.is_of_kernel())
     }
 
-    /// Takes out of `listing` what the owner does not want, and returns the rules for the folders below.
+    /// Takes excluded names out of `listing`, and returns the rules for the folders below.
     pub(crate) fn apply(
         &self,
         listing: &mut NameList,
@@ -110,10 +110,10 @@ impl Excludes {
     }
 }
 
-/// The rules of one `.larderignore` and of those in the folders above.
+/// The rules of a `.larderignore`, and of the folders above.
 pub(crate) struct Ignores {
     rules: Gitignore,
-    /// Bytes of the path of its folder, with the slash.
+    /// Bytes of the path of the folder, with the slash.
     prefix: usize,
     above: Option<Arc<Ignores>>,
 }

@@ -1,8 +1,8 @@
-//! One folder of a push, between the time its names are known and the time its node is made.
+//! A folder of a push, between the listing and the making of its node.
 //!
-//! Folders below come first so that entries can be made in the order of their names and leave memory again at once: a
-//! folder costs its list of names, however many files are in it.
-//! Not here: in which order folders are taken (`frontier`), and how a folder is listed and its node made (`walker`).
+//! Folders below come first, so that entries can be made in the order of their names and leave memory at once. A
+//! folder costs its list of names, however many files are in the folder. Not here: the order of folders (`frontier`),
+//! listing a folder and making its node (`walker`).
 
 use crate::{
     handle::Handle,
@@ -19,18 +19,18 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::AcqRel},
 };
 
-/// A folder whose names are known and whose node is not made yet.
+/// A folder with a listing and without a node.
 pub(crate) struct WalkedFolder {
     pub(crate) place: FolderPlace,
     pub(crate) listing: NameList,
     pub(crate) ignores: Option<Arc<Ignores>>,
-    /// Positions in the listing that are folders.
+    /// Positions of folders in the listing.
     folders: Vec<u32>,
     results: Mutex<Vec<Option<Below>>>,
     waiting: AtomicUsize,
 }
 
-/// Where a folder lies in the walk, and its status before it was listed.
+/// The place of a folder in the walk, and its status before the listing.
 pub(crate) struct FolderPlace {
     pub(crate) handle: Arc<Handle>,
     /// The folder above, and the number of this folder among its folders.
@@ -40,7 +40,7 @@ pub(crate) struct FolderPlace {
     pub(crate) seen: Observed,
 }
 
-/// What a folder came to, as the folder above needs it.
+/// Node and status of a finished folder, for the folder above.
 #[derive(Clone, Copy)]
 pub(crate) struct Below {
     pub(crate) seen: Observed,
@@ -50,7 +50,7 @@ pub(crate) struct Below {
 /// Why a folder is not made.
 pub(crate) enum NotMade {
     Stopped,
-    /// It is gone, or was named in the list of what was skipped.
+    /// The folder is gone, or was named in the list of skipped files.
     LeftOut,
 }
 
@@ -61,7 +61,7 @@ impl From<Stopped> for NotMade {
 }
 
 impl WalkedFolder {
-    /// A folder with the names that the push wants of it.
+    /// A folder with the wanted names of its listing.
     pub(crate) fn new(place: FolderPlace, listing: NameList, ignores: Option<Arc<Ignores>>) -> Arc<Self> {
         let is_folder = |position: &u32| listing.hint(*position as usize) == KindHint::Folder;
         let positions = 0..u32::try_from(listing.len()).unwrap_or(u32::MAX);
@@ -71,12 +71,12 @@ impl WalkedFolder {
         Arc::new(Self { place, listing, ignores, folders, results, waiting })
     }
 
-    /// Folders directly in this one.
+    /// Number of folders directly in this folder.
     pub(crate) fn folders(&self) -> usize {
         self.folders.len()
     }
 
-    /// Names in it, of folders too.
+    /// Number of names in the folder, folders included.
     pub(crate) fn names(&self) -> usize {
         self.listing.len()
     }
@@ -86,13 +86,13 @@ impl WalkedFolder {
         self.folders[number] as usize
     }
 
-    /// Takes what the folder number `number` came to; true when it was the last one to wait for.
+    /// Takes the result of the folder number `number`; true after the last result.
     pub(crate) fn report(&self, number: usize, below: Option<Below>) -> bool {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)[number] = below;
         self.waiting.fetch_sub(1, AcqRel) == 1
     }
 
-    /// What the folder number `number` came to; nothing when it was left out.
+    /// The result of the folder number `number`; nothing for a folder that was left out.
     pub(crate) fn result(&self, number: usize) -> Option<Below> {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)[number]
     }

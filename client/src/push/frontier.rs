@@ -1,10 +1,10 @@
-//! The frontier of the walk: folders that are under way, for all walkers, in memory that depends on depth alone.
+//! The frontier of the walk: the folders under way, for every walker, in memory that depends on depth alone.
 //!
-//! There is no recursion. Each walker has a stack that holds, for each folder under way, a cursor to its next folder,
-//! and takes the top one; who has none left takes a folder from the bottom of another's stack. So each walker stays in
-//! one part of the tree, and files that lie together travel together. Who finds no folder at all reads files of one that
-//! another walker is at.
-//! Not here: what is done with a folder (`walker`), and in which order a walker goes on (`walk`).
+//! The walk has no recursion. Each walker has a stack of cursors, a cursor for each folder under way, and takes the
+//! next folder of the top cursor. A walker with an empty stack takes a folder from the bottom of another stack. So
+//! each walker stays in a part of the tree, and neighbouring files travel together. A walker without any folder reads
+//! files of a folder that another walker is at. Not here: listing folders and making nodes (`walker`), and the steps
+//! of a walker (`walk`).
 
 use crate::push::{
     batch::Stopped,
@@ -13,7 +13,7 @@ use crate::push::{
 };
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Folders that are under way, for all walkers.
+/// Folders under way, for every walker.
 pub(crate) struct Frontier {
     state: Mutex<FrontierState>,
     changed: Condvar,
@@ -21,24 +21,24 @@ pub(crate) struct Frontier {
 
 #[derive(Default)]
 struct FrontierState {
-    /// One stack for each walker.
+    /// A stack for each walker.
     stacks: Vec<Vec<Cursor>>,
     shares: Shares,
     walkers: usize,
-    /// Walkers that wait for `changed`: to wake nobody costs a call of the system too.
+    /// Walkers that wait for `changed`: waking nobody costs a call of the system too.
     waiting: usize,
     root: Option<Below>,
     over: bool,
 }
 
-/// A folder and the first of its folders that nobody has taken yet.
+/// A folder and the first of its folders that no walker has taken yet.
 struct Cursor {
     folder: Arc<WalkedFolder>,
     next: usize,
 }
 
 impl FrontierState {
-    /// The next folder from the walker's own stack, or else the one of another that lies highest in the tree.
+    /// The next folder from the walker's own stack, or else the highest folder in another stack.
     fn take(&mut self, own: usize) -> Option<(Arc<WalkedFolder>, usize)> {
         let (stack, at) = match self.stacks[own].len() {
             0 => (self.stacks.iter_mut().find(|stack| !stack.is_empty())?, 0),
@@ -55,7 +55,7 @@ impl FrontierState {
     }
 }
 
-/// What a walker does next.
+/// The next task of a walker.
 pub(crate) enum Task {
     /// Look into the folder of this number in a folder.
     Visit(Arc<WalkedFolder>, usize),
@@ -63,14 +63,14 @@ pub(crate) enum Task {
     Share(Arc<WalkedFolder>, usize),
 }
 
-/// A folder whose files other walkers may read, until this is dropped.
+/// A folder whose files other walkers may read, until the value is dropped.
 pub(crate) struct Sharing<'f> {
     frontier: &'f Frontier,
     folder: Arc<WalkedFolder>,
 }
 
 impl Sharing<'_> {
-    /// What came of a share, where somebody else took it; waits until they are done. Shares must be asked for in order.
+    /// The result of a share that another walker took; waits for the result. Shares must be asked for in order.
     pub(crate) fn next(&self, number: usize) -> Result<Option<Vec<ReadEntry>>, Stopped> {
         let mut state = self.frontier.lock();
         // There is room for another share ahead.
@@ -95,7 +95,7 @@ impl Drop for Sharing<'_> {
 }
 
 impl Frontier {
-    /// A frontier that begins with `root`, whose names are known.
+    /// A frontier that begins with the listed folder `root`.
     pub(crate) fn new(root: Arc<WalkedFolder>) -> Self {
         let stacks = vec![vec![Cursor { folder: root, next: 0 }]];
         Self {
@@ -132,7 +132,7 @@ impl Frontier {
         own
     }
 
-    /// The next folder to look into, or else a share of one that others read; waits while there may still come some.
+    /// The next folder to look into, or else a share of files; waits while further tasks may come.
     pub(crate) fn next(&self, own: usize) -> Option<Task> {
         let mut state = self.lock();
         loop {
@@ -149,14 +149,14 @@ impl Frontier {
         }
     }
 
-    /// Adds a folder that has folders of its own to the walker's stack.
+    /// Adds a folder with folders of its own to the walker's stack.
     pub(crate) fn add(&self, folder: Arc<WalkedFolder>, own: usize) {
         let mut state = self.lock();
         state.stacks[own].push(Cursor { folder, next: 0 });
         self.wake(&state);
     }
 
-    /// Has walkers that have nothing else to do read files of `folder`, while this one makes its node.
+    /// Lets idle walkers read files of `folder`, while the calling walker makes the node.
     pub(crate) fn share(&self, folder: &Arc<WalkedFolder>) -> Sharing<'_> {
         let mut state = self.lock();
         state.shares.add(folder);
@@ -164,14 +164,14 @@ impl Frontier {
         Sharing { frontier: self, folder: Arc::clone(folder) }
     }
 
-    /// What came of a share that a walker took with `next`.
+    /// Takes the result of a share from `next`.
     pub(crate) fn put_share(&self, folder: &Arc<WalkedFolder>, number: usize, read: Option<Vec<ReadEntry>>) {
         let mut state = self.lock();
         state.shares.put(folder, number, read);
         self.wake(&state);
     }
 
-    /// Ends the walk, with what the root came to or without.
+    /// Ends the walk, with or without the result of the root.
     pub(crate) fn end(&self, root: Option<Below>) {
         let mut state = self.lock();
         state.over = true;
@@ -181,7 +181,7 @@ impl Frontier {
         self.changed.notify_all();
     }
 
-    /// What the root came to; nothing when the walk was stopped.
+    /// The result of the root; nothing after a stop.
     pub(crate) fn into_root(self) -> Option<Below> {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).root
     }

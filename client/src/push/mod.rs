@@ -1,8 +1,8 @@
 //! A push, from the folder to the receipt.
 //!
-//! Walkers read and cut, senders ask and send; a bounded queue lies between. The commit comes when everything else
-//! was acknowledged. Should the appliance lack a part that the cache took for stored, the push is done once more as
-//! if there was no cache. Not here: what a person sees of it (`owner`).
+//! Walkers read and cut, senders ask and send; a bounded queue lies between. The commit comes after every
+//! acknowledgement. Where the appliance lacks a part that the cache took for stored, the push runs again as if
+//! without a cache. Not here: the output for a person (`owner`).
 
 mod batch;
 pub(crate) mod cache;
@@ -48,17 +48,17 @@ use std::{
 use walk::take_part;
 use walker::Walker;
 
-/// What to push, and how.
+/// How to push a folder.
 #[derive(Debug, Clone)]
 pub struct PushOptions {
     /// Patterns as in a `.gitignore`, relative to the folder.
     pub exclude: Vec<String>,
-    /// Folders that lie on another filesystem stay empty.
+    /// Folders on another filesystem stay empty.
     pub one_filesystem: bool,
-    /// Where the cache of this source lies; without one every file is read.
+    /// Path of the cache of this source; without a cache every file is read.
     pub cache: Option<PathBuf>,
-    /// What the appliance understands (`Identity::features`). A commit says more than its first version did only where the
-    /// word for it is among these.
+    /// Features of the appliance (`Identity::features`). A commit has more than the fields of the first version only
+    /// where the appliance has the word for more.
     pub features: Vec<String>,
     /// The clock of this computer.
     pub clock: fn() -> SystemTime,
@@ -71,24 +71,25 @@ impl Default for PushOptions {
     }
 }
 
-/// What the cache says may be lost, and a box that loses its power forgets what it took in last, also more than once.
+/// Parts that the cache counts on may be lost, and a box that loses its power forgets the last chunks, also more than
+/// once.
 const ATTEMPTS_MAX: u32 = 4;
 
-/// A push that was committed.
+/// A committed push.
 #[derive(Debug)]
 pub struct Pushed {
     /// The appliance's proof.
     pub receipt: Receipt,
-    /// Everything in the snapshot, added up.
+    /// Totals of the snapshot.
     pub totals: Totals,
-    /// What could not be read, or changed while it was read.
+    /// Files that could not be read, or changed during the reading.
     pub skipped: SkippedList,
 }
 
 /// Pushes the folder `folder` as `source` (`DEVICE/NAME`).
 ///
 /// # Errors
-/// Whatever stops the whole push. Files that cannot be read do not: they are in `Pushed::skipped`.
+/// Errors that stop the whole push. Unreadable files stop nothing: `Pushed::skipped` names such files.
 pub fn push(
     remote: &dyn Remote,
     source: &str,
@@ -114,11 +115,12 @@ struct Attempt<'a> {
     progress: &'a TransferProgress,
     folder: PathBuf,
     excludes: Excludes,
-    /// Random, and the same for every attempt of one push, so that it can only become one snapshot.
+    /// Random, and the same for every attempt of a push, so that a push can only become a single snapshot.
     push: u128,
 }
 
-/// Lets the senders go when the walk is over, also by a panic: the push would wait for them for ever.
+/// Lets the senders go at the end of the walk, also after a panic: otherwise the push would wait for the senders for
+/// ever.
 struct ClosesQueue<'a>(&'a Queue);
 
 impl Drop for ClosesQueue<'_> {
@@ -127,7 +129,7 @@ impl Drop for ClosesQueue<'_> {
     }
 }
 
-/// What came of a finished walk.
+/// The result of a finished walk.
 struct Tree {
     root: ChunkRef,
     totals: Totals,
@@ -175,7 +177,7 @@ impl<'a> Attempt<'a> {
         Ok(Pushed { receipt, totals, skipped })
     }
 
-    /// Whether the appliance has this word among its features.
+    /// Whether `feature` is among the appliance's features.
     fn is_understood(&self, feature: &str) -> bool {
         self.options.features.iter().any(|known| known == feature)
     }
@@ -207,7 +209,7 @@ impl<'a> Attempt<'a> {
             let _closing = ClosesQueue(&queue);
             self.walk(&shared, threads.walkers)
         });
-        // A sender's reason comes first: the walkers only saw that they should stop.
+        // A sender's reason comes first: the walkers only saw the stop.
         queue.trouble().map_or(tree, Err)
     }
 
@@ -229,13 +231,13 @@ impl<'a> Attempt<'a> {
         let stopped = || ClientError::Usage("the push was stopped".to_owned());
         let below = frontier.into_root().ok_or_else(stopped)?;
         let root = walker.root_node(&handle, &below).map_err(|Stopped| stopped())?;
-        // Senders go on with what is queued meanwhile.
+        // Senders go on with the queue meanwhile.
         let contents = shared.sample.as_ref().map_or_else(Vec::new, |sample| sample.hash(shared.own));
         Ok(Tree { root, totals: below.folded.totals, contents })
     }
 }
 
-/// The folder that somebody named, as the system knows it.
+/// The folder behind a name that the owner typed.
 pub(crate) fn named_folder(named: &Path) -> Result<PathBuf, ClientError> {
     let found = named.canonicalize().map_err(|cause| match cause.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => ClientError::NotThere {
@@ -247,7 +249,7 @@ pub(crate) fn named_folder(named: &Path) -> Result<PathBuf, ClientError> {
     if found.is_dir() { Ok(found) } else { Err(ClientError::no_folder(named)) }
 }
 
-/// How many threads a push uses; each costs a few MiB, and together they stay below 64 MB.
+/// Number of threads of a push; each thread costs a few MiB, together less than 64 MB.
 struct Threads {
     walkers: usize,
     senders: usize,
@@ -257,18 +259,18 @@ struct Threads {
 impl Threads {
     fn for_this_computer() -> Self {
         let cores = thread::available_parallelism().map_or(2, usize::from);
-        // Walkers wait for disks and senders for the network, so there are more of both than of cores: four walkers took
-        // a fifth less time than two for small files on a disk that had to be asked. Four senders compress a gigabyte a
-        // second; more would only take memory.
+        // Walkers wait for disks and senders for the network, so there are more of both than of cores: four walkers
+        // took a fifth less time than two for small files on a busy disk. Four senders compress a gigabyte a second;
+        // more senders would only take memory.
         Self { walkers: 4, senders: (cores + 1).clamp(3, 4), queued_batches: 1 }
     }
 }
 
-/// The longest that a push waits for a busy disk before it begins.
+/// The longest wait for a busy disk before a push begins.
 const WRITE_OUT_FOR: Duration = Duration::from_secs(1);
 
-/// Has what is in memory of the folder's filesystem written out: from then on also a write by way of a program's memory
-/// moves a file's times. Where that takes long it goes on beside the push, which meanwhile trusts young files less.
+/// Has the memory of the folder's filesystem written out: afterwards, a write by way of a program's memory moves a
+/// file's times too. A long write-out goes on beside the push, which meanwhile trusts young files less.
 fn write_out(folder: &Path, now: Time) -> Arc<OnceLock<Time>> {
     let written_out = Arc::new(OnceLock::new());
     let Ok(opened) = OpenFolder::open(folder) else { return written_out };

@@ -1,8 +1,8 @@
-//! One folder's node out of what is known from the last push and what is new.
+//! The node of a folder, merged from the record of the last push and new entries.
 //!
-//! Names come in order, the record is read alongside. As long as all is equal only a counter moves; at the first
-//! difference the equal part is taken over and from there node and new record are made entry by entry.
-//! Not here: how it is found out what is new (`folder`).
+//! Names come in order, and the record is read alongside. While the two are equal, only a counter moves. At the first
+//! difference the equal part is taken over, and from there on node and new record are made entry by entry. Not here:
+//! finding out which entries are new (`walker`).
 
 use crate::{
     push::batch::{Batcher, Stopped},
@@ -25,12 +25,12 @@ impl From<Stopped> for MergeError {
     }
 }
 
-/// What is known and what is new, put together in the order of names.
+/// Known and new entries, merged in the order of names.
 pub(crate) struct NodeMerge<'a> {
     cache: &'a Cache,
     key: FolderKey,
     known: Option<RecordReader<'a>>,
-    /// Nothing while all entries so far are the first ones of the record, in number `same`.
+    /// Nothing while the entries so far are the first `same` entries of the record.
     new: Option<(NodeBuilder, RecordWriter)>,
     same: usize,
 }
@@ -51,7 +51,7 @@ impl<'a> NodeMerge<'a> {
             let order = self.known.as_mut().and_then(|known| known.peek()).map(|entry| entry.name.cmp(name));
             match order {
                 Some(Ordering::Less) => {
-                    // It was there and is no more.
+                    // The known entry was deleted.
                     self.differ(trees)?;
                     self.known.iter_mut().for_each(RecordReader::step);
                 }
@@ -61,7 +61,7 @@ impl<'a> NodeMerge<'a> {
         }
     }
 
-    /// The entry that `find` found is still true.
+    /// Keeps the entry that `find` found.
     pub(crate) fn take_known(&mut self, trees: &mut Batcher<'_>) -> Result<(), MergeError> {
         let Some(known) = &mut self.known else { return Err(MergeError::BadCache) };
         if let Some((builder, writer)) = &mut self.new {
@@ -87,7 +87,7 @@ impl<'a> NodeMerge<'a> {
         Ok(push_entry(builder, entry, &owner, trees)?)
     }
 
-    /// From here on the folder differs from the record: what was equal so far is taken over.
+    /// From here on the folder differs from the record: the equal part so far is taken over.
     fn differ(&mut self, trees: &mut Batcher<'_>) -> Result<(), MergeError> {
         if self.new.is_some() {
             return Ok(());

@@ -1,6 +1,6 @@
-//! Where a snapshot comes from: which computer, which folder, which time zone.
+//! The origin of a snapshot: computer, folder, time zone.
 //!
-//! What is longer than a snapshot may say is left out: the appliance would refuse the whole commit for it.
+//! A value beyond the limits of a snapshot is left out: the appliance would refuse the whole commit.
 
 use crate::platform::{computer_name, name_bytes};
 use jiff::tz::TimeZone;

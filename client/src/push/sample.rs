@@ -1,12 +1,13 @@
-//! A few whole files of each push, hashed by reading them a second time.
+//! A few whole files of each push, hashed by a second reading.
 //!
-//! A chunk is named by the hash of the bytes that were read, so a bit that flips between the disk and that hash, or a mistake
-//! in the cutting, gets a name like any other and every later check finds it right. The hash of the whole file, from a second
-//! reading that shares nothing with the first, is what a drill can hold a restored file against.
+//! A chunk is named by the hash of the bytes as read. A bit that flips between the disk and the hash, or a mistake in
+//! the cutting, gets a name like any other bytes, and every later check finds the name right. The hash of the whole
+//! file comes from a second reading that shares nothing with the first reading, so a drill can compare a restored
+//! file with the hash.
 //!
-//! Files are drawn by lot: some of those that the push read, and one small file that it did not read, so that over many
-//! pushes every file comes round. The draw costs two comparisons a file; what is read again is bounded.
-//! Not here: what becomes of the hashes (the appliance keeps them with the snapshot).
+//! Files are drawn by lot: a few of the files that the push read, and a small file that the push did not read, so
+//! that over many pushes every file comes round. The draw costs two comparisons for each file, and the second reading
+//! is bounded. Not here: the use of the hashes (the appliance keeps the hashes with the snapshot).
 
 use crate::{
     handle::Handle,
@@ -25,14 +26,15 @@ use std::{
     },
 };
 
-/// Bytes of all files that one push reads again, and so of each: half a second at the pace of a slow disk.
+/// Bytes that a push reads a second time, for a single file and together: half a second on a slow disk.
 const READ_AGAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Bytes of a file that the push did not read before: a push with nothing new must not take longer for it.
+/// Bytes of a file that the push did not read before: a push without changes must not take longer because of the
+/// file.
 const UNREAD_BYTES_MAX: u64 = 1024 * 1024;
-/// Bytes of a path in a commit, which the appliance only takes up to a length.
+/// Bytes of a path in a commit; the appliance refuses commits beyond a length.
 const PATH_BYTES_MAX: usize = 4096;
 
-/// The draw of one push, for all walkers.
+/// The draw of a push, for every walker.
 pub(crate) struct Sample {
     seed: u64,
     read: Draw,
@@ -47,7 +49,7 @@ struct Draw {
     drawn: Mutex<BTreeMap<u64, DrawnFile>>,
 }
 
-/// A file as the walk saw it.
+/// A file as the walk saw the file.
 struct DrawnFile {
     folder: Arc<Handle>,
     name: Vec<u8>,
@@ -55,27 +57,27 @@ struct DrawnFile {
 }
 
 impl Sample {
-    /// A draw that the random number of a push decides: another one for each push.
+    /// A draw by the random number of a push, different for each push.
     pub(crate) fn new(push: u128) -> Self {
         let seed = u64::try_from(push >> 64).expect("64 bits are left");
         Self { seed, read: Draw::new(CONTENTS_MAX), unread: Draw::new(1) }
     }
 
-    /// Puts in a file that the push has read.
+    /// Offers a file that the push has read.
     pub(crate) fn put_read(&self, folder: &Arc<Handle>, name: &[u8], status: &FileStatus) {
         if status.kind == FileKind::File && (1..=READ_AGAIN_BYTES_MAX).contains(&status.size) {
             self.read.put(self.lot(status), || DrawnFile::new(folder, name, status));
         }
     }
 
-    /// Puts in a file that is as the last push read it.
+    /// Offers a file that is unchanged since the last push.
     pub(crate) fn put_unread(&self, folder: &Arc<Handle>, name: &[u8], status: &FileStatus) {
         if status.kind == FileKind::File && (1..=UNREAD_BYTES_MAX).contains(&status.size) {
             self.unread.put(self.lot(status), || DrawnFile::new(folder, name, status));
         }
     }
 
-    /// A number that is as good as random, and the same for all names of one file.
+    /// A number that is as good as random, and equal for every name of a file.
     fn lot(&self, status: &FileStatus) -> u64 {
         // The mixing function of SplitMix64 (Steele, Lea, Flood 2014).
         let mut lot = self.seed ^ status.inode ^ status.device.rotate_left(32);
@@ -84,11 +86,11 @@ impl Sample {
         lot ^ (lot >> 31)
     }
 
-    /// Reads what was drawn and hashes it. A file that changed since the walk, or cannot be read any more, is left out: its
-    /// hash would prove nothing.
+    /// Reads and hashes the drawn files. A file that changed since the walk, or is no longer readable, is left out: a
+    /// hash of other content would prove nothing.
     pub(crate) fn hash(&self, own: OwnerIds) -> Vec<ContentHash> {
         let mut bytes_left = READ_AGAIN_BYTES_MAX;
-        // The one that was not read first: where much is new, its turn would never come.
+        // The unread file first: with many new files, the turn of an unread file would never come.
         let drawn = self.unread.take().chain(self.read.take());
         let hashed = drawn.filter_map(|file| {
             bytes_left = bytes_left.checked_sub(file.status.size)?;
@@ -117,7 +119,7 @@ impl Draw {
         }
     }
 
-    /// What was drawn, in the order of the lots.
+    /// The drawn files, in the order of the lots.
     fn take(&self) -> impl Iterator<Item = DrawnFile> + use<> {
         std::mem::take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner)).into_values()
     }
@@ -139,7 +141,7 @@ impl DrawnFile {
             return None;
         }
         let mut hasher = blake3::Hasher::new();
-        // One byte more than there should be: a file that grows is not read without end.
+        // A byte more than the size: a growing file is not read without end.
         hasher.update_reader((&file).take(self.status.size + 1)).ok()?;
         let is_whole = hasher.count() == self.status.size && is_unchanged();
         is_whole.then(|| ContentHash { path, hash: Hash(*hasher.finalize().as_bytes()) })
@@ -155,7 +157,7 @@ mod tests {
     };
     use std::{collections::BTreeSet, fs, io::Write, path::Path, time::SystemTime};
 
-    /// Hashes what is drawn with `seed` out of the files of a folder, those called `read…` as read; `change` is called between
+    /// Hashes the files of a folder that `seed` draws; files called `read…` count as read. `change` is called between
     /// the draw and the second reading.
     fn drawn(folder: &Path, seed: u64, change: impl FnOnce()) -> Vec<ContentHash> {
         let handle = Handle::root(OpenFolder::open(folder).unwrap(), Budget::new(9)).unwrap();
@@ -214,7 +216,7 @@ mod tests {
         }
         let again = drawn(folder.path(), 2, || ());
         assert_ne!(paths(&again), paths(&hashes), "another push draws others");
-        // Two that do not fit together: one of them, and the small ones that still do.
+        // Two files that do not fit together: at most one of the two is drawn.
         large("read-half-1", READ_AGAIN_BYTES_MAX / 2 + 1);
         large("read-half-2", READ_AGAIN_BYTES_MAX / 2 + 1);
         for seed in 0..40 {

@@ -1,8 +1,8 @@
-//! Senders: ask which chunks of a batch are missing, compress those, send them, check the answer.
+//! Senders: ask which chunks of a batch are missing, compress and send the missing chunks, check the answer.
 //!
-//! Each sender is a thread that does all of it for one batch at a time, so while some wait for the network the others
-//! compress. Nothing is remembered about what was sent: a connection that breaks, a box that restarts, a push that
-//! is started again all end in the same question, "which of these are missing?".
+//! Each sender is a thread that handles a batch from question to answer, so some senders compress while other senders
+//! wait for the network. Nobody remembers what was sent: a broken connection, a restarted box and a restarted push
+//! each lead to the same question, "which of these are missing?".
 
 use crate::{
     ClientError, Remote, TransferProgress,
@@ -18,13 +18,13 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// What all senders of one push share.
+/// Values that the senders of a push share.
 pub(crate) struct Senders<'a> {
     remote: &'a dyn Remote,
     queue: &'a Queue,
     progress: &'a TransferProgress,
-    /// Chunks that one of the senders is busy with: two files of the same content must not be sent twice because
-    /// they came up at the same time.
+    /// Chunks in the hands of a sender: two files of equal content must not be sent twice because both came up at the
+    /// same time.
     in_hand: Mutex<HashSet<ChunkId>>,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Senders<'a> {
         Self { remote, queue, progress, in_hand: Mutex::default() }
     }
 
-    /// Sends batches until the queue is closed. On trouble the queue is stopped, and with it the whole push.
+    /// Sends batches until the queue is closed. An error stops the queue, and with the queue the whole push.
     pub(crate) fn send_all(&self) {
         let mut sender = Sender { shared: self, encoder: Encoder::new() };
         while let Some(batch) = self.queue.pop() {
@@ -45,8 +45,8 @@ impl<'a> Senders<'a> {
         }
     }
 
-    /// The chunks of a batch that nobody else is busy with, each once. Should the other one fail, the whole push
-    /// does, so what is left to it is never forgotten.
+    /// The chunks of a batch that no other sender is busy with, each once. If another sender fails, the whole push
+    /// fails, so a chunk left to another sender is never forgotten.
     fn take<'b>(&self, batch: &'b Batch) -> Vec<&'b BatchedChunk> {
         let mut in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
         batch.parts.iter().filter(|part| in_hand.insert(part.id)).collect()
@@ -92,7 +92,7 @@ impl Sender<'_> {
         if received.names == Hash::of(&names) && received.chunks == parts.len() as u64 {
             Ok(())
         } else {
-            // The appliance computed other names than we did: memory or network changed bytes on the way.
+            // The appliance computed other names than this computer: memory or network changed bytes on the way.
             Err(ClientError::Damaged(format!(
                 "{} chunks arrived with other content than was sent",
                 parts.len()
@@ -100,7 +100,8 @@ impl Sender<'_> {
         }
     }
 
-    /// The chunks to send: first those that share blocks, files of one kind side by side, then the others.
+    /// The missing chunks: first chunks that share blocks, with files of a kind side by side, then chunks that stand
+    /// alone.
     fn missing_parts<'b>(
         &self,
         batch: &Batch,
@@ -113,14 +114,14 @@ impl Sender<'_> {
         let missing: HashSet<ChunkId> = self.shared.remote.missing(&names)?.into_iter().collect();
         let mut parts: Vec<&BatchedChunk> =
             taken.iter().copied().filter(|part| missing.contains(&part.id)).collect();
-        // Stable, so that the chunks of one file stay in their order.
+        // Stable, so that the chunks of a file stay in their order.
         parts.sort_by_cached_key(|part| (stands_alone(batch.bytes(part)), part.order));
         Ok(parts)
     }
 }
 
-/// Chunks that share blocks, about equally many bytes in each, since a small rest compresses badly by itself; then each of
-/// the others in a block of its own.
+/// Chunks that share blocks, about equally many bytes in each block, since a small rest compresses badly by itself.
+/// Then each chunk that stands alone, in a block of its own.
 fn groups<'p, 'b>(batch: &Batch, parts: &'p [&'b BatchedChunk]) -> Vec<&'p [&'b BatchedChunk]> {
     let alone = parts.partition_point(|part| !stands_alone(batch.bytes(part)));
     let (mut rest, alone) = parts.split_at(alone);
@@ -137,13 +138,13 @@ fn groups<'p, 'b>(batch: &Batch, parts: &'p [&'b BatchedChunk]) -> Vec<&'p [&'b 
     groups
 }
 
-/// Whether a chunk has a block of its own: a block's worth, or of a kind that does not shrink. That one would only cost
-/// its neighbours time, and by itself it is stored under the hash that it has anyway.
+/// Whether a chunk has a block of its own: enough bytes for a block, or bytes that do not shrink. Bytes that do not
+/// shrink would only cost the neighbours time, and alone the chunk is stored under the hash that is known already.
 fn stands_alone(bytes: &[u8]) -> bool {
     bytes.len() >= BLOCK_PLAIN_BYTES_AIM || looks_random(bytes)
 }
 
-/// The bytes of a group, back to back; copied only where they do not lie so.
+/// The bytes of a group, back to back; copied only where the chunks do not lie side by side.
 fn gather<'b>(batch: &'b Batch, group: &[&BatchedChunk]) -> Cow<'b, [u8]> {
     let side_by_side = group.windows(2).all(|pair| pair[0].place.end == pair[1].place.start);
     if side_by_side {
@@ -162,7 +163,7 @@ fn encode<'b>(encoder: &mut Encoder, group: &[&BatchedChunk], plain: &'b [u8]) -
     encoder.encode_parts(plain, group.iter().map(len).collect())
 }
 
-/// How many of the first parts make one block: as many as bring it to `aim`.
+/// Number of the first parts that make a block: as many as bring the block to `aim`.
 fn run(parts: &[&BatchedChunk], aim: usize) -> usize {
     let mut bytes = 0;
     let is_open = |part: &&&BatchedChunk| {
@@ -179,7 +180,7 @@ mod tests {
     use crate::push::batch::Batcher;
     use larder_format::block::BLOCK_PLAIN_BYTES_MAX;
 
-    /// Lengths of the chunks in each block of a batch of these chunks, and what the batch holds.
+    /// Lengths of the chunks in each block for a batch of these chunks.
     fn blocks(chunks: &[Vec<u8>]) -> Vec<Vec<usize>> {
         let queue = Queue::new(1);
         let mut batcher = Batcher::for_files(&queue);
@@ -210,7 +211,7 @@ mod tests {
         let (a, b, c) = (text(1, 100), text(2, 40_000), text(3, 20_000));
         let (photo, key) = (noise(1, 200_000), noise(2, 30_000));
         let found = blocks(&[a.clone(), photo.clone(), b.clone(), key.clone(), c.clone()]);
-        // Too little of it to tell that it does not shrink.
+        // Too few bytes to tell that the bytes do not shrink.
         assert_eq!(found, [vec![a.len(), b.len(), key.len(), c.len()], vec![photo.len()]]);
     }
 

@@ -1,35 +1,35 @@
-//! Folders of which several walkers read files: a camera's folder of ten thousand pictures, or a folder of mails.
+//! Folders whose files several walkers read: a camera's folder of ten thousand pictures, or a folder of mails.
 //!
-//! One walker makes the folder's node, entry by entry in the order of names. Others that have no folder of their own take
-//! shares further on and leave what came of them here. Only folders that are read whole are shared: where the last push
-//! is known, a walker that goes along its record is faster alone.
-//! Not here: waiting and waking (`walk`), how a file is read (`entry`).
+//! A walker makes the folder's node, entry by entry in the order of names. Walkers without a folder of their own take
+//! shares further on and leave the results here. Only folders without a record are shared: where the last push is
+//! known, a walker is faster alone along the record. Not here: waiting and waking (`frontier`), reading a file
+//! (`entry`).
 
 use crate::push::{entry::NewEntry, folder::WalkedFolder};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
-/// Shares of a folder that are taken ahead of its node. Without it the entries of a million files would wait in memory
-/// while one walker is at a film.
+/// Shares of a folder that are taken ahead of the node. Without this limit the entries of a million files would wait
+/// in memory while a walker reads a film.
 const AHEAD_MAX: usize = 4;
 /// Files in a share at most.
 const SHARE_MAX: usize = 64;
-/// A folder has so many shares where it has enough files: even a few large ones are worth being shared.
+/// Shares of a folder with enough files: even a few large files are worth sharing.
 const SHARES: usize = 16;
 
-/// One file that was looked at: its position in the listing, its size, and its entry if it could be had.
+/// A file that was looked at: position in the listing, size, and the entry if any.
 pub(crate) struct ReadEntry {
     pub(crate) position: usize,
     pub(crate) size: u64,
     pub(crate) fresh: Option<NewEntry>,
 }
 
-/// What becomes of a share of the walker that makes the node.
+/// A share, as the walker that makes the node finds the share.
 pub(crate) enum ShareTurn {
-    /// Nobody has read it.
+    /// No walker has read the share.
     Own,
     /// Another walker did.
     Ready(Vec<ReadEntry>),
-    /// Another walker is at it.
+    /// Another walker is reading the share.
     Wait,
 }
 
@@ -39,11 +39,11 @@ pub(crate) struct Shares(Vec<SharedFolder>);
 
 struct SharedFolder {
     folder: Arc<WalkedFolder>,
-    /// The share that the node is at.
+    /// The share that the node has reached.
     at: usize,
-    /// The first share that nobody took.
+    /// The first share that no walker has taken.
     next: usize,
-    /// Shares that are done; nothing where the walker could not do it.
+    /// Finished shares; nothing where the walker could not read the share.
     ready: HashMap<usize, Option<Vec<ReadEntry>>>,
 }
 
@@ -71,7 +71,7 @@ impl Shares {
         }
     }
 
-    /// A share for a walker that has nothing else to do.
+    /// A share for an idle walker.
     pub(crate) fn take(&mut self) -> Option<(Arc<WalkedFolder>, usize)> {
         let is_open = |shared: &&mut SharedFolder| {
             shared.next < count(shared.folder.names()) && shared.next <= shared.at + AHEAD_MAX
@@ -81,9 +81,9 @@ impl Shares {
         Some((Arc::clone(&shared.folder), shared.next - 1))
     }
 
-    /// What came of a share that was taken; nothing where it has to be done by somebody else.
+    /// Takes the result of a share; nothing where another walker has to read the share.
     pub(crate) fn put(&mut self, folder: &Arc<WalkedFolder>, number: usize, read: Option<Vec<ReadEntry>>) {
-        // Whoever makes the node may have given up meanwhile.
+        // The walker that makes the node may have given up meanwhile.
         if let Some(shared) = self.of(folder) {
             shared.ready.insert(number, read);
         }

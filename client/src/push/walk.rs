@@ -1,7 +1,7 @@
-//! The walk: what one walker does until every folder's node is made.
+//! The walk: the steps of a walker until every folder's node is made.
 //!
-//! The last folder to be done inside another makes that one's node, and so up to the root.
-//! Not here: which folder comes next (`frontier`), how a folder's node is made (`walker`).
+//! The last finished folder in a folder leads to the node of the folder above, and so up to the root. Not here: the
+//! next folder (`frontier`), making a node (`walker`).
 
 use crate::{
     ClientError,
@@ -15,7 +15,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Without it the other walkers would wait for ever for the folders of one that panicked.
+/// Ends the walk after a panic. Without this the other walkers would wait for ever for the folders of the panicked
+/// walker.
 struct EndsOnPanic<'a>(&'a Frontier);
 
 impl Drop for EndsOnPanic<'_> {
@@ -26,7 +27,7 @@ impl Drop for EndsOnPanic<'_> {
     }
 }
 
-/// Takes part in the walk until it is over, then hands over what is left in the batches.
+/// Takes part in the walk until the end, then hands over the rest of the batches.
 pub(crate) fn take_part(frontier: &Frontier, shared: &PushContext<'_>) {
     let _ending = EndsOnPanic(frontier);
     let mut walker = Walker::new(shared);
@@ -70,7 +71,7 @@ fn work(frontier: &Frontier, walker: &mut Walker<'_>) -> Result<(), Stopped> {
     Ok(())
 }
 
-/// Makes the node of `folder`, and of each folder above that waited for this one alone.
+/// Makes the node of `folder`, and of each folder above that waited for this folder alone.
 fn complete(
     frontier: &Frontier,
     walker: &mut Walker<'_>,
@@ -123,7 +124,7 @@ mod tests {
         time::Duration,
     };
 
-    /// Hands over what walkers share, over an empty cache, and a root folder; `now` is their clock.
+    /// Hands over the shared values, over an empty cache, and a root folder; `now` is the clock of the walkers.
     fn with_root(
         folder: &Path,
         now: &(dyn Fn() -> Time + Sync),
@@ -131,7 +132,7 @@ mod tests {
     ) {
         let opened = OpenFolder::open(folder);
         let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
-        // Nobody sends, so each walker must find a place for what it has at the end.
+        // Without senders, each walker must find room for its rest at the end.
         let (queue, progress, skipped) = (Queue::new(9), TransferProgress::default(), Mutex::default());
         let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
         let shared = PushContext {
@@ -160,7 +161,7 @@ mod tests {
             std::fs::create_dir_all(folder.path().join(name)).expect("made");
         }
         let asked = AtomicU32::new(0);
-        // The clock is asked for each folder; the third time it breaks.
+        // Each folder asks the clock; the third question panics.
         let now = || {
             assert!(asked.fetch_add(1, Relaxed) != 2, "planted");
             Time::default()
@@ -168,7 +169,7 @@ mod tests {
         with_root(folder.path(), &now, |shared, root| assert_eq!(panicked(shared, root), 1));
     }
 
-    /// The same where one reads files of a folder and another one waits for them.
+    /// The same for a walker that waits for files of a folder while another walker reads the files.
     #[test]
     fn a_walker_that_panics_at_a_share_ends_the_walk() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -176,7 +177,8 @@ mod tests {
             std::fs::write(folder.path().join(number.to_string()), b"words").expect("written");
         }
         let (callers, came) = (Mutex::new(HashSet::from([std::thread::current().id()])), Condvar::new());
-        // Whoever makes the node waits until another walker has taken a share; that one's clock breaks.
+        // The walker that makes the node waits until another walker has taken a share; the clock of the other walker
+        // panics.
         let now = || {
             let mut callers = callers.lock().expect("nobody panics with it");
             let is_new = callers.insert(std::thread::current().id());

@@ -1,7 +1,7 @@
-//! One walker: lists a folder, and once the folders below are done makes its node.
+//! A walker: lists a folder, and makes its node after the folders below.
 //!
-//! Not here: in which order folders are taken (`frontier`, `walk`), what an entry is made of (`entry`), and how known and
-//! new entries become a node (`node_merge`).
+//! Not here: the order of folders (`frontier`, `walk`), making an entry (`entry`), and merging known and new entries
+//! into a node (`node_merge`).
 
 use crate::{
     handle::{Handle, OpenedFolder},
@@ -24,7 +24,7 @@ use larder_format::{
 };
 use std::sync::Arc;
 
-/// Lists folders and makes nodes, one folder after another.
+/// Lists folders and makes nodes, a folder at a time.
 pub(crate) struct Walker<'a> {
     entries: EntryReader<'a>,
     /// Scratch space for listings.
@@ -36,12 +36,12 @@ impl<'a> Walker<'a> {
         Self { entries: EntryReader::new(shared), room: Vec::new() }
     }
 
-    /// What all walkers share.
+    /// Values that the walkers share.
     pub(crate) fn shared(&self) -> &'a PushContext<'a> {
         self.entries.shared
     }
 
-    /// Hands over what is left in the batches.
+    /// Hands over the rest of the batches.
     pub(crate) fn flush(&mut self) -> Result<(), Stopped> {
         self.entries.out.files.flush().and_then(|()| self.entries.out.trees.flush())
     }
@@ -61,7 +61,7 @@ impl<'a> Walker<'a> {
         Ok(WalkedFolder::new(FolderPlace { handle, parent: None, key, depth: 1, seen }, listing, ignores))
     }
 
-    /// Opens the folder number `number` of `parent` and lists it.
+    /// Opens and lists the folder number `number` of `parent`.
     pub(crate) fn visit(
         &mut self,
         parent: &Arc<WalkedFolder>,
@@ -105,7 +105,7 @@ impl<'a> Walker<'a> {
         Ok(WalkedFolder::new(FolderPlace { handle, parent, key, depth: depth + 1, seen }, listing, ignores))
     }
 
-    /// Finds out which names are folders, and leaves out what the owner does not want.
+    /// Finds the folders among the names, and leaves out excluded names.
     fn sift(
         &self,
         spot: EntrySpot<'_>,
@@ -122,7 +122,7 @@ impl<'a> Walker<'a> {
         self.shared().excludes.apply(listing, spot.folder, || spot.handle.path(), above)
     }
 
-    /// Makes the folder's node, once all folders in it are done.
+    /// Makes the folder's node, after the folders in the folder.
     pub(crate) fn fold(&mut self, frontier: &Frontier, folder: &Arc<WalkedFolder>) -> Result<Below, NotMade> {
         let FolderPlace { handle, key, seen, .. } = &folder.place;
         let opened = handle.open().map_err(|error| {
@@ -185,7 +185,8 @@ impl<'a> Walker<'a> {
         merge.finish(&mut self.entries.out.trees)
     }
 
-    /// Reads a share of a folder whose node another walker makes; nothing where it has to do so itself.
+    /// Reads a share of a folder whose node another walker makes; nothing where the other walker has to read the
+    /// share itself.
     pub(crate) fn read_share(
         &mut self,
         folder: &WalkedFolder,
@@ -207,7 +208,7 @@ impl<'a> Walker<'a> {
         Ok(Some(read))
     }
 
-    /// The status of a file; nothing when it is gone or cannot be asked for, which is named.
+    /// The status of a file; nothing for a missing file. A file without a readable status is named.
     fn see(&self, spot: EntrySpot<'_>) -> Option<Observed> {
         let seen = self.shared().see(|| spot.status());
         let unseen = |error: SystemError| {
@@ -218,7 +219,7 @@ impl<'a> Walker<'a> {
         seen.map_err(unseen).ok()
     }
 
-    /// The entry of anything but a folder; a file that could be read may be drawn to be read again.
+    /// The entry of a name other than a folder; a readable file may be drawn for a second reading.
     fn read_entry(
         &mut self,
         spot: EntrySpot<'_>,
@@ -232,7 +233,7 @@ impl<'a> Walker<'a> {
         Ok(fresh)
     }
 
-    /// A file that another walker read. Returns its size, if it was there.
+    /// Merges a file that another walker read. Returns the size, if there was a file.
     fn merge_read(
         &mut self,
         merge: &mut NodeMerge<'_>,
@@ -243,7 +244,7 @@ impl<'a> Walker<'a> {
         Ok(Some(size))
     }
 
-    /// Returns the size of the file, if it is there.
+    /// Returns the size of the file, if there is a file.
     fn merge_file(
         &mut self,
         merge: &mut NodeMerge<'_>,
@@ -290,10 +291,10 @@ impl<'a> Walker<'a> {
         merge.put(fresh, &mut self.entries.out.trees)
     }
 
-    /// Makes the node that stands for the pushed folder itself, one entry without a name, and hands over what is left.
+    /// Makes the node of the pushed folder itself, a single entry without a name, and hands over the rest.
     pub(crate) fn root_node(&mut self, handle: &Arc<Handle>, below: &Below) -> Result<ChunkRef, Stopped> {
         let Folded { node, totals } = below.folded;
-        // A walk's first folder stays open from its beginning.
+        // The first folder of a walk stays open from the beginning.
         let folder = handle.open().map_err(|_| Stopped)?;
         let spot = EntrySpot { handle, folder: folder.as_ref(), name: b"" };
         let kind = Kind::Directory { node, totals };
@@ -312,7 +313,7 @@ impl<'a> Walker<'a> {
 fn xattrs_of_folder(spot: EntrySpot<'_>) -> Result<Xattrs, XattrsLeftOut> {
     match spot.folder.open_folder(spot.name) {
         Ok(folder) => folder.as_ref().xattrs(),
-        // It went away since it was walked: nothing is lost that is still there.
+        // The folder was deleted since the walk: no existing attribute is lost.
         Err(error) if error.is_gone() => Ok(Xattrs::new()),
         Err(_) => Err(XattrsLeftOut(UNREADABLE)),
     }

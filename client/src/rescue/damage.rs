@@ -1,4 +1,4 @@
-//! What was not whole on the disks: told once each, counted, and never a reason to stop.
+//! Damage on the disks: told once for each place, counted, and never a reason to stop.
 
 use crate::{SkippedList, platform::name_bytes};
 use larder_format::wire::escape_name;
@@ -11,10 +11,10 @@ use std::{
     },
 };
 
-/// Places that were told are remembered up to so many, so that a ruined disk does not fill the memory.
+/// Told places are remembered up to this number, so that a ruined disk does not fill the memory.
 const TOLD_MAX: usize = 100_000;
 
-/// Shared by everybody who reads.
+/// Shared by every reader.
 #[derive(Debug, Default)]
 pub(crate) struct DamageLog {
     found: Mutex<DamageNotes>,
@@ -29,17 +29,18 @@ struct DamageNotes {
 }
 
 impl DamageLog {
-    /// Something about a whole file.
+    /// Tells of a whole file.
     pub(crate) fn file(&self, path: &Path, why: impl Into<String>) {
         self.tell(path, u64::MAX, why.into());
     }
 
-    /// Something at one place in a file; each place is told once.
+    /// Tells of a place in a file; each place is told once.
     pub(crate) fn at(&self, path: &Path, offset: u64, why: impl Into<String>) {
         self.tell(path, offset, why.into());
     }
 
-    /// What lies in `folder` was set aside because it is not whole: that is no news, and what it lacks is told by file.
+    /// An agent set the content of `folder` aside as damaged: the damage is no news, and the lost content is told by
+    /// file.
     pub(crate) fn passes_over(&self, folder: PathBuf) {
         self.set_aside.lock().unwrap_or_else(PoisonError::into_inner).push(folder);
     }
@@ -57,7 +58,7 @@ impl DamageLog {
         }
     }
 
-    /// Something that only a newer Larder understands.
+    /// Counts a thing that only a newer Larder understands.
     pub(crate) fn newer(&self) {
         self.too_new.fetch_add(1, Relaxed);
     }
@@ -67,7 +68,7 @@ impl DamageLog {
         self.too_new.load(Relaxed)
     }
 
-    /// Everything so far.
+    /// The damage so far.
     pub(crate) fn list(&self) -> SkippedList {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).list.clone()
     }

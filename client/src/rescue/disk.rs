@@ -1,8 +1,8 @@
-//! What lies on a pulled disk: which files are packs, which are ledger entries, whose they are.
+//! The files on a pulled disk: packs, ledger entries, and the names of vault and disk.
 //!
-//! A disk is a mount point, the folder `larder` on it, or any folder into which somebody copied what was left. Where the
-//! names are those of FORMAT.md they tell what a file is; files that a filesystem check gave other names are known by
-//! their first bytes. Not here: what is in the files.
+//! A disk is a mount point, the folder `larder` on the mount point, or any folder with a copy of the remains. A name
+//! of FORMAT.md tells the kind of a file; a file that a filesystem check renamed is known by its first bytes. Not
+//! here: the content of the files.
 
 use super::{
     damage::DamageLog,
@@ -12,20 +12,20 @@ use crate::{ClientError, platform::path_of_bytes};
 use larder_format::{Hash, layout, ledger::LEDGER_MAGIC, pack::PACK_MAGIC};
 use std::path::{Path, PathBuf};
 
-/// Folders in folders that are looked through; a disk of ours has two.
+/// Levels of folders that are looked through; a disk of ours has two.
 const LEVELS_MAX: usize = 3;
-/// Nothing in here was ever confirmed, or helps a reader.
+/// Folders without confirmed data, and without use for a reader.
 const PASSED_BY: [&[u8]; 2] = [b"index", b"open"];
-/// Where names say nothing: what a filesystem check brings together, and what an agent set aside.
+/// Folders whose names say nothing: the finds of a filesystem check, and files that an agent set aside.
 const NAMELESS: [&[u8]; 2] = [b"lost+found", SET_ASIDE.as_bytes()];
-/// What an agent set aside.
+/// The folder for files that an agent set aside.
 const SET_ASIDE: &str = "quarantine";
 const DISK_FILE_BYTES_MAX: usize = 64 * 1024;
 
-/// One pulled disk.
+/// A pulled disk.
 #[derive(Debug, Clone)]
 pub struct PulledDisk {
-    /// As the owner named it.
+    /// The path as the owner typed the path.
     pub path: PathBuf,
     /// The folder with packs and ledger.
     pub(crate) folder: PathBuf,
@@ -33,19 +33,19 @@ pub struct PulledDisk {
     pub vault: Option<String>,
     /// Random name of the disk, likewise.
     pub disk: Option<String>,
-    /// Whether it says itself that it needs a newer Larder.
+    /// Whether the disk says that reading needs a newer Larder.
     pub is_newer: bool,
 }
 
 /// A file that may be of use.
 pub(crate) enum DiskItem {
-    /// A pack under its own name, where it should lie.
+    /// A pack under its own name, in the right place.
     Pack(Hash),
     /// A pack somewhere else.
     StrayPack(PathBuf),
     /// A chapter of the ledger.
     Chapter(PathBuf),
-    /// A ledger entry, with the number that its name says.
+    /// A ledger entry, with the number in the name of the file.
     Entry(PathBuf, Option<u64>),
 }
 
@@ -57,7 +57,7 @@ impl PulledDisk {
                 remedy: "Mount the disk, read-only if you like, and name the folder where it is mounted.",
             });
         }
-        // The owner may have named a link to it; from here on none is followed.
+        // The owner may have named a link to the disk; from here on no link is followed.
         let whole =
             path.canonicalize().map_err(|cause| ClientError::local("opening the disk", path, cause))?;
         let below = whole.join("larder");
@@ -71,7 +71,7 @@ impl PulledDisk {
 
     fn read_facts(&mut self, damage: &DamageLog) {
         let path = self.folder.join("disk.json");
-        // A folder with some packs in it need not have one, and no file comes back because of it.
+        // A folder with a few packs need not have the file, and no restored file depends on the file.
         let Ok(bytes) = read(&path, DISK_FILE_BYTES_MAX) else { return };
         match DiskJson::read(&bytes) {
             Some(facts) => {
@@ -82,13 +82,13 @@ impl PulledDisk {
         }
     }
 
-    /// Where a pack under its own name lies.
+    /// The path of a pack under its own name.
     pub(crate) fn pack_path(&self, name: &Hash) -> PathBuf {
         let name = name.to_string();
         self.folder.join("packs").join(&name[..2]).join(format!("{name}.pack"))
     }
 
-    /// Hands over everything that may be of use.
+    /// Hands over every file that may be of use.
     pub(crate) fn items(&self, damage: &DamageLog, each: &mut dyn FnMut(DiskItem)) {
         let mut folders = vec![(self.folder.clone(), 0, false)];
         let lost = self.folder.parent().map(|top| top.join("lost+found")).filter(|lost| is_folder(lost));
@@ -126,7 +126,7 @@ impl PulledDisk {
             return Some(DiskItem::Chapter(path.to_owned()));
         }
         if let Some(stem) = text.strip_suffix(".entry") {
-            // A name that is not ours says nothing about which entry it is; the entry does.
+            // A foreign name says nothing about the number of the entry; the entry itself does.
             let is_own = stem.len() == 12 && stem.bytes().all(|byte| byte.is_ascii_digit());
             let number = is_own.then(|| stem.parse().ok()).flatten();
             return Some(DiskItem::Entry(path.to_owned(), number));
@@ -142,7 +142,7 @@ impl PulledDisk {
     }
 }
 
-/// What `disk.json` says.
+/// The content of `disk.json`.
 pub(crate) struct DiskJson {
     oldest_reader: u64,
     vault: String,

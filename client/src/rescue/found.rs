@@ -1,8 +1,8 @@
-//! Snapshots that no ledger tells of, found by the look of their roots.
+//! Snapshots without a ledger entry, found by the look of their roots.
 //!
-//! A root is a node with one entry, a folder without a name, and nothing else looks like that. So even where the whole
-//! ledger is gone, every snapshot can be had; only its name, number and time are lost. It takes reading every block that
-//! could hold a node. Not here: the names by which the owner tells them apart (`mod.rs`).
+//! A root is a node with a single entry, a folder without a name, and no other node looks like a root. So every
+//! snapshot can be had even without a ledger; only name, number and time are lost. The search reads every block that
+//! could hold a node. Not here: the names by which the owner tells the snapshots apart (`mod.rs`).
 
 use super::packs::PulledPacks;
 use crate::TransferProgress;
@@ -14,10 +14,10 @@ use larder_format::{
 };
 use std::collections::HashMap;
 
-/// No vault of ours had a tenth of it; a disk that claims more was made to fill the memory.
+/// No vault of ours had a tenth of this number; a disk with more roots was made to fill the memory.
 const ROOTS_MAX: usize = 100_000;
 
-/// A root that was found.
+/// A found root.
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     pub(crate) root: ChunkRef,
@@ -26,7 +26,7 @@ pub(crate) struct Root {
     pub(crate) totals: Totals,
 }
 
-/// Every root in the packs, the folder that changed last first. The order depends on nothing else, so that a number is
+/// Every root in the packs, the last changed folder first. The order depends only on the disks, so that a number is
 /// good for a second call.
 pub(crate) fn roots(packs: &PulledPacks, progress: &TransferProgress) -> Vec<Root> {
     let mut found = HashMap::new();
@@ -53,7 +53,7 @@ fn look_into(block: &OpenBlock<'_>, found: &mut HashMap<larder_format::ChunkId, 
     }
 }
 
-/// Reads a root; nothing where it is another chunk.
+/// Reads a root; nothing for another chunk.
 fn root_in(bytes: &[u8]) -> Option<Root> {
     let Ok(Node::Leaf { entries, .. }) = Node::decode(bytes) else { return None };
     let [entry] = entries.as_slice() else { return None };

@@ -1,8 +1,8 @@
-//! Which snapshots the ledger of pulled disks tells of, whatever is left of it.
+//! The snapshots that the ledger of pulled disks tells of, however little of the ledger is left.
 //!
-//! Every copy of every entry is read. What is damaged on all disks is named and stepped over: entries prove themselves,
-//! so those behind a gap are as good as before. Events that only a newer Larder knows are whole and mean something
-//! unknown; then a snapshot may have been let go of, and only its chunks tell. Not here: chunks.
+//! Every copy of every entry is read. An entry that is damaged on every disk is named and stepped over: entries prove
+//! themselves, so entries behind a gap are as good as before. An event that only a newer Larder knows is whole and of
+//! unknown meaning; the event may have let go of a snapshot, so only the chunks tell. Not here: chunks.
 
 use super::{damage::DamageLog, reading::read};
 use larder_format::{
@@ -16,55 +16,55 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Whether a snapshot is still what the vault keeps.
+/// Whether the vault still keeps a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SnapshotStanding {
-    /// Nothing says otherwise.
+    /// No event says otherwise.
     KeptSnapshot,
-    /// Retention let go of it, and its files are still on the disk.
+    /// Retention let go of the snapshot, and the files are still on the disk.
     LetGo,
-    /// Its folders are nowhere on the disks: damaged, or let go of by a newer Larder.
+    /// The folders are nowhere on the disks: damaged, or let go of by a newer Larder.
     NotHere,
 }
 
-/// A snapshot that the ledger tells of.
+/// A snapshot in the ledger.
 #[derive(Debug, Clone)]
 pub struct KeptSnapshot {
-    /// Its number.
+    /// Number of the snapshot.
     pub snapshot: u64,
     /// `DEVICE/NAME`.
     pub source: String,
-    /// When it arrived, in milliseconds since 1970.
+    /// Time of arrival, in milliseconds since 1970.
     pub time_ms: i64,
     /// Whether the appliance's clock was known to be right.
     pub is_time_trusted: bool,
     /// The root node.
     pub root: ChunkRef,
-    /// Everything in it, added up.
+    /// Totals of the snapshot.
     pub totals: Totals,
     /// Files that the device could not read.
     pub skipped: u64,
-    /// Whether it is still kept.
+    /// Whether the snapshot is still kept.
     pub standing: SnapshotStanding,
 }
 
-/// What was read.
+/// The readable part of the ledger.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// In the order of their numbers.
     pub(crate) snapshots: Vec<KeptSnapshot>,
-    /// Numbers that are nowhere whole, as first and last of each run.
+    /// Numbers without a whole entry, as first and last of each run.
     pub(crate) missing: Vec<(u64, u64)>,
     /// Whether there are events whose meaning only a newer Larder knows.
     pub(crate) has_unknown: bool,
-    /// Whether there is no entry at all, not even a damaged one.
+    /// Whether there is no entry at all, not even a damaged entry.
     pub(crate) is_gone: bool,
     let_go: HashSet<u64>,
 }
 
 impl Ledger {
-    /// Reads entries: files with the numbers that their names say, in any order. What none of them has whole comes out of a
-    /// chapter, if there is one.
+    /// Reads entries: files with the numbers in their names, in any order. An entry without a whole file comes out of
+    /// a chapter, if there is a chapter.
     pub(crate) fn read(
         files: Vec<(PathBuf, Option<u64>)>,
         chapters: Vec<PathBuf>,
@@ -118,7 +118,7 @@ impl Ledger {
         if let Some((path, _)) = whole.iter().skip(1).find(differs) {
             damage.file(path, format!("it says something else than {}", whole[0].0.display()));
         }
-        // Where disks tell different stories, the one that goes on from the entry before.
+        // Where disks tell different stories, the entry that follows the entry before.
         let follows = whole.iter().position(|(_, found)| chain.is_next(&found.entry)).unwrap_or(0);
         if whole.is_empty() {
             self.miss(chain.step_over(number));
@@ -152,7 +152,7 @@ impl Ledger {
         }
         self.let_go.extend(lets_go_of(&event));
         if let Event::Snapshot(snapshot) = event {
-            // It becomes the name of a folder.
+            // The source becomes the name of a folder.
             if !is_source_name(&snapshot.source) {
                 let why = format!("entry {sequence} names a source as none can be called");
                 return damage.file(path, why);
@@ -170,14 +170,14 @@ impl Ledger {
         }
     }
 
-    /// Whether it takes a look at the chunks to know which snapshots are still there.
+    /// Whether only the chunks can tell which snapshots are still there.
     pub(crate) fn needs_proof(&self) -> bool {
         self.has_unknown || !self.let_go.is_empty()
     }
 }
 
-/// Numbers of the snapshots that an event ends. No catch-all arm: a new kind of event does not compile until somebody
-/// has said here whether it ends any.
+/// Numbers of the snapshots that an event ends. No catch-all arm: a new kind of event does not compile until this
+/// function names the kind.
 fn lets_go_of(event: &Event) -> &[u64] {
     match event {
         Event::VaultCreated { .. }
@@ -198,7 +198,7 @@ fn lets_go_of(event: &Event) -> &[u64] {
     }
 }
 
-/// Files of chapters that are whole, by number.
+/// Files of whole chapters, by number.
 struct Chapters(BTreeMap<u64, Vec<PathBuf>>);
 
 impl Chapters {
@@ -229,7 +229,7 @@ impl Chapters {
     }
 }
 
-/// An entry that is whole, and its own hash.
+/// A whole entry, and its hash.
 struct Whole {
     entry: Entry,
     hash: Hash,

@@ -1,9 +1,9 @@
 //! Rescue: reading pulled disks with neither agent nor index.
 //!
-//! The bad day is the one on which nothing else works: the box is gone, perhaps the disk is dying. So everything that is
-//! whole on any of the disks is used, whatever lies around it; nothing is believed that was not hashed; nothing is ever
-//! written to a disk. A `Rescue` is a `Past` like an appliance, so files come back through the same `restore`.
-//! Not here: what the owner types and reads (`owner::rescuing`).
+//! On the bad day nothing else works: the box is gone, perhaps the disk is dying. So every whole part of any disk is
+//! used, whatever lies around the part. No byte is believed before hashing, and no byte is ever written to a disk. A
+//! `Rescue` is a `Past` like an appliance, so files come back through the same `restore`. Not here: the words that
+//! the owner types and reads (`owner::rescuing`).
 
 mod damage;
 pub(crate) mod disk;
@@ -30,14 +30,14 @@ use std::{path::PathBuf, sync::Arc};
 pub use disk::PulledDisk;
 pub use ledger::{KeptSnapshot, SnapshotStanding};
 
-/// One bit of a pack's disks each.
+/// A bit for each disk of a pack.
 const DISKS_MAX: usize = 64;
-/// Names that are shown of a snapshot whose own name is lost.
+/// Names that stand for a snapshot whose own name is lost.
 const SAMPLE_NAMES: usize = 4;
 /// How the names of found snapshots begin; a number follows.
 const FOUND: &str = "found-";
 
-/// A snapshot that no ledger entry tells of.
+/// A snapshot without a ledger entry.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// `found-1` and so on; stands for the source's name.
@@ -46,13 +46,13 @@ pub struct Candidate {
     pub root: ChunkRef,
     /// Last change of the pushed folder, RFC 3339.
     pub modified: String,
-    /// Everything in it, added up by the device.
+    /// Totals of the snapshot, as the device added up.
     pub totals: Totals,
-    /// The first names in it.
+    /// The first names in the snapshot.
     pub names: Vec<String>,
 }
 
-/// Pulled disks of one vault.
+/// Pulled disks of a vault.
 pub struct Rescue {
     disks: Arc<[PulledDisk]>,
     ledger: Ledger,
@@ -64,7 +64,7 @@ pub struct Rescue {
 }
 
 impl Rescue {
-    /// Opens disks and reads what is left of the ledger. `now` is what spans such as `2 weeks ago` count from.
+    /// Opens disks and reads the remains of the ledger. Spans such as `2 weeks ago` count from `now`.
     ///
     /// # Errors
     /// When there is no backup, or the disks are of several vaults.
@@ -99,15 +99,15 @@ impl Rescue {
         Ok(Self { disks, ledger, packs, is_looked_through: false, found: Vec::new(), damage, now })
     }
 
-    /// Finds out where every chunk lies. Nothing can be restored before.
+    /// Finds the place of every chunk. Nothing can be restored before.
     pub fn look_through(&mut self, progress: &TransferProgress) {
         if !std::mem::replace(&mut self.is_looked_through, true) {
             self.packs.look_through(progress);
         }
     }
 
-    /// Where something was let go of, or may have been: which snapshots are still there. What retention let go of is
-    /// only listed as long as it is.
+    /// Finds the snapshots that are still there, in case an event let go of snapshots. A snapshot that retention let
+    /// go of is only listed while the snapshot is there.
     pub fn settle(&mut self, progress: &TransferProgress) {
         if !self.ledger.needs_proof() {
             return;
@@ -115,7 +115,7 @@ impl Rescue {
         self.look_through(progress);
         let mut snapshots = std::mem::take(&mut self.ledger.snapshots);
         snapshots.retain_mut(|kept| {
-            // Most of what was let go of is gone; no dying disk is searched for it.
+            // Most snapshots that were let go of are gone; no dying disk is searched for such a snapshot.
             let is_worth_it =
                 kept.standing == SnapshotStanding::KeptSnapshot || self.packs.claims(&kept.root.id);
             let is_here = is_worth_it && self.begins(&kept.root);
@@ -127,7 +127,7 @@ impl Rescue {
         self.ledger.snapshots = snapshots;
     }
 
-    /// Whether root and topmost folder are there. The rest shows itself when it is restored.
+    /// Whether root and topmost folder are there. A restore shows the rest.
     fn begins(&self, root: &ChunkRef) -> bool {
         let progress = TransferProgress::default();
         let mut reader = TreeReader::new(self, &progress);
@@ -138,7 +138,7 @@ impl Rescue {
         })
     }
 
-    /// Looks among all chunks for snapshots that the ledger does not tell of.
+    /// Looks among the chunks for snapshots without a ledger entry.
     pub fn search(&mut self, progress: &TransferProgress) {
         self.look_through(progress);
         let roots = found::roots(&self.packs, progress);
@@ -172,37 +172,37 @@ impl Rescue {
         }
     }
 
-    /// The disks, in the order in which they were named.
+    /// The disks, in the order of the command.
     pub fn disks(&self) -> &[PulledDisk] {
         &self.disks
     }
 
-    /// Snapshots that the ledger tells of, by number.
+    /// Snapshots in the ledger, by number.
     pub fn snapshots(&self) -> &[KeptSnapshot] {
         &self.ledger.snapshots
     }
 
-    /// What `search` found.
+    /// Snapshots that `search` found.
     pub fn found(&self) -> &[Candidate] {
         &self.found
     }
 
-    /// Numbers of ledger entries that are nowhere whole, as first and last of each run.
+    /// Numbers without a whole ledger entry, as first and last of each run.
     pub fn missing_entries(&self) -> &[(u64, u64)] {
         &self.ledger.missing
     }
 
-    /// Whether nothing is left of the ledger: what sources were called and when their snapshots arrived is lost.
+    /// Whether nothing is left of the ledger: names of sources and times of arrival are lost.
     pub fn is_ledger_gone(&self) -> bool {
         self.ledger.is_gone
     }
 
-    /// PulledPacks and places of chunks that are known.
+    /// Number of known packs and places of chunks.
     pub fn size(&self) -> (usize, usize) {
         (self.packs.len(), self.packs.places())
     }
 
-    /// What was not whole on the disks so far, and why.
+    /// Damage on the disks so far.
     pub fn damage(&self) -> SkippedList {
         self.damage.list()
     }
@@ -240,14 +240,14 @@ impl Past for Rescue {
             let Candidate { root, modified, totals, .. } = found.clone();
             return Ok(info(source, 0, modified, (root, totals), 0));
         }
-        // As an appliance answers it, with the same exit code.
+        // Like the answer of an appliance, with the same exit code.
         let said = When::parse(when, &self.now).ok_or_else(|| ClientError::NotThere {
             what: format!("There is no such snapshot: \"{when}\" is neither a number nor a date nor a time."),
             remedy: "Write a number from `larder rescue DISK --list`, a date, a time, or \"2 weeks ago\".",
         })?;
         let mut of_source = self.ledger.snapshots.iter().filter(|kept| kept.source == source);
         let kept = match said {
-            // What was let go of is only meant by whoever names it, or where nothing else is left.
+            // A snapshot that was let go of is only meant by its number, or where no other snapshot is left.
             When::Newest => {
                 let kept = of_source.clone().rfind(|kept| kept.standing == SnapshotStanding::KeptSnapshot);
                 kept.or_else(|| of_source.next_back())

@@ -1,9 +1,9 @@
-//! The packs of several disks as one: where each chunk lies, and its block from whichever disk gives it whole.
+//! The packs of several disks together: the place of each chunk, and its block from any disk with a whole copy.
 //!
-//! A pack is known by its name, so copies on several disks are one pack, and what is damaged in one copy is read from
-//! another. A name may lie all the same: a file may hold another pack, whole. So the tables of all copies count, and a
-//! block only counts where the wanted chunk is in it. Copies without a table are scanned where nothing else is left.
-//! Not here: what an open block's chunks mean.
+//! A pack is known by its name, so copies on several disks are the same pack, and a damaged part of a copy is read
+//! from another copy. A name may be wrong all the same: a file may hold another pack, whole. So the tables of every
+//! copy count, and a block only counts with the wanted chunk inside. Copies without a table are scanned when nothing
+//! else is left. Not here: the meaning of the chunks in a block.
 
 use super::{
     damage::DamageLog,
@@ -26,19 +26,20 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-/// The end of a pack that is read at once: most tables fit, so most packs cost one movement of the disk's arm.
+/// Bytes at the end of a pack that are read at once: most tables fit, so most packs cost a single movement of the
+/// disk arm.
 const TAIL_BYTES: u64 = 64 * 1024;
-/// The beginning of a block that is read at once: any header, and most small blocks whole.
+/// Bytes at the beginning of a block that are read at once: any header, and most small blocks whole.
 const START_BYTES: usize = 64 * 1024;
 /// A scan looks at so much at once.
 const WINDOW_BYTES: usize = 4 * BLOCK_BYTES_MAX;
-/// Offsets of blocks have 32 bits, so nothing behind this can be a block of the pack.
+/// Offsets of blocks have 32 bits, so no block of the pack begins behind this offset.
 const PACK_BYTES_MAX: u64 = u32::MAX as u64;
-/// Blocks that could not be read are remembered up to so many: a dying disk is not asked for the same one twice.
+/// Unreadable blocks are remembered up to this number: a dying disk is not asked twice for a block.
 const BAD_MAX: usize = 1_000_000;
 
 enum Pack {
-    /// Under its own name, on those disks whose bits are set.
+    /// Under its own name, on the disks whose bits are set.
     Named { name: Hash, on: u64 },
     /// Somewhere else, under whatever name.
     Stray(PathBuf),
@@ -49,10 +50,10 @@ pub(crate) struct PulledPacks {
     damage: Arc<DamageLog>,
     packs: Vec<Pack>,
     places: Places,
-    /// Copies without a table of packs that have one elsewhere, as pack and number of the copy.
+    /// Copies without a table whose pack has a table elsewhere, as pack and number of the copy.
     unread: Vec<(u32, u8)>,
     late: OnceLock<Places>,
-    /// Blocks that do not open, each in one copy.
+    /// Blocks that do not open, each in a copy.
     bad: Mutex<HashSet<(ChunkPlace, u8)>>,
 }
 
@@ -86,12 +87,12 @@ impl PulledPacks {
         self.places.len()
     }
 
-    /// Whether some table claims to have the chunk. Costs nothing, and proves nothing.
+    /// Whether any table claims the chunk. The claim costs nothing and proves nothing.
     pub(crate) fn claims(&self, id: &ChunkId) -> bool {
         !self.places.of(id).is_empty()
     }
 
-    /// Where it is looked for first, as a number that grows in the order of reading.
+    /// The first place to look for the chunk, as a number that grows in the order of reading.
     pub(crate) fn place(&self, id: &ChunkId) -> u64 {
         let number = |place: &ChunkPlace| u64::from(place.pack) << 32 | u64::from(place.offset);
         self.places.of(id).first().map_or(NOWHERE, number)
@@ -130,8 +131,9 @@ impl PulledPacks {
         self.places = places;
     }
 
-    /// Hands over the table of every copy that has a whole one, with that copy, but tables that say the same only once:
-    /// a file that was swapped with another pack's must not hide what the other disk has. Returns copies without one.
+    /// Hands over the whole table of every copy, with the path of the copy; equal tables only once. A file that was
+    /// swapped with another pack's file must not hide the right pack on the other disk. Returns the copies without a
+    /// whole table.
     fn each_table(&self, pack: u32, each: &mut dyn FnMut(&Path, &Table)) -> Vec<u8> {
         let (mut unread, mut known, mut first) = (Vec::new(), Vec::new(), None);
         for (copy, path) in (0u8..).zip(self.copies(pack)) {
@@ -165,8 +167,8 @@ impl PulledPacks {
         });
     }
 
-    /// Places in copies without a table, of packs of which another copy has one. That one may be another pack's, so
-    /// these are scanned; but only once something is nowhere else, since a dying disk takes long.
+    /// Places in copies without a table, of packs with a table in another copy. The other copy may be another pack's,
+    /// so the copies here are scanned, but only once a chunk is nowhere else, since a dying disk takes long.
     fn late_places(&self) -> &Places {
         self.late.get_or_init(|| {
             let mut places = Places::default();
@@ -197,7 +199,7 @@ impl PulledPacks {
         }
     }
 
-    /// Hands over every block that `is_wanted` by its header, opened, each from any copy that has it whole.
+    /// Hands over every block that `is_wanted` by its header, opened, from any whole copy.
     pub(crate) fn each_block(
         &self,
         pack: u32,
@@ -220,8 +222,8 @@ impl PulledPacks {
         unread.into_iter().for_each(|copy| self.scan(pack, copy, &mut |_, block| each(block)));
     }
 
-    /// Hands over whole blocks that lie at `place`, from one copy after another, until all `wanted` chunks were in them:
-    /// a block that is whole and holds something else is another pack's, and the next copy may have the right one.
+    /// Hands over whole blocks at `place`, from copy after copy, until every chunk in `wanted` came. A whole block
+    /// without a wanted chunk is another pack's, and the next copy may have the right block.
     fn block(
         &self,
         place: ChunkPlace,
@@ -257,7 +259,7 @@ impl PulledPacks {
         }
     }
 
-    /// Hands over blocks that hold the chunks called `names`, as far as any disk has them whole.
+    /// Hands over blocks with the chunks `names`, as far as any disk has the blocks whole.
     pub(crate) fn fetch(&self, names: &[ChunkId], each: &mut dyn FnMut(&[u8])) {
         let mut open: HashSet<ChunkId> = names.iter().copied().collect();
         self.fetch_from(&self.places, &mut open, each);
@@ -268,14 +270,14 @@ impl PulledPacks {
 
     fn fetch_from(&self, known: &Places, open: &mut HashSet<ChunkId>, each: &mut dyn FnMut(&[u8])) {
         let mut decoder = Decoder::new();
-        // First the first place of each, then for those that it did not give the second one, and so on.
+        // First the first place of each chunk, then the second place of each chunk that is still missing, and so on.
         for round in 0.. {
             let mut places: Vec<(ChunkPlace, ChunkId)> =
                 open.iter().filter_map(|id| Some((known.of(id).get(round)?.block(), *id))).collect();
             if places.is_empty() {
                 return;
             }
-            // In the order in which they lie, and each block once.
+            // In the order of the disk, and each block once.
             places.sort_unstable();
             for same in places.chunk_by(|(a, _), (b, _)| a == b) {
                 let mut wanted = same.iter().map(|(_, id)| *id).filter(|id| open.contains(id)).collect();
@@ -290,7 +292,7 @@ impl PulledPacks {
     }
 }
 
-/// Why something does not read.
+/// Why a file or block does not read.
 enum Unread {
     TooNew,
     Damaged(String),
@@ -311,7 +313,7 @@ impl From<FormatError> for Unread {
     }
 }
 
-/// A whole table, and the hash that tells it from others.
+/// A whole table, and the hash of the table.
 fn read_table(path: &Path) -> Result<(Hash, Table), Unread> {
     let (file, len) = open(path)?;
     let read = |from: u64, bytes: u64| {
@@ -336,7 +338,7 @@ fn read_table(path: &Path) -> Result<(Hash, Table), Unread> {
         Err(error) => Err(error),
     };
     table.map_err(|error| {
-        // A newer Larder may end its packs another way; it says so where every version says it.
+        // A newer Larder may end packs another way; the header says so in every version.
         match read(0, 16).map(|start| check_header(&start)) {
             Ok(Err(FormatError::TooNew { .. })) => Unread::TooNew,
             _ => error.into(),
@@ -368,7 +370,7 @@ fn read_block(file: &File, offset: u32) -> Result<Vec<u8>, Unread> {
     Ok(bytes)
 }
 
-/// Hands over the block at `offset`, as it lies and opened.
+/// Hands over the block at `offset`, as stored and opened.
 fn with_block(
     path: &Path,
     offset: u32,

@@ -1,16 +1,16 @@
-//! Where each chunk lies, in 12 bytes a chunk.
+//! The place of each chunk, in 12 bytes a chunk.
 //!
-//! Only the first 4 bytes of a name are kept: what they lead to is hashed before it is believed, so two chunks that begin
-//! alike cost one more look and nothing else. Ten million chunks take 120 MB, which every computer has that people
-//! would plug a disk into; whole names would take 400 MB.
+//! Only the first 4 bytes of a name are kept: the bytes at a place are hashed before use, so two chunks with equal
+//! beginnings cost a second look and nothing else. Ten million chunks take 120 MB, which any computer with a disk
+//! port has; whole names would take 400 MB.
 
 use larder_format::ChunkId;
 
-/// A chunk is looked for in so many places at most: by chance there are two, and a table that claims more was made to
-/// keep a reader busy.
+/// Places at which a chunk is looked for: by chance there are two, and a table with more was made to keep a reader
+/// busy.
 const PLACES_MAX: usize = 64;
 
-/// One place: which pack, by its number, and where the block begins.
+/// A place: the number of the pack, and the beginning of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ChunkPlace {
     start: u32,
@@ -19,7 +19,7 @@ pub(crate) struct ChunkPlace {
 }
 
 impl ChunkPlace {
-    /// A block, whatever it holds.
+    /// A block, whatever its content.
     pub(crate) fn block(self) -> Self {
         Self { start: 0, ..self }
     }
@@ -30,7 +30,7 @@ impl ChunkPlace {
     }
 }
 
-/// All places, sorted once all packs are known.
+/// The places, sorted after the last pack.
 #[derive(Debug, Default)]
 pub(crate) struct Places(Vec<ChunkPlace>);
 

@@ -1,7 +1,7 @@
-//! Files of somebody's disk, read and never touched: not even the time of the last access is left behind.
+//! Files of a pulled disk, read and never touched: not even the time of access changes.
 //!
-//! A name on a damaged disk may lead anywhere, so symlinks are not followed and what is no regular file is not read. A
-//! sector that cannot be read costs itself and not what lies around it.
+//! A name on a damaged disk may lead anywhere, so symlinks are not followed and only regular files are read. An
+//! unreadable sector costs itself and no other byte.
 
 use crate::platform::{NameList, OpenFolder, open_untouched, read_at};
 use std::{fs::File, io, path::Path};
@@ -11,12 +11,12 @@ const SECTOR_BYTES: usize = 4096;
 /// Bad places are narrowed down from this size, so that a long scratch costs few attempts.
 const STRIDE_BYTES: usize = 64 * 1024;
 
-/// Bytes that can be asked for by their place.
+/// Bytes that can be asked for by place.
 pub(crate) trait Bytes {
     /// Reads up to `into.len()` bytes from `offset` on; 0 at the end.
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 
-    /// Fills `into`, or as much of it as there is, and returns how much.
+    /// Fills `into` as far as there are bytes, and returns the number of bytes.
     fn fill(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut have = 0;
         while have < into.len() {
@@ -30,7 +30,7 @@ pub(crate) trait Bytes {
         Ok(have)
     }
 
-    /// As `fill`, with zeros for what cannot be read. Returns whether there was any of that.
+    /// As `fill`, with zeros for unreadable bytes. Returns whether there were unreadable bytes.
     fn fill_around(&self, into: &mut [u8], offset: u64) -> bool {
         let mut is_hurt = false;
         for (number, stride) in into.chunks_mut(STRIDE_BYTES).enumerate() {
@@ -55,7 +55,7 @@ impl Bytes for File {
     }
 }
 
-/// Opens a regular file, and says how long it is.
+/// Opens a regular file, and tells its length.
 pub(crate) fn open(path: &Path) -> io::Result<(File, u64)> {
     let file = open_untouched(path)?;
     let facts = file.metadata()?;
@@ -85,7 +85,7 @@ pub(crate) fn is_folder(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    /// Fails wherever one of its bad bytes is asked for.
+    /// Fails at each of the bad bytes.
     struct Scratched {
         bytes: Vec<u8>,
         bad: Vec<u64>,

@@ -1,4 +1,4 @@
-//! Rescue from small disks that are made here, damaged in every way that a disk can be.
+//! Rescue from small disks that are made here and damaged in every way of a disk.
 
 use super::*;
 use crate::{
@@ -14,7 +14,7 @@ use larder_format::{
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
 use tempfile::TempDir;
 
-/// An appliance that writes each upload as a pack of its own, and each commit as a ledger entry.
+/// An appliance that writes each upload as a pack, and each commit as a ledger entry.
 struct Writer {
     folder: TempDir,
     head: Mutex<Head>,
@@ -108,7 +108,7 @@ impl Writer {
         *head
     }
 
-    /// Pushes two states of one source; returns what was in the second.
+    /// Pushes two states of a source; returns the files of the second state.
     fn two_pushes(&self) -> BTreeMap<String, Vec<u8>> {
         let files = self.folder.path().join("files");
         fs::create_dir_all(files.join("deep/er")).unwrap();
@@ -219,7 +219,7 @@ fn two_damaged_disks_make_a_whole_one() {
     let vault = Writer::new();
     let newest = vault.two_pushes();
     let (a, b) = (vault.copy("a"), vault.copy("b"));
-    // Every other byte of damage is on the other disk; each alone lacks something.
+    // Every other byte of damage is on the other disk; each disk alone lacks files.
     for (number, pack) in vault.packs().iter().enumerate() {
         let path = pack.strip_prefix(vault.disk()).unwrap();
         let len = fs::read(pack).unwrap().len();
@@ -288,7 +288,7 @@ fn what_a_filesystem_check_brought_together_is_used() {
     assert_eq!(bring(&open(&[heap]), "laptop/docs", "newest").1, newest);
 }
 
-/// An event from the future may have let go of a snapshot: what is still there is listed all the same.
+/// An event from the future may have let go of a snapshot: a snapshot that is still there is listed all the same.
 #[test]
 fn unknown_events_are_stepped_over_and_told() {
     let vault = Writer::new();
@@ -341,7 +341,7 @@ fn disks_of_two_vaults_are_not_mixed() {
     assert!(Rescue::open(&[vault.folder.path().join("nowhere")], now()).is_err());
 }
 
-/// A file may hold another pack, whole: nothing about it looks damaged, and the other disk has what belongs there.
+/// A file may hold another pack, whole: the file looks undamaged, and the other disk has the right pack.
 #[test]
 fn packs_that_were_swapped_or_overwritten_on_one_disk_hide_nothing_of_the_other() {
     let vault = Writer::new();
@@ -371,7 +371,7 @@ fn packs_that_were_swapped_or_overwritten_on_one_disk_hide_nothing_of_the_other(
                 comes_back(&disks, &format!("{disks:?}"));
             }
         }
-        // The right copy has lost its table, so only a scan of it tells what the wrong one hides.
+        // The right copy has lost its table, so only a scan of the copy finds the hidden chunks.
         let len = fs::read(one).unwrap().len();
         flip(&on(&cut, one), len - FOOTER_BYTES - 5);
         for disks in [[over.clone(), cut.clone()], [cut, over]] {
@@ -380,7 +380,7 @@ fn packs_that_were_swapped_or_overwritten_on_one_disk_hide_nothing_of_the_other(
     }
 }
 
-/// Whatever lies in the wrong folder is known by its content.
+/// A file in the wrong folder is known by its content.
 #[test]
 fn packs_in_wrong_folders_are_used() {
     let vault = Writer::new();
@@ -394,14 +394,15 @@ fn packs_in_wrong_folders_are_used() {
     assert_eq!((found, restored.skipped.count), (newest, 0));
 }
 
-/// What cannot be opened costs itself: everything else on the disk comes back, and the rest from the other disk.
+/// An entry that cannot be opened costs itself: the rest of the disk comes back, and the lost part from the other
+/// disk.
 #[test]
 fn what_cannot_be_read_is_named_and_the_rest_comes_back() {
     let vault = Writer::new();
     let newest = vault.two_pushes();
     let whole = vault.copy("whole");
     let packs = vault.packs();
-    // Something that is no file under a pack's name, and a folder that does not open (root opens it all the same).
+    // A folder under a pack's name, and a folder that does not open (root opens the folder all the same).
     fs::remove_file(&packs[0]).unwrap();
     fs::create_dir(&packs[0]).unwrap();
     let shut = packs[1].parent().unwrap();
@@ -414,11 +415,11 @@ fn what_cannot_be_read_is_named_and_the_rest_comes_back() {
     let told = alone.damage().count;
     set_permissions(shut, 0o755).unwrap();
     assert!(told > 0);
-    // Perhaps only the older snapshot needs what is lost.
+    // Perhaps only the older snapshot needs the lost chunks.
     let _is_worse = restore_all_is_worse(alone, &newest);
 }
 
-/// Any flipped byte anywhere: no panic, no wrong byte, and what is lost is named.
+/// Any flipped byte anywhere: no panic, no wrong byte, and every loss is named.
 #[test]
 fn damage_anywhere_never_gives_back_a_wrong_byte() {
     let vault = Writer::new();

@@ -1,9 +1,9 @@
-//! What is back already, from an earlier restore into the same folder that broke off.
+//! Entries that are back already, from an earlier restore into the same folder that broke off.
 //!
-//! A restore that is run again goes on where it stopped: what it made before is neither fetched again nor named as in
-//! the way. A file counts by its bytes, not by its size and time alone: after a power cut a disk may hold a file's
-//! length and none of its content. Nothing that is found is ever changed here, but for permissions that keep the owner
-//! from reading a file of their own: for as long as it takes to open it.
+//! A repeated restore goes on where the earlier restore stopped: finished entries are neither fetched again nor named
+//! as in the way. A file counts by its bytes, not by size and time alone: after a power cut a disk may hold the
+//! length of a file without the content. Nothing is changed here, except the permissions of an owner's unreadable
+//! file, for as long as the opening takes.
 
 use super::{options::Existing, site::Site, target_folder::TargetFolder};
 use crate::{
@@ -17,7 +17,7 @@ use larder_format::{
 };
 use std::fs::File;
 
-/// Whether what stands under `name` in `place` is what would be restored there.
+/// Whether the entry `name` in `place` equals the entry to be restored.
 pub(crate) fn is_back(
     site: &Site<'_>,
     reader: &mut TreeReader<'_>,
@@ -30,7 +30,7 @@ pub(crate) fn is_back(
     let folder = place.handle.open()?;
     let folder = folder.as_ref();
     let status = folder.status_at(name)?;
-    // Further names will be linked to it; the file of somebody else would then change under them.
+    // Further names will be linked to the file; another user's file would then change under the links.
     if entry.hard_link != 0 && !site.restorer.may_have_made(status.owner, attributes) {
         return Ok(false);
     }
@@ -41,8 +41,8 @@ pub(crate) fn is_back(
             let is_own = status.owner.user == site.restorer.own.user;
             Ok(is_alike && {
                 let file = match folder.open_file(name) {
-                    // People keep files that even their owner may not read, and a restore that is run again would call
-                    // each one in the way.
+                    // People keep files that even their owner may not read, and a repeated restore would call each
+                    // such file in the way.
                     Err(error) if error.cause() == ErrorCause::Denied && is_own => {
                         folder.open_unreadable(name, attributes.mode)?
                     }
@@ -56,7 +56,7 @@ pub(crate) fn is_back(
     }
 }
 
-/// Whether the file's bytes are these pieces. What cannot be read, on either side, is not.
+/// Whether the file's bytes are these pieces. Unreadable bytes, on either side, are not.
 fn holds(reader: &mut TreeReader<'_>, file: &File, pieces: &[Piece]) -> bool {
     let mut rest: Vec<Piece> = pieces.iter().rev().cloned().collect();
     let (mut offset, mut bytes) = (0u64, Vec::new());
@@ -70,7 +70,7 @@ fn holds(reader: &mut TreeReader<'_>, file: &File, pieces: &[Piece]) -> bool {
             }
             Piece::Hole(bytes) => is_zero(file, offset, offset.saturating_add(*bytes)),
             Piece::Chunk(chunk) => {
-                // A length that no chunk has would only take memory.
+                // A length beyond every chunk would only take memory.
                 let len = (chunk.len as usize).min(CHUNK_BYTES_MAX);
                 bytes.resize(len, 0);
                 read_exact_at(file, &mut bytes, offset).is_ok() && Hash::of(&bytes) == chunk.id
@@ -84,7 +84,7 @@ fn holds(reader: &mut TreeReader<'_>, file: &File, pieces: &[Piece]) -> bool {
     true
 }
 
-/// Whether there are only zeros from `at` to `end`. Holes are passed by, or one of a terabyte would take an hour.
+/// Whether there are only zeros from `at` to `end`. Holes are passed by, or a hole of a terabyte would take an hour.
 fn is_zero(file: &File, mut at: u64, end: u64) -> bool {
     let mut bytes = [0; 64 * 1024];
     while at < end {

@@ -1,4 +1,4 @@
-//! Fetching what was planned: chunks in groups, each written where it belongs as it arrives.
+//! Fetching planned chunks in groups, and writing each chunk on arrival.
 
 use super::{
     growing::{FileFailure, GrowingFile},
@@ -8,14 +8,14 @@ use crate::{Past, past::fetch::Fetcher};
 use larder_format::{ChunkId, ChunkRef};
 use std::sync::{Arc, Mutex, PoisonError, mpsc::Receiver};
 
-/// One chunk's place in one file.
+/// The place of a chunk in a file.
 pub(crate) struct Write {
     pub(crate) chunk: ChunkRef,
     pub(crate) file: Arc<GrowingFile>,
     pub(crate) offset: u64,
 }
 
-/// Chunks that are asked for together.
+/// Chunks that are fetched together.
 pub(crate) type FetchGroup = Vec<Write>;
 
 /// Fetches groups until the planner is done.
@@ -24,7 +24,7 @@ pub(crate) fn write_groups(past: &dyn Past, site: &Site<'_>, groups: &Mutex<Rece
     loop {
         let group = groups.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut group) = group else { return };
-        // The same chunk may belong in many places and is asked for once; sorting brings those places together.
+        // A chunk that belongs in many places is asked for once; sorting brings the places together.
         group.sort_by_key(|write| write.chunk.id);
         write_group(&mut fetcher, site, &group);
     }
@@ -45,11 +45,11 @@ fn write_group(fetcher: &mut Fetcher<'_>, site: &Site<'_>, group: &[Write]) {
             }
         })
     };
-    // First: a folder whose files fail because of it must be known to be unfinished.
+    // First: a folder whose files fail because of the error must be known as unfinished.
     if let Err(trouble) = fetched {
         site.stop(trouble);
     }
-    // Every planned write comes to an end, or its file would stay behind under the name beside.
+    // Every planned write comes to an end, or the file would stay behind under the name beside.
     for (name, _) in names.iter().zip(&arrived).filter(|(_, arrived)| !**arrived) {
         for write in places_of(group, name) {
             write.file.fail(FileFailure::Damaged);

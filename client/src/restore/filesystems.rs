@@ -1,8 +1,8 @@
-//! The filesystems that a restore writes to, and whether all of it arrived there.
+//! The filesystems of a restore, and whether every write arrived there.
 //!
-//! A write only reaches this computer's memory. A quota, a full share or a stick that gives up says so when memory is
-//! written out, after the last file has its name: whoever does not ask then calls a restore complete of which nothing
-//! may be left tomorrow.
+//! A write only reaches this computer's memory. A quota, a full share or a failing stick shows when memory is written
+//! out, after the last file has its name. Without a question at the end, a restore would be called complete although
+//! nothing may be left tomorrow.
 
 use crate::{
     ClientError,
@@ -17,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-/// One open folder for each filesystem. It must have been opened before the first write: the system tells an open
-/// folder only of errors that came after it was opened.
+/// An open folder for each filesystem. The folder must be open before the first write: the system tells an open
+/// folder only of errors after its opening.
 #[derive(Default)]
 pub(crate) struct Filesystems {
     known: Mutex<Vec<(u64, Arc<OpenFolder>)>>,
@@ -26,12 +26,12 @@ pub(crate) struct Filesystems {
     failed: Mutex<Option<SystemError>>,
 }
 
-/// Between two looks at what waits to be written: waiting for all of it at the end would make a restore half as long again,
-/// and a small one is over before a longer time.
+/// Pause between two flushes. Waiting for every write at the end would make a restore half as long again, and a small
+/// restore ends within a longer pause.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
 impl Filesystems {
-    /// Notes the filesystem `device`, on which `folder` lies.
+    /// Notes the filesystem `device` of `folder`.
     pub(crate) fn note(&self, device: u64, folder: FolderRef<'_>) -> Result<(), SystemError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.iter().all(|(other, _)| *other != device) {
@@ -40,7 +40,7 @@ impl Filesystems {
         Ok(())
     }
 
-    /// Has what was written so far brought to its disk, again and again, until `over` is dropped.
+    /// Brings the writes so far to the disk, again and again, until `over` is dropped.
     pub(crate) fn flush_until(&self, over: &Receiver<()>) {
         while over.recv_timeout(FLUSH_EVERY) == Err(RecvTimeoutError::Timeout) {
             self.flush();
@@ -49,7 +49,7 @@ impl Filesystems {
 
     fn flush(&self) {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Each one is asked, also after one that failed: the others hold files as well.
+        // Each filesystem is asked, also after an error of another: the others hold files as well.
         for (_, folder) in known {
             if let Err(error) = folder.sync_filesystem() {
                 self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -57,7 +57,7 @@ impl Filesystems {
         }
     }
 
-    /// Waits until everything is on its disk.
+    /// Waits until every write is on its disk.
     pub(crate) fn settle(self, target: &Path) -> Result<(), ClientError> {
         self.flush();
         let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);

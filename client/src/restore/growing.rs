@@ -1,7 +1,7 @@
-//! Files that grow in the target, out of sight, and get their names when they are whole.
+//! Files that grow in the target, out of sight, and get their names once whole.
 //!
-//! Chunks of one file arrive in any order and on several threads; the last one to be written gives the file its
-//! attributes and its name. Not here: how the name is given (`naming`), and what is there already (`already`).
+//! Chunks of a file arrive in any order and on several threads; the last written chunk gives the file attributes and
+//! name. Not here: giving the name (`naming`), and entries that are there already (`already`).
 
 use super::{
     naming::{rename, words},
@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-/// A file on its way into the target. It is done when every write that was planned has happened.
+/// A file on its way into the target, finished after every planned write.
 pub(crate) struct GrowingFile {
     is_there: Option<Arc<AtomicBool>>,
     place: Mutex<Option<Arc<TargetFolder>>>,
@@ -25,7 +25,7 @@ pub(crate) struct GrowingFile {
     beside: Vec<u8>,
     attributes: Attributes,
     size: u64,
-    /// Where the last byte that was written ends.
+    /// End of the last written byte.
     end: AtomicU64,
     open_writes: AtomicU64,
     state: Mutex<GrowthState>,
@@ -34,7 +34,7 @@ pub(crate) struct GrowingFile {
 #[derive(Default)]
 struct GrowthState {
     file: Option<Arc<File>>,
-    /// It does not lie under the name beside.
+    /// The file does not lie under the name beside.
     is_unnamed: bool,
     failed: Option<FileFailure>,
 }
@@ -42,9 +42,9 @@ struct GrowthState {
 /// Why a file is not restored.
 #[derive(Debug, Clone)]
 pub(crate) enum FileFailure {
-    /// The appliance does not hold all of it.
+    /// The appliance lacks a part of the file.
     Damaged,
-    /// Something on this computer, in words.
+    /// A failure on this computer, in words.
     Here(String),
 }
 
@@ -55,7 +55,7 @@ impl From<SystemError> for FileFailure {
 }
 
 impl GrowingFile {
-    /// Starts with one planned write, which stands for the planning itself.
+    /// Starts with a planned write that stands for the planning itself.
     pub(crate) fn new(
         site: &Site<'_>,
         place: &Arc<TargetFolder>,
@@ -76,7 +76,7 @@ impl GrowingFile {
         }
     }
 
-    /// `is_there` is set when the file is whole and has its name: others wait to be linked to it.
+    /// `is_there` is set when the file is whole and has its name: other names wait for the link.
     pub(crate) fn linked(self, is_there: Option<Arc<AtomicBool>>) -> Arc<Self> {
         Arc::new(Self { is_there, ..self })
     }
@@ -85,12 +85,12 @@ impl GrowingFile {
         &self.name
     }
 
-    /// One more write will come.
+    /// Plans a further write.
     pub(crate) fn expect_write(&self) {
         self.open_writes.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One planned write has happened or never will.
+    /// Ends a planned write, done or not.
     pub(crate) fn written(&self, site: &Site<'_>) {
         if self.open_writes.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.finish(site);
@@ -113,7 +113,7 @@ impl GrowingFile {
             return;
         }
         let opened = self.open(site, &mut state);
-        // Only making the file needs the lock; other parts of it may be written at the same time.
+        // Only making the file needs the lock; other parts of the file may be written at the same time.
         drop(state);
         let written = opened.and_then(|file| write_all_at(&file, bytes, offset));
         self.end.fetch_max(offset.saturating_add(bytes.len() as u64), Ordering::Relaxed);
@@ -185,7 +185,7 @@ impl GrowingFile {
         (folder, place): (FolderRef<'_>, &TargetFolder),
     ) -> Result<(), String> {
         if self.end.load(Ordering::Relaxed) != self.size {
-            // A hole at the end; nothing else ends before the size.
+            // A hole at the end; no other file ends before its size.
             file.set_len(self.size).map_err(|error| words(error.into()))?;
         }
         site.restorer.apply(file, &self.attributes, place.owner_in_here, place.acls_in_here());

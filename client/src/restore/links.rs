@@ -1,7 +1,7 @@
-//! Files with several names: the first name is restored, the others are linked to it at the end.
+//! Files with several names: the first name is restored, further names are linked at the end.
 //!
-//! Names belong together only where the tree says so and their content is the same: a file that was written to during a
-//! push has its old content under one name and its new one under another, and both come back.
+//! Names belong together only where the tree says so and the content is equal: a file that was written to during a
+//! push has the old content under a name and the new content under another, and both come back.
 
 use super::{
     site::Site,
@@ -20,7 +20,7 @@ use std::{
     },
 };
 
-/// The tree's number for the names of one file, and what they hold.
+/// The tree's number for the names of a file, and the content.
 type LinkGroup = (u64, Discriminant<Kind>, Hash);
 
 fn group_of(entry: &Entry) -> LinkGroup {
@@ -32,7 +32,7 @@ fn group_of(entry: &Entry) -> LinkGroup {
     (entry.hard_link, discriminant(&entry.kind), content)
 }
 
-/// All files with several names that were planned.
+/// Planned files with several names.
 #[derive(Default)]
 pub(crate) struct Links {
     first: HashMap<LinkGroup, usize>,
@@ -43,7 +43,7 @@ pub(crate) struct Links {
 struct FirstName {
     place: Arc<TargetFolder>,
     name: Vec<u8>,
-    /// Set once the file is there: what stood under the name before must not be linked to.
+    /// Set once the file is there: an entry that stood under the name before must not be linked to.
     is_there: Arc<AtomicBool>,
 }
 
@@ -54,7 +54,7 @@ struct FurtherName {
     bytes: u64,
 }
 
-/// Which of a file's names one is.
+/// A name among a file's names.
 pub(crate) enum LinkName {
     Only,
     First(Arc<AtomicBool>),
@@ -62,7 +62,7 @@ pub(crate) enum LinkName {
 }
 
 impl Links {
-    /// Notes one name of a file.
+    /// Notes a name of a file.
     pub(crate) fn take(&mut self, place: &Arc<TargetFolder>, name: &[u8], entry: &Entry) -> LinkName {
         if entry.hard_link == 0 {
             return LinkName::Only;
@@ -80,7 +80,7 @@ impl Links {
         LinkName::First(is_there)
     }
 
-    /// Makes the other names.
+    /// Makes the further names.
     pub(crate) fn make(self, site: &Site<'_>) {
         for FurtherName { first, place, name, bytes } in self.more {
             let first = &self.names[first];

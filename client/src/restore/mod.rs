@@ -1,9 +1,9 @@
 //! A restore: from a root to files on this computer's disk.
 //!
-//! One planner walks the tree, makes folders and says which chunk belongs where; a few fetchers ask for chunks in
-//! large groups, check them and write them as they arrive, in whatever order they lie on the disk. What
-//! cannot be had or written is named and the rest goes on. Memory holds one block a fetcher, the plan of some ten thousand
-//! files and the folders that come next. Not here: how chunks are had and checked (`fetch`).
+//! A planner walks the tree, makes folders and plans a place for each chunk. A few fetchers ask for chunks in large
+//! groups, check the chunks and write each chunk on arrival, in the order of the appliance's disk. A missing or
+//! unwritable file is named, and the rest goes on. Memory holds a block for each fetcher, the plan of ten thousand
+//! files and the next folders. Not here: fetching and checking chunks (`past::fetch`).
 
 mod already;
 mod fetching;
@@ -39,13 +39,13 @@ use target_folder::TargetFolder;
 
 /// Requests for chunks that are under way at once.
 const FETCHERS: usize = 3;
-/// Groups that are planned ahead of them.
+/// Groups that are planned ahead of the fetchers.
 const GROUPS_AHEAD: usize = 2;
 
-/// Brings back what is wanted into the folder `to`.
+/// Restores the selection into the folder `to`.
 ///
 /// # Errors
-/// Whatever stops the whole restore. Single files do not: they are in `Restored::skipped`.
+/// Errors that stop the whole restore. Single files stop nothing: `Restored::skipped` names such files.
 pub fn restore(
     past: &dyn Past,
     wanted: &Selection<'_>,
@@ -68,7 +68,7 @@ pub fn restore(
     let site = Site::new(options.existing, progress, to);
     let opened = handle.open().and_then(|folder| {
         if keeps && is_ours {
-            // Here, or every file in it would have to be rid of what it inherits.
+            // Before the first file: otherwise every file in the folder would have to lose an inherited ACL.
             site.restorer.remove_acls(folder.as_ref(), Acls::OfFolder);
         }
         site.filesystems.note(handle.device(), folder.as_ref())
@@ -97,14 +97,15 @@ pub fn restore(
 
 struct Target {
     handle: Arc<Handle>,
-    /// Whether this restore made it, or one that broke off; a folder that was there keeps its own attributes.
+    /// Whether this restore made the folder, or an earlier restore that broke off; any other folder keeps its own
+    /// attributes.
     is_ours: bool,
-    /// Nothing in it can be in the way.
+    /// Nothing in the folder can be in the way.
     is_empty: bool,
 }
 
 impl Target {
-    /// Opens the target, and makes it where it is not there. `becomes` says that it will be the pushed folder itself,
+    /// Opens the target, and makes a missing target. `becomes` says that the target will be the pushed folder itself,
     /// with its attributes.
     fn open(to: &Path, becomes: bool) -> Result<Self, ClientError> {
         let local = |cause: std::io::Error| ClientError::local("opening the target folder", to, cause);

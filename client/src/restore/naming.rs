@@ -1,11 +1,11 @@
-//! How a restored file gets its name, once it is whole and never before.
+//! How a restored file gets its name, once whole and never before.
 //!
-//! Not here: files that have no name at all until then (`platform::NewFiles`).
+//! Not here: files without any name (`platform::NewFiles`).
 
 use super::{options::Existing, site::Site};
 use crate::platform::{ErrorCause, FolderRef, SystemError};
 
-/// Gives what lies under `beside` its name.
+/// Renames `beside` to the final name.
 pub(crate) fn rename(
     site: &Site<'_>,
     folder: FolderRef<'_>,
@@ -19,7 +19,7 @@ pub(crate) fn rename(
     renamed.map_err(words)
 }
 
-/// Why something could not be written, as an owner would say it.
+/// Why an entry could not be written, in words of an owner.
 pub(crate) fn words(error: SystemError) -> String {
     match error.cause() {
         ErrorCause::Taken => "something of this name is already there and was left alone".to_owned(),

@@ -1,8 +1,8 @@
-//! The plan of a restore: folders are made, and for each chunk it is said where it belongs.
+//! The plan of a restore: makes folders, and plans a place for each chunk.
 //!
-//! The tree is walked with a stack of its own, the folders in a folder before its files, which is the order of a push.
-//! Where the chunks lie is told by the appliance, and what lies together is asked for together: a copy of a file lies
-//! where its first one does, several walkers pushed at once, and a block of which a part is wanted has to be cut.
+//! The tree is walked with an explicit stack, the folders in a folder before its files, in the order of a push. The
+//! appliance tells where chunks lie, and neighbouring chunks are asked for together: a copy of a file lies beside the
+//! first copy, several walkers pushed at once, and a partly wanted block has to be cut.
 
 use super::{
     already::is_back,
@@ -25,17 +25,17 @@ use larder_format::{
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender};
 
-/// Writes that are put in the order in which chunks lie. Blocks at the borders are cut, and each write waits in memory.
-/// The first time it is a few, so that the fetchers need not wait until all folders are made.
+/// Writes that are sorted by the places of their chunks. Blocks at the borders are cut, and each write waits in
+/// memory. The first window is small, so that the fetchers need not wait for every folder.
 const WINDOW_WRITES_MAX: usize = 16 * 1024;
 const WINDOW_WRITES_MIN: usize = 1024;
-/// Bytes of files in one group: enough of them to share out among the fetchers, each worth a request.
+/// Bytes of files in a group: enough groups for the fetchers, each worth a request.
 const GROUP_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const GROUP_BYTES_MIN: u64 = 4 * 1024 * 1024;
 const GROUPS_WANTED: u64 = 12;
-/// Files of several chunks in one window; each stays open until its last chunk is there.
+/// Files of several chunks in a window; each stays open until its last chunk is there.
 const WINDOW_OPEN_FILES_MAX: usize = 64;
-/// Folders on top of the stack whose nodes are fetched along with the next one.
+/// Folders on top of the stack whose nodes are fetched along with the next node.
 const NODES_AHEAD: usize = 256;
 
 enum PlanStep {
@@ -48,7 +48,7 @@ enum PlanStep {
         place: Arc<TargetFolder>,
         node: ChunkRef,
     },
-    /// What is not a folder in a node whose folders are done. Read again, so that nothing waits in memory.
+    /// The files of a node whose folders are done. The node is read again, so that no file waits in memory.
     Files {
         place: Arc<TargetFolder>,
         node: ChunkRef,
@@ -102,7 +102,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Plans `entry` and all below it into `place`. A nameless folder is the root: its content goes into `place`.
+    /// Plans `entry` and the entries below into `place`. A nameless folder is the root: its content goes into
+    /// `place`.
     pub(crate) fn run(&mut self, place: Arc<TargetFolder>, entry: Entry, owner: Owner) {
         match &entry.kind {
             Kind::Directory { node, .. } if entry.name.is_empty() => {
@@ -128,7 +129,7 @@ impl<'a> Planner<'a> {
         self.send_window();
     }
 
-    /// Names of files that have several, to be made once all files are there. Ends the plan.
+    /// Further names of files, to be made after the files. Ends the plan.
     pub(crate) fn into_links(self) -> Links {
         self.links
     }
@@ -293,7 +294,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// Sends what is planned so far, in groups of what lies together.
+    /// Sends the plan so far, in groups of neighbours.
     fn send_window(&mut self) {
         self.open_files = 0;
         self.window_writes_aim = (2 * self.window_writes_aim).min(WINDOW_WRITES_MAX);
@@ -316,7 +317,8 @@ impl<'a> Planner<'a> {
         self.send(group);
     }
 
-    /// Where the chunks of these writes lie. Only the order depends on it: should nobody answer, the fetchers will tell.
+    /// The places of the chunks of these writes. Only the order depends on the places: without an answer, the
+    /// fetchers will tell of the error.
     fn places(&self, window: &[Write]) -> Vec<u64> {
         let mut places = Vec::with_capacity(window.len());
         for some in window.chunks(IDS_MAX) {
@@ -335,7 +337,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// A name that no system takes is not one.
+/// Refuses a name that no system takes.
 fn usable(name: &[u8]) -> Result<&[u8], SystemError> {
     if name.contains(&0) { Err(SystemError::NO_NAME) } else { Ok(name) }
 }

@@ -1,4 +1,4 @@
-//! What planner and fetchers of one restore share: the target, what was skipped, why it stopped.
+//! Values that planner and fetchers of a restore share: target, skipped entries, reason of a stop.
 
 use super::{
     filesystems::Filesystems,
@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-/// What planner and fetchers share.
+/// Values that planner and fetchers share.
 pub(crate) struct Site<'a> {
     pub(crate) existing: Existing,
     pub(crate) progress: &'a TransferProgress,
@@ -27,7 +27,7 @@ pub(crate) struct Site<'a> {
     pub(crate) filesystems: Filesystems,
     skipped: Mutex<SkippedList>,
     damaged: AtomicU64,
-    /// Tells this run's unfinished files from those of another one.
+    /// Tells the unfinished files of this run from the files of another run.
     process: u32,
     beside: AtomicU64,
     trouble: Mutex<Option<ClientError>>,
@@ -60,13 +60,13 @@ impl<'a> Site<'a> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).add(path, why);
     }
 
-    /// Names what cannot come back because the appliance does not hold it whole.
+    /// Names an entry that the appliance does not hold whole.
     pub(crate) fn skip_damaged(&self, path: String) {
         self.damaged.fetch_add(1, Relaxed);
         self.skip(path, "its data is damaged or missing");
     }
 
-    /// Names a folder of which a list of names is gone: what it named cannot even be named.
+    /// Names a folder with a lost list of names: the lost names cannot even be told.
     pub(crate) fn skip_names(&self, path: String) {
         self.damaged.fetch_add(1, Relaxed);
         self.skip(
@@ -92,15 +92,15 @@ impl<'a> Site<'a> {
         self.stopped.load(Relaxed)
     }
 
-    /// A name that no other file of this run has; a run that broke off leaves such files, never halves under a
-    /// real name.
+    /// A name beside, different for each file of this run. A run that breaks off leaves files with such names, never
+    /// halves under a real name.
     pub(crate) fn name_beside(&self) -> Vec<u8> {
         let number = self.beside.fetch_add(1, Relaxed);
         unfinished::name(self.process, number).into_bytes()
     }
 
     pub(crate) fn finish(self) -> Result<Restored, ClientError> {
-        // Before any other trouble is told: "run this again" is no remedy for files that look whole and are not.
+        // Before any other error: "run this again" is no remedy for files that look whole and are not.
         self.filesystems.settle(self.target)?;
         if let Some(trouble) = self.trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(trouble);

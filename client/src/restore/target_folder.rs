@@ -1,8 +1,7 @@
-//! Places in the target: folders, and what is made in them at once: symlinks, pipes, further names.
+//! Folders in the target, and entries that are made at once: symlinks, pipes, further names.
 //!
-//! Every call is relative to an open folder and names one thing in it, so a symlink inside the target is never
-//! followed, whoever put it there. Nothing takes somebody else's name unless the owner said so.
-//! Not here: files, which take their time (`growing`).
+//! Every call is relative to an open folder and names a single entry, so a symlink inside the target is never
+//! followed. No entry is replaced unless the owner said so. Not here: files, which take time (`growing`).
 
 use super::{
     naming::{rename, words},
@@ -20,14 +19,14 @@ use std::sync::Arc;
 pub(crate) struct TargetFolder {
     pub(crate) handle: Arc<Handle>,
     parent: Option<Arc<TargetFolder>>,
-    /// What it gets when everything in it is done; nothing for a folder that somebody else made before.
+    /// Attributes for the finished folder; nothing for a folder that was there before.
     attributes: Option<Attributes>,
     pub(crate) is_new: bool,
-    /// Owner of what is made in here, if that is sure: the restoring user's, where the folder itself was made by this
-    /// restore and came out as theirs. Elsewhere folders may give their group, and filesystems any owner.
+    /// Owner of new entries in the folder, if sure: the restoring user, where this restore made the folder and the
+    /// folder belongs to the restoring user. Other folders may give their group, and some filesystems any owner.
     pub(crate) owner_in_here: Option<OwnerIds>,
-    /// Whether what is made in here inherits an ACL. A folder that this restore made has lost its own, so only in one
-    /// that was there before it costs a call for each file.
+    /// Whether new entries in the folder inherit an ACL. A folder of this restore has lost its ACLs, so only a folder
+    /// that was there before costs a call for each file.
     gives_acl: bool,
     depth: usize,
 }
@@ -38,12 +37,12 @@ impl TargetFolder {
         Arc::new(Self { handle, parent: None, attributes, is_new, owner_in_here: None, gives_acl, depth: 1 })
     }
 
-    /// ACLs that a file gets by being made in here.
+    /// ACLs of a new file in the folder.
     pub(crate) fn acls_in_here(&self) -> Acls {
         if self.gives_acl { Acls::OfFile } else { Acls::None }
     }
 
-    /// Makes the folder `name`, or goes into the one that is there.
+    /// Makes the folder `name`, or enters the existing folder.
     pub(crate) fn enter(
         parent: &Arc<Self>,
         name: &[u8],
@@ -87,11 +86,11 @@ impl TargetFolder {
         }))
     }
 
-    /// Lets go of a folder. Whoever is the last one gives it its attributes: a time that is set before the last
-    /// file arrives would not last.
+    /// Lets go of a folder. The last holder gives the folder its attributes: a time that is set before the last file
+    /// arrives would not last.
     pub(crate) fn release(mut place: Arc<Self>, site: &Site<'_>) {
         while let Some(done) = Arc::into_inner(place) {
-            // What is not all there stays marked as unfinished, so that the next run can tell.
+            // An incomplete folder stays marked as unfinished, so that the next run can tell.
             if let (Some(attributes), false) = (&done.attributes, site.is_stopped()) {
                 let was_there = !done.is_new || done.parent.is_none();
                 let acls = if was_there { Acls::OfFolder } else { Acls::None };
@@ -115,7 +114,7 @@ fn is_taken(made: Result<(), SystemError>) -> bool {
     made.is_err_and(|error| error.cause() == ErrorCause::Taken)
 }
 
-/// Makes what is neither file nor folder.
+/// Makes an entry of any kind but a file and a folder.
 pub(crate) fn make_other(
     site: &Site<'_>,
     place: &TargetFolder,
@@ -131,7 +130,7 @@ pub(crate) fn make_other(
     if !place.is_new && site.existing == Existing::Keep && folder.holds(name) {
         return Err(words(SystemError::TAKEN));
     }
-    // Made beside and renamed like a file, so that nothing half-owned ever stands under the name.
+    // Made beside and renamed like a file, so that no half-owned entry ever stands under the name.
     let beside = site.name_beside();
     folder.make_other(&beside, kind).map_err(words)?;
     let is_symlink = matches!(kind, Kind::Symlink(_));
@@ -145,7 +144,7 @@ pub(crate) fn make_other(
     finished
 }
 
-/// Gives the file `first` in `at` one more name.
+/// Gives the file `first` in `at` a further name.
 pub(crate) fn make_link(
     site: &Site<'_>,
     (at, first): (&TargetFolder, &[u8]),
@@ -161,7 +160,7 @@ pub(crate) fn make_link(
     let beside = site.name_beside();
     from.link(first, to, &beside).map_err(words)?;
     let renamed = rename(site, to, &beside, name);
-    // Renaming over another name of the same file does nothing and leaves both.
+    // Renaming over another name of the same file does nothing and leaves both names.
     if renamed.is_err() || to.holds(&beside) {
         let _ = to.remove(&beside);
     }

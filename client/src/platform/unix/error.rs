@@ -1,4 +1,4 @@
-//! Error numbers of this system, and the causes behind them.
+//! Error numbers of this system, and their causes.
 
 use crate::platform::cause::ErrorCause;
 use rustix::io::Errno;
@@ -9,11 +9,11 @@ use std::{fmt, io};
 pub(crate) struct SystemError(Errno);
 
 impl SystemError {
-    /// As if there was nothing of this name.
+    /// As if the name did not exist.
     pub(crate) const GONE: Self = Self(Errno::NOENT);
     /// As if the name was taken.
     pub(crate) const TAKEN: Self = Self(Errno::EXIST);
-    /// Another thing stands where a known one was.
+    /// Another thing stands at the place of a known folder.
     pub(crate) const EXCHANGED: Self = Self(Errno::STALE);
     /// A folder lies deeper than a backup keeps.
     pub(crate) const TOO_DEEP: Self = Self(Errno::NAMETOOLONG);
@@ -55,7 +55,7 @@ impl From<SystemError> for io::Error {
 
 impl From<io::Error> for SystemError {
     fn from(error: io::Error) -> Self {
-        // Without a number it is not the system that complains: a write that took no byte.
+        // An error without a number does not come from the system: a write took no byte.
         Self(Errno::from_io_error(&error).unwrap_or(Errno::IO))
     }
 }

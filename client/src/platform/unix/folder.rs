@@ -1,7 +1,8 @@
-//! Open folders, and what is asked of and done with single names in them.
+//! Open folders, and calls for single names in an open folder.
 //!
-//! Every call is relative to an open folder and names one thing in it, so paths of any length work, and a symlink that
-//! somebody put there meanwhile is never followed. Not here: attributes (`xattrs`, `restorer`), new files (`new_files`).
+//! Every call is relative to an open folder and names a single entry. So paths of any length work, and a symlink that
+//! was put in place meanwhile is never followed. Not here: attributes (`xattrs`, `restorer`), new files
+//! (`new_files`).
 
 use super::{
     error::SystemError,
@@ -22,17 +23,17 @@ use std::{fs::File, os::unix::fs::DirBuilderExt, path::Path};
 
 /// How a folder in another is opened: never over a symlink.
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// How a file is opened for reading. Not waiting for a writer, should somebody put a pipe in the file's place.
+/// Flags for reading a file. Without `NONBLOCK` a pipe in the file's place would wait for a writer.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
-/// One call of the kernel fills at most this much; larger rooms were not faster.
+/// The kernel fills at most this much in a call; larger rooms were not faster.
 const ROOM_BYTES: usize = 64 * 1024;
 
-/// Permissions of a folder whose content is not all there yet. People have no use for a sticky folder that nobody else
-/// may enter, so one that a restore left behind as it broke off can be told from theirs, and gets its attributes when
-/// the restore is run again.
+/// Permissions of a folder whose content is incomplete. People have no use for a sticky folder that nobody else may
+/// enter. So a folder that a broken-off restore left behind can be told from an owner's folder, and gets its
+/// attributes when the restore is run again.
 const UNFINISHED: Mode = Mode::RWXU.union(Mode::SVTX);
 
-/// Whether a folder is as a restore makes it and leaves it if it breaks off.
+/// Whether a folder looks as a restore makes folders, and leaves folders when the restore breaks off.
 pub(crate) fn is_unfinished(status: &FileStatus) -> bool {
     // A folder above may have given its set-group bit.
     let mode = Mode::from_raw_mode(status.permissions.into()) - Mode::SGID;
@@ -44,11 +45,11 @@ pub(crate) fn make_unfinished(path: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().mode(UNFINISHED.bits()).create(path)
 }
 
-/// A folder that stays open until this is dropped.
+/// A folder that stays open until dropped.
 #[derive(Debug)]
 pub(crate) struct OpenFolder(OwnedFd);
 
-/// An open folder of somebody else.
+/// A borrowed open folder.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FolderRef<'a>(BorrowedFd<'a>);
 
@@ -59,13 +60,13 @@ impl AsFd for FolderRef<'_> {
 }
 
 impl OpenFolder {
-    /// Opens a folder that somebody named; here alone a symlink is followed.
+    /// Opens a folder by a path of the owner; only here a symlink is followed.
     pub(crate) fn open(path: &Path) -> Result<Self, SystemError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
-    /// Opens a folder of a disk that must stay as it is.
+    /// Opens a folder of a disk that must stay untouched.
     pub(crate) fn open_untouched(path: &Path) -> Result<Self, SystemError> {
         Ok(Self(look(path, OFlags::DIRECTORY)?))
     }
@@ -74,8 +75,8 @@ impl OpenFolder {
         FolderRef(self.0.as_fd())
     }
 
-    /// Waits until everything that was written to the folder's filesystem is on its disk. The system tells each error once,
-    /// and an open folder only of errors that came after it was opened.
+    /// Waits until every write to the folder's filesystem is on the disk. The system tells each error once, and tells
+    /// an open folder only of errors after its opening.
     pub(crate) fn sync_filesystem(&self) -> Result<(), SystemError> {
         Ok(rustix::fs::syncfs(&self.0)?)
     }
@@ -91,12 +92,12 @@ impl FolderRef<'_> {
         Ok(rustix::fs::fstat(self.0)?.into())
     }
 
-    /// The status of `name`, not of what a symlink of that name leads to.
+    /// The status of `name` itself, also where `name` is a symlink.
     pub(crate) fn status_at(self, name: &[u8]) -> Result<FileStatus, SystemError> {
         Ok(rustix::fs::statat(self.0, name, AtFlags::SYMLINK_NOFOLLOW)?.into())
     }
 
-    /// Whether there is anything called `name`.
+    /// Whether `name` exists.
     pub(crate) fn holds(self, name: &[u8]) -> bool {
         rustix::fs::statat(self.0, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
@@ -106,7 +107,7 @@ impl FolderRef<'_> {
         self.status_at(name).is_ok_and(|status| status.kind == FileKind::Folder)
     }
 
-    /// All names in the folder. `room` is scratch space that is kept between calls.
+    /// The names in the folder. `room` is scratch space that is kept between calls.
     pub(crate) fn list(self, room: &mut Vec<u8>) -> Result<NameList, SystemError> {
         room.reserve(ROOM_BYTES);
         let mut listing = NameList::default();
@@ -138,8 +139,8 @@ impl FolderRef<'_> {
         Ok(rustix::fs::openat(self.0, name, FILE, Mode::empty())?.into())
     }
 
-    /// As `open_file`, without leaving a trace where `own`, the account that runs this program, may do so: for a file of
-    /// this status.
+    /// As `open_file`, for a file of this status; without a new time of access where the account `own`, which runs
+    /// this program, may ask for that.
     pub(crate) fn open_file_quietly(
         self,
         name: &[u8],
@@ -156,10 +157,10 @@ impl FolderRef<'_> {
         }
     }
 
-    /// Opens a file of the user's own that only lacks the permission to be read, as it was restored with `permissions`. The
-    /// file has the permission for as long as it takes to open it.
+    /// Opens a file of the user's own that only lacks the permission to be read, as restored with `permissions`. The
+    /// file has the permission for as long as the opening takes.
     pub(crate) fn open_unreadable(self, name: &[u8], permissions: u16) -> Result<File, SystemError> {
-        // The file itself, whatever takes its name meanwhile.
+        // The file itself, also when another file takes the name meanwhile.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let found = rustix::fs::openat(self.0, name, flags, Mode::empty())?;
         let status = FileStatus::from(rustix::fs::fstat(&found)?);
@@ -184,7 +185,7 @@ impl FolderRef<'_> {
         xattrs_of(self.0)
     }
 
-    /// Extended attributes of `name`, without opening or following it: for what must not be opened.
+    /// Extended attributes of `name`, without opening or following: for entries that must not be opened.
     pub(crate) fn xattrs_at(self, name: &[u8]) -> Result<Xattrs, XattrsLeftOut> {
         xattrs_at(self.0, name)
     }
@@ -199,7 +200,7 @@ impl FolderRef<'_> {
         Ok(rustix::fs::mkdirat(self.0, name, UNFINISHED)?)
     }
 
-    /// Makes `name`, of a kind that is neither file nor folder; of those two nothing is made.
+    /// Makes `name`, of any kind but a file and a folder; does nothing for those two.
     pub(crate) fn make_other(self, name: &[u8], kind: &Kind) -> Result<(), SystemError> {
         let (file_type, device) = match kind {
             Kind::File { .. } | Kind::Directory { .. } => return Ok(()),
@@ -216,27 +217,27 @@ impl FolderRef<'_> {
         Ok(rustix::fs::mknodat(self.0, name, file_type, Mode::RUSR | Mode::WUSR, device)?)
     }
 
-    /// Gives the file `name` one more name in the folder `to`; a name that is taken is an error.
+    /// Gives the file `name` a further name in the folder `to`; a taken name is an error.
     pub(crate) fn link(self, name: &[u8], to: FolderRef<'_>, new_name: &[u8]) -> Result<(), SystemError> {
         Ok(rustix::fs::linkat(self.0, name, to.0, new_name, AtFlags::empty())?)
     }
 
-    /// Renames `from` to `to`, and replaces what stands there.
+    /// Renames `from` to `to`, replacing the entry at `to`.
     pub(crate) fn rename(self, from: &[u8], to: &[u8]) -> Result<(), SystemError> {
         Ok(rustix::fs::renameat(self.0, from, self.0, to)?)
     }
 
-    /// Renames `from` to `to`; a name that is taken is an error.
+    /// Renames `from` to `to`; a taken name is an error.
     pub(crate) fn rename_if_free(self, from: &[u8], to: &[u8]) -> Result<(), SystemError> {
         match rustix::fs::renameat_with(self.0, from, self.0, to, RenameFlags::NOREPLACE) {
-            // Not every filesystem can: then look first, which is as good unless somebody races us.
+            // Not every filesystem has this call. A look first is as good, except in a race.
             Err(Errno::INVAL | Errno::NOSYS) if !self.holds(to) => self.rename(from, to),
             Err(Errno::INVAL | Errno::NOSYS) => Err(SystemError::TAKEN),
             other => Ok(other?),
         }
     }
 
-    /// Removes `name`, of anything but a folder.
+    /// Removes `name`, of any kind but a folder.
     pub(crate) fn remove(self, name: &[u8]) -> Result<(), SystemError> {
         Ok(rustix::fs::unlinkat(self.0, name, AtFlags::empty())?)
     }

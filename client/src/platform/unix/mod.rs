@@ -1,4 +1,4 @@
-//! The calls of Linux and the systems that are like it.
+//! The calls of Linux and similar systems.
 
 pub(super) mod error;
 pub(super) mod files;

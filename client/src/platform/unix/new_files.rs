@@ -1,8 +1,9 @@
-//! New files that have no name until they are whole; where the filesystem cannot make such, a file grows beside.
+//! New files without a name until they are whole; where the filesystem has no such files, a new file grows under a
+//! name beside.
 //!
-//! A file that grows under another name takes two changes of its folder, one to make it and one to rename it; a file
-//! without a name takes one, and a restore that breaks off leaves nothing behind. To give it its name never takes
-//! somebody else's, so this is only for restores that replace nothing.
+//! A file under a name beside changes its folder twice, at the making and at the renaming. A file without a name
+//! changes the folder once, and leaves nothing behind when a restore breaks off. Naming such a file never takes a
+//! taken name, so unnamed files are only for restores that replace nothing.
 
 use super::{error::SystemError, files::path_of_open, folder::FolderRef};
 use rustix::{
@@ -14,36 +15,36 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-/// A new file that is written before it has its name.
+/// A new file before its naming.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     pub(crate) file: File,
-    /// Whether the file has no name at all; else it lies under a name beside.
+    /// Whether the file has no name at all; otherwise the file lies under a name beside.
     pub(crate) is_unnamed: bool,
 }
 
-/// Makes new files; from the first time that something does not work here, it is not tried again.
+/// Makes new files; a call that failed as unsupported is not tried again.
 pub(crate) struct NewFiles {
     may_be_unnamed: AtomicBool,
-    /// Naming an open file directly takes a right that often only root has. By way of /proc, which costs two walks
-    /// along a path more for each file, anybody can.
+    /// Naming an open file directly takes a right that often only root has. The way over /proc needs no right, and
+    /// costs two more walks along a path for each file.
     is_named_directly: AtomicBool,
 }
 
 impl NewFiles {
-    /// For files whose names are free: they need no name until they are whole.
+    /// For free names: a file needs no name until it is whole.
     pub(crate) fn for_free_names() -> Self {
         let can_name = std::path::Path::new("/proc/self/fd").exists();
         Self { may_be_unnamed: AtomicBool::new(can_name), is_named_directly: AtomicBool::new(true) }
     }
 
-    /// For files that may replace others: giving a name to a file without one never takes a name that is taken.
+    /// For names that may be taken: naming an unnamed file never replaces an entry.
     pub(crate) fn for_any_names() -> Self {
         Self { may_be_unnamed: AtomicBool::new(false), is_named_directly: AtomicBool::new(true) }
     }
 
-    /// A new file without a name or, where that cannot be, in `folder` under the name `beside`. Nobody else can open a file
-    /// without a name, so that one has its `permissions` from the start, as far as the umask lets them be.
+    /// A new file without a name or, where the filesystem has none, in `folder` under the name `beside`. Nobody else
+    /// can open an unnamed file, so an unnamed file has its `permissions` from the start, as far as the umask allows.
     pub(crate) fn create(
         &self,
         folder: FolderRef<'_>,
@@ -66,11 +67,11 @@ impl NewFiles {
         Ok(NewFile { file, is_unnamed: false })
     }
 
-    /// Gives a file without a name the one that it should have. A name that is taken is an error.
+    /// Gives an unnamed file its name. A taken name is an error.
     pub(crate) fn name(&self, file: &File, folder: FolderRef<'_>, name: &[u8]) -> Result<(), SystemError> {
         if self.is_named_directly.load(Relaxed) {
             match rustix::fs::linkat(file, c"", folder, name, AtFlags::EMPTY_PATH) {
-                // What it is called when the right is lacking.
+                // Errors of a call without the right.
                 Err(Errno::NOENT | Errno::INVAL | Errno::PERM) => {
                     self.is_named_directly.store(false, Relaxed)
                 }

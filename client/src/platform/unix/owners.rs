@@ -1,4 +1,4 @@
-//! Owners by name and by number, as this system knows them.
+//! Owners by name and by number, as this system knows owners.
 
 use crate::platform::status::OwnerIds;
 use larder_format::tree::Owner;

@@ -1,12 +1,11 @@
 //! Putting attributes back: owner, permissions, extended attributes, times.
 //!
-//! Owners go by name first and by number second, since numbers differ between computers; without the rights of root
-//! they stay the restoring user's, quietly, and are counted. A file whose owner could not be set loses its set-user
-//! and set-group bits: they would give another user's programs the rights of whoever restored them.
-//! What the target does not take is counted and costs nothing else: a stick or a share that has no permissions of its
-//! own still holds every byte. What cannot be given its permissions stays as it was made, for its owner alone.
-//! ACLs that a folder of the target hands on to what is made in it are taken away: they let in people whom the backup
-//! does not name.
+//! Owners go by name first and by number second, since numbers differ between computers. Without the rights of root,
+//! files stay the restoring user's and are counted. A file whose owner could not be set loses its set-user and
+//! set-group bits: the bits would give another user's programs the rights of the restoring user. An attribute that
+//! the target does not take is counted and costs nothing else: a stick or a share without permissions still holds
+//! every byte. A file whose permissions could not be set stays for its owner alone. ACLs that a folder of the target
+//! hands on are taken away: such ACLs let in people whom the backup does not name.
 
 use super::{files::path_of_open, folder::FolderRef, owners::ids_of, system::own_ids, xattrs::is_nothing};
 use crate::platform::status::OwnerIds;
@@ -25,7 +24,7 @@ use std::{
     },
 };
 
-/// Attributes of one entry, as they were.
+/// Attributes of an entry, as pushed.
 #[derive(Debug, Clone)]
 pub(crate) struct Attributes {
     owner: Owner,
@@ -39,7 +38,7 @@ impl Attributes {
         Self { owner, mode: entry.mode, modified: entry.modified, xattrs: entry.xattrs.clone() }
     }
 
-    /// ACLs last: one that takes the right to write from the owner would keep the other attributes out.
+    /// ACLs last: an ACL that takes the right to write from the owner would keep the other attributes out.
     fn xattrs_in_order(&self) -> impl Iterator<Item = &(ByteBuf, ByteBuf)> {
         let is_acl = |(name, _): &&(ByteBuf, ByteBuf)| name.starts_with(b"system.");
         let others = self.xattrs.iter().filter(move |xattr| !is_acl(xattr));
@@ -52,19 +51,19 @@ impl Attributes {
     }
 
     fn times(&self) -> Timestamps {
-        // Times beyond what this system counts are cut to its limits.
+        // Times beyond the limits of this system are cut to the limits.
         let last_modification =
             Timespec { tv_sec: self.modified.seconds, tv_nsec: self.modified.nanos.into() };
         Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification }
     }
 }
 
-/// Who may do what with a file or folder, beyond its permissions.
+/// The ACL of a file or a folder itself.
 const ACCESS_ACL: &str = "system.posix_acl_access";
-/// The ACL that a folder hands on to what is made in it.
+/// The ACL that a folder hands on to new entries.
 const DEFAULT_ACL: &str = "system.posix_acl_default";
 
-/// ACLs that something may have without the backup's doing.
+/// ACLs that an entry may have without the backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Acls {
     None,
@@ -82,7 +81,7 @@ impl Acls {
     }
 }
 
-/// Whether what is made in `folder` inherits an ACL.
+/// Whether new entries in `folder` inherit an ACL.
 pub(crate) fn gives_acl(folder: FolderRef<'_>) -> bool {
     has_acl(folder.as_fd(), DEFAULT_ACL)
 }
@@ -98,7 +97,7 @@ fn has_acl(fd: BorrowedFd<'_>, name: &str) -> bool {
 /// Filesystems count times in steps of up to two seconds.
 const TIME_STEP_SECONDS: u64 = 2;
 
-/// How attributes are put back on this computer, and what could not be.
+/// Puts attributes back on this computer, and counts failures.
 pub(crate) struct Restorer {
     is_root: bool,
     pub(crate) own: OwnerIds,
@@ -120,7 +119,7 @@ impl Restorer {
         }
     }
 
-    /// On an open file or folder. `owner` is its owner, where that is known.
+    /// On an open file or folder. `owner` is the present owner, where known.
     pub(crate) fn apply(
         &self,
         file: impl AsFd,
@@ -137,14 +136,14 @@ impl Restorer {
         }
         // After the owner: a change of owner takes the special bits away.
         let mode = mode(attributes, owned);
-        // Most files have theirs from the start, and asking costs a fraction of setting it once more.
+        // Most files have the right permissions from the start, and asking costs a fraction of setting.
         if rustix::fs::fstat(fd).map_or(true, |status| status.st_mode & 0o7777 != mode.bits()) {
             self.note(rustix::fs::fchmod(fd, mode));
         }
         self.note(rustix::fs::futimens(fd, &attributes.times()));
     }
 
-    /// On something that is not opened: a symlink, a pipe, a device.
+    /// On an entry that must not be opened: a symlink, a pipe, a device.
     pub(crate) fn apply_at(
         &self,
         (folder, name): (FolderRef<'_>, &[u8]),
@@ -166,7 +165,7 @@ impl Restorer {
             }
         }
         if !is_symlink {
-            // What was just made here under this name is no symlink, so following none costs nothing.
+            // The entry was just made here and is no symlink, so following symlinks changes nothing.
             self.note(rustix::fs::chmodat(folder, name, mode(attributes, owned), AtFlags::empty()));
         }
         self.note(rustix::fs::utimensat(folder, name, &attributes.times(), nofollow));
@@ -180,8 +179,8 @@ impl Restorer {
     fn remove_acls_of(&self, fd: BorrowedFd<'_>, acls: Acls) {
         for name in acls.names().iter().copied().filter(|name| has_acl(fd, name)) {
             if name == ACCESS_ACL {
-                // Without the ACL, the group would for a moment have the most that the ACL allowed to anybody. What marks
-                // a folder as unfinished stays.
+                // Without the ACL, the group would for a moment have the most that the ACL allowed to any user. The
+                // mark of an unfinished folder stays.
                 let found =
                     rustix::fs::fstat(fd).map_or(Mode::RWXU, |status| Mode::from_raw_mode(status.st_mode));
                 if found.intersects(Mode::RWXG | Mode::RWXO) {
@@ -199,7 +198,7 @@ impl Restorer {
         }
     }
 
-    /// True when the owner is now the one it should be.
+    /// True when the owner is right now.
     fn own_it(
         &self,
         attributes: &Attributes,
@@ -208,8 +207,8 @@ impl Restorer {
     ) -> bool {
         let ids = self.ids_of(&attributes.owner);
         let wanted = if self.is_root || ids.user == self.own.user { ids } else { self.own };
-        // Where the owner is not known it is set in any case: a folder may have given its own group, and that group
-        // would read what the file's permissions allow to another one.
+        // An unknown owner is set in any case: a folder may have given its own group, and that group would read what
+        // the permissions allow to the right group.
         let is_needed = owner.is_none_or(|owner| owner != wanted);
         let is_set =
             !is_needed || chown(Some(Uid::from_raw(wanted.user)), Some(Gid::from_raw(wanted.group))).is_ok();
@@ -220,7 +219,7 @@ impl Restorer {
         is_right
     }
 
-    /// Whether a restore with these attributes may have made what belongs to `owner`.
+    /// Whether a restore with these attributes may have made an entry of `owner`.
     pub(crate) fn may_have_made(&self, owner: OwnerIds, attributes: &Attributes) -> bool {
         owner.user == self.own.user || owner.user == self.ids_of(&attributes.owner).user
     }
@@ -235,8 +234,8 @@ impl Restorer {
         found
     }
 
-    /// On some computers the system labels every file by itself, and lets nobody else do so: for whoever may not, each
-    /// restore would count as one that left something out, and tell nothing.
+    /// On some computers the system labels every file and allows nobody else to do so. Without the right, each
+    /// restore would count a failure and tell nothing.
     fn note_xattr(&self, name: &[u8], set: rustix::io::Result<()>) {
         let may_not = !self.is_root || matches!(set, Err(Errno::PERM | Errno::ACCESS));
         if !(may_not && is_the_systems(name)) {
@@ -283,7 +282,7 @@ mod tests {
         Attributes::of(&entry, owner)
     }
 
-    /// A group that this process may give away, other than its own.
+    /// A group other than its own that this process may give away.
     fn other_group() -> Option<u32> {
         let own = rustix::process::getegid();
         if rustix::process::geteuid().is_root() {
@@ -316,7 +315,7 @@ mod tests {
         assert_eq!(restorer.owners_left.into_inner(), 0);
     }
 
-    /// Nothing can be set through this kind of descriptor, as on a filesystem that has no permissions of its own.
+    /// This kind of descriptor refuses every change, like a filesystem without permissions.
     #[test]
     fn what_the_target_does_not_take_is_counted() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! The status of an entry, out of what `stat` says.
+//! The status of an entry, made of the fields of `stat`.
 
 use crate::platform::status::{FileKind, FileStatus, OwnerIds};
 use larder_format::tree::Time;
@@ -34,8 +34,8 @@ impl From<Stat> for FileStatus {
     }
 }
 
-/// The system's own type of nanoseconds differs from machine to machine. A few old filesystems hand out nanoseconds above
-/// 10⁹; such a time is cut, not refused.
+/// The system's type of nanoseconds differs between machines. A few old filesystems hand out nanoseconds above 10⁹;
+/// such a time is cut, not refused.
 fn time(seconds: i64, nanos: impl TryInto<u32>) -> Time {
     let nanos = nanos.try_into().unwrap_or_default().min(999_999_999);
     Time { seconds, nanos }

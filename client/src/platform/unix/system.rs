@@ -1,4 +1,4 @@
-//! What this system says of the computer and the account, and where programs keep their own files.
+//! The computer and the account, and the places where programs keep their own files.
 
 use super::error::SystemError;
 use crate::platform::status::OwnerIds;
@@ -43,29 +43,28 @@ pub(super) fn is_kernel_filesystem(folder: impl AsFd) -> bool {
         .is_ok_and(|stat| KERNEL_FILESYSTEMS.contains(&((stat.f_type as i64).cast_unsigned() & 0xffff_ffff)))
 }
 
-/// The bytes by which a tree names what this system calls `name`.
+/// The bytes of a tree for this system's `name`.
 pub(crate) fn name_bytes(name: &OsStr) -> Cow<'_, [u8]> {
     Cow::Borrowed(name.as_bytes())
 }
 
-/// The path that these bytes of a tree, names with slashes between, stand for on this system.
+/// This system's path for bytes of a tree, names with slashes between.
 pub(crate) fn path_of_bytes(bytes: &[u8]) -> Cow<'_, Path> {
     Cow::Borrowed(Path::new(OsStr::from_bytes(bytes)))
 }
 
-/// The name of this computer; nothing where it has none.
+/// The name of this computer, if any.
 pub(crate) fn computer_name() -> Option<Vec<u8>> {
     let name = nix::unistd::gethostname().ok()?.into_vec();
     (!name.is_empty()).then_some(name)
 }
 
-/// The account that runs this program.
+/// The account of this program.
 pub(crate) fn own_ids() -> OwnerIds {
     OwnerIds { user: geteuid().as_raw(), group: getegid().as_raw() }
 }
 
-/// Files that this program may hold open at once. Asks the system for `wanted` of them, as far as it lets a program do so
-/// by itself.
+/// Open files that this program may have at once. Asks the system for `wanted` of them, as far as a program may.
 pub(crate) fn open_files_max(wanted: u64) -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.unwrap_or(u64::MAX).min(wanted);
@@ -76,12 +75,12 @@ pub(crate) fn open_files_max(wanted: u64) -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// The number of the filesystem on which `path` lies.
+/// The number of the filesystem under `path`.
 pub(crate) fn device_of(path: &Path) -> io::Result<u64> {
     Ok(path.metadata()?.dev())
 }
 
-/// Waits until what was written to the standard output lies on its disk, where the output is a file.
+/// Waits until the standard output lies on its disk, where the output is a file.
 pub(crate) fn sync_output() -> Result<(), SystemError> {
     match rustix::fs::fsync(io::stdout()) {
         // A pipe or a terminal: there is no disk to wait for.
@@ -90,7 +89,7 @@ pub(crate) fn sync_output() -> Result<(), SystemError> {
     }
 }
 
-/// A new file in `folder` that its owner alone may read.
+/// A new file in `folder`, readable by its owner alone.
 pub(crate) fn private_file(folder: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile_in(folder)
 }
@@ -101,17 +100,17 @@ pub(crate) fn set_permissions(path: &Path, permissions: u16) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(permissions.into()))
 }
 
-/// Where programs keep settings of this account (XDG base directories); nothing where the account has no home.
+/// The folder for settings of this account (XDG base directories); nothing without a home.
 pub(crate) fn config_folder() -> Option<PathBuf> {
     base("XDG_CONFIG_HOME", ".config")
 }
 
-/// Where programs keep what can be made again; nothing where the account has no home.
+/// The folder for data that can be made again; nothing without a home.
 pub(crate) fn cache_folder() -> Option<PathBuf> {
     base("XDG_CACHE_HOME", ".cache")
 }
 
-/// Where programs remember what they saw; nothing where the account has no home.
+/// The folder for data that programs remember; nothing without a home.
 pub(crate) fn state_folder() -> Option<PathBuf> {
     base("XDG_STATE_HOME", ".local/state")
 }

@@ -1,6 +1,6 @@
-//! Reading extended attributes, ACLs among them.
+//! Reading extended attributes, ACLs included.
 //!
-//! Not here: writing them back (`restorer`).
+//! Not here: writing extended attributes (`restorer`).
 
 use super::files::path_of_open;
 use larder_format::tree::XATTR_BYTES_MAX;
@@ -11,7 +11,7 @@ use rustix::{
 use serde_bytes::ByteBuf;
 use std::ffi::{CStr, CString};
 
-/// Extended attributes of one entry, in the order of their names.
+/// Extended attributes of an entry, in the order of their names.
 pub(crate) type Xattrs = Vec<(ByteBuf, ByteBuf)>;
 
 /// Why the extended attributes of an entry are not complete.
@@ -27,7 +27,7 @@ pub(crate) fn xattrs_of(file: impl AsFd) -> Result<Xattrs, XattrsLeftOut> {
     gather(|list| rustix::fs::flistxattr(file, list), |name, value| rustix::fs::fgetxattr(file, name, value))
 }
 
-/// Extended attributes of `name` in `folder`, without opening or following it: for what must not be opened.
+/// Extended attributes of `name` in `folder`, without opening or following: for entries that must not be opened.
 pub(super) fn xattrs_at(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Xattrs, XattrsLeftOut> {
     // No call for this exists before Linux 6.13; the way over /proc needs no path to the folder itself.
     let path = [&path_of_open(folder)[..], b"/", name].concat();
@@ -55,7 +55,7 @@ fn gather(
         let value = match get(name, &mut small) {
             Ok(len) => small[..len].to_vec(),
             Err(Errno::RANGE) => grow(|value: &mut [u8]| get(name, value))?,
-            // Some names are listed but belong to root alone.
+            // Some listed names belong to root alone.
             Err(Errno::PERM | Errno::ACCESS) => continue,
             Err(errno) if is_nothing(errno) => continue,
             Err(_) => return Err(XattrsLeftOut(UNREADABLE)),
@@ -70,14 +70,14 @@ fn gather(
     Ok(xattrs)
 }
 
-/// No such thing on this filesystem, or it went away: both mean that there is nothing to keep. Anything else is a disk or
-/// a share that fails, and to take that for nothing would drop permissions in silence.
+/// Whether the error means that the entry has no such attribute: the filesystem has none, or the attribute went away.
+/// Any other error is a failing disk or share, and passing over such an error would drop permissions in silence.
 pub(super) fn is_nothing(errno: Errno) -> bool {
     [Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::NODATA, Errno::NOENT].contains(&errno)
 }
 
 fn grow(read: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> Result<Vec<u8>, XattrsLeftOut> {
-    // 64 KiB is what the kernel gives at most for a list and for one value.
+    // The kernel gives at most 64 KiB for a list and for a value.
     let mut bytes = vec![0; 64 * 1024];
     let len = read(&mut bytes).map_err(|_| XattrsLeftOut(UNREADABLE))?;
     bytes.truncate(len);

@@ -1,12 +1,12 @@
-//! The local cache: what the last push knew, so that the next one opens only files that changed.
+//! The local cache: the knowledge of the last push, so that the next push opens only changed files.
 //!
-//! One file per source. It holds a record per folder and, at its end, an index of 16 bytes a folder; records are read
-//! when their folder comes up, so memory does not grow with the tree. Every record and the index carry a checksum:
-//! what is damaged is not there, and a missing record only means that a folder is read again. Nothing wrong can come
-//! of it either way, since the appliance refuses a tree of which a part is missing.
+//! The cache is a file for each source. The file holds a record for each folder and, at its end, an index of 16 bytes
+//! a folder. A record is read when its folder comes up, so memory does not grow with the tree. Every record and the
+//! index carry a checksum: a damaged record counts as missing, and a missing record only means that a folder is read
+//! again. No wrong snapshot can come of the cache, since the appliance refuses a tree with a missing part.
 //!
-//! A push in which nothing changed leaves the file alone; any other writes a new one beside it and renames.
-//! Not here: what a record says (`record`), and what is done with it (`folder`).
+//! A push without any change leaves the file alone; any other push writes a new file beside and renames the new file.
+//! Not here: the content of a record (`record`), and the use of records (`walker`).
 
 mod record;
 
@@ -29,10 +29,10 @@ const FRAME_BYTES: usize = 4 + CHECK_BYTES;
 const CHECK_BYTES: usize = 16;
 const FOOTER_BYTES: usize = 8 + 8 + CHECK_BYTES + 8;
 const SLOT_BYTES: usize = 16;
-/// No record is larger: a claim above it is damage, not a reason to allocate.
+/// No record is larger: a larger claim is damage, not a reason to allocate.
 const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Names a folder, or one part of a very large one.
+/// Names a folder, or a part of a very large folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FolderKey(u64);
 
@@ -47,7 +47,7 @@ impl FolderKey {
         Self::from(hasher.finalize())
     }
 
-    /// Part `number` of a folder that does not fit one record; a slash cannot be part of a name.
+    /// Part `number` of a folder that does not fit a record; a slash cannot be part of a name.
     pub(crate) fn part(self, number: u32) -> Self {
         self.child(&[&b"/"[..], &number.to_le_bytes()].concat())
     }
@@ -64,22 +64,22 @@ struct IndexSlot {
     offset: u64,
 }
 
-/// What the last push left behind.
+/// The cache of the last push.
 struct OldCache {
     file: File,
     slots: Vec<IndexSlot>,
-    /// One bit a slot: whether this push found the folder unchanged.
+    /// A bit for each slot: whether this push found the folder unchanged.
     kept: Vec<AtomicU64>,
 }
 
-/// What this push found out.
+/// The cache that this push writes.
 struct NewCache {
     file: BufWriter<tempfile::NamedTempFile>,
     slots: Vec<IndexSlot>,
     offset: u64,
 }
 
-/// The cache of one source, open for one push.
+/// The cache of a source, open for a push.
 pub(crate) struct Cache {
     path: Option<PathBuf>,
     old: Option<OldCache>,
@@ -87,13 +87,13 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens the cache at `path`; whatever is wrong with it makes it empty.
+    /// Opens the cache at `path`; a damaged cache counts as empty.
     pub(crate) fn open(path: PathBuf) -> Self {
         let old = OldCache::open(&path).ok().flatten();
         Self { path: Some(path), old, fresh: Mutex::new(None) }
     }
 
-    /// As if nothing was known, but what is found out now is still kept.
+    /// An empty cache; findings of the push are still kept.
     pub(crate) fn open_empty(path: PathBuf) -> Self {
         Self { path: Some(path), old: None, fresh: Mutex::new(None) }
     }
@@ -108,7 +108,7 @@ impl Cache {
         self.old.as_ref().is_some_and(|old| old.read(key, record).is_some())
     }
 
-    /// The record called `key` stays as it is.
+    /// Keeps the record called `key` unchanged.
     pub(crate) fn keep(&self, key: FolderKey) {
         if let Some(old) = &self.old
             && let Some(slot) = old.position(key)
@@ -117,7 +117,7 @@ impl Cache {
         }
     }
 
-    /// A new record. Not being able to write it costs time at the next push, so it stops nothing.
+    /// Adds a new record. A failed write costs time at the next push, so the failure stops nothing.
     pub(crate) fn put(&self, key: FolderKey, record: &[u8]) {
         let Some(path) = &self.path else { return };
         let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,10 +130,10 @@ impl Cache {
         }
     }
 
-    /// Makes what was found out the cache of the next push. Only for a push that was committed.
+    /// Makes the new records the cache of the next push. Only for a committed push.
     ///
     /// # Errors
-    /// Those of writing the file; the old cache is then still there.
+    /// Errors of writing the file; the old cache is then still there.
     pub(crate) fn finish(self) -> io::Result<()> {
         let fresh = self.fresh.into_inner().unwrap_or_else(PoisonError::into_inner);
         let Some(path) = self.path else { return Ok(()) };
@@ -183,7 +183,7 @@ impl OldCache {
         self.read_at(self.slots[self.position(key)?].offset, record)
     }
 
-    /// One read for most records: frame and record together.
+    /// A single read for most records: frame and record together.
     fn read_at(&self, offset: u64, record: &mut Vec<u8>) -> Option<()> {
         const FIRST_BYTES: usize = 8 * 1024;
         record.resize(FIRST_BYTES, 0);

@@ -1,8 +1,8 @@
-//! One folder in the cache: its node, and each entry with the status it had.
+//! A folder in the cache: its node, and each entry with its status.
 //!
-//! Entries are kept encoded as they go into a node, without their names, and are read one after the other without an
-//! allocation each. A folder of very many entries is several parts, so that no record is larger than a few hundred
-//! KiB: all parts but the last are records of their own, and the last one says how many there are.
+//! Entries are kept as encoded for a node, without their names, and are read in order without an allocation for each.
+//! A folder of very many entries has several parts, so that no record is larger than a few hundred KiB. Each part but
+//! the last is a record of its own, and the last part tells the number of parts.
 
 use super::{Cache, FolderKey};
 use crate::platform::FileStatus;
@@ -22,7 +22,7 @@ const HEAD_BYTES: usize = 4 + 32 + 4 + 3 * 8;
 const FLAG_CLEAN: u8 = 1;
 const FLAG_FINE: u8 = 2;
 
-/// What tells a file that changed from one that did not.
+/// Tells a changed file from an unchanged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
     pub(crate) inode: u64,
@@ -57,27 +57,27 @@ impl Fingerprint {
     }
 }
 
-/// What a folder came to.
+/// Node and totals of a finished folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Folded {
     pub(crate) node: ChunkRef,
     pub(crate) totals: Totals,
 }
 
-/// One entry as the last push knew it.
+/// An entry as the last push knew the entry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CachedEntry<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) fingerprint: Fingerprint,
-    /// The fingerprint must not be trusted: a file that changed shortly before it was read may change again without its times
-    /// showing it.
+    /// The fingerprint must not be trusted: a file that changed shortly before the reading may change again with the
+    /// same times.
     pub(crate) racy: bool,
     pub(crate) fine: bool,
     pub(crate) encoded: &'a [u8],
 }
 
 impl CachedEntry<'_> {
-    /// The entry with its name; nothing when the bytes do not read.
+    /// The entry with its name; nothing for unreadable bytes.
     pub(crate) fn decode(&self) -> Option<Entry> {
         let mut entry: Entry = postcard::from_bytes(self.encoded).ok()?;
         entry.name = self.name.to_vec();
@@ -119,7 +119,7 @@ impl<'a> RecordReader<'a> {
         Some(reader)
     }
 
-    /// Where it was read from.
+    /// The cache of the record.
     pub(crate) fn cache(&self) -> &'a Cache {
         self.cache
     }
@@ -146,7 +146,7 @@ impl<'a> RecordReader<'a> {
         Some(())
     }
 
-    /// Makes the next part current where this one is used up; `None` at the end or on damage.
+    /// Makes the next part current at the end of a part; `None` after the last part or on damage.
     fn advance(&mut self) -> Option<()> {
         while self.at == self.bytes.len() {
             if self.part == self.parts {
@@ -158,7 +158,7 @@ impl<'a> RecordReader<'a> {
         Some(())
     }
 
-    /// The next entry, which stays the next one until `step`.
+    /// The next entry; `step` moves on.
     pub(crate) fn peek(&mut self) -> Option<CachedEntry<'_>> {
         self.advance()?;
         let rest = &self.bytes[self.at..];
@@ -175,7 +175,7 @@ impl<'a> RecordReader<'a> {
         })
     }
 
-    /// Goes past the entry that `peek` showed.
+    /// Moves past the entry of `peek`.
     pub(crate) fn step(&mut self) {
         if let Some(entry) = self.peek() {
             let len = ENTRY_FIXED_BYTES + entry.name.len() + entry.encoded.len();
@@ -190,7 +190,7 @@ impl<'a> RecordReader<'a> {
     }
 }
 
-/// Writes a folder's record while its entries come by.
+/// Writes the record of a folder, entry by entry.
 pub(crate) struct RecordWriter {
     key: FolderKey,
     parts: u32,
@@ -243,7 +243,7 @@ impl RecordWriter {
         bytes
     }
 
-    /// Writes the record's last part, with what the folder came to.
+    /// Writes the last part of the record, with the folder's node and totals.
     pub(crate) fn finish(mut self, folded: &Folded, cache: &Cache) {
         let mut head = Vec::with_capacity(HEAD_BYTES + self.entries.len() + 64);
         head.extend_from_slice(&self.parts.to_le_bytes());
@@ -258,7 +258,7 @@ impl RecordWriter {
     }
 }
 
-/// An entry with all that the cache wants to know of it.
+/// An entry with the facts that the cache keeps.
 pub(crate) struct KnownEntry<'a> {
     pub(crate) entry: &'a Entry,
     pub(crate) owner: &'a Arc<Owner>,

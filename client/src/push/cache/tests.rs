@@ -77,7 +77,7 @@ fn folders_come_back_small_and_large() {
     assert_eq!(read(&cache, key.child(b"none")), None);
     assert_eq!(RecordReader::open(&cache, key).unwrap().folded, folded(1));
 
-    // One folder is kept, one replaced, one gone.
+    // A kept folder, a replaced folder, a missing folder.
     RecordReader::open(&cache, key.child(b"large")).unwrap().keep();
     write(&cache, key, ["c".to_owned()], 4);
     cache.finish().unwrap();
@@ -101,7 +101,7 @@ fn nothing_is_written_when_everything_was_kept() {
     RecordReader::open(&cache, key).unwrap().keep();
     cache.finish().unwrap();
     assert_eq!(inode(), before);
-    // A folder that went away is a change, though nothing new came.
+    // A folder that went away is a change, even without new records.
     let cache = Cache::open(path.clone());
     cache.finish().unwrap();
     assert_eq!(read(&Cache::open(path), key), None);

@@ -1,4 +1,4 @@
-//! Plans that stop half way, and in which order chunks are asked for.
+//! Plans that stop half way, and the order in which chunks are asked for.
 
 use super::*;
 use crate::{
@@ -13,7 +13,7 @@ use larder_format::{
 };
 use std::sync::mpsc::{Receiver, sync_channel};
 
-/// Gives nothing, and may know where chunks lie: seven in each block, block by block the other way round.
+/// Gives no chunk, and may know the places of chunks: seven in each block, with the blocks in reverse.
 struct Known(Option<Vec<ChunkId>>);
 
 impl Past for Known {
@@ -42,8 +42,8 @@ fn entry(kind: Kind) -> Entry {
     Entry { name: b"file".to_vec(), owner: 0, mode: 0o600, modified, hard_link: 0, xattrs, kind }
 }
 
-/// Hands over a planner for an empty folder, its place and the groups that it sends, at most so many, then counts the
-/// names in the folder.
+/// Hands over a planner for an empty folder, the folder and at most so many sent groups, then counts the names in the
+/// folder.
 fn with_planner(
     past: &dyn Past,
     groups_max: usize,
@@ -60,7 +60,7 @@ fn with_planner(
     std::fs::read_dir(folder.path()).expect("a folder").count()
 }
 
-/// A restore stops while a file of several chunks is planned, and what was planned of it still arrives.
+/// A restore stops while a file of several chunks is planned, and the planned chunks still arrive.
 fn names_after_a_stop(pieces: Vec<Piece>, is_stopped_before: bool) -> usize {
     with_planner(&Known(None), 1, |mut planner, place, _groups| {
         if is_stopped_before {
@@ -74,7 +74,7 @@ fn names_after_a_stop(pieces: Vec<Piece>, is_stopped_before: bool) -> usize {
     })
 }
 
-/// In which groups chunks are asked for that are planned the other way round.
+/// The groups for chunks that are planned in reverse.
 fn groups(past: &dyn Past, names: &[ChunkId]) -> Vec<Vec<ChunkId>> {
     let mut asked = Vec::new();
     with_planner(past, names.len(), |mut planner, place, groups| {
