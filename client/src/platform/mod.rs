@@ -19,7 +19,7 @@ pub(crate) use unix::system::set_permissions;
 pub(crate) use unix::{
     error::SystemError,
     files::{next_data, next_hole, open_untouched, read_at, read_exact_at, status_of, write_all_at},
-    folder::{FolderRef, OpenFolder, is_unfinished, make_unfinished},
+    folder::{FolderRef, NameAt, OpenFolder, is_unfinished, make_unfinished},
     new_files::{NewFile, NewFiles},
     owners::OwnerNames,
     restorer::{Acls, Attributes, Restorer, gives_acl},

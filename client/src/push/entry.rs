@@ -140,6 +140,14 @@ impl EntrySpot<'_> {
     }
 }
 
+/// A file as the last attempt read it.
+struct FileRead {
+    xattrs: Result<Xattrs, XattrsLeftOut>,
+    content: Content,
+    /// The file was the same before and after the reading.
+    is_whole: bool,
+}
+
 /// Why there is no entry.
 enum Absent {
     Stopped,
@@ -264,26 +272,15 @@ impl<'a> EntryReader<'a> {
                     self.shared.skip(spot.path(), why);
                 }
                 let seen = Observed { status: after, at, written_out };
-                return Ok(self.finish_file(spot, &seen, xattrs, content, is_whole));
+                return Ok(self.finish_file(spot, &seen, FileRead { xattrs, content, is_whole }));
             }
             attempt += 1;
             Observed { status: before, at, written_out } = self.shared.see(|| spot.status())?;
         }
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "each is one fact of the same file, and none belongs with another"
-    )]
-    fn finish_file(
-        &self,
-        spot: EntrySpot<'_>,
-        seen: &Observed,
-        xattrs: Result<Xattrs, XattrsLeftOut>,
-        content: Content,
-        is_whole: bool,
-    ) -> NewEntry {
-        let Content { size, pieces, fine } = content;
+    fn finish_file(&self, spot: EntrySpot<'_>, seen: &Observed, read: FileRead) -> NewEntry {
+        let FileRead { xattrs, content: Content { size, pieces, fine }, is_whole } = read;
         let status = &seen.status;
         let remember = status.links > 1 && is_whole && xattrs.is_ok() && pieces.len() <= LINKED_PIECES_MAX;
         let kind = Kind::File { size, pieces };

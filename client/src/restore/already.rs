@@ -17,13 +17,22 @@ use larder_format::{
 };
 use std::fs::File;
 
-/// Whether the entry `name` in `place` equals the entry to be restored.
+/// An entry to be restored, with its place in the target.
+#[derive(Clone, Copy)]
+pub(crate) struct PlannedEntry<'a> {
+    pub(crate) place: &'a TargetFolder,
+    pub(crate) entry: &'a Entry,
+    pub(crate) attributes: &'a Attributes,
+}
+
+/// Whether the entry that stands in the target equals the entry to be restored.
 pub(crate) fn is_back(
     site: &Site<'_>,
     reader: &mut TreeReader<'_>,
-    (place, name): (&TargetFolder, &[u8]),
-    (entry, attributes): (&Entry, &Attributes),
+    planned: PlannedEntry<'_>,
 ) -> Result<bool, SystemError> {
+    let PlannedEntry { place, entry, attributes } = planned;
+    let name = &entry.name[..];
     if place.is_new || site.existing == Existing::Replace {
         return Ok(false);
     }

@@ -9,12 +9,9 @@ use super::{
     target_folder::TargetFolder,
 };
 use crate::platform::{Attributes, FolderRef, NewFile, SystemError, write_all_at};
-use std::{
-    fs::File,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// A file on its way into the target, finished after every planned write.
@@ -33,9 +30,7 @@ pub(crate) struct GrowingFile {
 
 #[derive(Default)]
 struct GrowthState {
-    file: Option<Arc<File>>,
-    /// The file does not lie under the name beside.
-    is_unnamed: bool,
+    new: Option<Arc<NewFile>>,
     failed: Option<FileFailure>,
 }
 
@@ -115,7 +110,7 @@ impl GrowingFile {
         let opened = self.open(site, &mut state);
         // Only making the file needs the lock; other parts of the file may be written at the same time.
         drop(state);
-        let written = opened.and_then(|file| write_all_at(&file, bytes, offset));
+        let written = opened.and_then(|new| write_all_at(&new.file, bytes, offset));
         self.end.fetch_max(offset.saturating_add(bytes.len() as u64), Ordering::Relaxed);
         if let Err(error) = written {
             self.fail(error);
@@ -123,17 +118,15 @@ impl GrowingFile {
         }
     }
 
-    fn open(&self, site: &Site<'_>, state: &mut GrowthState) -> Result<Arc<File>, SystemError> {
-        if let Some(file) = &state.file {
-            return Ok(Arc::clone(file));
+    fn open(&self, site: &Site<'_>, state: &mut GrowthState) -> Result<Arc<NewFile>, SystemError> {
+        if let Some(new) = &state.new {
+            return Ok(Arc::clone(new));
         }
         let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let place = place.ok_or(SystemError::CLOSED)?;
         let folder = place.handle.open()?;
-        let NewFile { file, is_unnamed } =
-            site.new_files.create(folder.as_ref(), &self.beside, self.attributes.mode)?;
-        state.is_unnamed = is_unnamed;
-        Ok(Arc::clone(state.file.insert(Arc::new(file))))
+        let new = site.new_files.create(folder.as_ref(), &self.beside, self.attributes.mode)?;
+        Ok(Arc::clone(state.new.insert(Arc::new(new))))
     }
 
     fn finish(&self, site: &Site<'_>) {
@@ -145,15 +138,16 @@ impl GrowingFile {
             state.failed = Some(error.into());
         }
         let folder = place.handle.open();
-        if let (None, Some(file), Ok(folder)) = (&state.failed, &state.file, &folder)
-            && let Err(why) = self.publish(site, (file, state.is_unnamed), (folder.as_ref(), &place))
+        if let (None, Some(new), Ok(folder)) = (&state.failed, &state.new, &folder)
+            && let Err(why) = self.publish(site, new, folder.as_ref(), &place)
         {
             state.failed = Some(FileFailure::Here(why));
         }
         let path = || place.handle.path_of(&self.name);
         match (&state.failed, folder) {
             (Some(why), folder) => {
-                if let (Ok(folder), true) = (&folder, state.file.is_some() && !state.is_unnamed) {
+                if let (Ok(folder), Some(NewFile { is_unnamed: false, .. })) = (&folder, state.new.as_deref())
+                {
                     let _ = folder.as_ref().remove(&self.beside);
                 }
                 match why {
@@ -168,7 +162,7 @@ impl GrowingFile {
                 site.progress.add_bytes(self.size);
             }
         }
-        state.file = None;
+        state.new = None;
         drop(state);
         drop(place);
         let last = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -181,15 +175,16 @@ impl GrowingFile {
     fn publish(
         &self,
         site: &Site<'_>,
-        (file, is_unnamed): (&File, bool),
-        (folder, place): (FolderRef<'_>, &TargetFolder),
+        NewFile { file, is_unnamed }: &NewFile,
+        folder: FolderRef<'_>,
+        place: &TargetFolder,
     ) -> Result<(), String> {
         if self.end.load(Ordering::Relaxed) != self.size {
             // A hole at the end; no other file ends before its size.
             file.set_len(self.size).map_err(|error| words(error.into()))?;
         }
         site.restorer.apply(file, &self.attributes, place.owner_in_here, place.acls_in_here());
-        if is_unnamed {
+        if *is_unnamed {
             return site.new_files.name(file, folder, &self.name).map_err(words);
         }
         rename(site, folder, &self.beside, &self.name)

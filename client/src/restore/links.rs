@@ -85,7 +85,7 @@ impl Links {
         for FurtherName { first, place, name, bytes } in self.more {
             let first = &self.names[first];
             let made = if first.is_there.load(Relaxed) {
-                make_link(site, (&first.place, &first.name), (&place, &name))
+                make_link(site, &first.place, &first.name, &place, &name)
             } else {
                 let first = first.place.handle.path_of(&first.name);
                 Err(format!("it is another name of the file {first}, which did not come back either"))

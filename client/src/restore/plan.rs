@@ -5,7 +5,7 @@
 //! first copy, several walkers pushed at once, and a partly wanted block has to be cut.
 
 use super::{
-    already::is_back,
+    already::{PlannedEntry, is_back},
     fetching::{FetchGroup, Write},
     growing::{FileFailure, GrowingFile},
     links::{LinkName, Links},
@@ -224,8 +224,8 @@ impl<'a> Planner<'a> {
             LinkName::First(is_there) => Some(is_there),
             LinkName::Further => return,
         };
-        let spot = (&**place, name);
-        if is_back(self.site, &mut self.reader, spot, (&entry, &attributes)).unwrap_or(false) {
+        let planned = PlannedEntry { place, entry: &entry, attributes: &attributes };
+        if is_back(self.site, &mut self.reader, planned).unwrap_or(false) {
             self.site.progress.add_files(1);
             self.site.progress.add_bytes(if let Kind::File { size, .. } = entry.kind { size } else { 0 });
             first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     handle::Handle,
-    platform::{Acls, Attributes, ErrorCause, OwnerIds, SystemError, gives_acl, is_unfinished},
+    platform::{Acls, Attributes, ErrorCause, NameAt, OwnerIds, SystemError, gives_acl, is_unfinished},
 };
 use larder_format::tree::{DEPTH_MAX, Kind};
 use std::sync::Arc;
@@ -136,7 +136,7 @@ pub(crate) fn make_other(
     let is_symlink = matches!(kind, Kind::Symlink(_));
     // Symlinks have no ACLs.
     let acls = if is_symlink { Acls::None } else { place.acls_in_here() };
-    site.restorer.apply_at((folder, &beside), attributes, is_symlink, acls);
+    site.restorer.apply_at(NameAt { folder, name: &beside }, attributes, is_symlink, acls);
     let finished = rename(site, folder, &beside, name);
     if finished.is_err() {
         let _ = folder.remove(&beside);
@@ -147,8 +147,10 @@ pub(crate) fn make_other(
 /// Gives the file `first` in `at` a further name.
 pub(crate) fn make_link(
     site: &Site<'_>,
-    (at, first): (&TargetFolder, &[u8]),
-    (place, name): (&TargetFolder, &[u8]),
+    at: &TargetFolder,
+    first: &[u8],
+    place: &TargetFolder,
+    name: &[u8],
 ) -> Result<(), String> {
     let (from, to) = (at.handle.open().map_err(words)?, place.handle.open().map_err(words)?);
     let (from, to) = (from.as_ref(), to.as_ref());

@@ -53,6 +53,13 @@ pub(crate) struct OpenFolder(OwnedFd);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FolderRef<'a>(BorrowedFd<'a>);
 
+/// A name in an open folder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NameAt<'a> {
+    pub(crate) folder: FolderRef<'a>,
+    pub(crate) name: &'a [u8],
+}
+
 impl AsFd for FolderRef<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0

@@ -7,7 +7,13 @@
 //! every byte. A file whose permissions could not be set stays for its owner alone. ACLs that a folder of the target
 //! hands on are taken away: such ACLs let in people whom the backup does not name.
 
-use super::{files::path_of_open, folder::FolderRef, owners::ids_of, system::own_ids, xattrs::is_nothing};
+use super::{
+    files::path_of_open,
+    folder::{FolderRef, NameAt},
+    owners::ids_of,
+    system::own_ids,
+    xattrs::is_nothing,
+};
 use crate::platform::status::OwnerIds;
 use larder_format::tree::{Entry, Owner, Time};
 use rustix::{
@@ -146,7 +152,7 @@ impl Restorer {
     /// On an entry that must not be opened: a symlink, a pipe, a device.
     pub(crate) fn apply_at(
         &self,
-        (folder, name): (FolderRef<'_>, &[u8]),
+        NameAt { folder, name }: NameAt<'_>,
         attributes: &Attributes,
         is_symlink: bool,
         acls: Acls,
