@@ -39,7 +39,7 @@ pub(crate) struct PushContext<'a> {
     pub(crate) root_device: u64,
     /// Files that are hashed again as a whole, where the appliance takes such hashes.
     pub(crate) sample: Option<Sample>,
-    /// The start of the moment at which that filesystem's memory was written out; nothing before.
+    /// Start of the finished write-out of that filesystem's memory; nothing while the write-out goes on.
     pub(crate) written_out: Arc<OnceLock<Time>>,
 }
 
