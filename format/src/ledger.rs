@@ -105,6 +105,18 @@ pub enum Event {
     },
     /// A person at the box said that the clock is right.
     ClockConfirmed,
+    /// A snapshot stays as it is, and nothing that is computed from snapshots looks at it any more.
+    SetAside {
+        /// Its number.
+        snapshot: u64,
+        /// In the owner's words.
+        why: String,
+    },
+    /// The end of `SetAside`: the snapshot is looked at again.
+    SetAsideCleared {
+        /// Its number.
+        snapshot: u64,
+    },
 }
 
 /// Numbers of snapshots in one entry, each of at most 10 bytes, so that it stays below `ENTRY_BYTES_MAX`.

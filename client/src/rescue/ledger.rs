@@ -173,7 +173,9 @@ fn lets_go_of(event: &Event) -> &[u64] {
         | Event::Disk(_)
         | Event::RetentionSet(_)
         | Event::Swept { .. }
-        | Event::ClockConfirmed => &[],
+        | Event::ClockConfirmed
+        | Event::SetAside { .. }
+        | Event::SetAsideCleared { .. } => &[],
         Event::Pruned { snapshots, .. } => snapshots,
     }
 }
