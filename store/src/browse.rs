@@ -61,7 +61,7 @@ impl Vault {
     ///
     /// # Errors
     /// As `read`, or `Refused` when the chunk is no node.
-    pub fn read_node(&self, node: &ChunkRef) -> Result<Node> {
+    pub(crate) fn read_node(&self, node: &ChunkRef) -> Result<Node> {
         Ok(Node::decode(&self.read(node)?)?)
     }
 
@@ -69,7 +69,7 @@ impl Vault {
     ///
     /// # Errors
     /// As `read_node`.
-    pub fn look_up(&self, root: &ChunkRef, path: &[u8]) -> Result<Lookup> {
+    pub(crate) fn look_up(&self, root: &ChunkRef, path: &[u8]) -> Result<Lookup> {
         let mut found = self.entry_in(root, b"")?;
         for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
             found = match found {
@@ -101,7 +101,7 @@ impl Vault {
     }
 
     /// The entries of a folder, in the order of their names, one node in memory at a time.
-    pub fn entries(&self, top: ChunkRef) -> Entries<'_> {
+    pub(crate) fn entries(&self, top: ChunkRef) -> Entries<'_> {
         Entries { vault: self, nodes: vec![top], entries: VecDeque::new() }
     }
 
@@ -109,7 +109,7 @@ impl Vault {
     ///
     /// # Errors
     /// As `read_node`.
-    pub fn versions(&self, facts: &[Arc<Fact>], path: &[u8]) -> Result<Vec<Run>> {
+    pub(crate) fn versions(&self, facts: &[Arc<Fact>], path: &[u8]) -> Result<Vec<Run>> {
         let mut runs: Vec<Run> = Vec::new();
         let mut last_root = None;
         for fact in facts {
@@ -135,7 +135,7 @@ impl Vault {
     ///
     /// # Errors
     /// As `read_node`, or what `each` returns.
-    pub fn diff(
+    pub(crate) fn diff(
         &self,
         before: ChunkRef,
         after: ChunkRef,
@@ -201,7 +201,7 @@ impl Vault {
     ///
     /// # Errors
     /// As `read`, or what `each` returns.
-    pub fn file_bytes(
+    pub(crate) fn file_bytes(
         &self,
         pieces: &[Piece],
         range: Range<u64>,

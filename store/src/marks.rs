@@ -28,6 +28,16 @@ impl Marks {
         self.0.contains_key(&pack)
     }
 
+    /// Whether nothing is marked.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes the marks off everything in one pack.
+    pub(crate) fn clear(&mut self, pack: u32) {
+        self.0.remove(&pack);
+    }
+
     /// Marked slots of one pack, rising.
     pub(crate) fn of(&self, pack: u32) -> impl Iterator<Item = u16> + '_ {
         let words = self.0.get(&pack).map_or(&[][..], Vec::as_slice);

@@ -21,5 +21,6 @@ mod rot;
 mod strays;
 mod tiny_chunks;
 mod two_disks;
+mod unfinished;
 mod waits;
 mod workload;

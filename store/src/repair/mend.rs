@@ -53,7 +53,7 @@ pub(crate) fn require_room(member: &Member, bytes: u64, reserve_bytes: u64) -> R
     if free >= wanted {
         return Ok(());
     }
-    Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
+    Err(StoreError::full(member.disk.name(), wanted - free))
 }
 
 /// The hash of a whole file; none when not all of it can be read.

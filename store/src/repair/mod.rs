@@ -53,7 +53,7 @@ impl Vault {
             Err(error) => Err(error),
         };
         match outcome {
-            Err(StoreError::Full { missing_mib }) => {
+            Err(StoreError::Full { missing_mib, .. }) => {
                 tracing::error!(pack = %name, missing_mib, "no room to repair a pack");
                 return Ok(Outcome::Left);
             }
