@@ -29,6 +29,10 @@ pub(crate) struct Appliance {
     pub(crate) shelf: Shelf,
     /// Wakes whoever looks after the disks.
     pub(crate) disks_changed: Notify,
+    /// Wakes whoever makes room for pushes.
+    pub(crate) room_wanted: Notify,
+    /// Held during a step of a sweep, and during a whole round of one that makes room.
+    pub(crate) sweeping: tokio::sync::Mutex<()>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) history: RwLock<History>,
@@ -106,6 +110,8 @@ impl Appliance {
             vault,
             shelf,
             disks_changed: Notify::new(),
+            room_wanted: Notify::new(),
+            sweeping: tokio::sync::Mutex::default(),
             clock,
             history: RwLock::default(),
             activity: Activity::default(),

@@ -88,7 +88,12 @@ impl Appliance {
         let facts = view.snapshots(source);
         let (oldest, newest) = (facts.first(), facts.last());
         let (oldest, newest) = oldest.zip(newest).expect("a source is in the ledger by its first snapshot");
-        let counts = self.history.read().unwrap_or_else(PoisonError::into_inner).of(source, newest.sequence);
+        let counts = {
+            // Of those that are set aside nothing is counted, so nobody waits for it.
+            let looked_at = facts.iter().rev().find(|fact| !view.is_set_aside(fact.sequence));
+            let history = self.history.read().unwrap_or_else(PoisonError::into_inner);
+            history.of(source, looked_at.map(|fact| fact.sequence))
+        };
         let now = view.at(self.stamp_after(view));
         let judged = self.judge_with(view, source, facts);
         let is_newest = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Newest);
@@ -171,13 +176,12 @@ impl Appliance {
         let pending: Vec<_> = {
             let (view, history) =
                 (self.vault.ledger(), self.history.read().unwrap_or_else(PoisonError::into_inner));
-            let is_pending =
-                |(source, facts): &(&String, &Vec<Arc<Fact>>)| history.pending(source, facts).is_some();
-            view.sources.iter().filter(is_pending).map(|(source, _)| source.clone()).collect()
+            let is_pending = |source: &&String| history.pending(source, &view.looked_at(source)).is_some();
+            view.sources.keys().filter(is_pending).cloned().collect()
         };
         for source in pending {
             // One by one: the copies of all of them would be as much memory again.
-            let facts = self.vault.ledger().snapshots(&source).to_vec();
+            let facts = self.vault.ledger().looked_at(&source);
             let history = || self.history.read().unwrap_or_else(PoisonError::into_inner);
             let Some(mut pending) = history().pending(&source, &facts) else { continue };
             pending.count(&self.vault, go_on);

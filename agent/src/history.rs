@@ -4,7 +4,7 @@
 //! a snapshot claims of itself is its device's word, so nothing here may overflow, grow or run without end.
 
 use larder_format::tree::Kind;
-use larder_store::{Difference, Fact, StoreError, Vault};
+use larder_store::{Difference, Fact, Scope, StoreError, Vault};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -84,8 +84,12 @@ impl SourceHistory {
 }
 
 impl History {
-    /// Counts of a source whose newest snapshot has the number `newest`; zeros while nothing has been counted yet.
-    pub(crate) fn of(&self, source: &str, newest: u64) -> Counts {
+    /// Counts of a source whose newest snapshot to be counted has the number `newest`; zeros while nothing has been counted yet.
+    /// Without any, it is as with one that could not be compared.
+    pub(crate) fn of(&self, source: &str, newest: Option<u64>) -> Counts {
+        let Some(newest) = newest else {
+            return Counts { deleted_at_least: true, is_complete: true, ..Counts::default() };
+        };
         self.sources.get(source).map(|history| history.counts(newest)).unwrap_or_default()
     }
 
@@ -160,7 +164,7 @@ impl Pending {
             compared.get() <= FOLDERS_MAX && go_on()
         };
         let (history, room) = (&mut self.history, self.room);
-        vault.diff(before, root, &goes_on, &mut |difference| {
+        vault.by(&Scope::appliance()).diff(before, root, &goes_on, &mut |difference| {
             history.count(&difference, room);
             Ok(())
         })

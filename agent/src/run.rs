@@ -137,6 +137,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     tasks.spawn(jobs::index::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::catch_up::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::scrub::run(appliance.clone(), stopped.clone()));
+    tasks.spawn(jobs::room::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::letting_go::run(appliance.clone(), stopped));
     let broker = dashboard.own_broker();
     let looped = Loop {

@@ -146,6 +146,9 @@ pub struct SnapshotInfo {
     pub reasons: Vec<String>,
     /// Kept until at least then, RFC 3339; nothing stands for "no end".
     pub kept_until: Option<String>,
+    /// Why the owner set it aside: it is kept and given back, and nothing computed from snapshots looks at it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub set_aside: Option<String>,
 }
 
 /// One protected folder tree.

@@ -11,5 +11,7 @@ mod messages;
 mod mqtt;
 mod old_disks;
 mod rescue;
+mod room;
 mod routes;
+mod set_aside;
 mod yanked;

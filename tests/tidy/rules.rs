@@ -134,6 +134,13 @@ pub(crate) const RULES: &[Rule] = &[
         say: "an edge touches one outside thing and knows nobody above it; pass a value or a channel",
     },
     Rule {
+        words: &["Scope::device", "Scope::appliance"],
+        to: Shipped,
+        within: &["agent/src/edge/"],
+        except: &["agent/src/edge/http/auth.rs"],
+        say: "a handler gets its scope from an extractor of `edge/http/auth.rs`, or a route could leave out its role",
+    },
+    Rule {
         words: &["axum"],
         to: Shipped,
         within: &["agent/"],

@@ -1,7 +1,8 @@
 //! Letting go: once a day what the rule no longer keeps, and then, a little at a time, the room that it took.
 //!
 //! Pushes and restores come first: while one is under way a step is taken once a second. Without a clock that can be
-//! relied on nothing is let go of, and tried again an hour later. Not here: what goes (`larder_store`).
+//! relied on nothing is let go of, and tried again an hour later. Not here: what goes (`larder_store`), room for a push that
+//! was refused (`room`).
 
 use crate::appliance::Appliance;
 use larder_store::Swept;
@@ -72,6 +73,7 @@ async fn remove(appliance: &Arc<Appliance>) {
 
 /// A step of the sweep.
 async fn step(appliance: &Arc<Appliance>) -> Next {
+    let _alone = appliance.sweeping.lock().await;
     let swept = appliance.blocking(|appliance| appliance.vault.sweep_step(appliance.stamp(), STEP_CHUNKS));
     match swept.await {
         Ok(Ok(Swept { is_under_way: true, gives_way, .. })) => {

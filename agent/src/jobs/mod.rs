@@ -6,4 +6,5 @@ pub(crate) mod demo;
 pub(crate) mod disks;
 pub(crate) mod index;
 pub(crate) mod letting_go;
+pub(crate) mod room;
 pub(crate) mod scrub;

@@ -177,6 +177,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Keep a snapshot and look at it no more: counts, versions and differences leave out one that harms the appliance
+    SetAside {
+        /// Its number, as `larder snapshots` lists it
+        snapshot: u64,
+        /// Why, for whoever asks later
+        #[arg(long, default_value = "the owner set it aside")]
+        reason: String,
+        /// Look at it again
+        #[arg(long, conflicts_with = "reason")]
+        undo: bool,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Say that the appliance's clock is right, after it jumped; otherwise a day in sync proves it
     ConfirmClock {
         #[command(flatten)]
@@ -261,6 +277,9 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
             letting_go::hold(&which, source.as_deref(), &reason, json)
         }
         Command::Unhold { hold, which, json } => letting_go::unhold(&which, hold, json),
+        Command::SetAside { snapshot, reason, undo, which, json } => {
+            letting_go::set_aside(&which, snapshot, (!undo).then_some(reason), json)
+        }
         Command::ConfirmClock { which, json } => letting_go::confirm_clock(&which, json),
         Command::LampOff { which } => commands::lamp_off(&which),
         Command::Completions { shell } => {

@@ -136,10 +136,10 @@ impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         let details = causes(&error);
         match error {
-            StoreError::Full { missing_mib } => Self::new(
+            StoreError::Full { disk, missing_mib, .. } => Self::new(
                 5,
-                format!("The backup disk is full: {missing_mib} MiB more are needed."),
-                "Connect a larger disk.",
+                format!("The backup disk at {disk} is full: at least {missing_mib} MiB more are needed."),
+                "Put a larger disk in its place.",
                 details,
             ),
             StoreError::Damaged { .. } => Self {

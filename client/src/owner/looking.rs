@@ -64,7 +64,7 @@ fn snapshot_table(snapshots: &[SnapshotInfo], output: &mut Output) -> std::io::R
             size(snapshot.totals.bytes),
             if snapshot.skipped > 0 { count(snapshot.skipped) } else { String::new() },
             kept(snapshot),
-            snapshot.reasons.join(", "),
+            because(snapshot),
         ]
     };
     let heads = [
@@ -78,6 +78,12 @@ fn snapshot_table(snapshots: &[SnapshotInfo], output: &mut Output) -> std::io::R
     ];
     output.table(&heads, &snapshots.iter().map(row).collect::<Vec<_>>())?;
     output.line("Nothing goes before its date, and what goes then is named by `larderd prune --dry-run` on the appliance.")
+}
+
+/// Why the rule keeps it, and why nothing but a restore looks at it.
+fn because(snapshot: &SnapshotInfo) -> String {
+    let aside = snapshot.set_aside.iter().map(|why| format!("set aside: {why}"));
+    snapshot.reasons.iter().cloned().chain(aside).collect::<Vec<_>>().join(", ")
 }
 
 /// As the appliance words it.

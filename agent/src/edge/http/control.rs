@@ -1,6 +1,10 @@
-//! What only the local socket may ask: keys for devices, their end, a new index, and reading the disks back.
+//! What only the local socket may ask: keys for devices, their end, a new index, reading the disks back, and setting a snapshot
+//! aside.
 
+use super::auth::Owner;
+use super::letting_go::REASON_BYTES_MAX;
 use super::{Refusal, State};
+use crate::keeping::SetAside;
 use axum::Json;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Pairing, Role, is_plain_name};
@@ -21,7 +25,11 @@ pub(crate) struct Token {
     pub(crate) token: String,
 }
 
-pub(crate) async fn make_token(appliance: State, Json(new): Json<NewToken>) -> Result<Json<Token>, Refusal> {
+pub(crate) async fn make_token(
+    _: Owner,
+    appliance: State,
+    Json(new): Json<NewToken>,
+) -> Result<Json<Token>, Refusal> {
     let NewToken { device, role } = new;
     if !is_plain_name(&device) {
         return Err(Refusal::invalid("a device's name has letters, digits, `-`, `_` and `.` only"));
@@ -54,11 +62,12 @@ pub(crate) struct Revoked {
     pub(crate) key: Option<String>,
 }
 
-pub(crate) async fn keys(appliance: State) -> Json<Vec<Key>> {
+pub(crate) async fn keys(_: Owner, appliance: State) -> Json<Vec<Key>> {
     Json(appliance.keys().into_iter().map(Key::from).collect())
 }
 
 pub(crate) async fn revoke(
+    _: Owner,
     appliance: State,
     Json(revoked): Json<Revoked>,
 ) -> Result<Json<Vec<Key>>, Refusal> {
@@ -156,7 +165,7 @@ pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
     ScrubStatus { is_running, disks: vault.scrubs().into_iter().map(disk).collect(), lost: lost.collect() }
 }
 
-pub(crate) async fn scrub_status(appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+pub(crate) async fn scrub_status(_: Owner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
     let status = appliance.blocking(|appliance| {
         // First: a round that ends in between must not look as if it had not begun.
         let is_running = !appliance.activity.scrub_wanted.is_empty();
@@ -167,7 +176,7 @@ pub(crate) async fn scrub_status(appliance: State) -> Result<Json<ScrubStatus>, 
 
 /// Begins a round on every disk, or on those where none runs yet. A disk on which none can begin shows by its last round,
 /// which stays the one before.
-pub(crate) async fn start_scrub(appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+pub(crate) async fn start_scrub(_: Owner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
     let started = appliance.blocking(|appliance| {
         for disk in appliance.vault.scrubs().into_iter().filter(|disk| disk.is_readable) {
             if appliance.activity.scrub_wanted.has(&disk.disk) {
@@ -184,7 +193,34 @@ pub(crate) async fn start_scrub(appliance: State) -> Result<Json<ScrubStatus>, R
     Ok(Json(started.await?))
 }
 
-pub(crate) async fn rebuild_index(appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
+/// Sets a snapshot aside, or ends that.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Aside {
+    pub(crate) snapshot: u64,
+    /// Why; none ends it.
+    pub(crate) why: Option<String>,
+}
+
+pub(crate) async fn set_aside(
+    _: Owner,
+    appliance: State,
+    Json(aside): Json<Aside>,
+) -> Result<Json<Aside>, Refusal> {
+    let Aside { snapshot, why } = aside;
+    if why.as_ref().is_some_and(|why| why.len() > REASON_BYTES_MAX) {
+        return Err(Refusal::invalid("the reason is too long"));
+    }
+    let wish = SetAside { snapshot, why: why.clone() };
+    if appliance.blocking(move |appliance| appliance.set_aside(&wish)).await?? {
+        return Ok(Json(Aside { snapshot, why }));
+    }
+    let what =
+        if why.is_some() { format!("snapshot {snapshot}") } else { format!("snapshot {snapshot} set aside") };
+    Err(Refusal::not_found(&what, "`larder snapshots SOURCE` lists them by their numbers."))
+}
+
+pub(crate) async fn rebuild_index(_: Owner, appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
     let started = std::time::Instant::now();
     appliance.blocking(|appliance| appliance.vault.rebuild_index()).await?;
     Ok(Json(serde_json::json!({ "seconds": started.elapsed().as_secs_f64() })))

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use larder_format::tree::{Kind, Time};
 use larder_format::wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
 use larder_store::retention::Verdict;
-use larder_store::{Difference, Fact, Found, Run};
+use larder_store::{Difference, Fact, Found, LedgerView, Run};
 use std::sync::Arc;
 
 /// RFC 3339 in UTC.
@@ -42,7 +42,8 @@ pub(crate) fn entry_info(Found { entry, owner }: &Found) -> EntryInfo {
     }
 }
 
-pub(crate) fn snapshot_info(fact: &Fact, verdict: &Verdict) -> SnapshotInfo {
+/// `view` is the ledger that the verdict was made from.
+pub(crate) fn snapshot_info(view: &LedgerView, fact: &Fact, verdict: &Verdict) -> SnapshotInfo {
     SnapshotInfo {
         source: fact.snapshot.source.clone(),
         snapshot: fact.sequence,
@@ -52,16 +53,21 @@ pub(crate) fn snapshot_info(fact: &Fact, verdict: &Verdict) -> SnapshotInfo {
         skipped: fact.snapshot.skipped,
         reasons: verdict.reasons.iter().map(|reason| reason.words().to_owned()).collect(),
         kept_until: verdict.kept_until.map(|moment| moment.to_string()),
+        set_aside: view.why_set_aside(fact.sequence).map(str::to_owned),
     }
 }
 
 /// Nothing for a source without snapshots.
-pub(crate) fn source_info(source: &str, judged: &[(Arc<Fact>, Verdict)]) -> Option<SourceInfo> {
+pub(crate) fn source_info(
+    view: &LedgerView,
+    source: &str,
+    judged: &[(Arc<Fact>, Verdict)],
+) -> Option<SourceInfo> {
     let (oldest, newest) = (judged.first()?, judged.last()?);
     Some(SourceInfo {
         source: source.to_owned(),
         snapshots: judged.len() as u64,
-        newest: snapshot_info(&newest.0, &newest.1),
+        newest: snapshot_info(view, &newest.0, &newest.1),
         oldest: time_text(oldest.0.stamp.time_ms),
     })
 }

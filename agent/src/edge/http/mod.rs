@@ -82,6 +82,7 @@ fn control_routes() -> Router<Arc<Appliance>> {
         .route("/v1/control/disks/adopt", post(disks::adopt))
         .route("/v1/control/disks/release", post(disks::release))
         .route("/v1/control/disks/forget", post(disks::forget))
+        .route("/v1/control/set-aside", post(control::set_aside))
         .route("/v1/control/prune", post(letting_go::prune))
         .route("/v1/control/hold", post(letting_go::hold))
         .route("/v1/control/unhold", post(letting_go::unhold))

@@ -1,9 +1,9 @@
 //! Push: ask what is missing, send it, commit it. There is no other verb here, and none that takes away.
 
-use super::auth::Caller;
+use super::auth::{Pusher, name_of};
 use super::extract::Path;
 use super::{Refusal, State};
-use crate::appliance::{Busy, Traffic, UPLOAD_UNIT_BYTES};
+use crate::appliance::{Appliance, Busy, Traffic, UPLOAD_UNIT_BYTES};
 use crate::event::Event;
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -23,50 +23,47 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// One that sends less than this in a second holds memory that others wait for.
 const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
-pub(crate) async fn missing(caller: Caller, appliance: State, body: Body) -> Result<Vec<u8>, Refusal> {
-    caller.may_push()?;
+pub(crate) async fn missing(Pusher(scope): Pusher, appliance: State, body: Body) -> Result<Vec<u8>, Refusal> {
     let bytes = read_body(body, IDS_MAX * 32).await?;
     let ids = decode_ids(&bytes).map_err(Refusal::invalid)?;
-    let missing = appliance.blocking(move |appliance| appliance.vault.missing(&ids)).await?;
+    let missing = appliance.blocking(move |appliance| appliance.vault.by(&scope).missing(&ids)).await?;
     Ok(encode_ids(&missing))
 }
 
 pub(crate) async fn upload(
-    caller: Caller,
+    Pusher(scope): Pusher,
     appliance: State,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Received>, Refusal> {
-    caller.may_push()?;
     let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let len =
         claimed.filter(|len| *len <= UPLOAD_BYTES_MAX).ok_or_else(|| Refusal::too_large(UPLOAD_BYTES_MAX))?;
     let units = u32::try_from((len + UPLOAD_OVERHEAD_BYTES).div_ceil(UPLOAD_UNIT_BYTES)).unwrap_or(u32::MAX);
     // Waits before reading: what has not been read waits in the sender, not in our memory.
     let _memory = appliance.upload_memory.acquire_many(units).await.map_err(|_| Refusal::too_slow())?;
-    if appliance.activity.begins(Traffic::Push, &caller.device, appliance.stamp().powered_on_s) {
-        appliance.tell(Event::PushStarted { device: caller.device });
+    let device = name_of(&scope);
+    if appliance.activity.begins(Traffic::Push, device, appliance.stamp().powered_on_s) {
+        appliance.tell(Event::PushStarted { device: device.to_owned() });
     }
     let _busy = Busy::with(&appliance.activity.receiving);
     let bytes = read_body(body, len).await?;
-    let received = appliance.blocking(move |appliance| appliance.vault.receive(&bytes)).await?;
-    if let Err(StoreError::Full { .. }) = received {
-        appliance.activity.refused_full.fetch_add(1, Ordering::SeqCst);
-    }
-    Ok(Json(received?))
+    let received = appliance.blocking(move |appliance| appliance.vault.by(&scope).receive(&bytes)).await?;
+    Ok(Json(received.inspect_err(|error| note_refusal(&appliance, error))?))
 }
 
 pub(crate) async fn commit(
-    caller: Caller,
+    Pusher(scope): Pusher,
     appliance: State,
     Path((device, name)): Path<(String, String)>,
     body: Body,
 ) -> Result<(StatusCode, Json<Receipt>), Refusal> {
-    caller.may_push_to(&device)?;
     let source = format!("{device}/{name}");
     if !is_source_name(&source) {
         return Err(Refusal::invalid("a source's name has letters, digits, `-`, `_` and `.` only"));
     }
+    // The store asks once more; here it spares whoever may not the body.
+    scope.require_own(&source)?;
     let bytes = read_body(body, 64 * 1024).await?;
     let commit: Commit = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
     let push = u128::from_str_radix(&commit.push, 16).ok().filter(|_| commit.push.len() == 32);
@@ -74,8 +71,10 @@ pub(crate) async fn commit(
     let Commit { root, totals, skipped, device_time_ms, .. } = commit;
     let snapshot = Snapshot { source, push, root, totals, skipped, device_time_ms };
     let _busy = Busy::with(&appliance.activity.receiving);
-    let committed =
-        appliance.blocking(move |appliance| appliance.vault.commit(snapshot, appliance.stamp())).await??;
+    let committed = appliance
+        .blocking(move |appliance| appliance.vault.by(&scope).commit(snapshot, appliance.stamp()))
+        .await?
+        .inspect_err(|error| note_refusal(&appliance, error))?;
     appliance.activity.refused_full.store(0, Ordering::SeqCst);
     appliance.activity.ends(Traffic::Push, &device);
     let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
@@ -90,6 +89,14 @@ pub(crate) async fn commit(
         degraded: committed.degraded,
     };
     Ok((status, Json(receipt)))
+}
+
+/// Has room made soon, if that is what was lacking.
+fn note_refusal(appliance: &Appliance, error: &StoreError) {
+    if let StoreError::Full { .. } = error {
+        appliance.activity.refused_full.fetch_add(1, Ordering::SeqCst);
+        appliance.room_wanted.notify_one();
+    }
 }
 
 /// Reads a body of at most `max` bytes from a sender that keeps sending.
