@@ -12,6 +12,7 @@ mod interleavings;
 mod letting_go;
 mod lost_folder;
 mod names;
+mod not_files;
 mod power_cut;
 mod random;
 mod repair;
