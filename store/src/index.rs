@@ -202,7 +202,9 @@ impl Marked {
         if marker.exists() && folder.exists() {
             return Err(Broken("the last attempt to open it did not end".to_owned()));
         }
-        std::fs::write(&marker, b"").map_err(io)?;
+        // Whatever has the name goes first: to open a FIFO would wait for ever.
+        let _ = std::fs::remove_file(&marker);
+        std::fs::File::create_new(&marker).map_err(io)?;
         Ok(Self(marker))
     }
 
@@ -229,18 +231,37 @@ fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
     tries.find(|opened| !opened.as_ref().is_err_and(is_held)).unwrap_or_else(|| config.open())
 }
 
+/// sled opens what it finds, and opening a FIFO never ends.
+fn require_plain_files(folder: &Path) -> Result<(), Broken> {
+    let facts = match std::fs::symlink_metadata(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        facts => facts.map_err(io)?,
+    };
+    let is_plain = |item: std::io::Result<std::fs::DirEntry>| {
+        let kind = item?.file_type()?;
+        Ok(kind.is_file() || kind.is_dir())
+    };
+    let all_plain = || std::fs::read_dir(folder)?.map(is_plain).collect::<std::io::Result<Vec<_>>>();
+    if facts.is_dir() && all_plain().map_err(io)?.into_iter().all(|is_plain| is_plain) {
+        return Ok(());
+    }
+    Err(Broken("something in it is no file".to_owned()))
+}
+
 impl Kept {
     fn open(folder: &Path, vault: &[u8; 16]) -> Result<Self, Broken> {
-        let is_new = !folder.exists();
+        require_plain_files(folder)?;
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).mode(sled::Mode::LowSpace);
         let db = open_when_free(&config.flush_every_ms(None))?;
         let (packs, folder, vault) = (db.open_tree("packs")?, folder.to_owned(), *vault);
         let kept = Self { packs, db, folder, vault, written: AtomicUsize::new(0) };
         let stamp = [LAYOUT, &vault].concat();
-        if is_new {
-            kept.db.insert("stamp", stamp)?;
-        } else if kept.db.get("stamp")?.as_deref() != Some(stamp.as_slice()) {
-            return Err(Broken("it belongs to another vault or version".to_owned()));
+        match kept.db.get("stamp")? {
+            Some(found) if found == stamp => {}
+            // A new one, or one of an agent that was killed before anything was written out. The stamp comes first in
+            // sled's log, so packs are never found without it.
+            None if kept.packs.is_empty() => drop(kept.db.insert("stamp", stamp)?),
+            _ => return Err(Broken("it belongs to another vault or version".to_owned())),
         }
         Ok(kept)
     }
