@@ -1,7 +1,9 @@
-//! What the agent writes down about its own disks: how far a scrub has come, and what was lost with a pack.
+//! What the agent writes down about its own disks: how far a scrub has come, which packs it could not read, and what was
+//! lost with a pack.
 //!
-//! Nothing that a reader of files needs. Losing a scrub's state only begins the round again; a record of losses keeps
-//! a device from believing that what it sent once need not be sent again. Each is one value behind a frame with a
+//! Nothing that a reader of files needs. Losing a scrub's state only begins the round again, and losing the list of packs
+//! that could not be read only gives them more time; a record of losses keeps a device from believing that what it sent
+//! once need not be sent again. Each is one value behind a frame with a
 //! hash, since these files rot like others. Not here: where they lie (`store`).
 
 use crate::ledger::Stamp;
@@ -37,6 +39,26 @@ pub struct Round {
     pub lost: u64,
     /// Damage was met, and the disk is read anew.
     pub is_hurried: bool,
+}
+
+/// A pack that a disk could not read, though it may still hold all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// Name of the pack.
+    pub pack: Hash,
+    /// Attempts to read it that failed, each some hours of running after the one before.
+    pub attempts: u32,
+    /// When the first of them was.
+    pub first: Stamp,
+    /// When the last of them was.
+    pub last: Stamp,
+}
+
+/// All packs that a disk could not read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspects {
+    /// In the order in which they were met.
+    pub packs: Vec<Suspect>,
 }
 
 /// One file that cannot be given back whole.
@@ -115,6 +137,12 @@ mod tests {
         assert_eq!(decode(&encode(&losses())), Ok(losses()));
         let round = Round { started: Some(Stamp::default()), at: "disk.json".into(), ..Round::default() };
         assert_eq!(decode(&encode(&round)), Ok(round));
+        let (first, last) = (Stamp::default(), Stamp { powered_on_s: 90_000, ..Stamp::default() });
+        let suspect = Suspect { pack: Hash::of(b"pack"), attempts: 2, first, last };
+        assert_eq!(
+            decode(&encode(&Suspects { packs: vec![suspect] })),
+            Ok(Suspects { packs: vec![suspect] })
+        );
     }
 
     proptest! {
@@ -134,6 +162,7 @@ mod tests {
             bytes.extend_from_slice(&hash.0);
             let _ = decode::<Losses>(&bytes);
             let _ = decode::<Round>(&bytes);
+            let _ = decode::<Suspects>(&bytes);
         }
     }
 }

@@ -38,8 +38,12 @@ pub struct Run {
     pub last: Arc<Fact>,
     /// How many.
     pub snapshots: u64,
-    /// What was there; nothing where it was absent.
+    /// What was there; nothing where it was absent, or is not known.
     pub found: Lookup,
+    /// False where a folder above it cannot be read, so that nobody can tell what was there.
+    pub is_known: bool,
+    /// Whether it can be given back whole.
+    pub is_whole: bool,
 }
 
 /// A path that two snapshots differ in.
@@ -105,27 +109,36 @@ impl Vault {
         Entries { vault: self, nodes: vec![top], entries: VecDeque::new() }
     }
 
-    /// Every version of one path, oldest first. Snapshots before its first appearance are not a run.
+    /// Every version of one path, oldest first. Snapshots before its first appearance are not a run, but those are of which
+    /// nobody can tell.
     ///
     /// # Errors
-    /// As `read_node`.
+    /// As `read_node`, but for `Damaged`: one lost folder must not hide the versions that are whole.
     pub fn versions(&self, facts: &[Arc<Fact>], path: &[u8]) -> Result<Vec<Run>> {
         let mut runs: Vec<Run> = Vec::new();
         let mut last_root = None;
         for fact in facts {
             let root = fact.snapshot.root;
             let same = last_root == Some(root);
-            let found = if same { None } else { self.look_up(&root, path)? };
+            let looked_up = if same { Ok(None) } else { self.look_up(&root, path) };
+            let (found, is_known) = match looked_up {
+                Err(StoreError::Damaged { .. }) => (None, false),
+                found => (found?, true),
+            };
             last_root = Some(root);
             match runs.last_mut() {
-                Some(run) if same || run.found == found => {
+                Some(run) if same || (run.found == found && run.is_known == is_known) => {
                     run.last = fact.clone();
                     run.snapshots += 1;
                 }
-                None if found.is_none() => {}
-                _ => runs.push(Run { first: fact.clone(), last: fact.clone(), snapshots: 1, found }),
+                None if found.is_none() && is_known => {}
+                _ => {
+                    let (first, last) = (fact.clone(), fact.clone());
+                    runs.push(Run { first, last, snapshots: 1, found, is_known, is_whole: is_known });
+                }
             }
         }
+        self.judge_runs(&mut runs);
         Ok(runs)
     }
 

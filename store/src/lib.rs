@@ -26,6 +26,7 @@ mod marks;
 mod members;
 mod membership;
 mod merge;
+mod numbered;
 mod packs;
 mod parity;
 mod patient;
@@ -54,6 +55,7 @@ pub use ledger_view::{Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce,
 pub use members::{MemberState, MemberView};
 pub use packs::Fetch;
 pub use removal::UNLINK_GRACE_S;
+pub use repair::lost::DamagedSnapshot;
 pub use scrub::ScrubView;
 pub use sweep::Swept;
 pub use vault::{Committed, Opened, Options, Vault};

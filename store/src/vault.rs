@@ -194,7 +194,11 @@ impl Vault {
 
     /// Enters some packs into the index that it does not know yet, as after it was lost. Returns how many are left.
     pub fn index_pending(&self) -> usize {
-        self.catalog.enter_pending(&self.members, PACKS_AT_ONCE)
+        let left = self.catalog.enter_pending(&self.members, PACKS_AT_ONCE);
+        if left == 0 {
+            self.catalog.keep_what_was_read();
+        }
+        left
     }
 
     /// Writes the index out; only spares work at the next start.

@@ -100,7 +100,7 @@ fn check_against_names(vault: &Vault, number: u64, named: &[String], context: &s
     }
 }
 
-fn read_file(vault: &Vault, root: ChunkRef, path: &str) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn read_file(vault: &Vault, root: ChunkRef, path: &str) -> Result<Vec<u8>, StoreError> {
     // The first entry of a root is the folder that was pushed.
     let top = vault.look_up(&root, b"")?;
     let Some(Kind::Directory { .. }) = top.map(|found| found.entry.kind) else { panic!("a folder") };

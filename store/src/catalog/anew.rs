@@ -20,6 +20,13 @@ impl Catalog {
         self.index_to_change().flush();
     }
 
+    /// The same if lists of packs were read since: whoever is killed before would read them all again.
+    pub(crate) fn keep_what_was_read(&self) {
+        if self.is_read_ahead.swap(false, Ordering::SeqCst) {
+            self.flush();
+        }
+    }
+
     /// Throws the index away and enters packs again, some at once and the rest by `enter_pending`.
     pub(crate) fn start_anew(&self, members: &Members) {
         self.throw_away();
