@@ -14,7 +14,9 @@ use larder_format::care::LostFile;
 use larder_format::ledger::{Event, Pairing, Role, Stamp};
 use larder_store::clock::Mark;
 use larder_store::retention::{Reason, Verdict, judge};
-use larder_store::{Fact, Hold, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView, StoreError};
+use larder_store::{
+    DamagedSnapshot, Fact, Hold, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView, StoreError,
+};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -26,6 +28,7 @@ pub(crate) struct DiskFacts {
     disks: Vec<(MemberView, &'static str)>,
     damaged: u64,
     lost_files: Vec<LostFile>,
+    damaged_snapshots: Vec<DamagedSnapshot>,
     scrubs: Vec<ScrubView>,
 }
 
@@ -103,6 +106,7 @@ impl Appliance {
             promise: promise::promise_in_words(&self.rule(view, &now).rule),
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),
             on_hold: view.is_on_hold(source, &now),
+            damaged: self.vault.damaged_among(facts),
         }
     }
 
@@ -124,6 +128,7 @@ impl Appliance {
             disks: self.vault.disks().into_iter().map(with_flush).collect(),
             damaged: damaged as u64,
             lost_files: self.vault.lost_files(),
+            damaged_snapshots: self.vault.damaged_snapshots(),
             scrubs: self.vault.scrubs(),
         }
     }
@@ -131,7 +136,7 @@ impl Appliance {
     /// Everything at this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
-        DiskFacts { shelf, disks, damaged, lost_files, scrubs }: DiskFacts,
+        DiskFacts { shelf, disks, damaged, lost_files, damaged_snapshots, scrubs }: DiskFacts,
         broker: Option<&MqttState>,
         address: SocketAddr,
         started: Timestamp,
@@ -158,6 +163,7 @@ impl Appliance {
             restoring: count(&self.activity.restoring),
             damaged,
             lost_files,
+            damaged_snapshots,
             scrubs,
             stamp,
             refused_full: count(&self.activity.refused_full),

@@ -5,6 +5,9 @@ use crate::history::Counts;
 use crate::report::Answers;
 use larder_store::Fact;
 
+/// Backups that are numbered in one sentence; `larder snapshots` shows all.
+const NUMBERED_MAX: usize = 10;
+
 /// The answers for one source, in whole sentences.
 pub(crate) fn of(source: &SourceFacts) -> Answers {
     let SourceFacts { snapshots, promise, .. } = source;
@@ -37,6 +40,11 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
             "Yes. {versions} versions in {backups}; {n} times a file changed between {oldest} and {newest}."
         ),
     };
+    let older_versions = match source.damaged.as_slice() {
+        [] => older_versions,
+        [one] => format!("{older_versions} Backup {one} cannot be given back whole."),
+        damaged => format!("{older_versions} Backups {} cannot be given back whole.", numbers(damaged)),
+    };
     // The date is told of all of them together, not of the backup that has it: that may be one of the newest, which
     // stay whatever its date says.
     let next = match (&source.next_to_go, source.on_hold) {
@@ -54,7 +62,20 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
     );
     // Drills are not built yet, and an unproven restore must not read like a proven one.
     let deleted_files = format!("{deleted_files} Not yet proven by a drill.");
-    Answers { deleted_files, older_versions, kept_how_long: format!("{promise} {next}"), bad_edit }
+    let (kept_how_long, damaged) = (format!("{promise} {next}"), source.damaged.clone());
+    Answers { deleted_files, older_versions, kept_how_long, bad_edit, damaged }
+}
+
+/// The first few numbers, in words.
+pub(super) fn numbers(all: &[u64]) -> String {
+    let list = |some: &[u64]| some.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    match all {
+        [some @ .., last] if all.len() <= NUMBERED_MAX && !some.is_empty() => {
+            format!("{} and {last}", list(some))
+        }
+        _ if all.len() <= NUMBERED_MAX => list(all),
+        _ => format!("{} and {} more", list(&all[..NUMBERED_MAX]), all.len() - NUMBERED_MAX),
+    }
 }
 
 fn day(fact: &Fact) -> String {

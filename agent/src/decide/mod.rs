@@ -18,7 +18,7 @@ use larder_format::care::LostFile;
 use larder_format::ledger::{Head, Stamp};
 use larder_panel::Rhythm;
 use larder_store::clock::ClockVerdict;
-use larder_store::{Fact, MemberState, MemberView, RuleInForce, ScrubView};
+use larder_store::{DamagedSnapshot, Fact, MemberState, MemberView, RuleInForce, ScrubView};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) damaged: u64,
     /// Files that cannot be given back whole, by name.
     pub(crate) lost_files: Vec<LostFile>,
+    /// Kept snapshots that cannot be given back whole.
+    pub(crate) damaged_snapshots: Vec<DamagedSnapshot>,
     /// How reading each disk back stands.
     pub(crate) scrubs: Vec<ScrubView>,
     /// This moment, as the ledger counts.
@@ -63,6 +65,8 @@ pub(crate) struct SourceFacts {
     pub(crate) promise: String,
     pub(crate) next_to_go: Option<(u64, Timestamp)>,
     pub(crate) on_hold: bool,
+    /// Its snapshots that cannot be given back whole, rising.
+    pub(crate) damaged: Vec<u64>,
 }
 
 /// How things stand with the MQTT broker.
@@ -148,6 +152,7 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         restoring: 0,
         damaged: 0,
         lost_files: Vec::new(),
+        damaged_snapshots: Vec::new(),
         scrubs: Vec::new(),
         stamp: Stamp::default(),
         refused_full: 0,

@@ -32,6 +32,7 @@ fn scrub(days_ago: i64) -> ScrubView {
         path: "/disk".into(),
         is_readable: true,
         is_alarmed: false,
+        suspected: 0,
         round: Round::default(),
         last: Some((stamp(days_ago), found)),
     }
@@ -47,6 +48,7 @@ fn source(hours_ago: i64) -> SourceFacts {
         promise: "Every backup is kept for 30 days.".into(),
         next_to_go: None,
         on_hold: false,
+        damaged: vec![],
     }
 }
 
@@ -93,6 +95,7 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         restoring: 0,
         damaged: 0,
         lost_files: vec![],
+        damaged_snapshots: vec![],
         scrubs: vec![scrub(1)],
         stamp: stamp(0),
         refused_full: 0,

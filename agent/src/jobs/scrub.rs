@@ -92,7 +92,7 @@ pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<boo
 
 /// Does a little of what is due, and says how long to rest.
 fn step(appliance: &Appliance, plan: &mut Plan) -> Duration {
-    let mut did = write_parity(appliance, plan);
+    let mut did = write_parity(appliance, plan) | try_again(appliance);
     let disks = appliance.vault.scrubs();
     appliance.activity.scrub_wanted.keep_connected(&disks);
     for disk in disks {
@@ -128,6 +128,18 @@ fn write_parity(appliance: &Appliance, plan: &mut Plan) -> bool {
         }
     }
     false
+}
+
+/// Looks after a start, and later once an hour, whether what could not be read or was given up can be had by now. Says
+/// whether there was something to do.
+fn try_again(appliance: &Appliance) -> bool {
+    let vault = &appliance.vault;
+    let tried =
+        vault.read_suspects_again(appliance.stamp()).and_then(|_| vault.search_quarantines(STEP_BYTES));
+    tried.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what could not be read before cannot be read now either");
+        false
+    })
 }
 
 fn scrub(appliance: &Appliance, plan: &mut Plan, disk: &ScrubView) -> bool {

@@ -261,7 +261,8 @@ fn info(
     skipped: u64,
 ) -> SnapshotInfo {
     let source = source.to_owned();
-    SnapshotInfo { source, snapshot, time, root, totals, skipped, reasons: Vec::new(), kept_until: None }
+    let (reasons, kept_until, damaged) = (Vec::new(), None, false);
+    SnapshotInfo { source, snapshot, time, root, totals, skipped, reasons, kept_until, damaged }
 }
 
 /// Two vaults have the same numbers for different things.

@@ -216,6 +216,7 @@ impl Past for Vault {
             skipped: commit.skipped,
             reasons: vec![],
             kept_until: None,
+            damaged: false,
         })
     }
 }

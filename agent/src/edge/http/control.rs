@@ -4,7 +4,7 @@ use super::{Refusal, State};
 use axum::Json;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Pairing, Role, is_plain_name};
-use larder_store::{ScrubView, Vault};
+use larder_store::{DamagedSnapshot, ScrubView, Vault};
 use serde::{Deserialize, Serialize};
 
 /// Asks for a key.
@@ -94,8 +94,11 @@ pub(crate) struct ScrubStatus {
     /// Whether a round that somebody asked for still runs.
     pub(crate) is_running: bool,
     pub(crate) disks: Vec<DiskScrub>,
-    /// Files that cannot be given back whole.
+    /// Versions of files that cannot be given back whole; of very many only the first.
     pub(crate) lost: Vec<LostName>,
+    /// Kept snapshots that cannot be given back whole; all of them.
+    #[serde(default)]
+    pub(crate) damaged_snapshots: Vec<DamagedName>,
 }
 
 /// The same of one disk.
@@ -110,6 +113,9 @@ pub(crate) struct DiskScrub {
     pub(crate) total_bytes: u64,
     pub(crate) damaged: u64,
     pub(crate) repaired: u64,
+    /// Packs that could not be read, and are tried again.
+    #[serde(default)]
+    pub(crate) suspected: u64,
     /// When the last round ended, and what it found.
     pub(crate) last: Option<LastScrub>,
 }
@@ -133,6 +139,15 @@ pub(crate) struct LostName {
     pub(crate) path: String,
 }
 
+/// A kept snapshot that cannot be given back whole.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DamagedName {
+    pub(crate) source: String,
+    pub(crate) snapshot: u64,
+    /// False where it could not be read, and is tried again.
+    pub(crate) is_lost: bool,
+}
+
 /// What a vault says of its scrubs.
 pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
     let disk = |view: ScrubView| DiskScrub {
@@ -143,6 +158,7 @@ pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
         total_bytes: view.round.total,
         damaged: view.round.damaged,
         repaired: view.round.repaired,
+        suspected: view.suspected,
         last: view.last.map(|(stamp, found)| LastScrub {
             time_ms: stamp.time_ms,
             bytes: found.bytes,
@@ -153,7 +169,18 @@ pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
     };
     let lost = vault.lost_files().into_iter();
     let lost = lost.map(|LostFile { source, snapshot, path, .. }| LostName { source, snapshot, path });
-    ScrubStatus { is_running, disks: vault.scrubs().into_iter().map(disk).collect(), lost: lost.collect() }
+    let damaged = vault.damaged_snapshots().into_iter();
+    let damaged = damaged.map(|DamagedSnapshot { source, snapshot, is_lost }| DamagedName {
+        source,
+        snapshot,
+        is_lost,
+    });
+    ScrubStatus {
+        is_running,
+        disks: vault.scrubs().into_iter().map(disk).collect(),
+        lost: lost.collect(),
+        damaged_snapshots: damaged.collect(),
+    }
 }
 
 pub(crate) async fn scrub_status(appliance: State) -> Result<Json<ScrubStatus>, Refusal> {

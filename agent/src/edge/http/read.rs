@@ -53,8 +53,8 @@ type SnapshotPath = Path<(String, String, String)>;
 pub(crate) async fn sources(caller: Caller, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
     caller.may_read()?;
     let all = appliance.vault.ledger().sources.clone();
-    let judged = all.iter().map(|(source, facts)| (source, appliance.judge(source, facts)));
-    Ok(Json(judged.filter_map(|(source, facts)| source_info(source, &facts)).collect()))
+    let snapshots = all.iter().map(|(source, facts)| appliance.snapshot_infos(source, facts));
+    Ok(Json(snapshots.filter_map(source_info).collect()))
 }
 
 pub(crate) async fn snapshots(
@@ -64,9 +64,7 @@ pub(crate) async fn snapshots(
 ) -> Result<Json<Vec<SnapshotInfo>>, Refusal> {
     caller.may_read()?;
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    Ok(Json(
-        appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect(),
-    ))
+    Ok(Json(appliance.snapshot_infos(&source, &facts)))
 }
 
 pub(crate) async fn snapshot(
@@ -77,10 +75,9 @@ pub(crate) async fn snapshot(
     caller.may_read()?;
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
     let wanted = appliance.resolve(&facts, &when)?;
-    let judged = appliance.judge(&source, &facts);
-    let found = judged.iter().find(|(fact, _)| fact.sequence == wanted.sequence);
-    let (fact, verdict) = found.ok_or_else(|| no_path("that snapshot"))?;
-    Ok(Json(snapshot_info(fact, verdict)))
+    let all = appliance.snapshot_infos(&source, &facts);
+    let found = all.into_iter().find(|info| info.snapshot == wanted.sequence);
+    found.map(Json).ok_or_else(|| no_path("that snapshot"))
 }
 
 pub(crate) async fn list(
@@ -300,8 +297,7 @@ pub(crate) async fn retention(
 ) -> Result<Json<Retention>, Refusal> {
     caller.may_read()?;
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    let snapshots =
-        appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect();
+    let snapshots = appliance.snapshot_infos(&source, &facts);
     let rule = appliance.rule_now().rule;
     Ok(Json(Retention {
         rule: promise::rule_in_words(&rule),
@@ -311,6 +307,15 @@ pub(crate) async fn retention(
 }
 
 impl Appliance {
+    /// What is told of these snapshots of one source.
+    fn snapshot_infos(&self, source: &str, facts: &[Arc<Fact>]) -> Vec<SnapshotInfo> {
+        let damaged = self.vault.damaged_among(facts);
+        let info = |(fact, verdict): &(Arc<Fact>, _)| {
+            snapshot_info(fact, verdict, damaged.binary_search(&fact.sequence).is_ok())
+        };
+        self.judge(source, facts).iter().map(info).collect()
+    }
+
     fn snapshots_of(&self, device: &str, name: &str) -> Result<(String, Vec<Arc<Fact>>), Refusal> {
         let source = format!("{device}/{name}");
         let facts = self.vault.ledger().snapshots(&source).to_vec();
