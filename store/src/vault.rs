@@ -5,7 +5,7 @@
 //! likes. Not here: HTTP, devices, time (a `Stamp` comes in).
 
 use crate::care::Care;
-use crate::catalog::{Catalog, PACKS_AT_ONCE};
+use crate::catalog::Catalog;
 use crate::check;
 use crate::clock::Lifetime;
 use crate::disk::Disk;
@@ -194,11 +194,7 @@ impl Vault {
 
     /// Enters some packs into the index that it does not know yet, as after it was lost. Returns how many are left.
     pub fn index_pending(&self) -> usize {
-        let left = self.catalog.enter_pending(&self.members, PACKS_AT_ONCE);
-        if left == 0 {
-            self.catalog.keep_what_was_read();
-        }
-        left
+        self.catalog.enter_and_keep(&self.members)
     }
 
     /// Writes the index out; only spares work at the next start.

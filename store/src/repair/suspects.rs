@@ -23,7 +23,7 @@ use std::sync::PoisonError;
 /// After so many attempts what cannot be read counts as damaged.
 const ATTEMPTS_MAX: u32 = 4;
 /// From one attempt that counts to the next, in seconds of running.
-pub(crate) const ATTEMPTS_APART_S: u64 = 8 * 3600;
+const ATTEMPTS_APART_S: u64 = 8 * 3600;
 /// From one look at a pack to the next, in seconds of running: the alarm is to end soon after the disk answers again, and a
 /// dying disk is not to be tormented.
 const LOOK_AGAIN_S: u64 = 3600;
@@ -48,24 +48,19 @@ pub(crate) struct Watchlist {
 pub(crate) type Watchlists = BTreeMap<String, Watchlist>;
 
 impl Watchlist {
-    fn get_mut(&mut self, pack: &Hash) -> Option<&mut Suspect> {
-        self.noted.packs.iter_mut().find(|suspect| suspect.pack == *pack)
-    }
-
+    /// Notes an attempt that failed; returns how many count by now.
     fn failed(&mut self, pack: Hash, now: Stamp) -> u32 {
-        let Some(suspect) = self.get_mut(&pack) else {
-            if self.noted.packs.len() < NOTED_MAX {
-                self.noted.packs.push(Suspect { pack, attempts: 1, first: now, last: now });
-                self.is_changed = true;
-            }
-            return 1;
-        };
-        let attempts = counted(suspect, now);
-        self.is_changed |= attempts != *suspect;
-        if let Some(suspect) = self.get_mut(&pack) {
-            *suspect = attempts;
+        if let Some(suspect) = self.noted.packs.iter_mut().find(|suspect| suspect.pack == pack) {
+            let after = counted(suspect, now);
+            self.is_changed |= after != *suspect;
+            *suspect = after;
+            return after.attempts;
         }
-        attempts.attempts
+        if self.noted.packs.len() < NOTED_MAX {
+            self.noted.packs.push(Suspect { pack, attempts: 1, first: now, last: now });
+            self.is_changed = true;
+        }
+        1
     }
 }
 

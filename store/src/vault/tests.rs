@@ -23,6 +23,42 @@ fn vault_on(disk: impl Disk + 'static) -> Vault {
     Vault::open(options).expect("it opens").0
 }
 
+/// Copies a folder with all that is in it, as a start finds it after the agent was killed.
+#[allow(clippy::disallowed_methods, reason = "looks at sled's own files behind its back")]
+fn copied(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if item.file_type().unwrap().is_dir() {
+            copied(&item.path(), &to.join(item.file_name()));
+        } else {
+            std::fs::copy(item.path(), to.join(item.file_name())).unwrap();
+        }
+    }
+}
+
+/// The lists of all packs were read once after the index was lost. An agent that is killed soon afterwards does not read them
+/// again.
+#[test]
+fn what_was_read_from_the_lists_is_written_out() {
+    let disk = MemoryDisk::new();
+    let vault = vault_on(disk.clone());
+    vault.receive(&upload()).unwrap();
+    vault.seal_all().unwrap();
+    drop(vault);
+    let top = tempfile::tempdir().unwrap();
+    let open = |index: &str| {
+        let index = IndexPlace::Folder(top.path().join(index));
+        let (disks, random) = (vec![Arc::new(disk.clone()) as Arc<dyn Disk>], Box::new(|| [7; 16]));
+        Vault::open(Options { disks, index, random, reserve_bytes: 0, stamp: stamp() }).unwrap().0
+    };
+    let vault = open("index");
+    assert_eq!(vault.index_pending(), 0);
+    copied(&top.path().join("index"), &top.path().join("killed"));
+    let place = IndexPlace::Folder(top.path().join("killed"));
+    let index = crate::index::Index::open(&place, &vault.id).unwrap();
+    assert_eq!(index.packs().len(), 1);
+}
+
 /// One block of an upload.
 fn upload() -> Vec<u8> {
     Encoder::new().encode_one(b"piece", Hash::of(b"piece")).concat()
