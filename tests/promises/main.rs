@@ -2,6 +2,7 @@
 
 mod byte_exact;
 mod client_words;
+mod damaged;
 mod disks;
 mod hostile;
 mod injected;
