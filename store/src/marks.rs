@@ -18,6 +18,13 @@ impl Marks {
         words[word] |= 1 << bit;
     }
 
+    /// Sets it and says whether it was not set before.
+    pub(crate) fn set_first(&mut self, at: At) -> bool {
+        let is_first = !self.has(at);
+        self.set(at);
+        is_first
+    }
+
     pub(crate) fn has(&self, (pack, slot): At) -> bool {
         let word = self.0.get(&pack).and_then(|words| words.get(usize::from(slot / 64)));
         word.is_some_and(|word| word & (1 << (slot % 64)) != 0)

@@ -11,7 +11,7 @@ use crate::disk::{Disk, read_whole, write_whole};
 use crate::members::Members;
 use crate::vault::Vault;
 use larder_format::care::{self, Losses, LostFile};
-use larder_format::tree::{Kind, Node, Piece, Reference, decode_pieces};
+use larder_format::tree::{Kind, Node, Piece, Reference, read};
 use larder_format::{ChunkId, ChunkRef, Hash};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -275,8 +275,8 @@ impl Walk<'_> {
                 // Lists cannot name themselves, but one may be named very often.
                 && self.is_new(&list.id)
             {
-                match self.vault.read(&list) {
-                    Ok(bytes) => rest.extend(decode_pieces(&bytes).unwrap_or_default()),
+                match read::covering(self.vault, &list) {
+                    Ok((pieces, _)) => rest.extend(pieces),
                     Err(error) => {
                         tracing::warn!(%error, list = %list.id, "a list of pieces could not be looked at");
                         self.is_cut_short = true;
