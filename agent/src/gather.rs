@@ -5,6 +5,7 @@ use crate::decide::{BrokerFacts, Facts, SourceFacts, promise};
 use crate::edge::mqtt::MqttState;
 use crate::edge::random::random_hex;
 use crate::edge::{flush, system};
+use crate::history::Watch;
 use crate::phrase::counted;
 use crate::report::SystemReport;
 use crate::shelf::ShelfView;
@@ -166,25 +167,30 @@ impl Appliance {
         }
     }
 
-    /// Counts what has been pushed since the last time; reads the disks. Once `go_on` says no, it ends.
+    /// Counts what has been pushed since the last time; reads the disks. Once `go_on` says no, it ends. It also ends after a
+    /// snapshot that took too much: what is left is counted the next time, sources that took no time first.
     pub(crate) fn count_history(&self, go_on: &dyn Fn() -> bool) {
-        let pending: Vec<_> = {
-            let (view, history) =
-                (self.vault.ledger(), self.history.read().unwrap_or_else(PoisonError::into_inner));
+        let history = || self.history.read().unwrap_or_else(PoisonError::into_inner);
+        let mut pending: Vec<_> = {
+            let (view, history) = (self.vault.ledger(), history());
             let is_pending =
                 |(source, facts): &(&String, &Vec<Arc<Fact>>)| history.pending(source, facts).is_some();
             view.sources.iter().filter(is_pending).map(|(source, _)| source.clone()).collect()
         };
+        pending.sort_by_key(|source| history().is_stepped_over(source));
+        let watch = Watch { go_on, now_s: &|| self.clock.powered_on_s() };
         for source in pending {
             // One by one: the copies of all of them would be as much memory again.
             let facts = self.vault.ledger().snapshots(&source).to_vec();
-            let history = || self.history.read().unwrap_or_else(PoisonError::into_inner);
             let Some(mut pending) = history().pending(&source, &facts) else { continue };
-            pending.count(&self.vault, go_on);
+            let is_all = pending.count(&self.vault, &watch);
             if !go_on() {
                 return;
             }
             self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, pending);
+            if !is_all {
+                return;
+            }
         }
     }
 }

@@ -32,9 +32,9 @@ const EVENTS_WAITING: usize = 256;
 const TICK: Duration = Duration::from_secs(5);
 /// How often the index is written out; only spares work after a power cut.
 const FLUSH_EVERY: Duration = Duration::from_secs(30);
-/// Counting the past after a start takes minutes where there is much of it; a look waits no longer for it than this,
-/// or the watchdog would take the agent for hung.
-const COUNT_FOR: Duration = Duration::from_secs(3);
+/// Counting what one push changed takes milliseconds, and a look that did not wait for them would show an answer that is out
+/// of date at once. Only the look that begins a count waits: counting the past after a start takes minutes.
+const COUNT_FOR: Duration = Duration::from_millis(300);
 /// Events that arrive together are answered by one look.
 const GATHER: Duration = Duration::from_millis(50);
 /// The longest that a disk takes to be mounted after the machine was switched on.
@@ -278,21 +278,21 @@ impl Loop {
         });
     }
 
-    /// Counts what was pushed, and waits a moment for that: whoever asks right after a push wants to hear of it.
+    /// Begins to count what was pushed, unless a count is under way, and waits a moment for it: whoever asks right after a
+    /// push wants to hear of it.
     async fn count(&mut self) {
-        let counting = self.counting.get_or_insert_with(|| {
-            let (appliance, stop) = (self.appliance.clone(), self.stop.subscribe());
-            tokio::spawn(async move {
-                let counted =
-                    appliance.blocking(move |appliance| appliance.count_history(&|| !*stop.borrow()));
-                if let Err(error) = counted.await {
-                    tracing::error!(%error, "counting what has changed ended badly");
-                }
-            })
-        });
-        if tokio::time::timeout(COUNT_FOR, counting).await.is_ok() {
-            self.counting = None;
+        if self.counting.as_ref().is_some_and(|counting| !counting.is_finished()) {
+            return;
         }
+        let (appliance, stop) = (self.appliance.clone(), self.stop.subscribe());
+        let mut counting = tokio::spawn(async move {
+            let counted = appliance.blocking(move |appliance| appliance.count_history(&|| !*stop.borrow()));
+            if let Err(error) = counted.await {
+                tracing::error!(%error, "counting what has changed ended badly");
+            }
+        });
+        let _ = tokio::time::timeout(COUNT_FOR, &mut counting).await;
+        self.counting = Some(counting);
     }
 
     /// Looks at everything and shows it everywhere.

@@ -8,7 +8,8 @@ use larder_store::Fact;
 /// The answers for one source, in whole sentences.
 pub(crate) fn of(source: &SourceFacts) -> Answers {
     let SourceFacts { snapshots, promise, .. } = source;
-    let Counts { deleted, deleted_at_least, is_complete, versions, changed } = source.counts;
+    let Counts { deleted, deleted_at_least, is_complete, versions, changed, changed_at_least } =
+        source.counts;
     let (oldest, newest) = (day(&source.oldest), day(&source.newest));
     let backups = if *snapshots == 1 { "1 backup".to_owned() } else { format!("{snapshots} backups") };
     let deleted_files = match deleted {
@@ -29,6 +30,12 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
         _ if !is_complete => {
             format!("Yes, back to {oldest} ({backups}). What changed since then is being counted.")
         }
+        0 if changed_at_least => {
+            format!("Yes, back to {oldest} ({backups}). What changed since then could not be counted.")
+        }
+        n if changed_at_least => format!(
+            "Yes. At least {versions} versions in {backups}; files changed {n} times or more between {oldest} and {newest}."
+        ),
         0 => format!("Yes, back to {oldest}. No file has changed since then ({backups})."),
         1 => {
             format!("Yes. {versions} versions in {backups}; one file changed between {oldest} and {newest}.")

@@ -236,6 +236,16 @@ fn what_is_not_counted_yet_is_not_told_as_none() {
     check(Counts { deleted_at_least: true, ..complete }, "could not be counted");
     check(Counts { deleted: 1, ..complete }, "One deleted file");
     check(Counts { deleted: 1, ..Counts::default() }, "At least 1");
+    let check = |counts: Counts, expect: &str| {
+        let mut source = source(1);
+        source.counts = counts;
+        let told = answers::of(&source).older_versions;
+        assert!(told.contains(expect), "{told}");
+    };
+    check(complete, "No file has changed");
+    check(Counts::default(), "being counted");
+    check(Counts { changed_at_least: true, ..complete }, "could not be counted");
+    check(Counts { changed: 3, versions: 9, changed_at_least: true, ..complete }, "At least 9 versions");
 }
 
 /// Whatever devices claim, the sums stand still at the most that there is.

@@ -72,7 +72,8 @@ impl Clock {
         }
     }
 
-    fn powered_on_s(&self) -> u64 {
+    /// Seconds that the box has been switched on in its life. Runs forward only, whatever becomes of the time of day.
+    pub(crate) fn powered_on_s(&self) -> u64 {
         self.before_s.saturating_add(self.started.elapsed().as_secs())
     }
 
