@@ -1,6 +1,5 @@
 //! Everything that can happen to the agent: one closed list, so that `run` has one loop and forgets nothing.
 
-use crate::edge::mqtt::Command;
 use std::sync::Arc;
 
 /// One thing that happened.
@@ -28,4 +27,13 @@ pub(crate) enum Event {
     Asked(Command),
     /// The system or the owner wants the agent to end.
     StopRequested,
+}
+
+/// What may be asked over MQTT. Only what neither changes nor forgets anything that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Show which box this is: the lamp's long-short-long.
+    Identify,
+    /// The owner has seen the present conditions.
+    Acknowledge,
 }

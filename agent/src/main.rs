@@ -1,19 +1,14 @@
 //! `larderd`: the agent. What happens in which order: `run`. What a person can type: `owner::cli`.
 
-mod appliance;
 mod decide;
 mod edge;
 mod event;
-mod gather;
-mod history;
 mod jobs;
-mod keeping;
-mod opening;
 mod owner;
 mod phrase;
 mod report;
 mod run;
-mod shelf;
+mod state;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,17 @@ pub(crate) fn sentence(cause: &str) -> String {
     format!("{}{}.", first.into_iter().flatten().collect::<String>(), rest.as_str())
 }
 
+/// An error with everything that caused it.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut rest = error.source();
+    while let Some(cause) = rest {
+        text = format!("{text}: {cause}");
+        rest = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

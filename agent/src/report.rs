@@ -301,6 +301,9 @@ pub(crate) struct Answers {
     pub(crate) kept_how_long: String,
     /// What happens if a bad edit reaches every device?
     pub(crate) bad_edit: String,
+    /// Numbers of the kept snapshots that cannot be given back whole, rising.
+    #[serde(default)]
+    pub(crate) damaged: Vec<u64>,
 }
 
 /// Everything at one moment.

@@ -1,23 +1,22 @@
 //! The order in which the box comes alive, and the one loop that keeps it so. Read this first.
 
-use crate::appliance::Appliance;
 use crate::decide::{self, Memory};
 use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
-use crate::edge::disks::{self, DiskProblem};
-use crate::edge::mqtt::Command;
+use crate::edge::disks;
+use crate::edge::http::sockets::Sockets;
 use crate::edge::panel::Panel;
 use crate::edge::{control, http, notify};
-use crate::event::Event;
-use crate::gather::system_report;
+use crate::event::{Command, Event};
 use crate::jobs;
-use crate::jobs::disks::Sockets;
-use crate::opening::{Opening, open_vault};
 use crate::report::{Happening, Report};
+use crate::state::Appliance;
+use crate::state::gather::system_report;
+use crate::state::opening::{OpenError, Opening, open_vault};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_panel::Rhythm;
-use larder_store::{MemberState, StoreError};
+use larder_store::MemberState;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,13 +27,15 @@ use tokio::task::JoinSet;
 
 /// Events that wait for the loop. It looks at everything each few seconds anyway, so losing one costs no truth.
 const EVENTS_WAITING: usize = 256;
+/// Commands that wait for the loop; the sender of one more is told that we are busy.
+const COMMANDS_WAITING: usize = 8;
 /// How often everything is looked at again.
 const TICK: Duration = Duration::from_secs(5);
 /// How often the index is written out; only spares work after a power cut.
 const FLUSH_EVERY: Duration = Duration::from_secs(30);
-/// Counting the past after a start takes minutes where there is much of it; a look waits no longer for it than this,
-/// or the watchdog would take the agent for hung.
-const COUNT_FOR: Duration = Duration::from_secs(3);
+/// Counting what one push changed takes milliseconds, and a look that did not wait for them would show an answer that is out
+/// of date at once. Only the look that begins a count waits: counting the past after a start takes minutes.
+const COUNT_FOR: Duration = Duration::from_millis(300);
 /// Events that arrive together are answered by one look.
 const GATHER: Duration = Duration::from_millis(50);
 /// The longest that a disk takes to be mounted after the machine was switched on.
@@ -44,18 +45,9 @@ const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 /// Why the agent could not come alive.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// A disk of the vault.
+    /// The vault could not be opened on the disks that are here.
     #[error(transparent)]
-    Disk(#[from] DiskProblem),
-    /// There is no vault yet, and not all disks for a new one are here.
-    #[error("no backups are on the disks that are here, and {} is not here", missing.display())]
-    Missing {
-        /// The first of those that are not.
-        missing: PathBuf,
-    },
-    /// The vault on the disks.
-    #[error(transparent)]
-    Vault(#[from] StoreError),
+    Open(#[from] OpenError),
     /// The port for devices.
     #[error("the address {address} cannot be used")]
     Listen {
@@ -129,15 +121,18 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     )));
     let appliance = Arc::new(Appliance::new((vault, shelf), settings, clock, report, events.clone()));
     make_ready(&appliance).await;
-    let dashboard = Dashboard::connect(&appliance, &events).await?;
+    let (commands, asked) = mpsc::channel(COMMANDS_WAITING);
+    let uid = appliance.vault.id()[..16].to_owned();
+    let dashboard = Dashboard::connect(&appliance.settings, uid, commands).await?;
     // Before the port answers: whoever sees that the agent is alive asks it for a key next.
     let sockets = sockets(&appliance)?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
-    tasks.spawn(jobs::disks::run(appliance.clone(), sockets, stopped.clone()));
+    tasks.spawn(jobs::look::run(appliance.clone(), sockets, stopped.clone()));
     tasks.spawn(jobs::index::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::catch_up::run(appliance.clone(), stopped.clone()));
+    tasks.spawn(jobs::fill::run(appliance.clone(), stopped.clone()));
     tasks.spawn(jobs::scrub::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::letting_go::run(appliance.clone(), stopped));
+    tasks.spawn(jobs::room::run(appliance.clone(), stopped.clone()));
+    tasks.spawn(jobs::keep::run(appliance.clone(), stopped));
     let broker = dashboard.own_broker();
     let looped = Loop {
         appliance: appliance.clone(),
@@ -151,6 +146,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         tasks,
         flushed: Instant::now(),
         counting: None,
+        asked,
     };
     let finished = tokio::spawn(looped.run(inbox));
     notify::ready();
@@ -215,6 +211,8 @@ struct Loop {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     flushed: Instant,
+    /// What is asked for over MQTT.
+    asked: mpsc::Receiver<Command>,
     /// The count that is under way.
     counting: Option<tokio::task::JoinHandle<()>>,
 }
@@ -227,6 +225,7 @@ impl Loop {
             let event = tokio::select! {
                 _ = tick.tick() => Event::Tick,
                 event = inbox.recv() => event.unwrap_or(Event::StopRequested),
+                Some(command) = self.asked.recv() => Event::Asked(command),
             };
             let mut events = vec![event];
             if !matches!(events[0], Event::Tick | Event::StopRequested) {
@@ -234,6 +233,9 @@ impl Loop {
             }
             while let Ok(more) = inbox.try_recv() {
                 events.push(more);
+            }
+            while let Ok(command) = self.asked.try_recv() {
+                events.push(Event::Asked(command));
             }
             let stopping = events.iter().any(|event| matches!(event, Event::StopRequested));
             self.take(events);
@@ -278,21 +280,21 @@ impl Loop {
         });
     }
 
-    /// Counts what was pushed, and waits a moment for that: whoever asks right after a push wants to hear of it.
+    /// Begins to count what was pushed, unless a count is under way, and waits a moment for it: whoever asks right after a
+    /// push wants to hear of it.
     async fn count(&mut self) {
-        let counting = self.counting.get_or_insert_with(|| {
-            let (appliance, stop) = (self.appliance.clone(), self.stop.subscribe());
-            tokio::spawn(async move {
-                let counted =
-                    appliance.blocking(move |appliance| appliance.count_history(&|| !*stop.borrow()));
-                if let Err(error) = counted.await {
-                    tracing::error!(%error, "counting what has changed ended badly");
-                }
-            })
-        });
-        if tokio::time::timeout(COUNT_FOR, counting).await.is_ok() {
-            self.counting = None;
+        if self.counting.as_ref().is_some_and(|counting| !counting.is_finished()) {
+            return;
         }
+        let (appliance, stop) = (self.appliance.clone(), self.stop.subscribe());
+        let mut counting = tokio::spawn(async move {
+            let counted = appliance.blocking(move |appliance| appliance.count_history(&|| !*stop.borrow()));
+            if let Err(error) = counted.await {
+                tracing::error!(%error, "counting what has changed ended badly");
+            }
+        });
+        let _ = tokio::time::timeout(COUNT_FOR, &mut counting).await;
+        self.counting = Some(counting);
     }
 
     /// Looks at everything and shows it everywhere.

@@ -3,7 +3,7 @@
 use crate::{Amount, HotPath, Work};
 use larder_format::{ChunkId, Hash, block::Encoder, ledger::Stamp};
 use larder_store::{
-    IndexPlace, Options, Vault,
+    IndexPlace, Options, Scope, Vault,
     disk::{Disk, MemoryDisk},
 };
 use std::{hint::black_box, path::Path, sync::Arc};
@@ -71,7 +71,7 @@ fn filled(blocks: &[Vec<u8>]) -> (tempfile::TempDir, Vault) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let vault = open(Arc::new(MemoryDisk::new()), folder.path());
     for block in blocks {
-        vault.receive(block).expect("blocks of our own");
+        vault.by(&Scope::appliance()).receive(block).expect("blocks of our own");
     }
     vault.seal_all().expect("memory takes all");
     (folder, vault)
@@ -86,7 +86,7 @@ fn ask(ids: Vec<ChunkId>) -> Work {
     let (folder, vault) = filled(&small_chunks(0, CHUNKS));
     Box::new(move || {
         black_box(&folder);
-        black_box(vault.missing(&ids));
+        black_box(vault.by(&Scope::appliance()).missing(&ids));
     })
 }
 

@@ -7,7 +7,7 @@ use larder_format::{
     ledger::{Snapshot, Stamp},
     wire::{Commit, Identity, Neighbours, Receipt, Received, SnapshotInfo},
 };
-use larder_store::{StoreError, Vault, disk::MemoryDisk};
+use larder_store::{Scope, StoreError, Vault, disk::MemoryDisk};
 use std::{
     fs,
     path::Path,
@@ -38,11 +38,11 @@ impl Remote for InMemory {
     }
 
     fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {
-        Ok(self.0.missing(names))
+        Ok(self.0.by(&Scope::appliance()).missing(names))
     }
 
     fn upload(&self, blocks: &[&[u8]]) -> Result<Received, ClientError> {
-        self.0.receive(&blocks.concat()).map_err(|error| trouble(&error))
+        self.0.by(&Scope::appliance()).receive(&blocks.concat()).map_err(|error| trouble(&error))
     }
 
     fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError> {
@@ -50,7 +50,7 @@ impl Remote for InMemory {
         let Commit { root, totals, skipped, device_time_ms, .. } = *commit;
         let snapshot = Snapshot { skipped, device_time_ms, ..Snapshot::new(source, push, root, totals) };
         let stamp = Stamp { time_ms: 0, trusted: true, powered_on_s: 0 };
-        let done = self.0.commit(snapshot, stamp).map_err(|error| trouble(&error))?;
+        let done = self.0.by(&Scope::appliance()).commit(snapshot, stamp).map_err(|error| trouble(&error))?;
         Ok(Receipt {
             source: source.to_owned(),
             snapshot: done.fact.sequence,

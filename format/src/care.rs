@@ -1,7 +1,9 @@
-//! What the agent writes down about its own disks: how far a scrub has come, and what was lost with a pack.
+//! What the agent writes down about its own disks: how far a scrub has come, which packs it could not read, and what was
+//! lost with a pack.
 //!
-//! Nothing that a reader of files needs. Losing a scrub's state only begins the round again; a record of losses keeps
-//! a device from believing that what it sent once need not be sent again. Each is one value behind a frame with a
+//! Nothing that a reader of files needs. Losing a scrub's state only begins the round again, and losing the list of packs
+//! that could not be read only gives them more time; a record of losses keeps a device from believing that what it sent
+//! once need not be sent again. Each is one value behind a frame with a
 //! hash, since these files rot like others. Not here: where they lie (`store`).
 
 use crate::ledger::Stamp;
@@ -41,6 +43,26 @@ pub struct Round {
     pub is_hurried: bool,
 }
 
+/// A pack that a disk could not read, though it may still hold all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// Name of the pack.
+    pub pack: Hash,
+    /// Attempts to read it that failed, each some hours of running after the one before.
+    pub attempts: u32,
+    /// When the first of them was.
+    pub first: Stamp,
+    /// When the last of them was.
+    pub last: Stamp,
+}
+
+/// All packs that a disk could not read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspects {
+    /// In the order in which they were met.
+    pub packs: Vec<Suspect>,
+}
+
 /// One file that cannot be given back whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostFile {
@@ -63,11 +85,18 @@ pub struct Losses {
     pub pieces: Vec<Hash>,
 }
 
+/// A value that may lie in such a file.
+pub trait Note: Serialize + DeserializeOwned {}
+
+impl Note for Round {}
+impl Note for Suspects {}
+impl Note for Losses {}
+
 /// The bytes of such a file.
 ///
 /// # Panics
 /// Never: plain values always encode.
-pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+pub fn encode<T: Note>(value: &T) -> Vec<u8> {
     let body = postcard::to_stdvec(value).expect("plain values encode");
     let mut bytes = Vec::with_capacity(FRAME_BYTES + body.len());
     bytes.extend_from_slice(CARE_MAGIC);
@@ -83,7 +112,7 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 ///
 /// # Errors
 /// `Short`, `Damaged`, `TooNew` or `Invalid`; never a panic.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
+pub fn decode<T: Note>(bytes: &[u8]) -> Result<T, FormatError> {
     let short = FormatError::Short { what: WHAT };
     let end = bytes.len().checked_sub(32).ok_or(short)?;
     let mut fields = Fields::new(&bytes[..end], WHAT);
@@ -117,6 +146,12 @@ mod tests {
         assert_eq!(decode(&encode(&losses())), Ok(losses()));
         let round = Round { started: Some(Stamp::default()), at: "disk.json".into(), ..Round::default() };
         assert_eq!(decode(&encode(&round)), Ok(round));
+        let (first, last) = (Stamp::default(), Stamp { powered_on_s: 90_000, ..Stamp::default() });
+        let suspect = Suspect { pack: Hash::of(b"pack"), attempts: 2, first, last };
+        assert_eq!(
+            decode(&encode(&Suspects { packs: vec![suspect] })),
+            Ok(Suspects { packs: vec![suspect] })
+        );
     }
 
     proptest! {
@@ -136,6 +171,7 @@ mod tests {
             bytes.extend_from_slice(&hash.0);
             let _ = decode::<Losses>(&bytes);
             let _ = decode::<Round>(&bytes);
+            let _ = decode::<Suspects>(&bytes);
         }
     }
 }

@@ -176,6 +176,12 @@ pub struct SnapshotInfo {
     pub reasons: Vec<String>,
     /// Kept until at least then, RFC 3339; nothing stands for "no end".
     pub kept_until: Option<String>,
+    /// Why the owner set it aside: it is kept and given back, and nothing computed from snapshots looks at it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub set_aside: Option<String>,
+    /// Whether something in it cannot be given back, as far as the appliance knows; a restore names what.
+    #[serde(default)]
+    pub damaged: bool,
 }
 
 /// One protected folder tree.
@@ -229,8 +235,14 @@ pub struct VersionInfo {
     pub until: String,
     /// Snapshots in the run.
     pub snapshots: u64,
-    /// The file as it was, or nothing where it was deleted.
+    /// The file as it was, or nothing where it was deleted or is not known.
     pub entry: Option<EntryInfo>,
+    /// Whether it cannot be given back whole.
+    #[serde(default)]
+    pub damaged: bool,
+    /// Whether a folder above it cannot be read, so that nobody can tell whether it was there.
+    #[serde(default)]
+    pub unknown: bool,
 }
 
 /// One difference between two snapshots.

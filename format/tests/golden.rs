@@ -40,7 +40,7 @@ enum Value {
     Pack(Vec<Vec<Vec<u8>>>),
     Node(Node),
     Pieces(Vec<Piece>),
-    Ledger(LedgerEntry),
+    Ledger(Box<LedgerEntry>),
     /// All entries of the first chapter.
     Chapter(Vec<LedgerEntry>),
     Ids(Vec<Hash>),
@@ -95,7 +95,7 @@ impl Value {
             Self::Pieces(pieces) => assert_eq!(decode_pieces(bytes).as_ref(), Ok(pieces), "{name}"),
             Self::Ledger(entry) => {
                 let (found, hash, len) = LedgerEntry::decode(bytes).unwrap();
-                assert_eq!((&found, len), (entry, bytes.len()), "{name}");
+                assert_eq!((&found, len), (&**entry, bytes.len()), "{name}");
                 assert_eq!((&hash.0[..], hash), (&bytes[len - 32..], Hash::of(&bytes[..len - 32])), "{name}");
             }
             Self::Chapter(entries) => {
@@ -350,8 +350,9 @@ fn chain() -> Vec<LedgerEntry> {
 
 /// Folders of golden bytes, and what is in each.
 fn folders() -> [(&'static str, Vec<(String, Value)>); 2] {
-    let second =
-        layout_2().into_iter().map(|(name, entry)| (format!("ledger-{name}.bin"), Value::Ledger(entry)));
+    let second = layout_2()
+        .into_iter()
+        .map(|(name, entry)| (format!("ledger-{name}.bin"), Value::Ledger(Box::new(entry))));
     let chapter = ("chapter.bin".to_owned(), Value::Chapter(chapter()));
     [("v1", values()), ("v2", second.chain([chapter]).collect())]
 }
@@ -382,12 +383,14 @@ fn values() -> Vec<(String, Value)> {
     values.push(("parity-several.bin".to_owned(), Value::Parity(noise)));
     values.extend(chain().into_iter().map(|entry| {
         let name = format!("ledger-{}-{}.bin", entry.sequence, event_name(&entry.event));
-        (name, Value::Ledger(entry))
+        (name, Value::Ledger(Box::new(entry)))
     }));
     let disks = every_disk_change().into_iter();
-    values.extend(disks.map(|(name, entry)| (format!("ledger-disk-{name}.bin"), Value::Ledger(entry))));
+    values.extend(
+        disks.map(|(name, entry)| (format!("ledger-disk-{name}.bin"), Value::Ledger(Box::new(entry)))),
+    );
     let gone = letting_go().into_iter();
-    values.extend(gone.map(|(name, entry)| (format!("ledger-{name}.bin"), Value::Ledger(entry))));
+    values.extend(gone.map(|(name, entry)| (format!("ledger-{name}.bin"), Value::Ledger(Box::new(entry)))));
     values
 }
 

@@ -1,30 +1,25 @@
 //! Looking into the past: folders, versions, differences and the bytes of files.
 //!
 //! Only what is asked for is read: equal nodes are skipped, and memory is that of a node and a chunk at a time.
-//! Not here: what a person or a program is shown of it (`agent`).
+//! Not here: how a tree is read (`larder_format::tree::read`), what a person or a program is shown of it (`agent`).
 
 use crate::ledger::view::Fact;
 use crate::vault::Vault;
 use crate::{Result, StoreError};
-use larder_format::tree::{DEPTH_MAX, Entry, Kind, Node, Owner, Piece, decode_pieces};
+use larder_format::tree::read::{
+    self, Chunks, Descend, DiffEntry, Entries, FolderStep, Looked, Lookups, Segment, TreeComparison, Visitor,
+    Walked,
+};
+use larder_format::tree::{Entry, Kind, Node, Piece};
 use larder_format::{ChunkRef, FormatError};
-use std::cmp::Ordering;
-use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Longest path that a comparison follows: a tree whose folders name each other must end somewhere.
-const PATH_BYTES_MAX: usize = 64 * 1024;
+pub use larder_format::tree::read::Found;
 
-/// An entry with its owner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The entry.
-    pub entry: Entry,
-    /// Who owned it.
-    pub owner: Owner,
-}
+/// Longest path that a comparison follows: no reader is to be sent paths of megabytes for every file in a deep tree.
+const PATH_BYTES_MAX: usize = 64 * 1024;
 
 /// What a path leads to.
 pub type Lookup = Option<Found>;
@@ -38,8 +33,12 @@ pub struct Run {
     pub last: Arc<Fact>,
     /// How many.
     pub snapshots: u64,
-    /// What was there; nothing where it was absent.
+    /// What was there, without pieces and extended attributes; nothing where it was absent, or is not known.
     pub found: Lookup,
+    /// False where a folder above it cannot be read, so that nobody can tell what was there.
+    pub is_known: bool,
+    /// Whether it can be given back whole.
+    pub is_whole: bool,
 }
 
 /// A path that two snapshots differ in.
@@ -53,186 +52,126 @@ pub struct Difference {
     pub after: Lookup,
 }
 
-/// A folder before and after, and its path.
-type Pair = (Option<ChunkRef>, Option<ChunkRef>, Vec<u8>);
+impl Chunks for Vault {
+    type Error = StoreError;
+    type Bytes = Vec<u8>;
+
+    fn get(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
+        self.read(chunk)
+    }
+}
 
 impl Vault {
     /// Reads and checks one directory node.
     ///
     /// # Errors
     /// As `read`, or `Refused` when the chunk is no node.
-    pub fn read_node(&self, node: &ChunkRef) -> Result<Node> {
-        Ok(Node::decode(&self.read(node)?)?)
+    pub(crate) fn read_node(&self, node: &ChunkRef) -> Result<Node> {
+        read::node(self, node)
     }
 
     /// What `path` leads to in a snapshot; the empty path is the pushed folder itself.
     ///
     /// # Errors
     /// As `read_node`.
-    pub fn look_up(&self, root: &ChunkRef, path: &[u8]) -> Result<Lookup> {
-        let mut found = self.entry_in(root, b"")?;
-        for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-            found = match found {
-                Some(Found { entry: Entry { kind: Kind::Directory { node, .. }, .. }, .. }) => {
-                    self.entry_in(&node, name)?
-                }
-                _ => None,
-            };
-        }
-        Ok(found)
-    }
-
-    fn entry_in(&self, top: &ChunkRef, name: &[u8]) -> Result<Lookup> {
-        let mut node = *top;
-        for _ in 0..=DEPTH_MAX {
-            match self.read_node(&node)? {
-                Node::Branch(children) => {
-                    let at = children.partition_point(|child| child.last.as_slice() < name);
-                    let Some(child) = children.get(at) else { return Ok(None) };
-                    node = child.node;
-                }
-                Node::Leaf { owners, entries } => {
-                    let at = entries.binary_search_by(|entry| entry.name.as_slice().cmp(name));
-                    return Ok(at.ok().map(|at| with_owner(entries[at].clone(), &owners)));
-                }
-            }
-        }
-        Err(nested())
+    pub(crate) fn look_up(&self, root: &ChunkRef, path: &[u8]) -> Result<Lookup> {
+        read::find(self, root, path)
     }
 
     /// The entries of a folder, in the order of their names, one node in memory at a time.
-    pub fn entries(&self, top: ChunkRef) -> Entries<'_> {
-        Entries { vault: self, nodes: vec![top], entries: VecDeque::new() }
+    pub(crate) fn entries(&self, top: ChunkRef) -> Entries<'_, Self> {
+        read::entries(self, top)
     }
 
-    /// Every version of one path, oldest first. Snapshots before its first appearance are not a run.
+    /// Every version of one path, oldest first. Snapshots before its first appearance are not a run, but those are of which
+    /// nobody can tell.
     ///
     /// # Errors
-    /// As `read_node`.
-    pub fn versions(&self, facts: &[Arc<Fact>], path: &[u8]) -> Result<Vec<Run>> {
+    /// As `read_node`, but for `Damaged`: one lost folder must not hide the versions that are whole.
+    pub(crate) fn versions(&self, facts: &[Arc<Fact>], path: &[u8]) -> Result<Vec<Run>> {
         let mut runs: Vec<Run> = Vec::new();
-        let mut last_root = None;
+        let (mut lookups, mut last) = (Lookups::new(path), None);
         for fact in facts {
-            let root = fact.snapshot.root;
-            let same = last_root == Some(root);
-            let found = if same { None } else { self.look_up(&root, path)? };
-            last_root = Some(root);
+            let (same, is_known) = match lookups.look(self, &fact.snapshot.root) {
+                Ok(Looked::Same) => (true, true),
+                Ok(Looked::Found(found)) => {
+                    let same = last == found;
+                    last = found;
+                    (same, true)
+                }
+                // One lost folder must not hide the versions that are whole.
+                Err(StoreError::Damaged { .. }) => {
+                    (lookups, last) = (Lookups::new(path), None);
+                    (true, false)
+                }
+                Err(error) => return Err(error),
+            };
             match runs.last_mut() {
-                Some(run) if same || run.found == found => {
+                Some(run) if same && run.is_known == is_known => {
                     run.last = fact.clone();
                     run.snapshots += 1;
                 }
-                None if found.is_none() => {}
-                _ => runs.push(Run { first: fact.clone(), last: fact.clone(), snapshots: 1, found }),
+                None if last.is_none() && is_known => {}
+                _ => {
+                    let (first, newest, found) = (fact.clone(), fact.clone(), last.clone());
+                    runs.push(Run { first, last: newest, snapshots: 1, found, is_known, is_whole: is_known });
+                }
             }
+        }
+        self.judge_runs(&mut runs);
+        for run in &mut runs {
+            run.found = run.found.take().map(|found| without_content(&found));
         }
         Ok(runs)
     }
 
+    /// Compares two trees entry by entry, in memory that does not grow with them.
+    ///
+    /// # Errors
+    /// As `read_node`, or what `visitor` returns.
+    pub(crate) fn compare(
+        &self,
+        before: ChunkRef,
+        after: ChunkRef,
+        visitor: &mut dyn Visitor<StoreError>,
+    ) -> Result<Walked> {
+        TreeComparison::new(Some(before), Some(after)).run(self, visitor)
+    }
+
     /// Tells `each` every path that differs, in the order of a walk. Folders count as changed only by their own
-    /// attributes; what is in them is told by itself. `go_on` is asked before each folder, since folders that name each
-    /// other twice have no end that anybody would live to see. Returns whether it came to the end.
+    /// attributes; what is in them is told by itself. `go_on` is asked before each node is read, since folders that name
+    /// each other twice have no end that anybody would live to see. Returns whether it came to the end.
     ///
     /// # Errors
     /// As `read_node`, or what `each` returns.
-    pub fn diff(
+    pub(crate) fn diff(
         &self,
         before: ChunkRef,
         after: ChunkRef,
         go_on: &dyn Fn() -> bool,
         each: &mut dyn FnMut(Difference) -> Result<()>,
     ) -> Result<bool> {
-        let mut folders = vec![(Some(before), Some(after), Vec::new())];
-        while let Some((before, after, path)) = folders.pop() {
-            if before == after {
-                continue;
-            }
-            if !go_on() {
-                return Ok(false);
-            }
-            if path.len() > PATH_BYTES_MAX {
-                return Err(nested());
-            }
-            let below = self.diff_folder(before, after, &path, each)?;
-            folders.extend(below.into_iter().rev());
-        }
-        Ok(true)
-    }
-
-    fn diff_folder(
-        &self,
-        before: Option<ChunkRef>,
-        after: Option<ChunkRef>,
-        path: &[u8],
-        each: &mut dyn FnMut(Difference) -> Result<()>,
-    ) -> Result<Vec<Pair>> {
-        let mut below = Vec::new();
-        let mut old = before.map(|node| self.entries(node)).into_iter().flatten().peekable();
-        let mut new = after.map(|node| self.entries(node)).into_iter().flatten().peekable();
-        loop {
-            let order = match (old.peek(), new.peek()) {
-                (None, None) => return Ok(below),
-                (Some(Ok(a)), Some(Ok(b))) => a.entry.name.cmp(&b.entry.name),
-                (Some(_), None) | (Some(Err(_)), _) => Ordering::Less,
-                _ => Ordering::Greater,
-            };
-            let a = if order.is_le() { old.next().transpose()? } else { None };
-            let b = if order.is_ge() { new.next().transpose()? } else { None };
-            if a == b {
-                continue;
-            }
-            let mut full = path.to_vec();
-            let name = a.as_ref().or(b.as_ref()).map_or(&[][..], |found| &found.entry.name);
-            if !full.is_empty() && !name.is_empty() {
-                full.push(b'/');
-            }
-            full.extend_from_slice(name);
-            let (old_node, new_node) = (folder_node(a.as_ref()), folder_node(b.as_ref()));
-            if old_node.is_some() || new_node.is_some() {
-                below.push((old_node, new_node, full.clone()));
-            }
-            if !same_but_content(a.as_ref(), b.as_ref()) {
-                each(Difference { path: full, before: a, after: b })?;
-            }
-        }
+        Ok(self.compare(before, after, &mut Tell { go_on, each })?.is_complete)
     }
 
     /// Hands the bytes of a file over, piece by piece, from `range`; holes as zeros.
     ///
     /// # Errors
     /// As `read`, or what `each` returns.
-    pub fn file_bytes(
+    pub(crate) fn file_bytes(
         &self,
         pieces: &[Piece],
         range: Range<u64>,
         each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
     ) -> Result<()> {
-        let mut rest: Vec<(Piece, u64)> = Vec::new();
-        stack(&mut rest, pieces, 0);
-        while let Some((piece, at)) = rest.pop() {
-            let end = at.saturating_add(piece.bytes());
-            if end <= range.start || at >= range.end {
-                continue;
-            }
-            let from = range.start.max(at) - at;
-            let to = range.end.min(end) - at;
-            match piece {
-                Piece::More { list, .. } => {
-                    let below = decode_pieces(&self.read(&list)?)?;
-                    if below.iter().map(Piece::bytes).sum::<u64>() != piece.bytes() || rest.len() > 1 << 20 {
-                        return Err(nested());
-                    }
-                    stack(&mut rest, &below, at);
-                }
-                Piece::Chunk(chunk) => {
+        for segment in read::ranges(self, pieces.to_vec(), range) {
+            match segment? {
+                Segment::Chunk { chunk, within } => {
                     let bytes = self.read(&chunk)?;
-                    let (from, to) = (usize::try_from(from), usize::try_from(to));
-                    let part = from.ok().zip(to.ok()).and_then(|(from, to)| bytes.get(from..to));
-                    hand(part.ok_or_else(nested)?, each)?;
+                    hand(bytes.get(within).ok_or_else(nested)?, each)?;
                 }
-                Piece::Hole(_) => {
+                Segment::Zeros(mut left) => {
                     let zeros = [0; 64 * 1024];
-                    let mut left = to - from;
                     while left > 0 {
                         let step = left.min(zeros.len() as u64);
                         hand(&zeros[..usize::try_from(step).unwrap_or(zeros.len())], each)?;
@@ -245,77 +184,45 @@ impl Vault {
     }
 }
 
-fn stack(rest: &mut Vec<(Piece, u64)>, pieces: &[Piece], mut at: u64) {
-    let start = rest.len();
-    for piece in pieces {
-        rest.push((*piece, at));
-        at = at.saturating_add(piece.bytes());
+/// Makes a `Difference` of each entry that differs.
+struct Tell<'a> {
+    go_on: &'a dyn Fn() -> bool,
+    each: &'a mut dyn FnMut(Difference) -> Result<()>,
+}
+
+impl Visitor<StoreError> for Tell<'_> {
+    fn may_go_on(&mut self, _: &Walked) -> bool {
+        (self.go_on)()
     }
-    rest[start..].reverse();
+
+    fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<()> {
+        let [before, after] = [entry.before, entry.after].map(|view| view.map(|view| view.to_found()));
+        (self.each)(Difference { path: entry.path(), before, after })
+    }
+
+    fn folder(&mut self, folder: &FolderStep) -> Result<Descend> {
+        if folder.path_bytes > PATH_BYTES_MAX { Err(nested()) } else { Ok(Descend::Into) }
+    }
+}
+
+/// An entry as far as a list of versions shows it. Two thousand versions with their pieces and attributes would be hundreds
+/// of megabytes.
+fn without_content(Found { entry, owner }: &Found) -> Found {
+    let kind = match &entry.kind {
+        Kind::File { size, .. } => Kind::File { size: *size, pieces: Vec::new() },
+        other => other.clone(),
+    };
+    let Entry { name, mode, modified, hard_link, .. } = entry;
+    let (name, xattrs) = (name.clone(), Vec::new());
+    let entry =
+        Entry { name, owner: 0, mode: *mode, modified: *modified, hard_link: *hard_link, xattrs, kind };
+    Found { entry, owner: owner.clone() }
 }
 
 fn hand(bytes: &[u8], each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
     each(bytes).map_err(|source| StoreError::Disk { path: "the reader".to_owned(), source })
 }
 
-fn folder_node(found: Option<&Found>) -> Option<ChunkRef> {
-    match found.map(|found| &found.entry.kind) {
-        Some(Kind::Directory { node, .. }) => Some(*node),
-        _ => None,
-    }
-}
-
-/// Two folders that differ only in what is below them.
-fn same_but_content(a: Option<&Found>, b: Option<&Found>) -> bool {
-    let (Some(a), Some(b)) = (a, b) else { return false };
-    if folder_node(Some(a)).is_none() || folder_node(Some(b)).is_none() {
-        return false;
-    }
-    // A folder's time moves whenever a name in it comes or goes, which is told by itself.
-    let bare = |found: &Found| {
-        let mut entry = found.entry.clone();
-        (entry.kind, entry.modified, entry.owner) = (Kind::Fifo, larder_format::tree::Time::default(), 0);
-        (entry, found.owner.clone())
-    };
-    bare(a) == bare(b)
-}
-
-fn with_owner(entry: Entry, owners: &[Owner]) -> Found {
-    let owner = owners[entry.owner as usize].clone();
-    // The number is a position in one node's list; elsewhere it means nothing, and it must not make a difference.
-    Found { entry: Entry { owner: 0, ..entry }, owner }
-}
-
 fn nested() -> StoreError {
     StoreError::Refused(FormatError::Invalid { what: "a stored tree", why: "it contradicts itself" })
-}
-
-/// Iterator over the entries of a folder.
-pub struct Entries<'a> {
-    vault: &'a Vault,
-    nodes: Vec<ChunkRef>,
-    entries: VecDeque<Found>,
-}
-
-impl Iterator for Entries<'_> {
-    type Item = Result<Found>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while self.entries.is_empty() {
-            let node = self.nodes.pop()?;
-            match self.vault.read_node(&node) {
-                Ok(Node::Branch(children)) => {
-                    self.nodes.extend(children.iter().rev().map(|child| child.node))
-                }
-                Ok(Node::Leaf { owners, entries }) => {
-                    self.entries.extend(entries.into_iter().map(|entry| with_owner(entry, &owners)));
-                }
-                Err(error) => {
-                    self.nodes.clear();
-                    return Some(Err(error));
-                }
-            }
-        }
-        self.entries.pop_front().map(Ok)
-    }
 }

@@ -1,6 +1,7 @@
 //! What looking after the disks has to remember between two steps. All of it can be found out again.
 
 use crate::members::Member;
+use crate::repair::{Searches, State, Watchlists};
 use larder_format::Hash;
 use larder_format::care::{LostFile, Round};
 use std::collections::{BTreeMap, HashSet};
@@ -17,6 +18,12 @@ pub(crate) struct Care {
     pub(crate) rounds: Mutex<BTreeMap<String, Round>>,
     /// When the folders of packs were looked at last, in seconds of running.
     pub(crate) looked_s: Mutex<Option<u64>>,
+    /// Packs that a disk could not read.
+    pub(crate) suspects: Mutex<Watchlists>,
+    /// When what they could not read was read again last, in seconds of running.
+    pub(crate) retried_s: Mutex<Option<u64>>,
+    /// What is still to be looked at in the quarantines.
+    pub(crate) searches: Mutex<Searches>,
     known: Mutex<Known>,
 }
 
@@ -29,6 +36,10 @@ struct Known {
     /// Packs that were given up since the start.
     retired: HashSet<Hash>,
     lost_files: Vec<LostFile>,
+    /// Kept snapshots that are not whole, by their numbers.
+    damaged: BTreeMap<u64, State>,
+    /// Whether all that is kept was looked at since the start.
+    is_surveyed: bool,
     /// Disks, by name, that are to be read in a hurry: something on them could not be read.
     alarmed: HashSet<String>,
     /// Rounds as they stood after the last step, for whoever cannot wait for the one under way.
@@ -97,6 +108,31 @@ impl Care {
 
     pub(crate) fn is_retired(&self, name: &Hash) -> bool {
         self.known().retired.contains(name)
+    }
+
+    /// All snapshots that are not whole. `is_certain`: every disk answered for what was looked at.
+    pub(crate) fn set_damaged(&self, damaged: BTreeMap<u64, State>, is_certain: bool) {
+        let mut known = self.known();
+        known.damaged = damaged;
+        known.is_surveyed |= is_certain;
+    }
+
+    pub(crate) fn damaged_snapshots(&self) -> BTreeMap<u64, State> {
+        self.known().damaged.clone()
+    }
+
+    /// There is more that is kept than was looked at.
+    pub(crate) fn survey_again(&self) {
+        self.known().is_surveyed = false;
+    }
+
+    pub(crate) fn is_surveyed(&self) -> bool {
+        self.known().is_surveyed
+    }
+
+    /// All lost files.
+    pub(crate) fn set_lost(&self, files: Vec<LostFile>) {
+        self.known().lost_files = files;
     }
 
     pub(crate) fn note_lost(&self, files: &[LostFile]) {

@@ -7,16 +7,16 @@
 
 use crate::Result;
 use crate::clock::Mark;
-use crate::index::{Hint, Index, IndexPlace, PackNames};
+use crate::index::{Index, IndexPlace, PackNames};
 use crate::ingest::Sealed;
 use crate::ledger::view::LedgerView;
-use crate::marks::At;
 use crate::members::{Member, Members};
-use crate::packs::{self, Packs, Place};
+use crate::packs::{self, Packs};
 use anew::open_index;
-use larder_format::{ChunkId, Hash};
+use larder_format::Hash;
 use listing::{list, list_one, mark_behind};
 use missing::gone_or_missing;
+pub(crate) use presence::Presence;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -24,6 +24,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard
 mod anew;
 mod listing;
 mod missing;
+mod presence;
 
 /// Chunks whose packs are entered together; some 4 MB of memory.
 const CHUNKS_GATHERED: usize = 500_000;
@@ -47,6 +48,8 @@ pub(crate) struct Catalog {
     newer: AtomicU16,
     /// There may be packs that no disk shows, since a folder cannot be read: what was complete once need not be now.
     unseen: AtomicBool,
+    /// Lists of packs were read that the index does not have on its disk yet.
+    is_read_ahead: AtomicBool,
 }
 
 /// Packs that the index does not know yet.
@@ -121,6 +124,7 @@ impl Catalog {
             anew: AtomicU64::new(0),
             newer: AtomicU16::new(0),
             unseen: AtomicBool::new(is_unseen),
+            is_read_ahead: AtomicBool::new(false),
         };
         missing.into_iter().for_each(|(number, name)| catalog.miss(members, number, name));
         catalog.enter_pending(members, PACKS_AT_ONCE);
@@ -157,16 +161,6 @@ impl Catalog {
         self.pending().count()
     }
 
-    /// Wherever the index says that a copy of the chunk may lie, and every place where one does.
-    pub(crate) fn every_place(&self, members: &Members, id: &ChunkId) -> (Vec<Hint>, Vec<Place>) {
-        let mut hints: Vec<_> = self.index().hints(id).collect();
-        hints.sort_unstable();
-        let asked: Vec<_> = hints.iter().map(|hint| (*hint, 0)).collect();
-        let mut places = Vec::new();
-        self.packs.confirm(members, &asked, std::slice::from_ref(id), |_, place| places.push(place));
-        (hints, places)
-    }
-
     /// Takes in the packs of a disk that came, as far as they are not known, and tells how many those are. Their content
     /// is found at once by those who look for it, and entered by and by.
     pub(crate) fn absorb(
@@ -196,6 +190,22 @@ impl Catalog {
         }
         self.enter_pending(members, PACKS_AT_ONCE);
         Ok(new_packs)
+    }
+
+    /// Lists all disks again where one did not show a folder of its packs. Returns whether they show all by now.
+    pub(crate) fn look_for_unseen(&self, members: &Members, swept: &HashMap<Hash, Mark>) -> Result<bool> {
+        if !self.hides_some() || !members.are_all_here() {
+            return Ok(false);
+        }
+        let mut show_all = true;
+        for member in members.all().iter().filter(|member| member.is_readable()) {
+            show_all &= !list_one(member)?.1;
+            self.absorb(members, member, (swept, false))?;
+        }
+        if show_all {
+            self.unseen.store(false, Ordering::SeqCst);
+        }
+        Ok(show_all)
     }
 
     /// Enters up to `packs_max` packs that the index does not know yet. Returns how many are left.
@@ -239,6 +249,8 @@ impl Catalog {
                     _ => {
                         tracing::error!(pack = %name, %error, "a pack's table cannot be read");
                         self.unreadable().insert(*name);
+                        // Otherwise nobody would look at it before its turn in a round of weeks.
+                        self.packs.damage.suspect();
                     }
                 },
             }
@@ -248,6 +260,7 @@ impl Catalog {
             }
         }
         self.insert(&gathered);
+        self.is_read_ahead.store(true, Ordering::SeqCst);
     }
 
     fn insert(&self, packs: &[PackNames]) {
@@ -293,61 +306,6 @@ impl Catalog {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the index says that a chunk lies, confirmed by the pack itself: a place that is not known to be damaged,
-    /// if there is one.
-    pub(crate) fn locate(&self, members: &Members, id: &ChunkId) -> Option<Place> {
-        self.locate_each(members, std::slice::from_ref(id)).pop().flatten()
-    }
-
-    /// The same for many, in their order. Chunks that were pushed together are confirmed together.
-    pub(crate) fn locate_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<Option<Place>> {
-        let mut hints: Vec<(Hint, usize)> = Vec::new();
-        {
-            let index = self.index();
-            for (asked, id) in ids.iter().enumerate() {
-                hints.extend(index.hints(id).map(|hint| (hint, asked)));
-            }
-        }
-        hints.sort_unstable();
-        let mut places = vec![None; ids.len()];
-        self.packs.confirm(members, &hints, ids, |asked, place| {
-            let known: &mut Option<Place> = &mut places[asked];
-            if known.is_none_or(|known| self.packs.is_damaged(known)) {
-                *known = Some(place);
-            }
-        });
-        places
-    }
-
-    /// Where a durable chunk lies that can be given back, as far as is known; nothing for any other.
-    pub(crate) fn held(&self, members: &Members, id: &ChunkId) -> Option<Place> {
-        self.locate(members, id).filter(|place| !self.packs.is_damaged(*place))
-    }
-
-    /// Those that are not held, in their order. While packs are still being entered, some of what is there may be named
-    /// too: it would be stored twice, which is better than a push that waits for all of them.
-    /// `held` gets where the others lie.
-    pub(crate) fn not_held(&self, members: &Members, ids: Vec<ChunkId>, held: &mut Vec<At>) -> Vec<ChunkId> {
-        let missing = self.not_held_by_index(members, ids, held);
-        if missing.is_empty() || self.pending().count() == 0 {
-            return missing;
-        }
-        self.enter_pending(members, PACKS_AT_ONCE);
-        self.not_held_by_index(members, missing, held)
-    }
-
-    fn not_held_by_index(&self, members: &Members, ids: Vec<ChunkId>, held: &mut Vec<At>) -> Vec<ChunkId> {
-        let places = self.locate_each(members, &ids);
-        let mut missing = Vec::new();
-        for (id, place) in ids.into_iter().zip(places) {
-            match place {
-                Some(place) if !self.packs.is_damaged(place) => held.push((place.pack, place.slot)),
-                _ => missing.push(id),
-            }
-        }
-        missing
-    }
-
     /// The newest layout of packs that only a newer Larder can open. What lies in them cannot be found, and is not lost.
     pub(crate) fn newer_packs(&self) -> Option<u16> {
         Some(self.newer.load(Ordering::SeqCst)).filter(|layout| *layout > 0)
@@ -361,37 +319,6 @@ impl Catalog {
     /// Chunks that were found damaged and of which no other copy has come.
     pub(crate) fn damaged(&self, members: &Members) -> usize {
         self.packs.damage.chunks().iter().filter(|id| self.held(members, id).is_none()).count()
-    }
-
-    /// Like `locate` for many, but an index that has no word of a chunk is not believed. What no pack holds is left
-    /// out.
-    pub(crate) fn find(&self, members: &Members, ids: &[ChunkId]) -> Vec<(Place, ChunkId)> {
-        let mut places = Vec::with_capacity(ids.len());
-        let mut unknown: Vec<ChunkId> = ids.to_vec();
-        loop {
-            let found = self.locate_each(members, &unknown);
-            let mut rest = Vec::new();
-            for (place, id) in found.into_iter().zip(unknown) {
-                match place {
-                    Some(place) => places.push((place, id)),
-                    None => rest.push(id),
-                }
-            }
-            unknown = rest;
-            if unknown.is_empty() || self.pending().count() == 0 {
-                break;
-            }
-            self.enter_pending(members, PACKS_AT_ONCE);
-        }
-        if !unknown.is_empty() {
-            let found = self.packs.search(members, &unknown.into_iter().collect());
-            if !found.is_empty() {
-                tracing::warn!("the index lacks a chunk that a pack holds; making it anew, nothing is lost");
-                self.start_anew(members);
-            }
-            places.extend(found);
-        }
-        places
     }
 
     fn index(&self) -> RwLockReadGuard<'_, Index> {

@@ -12,7 +12,7 @@ use crate::ledger::files::whole_entry;
 use crate::members::Member;
 use crate::packs;
 use crate::repair::lost::{self, Lost};
-use crate::repair::{mend, require_room, set_aside};
+use crate::repair::{Mended, mend, require_room, set_aside};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
 use larder_format::ledger::Head;
@@ -158,7 +158,7 @@ impl Vault {
         if is_damaged {
             // Not waited for: a scrub that ends a round waits for whoever fills a disk.
             let Some(_no_repairs) = unless_held(&self.care.rounds) else { return Ok(None) };
-            if mend(&self.members, member, name, self.reserve_bytes / 2)? {
+            if mend(&self.members, member, name, self.reserve_bytes / 2)? == Mended::Whole {
                 return Ok(Some(self.catalog.packs.len(name)));
             }
         }

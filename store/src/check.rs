@@ -5,19 +5,25 @@
 use crate::damage::BlockAt;
 use crate::disk::{Disk, DiskFile};
 use crate::ledger::files::whole_entry;
+use crate::marks::Marks;
+use crate::packs::Place;
 use crate::vault::Vault;
 use crate::{Result, StoreError, packs};
 use larder_format::ledger::Snapshot;
-use larder_format::tree::{DEPTH_MAX, Kind, Node, Piece, Reference, decode_pieces};
+use larder_format::tree::read::{
+    self, Chunks, Descend, DiffEntry, EntryView, FolderStep, Interest, LISTS_MAX, Side, TREE, TreeComparison,
+    Visitor, uncovered,
+};
+use larder_format::tree::{Kind, Node, Piece, Reference};
 use larder_format::{ChunkId, ChunkRef, FormatError, Hash, layout};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 
-/// Longest chain of lists and branches: 256 pieces to the power of 6 are more than any disk holds.
-const LEVELS_MAX: usize = 8;
 /// Pieces of a file's past that are remembered, some 4 MiB; what is beyond is looked up like anything new.
 const PAST_PIECES_MAX: usize = 100_000;
+/// Lists of pieces whose length is remembered, some 1.3 MiB. One that is named again after so many others is read again.
+const COVERED_MAX: usize = 25_000;
 
 /// Whether everything that the snapshot's tree names is in the vault and in good order.
 pub(crate) fn complete(vault: &Vault, snapshot: &Snapshot, parent: Option<ChunkRef>) -> Result<()> {
@@ -35,35 +41,104 @@ pub(crate) fn complete(vault: &Vault, snapshot: &Snapshot, parent: Option<ChunkR
     if totals != snapshot.totals {
         return Err(refused("its counts are not those of its root"));
     }
-    let mut check = Check { vault, missing: Vec::new(), count: 0, lists: HashMap::new(), lengths: None };
-    // A folder that is named many times is looked at once: sixty small nodes can name each other 2^60 times.
-    let mut seen = HashSet::new();
-    // Folders still to be looked at: the new one, the old one of the same name, and how deep it lies.
-    let mut folders = vec![(snapshot.root, parent, 0)];
-    while let Some((new, old, depth)) = folders.pop() {
-        if depth > DEPTH_MAX {
-            return Err(refused("its folders are nested too deeply"));
-        }
-        if Some(new.id) != old.map(|old| old.id) && seen.insert((new.id, old.map(|old| old.id))) {
-            let below = check.folder(new, old, depth == 0)?;
-            folders.extend(below.into_iter().map(|(new, old)| (new, old, depth + 1)));
-        }
-    }
+    let held = Held(vault);
+    let mut check = Check {
+        held: &held,
+        missing: Vec::new(),
+        count: 0,
+        folders: Marks::default(),
+        lists: Marks::default(),
+        covered: HashMap::new(),
+        lengths: None,
+    };
+    let comparison = TreeComparison::new(parent, Some(snapshot.root)).only(Interest::After);
+    comparison.run(&held, &mut check).map_err(of_this_backup)?;
     match check.missing.first() {
         None => Ok(()),
         Some(first) => Err(StoreError::Missing { count: check.count, first: *first }),
     }
 }
 
+/// Chunks that the index knows and that can be read whole; any other is `Missing`, so that it is sent again. An index without
+/// it is believed: then it is stored twice, while asking every pack would take a push that names a million unknown chunks a day.
+struct Held<'a>(&'a Vault);
+
+impl Held<'_> {
+    fn place(&self, id: &ChunkId) -> Option<Place> {
+        self.0.catalog.held(&self.0.members, id)
+    }
+}
+
+impl Chunks for Held<'_> {
+    type Error = StoreError;
+    type Bytes = Vec<u8>;
+
+    fn get(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
+        let missing = Err(StoreError::Missing { count: 1, first: chunk.id });
+        let Some(place) = self.place(&chunk.id) else { return missing };
+        match self.0.catalog.packs.read(&self.0.members, place, &chunk.id) {
+            Ok(bytes) if bytes.len() == chunk.len as usize => return Ok(bytes),
+            _ => {}
+        }
+        // Another copy may be whole.
+        match self.0.read(chunk) {
+            Err(StoreError::Damaged { .. }) => missing,
+            read => read,
+        }
+    }
+}
+
+/// One snapshot is looked at, entry by entry as it differs from the one before.
 struct Check<'a> {
-    vault: &'a Vault,
+    held: &'a Held<'a>,
     /// The first few; a push whose agent lost a pack may miss a hundred thousand.
     missing: Vec<ChunkId>,
     count: usize,
-    /// Lists of pieces that were looked at, for the same reason as folders, and the bytes that each covers.
-    lists: HashMap<ChunkId, u64>,
+    /// Folders and lists that were looked at, each by the place where its chunk lies. One that is named often is looked at
+    /// once: sixty small nodes can name each other 2^60 times.
+    folders: Marks,
+    lists: Marks,
+    /// Bytes that lists cover. Whoever names a list says how many these are, each time anew.
+    covered: HashMap<ChunkId, u64>,
     /// Lengths of the chunks in the block that was looked at last: its neighbours are asked for next.
     lengths: Option<(BlockAt, Range<u32>, Vec<u32>)>,
+}
+
+impl Visitor<StoreError> for Check<'_> {
+    fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<()> {
+        if entry.name().is_empty() && entry.depth() > 0 {
+            return Err(refused("an entry below its root has no name"));
+        }
+        self.pieces(pieces_of(entry.after), &mut Past::of(pieces_of(entry.before)), 0)
+    }
+
+    fn folder(&mut self, folder: &FolderStep) -> Result<Descend> {
+        let Some(node) = folder.after else { return Ok(Descend::Past) };
+        let Some(place) = self.held.place(&node.id) else {
+            self.miss(node.id);
+            return Ok(Descend::Past);
+        };
+        Ok(if self.folders.set_first((place.pack, place.slot)) { Descend::Into } else { Descend::Past })
+    }
+
+    fn unreadable(&mut self, side: Side, _: &ChunkRef, error: StoreError) -> Result<()> {
+        match (side, error) {
+            // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
+            (Side::Before, _) => Ok(()),
+            (Side::After, StoreError::Missing { first, .. }) => {
+                self.miss(first);
+                Ok(())
+            }
+            (Side::After, error) => Err(error),
+        }
+    }
+}
+
+fn pieces_of(view: Option<EntryView<'_>>) -> &[Piece] {
+    match view.map(|view| &view.entry.kind) {
+        Some(Kind::File { pieces, .. }) => pieces,
+        _ => &[],
+    }
 }
 
 /// What a file was made of in the last snapshot: was complete then, so need not be looked up again.
@@ -93,7 +168,7 @@ impl Past {
                     break;
                 }
                 // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
-                let pieces = vault.read(list).ok().and_then(|bytes| decode_pieces(&bytes).ok());
+                let pieces = read::covering(vault, list).map(|(pieces, _)| pieces);
                 below.add(&pieces.unwrap_or_default());
             }
             self.0.push(below);
@@ -114,75 +189,16 @@ impl PastLevel {
 }
 
 impl Check<'_> {
-    /// Checks one folder's own nodes and files; returns the folders in it, each with its old self.
-    fn folder(
-        &mut self,
-        new: ChunkRef,
-        old: Option<ChunkRef>,
-        is_root: bool,
-    ) -> Result<Vec<(ChunkRef, Option<ChunkRef>)>> {
-        // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
-        let past = |node: &ChunkRef| Ok(self.vault.read_node(node).ok());
-        let old_leaves = old.and_then(|old| leaves(old, past).ok()).unwrap_or_default();
-        let new_leaves = leaves(new, |node| self.node(node))?;
-        let common: HashSet<_> =
-            new_leaves.iter().filter(|leaf| old_leaves.contains(leaf)).map(|l| l.id).collect();
-        let mut before = HashMap::new();
-        for leaf in old_leaves.iter().filter(|leaf| !common.contains(&leaf.id)) {
-            let Ok(Node::Leaf { entries, .. }) = self.vault.read_node(leaf) else { continue };
-            before.extend(entries.into_iter().map(|entry| (entry.name, entry.kind)));
-        }
-        let mut below = Vec::new();
-        for leaf in new_leaves.iter().filter(|leaf| !common.contains(&leaf.id)) {
-            let Some(Node::Leaf { entries, .. }) = self.node(leaf)? else { continue };
-            for entry in entries {
-                if entry.name.is_empty() && !is_root {
-                    return Err(refused("an entry below its root has no name"));
-                }
-                match (entry.kind, before.get(&entry.name)) {
-                    (Kind::Directory { node, .. }, Some(Kind::Directory { node: old, .. })) => {
-                        below.push((node, Some(*old)));
-                    }
-                    (Kind::Directory { node, .. }, _) => below.push((node, None)),
-                    (Kind::File { pieces, .. }, Some(Kind::File { pieces: old, .. })) => {
-                        self.pieces(&pieces, &mut Past::of(old), 0)?;
-                    }
-                    (Kind::File { pieces, .. }, _) => self.pieces(&pieces, &mut Past::of(&[]), 0)?,
-                    _ => {}
-                }
-            }
-        }
-        Ok(below)
-    }
-
-    fn node(&mut self, node: &ChunkRef) -> Result<Option<Node>> {
-        let read = self.if_held(node)?;
-        Ok(read.map(|bytes| Node::decode(&bytes)).transpose()?)
-    }
-
-    /// The chunk's bytes; counts it as missing when it is not there or not whole, so that it is sent again. An index
-    /// without it is believed: then it is stored twice, while asking every pack would take a push that names a million
-    /// unknown chunks a day.
-    fn if_held(&mut self, chunk: &ChunkRef) -> Result<Option<Vec<u8>>> {
-        if self.vault.catalog.held(&self.vault.members, &chunk.id).is_some() {
-            match self.vault.read(chunk) {
-                Err(StoreError::Damaged { .. }) => {}
-                read => return read.map(Some),
-            }
-        }
-        self.miss(chunk.id);
-        Ok(None)
-    }
-
     /// Whether the chunk is held and as long as the tree says; counts it as missing when it is not held.
     fn bytes(&mut self, chunk: &ChunkRef) -> Result<()> {
-        let Some(place) = self.vault.catalog.held(&self.vault.members, &chunk.id) else {
+        let Some(place) = self.held.place(&chunk.id) else {
             self.miss(chunk.id);
             return Ok(());
         };
         let at = place.block_at();
         if self.lengths.as_ref().is_none_or(|(known, ..)| *known != at) {
-            let found = self.vault.catalog.packs.lengths(&self.vault.members, place);
+            let vault = self.held.0;
+            let found = vault.catalog.packs.lengths(&vault.members, place);
             self.lengths = found.map(|(slots, lengths)| (at, slots, lengths));
         }
         // A header that cannot be read is damage, which shows when the chunk is read; the tree is not to blame.
@@ -199,10 +215,10 @@ impl Check<'_> {
 
     /// Checks the pieces of one file that lie `level` lists deep; `past` is the same file in the last snapshot.
     fn pieces(&mut self, new: &[Piece], past: &mut Past, level: usize) -> Result<()> {
-        if level > LEVELS_MAX {
+        if level > LISTS_MAX {
             return Err(refused("a file's pieces are nested too deeply"));
         }
-        let vouched = &past.level(self.vault, level).ids;
+        let vouched = &past.level(self.held.0, level).ids;
         let fresh: Vec<_> = new
             .iter()
             .filter_map(|piece| Some((piece, Reference::of(piece)?)))
@@ -218,21 +234,28 @@ impl Check<'_> {
     }
 
     fn list(&mut self, piece: &Piece, list: &ChunkRef, past: &mut Past, level: usize) -> Result<()> {
-        let covered = match self.lists.get(&list.id) {
-            Some(covered) => *covered,
-            None => {
-                let Some(bytes) = self.if_held(list)? else { return Ok(()) };
-                let pieces = decode_pieces(&bytes)?;
-                let covered = pieces.iter().map(Piece::bytes).sum();
-                self.lists.insert(list.id, covered);
-                self.pieces(&pieces, past, level + 1)?;
-                covered
-            }
+        if let Some(covered) = self.covered.get(&list.id) {
+            return if *covered == piece.bytes() { Ok(()) } else { Err(uncovered().into()) };
+        }
+        let Some(place) = self.held.place(&list.id) else {
+            self.miss(list.id);
+            return Ok(());
         };
-        if covered == piece.bytes() {
-            Ok(())
+        let pieces = match read::list(self.held, list, piece.bytes()) {
+            Err(StoreError::Missing { first, .. }) => {
+                self.miss(first);
+                return Ok(());
+            }
+            pieces => pieces?,
+        };
+        if self.covered.len() >= COVERED_MAX {
+            self.covered.clear();
+        }
+        self.covered.insert(list.id, piece.bytes());
+        if self.lists.set_first((place.pack, place.slot)) {
+            self.pieces(&pieces, past, level + 1)
         } else {
-            Err(refused("a list of pieces does not cover what it should"))
+            Ok(())
         }
     }
 
@@ -242,27 +265,6 @@ impl Check<'_> {
             self.missing.push(id);
         }
     }
-}
-
-/// The leaves of one folder, in order; `read` gives nothing for a node that is not there.
-fn leaves(top: ChunkRef, mut read: impl FnMut(&ChunkRef) -> Result<Option<Node>>) -> Result<Vec<ChunkRef>> {
-    let mut leaves = Vec::new();
-    let mut rest = vec![(top, 0)];
-    // Names only grow within a folder, so no node of it comes twice; branches full of one node would never end.
-    let mut seen = HashSet::new();
-    while let Some((node, level)) = rest.pop() {
-        if !seen.insert(node.id) {
-            return Err(refused("a folder names one of its nodes twice"));
-        }
-        match read(&node)? {
-            Some(Node::Branch(children)) if level < LEVELS_MAX => {
-                rest.extend(children.iter().rev().map(|child| (child.node, level + 1)));
-            }
-            Some(Node::Branch(_)) => return Err(refused("a folder's nodes are nested too deeply")),
-            _ => leaves.push(node),
-        }
-    }
-    Ok(leaves)
 }
 
 /// What reading every byte found.
@@ -330,6 +332,14 @@ pub(crate) fn hash_of(file: &dyn DiskFile, bytes: &mut u64) -> io::Result<Hash> 
 fn as_missing(error: StoreError, id: ChunkId) -> StoreError {
     match error {
         StoreError::Damaged { .. } => StoreError::Missing { count: 1, first: id },
+        other => other,
+    }
+}
+
+/// What breaks a rule of trees breaks it in the tree that is to be committed: the one before was looked at before.
+fn of_this_backup(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Refused(FormatError::Invalid { what: TREE, why }) => refused(why),
         other => other,
     }
 }

@@ -22,6 +22,8 @@ struct Known {
     condemned: HashSet<u32>,
     /// Packs that a disk was filled without: what only a disk that is failing or away has is held by no receipt.
     not_to_be_had: HashSet<u32>,
+    /// Packs of which a disk did not answer for something: it may all be there.
+    unanswered: HashSet<u32>,
     /// Chunks of packs that could not be repaired whole.
     given_up: HashSet<ChunkId>,
     /// Chunks that a kept backup names and that were found nowhere, though nobody saw them go.
@@ -45,6 +47,21 @@ impl Damage {
         known.condemned.contains(&block.0)
             || known.not_to_be_had.contains(&block.0)
             || known.blocks.contains_key(&block)
+    }
+
+    /// A disk did not answer for something in this pack.
+    pub(crate) fn note_unanswered(&self, pack: u32) {
+        self.known().unanswered.insert(pack);
+    }
+
+    /// Whether what could not be read in this pack was not answered for, since it was opened anew.
+    pub(crate) fn is_unanswered(&self, pack: u32) -> bool {
+        self.known().unanswered.contains(&pack)
+    }
+
+    /// How many chunks lie in blocks that could not be read.
+    pub(crate) fn chunks_in_blocks(&self) -> usize {
+        self.known().blocks.values().map(Vec::len).sum()
     }
 
     /// A disk goes on without this pack, since no other one gives it whole.
@@ -118,6 +135,7 @@ impl Damage {
         let mut known = self.known();
         known.condemned.remove(&pack);
         known.not_to_be_had.remove(&pack);
+        known.unanswered.remove(&pack);
         known.blocks.retain(|(of, _), _| *of != pack);
     }
 

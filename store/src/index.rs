@@ -10,6 +10,7 @@
 //! (docs/why/002-sled.md). A hang is met by the service's watchdog, and by a marker that the next start finds. A hint is
 //! confirmed by the pack's own list (`packs`).
 
+use crate::index::part::{Growing, Part, part_key};
 use crate::index::table::{HintTable, PlacesUsedUp, Prefix};
 use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, HashSet};
@@ -17,15 +18,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod part;
 mod table;
 
 /// sled is read once from front to back and then only written to. It keeps 16,384 pages whatever is said here.
 const CACHE_BYTES: u64 = 1024 * 1024;
 /// A longer value would become a file of its own in sled, which its `flush` does not sync.
 const CHUNKS_PER_PART: usize = 4096;
-const CHECK_BYTES: usize = 8;
-/// Check, name of the pack, number of its chunks.
-const PART_HEAD_BYTES: usize = CHECK_BYTES + 32 + 4;
 /// Chunks that are read or written before sled is closed and opened again: it keeps in memory what went through it, 40 MB
 /// at ten million chunks, and opening takes some milliseconds.
 const CHUNKS_PER_OPENING: usize = 1_000_000;
@@ -202,7 +201,9 @@ impl Marked {
         if marker.exists() && folder.exists() {
             return Err(Broken("the last attempt to open it did not end".to_owned()));
         }
-        std::fs::write(&marker, b"").map_err(io)?;
+        // Whatever has the name goes first: to open a FIFO would wait for ever.
+        let _ = std::fs::remove_file(&marker);
+        std::fs::File::create_new(&marker).map_err(io)?;
         Ok(Self(marker))
     }
 
@@ -229,18 +230,30 @@ fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
     tries.find(|opened| !opened.as_ref().is_err_and(is_held)).unwrap_or_else(|| config.open())
 }
 
+/// sled opens what it finds, and opening a FIFO never ends.
+fn require_plain_files(folder: &Path) -> Result<(), Broken> {
+    let items = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut kinds = items.filter_map(|item| item.file_type().ok());
+    if kinds.all(|kind| kind.is_file() || kind.is_dir()) {
+        return Ok(());
+    }
+    Err(Broken("something in it is no file".to_owned()))
+}
+
 impl Kept {
     fn open(folder: &Path, vault: &[u8; 16]) -> Result<Self, Broken> {
-        let is_new = !folder.exists();
+        require_plain_files(folder)?;
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).mode(sled::Mode::LowSpace);
         let db = open_when_free(&config.flush_every_ms(None))?;
         let (packs, folder, vault) = (db.open_tree("packs")?, folder.to_owned(), *vault);
         let kept = Self { packs, db, folder, vault, written: AtomicUsize::new(0) };
         let stamp = [LAYOUT, &vault].concat();
-        if is_new {
-            kept.db.insert("stamp", stamp)?;
-        } else if kept.db.get("stamp")?.as_deref() != Some(stamp.as_slice()) {
-            return Err(Broken("it belongs to another vault or version".to_owned()));
+        match kept.db.get("stamp")? {
+            Some(found) if found == stamp => {}
+            // A new one, or one of an agent that was killed before anything was written out. The stamp comes first in
+            // sled's log, so packs are never found without it.
+            None if kept.packs.is_empty() => drop(kept.db.insert("stamp", stamp)?),
+            _ => return Err(Broken("it belongs to another vault or version".to_owned())),
         }
         Ok(kept)
     }
@@ -290,88 +303,6 @@ impl Kept {
         // sled's flush leaves the bytes in the system's cache (measured: 59 of 60 power cuts lost them).
         std::fs::File::open(self.folder.join("db")).and_then(|file| file.sync_all()).map_err(io)
     }
-}
-
-/// A pack of which some parts have been read.
-struct Growing {
-    names: PackNames,
-    chunks: usize,
-    parts: u16,
-}
-
-impl Growing {
-    fn starting_with(part: &Part<'_>) -> Self {
-        let names = PackNames { number: part.number, name: part.name, prefixes: part.prefixes.to_vec() };
-        Self { names, chunks: part.chunks, parts: 1 }
-    }
-
-    /// A part that does not follow is left out, and the pack does not become whole.
-    fn add(&mut self, part: &Part<'_>) {
-        let of_it = (part.number, part.name, part.part) == (self.names.number, self.names.name, self.parts);
-        if of_it {
-            self.parts += 1;
-            self.names.prefixes.extend_from_slice(part.prefixes);
-        }
-    }
-
-    fn whole(self) -> Option<PackNames> {
-        (self.names.prefixes.len() == self.chunks).then_some(self.names)
-    }
-}
-
-/// One value of sled that proved to be what was written.
-struct Part<'a> {
-    number: u32,
-    part: u16,
-    name: Hash,
-    chunks: usize,
-    prefixes: &'a [Prefix],
-}
-
-impl<'a> Part<'a> {
-    fn decode(key: &[u8], value: &'a [u8]) -> Option<Self> {
-        let (check, rest) = value.split_first_chunk::<CHECK_BYTES>()?;
-        (check_of(key, rest) == *check).then_some(())?;
-        let (number, part) = key.split_first_chunk()?;
-        let (name, rest) = rest.split_first_chunk()?;
-        let (chunks, prefixes) = rest.split_first_chunk()?;
-        let chunks = usize::try_from(u32::from_be_bytes(*chunks)).ok()?;
-        let (number, part) = (u32::from_be_bytes(*number), u16::from_be_bytes(part.try_into().ok()?));
-        Some(Self { number, part, name: Hash(*name), chunks, prefixes: prefixes.as_chunks().0 })
-    }
-}
-
-impl PackNames {
-    /// At least one, so that a pack without chunks is known too.
-    fn parts(&self) -> impl Iterator<Item = &[Prefix]> {
-        let rest = self.prefixes.chunks(CHUNKS_PER_PART);
-        let none = self.prefixes.is_empty().then_some(&self.prefixes[..]);
-        none.into_iter().chain(rest)
-    }
-
-    fn encode(&self, key: [u8; 6], prefixes: &[Prefix]) -> Vec<u8> {
-        let mut value = Vec::with_capacity(PART_HEAD_BYTES + prefixes.len() * 4);
-        value.extend_from_slice(&[0; CHECK_BYTES]);
-        value.extend_from_slice(&self.name.0);
-        let chunks = u32::try_from(self.prefixes.len()).expect("at most PACK_CHUNKS_MAX");
-        value.extend_from_slice(&chunks.to_be_bytes());
-        value.extend_from_slice(prefixes.as_flattened());
-        let check = check_of(&key, &value[CHECK_BYTES..]);
-        value[..CHECK_BYTES].copy_from_slice(&check);
-        value
-    }
-}
-
-fn part_key(number: u32, part: u16) -> [u8; 6] {
-    let mut key = [0; 6];
-    key[..4].copy_from_slice(&number.to_be_bytes());
-    key[4..].copy_from_slice(&part.to_be_bytes());
-    key
-}
-
-fn check_of(key: &[u8], rest: &[u8]) -> [u8; CHECK_BYTES] {
-    let hash = blake3::Hasher::new().update(key).update(rest).finalize();
-    *hash.as_bytes().first_chunk().expect("a hash is longer")
 }
 
 /// Runs sled code; a panic in it is a broken index and nothing worse.

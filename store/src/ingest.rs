@@ -6,15 +6,16 @@
 
 use crate::catalog::Catalog;
 use crate::check::hash_of;
-use crate::disk::{Disk, DiskFile, ask_twice, folder_of, make_folders, sync_file, sync_names};
-use crate::members::Members;
+use crate::disk::{Disk, DiskFile, Item, ask_twice, folder_of, make_folders, sync_file, sync_names};
+use crate::members::{Member, Members};
 use crate::packs;
+use crate::pins::Holder;
 use crate::repair::set_aside;
 use crate::{Result, StoreError};
 use larder_format::block::{BLOCK_CHUNKS_MAX, BLOCK_MAGIC, Decoder, Header, OpenBlock};
 use larder_format::pack::{self, PACK_BYTES_AIM, PACK_CHUNKS_MAX, Table};
 use larder_format::{ChunkId, Hash};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -32,14 +33,43 @@ pub(crate) struct OpenPack {
 #[derive(Default)]
 pub(crate) struct Growing {
     pub(crate) open: Option<OpenPack>,
-    /// Chunks of packs that are being sealed: not in the index yet, and not to be taken in twice.
-    pub(crate) sealing: Vec<Arc<HashSet<ChunkId>>>,
+    /// Bytes that each device brought to the open pack.
+    pub(crate) brought: BTreeMap<Holder, u64>,
+    /// Packs that are being sealed: not in the index yet, and not to be taken in twice.
+    pub(crate) sealing: Vec<SealingPack>,
+}
+
+/// What is known of a pack while it is being sealed.
+pub(crate) struct SealingPack {
+    pub(crate) chunks: Arc<HashSet<ChunkId>>,
+    /// Bytes that each device brought to it.
+    pub(crate) brought: BTreeMap<Holder, u64>,
 }
 
 impl Growing {
-    pub(crate) fn holds(&self, id: &ChunkId) -> bool {
-        self.open.as_ref().is_some_and(|pack| pack.chunks.contains(id))
-            || self.sealing.iter().any(|chunks| chunks.contains(id))
+    /// Those of `ids` that no pack holds which is not sealed yet. From now on `holder` pins each pack that holds another.
+    pub(crate) fn not_held(&mut self, ids: &[ChunkId], holder: &Holder) -> Vec<ChunkId> {
+        let is_missing = |id: &&ChunkId| {
+            if self.open.as_ref().is_some_and(|pack| pack.chunks.contains(*id)) {
+                add(&mut self.brought, holder, 0);
+                return false;
+            }
+            let sealing = self.sealing.iter_mut().find(|pack| pack.chunks.contains(*id));
+            sealing.map(|pack| add(&mut pack.brought, holder, 0)).is_none()
+        };
+        ids.iter().filter(is_missing).copied().collect()
+    }
+
+    /// `holder` brought so many bytes to the open pack.
+    pub(crate) fn brought(&mut self, holder: &Holder, bytes: u64) {
+        add(&mut self.brought, holder, bytes);
+    }
+}
+
+fn add(brought: &mut BTreeMap<Holder, u64>, holder: &Holder, bytes: u64) {
+    match brought.get_mut(holder) {
+        Some(before) => *before = before.saturating_add(bytes),
+        None => drop(brought.insert(holder.clone(), bytes)),
     }
 }
 
@@ -58,13 +88,19 @@ impl OpenPack {
         let part = format!("open/{}.part", members.next_part());
         let mut files = Vec::new();
         let head = pack::header(salt);
-        members.on_each(&part, |member| {
+        let created = members.on_each(&part, |member| {
             let mut file = member.disk.create(&part)?;
             file.append(&head)?;
             let position = members.all().iter().position(|known| known.id == member.id);
             files.push((position.expect("it is one of them"), file));
             Ok(())
-        })?;
+        });
+        if let Err(error) = created {
+            // A full disk makes a file and takes no byte of it: each refused upload would leave one behind.
+            drop(files);
+            members.all().iter().for_each(|member| drop(member.disk.remove(&part)));
+            return Err(error);
+        }
         let mut hasher = blake3::Hasher::new();
         hasher.update(&head);
         let len = head.len() as u64;
@@ -219,10 +255,9 @@ pub(crate) fn verify<'a>(decoder: &mut Decoder, upload: &'a [u8]) -> Result<(Ver
 }
 
 /// Brings back what an agent that was killed had taken in but not sealed: every whole block of every `.part` file
-/// goes into a new pack, and the parts are removed once that is durable. Returns the packs.
-pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>> {
-    let mut sealed = Vec::new();
-    let mut seen = HashSet::new();
+/// goes into a new pack, and the parts are removed once that is durable. `sealed` takes the packs, also when the disk has no
+/// room for all of it.
+pub(crate) fn salvage(members: &Members, known: &Catalog, sealed: &mut Vec<Sealed>) -> Result<()> {
     let mut open: Option<OpenPack> = None;
     let mut parts = Vec::new();
     let all = members.all();
@@ -242,7 +277,31 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
             parts.push((member, item));
         }
     }
-    for (member, item) in &parts {
+    let packed = pack_again(members, known, &parts, &mut open, sealed);
+    if let (Err(_), Some(pack)) = (&packed, open) {
+        // On a full disk it would take the room that others are to work in.
+        pack.abandon(members);
+    }
+    packed?;
+    for (member, item) in parts {
+        let path = format!("open/{}", item.name);
+        if let Err(source) = member.disk.remove(&path) {
+            members.go_on_without(member.failed(&path, source))?;
+        }
+    }
+    Ok(())
+}
+
+/// Packs every whole block of these parts that holds a chunk which no pack has.
+fn pack_again(
+    members: &Members,
+    known: &Catalog,
+    parts: &[(&Arc<Member>, Item)],
+    open: &mut Option<OpenPack>,
+    sealed: &mut Vec<Sealed>,
+) -> Result<()> {
+    let mut seen = HashSet::new();
+    for (member, item) in parts {
         let Ok(file) = member.disk.open(&format!("open/{}", item.name)) else { continue };
         for_each_block(file.as_ref(), |block, names| {
             let fresh = |id: &ChunkId| !seen.contains(id) && known.locate(members, id).is_none();
@@ -253,21 +312,15 @@ pub(crate) fn salvage(members: &Members, known: &Catalog) -> Result<Vec<Sealed>>
             if open.as_ref().is_some_and(|pack| pack.is_full(names.len())) {
                 sealed.extend(open.take().map(|pack| pack.seal(members)).transpose()?);
             }
-            let pack = match &mut open {
+            let pack = match open {
                 Some(pack) => pack,
                 None => open.insert(OpenPack::create(members, known.packs.salt())?),
             };
             pack.append(members, block, names)
         })?;
     }
-    sealed.extend(open.map(|pack| pack.seal(members)).transpose()?);
-    for (member, item) in parts {
-        let path = format!("open/{}", item.name);
-        if let Err(source) = member.disk.remove(&path) {
-            members.go_on_without(member.failed(&path, source))?;
-        }
-    }
-    Ok(sealed)
+    sealed.extend(open.take().map(|pack| pack.seal(members)).transpose()?);
+    Ok(())
 }
 
 /// Hands over every whole block from the start of an unfinished pack; stops at the first that is not.

@@ -8,6 +8,7 @@
 mod attach;
 mod block_cache;
 mod browse;
+mod by;
 mod care;
 mod catalog;
 mod catch_up;
@@ -24,25 +25,31 @@ mod marks;
 mod members;
 mod membership;
 mod merge;
+mod numbered;
 mod packs;
 mod parity;
 mod patient;
+mod pins;
 pub mod prune;
 mod reading;
-mod relied;
 mod removal;
 mod repair;
 pub mod retention;
+mod scope;
 mod scrub;
+mod share;
 mod slot;
 mod spare;
 mod sweep;
+mod take;
+mod unfinished;
 mod vanished;
 mod vault;
 mod walk;
 
 pub use attach::Attached;
 pub use browse::{Difference, Found, Lookup, Run};
+pub use by::By;
 pub use check::Audit;
 pub use identity::{Identity, hex, identity_of};
 pub use index::IndexPlace;
@@ -52,6 +59,8 @@ pub use ledger::view::{Access, Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, Rul
 pub use members::{MemberState, MemberView};
 pub use packs::Fetch;
 pub use removal::UNLINK_GRACE_S;
+pub use repair::lost::DamagedSnapshot;
+pub use scope::Scope;
 pub use scrub::ScrubView;
 pub use sweep::Swept;
 pub use vault::{Committed, Opened, Options, Vault};
@@ -63,10 +72,16 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Nothing was written; what is kept stays kept.
-    #[error("the backup disk is full; {missing_mib} MiB more are needed")]
+    #[error("the backup disk at {disk} is full; at least {missing_mib} MiB more are needed")]
     Full {
-        /// Room that is missing, rounded up.
+        /// Where the owner finds the disk.
+        disk: String,
+        /// Room that the next step lacks, in MiB, rounded up. More may be needed for what nobody has announced.
         missing_mib: u64,
+        /// MiB that this device has sent since its last commit: no snapshot names them.
+        sent_mib: u64,
+        /// The same of all other devices: room that comes back unless they commit it.
+        others_mib: u64,
     },
     /// The vault does not hold what was asked for.
     #[error("{what} is not in the backup")]
@@ -92,6 +107,14 @@ pub enum StoreError {
         chunk: ChunkId,
         /// What the last disk gave.
         cause: String,
+    },
+    /// A device asked for a snapshot of another device's source.
+    #[error("{name} is no source of {device}")]
+    NotYours {
+        /// Who asked.
+        device: String,
+        /// `DEVICE/NAME` of the source.
+        name: String,
     },
     /// The disks of one vault tell different stories, or a disk is no vault.
     #[error("{what}")]
@@ -119,6 +142,18 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl StoreError {
+    /// A disk lacks so many bytes; who holds the rest of it is added where a device is told.
+    pub(crate) fn full(disk: String, missing_bytes: u64) -> Self {
+        Self::Full { disk, missing_mib: missing_bytes.div_ceil(1 << 20), sent_mib: 0, others_mib: 0 }
+    }
+
+    /// A filesystem that is full does not say how much it lacks: at least the next pack.
+    pub(crate) fn full_disk(disk: &dyn disk::Disk) -> Self {
+        Self::full(disk.name(), larder_format::pack::PACK_BYTES_AIM)
+    }
 }
 
 /// Shorthand of this crate.

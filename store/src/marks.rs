@@ -18,6 +18,13 @@ impl Marks {
         words[word] |= 1 << bit;
     }
 
+    /// Sets it and says whether it was not set before.
+    pub(crate) fn set_first(&mut self, at: At) -> bool {
+        let is_first = !self.has(at);
+        self.set(at);
+        is_first
+    }
+
     pub(crate) fn has(&self, (pack, slot): At) -> bool {
         let word = self.0.get(&pack).and_then(|words| words.get(usize::from(slot / 64)));
         word.is_some_and(|word| word & (1 << (slot % 64)) != 0)
@@ -26,6 +33,16 @@ impl Marks {
     /// Whether any chunk of the pack is marked.
     pub(crate) fn has_any(&self, pack: u32) -> bool {
         self.0.contains_key(&pack)
+    }
+
+    /// Whether nothing is marked.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes the marks off everything in one pack.
+    pub(crate) fn clear(&mut self, pack: u32) {
+        self.0.remove(&pack);
     }
 
     /// Marked slots of one pack, rising.

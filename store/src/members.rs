@@ -16,12 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 mod opening;
+mod refusals;
 
 pub(crate) use opening::made_ready;
 use opening::noted;
-
-/// What a filesystem that is full needs for the next pack; it does not say how much it lacks.
-const FULL: StoreError = StoreError::Full { missing_mib: larder_format::pack::PACK_BYTES_AIM >> 20 };
+pub(crate) use refusals::{at, foreign, is_copy_of, is_more_than_a_copy_of};
 
 /// How far a disk can be trusted at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +195,7 @@ impl Member {
     /// Notes a failure, and turns it into what the caller returns.
     pub(crate) fn failed(&self, path: &str, source: io::Error) -> StoreError {
         if is_full(&source) {
-            return FULL;
+            return StoreError::full_disk(&self.disk);
         }
         tracing::error!(disk = %self.disk.name(), path, error = %source, "the backup disk failed");
         self.doubtful.lock().unwrap_or_else(PoisonError::into_inner).push(path.to_owned());
@@ -349,9 +348,15 @@ impl Members {
 
     /// The least room on any healthy disk.
     pub(crate) fn free(&self) -> u64 {
+        self.tightest().map_or(0, |(_, free)| free)
+    }
+
+    /// The healthy disk with the least room, and how many bytes that is; none when no such disk says.
+    pub(crate) fn tightest(&self) -> Option<(String, u64)> {
         let members = self.all();
         let healthy = members.iter().filter(|member| member.is_healthy());
-        healthy.filter_map(|member| member.disk.space().ok()).map(|space| space.free).min().unwrap_or(0)
+        let free = healthy.filter_map(|member| Some((member, member.disk.space().ok()?.free)));
+        free.min_by_key(|(_, free)| *free).map(|(member, free)| (member.disk.name(), free))
     }
 
     pub(crate) fn views(&self, known: &KnownDisks) -> Vec<MemberView> {
@@ -370,33 +375,4 @@ impl Members {
         };
         self.all().iter().filter(|member| member.state() != MemberState::Retired).map(view).collect()
     }
-}
-
-pub(crate) fn is_copy_of(disk: &dyn Disk, twin: &Member) -> StoreError {
-    let why = format!(
-        "it is a copy of the disk at {}; empty it, and it joins as a disk of its own",
-        twin.disk.name()
-    );
-    foreign(disk, &why)
-}
-
-pub(crate) fn is_more_than_a_copy_of(disk: &dyn Disk, twin: &Member, more: usize) -> StoreError {
-    let entries = if more == 1 { "an entry" } else { "entries" };
-    let why = format!(
-        "it is another copy of the disk at {}, and it has {entries} of the ledger that no other disk here has, maybe backups. \
-         Do not empty it; `larder rescue` reads what is on it",
-        twin.disk.name()
-    );
-    foreign(disk, &why)
-}
-
-pub(crate) fn at(disk: &dyn Disk, path: &str, source: io::Error) -> StoreError {
-    if is_full(&source) {
-        return FULL;
-    }
-    StoreError::Disk { path: format!("{}/{path}", disk.name()), source }
-}
-
-pub(crate) fn foreign(disk: &dyn Disk, why: &str) -> StoreError {
-    StoreError::Foreign { what: format!("the disk at {} cannot be used: {why}", disk.name()) }
 }

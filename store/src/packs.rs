@@ -12,11 +12,11 @@ mod swept;
 mod view;
 
 pub(crate) use on_disk::{files_on, folder_of_name, names_on};
-pub(crate) use view::{is_whole_anywhere, newer_layout, read_table};
+pub(crate) use view::{is_whole_anywhere, newer_layout, read_table, table_of};
 
 use crate::block_cache::BlockCache;
 use crate::damage::{BlockAt, Damage};
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::index::Hint;
 use crate::members::Members;
 use crate::spare::Spare;
@@ -63,6 +63,15 @@ impl Place {
     pub(crate) fn block_number(self) -> u64 {
         u64::from(self.pack) << 32 | u64::from(self.block)
     }
+}
+
+/// What a hint turned out to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    /// A disk lists the chunk there.
+    Here(Place),
+    /// No disk does, and one could not be asked; the pack's number.
+    Unanswered(u32),
 }
 
 /// Bytes of the blocks to be sent for a list of chunks.
@@ -177,13 +186,14 @@ impl Packs {
     }
 
     /// Tells of each hint whether the chunk that it is for really lies there, by the pack's own list. `hints` are in
-    /// order, each with the position of its chunk in `ids`; `found` gets that position and the place.
+    /// order, each with the position of its chunk in `ids`; `found` gets that position and the answer, and hears nothing of
+    /// hints that are wrong.
     pub(crate) fn confirm(
         &self,
         members: &Members,
         hints: &[(Hint, usize)],
         ids: &[ChunkId],
-        mut found: impl FnMut(usize, Place),
+        mut found: impl FnMut(usize, Answer),
     ) {
         for of_pack in hints.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
             let pack = of_pack[0].0.0;
@@ -192,13 +202,19 @@ impl Packs {
                 continue;
             }
             let mut open = of_pack.to_vec();
+            let mut is_unanswered = false;
             for (position, member) in members.all().iter().enumerate() {
-                let Ok(view) = self.view(members, pack, position) else {
-                    if member.is_healthy() && !self.damage.is_gone_without(pack) {
-                        // It should have it: what is wrong there is looked for now.
-                        self.damage.suspect();
+                let view = match self.view(members, pack, position) {
+                    Ok(view) => view,
+                    Err(error) => {
+                        if member.is_healthy() && !self.damage.is_gone_without(pack) {
+                            // It should have it: what is wrong there is looked for now.
+                            self.damage.suspect();
+                        }
+                        let is_absent = error.kind() == io::ErrorKind::NotFound;
+                        is_unanswered |= member.is_readable() && !is_absent && disk::is_unanswered(&error);
+                        continue;
                     }
-                    continue;
                 };
                 let mut names = Names::new(&view);
                 open.retain(|((_, slot), asked)| {
@@ -206,11 +222,15 @@ impl Packs {
                         .at(*slot)
                         .filter(|name| *name == ids[*asked])
                         .and_then(|_| Some(Place { pack, slot: *slot, block: view.block_of(*slot)?.offset }));
-                    place.inspect(|place| found(*asked, *place)).is_none()
+                    place.inspect(|place| found(*asked, Answer::Here(*place))).is_none()
                 });
+                is_unanswered |= names.is_unanswered;
                 if open.is_empty() {
                     break;
                 }
+            }
+            if is_unanswered {
+                open.into_iter().for_each(|(_, asked)| found(asked, Answer::Unanswered(pack)));
             }
         }
     }
@@ -250,7 +270,12 @@ impl Packs {
             let found = self
                 .view(members, place.pack, position)
                 .and_then(|view| view.read(view.block_of(place.slot).ok_or(io::ErrorKind::InvalidData)?))
-                .map_err(|error| error.to_string())
+                .map_err(|error| {
+                    if disk::is_unanswered(&error) && error.kind() != io::ErrorKind::NotFound {
+                        self.damage.note_unanswered(place.pack);
+                    }
+                    error.to_string()
+                })
                 .and_then(|bytes| {
                     match self.decoders.with(Decoder::new, |decoder| OpenBlock::read(decoder, &bytes)) {
                         Ok((_, open)) if open.chunk(id).is_some() => Ok(open.into_owned()),

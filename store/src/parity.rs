@@ -66,19 +66,24 @@ impl Vault {
 
     /// Makes the sidecar of one pack; says whether it is there now.
     pub(crate) fn make_sidecar(&self, member: &Member, name: &Hash) -> Result<bool> {
-        let disk = member.disk.as_ref();
-        let Some(bytes) = sidecar_of(disk, name) else { return Ok(false) };
+        let Some(bytes) = sidecar_of(member.disk.as_ref(), name) else { return Ok(false) };
+        self.write_sidecar(member, name, &bytes).map(|()| true)
+    }
+
+    /// Puts a sidecar in its place, unless there is one.
+    pub(crate) fn write_sidecar(&self, member: &Member, name: &Hash, bytes: &[u8]) -> Result<()> {
         require_room(member, bytes.len() as u64, self.reserve_bytes)?;
-        match write_whole(disk, PART, &path(name), &bytes) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
-            Err(source) => Err(member.failed(&path(name), source)),
-            Ok(()) => Ok(true),
+        match write_whole(member.disk.as_ref(), PART, &path(name), bytes) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                Err(member.failed(&path(name), error))
+            }
+            _ => Ok(()),
         }
     }
 }
 
 /// The sidecar for a pack as it lies on a disk; none when the pack cannot be read or does not have its name.
-fn sidecar_of(disk: &dyn Disk, name: &Hash) -> Option<Vec<u8>> {
+pub(crate) fn sidecar_of(disk: &dyn Disk, name: &Hash) -> Option<Vec<u8>> {
     let file = disk.open(&packs::path(name)).ok()?;
     let shape = Shape::of(file.len().ok()?)?;
     match parity::encode(&shape, |at, buffer| file.read_at(at, buffer)) {

@@ -98,6 +98,7 @@ impl Vault {
     /// Takes note of what the clock says, and tells whether it allows that something is let go of. The more often it is
     /// asked, the sooner a jump is noticed.
     pub fn look_at_clock(&self, now: Stamp) -> ClockVerdict {
+        self.pins().see(now.powered_on_s);
         let newest = self.ledger().newest;
         let mut lifetime = self.lifetime.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = lifetime.verdict(now, newest);

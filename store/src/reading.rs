@@ -38,7 +38,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Damaged` when no disk has them whole, or at all; `Disk` when none answers.
-    pub fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
         let bytes = self.read_wherever(&chunk.id)?;
         if bytes.len() == chunk.len as usize {
             Ok(bytes)
@@ -76,7 +76,7 @@ impl Vault {
 
     /// In which order to read these chunks; each block once. What the vault does not hold is left out, so that one
     /// lost piece does not keep a whole folder from its owner.
-    pub fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
+    pub(crate) fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
         let mut seen = HashSet::with_capacity(ids.len());
         let unique: Vec<_> = ids.iter().filter(|id| seen.insert(**id)).copied().collect();
         Packs::plan(self.catalog.find(&self.members, &unique))
@@ -84,7 +84,7 @@ impl Vault {
 
     /// Where each of these chunks lies, as a number: the same one for chunks of one block, and in the order in which blocks
     /// are read; `NOWHERE` for what the index does not know. A sweep may move chunks, so it is an order and no promise.
-    pub fn places(&self, ids: &[ChunkId]) -> Vec<u64> {
+    pub(crate) fn places(&self, ids: &[ChunkId]) -> Vec<u64> {
         let located = self.catalog.locate_each(&self.members, ids);
         located.into_iter().map(|place| place.map_or(NOWHERE, Place::block_number)).collect()
     }
@@ -93,7 +93,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Damaged` when no disk has it whole; `Disk` when none answers.
-    pub fn fetch(&self, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
+    pub(crate) fn fetch(&self, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
         self.catalog.packs.fetch(&self.members, step, neighbours).or_else(|_| self.fetch_wherever(step))
     }
 
@@ -102,7 +102,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Damaged` when no disk has it whole; `Disk` when none answers.
-    pub fn fetch_proven(&self, step: &Fetch) -> Result<Vec<u8>> {
+    pub(crate) fn fetch_proven(&self, step: &Fetch) -> Result<Vec<u8>> {
         self.catalog.packs.fetch_proven(&self.members, step).or_else(|_| self.fetch_wherever(step))
     }
 

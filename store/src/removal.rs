@@ -54,17 +54,22 @@ impl Vault {
             };
             self.catalog.packs.left_to_sweep().into_iter().filter(is_ripe).take(REMOVED_AT_ONCE).collect()
         };
-        // Nobody makes a sidecar for a pack that goes, or repairs it, just then.
+        Ok(if self.remove_now(&ripe)? { ripe.len() as u64 } else { 0 })
+    }
+
+    /// Removes the files of these packs, which were let go of, and makes that durable. False, and nothing was done, while
+    /// somebody makes a sidecar, maybe for a pack that goes, or repairs.
+    pub(crate) fn remove_now(&self, names: &[Hash]) -> Result<bool> {
         let (Some(_parity), Some(_rounds)) = (unless_held(&self.care.parity), unless_held(&self.care.rounds))
         else {
-            return Ok(0);
+            return Ok(false);
         };
         // One that is away is cleared when it has come back and caught up.
         for member in self.members.all().iter().filter(|member| member.is_healthy()) {
-            remove_from(member, &ripe)?;
+            remove_from(member, names)?;
         }
-        ripe.iter().for_each(|name| self.catalog.packs.no_longer_left(name));
-        Ok(ripe.len() as u64)
+        names.iter().for_each(|name| self.catalog.packs.no_longer_left(name));
+        Ok(true)
     }
 
     /// Removes from a disk that has no room to catch up what was swept and every healthy disk is rid of: as long as it

@@ -6,24 +6,27 @@
 //! keeps promises: new packs durable and proven, then the entry that names the old ones, then a while, then a later walk
 //! that finds everything that is kept without them, and only then are files removed. A power cut anywhere leaves either
 //! the old packs or the new ones, or both.
-//! Not here: which snapshots go (`prune`), what pushes rely on (`relied`).
+//! Not here: which snapshots go (`prune`), what pushes rely on (`pins`), what goes at once where room is short (`unfinished`).
 
 use crate::Result;
 use crate::care::unless_held;
 use crate::clock::Mark;
 use crate::disk::Disk;
+use crate::ingest::Growing;
+use crate::ledger::append::Alone;
 use crate::ledger::view::Access;
 use crate::members::{Member, MemberState};
 use crate::merge::{Copied, Weighed, Worth};
 use crate::packs;
-use crate::relied::Relied;
+use crate::pins::Pins;
+use crate::unfinished::Unfinished;
 use crate::vault::Vault;
 use crate::walk::Walk;
-use larder_format::Hash;
 use larder_format::ledger::{Event, SWEPT_PER_ENTRY_MAX, Stamp};
-use std::collections::HashSet;
+use larder_format::{Hash, care};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
-use std::sync::{PoisonError, TryLockError};
+use std::sync::{MutexGuard, PoisonError, RwLockWriteGuard, TryLockError};
 
 /// Merged packs after which the old ones are let go of before more are written: a round that is broken off leaves both.
 const MERGED_BETWEEN: usize = 16;
@@ -50,12 +53,14 @@ pub struct Swept {
 /// The round under way, and what earlier ones have shown.
 #[derive(Default)]
 pub(crate) struct Sweep {
-    round: Option<Round>,
+    pub(crate) round: Option<Round>,
+    /// What goes at once, since room is short.
+    pub(crate) unfinished: Unfinished,
     /// When the last walk began that found everything, in seconds that the appliance had lived.
     pub(crate) proven_s: Option<u64>,
 }
 
-struct Round {
+pub(crate) struct Round {
     walk: Walk,
     begun: Mark,
     /// What had been given up when it began.
@@ -78,6 +83,14 @@ struct Round {
     copied: Copied,
 }
 
+/// No commit is being checked or written, no pack is open, nothing is repaired, and nobody is being told what is held.
+pub(crate) struct Exclusive<'a> {
+    alone: Alone<'a>,
+    _no_packs: MutexGuard<'a, Growing>,
+    _no_repairs: MutexGuard<'a, BTreeMap<String, care::Round>>,
+    _no_commits: RwLockWriteGuard<'a, ()>,
+}
+
 impl Vault {
     /// Does a piece of the work: looks up about `chunks_max` chunks, or writes one pack, or lets go of some.
     ///
@@ -87,11 +100,13 @@ impl Vault {
     pub fn sweep_step(&self, now: Stamp, chunks_max: u64) -> Result<Swept> {
         let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = self.ledger().at(now);
-        let is_settled = self.relied.lock().unwrap_or_else(PoisonError::into_inner).turn(now.powered_on_s);
+        let is_settled = self.pins().turn(now.powered_on_s);
         if let Some(why) = self.sweep_waits(&mark, is_settled) {
             sweep.round = None;
             return Ok(Swept { waits: Some(why), ..Swept::default() });
         }
+        // What it still looks for may be what this sweep frees.
+        sweep.unfinished.give_up();
         self.take_back_what_was_let_go_in_vain();
         let files_removed = self.remove_some(&mark, sweep.proven_s)?;
         if files_removed > 0 {
@@ -111,17 +126,21 @@ impl Vault {
 
     /// Why nothing may be freed at this moment, in words.
     pub(crate) fn sweep_waits(&self, now: &Mark, is_settled: bool) -> Option<String> {
-        let access = self.access();
-        let view = self.ledger();
-        if !view.gaps.is_empty() {
+        // What one source has on hold is kept, and so found by the walk.
+        if let Some((_, hold)) = self.ledger().holds_in_force(now).find(|(_, hold)| hold.source.is_none()) {
+            return Some(format!("history is on hold: {}", hold.reason));
+        }
+        let in_doubt = self.why_in_doubt();
+        in_doubt.or_else(|| (!is_settled).then(|| "the appliance has just started".to_owned()))
+    }
+
+    /// Why nobody can tell at this moment what is needed, in words.
+    pub(crate) fn why_in_doubt(&self) -> Option<String> {
+        if !self.ledger().gaps.is_empty() {
             return Some("the ledger has gaps, so nobody knows what is needed".to_owned());
         }
-        if access != Access::Full {
+        if self.access() != Access::Full {
             return Some("a newer Larder has written what this one does not know".to_owned());
-        }
-        // What one source has on hold is kept, and so found by the walk.
-        if let Some((_, hold)) = view.holds_in_force(now).find(|(_, hold)| hold.source.is_none()) {
-            return Some(format!("history is on hold: {}", hold.reason));
         }
         if self.members.all().iter().any(|member| !member.is_healthy() && member.is_missed()) {
             return Some("a disk lacks something, failed or is away".to_owned());
@@ -131,10 +150,7 @@ impl Vault {
         if self.damaged_chunks() > 0 && self.members.all().iter().any(|member| is_away(member)) {
             return Some("something is lost that a disk which is away may have".to_owned());
         }
-        if self.catalog.pending_count() > 0 {
-            return Some("the index is being made anew".to_owned());
-        }
-        (!is_settled).then(|| "the appliance has just started".to_owned())
+        (self.catalog.pending_count() > 0).then(|| "the index is being made anew".to_owned())
     }
 
     fn go_on(&self, round: &mut Round, now: Stamp, chunks_max: u64) -> Result<Swept> {
@@ -153,16 +169,14 @@ impl Vault {
         if !unweighed.is_empty() {
             for pack in unweighed.drain(unweighed.len().saturating_sub(packs_at_once(chunks_max))..) {
                 let is_needed =
-                    |slot| round.walk.marks().has((pack.0, slot)) || self.is_relied((pack.0, slot));
-                let (all_relied, any_relied) = {
-                    let relied = self.relied.lock().unwrap_or_else(PoisonError::into_inner);
-                    (relied.has_pack(pack.0), relied.has_any(pack.0))
+                    |slot| round.walk.marks().has((pack.0, slot)) || self.pins().has((pack.0, slot));
+                let (all_pinned, any_pinned) = {
+                    let pins = self.pins();
+                    (pins.has_pack(pack.0), pins.has_any(pack.0))
                 };
-                let is_doubtful =
-                    self.catalog.unreadable().contains(&pack.1) || self.catalog.packs.damage.is_in(pack.0);
-                if all_relied || is_doubtful {
+                if all_pinned || self.is_doubtful(pack.0, &pack.1) {
                     // A push is about to name what is in it, or nobody can tell what is, or not all can be copied.
-                } else if round.walk.marks().has_any(pack.0) || any_relied {
+                } else if round.walk.marks().has_any(pack.0) || any_pinned {
                     round.worth.weigh(&self.members, pack, is_needed);
                 } else {
                     round.spare.push(pack.0);
@@ -180,7 +194,7 @@ impl Vault {
             }
             if self.has_room_to_merge(next.len, round.free) {
                 let walk = &round.walk;
-                let is_needed = |at| walk.marks().has(at) || self.is_relied(at);
+                let is_needed = |at| walk.marks().has(at) || self.pins().has(at);
                 let merged = self.merge_some(to_merge, is_needed, &mut round.copied)?;
                 round.merged += merged.len().max(1);
                 round.spare.extend(merged);
@@ -193,8 +207,9 @@ impl Vault {
         self.let_go_of_packs(round, now)
     }
 
-    fn is_relied(&self, at: (u32, u16)) -> bool {
-        self.relied.lock().unwrap_or_else(PoisonError::into_inner).has(at)
+    /// Whether nobody can tell what is in the pack, or not all of it can be read.
+    pub(crate) fn is_doubtful(&self, pack: u32, name: &Hash) -> bool {
+        self.catalog.unreadable().contains(name) || self.catalog.packs.damage.is_in(pack)
     }
 
     fn begin_round(&self, mark: Mark) -> Round {
@@ -228,20 +243,10 @@ impl Vault {
         free >= to_be_left.saturating_add(bytes.max(pack))
     }
 
-    /// The one moment in which packs go: no commit is being checked or written, no pack is open, and nobody is being told
-    /// what is held.
+    /// The one moment in which packs go.
     fn let_go_of_packs(&self, round: &mut Round, now: Stamp) -> Result<Swept> {
         let later = Ok(Swept { is_under_way: true, gives_way: true, ..Swept::default() });
-        // Whoever is busy is not waited for: others would wait behind.
-        let _no_commits = match self.sweeping.try_write() {
-            Err(TryLockError::WouldBlock) => return later,
-            held => held,
-        };
-        // A repair that is under way would bring a pack back that goes now.
-        let Some(_no_repairs) = unless_held(&self.care.rounds) else { return later };
-        // What is sealed from here on carries the next salt, so it cannot be called like a pack that goes now.
-        let _no_packs = self.seal_and_hold()?;
-        let alone = self.alone()?;
+        let Some(exclusive) = self.exclusively()? else { return later };
         if round.walk.is_behind(&self.ledger()) {
             return later;
         }
@@ -253,31 +258,57 @@ impl Vault {
             return Ok(Swept::default());
         }
         let spare = {
-            let relied = self.relied.lock().unwrap_or_else(PoisonError::into_inner);
+            let pins = self.pins();
             let may_go: HashSet<u32> =
-                round.spare.iter().filter(|number| round.may_go(**number, &relied)).copied().collect();
+                round.spare.iter().filter(|number| round.may_go(**number, &pins)).copied().collect();
             let all = self.catalog.packs.with_lengths().into_iter();
             all.filter(|(number, ..)| may_go.contains(number)).collect::<Vec<_>>()
         };
         if spare.is_empty() {
             return Ok(Swept::default());
         }
-        let numbers: Vec<_> = spare.iter().map(|(number, ..)| *number).collect();
+        self.sweep_away(&exclusive, &spare, now)
+    }
+
+    /// Excludes everybody who could come to need a pack, or bring one back; nothing while one of them is busy: whoever waited
+    /// for them would keep others waiting behind.
+    pub(crate) fn exclusively(&self) -> Result<Option<Exclusive<'_>>> {
+        let no_commits = match self.sweeping.try_write() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Ok(held) => held,
+        };
+        // A repair that is under way would bring a pack back that goes now.
+        let Some(no_repairs) = unless_held(&self.care.rounds) else { return Ok(None) };
+        // What is sealed from here on carries the next salt, so it cannot be called like a pack that goes now.
+        let no_packs = self.seal_and_hold()?;
+        let alone = self.alone()?;
+        Ok(Some(Exclusive { alone, _no_packs: no_packs, _no_repairs: no_repairs, _no_commits: no_commits }))
+    }
+
+    /// Names the packs in the ledger; nobody finds anything in them any more. Their files stay.
+    pub(crate) fn sweep_away(
+        &self,
+        exclusive: &Exclusive<'_>,
+        packs: &[(u32, Hash, u64)],
+        now: Stamp,
+    ) -> Result<Swept> {
+        let numbers: Vec<_> = packs.iter().map(|(number, ..)| *number).collect();
         let seconds = u32::try_from(now.powered_on_s).unwrap_or(u32::MAX);
         let salt = seconds.max(self.catalog.packs.salt().saturating_add(1));
         // First of all: should the entry come to exist and its writing fail, nobody may rely on these packs any more.
         self.catalog.forget(&numbers);
         self.catalog.packs.raise_salt(salt);
-        for part in spare.chunks(SWEPT_PER_ENTRY_MAX) {
+        for part in packs.chunks(SWEPT_PER_ENTRY_MAX) {
             let names = part.iter().map(|(_, name, _)| *name).collect();
-            self.append_alone(&alone, now, Event::Swept { packs: names, salt })?;
+            self.append_alone(&exclusive.alone, now, Event::Swept { packs: names, salt })?;
         }
-        let bytes = spare.iter().map(|(.., len)| len).sum();
-        Ok(Swept { packs: spare.len() as u64, bytes, ..Swept::default() })
+        let bytes = packs.iter().map(|(.., len)| len).sum();
+        Ok(Swept { packs: packs.len() as u64, bytes, ..Swept::default() })
     }
 
     /// Packs whose entry was not written after all belong to the vault as before.
-    fn take_back_what_was_let_go_in_vain(&self) {
+    pub(crate) fn take_back_what_was_let_go_in_vain(&self) {
         if self.ledger_uncertain.load(Ordering::SeqCst) {
             return;
         }
@@ -320,13 +351,13 @@ impl Vault {
 
 impl Round {
     /// Whether nothing in the pack is needed that does not also lie in a new one.
-    fn may_go(&self, pack: u32, relied: &Relied) -> bool {
-        !relied.has_pack(pack)
+    fn may_go(&self, pack: u32, pins: &Pins) -> bool {
+        !pins.has_pack(pack)
             && self
                 .walk
                 .marks()
                 .of(pack)
-                .chain(relied.of(pack))
+                .chain(pins.of(pack))
                 .all(|slot| self.copied.places.has((pack, slot)))
     }
 }

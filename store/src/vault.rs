@@ -1,27 +1,23 @@
-//! The vault: what the agent asks of the store, in the order that keeps promises.
+//! The vault: everything that is kept, opened from its disks, and the packs that grow in it.
 //!
-//! The order of a commit, which is the whole point: packs sealed and durable, then the tree checked to be complete,
-//! then the ledger entry, and its rename is the moment at which the snapshot exists. The index follows whenever it
-//! likes. Not here: HTTP, devices, time (a `Stamp` comes in).
+//! Not here: what a device asks for (`by`, `take`), the order of a commit (`take`), HTTP, time (a `Stamp` comes in).
 
 use crate::care::Care;
-use crate::catalog::{Catalog, PACKS_AT_ONCE};
-use crate::check;
+use crate::catalog::Catalog;
 use crate::clock::Lifetime;
 use crate::disk::Disk;
 use crate::identity::Identity;
 use crate::index::IndexPlace;
-use crate::ingest::{self, Growing, OpenPack};
+use crate::ingest::{self, Growing, SealingPack};
 use crate::ledger;
 use crate::ledger::view::{Fact, LedgerView};
 use crate::members::{Member, MemberState, MemberView, Members};
-use crate::relied::Relied;
+use crate::pins::{Holder, Pins};
 use crate::sweep::Sweep;
 use crate::{Result, StoreError, repair};
-use larder_format::block::Decoder;
-use larder_format::ledger::{Event, Head, Snapshot, Stamp};
-use larder_format::{ChunkId, Hash, wire};
-use std::collections::HashSet;
+use larder_format::ledger::{Event, Head, Stamp};
+use larder_format::{ChunkId, Hash};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -80,8 +76,8 @@ pub struct Vault {
     pub(crate) lifetime: Mutex<Lifetime>,
     /// Held for writing while packs are let go of, so that nobody is told of a chunk in one of them meanwhile.
     pub(crate) sweeping: RwLock<()>,
-    /// What pushes under way rely on.
-    pub(crate) relied: Mutex<Relied>,
+    /// What pushes under way rely on, for each device.
+    pins: Mutex<Pins>,
     /// The sweep under way.
     pub(crate) sweep: Mutex<Sweep>,
 }
@@ -114,7 +110,7 @@ impl Vault {
             lifetime: Mutex::new(ledger.lifetime),
             ledger: RwLock::new(ledger),
             sweeping: RwLock::default(),
-            relied: Mutex::default(),
+            pins: Mutex::default(),
             sweep: Mutex::default(),
             commits: Mutex::new(()),
             ledger_uncertain: AtomicBool::new(false),
@@ -136,13 +132,18 @@ impl Vault {
 
     /// Brings back what an agent that was killed had taken in and not sealed.
     fn salvage(&self) -> Result<usize> {
-        let salvaged = match ingest::salvage(&self.members, &self.catalog) {
-            // It was promised to nobody and waits where it is; what is kept can be restored meanwhile.
-            Err(StoreError::Full { .. }) => Vec::new(),
-            salvaged => salvaged?,
+        let mut sealed = Vec::new();
+        let salvaged = ingest::salvage(&self.members, &self.catalog, &mut sealed);
+        let enter = |pack: &ingest::Sealed| {
+            self.enter(pack, &BTreeMap::from([(Holder::EarlierRun, pack.len)]));
         };
-        salvaged.iter().for_each(|pack| self.enter(pack));
-        Ok(salvaged.len())
+        sealed.iter().for_each(enter);
+        match salvaged {
+            // The rest was promised to nobody and waits where it is; what is kept can be restored meanwhile.
+            Err(StoreError::Full { .. }) => {}
+            salvaged => salvaged?,
+        }
+        Ok(sealed.len())
     }
 
     /// Random name of the vault, in hex.
@@ -194,7 +195,7 @@ impl Vault {
 
     /// Enters some packs into the index that it does not know yet, as after it was lost. Returns how many are left.
     pub fn index_pending(&self) -> usize {
-        self.catalog.enter_pending(&self.members, PACKS_AT_ONCE)
+        self.catalog.enter_and_keep(&self.members)
     }
 
     /// Writes the index out; only spares work at the next start.
@@ -202,31 +203,22 @@ impl Vault {
         self.catalog.flush();
     }
 
-    /// Those of `ids` that the vault does not hold, or not whole, in order.
-    pub fn missing(&self, ids: &[ChunkId]) -> Vec<ChunkId> {
-        let missing = {
-            let growing = self.growing();
-            ids.iter().filter(|id| !growing.holds(id)).copied().collect()
-        };
-        // Whoever is told that a chunk is held need not send it, so it has to stay until their commit.
-        let _no_sweep = self.sweeping.read().unwrap_or_else(PoisonError::into_inner);
-        let mut held = Vec::new();
-        let missing = self.catalog.not_held(&self.members, missing, &mut held);
-        self.relied.lock().unwrap_or_else(PoisonError::into_inner).note(&held);
-        missing
+    /// Takes a new pack into the catalogue. Whoever brought bytes to it pins all of it.
+    fn enter(&self, pack: &ingest::Sealed, brought: &BTreeMap<Holder, u64>) {
+        let number = self.catalog.enter(pack);
+        self.pin(number, brought);
     }
 
-    /// Takes a new pack into the catalogue. A push under way relies on all of it.
-    pub(crate) fn enter(&self, pack: &ingest::Sealed) {
-        let number = self.catalog.enter(pack);
-        self.relied.lock().unwrap_or_else(PoisonError::into_inner).note_pack(number);
+    fn pin(&self, pack: u32, brought: &BTreeMap<Holder, u64>) {
+        let mut pins = self.pins();
+        brought.iter().for_each(|(holder, bytes)| pins.note_pack(holder, pack, *bytes));
     }
 
     /// The same for a pack that did not grow where pushes see it: a disk that came meanwhile does not have it.
     pub(crate) fn enter_made_apart(&self, pack: &ingest::Sealed) {
         // A disk comes while nothing grows: it is either counted with this pack, or noted here.
         let _growing = self.growing();
-        self.enter(pack);
+        self.enter(pack, &BTreeMap::from([(Holder::Appliance, pack.len)]));
         for (position, member) in self.members.all().iter().enumerate() {
             if member.is_healthy() && !pack.on.contains(&position) {
                 member.misses_pack();
@@ -234,81 +226,34 @@ impl Vault {
         }
     }
 
-    /// Takes in an upload of blocks. What it returns proves that the names were computed here.
-    ///
-    /// # Errors
-    /// `Refused` for anything that is no block, `Full`, `Disk`. What came before the error is kept.
-    pub fn receive(&self, upload: &[u8]) -> Result<wire::Received> {
-        self.require_own_format()?;
-        let mut decoder = Decoder::new();
-        let mut names = blake3::Hasher::new();
-        let mut chunks = 0;
-        let mut rest = upload;
-        while !rest.is_empty() {
-            let verified;
-            (verified, rest) = ingest::verify(&mut decoder, rest)?;
-            for name in &verified.names {
-                names.update(&name.0);
-            }
-            chunks += verified.names.len() as u64;
-            if !self.missing(&verified.names).is_empty() {
-                self.take(&verified)?;
-            }
-        }
-        Ok(wire::Received { chunks, names: Hash(*names.finalize().as_bytes()) })
+    pub(crate) fn pins(&self) -> MutexGuard<'_, Pins> {
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, block: &ingest::Verified<'_>) -> Result<()> {
-        let mut growing = self.growing();
-        // Looked at again after each sealing: others may have filled the next pack meanwhile.
-        while growing.open.as_ref().is_some_and(|pack| pack.is_full(block.names.len())) {
-            growing = self.seal(growing)?;
-        }
-        if growing.open.is_none() {
-            self.require_room(larder_format::pack::PACK_BYTES_AIM)?;
-            growing.open = Some(OpenPack::create(&self.members, self.catalog.packs.salt())?);
-        }
-        let pack = growing.open.as_mut().expect("just opened");
-        if let Err(error) = pack.append(&self.members, block.bytes, &block.names) {
-            // After a failed write nobody knows what the part holds. Its chunks will be asked for again.
-            if let Some(pack) = growing.open.take() {
-                pack.abandon(&self.members);
-            }
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    fn require_room(&self, bytes: u64) -> Result<()> {
-        let free = self.members.free();
-        let wanted = self.reserve_bytes + bytes;
-        if free >= wanted {
-            return Ok(());
-        }
-        // Where no healthy disk says how much room it has, that is what is wrong, and a larger one would not help.
-        if !self.members.all().iter().any(|member| member.is_healthy() && member.disk.space().is_ok()) {
-            return Err(self.members.none_left("open"));
-        }
-        Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
-    }
-
-    fn growing(&self) -> MutexGuard<'_, Growing> {
+    pub(crate) fn growing(&self) -> MutexGuard<'_, Growing> {
         self.growing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Seals the open pack while others go on; returns with the lock held again.
-    fn seal<'a>(&'a self, mut growing: MutexGuard<'a, Growing>) -> Result<MutexGuard<'a, Growing>> {
+    pub(crate) fn seal<'a>(
+        &'a self,
+        mut growing: MutexGuard<'a, Growing>,
+    ) -> Result<MutexGuard<'a, Growing>> {
         let Some(mut pack) = growing.open.take() else { return Ok(growing) };
         let chunks = Arc::new(std::mem::take(&mut pack.chunks));
-        growing.sealing.push(chunks.clone());
+        let brought = std::mem::take(&mut growing.brought);
+        growing.sealing.push(SealingPack { chunks: chunks.clone(), brought });
         drop(growing);
         let sealing = Sealing { vault: self, chunks };
-        let sealed = pack.seal(&self.members);
-        if let Ok(pack) = &sealed {
-            self.enter(pack);
-        }
+        let sealed = pack.seal(&self.members)?;
+        let number = self.catalog.enter(&sealed);
+        let mut growing = self.growing();
+        // Together: whoever was told of a chunk in it while it was sealed pins it like those who brought it.
+        let brought = sealing.take_out(&mut growing);
+        self.pin(number, &brought);
+        drop(growing);
         drop(sealing);
-        sealed.map(|_| self.growing())
+        Ok(self.growing())
     }
 
     /// Makes everything that was received durable and findable.
@@ -336,41 +281,8 @@ impl Vault {
         Ok(growing)
     }
 
-    /// Makes a snapshot exist. The same push twice is one snapshot.
-    ///
-    /// # Errors
-    /// `Missing` when the tree is not complete, `Refused` when it breaks rules, `Full`, `Disk`.
-    pub fn commit(&self, snapshot: Snapshot, stamp: Stamp) -> Result<Committed> {
-        if let Some(known) = self.committed(&snapshot.push)? {
-            return Ok(known);
-        }
-        self.require_own_format()?;
-        self.seal_all()?;
-        self.look_for_vanished(stamp);
-        // With damage about, what was complete once need not be now: then all is looked at, and the device is asked
-        // for what it still has.
-        let is_sound = self.damaged_chunks() == 0
-            && self.unreadable_packs() == 0
-            && !self.catalog.packs.damage.is_any_gone_without();
-        // What is found complete now must still be there when the entry is written.
-        let _no_sweep = self.sweeping.read().unwrap_or_else(PoisonError::into_inner);
-        let parent = self.ledger().snapshots(&snapshot.source).last().map(|fact| fact.snapshot.root);
-        let parent = parent.filter(|_| is_sound);
-        check::complete(self, &snapshot, parent)?;
-        let push = snapshot.push;
-        // An entry that failed may exist after all: asked again, it must not become a second snapshot.
-        let alone = self.alone()?;
-        if let Some(known) = self.committed(&push)? {
-            return Ok(known);
-        }
-        // Only here: whoever committed meanwhile is the parent.
-        let parent = self.ledger().snapshots(&snapshot.source).last().map(|fact| fact.sequence);
-        self.append_alone(&alone, stamp, Event::Snapshot(Snapshot { parent, ..snapshot }))?;
-        let committed = self.committed(&push)?.expect("it was just applied");
-        Ok(Committed { is_new: true, ..committed })
-    }
-
-    fn committed(&self, push: &[u8; 16]) -> Result<Option<Committed>> {
+    /// What a push became, if it was committed before.
+    pub(crate) fn committed(&self, push: &[u8; 16]) -> Result<Option<Committed>> {
         let view = self.ledger();
         let Some(fact) = view.push(push).cloned() else { return Ok(None) };
         let all = self.members.all();
@@ -392,9 +304,17 @@ struct Sealing<'a> {
     chunks: Arc<HashSet<ChunkId>>,
 }
 
+impl Sealing<'_> {
+    /// Ends it. Returns who brought how much to the pack, or was told of a chunk in it.
+    fn take_out(&self, growing: &mut Growing) -> BTreeMap<Holder, u64> {
+        let is_it = |pack: &mut SealingPack| Arc::ptr_eq(&pack.chunks, &self.chunks);
+        growing.sealing.extract_if(.., is_it).next().map(|pack| pack.brought).unwrap_or_default()
+    }
+}
+
 impl Drop for Sealing<'_> {
     fn drop(&mut self) {
-        self.vault.growing().sealing.retain(|other| !Arc::ptr_eq(other, &self.chunks));
+        self.take_out(&mut self.vault.growing());
         self.vault.sealed.notify_all();
     }
 }

@@ -9,23 +9,21 @@ use crate::ledger::view::{LedgerView, PRUNE_GRACE_S};
 use crate::marks::{At, Marks};
 use crate::vault::Vault;
 use crate::{Result, StoreError};
-use larder_format::tree::{Kind, Node, Piece, Reference, decode_pieces};
+use larder_format::tree::Reference;
+use larder_format::tree::read::{DepthFirst, Descend, Unread};
 use larder_format::{ChunkId, ChunkRef};
 use std::collections::HashSet;
-
-/// Something that names other chunks.
-enum Step {
-    Node(ChunkRef),
-    List(ChunkRef),
-}
 
 #[derive(Default)]
 pub(crate) struct Walk {
     live: Marks,
     // Kept apart: the bytes of a node, backed up as a file, are one chunk with it, and marked before its folder is walked.
+    // Marked as soon as they wait to be read: one that is named ten thousand times must not wait as often.
     nodes: Marks,
     lists: Marks,
-    rest: Vec<Step>,
+    /// Snapshots whose trees are still to be walked.
+    roots: Vec<ChunkRef>,
+    rest: DepthFirst,
     /// What was given up once and was not found; looked for together at the end.
     lost: Vec<ChunkId>,
     /// Everything that was given up and that a kept snapshot names.
@@ -40,20 +38,20 @@ impl Walk {
     pub(crate) fn begin(view: &LedgerView, now: &crate::clock::Mark) -> Self {
         let mut walk = Self::default();
         let lately = view.let_go.iter().filter(|gone| !gone.at.is_past(PRUNE_GRACE_S, now));
-        walk.rest.extend(lately.flat_map(|gone| &gone.facts).map(|fact| Step::Node(fact.snapshot.root)));
+        walk.roots.extend(lately.flat_map(|gone| &gone.facts).map(|fact| fact.snapshot.root));
         walk.take_in(view);
         walk
     }
 
     /// Takes in snapshots that came since; returns whether there are any.
     pub(crate) fn take_in(&mut self, view: &LedgerView) -> bool {
-        let before = self.rest.len();
+        let before = self.roots.len();
         for facts in view.sources.values() {
             let new = facts.partition_point(|fact| fact.sequence <= self.up_to);
-            self.rest.extend(facts[new..].iter().map(|fact| Step::Node(fact.snapshot.root)));
+            self.roots.extend(facts[new..].iter().map(|fact| fact.snapshot.root));
         }
         self.up_to = view.head.sequence;
-        self.rest.len() > before
+        self.roots.len() > before
     }
 
     /// Whether a snapshot came that it has not taken in.
@@ -66,14 +64,19 @@ impl Walk {
     pub(crate) fn go_on(&mut self, vault: &Vault, chunks_max: u64) -> Result<bool> {
         let until = self.looked_up + chunks_max;
         while self.looked_up < until {
-            match self.rest.pop() {
-                None if self.lost.is_empty() => return Ok(true),
-                None => self.look_for_lost(vault)?,
-                Some(Step::Node(node)) => self.node(vault, &node)?,
-                Some(Step::List(list)) => self.list(vault, &list)?,
+            if let Some(unread) = self.rest.pop() {
+                self.read(vault, unread)?;
+            } else if let Some(root) = self.roots.pop() {
+                if self.reference(vault, &Reference::Node(root))? == Descend::Into {
+                    self.rest.push(root);
+                }
+            } else if self.lost.is_empty() {
+                return Ok(true);
+            } else {
+                self.look_for_lost(vault)?;
             }
         }
-        Ok(self.rest.is_empty() && self.lost.is_empty())
+        Ok(self.rest.is_empty() && self.roots.is_empty() && self.lost.is_empty())
     }
 
     /// What was given up may have come again, and was misread a moment ago, or the index has forgotten it. What lies below
@@ -99,51 +102,28 @@ impl Walk {
         &self.live
     }
 
-    fn node(&mut self, vault: &Vault, node: &ChunkRef) -> Result<()> {
-        let places = self.mark(vault, &node.id)?;
-        if places.iter().any(|at| self.nodes.has(*at)) {
-            return Ok(());
-        }
-        if places.is_empty() {
-            return Ok(());
-        }
-        match vault.read_node(node)? {
-            Node::Branch(children) => self.rest.extend(children.iter().map(|child| Step::Node(child.node))),
-            Node::Leaf { entries, .. } => {
-                for entry in entries {
-                    match entry.kind {
-                        Kind::Directory { node, .. } => self.rest.push(Step::Node(node)),
-                        Kind::File { pieces, .. } => self.pieces(vault, &pieces)?,
-                        _ => {}
-                    }
-                }
-            }
-        }
-        places.into_iter().for_each(|at| self.nodes.set(at));
-        Ok(())
+    fn read(&mut self, vault: &Vault, unread: Unread) -> Result<()> {
+        // Counted too, or a node that names only what was walked before would cost a step nothing.
+        self.looked_up += 1;
+        let mut rest = std::mem::take(&mut self.rest);
+        let read = rest.read(vault, unread, &mut |reference| self.reference(vault, reference));
+        self.rest = rest;
+        read
     }
 
-    fn list(&mut self, vault: &Vault, list: &ChunkRef) -> Result<()> {
-        let places = self.mark(vault, &list.id)?;
-        if places.iter().any(|at| self.lists.has(*at)) {
-            return Ok(());
+    /// Marks what a tree names; says whether that has to be walked in its turn.
+    fn reference(&mut self, vault: &Vault, reference: &Reference) -> Result<Descend> {
+        let places = self.mark(vault, &reference.chunk().id)?;
+        let walked = match reference {
+            Reference::Node(_) => &mut self.nodes,
+            Reference::List(_) => &mut self.lists,
+            Reference::Bytes(_) => return Ok(Descend::Past),
+        };
+        if places.is_empty() || places.iter().any(|at| walked.has(*at)) {
+            return Ok(Descend::Past);
         }
-        if places.is_empty() {
-            return Ok(());
-        }
-        self.pieces(vault, &decode_pieces(&vault.read(list)?)?)?;
-        places.into_iter().for_each(|at| self.lists.set(at));
-        Ok(())
-    }
-
-    fn pieces(&mut self, vault: &Vault, pieces: &[Piece]) -> Result<()> {
-        for reference in pieces.iter().filter_map(Reference::of) {
-            match reference {
-                Reference::List(list) => self.rest.push(Step::List(list)),
-                other => drop(self.mark(vault, &other.chunk().id)?),
-            }
-        }
-        Ok(())
+        places.into_iter().for_each(|at| walked.set(at));
+        Ok(Descend::Into)
     }
 
     /// Marks every copy of a chunk; returns where they lie: nowhere when it was given up and has not come again. One that

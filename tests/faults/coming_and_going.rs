@@ -254,7 +254,7 @@ fn a_disk_that_is_left_half_filled_vouches_for_nothing_it_lacks() {
     while vault.catch_up(u64::MAX).expect("nothing is to be had") > 0 {}
     let newest = vault.ledger().snapshots("laptop/diary").last().expect("it was pushed").snapshot.clone();
     let same = plain::snapshot("laptop/diary", 990, newest.root, newest.totals);
-    match vault.commit(same, stamp(60)) {
+    match vault.by(&plain::APPLIANCE).commit(same, stamp(60)) {
         Err(StoreError::Missing { .. }) => {}
         Ok(_) => {
             assert!(restore(&vault, newest.root).is_ok(), "a receipt for what is not there");
@@ -293,7 +293,7 @@ fn disks_that_drop_out_one_after_the_other_tell_one_story() {
         fill(&vault);
         let context = format!("dropped at operation {}, {} backups on it alone", at - 1, promises.len());
         if let Some(alone) = alone {
-            let same = vault.commit(alone.fact.snapshot.clone(), stamp(61));
+            let same = vault.by(&plain::APPLIANCE).commit(alone.fact.snapshot.clone(), stamp(61));
             assert!(same.is_err(), "{context}: a receipt that no disk here stands for");
         }
         let degraded = one_more_day(&vault, &mut promises).degraded;

@@ -108,7 +108,9 @@ fn a_device_that_asks_nothing_hears_of_the_damage() {
         if vault.damaged_chunks() == 0 {
             continue;
         }
-        let same = vault.commit(plain::snapshot("laptop/docs", 2, first.root, first.totals), stamp(2));
+        let same = vault
+            .by(&plain::APPLIANCE)
+            .commit(plain::snapshot("laptop/docs", 2, first.root, first.totals), stamp(2));
         assert!(matches!(same, Err(StoreError::Missing { .. })), "byte {at}: {same:?}");
         told += 1;
     }
@@ -129,7 +131,9 @@ fn two_backups() -> (MemoryDisk, (String, u64), (Snapshot, Files)) {
 
 /// A device on which nothing changed asks nothing. It is told that something is missing, and brings it.
 fn is_asked_again(vault: &Vault, (newest, files): &(Snapshot, Files), context: &str) {
-    let same = vault.commit(plain::snapshot("laptop/docs", 3, newest.root, newest.totals), stamp(3));
+    let same = vault
+        .by(&plain::APPLIANCE)
+        .commit(plain::snapshot("laptop/docs", 3, newest.root, newest.totals), stamp(3));
     assert!(matches!(same, Err(StoreError::Missing { .. })), "{context}: {same:?}");
     push_as_a_client(vault, files, 4);
     assert!(restore(vault, newest.root).is_ok_and(|back| back == *files), "{context}: it is not whole again");

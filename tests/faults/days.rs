@@ -36,8 +36,11 @@ impl Promises {
 
     /// Names of all content that was promised.
     pub(crate) fn names(&self, vault: &Vault) -> Vec<ChunkId> {
-        let names: BTreeSet<_> =
-            self.0.iter().flat_map(|promised| Push::ask(vault, &promised.files).names).collect();
+        let names: BTreeSet<_> = self
+            .0
+            .iter()
+            .flat_map(|promised| Push::ask(vault, plain::APPLIANCE.clone(), &promised.files).names)
+            .collect();
         names.into_iter().collect()
     }
 

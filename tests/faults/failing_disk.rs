@@ -235,7 +235,7 @@ fn the_reserve_is_not_for_new_backups() {
     // A pack more would fit, but not beside the reserve.
     disk.limit(RESERVE_BYTES + PACK_BYTES_AIM / 2);
     let refused = push(&vault, "laptop/docs", &files([("a.txt", b"after")]), 2, stamp(2));
-    assert!(matches!(refused, Err(StoreError::Full { missing_mib: 1.. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Full { missing_mib: 1.., .. })), "{refused:?}");
     let hold = Event::HoldSet { source: None, reason: "the disk is full".to_owned() };
     vault.append(stamp(3), hold).expect("there is room for the ledger");
     assert_eq!(restore(&vault, root).expect("whole"), before);

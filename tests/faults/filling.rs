@@ -65,12 +65,12 @@ fn a_receipt_names_no_disk_that_lacks_the_backup() {
     assert!(matches!(vault.disks()[1].state, MemberState::Behind(_)));
     vault.detach(&ids[0]);
     fill(&vault);
-    let again = vault.commit(confirmed.clone(), stamp(61));
+    let again = vault.by(&plain::APPLIANCE).commit(confirmed.clone(), stamp(61));
     assert!(again.is_err(), "the disk that is here does not have it: {:?}", again.map(|c| c.disks));
     one_more_day(&vault, &mut promises);
     vault.attach(arc(&first), stamp(62)).expect("ours");
     fill(&vault);
-    let again = vault.commit(confirmed, stamp(63)).expect("both have it");
+    let again = vault.by(&plain::APPLIANCE).commit(confirmed, stamp(63)).expect("both have it");
     assert_eq!((again.disks.len(), again.degraded.len(), again.is_new), (2, 0, false));
     drop(vault);
     for disk in [&first, &second] {
@@ -152,7 +152,7 @@ fn a_disk_that_is_filled_keeps_half_of_its_reserve() {
     // A pack would fit, but not beside half of the reserve.
     new.limit(used + RESERVE_BYTES / 2);
     let full = vault.catch_up(u64::MAX);
-    assert!(matches!(full, Err(StoreError::Full { missing_mib: 1 })), "{full:?}");
+    assert!(matches!(full, Err(StoreError::Full { missing_mib: 1, .. })), "{full:?}");
     assert!(packs(&new).is_empty() && matches!(vault.disks()[1].state, MemberState::Behind(_)));
     new.limit(u64::MAX);
     fill(&vault);

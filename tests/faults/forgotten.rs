@@ -27,7 +27,7 @@ fn docs() -> Files {
 /// Nothing changed since `before`, so a device sends nothing and only asks for the next snapshot.
 fn nothing_changed(vault: &Vault, before: &Snapshot) -> Result<(), StoreError> {
     let next = Snapshot { push: [77; 16], ..before.clone() };
-    vault.commit(next, stamp(90)).map(drop)
+    vault.by(&plain::APPLIANCE).commit(next, stamp(90)).map(drop)
 }
 
 fn newest(vault: &Vault) -> Snapshot {
@@ -295,7 +295,7 @@ fn a_table_that_gathers_too_much_stops_no_restore() {
         .collect();
     for chunk in &chunks {
         let len = u32::try_from(chunk.len()).expect("short");
-        vault.receive(&Encoder::new().encode(chunk, vec![len])).expect("a block");
+        vault.by(&plain::APPLIANCE).receive(&Encoder::new().encode(chunk, vec![len])).expect("a block");
     }
     vault.seal_all().expect("sealed");
     drop(vault);
@@ -308,12 +308,15 @@ fn a_table_that_gathers_too_much_stops_no_restore() {
         // The first slot of that block.
         assert!(spoiled.flip(&pack, table + 12 * block + 8, bit));
         let vault = plain::open(vec![arc(&spoiled), arc(&whole)]).expect("opens");
-        for step in vault.plan_fetch(&ids) {
-            let _ = vault.fetch(&step, Neighbours::Unwanted);
+        for step in vault.by(&plain::APPLIANCE).plan_fetch(&ids) {
+            let _ = vault.by(&plain::APPLIANCE).fetch(&step, Neighbours::Unwanted);
         }
         for id in &ids {
-            let alone = vault.plan_fetch(std::slice::from_ref(id));
-            assert!(alone.iter().any(|step| vault.fetch_proven(step).is_ok()), "block {block}, bit {bit}");
+            let alone = vault.by(&plain::APPLIANCE).plan_fetch(std::slice::from_ref(id));
+            assert!(
+                alone.iter().any(|step| vault.by(&plain::APPLIANCE).fetch_proven(step).is_ok()),
+                "block {block}, bit {bit}"
+            );
         }
     }
 }
@@ -380,12 +383,15 @@ fn packs_that_vanish_while_it_runs_are_in_no_receipt() {
     let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
     remove_packs(&first);
     let same = newest(&vault);
-    let again = vault.commit(Snapshot { push: [7; 16], ..same.clone() }, stamp(2)).expect("one disk has it");
+    let again = vault
+        .by(&plain::APPLIANCE)
+        .commit(Snapshot { push: [7; 16], ..same.clone() }, stamp(2))
+        .expect("one disk has it");
     assert_eq!((again.disks, again.degraded), (vec![ids[1].clone()], vec![ids[0].clone()]));
     fill(&vault);
     assert_eq!(packs(&first), packs(&second));
     [&first, &second].into_iter().for_each(remove_packs);
-    let again = vault.commit(Snapshot { push: [8; 16], ..same }, stamp(4));
+    let again = vault.by(&plain::APPLIANCE).commit(Snapshot { push: [8; 16], ..same }, stamp(4));
     assert!(matches!(again, Err(StoreError::Missing { .. })), "no disk has it: {again:?}");
     push(&vault, "laptop/docs", &docs(), 2, stamp(5)).expect("it is sent again");
     for disk in [&first, &second] {

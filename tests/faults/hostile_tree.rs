@@ -12,7 +12,7 @@ use std::sync::Arc;
 fn keep(vault: &Vault, node: &Node) -> ChunkRef {
     let bytes = node.encode();
     let len = u32::try_from(bytes.len()).expect("small");
-    vault.receive(&Encoder::new().encode(&bytes, vec![len])).expect("taken in");
+    vault.by(&plain::APPLIANCE).receive(&Encoder::new().encode(&bytes, vec![len])).expect("taken in");
     ChunkRef::to(&bytes)
 }
 
@@ -25,7 +25,7 @@ fn commit(vault: &Vault, top: ChunkRef, totals: Totals) -> Result<(), StoreError
     let root = keep(vault, &folder(&[("", top)], totals));
     let source = "laptop/docs".to_owned();
     let snapshot = Snapshot::new(source, [1; 16], root, totals);
-    vault.commit(snapshot, plain::stamp(1)).map(drop)
+    vault.by(&plain::APPLIANCE).commit(snapshot, plain::stamp(1)).map(drop)
 }
 
 /// Sixty small folders that each name the next one twice are 2^60 paths, and sixty looks.
@@ -46,7 +46,7 @@ fn lists_that_name_each_other_are_looked_at_once() {
     let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
     let keep = |bytes: &[u8]| {
         let len = u32::try_from(bytes.len()).expect("small");
-        vault.receive(&Encoder::new().encode(bytes, vec![len])).expect("taken in");
+        vault.by(&plain::APPLIANCE).receive(&Encoder::new().encode(bytes, vec![len])).expect("taken in");
         ChunkRef::to(bytes)
     };
     let (mut piece, mut size) = (Piece::Chunk(keep(b"x")), 1);
@@ -72,4 +72,24 @@ fn a_folder_cannot_name_one_of_its_nodes_twice() {
     }
     let refused = commit(&vault, node, Totals::default());
     assert!(matches!(refused, Err(StoreError::Refused(FormatError::Invalid { .. }))), "{refused:?}");
+}
+
+/// Whoever got hold of one computer's key adds nothing to the past of another one; the appliance itself may.
+#[test]
+fn a_device_commits_to_no_source_of_another_device() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let docs = plain::files([("a.txt", b"a letter")]);
+    let push = |by: larder_store::Scope, number| {
+        let asked = plain::Push::ask(&vault, by, &docs);
+        asked.send(&vault, |_| Ok(())).expect("there is room");
+        asked.commit(&vault, "laptop/docs", number, plain::stamp(1))
+    };
+    let refused = push(plain::device_of("phone"), 1);
+    assert!(
+        matches!(&refused, Err(StoreError::NotYours { name, .. }) if name == "laptop/docs"),
+        "{refused:?}"
+    );
+    assert!(vault.ledger().snapshots("laptop/docs").is_empty());
+    assert!(push(plain::device_of("laptop"), 2).is_ok());
+    assert!(push(plain::APPLIANCE.clone(), 3).is_ok());
 }

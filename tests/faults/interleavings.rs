@@ -1,8 +1,10 @@
-//! Pushes in their steps, restores in theirs, prunes, sweeps and power cuts in any order, against the plainest model there
-//! is: a list of what was acknowledged and not let go of.
+//! Pushes in their steps, restores in theirs, prunes, sweeps, room made for refused pushes and power cuts in any order, against
+//! the plainest model there is: a list of what was acknowledged and not let go of.
 
 use harness::plain::{self, Files, Push, restore, stamp};
+use larder_format::block::Encoder;
 use larder_format::ledger::{Event, Rule};
+use larder_format::pack::PACK_BYTES_AIM;
 use larder_format::wire::Neighbours;
 use larder_store::disk::{Dice, Disk, MemoryDisk};
 use larder_store::{Fetch, StoreError, Vault};
@@ -19,6 +21,10 @@ const NEWEST_ONLY: Rule =
 const SOURCES: [&str; 2] = ["laptop/docs", "phone/dcim"];
 /// A push that took no longer than this, without a restart, must find all that it was told of.
 const RELIED_HOURS: u64 = 24;
+
+/// Room for uploads beside a pack: in most histories more than anybody brings, in some less than one push needs.
+const ROOM_BYTES: u64 = 100 << 20;
+const LITTLE_ROOM_BYTES: u64 = 20_000;
 
 /// A push that has asked and not yet committed.
 struct Begun {
@@ -40,8 +46,10 @@ struct History {
     begun: Vec<Begun>,
     /// Plans of restores that are under way: number of the snapshot and steps left.
     restoring: Vec<(u64, Vec<Fetch>)>,
+    room_bytes: u64,
     let_go: u64,
     swept: u64,
+    made_room: u64,
     asked_again: u64,
 }
 
@@ -63,8 +71,10 @@ impl History {
             kept: BTreeMap::new(),
             begun: Vec::new(),
             restoring: Vec::new(),
+            room_bytes: if seed.is_multiple_of(5) { LITTLE_ROOM_BYTES } else { ROOM_BYTES },
             let_go: 0,
             swept: 0,
+            made_room: 0,
             asked_again: 0,
         };
         history.wait(30);
@@ -90,12 +100,21 @@ impl History {
         files
     }
 
+    /// From now on every disk has so much room besides what uploads are never given.
+    fn leave_room(&self, bytes: u64) {
+        for disk in &self.disks {
+            let used: u64 = disk.files().iter().map(|(_, len)| len).sum();
+            disk.limit(used + bytes);
+        }
+    }
+
     fn step(&mut self) {
-        match self.dice.number_below(20) {
+        self.leave_room(PACK_BYTES_AIM + self.room_bytes);
+        match self.dice.number_below(24) {
             0 | 1 => {
                 let files = self.some_files();
                 let source = SOURCES[usize::try_from(self.dice.number_below(2)).expect("small")];
-                let push = Push::ask(&self.vault, &files);
+                let push = Push::ask(&self.vault, plain::device_of(source), &files);
                 let hour = self.hour;
                 self.begun.push(Begun { push, files, source, hour, sent: false, is_new_run: false });
             }
@@ -108,6 +127,7 @@ impl History {
             7..=9 | 16..=19 => self.sweep(),
             10 => self.begin_restore(),
             11 => self.go_on_restoring(),
+            20..=23 => self.make_room(),
             _ => self.cut_power(),
         }
     }
@@ -118,7 +138,10 @@ impl History {
         }
         let at = usize::try_from(self.dice.number_below(self.begun.len() as u64)).expect("small");
         if !self.begun[at].sent {
-            self.begun[at].push.send(&self.vault, |_| Ok(())).expect("there is room");
+            match self.begun[at].push.send(&self.vault, |_| Ok(())) {
+                Err(StoreError::Full { .. }) if self.is_tight() => {}
+                sent => sent.expect("there is room"),
+            }
             self.begun[at].sent = true;
             return;
         }
@@ -127,9 +150,10 @@ impl History {
         let committed = begun.push.commit(&self.vault, begun.source, self.pushes, stamp(self.hour));
         let committed = match committed {
             Err(StoreError::Missing { .. }) => {
-                let relied = self.hour - begun.hour < RELIED_HOURS && !begun.is_new_run;
+                let relied = self.hour - begun.hour < RELIED_HOURS && !begun.is_new_run && !self.is_tight();
                 assert!(!relied, "a push was told that a chunk is held, and it was swept");
                 self.asked_again += 1;
+                self.leave_room(PACK_BYTES_AIM + ROOM_BYTES);
                 plain::push(&self.vault, begun.source, &begun.files, self.pushes, stamp(self.hour))
             }
             committed => committed,
@@ -161,6 +185,32 @@ impl History {
         }
     }
 
+    /// Whether devices are above their share with a single push, so that what they were told may go.
+    fn is_tight(&self) -> bool {
+        self.room_bytes == LITTLE_ROOM_BYTES
+    }
+
+    /// Somebody is refused, or the box only looks; then some steps, maybe not all of a round.
+    fn make_room(&mut self) {
+        if !self.dice.one_in(3) {
+            self.vault.seal_all().expect("there is room");
+            self.leave_room(PACK_BYTES_AIM - 1);
+            let tablet = plain::device_of("tablet");
+            let new = self.pushes.to_le_bytes().repeat(8);
+            let block = Encoder::new().encode(&new, vec![128]);
+            let refused = self.vault.by(&tablet).receive(&block);
+            assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
+            self.leave_room(PACK_BYTES_AIM + self.room_bytes);
+        }
+        for _ in 0..self.dice.number_below(40) {
+            let swept = self.vault.sweep_unfinished_step(stamp(self.hour), 8).expect("nothing fails");
+            self.made_room += swept.packs;
+            if !swept.is_under_way {
+                break;
+            }
+        }
+    }
+
     fn begin_restore(&mut self) {
         let facts: Vec<_> = self.vault.ledger().sources.values().flatten().cloned().collect();
         if facts.is_empty() {
@@ -168,15 +218,15 @@ impl History {
         }
         let fact = &facts[usize::try_from(self.dice.number_below(facts.len() as u64)).expect("small")];
         let (_, files) = &self.kept[&fact.sequence];
-        let push = Push::ask(&self.vault, files);
-        self.restoring.push((fact.sequence, self.vault.plan_fetch(&push.names)));
+        let push = Push::ask(&self.vault, plain::APPLIANCE.clone(), files);
+        self.restoring.push((fact.sequence, self.vault.by(&plain::APPLIANCE).plan_fetch(&push.names)));
     }
 
     /// A plan that was made before a sweep still gives every chunk, as long as its snapshot is kept.
     fn go_on_restoring(&mut self) {
         let Some((sequence, mut steps)) = self.restoring.pop() else { return };
         if let Some(step) = steps.pop() {
-            let fetched = self.vault.fetch(&step, Neighbours::Unwanted);
+            let fetched = self.vault.by(&plain::APPLIANCE).fetch(&step, Neighbours::Unwanted);
             assert!(
                 fetched.is_ok() || !self.kept.contains_key(&sequence),
                 "a restore broke off: {fetched:?}"
@@ -226,24 +276,29 @@ fn live(seed: u64) -> History {
 fn no_order_of_things_loses_what_is_kept() {
     let wanted = std::env::var("LARDER_INTERLEAVINGS").ok().and_then(|text| text.parse().ok());
     let histories: u64 = wanted.unwrap_or(HISTORIES);
-    let [let_go, swept, asked_again] = [(); 3].map(|()| AtomicU64::new(0));
+    let [let_go, swept, made_room, asked_again] = [(); 4].map(|()| AtomicU64::new(0));
     std::thread::scope(|scope| {
         for first in 0..2 {
-            let (let_go, swept, asked_again) = (&let_go, &swept, &asked_again);
+            let (let_go, swept, made_room) = (&let_go, &swept, &made_room);
+            let asked_again = &asked_again;
             scope.spawn(move || {
                 for seed in (first..histories).step_by(2) {
                     let run = std::panic::catch_unwind(|| live(seed));
                     let history = run.unwrap_or_else(|_| panic!("history {seed} failed, see above"));
                     let_go.fetch_add(history.let_go, Ordering::Relaxed);
                     swept.fetch_add(history.swept, Ordering::Relaxed);
+                    made_room.fetch_add(history.made_room, Ordering::Relaxed);
                     asked_again.fetch_add(history.asked_again, Ordering::Relaxed);
                 }
             });
         }
     });
-    let [let_go, swept, asked_again] = [let_go, swept, asked_again].map(AtomicU64::into_inner);
+    let [let_go, swept, made_room, asked_again] =
+        [let_go, swept, made_room, asked_again].map(AtomicU64::into_inner);
     println!(
-        "{histories} histories: {let_go} snapshots let go of, {swept} packs swept, {asked_again} pushes asked again, 0 lost"
+        "{histories} histories: {let_go} snapshots let go of, {swept} packs swept, {made_room} to make room, \
+         {asked_again} pushes asked again, 0 lost"
     );
     assert!(let_go > histories / 10 && swept > histories / 100, "the test must let go: {let_go}, {swept}");
+    assert!(made_room > histories / 100, "and make room: {made_room}");
 }

@@ -367,9 +367,9 @@ fn a_file_that_looks_like_a_folder_hides_nothing() {
     let inner = files([("d/secret.txt", &secret)]);
     kept.push(&vault, "laptop/docs", inner).expect("a push");
     let root = vault.ledger().snapshots("laptop/docs")[0].snapshot.root;
-    let top = vault.entries(root).next().expect("one").expect("whole").entry;
+    let top = vault.by(&plain::APPLIANCE).entries(root).next().expect("one").expect("whole").entry;
     let larder_format::tree::Kind::Directory { node, .. } = top.kind else { panic!("a folder") };
-    let copy = vault.read(&node).expect("whole");
+    let copy = vault.by(&plain::APPLIANCE).read(&node).expect("whole");
     // Named so that it is marked before the folder is.
     kept.push(&vault, "laptop/aaa", files([("copy.bin", &copy)])).expect("a push");
     kept.push(&vault, "laptop/zzz", files([("copy.bin", &copy)])).expect("a push");

@@ -22,7 +22,10 @@ fn lived(vault: &Vault) -> Kept {
     let mut kept = Kept { hour: 1, ..Kept::default() };
     vault.append(stamp(1), Event::RetentionSet(SHORT)).expect("written");
     let (root, totals) = plain::send(vault, &day(), Vault::seal_all).expect("a push");
-    let committed = vault.commit(plain::snapshot("laptop/docs", 1, root, totals), stamp(1)).expect("a push");
+    let committed = vault
+        .by(&plain::APPLIANCE)
+        .commit(plain::snapshot("laptop/docs", 1, root, totals), stamp(1))
+        .expect("a push");
     kept.snapshots.insert(committed.fact.sequence, day());
     kept
 }

@@ -33,7 +33,7 @@ fn files_whose_names_begin_alike_are_told_apart() {
     };
     let one = pushed(1, &first);
     let other = Hash::of(&second);
-    assert_eq!(vault.missing(&[other]), [other]);
+    assert_eq!(vault.by(&plain::APPLIANCE).missing(&[other]), [other]);
     for (root, files) in [one, pushed(2, &second)] {
         assert_eq!(restore(&vault, root).expect("whole"), files);
     }

@@ -100,14 +100,16 @@ fn check_against_names(vault: &Vault, number: u64, named: &[String], context: &s
     }
 }
 
-fn read_file(vault: &Vault, root: ChunkRef, path: &str) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn read_file(vault: &Vault, root: ChunkRef, path: &str) -> Result<Vec<u8>, StoreError> {
     // The first entry of a root is the folder that was pushed.
-    let top = vault.look_up(&root, b"")?;
+    let top = vault.by(&plain::APPLIANCE).look_up(&root, b"")?;
     let Some(Kind::Directory { .. }) = top.map(|found| found.entry.kind) else { panic!("a folder") };
-    let Some(found) = vault.look_up(&root, path.as_bytes())? else { panic!("{path} is not there") };
+    let Some(found) = vault.by(&plain::APPLIANCE).look_up(&root, path.as_bytes())? else {
+        panic!("{path} is not there")
+    };
     let Kind::File { size, pieces } = found.entry.kind else { panic!("{path} is no file") };
     let mut bytes = Vec::new();
-    vault.file_bytes(&pieces, 0..size, &mut |part| {
+    vault.by(&plain::APPLIANCE).file_bytes(&pieces, 0..size, &mut |part| {
         bytes.extend_from_slice(part);
         Ok(())
     })?;
@@ -242,7 +244,7 @@ pub(crate) fn push_large(vault: &Vault, seeds: Range<u64>) -> (ChunkRef, Vec<Has
     let mut encoder = Encoder::new();
     let mut send = |bytes: &[u8]| {
         let len = u32::try_from(bytes.len()).expect("short");
-        vault.receive(&encoder.encode(bytes, vec![len])).expect("taken in");
+        vault.by(&plain::APPLIANCE).receive(&encoder.encode(bytes, vec![len])).expect("taken in");
         ChunkRef::to(bytes)
     };
     let mut push = [0; 16];
@@ -267,7 +269,7 @@ pub(crate) fn push_large(vault: &Vault, seeds: Range<u64>) -> (ChunkRef, Vec<Has
     let root = send(&Node::Leaf { owners: vec![owner], entries: vec![top] }.encode());
     let source = "laptop/films".to_owned();
     let snapshot = Snapshot::new(source, push, root, totals);
-    vault.commit(snapshot, stamp(1)).expect("complete");
+    vault.by(&plain::APPLIANCE).commit(snapshot, stamp(1)).expect("complete");
     (root, chunks.into_iter().map(|chunk| chunk.id).collect())
 }
 
@@ -301,7 +303,7 @@ fn four_mebibytes_in_a_row_heal_on_one_real_disk() {
         }
     }
     for chunk in chunks {
-        let bytes = vault.read(&ChunkRef { id: chunk, len: 1 << 20 }).expect("whole");
+        let bytes = vault.by(&plain::APPLIANCE).read(&ChunkRef { id: chunk, len: 1 << 20 }).expect("whole");
         assert_eq!(Hash::of(&bytes), chunk);
     }
     assert_eq!(vault.audit().expect("an audit").damaged, [""; 0]);

@@ -87,13 +87,16 @@ fn a_device_is_sent_what_is_whole() {
     };
     let vault = plain::open(vec![Arc::new(first.clone()), Arc::new(second.clone())]).expect("opens");
     let files = files([("a.txt", &[1; 650]), ("b.txt", &[2; 650])]);
-    let asked = Push::ask(&vault, &files);
+    let asked = Push::ask(&vault, plain::device_of("laptop"), &files);
     // In one block, as a real client sends what is small.
     let lengths = asked.missing.iter().map(|chunk| u32::try_from(chunk.len()).expect("short")).collect();
-    vault.receive(&Encoder::new().encode(&asked.missing.concat(), lengths)).expect("a block");
+    vault
+        .by(&plain::APPLIANCE)
+        .receive(&Encoder::new().encode(&asked.missing.concat(), lengths))
+        .expect("a block");
     asked.commit(&vault, "laptop/docs", 1, stamp(1)).expect("a push");
     let names = asked.names;
-    assert!(names.len() > 1 && vault.plan_fetch(&names).len() == 1);
+    assert!(names.len() > 1 && vault.by(&plain::APPLIANCE).plan_fetch(&names).len() == 1);
     drop(vault);
     for (path, len) in first.files().into_iter().filter(|(path, _)| path.ends_with(".pack")) {
         for at in (16..len).step_by(5) {
@@ -106,8 +109,9 @@ fn a_device_is_sent_what_is_whole() {
             for (wanted, neighbours) in all.chain(each).chain(with_neighbours) {
                 let vault = open(&rotten);
                 let mut sent = HashSet::new();
-                for step in vault.plan_fetch(wanted) {
-                    let block = vault.fetch(&step, neighbours).expect("the second disk has it");
+                for step in vault.by(&plain::APPLIANCE).plan_fetch(wanted) {
+                    let block =
+                        vault.by(&plain::APPLIANCE).fetch(&step, neighbours).expect("the second disk has it");
                     let block =
                         OpenBlock::read(&mut Decoder::new(), &block).map(|(_, block)| block.into_owned());
                     let block = block.unwrap_or_else(|error| panic!("{path} at {at}: {error}"));

@@ -72,16 +72,18 @@ fn check_answers(vault: &Vault, promises: &Promises, context: &str) {
     let names = promises.names(vault);
     for id in &names {
         let id = *id;
-        let found = vault.plan_fetch(&[id]).iter().any(|step| {
-            let block = vault.fetch_proven(step).unwrap_or_default();
+        let found = vault.by(&plain::APPLIANCE).plan_fetch(&[id]).iter().any(|step| {
+            let block = vault.by(&plain::APPLIANCE).fetch_proven(step).unwrap_or_default();
             OpenBlock::read(&mut decoder, &block).is_ok_and(|(_, open)| open.chunk(&id).is_some())
         });
         assert!(found, "{context}: a chunk is not given back");
     }
     let mut sent = BTreeSet::new();
-    for step in vault.plan_fetch(&names) {
-        let block =
-            vault.fetch(&step, Neighbours::Unwanted).unwrap_or_else(|error| panic!("{context}: {error:?}"));
+    for step in vault.by(&plain::APPLIANCE).plan_fetch(&names) {
+        let block = vault
+            .by(&plain::APPLIANCE)
+            .fetch(&step, Neighbours::Unwanted)
+            .unwrap_or_else(|error| panic!("{context}: {error:?}"));
         let (_, open) = OpenBlock::read(&mut decoder, &block).expect("a block");
         sent.extend(open.chunks.into_iter().map(|(id, _)| id));
     }
@@ -175,7 +177,7 @@ fn a_copy_that_has_more_is_not_called_a_mere_copy() {
     vault.attach(arc(&copy), stamp(60)).expect("it is who it says");
     while vault.catch_up(u64::MAX).expect("nobody is here to copy from") > 0 {}
     one_more_day(&vault, &mut promises);
-    assert!(vault.commit(only_there, stamp(61)).is_err(), "the copy does not have it");
+    assert!(vault.by(&plain::APPLIANCE).commit(only_there, stamp(61)).is_err(), "the copy does not have it");
     let refused = vault.attach(arc(&first), stamp(62)).expect_err("one of them is here").to_string();
     assert!(refused.contains("Do not empty it") && refused.contains("rescue"), "{refused}");
     vault.detach(&id);

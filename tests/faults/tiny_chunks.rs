@@ -28,7 +28,10 @@ fn many_senders_of_tiny_chunks_never_overfill_a_pack() {
                     let first = (sender * BLOCKS + block) * BLOCK_CHUNKS;
                     let plain: Vec<u8> = (first..first + BLOCK_CHUNKS).flat_map(chunk).collect();
                     let lengths = vec![8; usize::try_from(BLOCK_CHUNKS).expect("few")];
-                    vault.receive(&encoder.encode(&plain, lengths)).expect("memory takes all");
+                    vault
+                        .by(&plain::APPLIANCE)
+                        .receive(&encoder.encode(&plain, lengths))
+                        .expect("memory takes all");
                 }
             });
         }
@@ -37,7 +40,7 @@ fn many_senders_of_tiny_chunks_never_overfill_a_pack() {
     let all = SENDERS * BLOCKS * BLOCK_CHUNKS;
     assert!(all > 4 * PACK_CHUNKS_MAX as u64, "it takes several packs");
     let ids: Vec<_> = (0..all).map(|number| Hash::of(&chunk(number))).collect();
-    assert_eq!(vault.missing(&ids).len(), 0);
+    assert_eq!(vault.by(&plain::APPLIANCE).missing(&ids).len(), 0);
     assert_eq!(vault.unreadable_packs(), 0);
     assert_eq!(vault.audit().expect("an audit").damaged, [""; 0]);
 }

@@ -226,7 +226,10 @@ fn a_backup_that_names_old_content_keeps_it() {
             old.vault.sweep_step(stamp(old.hour), 1).expect("a step");
         }
         let (Snapshot { root, totals, .. }, files) = old.backups[0].clone();
-        let again = old.vault.commit(plain::snapshot("laptop/docs", 60, root, totals), stamp(old.hour));
+        let again = old
+            .vault
+            .by(&plain::APPLIANCE)
+            .commit(plain::snapshot("laptop/docs", 60, root, totals), stamp(old.hour));
         if matches!(again, Err(StoreError::Missing { .. })) {
             break;
         }
@@ -287,7 +290,10 @@ fn nothing_goes_while_the_index_is_made_anew() {
     // Each piece is a pack of its own: more than are entered while somebody waits for a start.
     let film = files([("film.mkv", &noise(1, 300 * 700))]);
     let (root, totals) = plain::send(&vault, &film, Vault::seal_all).expect("a push");
-    vault.commit(plain::snapshot("laptop/films", 1, root, totals), stamp(1)).expect("complete");
+    vault
+        .by(&plain::APPLIANCE)
+        .commit(plain::snapshot("laptop/films", 1, root, totals), stamp(1))
+        .expect("complete");
     drop(vault);
     let vault = open();
     let waits = |hour| vault.sweep_step(stamp(hour), 1000).expect("a step").waits;

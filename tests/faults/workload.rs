@@ -160,7 +160,9 @@ fn try_step(step: &Step, vault: &Vault, model: &mut Model) -> Result<()> {
                 blocks += 1;
                 if blocks % 2 == 0 { vault.seal_all() } else { Ok(()) }
             })?;
-            let committed = vault.commit(plain::snapshot(source, *number, root, totals), hours(*number))?;
+            let committed = vault
+                .by(&plain::APPLIANCE)
+                .commit(plain::snapshot(source, *number, root, totals), hours(*number))?;
             confirm(model, &committed, *number, files);
         }
         Step::Pair(number) => {

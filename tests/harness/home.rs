@@ -231,12 +231,17 @@ impl Home {
 
     /// A command of `larder` on this home's computer.
     pub fn larder(&self, args: &[&str]) -> Command {
+        self.larder_on("", args)
+    }
+
+    /// The same on another computer, which keeps its pairing and its cache in folders of its own.
+    pub fn larder_on(&self, computer: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program("larder"));
         command.args(args).stdin(Stdio::null());
         for (variable, name) in
             [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache"), ("XDG_STATE_HOME", "state")]
         {
-            command.env(variable, self.path(name));
+            command.env(variable, self.path(computer).join(name));
         }
         command
     }
@@ -246,10 +251,18 @@ impl Home {
     /// # Panics
     /// When it does not succeed.
     pub fn pair(&self, device: &str, role: &str) {
+        self.pair_on("", device, role);
+    }
+
+    /// The same for another computer, as in `larder_on`.
+    ///
+    /// # Panics
+    /// When it does not succeed.
+    pub fn pair_on(&self, computer: &str, device: &str, role: &str) {
         let made =
             self.larderd(&["token", "--device", device, "--role", role]).output().expect("larderd runs");
         assert!(made.status.success(), "{}", text(&made));
-        self.pair_with(&made.stdout);
+        self.pair_on_with(computer, &made.stdout);
     }
 
     /// Pairs the computer with a key that the appliance knows already.
@@ -257,7 +270,11 @@ impl Home {
     /// # Panics
     /// When it does not succeed.
     pub fn pair_with(&self, key: &[u8]) {
-        let mut pairing = self.larder(&["pair", &format!("http://127.0.0.1:{}", self.port)]);
+        self.pair_on_with("", key);
+    }
+
+    fn pair_on_with(&self, computer: &str, key: &[u8]) {
+        let mut pairing = self.larder_on(computer, &["pair", &format!("http://127.0.0.1:{}", self.port)]);
         let mut child = pairing.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("larder runs");
         child.stdin.take().expect("a pipe").write_all(key).expect("the key is taken");
         let output = child.wait_with_output().expect("larder ends");

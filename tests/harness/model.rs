@@ -5,7 +5,7 @@
 //! Excuses are told to it by whoever broke the disk. Whatever the excuse, wrong bytes are never one.
 //! Not here: faults (`store::disk`), time and retention (`tests/decade`).
 
-use crate::plain::{Files, restore};
+use crate::plain::{APPLIANCE, Files, restore};
 use larder_format::ledger::Pairing;
 use larder_format::tree::{Kind, Piece};
 use larder_format::{ChunkRef, Hash};
@@ -288,14 +288,14 @@ fn reach(vault: &Vault, root: ChunkRef, seen: &mut BTreeSet<Hash>) -> larder_sto
         if !seen.insert(node.id) {
             continue;
         }
-        for entry in vault.entries(node) {
+        for entry in vault.by(&APPLIANCE).entries(node) {
             match entry?.entry.kind {
                 Kind::Directory { node, .. } => nodes.push(node),
                 Kind::File { size, pieces } => {
                     let is_new =
                         |piece: &Piece| !matches!(piece, Piece::Chunk(chunk) if seen.contains(&chunk.id));
                     if pieces.iter().any(is_new) {
-                        vault.file_bytes(&pieces, 0..size, &mut |_| Ok(()))?;
+                        vault.by(&APPLIANCE).file_bytes(&pieces, 0..size, &mut |_| Ok(()))?;
                         seen.extend(pieces.iter().filter_map(|piece| match piece {
                             Piece::Chunk(chunk) => Some(chunk.id),
                             _ => None,

@@ -3,11 +3,11 @@
 //! It is the reference that the store is held against, so it shares nothing with the real client but the format.
 
 use larder_format::block::Encoder;
-use larder_format::ledger::{Snapshot, Stamp};
+use larder_format::ledger::{Role, Snapshot, Stamp};
 use larder_format::tree::{Entry, Kind, Node, NodeBuilder, Owner, Piece, PieceBuilder, Time, Totals};
 use larder_format::{ChunkRef, Hash};
 use larder_store::disk::Disk;
-use larder_store::{Committed, IndexPlace, Options, Result, Vault};
+use larder_store::{Committed, IndexPlace, Options, Result, Scope, Vault};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +18,15 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// Chunk length of this pusher: short, so that small files still have several.
 const CHUNK_BYTES: usize = 700;
+
+/// The appliance itself, for tests in which it does not matter who asks.
+pub static APPLIANCE: Scope = Scope::appliance();
+
+/// The device that a source belongs to.
+pub fn device_of(source: &str) -> Scope {
+    let (device, _) = source.split_once('/').unwrap_or((source, ""));
+    Scope::device(device, Role::Admin)
+}
 
 /// Makes a map of files.
 pub fn files<const N: usize>(list: [(&str, &[u8]); N]) -> Files {
@@ -69,12 +78,12 @@ pub fn stamp(hours: u64) -> Stamp {
 /// # Errors
 /// As the vault's calls.
 pub fn push(vault: &Vault, source: &str, files: &Files, push: u128, now: Stamp) -> Result<Committed> {
-    let begun = Push::ask(vault, files);
+    let begun = Push::ask(vault, device_of(source), files);
     begun.send(vault, |_| Ok(()))?;
     begun.commit(vault, source, push, now)
 }
 
-/// Sends what the vault lacks of `files`, each chunk in a block of its own; `each` is called after every block.
+/// Sends what the vault lacks of `files` as the device `laptop`, each chunk in a block of its own; `each` is called after every block.
 ///
 /// # Errors
 /// As the vault's calls, or what `each` returns.
@@ -83,13 +92,14 @@ pub fn send(
     files: &Files,
     each: impl FnMut(&Vault) -> Result<()>,
 ) -> Result<(ChunkRef, Totals)> {
-    let begun = Push::ask(vault, files);
+    let begun = Push::ask(vault, device_of("laptop"), files);
     begun.send(vault, each)?;
     Ok((begun.root, begun.totals))
 }
 
 /// A push in its steps, between which other things may happen.
 pub struct Push {
+    by: Scope,
     root: ChunkRef,
     totals: Totals,
     /// What the vault does not hold of it.
@@ -100,14 +110,14 @@ pub struct Push {
 
 impl Push {
     /// Asks which chunks the vault lacks.
-    pub fn ask(vault: &Vault, files: &Files) -> Self {
+    pub fn ask(vault: &Vault, by: Scope, files: &Files) -> Self {
         let mut chunks = Vec::new();
         let (root, totals) = tree(files, &mut chunks);
         let names: Vec<_> = chunks.iter().map(|chunk: &Vec<u8>| Hash::of(chunk)).collect();
-        let lacking = vault.missing(&names);
+        let lacking = vault.by(&by).missing(&names);
         let named = names.iter().zip(chunks);
         let missing = named.filter(|(name, _)| lacking.contains(name)).map(|(_, chunk)| chunk).collect();
-        Self { root, totals, missing, names }
+        Self { by, root, totals, missing, names }
     }
 
     /// Sends what it was told is missing; `each` is called after every block.
@@ -118,7 +128,7 @@ impl Push {
         let mut encoder = Encoder::new();
         for chunk in &self.missing {
             let len = u32::try_from(chunk.len()).expect("chunks are short");
-            vault.receive(&encoder.encode(chunk, vec![len]))?;
+            vault.by(&self.by).receive(&encoder.encode(chunk, vec![len]))?;
             each(vault)?;
         }
         Ok(())
@@ -127,9 +137,9 @@ impl Push {
     /// Asks for the snapshot.
     ///
     /// # Errors
-    /// As `Vault::commit`.
+    /// As `By::commit`.
     pub fn commit(&self, vault: &Vault, source: &str, push: u128, now: Stamp) -> Result<Committed> {
-        vault.commit(snapshot(source, push, self.root, self.totals), now)
+        vault.by(&self.by).commit(snapshot(source, push, self.root, self.totals), now)
     }
 }
 
@@ -147,7 +157,7 @@ pub fn restore(vault: &Vault, root: ChunkRef) -> Result<Files> {
     let mut found = Files::new();
     let mut folders = vec![(root, String::new())];
     while let Some((node, path)) = folders.pop() {
-        for entry in vault.entries(node) {
+        for entry in vault.by(&APPLIANCE).entries(node) {
             let entry = entry?.entry;
             let name = String::from_utf8_lossy(&entry.name).into_owned();
             let path =
@@ -161,7 +171,7 @@ pub fn restore(vault: &Vault, root: ChunkRef) -> Result<Files> {
                         bytes.extend_from_slice(part);
                         Ok(())
                     };
-                    vault.file_bytes(&pieces, 0..size, &mut take)?;
+                    vault.by(&APPLIANCE).file_bytes(&pieces, 0..size, &mut take)?;
                     found.insert(path, bytes);
                 }
                 _ => {}

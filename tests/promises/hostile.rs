@@ -5,7 +5,7 @@ use harness::home::Home;
 use harness::plain::leaf;
 use larder_format::ChunkRef;
 use larder_format::block::Encoder;
-use larder_format::tree::{Kind, Piece, Totals};
+use larder_format::tree::{Child, Kind, Node, Piece, Totals};
 use larder_format::wire::Commit;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -131,6 +131,49 @@ fn a_comparison_without_end_stops_nothing() {
     );
     home.start();
     goes_on(&home, snapshot);
+}
+
+/// Peak of the agent's memory since it started, in bytes.
+fn peak_of(home: &Home) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", home.agent_pid())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+/// Sixty-four folders with names of a thousand bytes, and 40,000 folders in the last one: 2.5 GB of paths in 20 KB. The box
+/// takes it in, starts again, and counts what changed.
+#[test]
+fn a_tree_with_endless_paths_takes_no_memory() {
+    let mut home = Home::new();
+    let sender = Sender { home: &home, token: token(&home, "push") };
+    let file = sender.keep_folder(&[("file", Kind::Fifo)]);
+    let below = |node| Kind::Directory { node, totals: Totals::default() };
+    let children: Vec<Child> = (0..10)
+        .map(|part| {
+            let names: Vec<_> = (0..4000).map(|name| format!("{part}{name:04}")).collect();
+            let folders: Vec<_> = names.iter().map(|name| (name.as_str(), below(file))).collect();
+            let last = names.last().expect("many").clone().into_bytes();
+            Child { last, node: sender.keep_folder(&folders) }
+        })
+        .collect();
+    let mut node = sender.keep(&Node::Branch(children).encode());
+    for level in 0..64 {
+        let name = format!("{level:01000}");
+        node = sender.keep_folder(&[(name.as_str(), below(node))]);
+    }
+    sender.commit("paths", 1, below(file), Totals::default());
+    sender.commit("paths", 2, below(node), Totals::default());
+    for start in 0..2 {
+        let since = Instant::now();
+        while home.json(&["answers", "laptop/paths"]).to_string().contains("being counted") {
+            assert!(since.elapsed() < Duration::from_secs(60), "start {start}: it is not counted");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let peak = peak_of(&home);
+        assert!(peak < 100 * 1024 * 1024, "start {start}: {peak} bytes");
+        home.kill_agent();
+        home.start();
+    }
 }
 
 /// Somebody without a key takes every place there is, and keeps asking: the next one still gets in, and the box stops when

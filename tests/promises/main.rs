@@ -3,6 +3,7 @@
 mod byte_exact;
 mod client_words;
 mod crowds;
+mod damaged;
 mod disks;
 mod hostile;
 mod injected;
@@ -12,5 +13,7 @@ mod messages;
 mod mqtt;
 mod old_disks;
 mod rescue;
+mod room;
 mod routes;
+mod set_aside;
 mod yanked;

@@ -14,7 +14,7 @@ const FILLED_WITHIN: Duration = Duration::from_secs(60);
 const SETTINGS: &str = "reserve = \"128 MiB\"\n[mqtt]\nenabled = false\n";
 
 /// True, with the reason printed, where disks cannot be mounted.
-fn cannot_mount() -> bool {
+pub(crate) fn cannot_mount() -> bool {
     let missing = Mounts::missing();
     if let Some(why) = &missing {
         println!("not tested, since disks cannot be mounted here: {why}");
@@ -23,7 +23,7 @@ fn cannot_mount() -> bool {
 }
 
 /// An agent with new disks, and a computer that may do everything.
-fn started_on(disks: &[&str]) -> (Home, Mounts) {
+pub(crate) fn started_on(disks: &[&str]) -> (Home, Mounts) {
     let (mut home, mut mounts) = Home::with_mounts(SETTINGS);
     for disk in disks {
         mounts.make(disk);
@@ -35,7 +35,7 @@ fn started_on(disks: &[&str]) -> (Home, Mounts) {
     (home, mounts)
 }
 
-fn fill(folder: &Path, dice: &mut Dice, files: u64, bytes_max: u64) {
+pub(crate) fn fill(folder: &Path, dice: &mut Dice, files: u64, bytes_max: u64) {
     fs::create_dir_all(folder).expect("a folder");
     for number in 0..files {
         let len = usize::try_from(dice.below(bytes_max)).expect("small");

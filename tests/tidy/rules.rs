@@ -62,12 +62,13 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"],
         to: Shipped,
         within: &[],
-        // `owner` and the demo run a stopwatch for a person's eyes; `push/mod.rs` names the clock that is its default.
+        // `owner` runs a stopwatch for a person's eyes; `push/mod.rs` names the clock that is its default.
         except: &[
             "agent/src/edge/",
             "agent/src/run.rs",
             "agent/src/owner/",
-            "agent/src/jobs/demo/",
+            // How fast an upload comes in is measured on a clock that nobody sets.
+            "agent/src/state/upload_memory.rs",
             "client/src/owner/",
             "client/src/push/mod.rs",
         ],
@@ -115,7 +116,7 @@ pub(crate) const RULES: &[Rule] = &[
         words: &[
             "crate::edge",
             "crate::run",
-            "crate::appliance",
+            "crate::state",
             "crate::owner",
             "crate::jobs",
             "edge::",
@@ -125,7 +126,7 @@ pub(crate) const RULES: &[Rule] = &[
         to: Shipped,
         within: &["agent/src/decide/"],
         except: &[],
-        say: "`decide` is a pure function of facts; gather the fact in `gather.rs` and pass it in",
+        say: "`decide` is a pure function of facts; gather the fact in `state::gather` and pass it in",
     },
     Rule {
         words: &["crate::run", "crate::owner", "crate::jobs"],
@@ -133,6 +134,21 @@ pub(crate) const RULES: &[Rule] = &[
         within: &["agent/src/edge/"],
         except: &[],
         say: "an edge touches one outside thing and knows nobody above it; pass a value or a channel",
+    },
+    Rule {
+        words: &["Scope::device", "Scope::appliance"],
+        to: Shipped,
+        within: &["agent/src/edge/"],
+        except: &["agent/src/edge/http/auth.rs"],
+        say: "a handler gets its scope from an extractor of `edge/http/auth.rs`, or a route could leave out its role",
+    },
+    Rule {
+        words: &["crate::state"],
+        to: Shipped,
+        within: &["agent/src/edge/"],
+        // What a request asks for is there.
+        except: &["agent/src/edge/http/"],
+        say: "an edge knows nothing of the agent's state, which is made of edges; pass a value or a channel",
     },
     Rule {
         words: &["axum"],

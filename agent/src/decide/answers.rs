@@ -1,14 +1,18 @@
 //! The four questions to ask of any backup, answered from facts.
 
-use super::{SourceFacts, moment};
-use crate::history::Counts;
+use super::facts::{Counts, SourceFacts};
+use super::moment;
 use crate::report::Answers;
 use larder_store::Fact;
+
+/// Backups that are numbered in one sentence; `larder snapshots` shows all.
+const NUMBERED_MAX: usize = 10;
 
 /// The answers for one source, in whole sentences.
 pub(crate) fn of(source: &SourceFacts) -> Answers {
     let SourceFacts { snapshots, promise, .. } = source;
-    let Counts { deleted, deleted_at_least, is_complete, versions, changed } = source.counts;
+    let Counts { deleted, deleted_at_least, is_complete, versions, changed, changed_at_least } =
+        source.counts;
     let (oldest, newest) = (day(&source.oldest), day(&source.newest));
     let backups = if *snapshots == 1 { "1 backup".to_owned() } else { format!("{snapshots} backups") };
     let deleted_files = match deleted {
@@ -29,6 +33,12 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
         _ if !is_complete => {
             format!("Yes, back to {oldest} ({backups}). What changed since then is being counted.")
         }
+        0 if changed_at_least => {
+            format!("Yes, back to {oldest} ({backups}). What changed since then could not be counted.")
+        }
+        n if changed_at_least => format!(
+            "Yes. At least {versions} versions in {backups}; files changed {n} times or more between {oldest} and {newest}."
+        ),
         0 => format!("Yes, back to {oldest}. No file has changed since then ({backups})."),
         1 => {
             format!("Yes. {versions} versions in {backups}; one file changed between {oldest} and {newest}.")
@@ -36,6 +46,11 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
         n => format!(
             "Yes. {versions} versions in {backups}; {n} times a file changed between {oldest} and {newest}."
         ),
+    };
+    let older_versions = match source.damaged.as_slice() {
+        [] => older_versions,
+        [one] => format!("{older_versions} Backup {one} cannot be given back whole."),
+        damaged => format!("{older_versions} Backups {} cannot be given back whole.", numbers(damaged)),
     };
     // The date is told of all of them together, not of the backup that has it: that may be one of the newest, which
     // stay whatever its date says.
@@ -54,7 +69,20 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
     );
     // Drills are not built yet, and an unproven restore must not read like a proven one.
     let deleted_files = format!("{deleted_files} Not yet proven by a drill.");
-    Answers { deleted_files, older_versions, kept_how_long: format!("{promise} {next}"), bad_edit }
+    let (kept_how_long, damaged) = (format!("{promise} {next}"), source.damaged.clone());
+    Answers { deleted_files, older_versions, kept_how_long, bad_edit, damaged }
+}
+
+/// The first few numbers, in words.
+pub(super) fn numbers(all: &[u64]) -> String {
+    let list = |some: &[u64]| some.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    match all {
+        [some @ .., last] if all.len() <= NUMBERED_MAX && !some.is_empty() => {
+            format!("{} and {last}", list(some))
+        }
+        _ if all.len() <= NUMBERED_MAX => list(all),
+        _ => format!("{} and {} more", list(&all[..NUMBERED_MAX]), all.len() - NUMBERED_MAX),
+    }
 }
 
 fn day(fact: &Fact) -> String {

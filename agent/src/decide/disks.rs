@@ -1,8 +1,9 @@
 //! What the state of each disk means: its report, its conditions, and when the lamp says that it may be unplugged.
 
-use super::conditions::{Found, raise};
+use super::causes::{Found, raise};
+use super::facts::Facts;
 use super::pace::elapsed_s;
-use super::{Facts, gib, round};
+use super::{gib, round};
 use crate::phrase::counted;
 use crate::report::{DiskReport, Level, VaultReport};
 use jiff::Timestamp;

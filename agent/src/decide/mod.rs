@@ -1,80 +1,27 @@
 //! What everything means: facts in, one report out. No I/O, no clock: the moment is one of the facts.
 
 pub(crate) mod answers;
-mod conditions;
+mod causes;
 mod disks;
+pub(crate) mod facts;
 pub(crate) mod pace;
 pub(crate) mod promise;
 
-use crate::history::Counts;
+use self::facts::{BrokerFacts, Facts, ShelfView, SourceFacts};
 use crate::report::{
     Condition, Doing, Happening, HeadReport, Health, Level, NextToGo, ProofReport, Report, RetentionReport,
     SourceReport, SystemReport, VaultReport,
 };
-use crate::shelf::ShelfView;
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
-use larder_format::care::LostFile;
 use larder_format::ledger::{Head, Stamp};
 use larder_panel::Rhythm;
 use larder_store::clock::ClockVerdict;
 use larder_store::{Fact, MemberState, MemberView, RuleInForce, ScrubView};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 const GIB: f64 = 1_073_741_824.0;
 const IDENTIFY_FOR_MS: i64 = 60_000;
-
-/// Everything known at one moment.
-pub(crate) struct Facts<'a> {
-    pub(crate) now: Timestamp,
-    pub(crate) settings: &'a Settings,
-    pub(crate) sources: Vec<SourceFacts>,
-    pub(crate) disks: Vec<(MemberView, &'static str)>,
-    pub(crate) shelf: ShelfView,
-    pub(crate) head: Head,
-    pub(crate) head_time_ms: Option<i64>,
-    pub(crate) gaps: usize,
-    pub(crate) holds: Vec<String>,
-    pub(crate) rule: RuleInForce,
-    pub(crate) clock: ClockVerdict,
-    pub(crate) stored_bytes: u64,
-    pub(crate) receiving: u64,
-    pub(crate) restoring: u64,
-    pub(crate) damaged: u64,
-    /// Files that cannot be given back whole, by name.
-    pub(crate) lost_files: Vec<LostFile>,
-    /// How reading each disk back stands.
-    pub(crate) scrubs: Vec<ScrubView>,
-    /// This moment, as the ledger counts.
-    pub(crate) stamp: Stamp,
-    pub(crate) refused_full: u64,
-    pub(crate) system: SystemReport,
-    pub(crate) broker: BrokerFacts,
-}
-
-/// What is known of one source.
-pub(crate) struct SourceFacts {
-    pub(crate) source: String,
-    pub(crate) snapshots: u64,
-    pub(crate) oldest: Arc<Fact>,
-    pub(crate) newest: Arc<Fact>,
-    pub(crate) counts: Counts,
-    pub(crate) promise: String,
-    pub(crate) next_to_go: Option<(u64, Timestamp)>,
-    pub(crate) on_hold: bool,
-}
-
-/// How things stand with the MQTT broker.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct BrokerFacts {
-    /// Not connected since then; none while connected or not wanted.
-    pub(crate) away_since: Option<Timestamp>,
-    /// What the last attempt said.
-    pub(crate) last_error: Option<String>,
-    /// It is our own, it did not start, and nobody tries again: no reason to wait with telling it.
-    pub(crate) is_given_up: bool,
-}
 
 /// What has to be remembered from one report to the next.
 #[derive(Debug, Default)]
@@ -96,7 +43,7 @@ impl Memory {
 /// One report, and what has to be told about the change from the one before.
 pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Happening>) {
     let vault = vault_report(facts, memory);
-    let found = conditions::find(facts, &vault);
+    let found = causes::find(facts, &vault);
     let happenings = changes(&found, facts.now, memory);
     let conditions: Vec<_> = found
         .into_iter()
@@ -148,6 +95,7 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         restoring: 0,
         damaged: 0,
         lost_files: Vec::new(),
+        damaged_snapshots: Vec::new(),
         scrubs: Vec::new(),
         stamp: Stamp::default(),
         refused_full: 0,
@@ -303,7 +251,7 @@ fn source_report(source: &SourceFacts, facts: &Facts<'_>) -> SourceReport {
         id: source.source.replace('/', "@"),
         last_success: moment(&source.newest),
         last_result: if snapshot.skipped == 0 { "success" } else { "partial" }.to_owned(),
-        overdue: conditions::is_overdue(source, facts),
+        overdue: causes::is_overdue(source, facts),
         files: snapshot.totals.files,
         bytes: snapshot.totals.bytes,
         gib: gib(snapshot.totals.bytes),

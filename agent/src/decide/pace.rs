@@ -88,6 +88,7 @@ mod tests {
             path: "/disk".to_owned(),
             is_readable: true,
             is_alarmed: false,
+            suspected: 0,
             round,
             last: None,
         }

@@ -1,9 +1,12 @@
+use super::facts::Counts;
 use super::*;
+use larder_format::care::LostFile;
 use larder_format::care::Round;
 use larder_format::ledger::{Scrubbed, Snapshot, Stamp};
 use larder_format::{ChunkRef, Hash, tree::Totals};
 use larder_store::disk::Space;
 use larder_store::retention::{Rule, Runs};
+use std::sync::Arc;
 
 pub(super) const NOW_S: i64 = 1_790_000_000;
 
@@ -26,6 +29,7 @@ fn scrub(days_ago: i64) -> ScrubView {
         path: "/disk".into(),
         is_readable: true,
         is_alarmed: false,
+        suspected: 0,
         round: Round::default(),
         last: Some((stamp(days_ago), found)),
     }
@@ -41,6 +45,7 @@ fn source(hours_ago: i64) -> SourceFacts {
         promise: "Every backup is kept for 30 days.".into(),
         next_to_go: None,
         on_hold: false,
+        damaged: vec![],
     }
 }
 
@@ -87,6 +92,7 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         restoring: 0,
         damaged: 0,
         lost_files: vec![],
+        damaged_snapshots: vec![],
         scrubs: vec![scrub(1)],
         stamp: stamp(0),
         refused_full: 0,
@@ -230,6 +236,16 @@ fn what_is_not_counted_yet_is_not_told_as_none() {
     check(Counts { deleted_at_least: true, ..complete }, "could not be counted");
     check(Counts { deleted: 1, ..complete }, "One deleted file");
     check(Counts { deleted: 1, ..Counts::default() }, "At least 1");
+    let check = |counts: Counts, expect: &str| {
+        let mut source = source(1);
+        source.counts = counts;
+        let told = answers::of(&source).older_versions;
+        assert!(told.contains(expect), "{told}");
+    };
+    check(complete, "No file has changed");
+    check(Counts::default(), "being counted");
+    check(Counts { changed_at_least: true, ..complete }, "could not be counted");
+    check(Counts { changed: 3, versions: 9, changed_at_least: true, ..complete }, "At least 9 versions");
 }
 
 /// Whatever devices claim, the sums stand still at the most that there is.
@@ -282,8 +298,8 @@ fn what_is_lost_is_named_and_what_is_read_back_is_dated() {
     assert_eq!(proof.repaired, 3);
     facts.scrubs[1].last = None;
     assert_eq!(report(&facts, &mut Memory::default()).0.proof.last_scrub, None);
-    assert_eq!(conditions::names_of(&[]), "");
+    assert_eq!(causes::names_of(&[]), "");
     let many: Vec<_> = (0..9).map(|number| ("laptop/docs".to_owned(), format!("{number}.txt"))).collect();
-    let named = conditions::names_of(&many);
+    let named = causes::names_of(&many);
     assert!(named.starts_with("0.txt of laptop/docs, 1.txt") && named.ends_with("and 6 more"), "{named}");
 }

@@ -10,7 +10,10 @@
 use jiff::Timestamp;
 use larder_format::Hash;
 use larder_format::ledger::Stamp;
+use rustix::fs::OFlags;
 use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -23,6 +26,8 @@ pub(crate) const SAVE_EVERY_S: u64 = 600;
 const AHEAD_OF_LEDGER_S_MAX: u64 = 60 * 24 * 3600;
 /// The same as long as nothing is known of the ledger: no box runs for so long.
 const COUNT_S_MAX: u64 = 100 * 365 * 24 * 3600;
+/// The file is far shorter.
+const COUNT_BYTES_MAX: u64 = 4096;
 /// Hex digits of the check in the file: so many that no accident makes them.
 const CHECK_DIGITS: usize = 16;
 /// systemd-timesyncd makes this file once the clock was set from the network.
@@ -52,7 +57,7 @@ impl Clock {
     /// is none or nobody has read it yet.
     pub(crate) fn open(folder: &Path, known_s: u64) -> Self {
         let file = folder.join("powered-on-seconds");
-        let before_s = match fs::read_to_string(&file) {
+        let before_s = match read_plain(&file) {
             Ok(text) => count(&text, known_s),
             Err(_) => known_s,
         };
@@ -72,7 +77,8 @@ impl Clock {
         }
     }
 
-    fn powered_on_s(&self) -> u64 {
+    /// Seconds that the box has been switched on in its life. Runs forward only, whatever becomes of the time of day.
+    pub(crate) fn powered_on_s(&self) -> u64 {
         self.before_s.saturating_add(self.started.elapsed().as_secs())
     }
 
@@ -92,12 +98,33 @@ impl Clock {
         }
         let file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let part = file.with_extension("part");
-        let result = fs::write(&part, written(now)).and_then(|()| fs::rename(&part, &file));
+        let result = write_plain(&part, &written(now)).and_then(|()| fs::rename(&part, &file));
         match result {
             Ok(()) => *saved = now,
             Err(error) => tracing::warn!(%error, "could not write down how long this box has run"),
         }
     }
+}
+
+/// The text of a regular file; to open a FIFO that somebody put there would wait for ever.
+fn read_plain(path: &Path) -> io::Result<String> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
+    }
+    let mut text = String::new();
+    file.take(COUNT_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Writes a new file, whatever had its name.
+fn write_plain(path: &Path, text: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// The count to go on from: what the file says where that can be believed, and at least what the ledger says, since the
@@ -194,6 +221,21 @@ mod tests {
         assert_eq!(count(&written(3650 * DAY_S), 0), 3650 * DAY_S);
         assert_eq!(count(&written(9_000_000_000), 0), 0);
         assert_eq!(count(&written(u64::MAX), 0), 0);
+    }
+
+    /// A filesystem may lose what kind of file something is; the box starts all the same.
+    #[test]
+    fn a_fifo_in_the_place_of_the_count_stops_nothing() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["powered-on-seconds", "powered-on-seconds.part"] {
+            let mode = Mode::RUSR | Mode::WUSR;
+            mknodat(CWD, folder.path().join(name), FileType::Fifo, mode, 0).unwrap();
+        }
+        let clock = Clock::open(folder.path(), 1000);
+        assert!(clock.stamp(None).powered_on_s >= 1000);
+        clock.save(true);
+        assert!(read(&fs::read_to_string(folder.path().join("powered-on-seconds")).unwrap()) >= Some(1000));
     }
 
     #[test]

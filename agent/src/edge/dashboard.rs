@@ -3,12 +3,11 @@
 //! Nothing here can stop a backup: without any broker every call does nothing. Not here: what goes over the
 //! connection (`mqtt`).
 
-use crate::appliance::Appliance;
 use crate::edge::mqtt::{self, Mqtt, MqttState};
-use crate::event::Event;
+use crate::event::Command;
 use crate::report::{Happening, Report};
 use jiff::Timestamp;
-use larder_firmware_config::MqttSettings;
+use larder_firmware_config::{MqttSettings, Settings};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,9 +20,6 @@ use mqtt::broker::{Broker, Login};
 /// Stands in where the agent was built without a broker of its own; there is never one of these.
 #[cfg(not(feature = "broker"))]
 enum Broker {}
-
-/// Commands that wait for the loop; the sender of one more is told that we are busy.
-const COMMANDS_WAITING: usize = 8;
 
 /// The file with the broker's password cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +40,14 @@ pub(crate) struct Dashboard {
 }
 
 impl Dashboard {
-    /// Starts connecting and returns at once: a dead broker stops nothing.
+    /// Starts connecting and returns at once: a dead broker stops nothing. `uid` is the machine's stable id; what is asked
+    /// for over MQTT comes out of `commands`.
     pub(crate) async fn connect(
-        appliance: &Arc<Appliance>,
-        events: &mpsc::Sender<Event>,
+        all_settings: &Settings,
+        uid: String,
+        commands: mpsc::Sender<Command>,
     ) -> Result<Self, PasswordProblem> {
-        let settings = &appliance.settings.mqtt;
+        let settings = &all_settings.mqtt;
         if !settings.enabled {
             return Ok(Self::without(None));
         }
@@ -68,20 +66,11 @@ impl Dashboard {
             username: settings.username.clone(),
             password,
             node: settings.node.clone(),
-            uid: appliance.vault.id()[..16].to_owned(),
-            name: appliance.settings.appliance.name.clone(),
+            uid,
+            name: all_settings.appliance.name.clone(),
             discovery_prefix: settings.discovery_prefix.clone(),
             spool_events_max: usize::try_from(settings.spool_events).unwrap_or(usize::MAX),
         };
-        let (commands, mut asked) = mpsc::channel(COMMANDS_WAITING);
-        let events = events.clone();
-        tokio::spawn(async move {
-            while let Some(command) = asked.recv().await {
-                if events.send(Event::Asked(command)).await.is_err() {
-                    break;
-                }
-            }
-        });
         Ok(Self { mqtt: Some(mqtt::start(wanted, commands)), own_broker, failed: None })
     }
 

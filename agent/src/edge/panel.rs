@@ -8,6 +8,7 @@
 //!
 //! Not here: what is shown (`decide`), rhythms (`larder-panel`), which board has which lamp (`larder-firmware-config`).
 
+mod any_lamp;
 mod led;
 mod line;
 mod terminal;
@@ -18,6 +19,7 @@ use std::path::Path;
 use larder_firmware_config::{Board, LampPlace, PanelSettings};
 use larder_panel::Rhythm;
 
+use self::any_lamp::AnyLamp;
 use self::led::Led;
 use self::line::Line;
 use self::terminal::Terminal;
@@ -52,16 +54,6 @@ enum Role {
     Status,
     /// Shines only when something is wrong.
     Fault,
-}
-
-/// A lamp of any kind.
-trait AnyLamp: Send {
-    /// As `larder_panel::Lamp::show`.
-    fn show(&mut self, rhythm: Rhythm, now_ms: u64);
-    /// As `larder_panel::Lamp::tick`; the error is the cause in the system's words.
-    fn tick(&mut self, now_ms: u64) -> Result<u64, String>;
-    /// Dark at once.
-    fn put_out(&mut self) -> Result<(), String>;
 }
 
 impl Panel {

@@ -4,12 +4,12 @@
 //! `decide::pace`; a round that the owner asked for goes on without rests. Not here: reading and repairing
 //! (`larder_store`).
 
-use crate::appliance::Appliance;
 use crate::decide::pace::{FIRST_AFTER, STEP_BYTES, pace};
+use crate::state::Appliance;
 use larder_store::{MemberState, ScrubView, StoreError};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -19,42 +19,6 @@ const REST: Duration = Duration::from_secs(5);
 const GIVE_WAY: Duration = Duration::from_secs(1);
 /// After a disk did not let itself be read or written.
 const AFTER_ERROR: Duration = Duration::from_secs(60);
-
-/// Disks, by name, that somebody wants read now from end to end.
-#[derive(Default)]
-pub(crate) struct Wanted {
-    disks: std::sync::Mutex<HashSet<String>>,
-    /// Ends a rest: whoever asks waits for the answer.
-    came: tokio::sync::Notify,
-}
-
-impl Wanted {
-    fn disks(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.disks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn add(&self, disk: String) {
-        self.disks().insert(disk);
-        self.came.notify_one();
-    }
-
-    pub(crate) fn has(&self, disk: &str) -> bool {
-        self.disks().contains(disk)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.disks().is_empty()
-    }
-
-    fn done(&self, disk: &str) {
-        self.disks().remove(disk);
-    }
-
-    /// Whoever waits for a disk that has left would wait for ever.
-    fn keep_connected(&self, connected: &[ScrubView]) {
-        self.disks().retain(|wanted| connected.iter().any(|view| view.disk == *wanted));
-    }
-}
 
 /// What the job remembers between two steps.
 #[derive(Default)]
@@ -92,7 +56,7 @@ pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<boo
 
 /// Does a little of what is due, and says how long to rest.
 fn step(appliance: &Appliance, plan: &mut Plan) -> Duration {
-    let mut did = write_parity(appliance, plan);
+    let mut did = write_parity(appliance, plan) | try_again(appliance);
     let disks = appliance.vault.scrubs();
     appliance.activity.scrub_wanted.keep_connected(&disks);
     for disk in disks {
@@ -128,6 +92,18 @@ fn write_parity(appliance: &Appliance, plan: &mut Plan) -> bool {
         }
     }
     false
+}
+
+/// Looks after a start, and later once an hour, whether what could not be read or was given up can be had by now. Says
+/// whether there was something to do.
+fn try_again(appliance: &Appliance) -> bool {
+    let vault = &appliance.vault;
+    let tried =
+        vault.read_suspects_again(appliance.stamp()).and_then(|_| vault.search_quarantines(STEP_BYTES));
+    tried.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what could not be read before cannot be read now either");
+        false
+    })
 }
 
 fn scrub(appliance: &Appliance, plan: &mut Plan, disk: &ScrubView) -> bool {

@@ -1,8 +1,9 @@
 //! The command line of `larderd`: what can be typed, and one call for each.
 
-use super::output::say_all;
+use super::output::{report, say_all};
+use super::which::Which;
 use super::words::Trouble;
-use super::{commands, disks, keys, letting_go, scrub};
+use super::{answers, commands, disks, keys, letting_go, scrub};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use larder_format::ledger::Role;
 use std::path::PathBuf;
@@ -177,6 +178,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Keep a snapshot and look at it no more: counts, versions and differences leave out one that harms the appliance
+    SetAside {
+        /// Its number, as `larder snapshots` lists it
+        snapshot: u64,
+        /// Why, for whoever asks later
+        #[arg(long, default_value = "the owner set it aside")]
+        reason: String,
+        /// Look at it again
+        #[arg(long, conflicts_with = "reason")]
+        undo: bool,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Say that the appliance's clock is right, after it jumped; otherwise a day in sync proves it
     ConfirmClock {
         #[command(flatten)]
@@ -200,15 +217,6 @@ enum Command {
         /// The command that it is about; without one, all commands in short
         command: Option<String>,
     },
-}
-
-/// Which agent a command speaks to.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Which {
-    /// The settings that the running agent uses. If none are given: those of the service, /etc/larder/larder.toml; the
-    /// defaults if there are none, or if an agent runs on ./larder-data
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -236,7 +244,7 @@ pub(crate) fn main() -> ExitCode {
     // clap prints its own errors and ends with 2, which is what wrong usage is.
     match run(Args::parse().command) {
         Ok(code) => code,
-        Err(trouble) => trouble.report(),
+        Err(trouble) => report(&trouble),
     }
 }
 
@@ -246,7 +254,7 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         #[cfg(feature = "demo")]
         Command::Demo { folder, once } => commands::demo(folder, once),
         Command::CheckConfig { file } => commands::check_config(&file),
-        Command::Answers { source, which, json } => commands::answers(&which, source.as_deref(), json),
+        Command::Answers { source, which, json } => answers::answers(&which, source.as_deref(), json),
         Command::Token { device, role, which, json } => keys::token(&which, &device, role.into(), json),
         Command::Keys { which, json } => keys::list(&which, json),
         Command::Revoke { device, key, which, json } => keys::revoke(&which, &device, key.as_deref(), json),
@@ -261,6 +269,9 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
             letting_go::hold(&which, source.as_deref(), &reason, json)
         }
         Command::Unhold { hold, which, json } => letting_go::unhold(&which, hold, json),
+        Command::SetAside { snapshot, reason, undo, which, json } => {
+            letting_go::set_aside(&which, snapshot, (!undo).then_some(reason), json)
+        }
         Command::ConfirmClock { which, json } => letting_go::confirm_clock(&which, json),
         Command::LampOff { which } => commands::lamp_off(&which),
         Command::Completions { shell } => {

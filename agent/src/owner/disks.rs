@@ -1,8 +1,8 @@
 //! Disks at the box: what there is, taking one in, letting one go. Over the local socket of the running agent.
 
-use super::cli::Which;
-use super::commands::{ask, settings_of};
+use super::asking::ask;
 use super::output::{hint, say};
+use super::which::{Which, settings_of};
 use super::words::Trouble;
 use crate::edge::http::disks::Meant;
 use crate::report::DiskReport;

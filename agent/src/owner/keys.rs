@@ -1,9 +1,9 @@
 //! Keys of computers: making one, listing them, ending them. Only on the box itself, over its local socket.
 
-use super::cli::Which;
-use super::commands::ask;
+use super::asking::ask;
 use super::disks::name_those_without;
 use super::output::{hint, say};
+use super::which::Which;
 use super::words::Trouble;
 use crate::edge::http::control::{Key, Revoked};
 use larder_format::Hash;

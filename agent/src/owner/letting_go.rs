@@ -1,12 +1,16 @@
-//! Letting go, at the box: what would go, letting it go, putting history on hold and ending that.
+//! Letting go, at the box: what would go, letting it go, putting history on hold and ending that; and setting one snapshot aside,
+//! which lets go of nothing.
 
-use super::cli::Which;
-use super::commands::ask;
+use super::asking::{ask, ask_if_running};
 use super::disks::name_those_without;
 use super::output::say;
+use super::which::{Which, settings_of};
 use super::words::Trouble;
+use crate::edge::http::control::Aside;
 use crate::edge::http::letting_go::{HoldNumber, NewHold, Prune, Pruned};
 use crate::phrase::counted;
+use crate::state::keeping::{self, SetAside};
+use crate::state::opening::{Opening, open_vault};
 use larder_format::ledger::is_source_name;
 use std::process::ExitCode;
 
@@ -92,6 +96,42 @@ pub(crate) fn unhold(which: &Which, hold: u64, json: bool) -> Result<ExitCode, T
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the running agent. Where a snapshot keeps the agent from running, it is set aside without one.
+pub(crate) fn set_aside(
+    which: &Which,
+    snapshot: u64,
+    why: Option<String>,
+    json: bool,
+) -> Result<ExitCode, Trouble> {
+    let body = serde_json::to_value(Aside { snapshot, why: why.clone() }).expect("plain values encode");
+    if ask_if_running::<Aside>(which, "/v1/control/set-aside", Some(body))?.is_none() {
+        set_aside_here(which, SetAside { snapshot, why: why.clone() })?;
+    }
+    if json {
+        say(serde_json::json!({ "snapshot": snapshot, "set_aside": why }))?;
+    } else if why.is_some() {
+        say(format_args!(
+            "Snapshot {snapshot} is set aside: it is kept and can be restored, and nothing else looks at it."
+        ))?;
+        say(format_args!("`larderd set-aside {snapshot} --undo` ends that."))?;
+    } else {
+        say(format_args!("Snapshot {snapshot} counts again like any other."))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn set_aside_here(which: &Which, wish: SetAside) -> Result<(), Trouble> {
+    let Opening { vault, clock, .. } = open_vault(&settings_of(which)?)?;
+    let newest = vault.ledger().newest.map(|stamp| stamp.time_ms);
+    let snapshot = wish.snapshot;
+    if keeping::set_aside(&vault, clock.stamp(newest), &wish)?.is_some() {
+        return Ok(());
+    }
+    let what = if wish.why.is_some() { "kept" } else { "set aside" };
+    let remedy = "`larder snapshots SOURCE` lists them by their numbers, once the agent runs.";
+    Err(Trouble::new(1, format!("No snapshot {snapshot} is {what}."), remedy, ""))
 }
 
 pub(crate) fn confirm_clock(which: &Which, json: bool) -> Result<ExitCode, Trouble> {

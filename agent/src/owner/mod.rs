@@ -1,10 +1,15 @@
 //! What a person types and reads at the box.
 
+mod answers;
+mod asking;
 pub(crate) mod cli;
-pub(crate) mod commands;
+mod commands;
+#[cfg(feature = "demo")]
+mod demo;
 mod disks;
 mod keys;
 mod letting_go;
-pub(crate) mod output;
+mod output;
 mod scrub;
-pub(crate) mod words;
+mod which;
+mod words;

@@ -6,6 +6,7 @@
 use super::words::Trouble;
 use std::fmt;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 /// A line to the standard output.
 ///
@@ -34,6 +35,15 @@ pub(super) fn say_all(text: &[u8]) -> Result<(), Trouble> {
 /// A line to the standard error. If that is closed, nobody is left who could be told.
 pub(crate) fn hint(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints trouble for a person and gives the exit code.
+pub(super) fn report(trouble: &Trouble) -> ExitCode {
+    hint(format_args!("{}\n{}\n{}", trouble.what, trouble.meaning, trouble.remedy));
+    if !trouble.details.is_empty() {
+        hint(format_args!("details: {}", trouble.details));
+    }
+    ExitCode::from(trouble.exit)
 }
 
 fn written(out: &mut impl Write, text: &[u8]) -> io::Result<()> {

@@ -2,13 +2,13 @@
 //!
 //! The running agent reads; without one it is done here. Whoever stops watching stops nothing.
 
-use super::cli::Which;
-use super::commands::{ask, ask_if_running, ask_while, settings_of};
+use super::asking::{ask, ask_if_running, ask_while};
 use super::output::{hint, say};
-use super::words::{Trouble, causes};
-use crate::edge::http::control::{DiskScrub, LastScrub, LostName, ScrubStatus, scrub_status_of};
-use crate::opening::{Opening, open_vault};
-use crate::phrase::counted;
+use super::which::{Which, settings_of};
+use super::words::Trouble;
+use crate::edge::http::control::{DamagedName, DiskScrub, LastScrub, LostName, ScrubStatus, scrub_status_of};
+use crate::phrase::{causes, counted};
+use crate::state::opening::{Opening, open_vault};
 use larder_format::ledger::Stamp;
 use larder_store::{StoreError, Vault};
 use std::collections::BTreeMap;
@@ -34,14 +34,15 @@ pub(crate) fn scrub(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     let results = results(before, &after);
     if json {
         let disks: Vec<_> = results.iter().map(Outcome::json).collect();
-        say(serde_json::json!({ "disks": disks, "lost": after.lost }))?;
+        let ScrubStatus { lost, damaged_snapshots, .. } = &after;
+        say(serde_json::json!({ "disks": disks, "lost": lost, "damaged_snapshots": damaged_snapshots }))?;
     } else {
         for result in &results {
-            say(result.in_words())?;
+            say(result.in_words(&after))?;
         }
-        print_lost(&after.lost)?;
+        print_damaged(&after)?;
     }
-    Ok(ExitCode::from(exit_code(&results, &after.lost)))
+    Ok(ExitCode::from(exit_code(&results, &after)))
 }
 
 fn follow(which: &Which, progress: &Progress) -> Result<ScrubStatus, Trouble> {
@@ -111,11 +112,15 @@ impl Outcome {
         serde_json::json!({ "path": self.path, "is_finished": self.found.is_some(), "found": self.found })
     }
 
-    fn in_words(&self) -> String {
+    fn in_words(&self, after: &ScrubStatus) -> String {
         let path = &self.path;
         match &self.found {
             None => {
                 format!("{path}: could not be read to the end. Check its cable and power, then try again.")
+            }
+            // Every file that is there may be whole, and another one that a backup needs may be nowhere.
+            Some(LastScrub { bytes, damaged: 0, .. }) if is_anything_missing(after) => {
+                format!("{path}: {:.0} MiB read, nothing that is on it is damaged.", *bytes as f64 / MIB)
             }
             Some(LastScrub { bytes, damaged: 0, .. }) => {
                 format!("{path}: {:.0} MiB read, all of it is as it should be.", *bytes as f64 / MIB)
@@ -129,24 +134,46 @@ impl Outcome {
     }
 }
 
-/// 6 where damage stays, 1 where a disk was not read, 0 where all is well now.
-fn exit_code(results: &[Outcome], lost: &[LostName]) -> u8 {
+/// Whether something that is kept cannot be given back.
+fn is_anything_missing(after: &ScrubStatus) -> bool {
+    let is_suspected = |disk: &DiskScrub| disk.suspected > 0;
+    !after.lost.is_empty() || !after.damaged_snapshots.is_empty() || after.disks.iter().any(is_suspected)
+}
+
+/// 6 where damage stays or something that is kept cannot be given back, 1 where a disk was not read, 0 where all is well now.
+fn exit_code(results: &[Outcome], after: &ScrubStatus) -> u8 {
     let stays =
         results.iter().filter_map(|result| result.found.as_ref()).any(|found| found.damaged > found.repaired);
-    match (stays || !lost.is_empty(), results.iter().all(|result| result.found.is_some())) {
+    match (stays || is_anything_missing(after), results.iter().all(|result| result.found.is_some())) {
         (true, _) => 6,
         (false, false) => 1,
         (false, true) => 0,
     }
 }
 
-fn print_lost(lost: &[LostName]) -> Result<(), Trouble> {
-    if lost.is_empty() {
-        return Ok(());
+fn print_damaged(after: &ScrubStatus) -> Result<(), Trouble> {
+    for DiskScrub { path, suspected, .. } in after.disks.iter().filter(|disk| disk.suspected > 0) {
+        let packs = counted(*suspected, "file", "files");
+        say(format_args!(
+            "{path}: {packs} could not be read. Nothing is given up: they are read again for a day."
+        ))?;
+        say("Check the disk's cable and power.")?;
     }
-    say("These files cannot be given back whole in the versions named:")?;
-    for LostName { source, snapshot, path } in lost {
-        say(format_args!("  {source}@{snapshot}:{path}"))?;
+    if !after.damaged_snapshots.is_empty() {
+        say("These backups cannot be given back whole:")?;
+        for DamagedName { source, snapshot, is_lost } in &after.damaged_snapshots {
+            let why = if *is_lost { "" } else { "  (could not be read, is tried again)" };
+            say(format_args!("  {source}@{snapshot}{why}"))?;
+        }
+    }
+    if !after.lost.is_empty() {
+        say("These files cannot be given back whole in the versions named:")?;
+        for LostName { source, snapshot, path } in &after.lost {
+            say(format_args!("  {source}@{snapshot}:{path}"))?;
+        }
+    }
+    if after.lost.is_empty() && after.damaged_snapshots.is_empty() {
+        return Ok(());
     }
     say(
         "All other files and versions are whole. Push from the computers that these are from: what they still have heals.",
@@ -212,9 +239,11 @@ mod tests {
             total_bytes: 0,
             damaged: 0,
             repaired: 0,
+            suspected: 0,
             last: last.clone(),
         };
-        ScrubStatus { is_running: false, disks: disks.iter().map(disk).collect(), lost: Vec::new() }
+        let disks = disks.iter().map(disk).collect();
+        ScrubStatus { is_running: false, disks, lost: Vec::new(), damaged_snapshots: Vec::new() }
     }
 
     /// Each disk that was there when the command was given is named, whatever became of it.
@@ -228,22 +257,43 @@ mod tests {
         let expect =
             [("/read", true), ("/failed", false), ("/new", true), ("/came", true), ("/pulled", false)];
         assert_eq!(told, expect);
-        assert!(results[4].in_words().contains("could not be read to the end"));
-        assert_eq!(exit_code(&results, &[]), 1);
+        assert!(results[4].in_words(&status(&[])).contains("could not be read to the end"));
+        assert_eq!(exit_code(&results, &status(&[])), 1);
     }
 
     #[test]
     fn the_exit_code_tells_whether_damage_stays() {
         let unread = || Outcome { path: "/disk".to_owned(), found: None };
         let lost = || LostName { source: "a/b".to_owned(), snapshot: 2, path: "c".to_owned() };
-        let check =
-            |results: &[Outcome], lost: &[LostName], expect| assert_eq!(exit_code(results, lost), expect);
-        check(&[found(0, 0, 0)], &[], 0);
-        check(&[found(2, 2, 0), found(0, 0, 0)], &[], 0);
-        check(&[found(2, 1, 0)], &[], 6);
-        check(&[found(1, 0, 3)], &[lost()], 6);
-        check(&[found(0, 0, 0)], &[lost()], 6);
-        check(&[found(0, 0, 0), unread()], &[], 1);
-        check(&[found(1, 0, 0), unread()], &[], 6);
+        let with = |lost: Vec<LostName>| ScrubStatus { lost, ..status(&[]) };
+        let check = |results: &[Outcome], lost: Vec<LostName>, expect| {
+            assert_eq!(exit_code(results, &with(lost)), expect);
+        };
+        check(&[found(0, 0, 0)], vec![], 0);
+        check(&[found(2, 2, 0), found(0, 0, 0)], vec![], 0);
+        check(&[found(2, 1, 0)], vec![], 6);
+        check(&[found(1, 0, 3)], vec![lost()], 6);
+        check(&[found(0, 0, 0)], vec![lost()], 6);
+        check(&[found(0, 0, 0), unread()], vec![], 1);
+        check(&[found(1, 0, 0), unread()], vec![], 6);
+    }
+
+    /// Every file on the disk is whole, and one that a backup needs is nowhere, or does not let itself be read.
+    #[test]
+    fn nobody_is_told_that_all_is_well_while_a_backup_is_not_whole() {
+        let is_told_so = |after: &ScrubStatus| {
+            let words = found(0, 0, 0).in_words(after);
+            (exit_code(&[found(0, 0, 0)], after) == 0, words.contains("all of it is as it should be"))
+        };
+        let mut after = status(&[("disk", None)]);
+        assert_eq!(is_told_so(&after), (true, true));
+        for is_lost in [true, false] {
+            let damaged = DamagedName { source: "a/b".to_owned(), snapshot: 2, is_lost };
+            after.damaged_snapshots = vec![damaged];
+            assert_eq!(is_told_so(&after), (false, false));
+        }
+        after.damaged_snapshots.clear();
+        after.disks[0].suspected = 1;
+        assert_eq!(is_told_so(&after), (false, false));
     }
 }

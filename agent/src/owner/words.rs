@@ -1,16 +1,14 @@
 //! Messages: what happened, what it means for the files, the one thing to do; then details for support.
 
-use super::output::hint;
 use crate::edge::control::ControlError;
 use crate::edge::dashboard::PasswordProblem;
 use crate::edge::disks::DiskProblem;
-use crate::phrase::sentence;
+use crate::phrase::{causes, sentence};
 use crate::run::StartError;
+use crate::state::opening::OpenError;
 use larder_store::StoreError;
 use std::borrow::Cow;
-use std::error::Error;
 use std::io;
-use std::process::ExitCode;
 
 /// Something that ends a command, in the owner's words.
 #[derive(Debug)]
@@ -39,40 +37,20 @@ impl Trouble {
         let (what, remedy, details) = (what.into(), remedy.into(), details.to_string());
         Self { what, meaning: UNTOUCHED.into(), remedy, details, exit }
     }
-
-    /// Prints it for a person and gives the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
-        hint(format_args!("{}\n{}\n{}", self.what, self.meaning, self.remedy));
-        if !self.details.is_empty() {
-            hint(format_args!("details: {}", self.details));
-        }
-        ExitCode::from(self.exit)
-    }
 }
 
-/// An error with everything that caused it.
-pub(crate) fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut rest = error.source();
-    while let Some(cause) = rest {
-        text = format!("{text}: {cause}");
-        rest = cause.source();
-    }
-    text
-}
-
-impl From<StartError> for Trouble {
-    fn from(error: StartError) -> Self {
+impl From<OpenError> for Trouble {
+    fn from(error: OpenError) -> Self {
         let details = causes(&error);
         match error {
-            StartError::Disk(DiskProblem::NotMounted { path }) => Self::new(
+            OpenError::Disk(DiskProblem::NotMounted { path }) => Self::new(
                 1,
                 format!("No disk is mounted at {}.", path.display()),
                 "Connect and mount the backup disk there, or correct `vault.disks` in the settings. \
                  To keep backups on the system's own disk after all, set `vault.allow_root_filesystem = true`.",
                 details,
             ),
-            StartError::Missing { missing } => Self::new(
+            OpenError::Missing { missing } => Self::new(
                 1,
                 format!(
                     "No disk that is here holds backups, and no disk is mounted at {}.",
@@ -82,20 +60,20 @@ impl From<StartError> for Trouble {
                  `vault.disks` as well. A new vault is begun only when all of them are there.",
                 details,
             ),
-            StartError::Disk(DiskProblem::InUse { path }) => Self::new(
+            OpenError::Disk(DiskProblem::InUse { path }) => Self::new(
                 1,
                 format!("Another larderd is already using {}.", path.display()),
                 "Use the one that is running, or stop it first.",
                 details,
             ),
-            StartError::Disk(DiskProblem::Io { path, .. } | DiskProblem::Empty { path }) => Self::new(
+            OpenError::Disk(DiskProblem::Io { path, .. } | DiskProblem::Empty { path }) => Self::new(
                 1,
                 format!("The backup folder {} cannot be opened.", path.display()),
                 "Check that the disk is connected and that larderd may write there.",
                 details,
             ),
             // Anything could be on it, and it may be all that is left of the backups.
-            StartError::Disk(DiskProblem::Strange { path, what }) => {
+            OpenError::Disk(DiskProblem::Strange { path, what }) => {
                 let remedy = format!(
                     "What it holds can be read: `larder rescue {} --list`. If it is from a newer Larder, install that one.",
                     path.display()
@@ -105,7 +83,16 @@ impl From<StartError> for Trouble {
                     ..Self::new(1, sentence(&what), remedy, details)
                 }
             }
-            StartError::Vault(error) => Self { details, ..Self::from(error) },
+            OpenError::Vault(error) => Self { details, ..Self::from(error) },
+        }
+    }
+}
+
+impl From<StartError> for Trouble {
+    fn from(error: StartError) -> Self {
+        let details = causes(&error);
+        match error {
+            StartError::Open(error) => Self::from(error),
             StartError::Listen { address, source } => Self::new(
                 1,
                 format!("The address {address} cannot be used{}.", in_use(&source)),
@@ -136,10 +123,10 @@ impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         let details = causes(&error);
         match error {
-            StoreError::Full { missing_mib } => Self::new(
+            StoreError::Full { disk, missing_mib, .. } => Self::new(
                 5,
-                format!("The backup disk is full: {missing_mib} MiB more are needed."),
-                "Connect a larger disk.",
+                format!("The backup disk at {disk} is full: at least {missing_mib} MiB more are needed."),
+                "Put a larger disk in its place.",
                 details,
             ),
             StoreError::Damaged { .. } => Self {

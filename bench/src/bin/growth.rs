@@ -9,7 +9,7 @@
 
 use hot_paths::index::{id, open, small_chunks};
 use hot_paths::process::{peak_mib, written_bytes};
-use larder_store::{Vault, disk::RealDisk};
+use larder_store::{Scope, Vault, disk::RealDisk};
 use std::{
     fs,
     path::Path,
@@ -62,7 +62,7 @@ fn fill(folder: &Path, from: u32, count: u32) {
         let blocks = small_chunks(start, STEP.min(from + count - start));
         let started = Instant::now();
         for block in &blocks {
-            vault.receive(block).expect("blocks of our own");
+            vault.by(&Scope::appliance()).receive(block).expect("blocks of our own");
         }
         busy += started.elapsed();
     }
@@ -88,7 +88,7 @@ fn ask(folder: &Path, count: u32) {
         for question in 0..QUESTIONS {
             let ids: Vec<_> = (0..ASKED).map(|n| id(number(question, n))).collect();
             let started = Instant::now();
-            vault.missing(&ids);
+            vault.by(&Scope::appliance()).missing(&ids);
             busy += started.elapsed();
         }
         f64::from(QUESTIONS) * f64::from(ASKED) / busy.as_secs_f64()

@@ -14,6 +14,8 @@ use std::ffi::OsStr;
 
 use Column::{Left, Right};
 
+const NOT_WHOLE: &str = "What is not whole cannot be given back entirely: pieces of it are lost, or could not be read. A push from the computer \
+     that it is from heals what that still has.";
 const NOTHING_YET: &str = "Nothing is protected yet. `larder push FOLDER` makes the first backup.";
 
 pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
@@ -67,8 +69,9 @@ fn snapshot_table(snapshots: &[SnapshotInfo], output: &mut Output) -> std::io::R
             count(snapshot.totals.files),
             size(snapshot.totals.bytes),
             if snapshot.skipped > 0 { count(snapshot.skipped) } else { String::new() },
+            yes_unless(snapshot.damaged),
             kept(snapshot),
-            snapshot.reasons.join(", "),
+            because(snapshot),
         ]
     };
     let heads = [
@@ -77,11 +80,26 @@ fn snapshot_table(snapshots: &[SnapshotInfo], output: &mut Output) -> std::io::R
         Right("FILES"),
         Right("SIZE"),
         Right("SKIPPED"),
+        Left("WHOLE"),
         Left("KEPT"),
         Left("BECAUSE"),
     ];
     output.table(&heads, &snapshots.iter().map(row).collect::<Vec<_>>())?;
+    if snapshots.iter().any(|snapshot| snapshot.damaged) {
+        output.line(NOT_WHOLE)?;
+    }
     output.line("Nothing goes before its date, and what goes then is named by `larderd prune --dry-run` on the appliance.")
+}
+
+/// Why the rule keeps it, and why nothing but a restore looks at it.
+fn because(snapshot: &SnapshotInfo) -> String {
+    let aside = snapshot.set_aside.iter().map(|why| format!("set aside: {why}"));
+    snapshot.reasons.iter().cloned().chain(aside).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether it can be given back.
+fn yes_unless(is_damaged: bool) -> String {
+    if is_damaged { "no" } else { "yes" }.to_owned()
 }
 
 /// The appliance's words.
@@ -164,16 +182,20 @@ pub(super) fn versions(
         return Ok(0);
     }
     let row = |version: &VersionInfo| {
-        let VersionInfo { first, last, since, until, entry, .. } = version;
+        let VersionInfo { first, last, since, until, entry, damaged, unknown, .. } = version;
         let snapshots = if first == last { first.to_string() } else { format!("{first} to {last}") };
-        let (bytes, changed) = entry.as_ref().map_or_else(
-            || ("deleted".to_owned(), String::new()),
-            |entry| (size(entry.bytes), moment(&entry.modified)),
-        );
-        vec![snapshots, moment(since), moment(until), bytes, changed]
+        let (bytes, changed) = match entry {
+            Some(entry) => (size(entry.bytes), moment(&entry.modified)),
+            None if *unknown => ("not known".to_owned(), String::new()),
+            None => ("deleted".to_owned(), String::new()),
+        };
+        vec![snapshots, moment(since), moment(until), bytes, changed, yes_unless(*damaged)]
     };
-    let heads = [Left("SNAPSHOTS"), Left("FROM"), Left("TO"), Right("SIZE"), Left("CHANGED")];
+    let heads = [Left("SNAPSHOTS"), Left("FROM"), Left("TO"), Right("SIZE"), Left("CHANGED"), Left("WHOLE")];
     output.table(&heads, &versions.iter().map(row).collect::<Vec<_>>())?;
+    if versions.iter().any(|version| version.damaged) {
+        output.line(NOT_WHOLE)?;
+    }
     Ok(0)
 }
 

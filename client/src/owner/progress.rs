@@ -64,13 +64,20 @@ fn message(progress: &TransferProgress) -> String {
     format!("{}, {} {way}", counted(progress.files(), "file", "files"), size(progress.sent_bytes()))
 }
 
-/// Adds up the files of a folder for the end of the bar. An estimate: excluded and unreadable folders count.
+/// Tells the bar its end, unless the work is done before.
 fn measure(folder: &Path, progress: &TransferProgress, done: &AtomicBool) {
+    if let Some(bytes) = measured(folder, done) {
+        progress.expect_bytes(bytes);
+    }
+}
+
+/// Adds up what lies in a folder; nothing once `done`. An estimate: excludes and unreadable folders count.
+pub(super) fn measured(folder: &Path, done: &AtomicBool) -> Option<u64> {
     let mut folders = vec![folder.to_owned()];
     let mut bytes = 0;
     while let Some(folder) = folders.pop() {
         if done.load(Relaxed) {
-            return;
+            return None;
         }
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.file_type() {
@@ -80,5 +87,5 @@ fn measure(folder: &Path, progress: &TransferProgress, done: &AtomicBool) {
             }
         }
     }
-    progress.expect_bytes(bytes);
+    Some(bytes)
 }

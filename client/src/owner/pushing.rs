@@ -3,7 +3,7 @@
 use super::{
     options::GlobalOptions,
     output::{CommandError, Output, counted, size},
-    progress::with_bar,
+    progress::{measured, with_bar},
     words::{self, say},
 };
 use crate::{
@@ -18,6 +18,7 @@ use larder_format::{ledger::is_plain_name, wire::Identity};
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
     time::Instant,
 };
 
@@ -133,7 +134,8 @@ impl One<'_> {
         let started = Instant::now();
         let pushed = with_bar(&progress, is_json, Some(self.folder), || {
             push_folder(self.connection, self.source, self.folder, &self.options, &progress)
-        })?;
+        });
+        let pushed = pushed.map_err(|trouble| with_what_was_to_come(trouble, self.folder, &progress))?;
         Ok(Done { pushed, progress, seconds: started.elapsed().as_secs_f64() })
     }
 
@@ -164,6 +166,21 @@ impl One<'_> {
         );
         Ok(())
     }
+}
+
+/// A refusal for want of room, with how much of the folder was still to come. The appliance knows only what had been sent, so
+/// its number alone would be taken for all that is missing.
+fn with_what_was_to_come(trouble: ClientError, folder: &Path, progress: &TransferProgress) -> ClientError {
+    let ClientError::Refused(mut problem) = trouble else { return trouble };
+    if problem.code == "full"
+        && let Some(all) = measured(folder, &AtomicBool::new(false))
+    {
+        let left = all.saturating_sub(progress.bytes());
+        let (all, left) = (size(all), size(left));
+        problem.what =
+            format!("{} Of the {all} in this folder up to {left} were still to come.", problem.what);
+    }
+    ClientError::Refused(problem)
 }
 
 /// Tells of disks that lack a backup. The appliance tells why: a disk may be away, or still being filled.
@@ -244,7 +261,34 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
-    use super::lacking;
+    use super::*;
+    use larder_format::wire::Problem;
+
+    /// Told that 58 MiB are missing, nobody knows that 340 are.
+    #[test]
+    fn a_full_disk_is_told_with_what_was_still_to_come() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("below")).expect("a folder");
+        std::fs::write(folder.path().join("below/a"), [0; 900]).expect("written");
+        let progress = TransferProgress::default();
+        progress.add_bytes(300);
+        let told = |code: &str| {
+            let problem = Problem {
+                code: code.to_owned(),
+                what: "The disk is full.".to_owned(),
+                meaning: String::new(),
+                remedy: String::new(),
+                details: String::new(),
+            };
+            match with_what_was_to_come(ClientError::Refused(Box::new(problem)), folder.path(), &progress) {
+                ClientError::Refused(told) => told.what,
+                other => panic!("{other:?}"),
+            }
+        };
+        let all = "The disk is full. Of the 900 B in this folder up to 600 B were still to come.";
+        assert_eq!(told("full"), all);
+        assert_eq!(told("forbidden"), "The disk is full.");
+    }
 
     #[test]
     fn a_disk_without_the_backup_is_not_called_missing() {

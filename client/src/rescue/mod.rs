@@ -269,7 +269,18 @@ fn info(
     skipped: u64,
 ) -> SnapshotInfo {
     let source = source.to_owned();
-    SnapshotInfo { source, snapshot, time, root, totals, skipped, reasons: Vec::new(), kept_until: None }
+    SnapshotInfo {
+        source,
+        snapshot,
+        time,
+        root,
+        totals,
+        skipped,
+        reasons: Vec::new(),
+        kept_until: None,
+        set_aside: None,
+        damaged: false,
+    }
 }
 
 /// Two vaults have the same numbers for different things.

@@ -224,6 +224,8 @@ impl Past for Vault {
             skipped: commit.skipped,
             reasons: vec![],
             kept_until: None,
+            set_aside: None,
+            damaged: false,
         })
     }
 }

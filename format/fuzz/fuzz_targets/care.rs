@@ -1,9 +1,9 @@
-//! Notes about the disks: a scrub's state and a record of losses. The frame is made right first, or nothing would be
+//! Notes about the disks: a scrub's state, packs that could not be read, and a record of losses. The frame is made right first, or nothing would be
 //! reached behind it.
 #![no_main]
 
 use larder_format::Hash;
-use larder_format::care::{CARE_MAGIC, Losses, Round, decode, encode};
+use larder_format::care::{CARE_MAGIC, Losses, Round, Suspects, decode, encode};
 
 fn read(bytes: &[u8]) {
     if let Ok(round) = decode::<Round>(bytes) {
@@ -11,6 +11,9 @@ fn read(bytes: &[u8]) {
     }
     if let Ok(losses) = decode::<Losses>(bytes) {
         assert_eq!(decode(&encode(&losses)), Ok(losses));
+    }
+    if let Ok(suspects) = decode::<Suspects>(bytes) {
+        assert_eq!(decode(&encode(&suspects)), Ok(suspects));
     }
 }
 

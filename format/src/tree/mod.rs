@@ -6,6 +6,7 @@
 //! Bytes: FORMAT.md, "Tree". Not here: walking a real folder (`client`), keeping chunks (`store`).
 
 mod build;
+pub mod read;
 
 use crate::{ChunkRef, FormatError, Hash, cut::CHUNK_BYTES_MAX};
 use serde::{Deserialize, Serialize};

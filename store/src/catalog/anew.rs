@@ -20,6 +20,16 @@ impl Catalog {
         self.index_to_change().flush();
     }
 
+    /// Enters some packs that the index does not know yet; returns how many are left. The index is written out once none is:
+    /// an agent that is killed before its next pause would read all their lists again.
+    pub(crate) fn enter_and_keep(&self, members: &Members) -> usize {
+        let left = self.enter_pending(members, PACKS_AT_ONCE);
+        if left == 0 && self.is_read_ahead.swap(false, Ordering::SeqCst) {
+            self.flush();
+        }
+        left
+    }
+
     /// Throws the index away and enters packs again, some at once and the rest by `enter_pending`.
     pub(crate) fn start_anew(&self, members: &Members) {
         self.throw_away();

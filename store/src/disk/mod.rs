@@ -187,6 +187,12 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Whether the bytes may be there although they could not be read: the disk gave no answer, and may give one later. A file
+/// that ends too early or is no file will be no other tomorrow.
+pub(crate) fn is_unanswered(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
+}
+
 fn poison(error: io::Error) -> io::Error {
     if is_full(&error) { io::Error::other(format!("a sync failed: {error}")) } else { error }
 }

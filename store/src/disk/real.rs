@@ -3,7 +3,7 @@
 use super::{Disk, DiskFile, Item, Space};
 use rustix::fs::{
     Advice, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, chmodat, fadvise, flock,
-    fstatvfs, fsync, linkat, mkdirat, openat, renameat_with, statat, unlinkat,
+    fstat, fstatvfs, fsync, linkat, mkdirat, open, openat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use std::fs::{self, File};
@@ -11,6 +11,10 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+const LOCK: &str = "lock";
+/// Where something else goes that has the name of the lock.
+const STRANGE_LOCK: &str = "lock.strange";
 
 /// A disk of the real world. Holds a lock, so that two agents never write to one vault.
 ///
@@ -38,11 +42,14 @@ impl RealDisk {
     /// As `open`; `NotFound`.
     pub fn open_existing(folder: &Path) -> io::Result<Self> {
         let path = folder.to_owned();
-        let folder = File::open(folder)?;
-        let (flags, mode) = (OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o600));
-        let lock = match openat(&folder, "lock", flags, mode) {
-            // The system lets nobody write to a dying disk: what is on it can still be read.
-            Err(Errno::ROFS) => openat(&folder, "lock", OFlags::RDONLY | OFlags::CLOEXEC, mode),
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder: File = open(folder, flags, Mode::empty())?.into();
+        let lock = match open_lock(&folder) {
+            // A FIFO or a folder holds nothing of the agent's, and no agent can have locked it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                renameat_with(&folder, LOCK, &folder, STRANGE_LOCK, RenameFlags::NOREPLACE)?;
+                open_lock(&folder)
+            }
             lock => lock,
         }?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
@@ -58,24 +65,55 @@ impl RealDisk {
         Ok((meta.dev(), meta.ino()))
     }
 
-    fn open_at(&self, path: &str, flags: OFlags, mode: u32) -> io::Result<OwnedFd> {
+    fn open_folder(&self, path: &str) -> io::Result<OwnedFd> {
         let path = if path.is_empty() { "." } else { path };
-        Ok(openat(&self.folder, path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))?)
+        Ok(openat(&self.folder, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+    }
+}
+
+fn open_lock(folder: &File) -> io::Result<OwnedFd> {
+    match open_file(folder, LOCK, OFlags::CREATE | OFlags::WRONLY) {
+        // The system lets nobody write to a dying disk: what is on it can still be read.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            open_file(folder, LOCK, OFlags::RDONLY)
+        }
+        lock => lock,
+    }
+}
+
+/// Opens a regular file and nothing else.
+///
+/// # Errors
+/// `InvalidData` for everything else that has the name: opening a FIFO waits until somebody writes into it, for ever, and
+/// a device may give bytes without end.
+fn open_file(folder: &File, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    let flags = flags | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(folder, path, flags, Mode::from_raw_mode(0o600)) {
+        Ok(file) if FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::RegularFile => Ok(file),
+        // A symbolic link, a socket or a FIFO to write into, a folder to write into.
+        Ok(_) | Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, format!("{path} is not a regular file")))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
 impl Disk for RealDisk {
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::APPEND;
-        Ok(Box::new(RealFile(self.open_at(path, flags, 0o600)?.into())))
+        Ok(Box::new(RealFile(open_file(&self.folder, path, flags)?.into())))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(RealFile(self.open_at(path, OFlags::RDONLY, 0)?.into())))
+        Ok(Box::new(RealFile(open_file(&self.folder, path, OFlags::RDONLY)?.into())))
     }
 
     fn publish(&self, from: &str, to: &str) -> io::Result<()> {
-        chmodat(&self.folder, from, Mode::from_raw_mode(0o444), AtFlags::empty())?;
+        let stat = statat(&self.folder, from, AtFlags::SYMLINK_NOFOLLOW)?;
+        // The mode would be that of whatever a symbolic link points to; a folder without `x` could not be moved.
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            chmodat(&self.folder, from, Mode::from_raw_mode(0o444), AtFlags::empty())?;
+        }
         match renameat_with(&self.folder, from, &self.folder, to, RenameFlags::NOREPLACE) {
             // Filesystems without it (exFAT, some network ones) still have links, which never replace either.
             Err(Errno::INVAL | Errno::NOSYS) => {
@@ -99,12 +137,12 @@ impl Disk for RealDisk {
     }
 
     fn sync_folder(&self, path: &str) -> io::Result<()> {
-        Ok(fsync(self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?)?)
+        Ok(fsync(self.open_folder(path)?)?)
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Item>> {
         let mut items = Vec::new();
-        let folder = match self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY, 0) {
+        let folder = match self.open_folder(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(items),
             folder => folder?,
         };

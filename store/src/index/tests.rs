@@ -205,3 +205,69 @@ fn an_opening_that_did_not_end_is_not_tried_again() {
     Index::discard(&place).unwrap();
     assert!(Index::open(&place, &VAULT).unwrap().packs().is_empty());
 }
+
+/// The index as a start finds it after the agent was killed at this moment: what was written by then, and no goodbye.
+fn killed(folder: &Path) -> (tempfile::TempDir, IndexPlace) {
+    let copy = tempfile::tempdir().unwrap();
+    let mut rest = vec![PathBuf::from("index")];
+    while let Some(folder_of_it) = rest.pop() {
+        std::fs::create_dir(copy.path().join(&folder_of_it)).unwrap();
+        for item in std::fs::read_dir(folder.join(&folder_of_it)).unwrap().map(Result::unwrap) {
+            let path = folder_of_it.join(item.file_name());
+            println!("{} {}", path.display(), item.metadata().unwrap().len());
+            if item.file_type().unwrap().is_file() {
+                std::fs::copy(item.path(), copy.path().join(path)).unwrap();
+            } else {
+                rest.push(path);
+            }
+        }
+    }
+    let place = IndexPlace::Folder(copy.path().join("index"));
+    (copy, place)
+}
+
+/// Otherwise each start of a box that is killed soon after reads the lists of all packs.
+#[test]
+fn an_index_of_an_agent_that_was_killed_at_once_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = IndexPlace::Folder(folder.path().join("index"));
+    let mut index = Index::open(&place, &VAULT).unwrap();
+    let (_copy, copied) = killed(folder.path());
+    Index::open(&copied, &VAULT).expect("a new one has its stamp at once");
+    for pack in 0..4 {
+        index.insert(&[names(pack)]).unwrap();
+    }
+    index.flush();
+    let (_copy, copied) = killed(folder.path());
+    let found = Index::open(&copied, &VAULT).expect("what was written out is found");
+    println!("{:?}", found.packs());
+    check(&found);
+}
+
+/// Versions before wrote the stamp with the first packs, some seconds after they made the folder.
+#[test]
+fn an_index_without_a_stamp_and_without_packs_is_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = IndexPlace::Folder(folder.path().join("index"));
+    drop(sled::open(folder.path().join("index")).unwrap());
+    drop(Index::open(&place, &VAULT).expect("nobody's yet"));
+    assert!(Index::open(&place, &[8; 16]).is_err(), "now it is somebody's");
+}
+
+/// What is no file where sled or the marker have theirs ends in a new index, not in an endless wait.
+#[test]
+fn a_fifo_in_the_place_of_a_file_is_moved_aside() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let fifo = |path: &Path| mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let place = filled(folder.path());
+    for path in ["index/db", "index.opening", "index"].map(|name| folder.path().join(name)) {
+        let _ = std::fs::remove_file(&path);
+        let _ = std::fs::remove_dir_all(&path);
+        fifo(&path);
+        assert!(Index::open(&place, &VAULT).is_err(), "{}", path.display());
+        Index::discard(&place).unwrap();
+        Index::open(&place, &VAULT).expect("a new one");
+        let _ = std::fs::remove_file(folder.path().join("index.broken"));
+    }
+}

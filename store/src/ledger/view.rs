@@ -117,12 +117,12 @@ pub struct LedgerView {
     pub gaps: Vec<u64>,
     /// Those of the gaps of which nothing is known; of the others it is only known here what they say.
     pub(crate) unread: Vec<u64>,
-    /// Snapshots that nothing derived looks at, and why.
-    pub set_aside: BTreeMap<u64, String>,
     /// What the stamps of the entries say of time.
     pub lifetime: Lifetime,
     access: Access,
     rules: Vec<(Mark, Rule)>,
+    /// Snapshots that nothing derived looks at, and why.
+    set_aside: BTreeMap<u64, String>,
     /// Packs that were swept, and when.
     pub(crate) swept: HashMap<Hash, Mark>,
     /// What packs made now carry, so that none is called like one that was swept.
@@ -143,10 +143,10 @@ impl LedgerView {
             disks: KnownDisks::new(),
             gaps: Vec::new(),
             unread: Vec::new(),
-            set_aside: BTreeMap::new(),
             lifetime: Lifetime::default(),
             access: Access::Full,
             rules: Vec::new(),
+            set_aside: BTreeMap::new(),
             swept: HashMap::new(),
             salt: 0,
             pushes: HashMap::new(),
@@ -166,6 +166,23 @@ impl LedgerView {
     /// Snapshots of a source, oldest first; empty for one that never pushed.
     pub fn snapshots(&self, source: &str) -> &[Arc<Fact>] {
         self.sources.get(source).map_or(&[], Vec::as_slice)
+    }
+
+    /// Snapshots of a source that history, differences and versions are computed from, oldest first: all but those that
+    /// somebody at the box set aside.
+    pub fn looked_at(&self, source: &str) -> Vec<Arc<Fact>> {
+        let facts = self.snapshots(source).iter();
+        facts.filter(|fact| !self.is_set_aside(fact.sequence)).cloned().collect()
+    }
+
+    /// Whether nothing derived looks at the snapshot. It is kept, swept and given back like any other.
+    pub fn is_set_aside(&self, sequence: u64) -> bool {
+        self.set_aside.contains_key(&sequence)
+    }
+
+    /// Why the snapshot was set aside, in the owner's words; nothing if it was not.
+    pub fn why_set_aside(&self, sequence: u64) -> Option<&str> {
+        self.set_aside.get(&sequence).map(String::as_str)
     }
 
     /// The moment that `now` stands for.
@@ -225,8 +242,6 @@ impl LedgerView {
         };
         match event {
             Event::VaultCreated { .. } | Event::ClockConfirmed => {}
-            Event::SetAside { snapshot, why } => drop(self.set_aside.insert(snapshot, why)),
-            Event::SetAsideCleared { snapshot } => drop(self.set_aside.remove(&snapshot)),
             Event::Newer(Newer { since, without, .. }) => {
                 self.access = self.access.max(match without {
                     Without::StepOver => Access::Full,
@@ -255,6 +270,8 @@ impl LedgerView {
                 self.salt = self.salt.max(salt);
                 self.swept.extend(packs.into_iter().map(|name| (name, mark)));
             }
+            Event::SetAside { snapshot, why } => drop(self.set_aside.insert(snapshot, why)),
+            Event::SetAsideCleared { snapshot } => drop(self.set_aside.remove(&snapshot)),
         }
     }
 
@@ -276,6 +293,7 @@ impl LedgerView {
         self.sources.retain(|_, facts| !facts.is_empty());
         for fact in &gone {
             self.pushes.remove(&fact.snapshot.push);
+            self.set_aside.remove(&fact.sequence);
         }
         // What was let go of long ago needs no more memory than its number.
         for old in &mut self.let_go {

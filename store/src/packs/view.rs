@@ -4,7 +4,7 @@
 //! only hints until the chunk was hashed. Not here: which disk is asked (`packs`).
 
 use super::{Place, path};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, DiskFile, is_unanswered};
 use crate::members::{Member, Members};
 use crate::{Result, StoreError};
 use larder_format::block;
@@ -88,13 +88,15 @@ pub(super) struct Names<'a> {
     read: Vec<u8>,
     /// How many to read at the next miss; more from one to the next as long as they follow each other.
     ahead: u32,
+    /// The disk did not answer for some names: what is not found may be there.
+    pub(super) is_unanswered: bool,
 }
 
 impl<'a> Names<'a> {
     const AHEAD_MAX: u32 = 512;
 
     pub(super) fn new(view: &'a View) -> Self {
-        Self { view, first: 0, read: Vec::new(), ahead: 1 }
+        Self { view, first: 0, read: Vec::new(), ahead: 1, is_unanswered: false }
     }
 
     pub(super) fn at(&mut self, slot: u16) -> Option<Hash> {
@@ -113,7 +115,8 @@ impl<'a> Names<'a> {
             self.read.resize(count as usize * 32, 0);
             self.first = slot;
             let offset = self.view.footer.name_offset(u16::try_from(slot).ok()?);
-            if self.view.file.read_at(offset, &mut self.read).is_err() {
+            if let Err(error) = self.view.file.read_at(offset, &mut self.read) {
+                self.is_unanswered |= is_unanswered(&error);
                 self.read.clear();
             }
             known(self)
@@ -124,6 +127,11 @@ impl<'a> Names<'a> {
 /// Opens a pack and reads its footer.
 fn open_pack(disk: &dyn Disk, path: &str) -> io::Result<(Box<dyn DiskFile>, Footer)> {
     let file = disk.open(path)?;
+    let footer = footer_of(file.as_ref())?;
+    Ok((file, footer))
+}
+
+fn footer_of(file: &dyn DiskFile) -> io::Result<Footer> {
     let len = file.len()?;
     let mut head = [0; PACK_HEADER_BYTES];
     file.read_at(0, &mut head)?;
@@ -131,8 +139,19 @@ fn open_pack(disk: &dyn Disk, path: &str) -> io::Result<(Box<dyn DiskFile>, Foot
     let mut tail = [0; FOOTER_BYTES];
     let at = len.checked_sub(FOOTER_BYTES as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
     file.read_at(at, &mut tail)?;
-    let footer = Footer::decode(&tail, len).map_err(|error| invalid(&error))?;
-    Ok((file, footer))
+    Footer::decode(&tail, len).map_err(|error| invalid(&error))
+}
+
+/// The whole table of one file, checked, wherever it lies.
+pub(crate) fn table_of(file: &dyn DiskFile) -> io::Result<Table> {
+    let footer = footer_of(file)?;
+    read_table_of(file, &footer)
+}
+
+fn read_table_of(file: &dyn DiskFile, footer: &Footer) -> io::Result<Table> {
+    let mut bytes = vec![0; footer.table_len()];
+    file.read_at(footer.table_offset, &mut bytes)?;
+    Table::decode(footer, &bytes).map_err(|error| invalid(&error))
 }
 
 /// The whole table of a pack, checked. Where disks differ, as when one pack stands in the place of another, the copy
@@ -146,9 +165,7 @@ pub(crate) fn read_table(members: &Members, name: &Hash) -> Result<Table> {
             if found.iter().any(|(_, known, _)| *known == footer) {
                 return Ok(None);
             }
-            let mut bytes = vec![0; footer.table_len()];
-            file.read_at(footer.table_offset, &mut bytes)?;
-            let table = Table::decode(&footer, &bytes).map_err(|error| invalid(&error))?;
+            let table = read_table_of(file.as_ref(), &footer)?;
             Ok(Some((member.clone(), footer, table)))
         });
         match table {

@@ -1,29 +1,27 @@
-//! What is lost: which pieces of which files, found by walking the trees, and remembered until a device brings them.
+//! What is lost: which pieces of which files and snapshots, remembered until a device brings them.
 //!
 //! The record lies beside the damaged file in the quarantine of every disk, since what is lost must not be forgotten
 //! with the agent's memory: a device believes that it need not send again what it sent once. Only the first thousand
-//! files are named; the pieces are all there. Not here: asking the devices (`check`, which looks at everything again
-//! as long as something is lost).
+//! files are named in it; the pieces are all there. Which snapshots are not whole follows from the pieces, so it is found
+//! anew after a start. Not here: the walk that finds it (`survey`), asking the devices (`check`, which looks at everything
+//! again as long as something is lost).
 
 use super::place::{self, QUARANTINE};
+use super::survey::{Scope, State, Survey, Surveyed};
 use crate::Result;
+use crate::browse::Run;
 use crate::disk::{Disk, read_whole, write_whole};
+use crate::ledger::view::Fact;
 use crate::members::Members;
 use crate::vault::Vault;
 use larder_format::care::{self, Losses, LostFile};
-use larder_format::tree::{Kind, Node, Piece, Reference, decode_pieces};
-use larder_format::{ChunkId, ChunkRef, Hash};
+use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 
-/// Files that are named; an owner reads no more, and a record stays small.
+/// Files that are named in one record, which stays small.
 const FILES_NAMED_MAX: usize = 1000;
-/// Nodes that are looked at, some 20 MB of memory: beyond it the walk ends, and what the pack's table lists counts as lost.
-const NODES_MAX: usize = 1_000_000;
-/// Lost pieces that are noted at a time, some megabytes in memory and in a record. Where more is gone it is told all the
-/// same, and found at the next look.
-const LOST_MAX: usize = 100_000;
 const PART: &str = "open/lost.part";
 
 /// What was lost with one pack.
@@ -31,6 +29,27 @@ const PART: &str = "open/lost.part";
 pub(crate) struct Lost {
     pub(crate) chunks: HashSet<ChunkId>,
     pub(crate) files: Vec<LostFile>,
+}
+
+/// A kept snapshot that cannot be restored whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedSnapshot {
+    /// `DEVICE/NAME`.
+    pub source: String,
+    /// Its number.
+    pub snapshot: u64,
+    /// Whether something of it is lost; otherwise it could not be read, and is tried again.
+    pub is_lost: bool,
+}
+
+/// How a look for losses ended.
+pub(super) enum Look {
+    /// What is lost and was not known to be.
+    Found(Lost),
+    /// The index was made anew meanwhile, so that what was not found may be there.
+    Unsteady,
+    /// A disk did not answer for something, or it was stopped.
+    Unfinished,
 }
 
 /// Writes down what was lost with a pack, on every healthy disk.
@@ -107,7 +126,14 @@ impl Vault {
         self.care.note_lost(&lost.files);
     }
 
-    /// Files that cannot be given back whole, as far as scrubs found out: at most a thousand for each lost pack.
+    /// Pieces that were given up and did not come back.
+    pub(super) fn lost_chunks(&self) -> HashSet<ChunkId> {
+        let mut lost = self.catalog.packs.damage.given_up();
+        lost.retain(|id| !self.is_held(id));
+        lost
+    }
+
+    /// Versions of files that cannot be given back whole, as far as scrubs found out: at most ten thousand.
     pub fn lost_files(&self) -> Vec<LostFile> {
         let damage = &self.catalog.packs.damage;
         let is_lost = |file: &LostFile| damage.is_given_up(&file.piece) && !self.is_held(&file.piece);
@@ -116,17 +142,67 @@ impl Vault {
         files
     }
 
+    /// Every kept snapshot that cannot be restored whole, in the order of sources and numbers, as the last look found it.
+    /// One stays in the list until the next look after its pieces came back.
+    pub fn damaged_snapshots(&self) -> Vec<DamagedSnapshot> {
+        let known = self.care.damaged_snapshots();
+        if known.is_empty() {
+            return Vec::new();
+        }
+        let view = self.ledger();
+        let facts = view.sources.values().flatten();
+        let damaged = |fact: &Arc<Fact>| {
+            let is_lost = matches!(known.get(&fact.sequence)?, State::Lost(_));
+            let source = fact.snapshot.source.clone();
+            Some(DamagedSnapshot { source, snapshot: fact.sequence, is_lost })
+        };
+        facts.filter_map(damaged).collect()
+    }
+
+    /// Numbers of those of `facts`, rising, that cannot be restored whole, as the last look found it.
+    pub fn damaged_among(&self, facts: &[Arc<Fact>]) -> Vec<u64> {
+        let known = self.care.damaged_snapshots();
+        facts.iter().map(|fact| fact.sequence).filter(|number| known.contains_key(number)).collect()
+    }
+
+    /// Whether everything that is kept was looked at since the start, and every disk answered.
+    pub fn is_surveyed(&self) -> bool {
+        self.care.is_surveyed()
+    }
+
+    /// Whether a piece that a snapshot was not whole for has come back, so that the next look may find it whole.
+    pub fn has_what_was_missed(&self) -> bool {
+        let known = self.care.damaged_snapshots();
+        let pieces: HashSet<_> = known.values().filter_map(|state| state.piece()).collect();
+        pieces.iter().any(|piece| self.is_held(piece))
+    }
+
+    /// Notes which versions cannot be given back whole.
+    pub(crate) fn judge_runs(&self, runs: &mut [Run]) {
+        // Without any damage there is nothing to look for.
+        if self.damaged_chunks() == 0 && self.unreadable_packs() == 0 {
+            return;
+        }
+        let scope = Scope::default();
+        let mut survey = Survey::new(self, &scope, &|| true);
+        for run in runs {
+            if let Some(found) = &run.found {
+                run.is_whole = survey.state_of(&found.entry.kind) == State::Whole;
+            }
+        }
+    }
+
     /// Looks through everything that is kept for what no pack holds although nobody saw it go: a disk that lied about
     /// flushing, a file that somebody deleted. It is named and remembered, and asked for at the next push. Returns how many
-    /// pieces it was; nothing where it could not be seen, because the index is being made anew or no disk answers.
+    /// pieces it was; nothing where it could not be seen, because the index is being made anew or a disk does not answer.
     ///
     /// # Errors
     /// `Disk` when it could not be written down; it is remembered until the next start.
     pub fn look_for_loss(&self, go_on: &dyn Fn() -> bool) -> Result<Option<usize>> {
-        if self.catalog.pending_count() > 0 || self.catalog.newer_packs().is_some() {
+        if self.catalog.newer_packs().is_some() {
             return Ok(None);
         }
-        let found = self.find_lost(None, None, go_on);
+        let Look::Found(found) = self.find_lost(&Scope::default(), go_on)? else { return Ok(None) };
         // Asked afterwards, since the last disk may go meanwhile: what is away is not lost.
         if self.require_answering().is_err() {
             return Ok(None);
@@ -146,153 +222,89 @@ impl Vault {
         Ok(Some(found.chunks.len()))
     }
 
-    /// Everything that a snapshot names and that no pack holds and nobody knew to be lost; of `candidates` only, where some
-    /// are given. Where not all can be looked at, what is `listed` and not held counts as lost too.
-    pub(super) fn find_lost(
-        &self,
-        candidates: Option<&HashSet<ChunkId>>,
-        listed: Option<&HashSet<ChunkId>>,
-        go_on: &dyn Fn() -> bool,
-    ) -> Lost {
-        let mut walk = Walk {
-            vault: self,
-            candidates,
-            go_on,
-            seen: HashSet::new(),
-            lost: Lost::default(),
-            is_cut_short: false,
-        };
+    /// Looks again at the snapshots that were not whole. Returns whether it came to its end.
+    pub fn look_at_damaged(&self, go_on: &dyn Fn() -> bool) -> bool {
+        let known = self.care.damaged_snapshots();
+        let mut sources = self.ledger().sources.clone();
+        for facts in sources.values_mut() {
+            facts.retain(|fact| known.contains_key(&fact.sequence));
+        }
+        let scope = Scope::default();
+        let found = Survey::new(self, &scope, go_on).walk(&sources);
+        let is_complete = found.is_complete;
+        self.remember(found);
+        is_complete
+    }
+
+    /// Everything that a snapshot names and that no pack holds and nobody knew to be lost. Where not all can be looked at,
+    /// what is `listed` and not held counts as lost too. Packs that were set aside are asked first.
+    pub(super) fn find_lost(&self, scope: &Scope<'_>, go_on: &dyn Fn() -> bool) -> Result<Look> {
+        let times_anew = self.catalog.times_anew();
+        let is_steady = || self.catalog.times_anew() == times_anew && self.catalog.pending_count() == 0;
+        // An index that is empty for a moment knows of nothing, and everything would seem lost.
+        if !is_steady() {
+            return Ok(Look::Unsteady);
+        }
         let sources: BTreeMap<_, _> = self.ledger().sources.clone();
-        for (source, facts) in &sources {
-            // The newest first, so that a file is named by the newest snapshot that has it so.
-            for fact in facts.iter().rev() {
-                walk.snapshot(source, fact.sequence, fact.snapshot.root);
-            }
+        let is_going_on = || go_on() && is_steady();
+        let found = Survey::new(self, scope, &is_going_on).walk(&sources);
+        if !is_steady() {
+            return Ok(Look::Unsteady);
         }
-        let is_cut_short = walk.is_cut_short || walk.seen.len() >= NODES_MAX;
-        let mut lost = walk.lost;
-        if is_cut_short {
-            lost.chunks.extend(listed.into_iter().flatten().filter(|id| !self.is_held(id)));
+        if !found.is_complete || found.is_unanswered {
+            self.remember(found);
+            return Ok(Look::Unfinished);
         }
-        self.care.note_lost(&lost.files);
-        lost
-    }
-}
-
-/// Names from the root down, shared by everything in one folder.
-struct Path {
-    above: Option<Rc<Path>>,
-    name: Vec<u8>,
-}
-
-impl Path {
-    fn text(&self) -> String {
-        let mut names = Vec::new();
-        let mut rest = Some(self);
-        while let Some(path) = rest {
-            names.push(String::from_utf8_lossy(&path.name));
-            rest = path.above.as_deref();
+        let mut lost = found.lost.clone();
+        if found.is_cut_short {
+            lost.extend(scope.listed.into_iter().flatten().filter(|id| !self.is_held(id)));
         }
-        // The root has no name.
-        names.into_iter().rev().filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/")
-    }
-}
-
-struct Walk<'a> {
-    vault: &'a Vault,
-    candidates: Option<&'a HashSet<ChunkId>>,
-    go_on: &'a dyn Fn() -> bool,
-    /// The first bytes of the ids of nodes and lists that were looked at.
-    seen: HashSet<u64>,
-    lost: Lost,
-    /// Something could not be read, and what it names is not known.
-    is_cut_short: bool,
-}
-
-impl Walk<'_> {
-    fn snapshot(&mut self, source: &str, snapshot: u64, root: ChunkRef) {
-        let top = Rc::new(Path { above: None, name: Vec::new() });
-        let mut nodes = vec![(root, top)];
-        while let Some((node, path)) =
-            nodes.pop().filter(|_| self.lost.chunks.len() < LOST_MAX && (self.go_on)())
+        if !lost.is_empty() && (self.is_listed_elsewhere(&lost, scope) || self.fetch_from_strays(&lost)? > 0)
         {
-            let missing = self.missing(&node.id);
-            if missing {
-                self.lose((source, snapshot), node.id, format!("{}/", path.text()));
-            }
-            if missing || !self.is_new(&node.id) {
-                continue;
-            }
-            match self.vault.read_node(&node) {
-                Ok(Node::Branch(children)) => {
-                    nodes.extend(children.iter().rev().map(|child| (child.node, path.clone())));
-                }
-                Ok(Node::Leaf { entries, .. }) => {
-                    for entry in entries {
-                        let path = Path { above: Some(path.clone()), name: entry.name };
-                        match entry.kind {
-                            Kind::Directory { node, .. } => nodes.push((node, Rc::new(path))),
-                            Kind::File { pieces, .. } => {
-                                if let Some(piece) = self.lost_piece(pieces) {
-                                    self.lose((source, snapshot), piece, path.text());
-                                }
-                            }
-                            _ => {}
-                        }
-                    }
-                }
-                // Damaged, and not known to be: the scrub comes by.
-                Err(error) => {
-                    tracing::warn!(%error, node = %node.id, "a folder could not be looked at");
-                    self.is_cut_short = true;
-                }
-            }
+            return Ok(Look::Unsteady);
+        }
+        let mut files = found.files.clone();
+        self.remember(found);
+        files.retain(|file| lost.contains(&file.piece));
+        files.truncate(FILES_NAMED_MAX);
+        Ok(Look::Found(Lost { chunks: lost, files }))
+    }
+
+    /// Whether a pack lists some of these though the index has no word of it: the index is then made anew.
+    fn is_listed_elsewhere(&self, lost: &HashSet<ChunkId>, scope: &Scope<'_>) -> bool {
+        let ids: Vec<_> = lost.iter().copied().collect();
+        let found = self.catalog.find(&self.members, &ids);
+        found.iter().any(|(place, _)| Some(place.pack) != scope.pack)
+    }
+
+    fn remember(&self, found: Surveyed) {
+        let damage = &self.catalog.packs.damage;
+        let is_certain = !found.is_unanswered;
+        let state = |state| match state {
+            State::Lost(piece) if !is_certain && !damage.is_given_up(&piece) => State::Unread(piece),
+            state => state,
+        };
+        let snapshots = found.snapshots.into_iter().map(|(number, of_it)| (number, state(of_it)));
+        if found.is_complete {
+            self.care.set_damaged(snapshots.collect(), is_certain);
+        }
+        if found.is_complete && is_certain {
+            self.care.set_lost(found.files);
+        } else {
+            self.care.note_lost(&found.files);
         }
     }
 
-    fn is_new(&mut self, id: &ChunkId) -> bool {
-        let first = u64::from_le_bytes(id.0[..8].try_into().expect("8 of 32 bytes"));
-        self.seen.len() < NODES_MAX && self.seen.insert(first)
-    }
-
-    fn missing(&self, id: &ChunkId) -> bool {
-        let damage = &self.vault.catalog.packs.damage;
-        self.candidates.map_or_else(|| !damage.is_given_up(id), |candidates| candidates.contains(id))
-            && !self.vault.is_held(id)
-    }
-
-    /// Notes every lost piece of a file, and returns one.
-    fn lost_piece(&mut self, pieces: Vec<Piece>) -> Option<ChunkId> {
-        let mut found = None;
-        let mut rest = pieces;
-        while let Some(piece) = rest.pop() {
-            let Some(reference) = Reference::of(&piece) else { continue };
-            let id = reference.chunk().id;
-            if self.missing(&id) {
-                self.lost.chunks.insert(id);
-                found = Some(id);
-            } else if let Reference::List(list) = reference
-                // Lists cannot name themselves, but one may be named very often.
-                && self.is_new(&list.id)
-            {
-                match self.vault.read(&list) {
-                    Ok(bytes) => rest.extend(decode_pieces(&bytes).unwrap_or_default()),
-                    Err(error) => {
-                        tracing::warn!(%error, list = %list.id, "a list of pieces could not be looked at");
-                        self.is_cut_short = true;
-                    }
-                }
-            }
-        }
-        found
-    }
-
-    fn lose(&mut self, (source, snapshot): (&str, u64), piece: ChunkId, path: String) {
-        self.lost.chunks.insert(piece);
-        let is_named = self.lost.files.iter().any(|file| file.source == source && file.path == path);
-        if !is_named && self.lost.files.len() < FILES_NAMED_MAX {
-            let source = source.to_owned();
-            self.lost.files.push(LostFile { source, snapshot, path, piece });
-        }
+    /// Whether there are packs, besides the one called `pack`, of which nobody can tell what is in them, and which may be
+    /// there.
+    pub(super) fn has_hidden_packs(&self, pack: Option<u32>) -> bool {
+        let name = pack.and_then(|pack| self.catalog.packs.name(pack));
+        let unreadable: Vec<_> = self.catalog.unreadable().iter().copied().collect();
+        let may_be_there = |name: &Hash| {
+            let all = self.members.all();
+            let mut readable = all.iter().filter(|member| member.is_readable());
+            readable.any(|member| place::may_be_there(member.disk.as_ref(), &crate::packs::path(name)))
+        };
+        self.catalog.hides_some() || unreadable.iter().filter(|other| Some(**other) != name).any(may_be_there)
     }
 }

@@ -5,7 +5,8 @@
 //! does. Nothing gets the pack's name that does not hash to it. Not here: what happens to a pack that cannot be made
 //! whole (`salvage`).
 
-use super::place;
+use super::place::{self, QUARANTINE};
+use super::watched::Unanswered;
 use crate::disk::{Disk, DiskFile, sync_file};
 use crate::members::{Member, Members};
 use crate::{Result, StoreError, packs, parity};
@@ -16,17 +17,27 @@ use std::io;
 
 const STEP_BYTES: usize = 1 << 20;
 
-/// Makes the pack whole on one disk and puts it in its place. Says whether it could; the damaged file is then in the
-/// quarantine. `reserve_bytes` stay free.
+/// What became of a pack that was to be made whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mended {
+    /// It is whole and in its place; what was there before is in the quarantine.
+    Whole,
+    /// Everything that is left of it was read, and it is not enough.
+    Damaged,
+    /// A disk did not answer for some of it, and may do so later.
+    Unread,
+}
+
+/// Makes the pack whole on one disk and puts it in its place. `reserve_bytes` stay free.
 ///
 /// # Errors
 /// `Full` or `Disk` when the disk does not take it; then nothing has changed that opening the vault does not put right.
-pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_bytes: u64) -> Result<bool> {
+pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_bytes: u64) -> Result<Mended> {
     let copies = Copies::open(members, member, name);
     let mended = place::mended_path(name);
     let disk = member.disk.as_ref();
     let failed = |source| member.failed(&mended, source);
-    let Some(len) = copies.len() else { return Ok(false) };
+    let Some(len) = copies.len() else { return Ok(copies.verdict()) };
     require_room(member, len, reserve_bytes)?;
     place::clear(disk, &mended).map_err(failed)?;
     let is_whole = match copies.copy_whole(disk, &mended, name) {
@@ -37,10 +48,10 @@ pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_byte
         // Also after an error: on a full disk what was written of it takes the room that others are to work in.
         let cleared = place::clear(disk, &mended);
         is_whole.and(cleared).map_err(failed)?;
-        return Ok(false);
+        return Ok(copies.verdict());
     }
     place::put_in_place(disk, name).map_err(failed)?;
-    Ok(true)
+    Ok(Mended::Whole)
 }
 
 /// Whether `bytes` fit on the disk and leave `reserve_bytes` free.
@@ -53,7 +64,7 @@ pub(crate) fn require_room(member: &Member, bytes: u64, reserve_bytes: u64) -> R
     if free >= wanted {
         return Ok(());
     }
-    Err(StoreError::Full { missing_mib: (wanted - free).div_ceil(1 << 20) })
+    Err(StoreError::full(member.disk.name(), wanted - free))
 }
 
 /// The hash of a whole file; none when not all of it can be read.
@@ -77,6 +88,7 @@ pub(crate) fn hash(file: &dyn DiskFile) -> Option<Hash> {
 pub(crate) struct Copies {
     pub(crate) packs: Vec<Box<dyn DiskFile>>,
     sidecars: Vec<(Box<dyn DiskFile>, Parity)>,
+    unanswered: Unanswered,
 }
 
 impl Copies {
@@ -85,15 +97,32 @@ impl Copies {
         let all = members.all();
         let readable = all.iter().filter(|known| known.is_readable());
         let (mine, others): (Vec<_>, Vec<_>) = readable.partition(|known| known.id == member.id);
-        let (mut packs, mut sidecars) = (Vec::new(), Vec::new());
+        let (mut packs, mut sidecars, unanswered) = (Vec::new(), Vec::new(), Unanswered::default());
         for disk in others.into_iter().chain(mine).map(|member| member.disk.as_ref()) {
-            packs.extend(disk.open(&packs::path(name)));
-            packs.extend(place::quarantined(disk, name).iter().filter_map(|path| disk.open(path).ok()));
-            let sidecar = disk.open(&parity::path(name)).ok();
-            sidecars
-                .extend(sidecar.and_then(|file| parity::read(file.as_ref(), name).map(|read| (file, read))));
+            let set_aside = unanswered.list(disk, QUARANTINE);
+            let all = |path: String, ending: &str| {
+                let of_it = format!("{name}{ending}");
+                let set_aside = set_aside.iter().filter(|aside| aside.starts_with(&of_it));
+                let paths = set_aside.map(|aside| format!("{QUARANTINE}/{aside}"));
+                let files = std::iter::once(path).chain(paths);
+                files.filter_map(|path| unanswered.open(disk, &path)).collect::<Vec<_>>()
+            };
+            packs.extend(all(packs::path(name), ".pack"));
+            let read = |file: Box<dyn DiskFile>| Some((parity::read(file.as_ref(), name)?, file));
+            let found = all(parity::path(name), ".parity").into_iter().filter_map(read);
+            sidecars.extend(found.map(|(parity, file)| (file, parity)));
         }
-        Self { packs, sidecars }
+        Self { packs, sidecars, unanswered }
+    }
+
+    /// Whether some of it could not be read.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unanswered.any()
+    }
+
+    /// What is to be said of a pack that these did not make whole.
+    fn verdict(&self) -> Mended {
+        if self.is_unread() { Mended::Unread } else { Mended::Damaged }
     }
 
     /// Bytes that the pack has; none when nothing of it is left.

@@ -2,12 +2,14 @@
 //! named and remembered, and the damaged file is set aside.
 //!
 //! In this order, so that a power cut leaves a chunk twice rather than not at all. What was lost counts as not there,
-//! so a device that still has it is asked for it at its next push.
+//! so a device that still has it is asked for it at its next push. Nothing is called lost that a disk did not answer for,
+//! or that lies in a pack that was set aside (`quarantine`).
 
 use super::blocks;
-use super::lost::{self, Lost};
-use super::mend::{self, Copies};
+use super::lost::{self, Look, Lost};
+use super::mend::{self, Copies, Mended};
 use super::place;
+use super::survey::Scope;
 use crate::disk::{Disk, DiskFile};
 use crate::ingest::{OpenPack, Sealed};
 use crate::members::Member;
@@ -16,27 +18,41 @@ use crate::{Result, packs};
 use larder_format::{ChunkId, Hash};
 use std::collections::HashSet;
 
+/// How often it is looked what is lost while the index changes, or blocks come back from the quarantine.
+const LOOKS_MAX: usize = 4;
+
+/// Whether what cannot be read at this moment is read again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It is: nothing is given up as long as a disk does not answer.
+    Waits,
+    /// It was tried often enough: it counts as damaged.
+    AtAnEnd,
+}
+
 impl Vault {
-    /// Gives up a pack that no disk has whole and no parity brings back. Returns what was lost with it.
+    /// Gives up a pack that no disk has whole and no parity brings back. Returns what was lost with it; nothing when a disk
+    /// did not answer for something, and then the pack is as it was.
     ///
     /// # Errors
     /// `Full` or `Disk`: the pack is then as it was, damaged and in its place.
-    pub(super) fn give_up(&self, member: &Member, name: &Hash) -> Result<Lost> {
+    pub(super) fn give_up(&self, member: &Member, name: &Hash, patience: Patience) -> Result<Option<Lost>> {
         let number = self.catalog.packs.number(name);
         let copies = Copies::open(&self.members, member, name);
         // Readers go on using what is whole in it meanwhile; only `held` sees past it.
         number.into_iter().for_each(|number| self.catalog.packs.damage.condemn(number));
-        let given_up = self.empty(&copies, name);
-        if given_up.is_err() {
+        let given_up = self.empty(&copies, name, patience);
+        if !matches!(given_up, Ok(Some(_))) {
             number.into_iter().for_each(|number| self.catalog.packs.damage.reprieve(number));
         }
-        let lost = given_up?;
+        let Some(lost) = given_up? else { return Ok(None) };
         // Taking it apart takes a while, and a disk that has it whole may have come meanwhile.
-        if mend::mend(&self.members, member, name, self.reserve_bytes / 2)? {
+        if mend::mend(&self.members, member, name, self.reserve_bytes / 2)? == Mended::Whole {
             self.is_whole_again(name);
-            return Ok(Lost::default());
+            return Ok(Some(Lost::default()));
         }
         self.care.retire(*name);
+        self.is_suspected_no_longer(name);
         // Nobody lacks it any more: what was whole in it lies elsewhere, and the rest was named.
         if let Some(number) = number {
             self.catalog.retire(number, name, copies.len().unwrap_or(0));
@@ -49,31 +65,59 @@ impl Vault {
             place::set_aside(disk, &crate::parity::path(name))
                 .map_err(|source| member.failed("quarantine", source))?;
         }
-        Ok(lost)
+        Ok(Some(lost))
     }
 
     /// Moves what is whole elsewhere, and writes down what is not.
-    fn empty(&self, copies: &Copies, name: &Hash) -> Result<Lost> {
+    fn empty(&self, copies: &Copies, name: &Hash, patience: Patience) -> Result<Option<Lost>> {
         let table = packs::read_table(&self.members, name).ok();
         let candidates: Option<HashSet<_>> = table.map(|table| table.chunks.into_iter().collect());
-        let mut moving = Moving { vault: self, seen: HashSet::new(), open: None, sealed: Vec::new() };
-        let moved = moving.all_of(copies, candidates.as_ref());
-        moved.inspect_err(|_| moving.abandon())?;
-        let Moving { seen, sealed, .. } = moving;
-        sealed.iter().for_each(|pack| self.enter_made_apart(pack));
-        // What the index does not know yet must not be taken for lost.
-        self.catalog.enter_pending(&self.members, usize::MAX);
+        let moved = self.move_whole_blocks(|moving| moving.all_of(copies, candidates.as_ref()))?;
+        if copies.is_unread() && patience == Patience::Waits {
+            return Ok(None);
+        }
         // A table that is whole may be that of another pack, which stands in the place of this one.
         let damage = &self.catalog.packs.damage;
         let is_all_here = self.members.are_all_here() && !damage.is_any_gone_without();
-        let among = candidates.as_ref().filter(|_| !is_all_here);
-        let found = self.find_lost(among, candidates.as_ref(), &|| true);
+        let scope = Scope {
+            candidates: candidates.as_ref().filter(|_| !is_all_here),
+            listed: candidates.as_ref(),
+            pack: self.catalog.packs.number(name),
+        };
+        let Some(found) = self.look_until_steady(&scope)? else { return Ok(None) };
         if !found.chunks.is_empty() || !copies.packs.is_empty() {
             lost::write(&self.members, name, &found)?;
         }
         damage.give_up(found.chunks.iter().copied());
-        tracing::error!(pack = %name, moved = seen.len(), lost = found.chunks.len(), "a pack could not be repaired");
-        Ok(found)
+        tracing::error!(pack = %name, moved, lost = found.chunks.len(), "a pack could not be repaired");
+        Ok(Some(found))
+    }
+
+    /// What is lost; nothing when a disk does not answer for something.
+    fn look_until_steady(&self, scope: &Scope<'_>) -> Result<Option<Lost>> {
+        for _ in 0..LOOKS_MAX {
+            // What the index does not know yet must not be taken for lost.
+            self.catalog.enter_pending(&self.members, usize::MAX);
+            match self.find_lost(scope, &|| true)? {
+                Look::Found(lost) => return Ok(Some(lost)),
+                Look::Unfinished => return Ok(None),
+                Look::Unsteady => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves whole blocks to new packs, as `choose` takes them. Returns how many chunks were moved.
+    pub(super) fn move_whole_blocks(
+        &self,
+        choose: impl FnOnce(&mut Moving<'_>) -> Result<()>,
+    ) -> Result<usize> {
+        let mut moving = Moving { vault: self, seen: HashSet::new(), open: None, sealed: Vec::new() };
+        let moved = choose(&mut moving).and_then(|()| moving.seal());
+        moved.inspect_err(|_| moving.abandon())?;
+        let Moving { seen, sealed, .. } = moving;
+        sealed.iter().for_each(|pack| self.enter_made_apart(pack));
+        Ok(seen.len())
     }
 
     pub(super) fn is_held(&self, id: &ChunkId) -> bool {
@@ -82,7 +126,7 @@ impl Vault {
 }
 
 /// New packs for the whole blocks of one that is given up.
-struct Moving<'a> {
+pub(super) struct Moving<'a> {
     vault: &'a Vault,
     seen: HashSet<ChunkId>,
     open: Option<OpenPack>,
@@ -102,10 +146,15 @@ impl Moving<'_> {
                 self.blocks_of(file.as_ref(), |id| candidates.is_none_or(|lost| lost.contains(id)))?;
             }
         }
-        self.seal()
+        Ok(())
     }
 
-    fn blocks_of(&mut self, file: &dyn DiskFile, is_wanted: impl Fn(&ChunkId) -> bool) -> Result<()> {
+    /// Takes the whole blocks of one file that hold a wanted chunk which is not to be had elsewhere.
+    pub(super) fn blocks_of(
+        &mut self,
+        file: &dyn DiskFile,
+        is_wanted: impl Fn(&ChunkId) -> bool,
+    ) -> Result<()> {
         blocks::for_each_whole(file, |block, names| {
             // What another pack lists may be damaged there, and this copy is in hand.
             let is_had = |id: &ChunkId| self.vault.is_held(id) && self.vault.read_wherever(id).is_ok();

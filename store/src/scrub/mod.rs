@@ -19,6 +19,7 @@ use larder_format::Hash;
 use larder_format::care::Round;
 use larder_format::ledger::{Event, Scrubbed, Stamp};
 use rotation::Item;
+use state::STATE;
 use std::collections::HashSet;
 use std::sync::PoisonError;
 
@@ -36,6 +37,8 @@ pub struct ScrubView {
     pub is_readable: bool,
     /// Something on it could not be read outside of a scrub: a round is wanted now.
     pub is_alarmed: bool,
+    /// Packs on it that could not be read, and are tried again before anything is given up.
+    pub suspected: u64,
     /// The round that runs, or is to begin.
     pub round: Round,
     /// The last round that ended.
@@ -53,7 +56,7 @@ impl Vault {
 
     fn scrub_view(&self, member: &Member) -> ScrubView {
         let round = self.care.shown(member).unwrap_or_else(|| {
-            let round = state::read(member.disk.as_ref());
+            let round = STATE.read(member.disk.as_ref());
             self.care.show(member, &round);
             round
         });
@@ -62,6 +65,7 @@ impl Vault {
             path: member.disk.name(),
             is_readable: is_readable(member),
             is_alarmed: self.care.is_alarmed(member),
+            suspected: self.suspected_on(member).len() as u64,
             round,
             last: self.ledger().scrubs.get(&member.id).copied(),
         }
@@ -75,14 +79,15 @@ impl Vault {
         let Some(member) = self.members.named(disk) else { return Ok(()) };
         let member = member.as_ref();
         let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let round = rounds.entry(member.id.clone()).or_insert_with(|| state::read(member.disk.as_ref()));
+        let round = rounds.entry(member.id.clone()).or_insert_with(|| STATE.read(member.disk.as_ref()));
         *round = begun(member, stamp)?;
+        self.search_again(member);
         self.keep_facts(member)?;
         self.save(member, round)
     }
 
-    /// Reads on, until about `bytes_max` are read, and repairs what is damaged. A round that is not begun begins; one
-    /// that ends is written into the ledger. Returns the round as it stands then.
+    /// Reads on, until about `bytes_max` are read, and repairs what is damaged. A round that is not begun begins, with a
+    /// look into the quarantine; one that ends is written into the ledger. Returns the round as it stands then.
     ///
     /// # Errors
     /// `Disk` when the disk cannot be listed or fails while something is repaired. Damage is no error.
@@ -92,25 +97,45 @@ impl Vault {
         };
         let member = member.as_ref();
         let mut rounds = self.care.rounds.lock().unwrap_or_else(PoisonError::into_inner);
-        let round = rounds.entry(member.id.clone()).or_insert_with(|| state::read(member.disk.as_ref()));
+        let round = rounds.entry(member.id.clone()).or_insert_with(|| STATE.read(member.disk.as_ref()));
         if !is_readable(member) {
             return Ok(round.clone());
         }
         if round.started.is_none() {
             *round = begun(member, stamp)?;
+            self.search_again(member);
             self.keep_facts(member)?;
         }
         self.spread_suspicion();
         if self.care.take_alarm(member) && !round.is_hurried {
             *round = hurried(round, stamp);
         }
-        let is_over = self.read_on(member, round, bytes_max, stamp)?;
+        let searched = self.search_quarantine(member, bytes_max)?;
+        let left = bytes_max.saturating_sub(searched.bytes);
+        let read = if searched.is_over { self.read_on(member, round, left, stamp) } else { Ok(false) };
+        // Also after an error: attempts that nobody remembers would begin again for ever.
+        self.save_suspects(member)?;
+        let is_over = read?;
+        if is_over {
+            self.look_at_the_end(round)?;
+        }
         let result = round.clone();
         if is_over {
             self.end_round(member, round, stamp)?;
         }
         self.save(member, round)?;
         Ok(result)
+    }
+
+    /// A round that found every file whole must not say that all is well while a snapshot needs one that is nowhere.
+    fn look_at_the_end(&self, round: &mut Round) -> Result<()> {
+        // What a disk that is away has is not lost.
+        if self.members.are_all_here() && (!self.care.is_surveyed() || round.left > 0) {
+            round.lost += self.look_for_loss(&|| true)?.unwrap_or(0) as u64;
+        } else if self.has_what_was_missed() {
+            self.look_at_damaged(&|| true);
+        }
+        Ok(())
     }
 
     fn keep_facts(&self, member: &Member) -> Result<()> {
@@ -150,7 +175,7 @@ impl Vault {
                 }
                 (round.bytes, spent) = (round.bytes + bytes, spent + bytes + FILE_COST_BYTES);
                 round.at = item.path();
-                if !is_whole && self.repair(member, round, &item)? && !round.is_hurried {
+                if !is_whole && self.repair(member, round, &item, stamp)? && !round.is_hurried {
                     *round = hurried(round, stamp);
                     break;
                 }
@@ -179,7 +204,7 @@ impl Vault {
     }
 
     /// Repairs one file. Says whether there really was damage.
-    fn repair(&self, member: &Member, round: &mut Round, item: &Item) -> Result<bool> {
+    fn repair(&self, member: &Member, round: &mut Round, item: &Item, stamp: Stamp) -> Result<bool> {
         let disk = member.disk.as_ref();
         if disk.list("packs").is_err() || disk.space().is_err() {
             return Err(away(member, std::io::Error::other("it cannot be listed any more")));
@@ -195,7 +220,7 @@ impl Vault {
             Item::Facts => self.repair_facts(member),
             Item::Entry(sequence) => self.repair_entry(member, *sequence),
             Item::Chapter(chapter) => self.repair_chapter(member, *chapter),
-            Item::Pack(name) => self.repair_pack(member, name),
+            Item::Pack(name) => self.repair_pack(member, name, stamp),
             Item::Sidecar(name) => self.repair_sidecar(member, name),
         }?;
         round.damaged += 1;
@@ -212,7 +237,7 @@ impl Vault {
 
     fn save(&self, member: &Member, round: &Round) -> Result<()> {
         self.care.show(member, round);
-        match state::write(member.disk.as_ref(), round) {
+        match STATE.write(member.disk.as_ref(), round) {
             Ok(()) => Ok(()),
             Err(source) => match member.failed("scrub", source) {
                 // Then the round begins again after the next start, and nothing worse.

@@ -1,11 +1,14 @@
 //! What a push and a restore are told when there is no room, and when there is no disk; and in which blocks chunks go out.
 
 use super::*;
+use crate::StoreError;
 use crate::disk::MemoryDisk;
+use crate::scope::Scope;
 use larder_format::ChunkRef;
 use larder_format::block::{Decoder, Encoder, OpenBlock};
 use larder_format::wire::{NOWHERE, Neighbours};
 
+const SCOPE: Scope = Scope::appliance();
 const RESERVE_BYTES: u64 = 1 << 20;
 
 fn stamp() -> Stamp {
@@ -21,6 +24,42 @@ fn vault_on(disk: impl Disk + 'static) -> Vault {
         stamp: stamp(),
     };
     Vault::open(options).expect("it opens").0
+}
+
+/// Copies a folder with all that is in it, as a start finds it after the agent was killed.
+#[allow(clippy::disallowed_methods, reason = "looks at sled's own files behind its back")]
+fn copied(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        if item.file_type().unwrap().is_dir() {
+            copied(&item.path(), &to.join(item.file_name()));
+        } else {
+            std::fs::copy(item.path(), to.join(item.file_name())).unwrap();
+        }
+    }
+}
+
+/// The lists of all packs were read once after the index was lost. An agent that is killed soon afterwards does not read them
+/// again.
+#[test]
+fn what_was_read_from_the_lists_is_written_out() {
+    let disk = MemoryDisk::new();
+    let vault = vault_on(disk.clone());
+    vault.by(&Scope::appliance()).receive(&upload()).unwrap();
+    vault.seal_all().unwrap();
+    drop(vault);
+    let top = tempfile::tempdir().unwrap();
+    let open = |index: &str| {
+        let index = IndexPlace::Folder(top.path().join(index));
+        let (disks, random) = (vec![Arc::new(disk.clone()) as Arc<dyn Disk>], Box::new(|| [7; 16]));
+        Vault::open(Options { disks, index, random, reserve_bytes: 0, stamp: stamp() }).unwrap().0
+    };
+    let vault = open("index");
+    assert_eq!(vault.index_pending(), 0);
+    copied(&top.path().join("index"), &top.path().join("killed"));
+    let place = IndexPlace::Folder(top.path().join("killed"));
+    let index = crate::index::Index::open(&place, &vault.id).unwrap();
+    assert_eq!(index.packs().len(), 1);
 }
 
 /// One block of an upload.
@@ -40,13 +79,13 @@ fn without_a_healthy_disk_a_push_is_not_told_that_it_is_full() {
     for state in states {
         let vault = vault_on(MemoryDisk::new());
         vault.members.all()[0].set_state(state.clone());
-        let refused = vault.receive(&upload()).expect_err("there is no disk");
+        let refused = vault.by(&SCOPE).receive(&upload()).expect_err("there is no disk");
         assert!(matches!(refused, StoreError::Disk { .. }), "{state:?}: {refused:?}");
     }
     let vault = vault_on(MemoryDisk::new());
     let id = vault.disks()[0].id.clone();
     vault.detach(&id);
-    let refused = vault.receive(&upload()).expect_err("it was pulled");
+    let refused = vault.by(&SCOPE).receive(&upload()).expect_err("it was pulled");
     assert!(matches!(refused, StoreError::Disk { .. }), "{refused:?}");
 }
 
@@ -55,7 +94,7 @@ fn without_a_healthy_disk_a_push_is_not_told_that_it_is_full() {
 fn a_disk_that_does_not_answer_is_not_called_full() {
     let vault = vault_on(MemoryDisk::new());
     vault.members.all()[0].disk.take();
-    let refused = vault.receive(&upload()).expect_err("it does not answer");
+    let refused = vault.by(&SCOPE).receive(&upload()).expect_err("it does not answer");
     assert!(matches!(refused, StoreError::Disk { .. }), "{refused:?}");
 }
 
@@ -64,8 +103,8 @@ fn a_full_disk_says_so() {
     let disk = MemoryDisk::new();
     let vault = vault_on(disk.clone());
     disk.limit(RESERVE_BYTES);
-    let refused = vault.receive(&upload()).expect_err("there is no room");
-    assert!(matches!(refused, StoreError::Full { missing_mib: 1.. }), "{refused:?}");
+    let refused = vault.by(&SCOPE).receive(&upload()).expect_err("there is no room");
+    assert!(matches!(refused, StoreError::Full { missing_mib: 1.., .. }), "{refused:?}");
 }
 
 /// What lies on a disk that is gone is neither called damaged nor taken for it once the disk is back.
@@ -73,7 +112,7 @@ fn a_full_disk_says_so() {
 fn a_disk_that_is_gone_has_lost_nothing() {
     let disk = MemoryDisk::new();
     let vault = vault_on(disk.clone());
-    vault.receive(&upload()).expect("there is room");
+    vault.by(&SCOPE).receive(&upload()).expect("there is room");
     vault.seal_all().expect("there is room");
     let piece = ChunkRef::to(b"piece");
     let plan = vault.plan_fetch(&[piece.id]);
@@ -91,7 +130,7 @@ fn a_disk_that_is_gone_has_lost_nothing() {
     assert_eq!(vault.plan_fetch(&[piece.id]), []);
     slot.put(Arc::new(disk));
     vault.require_readable().expect("it is back");
-    assert_eq!(vault.missing(&[piece.id]), [], "it is not asked for again");
+    assert_eq!(vault.by(&SCOPE).missing(&[piece.id]), [], "it is not asked for again");
     assert_eq!(vault.read(&piece).expect("it is there"), b"piece");
     let lost = vault.read(&ChunkRef::to(b"a piece that no disk has")).expect_err("it is lost");
     assert!(matches!(lost, StoreError::Damaged { .. }), "{lost:?}");
@@ -100,7 +139,10 @@ fn a_disk_that_is_gone_has_lost_nothing() {
 /// As many chunks as `names`, in one block.
 fn receive(vault: &Vault, names: std::ops::Range<u32>) -> Vec<ChunkId> {
     let chunks: Vec<[u8; 4]> = names.map(u32::to_le_bytes).collect();
-    vault.receive(&Encoder::new().encode(&chunks.concat(), vec![4; chunks.len()])).expect("there is room");
+    vault
+        .by(&SCOPE)
+        .receive(&Encoder::new().encode(&chunks.concat(), vec![4; chunks.len()]))
+        .expect("there is room");
     chunks.iter().map(|chunk| Hash::of(chunk)).collect()
 }
 

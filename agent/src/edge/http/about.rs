@@ -1,6 +1,6 @@
 //! What the appliance says of itself: who asks, how it is, and what its record of the past is at one point.
 
-use super::auth::Caller;
+use super::auth::{Paired, may_read, name_of};
 use super::extract::Path;
 use super::{Refusal, State};
 use crate::report::Report;
@@ -16,10 +16,10 @@ pub(crate) async fn health(appliance: State) -> Json<serde_json::Value> {
     Json(serde_json::json!({ "level": appliance.report.borrow().health.level }))
 }
 
-pub(crate) async fn me(caller: Caller, appliance: State) -> Json<Identity> {
+pub(crate) async fn me(Paired(scope): Paired, appliance: State) -> Json<Identity> {
     Json(Identity {
-        device: caller.device,
-        role: caller.role,
+        device: name_of(&scope).to_owned(),
+        role: scope.role(),
         appliance: appliance.settings.appliance.name.clone(),
         vault: appliance.vault.id(),
         head: appliance.vault.ledger().head,
@@ -30,7 +30,7 @@ pub(crate) async fn me(caller: Caller, appliance: State) -> Json<Identity> {
 
 /// A device that saw this entry compares: an old disk that was put back has another one by now, or none.
 pub(crate) async fn entry(
-    _: Caller,
+    _: Paired,
     appliance: State,
     Path(number): Path<u64>,
 ) -> Result<Json<Head>, Refusal> {
@@ -41,18 +41,18 @@ pub(crate) async fn entry(
     Ok(Json(Head { sequence: number, hash }))
 }
 
-pub(crate) async fn status(caller: Caller, appliance: State) -> Json<serde_json::Value> {
+pub(crate) async fn status(Paired(scope): Paired, appliance: State) -> Json<serde_json::Value> {
     let head = appliance.vault.ledger().head.sequence;
     let mut reports = appliance.report.clone();
     // Whoever asks right after a push wants to hear of that push; the loop needs a moment to look.
     let newest = reports.wait_for(|report| report.head.sequence >= head);
     let _ = tokio::time::timeout(LOOKED_WITHIN, newest).await;
     let report: Arc<Report> = appliance.report.borrow().clone();
-    let value = if caller.may_read().is_ok() {
+    let value = if may_read(&scope) {
         serde_json::to_value(&*report)
     } else {
         // A key that only adds backups hears of its own, and whether anything needs a person.
-        let is_own = |source: &str| caller.may_push_to(device_of(source)).is_ok();
+        let is_own = |source: &str| scope.require_own(source).is_ok();
         serde_json::to_value(serde_json::json!({
             "health": report.health.without_names(&is_own),
             "retention": { "promise": report.retention.promise },
@@ -60,8 +60,4 @@ pub(crate) async fn status(caller: Caller, appliance: State) -> Json<serde_json:
         }))
     };
     Json(value.expect("plain values encode"))
-}
-
-fn device_of(source: &str) -> &str {
-    source.split_once('/').map_or(source, |(device, _)| device)
 }

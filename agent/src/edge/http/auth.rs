@@ -1,10 +1,12 @@
-//! Who is asking, and what they may do.
+//! Who is asking, and what they may do: one extractor for each role, and each yields the scope that the store asks for.
 //!
-//! A token is looked up by its hash, which the ledger holds; the secret itself is stored nowhere. Guessing is
-//! hopeless (256 random bits), so there is nothing to rate-limit here. Mutual TLS will set the same `Caller`.
+//! A handler reaches the vault's content only with a scope, and scopes are made only here, so a route whose handler names no
+//! role does not compile. A token is looked up by its hash, which the ledger holds; the secret itself is stored nowhere.
+//! Guessing is hopeless (256 random bits), so there is nothing to rate-limit here. Mutual TLS will set the same `Caller`. Not
+//! here: whose source is whose (`larder_store::Scope`).
 
 use super::Refusal;
-use crate::appliance::Appliance;
+use crate::state::Appliance;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, CONNECTION, HeaderValue};
 use axum::http::request::Parts;
@@ -12,41 +14,59 @@ use axum::middleware::Next;
 use axum::response::Response;
 use larder_format::Hash;
 use larder_format::ledger::{Pairing, Role};
+use larder_store::Scope;
 use std::sync::Arc;
+
+/// What the owner at the box is called where others have the name of a device.
+const OWNER: &str = "owner";
 
 /// A caller that was recognised.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller {
-    pub(crate) device: String,
-    pub(crate) role: Role,
+pub(super) enum Caller {
+    /// By a key that the ledger holds.
+    Device(Scope),
+    /// By the local socket: its file's permissions were the check.
+    Owner,
 }
 
 impl Caller {
-    /// May see the past.
-    pub(crate) fn may_read(&self) -> Result<(), Refusal> {
-        match self.role {
-            Role::Read | Role::Admin => Ok(()),
-            Role::Push => Err(Refusal::forbidden("this key may only add backups, not look into them")),
+    /// What the caller is called in the agent's own lists.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Device(scope) => name_of(scope),
+            Self::Owner => OWNER,
         }
     }
+}
 
-    /// May send.
-    pub(crate) fn may_push(&self) -> Result<(), Refusal> {
-        match self.role {
-            Role::Push | Role::Admin => Ok(()),
-            Role::Read => Err(Refusal::forbidden("this key may only look into backups, not add any")),
-        }
-    }
+/// Anybody who was recognised.
+#[derive(Debug)]
+pub(crate) struct Paired(pub(crate) Scope);
 
-    /// May commit to sources of this device.
-    pub(crate) fn may_push_to(&self, device: &str) -> Result<(), Refusal> {
-        self.may_push()?;
-        if self.device == device {
-            Ok(())
-        } else {
-            Err(Refusal::forbidden(&format!("this key belongs to {}, not to {device}", self.device)))
-        }
-    }
+/// Somebody who may send.
+#[derive(Debug)]
+pub(crate) struct Pusher(pub(crate) Scope);
+
+/// Somebody who may see the past.
+#[derive(Debug)]
+pub(crate) struct Reader(pub(crate) Scope);
+
+/// Whoever holds the box. A key of the role `admin` is not enough.
+#[derive(Debug)]
+pub(crate) struct Owner;
+
+/// What the caller is called in messages and in the agent's own lists.
+pub(crate) fn name_of(scope: &Scope) -> &str {
+    scope.device_name().unwrap_or(OWNER)
+}
+
+/// May see the past.
+pub(crate) fn may_read(scope: &Scope) -> bool {
+    matches!(scope.role(), Role::Read | Role::Admin)
+}
+
+fn may_push(scope: &Scope) -> bool {
+    matches!(scope.role(), Role::Push | Role::Admin)
 }
 
 /// Finds the caller by the token. A request without one goes on: some routes need none.
@@ -61,7 +81,7 @@ pub(crate) async fn by_token(
     let pairing = key.and_then(|key| appliance.vault.ledger().pairings.get(&key).cloned());
     let is_known = pairing.is_some();
     if let Some(Pairing { device, role, .. }) = pairing {
-        request.extensions_mut().insert(Caller { device, role });
+        request.extensions_mut().insert(Caller::Device(Scope::device(device, role)));
     }
     let mut response = next.run(request).await;
     if !is_known {
@@ -73,14 +93,92 @@ pub(crate) async fn by_token(
 
 /// The local socket: its file's permissions were the check.
 pub(crate) async fn as_owner(mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Caller { device: "owner".to_owned(), role: Role::Admin });
+    request.extensions_mut().insert(Caller::Owner);
     next.run(request).await
 }
 
-impl<S: Sync> FromRequestParts<S> for Caller {
+fn caller(parts: &Parts) -> Result<&Caller, Refusal> {
+    parts.extensions.get::<Caller>().ok_or_else(Refusal::unauthorized)
+}
+
+fn scope(parts: &Parts) -> Result<Scope, Refusal> {
+    Ok(match caller(parts)? {
+        Caller::Device(scope) => scope.clone(),
+        Caller::Owner => Scope::appliance(),
+    })
+}
+
+impl<S: Sync> FromRequestParts<S> for Paired {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(Refusal::unauthorized)
+        scope(parts).map(Self)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Pusher {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let why = "this key may only look into backups, not add any";
+        let scope = scope(parts)?;
+        if may_push(&scope) { Ok(Self(scope)) } else { Err(Refusal::forbidden(why)) }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Reader {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let why = "this key may only add backups, not look into them";
+        let scope = scope(parts)?;
+        if may_read(&scope) { Ok(Self(scope)) } else { Err(Refusal::forbidden(why)) }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Owner {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        match caller(parts)? {
+            Caller::Owner => Ok(Self),
+            Caller::Device(_) => Err(Refusal::forbidden("this is for whoever holds the appliance alone")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(caller: Option<Caller>) -> Parts {
+        let (mut parts, ()) = axum::http::Request::new(()).into_parts();
+        caller.map(|caller| parts.extensions.insert(caller));
+        parts
+    }
+
+    /// Which of the extractors let the caller in: any, push, read, owner.
+    fn let_in(caller: Option<Caller>) -> [bool; 4] {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let mut parts = parts(caller);
+        runtime.block_on(async {
+            [
+                Paired::from_request_parts(&mut parts, &()).await.is_ok(),
+                Pusher::from_request_parts(&mut parts, &()).await.is_ok(),
+                Reader::from_request_parts(&mut parts, &()).await.is_ok(),
+                Owner::from_request_parts(&mut parts, &()).await.is_ok(),
+            ]
+        })
+    }
+
+    /// Also a device that is called like the owner is none.
+    #[test]
+    fn each_role_opens_its_own_routes() {
+        let device = |role| Some(Caller::Device(Scope::device("owner", role)));
+        assert_eq!(let_in(None), [false; 4]);
+        assert_eq!(let_in(device(Role::Push)), [true, true, false, false]);
+        assert_eq!(let_in(device(Role::Read)), [true, false, true, false]);
+        assert_eq!(let_in(device(Role::Admin)), [true, true, true, false]);
+        assert_eq!(let_in(Some(Caller::Owner)), [true; 4]);
     }
 }

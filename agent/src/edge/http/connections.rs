@@ -160,7 +160,7 @@ impl Drop for Seat {
 pub(super) async fn admit(request: Request, next: Next) -> Response {
     let extensions = request.extensions();
     if let (Some(guest), Some(caller)) = (extensions.get::<Guest>(), extensions.get::<Caller>())
-        && let Err(refusal) = guest.is_of(&caller.device)
+        && let Err(refusal) = guest.is_of(caller.name())
     {
         let mut response = refusal.into_response();
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

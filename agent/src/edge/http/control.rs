@@ -1,10 +1,14 @@
-//! What only the local socket may ask: keys for devices, their end, a new index, and reading the disks back.
+//! What only the local socket may ask: keys for devices, their end, a new index, reading the disks back, and setting a snapshot
+//! aside.
 
+use super::auth::Owner;
+use super::letting_go::REASON_BYTES_MAX;
 use super::{Refusal, State};
+use crate::state::keeping::SetAside;
 use axum::Json;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Pairing, Role, is_plain_name};
-use larder_store::{ScrubView, Vault};
+use larder_store::{DamagedSnapshot, ScrubView, Vault};
 use serde::{Deserialize, Serialize};
 
 /// Asks for a key.
@@ -21,7 +25,11 @@ pub(crate) struct Token {
     pub(crate) token: String,
 }
 
-pub(crate) async fn make_token(appliance: State, Json(new): Json<NewToken>) -> Result<Json<Token>, Refusal> {
+pub(crate) async fn make_token(
+    _: Owner,
+    appliance: State,
+    Json(new): Json<NewToken>,
+) -> Result<Json<Token>, Refusal> {
     let NewToken { device, role } = new;
     if !is_plain_name(&device) {
         return Err(Refusal::invalid("a device's name has letters, digits, `-`, `_` and `.` only"));
@@ -54,11 +62,12 @@ pub(crate) struct Revoked {
     pub(crate) key: Option<String>,
 }
 
-pub(crate) async fn keys(appliance: State) -> Json<Vec<Key>> {
+pub(crate) async fn keys(_: Owner, appliance: State) -> Json<Vec<Key>> {
     Json(appliance.keys().into_iter().map(Key::from).collect())
 }
 
 pub(crate) async fn revoke(
+    _: Owner,
     appliance: State,
     Json(revoked): Json<Revoked>,
 ) -> Result<Json<Vec<Key>>, Refusal> {
@@ -94,8 +103,11 @@ pub(crate) struct ScrubStatus {
     /// Whether a round that somebody asked for still runs.
     pub(crate) is_running: bool,
     pub(crate) disks: Vec<DiskScrub>,
-    /// Files that cannot be given back whole.
+    /// Versions of files that cannot be given back whole; of very many only the first.
     pub(crate) lost: Vec<LostName>,
+    /// Kept snapshots that cannot be given back whole; all of them.
+    #[serde(default)]
+    pub(crate) damaged_snapshots: Vec<DamagedName>,
 }
 
 /// The same of one disk.
@@ -110,6 +122,9 @@ pub(crate) struct DiskScrub {
     pub(crate) total_bytes: u64,
     pub(crate) damaged: u64,
     pub(crate) repaired: u64,
+    /// Packs that could not be read, and are tried again.
+    #[serde(default)]
+    pub(crate) suspected: u64,
     /// When the last round ended, and what it found.
     pub(crate) last: Option<LastScrub>,
 }
@@ -133,6 +148,15 @@ pub(crate) struct LostName {
     pub(crate) path: String,
 }
 
+/// A kept snapshot that cannot be given back whole.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DamagedName {
+    pub(crate) source: String,
+    pub(crate) snapshot: u64,
+    /// False where it could not be read, and is tried again.
+    pub(crate) is_lost: bool,
+}
+
 /// What a vault says of its scrubs.
 pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
     let disk = |view: ScrubView| DiskScrub {
@@ -143,6 +167,7 @@ pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
         total_bytes: view.round.total,
         damaged: view.round.damaged,
         repaired: view.round.repaired,
+        suspected: view.suspected,
         last: view.last.map(|(stamp, found)| LastScrub {
             time_ms: stamp.time_ms,
             bytes: found.bytes,
@@ -153,10 +178,21 @@ pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
     };
     let lost = vault.lost_files().into_iter();
     let lost = lost.map(|LostFile { source, snapshot, path, .. }| LostName { source, snapshot, path });
-    ScrubStatus { is_running, disks: vault.scrubs().into_iter().map(disk).collect(), lost: lost.collect() }
+    let damaged = vault.damaged_snapshots().into_iter();
+    let damaged = damaged.map(|DamagedSnapshot { source, snapshot, is_lost }| DamagedName {
+        source,
+        snapshot,
+        is_lost,
+    });
+    ScrubStatus {
+        is_running,
+        disks: vault.scrubs().into_iter().map(disk).collect(),
+        lost: lost.collect(),
+        damaged_snapshots: damaged.collect(),
+    }
 }
 
-pub(crate) async fn scrub_status(appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+pub(crate) async fn scrub_status(_: Owner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
     let status = appliance.blocking(|appliance| {
         // First: a round that ends in between must not look as if it had not begun.
         let is_running = !appliance.activity.scrub_wanted.is_empty();
@@ -167,7 +203,7 @@ pub(crate) async fn scrub_status(appliance: State) -> Result<Json<ScrubStatus>, 
 
 /// Begins a round on every disk, or on those where none runs yet. A disk on which none can begin shows by its last round,
 /// which stays the one before.
-pub(crate) async fn start_scrub(appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+pub(crate) async fn start_scrub(_: Owner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
     let started = appliance.blocking(|appliance| {
         for disk in appliance.vault.scrubs().into_iter().filter(|disk| disk.is_readable) {
             if appliance.activity.scrub_wanted.has(&disk.disk) {
@@ -184,7 +220,34 @@ pub(crate) async fn start_scrub(appliance: State) -> Result<Json<ScrubStatus>, R
     Ok(Json(started.await?))
 }
 
-pub(crate) async fn rebuild_index(appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
+/// Sets a snapshot aside, or ends that.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Aside {
+    pub(crate) snapshot: u64,
+    /// Why; none ends it.
+    pub(crate) why: Option<String>,
+}
+
+pub(crate) async fn set_aside(
+    _: Owner,
+    appliance: State,
+    Json(aside): Json<Aside>,
+) -> Result<Json<Aside>, Refusal> {
+    let Aside { snapshot, why } = aside;
+    if why.as_ref().is_some_and(|why| why.len() > REASON_BYTES_MAX) {
+        return Err(Refusal::invalid("the reason is too long"));
+    }
+    let wish = SetAside { snapshot, why: why.clone() };
+    if appliance.blocking(move |appliance| appliance.set_aside(&wish)).await?? {
+        return Ok(Json(Aside { snapshot, why }));
+    }
+    let what =
+        if why.is_some() { format!("snapshot {snapshot}") } else { format!("snapshot {snapshot} set aside") };
+    Err(Refusal::not_found(&what, "`larder snapshots SOURCE` lists them by their numbers."))
+}
+
+pub(crate) async fn rebuild_index(_: Owner, appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
     let started = std::time::Instant::now();
     appliance.blocking(|appliance| appliance.vault.rebuild_index()).await?;
     Ok(Json(serde_json::json!({ "seconds": started.elapsed().as_secs_f64() })))

@@ -3,9 +3,10 @@
 //! Forgetting a disk makes the past smaller by a copy. So it takes the box itself, waits for three days that the lamp
 //! shows, and can be taken back meanwhile. Nothing here removes a byte from any disk.
 
+use super::auth::Owner;
 use super::{Refusal, State};
-use crate::appliance::Appliance;
 use crate::report::{Condition, DiskReport};
+use crate::state::Appliance;
 use axum::Json;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ pub(crate) struct Disks {
     conditions: Vec<Condition>,
 }
 
-pub(crate) async fn list(appliance: State) -> Json<Disks> {
+pub(crate) async fn list(_: Owner, appliance: State) -> Json<Disks> {
     let report = appliance.report.borrow().clone();
     let conditions =
         report.health.conditions.iter().filter(|condition| matches!(condition.code, 1 | 4 | 5 | 6));
@@ -56,7 +57,11 @@ fn meant(appliance: &Appliance, name: &str) -> Result<String, Refusal> {
     id.ok_or_else(|| Refusal::not_found(&format!("disk called \"{name}\""), "`larderd disks` lists them."))
 }
 
-pub(crate) async fn adopt(appliance: State, Json(adopt): Json<Adopt>) -> Result<Json<Meant>, Refusal> {
+pub(crate) async fn adopt(
+    _: Owner,
+    appliance: State,
+    Json(adopt): Json<Adopt>,
+) -> Result<Json<Meant>, Refusal> {
     if !adopt.path.is_absolute() {
         return Err(Refusal::invalid("the path must be a whole one, beginning with `/`"));
     }
@@ -65,7 +70,11 @@ pub(crate) async fn adopt(appliance: State, Json(adopt): Json<Adopt>) -> Result<
     Ok(Json(Meant { id }))
 }
 
-pub(crate) async fn release(appliance: State, Json(which): Json<Which>) -> Result<Json<Meant>, Refusal> {
+pub(crate) async fn release(
+    _: Owner,
+    appliance: State,
+    Json(which): Json<Which>,
+) -> Result<Json<Meant>, Refusal> {
     let id = meant(&appliance, &which.disk)?;
     let released = id.clone();
     appliance.blocking(move |appliance| appliance.release(&released)).await??;
@@ -73,7 +82,11 @@ pub(crate) async fn release(appliance: State, Json(which): Json<Which>) -> Resul
     Ok(Json(Meant { id }))
 }
 
-pub(crate) async fn forget(appliance: State, Json(which): Json<Which>) -> Result<Json<Meant>, Refusal> {
+pub(crate) async fn forget(
+    _: Owner,
+    appliance: State,
+    Json(which): Json<Which>,
+) -> Result<Json<Meant>, Refusal> {
     let id = meant(&appliance, &which.disk)?;
     let named = id.clone();
     let told = appliance.blocking(move |appliance| match which.undo {

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use larder_format::tree::{Kind, Time};
 use larder_format::wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
 use larder_store::retention::Verdict;
-use larder_store::{Difference, Fact, Found, Run};
-use std::sync::Arc;
+use larder_store::{Difference, Fact, Found, LedgerView, Run};
 
 /// RFC 3339 in UTC.
 pub(crate) fn time_text(ms: i64) -> String {
@@ -42,7 +41,13 @@ pub(crate) fn entry_info(Found { entry, owner }: &Found) -> EntryInfo {
     }
 }
 
-pub(crate) fn snapshot_info(fact: &Fact, verdict: &Verdict) -> SnapshotInfo {
+/// `view` is the ledger that the verdict was made from.
+pub(crate) fn snapshot_info(
+    view: &LedgerView,
+    fact: &Fact,
+    verdict: &Verdict,
+    damaged: bool,
+) -> SnapshotInfo {
     SnapshotInfo {
         source: fact.snapshot.source.clone(),
         snapshot: fact.sequence,
@@ -52,18 +57,17 @@ pub(crate) fn snapshot_info(fact: &Fact, verdict: &Verdict) -> SnapshotInfo {
         skipped: fact.snapshot.skipped,
         reasons: verdict.reasons.iter().map(|reason| reason.words().to_owned()).collect(),
         kept_until: verdict.kept_until.map(|moment| moment.to_string()),
+        set_aside: view.why_set_aside(fact.sequence).map(str::to_owned),
+        damaged,
     }
 }
 
 /// Nothing for a source without snapshots.
-pub(crate) fn source_info(source: &str, judged: &[(Arc<Fact>, Verdict)]) -> Option<SourceInfo> {
-    let (oldest, newest) = (judged.first()?, judged.last()?);
-    Some(SourceInfo {
-        source: source.to_owned(),
-        snapshots: judged.len() as u64,
-        newest: snapshot_info(&newest.0, &newest.1),
-        oldest: time_text(oldest.0.stamp.time_ms),
-    })
+pub(crate) fn source_info(all: Vec<SnapshotInfo>) -> Option<SourceInfo> {
+    let snapshots = all.len() as u64;
+    let oldest = all.first()?.time.clone();
+    let newest = all.into_iter().next_back()?;
+    Some(SourceInfo { source: newest.source.clone(), snapshots, newest, oldest })
 }
 
 pub(crate) fn version_info(run: &Run) -> VersionInfo {
@@ -74,6 +78,8 @@ pub(crate) fn version_info(run: &Run) -> VersionInfo {
         until: time_text(run.last.stamp.time_ms),
         snapshots: run.snapshots,
         entry: run.found.as_ref().map(entry_info),
+        damaged: !run.is_whole,
+        unknown: !run.is_known,
     }
 }
 

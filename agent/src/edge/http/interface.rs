@@ -3,10 +3,10 @@
 //! A route that the description does not know, or one that is described and not there, would be found by whoever builds on the
 //! interface; so tests see what was added here. Not here: handlers (`about`, `push`, `read`), the description (`openapi`).
 
-use crate::appliance::Appliance;
+use crate::state::Appliance;
 use axum::Router;
 use axum::handler::Handler;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
 
 /// Routes that are being put together.
@@ -24,8 +24,7 @@ impl Interface {
         H: Handler<T, Arc<Appliance>>,
         T: 'static,
     {
-        let router = self.router.route(path, get(handler));
-        Self { router, ..self }.list("get", path)
+        self.list("get", path).route(path, get(handler))
     }
 
     /// Adds something that is brought.
@@ -34,8 +33,12 @@ impl Interface {
         H: Handler<T, Arc<Appliance>>,
         T: 'static,
     {
-        let router = self.router.route(path, post(handler));
-        Self { router, ..self }.list("post", path)
+        self.list("post", path).route(path, post(handler))
+    }
+
+    fn route(mut self, path: &str, method: MethodRouter<Arc<Appliance>>) -> Self {
+        self.router = self.router.route(path, method);
+        self
     }
 
     #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What only the local socket may ask about letting go: a prune, a hold, its end, and a word about the clock. Nothing of
 //! this is on the network.
 
+use super::auth::Owner;
 use super::{Refusal, State};
 use axum::Json;
 use jiff::Timestamp;
@@ -50,6 +51,7 @@ impl From<PrunePlan> for Pruned {
 }
 
 pub(crate) async fn prune(
+    _: Owner,
     appliance: State,
     Json(Prune { dry_run }): Json<Prune>,
 ) -> Result<Json<Pruned>, Refusal> {
@@ -73,7 +75,11 @@ pub(crate) struct HoldNumber {
     pub(crate) hold: u64,
 }
 
-pub(crate) async fn hold(appliance: State, Json(new): Json<NewHold>) -> Result<Json<HoldNumber>, Refusal> {
+pub(crate) async fn hold(
+    _: Owner,
+    appliance: State,
+    Json(new): Json<NewHold>,
+) -> Result<Json<HoldNumber>, Refusal> {
     let NewHold { source, reason } = new;
     if source.as_deref().is_some_and(|source| !is_source_name(source)) {
         return Err(Refusal::invalid("a source is named DEVICE/NAME"));
@@ -92,9 +98,10 @@ pub(crate) async fn hold(appliance: State, Json(new): Json<NewHold>) -> Result<J
 }
 
 /// A reason is shown on dashboards; more than this nobody reads there.
-const REASON_BYTES_MAX: usize = 500;
+pub(super) const REASON_BYTES_MAX: usize = 500;
 
 pub(crate) async fn unhold(
+    _: Owner,
     appliance: State,
     Json(HoldNumber { hold }): Json<HoldNumber>,
 ) -> Result<Json<HoldNumber>, Refusal> {
@@ -105,7 +112,7 @@ pub(crate) async fn unhold(
     }
 }
 
-pub(crate) async fn confirm_clock(appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
+pub(crate) async fn confirm_clock(_: Owner, appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
     let stamp = appliance.blocking(|appliance| appliance.confirm_clock()).await??;
     Ok(Json(serde_json::json!({ "time": Timestamp::from_millisecond(stamp.time_ms).ok() })))
 }

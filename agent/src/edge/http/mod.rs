@@ -17,14 +17,13 @@ mod openapi;
 mod problem;
 mod push;
 mod read;
+pub(crate) mod sockets;
 mod stream;
-pub(crate) mod turns;
-pub(crate) mod upload_memory;
 mod when;
 
 pub(crate) use problem::Refusal;
 
-use crate::appliance::Appliance;
+use crate::state::Appliance;
 use axum::Router;
 use interface::Interface;
 use std::sync::Arc;
@@ -76,6 +75,7 @@ fn control_routes() -> Interface {
         .post("/v1/control/disks/adopt", disks::adopt)
         .post("/v1/control/disks/release", disks::release)
         .post("/v1/control/disks/forget", disks::forget)
+        .post("/v1/control/set-aside", control::set_aside)
         .post("/v1/control/prune", letting_go::prune)
         .post("/v1/control/hold", letting_go::hold)
         .post("/v1/control/unhold", letting_go::unhold)

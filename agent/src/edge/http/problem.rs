@@ -1,7 +1,7 @@
 //! Refusals: a status for programs and three sentences for people.
 
-use crate::appliance::is_own_fault;
 use crate::phrase::{counted, sentence};
+use crate::state::is_own_fault;
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -48,6 +48,16 @@ impl Refusal {
     pub(crate) fn not_found(what: &str, remedy: &str) -> Self {
         let what = format!("The appliance has no {what}.");
         Self::new(StatusCode::NOT_FOUND, "not_found", [&what, NOTHING_HARMED, remedy])
+    }
+
+    /// It is there, and is not compared with anything.
+    pub(crate) fn set_aside(snapshot: &str, why: &str) -> Self {
+        let what = format!("Snapshot {snapshot} was set aside: {why}.");
+        let meaning = "It is kept and can be restored; versions and differences leave it out.";
+        let remedy = format!(
+            "Compare another one, or run `larderd set-aside {snapshot} --undo` on the appliance first."
+        );
+        Self::new(StatusCode::NOT_FOUND, "not_found", [&what, meaning, &remedy])
     }
 
     /// What was named may be several; with each of them something else would be meant.
@@ -107,11 +117,17 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let details = format!("{error:?}");
         let refusal = match &error {
-            StoreError::Full { missing_mib } => {
-                let what = format!("The backup disk is full: {missing_mib} MiB more are needed.");
-                let meaning = "Everything backed up so far is safe; this backup is not complete.";
-                let remedy = "Connect a larger disk, or exclude what needs no backup with --exclude.";
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", [&what, meaning, remedy])
+            StoreError::Full { disk, missing_mib, sent_mib, others_mib } => {
+                let what =
+                    format!("The backup disk at {disk} is full: {}.", lacking(*missing_mib, *sent_mib));
+                let meaning = "Everything backed up so far is safe; this backup is not complete. What it sent is kept for a day, \
+                               unless other computers need the room.";
+                let remedy = what_makes_room(*missing_mib, *others_mib);
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", [&what, meaning, &remedy])
+            }
+            StoreError::NotYours { device, name } => {
+                let owner = name.split('/').next().unwrap_or(name);
+                return Self::forbidden(&format!("this key belongs to {device}, not to {owner}"));
             }
             StoreError::NotFound { what } => Self::not_found(
                 &format!("{what} in its backups"),
@@ -140,44 +156,71 @@ impl From<StoreError> for Refusal {
                 ];
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", texts)
             }
-            StoreError::Foreign { what } => {
-                let what = sentence(what);
-                let texts =
-                    [&*what, NOTHING_HARMED, "`larderd disks` shows each disk, its id and what it lacks."];
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
-            }
-            StoreError::ReadOnly { .. } => {
-                let texts = [
-                    "The backup disks were used by a newer Larder than this appliance runs.",
-                    "Everything on them is safe, and what this version understands can be restored; nothing new is taken.",
-                    "Update larderd on the appliance, then run this again.",
-                ];
-                Self::new(StatusCode::CONFLICT, "failed", texts)
-            }
-            StoreError::Waits { why } => {
-                let what = format!("Nothing is let go of now: {why}.");
-                let texts = [&*what, "Everything is kept.", "Try again later."];
-                Self::new(StatusCode::CONFLICT, "failed", texts)
-            }
-            error if is_own_fault(error) => {
-                let texts = [
-                    "Something went wrong inside the agent.",
-                    "What was confirmed before is safe; this was not finished.",
-                    "Run it again: it goes on where it stopped. If it comes again, look at `journalctl -u larderd` on the box.",
-                ];
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
-            }
-            StoreError::Disk { .. } => {
-                let texts = [
-                    "The backup disk stopped answering.",
-                    "Nothing new was confirmed; what was confirmed before is on the disk.",
-                    "Check the disk's cable and power; `larder status` tells more. Then run this again.",
-                ];
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
-            }
+            error => of_the_box(error),
         };
         refusal.with_details(details)
     }
+}
+
+/// What is wrong with the box or its disks, and not with what was asked.
+fn of_the_box(error: &StoreError) -> Refusal {
+    match error {
+        StoreError::Foreign { what } => {
+            let what = sentence(what);
+            let texts =
+                [&*what, NOTHING_HARMED, "`larderd disks` shows each disk, its id and what it lacks."];
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
+        }
+        StoreError::ReadOnly { .. } => {
+            let texts = [
+                "The backup disks were used by a newer Larder than this appliance runs.",
+                "Everything on them is safe, and what this version understands can be restored; nothing new is taken.",
+                "Update larderd on the appliance, then run this again.",
+            ];
+            Refusal::new(StatusCode::CONFLICT, "failed", texts)
+        }
+        StoreError::Waits { why } => {
+            let what = format!("Nothing is let go of now: {why}.");
+            let texts = [&*what, "Everything is kept.", "Try again later."];
+            Refusal::new(StatusCode::CONFLICT, "failed", texts)
+        }
+        error if is_own_fault(error) => {
+            let texts = [
+                "Something went wrong inside the agent.",
+                "What was confirmed before is safe; this was not finished.",
+                "Run it again: it goes on where it stopped. If it comes again, look at `journalctl -u larderd` on the box.",
+            ];
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
+        }
+        _ => {
+            let texts = [
+                "The backup disk stopped answering.",
+                "Nothing new was confirmed; what was confirmed before is on the disk.",
+                "Check the disk's cable and power; `larder status` tells more. Then run this again.",
+            ];
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
+        }
+    }
+}
+
+/// What is missing on a full disk, as far as anybody knows: how much more a push would have sent only its computer can tell.
+fn lacking(missing_mib: u64, sent_mib: u64) -> String {
+    let missing = format!("at least {missing_mib} MiB more are needed");
+    match sent_mib {
+        0 => missing,
+        sent_mib => format!("{missing}, beside the {sent_mib} MiB that this computer has sent already"),
+    }
+}
+
+/// The one thing to do about a full disk.
+fn what_makes_room(missing_mib: u64, others_mib: u64) -> String {
+    if others_mib >= missing_mib {
+        return format!(
+            "Push again in an hour: unfinished backups of other computers take {others_mib} MiB, which come back unless they \
+             are finished."
+        );
+    }
+    "Leave out what needs no backup with --exclude, or put a larger disk in the place of this one.".to_owned()
 }
 
 impl IntoResponse for Refusal {
@@ -199,7 +242,27 @@ pub(crate) async fn no_such_verb(method: Method, uri: Uri) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::appliance::broke_off;
+    use crate::state::broke_off;
+
+    /// Whoever reads that 58 MiB are missing, and has sent 800 in vain, would think that 58 are enough.
+    #[test]
+    fn a_full_disk_is_named_with_what_is_known_to_be_missing() {
+        let full = |sent_mib, others_mib| {
+            let disk = "/mnt/small".to_owned();
+            *Refusal::from(StoreError::Full { disk, missing_mib: 58, sent_mib, others_mib }).problem
+        };
+        let told = full(831, 0);
+        assert_eq!(
+            told.what,
+            "The backup disk at /mnt/small is full: at least 58 MiB more are needed, beside the 831 MiB that this computer \
+             has sent already."
+        );
+        assert_eq!(told.code, "full");
+        assert!(told.meaning.contains("not complete") && told.remedy.contains("--exclude"), "{told:?}");
+        let told = full(0, 700);
+        assert!(told.what.ends_with("at least 58 MiB more are needed."), "{}", told.what);
+        assert!(told.remedy.contains("700 MiB") && !told.remedy.contains("larger disk"), "{}", told.remedy);
+    }
 
     /// Whoever reads of a cable when the agent made a mistake pulls at the wrong thing.
     #[test]

@@ -1,11 +1,12 @@
 //! Push: ask what is missing, send it, commit it. There is no other verb here, and none that takes away.
 
-use super::auth::Caller;
+use super::auth::{Pusher, name_of};
 use super::extract::Path;
-use super::upload_memory::Place;
 use super::{Refusal, State};
-use crate::appliance::{Busy, Traffic};
 use crate::event::Event;
+use crate::state::Appliance;
+use crate::state::activity::{Busy, Traffic};
+use crate::state::upload_memory::Place;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_LENGTH;
@@ -26,63 +27,62 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// One that sends less than this in a second holds memory that others wait for.
 const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
-pub(crate) async fn missing(caller: Caller, appliance: State, body: Body) -> Result<Vec<u8>, Refusal> {
-    caller.may_push()?;
+pub(crate) async fn missing(Pusher(scope): Pusher, appliance: State, body: Body) -> Result<Vec<u8>, Refusal> {
     let bytes = read_body(body, IDS_MAX * 32).await?;
     let ids = decode_ids(&bytes).map_err(Refusal::invalid)?;
-    let missing = appliance.blocking(move |appliance| appliance.vault.missing(&ids)).await?;
+    let missing = appliance.blocking(move |appliance| appliance.vault.by(&scope).missing(&ids)).await?;
     Ok(encode_ids(&missing))
 }
 
 pub(crate) async fn upload(
-    caller: Caller,
+    Pusher(scope): Pusher,
     appliance: State,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Received>, Refusal> {
-    caller.may_push()?;
     let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let len =
         claimed.filter(|len| *len <= UPLOAD_BYTES_MAX).ok_or_else(|| Refusal::too_large(UPLOAD_BYTES_MAX))?;
     // Waits before reading: what has not been read waits in the sender, not in our memory.
-    let place = appliance.upload_memory.place(&caller.device, len).await;
-    if appliance.activity.begins(Traffic::Push, &caller.device, appliance.stamp().powered_on_s) {
-        appliance.tell(Event::PushStarted { device: caller.device });
+    let device = name_of(&scope).to_owned();
+    let place = appliance.upload_memory.place(&device, len).await;
+    if appliance.activity.begins(Traffic::Push, &device, appliance.stamp().powered_on_s) {
+        appliance.tell(Event::PushStarted { device });
     }
     let _busy = Busy::with(&appliance.activity.receiving);
     let bytes = read_upload(body, len, &place).await?;
     let opened = place.open().await;
     let received = appliance.blocking(move |appliance| {
-        let received = appliance.vault.receive(&bytes);
+        let received = appliance.vault.by(&scope).receive(&bytes);
         drop((bytes, opened));
         received
     });
     let received = received.await?;
-    if let Err(StoreError::Full { .. }) = received {
-        appliance.activity.refused_full.fetch_add(1, Ordering::SeqCst);
-    }
-    Ok(Json(received?))
+    Ok(Json(received.inspect_err(|error| note_refusal(&appliance, error))?))
 }
 
 pub(crate) async fn commit(
-    caller: Caller,
+    Pusher(scope): Pusher,
     appliance: State,
     Path((device, name)): Path<(String, String)>,
     body: Body,
 ) -> Result<(StatusCode, Json<Receipt>), Refusal> {
-    caller.may_push_to(&device)?;
     let source = format!("{device}/{name}");
     if !is_source_name(&source) {
         return Err(Refusal::invalid("a source's name has letters, digits, `-`, `_` and `.` only"));
     }
+    // The store asks once more; here it spares whoever may not the body.
+    scope.require_own(&source)?;
     let bytes = read_body(body, COMMIT_BYTES_MAX).await?;
     let commit: Commit = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
     let push = u128::from_str_radix(&commit.push, 16).ok().filter(|_| commit.push.len() == 32);
     let push = push.ok_or_else(|| Refusal::invalid("`push` must be 32 hex digits"))?.to_be_bytes();
     let snapshot = snapshot(source, push, commit)?;
     let _busy = Busy::with(&appliance.activity.receiving);
-    let committed =
-        appliance.blocking(move |appliance| appliance.vault.commit(snapshot, appliance.stamp())).await??;
+    let committed = appliance
+        .blocking(move |appliance| appliance.vault.by(&scope).commit(snapshot, appliance.stamp()))
+        .await?
+        .inspect_err(|error| note_refusal(&appliance, error))?;
     appliance.activity.refused_full.store(0, Ordering::SeqCst);
     appliance.activity.ends(Traffic::Push, &device);
     let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
@@ -112,6 +112,14 @@ fn snapshot(source: String, push: [u8; 16], commit: Commit) -> Result<Snapshot, 
     }
     let known = Snapshot::new(source, push, root, totals);
     Ok(Snapshot { skipped, device_time_ms, origin, zone, contents, ..known })
+}
+
+/// Has room made soon, if that is what was lacking.
+fn note_refusal(appliance: &Appliance, error: &StoreError) {
+    if let StoreError::Full { .. } = error {
+        appliance.activity.refused_full.fetch_add(1, Ordering::SeqCst);
+        appliance.room_wanted.notify_one();
+    }
 }
 
 /// Reads an upload as long as nobody else needs its memory more.

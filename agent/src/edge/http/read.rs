@@ -1,15 +1,16 @@
 //! Reading: sources, snapshots, folders, versions, differences and the bytes of files.
 
-use super::auth::Caller;
+use super::auth::{Reader, name_of};
 use super::entries::{change_info, entry_info, snapshot_info, source_info, version_info};
 use super::extract::{Path, Query};
 use super::push::read_body;
 use super::stream::{gone, stream};
 use super::{Refusal, State, when};
-use crate::appliance::{Appliance, Traffic};
 use crate::decide::{answers, promise};
 use crate::event::Event;
 use crate::report::Answers;
+use crate::state::Appliance;
+use crate::state::activity::Traffic;
 use axum::Json;
 use axum::body::Body;
 use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE};
@@ -50,60 +51,57 @@ pub(crate) struct SourceQuery {
 type SourcePath = Path<(String, String)>;
 type SnapshotPath = Path<(String, String, String)>;
 
-pub(crate) async fn sources(caller: Caller, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
-    caller.may_read()?;
+pub(crate) async fn sources(_: Reader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
     let all = appliance.vault.ledger().sources.clone();
-    let judged = all.iter().map(|(source, facts)| (source, appliance.judge(source, facts)));
-    Ok(Json(judged.filter_map(|(source, facts)| source_info(source, &facts)).collect()))
+    let snapshots = all.iter().map(|(source, facts)| appliance.snapshot_infos(source, facts));
+    Ok(Json(snapshots.filter_map(source_info).collect()))
 }
 
 pub(crate) async fn snapshots(
-    caller: Caller,
+    _: Reader,
     appliance: State,
     Path((device, name)): SourcePath,
 ) -> Result<Json<Vec<SnapshotInfo>>, Refusal> {
-    caller.may_read()?;
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    Ok(Json(
-        appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect(),
-    ))
+    Ok(Json(appliance.snapshot_infos(&source, &facts)))
 }
 
 pub(crate) async fn snapshot(
-    caller: Caller,
+    _: Reader,
     appliance: State,
     Path((device, name, when)): SnapshotPath,
 ) -> Result<Json<SnapshotInfo>, Refusal> {
-    caller.may_read()?;
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
     let wanted = appliance.resolve(&facts, &when)?;
-    let judged = appliance.judge(&source, &facts);
-    let found = judged.iter().find(|(fact, _)| fact.sequence == wanted.sequence);
-    let (fact, verdict) = found.ok_or_else(|| no_path("that snapshot"))?;
-    Ok(Json(snapshot_info(fact, verdict)))
+    let all = appliance.snapshot_infos(&source, &facts);
+    let found = all.into_iter().find(|info| info.snapshot == wanted.sequence);
+    found.map(Json).ok_or_else(|| no_path("that snapshot"))
 }
 
 pub(crate) async fn list(
-    caller: Caller,
+    Reader(scope): Reader,
     appliance: State,
     Path((device, name, when)): SnapshotPath,
     Query(query): Query<PathQuery>,
 ) -> Result<Response, Refusal> {
-    caller.may_read()?;
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
     let root = appliance.resolve(&facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
-    let found = appliance.looking_up(&caller.device, move |it| it.vault.look_up(&root, &path)).await??;
+    let by = scope.clone();
+    let found =
+        appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).look_up(&root, &path)).await??;
     let found = found.ok_or_else(|| no_path(&query.path))?;
     let Kind::Directory { node, .. } = found.entry.kind else {
         return Ok(Json([entry_info(&found)]).into_response());
     };
     // A folder may have a million entries, so the list is never whole in memory.
     // What cannot be read at all is told as such; later the answer can only break off.
-    appliance.looking_up(&caller.device, move |it| it.vault.read_node(&node)).await??;
-    let body = stream(&appliance, appliance.listings.take(&caller.device), move |appliance, reader| {
+    let by = scope.clone();
+    appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).read_node(&node)).await??;
+    let turn = appliance.listings.take(name_of(&scope));
+    let body = stream(&appliance, turn, move |appliance, reader| {
         let mut part = b"[".to_vec();
-        for (number, found) in appliance.vault.entries(node).enumerate() {
+        for (number, found) in appliance.vault.by(&scope).entries(node).enumerate() {
             part.extend_from_slice(if number == 0 { b"\n" } else { b",\n" });
             serde_json::to_writer(&mut part, &entry_info(&found?)).expect("plain values encode");
             if part.len() >= PART_BYTES {
@@ -117,15 +115,16 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn versions(
-    caller: Caller,
+    Reader(scope): Reader,
     appliance: State,
     Path((device, name)): SourcePath,
     Query(query): Query<PathQuery>,
 ) -> Result<Json<Vec<VersionInfo>>, Refusal> {
-    caller.may_read()?;
-    let (_, facts) = appliance.snapshots_of(&device, &name)?;
+    let facts = appliance.looked_at(&device, &name)?;
     let path = path_bytes(&query.path)?;
-    let runs = appliance.looking_up(&caller.device, move |it| it.vault.versions(&facts, &path)).await??;
+    let by = scope.clone();
+    let runs =
+        appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).versions(&facts, &path)).await??;
     if runs.is_empty() {
         let what = format!("file {} in any snapshot of this source", query.path);
         return Err(Refusal::not_found(&what, "`larder ls` shows what there is."));
@@ -134,40 +133,42 @@ pub(crate) async fn versions(
 }
 
 pub(crate) async fn diff(
-    caller: Caller,
+    Reader(scope): Reader,
     appliance: State,
     Path((device, name)): SourcePath,
     Query(query): Query<DiffQuery>,
 ) -> Result<Response, Refusal> {
-    caller.may_read()?;
-    let (_, facts) = appliance.snapshots_of(&device, &name)?;
+    let facts = appliance.looked_at(&device, &name)?;
     let (from, to) = (
         appliance.resolve(&facts, &query.from)?.snapshot.root,
         appliance.resolve(&facts, &query.to)?.snapshot.root,
     );
-    let body = stream(&appliance, appliance.listings.take(&caller.device), move |appliance, reader| {
-        let is_over = appliance.vault.diff(from, to, &|| reader.is_there(), &mut |difference| {
-            let mut line = serde_json::to_vec(&change_info(&difference)).expect("plain values encode");
-            line.push(b'\n');
-            reader.take(line.into())
-        })?;
+    let turn = appliance.listings.take(name_of(&scope));
+    let body = stream(&appliance, turn, move |appliance, reader| {
+        let is_over =
+            appliance.vault.by(&scope).diff(from, to, &|| reader.is_there(), &mut |difference| {
+                let mut line = serde_json::to_vec(&change_info(&difference)).expect("plain values encode");
+                line.push(b'\n');
+                reader.take(line.into())
+            })?;
         if is_over { Ok(()) } else { Err(gone()) }
     });
     Ok(([(CONTENT_TYPE, "application/jsonl")], body).into_response())
 }
 
 pub(crate) async fn file(
-    caller: Caller,
+    Reader(scope): Reader,
     appliance: State,
     Path((device, name, when)): SnapshotPath,
     Query(query): Query<PathQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    caller.may_read()?;
     let (_, facts) = appliance.snapshots_of(&device, &name)?;
     let root = appliance.resolve(&facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
-    let found = appliance.looking_up(&caller.device, move |it| it.vault.look_up(&root, &path)).await??;
+    let by = scope.clone();
+    let found =
+        appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).look_up(&root, &path)).await??;
     let Some(Found { entry, .. }) = found else { return Err(no_path(&query.path)) };
     let Kind::File { size, pieces } = entry.kind else {
         return Err(Refusal::not_found(
@@ -185,12 +186,13 @@ pub(crate) async fn file(
         }
     };
     let shown = range.clone();
-    let body = stream(&appliance, appliance.fetches.take(&caller.device), move |appliance, reader| {
+    tell_of_restore(&appliance, name_of(&scope));
+    let turn = appliance.fetches.take(name_of(&scope));
+    let body = stream(&appliance, turn, move |appliance, reader| {
         let mut hand_over =
             |bytes: &[u8]| reader.take(Bytes::copy_from_slice(bytes)).map_err(std::io::Error::other);
-        appliance.vault.file_bytes(&pieces, range, &mut hand_over)
+        appliance.vault.by(&scope).file_bytes(&pieces, range, &mut hand_over)
     });
-    tell_of_restore(&appliance, caller);
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
@@ -203,16 +205,16 @@ pub(crate) async fn file(
     Ok(response)
 }
 
-fn tell_of_restore(appliance: &Appliance, caller: Caller) {
-    if appliance.activity.begins(Traffic::Restore, &caller.device, appliance.stamp().powered_on_s) {
-        appliance.tell(Event::Restored { device: caller.device });
+fn tell_of_restore(appliance: &Appliance, device: &str) {
+    if appliance.activity.begins(Traffic::Restore, device, appliance.stamp().powered_on_s) {
+        appliance.tell(Event::Restored { device: device.to_owned() });
     }
 }
 
-pub(crate) async fn places(caller: Caller, appliance: State, body: Body) -> Result<Response, Refusal> {
-    caller.may_read()?;
+pub(crate) async fn places(Reader(scope): Reader, appliance: State, body: Body) -> Result<Response, Refusal> {
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
-    let places = appliance.looking_up(&caller.device, move |it| it.vault.places(&ids)).await?;
+    let by = scope.clone();
+    let places = appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).places(&ids)).await?;
     Ok(([(CONTENT_TYPE, PLACES_TYPE)], encode_places(places)).into_response())
 }
 
@@ -223,26 +225,26 @@ pub(crate) struct FetchQuery {
 }
 
 pub(crate) async fn fetch(
-    caller: Caller,
+    Reader(scope): Reader,
     appliance: State,
     Query(query): Query<FetchQuery>,
     body: Body,
 ) -> Result<Response, Refusal> {
-    caller.may_read()?;
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
     // An answer with nothing in it says that what was asked for is lost.
-    appliance.looking_up(&caller.device, |it| it.vault.require_readable()).await??;
-    let body = stream(&appliance, appliance.fetches.take(&caller.device), move |appliance, reader| {
-        let plan = appliance.vault.plan_fetch(&ids);
+    appliance.looking_up(name_of(&scope), |it| it.vault.require_readable()).await??;
+    tell_of_restore(&appliance, name_of(&scope));
+    let turn = appliance.fetches.take(name_of(&scope));
+    let body = stream(&appliance, turn, move |appliance, reader| {
+        let by = appliance.vault.by(&scope);
+        let plan = by.plan_fetch(&ids);
         if plan.is_empty() {
             appliance.vault.require_answering()?;
         }
         // A reader that did not get a chunk asks for less and less, and in the end for it alone.
         let is_asked_again = ids.len() == 1;
         for step in &plan {
-            let vault = &appliance.vault;
-            match if is_asked_again { vault.fetch_proven(step) } else { vault.fetch(step, query.neighbours) }
-            {
+            match if is_asked_again { by.fetch_proven(step) } else { by.fetch(step, query.neighbours) } {
                 Ok(block) => reader.take(block.into())?,
                 // The reader sees that it did not get the chunk; the others it asked for must not suffer.
                 Err(StoreError::Damaged { chunk, cause }) => {
@@ -253,7 +255,6 @@ pub(crate) async fn fetch(
         }
         Ok(())
     });
-    tell_of_restore(&appliance, caller);
     Ok(([(CONTENT_TYPE, BLOCKS_TYPE)], body).into_response())
 }
 
@@ -265,11 +266,10 @@ pub(crate) struct SourceAnswers {
 }
 
 pub(crate) async fn answers(
-    caller: Caller,
+    _: Reader,
     appliance: State,
     Query(query): Query<SourceQuery>,
 ) -> Result<Json<Vec<SourceAnswers>>, Refusal> {
-    caller.may_read()?;
     let view = appliance.vault.ledger();
     let wanted = |source: &&String| query.source.as_ref().is_none_or(|wanted| *source == wanted);
     let all: Vec<_> = view
@@ -296,14 +296,12 @@ pub(crate) struct Retention {
 }
 
 pub(crate) async fn retention(
-    caller: Caller,
+    _: Reader,
     appliance: State,
     Path((device, name)): SourcePath,
 ) -> Result<Json<Retention>, Refusal> {
-    caller.may_read()?;
     let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    let snapshots =
-        appliance.judge(&source, &facts).iter().map(|(fact, verdict)| snapshot_info(fact, verdict)).collect();
+    let snapshots = appliance.snapshot_infos(&source, &facts);
     let rule = appliance.rule_now().rule;
     Ok(Json(Retention {
         rule: promise::rule_in_words(&rule),
@@ -313,21 +311,43 @@ pub(crate) async fn retention(
 }
 
 impl Appliance {
+    /// What is told of these snapshots of one source.
+    fn snapshot_infos(&self, source: &str, facts: &[Arc<Fact>]) -> Vec<SnapshotInfo> {
+        let damaged = self.vault.damaged_among(facts);
+        let judged = self.judge(source, facts);
+        // Only now: whoever judges asks for the ledger too.
+        let view = self.vault.ledger();
+        let info = |(fact, verdict): &(Arc<Fact>, _)| {
+            snapshot_info(&view, fact, verdict, damaged.binary_search(&fact.sequence).is_ok())
+        };
+        judged.iter().map(info).collect()
+    }
+
     fn snapshots_of(&self, device: &str, name: &str) -> Result<(String, Vec<Arc<Fact>>), Refusal> {
         let source = format!("{device}/{name}");
         let facts = self.vault.ledger().snapshots(&source).to_vec();
         if facts.is_empty() { Err(no_source(&source)) } else { Ok((source, facts)) }
     }
 
-    /// The snapshot that `when` means. One that was let go of is named with its date.
+    /// What versions and differences are computed from.
+    fn looked_at(&self, device: &str, name: &str) -> Result<Vec<Arc<Fact>>, Refusal> {
+        let (source, _) = self.snapshots_of(device, name)?;
+        Ok(self.vault.ledger().looked_at(&source))
+    }
+
+    /// The snapshot that `when` means. One that was let go of is named with its date, one that was set aside with the reason.
     fn resolve<'a>(&self, facts: &'a [Arc<Fact>], when: &str) -> Result<&'a Arc<Fact>, Refusal> {
         when::resolve(facts, when, &jiff::Zoned::now()).map_err(|why| {
             let view = self.vault.ledger();
-            let gone = when.trim().parse().ok().and_then(|number| view.let_go_of(number));
+            let number = when.trim().parse().ok();
+            let gone = number.and_then(|number| view.let_go_of(number));
             let why = gone.map_or(why, |gone| {
                 let at = jiff::Timestamp::from_millisecond(gone.at.stamp.time_ms).unwrap_or_default();
                 format!("snapshot {} was let go of on {}: {}", when.trim(), at.strftime("%Y-%m-%d"), gone.why)
             });
+            if let Some(aside) = number.and_then(|number| view.why_set_aside(number)) {
+                return Refusal::set_aside(when.trim(), aside);
+            }
             Refusal::not_found(
                 &format!("such snapshot: {why}"),
                 "`larder snapshots SOURCE` lists what there is.",

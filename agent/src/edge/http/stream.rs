@@ -2,8 +2,9 @@
 //!
 //! Not here: what the parts are (`read`).
 
-use super::turns::Turn;
-use crate::appliance::{Appliance, Busy};
+use crate::state::Appliance;
+use crate::state::activity::Busy;
+use crate::state::turns::Turn;
 use axum::body::{Body, Bytes};
 use larder_store::StoreError;
 use std::sync::Arc;

@@ -42,8 +42,6 @@ const PACKET_BYTES_MAX: u32 = 256 * 1024;
 /// Messages that wait for one slow client; the oldest go first beyond it. A dashboard that subscribes to everything
 /// needs room for all retained messages at once.
 const QUEUE_MESSAGES_MAX: usize = 1000;
-/// Messages on their way to all clients together, in bytes; see `queued`.
-const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A client that takes nothing of what is being sent to it for so long is disconnected.
 const SEND_WITHIN: Duration = Duration::from_secs(3);
 /// Unacknowledged messages towards one client.

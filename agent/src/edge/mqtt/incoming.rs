@@ -6,6 +6,7 @@
 //! dashboards for years. Pure but for the channel to the agent; time comes in. Not here: sockets (`link`).
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::topics::Shown;
-use super::{Command, SUPPORTED, Shared, discovery, link};
+use super::{SUPPORTED, Shared, discovery};
+use crate::event::Command;
 
 /// How long we listen for our own retained topics. Brokers send them with the subscription, so this is generous.
 const HAUNTED_FOR: Duration = Duration::from_secs(5);
@@ -33,6 +35,13 @@ const BIRTH_PAUSE_MS: std::ops::Range<u64> = 500..3500;
 pub(super) struct Reply {
     pub(super) topic: String,
     pub(super) text: String,
+}
+
+/// A number that differs between appliances and is always the same for one.
+pub(super) fn spread(uid: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn listen(topic: String) -> Filter {
@@ -59,7 +68,7 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<Command>, uid: &str) -> Desk {
-        let pause_ms = BIRTH_PAUSE_MS.start + link::spread(uid) % (BIRTH_PAUSE_MS.end - BIRTH_PAUSE_MS.start);
+        let pause_ms = BIRTH_PAUSE_MS.start + spread(uid) % (BIRTH_PAUSE_MS.end - BIRTH_PAUSE_MS.start);
         Desk {
             shared,
             commands,

@@ -7,7 +7,6 @@
 //!
 //! Not here: what is still to be told (`outbox`), commands and other incoming messages (`incoming`).
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +21,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::discovery::{self, Identity};
-use super::incoming::Desk;
+use super::incoming::{Desk, spread};
 use super::outbox::Verdict;
 use super::topics::{OFFLINE, ONLINE, is_whole};
-use super::{Command, MqttSettings, SUPPORTED, Shared, troubles};
+use super::{MqttSettings, SUPPORTED, Shared, troubles};
+use crate::event::Command;
 use crate::report::Report;
 
 /// The library's limit is 10 KiB, and one larger message breaks the connection; our discovery has 16 KiB.
@@ -94,13 +94,6 @@ fn pauses(uid: &str) -> impl Iterator<Item = Duration> + use<> {
         .with_jitter()
         .with_jitter_seed(spread(uid))
         .build()
-}
-
-/// A number that differs between appliances and is always the same for one.
-pub(super) fn spread(uid: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    uid.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Ends when a stop was asked for, also when the handle is gone.

@@ -30,6 +30,7 @@ use tokio::task::JoinSet;
 
 use self::outbox::Outbox;
 use self::topics::Topics;
+use crate::event::Command;
 use crate::report::{Happening, Report};
 
 /// Where the broker is and who we are there.
@@ -56,15 +57,6 @@ pub(crate) struct MqttSettings {
     pub(crate) discovery_prefix: String,
     /// Events kept while no broker takes them; each takes a few hundred bytes of memory.
     pub(crate) spool_events_max: usize,
-}
-
-/// What may be asked over MQTT. Only what neither changes nor forgets anything that is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// Show which box this is: the lamp's long-short-long.
-    Identify,
-    /// The owner has seen the present conditions.
-    Acknowledge,
 }
 
 /// Every command by its topic name; Home Assistant gets a button for each.

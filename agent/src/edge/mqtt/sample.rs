@@ -124,6 +124,7 @@ pub(crate) fn source(name: &str, last_success: Option<&str>, overdue: bool) -> S
             older_versions: "Yes, up to 41 versions of 3102 files.".to_owned(),
             kept_how_long: "At least one a week for a year; the next goes on 4 May 2026.".to_owned(),
             bad_edit: "Nothing is on hold. The last good state is snapshot 206.".to_owned(),
+            damaged: Vec::new(),
         },
     }
 }

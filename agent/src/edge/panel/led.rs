@@ -12,7 +12,7 @@ use std::sync::Arc;
 use embedded_hal::digital::{self, ErrorKind, ErrorType, OutputPin, PinState};
 use larder_panel::{Brightness, DIM_STEP_MS, Lamp, Rhythm};
 
-use super::AnyLamp;
+use super::any_lamp::AnyLamp;
 
 /// One LED, breathing if it can dim.
 pub(super) struct Led {

@@ -11,7 +11,7 @@ use larder_panel::{Lamp, Rhythm};
 use linux_embedded_hal::CdevPin;
 use linux_embedded_hal::gpio_cdev::{Chip, Line as CdevLine, LineRequestFlags, chips};
 
-use super::AnyLamp;
+use super::any_lamp::AnyLamp;
 
 /// Who `gpioinfo` says is using the line.
 const CONSUMER: &str = "larder";

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 use larder_panel::Rhythm;
 
-use super::AnyLamp;
+use super::any_lamp::AnyLamp;
 
 /// Nothing changes by itself here.
 const REST_MS: u64 = 60_000;

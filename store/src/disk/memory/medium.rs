@@ -30,6 +30,14 @@ impl MemoryDisk {
         true
     }
 
+    /// The whole file can be read again, as after a better cable.
+    pub fn make_readable(&self, path: &str) {
+        let mut state = self.state();
+        if let Ok(inode) = state.file(path) {
+            state.inodes[inode].unreadable.clear();
+        }
+    }
+
     /// Takes a file away for good, as a damaged folder does. Returns whether it was there.
     pub fn lose(&self, path: &str) -> bool {
         let mut state = self.state();

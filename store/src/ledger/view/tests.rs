@@ -117,3 +117,22 @@ fn what_is_let_go_of_is_gone_and_named() {
     chain.add(Event::Pruned { snapshots: vec![], why: "nothing".to_owned() });
     assert!(chain.view.let_go_of(first).unwrap().facts.is_empty(), "old tombstones cost no memory");
 }
+
+/// Whoever sets a snapshot aside keeps it: only what is computed from snapshots passes it by, until the owner says otherwise.
+#[test]
+fn a_snapshot_that_was_set_aside_is_kept_and_not_looked_at() {
+    let mut chain = Chain::new();
+    let [first, harmful, last] = [(); 3].map(|()| chain.push("laptop/docs"));
+    let looked_at = |chain: &Chain| -> Vec<u64> {
+        chain.view.looked_at("laptop/docs").iter().map(|fact| fact.sequence).collect()
+    };
+    chain.add(Event::SetAside { snapshot: harmful, why: "it stops the count".to_owned() });
+    assert_eq!(looked_at(&chain), [first, last]);
+    assert_eq!(chain.view.why_set_aside(harmful), Some("it stops the count"));
+    assert_eq!(chain.view.snapshots("laptop/docs").len(), 3, "it is kept");
+    chain.add(Event::SetAsideCleared { snapshot: harmful });
+    assert_eq!(looked_at(&chain), [first, harmful, last]);
+    chain.add(Event::SetAside { snapshot: first, why: String::new() });
+    chain.add(Event::Pruned { snapshots: vec![first], why: "old".to_owned() });
+    assert!(!chain.view.is_set_aside(first), "what is gone needs no word");
+}

@@ -6,7 +6,6 @@
 //! subscriber that takes nothing while something waits for it loses its connection, and what waited with it: everything
 //! that is true for a while is retained, so the next connection finds it. Not here: retained messages (`Retained`).
 
-use super::QUEUED_BYTES_MAX;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rmqtt::context::ServerContext;
@@ -18,6 +17,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+/// Messages on their way to all clients together, in bytes.
+const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A subscriber that lags by more than this, and takes nothing, is not waited for.
 const LAGS_BYTES_MAX: usize = 1024 * 1024;
 /// A subscriber that took nothing for so long does not read. The system's own buffers take a few MiB before that shows.
@@ -273,10 +274,10 @@ mod tests {
         }
         let later = start + STALLED_AFTER;
         waiting.took(&slow, 10, later);
-        assert_eq!(waiting.stalled(LAGS_BYTES_MAX, later), [stuck.clone()]);
+        assert_eq!(waiting.stalled(LAGS_BYTES_MAX, later), std::slice::from_ref(&stuck));
         assert!(waiting.stalled(LAGS_BYTES_MAX, later).is_empty(), "it is going already");
         assert!(waiting.stalled(2 * LAGS_BYTES_MAX, later + STALLED_AFTER).is_empty());
-        assert_eq!(waiting.stalled(0, later + STALLED_AFTER), [slow.clone()]);
+        assert_eq!(waiting.stalled(0, later + STALLED_AFTER), std::slice::from_ref(&slow));
     }
 
     /// A dashboard that had nothing to take for an hour has not stalled.

@@ -1,8 +1,9 @@
 //! What is not as it should be, worst first. Each condition says what happened, what it means for the files, and the
 //! one thing to do.
 
+use super::facts::{Facts, SourceFacts};
 use super::pace::{LATE_AFTER_S, elapsed_s};
-use super::{Facts, SourceFacts, fullest, repaired};
+use super::{fullest, repaired};
 use crate::phrase::counted;
 use crate::report::{About, Condition, Level, VaultReport};
 use larder_format::ledger::Scrubbed;
@@ -19,6 +20,7 @@ const DAYS_LEFT_MIN: u64 = 14;
 pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<(String, Condition)> {
     let mut found = Vec::new();
     damage(facts, &mut found);
+    suspected(facts, &mut found);
     super::disks::conditions(facts, vault, &mut found);
     scrubs(facts, &mut found);
     room(facts, vault, &mut found);
@@ -77,14 +79,12 @@ fn damage(facts: &Facts<'_>, found: &mut Found) {
         ];
         raise(found, facts, (Level::Alarm, 1), "ledger", words);
     }
-    if facts.damaged > 0 {
-        let files: Vec<_> =
-            facts.lost_files.iter().map(|file| (file.source.clone(), file.path.clone())).collect();
+    let is_suspected = facts.scrubs.iter().any(|disk| disk.suspected > 0);
+    let is_lost = !facts.lost_files.is_empty() || facts.damaged_snapshots.iter().any(|one| one.is_lost);
+    // What could not be read is told disk by disk, and is not lost.
+    if is_lost || (facts.damaged > 0 && !is_suspected) {
         let unnamed = "Some versions of some files are damaged; a restore names them.".to_owned();
-        let meaning = match names_of(&files).as_str() {
-            "" => unnamed.clone(),
-            names => format!("Versions of these files are damaged: {names}. All others are whole."),
-        };
+        let meaning = what_is_damaged(facts).unwrap_or_else(|| unnamed.clone());
         let words = [
             "Stored pieces could not be read back whole, and could not be repaired.",
             &meaning,
@@ -95,17 +95,52 @@ fn damage(facts: &Facts<'_>, found: &mut Found) {
     }
 }
 
+/// Which versions of which files cannot be given back, and which backups are not whole for that; nothing where it is not known.
+fn what_is_damaged(facts: &Facts<'_>) -> Option<String> {
+    let mut files: Vec<_> =
+        facts.lost_files.iter().map(|file| (file.source.clone(), file.path.clone())).collect();
+    // A file of which many versions are lost is named once.
+    files.dedup();
+    let backups: Vec<_> =
+        facts.damaged_snapshots.iter().map(|one| format!("{}@{}", one.source, one.snapshot)).collect();
+    let files = match names_of(&files) {
+        names if names.is_empty() => None,
+        names => Some(format!("Versions of these files are damaged: {names}.")),
+    };
+    let backups = match listed(backups) {
+        names if names.is_empty() => None,
+        names => Some(format!("These backups cannot be given back whole: {names}.")),
+    };
+    let told = [files, backups].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    (!told.is_empty()).then(|| format!("{told} All others are whole."))
+}
+
+/// Packs that a disk did not give, and that it is asked for again.
+fn suspected(facts: &Facts<'_>, found: &mut Found) {
+    for disk in facts.scrubs.iter().filter(|disk| disk.suspected > 0) {
+        let what = format!("Stored pieces on the backup disk at {} could not be read.", disk.path);
+        let words = [
+            &*what,
+            "Nothing is given up: they are read again for a day. Until then a restore may miss some versions of some files.",
+            "Check the disk's cable and power. Then push from every computer: what it still has heals.",
+        ];
+        raise(found, facts, (Level::Alarm, 1), &format!("suspected {}", disk.disk), words);
+    }
+}
+
 /// The first few files, with the sources that they belong to.
 pub(super) fn names_of(files: &[(String, String)]) -> String {
-    let named = files.iter().take(NAMED_MAX).map(|(source, path)| match path.as_str() {
+    let named = files.iter().map(|(source, path)| match path.as_str() {
         "/" => format!("everything of {source}"),
         path => format!("{path} of {source}"),
     });
-    let named = named.collect::<Vec<_>>().join(", ");
-    match files.len().saturating_sub(NAMED_MAX) {
-        0 => named,
-        more => format!("{named}, and {more} more"),
-    }
+    listed(named.collect())
+}
+
+fn listed(names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(NAMED_MAX);
+    let named = names.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    if more == 0 { named } else { format!("{named}, and {more} more") }
 }
 
 /// What reading the disks back found, and whether it was done in time.
@@ -114,7 +149,9 @@ fn scrubs(facts: &Facts<'_>, found: &mut Found) {
         let key = |what: &str| format!("{what} {}", disk.disk);
         // What was lost is an alarm of its own.
         let was_left = |found: &Scrubbed| found.damaged > found.repaired && found.lost == 0;
-        if disk.round.left > 0 || disk.last.is_some_and(|(_, found)| was_left(&found)) {
+        let is_left = disk.round.left > 0 || disk.last.is_some_and(|(_, found)| was_left(&found));
+        // What is suspected is an alarm of its own too.
+        if is_left && disk.suspected == 0 {
             let what = format!("Damaged files on the backup disk at {} wait for their repair.", disk.path);
             let words = [
                 &*what,

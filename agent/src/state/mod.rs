@@ -3,23 +3,30 @@
 //! Everything in here may be used from any task. Whatever touches the vault blocks on a disk, so it goes through
 //! `blocking`. Not here: who wakes whom (`run`), what anything means (`decide`).
 
+pub(crate) mod activity;
+mod disks;
+pub(crate) mod gather;
+pub(crate) mod history;
+pub(crate) mod keeping;
+pub(crate) mod opening;
+pub(crate) mod shelf;
+pub(crate) mod turns;
+pub(crate) mod upload_memory;
+
 use crate::edge::clock::Clock;
-use crate::edge::http::turns::Turns;
-use crate::edge::http::upload_memory::UploadMemory;
 use crate::event::Event;
-use crate::history::History;
 use crate::report::Report;
-use crate::shelf::Shelf;
+use crate::state::activity::Activity;
+use crate::state::history::History;
+use crate::state::shelf::Shelf;
+use crate::state::turns::Turns;
+use crate::state::upload_memory::UploadMemory;
 use larder_firmware_config::Settings;
 use larder_store::{StoreError, Vault};
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinError;
 
-/// Between two requests of one push or restore; after a longer pause the next one begins another.
-const PAUSE_MAX_S: u64 = 300;
 /// Restores that read at the same time, as many listings, and as many look-ups; each holds a few opened blocks.
 const READS_MAX: usize = 4;
 /// Of these for one device: a restore asks for three answers at once.
@@ -31,6 +38,10 @@ pub(crate) struct Appliance {
     pub(crate) shelf: Shelf,
     /// Wakes whoever looks after the disks.
     pub(crate) disks_changed: Notify,
+    /// Wakes whoever makes room for pushes.
+    pub(crate) room_wanted: Notify,
+    /// Held during a step of a sweep, and during a whole round of one that makes room.
+    pub(crate) sweeping: tokio::sync::Mutex<()>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) history: RwLock<History>,
@@ -42,57 +53,6 @@ pub(crate) struct Appliance {
     look_ups: Turns,
     pub(crate) report: watch::Receiver<Arc<Report>>,
     events: mpsc::Sender<Event>,
-}
-
-/// What is going on right now, and what went wrong since the start.
-#[derive(Default)]
-pub(crate) struct Activity {
-    pub(crate) receiving: AtomicU64,
-    pub(crate) restoring: AtomicU64,
-    /// Pushes that were refused for want of room since the last one that was not.
-    pub(crate) refused_full: AtomicU64,
-    /// Disks that are to be read back now, because the owner asked for it.
-    pub(crate) scrub_wanted: crate::jobs::scrub::Wanted,
-    /// When each device last sent something, and last fetched something, in seconds switched on.
-    lately: Mutex<HashMap<(Traffic, String), u64>>,
-}
-
-/// What a device does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Traffic {
-    Push,
-    Restore,
-}
-
-impl Activity {
-    /// Whether this is the first request of a push or restore, and not one of its thousands: the events of one must not push
-    /// everything else out of what waits for a broker.
-    pub(crate) fn begins(&self, traffic: Traffic, device: &str, now_s: u64) -> bool {
-        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = lately.insert((traffic, device.to_owned()), now_s);
-        before.is_none_or(|before| now_s.saturating_sub(before) > PAUSE_MAX_S)
-    }
-
-    /// The device's next request belongs to another push.
-    pub(crate) fn ends(&self, traffic: Traffic, device: &str) {
-        self.lately.lock().unwrap_or_else(PoisonError::into_inner).remove(&(traffic, device.to_owned()));
-    }
-}
-
-/// Counts one as long as it lives.
-pub(crate) struct Busy<'a>(&'a AtomicU64);
-
-impl<'a> Busy<'a> {
-    pub(crate) fn with(counter: &'a AtomicU64) -> Self {
-        counter.fetch_add(1, Ordering::SeqCst);
-        Self(counter)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 impl Appliance {
@@ -109,6 +69,8 @@ impl Appliance {
             vault,
             shelf,
             disks_changed: Notify::new(),
+            room_wanted: Notify::new(),
+            sweeping: tokio::sync::Mutex::default(),
             clock,
             history: RwLock::default(),
             activity: Activity::default(),

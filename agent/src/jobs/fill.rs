@@ -2,7 +2,7 @@
 //!
 //! Pushes and restores come first: a little is copied at a time, and less often while they are busy.
 
-use crate::appliance::Appliance;
+use crate::state::Appliance;
 use larder_store::MemberState;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -7,8 +7,7 @@
 use crate::edge::clock::Clock;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
 use crate::edge::random::random;
-use crate::run::StartError;
-use crate::shelf::{self, Shelf};
+use crate::state::shelf::{self, Shelf};
 use larder_firmware_config::Settings;
 use larder_store::disk::{Disk, RealDisk};
 use larder_store::{
@@ -19,6 +18,23 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Why there is no vault.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// A disk of the vault.
+    #[error(transparent)]
+    Disk(#[from] DiskProblem),
+    /// There is no vault yet, and not all disks for a new one are here.
+    #[error("no backups are on the disks that are here, and {} is not here", missing.display())]
+    Missing {
+        /// The first of those that are not.
+        missing: PathBuf,
+    },
+    /// The vault on the disks.
+    #[error(transparent)]
+    Vault(#[from] StoreError),
+}
+
 /// A vault that is open.
 pub(crate) struct Opening {
     pub(crate) vault: Vault,
@@ -28,7 +44,7 @@ pub(crate) struct Opening {
 }
 
 /// The vault on the disks that the settings name, and the clock that counts beside it.
-pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, StartError> {
+pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, OpenError> {
     let disks = disks_to_open(settings)?;
     let desk = disks[0].0.clone();
     let folder = desk.join(FOLDER);
@@ -80,7 +96,7 @@ fn take_known(settings: &Settings, vault: &Vault, clock: &Clock, here: &mut BTre
 }
 
 /// The disks that hold the vault; every disk of the settings where there is none yet.
-fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartError> {
+fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, OpenError> {
     let vault = &settings.vault;
     let mut known = Vec::new();
     let mut problems = Vec::new();
@@ -111,7 +127,7 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
         if is_away(&problem) && vault.disks.contains(path) {
             let is_mount = matches!(problem, DiskProblem::NotMounted { .. });
             let missing = path.clone();
-            return Err(if is_only || !is_mount { problem.into() } else { StartError::Missing { missing } });
+            return Err(if is_only || !is_mount { problem.into() } else { OpenError::Missing { missing } });
         }
     }
     let make = |path: &PathBuf| Ok((path.clone(), disks::make(path, vault.allow_root_filesystem)?));
@@ -121,7 +137,7 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, StartE
 /// Of disks of different vaults those of ours: of that vault of which most disks stand where it took them in. A wrong disk
 /// that is connected just when the power comes back must not keep the box from starting; those who look after the disks
 /// tell of it.
-fn of_one_vault(known: Vec<(Identity, PathBuf, RealDisk)>) -> Result<Vec<(PathBuf, RealDisk)>, StartError> {
+fn of_one_vault(known: Vec<(Identity, PathBuf, RealDisk)>) -> Result<Vec<(PathBuf, RealDisk)>, OpenError> {
     let mut claims: BTreeMap<[u8; 16], usize> = BTreeMap::new();
     let is_one = known.iter().all(|(identity, ..)| identity.vault == known[0].0.vault);
     for (identity, path, disk) in &known {

@@ -1,18 +1,45 @@
-//! Keeping and letting go, as the agent asks it of the vault: the rule, prunes, holds and the clock.
+//! Keeping and letting go, as the agent asks it of the vault: the rule, prunes, holds, what is set aside, and the clock.
 //!
 //! The settings' rule is compared with the ledger's at each start. One that keeps longer holds at once; one that keeps less
 //! waits, and is shown everywhere meanwhile, so a changed file never shortens a promise in silence.
 //! Not here: what goes and when (`larder_store`), who may ask (`edge::http`).
 
-use crate::appliance::Appliance;
 use crate::decide::promise;
+use crate::state::Appliance;
 use larder_format::ledger::{Event, Stamp};
 use larder_store::prune::PrunePlan;
-use larder_store::{RuleInForce, StoreError};
+use larder_store::{RuleInForce, StoreError, Vault};
 use std::sync::PoisonError;
 
 /// A plan is made anew when something was backed up just then; more often than this in a row is no chance.
 const PLANS_MAX: usize = 10;
+
+/// That nothing computed from snapshots is to look at one of them, or is to look at it again.
+pub(crate) struct SetAside {
+    pub(crate) snapshot: u64,
+    /// Why, in the owner's words; none ends it.
+    pub(crate) why: Option<String>,
+}
+
+/// Writes it down; returns whose snapshot it is. Nothing if there is none of that number, or there is nothing to
+/// end.
+pub(crate) fn set_aside(vault: &Vault, now: Stamp, wish: &SetAside) -> Result<Option<String>, StoreError> {
+    let snapshot = wish.snapshot;
+    let (source, is_aside) = {
+        let view = vault.ledger();
+        let fact = view.sources.values().flatten().find(|fact| fact.sequence == snapshot);
+        (fact.map(|fact| fact.snapshot.source.clone()), view.is_set_aside(snapshot))
+    };
+    let event = match &wish.why {
+        Some(why) => Event::SetAside { snapshot, why: why.clone() },
+        None if is_aside => Event::SetAsideCleared { snapshot },
+        None => return Ok(None),
+    };
+    if source.is_some() {
+        vault.append(now, event)?;
+    }
+    Ok(source)
+}
 
 impl Appliance {
     /// Writes the settings' rule into the ledger if it is not the one that was set last.
@@ -61,6 +88,16 @@ impl Appliance {
             self.vault.append(self.stamp(), Event::HoldCleared { sequence: hold })?;
         }
         Ok(is_known)
+    }
+
+    /// Sets a snapshot aside, or ends that; false if there is none of that number, or there is nothing to end.
+    pub(crate) fn set_aside(&self, wish: &SetAside) -> Result<bool, StoreError> {
+        let source = set_aside(&self.vault, self.stamp(), wish)?;
+        if let Some(source) = &source {
+            // What was counted of it counts no longer, or has to be counted now.
+            self.history.write().unwrap_or_else(PoisonError::into_inner).forget(source);
+        }
+        Ok(source.is_some())
     }
 
     /// Takes a person's word that the clock is right now.

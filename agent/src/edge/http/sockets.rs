@@ -1,39 +1,16 @@
-//! Looking after the disks: whoever is gone is parted with, whoever came is taken back, each few seconds.
-//!
-//! Beside each disk that is connected lies a socket for `larderd`'s own commands: whichever disk is pulled, the
-//! others still answer.
+//! A socket for `larderd`'s own commands beside each disk that is connected: whichever disk is pulled, the others still
+//! answer.
 
-use crate::appliance::Appliance;
-use crate::edge::{control, http};
-use crate::event::Event;
+use super::serve_control;
+use crate::edge::control;
+use crate::state::Appliance;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// A disk that left is told within ten seconds, so two looks must fit into them, and one at the whole picture.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
-
-/// Looks until the agent stops.
-pub(crate) async fn run(appliance: Arc<Appliance>, mut sockets: Sockets, mut stop: watch::Receiver<bool>) {
-    loop {
-        let changed = appliance.blocking(Appliance::look_at_disks).await;
-        if matches!(changed, Ok(true)) {
-            appliance.tell(Event::DisksChanged);
-        }
-        sockets.follow(&appliance);
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = appliance.disks_changed.notified() => {}
-            _ = stop.wait_for(|stop| *stop) => break,
-        }
-    }
-    sockets.close().await;
-}
-
-/// One socket for commands beside each disk that is connected.
+/// The sockets, by the disk that each lies on.
 #[derive(Default)]
 pub(crate) struct Sockets {
     open: BTreeMap<PathBuf, watch::Sender<bool>>,
@@ -59,7 +36,7 @@ impl Sockets {
             match control::listen(&path) {
                 Ok(listener) => {
                     let (stop, stopped) = watch::channel(false);
-                    self.tasks.spawn(http::serve_control(appliance.clone(), listener, stopped));
+                    self.tasks.spawn(serve_control(appliance.clone(), listener, stopped));
                     self.open.insert(path, stop);
                 }
                 // A disk that lets nobody write can still be restored from, and another one may have a socket.
@@ -74,7 +51,8 @@ impl Sockets {
         !self.open.is_empty()
     }
 
-    async fn close(mut self) {
+    /// Closes all of them, and waits for the answers that are under way.
+    pub(crate) async fn close(mut self) {
         for (path, stop) in &self.open {
             stop.send_replace(true);
             control::remove(path);

@@ -1,20 +1,23 @@
 //! Gathering facts: what the vault, the machine and the broker say at one moment, for `decide` to make sense of.
 
-use crate::appliance::Appliance;
-use crate::decide::{BrokerFacts, Facts, SourceFacts, promise};
+use super::history::Watch;
+use crate::decide::facts::{BrokerFacts, Facts, ShelfView, SourceFacts};
+use crate::decide::promise;
 use crate::edge::mqtt::MqttState;
 use crate::edge::random::random_hex;
 use crate::edge::{flush, system};
 use crate::phrase::counted;
 use crate::report::SystemReport;
-use crate::shelf::ShelfView;
+use crate::state::Appliance;
 use jiff::Timestamp;
 use larder_format::Hash;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Event, Pairing, Role, Stamp};
 use larder_store::clock::Mark;
 use larder_store::retention::{Reason, Verdict, judge};
-use larder_store::{Fact, Hold, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView, StoreError};
+use larder_store::{
+    DamagedSnapshot, Fact, Hold, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView, StoreError,
+};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -26,6 +29,7 @@ pub(crate) struct DiskFacts {
     disks: Vec<(MemberView, &'static str)>,
     damaged: u64,
     lost_files: Vec<LostFile>,
+    damaged_snapshots: Vec<DamagedSnapshot>,
     scrubs: Vec<ScrubView>,
 }
 
@@ -88,7 +92,12 @@ impl Appliance {
         let facts = view.snapshots(source);
         let (oldest, newest) = (facts.first(), facts.last());
         let (oldest, newest) = oldest.zip(newest).expect("a source is in the ledger by its first snapshot");
-        let counts = self.history.read().unwrap_or_else(PoisonError::into_inner).of(source, newest.sequence);
+        let counts = {
+            // Of those that are set aside nothing is counted, so nobody waits for it.
+            let looked_at = facts.iter().rev().find(|fact| !view.is_set_aside(fact.sequence));
+            let history = self.history.read().unwrap_or_else(PoisonError::into_inner);
+            history.of(source, looked_at.map(|fact| fact.sequence))
+        };
         let now = view.at(self.stamp_after(view));
         let judged = self.judge_with(view, source, facts);
         let is_newest = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Newest);
@@ -103,6 +112,7 @@ impl Appliance {
             promise: promise::promise_in_words(&self.rule(view, &now).rule),
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),
             on_hold: view.is_on_hold(source, &now),
+            damaged: self.vault.damaged_among(facts),
         }
     }
 
@@ -124,6 +134,7 @@ impl Appliance {
             disks: self.vault.disks().into_iter().map(with_flush).collect(),
             damaged: damaged as u64,
             lost_files: self.vault.lost_files(),
+            damaged_snapshots: self.vault.damaged_snapshots(),
             scrubs: self.vault.scrubs(),
         }
     }
@@ -131,7 +142,7 @@ impl Appliance {
     /// Everything at this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
-        DiskFacts { shelf, disks, damaged, lost_files, scrubs }: DiskFacts,
+        DiskFacts { shelf, disks, damaged, lost_files, damaged_snapshots, scrubs }: DiskFacts,
         broker: Option<&MqttState>,
         address: SocketAddr,
         started: Timestamp,
@@ -158,6 +169,7 @@ impl Appliance {
             restoring: count(&self.activity.restoring),
             damaged,
             lost_files,
+            damaged_snapshots,
             scrubs,
             stamp,
             refused_full: count(&self.activity.refused_full),
@@ -166,25 +178,29 @@ impl Appliance {
         }
     }
 
-    /// Counts what has been pushed since the last time; reads the disks. Once `go_on` says no, it ends.
+    /// Counts what has been pushed since the last time; reads the disks. Once `go_on` says no, it ends. It also ends after a
+    /// snapshot that took too much: what is left is counted the next time, sources that took no time first.
     pub(crate) fn count_history(&self, go_on: &dyn Fn() -> bool) {
-        let pending: Vec<_> = {
-            let (view, history) =
-                (self.vault.ledger(), self.history.read().unwrap_or_else(PoisonError::into_inner));
-            let is_pending =
-                |(source, facts): &(&String, &Vec<Arc<Fact>>)| history.pending(source, facts).is_some();
-            view.sources.iter().filter(is_pending).map(|(source, _)| source.clone()).collect()
+        let history = || self.history.read().unwrap_or_else(PoisonError::into_inner);
+        let mut pending: Vec<_> = {
+            let (view, history) = (self.vault.ledger(), history());
+            let is_pending = |source: &&String| history.pending(source, &view.looked_at(source)).is_some();
+            view.sources.keys().filter(is_pending).cloned().collect()
         };
+        pending.sort_by_key(|source| history().is_stepped_over(source));
+        let watch = Watch { go_on, now_s: &|| self.clock.powered_on_s() };
         for source in pending {
             // One by one: the copies of all of them would be as much memory again.
-            let facts = self.vault.ledger().snapshots(&source).to_vec();
-            let history = || self.history.read().unwrap_or_else(PoisonError::into_inner);
+            let facts = self.vault.ledger().looked_at(&source);
             let Some(mut pending) = history().pending(&source, &facts) else { continue };
-            pending.count(&self.vault, go_on);
+            let is_all = pending.count(&self.vault, &watch);
             if !go_on() {
                 return;
             }
             self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, pending);
+            if !is_all {
+                return;
+            }
         }
     }
 }

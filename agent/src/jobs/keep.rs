@@ -1,9 +1,10 @@
 //! Letting go: once a day what the rule no longer keeps, and then, a little at a time, the room that it took.
 //!
 //! Pushes and restores come first: while one is under way a step is taken once a second. Without a clock that can be
-//! relied on nothing is let go of, and tried again an hour later. Not here: what goes (`larder_store`).
+//! relied on nothing is let go of, and tried again an hour later. Not here: what goes (`larder_store`), room for a push that
+//! was refused (`room`).
 
-use crate::appliance::Appliance;
+use crate::state::Appliance;
 use larder_store::Swept;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -72,23 +73,32 @@ async fn remove(appliance: &Arc<Appliance>) {
 
 /// A step of the sweep.
 async fn step(appliance: &Arc<Appliance>) -> Next {
+    let _alone = appliance.sweeping.lock().await;
     let swept = appliance.blocking(|appliance| appliance.vault.sweep_step(appliance.stamp(), STEP_CHUNKS));
-    match swept.await {
-        Ok(Ok(Swept { is_under_way: true, gives_way, .. })) => {
-            let busy = [&appliance.activity.receiving, &appliance.activity.restoring];
-            let is_busy = busy.iter().any(|counter| counter.load(Ordering::SeqCst) > 0);
-            Next::Soon(if is_busy || gives_way { GIVE_WAY } else { Duration::ZERO })
+    let swept = match swept.await {
+        Ok(Ok(swept)) => swept,
+        Ok(Err(error)) | Err(error) => {
+            tracing::warn!(%error, "the sweep stopped; it begins anew");
+            return Next::In(ROUNDS_APART);
         }
-        Ok(Ok(Swept { waits: Some(why), .. })) => {
+    };
+    if swept.is_under_way {
+        let busy = [&appliance.activity.receiving, &appliance.activity.restoring];
+        let is_busy = busy.iter().any(|counter| counter.load(Ordering::SeqCst) > 0);
+        return Next::Soon(if is_busy || swept.gives_way { GIVE_WAY } else { Duration::ZERO });
+    }
+    after_round(swept)
+}
+
+/// What comes after a round that has ended, or cannot begin.
+fn after_round(swept: Swept) -> Next {
+    match swept {
+        Swept { waits: Some(why), .. } => {
             tracing::info!(why, "the sweep waits");
             Next::In(REST)
         }
-        Ok(Ok(Swept { packs, bytes, .. })) => {
+        Swept { packs, bytes, .. } => {
             tracing::info!(packs, bytes, "a sweep has ended");
-            Next::In(ROUNDS_APART)
-        }
-        Ok(Err(error)) | Err(error) => {
-            tracing::warn!(%error, "the sweep stopped; it begins anew");
             Next::In(ROUNDS_APART)
         }
     }

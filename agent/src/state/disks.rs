@@ -1,107 +1,24 @@
-//! Which disk is connected where, and what happens when one comes or goes.
+//! What happens when a disk comes or goes.
 //!
 //! The settings and the ledger say where to look; the disk itself says who it is. One round looks whether those that
 //! are here still are, and whether one came; it runs every few seconds and after each command. Not here: which disk
 //! the vault takes (`larder_store`), what it means for the owner (`decide`).
 
-use crate::appliance::Appliance;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
 use crate::edge::random::random;
-use crate::owner::words::causes;
-use larder_firmware_config::VaultSettings;
-use larder_store::{IndexPlace, MemberState, StoreError, Vault};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::phrase::causes;
+use crate::state::Appliance;
+use crate::state::shelf::places;
+use larder_store::{IndexPlace, MemberState, StoreError};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Seconds of being switched on between the wish to let a disk go and its end: time to notice and to take it back.
-pub(crate) const FORGET_AFTER_S: u64 = 72 * 3600;
+const FORGET_AFTER_S: u64 = 72 * 3600;
 /// An offsite disk that stays connected is noted to be complete so often, in milliseconds.
 const NOTED_EVERY_MS: i64 = 24 * 3600 * 1000;
 /// A disk that comes and goes every minute is not noted each time.
 const NOTED_AGAIN_MS: i64 = 3600 * 1000;
-
-/// The disks' places.
-#[derive(Default)]
-pub(crate) struct Shelf {
-    seats: Mutex<Seats>,
-    /// One at a time looks or moves disks. Apart from the seats, since reading a disk takes long, and whoever wants to
-    /// know where the disks are must not wait for it.
-    moving: Mutex<()>,
-}
-
-#[derive(Default)]
-struct Seats {
-    /// Disks that are connected, by id.
-    here: BTreeMap<String, Seat>,
-    /// Disks that a person let go of and that are still plugged in.
-    released: BTreeMap<String, Seat>,
-    /// What stands at a disk's place and is not taken, and why.
-    strangers: BTreeMap<PathBuf, String>,
-    /// Disks that came back and of which the ledger does not know yet that they are complete again.
-    owed: BTreeSet<String>,
-    /// The disk that holds the index and the powered-on count.
-    desk: PathBuf,
-}
-
-/// What the shelf shows at one moment.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ShelfView {
-    /// Ids of disks that may be unplugged now because somebody let go of them.
-    pub(crate) released: BTreeSet<String>,
-    /// Places with a disk that is not taken, and why.
-    pub(crate) strangers: Vec<(String, String)>,
-}
-
-impl Shelf {
-    /// The disks that the vault was opened on.
-    pub(crate) fn new(here: BTreeMap<String, Seat>, desk: PathBuf) -> Self {
-        Self { seats: Mutex::new(Seats { here, desk, ..Seats::default() }), moving: Mutex::default() }
-    }
-
-    fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn moving(&self) -> MutexGuard<'_, ()> {
-        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a disk of ours is known to be at `path`, in use or let go of.
-    fn is_taken(&self, path: &Path) -> bool {
-        let seats = self.seats();
-        seats.here.values().chain(seats.released.values()).any(|seat| seat.path == *path)
-    }
-
-    fn sit(&self, id: String, seat: Seat) {
-        let mut seats = self.seats();
-        seats.released.remove(&id);
-        seats.strangers.remove(&seat.path);
-        seats.owed.insert(id.clone());
-        seats.here.insert(id, seat);
-    }
-
-    pub(crate) fn view(&self) -> ShelfView {
-        let seats = self.seats();
-        let strangers = seats.strangers.iter().map(|(path, why)| (path.display().to_string(), why.clone()));
-        ShelfView { released: seats.released.keys().cloned().collect(), strangers: strangers.collect() }
-    }
-
-    /// Where disks are connected at this moment.
-    pub(crate) fn paths(&self) -> BTreeSet<PathBuf> {
-        self.seats().here.values().map(|seat| seat.path.clone()).collect()
-    }
-}
-
-/// Where a disk may be, and whether it is one that is meant to be away.
-pub(crate) fn places(settings: &VaultSettings, vault: &Vault) -> BTreeMap<PathBuf, bool> {
-    // The settings come last: they win about the role of a disk at a place that they name.
-    let ledger = vault.ledger();
-    let known = ledger.disks.values().filter(|disk| !disk.retired);
-    let adopted = known.filter_map(|disk| Some((Path::new(&disk.path).parent()?.to_owned(), disk.offsite)));
-    let named = settings.disks.iter().map(|path| (path.clone(), false));
-    adopted.chain(named).chain(settings.offsite.iter().map(|path| (path.clone(), true))).collect()
-}
 
 impl Appliance {
     /// One round: who left, who failed, who came. Returns whether anything changed.

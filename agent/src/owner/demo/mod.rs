@@ -4,14 +4,14 @@
 
 mod compare;
 
-use crate::appliance::Appliance;
 use crate::decide::answers;
 use crate::edge::panel::Panel;
 use crate::edge::witness::Witness;
-use crate::owner::commands::print_answers;
+use crate::owner::answers::print_answers;
 use crate::owner::output::say;
 use crate::owner::words::Trouble;
 use crate::run::{self, Running};
+use crate::state::Appliance;
 use compare::Comparison;
 use larder_client::{
     Connection, Existing, PairedAppliance, PushOptions, Pushed, RestoreOptions, Selection, TransferProgress,

@@ -1,0 +1,55 @@
+//! The four questions to ask of any backup, and the answers, as a person reads them.
+
+use super::asking::ask;
+use super::output::say;
+use super::which::Which;
+use super::words::Trouble;
+use crate::edge::control::ControlError;
+use crate::report::Answers;
+use larder_format::ledger::is_source_name;
+use serde::Deserialize;
+use std::process::ExitCode;
+
+#[derive(Deserialize)]
+struct SourceAnswers {
+    source: String,
+    answers: Answers,
+}
+
+pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result<ExitCode, Trouble> {
+    // It goes into an address, where other characters would mean something else.
+    if let Some(source) = source.filter(|source| !is_source_name(source)) {
+        let what = format!("`{source}` is no source: a source is named DEVICE/NAME.");
+        return Err(Trouble::new(2, what, "`larderd answers` without a name answers for all of them.", ""));
+    }
+    let path =
+        source.map_or_else(|| "/v1/answers".to_owned(), |source| format!("/v1/answers?source={source}"));
+    let value: serde_json::Value = ask(which, &path, None)?;
+    if json {
+        say(&value)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let all: Vec<SourceAnswers> =
+        serde_json::from_value(value).map_err(|error| ControlError::Broken(error.to_string()))?;
+    if all.is_empty() {
+        say("No computer has made a backup yet, so there is nothing to answer.")?;
+    }
+    for SourceAnswers { source, answers } in &all {
+        print_answers(source, answers)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The four questions and their answers, for people. `larder answers` asks them in the same words.
+pub(crate) fn print_answers(source: &str, answers: &Answers) -> Result<(), Trouble> {
+    say(source)?;
+    for (question, answer) in [
+        ("Can I restore deleted files?", &answers.deleted_files),
+        ("Can I recover older versions?", &answers.older_versions),
+        ("How long are versions kept?", &answers.kept_how_long),
+        ("What happens if a bad edit reaches every device?", &answers.bad_edit),
+    ] {
+        say(format_args!("  {question}\n    {answer}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Which disk is connected where. Not here: what happens when one comes or goes (`disks`).
+
+use crate::decide::facts::ShelfView;
+use crate::edge::disks::Seat;
+use larder_firmware_config::VaultSettings;
+use larder_store::Vault;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The disks' places.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    seats: Mutex<Seats>,
+    /// One at a time looks or moves disks. Apart from the seats, since reading a disk takes long, and whoever wants to
+    /// know where the disks are must not wait for it.
+    moving: Mutex<()>,
+}
+
+#[derive(Default)]
+pub(super) struct Seats {
+    /// Disks that are connected, by id.
+    pub(super) here: BTreeMap<String, Seat>,
+    /// Disks that a person let go of and that are still plugged in.
+    pub(super) released: BTreeMap<String, Seat>,
+    /// What stands at a disk's place and is not taken, and why.
+    pub(super) strangers: BTreeMap<PathBuf, String>,
+    /// Disks that came back and of which the ledger does not know yet that they are complete again.
+    pub(super) owed: BTreeSet<String>,
+    /// The disk that holds the index and the powered-on count.
+    pub(super) desk: PathBuf,
+}
+
+impl Shelf {
+    /// The disks that the vault was opened on.
+    pub(crate) fn new(here: BTreeMap<String, Seat>, desk: PathBuf) -> Self {
+        Self { seats: Mutex::new(Seats { here, desk, ..Seats::default() }), moving: Mutex::default() }
+    }
+
+    pub(super) fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn moving(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a disk of ours is known to be at `path`, in use or let go of.
+    pub(super) fn is_taken(&self, path: &Path) -> bool {
+        let seats = self.seats();
+        seats.here.values().chain(seats.released.values()).any(|seat| seat.path == *path)
+    }
+
+    pub(super) fn sit(&self, id: String, seat: Seat) {
+        let mut seats = self.seats();
+        seats.released.remove(&id);
+        seats.strangers.remove(&seat.path);
+        seats.owed.insert(id.clone());
+        seats.here.insert(id, seat);
+    }
+
+    pub(crate) fn view(&self) -> ShelfView {
+        let seats = self.seats();
+        let strangers = seats.strangers.iter().map(|(path, why)| (path.display().to_string(), why.clone()));
+        ShelfView { released: seats.released.keys().cloned().collect(), strangers: strangers.collect() }
+    }
+
+    /// Where disks are connected at this moment.
+    pub(crate) fn paths(&self) -> BTreeSet<PathBuf> {
+        self.seats().here.values().map(|seat| seat.path.clone()).collect()
+    }
+}
+
+/// Where a disk may be, and whether it is one that is meant to be away.
+pub(crate) fn places(settings: &VaultSettings, vault: &Vault) -> BTreeMap<PathBuf, bool> {
+    // The settings come last: they win about the role of a disk at a place that they name.
+    let ledger = vault.ledger();
+    let known = ledger.disks.values().filter(|disk| !disk.retired);
+    let adopted = known.filter_map(|disk| Some((Path::new(&disk.path).parent()?.to_owned(), disk.offsite)));
+    let named = settings.disks.iter().map(|path| (path.clone(), false));
+    adopted.chain(named).chain(settings.offsite.iter().map(|path| (path.clone(), true))).collect()
+}

@@ -1,0 +1,139 @@
+//! Reading trees: the one place that turns stored chunks back into folders, entries and ranges of files.
+//!
+//! A tree was made by another computer and may have been made to hurt: sixty small nodes can have 2^60 paths, and a path can
+//! be 64 KiB long. So each reader holds one node at a time of each folder that it reads, checks that names rise and that nodes
+//! end where their parents say, and keeps what still has to be read within a fixed number of bytes.
+//! Not here: where chunks come from (`Chunks` is implemented by the store and by the client), how a tree is made (`build`).
+
+mod compare;
+mod depth_first;
+mod find;
+mod folder;
+mod pending;
+mod ranges;
+
+use super::{Entry, Kind, Node, Owner, Piece, decode_pieces};
+use crate::{ChunkRef, FormatError};
+
+pub use compare::{Descend, DiffEntry, FolderStep, Interest, Side, TreeComparison, Visitor, Walked};
+pub use depth_first::{DepthFirst, Unread};
+pub use find::{Looked, Lookups, find};
+pub use folder::{Entries, entries};
+pub use ranges::{Segment, Segments, ranges};
+
+/// What a broken rule of this module is about, in `FormatError::Invalid`.
+pub const TREE: &str = "a stored tree";
+/// Branches above a leaf of one folder. Each has 256 children or more, so eight hold more entries than any disk.
+pub const BRANCHES_MAX: usize = 8;
+/// Lists within lists of one file: 128 pieces to the power of eight are more than any disk holds.
+pub const LISTS_MAX: usize = 8;
+
+/// Where chunks come from.
+pub trait Chunks {
+    /// Why a chunk cannot be had.
+    type Error: From<FormatError>;
+    /// Bytes of a chunk, in whatever the source keeps them, so that none needs to copy them.
+    type Bytes: AsRef<[u8]>;
+
+    /// The bytes of one chunk, proven to be those of its name.
+    ///
+    /// # Errors
+    /// Whatever the source says.
+    fn get(&self, chunk: &ChunkRef) -> Result<Self::Bytes, Self::Error>;
+}
+
+/// An entry with its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The entry. Its `owner` is 0: a position in one node's list means nothing elsewhere.
+    pub entry: Entry,
+    /// Who owned it.
+    pub owner: Owner,
+}
+
+/// An entry and its owner, as they lie in a node that is being read. Equal if everything but the position of the owner is.
+#[derive(Debug, Clone, Copy)]
+pub struct EntryView<'a> {
+    /// The entry.
+    pub entry: &'a Entry,
+    /// Who owned it.
+    pub owner: &'a Owner,
+}
+
+impl EntryView<'_> {
+    /// Top node of the folder, if the entry is one.
+    pub fn folder(&self) -> Option<ChunkRef> {
+        match self.entry.kind {
+            Kind::Directory { node, .. } => Some(node),
+            _ => None,
+        }
+    }
+
+    /// A copy that outlives the node.
+    pub fn to_found(&self) -> Found {
+        Found { entry: Entry { owner: 0, ..self.entry.clone() }, owner: self.owner.clone() }
+    }
+
+    /// Whether both are folders that differ only in what is below them. The time of a folder moves with every name that
+    /// comes or goes in it, and each of those is told by itself.
+    fn differs_only_below(&self, other: &EntryView<'_>) -> bool {
+        let (a, b) = (self.entry, other.entry);
+        self.folder().is_some()
+            && other.folder().is_some()
+            && (a.mode, a.hard_link, &a.xattrs) == (b.mode, b.hard_link, &b.xattrs)
+            && self.owner == other.owner
+    }
+}
+
+impl PartialEq for EntryView<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        // Taken apart by name, so that a new field is not forgotten here.
+        let Entry { name, owner: _, mode, modified, hard_link, xattrs, kind } = self.entry;
+        let of_other = other.entry;
+        *name == of_other.name
+            && *kind == of_other.kind
+            && (*mode, *modified, *hard_link) == (of_other.mode, of_other.modified, of_other.hard_link)
+            && *xattrs == of_other.xattrs
+            && self.owner == other.owner
+    }
+}
+
+/// Reads and checks one node of a folder.
+///
+/// # Errors
+/// Those of `chunks`; `Invalid` when the chunk is no node.
+pub fn node<C: Chunks + ?Sized>(chunks: &C, node: &ChunkRef) -> Result<Node, C::Error> {
+    Ok(Node::decode(chunks.get(node)?.as_ref())?)
+}
+
+/// Reads a list of pieces that stands for `bytes` bytes of a file.
+///
+/// # Errors
+/// Those of `chunks`; `Invalid` when the chunk is no list or covers another number of bytes.
+pub fn list<C: Chunks + ?Sized>(chunks: &C, list: &ChunkRef, bytes: u64) -> Result<Vec<Piece>, C::Error> {
+    let (pieces, covered) = covering(chunks, list)?;
+    if covered == bytes { Ok(pieces) } else { Err(uncovered().into()) }
+}
+
+/// Reads a list of pieces, and how many bytes of a file it covers.
+///
+/// # Errors
+/// Those of `chunks`; `Invalid` when the chunk is no list.
+pub fn covering<C: Chunks + ?Sized>(chunks: &C, list: &ChunkRef) -> Result<(Vec<Piece>, u64), C::Error> {
+    let pieces = decode_pieces(chunks.get(list)?.as_ref())?;
+    // `decode_pieces` refused sums beyond what a file can have.
+    let covered = pieces.iter().map(Piece::bytes).sum();
+    Ok((pieces, covered))
+}
+
+/// A list stands for another number of bytes than are in it: what comes after it would be read from the wrong place.
+pub fn uncovered() -> FormatError {
+    invalid("a list of pieces does not cover what it should")
+}
+
+fn invalid(why: &'static str) -> FormatError {
+    FormatError::Invalid { what: TREE, why }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Folders on the way down a tree, and those beside them that are still to be read, within a number of bytes.
+//!
+//! A path is a chain of names, each held once by the folder on the way: sixty-four long names above a million folders would be
+//! 64 GB of paths. Of the folders in one folder only as many wait as there is room for; the others are found again by the
+//! name behind which they begin. Not here: which folders are to be read (`compare`).
+
+use crate::{ChunkRef, Hash};
+use std::mem::size_of;
+use std::vec::IntoIter;
+
+/// Bytes that all waiting folders together may take.
+pub(super) const PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// What waits of one folder may take so much in any case: with less, a large folder deep down would be read anew for every
+/// few folders in it. The deepest tree takes 8 MiB by it.
+const OF_ONE_FOLDER_BYTES_MIN: usize = 4 * 1024;
+/// What an allocator takes beside the bytes of a name.
+const ALLOCATION_BYTES: usize = 16;
+
+/// The folder of one path in two trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) before: Option<ChunkRef>,
+    pub(super) after: Option<ChunkRef>,
+}
+
+/// A folder that waits.
+struct Waiting {
+    name: Box<[u8]>,
+    pair: Pair,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + ALLOCATION_BYTES + self.name.len()
+    }
+}
+
+/// A folder on the way down.
+pub(super) struct Open {
+    pub(super) pair: Pair,
+    name: Box<[u8]>,
+    /// Stands for the whole path.
+    path_hash: Hash,
+    /// Bytes of the path, with `/` between names.
+    path_bytes: usize,
+    waiting: IntoIter<Waiting>,
+    /// What they took when they were found. The buffer is freed as a whole, so until then all of it counts.
+    waiting_bytes: usize,
+    unread: Unread,
+}
+
+/// Which of a folder's entries have not been read.
+enum Unread {
+    All,
+    /// Those behind this name.
+    Behind(Box<[u8]>),
+    Nothing,
+}
+
+impl Open {
+    fn bytes(&self) -> usize {
+        let behind = if let Unread::Behind(name) = &self.unread { name.len() + ALLOCATION_BYTES } else { 0 };
+        size_of::<Self>() + ALLOCATION_BYTES + self.name.len() + behind
+    }
+}
+
+/// What is to be done next.
+pub(super) enum Next {
+    /// The innermost folder is to be read, from behind this name on.
+    Read(Option<Box<[u8]>>),
+    /// Another folder is the innermost one now.
+    Entered,
+    /// Everything is read.
+    Over,
+}
+
+/// The folders from the root down to the one that is read.
+pub(super) struct Pending {
+    open: Vec<Open>,
+    /// Folders that were found in the innermost one since it was entered or come back to.
+    found: Vec<Waiting>,
+    found_bytes: usize,
+    bytes: usize,
+    bytes_max: usize,
+    bytes_peak: usize,
+}
+
+impl Pending {
+    pub(super) fn new(root: Pair, bytes_max: usize) -> Self {
+        let mut pending =
+            Self { open: Vec::new(), found: Vec::new(), found_bytes: 0, bytes: 0, bytes_max, bytes_peak: 0 };
+        pending.open(Waiting { name: Box::default(), pair: root });
+        pending
+    }
+
+    fn open(&mut self, Waiting { name, pair }: Waiting) {
+        let (above, above_bytes) =
+            self.open.last().map_or((Hash::ZERO, 0), |above| (above.path_hash, above.path_bytes));
+        let path_bytes = joined_len(above_bytes, &name);
+        let path_hash = path_hash(above, &name);
+        let (waiting, unread) = (Vec::new().into_iter(), Unread::All);
+        self.open.push(Open { pair, name, path_hash, path_bytes, waiting, waiting_bytes: 0, unread });
+        self.take(self.open.last().map_or(0, Open::bytes));
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.bytes_peak = self.bytes_peak.max(self.bytes);
+    }
+
+    /// Most bytes that were held at once.
+    pub(super) fn bytes_peak(&self) -> usize {
+        self.bytes_peak
+    }
+
+    /// The folder that is read.
+    pub(super) fn innermost(&self) -> Option<&Open> {
+        self.open.last()
+    }
+
+    /// Folders above the entries of the innermost one; 0 in the root.
+    pub(super) fn depth(&self) -> usize {
+        self.open.len().saturating_sub(1)
+    }
+
+    /// What comes next. A folder that waits goes before the rest of the folder that it is in.
+    pub(super) fn next(&mut self) -> Next {
+        while let Some(open) = self.open.last_mut() {
+            if let Some(next) = open.waiting.next() {
+                self.open(next);
+                return Next::Entered;
+            }
+            open.waiting = Vec::new().into_iter();
+            self.bytes -= std::mem::take(&mut open.waiting_bytes);
+            let bytes = open.bytes();
+            match std::mem::replace(&mut open.unread, Unread::Nothing) {
+                Unread::All => return Next::Read(None),
+                Unread::Behind(name) => {
+                    self.bytes -= bytes - open.bytes();
+                    return Next::Read(Some(name));
+                }
+                Unread::Nothing => {
+                    self.bytes -= bytes;
+                    self.open.pop();
+                }
+            }
+        }
+        Next::Over
+    }
+
+    /// Another folder in the innermost one waits to be read. Returns whether there is room for more.
+    pub(super) fn push(&mut self, name: &[u8], pair: Pair) -> bool {
+        // Half of what is left, so that the folders below find room too.
+        let room = self.bytes_max.saturating_sub(self.bytes - self.found_bytes) / 2;
+        let waiting = Waiting { name: name.into(), pair };
+        let bytes = waiting.bytes();
+        self.take(bytes);
+        self.found_bytes += bytes;
+        self.found.push(waiting);
+        self.found_bytes < room.max(OF_ONE_FOLDER_BYTES_MIN.min(self.bytes_max))
+    }
+
+    /// The innermost folder was read as far as there is room for what is in it: to its end, or up to this name.
+    pub(super) fn read_up_to(&mut self, name: Option<&[u8]>) {
+        let (found, found_bytes) = (std::mem::take(&mut self.found), std::mem::take(&mut self.found_bytes));
+        let Some(open) = self.open.last_mut() else { return };
+        let bytes = open.bytes();
+        (open.waiting, open.waiting_bytes) = (found.into_iter(), found_bytes);
+        open.unread = name.map_or(Unread::Nothing, |name| Unread::Behind(name.into()));
+        let more = open.bytes() - bytes;
+        self.take(more);
+    }
+
+    /// Bytes of the path of an entry in the innermost folder.
+    pub(super) fn path_bytes(&self, name: &[u8]) -> usize {
+        joined_len(self.innermost().map_or(0, |open| open.path_bytes), name)
+    }
+
+    /// The path of an entry in the innermost folder; the root has no name.
+    pub(super) fn path(&self, name: &[u8]) -> Vec<u8> {
+        let mut path = Vec::with_capacity(self.path_bytes(name));
+        let names = self.open.iter().map(|open| &*open.name).chain([name]);
+        for name in names.filter(|name| !name.is_empty()) {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+        }
+        path
+    }
+
+    /// Stands for that path.
+    pub(super) fn path_hash(&self, name: &[u8]) -> Hash {
+        path_hash(self.innermost().map_or(Hash::ZERO, |open| open.path_hash), name)
+    }
+}
+
+fn joined_len(above: usize, name: &[u8]) -> usize {
+    above + name.len() + usize::from(above > 0 && !name.is_empty())
+}
+
+fn path_hash(above: Hash, name: &[u8]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    Hash(*hasher.update(&above.0).update(name).finalize().as_bytes())
+}

@@ -1,0 +1,95 @@
+//! The bytes of a file as chunks and holes, in order, for any range of them.
+//!
+//! Lists of pieces are read as the range comes to them, and those outside it are not read at all, so the last byte of a
+//! terabyte costs a few chunks. At most one list of each level is in memory. Not here: the chunks' bytes.
+
+use super::{Chunks, LISTS_MAX, invalid, list};
+use crate::ChunkRef;
+use crate::tree::Piece;
+use std::ops::Range;
+use std::vec::IntoIter;
+
+/// A run of a file's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// These bytes of a chunk.
+    Chunk {
+        /// The chunk.
+        chunk: ChunkRef,
+        /// Positions in it.
+        within: Range<usize>,
+    },
+    /// So many zeros.
+    Zeros(u64),
+}
+
+/// The segments of `range` in a file that is made of `pieces`.
+pub fn ranges<'c, C: Chunks + ?Sized>(
+    chunks: &'c C,
+    pieces: Vec<Piece>,
+    range: Range<u64>,
+) -> Segments<'c, C> {
+    Segments { chunks, range, at: 0, levels: vec![pieces.into_iter()] }
+}
+
+/// Iterator over the segments of a range. Ends at the first error.
+pub struct Segments<'c, C: ?Sized> {
+    chunks: &'c C,
+    range: Range<u64>,
+    /// Where the next piece begins.
+    at: u64,
+    /// What is left of each list on the way, the innermost last.
+    levels: Vec<IntoIter<Piece>>,
+}
+
+impl<C: Chunks + ?Sized> Segments<'_, C> {
+    fn unfold(&mut self, of: &ChunkRef, bytes: u64) -> Result<(), C::Error> {
+        if self.levels.len() > LISTS_MAX {
+            return Err(invalid("a file's pieces are nested too deeply").into());
+        }
+        self.levels.push(list(self.chunks, of, bytes)?.into_iter());
+        Ok(())
+    }
+}
+
+impl<C: Chunks + ?Sized> Iterator for Segments<'_, C> {
+    type Item = Result<Segment, C::Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some(level) = self.levels.last_mut() {
+            let Some(piece) = level.next() else {
+                self.levels.pop();
+                continue;
+            };
+            let (begin, end) = (self.at, self.at.saturating_add(piece.bytes()));
+            if begin >= self.range.end {
+                self.levels.clear();
+                break;
+            }
+            let (from, to) = (self.range.start.max(begin), self.range.end.min(end));
+            if from >= to {
+                self.at = end;
+                continue;
+            }
+            match piece {
+                Piece::More { list, bytes } => {
+                    if let Err(error) = self.unfold(&list, bytes) {
+                        self.levels.clear();
+                        return Some(Err(error));
+                    }
+                }
+                Piece::Hole(_) => {
+                    self.at = end;
+                    return Some(Ok(Segment::Zeros(to - from)));
+                }
+                Piece::Chunk(chunk) => {
+                    self.at = end;
+                    // A chunk is at most 4 MiB.
+                    let position = |at: u64| usize::try_from(at - begin).unwrap_or(usize::MAX);
+                    return Some(Ok(Segment::Chunk { chunk, within: position(from)..position(to) }));
+                }
+            }
+        }
+        None
+    }
+}

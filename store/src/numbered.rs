@@ -1,0 +1,67 @@
+//! A small value on a disk that changes now and then: each version is a file under the next number, and those before go.
+//!
+//! Nothing is ever replaced, so a power cut leaves the old version, the new one, or both. Where the newest is damaged the
+//! one before counts; losing the value must cost no more than some work. Not here: what the values mean (`scrub`,
+//! `repair`).
+
+use crate::disk::{Disk, read_whole, write_whole};
+use larder_format::care::{self, Note};
+use std::io;
+
+/// The folder of all such files.
+const FOLDER: &str = "scrub";
+
+/// Which value it is.
+pub(crate) struct Numbered {
+    /// The ending of its files, with the dot.
+    pub(crate) ending: &'static str,
+    /// Where a version lies until it is durable; of no other value.
+    pub(crate) part: &'static str,
+    /// A longer file is damaged.
+    pub(crate) bytes_max: u64,
+}
+
+impl Numbered {
+    /// The newest version that is whole; an empty one where there is none.
+    pub(crate) fn read<T: Note + Default>(&self, disk: &dyn Disk) -> T {
+        let mut numbers = self.numbers_on(disk).unwrap_or_default();
+        while let Some((number, _)) = numbers.pop() {
+            let bytes = read_whole(disk, &self.path(number), self.bytes_max).ok();
+            if let Some(Ok(value)) = bytes.map(|bytes| care::decode(&bytes)) {
+                return value;
+            }
+        }
+        T::default()
+    }
+
+    /// Writes a version durable under the next number, and takes away those before.
+    ///
+    /// # Errors
+    /// Whatever the disk says; the version before is then still there.
+    pub(crate) fn write<T: Note>(&self, disk: &dyn Disk, value: &T) -> io::Result<()> {
+        let old = self.numbers_on(disk)?;
+        let number = old.last().map_or(1, |(last, _)| last + 1);
+        write_whole(disk, self.part, &self.path(number), &care::encode(value))?;
+        // A folder is nobody's version, and to remove it as a file would look like a failing disk.
+        let files = old.into_iter().filter(|(_, is_folder)| !is_folder);
+        files.map(|(old, _)| old).try_for_each(|old| match disk.remove(&self.path(old)) {
+            // It may be called otherwise, as by hand: that is no failure of the disk.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+    }
+
+    fn path(&self, number: u64) -> String {
+        format!("{FOLDER}/{number:016}{}", self.ending)
+    }
+
+    /// Numbers that are taken, in rising order, and whether a folder has each.
+    fn numbers_on(&self, disk: &dyn Disk) -> io::Result<Vec<(u64, bool)>> {
+        let items = disk.list(FOLDER)?;
+        let number = |name: &str| name.strip_suffix(self.ending)?.parse().ok();
+        let numbers = items.iter().filter_map(|item| Some((number(&item.name)?, item.is_folder)));
+        let mut numbers: Vec<_> = numbers.collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+}
