@@ -112,8 +112,8 @@ impl<'a> By<'a> {
     }
 
     /// Tells `each` every path that differs, in the order of a walk. Folders count as changed only by their own
-    /// attributes; what is in them is told by itself. `go_on` is asked before each folder, since folders that name each
-    /// other twice have no end that anybody would live to see. Returns whether it came to the end.
+    /// attributes; what is in them is told by itself. `go_on` is asked before each node is read, since folders that name
+    /// each other twice have no end that anybody would live to see. Returns whether it came to the end.
     ///
     /// # Errors
     /// As `read_node`, or what `each` returns.
