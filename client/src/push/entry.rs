@@ -321,9 +321,33 @@ pub(crate) fn in_words(error: SystemError) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::push) mod tests {
     use super::*;
     use crate::platform::OpenFolder;
+
+    /// Hands over the shared values of a push without cache, excludes or senders; `now` is the clock of the walkers.
+    pub(in crate::push) fn with_context<R>(
+        now: &(dyn Fn() -> Time + Sync),
+        test: impl FnOnce(&PushContext<'_>) -> R,
+    ) -> R {
+        // Without senders, each walker must find room for its rest at the end.
+        let (queue, progress, skipped) = (Queue::new(9), TransferProgress::default(), Mutex::default());
+        let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
+        test(&PushContext {
+            cache: &cache,
+            excludes: &excludes,
+            queue: &queue,
+            progress: &progress,
+            skipped: &skipped,
+            now,
+            owners: OwnerNames::default(),
+            links: Mutex::default(),
+            own: OwnerIds { user: 0, group: 0 },
+            root_device: 0,
+            sample: None,
+            written_out: Arc::default(),
+        })
+    }
 
     /// Two names of a file, each looked at so many seconds after the last change. Tells which entries are not racy;
     /// the last entry has unreadable extended attributes, and was looked at after an hour.
@@ -334,39 +358,26 @@ mod tests {
         let opened = OpenFolder::open(folder.path()).expect("opens");
         let handle = Handle::root(opened, crate::handle::Budget::new(9)).expect("a handle");
         let folder = handle.open().expect("open");
-        let (queue, progress, skipped) = (Queue::new(1), TransferProgress::default(), Mutex::default());
-        let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
-        let shared = PushContext {
-            cache: &cache,
-            excludes: &excludes,
-            queue: &queue,
-            progress: &progress,
-            skipped: &skipped,
-            // Reading takes until the end of the world.
-            now: &|| Time { seconds: i64::MAX, nanos: 0 },
-            owners: OwnerNames::default(),
-            links: Mutex::default(),
-            own: OwnerIds { user: 0, group: 0 },
-            root_device: 0,
-            sample: None,
-            written_out: Arc::default(),
-        };
-        let mut walker = EntryReader::new(&shared);
-        let spot = |name| EntrySpot { handle: &handle, folder: folder.as_ref(), name };
-        let seen = |name, after| {
-            let status = spot(name).status().expect("there");
-            let at = Time { seconds: status.changed.seconds + after, nanos: 0 };
-            Observed { status, at, written_out: None }
-        };
-        let mut is_trusted = |name, after| {
-            let fresh = walker.entry(spot(name), seen(name, after), None);
-            !fresh.expect("not stopped").expect("an entry").racy
-        };
-        let [first, second] = [is_trusted(b"a", seen_after[0]), is_trusted(b"b", seen_after[1])];
-        assert_eq!(progress.skipped(), 0);
-        let lacking = walker.fresh(spot(b"a"), &seen(b"a", 3600), Err(XattrsLeftOut("x")), Kind::Fifo);
-        assert_eq!(progress.skipped(), 1, "it is named");
-        [first, second, !lacking.racy]
+        // Reading takes until the end of the world.
+        let now = || Time { seconds: i64::MAX, nanos: 0 };
+        with_context(&now, |shared| {
+            let mut walker = EntryReader::new(shared);
+            let spot = |name| EntrySpot { handle: &handle, folder: folder.as_ref(), name };
+            let seen = |name, after| {
+                let status = spot(name).status().expect("there");
+                let at = Time { seconds: status.changed.seconds + after, nanos: 0 };
+                Observed { status, at, written_out: None }
+            };
+            let mut is_trusted = |name, after| {
+                let fresh = walker.entry(spot(name), seen(name, after), None);
+                !fresh.expect("not stopped").expect("an entry").racy
+            };
+            let [first, second] = [is_trusted(b"a", seen_after[0]), is_trusted(b"b", seen_after[1])];
+            assert_eq!(shared.progress.skipped(), 0);
+            let lacking = walker.fresh(spot(b"a"), &seen(b"a", 3600), Err(XattrsLeftOut("x")), Kind::Fifo);
+            assert_eq!(shared.progress.skipped(), 1, "it is named");
+            [first, second, !lacking.racy]
+        })
     }
 
     #[test]

@@ -103,19 +103,17 @@ fn complete(
 mod tests {
     use super::*;
     use crate::{
-        TransferProgress,
         handle::{Budget, Handle},
-        platform::{OpenFolder, OwnerIds, OwnerNames},
+        platform::OpenFolder,
         push::{
-            batch::Queue,
-            cache::{Cache, FolderKey},
-            exclude::Excludes,
+            cache::FolderKey,
+            entry::tests::with_context,
             shares::{self, ReadEntry, ShareTurn, Shares},
         },
     };
     use larder_format::tree::Time;
     use std::{
-        collections::{HashMap, HashSet},
+        collections::HashSet,
         path::Path,
         sync::{
             Condvar, Mutex,
@@ -132,25 +130,10 @@ mod tests {
     ) {
         let opened = OpenFolder::open(folder);
         let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
-        // Without senders, each walker must find room for its rest at the end.
-        let (queue, progress, skipped) = (Queue::new(9), TransferProgress::default(), Mutex::default());
-        let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
-        let shared = PushContext {
-            cache: &cache,
-            excludes: &excludes,
-            queue: &queue,
-            progress: &progress,
-            skipped: &skipped,
-            now,
-            owners: OwnerNames::default(),
-            links: Mutex::new(HashMap::new()),
-            own: OwnerIds { user: 0, group: 0 },
-            root_device: 0,
-            sample: None,
-            written_out: Arc::default(),
-        };
-        let root = Walker::new(&shared).root(handle, FolderKey::root(b"/")).expect("a root");
-        test(&shared, root);
+        with_context(now, |shared| {
+            let root = Walker::new(shared).root(handle, FolderKey::root(b"/")).expect("a root");
+            test(shared, root);
+        });
     }
 
     /// Whatever a walker stumbles over, the push ends instead of standing still.
