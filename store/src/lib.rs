@@ -5,66 +5,41 @@
 //! from them again. Order of writing, which everything else relies on: ARCHITECTURE.md, "The commit point".
 //! Not here: who may push (`agent`), what bytes look like (`format`).
 
-mod attach;
-mod block_cache;
-mod browse;
-mod by;
-mod care;
-mod catalog;
-mod catch_up;
-mod check;
-pub mod clock;
-mod damage;
+mod core;
 pub mod disk;
-mod identity;
-mod index;
-mod ingest;
-mod known_disks;
+mod disks;
+mod keep;
 mod ledger;
-mod marks;
-mod members;
+mod locks;
 mod membership;
-mod merge;
-mod numbered;
 mod packs;
-mod parity;
-mod patient;
-mod pins;
-pub mod prune;
-mod reading;
-mod removal;
-mod repair;
-pub mod retention;
-mod scope;
-mod scrub;
-mod share;
-mod slot;
-mod spare;
-mod sweep;
+mod past;
 mod take;
-mod unfinished;
-mod vanished;
+mod upkeep;
 mod vault;
-mod walk;
 
-pub use attach::Attached;
-pub use browse::{Difference, Found, Lookup, Run};
-pub use by::By;
-pub use check::Audit;
-pub use identity::{Identity, hex, identity_of};
-pub use index::IndexPlace;
-pub use known_disks::{KnownDisk, KnownDisks};
+pub use crate::core::scope::Scope;
+pub use disks::identity::{Identity, hex, identity_of};
+pub use disks::known::{KnownDisk, KnownDisks};
+pub use disks::members::{MemberState, MemberView};
+pub use keep::letting_go::Swept;
+pub use keep::prune;
+pub use keep::unlink::UNLINK_GRACE_S;
 pub use ledger::files::disks_known_to;
 pub use ledger::view::{Access, Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SHORTEN_DELAY_S};
-pub use members::{MemberState, MemberView};
-pub use packs::Fetch;
-pub use removal::UNLINK_GRACE_S;
-pub use repair::lost::DamagedSnapshot;
-pub use scope::Scope;
-pub use scrub::ScrubView;
-pub use sweep::Swept;
-pub use vault::{Committed, Opened, Options, Vault};
+pub use ledger::{clock, retention};
+pub use membership::arrival::Attached;
+pub use packs::index::IndexPlace;
+pub use packs::place::Fetch;
+pub use past::browse::{Difference, Found, Lookup, Run};
+pub use take::commit::Committed;
+pub use upkeep::audit::Audit;
+pub use upkeep::repair::lost::DamagedSnapshot;
+pub use upkeep::scrub::ScrubView;
+pub use vault::by::By;
+pub use vault::{Opened, Options, Vault};
 
+use crate::disk::Disk;
 use larder_format::{ChunkId, FormatError};
 use std::io;
 
@@ -151,7 +126,7 @@ impl StoreError {
     }
 
     /// A filesystem that is full does not say how much it lacks: at least the next pack.
-    pub(crate) fn full_disk(disk: &dyn disk::Disk) -> Self {
+    pub(crate) fn full_disk(disk: &dyn Disk) -> Self {
         Self::full(disk.name(), larder_format::pack::PACK_BYTES_AIM)
     }
 }

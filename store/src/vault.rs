@@ -1,25 +1,34 @@
-//! The vault: everything that is kept, opened from its disks, and the packs that grow in it.
+//! The vault: the front of the store. One line a call; each is written in the room that it names.
 //!
-//! Not here: what a device asks for (`by`, `take`), the order of a commit (`take`), HTTP, time (a `Stamp` comes in).
+//! Not here: what a device asks for (`by`), HTTP, time (a `Stamp` comes in).
 
-use crate::care::Care;
-use crate::catalog::Catalog;
-use crate::clock::Lifetime;
+pub(crate) mod by;
+mod opening;
+
+use crate::core::Core;
 use crate::disk::Disk;
-use crate::identity::Identity;
-use crate::index::IndexPlace;
-use crate::ingest::{self, Growing, SealingPack};
-use crate::ledger;
-use crate::ledger::view::{Fact, LedgerView};
-use crate::members::{Member, MemberState, MemberView, Members};
-use crate::pins::{Holder, Pins};
-use crate::sweep::Sweep;
-use crate::{Result, StoreError, repair};
-use larder_format::ledger::{Event, Head, Stamp};
-use larder_format::{ChunkId, Hash};
-use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use crate::disks::identity;
+use crate::disks::members::{MemberState, MemberView};
+use crate::keep::prune::{self, PrunePlan};
+use crate::keep::sweeps::Sweeps;
+use crate::keep::unlink;
+use crate::ledger::clock::ClockVerdict;
+use crate::ledger::entry_files;
+use crate::ledger::view::{Access, Fact, LedgerView};
+use crate::locks::{Mutex, rank};
+use crate::membership::{arrival, resync, standing};
+use crate::packs::index::IndexPlace;
+use crate::upkeep::audit::{self, Audit};
+use crate::upkeep::repair::lost::{self, DamagedSnapshot};
+use crate::upkeep::repair::{quarantine_search, suspects};
+use crate::upkeep::scrub::{self, ScrubView};
+use crate::upkeep::{chapters, parity};
+use crate::{Attached, Result, Swept};
+use larder_format::Hash;
+use larder_format::care::{LostFile, Round};
+use larder_format::ledger::{DiskId, Event, Head, Stamp};
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// Everything that opening a vault needs from outside.
 pub struct Options {
@@ -44,120 +53,22 @@ pub struct Opened {
     pub salvaged_packs: usize,
 }
 
-/// A snapshot that exists.
-#[derive(Debug, Clone)]
-pub struct Committed {
-    /// What was committed.
-    pub fact: Arc<Fact>,
-    /// The ledger's head when it was answered.
-    pub head: Head,
-    /// Disks that hold it, by id.
-    pub disks: Vec<String>,
-    /// Disks that should hold it and do not.
-    pub degraded: Vec<String>,
-    /// False when the same push had been committed before.
-    pub is_new: bool,
-}
-
-/// Everything that is kept. Shared by threads; every call may block on the disk.
+/// The vault. Shared by threads; every call may block on the disk.
 pub struct Vault {
-    pub(crate) members: Members,
-    pub(crate) catalog: Catalog,
-    pub(crate) care: Care,
-    pub(crate) id: [u8; 16],
-    pub(crate) ledger: RwLock<LedgerView>,
-    /// One commit at a time: an entry names the one before it.
-    pub(crate) commits: Mutex<()>,
-    pub(crate) ledger_uncertain: AtomicBool,
-    growing: Mutex<Growing>,
-    sealed: Condvar,
-    pub(crate) reserve_bytes: u64,
-    /// What the ledger and all looks at the clock since the start say of time.
-    pub(crate) lifetime: Mutex<Lifetime>,
-    /// Held for writing while packs are let go of, so that nobody is told of a chunk in one of them meanwhile.
-    pub(crate) sweeping: RwLock<()>,
-    /// What pushes under way rely on, for each device.
-    pins: Mutex<Pins>,
-    /// The sweep under way.
-    pub(crate) sweep: Mutex<Sweep>,
+    pub(crate) core: Core,
+    /// The sweeps under way.
+    sweeps: Mutex<Sweeps, { rank::SWEEPS }>,
 }
-
-/// What a disk may lack so that opening waits until it has it: what a power cut between two disks leaves.
-const CAUGHT_UP_AT_ONCE_BYTES: u64 = 256 * 1024 * 1024;
 
 impl Vault {
-    /// Opens the vault on these disks, or makes one on empty ones; brings back what a killed agent left.
-    ///
-    /// # Errors
-    /// `Foreign` for disks of different vaults; `Disk` or `Full` when a disk does not do its part.
-    pub fn open(options: Options) -> Result<(Self, Opened)> {
-        let Options { disks, index, mut random, reserve_bytes, stamp } = options;
-        let new_vault = random();
-        let (members, id) = Members::open(disks, new_vault, random)?;
-        let ledger = ledger::files::load(&members)?;
-        repair::finish(&members, &ledger.swept);
-        members.settle(&ledger.disks)?;
-        let is_new = ledger.head == Head::EMPTY && ledger.gaps.is_empty();
-        if is_new {
-            members.require_nothing_kept()?;
-        }
-        let (catalog, index_rebuilt) = Catalog::open((index, id), &members, &ledger)?;
-        let vault = Self {
-            members,
-            catalog,
-            care: Care::default(),
-            id,
-            lifetime: Mutex::new(ledger.lifetime),
-            ledger: RwLock::new(ledger),
-            sweeping: RwLock::default(),
-            pins: Mutex::default(),
-            sweep: Mutex::default(),
-            commits: Mutex::new(()),
-            ledger_uncertain: AtomicBool::new(false),
-            growing: Mutex::default(),
-            sealed: Condvar::new(),
-            reserve_bytes,
-        };
-        vault.remember_lost();
-        if let Err(error) = vault.catch_up(CAUGHT_UP_AT_ONCE_BYTES) {
-            tracing::warn!(%error, "a disk could not catch up yet");
-        }
-        let salvaged_packs = if vault.require_own_format().is_ok() { vault.salvage()? } else { 0 };
-        if is_new {
-            vault.append(stamp, Event::VaultCreated { vault: id })?;
-        }
-        vault.enter_disks(stamp);
-        Ok((vault, Opened { index_rebuilt, salvaged_packs }))
-    }
-
-    /// Brings back what an agent that was killed had taken in and not sealed.
-    fn salvage(&self) -> Result<usize> {
-        let mut sealed = Vec::new();
-        let salvaged = ingest::salvage(&self.members, &self.catalog, &mut sealed);
-        let enter = |pack: &ingest::Sealed| {
-            self.enter(pack, &BTreeMap::from([(Holder::EarlierRun, pack.len)]));
-        };
-        sealed.iter().for_each(enter);
-        match salvaged {
-            // The rest was promised to nobody and waits where it is; what is kept can be restored meanwhile.
-            Err(StoreError::Full { .. }) => {}
-            salvaged => salvaged?,
-        }
-        Ok(sealed.len())
-    }
-
     /// Random name of the vault, in hex.
     pub fn id(&self) -> String {
-        crate::identity::hex(&self.id)
-    }
-
-    pub(crate) fn identity_of(&self, member: &Member) -> Identity {
-        Identity { vault: self.id, disk: member.key }
+        identity::hex(&self.core.id)
     }
 
     /// The ledger as it stands; keep the guard only briefly, a commit waits for it.
-    pub fn ledger(&self) -> RwLockReadGuard<'_, LedgerView> {
-        self.ledger.read().unwrap_or_else(PoisonError::into_inner)
+    pub fn ledger(&self) -> impl Deref<Target = LedgerView> + '_ {
+        self.core.ledger()
     }
 
     /// Hash of one entry of the ledger, as the first disk has it that has it whole.
@@ -166,94 +77,80 @@ impl Vault {
         if sequence == head.sequence {
             return Some(head.hash);
         }
-        let all = self.members.all();
+        let all = self.core.members.all();
         all.iter()
             .filter(|member| member.is_readable())
-            .find_map(|member| ledger::files::hash_on(member.disk.as_ref(), sequence))
+            .find_map(|member| entry_files::hash_on(member.disk.as_ref(), sequence))
     }
 
     /// The disks as they stand.
     pub fn disks(&self) -> Vec<MemberView> {
-        self.members.views(&self.ledger().disks)
+        self.core.members.views(&self.ledger().disks)
     }
 
     /// How far each disk can be trusted; asks no disk.
     pub fn disk_states(&self) -> Vec<MemberState> {
-        self.members.all().iter().map(|member| member.state()).collect()
+        self.core.members.all().iter().map(|member| member.state()).collect()
     }
 
     /// Bytes that the packs take on one disk.
     pub fn stored_bytes(&self) -> u64 {
-        self.catalog.packs.bytes()
+        self.core.catalog.packs.bytes()
     }
 
     /// Makes the index anew from the packs, as after any damage.
     pub fn rebuild_index(&self) {
-        self.catalog.start_anew(&self.members);
+        self.core.catalog.start_anew(&self.core.members);
         while self.index_pending() > 0 {}
     }
 
     /// Enters some packs into the index that it does not know yet, as after it was lost. Returns how many are left.
     pub fn index_pending(&self) -> usize {
-        self.catalog.enter_and_keep(&self.members)
+        self.core.catalog.enter_and_keep(&self.core.members)
     }
 
     /// Writes the index out; only spares work at the next start.
     pub fn flush_index(&self) {
-        self.catalog.flush();
+        self.core.catalog.flush();
     }
 
-    /// Takes a new pack into the catalogue. Whoever brought bytes to it pins all of it.
-    fn enter(&self, pack: &ingest::Sealed, brought: &BTreeMap<Holder, u64>) {
-        let number = self.catalog.enter(pack);
-        self.pin(number, brought);
+    /// Writes any other event into the ledger; returns the new head.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn append(&self, stamp: Stamp, event: Event) -> Result<Head> {
+        self.core.append(stamp, event)
     }
 
-    fn pin(&self, pack: u32, brought: &BTreeMap<Holder, u64>) {
-        let mut pins = self.pins();
-        brought.iter().for_each(|(holder, bytes)| pins.note_pack(holder, pack, *bytes));
+    /// What this version may do with the disks as they are.
+    pub fn access(&self) -> Access {
+        self.core.access()
     }
 
-    /// The same for a pack that did not grow where pushes see it: a disk that came meanwhile does not have it.
-    pub(crate) fn enter_made_apart(&self, pack: &ingest::Sealed) {
-        // A disk comes while nothing grows: it is either counted with this pack, or noted here.
-        let _growing = self.growing();
-        self.enter(pack, &BTreeMap::from([(Holder::Appliance, pack.len)]));
-        for (position, member) in self.members.all().iter().enumerate() {
-            if member.is_healthy() && !pack.on.contains(&position) {
-                member.misses_pack();
-            }
-        }
+    /// Says at once when there is no disk to read from, before an answer is begun that could only stay empty.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub fn require_readable(&self) -> Result<()> {
+        self.core.require_readable()
     }
 
-    pub(crate) fn pins(&self) -> MutexGuard<'_, Pins> {
-        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The same for whoever found nothing: asks the disks.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub fn require_answering(&self) -> Result<()> {
+        self.core.require_answering()
     }
 
-    pub(crate) fn growing(&self) -> MutexGuard<'_, Growing> {
-        self.growing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Packs that no disk gives whole enough to find anything in them.
+    pub fn unreadable_packs(&self) -> usize {
+        self.core.unreadable_packs()
     }
 
-    /// Seals the open pack while others go on; returns with the lock held again.
-    pub(crate) fn seal<'a>(
-        &'a self,
-        mut growing: MutexGuard<'a, Growing>,
-    ) -> Result<MutexGuard<'a, Growing>> {
-        let Some(mut pack) = growing.open.take() else { return Ok(growing) };
-        let chunks = Arc::new(std::mem::take(&mut pack.chunks));
-        let brought = std::mem::take(&mut growing.brought);
-        growing.sealing.push(SealingPack { chunks: chunks.clone(), brought });
-        drop(growing);
-        let sealing = Sealing { vault: self, chunks };
-        let sealed = pack.seal(&self.members)?;
-        let number = self.catalog.enter(&sealed);
-        let mut growing = self.growing();
-        // Together: whoever was told of a chunk in it while it was sealed pins it like those who brought it.
-        let brought = sealing.take_out(&mut growing);
-        self.pin(number, &brought);
-        drop(growing);
-        drop(sealing);
-        Ok(self.growing())
+    /// Chunks that were found damaged on every disk and that no push has brought again.
+    pub fn damaged_chunks(&self) -> usize {
+        self.core.damaged_chunks()
     }
 
     /// Makes everything that was received durable and findable.
@@ -261,61 +158,270 @@ impl Vault {
     /// # Errors
     /// `Full` or `Disk`; the chunks of the failed pack are then missing again.
     pub fn seal_all(&self) -> Result<()> {
-        let mut growing = self.seal(self.growing())?;
-        while !growing.sealing.is_empty() {
-            growing = self.sealed.wait(growing).unwrap_or_else(PoisonError::into_inner);
-        }
-        Ok(())
+        self.core.seal_all()
     }
 
-    /// Seals everything, and keeps new packs from being started as long as the result is held.
-    pub(crate) fn seal_and_hold(&self) -> Result<MutexGuard<'_, Growing>> {
-        let mut growing = self.growing();
-        while growing.open.is_some() || !growing.sealing.is_empty() {
-            growing = if growing.open.is_some() {
-                self.seal(growing)?
-            } else {
-                self.sealed.wait(growing).unwrap_or_else(PoisonError::into_inner)
-            };
-        }
-        Ok(growing)
+    /// Only removes files that may go already: between two rounds, for a disk that was away and has caught up. Returns how
+    /// many went.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub fn remove_swept(&self, now: Stamp) -> Result<u64> {
+        unlink::remove_swept(&self.core, now)
     }
 
-    /// What a push became, if it was committed before.
-    pub(crate) fn committed(&self, push: &[u8; 16]) -> Result<Option<Committed>> {
-        let view = self.ledger();
-        let Some(fact) = view.push(push).cloned() else { return Ok(None) };
-        let all = self.members.all();
-        let ids = |is_meant: fn(&Member) -> bool| -> Vec<String> {
-            all.iter().filter(|member| is_meant(member)).map(|member| member.id.clone()).collect()
-        };
-        let (disks, degraded) = (ids(Member::is_healthy), ids(Member::is_missed));
-        // A receipt that no disk stands for would be a lie.
-        if disks.is_empty() || view.gaps.contains(&fact.sequence) {
-            return Err(self.members.none_left("ledger"));
-        }
-        Ok(Some(Committed { fact, head: view.head, disks, degraded, is_new: false }))
+    /// Does a piece of the work: looks up about `chunks_max` chunks, or writes one pack, or lets go of some.
+    ///
+    /// # Errors
+    /// `NotFound` or `Damaged` when a kept snapshot is not whole, and then nothing is freed; `Full` or `Disk`. The next
+    /// step begins a new round.
+    pub fn sweep_step(&self, now: Stamp, chunks_max: u64) -> Result<Swept> {
+        self.sweeps.lock().step(&self.core, now, chunks_max)
     }
-}
 
-/// A pack that is being sealed. However that ends, nobody waits for it afterwards.
-struct Sealing<'a> {
-    vault: &'a Vault,
-    chunks: Arc<HashSet<ChunkId>>,
-}
-
-impl Sealing<'_> {
-    /// Ends it. Returns who brought how much to the pack, or was told of a chunk in it.
-    fn take_out(&self, growing: &mut Growing) -> BTreeMap<Holder, u64> {
-        let is_it = |pack: &mut SealingPack| Arc::ptr_eq(&pack.chunks, &self.chunks);
-        growing.sealing.extract_if(.., is_it).next().map(|pack| pack.brought).unwrap_or_default()
+    /// Whether `sweep_unfinished_step` has a reason to begin: somebody was refused for want of room, or the next one would be.
+    pub fn is_short_of_room(&self, now: Stamp) -> bool {
+        self.sweeps.lock().is_short_of_room(&self.core, now)
     }
-}
 
-impl Drop for Sealing<'_> {
-    fn drop(&mut self) {
-        self.take_out(&mut self.vault.growing());
-        self.vault.sealed.notify_all();
+    /// Does a piece of making room: looks up about `chunks_max` chunks, or lets go of some packs, or removes their files. It
+    /// needs no clock that can be relied on and does not wait for a hold, since it touches nothing that was ever kept.
+    ///
+    /// # Errors
+    /// `NotFound` or `Damaged` when a kept snapshot is not whole, and then nothing is freed; `Full` or `Disk`. The next
+    /// step begins a new round.
+    pub fn sweep_unfinished_step(&self, now: Stamp, chunks_max: u64) -> Result<Swept> {
+        self.sweeps.lock().unfinished_step(&self.core, now, chunks_max)
+    }
+
+    /// Takes note of what the clock says, and tells whether it allows that something is let go of. The more often it is
+    /// asked, the sooner a jump is noticed.
+    pub fn look_at_clock(&self, now: Stamp) -> ClockVerdict {
+        prune::look_at_clock(&self.core, now)
+    }
+
+    /// Writes down that a person at the box says that the clock is right.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn confirm_clock(&self, now: Stamp) -> Result<Head> {
+        prune::confirm_clock(&self.core, now)
+    }
+
+    /// What a prune at `now` would let go of.
+    pub fn plan_prune(&self, now: Stamp) -> PrunePlan {
+        prune::plan_prune(&self.core, now)
+    }
+
+    /// Obeys a plan: writes the tombstones, durable on return.
+    ///
+    /// # Errors
+    /// `Waits` when the plan is locked, or the ledger has grown since it was made; `Full` or `Disk`.
+    pub fn prune(&self, plan: &PrunePlan, now: Stamp) -> Result<()> {
+        prune::prune(&self.core, plan, now)
+    }
+
+    /// Brings files to disks that lack some, until about `bytes_max` are copied. Returns how many are still lacking.
+    ///
+    /// # Errors
+    /// `Full` when a disk has no room for what it lacks; `Disk` when one fails. Other disks are not affected.
+    pub fn catch_up(&self, bytes_max: u64) -> Result<u64> {
+        resync::catch_up(&self.core, bytes_max)
+    }
+
+    /// Brings a disk up to date and lets go of it, so that it may be unplugged.
+    ///
+    /// # Errors
+    /// `Foreign` when no other healthy disk would be left; `Full` or `Disk` when it could not be brought up to date.
+    pub fn release(&self, id: &str, stamp: Stamp) -> Result<()> {
+        standing::release(&self.core, id, stamp)
+    }
+
+    /// Notes in the ledger that a disk holds everything up to here.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn note_complete(&self, id: &str, stamp: Stamp) -> Result<()> {
+        standing::note_complete(&self.core, id, stamp)
+    }
+
+    /// Notes that a disk failed although it is connected. Returns whether a person has to look at it now.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`; it is then distrusted all the same, until the next start.
+    pub fn distrust(&self, id: &str, stamp: Stamp) -> Result<bool> {
+        standing::distrust(&self.core, id, stamp)
+    }
+
+    /// Begins to let a disk go for good. `with_what_it_has`: it is away and will never come back, and what only it has is
+    /// given up with it.
+    ///
+    /// # Errors
+    /// `Foreign`, in words, while another disk is not healthy and complete.
+    pub fn begin_forgetting(&self, id: &str, with_what_it_has: bool, stamp: Stamp) -> Result<()> {
+        standing::begin_forgetting(&self.core, id, with_what_it_has, stamp)
+    }
+
+    /// Takes that back.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn keep_disk(&self, id: &str, stamp: Stamp) -> Result<()> {
+        standing::keep_disk(&self.core, id, stamp)
+    }
+
+    /// Ends a disk's membership. What is on it stays as it is.
+    ///
+    /// # Errors
+    /// As `begin_forgetting`.
+    pub fn retire(&self, id: &str, stamp: Stamp) -> Result<()> {
+        standing::retire(&self.core, id, stamp)
+    }
+
+    /// Enters every disk into the ledger that is not in it: those of vaults that are older than such entries, and one that
+    /// was adopted when no disk could take the entry.
+    pub fn enter_disks(&self, stamp: Stamp) {
+        standing::enter_disks(&self.core, stamp)
+    }
+
+    /// Makes sidecars for packs that lack one, on every disk, until packs of about `bytes_max` were read. Returns how
+    /// many still lack one.
+    ///
+    /// # Errors
+    /// `Full` when a disk has no room for them; `Disk` when one fails. Other disks are not affected.
+    pub fn write_parity(&self, bytes_max: u64) -> Result<u64> {
+        parity::write_parity(&self.core, bytes_max)
+    }
+
+    /// Takes back a disk of this vault that was away.
+    ///
+    /// # Errors
+    /// `Foreign` for any other disk, for a copy of one that is here, and for one whose ledger tells another story;
+    /// nothing is written to such a disk. `Disk` when it does not answer.
+    pub fn attach(&self, disk: Arc<dyn Disk>, stamp: Stamp) -> Result<Attached> {
+        arrival::attach(&self.core, disk, stamp)
+    }
+
+    /// Takes a new, empty disk in, or one that the vault knows back, on the word of a person: what was held against
+    /// it is forgotten. Returns its id. `new_id` is random and names a disk that has no name.
+    ///
+    /// # Errors
+    /// As `attach`.
+    pub fn adopt(&self, disk: Arc<dyn Disk>, new_id: DiskId, offsite: bool, stamp: Stamp) -> Result<String> {
+        arrival::adopt(&self.core, disk, new_id, offsite, stamp)
+    }
+
+    /// Tries again to write to a disk that could not be written to when it came, and that is not held to be bad: one hiccup
+    /// of the only disk must not stop backups until a person comes.
+    pub fn try_again(&self, id: &str) {
+        arrival::try_again(&self.core, id)
+    }
+
+    /// The disk is gone, or must be opened anew: nothing more is asked of it.
+    pub fn detach(&self, id: &str) {
+        standing::detach(&self.core, id)
+    }
+
+    /// The index's disk is away, or the index is to lie elsewhere: it is made anew there.
+    pub fn move_index(&self, place: IndexPlace) {
+        arrival::move_index(&self.core, place)
+    }
+
+    /// Reads every pack and every ledger entry on every disk and checks each bit against its hash.
+    ///
+    /// # Errors
+    /// Only when a disk cannot even be listed; damage is what it returns.
+    pub fn audit(&self) -> Result<Audit> {
+        audit::audit(&self.core)
+    }
+
+    /// Versions of files that cannot be given back whole, as far as scrubs found out: at most ten thousand.
+    pub fn lost_files(&self) -> Vec<LostFile> {
+        lost::lost_files(&self.core)
+    }
+
+    /// Every kept snapshot that cannot be restored whole, in the order of sources and numbers, as the last look found it.
+    /// One stays in the list until the next look after its pieces came back.
+    pub fn damaged_snapshots(&self) -> Vec<DamagedSnapshot> {
+        lost::damaged_snapshots(&self.core)
+    }
+
+    /// Numbers of those of `facts`, rising, that cannot be restored whole, as the last look found it.
+    pub fn damaged_among(&self, facts: &[Arc<Fact>]) -> Vec<u64> {
+        lost::damaged_among(&self.core, facts)
+    }
+
+    /// Whether everything that is kept was looked at since the start, and every disk answered.
+    pub fn is_surveyed(&self) -> bool {
+        lost::is_surveyed(&self.core)
+    }
+
+    /// Whether a piece that a snapshot was not whole for has come back, so that the next look may find it whole.
+    pub fn has_what_was_missed(&self) -> bool {
+        lost::has_what_was_missed(&self.core)
+    }
+
+    /// Looks through everything that is kept for what no pack holds although nobody saw it go: a disk that lied about
+    /// flushing, a file that somebody deleted. It is named and remembered, and asked for at the next push. Returns how many
+    /// pieces it was; nothing where it could not be seen, because the index is being made anew or a disk does not answer.
+    ///
+    /// # Errors
+    /// `Disk` when it could not be written down; it is remembered until the next start.
+    pub fn look_for_loss(&self, go_on: &dyn Fn() -> bool) -> Result<Option<usize>> {
+        lost::look_for_loss(&self.core, go_on)
+    }
+
+    /// Looks again at the snapshots that were not whole. Returns whether it came to its end.
+    pub fn look_at_damaged(&self, go_on: &dyn Fn() -> bool) -> bool {
+        lost::look_at_damaged(&self.core, go_on)
+    }
+
+    /// Looks into the quarantine of every disk, as after a start, until about `bytes_max` are read. Returns whether
+    /// something is left.
+    ///
+    /// # Errors
+    /// `Disk` when a disk cannot be listed, or does not take what comes back.
+    pub fn search_quarantines(&self, bytes_max: u64) -> Result<bool> {
+        quarantine_search::search_quarantines(&self.core, bytes_max)
+    }
+
+    /// Reads again what a disk could not read, once an hour: packs, folders of them, and entries of the ledger. Returns whether
+    /// it did.
+    ///
+    /// # Errors
+    /// `Disk` when a disk fails or gives nothing.
+    pub fn read_suspects_again(&self, now: Stamp) -> Result<bool> {
+        suspects::read_suspects_again(&self.core, now)
+    }
+
+    /// Seals one chapter on one disk, where a folder of the ledger is full. Returns whether there may be more to seal.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`; a chapter only spares a later start its time.
+    pub fn seal_chapter(&self) -> Result<bool> {
+        chapters::seal_chapter(&self.core)
+    }
+
+    /// How the scrub of each disk stands: as it was after the last step, while one is under way.
+    pub fn scrubs(&self) -> Vec<ScrubView> {
+        scrub::scrubs(&self.core)
+    }
+
+    /// Begins a round on a disk, whatever was read so far. `disk` is its random name.
+    ///
+    /// # Errors
+    /// `Disk` when it fails.
+    pub fn begin_scrub(&self, disk: &str, stamp: Stamp) -> Result<()> {
+        scrub::begin_scrub(&self.core, disk, stamp)
+    }
+
+    /// Reads on, until about `bytes_max` are read, and repairs what is damaged. A round that is not begun begins, with a
+    /// look into the quarantine; one that ends is written into the ledger. Returns the round as it stands then.
+    ///
+    /// # Errors
+    /// `Disk` when the disk cannot be listed or fails while something is repaired. Damage is no error.
+    pub fn scrub(&self, disk: &str, bytes_max: u64, stamp: Stamp) -> Result<Round> {
+        scrub::scrub(&self.core, disk, bytes_max, stamp)
     }
 }
 

@@ -4,13 +4,23 @@
 //! lie at each of them. Three disks pass one conformance suite: `RealDisk`, `MemoryDisk` and `FaultyDisk`.
 //! Paths are relative to the vault's folder, with `/` between names.
 
+#[cfg(any(test, feature = "simulated-disks"))]
 mod dice;
+#[cfg(any(test, feature = "simulated-disks"))]
 mod faulty;
+pub(crate) mod hash;
+#[cfg(any(test, feature = "simulated-disks"))]
 mod memory;
+pub(crate) mod numbered;
+pub(crate) mod quarantine;
 mod real;
+pub(crate) mod retry_read;
 
+#[cfg(any(test, feature = "simulated-disks"))]
 pub use dice::Dice;
+#[cfg(any(test, feature = "simulated-disks"))]
 pub use faulty::{Fault, FaultyDisk, Fired, On, Plan, Planned, Schedule, When};
+#[cfg(any(test, feature = "simulated-disks"))]
 pub use memory::MemoryDisk;
 pub use real::RealDisk;
 

@@ -5,42 +5,13 @@
 //! each side is made again from the other where one is damaged. Not here: the bytes (`format`), reading a whole ledger
 //! (`files`).
 
-use super::files::whole_entry;
-use crate::Result;
 use crate::disk::{Disk, read_whole, write_whole};
-use crate::vault::Vault;
-use larder_format::layout;
+use crate::ledger::entry_files::whole_entry;
 use larder_format::ledger::chapter::{CHAPTER_BYTES_MAX, Chapter, ChapterBuilder, chapter_of, entries_of};
-use larder_format::{FormatError, Hash};
-use std::collections::BTreeSet;
+use larder_format::{FormatError, Hash, layout};
 use std::io;
 
 const PART: &str = "open/chapter.part";
-
-/// Folders of entries and chapters on one disk.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Listing {
-    /// Numbers of the folders.
-    pub(crate) folders: BTreeSet<u64>,
-    /// Numbers of the chapters.
-    pub(crate) chapters: BTreeSet<u64>,
-}
-
-/// What lies in the ledger's own folder.
-pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
-    let mut listing = Listing::default();
-    for item in disk.list(layout::LEDGER)? {
-        if item.is_folder {
-            let number = item.name.parse().ok();
-            // Another spelling of the number is a stray folder.
-            let is_own = |number: &u64| layout::entry_folder(*number).ends_with(&format!("/{}", item.name));
-            listing.folders.extend(number.filter(is_own));
-        } else {
-            listing.chapters.extend(layout::chapter_number(&item.name));
-        }
-    }
-    Ok(listing)
-}
 
 /// The bytes of a chapter that is whole on this disk, and the hash that stands for all of its entries.
 pub(crate) fn read(disk: &dyn Disk, chapter: u64) -> Option<(Vec<u8>, Hash)> {
@@ -71,30 +42,6 @@ pub(crate) fn entry(disk: &dyn Disk, sequence: u64) -> Option<Vec<u8>> {
     let (bytes, _) = read(disk, number)?;
     let chapter = Chapter::decode(number, &bytes).ok()?;
     chapter.entries.iter().find(|found| found.entry.sequence == sequence).map(|found| found.bytes.to_vec())
-}
-
-impl Vault {
-    /// Seals one chapter on one disk, where a folder of the ledger is full. Returns whether there may be more to seal.
-    ///
-    /// # Errors
-    /// `Full` or `Disk`; a chapter only spares a later start its time.
-    pub fn seal_chapter(&self) -> Result<bool> {
-        self.require_own_format()?;
-        let full = chapter_of(self.ledger().head.sequence + 1);
-        for member in self.members.all().iter().filter(|member| member.is_healthy()) {
-            let disk = member.disk.as_ref();
-            let sealed = list(disk).map_err(|source| member.failed(layout::LEDGER, source))?.chapters;
-            let wanted =
-                |chapter: &u64| !sealed.contains(chapter) && !self.care.is_unsealable(member, *chapter);
-            let Some(chapter) = (0..full).find(wanted) else { continue };
-            let path = layout::chapter(chapter);
-            if !seal(disk, chapter).map_err(|source| member.failed(&path, source))? {
-                self.care.note_unsealable(member, chapter);
-            }
-            return Ok(true);
-        }
-        Ok(false)
-    }
 }
 
 /// Seals a chapter from the disk's own entries, durable on return. Says whether it could: not with an entry missing,

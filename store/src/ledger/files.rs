@@ -3,13 +3,15 @@
 //! Everything that an entry speaks of is durable before the entry is. Entries are read back from any disk that has
 //! them; one that is damaged on every disk is named and stepped over, since what came after it can still be given
 //! back. Not here: what entries add up to (`view`), many of them in one file (`chapters`), what entries look like
-//! (`format`), what must be durable before one (`vault`).
+//! (`format`), what must be durable before one (`core`).
 
-use super::chapters::{self, Listing};
-use super::view::LedgerView;
-use crate::disk::{Disk, ask_twice, read_whole, sync_names, write_whole};
-use crate::known_disks::KnownDisks;
-use crate::members::{Member, MemberState, Members};
+use crate::disk::{Disk, ask_twice, sync_names, write_whole};
+use crate::disks::known::KnownDisks;
+use crate::disks::members::{Member, MemberState, Members};
+use crate::ledger::chapters;
+use crate::ledger::entry_files::{entry_on, hash_on, read_file};
+use crate::ledger::listing::{self, Listing, numbers_in};
+use crate::ledger::view::LedgerView;
 use crate::{Result, StoreError};
 use larder_format::ledger::chapter::{Chapter, chapter_of, entries_of};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Stamp};
@@ -19,11 +21,14 @@ use std::io;
 use std::sync::Arc;
 
 const PART: &str = "open/ledger.part";
+
 /// Numbers that may be missing between two entries at the end of the ledger of which neither is whole: beyond that a name
 /// is a stray file's.
 const DAMAGED_IN_A_ROW_MAX: u64 = 16;
+
 /// Entries before the newest one that another may have been written behind.
 const REMEMBERED: usize = 16;
+
 /// No hole in the ledger is longer, however right an entry behind it looks: more are written in no box's life.
 const GAP_MAX: u64 = 1_000_000;
 
@@ -158,7 +163,7 @@ fn survey(members: &Members) -> Result<Vec<Surveyed>> {
         if member.is_readable() {
             let disk = member.disk.as_ref();
             let found = ask_twice(|| {
-                let listing = chapters::list(disk)?;
+                let listing = listing::list(disk)?;
                 let newest = newest_on(disk, &listing)?;
                 Ok((listing, newest))
             });
@@ -238,7 +243,7 @@ fn most_backups_first(mut surveyed: Vec<Surveyed>) -> Vec<Surveyed> {
 /// # Errors
 /// Whatever the disk says twice when its folders are listed.
 fn for_each_entry(disk: &dyn Disk, mut each: impl FnMut(Entry, Hash)) -> io::Result<()> {
-    let listing = ask_twice(|| chapters::list(disk))?;
+    let listing = ask_twice(|| listing::list(disk))?;
     for folder in &listing.folders {
         let chapter = listing.chapters.contains(folder).then(|| chapters::read(disk, *folder)).flatten();
         if let Some(chapter) = chapter.as_ref().and_then(|(bytes, _)| Chapter::decode(*folder, bytes).ok()) {
@@ -277,24 +282,6 @@ pub(crate) fn read(members: &[Arc<Member>], number: u64) -> Result<Option<(Entry
     Ok(best)
 }
 
-fn read_file(disk: &dyn Disk, number: u64) -> io::Result<Vec<u8>> {
-    read_whole(disk, &layout::entry(number), ENTRY_BYTES_MAX as u64 + 1024)
-}
-
-/// One entry as this disk has it, if it has it whole.
-fn entry_on(disk: &dyn Disk, number: u64) -> Option<(Entry, Hash)> {
-    let bytes = read_file(disk, number).ok()?;
-    let (entry, hash, len) = Entry::decode(&bytes).ok()?;
-    (entry.sequence == number && len == bytes.len()).then_some((entry, hash))
-}
-
-/// The bytes of an entry that is whole and says that it is this one.
-pub(crate) fn whole_entry(disk: &dyn Disk, number: u64) -> Option<Vec<u8>> {
-    let bytes = read_file(disk, number).ok()?;
-    let (entry, _, len) = Entry::decode(&bytes).ok()?;
-    (entry.sequence == number && len == bytes.len()).then_some(bytes)
-}
-
 /// What the ledger on one disk says of the vault's disks, as far as it can be read. Reads only: for whoever does not know
 /// yet whether the disk is theirs.
 ///
@@ -304,11 +291,6 @@ pub fn disks_known_to(disk: &dyn Disk) -> io::Result<KnownDisks> {
     let mut view = LedgerView::new();
     for_each_entry(disk, |entry, hash| view.apply(entry, hash))?;
     Ok(view.disks)
-}
-
-/// Hash of one entry as this disk has it, if it has it whole.
-pub(crate) fn hash_on(disk: &dyn Disk, number: u64) -> Option<Hash> {
-    entry_on(disk, number).map(|(_, hash)| hash)
 }
 
 /// Writes the entry of one event behind `head`: durable on every healthy disk on return. The caller applies it.
@@ -332,24 +314,4 @@ pub(crate) fn append(
     members.on_each(&path, |member| write_whole(member.disk.as_ref(), PART, &path, &bytes))?;
     members.all().iter().filter(|member| member.is_behind()).for_each(|member| member.misses_file());
     Ok((entry, hash))
-}
-
-/// Numbers of the entries' files in one folder.
-fn numbers_in(disk: &dyn Disk, folder: u64) -> io::Result<Vec<u64>> {
-    let items = disk.list(&layout::entry_folder(folder))?;
-    let number = |name: &str| {
-        let number = layout::entry_number(name)?;
-        // In another folder, or spelled otherwise, nobody would find it.
-        layout::entry(number).ends_with(&format!("{}/{name}", layout::entry_folder(folder))).then_some(number)
-    };
-    Ok(items.iter().filter_map(|item| number(&item.name)).collect())
-}
-
-/// Numbers of all entries' files on one disk.
-pub(crate) fn numbers_on(disk: &dyn Disk) -> io::Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for folder in chapters::list(disk)?.folders {
-        numbers.extend(numbers_in(disk, folder)?);
-    }
-    Ok(numbers)
 }

@@ -4,9 +4,10 @@
 //! A rule that promises less, and the end of a hold, come into force only after a while: whoever got into the box for
 //! an hour has not shortened anything yet. Not here: files (`files`), what a rule keeps (`retention`).
 
-use crate::clock::{Lifetime, Mark};
-use crate::known_disks::{self, KnownDisks};
-use crate::retention::{Moment, Rule, Runs};
+use crate::disks::identity;
+use crate::disks::known::{self, KnownDisks};
+use crate::ledger::clock::{Lifetime, Mark};
+use crate::ledger::retention::{Moment, Rule, Runs};
 use larder_format::Hash;
 use larder_format::ledger::{Entry, Event, Head, Newer, Pairing, Scrubbed, Snapshot, Stamp, Without};
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 /// A shorter promise and the end of a hold wait so long, and are shown meanwhile.
 pub const SHORTEN_DELAY_S: i64 = 72 * 3600;
+
 /// So long after a snapshot was let go of its content is still there: whoever restores it just then gets all of it.
 pub const PRUNE_GRACE_S: i64 = 7 * 24 * 3600;
 
@@ -261,9 +263,9 @@ impl LedgerView {
                 }
             }
             Event::Scrubbed(found) => {
-                self.scrubs.insert(crate::identity::hex(&found.disk), (stamp, found));
+                self.scrubs.insert(identity::hex(&found.disk), (stamp, found));
             }
-            Event::Disk(event) => known_disks::apply(&mut self.disks, sequence, stamp, event),
+            Event::Disk(event) => known::apply(&mut self.disks, sequence, stamp, event),
             Event::Pruned { snapshots, why } => self.let_go(mark, snapshots, why),
             Event::RetentionSet(rule) => self.rules.push((mark, rule)),
             Event::Swept { packs, salt } => {

@@ -1,6 +1,6 @@
 //! Which packs one disk has, and what lies beside them, by their names alone.
 //!
-//! Not here: what is in them (`view`), which of them belong to the vault (`catalog`).
+//! Not here: what is in them (`reader`), which of them belong to the vault (`catalog`).
 
 use crate::disk::{Disk, ask_twice};
 use larder_format::Hash;

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::StoreError;
+use crate::core::scope::Scope;
 use crate::disk::MemoryDisk;
-use crate::scope::Scope;
+use larder_format::ChunkId;
 use larder_format::ChunkRef;
 use larder_format::block::{Decoder, Encoder, OpenBlock};
 use larder_format::wire::{NOWHERE, Neighbours};
@@ -58,7 +59,7 @@ fn what_was_read_from_the_lists_is_written_out() {
     assert_eq!(vault.index_pending(), 0);
     copied(&top.path().join("index"), &top.path().join("killed"));
     let place = IndexPlace::Folder(top.path().join("killed"));
-    let index = crate::index::Index::open(&place, &vault.id).unwrap();
+    let index = crate::packs::index::Index::open(&place, &vault.core.id).unwrap();
     assert_eq!(index.packs().len(), 1);
 }
 
@@ -78,7 +79,7 @@ fn without_a_healthy_disk_a_push_is_not_told_that_it_is_full() {
     ];
     for state in states {
         let vault = vault_on(MemoryDisk::new());
-        vault.members.all()[0].set_state(state.clone());
+        vault.core.members.all()[0].set_state(state.clone());
         let refused = vault.by(&SCOPE).receive(&upload()).expect_err("there is no disk");
         assert!(matches!(refused, StoreError::Disk { .. }), "{state:?}: {refused:?}");
     }
@@ -93,7 +94,7 @@ fn without_a_healthy_disk_a_push_is_not_told_that_it_is_full() {
 #[test]
 fn a_disk_that_does_not_answer_is_not_called_full() {
     let vault = vault_on(MemoryDisk::new());
-    vault.members.all()[0].disk.take();
+    vault.core.members.all()[0].disk.take();
     let refused = vault.by(&SCOPE).receive(&upload()).expect_err("it does not answer");
     assert!(matches!(refused, StoreError::Disk { .. }), "{refused:?}");
 }
@@ -115,24 +116,24 @@ fn a_disk_that_is_gone_has_lost_nothing() {
     vault.by(&SCOPE).receive(&upload()).expect("there is room");
     vault.seal_all().expect("there is room");
     let piece = ChunkRef::to(b"piece");
-    let plan = vault.plan_fetch(&[piece.id]);
+    let plan = vault.core.plan_fetch(&[piece.id]);
     vault.require_readable().expect("the disk is there");
     // Nobody has looked yet: it counts as healthy.
-    let members = vault.members.all();
+    let members = vault.core.members.all();
     let slot = &members[0].disk;
     slot.take();
     vault.require_readable().expect("nobody has read yet");
     let is_gone = |error: StoreError| assert!(matches!(error, StoreError::Disk { .. }), "{error:?}");
-    is_gone(vault.fetch(&plan[0], Neighbours::Unwanted).expect_err("it does not answer"));
-    is_gone(vault.fetch_proven(&plan[0]).expect_err("it does not answer"));
-    is_gone(vault.read(&piece).expect_err("it does not answer"));
+    is_gone(vault.core.fetch(&plan[0], Neighbours::Unwanted).expect_err("it does not answer"));
+    is_gone(vault.core.fetch_proven(&plan[0]).expect_err("it does not answer"));
+    is_gone(vault.core.read(&piece).expect_err("it does not answer"));
     is_gone(vault.require_readable().expect_err("the next one is told at once"));
-    assert_eq!(vault.plan_fetch(&[piece.id]), []);
+    assert_eq!(vault.core.plan_fetch(&[piece.id]), []);
     slot.put(Arc::new(disk));
     vault.require_readable().expect("it is back");
     assert_eq!(vault.by(&SCOPE).missing(&[piece.id]), [], "it is not asked for again");
-    assert_eq!(vault.read(&piece).expect("it is there"), b"piece");
-    let lost = vault.read(&ChunkRef::to(b"a piece that no disk has")).expect_err("it is lost");
+    assert_eq!(vault.core.read(&piece).expect("it is there"), b"piece");
+    let lost = vault.core.read(&ChunkRef::to(b"a piece that no disk has")).expect_err("it is lost");
     assert!(matches!(lost, StoreError::Damaged { .. }), "{lost:?}");
 }
 
@@ -153,7 +154,7 @@ fn places_tell_what_lies_together() {
     let (first, second) = (receive(&vault, 0..3), receive(&vault, 3..5));
     vault.seal_all().expect("there is room");
     let names = [second[0], first[2], Hash::ZERO, first[0], second[1], first[2]];
-    let [a, b, nowhere, c, d, e] = vault.places(&names)[..] else { panic!("one place for each") };
+    let [a, b, nowhere, c, d, e] = vault.core.places(&names)[..] else { panic!("one place for each") };
     assert!(a == d && b == c && b == e && b < a && a < nowhere && nowhere == NOWHERE);
 }
 
@@ -163,8 +164,8 @@ fn neighbours_come_along_where_they_are_welcome_and_not_too_many() {
     let (few, many) = (receive(&vault, 0..16), receive(&vault, 16..33));
     vault.seal_all().expect("there is room");
     let comes_with = |name: &ChunkId, neighbours| {
-        let [step] = &vault.plan_fetch(&[*name])[..] else { panic!("one block") };
-        let block = vault.fetch(step, neighbours).expect("it is there");
+        let [step] = &vault.core.plan_fetch(&[*name])[..] else { panic!("one block") };
+        let block = vault.core.fetch(step, neighbours).expect("it is there");
         let (_, block) = OpenBlock::read(&mut Decoder::new(), &block).expect("a block");
         assert!(block.chunk(name).is_some());
         block.chunks.len()

@@ -1,0 +1,113 @@
+//! What may be done at this moment, and what stands in its way.
+
+use crate::core::Core;
+use crate::disks::members::{Member, MemberState};
+use crate::ledger::view::Access;
+use crate::{Result, StoreError};
+use larder_format::pack::PACK_BYTES_AIM;
+use larder_format::{ChunkId, Hash};
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+impl Core {
+    /// Whether the pack was swept, so that nothing may bring it back.
+    pub(crate) fn is_let_go(&self, name: &Hash) -> bool {
+        self.ledger().swept.contains_key(name) || self.catalog.packs.is_left_to_sweep(name)
+    }
+
+    /// Why nobody can tell at this moment what is needed, in words.
+    pub(crate) fn why_in_doubt(&self) -> Option<String> {
+        if !self.ledger().gaps.is_empty() {
+            return Some("the ledger has gaps, so nobody knows what is needed".to_owned());
+        }
+        if self.access() != Access::Full {
+            return Some("a newer Larder has written what this one does not know".to_owned());
+        }
+        if self.members.all().iter().any(|member| !member.is_healthy() && member.is_missed()) {
+            return Some("a disk lacks something, failed or is away".to_owned());
+        }
+        // What is below a lost folder looks like nothing that anybody needs, and the disk may have the folder.
+        let is_away = |member: &Member| member.state() == MemberState::Away;
+        if self.damaged_chunks() > 0 && self.members.all().iter().any(|member| is_away(member)) {
+            return Some("something is lost that a disk which is away may have".to_owned());
+        }
+        (self.catalog.pending_count() > 0).then(|| "the index is being made anew".to_owned())
+    }
+
+    /// Whether nobody can tell what is in the pack, or not all of it can be read.
+    pub(crate) fn is_doubtful(&self, pack: u32, name: &Hash) -> bool {
+        self.catalog.unreadable().contains(name) || self.catalog.packs.damage.is_in(pack)
+    }
+
+    /// Says at once when there is no disk to read from, before an answer is begun that could only stay empty.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub(crate) fn require_readable(&self) -> Result<()> {
+        let may_be_read = self.catalog.packs.may_be_read(&self.members);
+        if may_be_read { Ok(()) } else { Err(self.members.none_left("packs")) }
+    }
+
+    /// The same for whoever found nothing: asks the disks.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub(crate) fn require_answering(&self) -> Result<()> {
+        let is_any = self.catalog.packs.is_any_answering(&self.members);
+        if is_any { Ok(()) } else { Err(self.members.none_left("packs")) }
+    }
+
+    /// How often a disk failed since a person last vouched for it.
+    pub(crate) fn failures_of(&self, member: &Member) -> u32 {
+        let noted = self.ledger().disks.get(&member.key).map_or(0, |known| known.failures);
+        noted.saturating_add(member.unnoted_failures.load(Ordering::SeqCst))
+    }
+
+    /// Whether there is something that the disks that count do not have, and another one has or may have.
+    pub(crate) fn lacks_what_another_disk_has(&self) -> bool {
+        self.catalog.packs.damage.is_any_gone_without() || self.catalog.hides_some()
+    }
+
+    /// Bytes that uploads can still bring before they are refused.
+    pub(crate) fn room_for_uploads(&self) -> u64 {
+        self.members.free().saturating_sub(self.reserve_bytes + PACK_BYTES_AIM)
+    }
+
+    /// Packs that no disk gives whole enough to find anything in them.
+    pub(crate) fn unreadable_packs(&self) -> usize {
+        self.catalog.unreadable().len() + usize::from(self.catalog.hides_some())
+    }
+
+    /// Chunks that were found damaged on every disk and that no push has brought again.
+    pub(crate) fn damaged_chunks(&self) -> usize {
+        self.catalog.damaged(&self.members)
+    }
+
+    /// Pieces that were given up and did not come back.
+    pub(crate) fn lost_chunks(&self) -> HashSet<ChunkId> {
+        let mut lost = self.catalog.packs.damage.given_up();
+        lost.retain(|id| !self.is_held(id));
+        lost
+    }
+
+    pub(crate) fn is_held(&self, id: &ChunkId) -> bool {
+        self.catalog.held(&self.members, id).is_some()
+    }
+
+    /// Refuses to write into disks that a newer Larder has changed in ways that this one does not understand.
+    ///
+    /// # Errors
+    /// `ReadOnly`.
+    pub(crate) fn require_own_format(&self) -> Result<()> {
+        match self.access() {
+            Access::ReadOnly { since } => Err(StoreError::ReadOnly { since }),
+            Access::Full | Access::KeepEverything { .. } => Ok(()),
+        }
+    }
+
+    /// What this version may do with the disks as they are.
+    pub(crate) fn access(&self) -> Access {
+        let of_packs = self.catalog.newer_packs().map_or(Access::Full, |since| Access::ReadOnly { since });
+        self.ledger().access().max(of_packs)
+    }
+}

@@ -1,0 +1,100 @@
+//! Packs that grow and are sealed: one at a time grows, others go on while it is sealed.
+
+use crate::Result;
+use crate::core::{Core, GrowingGuard};
+use crate::packs::growing::{Growing, Sealed, SealingPack};
+use crate::packs::pins::Holder;
+use larder_format::ChunkId;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+impl Core {
+    /// Takes a new pack into the catalogue. Whoever brought bytes to it pins all of it.
+    pub(crate) fn enter(&self, pack: &Sealed, brought: &BTreeMap<Holder, u64>) {
+        let number = self.catalog.enter(pack);
+        self.pin(number, brought);
+    }
+
+    fn pin(&self, pack: u32, brought: &BTreeMap<Holder, u64>) {
+        let mut pins = self.pins();
+        brought.iter().for_each(|(holder, bytes)| pins.note_pack(holder, pack, *bytes));
+    }
+
+    /// The same for a pack that did not grow where pushes see it: a disk that came meanwhile does not have it.
+    pub(crate) fn enter_made_apart(&self, pack: &Sealed) {
+        // A disk comes while nothing grows: it is either counted with this pack, or noted here.
+        let _growing = self.growing();
+        self.enter(pack, &BTreeMap::from([(Holder::Appliance, pack.len)]));
+        for (position, member) in self.members.all().iter().enumerate() {
+            if member.is_healthy() && !pack.on.contains(&position) {
+                member.misses_pack();
+            }
+        }
+    }
+
+    /// Seals the open pack while others go on; returns with the lock held again.
+    pub(crate) fn seal<'a>(&'a self, mut growing: GrowingGuard<'a>) -> Result<GrowingGuard<'a>> {
+        let Some(mut pack) = growing.open.take() else { return Ok(growing) };
+        let chunks = Arc::new(std::mem::take(&mut pack.chunks));
+        let brought = std::mem::take(&mut growing.brought);
+        growing.sealing.push(SealingPack { chunks: chunks.clone(), brought });
+        drop(growing);
+        let sealing = Sealing { core: self, chunks };
+        let sealed = pack.seal(&self.members)?;
+        let number = self.catalog.enter(&sealed);
+        let mut growing = self.growing();
+        // Together: whoever was told of a chunk in it while it was sealed pins it like those who brought it.
+        let brought = sealing.take_out(&mut growing);
+        self.pin(number, &brought);
+        drop(growing);
+        drop(sealing);
+        Ok(self.growing())
+    }
+
+    /// Makes everything that was received durable and findable.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`; the chunks of the failed pack are then missing again.
+    pub(crate) fn seal_all(&self) -> Result<()> {
+        let mut growing = self.seal(self.growing())?;
+        while !growing.sealing.is_empty() {
+            growing = growing.wait(&self.sealed);
+        }
+        Ok(())
+    }
+
+    /// Seals everything, and keeps new packs from being started as long as the result is held.
+    pub(crate) fn seal_and_hold(&self) -> Result<GrowingGuard<'_>> {
+        let mut growing = self.growing();
+        while growing.open.is_some() || !growing.sealing.is_empty() {
+            growing = if growing.open.is_some() { self.seal(growing)? } else { growing.wait(&self.sealed) };
+        }
+        Ok(growing)
+    }
+
+    /// Like `seal_and_hold`, also when the only disk just failed: then what grew on it is given up.
+    pub(crate) fn hold_growing(&self) -> Result<GrowingGuard<'_>> {
+        self.seal_and_hold().or_else(|_| self.seal_and_hold())
+    }
+}
+
+/// A pack that is being sealed. However that ends, nobody waits for it afterwards.
+struct Sealing<'a> {
+    core: &'a Core,
+    chunks: Arc<HashSet<ChunkId>>,
+}
+
+impl Sealing<'_> {
+    /// Ends it. Returns who brought how much to the pack, or was told of a chunk in it.
+    fn take_out(&self, growing: &mut Growing) -> BTreeMap<Holder, u64> {
+        let is_it = |pack: &mut SealingPack| Arc::ptr_eq(&pack.chunks, &self.chunks);
+        growing.sealing.extract_if(.., is_it).next().map(|pack| pack.brought).unwrap_or_default()
+    }
+}
+
+impl Drop for Sealing<'_> {
+    fn drop(&mut self) {
+        self.take_out(&mut self.core.growing());
+        self.core.sealed.notify_all();
+    }
+}

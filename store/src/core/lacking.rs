@@ -1,0 +1,98 @@
+//! What a disk lacks of what the others have.
+
+use crate::Result;
+use crate::core::Core;
+use crate::disk::Disk;
+use crate::disks::members::Member;
+use crate::ledger::entry_files::whole_entry;
+use crate::ledger::{chapters, listing};
+use crate::packs::on_disk;
+use larder_format::Hash;
+use larder_format::ledger::Head;
+use larder_format::ledger::chapter::{chapter_of, entries_of};
+
+/// What a disk lacks and can be given.
+#[derive(Default)]
+pub(crate) struct Lacking {
+    pub(crate) packs: Vec<Hash>,
+    pub(crate) entries: Vec<u64>,
+    /// Entries that no disk here has whole.
+    pub(crate) nowhere: Vec<u64>,
+}
+
+impl Lacking {
+    pub(crate) fn files(&self) -> u64 {
+        (self.packs.len() + self.entries.len()) as u64
+    }
+}
+
+/// Numbers of the entries up to `head` that the disk lacks. A chapter that is whole was sealed from entries that were there.
+fn absent_entries(disk: &dyn Disk, head: Head) -> Vec<u64> {
+    let listing = listing::list(disk).unwrap_or_default();
+    let is_sealed = |chapter: &u64| {
+        listing.folders.contains(chapter)
+            && listing.chapters.contains(chapter)
+            && chapters::read(disk, *chapter).is_some()
+    };
+    let open = (0..=chapter_of(head.sequence)).filter(|chapter| !is_sealed(chapter));
+    let numbers = open.flat_map(entries_of).take_while(|sequence| *sequence <= head.sequence);
+    numbers.filter(|sequence| !has_entry(disk, *sequence)).collect()
+}
+
+fn has_entry(disk: &dyn Disk, sequence: u64) -> bool {
+    // Misread once, it would be written anew, or taken for one that nobody has.
+    (0..2).any(|_| whole_entry(disk, sequence).is_some())
+}
+
+impl Core {
+    /// Counts the packs and entries that the disk lacks, and notes it: one that lacks some does not count.
+    pub(crate) fn count_lacking_on(&self, member: &Member) -> Result<u64> {
+        let lacking = self.lacking(member)?;
+        self.note_gaps(&lacking);
+        member.lacks(lacking.packs.len() as u64, lacking.files());
+        Ok(lacking.files())
+    }
+
+    /// An entry that only a disk that is away has must not stand in a receipt of those that are here.
+    pub(crate) fn note_gaps(&self, Lacking { nowhere, .. }: &Lacking) {
+        if !nowhere.is_empty() {
+            let mut view = self.ledger.write();
+            view.gaps.extend(nowhere);
+            view.gaps.sort_unstable();
+            view.gaps.dedup();
+        }
+    }
+
+    pub(crate) fn lacking(&self, member: &Member) -> Result<Lacking> {
+        let disk = member.disk.as_ref();
+        let failed = |source| member.failed("packs", source);
+        let others = self.members.others(member);
+        // A folder that cannot be read may hold what seems to be lacking, and it could not be written there.
+        let mut there = match others.is_empty() {
+            true => on_disk::files_on(disk, ".pack").map(|(there, _)| there),
+            false => on_disk::names_on(disk),
+        }
+        .map_err(failed)?;
+        // What was swept while it was away is removed there too, once it has caught up.
+        self.catalog.packs.leave_to_sweep(&mut there, &self.ledger().swept);
+        let damage = &self.catalog.packs.damage;
+        let packs = self.catalog.packs.all().into_iter();
+        let packs =
+            packs.filter(|(number, name)| !there.contains_key(name) && !damage.is_gone_without(*number));
+        // Not with the ledger in hand: reading all of it takes a while, and whoever commits waits.
+        let head = self.ledger().head;
+        let absent = absent_entries(disk, head);
+        let (entries, nowhere) = absent
+            .into_iter()
+            .partition(|sequence| others.iter().any(|other| has_entry(other.disk.as_ref(), *sequence)));
+        Ok(Lacking { packs: packs.map(|(_, name)| name).collect(), entries, nowhere })
+    }
+
+    /// Counts anew what the others lack after a disk brought more than they have.
+    pub(crate) fn count_lacking(&self) -> Result<()> {
+        for member in self.members.all().iter().filter(|member| member.is_healthy() || member.is_behind()) {
+            self.count_lacking_on(member)?;
+        }
+        Ok(())
+    }
+}

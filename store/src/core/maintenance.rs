@@ -1,0 +1,186 @@
+//! What looking after the disks has to remember between two steps. All of it can be found out again.
+
+use crate::core::watchlist::Watchlists;
+use crate::disks::members::Member;
+use crate::locks::{Mutex, MutexGuard, rank};
+use larder_format::care::{LostFile, Round};
+use larder_format::{ChunkId, Hash};
+use std::collections::{BTreeMap, HashSet};
+
+/// Lost files that are named over all packs; the pieces are counted in any case.
+const FILES_MAX: usize = 10_000;
+
+#[derive(Default)]
+pub(crate) struct Care {
+    /// Only one sidecar is written at a time, since each is some megabytes of memory.
+    pub(crate) parity: Mutex<(), { rank::PARITY }>,
+    /// Where the scrub of each disk stands, by the disk's name. Held during a step, so that repairs never meet.
+    pub(crate) rounds: Mutex<BTreeMap<String, Round>, { rank::ROUNDS }>,
+    /// When the folders of packs were looked at last, in seconds of running.
+    pub(crate) looked_s: Mutex<Option<u64>, { rank::LOOKED }>,
+    /// Packs that a disk could not read.
+    pub(crate) suspects: Mutex<Watchlists, { rank::SUSPECTS }>,
+    /// When what they could not read was read again last, in seconds of running.
+    pub(crate) retried_s: Mutex<Option<u64>, { rank::LOOKED }>,
+    /// What is still to be looked at in the quarantines.
+    pub(crate) searches: Mutex<Searches, { rank::SEARCHES }>,
+    known: Mutex<Known, { rank::FINDINGS }>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Packs that gave no sidecar, on the disk of that name; tried again after the next start.
+    hopeless: HashSet<(String, Hash)>,
+    /// Chapters of the ledger that could not be sealed, on the disk of that name; tried again after the next start.
+    unsealable: HashSet<(String, u64)>,
+    /// Packs that were given up since the start.
+    retired: HashSet<Hash>,
+    lost_files: Vec<LostFile>,
+    /// Kept snapshots that are not whole, by their numbers.
+    damaged: BTreeMap<u64, State>,
+    /// Whether all that is kept was looked at since the start.
+    is_surveyed: bool,
+    /// Disks, by name, that are to be read in a hurry: something on them could not be read.
+    alarmed: HashSet<String>,
+    /// Rounds as they stood after the last step, for whoever cannot wait for the one under way.
+    shown: BTreeMap<String, Round>,
+}
+
+impl Care {
+    fn known(&self) -> MutexGuard<'_, Known, { rank::FINDINGS }> {
+        self.known.lock()
+    }
+
+    pub(crate) fn is_hopeless(&self, member: &Member, name: &Hash) -> bool {
+        self.known().hopeless.contains(&(member.id.clone(), *name))
+    }
+
+    pub(crate) fn note_hopeless(&self, member: &Member, name: Hash) {
+        let mut known = self.known();
+        known.alarmed.insert(member.id.clone());
+        known.hopeless.insert((member.id.clone(), name));
+    }
+
+    pub(crate) fn is_unsealable(&self, member: &Member, chapter: u64) -> bool {
+        self.known().unsealable.contains(&(member.id.clone(), chapter))
+    }
+
+    pub(crate) fn note_unsealable(&self, member: &Member, chapter: u64) {
+        self.known().unsealable.insert((member.id.clone(), chapter));
+    }
+
+    pub(crate) fn alarm(&self, member: &Member) {
+        self.known().alarmed.insert(member.id.clone());
+    }
+
+    pub(crate) fn is_alarmed(&self, member: &Member) -> bool {
+        self.known().alarmed.contains(&member.id)
+    }
+
+    pub(crate) fn take_alarm(&self, member: &Member) -> bool {
+        self.known().alarmed.remove(&member.id)
+    }
+
+    pub(crate) fn show(&self, member: &Member, round: &Round) {
+        self.known().shown.insert(member.id.clone(), round.clone());
+    }
+
+    pub(crate) fn shown(&self, member: &Member) -> Option<Round> {
+        self.known().shown.get(&member.id).cloned()
+    }
+
+    pub(crate) fn has_hope_again(&self, name: &Hash) {
+        self.known().hopeless.retain(|(_, known)| known != name);
+    }
+
+    pub(crate) fn retire(&self, name: Hash) {
+        self.known().retired.insert(name);
+    }
+
+    pub(crate) fn is_retired(&self, name: &Hash) -> bool {
+        self.known().retired.contains(name)
+    }
+
+    /// All snapshots that are not whole. `is_certain`: every disk answered for what was looked at.
+    pub(crate) fn set_damaged(&self, damaged: BTreeMap<u64, State>, is_certain: bool) {
+        let mut known = self.known();
+        known.damaged = damaged;
+        known.is_surveyed |= is_certain;
+    }
+
+    pub(crate) fn damaged_snapshots(&self) -> BTreeMap<u64, State> {
+        self.known().damaged.clone()
+    }
+
+    /// There is more that is kept than was looked at.
+    pub(crate) fn survey_again(&self) {
+        self.known().is_surveyed = false;
+    }
+
+    pub(crate) fn is_surveyed(&self) -> bool {
+        self.known().is_surveyed
+    }
+
+    /// All lost files.
+    pub(crate) fn set_lost(&self, files: Vec<LostFile>) {
+        self.known().lost_files = files;
+    }
+
+    pub(crate) fn note_lost(&self, files: &[LostFile]) {
+        let mut known = self.known();
+        for file in files {
+            if known.lost_files.len() < FILES_MAX && !known.lost_files.contains(file) {
+                known.lost_files.push(file.clone());
+            }
+        }
+    }
+
+    pub(crate) fn lost_files(&self) -> Vec<LostFile> {
+        let mut files = self.known().lost_files.clone();
+        files.sort_by(|a, b| (&a.source, &a.path, a.snapshot).cmp(&(&b.source, &b.path, b.snapshot)));
+        files
+    }
+}
+
+/// Whether something can be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// All of it.
+    Whole,
+    /// This piece of it cannot be read now, and is not lost as far as is known.
+    Unread(ChunkId),
+    /// This piece of it is lost.
+    Lost(ChunkId),
+}
+
+impl State {
+    fn rank(self) -> u8 {
+        match self {
+            Self::Whole => 0,
+            Self::Unread(_) => 1,
+            Self::Lost(_) => 2,
+        }
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        if other.rank() > self.rank() { other } else { self }
+    }
+
+    /// The piece for whose sake it is not whole.
+    pub(crate) fn piece(self) -> Option<ChunkId> {
+        match self {
+            Self::Whole => None,
+            Self::Unread(piece) | Self::Lost(piece) => Some(piece),
+        }
+    }
+}
+
+/// What is still to be looked at in the quarantine of a disk.
+pub(crate) struct Search {
+    pub(crate) packs: Vec<Hash>,
+    /// Whether single blocks of packs that stay damaged were looked for.
+    pub(crate) has_blocks: bool,
+}
+
+/// Searches by the disk's name. A disk that is not in it was not looked at since the start, or since its last round.
+pub(crate) type Searches = BTreeMap<String, Search>;

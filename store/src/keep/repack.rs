@@ -1,0 +1,201 @@
+//! Which packs are worth writing anew, and doing it: what is needed of them goes into new packs.
+//!
+//! Every push seals a pack, however small, so many small ones become few; and a pack of which little is needed gives its
+//! room back. Nothing is let go of here: the new pack lies beside the old ones, read back and proven, before anybody
+//! decides anything. Not here: what is needed (`mark`), letting go of the old ones (`sweep`).
+
+use crate::core::Core;
+use crate::disks::members::Members;
+use crate::packs::growing::{OpenPack, verify};
+use crate::packs::marks::{At, Marks};
+use crate::packs::place::Fetch;
+use crate::packs::reader;
+use crate::{Result, StoreError};
+use larder_format::Hash;
+use larder_format::block::{Decoder, Encoder};
+use larder_format::pack::{PACK_BYTES_AIM, Table};
+use std::collections::{BTreeMap, HashSet};
+
+/// A pack of which less is needed is written anew: then each byte that is written frees one at least.
+const NEEDED_PERCENT_MIN: u64 = 50;
+
+/// Packs below this are small. Where there are many, restores seek and starts are slow.
+const SMALL_BYTES: u64 = PACK_BYTES_AIM / 4;
+
+/// Small packs of about one size that are worth merging: a byte is then written anew a few times in its life at most.
+const SMALL_TOGETHER: usize = 8;
+
+/// A pack and what is needed of it.
+pub(crate) struct Weighed {
+    pub(crate) number: u32,
+    pub(crate) name: Hash,
+    pub(crate) len: u64,
+    /// Bytes of the blocks that hold something needed, by the share of their chunks.
+    needed: u64,
+}
+
+/// Packs that were looked at, by what to do with them.
+#[derive(Default)]
+pub(crate) struct Worth {
+    sparse: Vec<Weighed>,
+    small: BTreeMap<u32, Vec<Weighed>>,
+}
+
+impl Worth {
+    /// Looks at one pack, of which `is_needed` tells each slot.
+    pub(crate) fn weigh(
+        &mut self,
+        members: &Members,
+        (number, name, len): (u32, Hash, u64),
+        is_needed: impl Fn(u16) -> bool,
+    ) {
+        // One whose table cannot be read stays as it is.
+        let Ok(table) = reader::read_table(members, &name) else { return };
+        let needed = (0..table.blocks.len()).map(|block| {
+            let slots = needed_slots(&table, block, &is_needed).len() as u64;
+            u64::from(table.blocks[block].len) * slots / (table.chunks_of(block).len() as u64).max(1)
+        });
+        let pack = Weighed { number, name, len, needed: needed.sum() };
+        // Not the whole file: the list of names would be as long again in a new one.
+        let blocks: u64 = table.blocks.iter().map(|block| u64::from(block.len)).sum();
+        if pack.needed * 100 < blocks * NEEDED_PERCENT_MIN {
+            self.sparse.push(pack);
+        } else if len < SMALL_BYTES {
+            // Sizes within a factor of eight together: otherwise each push would have the largest written anew.
+            self.small.entry(len.max(1).ilog2() / 3).or_default().push(pack);
+        }
+    }
+
+    /// Packs to be written anew, in the order of their numbers.
+    pub(crate) fn into_packs(self) -> Vec<Weighed> {
+        let many = self.small.into_values().filter(|packs| packs.len() >= SMALL_TOGETHER);
+        let mut all: Vec<_> = self.sparse.into_iter().chain(many.flatten()).collect();
+        all.sort_by_key(|pack| std::cmp::Reverse(pack.number));
+        all
+    }
+}
+
+fn needed_slots(table: &Table, block: usize, is_needed: &impl Fn(u16) -> bool) -> Vec<(u16, Hash)> {
+    let first = table.blocks[block].first_slot;
+    let slots = (first..).zip(table.chunks_of(block));
+    slots
+        .filter_map(|(slot, id)| Some((u16::try_from(slot).ok()?, *id)))
+        .filter(|(slot, _)| is_needed(*slot))
+        .collect()
+}
+
+/// A new pack that takes in what is needed of old ones.
+struct Merging<'a> {
+    core: &'a Core,
+    open: Option<OpenPack>,
+    /// What it holds so far, by where it lay before.
+    held: Vec<At>,
+    seen: HashSet<Hash>,
+    copied: &'a mut Copied,
+}
+
+/// What a round has written anew.
+#[derive(Default)]
+pub(crate) struct Copied {
+    /// Where it lay before.
+    pub(crate) places: Marks,
+    /// The new packs.
+    pub(crate) packs: Vec<Hash>,
+}
+
+/// Writes the last packs of `rest`, as many as fill one, anew. What `copied` marks afterwards also lies in a new
+/// pack, durable and proven on every healthy disk.
+pub(crate) fn merge_some(
+    core: &Core,
+    rest: &mut Vec<Weighed>,
+    is_needed: impl Fn(At) -> bool,
+    copied: &mut Copied,
+) -> Result<Vec<u32>> {
+    let (mut merged, mut bytes) = (Vec::new(), 0);
+    let mut merging = Merging { core, open: None, held: Vec::new(), seen: HashSet::new(), copied };
+    while let Some(pack) = rest.pop_if(|pack| bytes == 0 || bytes + pack.needed <= PACK_BYTES_AIM) {
+        bytes += pack.needed;
+        match merging.take(&pack, &is_needed) {
+            Ok(()) => merged.push(pack.number),
+            // It stays as it is; what another push brings again may heal it.
+            Err(StoreError::Damaged { .. }) => {}
+            Err(error) => {
+                merging.abandon();
+                return Err(error);
+            }
+        }
+    }
+    merging.seal()?;
+    Ok(merged)
+}
+
+impl Merging<'_> {
+    fn take(&mut self, pack: &Weighed, is_needed: &impl Fn(At) -> bool) -> Result<()> {
+        // Damaged since it was weighed, or taken apart by a repair: then it is not merged.
+        let damaged =
+            |_| StoreError::Damaged { chunk: pack.name, cause: "its table cannot be read".to_owned() };
+        let table = reader::read_table(&self.core.members, &pack.name).map_err(damaged)?;
+        for block in 0..table.blocks.len() {
+            let mut needed = needed_slots(&table, block, &|slot| is_needed((pack.number, slot)));
+            let slots: Vec<_> = needed.iter().map(|(slot, _)| (pack.number, *slot)).collect();
+            // Two old packs may hold the same.
+            needed.retain(|(_, id)| !self.seen.contains(id));
+            if !needed.is_empty() {
+                let is_whole = needed.len() == table.chunks_of(block).len();
+                self.copy_block((pack.number, table.blocks[block].offset), &needed, is_whole)?;
+            }
+            self.held.extend(slots);
+        }
+        Ok(())
+    }
+
+    /// Copies one block as it lies where all of it is needed, else a new one of what is.
+    fn copy_block(&mut self, at: (u32, u32), needed: &[(u16, Hash)], is_whole: bool) -> Result<()> {
+        let (members, packs) = (&self.core.members, &self.core.catalog.packs);
+        let step = Fetch::of_block(at, needed);
+        let stored = if is_whole { packs.as_stored(members, &step) } else { None };
+        let bytes = match stored {
+            Some(bytes) => bytes,
+            None => {
+                let read = step.ids().zip(step.places()).map(|(id, place)| packs.read(members, place, &id));
+                let chunks = read.collect::<Result<Vec<_>>>()?;
+                let len = |chunk: &Vec<u8>| u32::try_from(chunk.len()).expect("a chunk is at most 4 MiB");
+                Encoder::new().encode(&chunks.concat(), chunks.iter().map(len).collect())
+            }
+        };
+        // Named by its own bytes once more: a table may be wrong about what it lists.
+        let (block, _) = verify(&mut Decoder::new(), &bytes)?;
+        if let Some((_, lost)) = needed.iter().find(|(_, id)| !block.names.contains(id)) {
+            let cause = "its pack's table is wrong about it".to_owned();
+            return Err(StoreError::Damaged { chunk: *lost, cause });
+        }
+        if self.open.as_ref().is_some_and(|pack| pack.is_full(block.names.len())) {
+            self.seal()?;
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => self.open.insert(OpenPack::create(members, packs.salt())?),
+        };
+        open.append(members, block.bytes, &block.names)?;
+        self.seen.extend(block.names);
+        Ok(())
+    }
+
+    fn seal(&mut self) -> Result<()> {
+        if let Some(open) = self.open.take() {
+            let sealed = open.seal_proven(&self.core.members)?;
+            self.core.enter_made_apart(&sealed);
+            self.copied.packs.push(sealed.name);
+        }
+        for at in self.held.drain(..) {
+            self.copied.places.set(at);
+        }
+        Ok(())
+    }
+
+    fn abandon(&mut self) {
+        if let Some(open) = self.open.take() {
+            open.abandon(&self.core.members);
+        }
+    }
+}

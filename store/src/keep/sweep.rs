@@ -1,0 +1,186 @@
+//! The sweep: gives back the room of chunks that no kept snapshot names, a little at a time.
+//!
+//! One round walks every kept snapshot and marks what it names, weighs each pack, writes anew what is worth it, and
+//! then lets go of the packs in which nothing is needed any more. That last step alone excludes commits, and only takes
+//! place if nothing was committed since the walk; everything else runs beside pushes and restores. The order is what
+//! keeps promises: new packs durable and proven, then the entry that names the old ones, then a while, then a later walk
+//! that finds everything that is kept without them, and only then are files removed. A power cut anywhere leaves either
+//! the old packs or the new ones, or both.
+//! Not here: which snapshots go (`prune`), what pushes rely on (`pins`), what goes at once where room is short (`unfinished`).
+
+use crate::Result;
+use crate::core::Core;
+use crate::keep::letting_go::{Swept, sweep_away};
+use crate::keep::mark::Walk;
+use crate::keep::repack::{self, Copied, Weighed, Worth};
+use crate::ledger::clock::Mark;
+use crate::packs::pins::Pins;
+use larder_format::Hash;
+use larder_format::ledger::Stamp;
+use std::collections::HashSet;
+
+/// Merged packs after which the old ones are let go of before more are written: a round that is broken off leaves both.
+const MERGED_BETWEEN: usize = 16;
+
+/// Looking at a pack's table takes about as long as looking up so many chunks.
+const TABLE_COSTS: u64 = 50;
+
+pub(crate) struct Round {
+    walk: Walk,
+    begun: Mark,
+    /// What had been given up when it began.
+    lost_before: HashSet<Hash>,
+    /// Packs from this number on came later: what the walk found before may lie in them as well by now.
+    packs_below: u32,
+    /// How often the index had been thrown away.
+    anew: u64,
+    /// The least room on any disk when it began.
+    free: u64,
+    /// Packs that have still to be weighed; none as long as the walk has not ended.
+    unweighed: Option<Vec<(u32, Hash, u64)>>,
+    worth: Worth,
+    /// Packs to be written anew.
+    to_merge: Option<Vec<Weighed>>,
+    /// Packs merged since some were let go of last.
+    merged: usize,
+    /// Packs in which nothing is needed, or nothing that is not also in a new one.
+    spare: Vec<u32>,
+    copied: Copied,
+}
+
+/// Goes on with a round.
+pub(crate) fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64) -> Result<Swept> {
+    let under_way = Ok(Swept { is_under_way: true, ..Swept::default() });
+    round.walk.take_in(&core.ledger());
+    if !round.walk.go_on(core, chunks_max)? {
+        return under_way;
+    }
+    if round.unweighed.is_none() {
+        core.catalog.packs.damage.miss_only(round.walk.missed(), &round.lost_before);
+    }
+    let below = round.packs_below;
+    let of_the_walk =
+        || core.catalog.packs.with_lengths().into_iter().filter(|(pack, ..)| *pack < below).collect();
+    let unweighed = round.unweighed.get_or_insert_with(of_the_walk);
+    if !unweighed.is_empty() {
+        for pack in unweighed.drain(unweighed.len().saturating_sub(packs_at_once(chunks_max))..) {
+            let is_needed = |slot| round.walk.marks().has((pack.0, slot)) || core.pins().has((pack.0, slot));
+            let (all_pinned, any_pinned) = {
+                let pins = core.pins();
+                (pins.has_pack(pack.0), pins.has_any(pack.0))
+            };
+            if all_pinned || core.is_doubtful(pack.0, &pack.1) {
+                // A push is about to name what is in it, or nobody can tell what is, or not all can be copied.
+            } else if round.walk.marks().has_any(pack.0) || any_pinned {
+                round.worth.weigh(&core.members, pack, is_needed);
+            } else {
+                round.spare.push(pack.0);
+            }
+        }
+        return under_way;
+    }
+    let to_merge = round.to_merge.get_or_insert_with(|| std::mem::take(&mut round.worth).into_packs());
+    if let Some(next) = to_merge.last() {
+        if round.merged >= MERGED_BETWEEN {
+            let swept = let_go_of_packs(core, round, now)?;
+            // Busy: more is merged meanwhile, and it is tried again.
+            round.merged = 0;
+            return Ok(Swept { is_under_way: true, ..swept });
+        }
+        if has_room_to_merge(core, next.len, round.free) {
+            let walk = &round.walk;
+            let is_needed = |at| walk.marks().has(at) || core.pins().has(at);
+            let merged = repack::merge_some(core, to_merge, is_needed, &mut round.copied)?;
+            round.merged += merged.len().max(1);
+            round.spare.extend(merged);
+        } else {
+            // On a full disk only what costs no room is done.
+            to_merge.clear();
+        }
+        return under_way;
+    }
+    let_go_of_packs(core, round, now)
+}
+
+/// Begins a round at `mark`.
+pub(crate) fn begin_round(core: &Core, mark: Mark) -> Round {
+    Round {
+        walk: Walk::begin(&core.ledger(), &mark),
+        begun: mark,
+        lost_before: core.catalog.packs.damage.given_up(),
+        packs_below: core.catalog.packs.next_number(),
+        anew: core.catalog.times_anew(),
+        free: core.members.free(),
+        unweighed: None,
+        worth: Worth::default(),
+        to_merge: None,
+        merged: 0,
+        spare: Vec::new(),
+        copied: Copied::default(),
+    }
+}
+
+/// Pushes keep their room as long as they have any; on a disk that is full for them the reserve is there for this
+/// among others, but not all of it. `free_before` was the room when the round began.
+fn has_room_to_merge(core: &Core, bytes: u64, free_before: u64) -> bool {
+    let pack = larder_format::pack::PACK_BYTES_AIM;
+    let free = core.members.free();
+    let for_pushes = core.reserve_bytes + pack;
+    let to_be_left =
+        if free >= for_pushes { for_pushes.saturating_add(free_before / 4) } else { core.reserve_bytes / 2 };
+    free >= to_be_left.saturating_add(bytes.max(pack))
+}
+
+/// The one moment in which packs go.
+fn let_go_of_packs(core: &Core, round: &mut Round, now: Stamp) -> Result<Swept> {
+    let later = Ok(Swept { is_under_way: true, gives_way: true, ..Swept::default() });
+    let Some(exclusive) = core.exclusively()? else { return later };
+    if round.walk.is_behind(&core.ledger()) {
+        return later;
+    }
+    // An old pack does not go for the sake of a new one that went bad since. The next round sees what there is.
+    let known = &core.catalog.packs;
+    let is_whole = |name| known.number(name).is_some_and(|pack| !known.damage.is_in(pack));
+    if round.anew != core.catalog.times_anew() || !round.copied.packs.iter().all(is_whole) {
+        round.to_merge = None;
+        return Ok(Swept::default());
+    }
+    let spare = {
+        let pins = core.pins();
+        let may_go: HashSet<u32> =
+            round.spare.iter().filter(|number| round.may_go(**number, &pins)).copied().collect();
+        let all = core.catalog.packs.with_lengths().into_iter();
+        all.filter(|(number, ..)| may_go.contains(number)).collect::<Vec<_>>()
+    };
+    if spare.is_empty() {
+        return Ok(Swept::default());
+    }
+    sweep_away(core, &exclusive, &spare, now)
+}
+
+impl Round {
+    /// Whether the index is still the one that it looked chunks up in.
+    pub(crate) fn is_of_use(&self, core: &Core) -> bool {
+        self.anew == core.catalog.times_anew()
+    }
+
+    /// When it began, in seconds that the appliance had lived, once its walk has found everything that is kept.
+    pub(crate) fn proven_s(&self, core: &Core) -> Option<u64> {
+        (self.unweighed.is_some() && self.is_of_use(core)).then_some(self.begun.lived_s)
+    }
+
+    /// Whether nothing in the pack is needed that does not also lie in a new one.
+    fn may_go(&self, pack: u32, pins: &Pins) -> bool {
+        !pins.has_pack(pack)
+            && self
+                .walk
+                .marks()
+                .of(pack)
+                .chain(pins.of(pack))
+                .all(|slot| self.copied.places.has((pack, slot)))
+    }
+}
+
+fn packs_at_once(chunks_max: u64) -> usize {
+    usize::try_from(chunks_max / TABLE_COSTS).unwrap_or(usize::MAX).max(1)
+}

@@ -1,0 +1,116 @@
+//! Removing the files of packs that were swept: late, and only after a later walk found everything that is kept without
+//! them.
+//!
+//! Not here: which packs go (`sweep`).
+
+use crate::Result;
+use crate::core::Core;
+use crate::disk::{folder_of, sync_names};
+use crate::disks::members::Member;
+use crate::keep::letting_go;
+use crate::ledger::clock::Mark;
+use crate::packs::on_disk;
+use larder_format::ledger::Stamp;
+use larder_format::{Hash, layout};
+use std::collections::BTreeSet;
+use std::io;
+
+/// So long after a pack was let go of its file stays, in seconds that the appliance has lived: a restore that is about to
+/// open it still can, and whoever finds a mistake has a day.
+pub const UNLINK_GRACE_S: i64 = 24 * 3600;
+
+/// Files removed in one step.
+const REMOVED_AT_ONCE: usize = 64;
+
+/// Only removes files that may go already: between two rounds, for a disk that was away and has caught up. Returns how
+/// many went.
+pub(crate) fn remove_swept(core: &Core, now: Stamp) -> Result<u64> {
+    let proof = core.mark_proof.lock();
+    let mark = core.ledger().at(now);
+    if letting_go::sweep_waits(core, &mark, true).is_some() {
+        return Ok(0);
+    }
+    let mut removed = 0;
+    loop {
+        match remove_some(core, &mark, proof.proven_s)? {
+            0 => return Ok(removed),
+            some => removed += some,
+        }
+    }
+}
+
+/// Removes files of packs that were let go of long enough ago, if everything was found without them since.
+pub(crate) fn remove_some(core: &Core, now: &Mark, proven_s: Option<u64>) -> Result<u64> {
+    let ripe: Vec<_> = {
+        let view = core.ledger();
+        let is_ripe = |name: &Hash| {
+            view.swept.get(name).is_some_and(|mark| {
+                mark.is_past(UNLINK_GRACE_S, now) && proven_s.is_some_and(|proven| proven > mark.lived_s)
+            })
+        };
+        core.catalog.packs.left_to_sweep().into_iter().filter(is_ripe).take(REMOVED_AT_ONCE).collect()
+    };
+    Ok(if remove_now(core, &ripe)? { ripe.len() as u64 } else { 0 })
+}
+
+/// Removes the files of these packs, which were let go of, and makes that durable. False, and nothing was done, while
+/// somebody makes a sidecar, maybe for a pack that goes, or repairs.
+pub(crate) fn remove_now(core: &Core, names: &[Hash]) -> Result<bool> {
+    let (Some(_parity), Some(_rounds)) = (core.care.parity.try_lock(), core.care.rounds.try_lock()) else {
+        return Ok(false);
+    };
+    // One that is away is cleared when it has come back and caught up.
+    for member in core.members.all().iter().filter(|member| member.is_healthy()) {
+        remove_from(member, names)?;
+    }
+    names.iter().for_each(|name| core.catalog.packs.no_longer_left(name));
+    Ok(true)
+}
+
+/// Removes from a disk that has no room to catch up what was swept and every healthy disk is rid of: as long as it
+/// lags nothing is swept, so it would lag for ever. Returns how many files went.
+pub(crate) fn make_room_on(core: &Core, member: &Member) -> Result<usize> {
+    let (Some(_parity), Some(_rounds)) = (core.care.parity.try_lock(), core.care.rounds.try_lock()) else {
+        return Ok(0);
+    };
+    let mut ripe: BTreeSet<_> = {
+        let view = core.ledger();
+        let left = core.catalog.packs.left_to_sweep();
+        left.into_iter().filter(|name| view.swept.contains_key(name)).collect()
+    };
+    let all = core.members.all();
+    let healthy: Vec<_> = all.iter().filter(|other| other.is_healthy()).collect();
+    if healthy.is_empty() {
+        return Ok(0);
+    }
+    // Where they are gone already, a later walk had found everything without them.
+    for other in healthy {
+        let there = on_disk::names_on(other.disk.as_ref()).map_err(|error| other.failed("packs", error))?;
+        ripe.retain(|name| !there.contains_key(name));
+    }
+    let there = on_disk::names_on(member.disk.as_ref()).map_err(|error| member.failed("packs", error))?;
+    ripe.retain(|name| there.contains_key(name));
+    let ripe: Vec<_> = ripe.into_iter().collect();
+    remove_from(member, &ripe)?;
+    Ok(ripe.len())
+}
+
+/// Removes packs from one disk, and makes that durable. Sidecars first: one without its pack would look like a loss.
+fn remove_from(member: &Member, names: &[Hash]) -> Result<()> {
+    remove_files(member, names.iter().map(layout::parity))?;
+    remove_files(member, names.iter().map(layout::pack))
+}
+
+fn remove_files(member: &Member, paths: impl Iterator<Item = String>) -> Result<()> {
+    let disk = member.disk.as_ref();
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        match disk.remove(&path) {
+            Ok(()) => drop(folders.insert(folder_of(&path).to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(member.failed(&path, error)),
+        }
+    }
+    let sync = |folder: &String| sync_names(disk, folder).map_err(|error| member.failed(folder, error));
+    folders.iter().try_for_each(sync)
+}

@@ -1,0 +1,279 @@
+//! Disks that come and go while the vault is open.
+//!
+//! A disk comes back only if it is who it says it is and its past is ours: the newest ledger entry that both have must
+//! be the same, and since each entry holds the hash of the one before, so is everything before it. Then it is read and
+//! filled (`resync`), and counts again once it has everything. Whatever was unfinished or in doubt when it left is set
+//! aside first. Not here: what is said of a disk (`standing`), where one is connected, and when to look (the agent).
+
+use crate::Result;
+use crate::core::Core;
+use crate::disk::Disk;
+use crate::disk::quarantine::set_aside;
+use crate::disks::identity::{Identity, hex, identity_of, join};
+use crate::disks::members::{self, Member, MemberState};
+use crate::disks::refusals::{self, at, foreign};
+use crate::disks::slot::Slot;
+use crate::ledger::{entry_files, listing};
+use crate::membership::opening::made_ready;
+use crate::membership::standing;
+use crate::packs::index::IndexPlace;
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Event, Stamp};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Said of a disk that was used apart from the others.
+const OTHER_PAST: &str = "its past is not the one that the other disks tell, since it was used apart from them. Restart the \
+                          appliance with all disks connected: it goes on with the one that has more backups. What only \
+                          this one has can be read with `larder rescue`";
+
+/// Entries that are looked back for one that both sides have whole.
+const LOOK_BACK_MAX: u64 = 1000;
+
+/// A disk that was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// Its id in hex.
+    pub id: String,
+    /// It has less than it once had: an older copy of it was put in its place. It is filled like any other.
+    pub is_older_copy: bool,
+}
+
+/// How far a disk's ledger goes along with ours.
+enum Past {
+    /// Its newest entry is one of ours.
+    Ours,
+    /// Ours is a part of its.
+    Ahead,
+}
+
+/// Takes back a disk of this vault that was away.
+pub(crate) fn attach(core: &Core, disk: Arc<dyn Disk>, stamp: Stamp) -> Result<Attached> {
+    let Some(identity) = identity_of(disk.as_ref())? else {
+        return Err(foreign(disk.as_ref(), "it is empty; `larderd adopt PATH` takes it in"));
+    };
+    require_ours(core, disk.as_ref(), identity)?;
+    if core.ledger().disks.get(&identity.disk).is_some_and(|known| known.retired) {
+        return Err(foreign(disk.as_ref(), "it was retired; `larderd adopt PATH` takes it back"));
+    }
+    let attached = put(core, disk, identity.disk, false)?;
+    standing::enter_disks(core, stamp);
+    Ok(attached)
+}
+
+/// Takes a new, empty disk in, or one that the vault knows back, on the word of a person: what was held against
+/// it is forgotten. Returns its id. `new_id` is random and names a disk that has no name.
+pub(crate) fn adopt(
+    core: &Core,
+    disk: Arc<dyn Disk>,
+    new_id: DiskId,
+    offsite: bool,
+    stamp: Stamp,
+) -> Result<String> {
+    let path = disk.name();
+    let id = match identity_of(disk.as_ref())? {
+        Some(identity) => {
+            require_ours(core, disk.as_ref(), identity)?;
+            identity.disk
+        }
+        None => {
+            join(disk.as_ref(), Identity { vault: core.id, disk: new_id })?;
+            new_id
+        }
+    };
+    let adopted =
+        Event::Disk(DiskEvent { disk: id, what: DiskChange::Adopted { path, role: DiskRole::of(offsite) } });
+    // Before it counts: what takes a retired or distrusted disk back is this entry. Where no disk can take it, the only
+    // one that is left is to be replaced, or is trusted again: then it is written once this one is good.
+    let is_written = core.members.is_any_healthy();
+    if is_written {
+        core.append(stamp, adopted.clone())?;
+    }
+    put(core, disk, id, true)?;
+    let Some(member) = core.members.find(id) else { return Ok(hex(&id)) };
+    member.offsite.store(offsite, Ordering::SeqCst);
+    if !is_written && member.is_healthy() {
+        core.append(stamp, adopted)?;
+    }
+    Ok(hex(&id))
+}
+
+fn require_ours(core: &Core, disk: &dyn Disk, identity: Identity) -> Result<()> {
+    if identity.vault != core.id {
+        return Err(foreign(disk, "it belongs to another vault"));
+    }
+    match core.members.find(identity.disk) {
+        Some(twin) if !twin.disk.is_empty() => Err(match count_only_on(core, disk) {
+            0 => refusals::is_copy_of(disk, &twin.disk.name()),
+            more => refusals::is_more_than_a_copy_of(disk, &twin.disk.name(), more),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Entries of the ledger that this disk has whole and nobody here has.
+fn count_only_on(core: &Core, disk: &dyn Disk) -> usize {
+    let (head, gaps) = {
+        let view = core.ledger();
+        (view.head.sequence, view.gaps.clone())
+    };
+    let numbers = listing::numbers_on(disk).unwrap_or_default().into_iter();
+    let new = numbers.filter(|number| *number > head || gaps.contains(number));
+    new.filter(|number| entry_files::hash_on(disk, *number).is_some()).count()
+}
+
+/// `is_vouched`: a person says that it is good, whatever the ledger holds against it.
+fn put(core: &Core, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Result<Attached> {
+    let member = core.members.find(key).unwrap_or_else(|| {
+        let member = Arc::new(Member::new(key, Slot::empty(disk.name()), MemberState::Away));
+        core.members.add(member.clone());
+        member
+    });
+    // Whoever goes on filling it would lose the file to the clearing below.
+    let _no_filling = member.filling.lock();
+    // The disk may hold trees that the current mark phase could not see, so its proof no longer counts.
+    let mut proof = core.mark_proof.lock();
+    proof.disks_come += 1;
+    let proven_s = proof.proven_s.take();
+    // A commit that was found complete must not find out that another disk let go of what it names.
+    let _no_commits = core.sweeping.write();
+    // No pack may grow and no entry may come while the disk goes from away to behind.
+    let _growing = core.hold_growing()?;
+    let _commits = core.commits.lock();
+    let doubtful = member.take_doubtful();
+    // So would a repair that is under way: what was unfinished then stays until the next start.
+    let no_repairs = core.care.rounds.try_lock();
+    let cleared = clear(disk.as_ref(), &doubtful, no_repairs.is_some());
+    drop(no_repairs);
+    if let Err(source) = cleared {
+        // Until they can be set aside they stay in doubt.
+        member.doubts(doubtful);
+        // A disk that nobody may write to can still give back what it holds, and nothing more will rest on it.
+        if source.kind() != io::ErrorKind::ReadOnlyFilesystem {
+            return Err(at(disk.as_ref(), "open", source));
+        }
+    }
+    let is_needed = !core.members.is_any_healthy();
+    let ready = made_ready(disk.as_ref()).or_else(|source| match is_needed {
+        // What is on it can be given back although it takes nothing now.
+        true => Ok(MemberState::Suspect(source.to_string())),
+        false => Err(at(disk.as_ref(), "open", source)),
+    })?;
+    let past = past_of(core, disk.as_ref())?;
+    let complete = core.ledger().disks.get(&key).map_or(0, |known| known.complete.0);
+    if is_vouched {
+        member.unnoted_failures.store(0, Ordering::SeqCst);
+    }
+    // Plugged in again is not looked at: a dying disk leaves and comes by itself.
+    let is_bad =
+        !is_vouched && ready == MemberState::Healthy && core.failures_of(&member) >= members::FAILURES_MAX;
+    let ready = if is_bad { members::failed_before() } else { ready };
+    let had = complete.max(member.left_at.load(Ordering::SeqCst));
+    let is_older_copy = had > 0 && entry_files::hash_on(disk.as_ref(), had).is_none();
+    let name = disk.name();
+    member.disk.put(disk);
+    member.set_state(ready);
+    member.is_older_copy.store(is_older_copy, Ordering::SeqCst);
+    let taken = learn_from(core, &member, &past);
+    let is_news = taken.as_ref().is_ok_and(|is_news| *is_news);
+    let lacking = taken.and_then(|_| core.count_lacking_on(&member)).inspect_err(|_| {
+        member.disk.take();
+        // Healthy, it would stand in receipts although nobody can read or write it.
+        member.set_state(MemberState::Away);
+    })?;
+    if !is_news && core.damaged_chunks() == 0 {
+        // A disk that visits for an hour and brings nothing is rid of what was swept as soon as it has caught up.
+        proof.proven_s = proven_s;
+    }
+    tracing::info!(disk = name, lacking, is_older_copy, "a backup disk is connected");
+    Ok(Attached { id: member.id.clone(), is_older_copy })
+}
+
+/// A disk may bring what the others never had, and also what they have lost: a pack, an entry of the ledger.
+/// Returns whether it did.
+fn learn_from(core: &Core, member: &Member, past: &Past) -> Result<bool> {
+    let (swept, was_complete) = {
+        let view = core.ledger();
+        (view.swept.clone(), view.disks.get(&member.key).is_some_and(|known| known.complete.0 > 0))
+    };
+    let new_packs = core.catalog.absorb(&core.members, member, (&swept, was_complete))?;
+    // Whoever was filled without them gets them now.
+    let went_without = !core.catalog.packs.damage.end_going_without().is_empty();
+    let has_gaps = !core.ledger().gaps.is_empty();
+    if matches!(past, Past::Ahead) || has_gaps {
+        core.load_ledger_again()?;
+    } else if new_packs == 0 && !went_without {
+        return Ok(false);
+    }
+    core.count_lacking().map(|()| true)
+}
+
+fn past_of(core: &Core, disk: &dyn Disk) -> Result<Past> {
+    let numbers = listing::numbers_on(disk).map_err(|source| at(disk, "ledger", source))?;
+    let newest = numbers.into_iter().max().unwrap_or(0);
+    let head = core.ledger().head;
+    if !core.members.all().iter().any(|member| member.is_readable()) {
+        // Nobody is left who could tell another story: what it has is what there is.
+        return Ok(Past::Ahead);
+    }
+    let common = newest.min(head.sequence);
+    for number in (common.saturating_sub(LOOK_BACK_MAX) + 1..=common).rev() {
+        let all = core.members.all();
+        let ours = all.iter().filter(|member| member.is_readable());
+        let ours = ours.filter_map(|member| entry_files::hash_on(member.disk.as_ref(), number)).next();
+        let ours = if number == head.sequence { Some(head.hash) } else { ours };
+        match (ours, entry_files::hash_on(disk, number)) {
+            (Some(ours), Some(its)) if ours == its && newest > head.sequence => return Ok(Past::Ahead),
+            (Some(ours), Some(its)) if ours == its => return Ok(Past::Ours),
+            (Some(_), Some(_)) => {
+                return Err(foreign(disk, OTHER_PAST));
+            }
+            _ => {}
+        }
+    }
+    if common == 0 && newest == 0 {
+        Ok(Past::Ours)
+    } else if head.sequence == 0 {
+        Ok(Past::Ahead)
+    } else {
+        Err(foreign(disk, "none of its newer ledger entries can be compared with ours"))
+    }
+}
+
+/// Tries again to write to a disk that could not be written to when it came, and that is not held to be bad: one hiccup
+/// of the only disk must not stop backups until a person comes.
+pub(crate) fn try_again(core: &Core, id: &str) {
+    let Ok(member) = core.members.in_use(id) else { return };
+    let is_held_bad = core.failures_of(&member) >= members::FAILURES_MAX;
+    if is_held_bad || !matches!(member.state(), MemberState::Suspect(_)) {
+        return;
+    }
+    if !matches!(made_ready(member.disk.as_ref()), Ok(MemberState::Healthy)) {
+        return;
+    }
+    // A pack that grows without it would be sealed without it, and an entry written without it, while it counts.
+    let Ok(_growing) = core.hold_growing() else { return };
+    let _commits = core.commits.lock();
+    member.set_state(MemberState::Healthy);
+    if core.count_lacking_on(&member).is_ok() {
+        tracing::info!(disk = %member.disk.name(), "the disk can be written to again");
+    }
+}
+
+/// The index's disk is away, or the index is to lie elsewhere: it is made anew there.
+pub(crate) fn move_index(core: &Core, place: IndexPlace) {
+    core.catalog.move_to(&core.members, place);
+}
+
+/// Clears what was unfinished when the disk left, and sets aside what may or may not have got its name.
+fn clear(disk: &dyn Disk, doubtful: &[String], also_unfinished: bool) -> io::Result<()> {
+    if also_unfinished {
+        for item in disk.list("open")?.into_iter().filter(|item| !item.is_folder) {
+            disk.remove(&format!("open/{}", item.name))?;
+        }
+    }
+    doubtful
+        .iter()
+        .filter(|path| path.ends_with(".pack") || path.ends_with(".entry"))
+        .try_for_each(|path| set_aside(disk, path))
+}

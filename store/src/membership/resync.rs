@@ -1,0 +1,200 @@
+//! Catching up: a disk that lacks packs or ledger entries gets them from the others, file by file.
+//!
+//! A disk lags when it joins, when it was away, and when the power went between two disks. Until it has everything it
+//! is read from but not written to, so that what it holds is always a past that was whole. Packs come first and
+//! entries in their order, as in a push: a cut in the middle leaves nothing that speaks of what is not there.
+//! Not here: damage inside a pack that is there.
+
+use crate::core::Core;
+use crate::core::lacking::Lacking;
+use crate::disk::quarantine::set_aside;
+use crate::disk::{self, Disk, folder_of, make_folders, sync_file, sync_names, write_whole};
+use crate::disks::members::Member;
+use crate::keep::unlink;
+use crate::ledger::entry_files::whole_entry;
+use crate::packs::reader;
+use crate::upkeep::repair::losses::{self, Lost};
+use crate::upkeep::repair::mend::{self, Mended};
+use crate::{Result, StoreError};
+use larder_format::{Hash, layout};
+use std::io;
+
+const PART: &str = "open/copy.part";
+
+const STEP_BYTES: usize = 1 << 20;
+
+/// Packs that may have come while the last ones were copied; pushes wait while they are.
+const PACKS_COPIED_IN_HOLD: usize = 4;
+
+/// Brings files to disks that lack some, until about `bytes_max` are copied. Returns how many are still lacking.
+pub(crate) fn catch_up(core: &Core, bytes_max: u64) -> Result<u64> {
+    core.require_own_format()?;
+    let all = core.members.all();
+    let behind = all.iter().filter(|member| member.is_behind());
+    let left: Vec<Result<u64>> = behind.map(|member| catch_up_one(core, member, bytes_max)).collect();
+    left.into_iter().sum()
+}
+
+pub(crate) fn catch_up_one(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> {
+    let _alone = member.filling.lock();
+    match fill(core, member, bytes_max) {
+        Err(StoreError::Full { .. }) if unlink::make_room_on(core, member)? > 0 => {
+            fill(core, member, bytes_max)
+        }
+        left => left,
+    }
+}
+
+fn fill(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> {
+    let (mut bytes, mut postponed) = (0, Vec::new());
+    let mut lacking = core.lacking(member)?;
+    while bytes < bytes_max
+        && let Some(name) = lacking.packs.pop()
+    {
+        match copy_pack(core, member, &name)? {
+            Some(copied) => bytes += copied,
+            None => postponed.push(name),
+        }
+    }
+    lacking.packs.append(&mut postponed);
+    // Entries speak of packs, so all of these come first.
+    if lacking.packs.is_empty() {
+        copy_entries(core, member, &lacking.entries)?;
+        lacking = rejoin(core, member)?;
+    }
+    Ok(lacking.files())
+}
+
+/// Bytes copied; nothing if it has to be tried again. A pack that is damaged on every other disk is made whole from what
+/// they have left of it.
+fn copy_pack(core: &Core, member: &Member, name: &Hash) -> Result<Option<u64>> {
+    let path = layout::pack(name);
+    let mut is_damaged = false;
+    for source in core.members.others(member) {
+        let Ok(file) = source.disk.open(&path) else { continue };
+        let Ok(len) = file.len() else { continue };
+        // Half of the reserve, as for a repair: a disk that lags keeps the others from making room.
+        member.require_room(len, core.reserve_bytes / 2)?;
+        let copied = copy(file.as_ref(), len, member.disk.as_ref());
+        match copied.map_err(|source| member.failed(&path, source))? {
+            Some(hash) if hash == *name => {
+                publish(member.disk.as_ref(), &path).map_err(|source| member.failed(&path, source))?;
+                return Ok(Some(len));
+            }
+            _ => {
+                tracing::error!(disk = source.disk.name(), pack = %name, "this copy of a pack is damaged");
+                // That disk is read from end to end soon, and what is damaged there repaired or named.
+                core.care.alarm(&source);
+                is_damaged = true;
+            }
+        }
+    }
+    if is_damaged {
+        // Not waited for: a scrub that ends a round waits for whoever fills a disk.
+        let Some(_no_repairs) = core.care.rounds.try_lock() else { return Ok(None) };
+        if mend::mend(&core.members, member, name, core.reserve_bytes / 2)? == Mended::Whole {
+            return Ok(Some(core.catalog.packs.len(name)));
+        }
+    }
+    // No disk has it whole: waiting for it would keep this disk from new backups for ever.
+    if let Some(number) = core.catalog.packs.number(name) {
+        remember_without(core, member, name)?;
+        core.catalog.packs.damage.go_without(number);
+    }
+    Ok(Some(0))
+}
+
+/// Writes down on the disk itself what it goes without: should it be alone after the next start, nobody else knows.
+fn remember_without(core: &Core, member: &Member, name: &Hash) -> Result<()> {
+    let Ok(table) = reader::read_table(&core.members, name) else { return Ok(()) };
+    let lost = Lost { chunks: table.chunks.into_iter().collect(), files: Vec::new() };
+    match losses::write_on(member.disk.as_ref(), name, &lost)
+        .map_err(|source| member.failed("quarantine", source))
+    {
+        // Then the scrub finds out.
+        Err(StoreError::Full { .. }) => Ok(()),
+        written => written,
+    }
+}
+
+fn copy_entries(core: &Core, member: &Member, sequences: &[u64]) -> Result<()> {
+    let disk = member.disk.as_ref();
+    for sequence in sequences {
+        let path = layout::entry(*sequence);
+        let bytes = core.members.others(member).iter().find_map(|o| whole_entry(o.disk.as_ref(), *sequence));
+        let Some(bytes) = bytes else { continue };
+        let write = || {
+            set_aside(disk, &path)?;
+            write_whole(disk, PART, &path, &bytes)
+        };
+        write().map_err(|source| member.failed(&path, source))?;
+    }
+    Ok(())
+}
+
+/// Takes a disk that lacks little or nothing back into the circle of those that are written to. Returns what it
+/// still lacks.
+fn rejoin(core: &Core, member: &Member) -> Result<Lacking> {
+    // No pack may grow without it, and no entry may come, between the last look and the moment it counts again.
+    let _growing = core.seal_and_hold()?;
+    let _alone = core.alone()?;
+    let mut lacking = core.lacking(member)?;
+    if lacking.packs.len() > PACKS_COPIED_IN_HOLD {
+        return Ok(lacking);
+    }
+    if lacking.files() > 0 {
+        while let Some(name) = lacking.packs.pop() {
+            copy_pack(core, member, &name)?;
+        }
+        copy_entries(core, member, &lacking.entries)?;
+        // What could not be copied just now is still lacking; to count, the disk must have it.
+        lacking = core.lacking(member)?;
+        if lacking.files() > 0 {
+            return Ok(lacking);
+        }
+    }
+    core.note_gaps(&lacking);
+    if core.catalog.packs.damage.is_any_gone_without() && !core.members.others(member).is_empty() {
+        // Read from end to end, so that what it could not be given is saved in part, or named and remembered.
+        core.care.alarm(member);
+    }
+    member.lacks(0, 0);
+    tracing::info!(disk = member.disk.name(), "the disk has caught up");
+    Ok(lacking)
+}
+
+/// Copies a file into `PART`, synced; returns the hash of what was written, or nothing when it could not be read.
+fn copy(file: &dyn disk::DiskFile, len: u64, disk: &dyn Disk) -> io::Result<Option<Hash>> {
+    clear(disk)?;
+    let mut part = disk.create(PART)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(STEP_BYTES)];
+    let mut at = 0;
+    while at < len {
+        let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+        if file.read_at(at, &mut buffer[..step]).is_err() {
+            return Ok(None);
+        }
+        part.append(&buffer[..step])?;
+        hasher.update(&buffer[..step]);
+        at += step as u64;
+    }
+    sync_file(part.as_mut())?;
+    Ok(Some(Hash(*hasher.finalize().as_bytes())))
+}
+
+fn clear(disk: &dyn Disk) -> io::Result<()> {
+    match disk.remove(PART) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn publish(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    make_folders(disk, folder_of(path))?;
+    match disk.publish(PART, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => clear(disk)?,
+        result => result?,
+    }
+    sync_names(disk, folder_of(path))
+}

@@ -1,0 +1,155 @@
+//! What is said of the disks, and written into the ledger: that one is complete, failed, may be unplugged, is on its way out
+//! or gone for good.
+//!
+//! Not here: how a disk comes and goes (`arrival`), what the ledger knows of each (`known`).
+
+use crate::core::Core;
+use crate::disk::Disk;
+use crate::disks::members::{FAILURES_MAX, Member, MemberState};
+use crate::disks::refusals::foreign;
+use crate::membership::resync;
+use crate::{Result, StoreError};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Event, Stamp};
+use std::sync::atomic::Ordering;
+
+/// Brings a disk up to date and lets go of it, so that it may be unplugged.
+pub(crate) fn release(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
+    let member = core.members.in_use(id)?;
+    require_others(core, &member)?;
+    while member.is_behind() && resync::catch_up_one(core, &member, u64::MAX)? > 0 {}
+    require_well(core, &member)?;
+    note_complete(core, id, stamp)?;
+    let _growing = core.hold_growing()?;
+    let _commits = core.commits.lock();
+    // What was sealed just now may have been too much for it.
+    require_well(core, &member)?;
+    detach(core, id);
+    Ok(())
+}
+
+fn require_well(_core: &Core, member: &Member) -> Result<()> {
+    if member.is_healthy() {
+        return Ok(());
+    }
+    let why = "it does not work well enough to be brought up to date";
+    Err(foreign(member.disk.as_ref(), why))
+}
+
+/// Notes in the ledger that a disk holds everything up to here.
+pub(crate) fn note_complete(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
+    let member = core.members.in_use(id)?;
+    if member.is_healthy() && !core.lacks_what_another_disk_has() {
+        note(core, member.key, DiskChange::Complete, stamp)?;
+        member.is_older_copy.store(false, Ordering::SeqCst);
+    }
+    Ok(())
+}
+
+/// Notes that a disk failed although it is connected. Returns whether a person has to look at it now.
+pub(crate) fn distrust(core: &Core, id: &str, stamp: Stamp) -> Result<bool> {
+    let member = core.members.in_use(id)?;
+    let MemberState::Failed(why) = member.state() else { return Ok(false) };
+    let is_bad = core.failures_of(&member) + 1 >= FAILURES_MAX;
+    if is_bad {
+        member.set_state(MemberState::Suspect(why.clone()));
+    }
+    let noted = note(core, member.key, DiskChange::Failed { why }, stamp);
+    if noted.is_err() {
+        member.unnoted_failures.fetch_add(1, Ordering::SeqCst);
+    }
+    noted.map(|()| is_bad)
+}
+
+/// Begins to let a disk go for good. `with_what_it_has`: it is away and will never come back, and what only it has is
+/// given up with it.
+pub(crate) fn begin_forgetting(core: &Core, id: &str, with_what_it_has: bool, stamp: Stamp) -> Result<()> {
+    let member = core.members.in_use(id)?;
+    require_others(core, &member)?;
+    if !with_what_it_has && core.lacks_what_another_disk_has() {
+        let why = "the other disks lack something that only it has; connect it, or, if it is gone for good, \
+                   `larderd forget DISK --gone`: what only it had is then named as lost";
+        return Err(has_to_stay(&member, why));
+    }
+    note(core, member.key, DiskChange::Leaving, stamp)
+}
+
+/// Takes that back.
+pub(crate) fn keep_disk(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
+    let member = core.members.in_use(id)?;
+    let (path, offsite) = (member.disk.name(), member.offsite.load(Ordering::SeqCst));
+    note(core, member.key, DiskChange::Adopted { path, role: DiskRole::of(offsite) }, stamp)
+}
+
+/// Ends a disk's membership. What is on it stays as it is.
+pub(crate) fn retire(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
+    let member = core.members.in_use(id)?;
+    require_others(core, &member)?;
+    note(core, member.key, DiskChange::Retired, stamp)?;
+    let was_away = member.state() == MemberState::Away;
+    member.set_state(MemberState::Retired);
+    detach(core, id);
+    if was_away && core.members.are_all_here() {
+        core.catalog.wait_no_longer();
+    }
+    Ok(())
+}
+
+/// Enters every disk into the ledger that is not in it: those of vaults that are older than such entries, and one that
+/// was adopted when no disk could take the entry.
+pub(crate) fn enter_disks(core: &Core, stamp: Stamp) {
+    if !core.members.is_any_healthy() {
+        return;
+    }
+    for member in core.members.all().iter().filter(|member| member.is_readable()) {
+        if core.ledger().disks.contains_key(&member.key) {
+            continue;
+        }
+        let offsite = member.offsite.load(Ordering::SeqCst);
+        let what = DiskChange::Adopted { path: member.disk.name(), role: DiskRole::of(offsite) };
+        if let Err(error) = note(core, member.key, what, stamp) {
+            tracing::warn!(%error, "a disk could not be entered into the ledger yet");
+        }
+    }
+}
+
+fn note(core: &Core, disk: DiskId, what: DiskChange, stamp: Stamp) -> Result<()> {
+    core.append(stamp, Event::Disk(DiskEvent { disk, what })).map(drop)
+}
+
+/// Every other disk that is meant to be here must be healthy, and there must be one.
+fn require_others(core: &Core, member: &Member) -> Result<()> {
+    let all = core.members.all();
+    let others: Vec<_> = all.iter().filter(|other| other.key != member.key).collect();
+    let has_to_stay = |why: &str| has_to_stay(member, why);
+    if let Some(bad) = others.iter().find(|other| other.is_missed()) {
+        let bad = bad.disk.name();
+        return Err(has_to_stay(&format!("the disk at {bad} is away, failed or lacks something")));
+    }
+    // As long as it is here it may give more of it.
+    if member.is_readable() && core.lacks_what_another_disk_has() {
+        return Err(has_to_stay("the other disks lack something that only it had"));
+    }
+    if others.iter().any(|other| other.is_healthy()) {
+        return Ok(());
+    }
+    Err(has_to_stay("no other disk that is connected holds everything"))
+}
+
+fn has_to_stay(member: &Member, why: &str) -> StoreError {
+    StoreError::Foreign { what: format!("the disk at {} has to stay: {why}", member.disk.name()) }
+}
+
+/// The disk is gone, or must be opened anew: nothing more is asked of it.
+pub(crate) fn detach(core: &Core, id: &str) {
+    let all = core.members.all();
+    let Some(position) = all.iter().position(|member| member.id == id) else { return };
+    let member = &all[position];
+    if member.is_healthy() {
+        member.left_at.store(core.ledger().head.sequence, Ordering::SeqCst);
+    }
+    member.disk.take();
+    core.catalog.packs.close_views(position);
+    if member.state() != MemberState::Retired {
+        member.set_state(MemberState::Away);
+    }
+}

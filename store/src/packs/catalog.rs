@@ -1,0 +1,337 @@
+//! Which packs there are, and where each chunk lies: packs and index together.
+//!
+//! The index is only ever a hint, and complete only when every pack has been entered. Packs that it does not know, after
+//! damage or a power cut, wait in `pending`; whoever looks for something that is not found enters some of them, and the
+//! agent does so all the while. Nobody waits for all of them but a restore, which must not be told that its files are
+//! not there. Not here: packs that still grow (`growing`).
+
+use crate::Result;
+use crate::disks::members::{Member, Members};
+use crate::ledger::clock::Mark;
+use crate::ledger::view::LedgerView;
+use crate::locks::{Mutex, MutexGuard, ReadGuard, RwLock, WriteGuard, rank};
+use crate::packs::catalog::listing::{list, list_one, mark_behind};
+use crate::packs::given_up::gone_or_missing;
+use crate::packs::growing::Sealed;
+use crate::packs::index::part::PackNames;
+use crate::packs::index::{Index, IndexPlace, open_index};
+use crate::packs::reader;
+use crate::packs::registry::Packs;
+use larder_format::Hash;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Condvar;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+
+mod anew;
+mod listing;
+mod missing;
+pub(crate) mod presence;
+
+/// Chunks whose packs are entered together; some 4 MB of memory.
+const CHUNKS_GATHERED: usize = 500_000;
+
+/// Packs that are entered while somebody waits for a start or an answer: 3 s on a disk that must seek for each.
+pub(crate) const PACKS_AT_ONCE: usize = 256;
+
+pub(crate) struct Catalog {
+    pub(crate) packs: Packs,
+    place: Mutex<IndexPlace, { rank::INDEX_PLACE }>,
+    vault: [u8; 16],
+    index: RwLock<Index, { rank::INDEX }>,
+    /// A number is given to one pack only.
+    entering: Mutex<(), { rank::ENTERING }>,
+    pending: Mutex<Pending, { rank::PENDING }>,
+    entered: Condvar,
+    /// Packs that are there but whose table no disk gives whole: their content is not lost, but not found either.
+    unreadable: Mutex<HashSet<Hash>, { rank::UNREADABLE }>,
+    /// How often the index was thrown away: what was looked up before and after may be two halves of one copy.
+    anew: AtomicU64,
+    /// The newest layout of packs that only a newer Larder can open; 0 where there are none.
+    newer: AtomicU16,
+    /// There may be packs that no disk shows, since a folder cannot be read: what was complete once need not be now.
+    unseen: AtomicBool,
+    /// Lists of packs were read that the index does not have on its disk yet.
+    is_read_ahead: AtomicBool,
+}
+
+/// Packs that the index does not know yet.
+#[derive(Default)]
+struct Pending {
+    waiting: Vec<(u32, Hash)>,
+    /// How many somebody is entering right now.
+    entering: usize,
+}
+
+impl Pending {
+    fn count(&self) -> usize {
+        self.waiting.len() + self.entering
+    }
+}
+
+/// Some packs on their way into the index. However that ends, nobody waits for them afterwards.
+struct Entering<'a> {
+    catalog: &'a Catalog,
+    packs: Vec<(u32, Hash)>,
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.catalog.pending().entering -= self.packs.len();
+        self.catalog.entered.notify_all();
+    }
+}
+
+impl Catalog {
+    /// Finds every pack on the disks. Returns also whether the index had to be started anew.
+    pub(crate) fn open(
+        (place, vault): (IndexPlace, [u8; 16]),
+        members: &Members,
+        ledger: &LedgerView,
+    ) -> Result<(Self, bool)> {
+        let (mut index, is_new) = open_index(&place, &vault);
+        let packs = Packs::default();
+        packs.raise_salt(ledger.salt);
+        let (mut on_each, is_unseen) = list(members)?;
+        for there in &mut on_each {
+            // What was swept is no part of the vault, though its file may still be there.
+            packs.leave_to_sweep(there, &ledger.swept);
+        }
+        mark_behind(members, &on_each);
+        let mut found: BTreeMap<Hash, u64> = on_each.into_iter().flatten().collect();
+        let mut absent = Vec::new();
+        for (number, name) in index.packs() {
+            match found.remove(name) {
+                Some(len) => packs.add(*number, *name, len),
+                None => absent.push((*number, *name)),
+            }
+        }
+        let (gone, missing) = gone_or_missing(members, absent, &ledger.swept);
+        index.remove(&gone);
+        missing.iter().for_each(|(number, name)| packs.add(*number, *name, 0));
+        let mut pending = Pending::default();
+        for (name, len) in found {
+            let number = packs.next_number();
+            packs.add(number, name, len);
+            pending.waiting.push((number, name));
+        }
+        let catalog = Self {
+            packs,
+            place: Mutex::new(place),
+            vault,
+            index: RwLock::new(index),
+            entering: Mutex::new(()),
+            pending: Mutex::new(pending),
+            entered: Condvar::new(),
+            unreadable: Mutex::default(),
+            anew: AtomicU64::new(0),
+            newer: AtomicU16::new(0),
+            unseen: AtomicBool::new(is_unseen),
+            is_read_ahead: AtomicBool::new(false),
+        };
+        missing.into_iter().for_each(|(number, name)| catalog.miss(members, number, name));
+        catalog.enter_pending(members, PACKS_AT_ONCE);
+        Ok((catalog, is_new))
+    }
+
+    /// Makes a sealed pack, which is whole on every healthy disk, findable; returns its number.
+    pub(crate) fn enter(&self, pack: &Sealed) -> u32 {
+        let _one_at_a_time = self.entering.lock();
+        // The same bytes may have been packed before; two numbers for one file would be swept apart.
+        if let Some(number) = self.packs.number(&pack.name) {
+            // It is whole now, whatever was found damaged in it before.
+            self.packs.reopen(number);
+            if self.unreadable().remove(&pack.name) {
+                self.insert(&[PackNames::of(number, pack.name, &pack.table.chunks)]);
+            }
+            return number;
+        }
+        let number = self.packs.next_number();
+        self.packs.add(number, pack.name, pack.len);
+        self.insert(&[PackNames::of(number, pack.name, &pack.table.chunks)]);
+        number
+    }
+
+    /// Drops packs that were swept: nobody finds a chunk in them any more.
+    pub(crate) fn forget(&self, numbers: &[u32]) {
+        self.packs.forget(numbers);
+        self.pending().waiting.retain(|(waiting, _)| !numbers.contains(waiting));
+        self.index_to_change().remove(numbers);
+    }
+
+    /// Packs that the index does not know yet.
+    pub(crate) fn pending_count(&self) -> usize {
+        self.pending().count()
+    }
+
+    /// Takes in the packs of a disk that came, as far as they are not known, and tells how many those are. Their content
+    /// is found at once by those who look for it, and entered by and by.
+    pub(crate) fn absorb(
+        &self,
+        members: &Members,
+        member: &Member,
+        (swept, was_complete): (&HashMap<Hash, Mark>, bool),
+    ) -> Result<usize> {
+        let _one_at_a_time = self.entering.lock();
+        let (mut found, is_unseen) = list_one(member)?;
+        let is_only = !members.all().iter().any(|other| other.key != member.key && other.is_readable());
+        // A new disk shows what it was given, not what another one hides.
+        let shows_all = was_complete && !is_unseen;
+        if shows_all {
+            self.unseen.store(false, Ordering::SeqCst);
+        } else if is_only && is_unseen {
+            self.unseen.store(true, Ordering::SeqCst);
+        }
+        self.packs.leave_to_sweep(&mut found, swept);
+        let known: HashSet<_> = self.packs.all().into_iter().map(|(_, name)| name).collect();
+        found.retain(|name, _| !known.contains(name));
+        let new_packs = found.len();
+        for (name, len) in found {
+            let number = self.packs.next_number();
+            self.packs.add(number, name, len);
+            self.pending().waiting.push((number, name));
+        }
+        self.enter_pending(members, PACKS_AT_ONCE);
+        Ok(new_packs)
+    }
+
+    /// Lists all disks again where one did not show a folder of its packs. Returns whether they show all by now.
+    pub(crate) fn look_for_unseen(&self, members: &Members, swept: &HashMap<Hash, Mark>) -> Result<bool> {
+        if !self.hides_some() || !members.are_all_here() {
+            return Ok(false);
+        }
+        let mut show_all = true;
+        for member in members.all().iter().filter(|member| member.is_readable()) {
+            show_all &= !list_one(member)?.1;
+            self.absorb(members, member, (swept, false))?;
+        }
+        if show_all {
+            self.unseen.store(false, Ordering::SeqCst);
+        }
+        Ok(show_all)
+    }
+
+    /// Enters up to `packs_max` packs that the index does not know yet. Returns how many are left.
+    pub(crate) fn enter_pending(&self, members: &Members, packs_max: usize) -> usize {
+        let mut left = packs_max;
+        while left > 0 {
+            let Some(taken) = self.take_pending(left.min(PACKS_AT_ONCE)) else { break };
+            left -= taken.packs.len();
+            self.enter_each(members, &taken.packs);
+        }
+        self.pending().count()
+    }
+
+    /// Up to `most` packs that wait; nothing when none does. Those that others are entering are waited for.
+    fn take_pending(&self, most: usize) -> Option<Entering<'_>> {
+        let mut pending = self.pending();
+        while pending.waiting.is_empty() && pending.entering > 0 {
+            pending = pending.wait(&self.entered);
+        }
+        let rest = pending.waiting.len().saturating_sub(most);
+        let packs = pending.waiting.split_off(rest);
+        pending.entering += packs.len();
+        drop(pending);
+        (!packs.is_empty()).then(|| Entering { catalog: self, packs })
+    }
+
+    fn enter_each(&self, members: &Members, packs: &[(u32, Hash)]) {
+        let (mut gathered, mut chunks) = (Vec::new(), 0);
+        for (number, name) in packs {
+            match reader::read_table(members, name) {
+                Ok(table) => {
+                    chunks += table.chunks.len();
+                    gathered.push(PackNames::of(*number, *name, &table.chunks));
+                }
+                Err(error) => match reader::newer_layout(&error) {
+                    // A flipped bit must not look like a newer Larder: the pack has to have its name.
+                    Some(layout) if reader::is_whole_anywhere(members, name) => {
+                        tracing::warn!(pack = %name, layout, "a pack was written by a newer Larder");
+                        self.newer.fetch_max(layout, Ordering::SeqCst);
+                    }
+                    _ => {
+                        tracing::error!(pack = %name, %error, "a pack's table cannot be read");
+                        self.unreadable().insert(*name);
+                        // Otherwise nobody would look at it before its turn in a round of weeks.
+                        self.packs.damage.suspect();
+                    }
+                },
+            }
+            if chunks >= CHUNKS_GATHERED {
+                self.insert(&std::mem::take(&mut gathered));
+                chunks = 0;
+            }
+        }
+        self.insert(&gathered);
+        self.is_read_ahead.store(true, Ordering::SeqCst);
+    }
+
+    fn insert(&self, packs: &[PackNames]) {
+        if packs.is_empty() {
+            return;
+        }
+        // Bound first: the guard would live as long as what throws the index away and waits for it.
+        let inserted = self.index_to_change().insert(packs);
+        if let Err(broken) = inserted {
+            tracing::warn!(%broken, "making the index anew; nothing is lost");
+            // Only that: whoever enters packs would wait here for itself to be done with them.
+            self.throw_away();
+        }
+    }
+
+    /// The pack has another file now: what is in it is found as in any other, also if nothing could be found before.
+    pub(crate) fn enter_repaired(&self, members: &Members, name: &Hash, len: u64) {
+        let _one_at_a_time = self.entering.lock();
+        // It was swept while it was repaired.
+        if self.packs.is_left_to_sweep(name) {
+            return;
+        }
+        let known = self.packs.number(name);
+        let number = known.unwrap_or_else(|| self.packs.next_number());
+        self.packs.reopen(number);
+        self.packs.add(number, *name, len);
+        let was_unreadable = self.unreadable().remove(name);
+        if known.is_none() || was_unreadable {
+            self.enter_each(members, &[(number, *name)]);
+        }
+    }
+
+    /// The pack is no longer one: what was whole in it lies in others.
+    pub(crate) fn retire(&self, number: u32, name: &Hash, len: u64) {
+        self.packs.retire(number, len);
+        self.pending().waiting.retain(|(waiting, _)| *waiting != number);
+        self.unreadable().remove(name);
+        self.index_to_change().remove(&[number]);
+    }
+
+    /// Packs that no disk gives whole enough to find anything in them.
+    pub(crate) fn unreadable(&self) -> MutexGuard<'_, HashSet<Hash>, { rank::UNREADABLE }> {
+        self.unreadable.lock()
+    }
+
+    /// The newest layout of packs that only a newer Larder can open. What lies in them cannot be found, and is not lost.
+    pub(crate) fn newer_packs(&self) -> Option<u16> {
+        Some(self.newer.load(Ordering::SeqCst)).filter(|layout| *layout > 0)
+    }
+
+    /// Whether there may be packs that no disk shows.
+    pub(crate) fn hides_some(&self) -> bool {
+        self.unseen.load(Ordering::SeqCst)
+    }
+
+    /// Chunks that were found damaged and of which no other copy has come.
+    pub(crate) fn damaged(&self, members: &Members) -> usize {
+        self.packs.damage.chunks().iter().filter(|id| self.held(members, id).is_none()).count()
+    }
+
+    fn index(&self) -> ReadGuard<'_, Index, { rank::INDEX }> {
+        self.index.read()
+    }
+
+    fn index_to_change(&self) -> WriteGuard<'_, Index, { rank::INDEX }> {
+        self.index.write()
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending, { rank::PENDING }> {
+        self.pending.lock()
+    }
+}

@@ -1,0 +1,49 @@
+//! Which packs lie on which disk, by their names alone.
+//!
+//! Not here: what is in them (`registry`), where a chunk lies (`index`).
+
+use crate::Result;
+use crate::disk::{ask_twice, sync_names};
+use crate::disks::members::{Member, Members};
+use crate::packs::on_disk;
+use larder_format::{Hash, layout};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// Marks every disk that lacks packs which another one has.
+pub(crate) fn mark_behind(members: &Members, on_each: &[HashMap<Hash, u64>]) {
+    let all: HashSet<_> = on_each.iter().flat_map(HashMap::keys).collect();
+    for (member, packs) in members.all().iter().zip(on_each) {
+        member.lacks_packs((all.len() - packs.len()) as u64);
+    }
+}
+
+/// The packs on each disk, by name, with their lengths; and whether there may be some that no disk shows.
+pub(crate) fn list(members: &Members) -> Result<(Vec<HashMap<Hash, u64>>, bool)> {
+    let (mut on_each, mut all_hide_some) = (Vec::new(), true);
+    for member in members.all().iter() {
+        let is_asked = member.is_readable();
+        let found = if is_asked { list_one(member) } else { Ok((HashMap::new(), true)) };
+        let found =
+            found.or_else(|failure| members.go_on_without(failure).map(|()| (HashMap::new(), true)))?;
+        all_hide_some &= found.1;
+        on_each.push(found.0);
+    }
+    Ok((on_each, all_hide_some))
+}
+
+/// The packs on one disk, and whether a folder of them cannot be read.
+pub(crate) fn list_one(member: &Member) -> Result<(HashMap<Hash, u64>, bool)> {
+    let found =
+        ask_twice(|| on_disk::files_on(member.disk.as_ref(), ".pack")).and_then(|(mut found, failure)| {
+            // A cache that still shows it does not make it a file, and it is set aside as soon as the disk can be written to.
+            found.retain(|name, _| !member.is_doubtful(&layout::pack(name)));
+            // A killed agent may have published names that a power cut would still take away.
+            let folders: BTreeSet<_> =
+                found.keys().map(|name| format!("packs/{}", &name.to_string()[..2])).collect();
+            if member.is_healthy() {
+                folders.iter().try_for_each(|folder| sync_names(member.disk.as_ref(), folder))?;
+            }
+            Ok((found, failure.is_some()))
+        });
+    found.map_err(|source| member.failed("packs", source))
+}

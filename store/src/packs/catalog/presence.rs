@@ -1,0 +1,142 @@
+//! Where a chunk lies, and whether it can be given back from there: hints of the index, confirmed by the packs' own lists.
+//!
+//! Not here: which packs the index knows (`catalog`), the bytes (`registry`).
+
+use crate::disks::members::Members;
+use crate::packs::catalog::{Catalog, PACKS_AT_ONCE};
+use crate::packs::index::Hint;
+use crate::packs::marks::At;
+use crate::packs::place::{Answer, Place};
+use larder_format::ChunkId;
+
+/// What the index and the packs' own lists say of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It lies there, as far as is known.
+    Held(Place),
+    /// It is listed there, and its block could not be read.
+    Damaged(Place),
+    /// It may lie in this pack, which could not be asked.
+    Unanswered(u32),
+    /// No pack that the index names lists it.
+    Absent,
+}
+
+impl Catalog {
+    /// Wherever the index says that a copy of the chunk may lie, and every place where one does.
+    pub(crate) fn every_place(&self, members: &Members, id: &ChunkId) -> (Vec<Hint>, Vec<Place>) {
+        let mut hints: Vec<_> = self.index().hints(id).collect();
+        hints.sort_unstable();
+        let asked: Vec<_> = hints.iter().map(|hint| (*hint, 0)).collect();
+        let mut places = Vec::new();
+        self.packs.confirm(members, &asked, std::slice::from_ref(id), |_, answer| {
+            if let Answer::Here(place) = answer {
+                places.push(place);
+            }
+        });
+        (hints, places)
+    }
+
+    /// Where the index says that a chunk lies, confirmed by the pack itself: a place that is not known to be damaged,
+    /// if there is one.
+    pub(crate) fn locate(&self, members: &Members, id: &ChunkId) -> Option<Place> {
+        self.locate_each(members, std::slice::from_ref(id)).pop().flatten()
+    }
+
+    /// The same for many, in their order. Chunks that were pushed together are confirmed together.
+    pub(crate) fn locate_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<Option<Place>> {
+        let place = |presence| match presence {
+            Presence::Held(place) | Presence::Damaged(place) => Some(place),
+            Presence::Unanswered(_) | Presence::Absent => None,
+        };
+        self.presence_of_each(members, ids).into_iter().map(place).collect()
+    }
+
+    /// The same for whoever must tell what is not there from what could not be asked.
+    pub(crate) fn presence_of_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<Presence> {
+        let mut hints: Vec<(Hint, usize)> = Vec::new();
+        {
+            let index = self.index();
+            for (asked, id) in ids.iter().enumerate() {
+                hints.extend(index.hints(id).map(|hint| (hint, asked)));
+            }
+        }
+        hints.sort_unstable();
+        let mut known = vec![Presence::Absent; ids.len()];
+        self.packs.confirm(members, &hints, ids, |asked, answer| {
+            let known = &mut known[asked];
+            *known = match (*known, answer) {
+                (Presence::Held(_), _) | (Presence::Damaged(_), Answer::Unanswered(_)) => return,
+                (_, Answer::Unanswered(pack)) => Presence::Unanswered(pack),
+                (_, Answer::Here(place)) if self.packs.is_damaged(place) => Presence::Damaged(place),
+                (_, Answer::Here(place)) => Presence::Held(place),
+            };
+        });
+        known
+    }
+
+    /// Packs that the index names for this chunk; most hints are right, and none need be.
+    pub(crate) fn packs_hinted_at(&self, id: &ChunkId) -> Vec<u32> {
+        self.index().hints(id).map(|(pack, _)| pack).collect()
+    }
+
+    /// Where a durable chunk lies that can be given back, as far as is known; nothing for any other.
+    pub(crate) fn held(&self, members: &Members, id: &ChunkId) -> Option<Place> {
+        self.locate(members, id).filter(|place| !self.packs.is_damaged(*place))
+    }
+
+    /// Those that are not held, in their order. While packs are still being entered, some of what is there may be named
+    /// too: it would be stored twice, which is better than a push that waits for all of them.
+    /// `held` gets where the others lie.
+    pub(crate) fn not_held(&self, members: &Members, ids: Vec<ChunkId>, held: &mut Vec<At>) -> Vec<ChunkId> {
+        let missing = self.not_held_by_index(members, ids, held);
+        if missing.is_empty() || self.pending().count() == 0 {
+            return missing;
+        }
+        self.enter_pending(members, PACKS_AT_ONCE);
+        self.not_held_by_index(members, missing, held)
+    }
+
+    fn not_held_by_index(&self, members: &Members, ids: Vec<ChunkId>, held: &mut Vec<At>) -> Vec<ChunkId> {
+        let places = self.locate_each(members, &ids);
+        let mut missing = Vec::new();
+        for (id, place) in ids.into_iter().zip(places) {
+            match place {
+                Some(place) if !self.packs.is_damaged(place) => held.push((place.pack, place.slot)),
+                _ => missing.push(id),
+            }
+        }
+        missing
+    }
+
+    /// Like `locate` for many, but an index that has no word of a chunk is not believed. What no pack holds is left
+    /// out.
+    pub(crate) fn find(&self, members: &Members, ids: &[ChunkId]) -> Vec<(Place, ChunkId)> {
+        let mut places = Vec::with_capacity(ids.len());
+        let mut unknown: Vec<ChunkId> = ids.to_vec();
+        loop {
+            let found = self.locate_each(members, &unknown);
+            let mut rest = Vec::new();
+            for (place, id) in found.into_iter().zip(unknown) {
+                match place {
+                    Some(place) => places.push((place, id)),
+                    None => rest.push(id),
+                }
+            }
+            unknown = rest;
+            if unknown.is_empty() || self.pending().count() == 0 {
+                break;
+            }
+            self.enter_pending(members, PACKS_AT_ONCE);
+        }
+        if !unknown.is_empty() {
+            let found = self.packs.search(members, &unknown.into_iter().collect());
+            if !found.is_empty() {
+                tracing::warn!("the index lacks a chunk that a pack holds; making it anew, nothing is lost");
+                self.start_anew(members);
+            }
+            places.extend(found);
+        }
+        places
+    }
+}

@@ -1,0 +1,33 @@
+//! Packs that the index knows and no disk shows: let go of, given up, or missing.
+
+use crate::disk::Disk;
+use crate::disks::members::Members;
+use crate::ledger::clock::Mark;
+use larder_format::Hash;
+use larder_format::layout::QUARANTINE;
+use std::collections::{HashMap, HashSet};
+
+/// Tells packs that the index knows and no disk shows apart: numbers of those that were swept or given up, and those
+/// that are missing.
+pub(crate) fn gone_or_missing(
+    members: &Members,
+    absent: Vec<(u32, Hash)>,
+    swept: &HashMap<Hash, Mark>,
+) -> (Vec<u32>, Vec<(u32, Hash)>) {
+    let (mut gone, absent): (Vec<_>, Vec<_>) =
+        absent.into_iter().partition(|(_, name)| swept.contains_key(name));
+    // Records are read from the disks only where something is left to be told.
+    let given_up = if absent.is_empty() { HashSet::new() } else { packs_given_up(members) };
+    let (given_up, missing): (Vec<_>, Vec<_>) =
+        absent.into_iter().partition(|(_, name)| given_up.contains(name));
+    gone.extend(given_up);
+    (gone.into_iter().map(|(number, _)| number).collect(), missing)
+}
+
+/// Packs of which a record says what was lost with them.
+fn packs_given_up(members: &Members) -> HashSet<Hash> {
+    let all = members.all();
+    let readable = all.iter().filter(|member| member.is_readable());
+    let items = readable.flat_map(|member| member.disk.list(QUARANTINE).unwrap_or_default());
+    items.filter_map(|item| Hash::from_hex(item.name.split_once(".lost")?.0)).collect()
+}

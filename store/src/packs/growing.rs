@@ -1,0 +1,253 @@
+//! Taking chunks in: opened, named by their own bytes, appended to the pack that grows.
+//!
+//! Nothing is believed: a block is decompressed and its chunks are hashed here before anything is written. The
+//! growing pack lies on every healthy disk as `open/N.part`; whoever fills it seals it, while others go on with the
+//! next one. A chunk counts as kept by a commit only once its pack is sealed. Not here: snapshots (`take`).
+
+use crate::disk::hash::hash_of;
+use crate::disk::quarantine::set_aside;
+use crate::disk::{Disk, DiskFile, folder_of, make_folders, sync_file, sync_names};
+use crate::disks::members::Members;
+use crate::packs::pins::Holder;
+use crate::{Result, StoreError};
+use larder_format::block::{Decoder, OpenBlock};
+use larder_format::pack::{self, PACK_BYTES_AIM, PACK_CHUNKS_MAX, Table};
+use larder_format::{ChunkId, Hash, layout};
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::sync::Arc;
+
+/// A pack that grows.
+pub(crate) struct OpenPack {
+    part: String,
+    files: Vec<(usize, Box<dyn DiskFile>)>,
+    hasher: blake3::Hasher,
+    len: u64,
+    table: Table,
+    pub(crate) chunks: HashSet<ChunkId>,
+}
+
+/// What has been taken in and is not sealed yet.
+#[derive(Default)]
+pub(crate) struct Growing {
+    pub(crate) open: Option<OpenPack>,
+    /// Bytes that each device brought to the open pack.
+    pub(crate) brought: BTreeMap<Holder, u64>,
+    /// Packs that are being sealed: not in the index yet, and not to be taken in twice.
+    pub(crate) sealing: Vec<SealingPack>,
+}
+
+/// What is known of a pack while it is being sealed.
+pub(crate) struct SealingPack {
+    pub(crate) chunks: Arc<HashSet<ChunkId>>,
+    /// Bytes that each device brought to it.
+    pub(crate) brought: BTreeMap<Holder, u64>,
+}
+
+impl Growing {
+    /// Those of `ids` that no pack holds which is not sealed yet. From now on `holder` pins each pack that holds another.
+    pub(crate) fn not_held(&mut self, ids: &[ChunkId], holder: &Holder) -> Vec<ChunkId> {
+        let is_missing = |id: &&ChunkId| {
+            if self.open.as_ref().is_some_and(|pack| pack.chunks.contains(*id)) {
+                add(&mut self.brought, holder, 0);
+                return false;
+            }
+            let sealing = self.sealing.iter_mut().find(|pack| pack.chunks.contains(*id));
+            sealing.map(|pack| add(&mut pack.brought, holder, 0)).is_none()
+        };
+        ids.iter().filter(is_missing).copied().collect()
+    }
+
+    /// `holder` brought so many bytes to the open pack.
+    pub(crate) fn brought(&mut self, holder: &Holder, bytes: u64) {
+        add(&mut self.brought, holder, bytes);
+    }
+}
+
+fn add(brought: &mut BTreeMap<Holder, u64>, holder: &Holder, bytes: u64) {
+    match brought.get_mut(holder) {
+        Some(before) => *before = before.saturating_add(bytes),
+        None => drop(brought.insert(holder.clone(), bytes)),
+    }
+}
+
+/// A pack that got its name.
+pub(crate) struct Sealed {
+    pub(crate) name: Hash,
+    pub(crate) len: u64,
+    pub(crate) table: Table,
+    /// Positions of the disks that have it.
+    pub(crate) on: Vec<usize>,
+}
+
+impl OpenPack {
+    /// Starts a pack on every healthy disk. `salt` tells its name from that of the same content before a sweep.
+    pub(crate) fn create(members: &Members, salt: u32) -> Result<Self> {
+        let part = format!("open/{}.part", members.next_part());
+        let mut files = Vec::new();
+        let head = pack::header(salt);
+        let created = members.on_each(&part, |member| {
+            let mut file = member.disk.create(&part)?;
+            file.append(&head)?;
+            let position = members.all().iter().position(|known| known.id == member.id);
+            files.push((position.expect("it is one of them"), file));
+            Ok(())
+        });
+        if let Err(error) = created {
+            // A full disk makes a file and takes no byte of it: each refused upload would leave one behind.
+            drop(files);
+            members.all().iter().for_each(|member| drop(member.disk.remove(&part)));
+            return Err(error);
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&head);
+        let len = head.len() as u64;
+        Ok(Self { part, files, hasher, len, table: Table::default(), chunks: HashSet::new() })
+    }
+
+    /// Whether a block with so many chunks more would not fit.
+    pub(crate) fn is_full(&self, chunks: usize) -> bool {
+        self.len >= PACK_BYTES_AIM || self.table.chunks.len() + chunks > PACK_CHUNKS_MAX
+    }
+
+    /// Appends a block that was verified. A disk that fails falls out; one must remain.
+    pub(crate) fn append(&mut self, members: &Members, bytes: &[u8], names: &[ChunkId]) -> Result<()> {
+        self.write(members, bytes)?;
+        self.table.push(self.len, bytes.len(), names.iter().copied());
+        self.chunks.extend(names);
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn write(&mut self, members: &Members, bytes: &[u8]) -> Result<()> {
+        let part = self.part.clone();
+        self.on_each(members, &part, |_, file| file.append(bytes))?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    /// Does the same on every disk of this pack; `path` is the file that is in doubt where it fails.
+    fn on_each(
+        &mut self,
+        members: &Members,
+        path: &str,
+        mut action: impl FnMut(&dyn Disk, &mut dyn DiskFile) -> io::Result<()>,
+    ) -> Result<()> {
+        let all = members.all();
+        let mut error = None;
+        let mut position = 0;
+        while position < self.files.len() {
+            let (member, file) = &mut self.files[position];
+            let member = &all[*member];
+            match action(member.disk.as_ref(), file.as_mut()) {
+                Ok(()) => position += 1,
+                Err(source) => {
+                    match member.failed(path, source) {
+                        full @ StoreError::Full { .. } => return Err(full),
+                        other => error = Some(other),
+                    }
+                    self.files.remove(position);
+                }
+            }
+        }
+        if self.files.is_empty() { Err(error.unwrap_or_else(|| members.none_left(path))) } else { Ok(()) }
+    }
+
+    /// Table, sync, final name, folder sync: the order that makes a pack exist whole or not at all.
+    pub(crate) fn seal(self, members: &Members) -> Result<Sealed> {
+        self.seal_after(members, |_, _| Ok(()))
+    }
+
+    /// The same for a pack that takes the place of others: before it gets its name, each disk gives back what was
+    /// written, off the disk and not out of the system's memory.
+    pub(crate) fn seal_proven(self, members: &Members) -> Result<Sealed> {
+        self.seal_after(members, |file, expected| {
+            file.forget_cached();
+            if hash_of(file)? == *expected {
+                Ok(())
+            } else {
+                Err(io::Error::new(io::ErrorKind::InvalidData, "what was written does not come back"))
+            }
+        })
+    }
+
+    fn seal_after(
+        mut self,
+        members: &Members,
+        prove: impl Fn(&dyn DiskFile, &Hash) -> io::Result<()>,
+    ) -> Result<Sealed> {
+        match self.publish(members, prove) {
+            Ok((name, len)) => {
+                let on = self.files.iter().map(|(position, _)| *position).collect();
+                Ok(Sealed { name, len, table: self.table, on })
+            }
+            Err(error) => {
+                // Nobody was told that its chunks are safe, and what its parts hold is not to be believed.
+                self.abandon(members);
+                Err(error)
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        members: &Members,
+        prove: impl Fn(&dyn DiskFile, &Hash) -> io::Result<()>,
+    ) -> Result<(Hash, u64)> {
+        let tail = self.table.encode(self.len);
+        self.write(members, &tail)?;
+        let len = self.len + tail.len() as u64;
+        let name = Hash(*self.hasher.finalize().as_bytes());
+        let (part, path) = (self.part.clone(), layout::pack(&name));
+        self.on_each(members, &path, |disk, file| {
+            sync_file(file)?;
+            prove(file, &name)?;
+            make_folders(disk, folder_of(&path))?;
+            match disk.publish(&part, &path) {
+                // The same bytes in the same order were packed before: the pack is there already.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    keep_whole_one(disk, &part, &path, &name)?;
+                }
+                result => result?,
+            }
+            sync_names(disk, folder_of(&path))
+        })?;
+        Ok((name, len))
+    }
+
+    /// Gives up the pack; its parts are cleared at the next start if they cannot be now.
+    pub(crate) fn abandon(self, members: &Members) {
+        for (position, file) in self.files {
+            drop(file);
+            if let Err(error) = members.all()[position].disk.remove(&self.part) {
+                tracing::warn!(part = self.part, %error, "could not clear an unfinished pack");
+            }
+        }
+    }
+}
+
+/// Keeps the pack that is there already, unless it was damaged since: then it was just brought again.
+fn keep_whole_one(disk: &dyn Disk, part: &str, path: &str, name: &Hash) -> io::Result<()> {
+    let is_whole = disk.open(path).and_then(|file| {
+        file.forget_cached();
+        Ok(hash_of(file.as_ref())? == *name)
+    });
+    if is_whole.unwrap_or(false) {
+        return disk.remove(part);
+    }
+    set_aside(disk, path)?;
+    disk.publish(part, path)
+}
+
+/// One block of an upload, verified.
+pub(crate) struct Verified<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) names: Vec<ChunkId>,
+}
+
+/// Opens the first block of `upload` and names its chunks; returns it and the rest.
+pub(crate) fn verify<'a>(decoder: &mut Decoder, upload: &'a [u8]) -> Result<(Verified<'a>, &'a [u8])> {
+    let (header, open) = OpenBlock::read(decoder, upload)?;
+    let (bytes, rest) = upload.split_at(header.block_len());
+    Ok((Verified { bytes, names: open.chunks.into_iter().map(|(name, _)| name).collect() }, rest))
+}

@@ -1,0 +1,338 @@
+//! Pins: what pushes under way rely on, for each device: chunks that it was told are held, and packs that came with its
+//! uploads.
+//!
+//! No snapshot names these yet, and the sweep would free them just before the commit that does. They are kept in two
+//! generations that take turns, so that a pin stays for a day at least and is forgotten after two. A push that takes longer is
+//! asked at its commit for what is gone meanwhile. Nothing of it outlives a restart, so an ordinary sweep waits a while after
+//! one. Where room is short, the pins of some devices no longer count (`unfinished`). Memory: one bit for each pinned chunk and
+//! some bytes for each pack, once for each device that is paired. Not here: what snapshots name (`mark`).
+
+use crate::packs::marks::{At, Marks};
+use crate::packs::share::share_bytes;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// How long a pin is kept at least, in seconds switched on.
+pub(crate) const PINNED_S: u64 = 24 * 3600;
+
+/// After a start a device may still go on with a push that an earlier run answered.
+pub(crate) const SETTLED_AFTER_S: u64 = 3600;
+
+/// Whose pins they are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Holder {
+    /// A device by its name.
+    Device(String),
+    /// The appliance itself: packs that a sweep or a repair has just written.
+    Appliance,
+    /// Nobody of this run: what an earlier one had taken in and not sealed.
+    EarlierRun,
+}
+
+#[derive(Default)]
+struct Generation {
+    chunks: Marks,
+    /// Bytes that the holder brought, by the number of the pack they lie in.
+    packs: HashMap<u32, u64>,
+}
+
+impl Generation {
+    fn is_empty(&self) -> bool {
+        self.packs.is_empty() && self.chunks.is_empty()
+    }
+
+    fn has_any(&self, pack: u32) -> bool {
+        self.packs.contains_key(&pack) || self.chunks.has_any(pack)
+    }
+
+    fn has(&self, at: At) -> bool {
+        self.packs.contains_key(&at.0) || self.chunks.has(at)
+    }
+}
+
+/// What one holder pins.
+#[derive(Default)]
+struct Pinned {
+    young: Generation,
+    old: Generation,
+    /// Bytes that came since its last commit.
+    received_bytes: u64,
+    /// Its share, from the first of these bytes on.
+    share_bytes: Option<u64>,
+    /// Whether it asked or sent something since the time was told last.
+    is_active: bool,
+    /// When it had last asked or sent something, in seconds switched on.
+    active_s: u64,
+}
+
+impl Pinned {
+    fn generations(&self) -> [&Generation; 2] {
+        [&self.young, &self.old]
+    }
+
+    fn has_any(&self, pack: u32) -> bool {
+        self.generations().iter().any(|generation| generation.has_any(pack))
+    }
+
+    /// Bytes that it brought to a pack; nothing where it brought none.
+    fn brought(&self, pack: u32) -> Option<u64> {
+        let of_pack = self.generations().into_iter().filter_map(|generation| generation.packs.get(&pack));
+        of_pack.copied().reduce(u64::saturating_add)
+    }
+}
+
+/// How one holder stands when room is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Seconds since it last asked or sent something.
+    pub(crate) idle_s: u64,
+    /// Its share when it began; 0 as long as it has brought nothing since its last commit.
+    pub(crate) share_bytes: u64,
+}
+
+impl Standing {
+    /// Whether `held_bytes` are more than its share, where all uploads together can still bring `room_bytes`. Whatever others
+    /// bring takes nothing off a share, and room that came since adds to it.
+    pub(crate) fn is_above_share(&self, held_bytes: u64, room_bytes: u64) -> bool {
+        held_bytes > self.share_bytes.max(share_bytes(room_bytes.saturating_add(held_bytes)))
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Pins {
+    of: BTreeMap<Holder, Pinned>,
+    /// The latest moment that is known, in seconds switched on.
+    now_s: u64,
+    /// When the sweep asked first, and when the generations took turns.
+    first_s: Option<u64>,
+    turned_s: u64,
+    /// Somebody was refused for want of room, and nothing was done about it yet.
+    is_refused: bool,
+}
+
+impl Pins {
+    /// Takes note of the time. What a device does counts for the moment that is told next: counted for the one before, a device
+    /// would look idle that pushes while nobody looks at the clock.
+    pub(crate) fn see(&mut self, powered_on_s: u64) {
+        self.now_s = self.now_s.max(powered_on_s);
+        for pinned in self.of.values_mut().filter(|pinned| pinned.is_active) {
+            (pinned.is_active, pinned.active_s) = (false, self.now_s);
+        }
+    }
+
+    fn active(&mut self, holder: &Holder) -> &mut Pinned {
+        let pinned = self.of_holder(holder);
+        pinned.is_active = true;
+        pinned
+    }
+
+    fn of_holder(&mut self, holder: &Holder) -> &mut Pinned {
+        if !self.of.contains_key(holder) {
+            self.of.insert(holder.clone(), Pinned::default());
+        }
+        self.of.get_mut(holder).expect("it was just put there")
+    }
+
+    /// The holder was told that these chunks are held.
+    pub(crate) fn note(&mut self, holder: &Holder, chunks: &[At]) {
+        let pinned = self.active(holder);
+        chunks.iter().for_each(|at| pinned.young.chunks.set(*at));
+    }
+
+    /// A pack was sealed, and the holder, who brought so many of its bytes, is about to name what is in it. Others may have
+    /// sealed it, so that it says nothing of when the holder did something.
+    pub(crate) fn note_pack(&mut self, holder: &Holder, pack: u32, bytes: u64) {
+        let brought = self.of_holder(holder).young.packs.entry(pack).or_default();
+        *brought = brought.saturating_add(bytes);
+    }
+
+    /// Whether the holder has brought nothing since its last commit: its share begins with the next bytes.
+    pub(crate) fn is_beginning(&self, holder: &Holder) -> bool {
+        self.of.get(holder).is_none_or(|pinned| pinned.share_bytes.is_none())
+    }
+
+    /// The holder brought so many bytes. `room_bytes` is what all uploads together can still bring; it counts only if the
+    /// holder was beginning.
+    pub(crate) fn received(&mut self, holder: &Holder, bytes: u64, room_bytes: u64) {
+        let pinned = self.active(holder);
+        pinned.share_bytes.get_or_insert_with(|| share_bytes(room_bytes));
+        pinned.received_bytes = pinned.received_bytes.saturating_add(bytes);
+    }
+
+    /// A push of the holder was committed. Its pins stay: another push of the same device may be under way.
+    pub(crate) fn committed(&mut self, holder: &Holder) {
+        let pinned = self.active(holder);
+        (pinned.received_bytes, pinned.share_bytes) = (0, None);
+    }
+
+    /// Lets time pass. Returns whether enough of it has since the start.
+    pub(crate) fn turn(&mut self, powered_on_s: u64) -> bool {
+        self.see(powered_on_s);
+        let first_s = *self.first_s.get_or_insert_with(|| {
+            self.turned_s = powered_on_s;
+            powered_on_s
+        });
+        if powered_on_s >= self.turned_s.saturating_add(PINNED_S) {
+            for pinned in self.of.values_mut() {
+                pinned.old = std::mem::take(&mut pinned.young);
+            }
+            // A device that is gone counts no longer. One that was here lately may have brought what is not sealed yet.
+            let now_s = self.now_s;
+            let is_here = |pinned: &Pinned| now_s - pinned.active_s < 2 * PINNED_S;
+            self.of.retain(|_, pinned| !pinned.old.is_empty() || is_here(pinned));
+            self.turned_s = powered_on_s;
+        }
+        powered_on_s >= first_s.saturating_add(SETTLED_AFTER_S)
+    }
+
+    /// Whether everything in the pack is pinned.
+    pub(crate) fn has_pack(&self, pack: u32) -> bool {
+        self.of.values().any(|pinned| pinned.brought(pack).is_some())
+    }
+
+    pub(crate) fn has_any(&self, pack: u32) -> bool {
+        self.of.values().any(|pinned| pinned.has_any(pack))
+    }
+
+    pub(crate) fn has(&self, at: At) -> bool {
+        self.generations().any(|generation| generation.has(at))
+    }
+
+    /// Slots of one pack that are pinned one by one.
+    pub(crate) fn of(&self, pack: u32) -> impl Iterator<Item = u16> + '_ {
+        self.generations().flat_map(move |generation| generation.chunks.of(pack))
+    }
+
+    fn generations(&self) -> impl Iterator<Item = &Generation> {
+        self.of.values().flat_map(Pinned::generations)
+    }
+
+    /// Who pins anything of the pack, and how many of its bytes each brought.
+    pub(crate) fn holders(&self, pack: u32) -> impl Iterator<Item = (&Holder, u64)> {
+        let holding = self.of.iter().filter(move |(_, pinned)| pinned.has_any(pack));
+        holding.map(move |(holder, pinned)| (holder, pinned.brought(pack).unwrap_or(0)))
+    }
+
+    pub(crate) fn standing(&self, holder: &Holder) -> Standing {
+        let pinned = self.of.get(holder);
+        Standing {
+            idle_s: pinned
+                .map_or(0, |pinned| if pinned.is_active { 0 } else { self.now_s - pinned.active_s }),
+            share_bytes: pinned.and_then(|pinned| pinned.share_bytes).unwrap_or(0),
+        }
+    }
+
+    /// Whether the holder has brought more than its share since its last commit, where all uploads together can still bring
+    /// `room_bytes`.
+    pub(crate) fn is_above_share(&self, holder: &Holder, room_bytes: u64) -> bool {
+        let received = self.of.get(holder).map_or(0, |pinned| pinned.received_bytes);
+        self.standing(holder).is_above_share(received, room_bytes)
+    }
+
+    /// Bytes that the holder, and that all other devices, brought since their last commits.
+    pub(crate) fn unfinished_bytes(&self, holder: &Holder) -> (u64, u64) {
+        let received = |is_meant: &dyn Fn(&Holder) -> bool| {
+            let meant = self.of.iter().filter(|(of, _)| is_meant(of));
+            meant.map(|(_, pinned)| pinned.received_bytes).fold(0, u64::saturating_add)
+        };
+        let is_another = |of: &Holder| of != holder && matches!(of, Holder::Device(_));
+        (received(&|of| of == holder), received(&is_another))
+    }
+
+    /// These packs were let go of: nobody pins them any more, and they count for nobody.
+    pub(crate) fn forget(&mut self, packs: &HashSet<u32>) {
+        for pinned in self.of.values_mut() {
+            for generation in [&mut pinned.young, &mut pinned.old] {
+                let gone = generation.packs.extract_if(|pack, _| packs.contains(pack));
+                let bytes = gone.map(|(_, bytes)| bytes).fold(0, u64::saturating_add);
+                pinned.received_bytes = pinned.received_bytes.saturating_sub(bytes);
+                packs.iter().for_each(|pack| generation.chunks.clear(*pack));
+            }
+        }
+    }
+
+    /// Somebody was refused for want of room.
+    pub(crate) fn note_refusal(&mut self) {
+        self.is_refused = true;
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// What could be done about refusals was done.
+    pub(crate) fn end_refusal(&mut self) {
+        self.is_refused = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str) -> Holder {
+        Holder::Device(name.to_owned())
+    }
+
+    /// What one device was told stays for a day at least and two at most, whatever the others do.
+    #[test]
+    fn a_pin_stays_for_a_day_for_each_device() {
+        let mut pins = Pins::default();
+        pins.turn(0);
+        pins.note(&device("laptop"), &[(1, 7)]);
+        pins.note_pack(&device("phone"), 2, 100);
+        pins.turn(PINNED_S);
+        pins.note(&device("laptop"), &[(3, 0)]);
+        assert!(pins.has((1, 7)) && !pins.has((1, 8)) && pins.has((2, 9)) && pins.has_pack(2));
+        pins.turn(2 * PINNED_S - 1);
+        assert!(pins.has((1, 7)) && pins.has_pack(2));
+        pins.turn(2 * PINNED_S);
+        assert!(!pins.has((1, 7)) && !pins.has_any(2) && pins.has((3, 0)));
+        assert_eq!(pins.of(3).collect::<Vec<_>>(), [0]);
+    }
+
+    /// A pack that grows is pinned when it is sealed, whoever seals it: until then the device must not be forgotten.
+    #[test]
+    fn a_device_whose_bytes_are_not_sealed_yet_is_not_forgotten() {
+        let mut pins = Pins::default();
+        pins.turn(0);
+        pins.see(2 * PINNED_S - 10);
+        pins.received(&device("laptop"), 60, 1_000);
+        pins.turn(2 * PINNED_S);
+        pins.note_pack(&device("laptop"), 1, 60);
+        assert_eq!(pins.standing(&device("laptop")).idle_s, 0);
+        assert_eq!(pins.unfinished_bytes(&device("laptop")).0, 60);
+    }
+
+    #[test]
+    fn bytes_count_for_the_device_that_brought_them_until_it_commits() {
+        let mut pins = Pins::default();
+        let (laptop, phone) = (device("laptop"), device("phone"));
+        pins.received(&laptop, 60, 100);
+        assert!(pins.is_above_share(&laptop, 40) && !pins.is_above_share(&phone, 40));
+        assert!(!pins.is_above_share(&laptop, 80), "room came since");
+        pins.received(&phone, 5, 40);
+        assert_eq!(pins.unfinished_bytes(&laptop), (60, 5));
+        pins.note_pack(&laptop, 1, 60);
+        pins.forget(&HashSet::from([1]));
+        assert!(!pins.is_above_share(&laptop, 0) && !pins.has_any(1));
+        assert!(!pins.is_beginning(&laptop));
+        pins.received(&laptop, 60, 1_000);
+        pins.committed(&laptop);
+        assert_eq!(pins.unfinished_bytes(&phone), (5, 0));
+        assert!(pins.is_beginning(&laptop));
+    }
+
+    #[test]
+    fn a_device_is_idle_since_it_last_asked() {
+        let mut pins = Pins::default();
+        let idle_s = |pins: &Pins| pins.standing(&device("laptop")).idle_s;
+        pins.note(&device("laptop"), &[]);
+        // The first word of the time since a start: nobody knows how long the device was idle.
+        pins.see(100);
+        assert_eq!(idle_s(&pins), 0);
+        pins.see(160);
+        assert_eq!(idle_s(&pins), 60);
+        pins.note(&device("laptop"), &[]);
+        assert_eq!(idle_s(&pins), 0);
+    }
+}

@@ -1,0 +1,57 @@
+//! Where chunks lie: pack, block and slot.
+
+use larder_format::ChunkId;
+
+/// Where a chunk lies: confirmed by one disk's copy of the pack. Another disk may have to be asked for the bytes,
+/// and it looks the block up in its own copy of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) pack: u32,
+    pub(crate) slot: u16,
+    pub(crate) block: u32,
+}
+
+impl Place {
+    /// Its block.
+    pub(crate) fn block_at(self) -> BlockAt {
+        (self.pack, self.block)
+    }
+
+    /// Its block as one number, which grows in the order in which blocks are read.
+    pub(crate) fn block_number(self) -> u64 {
+        u64::from(self.pack) << 32 | u64::from(self.block)
+    }
+}
+
+/// What a hint turned out to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answer {
+    /// A disk lists the chunk there.
+    Here(Place),
+    /// No disk does, and one could not be asked; the pack's number.
+    Unanswered(u32),
+}
+
+/// Bytes of the blocks to be sent for a list of chunks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch(pub(crate) Vec<(Place, ChunkId)>);
+
+/// Pack number and offset of a block in it.
+pub(crate) type BlockAt = (u32, u32);
+
+impl Fetch {
+    /// Chunks of one block of a pack.
+    pub(crate) fn of_block((pack, block): BlockAt, chunks: &[(u16, ChunkId)]) -> Self {
+        Self(chunks.iter().map(|(slot, id)| (Place { pack, slot: *slot, block }, *id)).collect())
+    }
+
+    /// Where each chunk lies.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.0.iter().map(|(place, _)| *place)
+    }
+
+    /// The chunks that it brings.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ChunkId> + '_ {
+        self.0.iter().map(|(_, id)| *id)
+    }
+}

@@ -1,0 +1,5 @@
+//! Reading the past: folders, versions, differences, the bytes of files.
+//!
+//! Not here: single chunks (`core`), how a tree is read (`larder_format::tree::read`).
+
+pub(crate) mod browse;

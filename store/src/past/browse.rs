@@ -1,0 +1,224 @@
+//! Looking into the past: folders, versions, differences and the bytes of files.
+//!
+//! Only what is asked for is read: equal nodes are skipped, and memory is that of a node and a chunk at a time.
+//! Not here: how a tree is read (`larder_format::tree::read`), what a person or a program is shown of it (`agent`).
+
+use crate::core::Core;
+use crate::core::maintenance::State;
+use crate::ledger::view::Fact;
+use crate::upkeep::repair::survey::{self, Survey};
+use crate::{Result, StoreError};
+pub use larder_format::tree::read::Found;
+use larder_format::tree::read::{
+    self, Descend, DiffEntry, Entries, FolderStep, Looked, Lookups, Segment, TreeComparison, Visitor, Walked,
+};
+use larder_format::tree::{Entry, Kind, Piece};
+use larder_format::{ChunkRef, FormatError};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Longest path that a comparison follows: no reader is to be sent paths of megabytes for every file in a deep tree.
+const PATH_BYTES_MAX: usize = 64 * 1024;
+
+/// What a path leads to.
+pub type Lookup = Option<Found>;
+
+/// A run of snapshots in which a path was the same.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The first snapshot of the run.
+    pub first: Arc<Fact>,
+    /// The last one.
+    pub last: Arc<Fact>,
+    /// How many.
+    pub snapshots: u64,
+    /// What was there, without pieces and extended attributes; nothing where it was absent, or is not known.
+    pub found: Lookup,
+    /// False where a folder above it cannot be read, so that nobody can tell what was there.
+    pub is_known: bool,
+    /// Whether it can be given back whole.
+    pub is_whole: bool,
+}
+
+/// A path that two snapshots differ in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Bytes of the path, with `/` between names.
+    pub path: Vec<u8>,
+    /// In the first snapshot.
+    pub before: Lookup,
+    /// In the second.
+    pub after: Lookup,
+}
+
+/// What `path` leads to in a snapshot; the empty path is the pushed folder itself.
+///
+/// # Errors
+/// As `read_node`.
+pub(crate) fn look_up(core: &Core, root: &ChunkRef, path: &[u8]) -> Result<Lookup> {
+    read::find(core, root, path)
+}
+
+/// The entries of a folder, in the order of their names, one node in memory at a time.
+pub(crate) fn entries(core: &Core, top: ChunkRef) -> Entries<'_, Core> {
+    read::entries(core, top)
+}
+
+/// Every version of one path, oldest first. Snapshots before its first appearance are not a run, but those are of which
+/// nobody can tell.
+///
+/// # Errors
+/// As `read_node`, but for `Damaged`: one lost folder must not hide the versions that are whole.
+pub(crate) fn versions(core: &Core, facts: &[Arc<Fact>], path: &[u8]) -> Result<Vec<Run>> {
+    let mut runs: Vec<Run> = Vec::new();
+    let (mut lookups, mut last) = (Lookups::new(path), None);
+    for fact in facts {
+        let (same, is_known) = match lookups.look(core, &fact.snapshot.root) {
+            Ok(Looked::Same) => (true, true),
+            Ok(Looked::Found(found)) => {
+                let same = last == found;
+                last = found;
+                (same, true)
+            }
+            // One lost folder must not hide the versions that are whole.
+            Err(StoreError::Damaged { .. }) => {
+                (lookups, last) = (Lookups::new(path), None);
+                (true, false)
+            }
+            Err(error) => return Err(error),
+        };
+        match runs.last_mut() {
+            Some(run) if same && run.is_known == is_known => {
+                run.last = fact.clone();
+                run.snapshots += 1;
+            }
+            None if last.is_none() && is_known => {}
+            _ => {
+                let (first, newest, found) = (fact.clone(), fact.clone(), last.clone());
+                runs.push(Run { first, last: newest, snapshots: 1, found, is_known, is_whole: is_known });
+            }
+        }
+    }
+    judge_runs(core, &mut runs);
+    for run in &mut runs {
+        run.found = run.found.take().map(|found| without_content(&found));
+    }
+    Ok(runs)
+}
+
+/// Notes which versions cannot be given back whole.
+fn judge_runs(core: &Core, runs: &mut [Run]) {
+    // Without any damage there is nothing to look for.
+    if core.damaged_chunks() == 0 && core.unreadable_packs() == 0 {
+        return;
+    }
+    let scope = survey::Scope::default();
+    let mut survey = Survey::new(core, &scope, &|| true);
+    for run in runs {
+        if let Some(found) = &run.found {
+            run.is_whole = survey.state_of(&found.entry.kind) == State::Whole;
+        }
+    }
+}
+
+/// Compares two trees entry by entry, in memory that does not grow with them.
+///
+/// # Errors
+/// As `read_node`, or what `visitor` returns.
+pub(crate) fn compare(
+    core: &Core,
+    before: ChunkRef,
+    after: ChunkRef,
+    visitor: &mut dyn Visitor<StoreError>,
+) -> Result<Walked> {
+    TreeComparison::new(Some(before), Some(after)).run(core, visitor)
+}
+
+/// Tells `each` every path that differs, in the order of a walk. Folders count as changed only by their own
+/// attributes; what is in them is told by itself. `go_on` is asked before each node is read, since folders that name
+/// each other twice have no end that anybody would live to see. Returns whether it came to the end.
+///
+/// # Errors
+/// As `read_node`, or what `each` returns.
+pub(crate) fn diff(
+    core: &Core,
+    before: ChunkRef,
+    after: ChunkRef,
+    go_on: &dyn Fn() -> bool,
+    each: &mut dyn FnMut(Difference) -> Result<()>,
+) -> Result<bool> {
+    Ok(compare(core, before, after, &mut Tell { go_on, each })?.is_complete)
+}
+
+/// Hands the bytes of a file over, piece by piece, from `range`; holes as zeros.
+///
+/// # Errors
+/// As `read`, or what `each` returns.
+pub(crate) fn file_bytes(
+    core: &Core,
+    pieces: &[Piece],
+    range: Range<u64>,
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> Result<()> {
+    for segment in read::ranges(core, pieces.to_vec(), range) {
+        match segment? {
+            Segment::Chunk { chunk, within } => {
+                let bytes = core.read(&chunk)?;
+                hand(bytes.get(within).ok_or_else(nested)?, each)?;
+            }
+            Segment::Zeros(mut left) => {
+                let zeros = [0; 64 * 1024];
+                while left > 0 {
+                    let step = left.min(zeros.len() as u64);
+                    hand(&zeros[..usize::try_from(step).unwrap_or(zeros.len())], each)?;
+                    left -= step;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes a `Difference` of each entry that differs.
+struct Tell<'a> {
+    go_on: &'a dyn Fn() -> bool,
+    each: &'a mut dyn FnMut(Difference) -> Result<()>,
+}
+
+impl Visitor<StoreError> for Tell<'_> {
+    fn may_go_on(&mut self, _: &Walked) -> bool {
+        (self.go_on)()
+    }
+
+    fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<()> {
+        let [before, after] = [entry.before, entry.after].map(|view| view.map(|view| view.to_found()));
+        (self.each)(Difference { path: entry.path(), before, after })
+    }
+
+    fn folder(&mut self, folder: &FolderStep) -> Result<Descend> {
+        if folder.path_bytes > PATH_BYTES_MAX { Err(nested()) } else { Ok(Descend::Into) }
+    }
+}
+
+/// An entry as far as a list of versions shows it. Two thousand versions with their pieces and attributes would be hundreds
+/// of megabytes.
+fn without_content(Found { entry, owner }: &Found) -> Found {
+    let kind = match &entry.kind {
+        Kind::File { size, .. } => Kind::File { size: *size, pieces: Vec::new() },
+        other => other.clone(),
+    };
+    let Entry { name, mode, modified, hard_link, .. } = entry;
+    let (name, xattrs) = (name.clone(), Vec::new());
+    let entry =
+        Entry { name, owner: 0, mode: *mode, modified: *modified, hard_link: *hard_link, xattrs, kind };
+    Found { entry, owner: owner.clone() }
+}
+
+fn hand(bytes: &[u8], each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
+    each(bytes).map_err(|source| StoreError::Disk { path: "the reader".to_owned(), source })
+}
+
+fn nested() -> StoreError {
+    StoreError::Refused(FormatError::Invalid { what: "a stored tree", why: "it contradicts itself" })
+}

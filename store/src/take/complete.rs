@@ -1,0 +1,284 @@
+//! The check that a tree is complete, before it is committed.
+//!
+//! It costs what is new: nodes that the source's last snapshot has were checked when that was committed.
+
+use crate::core::Core;
+use crate::packs::marks::Marks;
+use crate::packs::place::{BlockAt, Place};
+use crate::{Result, StoreError};
+use larder_format::ledger::Snapshot;
+use larder_format::tree::read::{
+    self, Chunks, Descend, DiffEntry, EntryView, FolderStep, Interest, LISTS_MAX, Side, TREE, TreeComparison,
+    Visitor, uncovered,
+};
+use larder_format::tree::{Kind, Node, Piece, Reference};
+use larder_format::{ChunkId, ChunkRef, FormatError};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+/// Pieces of a file's past that are remembered, some 4 MiB; what is beyond is looked up like anything new.
+const PAST_PIECES_MAX: usize = 100_000;
+
+/// Lists of pieces whose length is remembered, some 1.3 MiB. One that is named again after so many others is read again.
+const COVERED_MAX: usize = 25_000;
+
+/// Whether everything that the snapshot's tree names is in the vault and in good order.
+pub(crate) fn complete(core: &Core, snapshot: &Snapshot, parent: Option<ChunkRef>) -> Result<()> {
+    let root = core.read_node(&snapshot.root).map_err(|error| as_missing(error, snapshot.root.id))?;
+    let Node::Leaf { entries, .. } = &root else { return Err(refused("its root is not a single entry")) };
+    let [top] = entries.as_slice() else { return Err(refused("its root is not a single entry")) };
+    let mut totals = larder_format::tree::Totals::default();
+    totals.add(top);
+    if let Kind::Directory { totals: below, .. } = &top.kind {
+        totals = *below;
+    }
+    if !top.name.is_empty() {
+        return Err(refused("its root has a name"));
+    }
+    if totals != snapshot.totals {
+        return Err(refused("its counts are not those of its root"));
+    }
+    let held = Held(core);
+    let mut check = Check {
+        held: &held,
+        missing: Vec::new(),
+        count: 0,
+        folders: Marks::default(),
+        lists: Marks::default(),
+        covered: HashMap::new(),
+        lengths: None,
+    };
+    let comparison = TreeComparison::new(parent, Some(snapshot.root)).only(Interest::After);
+    comparison.run(&held, &mut check).map_err(of_this_backup)?;
+    match check.missing.first() {
+        None => Ok(()),
+        Some(first) => Err(StoreError::Missing { count: check.count, first: *first }),
+    }
+}
+
+/// Chunks that the index knows and that can be read whole; any other is `Missing`, so that it is sent again. An index without
+/// it is believed: then it is stored twice, while asking every pack would take a push that names a million unknown chunks a day.
+struct Held<'a>(&'a Core);
+
+impl Held<'_> {
+    fn place(&self, id: &ChunkId) -> Option<Place> {
+        self.0.catalog.held(&self.0.members, id)
+    }
+}
+
+impl Chunks for Held<'_> {
+    type Error = StoreError;
+    type Bytes = Vec<u8>;
+
+    fn get(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
+        let missing = Err(StoreError::Missing { count: 1, first: chunk.id });
+        let Some(place) = self.place(&chunk.id) else { return missing };
+        match self.0.catalog.packs.read(&self.0.members, place, &chunk.id) {
+            Ok(bytes) if bytes.len() == chunk.len as usize => return Ok(bytes),
+            _ => {}
+        }
+        // Another copy may be whole.
+        match self.0.read(chunk) {
+            Err(StoreError::Damaged { .. }) => missing,
+            read => read,
+        }
+    }
+}
+
+/// One snapshot is looked at, entry by entry as it differs from the one before.
+struct Check<'a> {
+    held: &'a Held<'a>,
+    /// The first few; a push whose agent lost a pack may miss a hundred thousand.
+    missing: Vec<ChunkId>,
+    count: usize,
+    /// Folders and lists that were looked at, each by the place where its chunk lies. One that is named often is looked at
+    /// once: sixty small nodes can name each other 2^60 times.
+    folders: Marks,
+    lists: Marks,
+    /// Bytes that lists cover. Whoever names a list says how many these are, each time anew.
+    covered: HashMap<ChunkId, u64>,
+    /// Lengths of the chunks in the block that was looked at last: its neighbours are asked for next.
+    lengths: Option<(BlockAt, Range<u32>, Vec<u32>)>,
+}
+
+impl Visitor<StoreError> for Check<'_> {
+    fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<()> {
+        if entry.name().is_empty() && entry.depth() > 0 {
+            return Err(refused("an entry below its root has no name"));
+        }
+        self.pieces(pieces_of(entry.after), &mut Past::of(pieces_of(entry.before)), 0)
+    }
+
+    fn folder(&mut self, folder: &FolderStep) -> Result<Descend> {
+        let Some(node) = folder.after else { return Ok(Descend::Past) };
+        let Some(place) = self.held.place(&node.id) else {
+            self.miss(node.id);
+            return Ok(Descend::Past);
+        };
+        Ok(if self.folders.set_first((place.pack, place.slot)) { Descend::Into } else { Descend::Past })
+    }
+
+    fn unreadable(&mut self, side: Side, _: &ChunkRef, error: StoreError) -> Result<()> {
+        match (side, error) {
+            // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
+            (Side::Before, _) => Ok(()),
+            (Side::After, StoreError::Missing { first, .. }) => {
+                self.miss(first);
+                Ok(())
+            }
+            (Side::After, error) => Err(error),
+        }
+    }
+}
+
+fn pieces_of(view: Option<EntryView<'_>>) -> &[Piece] {
+    match view.map(|view| &view.entry.kind) {
+        Some(Kind::File { pieces, .. }) => pieces,
+        _ => &[],
+    }
+}
+
+/// What a file was made of in the last snapshot: was complete then, so need not be looked up again.
+#[derive(Default)]
+struct Past(Vec<PastLevel>);
+
+/// The pieces that lie equally many lists deep.
+#[derive(Default)]
+struct PastLevel {
+    ids: HashSet<ChunkId>,
+    lists: Vec<ChunkRef>,
+}
+
+impl Past {
+    fn of(pieces: &[Piece]) -> Self {
+        let mut top = PastLevel::default();
+        top.add(pieces);
+        Self(vec![top])
+    }
+
+    /// Reads the old lists only once, and only as deep as something new was found: a large image has a thousand.
+    fn level(&mut self, core: &Core, level: usize) -> &PastLevel {
+        while self.0.len() <= level {
+            let mut below = PastLevel::default();
+            for list in self.0.last().map_or(&[][..], |above| &above.lists) {
+                if below.ids.len() >= PAST_PIECES_MAX {
+                    break;
+                }
+                // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
+                let pieces = read::covering(core, list).map(|(pieces, _)| pieces);
+                below.add(&pieces.unwrap_or_default());
+            }
+            self.0.push(below);
+        }
+        &self.0[level]
+    }
+}
+
+impl PastLevel {
+    fn add(&mut self, pieces: &[Piece]) {
+        for reference in pieces.iter().filter_map(Reference::of) {
+            self.ids.insert(reference.chunk().id);
+            if let Reference::List(list) = reference {
+                self.lists.push(list);
+            }
+        }
+    }
+}
+
+impl Check<'_> {
+    /// Whether the chunk is held and as long as the tree says; counts it as missing when it is not held.
+    fn bytes(&mut self, chunk: &ChunkRef) -> Result<()> {
+        let Some(place) = self.held.place(&chunk.id) else {
+            self.miss(chunk.id);
+            return Ok(());
+        };
+        let at = place.block_at();
+        if self.lengths.as_ref().is_none_or(|(known, ..)| *known != at) {
+            let core = self.held.0;
+            let found = core.catalog.packs.lengths(&core.members, place);
+            self.lengths = found.map(|(slots, lengths)| (at, slots, lengths));
+        }
+        // A header that cannot be read is damage, which shows when the chunk is read; the tree is not to blame.
+        let len = self.lengths.as_ref().and_then(|(_, slots, lengths)| {
+            lengths.get(usize::try_from(u32::from(place.slot).checked_sub(slots.start)?).ok()?).copied()
+        });
+        match len {
+            Some(len) if len != chunk.len => {
+                Err(refused("it names a piece with a length that the piece does not have"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the pieces of one file that lie `level` lists deep; `past` is the same file in the last snapshot.
+    fn pieces(&mut self, new: &[Piece], past: &mut Past, level: usize) -> Result<()> {
+        if level > LISTS_MAX {
+            return Err(refused("a file's pieces are nested too deeply"));
+        }
+        let vouched = &past.level(self.held.0, level).ids;
+        let fresh: Vec<_> = new
+            .iter()
+            .filter_map(|piece| Some((piece, Reference::of(piece)?)))
+            .filter(|(_, reference)| !vouched.contains(&reference.chunk().id))
+            .collect();
+        for (piece, reference) in fresh {
+            match reference {
+                Reference::List(list) => self.list(piece, &list, past, level)?,
+                other => self.bytes(&other.chunk())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, piece: &Piece, list: &ChunkRef, past: &mut Past, level: usize) -> Result<()> {
+        if let Some(covered) = self.covered.get(&list.id) {
+            return if *covered == piece.bytes() { Ok(()) } else { Err(uncovered().into()) };
+        }
+        let Some(place) = self.held.place(&list.id) else {
+            self.miss(list.id);
+            return Ok(());
+        };
+        let pieces = match read::list(self.held, list, piece.bytes()) {
+            Err(StoreError::Missing { first, .. }) => {
+                self.miss(first);
+                return Ok(());
+            }
+            pieces => pieces?,
+        };
+        if self.covered.len() >= COVERED_MAX {
+            self.covered.clear();
+        }
+        self.covered.insert(list.id, piece.bytes());
+        if self.lists.set_first((place.pack, place.slot)) {
+            self.pieces(&pieces, past, level + 1)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn miss(&mut self, id: ChunkId) {
+        self.count += 1;
+        if self.missing.len() < 10 {
+            self.missing.push(id);
+        }
+    }
+}
+
+fn as_missing(error: StoreError, id: ChunkId) -> StoreError {
+    match error {
+        StoreError::Damaged { .. } => StoreError::Missing { count: 1, first: id },
+        other => other,
+    }
+}
+
+/// What breaks a rule of trees breaks it in the tree that is to be committed: the one before was looked at before.
+fn of_this_backup(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Refused(FormatError::Invalid { what: TREE, why }) => refused(why),
+        other => other,
+    }
+}
+
+fn refused(why: &'static str) -> StoreError {
+    StoreError::Refused(FormatError::Invalid { what: "this backup's tree", why })
+}

@@ -1,0 +1,95 @@
+//! Taking in blocks: what is missing of them, and the pack that grows.
+//!
+//! Whatever a device is told here is pinned for it. Not here: opening blocks (`packs::growing`), the commit (`commit`).
+
+use crate::core::Core;
+use crate::core::scope::Scope;
+use crate::packs::growing::{self, OpenPack};
+use crate::packs::pins::Holder;
+use crate::{Result, StoreError};
+use larder_format::block::Decoder;
+use larder_format::pack::PACK_BYTES_AIM;
+use larder_format::{ChunkId, Hash, wire};
+
+/// Room that a device above its share must leave: a pack of the others.
+const LEFT_TO_OTHERS_BYTES: u64 = PACK_BYTES_AIM;
+
+/// Those of `ids` that the vault does not hold, or not whole, in order. The others stay until the device's next commit, for
+/// a day at least.
+pub(crate) fn missing(core: &Core, scope: &Scope, ids: &[ChunkId]) -> Vec<ChunkId> {
+    let missing = core.growing().not_held(ids, &scope.holder);
+    // Whoever is told that a chunk is held need not send it, so it has to stay until their commit.
+    let _no_sweep = core.sweeping.read();
+    let mut held = Vec::new();
+    let missing = core.catalog.not_held(&core.members, missing, &mut held);
+    core.pins().note(&scope.holder, &held);
+    missing
+}
+
+/// Takes in an upload of blocks. What it returns proves that the names were computed here.
+pub(crate) fn receive(core: &Core, scope: &Scope, upload: &[u8]) -> Result<wire::Received> {
+    core.require_own_format()?;
+    let mut decoder = Decoder::new();
+    let mut names = blake3::Hasher::new();
+    let mut chunks = 0;
+    let mut rest = upload;
+    while !rest.is_empty() {
+        let verified;
+        (verified, rest) = growing::verify(&mut decoder, rest)?;
+        for name in &verified.names {
+            names.update(&name.0);
+        }
+        chunks += verified.names.len() as u64;
+        if !missing(core, scope, &verified.names).is_empty() {
+            take(core, &verified, &scope.holder).map_err(|error| refused(core, scope, error))?;
+        }
+    }
+    Ok(wire::Received { chunks, names: Hash(*names.finalize().as_bytes()) })
+}
+
+/// Takes note of a refusal for want of room, and adds what unfinished uploads hold: the room that may come back.
+pub(crate) fn refused(core: &Core, scope: &Scope, error: StoreError) -> StoreError {
+    let StoreError::Full { disk, missing_mib, .. } = error else { return error };
+    let mut pins = core.pins();
+    pins.note_refusal();
+    let (sent, others) = pins.unfinished_bytes(&scope.holder);
+    StoreError::Full { disk, missing_mib, sent_mib: sent >> 20, others_mib: others >> 20 }
+}
+
+fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<()> {
+    let mut growing = core.growing();
+    // Looked at again after each sealing: others may have filled the next pack meanwhile.
+    while growing.open.as_ref().is_some_and(|pack| pack.is_full(block.names.len())) {
+        growing = core.seal(growing)?;
+    }
+    if growing.open.is_none() {
+        let room_bytes = core.room_for_uploads();
+        let is_above = core.pins().is_above_share(holder, room_bytes);
+        let to_be_left = if is_above { LEFT_TO_OTHERS_BYTES } else { 0 };
+        require_room(core, PACK_BYTES_AIM + to_be_left)?;
+        growing.open = Some(OpenPack::create(&core.members, core.catalog.packs.salt())?);
+    }
+    let pack = growing.open.as_mut().expect("just opened");
+    if let Err(error) = pack.append(&core.members, block.bytes, &block.names) {
+        // After a failed write nobody knows what the part holds. Its chunks will be asked for again.
+        if let Some(pack) = growing.open.take() {
+            pack.abandon(&core.members);
+        }
+        growing.brought.clear();
+        return Err(error);
+    }
+    let bytes = block.bytes.len() as u64;
+    growing.brought(holder, bytes);
+    // The disk is not asked while anybody waits for the pins.
+    let is_beginning = core.pins().is_beginning(holder);
+    let room_bytes = if is_beginning { core.room_for_uploads() } else { 0 };
+    core.pins().received(holder, bytes, room_bytes);
+    Ok(())
+}
+
+fn require_room(core: &Core, bytes: u64) -> Result<()> {
+    // Where no healthy disk says how much room it has, that is what is wrong, and a larger one would not help.
+    let (disk, free) = core.members.tightest().ok_or_else(|| core.members.none_left("open"))?;
+    let wanted = core.reserve_bytes + bytes;
+    if free >= wanted { Ok(()) } else { Err(StoreError::full(disk, wanted - free)) }
+}

@@ -1,0 +1,111 @@
+//! Sidecars: from them a damaged pack is made whole again where no other disk can help.
+//!
+//! They are made after the push, from packs that are sealed, some at a time, on each disk for itself: a push must not
+//! wait for them, and the same pack makes the same sidecar everywhere. Only a pack that has its name gets one, or the
+//! damage would be kept instead of the content. Bytes: FORMAT.md, "Parity". Not here: repairing with them (`repair`).
+
+use crate::Result;
+use crate::core::Core;
+use crate::disk::{Disk, DiskFile, write_whole};
+use crate::disks::members::Member;
+use crate::packs::on_disk;
+use larder_format::parity::{self, Parity, Shape, Unmade, shard_hash};
+use larder_format::{Hash, layout};
+use std::io;
+
+const PART: &str = "open/parity.part";
+
+/// Where the sidecar of a pack lies.
+pub(crate) fn path(name: &Hash) -> String {
+    layout::pack(name).replace(".pack", ".parity")
+}
+
+/// Makes sidecars for packs that lack one, on every disk, until packs of about `bytes_max` were read. Returns how
+/// many still lack one.
+pub(crate) fn write_parity(core: &Core, bytes_max: u64) -> Result<u64> {
+    core.require_own_format()?;
+    let _one_at_a_time = core.care.parity.lock();
+    let all = core.members.all();
+    let healthy = all.iter().filter(|member| member.is_healthy());
+    let left: Vec<Result<u64>> = healthy.map(|member| write_parity_on(core, member, bytes_max)).collect();
+    left.into_iter().sum()
+}
+
+fn write_parity_on(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> {
+    let disk = member.disk.as_ref();
+    let listed = on_disk::files_on(disk, ".parity")
+        .and_then(|there| Ok((there.0, on_disk::files_on(disk, ".pack")?.0)));
+    let (there, on_disk) = listed.map_err(|source| member.failed("packs", source))?;
+    let mut without: Vec<_> = on_disk
+        .into_iter()
+        .filter(|(name, len)| {
+            !there.contains_key(name)
+                && Shape::of(*len).is_some()
+                && !core.care.is_hopeless(member, name)
+                && !core.is_let_go(name)
+        })
+        .collect();
+    without.sort();
+    let mut bytes = 0;
+    while bytes < bytes_max
+        && let Some((name, len)) = without.pop()
+    {
+        if !make_sidecar(core, member, &name)? {
+            // The scrub will find out why; until then it must not be read again and again.
+            core.care.note_hopeless(member, name);
+        }
+        bytes += len;
+    }
+    Ok(without.len() as u64)
+}
+
+/// Makes the sidecar of one pack; says whether it is there now.
+pub(crate) fn make_sidecar(core: &Core, member: &Member, name: &Hash) -> Result<bool> {
+    let Some(bytes) = sidecar_of(member.disk.as_ref(), name) else { return Ok(false) };
+    write_sidecar(core, member, name, &bytes).map(|()| true)
+}
+
+/// Puts a sidecar in its place, unless there is one.
+pub(crate) fn write_sidecar(core: &Core, member: &Member, name: &Hash, bytes: &[u8]) -> Result<()> {
+    member.require_room(bytes.len() as u64, core.reserve_bytes)?;
+    match write_whole(member.disk.as_ref(), PART, &path(name), bytes) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(member.failed(&path(name), error)),
+        _ => Ok(()),
+    }
+}
+
+/// The sidecar for a pack as it lies on a disk; none when the pack cannot be read or does not have its name.
+pub(crate) fn sidecar_of(disk: &dyn Disk, name: &Hash) -> Option<Vec<u8>> {
+    let file = disk.open(&layout::pack(name)).ok()?;
+    let shape = Shape::of(file.len().ok()?)?;
+    match parity::encode(&shape, |at, buffer| file.read_at(at, buffer)) {
+        Ok((found, bytes)) if found == *name => Some(bytes),
+        Ok(_) => None,
+        Err(Unmade::Read(error)) => {
+            tracing::error!(disk = disk.name(), pack = %name, %error, "a pack could not be read");
+            None
+        }
+        Err(Unmade::Unsteady) => {
+            tracing::error!(disk = disk.name(), pack = %name, "a pack gave other bytes when it was read again");
+            None
+        }
+    }
+}
+
+/// Reads the ends of a sidecar that belongs to this pack.
+pub(crate) fn read(file: &dyn DiskFile, name: &Hash) -> Option<Parity> {
+    let len = file.len().ok()?;
+    let parity = Parity::read(len, |at, buffer| file.read_at(at, buffer).is_ok()).ok()?;
+    (parity.name == *name).then_some(parity)
+}
+
+/// Whether every byte of a sidecar is what it was.
+pub(crate) fn is_whole(file: &dyn DiskFile, name: &Hash) -> bool {
+    let Some(parity) = read(file, name) else { return false };
+    let mut shard = vec![0; parity.shape.shard_bytes as usize];
+    parity.is_whole
+        && (0..parity.shape.recovery).all(|number| {
+            file.read_at(parity.shape.recovery_range(number).start, &mut shard).is_ok()
+                && parity.recovery_hash(number) == Some(shard_hash(&shard, parity.shape.shard_bytes))
+        })
+}

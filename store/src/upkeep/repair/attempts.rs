@@ -1,0 +1,143 @@
+//! Attempts at packs that a disk could not read: noted on the disk itself, and counted only hours apart.
+//!
+//! Not here: reading them again (`suspects`), what giving up means (`give_up`).
+
+use crate::core::Core;
+use crate::core::watchlist::Watchlist;
+use crate::disk::Disk;
+use crate::disk::numbered::Numbered;
+use crate::disks::identity;
+use crate::disks::members::Member;
+use crate::ledger::{entry_files, listing};
+use crate::packs::place::Fetch;
+use crate::packs::reader;
+use crate::{Result, StoreError};
+use larder_format::Hash;
+use larder_format::care::Suspect;
+use larder_format::ledger::Stamp;
+
+/// After so many attempts what cannot be read counts as damaged.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// Entries that are tried before a disk is said not to answer.
+const ENTRIES_TRIED: usize = 16;
+
+/// Chunks in unread blocks that are noted, some megabytes: when a disk answers for nothing in a thousand packs, their
+/// names need not all be in memory.
+const NOTED_CHUNKS_MAX: usize = 100_000;
+
+const NOTES: Numbered = Numbered { ending: ".suspects", part: "open/suspects.part", bytes_max: 2 << 20 };
+
+/// Notes that a pack could not be read, and which blocks of it, so that devices are asked for those.
+pub(crate) fn try_later(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Patience> {
+    if !is_answering(member.disk.as_ref()) {
+        let source = std::io::Error::other("it gives nothing at all");
+        return Err(StoreError::Disk { path: member.disk.name(), source });
+    }
+    tracing::error!(disk = member.disk.name(), pack = %name, "a pack could not be read; it is tried again");
+    if note_unread(core, member, name, now) {
+        return Ok(Patience::AtAnEnd);
+    }
+    note_unread_blocks(core, name);
+    Ok(Patience::Waits)
+}
+
+fn note_unread_blocks(core: &Core, name: &Hash) {
+    let catalog = &core.catalog;
+    let (Some(pack), Ok(table)) = (catalog.packs.number(name), reader::read_table(&core.members, name))
+    else {
+        return;
+    };
+    for (number, block) in table.blocks.iter().enumerate() {
+        if catalog.packs.damage.chunks_in_blocks() >= NOTED_CHUNKS_MAX {
+            return;
+        }
+        let first = u16::try_from(block.first_slot).ok().zip(table.chunks_of(number).first().copied());
+        let of_block = first.map(|first| Fetch::of_block((pack, block.offset), &[first]));
+        // Whoever cannot read it notes what was in it.
+        drop(of_block.map(|step| catalog.packs.fetch_proven(&core.members, &step)));
+    }
+    // These are known now, and are read again without anybody's hurry.
+    catalog.packs.damage.take_suspicion();
+}
+
+fn with_watchlist<T>(core: &Core, member: &Member, action: impl FnOnce(&mut Watchlist) -> T) -> T {
+    let mut lists = core.care.suspects.lock();
+    let list = lists
+        .entry(member.id.clone())
+        .or_insert_with(|| Watchlist { noted: NOTES.read(member.disk.as_ref()), ..Watchlist::default() });
+    action(list)
+}
+
+/// Notes that a disk could not read a pack. Returns whether that was tried often enough.
+pub(crate) fn note_unread(core: &Core, member: &Member, pack: &Hash, now: Stamp) -> bool {
+    with_watchlist(core, member, |list| list.failed(*pack, now)) >= ATTEMPTS_MAX
+}
+
+/// The pack was read, or was given up.
+pub(crate) fn is_suspected_no_longer(core: &Core, pack: &Hash) {
+    for member in core.members.all().iter().filter(|member| member.is_readable()) {
+        with_watchlist(core, member, |list| {
+            let before = list.noted.packs.len();
+            list.noted.packs.retain(|suspect| suspect.pack != *pack);
+            list.is_changed |= list.noted.packs.len() != before;
+        });
+    }
+}
+
+/// Whether some disk has failed to read the pack as often as it is tried.
+pub(crate) fn was_tried_often_enough(core: &Core, pack: &Hash) -> bool {
+    let all = core.members.all();
+    let mut readable = all.iter().filter(|member| member.is_readable());
+    readable.any(|member| {
+        let is_enough = |suspect: &Suspect| suspect.pack == *pack && suspect.attempts >= ATTEMPTS_MAX;
+        with_watchlist(core, member, |list| list.noted.packs.iter().any(is_enough))
+    })
+}
+
+/// Packs that could not be read on this disk and are tried again.
+pub(crate) fn suspected_on(core: &Core, member: &Member) -> Vec<Hash> {
+    with_watchlist(core, member, |list| list.noted.packs.iter().map(|suspect| suspect.pack).collect())
+}
+
+/// Writes the attempts down on the disk if there is anything new.
+///
+/// # Errors
+/// `Disk` when it fails; a full one only keeps the older version.
+pub(crate) fn save_suspects(core: &Core, member: &Member) -> Result<()> {
+    let changed =
+        with_watchlist(core, member, |list| std::mem::take(&mut list.is_changed).then(|| list.noted.clone()));
+    let Some(noted) = changed else { return Ok(()) };
+    match NOTES.write(member.disk.as_ref(), &noted) {
+        Ok(()) => Ok(()),
+        Err(source) => match member.failed("scrub", source) {
+            StoreError::Full { .. } => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+/// Whether the disk gives anything of what it should, read off the disk and not out of the system's memory.
+pub(crate) fn is_answering(disk: &dyn Disk) -> bool {
+    if !identity::is_answering(disk) {
+        return false;
+    }
+    let Ok(mut numbers) = listing::numbers_on(disk) else { return false };
+    numbers.sort_unstable();
+    let gives = |number: &u64| {
+        let path = larder_format::layout::entry(*number);
+        disk.open(&path).iter().for_each(|file| file.forget_cached());
+        entry_files::whole_entry(disk, *number).is_some()
+    };
+    // One that is being filled has none yet.
+    numbers.is_empty() || numbers.iter().rev().take(ENTRIES_TRIED).any(gives)
+}
+
+/// Whether what cannot be read at this moment is read again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It is: nothing is given up as long as a disk does not answer.
+    Waits,
+    /// It was tried often enough: it counts as damaged.
+    AtAnEnd,
+}

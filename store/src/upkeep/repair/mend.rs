@@ -1,0 +1,237 @@
+//! Making one pack whole again: from another disk, or from what is left of it and of its parity on all disks.
+//!
+//! Copies of a pack are the same bytes everywhere, and so are its sidecars; each shard is taken from wherever it is
+//! whole. So two disks that are damaged in different places make one whole pack, and a single disk with its sidecar
+//! does. Nothing gets the pack's name that does not hash to it. Not here: what happens to a pack that cannot be made
+//! whole (`give_up`).
+
+use crate::Result;
+use crate::disk::hash::hash_off_disk;
+use crate::disk::{Disk, DiskFile, quarantine, sync_file};
+use crate::disks::members::{Member, Members};
+use crate::upkeep::parity;
+use crate::upkeep::repair::place;
+use crate::upkeep::repair::watched::Unanswered;
+use larder_format::Hash;
+use larder_format::layout::{self, QUARANTINE};
+use larder_format::parity::{Parity, ShardHash, Source, rebuild, shard_hash};
+use std::collections::BTreeMap;
+use std::io;
+
+const STEP_BYTES: usize = 1 << 20;
+
+/// What became of a pack that was to be made whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mended {
+    /// It is whole and in its place; what was there before is in the quarantine.
+    Whole,
+    /// Everything that is left of it was read, and it is not enough.
+    Damaged,
+    /// A disk did not answer for some of it, and may do so later.
+    Unread,
+}
+
+/// Makes the pack whole on one disk and puts it in its place. `reserve_bytes` stay free.
+///
+/// # Errors
+/// `Full` or `Disk` when the disk does not take it; then nothing has changed that opening the vault does not put right.
+pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_bytes: u64) -> Result<Mended> {
+    let copies = Copies::open(members, member, name);
+    let mended = place::mended_path(name);
+    let disk = member.disk.as_ref();
+    let failed = |source| member.failed(&mended, source);
+    let Some(len) = copies.len() else { return Ok(copies.verdict()) };
+    member.require_room(len, reserve_bytes)?;
+    quarantine::clear(disk, &mended).map_err(failed)?;
+    let is_whole = match copies.copy_whole(disk, &mended, name) {
+        Ok(false) => copies.compute(disk, &mended, name),
+        done => done,
+    };
+    if !matches!(is_whole, Ok(true)) {
+        // Also after an error: on a full disk what was written of it takes the room that others are to work in.
+        let cleared = quarantine::clear(disk, &mended);
+        is_whole.and(cleared).map_err(failed)?;
+        return Ok(copies.verdict());
+    }
+    place::put_in_place(disk, name).map_err(failed)?;
+    Ok(Mended::Whole)
+}
+
+/// Everything on all disks that may hold bytes of one pack.
+pub(crate) struct Copies {
+    pub(crate) packs: Vec<Box<dyn DiskFile>>,
+    sidecars: Vec<(Box<dyn DiskFile>, Parity)>,
+    unanswered: Unanswered,
+}
+
+impl Copies {
+    /// Other disks come first, since their copies are most likely whole.
+    pub(crate) fn open(members: &Members, member: &Member, name: &Hash) -> Self {
+        let all = members.all();
+        let readable = all.iter().filter(|known| known.is_readable());
+        let (mine, others): (Vec<_>, Vec<_>) = readable.partition(|known| known.id == member.id);
+        let (mut packs, mut sidecars, unanswered) = (Vec::new(), Vec::new(), Unanswered::default());
+        for disk in others.into_iter().chain(mine).map(|member| member.disk.as_ref()) {
+            let set_aside = unanswered.list(disk, QUARANTINE);
+            let all = |path: String, ending: &str| {
+                let of_it = format!("{name}{ending}");
+                let set_aside = set_aside.iter().filter(|aside| aside.starts_with(&of_it));
+                let paths = set_aside.map(|aside| format!("{QUARANTINE}/{aside}"));
+                let files = std::iter::once(path).chain(paths);
+                files.filter_map(|path| unanswered.open(disk, &path)).collect::<Vec<_>>()
+            };
+            packs.extend(all(layout::pack(name), ".pack"));
+            let read = |file: Box<dyn DiskFile>| Some((parity::read(file.as_ref(), name)?, file));
+            let found = all(layout::parity(name), ".parity").into_iter().filter_map(read);
+            sidecars.extend(found.map(|(parity, file)| (file, parity)));
+        }
+        Self { packs, sidecars, unanswered }
+    }
+
+    /// Whether some of it could not be read.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unanswered.any()
+    }
+
+    /// What is to be said of a pack that these did not make whole.
+    fn verdict(&self) -> Mended {
+        if self.is_unread() { Mended::Unread } else { Mended::Damaged }
+    }
+
+    /// Bytes that the pack has; none when nothing of it is left.
+    pub(crate) fn len(&self) -> Option<u64> {
+        let from_parity = self.sidecars.first().map(|(_, parity)| parity.shape.pack_len);
+        from_parity.or_else(|| self.packs.iter().find_map(|file| file.len().ok()))
+    }
+
+    /// Copies the first that is whole.
+    fn copy_whole(&self, disk: &dyn Disk, part: &str, name: &Hash) -> io::Result<bool> {
+        let mut buffer = vec![0; STEP_BYTES];
+        for file in &self.packs {
+            // Read before anything is written: most copies that were asked for are damaged.
+            if hash_off_disk(file.as_ref()) != Some(*name) {
+                continue;
+            }
+            let mut writing = Writing::create(disk, part)?;
+            let len = file.len()?;
+            let mut at = 0;
+            while at < len {
+                let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(buffer.len());
+                if file.read_at(at, &mut buffer[..step]).is_err() {
+                    break;
+                }
+                writing.append(&buffer[..step])?;
+                at += step as u64;
+            }
+            if writing.finish()? == *name {
+                return Ok(true);
+            }
+            quarantine::clear(disk, part)?;
+        }
+        Ok(false)
+    }
+
+    /// Computes the pack from its shards.
+    fn compute(&self, disk: &dyn Disk, part: &str, name: &Hash) -> io::Result<bool> {
+        let Some(parity) = self.parity() else { return Ok(false) };
+        let shape = parity.shape;
+        let mut buffer = vec![0; shape.shard_bytes as usize];
+        let mut found: BTreeMap<Source, usize> = BTreeMap::new();
+        let mut lost = Vec::new();
+        for shard in 0..shape.data {
+            let (range, hash) = (shape.data_range(shard), parity.data_hash(shard));
+            let len = usize::try_from(range.end - range.start).unwrap_or(0);
+            let from =
+                whole_copy(self.packs.iter(), range.start, &mut buffer[..len], hash, shape.shard_bytes);
+            match from {
+                Some(copy) => drop(found.insert(Source::Data(shard), copy)),
+                None => lost.push(shard),
+            }
+        }
+        let mut recovery = Vec::new();
+        for shard in (0..shape.recovery).take_while(|_| !lost.is_empty()) {
+            let files = self.sidecars.iter().map(|(file, _)| file);
+            let (start, hash) = (shape.recovery_range(shard).start, parity.recovery_hash(shard));
+            if let Some(copy) = whole_copy(files, start, &mut buffer, hash, shape.shard_bytes) {
+                found.insert(Source::Recovery(shard), copy);
+                recovery.push(shard);
+            }
+        }
+        tracing::info!(pack = %name, lost = lost.len(), left = recovery.len(), "computing a pack from its parity");
+        let read = |source, offset, buffer: &mut [u8]| {
+            let copy = *found.get(&source).ok_or(io::ErrorKind::NotFound)?;
+            match source {
+                Source::Data(shard) => {
+                    self.packs[copy].read_at(shape.data_range(shard).start + offset, buffer)
+                }
+                Source::Recovery(shard) => {
+                    self.sidecars[copy].0.read_at(shape.recovery_range(shard).start + offset, buffer)
+                }
+            }
+        };
+        // What could be read a moment ago and cannot be now is for the next scrub.
+        let Ok(Some(rebuilt)) = rebuild(&shape, &lost, &recovery, read) else { return Ok(false) };
+        let mut rebuilt = rebuilt.into_iter();
+        let mut writing = Writing::create(disk, part)?;
+        for shard in 0..shape.data {
+            let range = shape.data_range(shard);
+            let len = usize::try_from(range.end - range.start).unwrap_or(0);
+            if lost.binary_search(&shard).is_ok() {
+                writing.append(&rebuilt.next().unwrap_or_default()[..len])?;
+            } else if read(Source::Data(shard), 0, &mut buffer[..len]).is_ok() {
+                writing.append(&buffer[..len])?;
+            } else {
+                return Ok(false);
+            }
+        }
+        Ok(writing.finish()? == *name)
+    }
+
+    /// What the sidecars of all disks know together.
+    fn parity(&self) -> Option<Parity> {
+        let (_, first) = self.sidecars.first()?;
+        let mut merged = first.clone();
+        for (_, other) in self.sidecars.iter().filter(|(_, other)| other.shape == first.shape) {
+            for (known, hash) in merged.hashes.iter_mut().zip(&other.hashes) {
+                *known = known.or(*hash);
+            }
+        }
+        Some(merged)
+    }
+}
+
+/// The position of the first file that has the shard whole.
+fn whole_copy<'a>(
+    files: impl Iterator<Item = &'a Box<dyn DiskFile>>,
+    start: u64,
+    buffer: &mut [u8],
+    hash: Option<ShardHash>,
+    shard_bytes: u32,
+) -> Option<usize> {
+    let hash = hash?;
+    let mut files = files;
+    files.position(|file| file.read_at(start, buffer).is_ok() && shard_hash(buffer, shard_bytes) == hash)
+}
+
+/// A file that is written and hashed.
+struct Writing {
+    file: Box<dyn DiskFile>,
+    hasher: blake3::Hasher,
+}
+
+impl Writing {
+    fn create(disk: &dyn Disk, path: &str) -> io::Result<Self> {
+        Ok(Self { file: disk.create(path)?, hasher: blake3::Hasher::new() })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.file.append(bytes)
+    }
+
+    /// Durable on return; the hash of all of it.
+    fn finish(mut self) -> io::Result<Hash> {
+        sync_file(self.file.as_mut())?;
+        Ok(Hash(*self.hasher.finalize().as_bytes()))
+    }
+}

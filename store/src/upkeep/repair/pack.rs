@@ -1,0 +1,51 @@
+//! Repairing one pack: made whole, left for another attempt, or given up.
+
+use crate::core::Core;
+use crate::disks::members::Member;
+use crate::upkeep::repair::attempts::{self, Patience};
+use crate::upkeep::repair::mend::{Mended, mend};
+use crate::upkeep::repair::whole_again::is_whole_again;
+use crate::upkeep::repair::{Outcome, give_up};
+use crate::{Result, StoreError};
+use larder_format::Hash;
+use larder_format::ledger::Stamp;
+
+/// Makes a damaged or missing pack whole on one disk, or gives it up. One that could not be read is left as it is, until
+/// it was tried often enough.
+///
+/// # Errors
+/// `Disk` when the disk fails, or gives nothing at all. A full one only leaves the pack as it is.
+pub(crate) fn repair_pack(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Outcome> {
+    let outcome = match mend_or_give_up(core, member, name, now) {
+        Err(StoreError::Full { missing_mib, .. }) => {
+            tracing::error!(pack = %name, missing_mib, "no room to repair a pack");
+            return Ok(Outcome::Left);
+        }
+        outcome => outcome?,
+    };
+    if outcome == Outcome::Repaired
+        && (core.catalog.packs.number(name).is_some() || !core.care.is_retired(name))
+    {
+        is_whole_again(core, name);
+    }
+    Ok(outcome)
+}
+
+fn mend_or_give_up(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Outcome> {
+    // Half of the reserve: ledger and restore still work, and content that is whole again is what it is for.
+    let patience = match mend(&core.members, member, name, core.reserve_bytes / 2)? {
+        Mended::Whole => return Ok(Outcome::Repaired),
+        Mended::Damaged => Patience::Waits,
+        Mended::Unread => match attempts::try_later(core, member, name, now)? {
+            Patience::Waits => return Ok(Outcome::Left),
+            at_an_end => at_an_end,
+        },
+    };
+    match give_up::give_up(core, member, name, patience)?.map(|lost| lost.chunks.len()) {
+        // A disk that was read a moment ago does not answer now.
+        None => attempts::try_later(core, member, name, now).map(|_| Outcome::Left),
+        // Everything in it lived on in whole blocks, or nobody's snapshot needs it.
+        Some(0) => Ok(Outcome::Repaired),
+        Some(lost) => Ok(Outcome::Lost(lost as u64)),
+    }
+}

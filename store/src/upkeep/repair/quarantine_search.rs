@@ -1,0 +1,134 @@
+//! Looking into the quarantine of the disks for what is whole in there after all.
+//!
+//! A pack that could not be read when it was given up may be read today, and a block that nobody needed then may be the
+//! last copy of one that is lost now. So packs that were given up are tried again after each start and in each round of a
+//! scrub, and before anything is called lost the whole blocks of all packs are used that lie in there or anywhere else on
+//! the disks. A pack comes back as a new file that is written and synced like any other: one that was set aside after a
+//! failed sync may show bytes that the disk does not have. Not here: what ends up in there (`place`, `give_up`).
+
+use crate::core::Core;
+use crate::core::maintenance::{Search, Searches};
+use crate::disk::{Disk, quarantine};
+use crate::disks::members::Member;
+use crate::upkeep::repair::mend::{self, Mended};
+use crate::upkeep::repair::strays::fetch_from_strays;
+use crate::upkeep::repair::whole_again;
+use crate::{Result, StoreError};
+use larder_format::Hash;
+use larder_format::layout::{self, QUARANTINE};
+use std::collections::HashSet;
+
+/// How far a search has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Searched {
+    /// Bytes that were read.
+    pub(crate) bytes: u64,
+    /// Whether nothing is left to look at.
+    pub(crate) is_over: bool,
+}
+
+/// Looks into the quarantine of every disk, as after a start, until about `bytes_max` are read. Returns whether
+/// something is left.
+pub(crate) fn search_quarantines(core: &Core, bytes_max: u64) -> Result<bool> {
+    // A scrub that is under way looks itself.
+    let Some(_no_repairs) = core.care.rounds.try_lock() else { return Ok(false) };
+    let mut left = bytes_max;
+    for member in core.members.all().iter().filter(|member| member.is_healthy()) {
+        let searched = search_quarantine(core, member, left)?;
+        left = left.saturating_sub(searched.bytes);
+        if !searched.is_over {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The same on one disk; the caller keeps repairs away.
+pub(crate) fn search_quarantine(core: &Core, member: &Member, bytes_max: u64) -> Result<Searched> {
+    let mut bytes = 0;
+    let failed = |source| member.failed(QUARANTINE, source);
+    begin_search(core, member).map_err(failed)?;
+    while let Some(name) = next_unsearched(core, member) {
+        if core.is_let_go(&name) {
+            continue;
+        }
+        let disk = member.disk.as_ref();
+        let of_it = |ending| quarantine::quarantined(disk, &format!("{name}{ending}"));
+        bytes += of_it(".pack").map_err(failed)?.iter().map(|(_, len)| len).sum::<u64>();
+        if core.catalog.packs.number(&name).is_none() {
+            bring_back(core, member, &name)?;
+        } else if !of_it(".lost").map_err(failed)?.is_empty()
+            && quarantine::is_there(disk, &layout::pack(&name)).map_err(failed)?
+        {
+            // A device brought it again, its blocks made the same pack, or the disk was filled without it at first.
+            quarantine::is_given_up_no_longer(disk, &name).map_err(failed)?;
+        }
+        if bytes >= bytes_max {
+            return Ok(Searched { bytes, is_over: false });
+        }
+    }
+    use_blocks(core, member);
+    Ok(Searched { bytes, is_over: true })
+}
+
+/// From now on everything in the quarantine of this disk is to be looked at again.
+pub(crate) fn search_again(core: &Core, member: &Member) {
+    searches(core, |searches| drop(searches.remove(&member.id)));
+}
+
+fn searches<T>(core: &Core, action: impl FnOnce(&mut Searches) -> T) -> T {
+    action(&mut core.care.searches.lock())
+}
+
+fn begin_search(core: &Core, member: &Member) -> std::io::Result<()> {
+    if searches(core, |searches| searches.contains_key(&member.id)) {
+        return Ok(());
+    }
+    let disk = member.disk.as_ref();
+    let mut packs = quarantine::packs_in_quarantine(disk)?;
+    packs.extend(quarantine::records_in_quarantine(disk)?);
+    let search = Search { packs: packs.into_iter().collect(), has_blocks: false };
+    searches(core, |searches| drop(searches.insert(member.id.clone(), search)));
+    Ok(())
+}
+
+fn next_unsearched(core: &Core, member: &Member) -> Option<Hash> {
+    searches(core, |searches| searches.get_mut(&member.id)?.packs.pop())
+}
+
+/// Looks once in each search for blocks of what is still lost.
+fn use_blocks(core: &Core, member: &Member) {
+    let had = searches(core, |searches| {
+        searches.get_mut(&member.id).is_none_or(|search| std::mem::replace(&mut search.has_blocks, true))
+    });
+    let lost = if had { HashSet::new() } else { core.lost_chunks() };
+    if lost.is_empty() {
+        return;
+    }
+    match fetch_from_strays(core, &lost) {
+        Ok(chunks) => tracing::info!(chunks, "blocks of packs that were set aside were used"),
+        // It is tried again in the next round.
+        Err(error) => {
+            tracing::warn!(%error, "what is whole in packs that were set aside could not be used")
+        }
+    }
+}
+
+/// Makes a pack that was given up one of the vault again, if it can be made whole by now.
+fn bring_back(core: &Core, member: &Member, name: &Hash) -> Result<()> {
+    match mend::mend(&core.members, member, name, core.reserve_bytes / 2) {
+        Ok(Mended::Whole) => {}
+        // The next round tries again.
+        Ok(_) | Err(StoreError::Full { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    whole_again::is_whole_again(core, name);
+    quarantine::is_given_up_no_longer(member.disk.as_ref(), name)
+        .map_err(|source| member.failed(QUARANTINE, source))?;
+    tracing::warn!(disk = member.disk.name(), pack = %name, "a pack that was given up is whole again");
+    let lacks_it = |other: &Member| other.disk.as_ref().open(&layout::pack(name)).is_err();
+    let all = core.members.all();
+    let others = all.iter().filter(|other| other.key != member.key && other.is_healthy());
+    others.filter(|other| lacks_it(other)).for_each(|other| other.misses_pack());
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! The walk through every kept snapshot that finds which of them cannot be restored whole, and why.
+//!
+//! A node that was walked is not walked again, so a thousand snapshots cost hardly more than what differs between them, and
+//! what is remembered of it is a bit, or the one lost piece below it. Each version of a file that is lost is named once, by
+//! the newest snapshot that has it so; names are capped, snapshots are not. Nothing is called lost that a pack may hold
+//! which a disk did not answer for. Not here: what is written down of it (`lost`).
+
+use crate::core::Core;
+use crate::core::maintenance::State;
+use crate::disk::quarantine;
+use crate::ledger::view::Fact;
+use crate::packs::catalog::presence::Presence;
+use crate::packs::marks::At;
+use crate::packs::reader;
+use crate::upkeep::repair::attempts;
+use crate::upkeep::repair::survey::walked::{Path, Walked, key, version_of};
+use crate::{Result, StoreError};
+use larder_format::care::LostFile;
+use larder_format::tree::{Kind, Node, Piece, Reference, read};
+use larder_format::{ChunkId, ChunkRef, Hash, layout};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+mod walked;
+
+/// Versions of files that are named, some megabytes; an owner reads no more.
+pub(crate) const NAMED_MAX: usize = 10_000;
+
+/// Lost pieces that are noted at a time, some megabytes in memory and in a record. Where more is gone it is told all the
+/// same, and found at the next look.
+const LOST_MAX: usize = 100_000;
+
+/// Lists in lists of one file; FORMAT.md, "Limits".
+const LEVELS_MAX: usize = 8;
+
+/// What may be called lost.
+#[derive(Default)]
+pub(crate) struct Scope<'a> {
+    /// Only these, where a disk that is away may have others.
+    pub(crate) candidates: Option<&'a HashSet<ChunkId>>,
+    /// What the pack that is given up lists: lost if no other pack holds it, also where the walk could not go everywhere.
+    pub(crate) listed: Option<&'a HashSet<ChunkId>>,
+    /// The pack that is given up: nobody waits for what it may hold.
+    pub(crate) pack: Option<u32>,
+}
+
+/// What a walk found.
+#[derive(Default)]
+pub(crate) struct Surveyed {
+    /// Kept snapshots that are not whole, by their numbers; all of those that were walked.
+    pub(crate) snapshots: BTreeMap<u64, State>,
+    /// Pieces that are lost and were not known to be.
+    pub(crate) lost: HashSet<ChunkId>,
+    /// Versions of files with a lost piece.
+    pub(crate) files: Vec<LostFile>,
+    /// Something could not be read, and what lies below it is not known.
+    pub(crate) is_cut_short: bool,
+    /// A disk did not answer for something, so that what was not found may be there.
+    pub(crate) is_unanswered: bool,
+    /// It was not stopped before its end.
+    pub(crate) is_complete: bool,
+}
+
+/// A folder's node whose children are being walked.
+struct Frame {
+    node: ChunkId,
+    path: Rc<Path>,
+    at: At,
+    rest: Vec<(ChunkRef, Rc<Path>)>,
+    state: State,
+}
+
+pub(crate) struct Survey<'a> {
+    core: &'a Core,
+    scope: &'a Scope<'a>,
+    go_on: &'a dyn Fn() -> bool,
+    // Kept apart: the bytes of a node, backed up as a file, are one chunk with it.
+    nodes: Walked,
+    lists: Walked,
+    /// Whether the list of a pack that was hinted at can be read: otherwise it may hold what it does not show.
+    tables: HashMap<u32, bool>,
+    /// There are packs that no list is known of.
+    has_hidden: bool,
+    /// Versions that were named, and nodes that are not whole with the paths at which they were walked.
+    told: HashSet<u64>,
+    found: Surveyed,
+}
+
+impl<'a> Survey<'a> {
+    pub(crate) fn new(core: &'a Core, scope: &'a Scope<'a>, go_on: &'a dyn Fn() -> bool) -> Self {
+        Self {
+            core,
+            scope,
+            go_on,
+            nodes: Walked::default(),
+            lists: Walked::default(),
+            tables: HashMap::new(),
+            has_hidden: has_hidden_packs(core, scope.pack),
+            told: HashSet::new(),
+            found: Surveyed { is_complete: true, ..Surveyed::default() },
+        }
+    }
+
+    /// Walks these snapshots of each source.
+    pub(crate) fn walk(mut self, sources: &BTreeMap<String, Vec<Arc<Fact>>>) -> Surveyed {
+        'all: for (source, facts) in sources {
+            // The newest first, so that a version is named by the newest snapshot that has it.
+            for fact in facts.iter().rev() {
+                let Some(state) = self.tree(Some((source, fact.sequence)), fact.snapshot.root) else {
+                    self.found.is_complete = false;
+                    break 'all;
+                };
+                if state != State::Whole {
+                    self.found.snapshots.insert(fact.sequence, state);
+                }
+            }
+        }
+        self.found
+    }
+
+    /// The state of one folder, or of a file with these pieces; nothing is named.
+    pub(crate) fn state_of(&mut self, kind: &Kind) -> State {
+        match kind {
+            Kind::Directory { node, .. } => self.tree(None, *node).unwrap_or(State::Unread(node.id)),
+            Kind::File { pieces, .. } => self.pieces(pieces, 0),
+            _ => State::Whole,
+        }
+    }
+
+    /// Nothing once it was told to stop.
+    fn tree(&mut self, of: Option<(&str, u64)>, root: ChunkRef) -> Option<State> {
+        let mut next = (root, Rc::new(Path { above: None, name: Vec::new() }));
+        let mut stack: Vec<Frame> = Vec::new();
+        loop {
+            if !(self.go_on)() {
+                return None;
+            }
+            let mut state = match self.enter(of, next.0, &next.1) {
+                Ok(frame) => {
+                    stack.push(frame);
+                    State::Whole
+                }
+                Err(state) => state,
+            };
+            // Folders that have nothing left to walk are done, from the innermost outwards.
+            loop {
+                let Some(frame) = stack.last_mut() else { return Some(state) };
+                frame.state = frame.state.and(state);
+                if let Some(below) = frame.rest.pop() {
+                    next = below;
+                    break;
+                }
+                state = frame.state;
+                if let Some(frame) = stack.pop() {
+                    self.leave(of, &frame);
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self, of: Option<(&str, u64)>, frame: &Frame) {
+        self.nodes.set(frame.at, frame.state);
+        if matches!(frame.state, State::Lost(_)) {
+            self.is_to_be_named_here(of, &frame.node, &frame.path);
+        }
+    }
+
+    /// Reads a node and looks at the files in it; the folders in it are left in the frame. An error is the state of a node
+    /// that is known, lost or unreadable.
+    fn enter(&mut self, of: Option<(&str, u64)>, node: ChunkRef, path: &Rc<Path>) -> Result<Frame, State> {
+        let presence = self.presence_of(&[node.id])[0];
+        let Presence::Held(place) = presence else {
+            let state = self.judge(node.id, presence);
+            if let State::Lost(piece) = state {
+                self.name(of, (&node.id, piece), || format!("{}/", path.text()));
+            }
+            return Err(state);
+        };
+        let at = (place.pack, place.slot);
+        if let Some(state) = self.nodes.state(at)
+            && !(matches!(state, State::Lost(_)) && self.is_to_be_named_here(of, &node.id, path))
+        {
+            return Err(state);
+        }
+        let rest = Vec::new();
+        let mut frame = Frame { node: node.id, path: path.clone(), at, rest, state: State::Whole };
+        match self.core.read_node(&node) {
+            Ok(Node::Branch(children)) => {
+                frame.rest.extend(children.iter().rev().map(|child| (child.node, path.clone())));
+            }
+            Ok(Node::Leaf { entries, .. }) => self.leaf(of, entries, path, &mut frame),
+            Err(error) => {
+                tracing::warn!(%error, node = %node.id, "a folder could not be looked at");
+                return Err(self.unreadable(node.id, place.pack, &error));
+            }
+        }
+        Ok(frame)
+    }
+
+    fn leaf(
+        &mut self,
+        of: Option<(&str, u64)>,
+        entries: Vec<larder_format::tree::Entry>,
+        path: &Rc<Path>,
+        frame: &mut Frame,
+    ) {
+        for entry in entries {
+            let path = Path { above: Some(path.clone()), name: entry.name };
+            match entry.kind {
+                Kind::Directory { node, .. } => frame.rest.push((node, Rc::new(path))),
+                Kind::File { pieces, .. } => {
+                    let state = self.pieces(&pieces, 0);
+                    if let State::Lost(piece) = state {
+                        self.name(of, (&version_of(&pieces), piece), || path.text());
+                    }
+                    frame.state = frame.state.and(state);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Notes every lost piece of a file.
+    fn pieces(&mut self, pieces: &[Piece], level: usize) -> State {
+        let references: Vec<_> = pieces.iter().filter_map(Reference::of).collect();
+        let ids: Vec<_> = references.iter().map(|reference| reference.chunk().id).collect();
+        let mut state = State::Whole;
+        for (reference, presence) in references.into_iter().zip(self.presence_of(&ids)) {
+            let of_it = match (reference, presence) {
+                (Reference::List(list), Presence::Held(place)) => {
+                    self.list(list, (place.pack, place.slot), level)
+                }
+                (_, Presence::Held(_)) => State::Whole,
+                (other, presence) => self.judge(other.chunk().id, presence),
+            };
+            state = state.and(of_it);
+        }
+        state
+    }
+
+    fn list(&mut self, list: ChunkRef, at: At, level: usize) -> State {
+        if let Some(state) = self.lists.state(at) {
+            return state;
+        }
+        let pieces = read::covering(self.core, &list).map(|(pieces, _)| pieces);
+        let state = match pieces {
+            // Deeper ones are refused when they are pushed.
+            Ok(_) if level >= LEVELS_MAX => State::Whole,
+            Ok(pieces) => self.pieces(&pieces, level + 1),
+            Err(error) => {
+                tracing::warn!(%error, list = %list.id, "a list of pieces could not be looked at");
+                self.unreadable(list.id, at.0, &error)
+            }
+        };
+        self.lists.set(at, state);
+        state
+    }
+
+    fn presence_of(&self, ids: &[ChunkId]) -> Vec<Presence> {
+        self.core.catalog.presence_of_each(&self.core.members, ids)
+    }
+
+    /// What is listed in a pack and could not be read there.
+    fn unreadable(&mut self, id: ChunkId, pack: u32, error: &StoreError) -> State {
+        self.found.is_cut_short = true;
+        let is_answered = matches!(error, StoreError::Damaged { .. })
+            && !self.core.catalog.packs.damage.is_unanswered(pack);
+        self.found.is_unanswered |= !is_answered && self.is_waited_for(pack);
+        State::Unread(id)
+    }
+
+    /// The state of a piece that is not held, noted if it is lost.
+    fn judge(&mut self, id: ChunkId, presence: Presence) -> State {
+        let is_known = self.core.catalog.packs.damage.is_given_up(&id);
+        let is_absent = match presence {
+            Presence::Held(_) => return State::Whole,
+            Presence::Damaged(place) => Some(place.pack) == self.scope.pack,
+            Presence::Unanswered(pack) if Some(pack) == self.scope.pack => true,
+            Presence::Unanswered(pack) => {
+                self.found.is_unanswered |= self.is_waited_for(pack);
+                false
+            }
+            Presence::Absent => self.is_nowhere(&id),
+        };
+        let may_be_lost = self.scope.candidates.is_none_or(|candidates| candidates.contains(&id));
+        if !is_absent || !(may_be_lost || is_known) {
+            return State::Unread(id);
+        }
+        if !is_known && self.found.lost.len() < LOST_MAX {
+            self.found.lost.insert(id);
+        }
+        State::Lost(id)
+    }
+
+    /// Whether no pack can hold it, not even one whose list cannot be read.
+    fn is_nowhere(&mut self, id: &ChunkId) -> bool {
+        let is_listed = self.scope.listed.is_some_and(|listed| listed.contains(id));
+        let hinted = self.core.catalog.packs_hinted_at(id);
+        (is_listed || !self.has_hidden) && hinted.into_iter().all(|pack| self.has_whole_table(pack))
+    }
+
+    fn has_whole_table(&mut self, pack: u32) -> bool {
+        // One that is given up, or is no pack of the vault any more, hides nothing.
+        let name = self.core.catalog.packs.name(pack).filter(|_| Some(pack) != self.scope.pack);
+        let Some(name) = name else { return true };
+        let members = &self.core.members;
+        *self.tables.entry(pack).or_insert_with(|| reader::read_table(members, &name).is_ok())
+    }
+
+    /// Whether a pack that a disk does not answer for is read again before anything is given up.
+    fn is_waited_for(&self, pack: u32) -> bool {
+        let name = self.core.catalog.packs.name(pack);
+        Some(pack) != self.scope.pack
+            && name.is_some_and(|name| !attempts::was_tried_often_enough(self.core, &name))
+    }
+
+    /// Whether a node that is not whole was not walked at this path yet: then the files below it have names here that were
+    /// not told.
+    fn is_to_be_named_here(&mut self, of: Option<(&str, u64)>, node: &ChunkId, path: &Path) -> bool {
+        let Some((source, _)) = of else { return false };
+        self.found.files.len() < NAMED_MAX && self.told.insert(key(source, &path.text(), node))
+    }
+
+    fn name(
+        &mut self,
+        of: Option<(&str, u64)>,
+        (version, piece): (&Hash, ChunkId),
+        path: impl FnOnce() -> String,
+    ) {
+        let Some((source, snapshot)) = of else { return };
+        if self.found.files.len() >= NAMED_MAX {
+            return;
+        }
+        let path = path();
+        if self.told.insert(key(source, &path, version)) {
+            self.found.files.push(LostFile { source: source.to_owned(), snapshot, path, piece });
+        }
+    }
+}
+
+/// Whether there are packs, besides the one called `pack`, of which nobody can tell what is in them, and which may be
+/// there.
+pub(crate) fn has_hidden_packs(core: &Core, pack: Option<u32>) -> bool {
+    let name = pack.and_then(|pack| core.catalog.packs.name(pack));
+    let unreadable: Vec<_> = core.catalog.unreadable().iter().copied().collect();
+    let may_be_there = |name: &Hash| {
+        let all = core.members.all();
+        let mut readable = all.iter().filter(|member| member.is_readable());
+        readable.any(|member| quarantine::may_be_there(member.disk.as_ref(), &layout::pack(name)))
+    };
+    core.catalog.hides_some() || unreadable.iter().filter(|other| Some(**other) != name).any(may_be_there)
+}

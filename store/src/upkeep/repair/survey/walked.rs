@@ -1,0 +1,78 @@
+//! What a survey remembers of what it walked: states of nodes and lists, and names that were told.
+//!
+//! A bit for what is whole, some bytes for what is not: there may be a million nodes.
+
+use crate::core::maintenance::State;
+use crate::packs::marks::{At, Marks};
+use larder_format::Hash;
+use larder_format::tree::{Piece, Reference};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Names from the root down, shared by everything in one folder.
+pub(crate) struct Path {
+    pub(crate) above: Option<Rc<Path>>,
+    pub(crate) name: Vec<u8>,
+}
+
+impl Path {
+    pub(crate) fn text(&self) -> String {
+        let mut names = Vec::new();
+        let mut rest = Some(self);
+        while let Some(path) = rest {
+            names.push(String::from_utf8_lossy(&path.name));
+            rest = path.above.as_deref();
+        }
+        // The root has no name.
+        names.into_iter().rev().filter(|name| !name.is_empty()).collect::<Vec<_>>().join("/")
+    }
+}
+
+/// States of nodes, or of lists, that were walked, by where they lie.
+#[derive(Default)]
+pub(crate) struct Walked {
+    whole: Marks,
+    /// Of the others the position in `states`.
+    broken: HashMap<At, u32>,
+    states: Vec<State>,
+}
+
+impl Walked {
+    pub(crate) fn state(&self, at: At) -> Option<State> {
+        if self.whole.has(at) {
+            return Some(State::Whole);
+        }
+        self.broken.get(&at).and_then(|position| self.states.get(*position as usize)).copied()
+    }
+
+    pub(crate) fn set(&mut self, at: At, state: State) {
+        if state == State::Whole {
+            return self.whole.set(at);
+        }
+        // The folders above a lost piece follow each other, and share one state of 33 bytes.
+        if self.states.last() != Some(&state) {
+            self.states.push(state);
+        }
+        self.broken.insert(at, u32::try_from(self.states.len() - 1).unwrap_or(u32::MAX));
+    }
+}
+
+/// What stands for something that was told of one path.
+pub(crate) fn key(source: &str, path: &str, what: &Hash) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    // No name of a source has a line end.
+    hasher.update(source.as_bytes()).update(b"\n").update(path.as_bytes()).update(&what.0);
+    u64::from_le_bytes(*hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"))
+}
+
+/// Files of one name with the same pieces are one version.
+pub(crate) fn version_of(pieces: &[Piece]) -> Hash {
+    let mut hasher = blake3::Hasher::new();
+    for piece in pieces {
+        hasher.update(&piece.bytes().to_le_bytes());
+        if let Some(reference) = Reference::of(piece) {
+            hasher.update(&reference.chunk().id.0);
+        }
+    }
+    Hash(*hasher.finalize().as_bytes())
+}

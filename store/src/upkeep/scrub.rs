@@ -1,0 +1,281 @@
+//! Scrub: everything on every disk is read back and checked, a little at a time, and what is damaged is repaired.
+//!
+//! Disks forget silently; whoever reads only when something is wanted finds out when the last good copy is gone too.
+//! A round reads a disk from one end to the other; how fast is the caller's business. After a first damaged file in a
+//! round the disk is read anew from the start, in a hurry, since damage seldom comes alone. When a round ends, its
+//! result goes into the ledger. Not here: what repair does (`repair`), when and how fast (`agent`).
+
+use crate::core::Core;
+use crate::disk::Disk;
+use crate::disk::hash::hash_off_disk;
+use crate::disks::identity;
+use crate::disks::members::{Member, MemberState};
+use crate::ledger::chapters;
+use crate::ledger::entry_files::whole_entry;
+use crate::upkeep::parity;
+use crate::upkeep::repair::{Outcome, attempts, lost, pack, quarantine_search, small_files, whole_again};
+use crate::upkeep::scrub::rotation::Item;
+use crate::upkeep::scrub::state::STATE;
+use crate::{Result, StoreError};
+use larder_format::Hash;
+use larder_format::care::Round;
+use larder_format::ledger::{Event, Scrubbed, Stamp};
+
+mod rotation;
+mod state;
+
+/// What reading a small file costs a disk besides its bytes: a movement of its heads.
+const FILE_COST_BYTES: u64 = 64 * 1024;
+
+/// A disk, and how its scrub stands.
+#[derive(Debug, Clone)]
+pub struct ScrubView {
+    /// Random name of the disk, in hex.
+    pub disk: String,
+    /// Where it is.
+    pub path: String,
+    /// Whether it can be scrubbed at the moment.
+    pub is_readable: bool,
+    /// Something on it could not be read outside of a scrub: a round is wanted now.
+    pub is_alarmed: bool,
+    /// Packs on it that could not be read, and are tried again before anything is given up.
+    pub suspected: u64,
+    /// The round that runs, or is to begin.
+    pub round: Round,
+    /// The last round that ended.
+    pub last: Option<(Stamp, Scrubbed)>,
+}
+
+/// How the scrub of each disk stands: as it was after the last step, while one is under way.
+pub(crate) fn scrubs(core: &Core) -> Vec<ScrubView> {
+    spread_suspicion(core);
+    // One that is away is not late for anything.
+    let all = core.members.all();
+    all.iter().filter(|member| !member.disk.is_empty()).map(|member| scrub_view(core, member)).collect()
+}
+
+fn scrub_view(core: &Core, member: &Member) -> ScrubView {
+    let round = core.care.shown(member).unwrap_or_else(|| {
+        let round = STATE.read(member.disk.as_ref());
+        core.care.show(member, &round);
+        round
+    });
+    ScrubView {
+        disk: member.id.clone(),
+        path: member.disk.name(),
+        is_readable: is_readable(member),
+        is_alarmed: core.care.is_alarmed(member),
+        suspected: attempts::suspected_on(core, member).len() as u64,
+        round,
+        last: core.ledger().scrubs.get(&member.id).copied(),
+    }
+}
+
+/// Begins a round on a disk, whatever was read so far. `disk` is its random name.
+pub(crate) fn begin_scrub(core: &Core, disk: &str, stamp: Stamp) -> Result<()> {
+    let Some(member) = core.members.named(disk) else { return Ok(()) };
+    let member = member.as_ref();
+    let mut rounds = core.care.rounds.lock();
+    let round = rounds.entry(member.id.clone()).or_insert_with(|| STATE.read(member.disk.as_ref()));
+    *round = begun(member, stamp)?;
+    quarantine_search::search_again(core, member);
+    keep_facts(core, member)?;
+    save(core, member, round)
+}
+
+/// Reads on, until about `bytes_max` are read, and repairs what is damaged. A round that is not begun begins, with a
+/// look into the quarantine; one that ends is written into the ledger. Returns the round as it stands then.
+pub(crate) fn scrub(core: &Core, disk: &str, bytes_max: u64, stamp: Stamp) -> Result<Round> {
+    let Some(member) = core.members.named(disk) else {
+        return Ok(Round::default());
+    };
+    let member = member.as_ref();
+    let mut rounds = core.care.rounds.lock();
+    let round = rounds.entry(member.id.clone()).or_insert_with(|| STATE.read(member.disk.as_ref()));
+    if !is_readable(member) {
+        return Ok(round.clone());
+    }
+    if round.started.is_none() {
+        *round = begun(member, stamp)?;
+        quarantine_search::search_again(core, member);
+        keep_facts(core, member)?;
+    }
+    spread_suspicion(core);
+    if core.care.take_alarm(member) && !round.is_hurried {
+        *round = hurried(round, stamp);
+    }
+    let searched = quarantine_search::search_quarantine(core, member, bytes_max)?;
+    let left = bytes_max.saturating_sub(searched.bytes);
+    let read = if searched.is_over { read_on(core, member, round, left, stamp) } else { Ok(false) };
+    // Also after an error: attempts that nobody remembers would begin again for ever.
+    attempts::save_suspects(core, member)?;
+    let is_over = read?;
+    if is_over {
+        look_at_the_end(core, round)?;
+    }
+    let result = round.clone();
+    if is_over {
+        end_round(core, member, round, stamp)?;
+    }
+    save(core, member, round)?;
+    Ok(result)
+}
+
+/// A round that found every file whole must not say that all is well while a snapshot needs one that is nowhere.
+fn look_at_the_end(core: &Core, round: &mut Round) -> Result<()> {
+    // What a disk that is away has is not lost.
+    if core.members.are_all_here() && (!core.care.is_surveyed() || round.left > 0) {
+        round.lost += lost::look_for_loss(core, &|| true)?.unwrap_or(0) as u64;
+    } else if lost::has_what_was_missed(core) {
+        lost::look_at_damaged(core, &|| true);
+    }
+    Ok(())
+}
+
+fn keep_facts(core: &Core, member: &Member) -> Result<()> {
+    match identity::keep_copy_of_facts(member.disk.as_ref(), core.identity_of(member)) {
+        Ok(()) => Ok(()),
+        Err(source) => match member.failed("scrub", source) {
+            StoreError::Full { .. } => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+/// Reading for a restore does not tell which disk it was that failed, or there may be more than one.
+fn spread_suspicion(core: &Core) {
+    if core.catalog.packs.damage.take_suspicion() {
+        core.members.all().iter().for_each(|member| core.care.alarm(member));
+    }
+}
+
+fn read_on(core: &Core, member: &Member, round: &mut Round, bytes_max: u64, stamp: Stamp) -> Result<bool> {
+    let mut spent = 0;
+    loop {
+        let listed = rotation::next(core, member, &round.at);
+        // A disk that cannot even be listed was unplugged: nothing on it is damaged, it is away.
+        let items = listed.map_err(|source| away(member, source))?;
+        if items.is_empty() {
+            return Ok(true);
+        }
+        for item in items {
+            if spent >= bytes_max {
+                return Ok(false);
+            }
+            let mut bytes = 0;
+            let is_whole = is_whole(core, member, &item, &mut bytes);
+            if let (true, Item::Pack(name)) = (is_whole, item) {
+                whole_again::clear_of_suspicion(core, &name);
+            }
+            (round.bytes, spent) = (round.bytes + bytes, spent + bytes + FILE_COST_BYTES);
+            round.at = item.path();
+            if !is_whole && repair(core, member, round, &item, stamp)? && !round.is_hurried {
+                *round = hurried(round, stamp);
+                break;
+            }
+        }
+    }
+}
+
+/// Whether a file is what it was; counts the bytes that were read.
+fn is_whole(_core: &Core, member: &Member, item: &Item, bytes: &mut u64) -> bool {
+    let disk = member.disk.as_ref();
+    let path = item.path();
+    match item {
+        Item::Facts => identity::is_named(disk),
+        Item::Entry(sequence) => whole_entry(disk, *sequence).is_some(),
+        Item::Chapter(chapter) => chapters::is_as_its_entries(disk, *chapter),
+        Item::Pack(name) => disk.open(&path).ok().is_some_and(|file| {
+            *bytes += file.len().unwrap_or(0);
+            hash_off_disk(file.as_ref()) == Some(*name)
+        }),
+        Item::Sidecar(name) => disk.open(&path).ok().is_some_and(|file| {
+            *bytes += file.len().unwrap_or(0);
+            file.forget_cached();
+            parity::is_whole(file.as_ref(), name)
+        }),
+    }
+}
+
+/// Repairs one file. Says whether there really was damage.
+fn repair(core: &Core, member: &Member, round: &mut Round, item: &Item, stamp: Stamp) -> Result<bool> {
+    let disk = member.disk.as_ref();
+    if disk.list("packs").is_err() || disk.space().is_err() {
+        return Err(away(member, std::io::Error::other("it cannot be listed any more")));
+    }
+    // A pack that was swept has no right to come back.
+    let is_gone = matches!(item, Item::Pack(name) | Item::Sidecar(name)
+        if is_given_up(core, name) || core.is_let_go(name));
+    if is_gone || (matches!(item, Item::Entry(_)) && member.is_behind()) {
+        return Ok(false);
+    }
+    tracing::error!(disk = disk.name(), file = item.path(), "a stored file is damaged");
+    let outcome = match item {
+        Item::Facts => small_files::repair_facts(core, member),
+        Item::Entry(sequence) => small_files::repair_entry(core, member, *sequence),
+        Item::Chapter(chapter) => small_files::repair_chapter(core, member, *chapter),
+        Item::Pack(name) => pack::repair_pack(core, member, name, stamp),
+        Item::Sidecar(name) => small_files::repair_sidecar(core, member, name),
+    }?;
+    round.damaged += 1;
+    match outcome {
+        Outcome::Repaired => round.repaired += 1,
+        Outcome::Lost(pieces) => round.lost += pieces,
+        Outcome::Left => round.left += 1,
+    }
+    if let (Item::Pack(name), Outcome::Repaired) = (item, outcome) {
+        core.care.has_hope_again(name);
+    }
+    Ok(true)
+}
+
+fn save(core: &Core, member: &Member, round: &Round) -> Result<()> {
+    core.care.show(member, round);
+    match STATE.write(member.disk.as_ref(), round) {
+        Ok(()) => Ok(()),
+        Err(source) => match member.failed("scrub", source) {
+            // Then the round begins again after the next start, and nothing worse.
+            StoreError::Full { .. } => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+fn end_round(core: &Core, member: &Member, round: &mut Round, stamp: Stamp) -> Result<()> {
+    let disk = member.key;
+    let Round { bytes, damaged, repaired, lost, .. } = *round;
+    match core.append(stamp, Event::Scrubbed(Scrubbed { disk, bytes, damaged, repaired, lost })) {
+        // What was read is as good as it is, whether or not it can be written down.
+        Err(StoreError::ReadOnly { .. }) => {}
+        noted => drop(noted?),
+    }
+    *round = Round::default();
+    Ok(())
+}
+
+/// Whether the pack was given up, and has not come again: with a disk that had it whole, or from a device.
+fn is_given_up(core: &Core, name: &Hash) -> bool {
+    core.care.is_retired(name) && core.catalog.packs.number(name).is_none()
+}
+
+/// A disk that failed is not tormented with reading: what it says is not believed anyway.
+fn is_readable(member: &Member) -> bool {
+    matches!(member.state(), MemberState::Healthy | MemberState::Behind(_))
+}
+
+fn begun(member: &Member, stamp: Stamp) -> Result<Round> {
+    let total = rotation::total(member.disk.as_ref()).map_err(|source| away(member, source))?;
+    Ok(Round { started: Some(stamp), total, ..Round::default() })
+}
+
+/// Damage was met: the disk is read again from the start. What was found counts on.
+fn hurried(round: &Round, stamp: Stamp) -> Round {
+    // What is left damaged is met again.
+    let damaged = round.damaged - round.left;
+    let at = String::new();
+    Round { started: Some(stamp), at, bytes: 0, damaged, left: 0, is_hurried: true, ..round.clone() }
+}
+
+fn away(member: &Member, source: std::io::Error) -> StoreError {
+    StoreError::Disk { path: format!("{}/packs", member.disk.name()), source }
+}

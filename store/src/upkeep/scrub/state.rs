@@ -1,0 +1,8 @@
+//! Where a scrub stands, kept on the disk that it reads: a disk that moves to another box goes on where it was.
+//!
+//! Losing it only begins the round again.
+
+use crate::disk::numbered::Numbered;
+
+pub(crate) const STATE: Numbered =
+    Numbered { ending: ".state", part: "open/scrub.part", bytes_max: 64 * 1024 };
