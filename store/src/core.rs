@@ -5,7 +5,8 @@
 
 use crate::core::maintenance::Care;
 use crate::disks::identity::Identity;
-use crate::disks::members::{Member, Members};
+use crate::disks::member::Member;
+use crate::disks::members::Members;
 use crate::ledger::clock::Lifetime;
 use crate::ledger::view::LedgerView;
 use crate::locks::{Mutex, MutexGuard, ReadGuard, RwLock, rank};

@@ -4,6 +4,7 @@
 
 pub(crate) mod identity;
 pub(crate) mod known;
+pub(crate) mod member;
 pub(crate) mod members;
 pub(crate) mod refusals;
 pub(crate) mod slot;

@@ -21,7 +21,7 @@ mod vault;
 pub use crate::core::scope::Scope;
 pub use disks::identity::{Identity, hex, identity_of};
 pub use disks::known::{KnownDisk, KnownDisks};
-pub use disks::members::{MemberState, MemberView};
+pub use disks::member::{MemberState, MemberView};
 pub use keep::letting_go::Swept;
 pub use keep::prune;
 pub use keep::unlink::UNLINK_GRACE_S;

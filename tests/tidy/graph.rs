@@ -71,6 +71,22 @@ impl Graph {
         circles.into_iter().collect()
     }
 
+    /// Modules that name one in a later layer, or stand in none. A layer is a folder at the top of the crate, the lowest first.
+    pub(crate) fn upward(&self, layers: &[&str]) -> Vec<String> {
+        let layer =
+            |module: &Module| layers.iter().position(|layer| module.first().is_some_and(|top| top == layer));
+        let mut found = Vec::new();
+        for (module, of) in &self.0 {
+            let Some(own) = layer(module) else {
+                found.push(format!("{} -> (no layer)", module.join("::")));
+                continue;
+            };
+            let higher = of.iter().filter(|other| layer(other).is_some_and(|other| other > own));
+            found.extend(higher.map(|other| format!("{} -> {}", module.join("::"), other.join("::"))));
+        }
+        found
+    }
+
     fn reachable(&self, from: &Module) -> BTreeSet<&Module> {
         let mut reached = BTreeSet::new();
         let mut rest: Vec<&Module> = self.0.get(from).into_iter().flatten().collect();

@@ -1,7 +1,7 @@
 //! What may be done at this moment, and what stands in its way.
 
 use crate::core::Core;
-use crate::disks::members::{Member, MemberState};
+use crate::disks::member::{Member, MemberState};
 use crate::ledger::view::Access;
 use crate::{Result, StoreError};
 use larder_format::pack::PACK_BYTES_AIM;

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::core::Core;
 use crate::disk::Disk;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::ledger::entry_files::whole_entry;
 use crate::ledger::{chapters, listing};
 use crate::packs::on_disk;

@@ -1,7 +1,7 @@
 //! What looking after the disks has to remember between two steps. All of it can be found out again.
 
 use crate::core::watchlist::Watchlists;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::locks::{Mutex, MutexGuard, rank};
 use larder_format::care::{LostFile, Round};
 use larder_format::{ChunkId, Hash};

@@ -6,7 +6,7 @@
 use crate::Result;
 use crate::core::Core;
 use crate::disk::{folder_of, sync_names};
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::keep::letting_go;
 use crate::ledger::clock::Mark;
 use crate::packs::on_disk;

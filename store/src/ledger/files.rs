@@ -7,7 +7,8 @@
 
 use crate::disk::{Disk, ask_twice, sync_names, write_whole};
 use crate::disks::known::KnownDisks;
-use crate::disks::members::{Member, MemberState, Members};
+use crate::disks::member::{Member, MemberState};
+use crate::disks::members::Members;
 use crate::ledger::chapters;
 use crate::ledger::entry_files::{entry_on, hash_on, read_file};
 use crate::ledger::listing::{self, Listing, numbers_in};

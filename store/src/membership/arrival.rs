@@ -10,7 +10,7 @@ use crate::core::Core;
 use crate::disk::Disk;
 use crate::disk::quarantine::set_aside;
 use crate::disks::identity::{Identity, hex, identity_of, join};
-use crate::disks::members::{self, Member, MemberState};
+use crate::disks::member::{self, Member, MemberState};
 use crate::disks::refusals::{self, at, foreign};
 use crate::disks::slot::Slot;
 use crate::ledger::{entry_files, listing};
@@ -166,8 +166,8 @@ fn put(core: &Core, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Resul
     }
     // Plugged in again is not looked at: a dying disk leaves and comes by itself.
     let is_bad =
-        !is_vouched && ready == MemberState::Healthy && core.failures_of(&member) >= members::FAILURES_MAX;
-    let ready = if is_bad { members::failed_before() } else { ready };
+        !is_vouched && ready == MemberState::Healthy && core.failures_of(&member) >= member::FAILURES_MAX;
+    let ready = if is_bad { member::failed_before() } else { ready };
     let had = complete.max(member.left_at.load(Ordering::SeqCst));
     let is_older_copy = had > 0 && entry_files::hash_on(disk.as_ref(), had).is_none();
     let name = disk.name();
@@ -244,7 +244,7 @@ fn past_of(core: &Core, disk: &dyn Disk) -> Result<Past> {
 /// of the only disk must not stop backups until a person comes.
 pub(crate) fn try_again(core: &Core, id: &str) {
     let Ok(member) = core.members.in_use(id) else { return };
-    let is_held_bad = core.failures_of(&member) >= members::FAILURES_MAX;
+    let is_held_bad = core.failures_of(&member) >= member::FAILURES_MAX;
     if is_held_bad || !matches!(member.state(), MemberState::Suspect(_)) {
         return;
     }

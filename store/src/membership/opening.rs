@@ -5,7 +5,8 @@
 
 use crate::disk::{Disk, ask_twice, is_full, make_folders, sync_names};
 use crate::disks::identity::{Identity, identity_of, join, mend_facts};
-use crate::disks::members::{Member, MemberState, Members, noted};
+use crate::disks::member::{Member, MemberState, noted};
+use crate::disks::members::Members;
 use crate::disks::refusals::{foreign, is_copy_of};
 use crate::disks::slot::Slot;
 use crate::ledger::listing;

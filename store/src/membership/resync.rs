@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::core::lacking::Lacking;
 use crate::disk::quarantine::set_aside;
 use crate::disk::{self, Disk, folder_of, make_folders, sync_file, sync_names, write_whole};
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::keep::unlink;
 use crate::ledger::entry_files::whole_entry;
 use crate::packs::reader;

@@ -5,7 +5,7 @@
 
 use crate::core::Core;
 use crate::disk::Disk;
-use crate::disks::members::{FAILURES_MAX, Member, MemberState};
+use crate::disks::member::{FAILURES_MAX, Member, MemberState};
 use crate::disks::refusals::foreign;
 use crate::membership::resync;
 use crate::{Result, StoreError};

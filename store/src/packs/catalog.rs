@@ -6,7 +6,8 @@
 //! not there. Not here: packs that still grow (`growing`).
 
 use crate::Result;
-use crate::disks::members::{Member, Members};
+use crate::disks::member::Member;
+use crate::disks::members::Members;
 use crate::ledger::clock::Mark;
 use crate::ledger::view::LedgerView;
 use crate::locks::{Mutex, MutexGuard, ReadGuard, RwLock, WriteGuard, rank};

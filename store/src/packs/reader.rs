@@ -5,7 +5,8 @@
 
 use crate::disk::hash::hash_off_disk;
 use crate::disk::{Disk, DiskFile, is_unanswered};
-use crate::disks::members::{Member, Members};
+use crate::disks::member::Member;
+use crate::disks::members::Members;
 use crate::packs::place::Place;
 use crate::{Result, StoreError};
 use larder_format::pack::{self, BlockPlace, FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};

@@ -7,7 +7,7 @@
 use crate::Result;
 use crate::core::Core;
 use crate::core::scope::Scope;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::ledger::view::Fact;
 use crate::take::{complete, receive};
 use crate::upkeep::vanished;

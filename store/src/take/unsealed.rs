@@ -2,7 +2,8 @@
 
 use crate::Result;
 use crate::disk::{Disk, DiskFile, Item, ask_twice};
-use crate::disks::members::{Member, Members};
+use crate::disks::member::Member;
+use crate::disks::members::Members;
 use crate::packs::catalog::Catalog;
 use crate::packs::growing::{OpenPack, Sealed, verify};
 use larder_format::block::{BLOCK_CHUNKS_MAX, BLOCK_MAGIC, Decoder, Header};

@@ -7,7 +7,7 @@
 use crate::Result;
 use crate::core::Core;
 use crate::disk::{Disk, DiskFile, write_whole};
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::packs::on_disk;
 use larder_format::parity::{self, Parity, Shape, Unmade, shard_hash};
 use larder_format::{Hash, layout};

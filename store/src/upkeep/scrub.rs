@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::disk::Disk;
 use crate::disk::hash::hash_off_disk;
 use crate::disks::identity;
-use crate::disks::members::{Member, MemberState};
+use crate::disks::member::{Member, MemberState};
 use crate::ledger::chapters;
 use crate::ledger::entry_files::whole_entry;
 use crate::upkeep::parity;

@@ -6,7 +6,7 @@
 
 use crate::core::Core;
 use crate::disk::Disk;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::packs::on_disk;
 use larder_format::ledger::Stamp;
 use std::collections::HashSet;

@@ -1,7 +1,7 @@
 //! What a push and a restore are told when there is no room, and when there is no disk; and in which blocks chunks go out.
 
 use super::*;
-use crate::StoreError;
+use crate::{MemberState, StoreError};
 use crate::core::scope::Scope;
 use crate::disk::MemoryDisk;
 use larder_format::ChunkId;

@@ -4,7 +4,8 @@
 
 use crate::Result;
 use crate::disk::{ask_twice, sync_names};
-use crate::disks::members::{Member, Members};
+use crate::disks::member::Member;
+use crate::disks::members::Members;
 use crate::packs::on_disk;
 use larder_format::{Hash, layout};
 use std::collections::{BTreeSet, HashMap, HashSet};

@@ -7,7 +7,7 @@ use crate::core::watchlist::Watchlist;
 use crate::disk::Disk;
 use crate::disk::numbered::Numbered;
 use crate::disks::identity;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::ledger::{entry_files, listing};
 use crate::packs::place::Fetch;
 use crate::packs::reader;

@@ -5,7 +5,8 @@ use crate::disk::quarantine::{
     clear, is_given_up_no_longer, is_there, move_to_quarantine, packs_in_quarantine, quarantined,
 };
 use crate::disk::{Disk, make_folders};
-use crate::disks::members::{Member, MemberState, Members};
+use crate::disks::member::{Member, MemberState};
+use crate::disks::members::Members;
 use crate::ledger::clock::Mark;
 use crate::upkeep::repair::mend::{self, Mended};
 use crate::upkeep::repair::place::{mended_path, put_in_place};

@@ -8,7 +8,7 @@
 use crate::Result;
 use crate::core::Core;
 use crate::disk::quarantine;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::packs::reader;
 use crate::upkeep::repair::attempts::{self, Patience};
 use crate::upkeep::repair::losses::{self, Lost};

@@ -8,7 +8,8 @@
 use crate::Result;
 use crate::disk::hash::hash_off_disk;
 use crate::disk::{Disk, DiskFile, quarantine, sync_file};
-use crate::disks::members::{Member, Members};
+use crate::disks::member::Member;
+use crate::disks::members::Members;
 use crate::upkeep::parity;
 use crate::upkeep::repair::place;
 use crate::upkeep::repair::watched::Unanswered;

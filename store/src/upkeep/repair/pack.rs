@@ -1,7 +1,7 @@
 //! Repairing one pack: made whole, left for another attempt, or given up.
 
 use crate::core::Core;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::upkeep::repair::attempts::{self, Patience};
 use crate::upkeep::repair::mend::{Mended, mend};
 use crate::upkeep::repair::whole_again::is_whole_again;

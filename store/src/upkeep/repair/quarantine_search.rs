@@ -9,7 +9,7 @@
 use crate::core::Core;
 use crate::core::maintenance::{Search, Searches};
 use crate::disk::{Disk, quarantine};
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::upkeep::repair::mend::{self, Mended};
 use crate::upkeep::repair::strays::fetch_from_strays;
 use crate::upkeep::repair::whole_again;

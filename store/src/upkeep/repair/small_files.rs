@@ -4,7 +4,7 @@ use crate::core::Core;
 use crate::disk::quarantine::set_aside;
 use crate::disk::write_whole;
 use crate::disks::identity;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::ledger::chapters;
 use crate::ledger::entry_files::whole_entry;
 use crate::upkeep::parity;

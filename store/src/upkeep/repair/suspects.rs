@@ -8,7 +8,7 @@
 use crate::Result;
 use crate::core::Core;
 use crate::disk::hash::hash_off_disk;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::ledger::entry_files;
 use crate::upkeep::repair::attempts::{is_suspected_no_longer, save_suspects, suspected_on};
 use crate::upkeep::repair::{pack, whole_again};

@@ -1,7 +1,7 @@
 //! A pack that is whole again: read from its file from now on, and under suspicion no longer.
 
 use crate::core::Core;
-use crate::disks::members::Member;
+use crate::disks::member::Member;
 use crate::upkeep::repair::attempts;
 use larder_format::{Hash, layout};
 use std::sync::Arc;

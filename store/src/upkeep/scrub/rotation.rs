@@ -6,7 +6,7 @@
 
 use crate::core::Core;
 use crate::disk::Disk;
-use crate::disks::members::{Member, MemberState};
+use crate::disks::member::{Member, MemberState};
 use crate::ledger::listing;
 use crate::packs::on_disk;
 use larder_format::ledger::chapter::{chapter_of, entries_of};
