@@ -3,7 +3,7 @@
 //! Everything above (`take`, `past`, `keep`, `upkeep`) is a function of a `Core`; nothing below knows it. Not here: what a
 //! device may ask for (`vault::by`), what any of it is good for.
 
-use crate::core::maintenance::Care;
+use crate::core::maintenance::Maintenance;
 use crate::disks::identity::Identity;
 use crate::disks::member::Member;
 use crate::disks::members::Members;
@@ -13,6 +13,7 @@ use crate::locks::{Mutex, MutexGuard, ReadGuard, RwLock, rank};
 use crate::packs::catalog::Catalog;
 use crate::packs::growing::Growing;
 use crate::packs::pins::Pins;
+use crate::packs::trouble::Trouble;
 pub(crate) use exclusive::Exclusive;
 use std::sync::Condvar;
 use std::sync::atomic::AtomicBool;
@@ -38,7 +39,7 @@ pub(crate) type GrowingGuard<'a> = MutexGuard<'a, Growing, { rank::GROWING }>;
 pub(crate) struct Core {
     pub(crate) members: Members,
     pub(crate) catalog: Catalog,
-    pub(crate) care: Care,
+    pub(crate) maintenance: Maintenance,
     pub(crate) id: [u8; 16],
     pub(crate) ledger: RwLock<LedgerView, { rank::LEDGER }>,
     /// One commit at a time: an entry names the one before it.
@@ -78,7 +79,7 @@ impl Core {
         Self {
             members,
             catalog,
-            care: Care::default(),
+            maintenance: Maintenance::default(),
             id,
             lifetime: Mutex::new(ledger.lifetime),
             ledger: RwLock::new(ledger),
@@ -91,6 +92,11 @@ impl Core {
             sealed: Condvar::new(),
             reserve_bytes,
         }
+    }
+
+    /// What is wrong with chunks, packs and disks.
+    pub(crate) fn trouble(&self) -> &Trouble {
+        &self.catalog.packs.trouble
     }
 
     pub(crate) fn identity_of(&self, member: &Member) -> Identity {

@@ -29,6 +29,7 @@ pub use ledger::files::disks_known_to;
 pub use ledger::view::{Access, Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SHORTEN_DELAY_S};
 pub use ledger::{clock, retention};
 pub use membership::arrival::Attached;
+pub use membership::standing::FORGET_DELAY_S;
 pub use packs::index::IndexPlace;
 pub use packs::place::Fetch;
 pub use past::browse::{Difference, Found, Lookup, Run};

@@ -44,32 +44,30 @@ pub(crate) mod rank {
     pub(crate) const INDEX_PLACE: u8 = 15;
     /// Packs that the index does not know yet.
     pub(crate) const PENDING: u8 = 16;
-    /// Packs without a readable table.
-    pub(crate) const UNREADABLE: u8 = 17;
     /// Findings of scrubs and repairs.
-    pub(crate) const FINDINGS: u8 = 18;
+    pub(crate) const FINDINGS: u8 = 17;
     /// What pushes under way rely on.
-    pub(crate) const PINS: u8 = 19;
+    pub(crate) const PINS: u8 = 18;
     /// The list of packs.
-    pub(crate) const REGISTRY: u8 = 20;
+    pub(crate) const REGISTRY: u8 = 19;
     /// Opened packs.
-    pub(crate) const VIEWS: u8 = 21;
+    pub(crate) const VIEWS: u8 = 20;
     /// Opened blocks.
-    pub(crate) const BLOCKS: u8 = 22;
+    pub(crate) const BLOCKS: u8 = 21;
     /// Chunks that no disk gives back whole.
-    pub(crate) const TROUBLE: u8 = 23;
+    pub(crate) const TROUBLE: u8 = 22;
     /// The list of disks.
-    pub(crate) const MEMBERS: u8 = 24;
+    pub(crate) const MEMBERS: u8 = 23;
     /// How far one disk can be trusted.
-    pub(crate) const MEMBER_STATE: u8 = 25;
+    pub(crate) const MEMBER_STATE: u8 = 24;
     /// Files of one disk that may or may not be there.
-    pub(crate) const DOUBTFUL: u8 = 26;
+    pub(crate) const DOUBTFUL: u8 = 25;
     /// The disk that is plugged in where one was.
-    pub(crate) const SLOT: u8 = 27;
+    pub(crate) const SLOT: u8 = 26;
     /// Where a disk is, or was last.
-    pub(crate) const SLOT_NAME: u8 = 28;
+    pub(crate) const SLOT_NAME: u8 = 27;
     /// Compressors and their like.
-    pub(crate) const POOL: u8 = 29;
+    pub(crate) const POOL: u8 = 28;
 }
 
 /// A mutex of a rank.
@@ -192,7 +190,7 @@ impl<T, const RANK: u8> DerefMut for WriteGuard<'_, T, RANK> {
 }
 
 /// Whether this build checks the order: those of tests do.
-const IS_CHECKED: bool = cfg!(any(debug_assertions, feature = "simulated-disks"));
+const IS_CHECKED: bool = cfg!(any(test, debug_assertions, feature = "simulated-disks"));
 
 thread_local! {
     /// How many locks of each rank this thread holds.

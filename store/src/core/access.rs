@@ -36,7 +36,7 @@ impl Core {
 
     /// Whether nobody can tell what is in the pack, or not all of it can be read.
     pub(crate) fn is_doubtful(&self, pack: u32, name: &Hash) -> bool {
-        self.catalog.unreadable().contains(name) || self.catalog.packs.damage.is_in(pack)
+        self.trouble().is_unreadable(name) || self.trouble().is_in(pack)
     }
 
     /// Says at once when there is no disk to read from, before an answer is begun that could only stay empty.
@@ -65,7 +65,7 @@ impl Core {
 
     /// Whether there is something that the disks that count do not have, and another one has or may have.
     pub(crate) fn lacks_what_another_disk_has(&self) -> bool {
-        self.catalog.packs.damage.is_any_gone_without() || self.catalog.hides_some()
+        self.trouble().is_any_gone_without() || self.trouble().hides_packs()
     }
 
     /// Bytes that uploads can still bring before they are refused.
@@ -75,7 +75,7 @@ impl Core {
 
     /// Packs that no disk gives whole enough to find anything in them.
     pub(crate) fn unreadable_packs(&self) -> usize {
-        self.catalog.unreadable().len() + usize::from(self.catalog.hides_some())
+        self.trouble().unreadable().len() + usize::from(self.trouble().hides_packs())
     }
 
     /// Chunks that were found damaged on every disk and that no push has brought again.
@@ -85,7 +85,7 @@ impl Core {
 
     /// Pieces that were given up and did not come back.
     pub(crate) fn lost_chunks(&self) -> HashSet<ChunkId> {
-        let mut lost = self.catalog.packs.damage.given_up();
+        let mut lost = self.trouble().given_up();
         lost.retain(|id| !self.is_held(id));
         lost
     }
@@ -107,7 +107,7 @@ impl Core {
 
     /// What this version may do with the disks as they are.
     pub(crate) fn access(&self) -> Access {
-        let of_packs = self.catalog.newer_packs().map_or(Access::Full, |since| Access::ReadOnly { since });
+        let of_packs = self.trouble().newer_layout().map_or(Access::Full, |since| Access::ReadOnly { since });
         self.ledger().access().max(of_packs)
     }
 }

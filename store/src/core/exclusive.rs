@@ -21,7 +21,7 @@ impl Core {
     pub(crate) fn exclusively(&self) -> Result<Option<Exclusive<'_>>> {
         let Some(no_commits) = self.sweeping.try_write() else { return Ok(None) };
         // A repair that is under way would bring a pack back that goes now.
-        let Some(no_repairs) = self.care.rounds.try_lock() else { return Ok(None) };
+        let Some(no_repairs) = self.maintenance.rounds.try_lock() else { return Ok(None) };
         // What is sealed from here on carries the next salt, so it cannot be called like a pack that goes now.
         let no_packs = self.seal_and_hold()?;
         let alone = self.alone()?;

@@ -75,10 +75,10 @@ impl Core {
         .map_err(failed)?;
         // What was swept while it was away is removed there too, once it has caught up.
         self.catalog.packs.leave_to_sweep(&mut there, &self.ledger().swept);
-        let damage = &self.catalog.packs.damage;
+        let trouble = self.trouble();
         let packs = self.catalog.packs.all().into_iter();
         let packs =
-            packs.filter(|(number, name)| !there.contains_key(name) && !damage.is_gone_without(*number));
+            packs.filter(|(number, name)| !there.contains_key(name) && !trouble.is_gone_without(*number));
         // Not with the ledger in hand: reading all of it takes a while, and whoever commits waits.
         let head = self.ledger().head;
         let absent = absent_entries(disk, head);

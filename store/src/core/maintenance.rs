@@ -5,13 +5,13 @@ use crate::disks::member::Member;
 use crate::locks::{Mutex, MutexGuard, rank};
 use larder_format::care::{LostFile, Round};
 use larder_format::{ChunkId, Hash};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// Lost files that are named over all packs; the pieces are counted in any case.
 const FILES_MAX: usize = 10_000;
 
 #[derive(Default)]
-pub(crate) struct Care {
+pub(crate) struct Maintenance {
     /// Only one sidecar is written at a time, since each is some megabytes of memory.
     pub(crate) parity: Mutex<(), { rank::PARITY }>,
     /// Where the scrub of each disk stands, by the disk's name. Held during a step, so that repairs never meet.
@@ -29,56 +29,18 @@ pub(crate) struct Care {
 
 #[derive(Default)]
 struct Known {
-    /// Packs that gave no sidecar, on the disk of that name; tried again after the next start.
-    hopeless: HashSet<(String, Hash)>,
-    /// Chapters of the ledger that could not be sealed, on the disk of that name; tried again after the next start.
-    unsealable: HashSet<(String, u64)>,
-    /// Packs that were given up since the start.
-    retired: HashSet<Hash>,
     lost_files: Vec<LostFile>,
     /// Kept snapshots that are not whole, by their numbers.
-    damaged: BTreeMap<u64, State>,
+    damaged: BTreeMap<u64, Wholeness>,
     /// Whether all that is kept was looked at since the start.
     is_surveyed: bool,
-    /// Disks, by name, that are to be read in a hurry: something on them could not be read.
-    alarmed: HashSet<String>,
     /// Rounds as they stood after the last step, for whoever cannot wait for the one under way.
     shown: BTreeMap<String, Round>,
 }
 
-impl Care {
+impl Maintenance {
     fn known(&self) -> MutexGuard<'_, Known, { rank::FINDINGS }> {
         self.known.lock()
-    }
-
-    pub(crate) fn is_hopeless(&self, member: &Member, name: &Hash) -> bool {
-        self.known().hopeless.contains(&(member.id.clone(), *name))
-    }
-
-    pub(crate) fn note_hopeless(&self, member: &Member, name: Hash) {
-        let mut known = self.known();
-        known.alarmed.insert(member.id.clone());
-        known.hopeless.insert((member.id.clone(), name));
-    }
-
-    pub(crate) fn is_unsealable(&self, member: &Member, chapter: u64) -> bool {
-        self.known().unsealable.contains(&(member.id.clone(), chapter))
-    }
-
-    pub(crate) fn note_unsealable(&self, member: &Member, chapter: u64) {
-        self.known().unsealable.insert((member.id.clone(), chapter));
-    }
-
-    pub(crate) fn alarm(&self, member: &Member) {
-        self.known().alarmed.insert(member.id.clone());
-    }
-
-    pub(crate) fn is_alarmed(&self, member: &Member) -> bool {
-        self.known().alarmed.contains(&member.id)
-    }
-
-    pub(crate) fn take_alarm(&self, member: &Member) -> bool {
-        self.known().alarmed.remove(&member.id)
     }
 
     pub(crate) fn show(&self, member: &Member, round: &Round) {
@@ -89,26 +51,14 @@ impl Care {
         self.known().shown.get(&member.id).cloned()
     }
 
-    pub(crate) fn has_hope_again(&self, name: &Hash) {
-        self.known().hopeless.retain(|(_, known)| known != name);
-    }
-
-    pub(crate) fn retire(&self, name: Hash) {
-        self.known().retired.insert(name);
-    }
-
-    pub(crate) fn is_retired(&self, name: &Hash) -> bool {
-        self.known().retired.contains(name)
-    }
-
     /// All snapshots that are not whole. `is_certain`: every disk answered for what was looked at.
-    pub(crate) fn set_damaged(&self, damaged: BTreeMap<u64, State>, is_certain: bool) {
+    pub(crate) fn set_damaged(&self, damaged: BTreeMap<u64, Wholeness>, is_certain: bool) {
         let mut known = self.known();
         known.damaged = damaged;
         known.is_surveyed |= is_certain;
     }
 
-    pub(crate) fn damaged_snapshots(&self) -> BTreeMap<u64, State> {
+    pub(crate) fn damaged_snapshots(&self) -> BTreeMap<u64, Wholeness> {
         self.known().damaged.clone()
     }
 
@@ -144,7 +94,7 @@ impl Care {
 
 /// Whether something can be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum Wholeness {
     /// All of it.
     Whole,
     /// This piece of it cannot be read now, and is not lost as far as is known.
@@ -153,7 +103,7 @@ pub(crate) enum State {
     Lost(ChunkId),
 }
 
-impl State {
+impl Wholeness {
     fn rank(self) -> u8 {
         match self {
             Self::Whole => 0,

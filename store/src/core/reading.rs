@@ -36,7 +36,7 @@ impl Core {
     pub(crate) fn read_wherever(&self, id: &ChunkId) -> Result<Vec<u8>> {
         // What the ledger promises and no disk has is lost; nobody mistyped it.
         let nowhere = || {
-            if let Some(since) = self.catalog.newer_packs() {
+            if let Some(since) = self.trouble().newer_layout() {
                 return StoreError::ReadOnly { since };
             }
             let lost = || StoreError::Damaged { chunk: *id, cause: "no disk has it".to_owned() };

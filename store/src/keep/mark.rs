@@ -144,8 +144,8 @@ impl Walk {
         }
         if places.is_empty() {
             // Owner and devices must hear of it, unless a disk that is away has it.
-            if !catalog.packs.damage.is_any_gone_without() {
-                catalog.packs.damage.note_absent(*id);
+            if !catalog.packs.trouble.is_any_gone_without() {
+                catalog.packs.trouble.note_absent(*id);
             }
             return Err(StoreError::NotFound { what: format!("piece {} of a kept backup", id.short()) });
         }
@@ -160,5 +160,5 @@ impl Walk {
 /// Whether the chunk was named as lost. What only it would lead to cannot be restored either, and a push that brings it
 /// again is asked for all of that.
 fn is_given_up(core: &Core, id: &ChunkId) -> bool {
-    core.catalog.packs.damage.is_given_up(id)
+    core.trouble().is_given_up(id)
 }

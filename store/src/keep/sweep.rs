@@ -56,7 +56,7 @@ pub(crate) fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64)
         return under_way;
     }
     if round.unweighed.is_none() {
-        core.catalog.packs.damage.miss_only(round.walk.missed(), &round.lost_before);
+        core.trouble().miss_only(round.walk.missed(), &round.lost_before);
     }
     let below = round.packs_below;
     let of_the_walk =
@@ -107,7 +107,7 @@ pub(crate) fn begin_round(core: &Core, mark: Mark) -> Round {
     Round {
         walk: Walk::begin(&core.ledger(), &mark),
         begun: mark,
-        lost_before: core.catalog.packs.damage.given_up(),
+        lost_before: core.trouble().given_up(),
         packs_below: core.catalog.packs.next_number(),
         anew: core.catalog.times_anew(),
         free: core.members.free(),
@@ -140,7 +140,7 @@ fn let_go_of_packs(core: &Core, round: &mut Round, now: Stamp) -> Result<Swept> 
     }
     // An old pack does not go for the sake of a new one that went bad since. The next round sees what there is.
     let known = &core.catalog.packs;
-    let is_whole = |name| known.number(name).is_some_and(|pack| !known.damage.is_in(pack));
+    let is_whole = |name| known.number(name).is_some_and(|pack| !known.trouble.is_in(pack));
     if round.anew != core.catalog.times_anew() || !round.copied.packs.iter().all(is_whole) {
         round.to_merge = None;
         return Ok(Swept::default());

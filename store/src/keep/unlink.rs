@@ -56,7 +56,9 @@ pub(crate) fn remove_some(core: &Core, now: &Mark, proven_s: Option<u64>) -> Res
 /// Removes the files of these packs, which were let go of, and makes that durable. False, and nothing was done, while
 /// somebody makes a sidecar, maybe for a pack that goes, or repairs.
 pub(crate) fn remove_now(core: &Core, names: &[Hash]) -> Result<bool> {
-    let (Some(_parity), Some(_rounds)) = (core.care.parity.try_lock(), core.care.rounds.try_lock()) else {
+    let (Some(_parity), Some(_rounds)) =
+        (core.maintenance.parity.try_lock(), core.maintenance.rounds.try_lock())
+    else {
         return Ok(false);
     };
     // One that is away is cleared when it has come back and caught up.
@@ -70,7 +72,9 @@ pub(crate) fn remove_now(core: &Core, names: &[Hash]) -> Result<bool> {
 /// Removes from a disk that has no room to catch up what was swept and every healthy disk is rid of: as long as it
 /// lags nothing is swept, so it would lag for ever. Returns how many files went.
 pub(crate) fn make_room_on(core: &Core, member: &Member) -> Result<usize> {
-    let (Some(_parity), Some(_rounds)) = (core.care.parity.try_lock(), core.care.rounds.try_lock()) else {
+    let (Some(_parity), Some(_rounds)) =
+        (core.maintenance.parity.try_lock(), core.maintenance.rounds.try_lock())
+    else {
         return Ok(0);
     };
     let mut ripe: BTreeSet<_> = {

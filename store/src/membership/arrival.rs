@@ -142,7 +142,7 @@ fn put(core: &Core, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Resul
     let _commits = core.commits.lock();
     let doubtful = member.take_doubtful();
     // So would a repair that is under way: what was unfinished then stays until the next start.
-    let no_repairs = core.care.rounds.try_lock();
+    let no_repairs = core.maintenance.rounds.try_lock();
     let cleared = clear(disk.as_ref(), &doubtful, no_repairs.is_some());
     drop(no_repairs);
     if let Err(source) = cleared {
@@ -198,7 +198,7 @@ fn learn_from(core: &Core, member: &Member, past: &Past) -> Result<bool> {
     };
     let new_packs = core.catalog.absorb(&core.members, member, (&swept, was_complete))?;
     // Whoever was filled without them gets them now.
-    let went_without = !core.catalog.packs.damage.end_going_without().is_empty();
+    let went_without = !core.trouble().end_going_without().is_empty();
     let has_gaps = !core.ledger().gaps.is_empty();
     if matches!(past, Past::Ahead) || has_gaps {
         core.load_ledger_again()?;

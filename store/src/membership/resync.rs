@@ -84,14 +84,14 @@ fn copy_pack(core: &Core, member: &Member, name: &Hash) -> Result<Option<u64>> {
             _ => {
                 tracing::error!(disk = source.disk.name(), pack = %name, "this copy of a pack is damaged");
                 // That disk is read from end to end soon, and what is damaged there repaired or named.
-                core.care.alarm(&source);
+                core.trouble().alarm(&source);
                 is_damaged = true;
             }
         }
     }
     if is_damaged {
         // Not waited for: a scrub that ends a round waits for whoever fills a disk.
-        let Some(_no_repairs) = core.care.rounds.try_lock() else { return Ok(None) };
+        let Some(_no_repairs) = core.maintenance.rounds.try_lock() else { return Ok(None) };
         if mend::mend(&core.members, member, name, core.reserve_bytes / 2)? == Mended::Whole {
             return Ok(Some(core.catalog.packs.len(name)));
         }
@@ -99,7 +99,7 @@ fn copy_pack(core: &Core, member: &Member, name: &Hash) -> Result<Option<u64>> {
     // No disk has it whole: waiting for it would keep this disk from new backups for ever.
     if let Some(number) = core.catalog.packs.number(name) {
         remember_without(core, member, name)?;
-        core.catalog.packs.damage.go_without(number);
+        core.trouble().go_without(number);
     }
     Ok(Some(0))
 }
@@ -154,9 +154,9 @@ fn rejoin(core: &Core, member: &Member) -> Result<Lacking> {
         }
     }
     core.note_gaps(&lacking);
-    if core.catalog.packs.damage.is_any_gone_without() && !core.members.others(member).is_empty() {
+    if core.trouble().is_any_gone_without() && !core.members.others(member).is_empty() {
         // Read from end to end, so that what it could not be given is saved in part, or named and remembered.
-        core.care.alarm(member);
+        core.trouble().alarm(member);
     }
     member.lacks(0, 0);
     tracing::info!(disk = member.disk.name(), "the disk has caught up");

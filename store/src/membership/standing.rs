@@ -12,6 +12,10 @@ use crate::{Result, StoreError};
 use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Event, Stamp};
 use std::sync::atomic::Ordering;
 
+/// From the wish to forget a disk to its end, in seconds switched on: whoever plays the owner for an evening ends no disk, and
+/// the owner sees it on the way out.
+pub const FORGET_DELAY_S: u64 = 72 * 3600;
+
 /// Brings a disk up to date and lets go of it, so that it may be unplugged.
 pub(crate) fn release(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     let member = core.members.in_use(id)?;
@@ -84,6 +88,13 @@ pub(crate) fn keep_disk(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
 pub(crate) fn retire(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     require_others(core, &member)?;
+    let leaving = core.ledger().disks.get(&member.key).and_then(|known| known.leaving);
+    let has_waited = |since: Stamp| stamp.powered_on_s.saturating_sub(since.powered_on_s) >= FORGET_DELAY_S;
+    if !leaving.is_some_and(has_waited) {
+        return Err(StoreError::Waits {
+            why: format!("the disk at {} is forgotten after 72 hours", member.disk.name()),
+        });
+    }
     note(core, member.key, DiskChange::Retired, stamp)?;
     let was_away = member.state() == MemberState::Away;
     member.set_state(MemberState::Retired);

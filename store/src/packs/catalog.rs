@@ -21,7 +21,7 @@ use crate::packs::registry::Packs;
 use larder_format::Hash;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Condvar;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 mod anew;
 mod listing;
@@ -43,14 +43,8 @@ pub(crate) struct Catalog {
     entering: Mutex<(), { rank::ENTERING }>,
     pending: Mutex<Pending, { rank::PENDING }>,
     entered: Condvar,
-    /// Packs that are there but whose table no disk gives whole: their content is not lost, but not found either.
-    unreadable: Mutex<HashSet<Hash>, { rank::UNREADABLE }>,
     /// How often the index was thrown away: what was looked up before and after may be two halves of one copy.
     anew: AtomicU64,
-    /// The newest layout of packs that only a newer Larder can open; 0 where there are none.
-    newer: AtomicU16,
-    /// There may be packs that no disk shows, since a folder cannot be read: what was complete once need not be now.
-    unseen: AtomicBool,
     /// Lists of packs were read that the index does not have on its disk yet.
     is_read_ahead: AtomicBool,
 }
@@ -123,12 +117,10 @@ impl Catalog {
             entering: Mutex::new(()),
             pending: Mutex::new(pending),
             entered: Condvar::new(),
-            unreadable: Mutex::default(),
             anew: AtomicU64::new(0),
-            newer: AtomicU16::new(0),
-            unseen: AtomicBool::new(is_unseen),
             is_read_ahead: AtomicBool::new(false),
         };
+        catalog.packs.trouble.set_hides_packs(is_unseen);
         missing.into_iter().for_each(|(number, name)| catalog.miss(members, number, name));
         catalog.enter_pending(members, PACKS_AT_ONCE);
         Ok((catalog, is_new))
@@ -141,7 +133,7 @@ impl Catalog {
         if let Some(number) = self.packs.number(&pack.name) {
             // It is whole now, whatever was found damaged in it before.
             self.packs.reopen(number);
-            if self.unreadable().remove(&pack.name) {
+            if self.packs.trouble.end_unreadable(&pack.name) {
                 self.insert(&[PackNames::of(number, pack.name, &pack.table.chunks)]);
             }
             return number;
@@ -178,9 +170,9 @@ impl Catalog {
         // A new disk shows what it was given, not what another one hides.
         let shows_all = was_complete && !is_unseen;
         if shows_all {
-            self.unseen.store(false, Ordering::SeqCst);
+            self.packs.trouble.set_hides_packs(false);
         } else if is_only && is_unseen {
-            self.unseen.store(true, Ordering::SeqCst);
+            self.packs.trouble.set_hides_packs(true);
         }
         self.packs.leave_to_sweep(&mut found, swept);
         let known: HashSet<_> = self.packs.all().into_iter().map(|(_, name)| name).collect();
@@ -197,7 +189,7 @@ impl Catalog {
 
     /// Lists all disks again where one did not show a folder of its packs. Returns whether they show all by now.
     pub(crate) fn look_for_unseen(&self, members: &Members, swept: &HashMap<Hash, Mark>) -> Result<bool> {
-        if !self.hides_some() || !members.are_all_here() {
+        if !self.packs.trouble.hides_packs() || !members.are_all_here() {
             return Ok(false);
         }
         let mut show_all = true;
@@ -206,7 +198,7 @@ impl Catalog {
             self.absorb(members, member, (swept, false))?;
         }
         if show_all {
-            self.unseen.store(false, Ordering::SeqCst);
+            self.packs.trouble.set_hides_packs(false);
         }
         Ok(show_all)
     }
@@ -247,13 +239,13 @@ impl Catalog {
                     // A flipped bit must not look like a newer Larder: the pack has to have its name.
                     Some(layout) if reader::is_whole_anywhere(members, name) => {
                         tracing::warn!(pack = %name, layout, "a pack was written by a newer Larder");
-                        self.newer.fetch_max(layout, Ordering::SeqCst);
+                        self.packs.trouble.note_newer(layout);
                     }
                     _ => {
                         tracing::error!(pack = %name, %error, "a pack's table cannot be read");
-                        self.unreadable().insert(*name);
+                        self.packs.trouble.note_unreadable(*name);
                         // Otherwise nobody would look at it before its turn in a round of weeks.
-                        self.packs.damage.suspect();
+                        self.packs.trouble.suspect();
                     }
                 },
             }
@@ -290,7 +282,7 @@ impl Catalog {
         let number = known.unwrap_or_else(|| self.packs.next_number());
         self.packs.reopen(number);
         self.packs.add(number, *name, len);
-        let was_unreadable = self.unreadable().remove(name);
+        let was_unreadable = self.packs.trouble.end_unreadable(name);
         if known.is_none() || was_unreadable {
             self.enter_each(members, &[(number, *name)]);
         }
@@ -300,28 +292,13 @@ impl Catalog {
     pub(crate) fn retire(&self, number: u32, name: &Hash, len: u64) {
         self.packs.retire(number, len);
         self.pending().waiting.retain(|(waiting, _)| *waiting != number);
-        self.unreadable().remove(name);
+        self.packs.trouble.end_unreadable(name);
         self.index_to_change().remove(&[number]);
-    }
-
-    /// Packs that no disk gives whole enough to find anything in them.
-    pub(crate) fn unreadable(&self) -> MutexGuard<'_, HashSet<Hash>, { rank::UNREADABLE }> {
-        self.unreadable.lock()
-    }
-
-    /// The newest layout of packs that only a newer Larder can open. What lies in them cannot be found, and is not lost.
-    pub(crate) fn newer_packs(&self) -> Option<u16> {
-        Some(self.newer.load(Ordering::SeqCst)).filter(|layout| *layout > 0)
-    }
-
-    /// Whether there may be packs that no disk shows.
-    pub(crate) fn hides_some(&self) -> bool {
-        self.unseen.load(Ordering::SeqCst)
     }
 
     /// Chunks that were found damaged and of which no other copy has come.
     pub(crate) fn damaged(&self, members: &Members) -> usize {
-        self.packs.damage.chunks().iter().filter(|id| self.held(members, id).is_none()).count()
+        self.packs.trouble.chunks().iter().filter(|id| self.held(members, id).is_none()).count()
     }
 
     fn index(&self) -> ReadGuard<'_, Index, { rank::INDEX }> {

@@ -13,7 +13,7 @@ use crate::packs::index::Hint;
 use crate::packs::place::{Answer, Place};
 use crate::packs::pool::Pool;
 use crate::packs::reader::{Names, View, read_table};
-use crate::packs::trouble::Damage;
+use crate::packs::trouble::Trouble;
 use crate::{Result, StoreError};
 use larder_format::block::{self, Decoder, OpenBlock};
 use larder_format::{ChunkId, Hash};
@@ -49,7 +49,7 @@ pub(crate) struct Packs {
     registry: RwLock<Registry, { rank::REGISTRY }>,
     views: Mutex<Views, { rank::VIEWS }>,
     blocks: Mutex<BlockCache, { rank::BLOCKS }>,
-    pub(crate) damage: Damage,
+    pub(crate) trouble: Trouble,
     decoders: Pool<Decoder>,
     encoders: Pool<block::Encoder>,
     salt: AtomicU32,
@@ -104,7 +104,7 @@ impl Packs {
         views.retain(|((pack, ..), _)| *pack != number);
         drop(views);
         self.blocks.lock().forget(number);
-        self.damage.clear(number);
+        self.trouble.clear(number);
     }
 
     /// The pack is no longer one: what was whole in it lies in others.
@@ -170,9 +170,9 @@ impl Packs {
                 let view = match self.view(members, pack, position) {
                     Ok(view) => view,
                     Err(error) => {
-                        if member.is_healthy() && !self.damage.is_gone_without(pack) {
+                        if member.is_healthy() && !self.trouble.is_gone_without(pack) {
                             // It should have it: what is wrong there is looked for now.
-                            self.damage.suspect();
+                            self.trouble.suspect();
                         }
                         let is_absent = error.kind() == io::ErrorKind::NotFound;
                         is_unanswered |= member.is_readable() && !is_absent && disk::is_unanswered(&error);
@@ -235,7 +235,7 @@ impl Packs {
                 .and_then(|view| view.read(view.block_of(place.slot).ok_or(io::ErrorKind::InvalidData)?))
                 .map_err(|error| {
                     if disk::is_unanswered(&error) && error.kind() != io::ErrorKind::NotFound {
-                        self.damage.note_unanswered(place.pack);
+                        self.trouble.note_unanswered(place.pack);
                     }
                     error.to_string()
                 })
@@ -252,7 +252,7 @@ impl Packs {
                     let disk = member.disk.name();
                     tracing::error!(disk, chunk = %id, why, "a stored piece could not be read here");
                     if self.is_expected(place) {
-                        self.damage.suspect();
+                        self.trouble.suspect();
                     }
                     cause = why;
                 }
@@ -265,7 +265,7 @@ impl Packs {
         if self.is_expected(place) {
             // At least the one: a block that counts no chunk would be no damage.
             let names = self.names_beside(members, place).filter(|names| names.contains(id));
-            self.damage.note(place.block_at(), names.unwrap_or_else(|| vec![*id]));
+            self.trouble.note(place.block_at(), names.unwrap_or_else(|| vec![*id]));
         }
         Err(StoreError::Damaged { chunk: *id, cause })
     }
@@ -273,12 +273,12 @@ impl Packs {
     /// Whether not to find the chunk there is damage. One whose pack was swept lies elsewhere, and one that only a disk has
     /// that is away is there again when that is.
     fn is_expected(&self, place: Place) -> bool {
-        self.name(place.pack).is_some() && !self.damage.is_gone_without(place.pack)
+        self.name(place.pack).is_some() && !self.trouble.is_gone_without(place.pack)
     }
 
     /// Whether the chunk lies in a block that could not be read.
     pub(crate) fn is_damaged(&self, place: Place) -> bool {
-        self.damage.is_known(place.block_at())
+        self.trouble.is_known(place.block_at())
     }
 
     /// Names of the chunks that share a block with the one at `place`.

@@ -1,154 +1,339 @@
-//! Chunks that no disk gives back whole: from the first reading that found it, and over restarts once a scrub gave
-//! them up.
+//! What is wrong with chunks, packs and disks, in one table.
 //!
-//! Such a chunk counts as one that is not there: a push that still has it is asked for it, and the copy that comes is
-//! found before the damaged one. Healed is what has such a copy; the rest is what the owner must hear of.
-//! Not here: how damage is found (`registry`, `scrub`), what makes it good (`repair`).
+//! A chunk in the table counts as missing: a push that still has the chunk is asked for it, and the new copy is found before
+//! the damaged one. Such a copy heals the damage; the owner hears of the rest. The table lives in memory. After a restart
+//! the records in the quarantine, the packs themselves and the scrub fill it again. Not here: finding damage (`registry`,
+//! `upkeep::scrub`), repairing it (`upkeep::repair`), how far a disk can be trusted (`disks::member`).
 
+use crate::disks::member::Member;
 use crate::locks::{Mutex, MutexGuard, rank};
 use crate::packs::place::BlockAt;
-use larder_format::ChunkId;
+use larder_format::{ChunkId, Hash};
 use std::collections::{HashMap, HashSet};
 
+/// The table.
 #[derive(Default)]
-pub(crate) struct Damage(Mutex<Known, { rank::TROUBLE }>);
+pub(crate) struct Trouble(Mutex<Table, { rank::TROUBLE }>);
 
 #[derive(Default)]
-struct Known {
-    blocks: HashMap<BlockAt, Vec<ChunkId>>,
-    /// Packs whose content is being moved to new ones: a chunk in them counts only where it also lies elsewhere.
-    condemned: HashSet<u32>,
-    /// Packs that a disk was filled without: what only a disk that is failing or away has is held by no receipt.
-    not_to_be_had: HashSet<u32>,
-    /// Packs of which a disk did not answer for something: it may all be there.
-    unanswered: HashSet<u32>,
-    /// Chunks of packs that could not be repaired whole.
+struct Table {
+    /// By number. A pack without an entry is in good order, as far as known.
+    packs: HashMap<u32, PackTrouble>,
+    /// Packs without a readable table on any disk: content not lost, and not found either.
+    unreadable: HashSet<Hash>,
+    /// Packs given up since the start.
+    retired: HashSet<Hash>,
+    /// Chunks of packs that no repair made whole.
     given_up: HashSet<ChunkId>,
-    /// Chunks that a kept backup names and that were found nowhere, though nobody saw them go.
+    /// Chunks of kept backups in no pack, although nobody saw them go.
     absent: HashSet<ChunkId>,
-    /// Something could not be read since the last scrub was told.
+    /// By the disk's id.
+    disks: HashMap<String, DiskTrouble>,
+    /// The newest layout of packs for a newer Larder only.
+    newer_layout: Option<u16>,
+    /// A folder of packs cannot be read, and may hold packs that no disk shows.
+    hides_packs: bool,
+    /// A read failed since the last scrub was told.
     is_suspected: bool,
 }
 
-impl Damage {
-    fn known(&self) -> MutexGuard<'_, Known, { rank::TROUBLE }> {
+/// What is wrong with one pack.
+#[derive(Default)]
+struct PackTrouble {
+    /// Damaged blocks by offset, with the chunks in them.
+    blocks: HashMap<u32, Vec<ChunkId>>,
+    /// The content moves to new packs: a chunk counts only where another pack has it too.
+    is_condemned: bool,
+    /// A disk was filled without this pack: no receipt covers a pack that only a failing or absent disk has.
+    is_gone_without: bool,
+    /// A disk did not answer for some of it, which may be whole.
+    is_unanswered: bool,
+}
+
+impl PackTrouble {
+    fn is_all_damaged(&self) -> bool {
+        self.is_condemned || self.is_gone_without
+    }
+
+    fn is_none(&self) -> bool {
+        self.blocks.is_empty() && !self.is_all_damaged() && !self.is_unanswered
+    }
+}
+
+/// What is wrong with one disk.
+#[derive(Default)]
+struct DiskTrouble {
+    /// A read failed outside of a scrub: a round in a hurry is wanted.
+    is_alarmed: bool,
+    /// Packs that gave no sidecar here; tried again after the next start.
+    hopeless: HashSet<Hash>,
+    /// Chapters of the ledger that could not be sealed here; tried again after the next start.
+    unsealable: HashSet<u64>,
+}
+
+impl Trouble {
+    fn table(&self) -> MutexGuard<'_, Table, { rank::TROUBLE }> {
         self.0.lock()
     }
 
-    /// Notes a block and what was in it.
-    pub(crate) fn note(&self, block: BlockAt, chunks: Vec<ChunkId>) {
-        self.known().blocks.insert(block, chunks);
+    fn of_pack<T>(&self, pack: u32, change: impl FnOnce(&mut PackTrouble) -> T) -> T {
+        let mut table = self.table();
+        let of_pack = table.packs.entry(pack).or_default();
+        let result = change(of_pack);
+        if of_pack.is_none() {
+            table.packs.remove(&pack);
+        }
+        result
     }
 
-    pub(crate) fn is_known(&self, block: BlockAt) -> bool {
-        let known = self.known();
-        known.condemned.contains(&block.0)
-            || known.not_to_be_had.contains(&block.0)
-            || known.blocks.contains_key(&block)
+    fn is_pack(&self, pack: u32, question: impl FnOnce(&PackTrouble) -> bool) -> bool {
+        self.table().packs.get(&pack).is_some_and(question)
     }
 
-    /// A disk did not answer for something in this pack.
+    /// Notes a damaged block with its chunks.
+    pub(crate) fn note(&self, (pack, offset): BlockAt, chunks: Vec<ChunkId>) {
+        self.of_pack(pack, |pack| drop(pack.blocks.insert(offset, chunks)));
+    }
+
+    /// Whether the block counts as damaged.
+    pub(crate) fn is_known(&self, (pack, offset): BlockAt) -> bool {
+        self.is_pack(pack, |pack| pack.is_all_damaged() || pack.blocks.contains_key(&offset))
+    }
+
+    /// A disk did not answer for some of this pack.
     pub(crate) fn note_unanswered(&self, pack: u32) {
-        self.known().unanswered.insert(pack);
+        self.of_pack(pack, |pack| pack.is_unanswered = true);
     }
 
-    /// Whether what could not be read in this pack was not answered for, since it was opened anew.
+    /// Whether a disk did not answer for some of this pack since the pack was opened anew.
     pub(crate) fn is_unanswered(&self, pack: u32) -> bool {
-        self.known().unanswered.contains(&pack)
+        self.is_pack(pack, |pack| pack.is_unanswered)
     }
 
-    /// How many chunks lie in blocks that could not be read.
+    /// How many chunks lie in damaged blocks.
     pub(crate) fn chunks_in_blocks(&self) -> usize {
-        self.known().blocks.values().map(Vec::len).sum()
+        self.table().packs.values().flat_map(|pack| pack.blocks.values()).map(Vec::len).sum()
     }
 
-    /// A disk goes on without this pack, since no other one gives it whole.
+    /// A disk goes on without this pack, since no other disk gives it whole.
     pub(crate) fn go_without(&self, pack: u32) {
-        self.known().not_to_be_had.insert(pack);
+        self.of_pack(pack, |pack| pack.is_gone_without = true);
     }
 
     /// Whether a disk goes on without this pack.
     pub(crate) fn is_gone_without(&self, pack: u32) -> bool {
-        self.known().not_to_be_had.contains(&pack)
+        self.is_pack(pack, |pack| pack.is_gone_without)
     }
 
     /// Whether a disk goes on without any pack.
     pub(crate) fn is_any_gone_without(&self) -> bool {
-        !self.known().not_to_be_had.is_empty()
+        self.table().packs.values().any(|pack| pack.is_gone_without)
     }
 
-    /// No disk goes on without a pack any more. Returns the numbers of those that some did without.
+    /// No disk goes on without a pack any more. Returns the packs that were missing on some.
     pub(crate) fn end_going_without(&self) -> HashSet<u32> {
-        std::mem::take(&mut self.known().not_to_be_had)
+        let mut table = self.table();
+        let was_missing = |(number, pack): (&u32, &mut PackTrouble)| {
+            std::mem::take(&mut pack.is_gone_without).then_some(*number)
+        };
+        let missing = table.packs.iter_mut().filter_map(was_missing).collect();
+        table.packs.retain(|_, pack| !pack.is_none());
+        missing
     }
 
-    /// A kept backup names this chunk, and no pack has it.
-    pub(crate) fn note_absent(&self, chunk: ChunkId) {
-        self.known().absent.insert(chunk);
-    }
-
-    /// Chunks that were given up so far.
-    pub(crate) fn given_up(&self) -> HashSet<ChunkId> {
-        self.known().given_up.clone()
-    }
-
-    /// Forgets those of the chunks in `before` that no kept backup names: nobody can miss them any more.
-    pub(crate) fn miss_only(&self, named: &HashSet<ChunkId>, before: &HashSet<ChunkId>) {
-        let mut known = self.known();
-        known.given_up.retain(|chunk| named.contains(chunk) || !before.contains(chunk));
-        known.absent.clear();
-    }
-
-    /// Whether anything of the pack is known to be damaged.
+    /// Whether anything in the pack counts as damaged.
     pub(crate) fn is_in(&self, pack: u32) -> bool {
-        let known = self.known();
-        known.condemned.contains(&pack)
-            || known.not_to_be_had.contains(&pack)
-            || known.blocks.keys().any(|(of, _)| *of == pack)
-    }
-
-    /// Chunks of all damaged blocks, those that were given up, and those that were found nowhere.
-    pub(crate) fn chunks(&self) -> HashSet<ChunkId> {
-        let known = self.known();
-        known.blocks.values().flatten().chain(&known.given_up).chain(&known.absent).copied().collect()
-    }
-
-    /// A disk did not give what it should. Where there is one bad sector there are more.
-    pub(crate) fn suspect(&self) {
-        self.known().is_suspected = true;
-    }
-
-    /// Whether a disk is suspected, once for each time that it was.
-    pub(crate) fn take_suspicion(&self) -> bool {
-        std::mem::take(&mut self.known().is_suspected)
+        self.is_pack(pack, |pack| pack.is_all_damaged() || !pack.blocks.is_empty())
     }
 
     /// From now on everything in this pack counts as damaged.
     pub(crate) fn condemn(&self, pack: u32) {
-        self.known().condemned.insert(pack);
+        self.of_pack(pack, |pack| pack.is_condemned = true);
     }
 
-    /// The pack was repaired, or is gone: what was noted of it counts no more.
-    pub(crate) fn clear(&self, pack: u32) {
-        let mut known = self.known();
-        known.condemned.remove(&pack);
-        known.not_to_be_had.remove(&pack);
-        known.unanswered.remove(&pack);
-        known.blocks.retain(|(of, _), _| *of != pack);
-    }
-
-    /// The pack could not be emptied: it is as it was.
+    /// The content of the pack stays: it counts as before.
     pub(crate) fn reprieve(&self, pack: u32) {
-        self.known().condemned.remove(&pack);
+        self.of_pack(pack, |pack| pack.is_condemned = false);
+    }
+
+    /// The pack was repaired, or is gone: its entry counts no more.
+    pub(crate) fn clear(&self, pack: u32) {
+        self.table().packs.remove(&pack);
+    }
+
+    /// The pack has a readable table on no disk.
+    pub(crate) fn note_unreadable(&self, name: Hash) {
+        self.table().unreadable.insert(name);
+    }
+
+    /// Whether the pack has a readable table on no disk.
+    pub(crate) fn is_unreadable(&self, name: &Hash) -> bool {
+        self.table().unreadable.contains(name)
+    }
+
+    /// The pack has a readable table, or is a pack no more. Returns whether that is news.
+    pub(crate) fn end_unreadable(&self, name: &Hash) -> bool {
+        self.table().unreadable.remove(name)
+    }
+
+    /// Packs without a readable table.
+    pub(crate) fn unreadable(&self) -> HashSet<Hash> {
+        self.table().unreadable.clone()
+    }
+
+    /// Every table is read anew.
+    pub(crate) fn forget_unreadable(&self) {
+        self.table().unreadable.clear();
+    }
+
+    /// A pack has a layout for a newer Larder only.
+    pub(crate) fn note_newer(&self, layout: u16) {
+        let mut table = self.table();
+        table.newer_layout = table.newer_layout.max(Some(layout));
+    }
+
+    /// The newest layout of packs for a newer Larder only. Their content cannot be found, and is not lost.
+    pub(crate) fn newer_layout(&self) -> Option<u16> {
+        self.table().newer_layout
+    }
+
+    /// Whether there may be packs that no disk shows, since a folder cannot be read.
+    pub(crate) fn hides_packs(&self) -> bool {
+        self.table().hides_packs
+    }
+
+    /// Notes whether every folder of packs can be read.
+    pub(crate) fn set_hides_packs(&self, hides_packs: bool) {
+        self.table().hides_packs = hides_packs;
+    }
+
+    /// The pack was given up.
+    pub(crate) fn retire(&self, name: Hash) {
+        self.table().retired.insert(name);
+    }
+
+    /// Whether the pack was given up since the start.
+    pub(crate) fn is_retired(&self, name: &Hash) -> bool {
+        self.table().retired.contains(name)
+    }
+
+    /// A kept backup names this chunk, and no pack has it.
+    pub(crate) fn note_absent(&self, chunk: ChunkId) {
+        self.table().absent.insert(chunk);
+    }
+
+    /// Remembers chunks as lost. A chunk that a device brings again is held like any other, whatever stands here.
+    pub(crate) fn give_up(&self, chunks: impl IntoIterator<Item = ChunkId>) {
+        self.table().given_up.extend(chunks);
     }
 
     /// Whether the chunk is known to be lost.
     pub(crate) fn is_given_up(&self, id: &ChunkId) -> bool {
-        self.known().given_up.contains(id)
+        self.table().given_up.contains(id)
     }
 
-    /// Remembers chunks as lost. One that a device brings again is held like any other, whatever is remembered.
-    pub(crate) fn give_up(&self, chunks: impl IntoIterator<Item = ChunkId>) {
-        self.known().given_up.extend(chunks);
+    /// Chunks given up so far.
+    pub(crate) fn given_up(&self) -> HashSet<ChunkId> {
+        self.table().given_up.clone()
+    }
+
+    /// Forgets chunks in `before` outside of `named`: no kept backup names them, so nobody can miss them any more.
+    pub(crate) fn miss_only(&self, named: &HashSet<ChunkId>, before: &HashSet<ChunkId>) {
+        let mut table = self.table();
+        table.given_up.retain(|chunk| named.contains(chunk) || !before.contains(chunk));
+        table.absent.clear();
+    }
+
+    /// Chunks of all damaged blocks, chunks given up, and chunks found nowhere.
+    pub(crate) fn chunks(&self) -> HashSet<ChunkId> {
+        let table = self.table();
+        let in_blocks = table.packs.values().flat_map(|pack| pack.blocks.values()).flatten();
+        in_blocks.chain(&table.given_up).chain(&table.absent).copied().collect()
+    }
+
+    /// A read failed. Bad sectors come in groups, so the disks are read from end to end.
+    pub(crate) fn suspect(&self) {
+        self.table().is_suspected = true;
+    }
+
+    /// Whether a read failed, once for each time.
+    pub(crate) fn take_suspicion(&self) -> bool {
+        std::mem::take(&mut self.table().is_suspected)
+    }
+
+    fn of_disk<T>(&self, member: &Member, change: impl FnOnce(&mut DiskTrouble) -> T) -> T {
+        change(self.table().disks.entry(member.id.clone()).or_default())
+    }
+
+    /// The disk is to be read in a hurry.
+    pub(crate) fn alarm(&self, member: &Member) {
+        self.of_disk(member, |disk| disk.is_alarmed = true);
+    }
+
+    /// Whether the disk is to be read in a hurry.
+    pub(crate) fn is_alarmed(&self, member: &Member) -> bool {
+        self.of_disk(member, |disk| disk.is_alarmed)
+    }
+
+    /// The same, once for each alarm.
+    pub(crate) fn take_alarm(&self, member: &Member) -> bool {
+        self.of_disk(member, |disk| std::mem::take(&mut disk.is_alarmed))
+    }
+
+    /// The pack on this disk gave no sidecar: the disk is to be read in a hurry.
+    pub(crate) fn note_hopeless(&self, member: &Member, name: Hash) {
+        self.of_disk(member, |disk| {
+            disk.is_alarmed = true;
+            disk.hopeless.insert(name);
+        });
+    }
+
+    /// Whether the pack on this disk gave no sidecar.
+    pub(crate) fn is_hopeless(&self, member: &Member, name: &Hash) -> bool {
+        self.of_disk(member, |disk| disk.hopeless.contains(name))
+    }
+
+    /// The pack was repaired: a sidecar is tried again on every disk.
+    pub(crate) fn has_hope_again(&self, name: &Hash) {
+        self.table().disks.values_mut().for_each(|disk| disk.hopeless.retain(|known| known != name));
+    }
+
+    /// The chapter could not be sealed on this disk.
+    pub(crate) fn note_unsealable(&self, member: &Member, chapter: u64) {
+        self.of_disk(member, |disk| disk.unsealable.extend([chapter]));
+    }
+
+    /// Whether the chapter could not be sealed on this disk.
+    pub(crate) fn is_unsealable(&self, member: &Member, chapter: u64) -> bool {
+        self.of_disk(member, |disk| disk.unsealable.contains(&chapter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pack_whose_trouble_ends_leaves_the_table() {
+        let trouble = Trouble::default();
+        let chunk = Hash::of(b"a chunk");
+        trouble.note((1, 16), vec![chunk]);
+        trouble.condemn(1);
+        trouble.go_without(2);
+        assert!(trouble.is_known((1, 16)) && trouble.is_known((1, 99)) && trouble.is_in(2));
+        trouble.reprieve(1);
+        assert!(trouble.is_known((1, 16)) && !trouble.is_known((1, 99)), "only the block is damaged");
+        assert_eq!((trouble.chunks_in_blocks(), trouble.chunks().contains(&chunk)), (1, true));
+        assert_eq!(trouble.end_going_without(), HashSet::from([2]));
+        trouble.clear(1);
+        assert!(trouble.table().packs.is_empty());
+    }
+
+    #[test]
+    fn a_newer_layout_stays_the_newest() {
+        let trouble = Trouble::default();
+        assert_eq!(trouble.newer_layout(), None);
+        [3, 7, 5].into_iter().for_each(|layout| trouble.note_newer(layout));
+        assert_eq!(trouble.newer_layout(), Some(7));
     }
 }

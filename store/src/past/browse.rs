@@ -4,7 +4,7 @@
 //! Not here: how a tree is read (`larder_format::tree::read`), what a person or a program is shown of it (`agent`).
 
 use crate::core::Core;
-use crate::core::maintenance::State;
+use crate::core::maintenance::Wholeness;
 use crate::ledger::view::Fact;
 use crate::upkeep::repair::survey::{self, Survey};
 use crate::{Result, StoreError};
@@ -117,7 +117,7 @@ fn judge_runs(core: &Core, runs: &mut [Run]) {
     let mut survey = Survey::new(core, &scope, &|| true);
     for run in runs {
         if let Some(found) = &run.found {
-            run.is_whole = survey.state_of(&found.entry.kind) == State::Whole;
+            run.is_whole = survey.state_of(&found.entry.kind) == Wholeness::Whole;
         }
     }
 }

@@ -49,9 +49,8 @@ fn commit_whole(core: &Core, snapshot: Snapshot, stamp: Stamp) -> Result<Committ
     vanished::look_for_vanished(core, stamp);
     // With damage about, what was complete once need not be now: then all is looked at, and the device is asked
     // for what it still has.
-    let is_sound = core.damaged_chunks() == 0
-        && core.unreadable_packs() == 0
-        && !core.catalog.packs.damage.is_any_gone_without();
+    let is_sound =
+        core.damaged_chunks() == 0 && core.unreadable_packs() == 0 && !core.trouble().is_any_gone_without();
     // What is found complete now must still be there when the entry is written.
     let _no_sweep = core.sweeping.read();
     let parent = core.ledger().snapshots(&snapshot.source).last().map(|fact| fact.snapshot.root);

@@ -16,11 +16,12 @@ pub(crate) fn seal_chapter(core: &Core) -> Result<bool> {
     for member in core.members.all().iter().filter(|member| member.is_healthy()) {
         let disk = member.disk.as_ref();
         let sealed = listing::list(disk).map_err(|source| member.failed(layout::LEDGER, source))?.chapters;
-        let wanted = |chapter: &u64| !sealed.contains(chapter) && !core.care.is_unsealable(member, *chapter);
+        let wanted =
+            |chapter: &u64| !sealed.contains(chapter) && !core.trouble().is_unsealable(member, *chapter);
         let Some(chapter) = (0..full).find(wanted) else { continue };
         let path = layout::chapter(chapter);
         if !seal(disk, chapter).map_err(|source| member.failed(&path, source))? {
-            core.care.note_unsealable(member, chapter);
+            core.trouble().note_unsealable(member, chapter);
         }
         return Ok(true);
     }

@@ -24,7 +24,7 @@ pub(crate) fn path(name: &Hash) -> String {
 /// many still lack one.
 pub(crate) fn write_parity(core: &Core, bytes_max: u64) -> Result<u64> {
     core.require_own_format()?;
-    let _one_at_a_time = core.care.parity.lock();
+    let _one_at_a_time = core.maintenance.parity.lock();
     let all = core.members.all();
     let healthy = all.iter().filter(|member| member.is_healthy());
     let left: Vec<Result<u64>> = healthy.map(|member| write_parity_on(core, member, bytes_max)).collect();
@@ -41,7 +41,7 @@ fn write_parity_on(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> 
         .filter(|(name, len)| {
             !there.contains_key(name)
                 && Shape::of(*len).is_some()
-                && !core.care.is_hopeless(member, name)
+                && !core.trouble().is_hopeless(member, name)
                 && !core.is_let_go(name)
         })
         .collect();
@@ -52,7 +52,7 @@ fn write_parity_on(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> 
     {
         if !make_sidecar(core, member, &name)? {
             // The scrub will find out why; until then it must not be read again and again.
-            core.care.note_hopeless(member, name);
+            core.trouble().note_hopeless(member, name);
         }
         bytes += len;
     }

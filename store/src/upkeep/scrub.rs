@@ -55,16 +55,16 @@ pub(crate) fn scrubs(core: &Core) -> Vec<ScrubView> {
 }
 
 fn scrub_view(core: &Core, member: &Member) -> ScrubView {
-    let round = core.care.shown(member).unwrap_or_else(|| {
+    let round = core.maintenance.shown(member).unwrap_or_else(|| {
         let round = STATE.read(member.disk.as_ref());
-        core.care.show(member, &round);
+        core.maintenance.show(member, &round);
         round
     });
     ScrubView {
         disk: member.id.clone(),
         path: member.disk.name(),
         is_readable: is_readable(member),
-        is_alarmed: core.care.is_alarmed(member),
+        is_alarmed: core.trouble().is_alarmed(member),
         suspected: attempts::suspected_on(core, member).len() as u64,
         round,
         last: core.ledger().scrubs.get(&member.id).copied(),
@@ -75,7 +75,7 @@ fn scrub_view(core: &Core, member: &Member) -> ScrubView {
 pub(crate) fn begin_scrub(core: &Core, disk: &str, stamp: Stamp) -> Result<()> {
     let Some(member) = core.members.named(disk) else { return Ok(()) };
     let member = member.as_ref();
-    let mut rounds = core.care.rounds.lock();
+    let mut rounds = core.maintenance.rounds.lock();
     let round = rounds.entry(member.id.clone()).or_insert_with(|| STATE.read(member.disk.as_ref()));
     *round = begun(member, stamp)?;
     quarantine_search::search_again(core, member);
@@ -90,7 +90,7 @@ pub(crate) fn scrub(core: &Core, disk: &str, bytes_max: u64, stamp: Stamp) -> Re
         return Ok(Round::default());
     };
     let member = member.as_ref();
-    let mut rounds = core.care.rounds.lock();
+    let mut rounds = core.maintenance.rounds.lock();
     let round = rounds.entry(member.id.clone()).or_insert_with(|| STATE.read(member.disk.as_ref()));
     if !is_readable(member) {
         return Ok(round.clone());
@@ -101,7 +101,7 @@ pub(crate) fn scrub(core: &Core, disk: &str, bytes_max: u64, stamp: Stamp) -> Re
         keep_facts(core, member)?;
     }
     spread_suspicion(core);
-    if core.care.take_alarm(member) && !round.is_hurried {
+    if core.trouble().take_alarm(member) && !round.is_hurried {
         *round = hurried(round, stamp);
     }
     let searched = quarantine_search::search_quarantine(core, member, bytes_max)?;
@@ -124,7 +124,7 @@ pub(crate) fn scrub(core: &Core, disk: &str, bytes_max: u64, stamp: Stamp) -> Re
 /// A round that found every file whole must not say that all is well while a snapshot needs one that is nowhere.
 fn look_at_the_end(core: &Core, round: &mut Round) -> Result<()> {
     // What a disk that is away has is not lost.
-    if core.members.are_all_here() && (!core.care.is_surveyed() || round.left > 0) {
+    if core.members.are_all_here() && (!core.maintenance.is_surveyed() || round.left > 0) {
         round.lost += lost::look_for_loss(core, &|| true)?.unwrap_or(0) as u64;
     } else if lost::has_what_was_missed(core) {
         lost::look_at_damaged(core, &|| true);
@@ -144,8 +144,8 @@ fn keep_facts(core: &Core, member: &Member) -> Result<()> {
 
 /// Reading for a restore does not tell which disk it was that failed, or there may be more than one.
 fn spread_suspicion(core: &Core) {
-    if core.catalog.packs.damage.take_suspicion() {
-        core.members.all().iter().for_each(|member| core.care.alarm(member));
+    if core.trouble().take_suspicion() {
+        core.members.all().iter().for_each(|member| core.trouble().alarm(member));
     }
 }
 
@@ -224,13 +224,13 @@ fn repair(core: &Core, member: &Member, round: &mut Round, item: &Item, stamp: S
         Outcome::Left => round.left += 1,
     }
     if let (Item::Pack(name), Outcome::Repaired) = (item, outcome) {
-        core.care.has_hope_again(name);
+        core.trouble().has_hope_again(name);
     }
     Ok(true)
 }
 
 fn save(core: &Core, member: &Member, round: &Round) -> Result<()> {
-    core.care.show(member, round);
+    core.maintenance.show(member, round);
     match STATE.write(member.disk.as_ref(), round) {
         Ok(()) => Ok(()),
         Err(source) => match member.failed("scrub", source) {
@@ -255,7 +255,7 @@ fn end_round(core: &Core, member: &Member, round: &mut Round, stamp: Stamp) -> R
 
 /// Whether the pack was given up, and has not come again: with a disk that had it whole, or from a device.
 fn is_given_up(core: &Core, name: &Hash) -> bool {
-    core.care.is_retired(name) && core.catalog.packs.number(name).is_none()
+    core.trouble().is_retired(name) && core.catalog.packs.number(name).is_none()
 }
 
 /// A disk that failed is not tormented with reading: what it says is not believed anyway.

@@ -23,7 +23,7 @@ pub(crate) fn look_for_vanished(core: &Core, now: Stamp) {
     let (mut lacking, mut everywhere) = (Vec::new(), None::<HashSet<u32>>);
     {
         // A repair moves a pack aside for a moment.
-        let Some(_no_repairs) = core.care.rounds.try_lock() else { return };
+        let Some(_no_repairs) = core.maintenance.rounds.try_lock() else { return };
         // First: what is sealed from here on is none of those.
         let known = core.catalog.packs.all();
         for member in core.members.all().iter().filter(|member| member.is_healthy()) {
@@ -54,7 +54,7 @@ pub(crate) fn look_for_vanished(core: &Core, now: Stamp) {
 }
 
 fn is_time_to_look(core: &Core, now: Stamp) -> bool {
-    let mut looked = core.care.looked_s.lock();
+    let mut looked = core.maintenance.looked_s.lock();
     let is_time = looked.is_none_or(|then| then.abs_diff(now.powered_on_s) >= LOOKS_APART_S);
     if is_time {
         *looked = Some(now.powered_on_s);
@@ -64,14 +64,13 @@ fn is_time_to_look(core: &Core, now: Stamp) -> bool {
 
 fn is_known_to_be_gone(core: &Core, number: u32) -> bool {
     let name = core.catalog.packs.name(number);
-    name.is_none_or(|name| core.catalog.unreadable().contains(&name))
-        || core.catalog.packs.damage.is_gone_without(number)
+    name.is_none_or(|name| core.trouble().is_unreadable(&name)) || core.trouble().is_gone_without(number)
 }
 
 /// `another_has_it`: what is on no disk is nothing to wait for.
 fn lacks_what_vanished(core: &Core, member: &Arc<Member>, another_has_it: bool) {
     tracing::error!(disk = member.disk.name(), "packs vanished from this disk");
-    core.care.alarm(member);
+    core.trouble().alarm(member);
     if another_has_it && core.count_lacking_on(member).is_err() {
         tracing::warn!(disk = member.disk.name(), "what it lacks could not be counted");
     }

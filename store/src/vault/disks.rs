@@ -106,7 +106,7 @@ impl Vault {
     /// Ends a disk's membership. What is on it stays as it is.
     ///
     /// # Errors
-    /// As `begin_forgetting`.
+    /// `Waits` before `FORGET_DELAY_S` have passed since `begin_forgetting`; otherwise as there.
     pub fn retire(&self, id: &str, stamp: Stamp) -> Result<()> {
         standing::retire(&self.core, id, stamp)
     }

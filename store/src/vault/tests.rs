@@ -1,9 +1,9 @@
 //! What a push and a restore are told when there is no room, and when there is no disk; and in which blocks chunks go out.
 
 use super::*;
-use crate::{MemberState, StoreError};
 use crate::core::scope::Scope;
 use crate::disk::MemoryDisk;
+use crate::{MemberState, StoreError};
 use larder_format::ChunkId;
 use larder_format::ChunkRef;
 use larder_format::block::{Decoder, Encoder, OpenBlock};

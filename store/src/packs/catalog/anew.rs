@@ -50,7 +50,7 @@ impl Catalog {
             }
         };
         self.pending().waiting = self.packs.all();
-        self.unreadable().clear();
+        self.packs.trouble.forget_unreadable();
     }
 
     /// How often the index was thrown away.

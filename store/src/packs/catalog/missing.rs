@@ -5,7 +5,6 @@
 use crate::disks::members::Members;
 use crate::packs::catalog::Catalog;
 use larder_format::Hash;
-use std::sync::atomic::Ordering;
 
 impl Catalog {
     /// A pack is on no disk that is here. What one that is away may have is waited for; the rest is damage like any
@@ -14,19 +13,19 @@ impl Catalog {
         let are_all_here = members.are_all_here();
         tracing::error!(pack = %name, are_all_here, "a pack is on no disk that is here");
         if are_all_here {
-            self.unreadable().insert(name);
-            self.packs.damage.suspect();
+            self.packs.trouble.note_unreadable(name);
+            self.packs.trouble.suspect();
         } else {
-            self.packs.damage.go_without(number);
+            self.packs.trouble.go_without(number);
         }
     }
 
     /// What a disk may have had that is gone for good is not waited for: the scrub names what was lost with it.
     pub(crate) fn wait_no_longer(&self) {
-        for number in self.packs.damage.end_going_without() {
-            self.unreadable().extend(self.packs.name(number));
+        for number in self.packs.trouble.end_going_without() {
+            self.packs.name(number).into_iter().for_each(|name| self.packs.trouble.note_unreadable(name));
         }
-        self.unseen.store(false, Ordering::SeqCst);
-        self.packs.damage.suspect();
+        self.packs.trouble.set_hides_packs(false);
+        self.packs.trouble.suspect();
     }
 }

@@ -110,7 +110,7 @@ impl Packs {
                 // A whole pack may stand in the place of another one; the next disk may have the right one.
                 && view.has(slots.clone(), wanted);
             if !is_whole {
-                self.damage.suspect();
+                self.trouble.suspect();
                 return None;
             }
             let ranges: Vec<_> = header.ranges().collect();

@@ -49,7 +49,7 @@ fn note_unread_blocks(core: &Core, name: &Hash) {
         return;
     };
     for (number, block) in table.blocks.iter().enumerate() {
-        if catalog.packs.damage.chunks_in_blocks() >= NOTED_CHUNKS_MAX {
+        if catalog.packs.trouble.chunks_in_blocks() >= NOTED_CHUNKS_MAX {
             return;
         }
         let first = u16::try_from(block.first_slot).ok().zip(table.chunks_of(number).first().copied());
@@ -58,11 +58,11 @@ fn note_unread_blocks(core: &Core, name: &Hash) {
         drop(of_block.map(|step| catalog.packs.fetch_proven(&core.members, &step)));
     }
     // These are known now, and are read again without anybody's hurry.
-    catalog.packs.damage.take_suspicion();
+    catalog.packs.trouble.take_suspicion();
 }
 
 fn with_watchlist<T>(core: &Core, member: &Member, action: impl FnOnce(&mut Watchlist) -> T) -> T {
-    let mut lists = core.care.suspects.lock();
+    let mut lists = core.maintenance.suspects.lock();
     let list = lists
         .entry(member.id.clone())
         .or_insert_with(|| Watchlist { noted: NOTES.read(member.disk.as_ref()), ..Watchlist::default() });

@@ -32,10 +32,10 @@ pub(crate) fn give_up(core: &Core, member: &Member, name: &Hash, patience: Patie
     let number = core.catalog.packs.number(name);
     let copies = Copies::open(&core.members, member, name);
     // Readers go on using what is whole in it meanwhile; only `held` sees past it.
-    number.into_iter().for_each(|number| core.catalog.packs.damage.condemn(number));
+    number.into_iter().for_each(|number| core.trouble().condemn(number));
     let given_up = empty(core, &copies, name, patience);
     if !matches!(given_up, Ok(Some(_))) {
-        number.into_iter().for_each(|number| core.catalog.packs.damage.reprieve(number));
+        number.into_iter().for_each(|number| core.trouble().reprieve(number));
     }
     let Some(lost) = given_up? else { return Ok(None) };
     // Taking it apart takes a while, and a disk that has it whole may have come meanwhile.
@@ -43,7 +43,7 @@ pub(crate) fn give_up(core: &Core, member: &Member, name: &Hash, patience: Patie
         whole_again::is_whole_again(core, name);
         return Ok(Some(Lost::default()));
     }
-    core.care.retire(*name);
+    core.trouble().retire(*name);
     attempts::is_suspected_no_longer(core, name);
     // Nobody lacks it any more: what was whole in it lies elsewhere, and the rest was named.
     if let Some(number) = number {
@@ -69,8 +69,8 @@ fn empty(core: &Core, copies: &Copies, name: &Hash, patience: Patience) -> Resul
         return Ok(None);
     }
     // A table that is whole may be that of another pack, which stands in the place of this one.
-    let damage = &core.catalog.packs.damage;
-    let is_all_here = core.members.are_all_here() && !damage.is_any_gone_without();
+    let trouble = core.trouble();
+    let is_all_here = core.members.are_all_here() && !trouble.is_any_gone_without();
     let scope = Scope {
         candidates: candidates.as_ref().filter(|_| !is_all_here),
         listed: candidates.as_ref(),
@@ -80,7 +80,7 @@ fn empty(core: &Core, copies: &Copies, name: &Hash, patience: Patience) -> Resul
     if !found.chunks.is_empty() || !copies.packs.is_empty() {
         losses::write(&core.members, name, &found)?;
     }
-    damage.give_up(found.chunks.iter().copied());
+    trouble.give_up(found.chunks.iter().copied());
     tracing::error!(pack = %name, moved, lost = found.chunks.len(), "a pack could not be repaired");
     Ok(Some(found))
 }

@@ -8,7 +8,7 @@
 
 use crate::Result;
 use crate::core::Core;
-use crate::core::maintenance::State;
+use crate::core::maintenance::Wholeness;
 use crate::ledger::view::Fact;
 use crate::upkeep::repair::losses::{FILES_NAMED_MAX, Lost, read_all, write};
 use crate::upkeep::repair::strays;
@@ -42,15 +42,15 @@ pub(crate) enum Look {
 /// Takes up what records say was lost before, so that devices are asked for it.
 pub(crate) fn remember_lost(core: &Core) {
     let lost = read_all(&core.members);
-    core.catalog.packs.damage.give_up(lost.chunks);
-    core.care.note_lost(&lost.files);
+    core.trouble().give_up(lost.chunks);
+    core.maintenance.note_lost(&lost.files);
 }
 
 /// Versions of files that cannot be given back whole, as far as scrubs found out: at most ten thousand.
 pub(crate) fn lost_files(core: &Core) -> Vec<LostFile> {
-    let damage = &core.catalog.packs.damage;
-    let is_lost = |file: &LostFile| damage.is_given_up(&file.piece) && !core.is_held(&file.piece);
-    let mut files = core.care.lost_files();
+    let trouble = core.trouble();
+    let is_lost = |file: &LostFile| trouble.is_given_up(&file.piece) && !core.is_held(&file.piece);
+    let mut files = core.maintenance.lost_files();
     files.retain(is_lost);
     files
 }
@@ -58,14 +58,14 @@ pub(crate) fn lost_files(core: &Core) -> Vec<LostFile> {
 /// Every kept snapshot that cannot be restored whole, in the order of sources and numbers, as the last look found it.
 /// One stays in the list until the next look after its pieces came back.
 pub(crate) fn damaged_snapshots(core: &Core) -> Vec<DamagedSnapshot> {
-    let known = core.care.damaged_snapshots();
+    let known = core.maintenance.damaged_snapshots();
     if known.is_empty() {
         return Vec::new();
     }
     let view = core.ledger();
     let facts = view.sources.values().flatten();
     let damaged = |fact: &Arc<Fact>| {
-        let is_lost = matches!(known.get(&fact.sequence)?, State::Lost(_));
+        let is_lost = matches!(known.get(&fact.sequence)?, Wholeness::Lost(_));
         let source = fact.snapshot.source.clone();
         Some(DamagedSnapshot { source, snapshot: fact.sequence, is_lost })
     };
@@ -74,18 +74,18 @@ pub(crate) fn damaged_snapshots(core: &Core) -> Vec<DamagedSnapshot> {
 
 /// Numbers of those of `facts`, rising, that cannot be restored whole, as the last look found it.
 pub(crate) fn damaged_among(core: &Core, facts: &[Arc<Fact>]) -> Vec<u64> {
-    let known = core.care.damaged_snapshots();
+    let known = core.maintenance.damaged_snapshots();
     facts.iter().map(|fact| fact.sequence).filter(|number| known.contains_key(number)).collect()
 }
 
 /// Whether everything that is kept was looked at since the start, and every disk answered.
 pub(crate) fn is_surveyed(core: &Core) -> bool {
-    core.care.is_surveyed()
+    core.maintenance.is_surveyed()
 }
 
 /// Whether a piece that a snapshot was not whole for has come back, so that the next look may find it whole.
 pub(crate) fn has_what_was_missed(core: &Core) -> bool {
-    let known = core.care.damaged_snapshots();
+    let known = core.maintenance.damaged_snapshots();
     let pieces: HashSet<_> = known.values().filter_map(|state| state.piece()).collect();
     pieces.iter().any(|piece| core.is_held(piece))
 }
@@ -94,7 +94,7 @@ pub(crate) fn has_what_was_missed(core: &Core) -> bool {
 /// flushing, a file that somebody deleted. It is named and remembered, and asked for at the next push. Returns how many
 /// pieces it was; nothing where it could not be seen, because the index is being made anew or a disk does not answer.
 pub(crate) fn look_for_loss(core: &Core, go_on: &dyn Fn() -> bool) -> Result<Option<usize>> {
-    if core.catalog.newer_packs().is_some() {
+    if core.trouble().newer_layout().is_some() {
         return Ok(None);
     }
     let Look::Found(found) = find_lost(core, &Scope::default(), go_on)? else { return Ok(None) };
@@ -106,7 +106,7 @@ pub(crate) fn look_for_loss(core: &Core, go_on: &dyn Fn() -> bool) -> Result<Opt
         return Ok(Some(0));
     }
     tracing::error!(pieces = found.chunks.len(), "pieces of kept backups are in no pack");
-    core.catalog.packs.damage.give_up(found.chunks.iter().copied());
+    core.trouble().give_up(found.chunks.iter().copied());
     // A disk that is away may have it, and then it is not lost.
     if core.members.are_all_here() {
         let mut pieces: Vec<_> = found.chunks.iter().map(|id| id.0).collect();
@@ -119,7 +119,7 @@ pub(crate) fn look_for_loss(core: &Core, go_on: &dyn Fn() -> bool) -> Result<Opt
 
 /// Looks again at the snapshots that were not whole. Returns whether it came to its end.
 pub(crate) fn look_at_damaged(core: &Core, go_on: &dyn Fn() -> bool) -> bool {
-    let known = core.care.damaged_snapshots();
+    let known = core.maintenance.damaged_snapshots();
     let mut sources = core.ledger().sources.clone();
     for facts in sources.values_mut() {
         facts.retain(|fact| known.contains_key(&fact.sequence));
@@ -174,19 +174,19 @@ fn is_listed_elsewhere(core: &Core, lost: &HashSet<ChunkId>, scope: &Scope<'_>) 
 }
 
 fn remember(core: &Core, found: Surveyed) {
-    let damage = &core.catalog.packs.damage;
+    let trouble = core.trouble();
     let is_certain = !found.is_unanswered;
     let state = |state| match state {
-        State::Lost(piece) if !is_certain && !damage.is_given_up(&piece) => State::Unread(piece),
+        Wholeness::Lost(piece) if !is_certain && !trouble.is_given_up(&piece) => Wholeness::Unread(piece),
         state => state,
     };
     let snapshots = found.snapshots.into_iter().map(|(number, of_it)| (number, state(of_it)));
     if found.is_complete {
-        core.care.set_damaged(snapshots.collect(), is_certain);
+        core.maintenance.set_damaged(snapshots.collect(), is_certain);
     }
     if found.is_complete && is_certain {
-        core.care.set_lost(found.files);
+        core.maintenance.set_lost(found.files);
     } else {
-        core.care.note_lost(&found.files);
+        core.maintenance.note_lost(&found.files);
     }
 }

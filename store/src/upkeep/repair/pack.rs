@@ -24,7 +24,7 @@ pub(crate) fn repair_pack(core: &Core, member: &Member, name: &Hash, now: Stamp)
         outcome => outcome?,
     };
     if outcome == Outcome::Repaired
-        && (core.catalog.packs.number(name).is_some() || !core.care.is_retired(name))
+        && (core.catalog.packs.number(name).is_some() || !core.trouble().is_retired(name))
     {
         is_whole_again(core, name);
     }

@@ -31,7 +31,7 @@ pub(crate) struct Searched {
 /// something is left.
 pub(crate) fn search_quarantines(core: &Core, bytes_max: u64) -> Result<bool> {
     // A scrub that is under way looks itself.
-    let Some(_no_repairs) = core.care.rounds.try_lock() else { return Ok(false) };
+    let Some(_no_repairs) = core.maintenance.rounds.try_lock() else { return Ok(false) };
     let mut left = bytes_max;
     for member in core.members.all().iter().filter(|member| member.is_healthy()) {
         let searched = search_quarantine(core, member, left)?;
@@ -77,7 +77,7 @@ pub(crate) fn search_again(core: &Core, member: &Member) {
 }
 
 fn searches<T>(core: &Core, action: impl FnOnce(&mut Searches) -> T) -> T {
-    action(&mut core.care.searches.lock())
+    action(&mut core.maintenance.searches.lock())
 }
 
 fn begin_search(core: &Core, member: &Member) -> std::io::Result<()> {

@@ -6,7 +6,7 @@
 //! which a disk did not answer for. Not here: what is written down of it (`lost`).
 
 use crate::core::Core;
-use crate::core::maintenance::State;
+use crate::core::maintenance::Wholeness;
 use crate::disk::quarantine;
 use crate::ledger::view::Fact;
 use crate::packs::catalog::presence::Presence;
@@ -49,7 +49,7 @@ pub(crate) struct Scope<'a> {
 #[derive(Default)]
 pub(crate) struct Surveyed {
     /// Kept snapshots that are not whole, by their numbers; all of those that were walked.
-    pub(crate) snapshots: BTreeMap<u64, State>,
+    pub(crate) snapshots: BTreeMap<u64, Wholeness>,
     /// Pieces that are lost and were not known to be.
     pub(crate) lost: HashSet<ChunkId>,
     /// Versions of files with a lost piece.
@@ -68,7 +68,7 @@ struct Frame {
     path: Rc<Path>,
     at: At,
     rest: Vec<(ChunkRef, Rc<Path>)>,
-    state: State,
+    state: Wholeness,
 }
 
 pub(crate) struct Survey<'a> {
@@ -111,7 +111,7 @@ impl<'a> Survey<'a> {
                     self.found.is_complete = false;
                     break 'all;
                 };
-                if state != State::Whole {
+                if state != Wholeness::Whole {
                     self.found.snapshots.insert(fact.sequence, state);
                 }
             }
@@ -120,16 +120,16 @@ impl<'a> Survey<'a> {
     }
 
     /// The state of one folder, or of a file with these pieces; nothing is named.
-    pub(crate) fn state_of(&mut self, kind: &Kind) -> State {
+    pub(crate) fn state_of(&mut self, kind: &Kind) -> Wholeness {
         match kind {
-            Kind::Directory { node, .. } => self.tree(None, *node).unwrap_or(State::Unread(node.id)),
+            Kind::Directory { node, .. } => self.tree(None, *node).unwrap_or(Wholeness::Unread(node.id)),
             Kind::File { pieces, .. } => self.pieces(pieces, 0),
-            _ => State::Whole,
+            _ => Wholeness::Whole,
         }
     }
 
     /// Nothing once it was told to stop.
-    fn tree(&mut self, of: Option<(&str, u64)>, root: ChunkRef) -> Option<State> {
+    fn tree(&mut self, of: Option<(&str, u64)>, root: ChunkRef) -> Option<Wholeness> {
         let mut next = (root, Rc::new(Path { above: None, name: Vec::new() }));
         let mut stack: Vec<Frame> = Vec::new();
         loop {
@@ -139,7 +139,7 @@ impl<'a> Survey<'a> {
             let mut state = match self.enter(of, next.0, &next.1) {
                 Ok(frame) => {
                     stack.push(frame);
-                    State::Whole
+                    Wholeness::Whole
                 }
                 Err(state) => state,
             };
@@ -161,30 +161,35 @@ impl<'a> Survey<'a> {
 
     fn leave(&mut self, of: Option<(&str, u64)>, frame: &Frame) {
         self.nodes.set(frame.at, frame.state);
-        if matches!(frame.state, State::Lost(_)) {
+        if matches!(frame.state, Wholeness::Lost(_)) {
             self.is_to_be_named_here(of, &frame.node, &frame.path);
         }
     }
 
     /// Reads a node and looks at the files in it; the folders in it are left in the frame. An error is the state of a node
     /// that is known, lost or unreadable.
-    fn enter(&mut self, of: Option<(&str, u64)>, node: ChunkRef, path: &Rc<Path>) -> Result<Frame, State> {
+    fn enter(
+        &mut self,
+        of: Option<(&str, u64)>,
+        node: ChunkRef,
+        path: &Rc<Path>,
+    ) -> Result<Frame, Wholeness> {
         let presence = self.presence_of(&[node.id])[0];
         let Presence::Held(place) = presence else {
             let state = self.judge(node.id, presence);
-            if let State::Lost(piece) = state {
+            if let Wholeness::Lost(piece) = state {
                 self.name(of, (&node.id, piece), || format!("{}/", path.text()));
             }
             return Err(state);
         };
         let at = (place.pack, place.slot);
         if let Some(state) = self.nodes.state(at)
-            && !(matches!(state, State::Lost(_)) && self.is_to_be_named_here(of, &node.id, path))
+            && !(matches!(state, Wholeness::Lost(_)) && self.is_to_be_named_here(of, &node.id, path))
         {
             return Err(state);
         }
         let rest = Vec::new();
-        let mut frame = Frame { node: node.id, path: path.clone(), at, rest, state: State::Whole };
+        let mut frame = Frame { node: node.id, path: path.clone(), at, rest, state: Wholeness::Whole };
         match self.core.read_node(&node) {
             Ok(Node::Branch(children)) => {
                 frame.rest.extend(children.iter().rev().map(|child| (child.node, path.clone())));
@@ -211,7 +216,7 @@ impl<'a> Survey<'a> {
                 Kind::Directory { node, .. } => frame.rest.push((node, Rc::new(path))),
                 Kind::File { pieces, .. } => {
                     let state = self.pieces(&pieces, 0);
-                    if let State::Lost(piece) = state {
+                    if let Wholeness::Lost(piece) = state {
                         self.name(of, (&version_of(&pieces), piece), || path.text());
                     }
                     frame.state = frame.state.and(state);
@@ -222,16 +227,16 @@ impl<'a> Survey<'a> {
     }
 
     /// Notes every lost piece of a file.
-    fn pieces(&mut self, pieces: &[Piece], level: usize) -> State {
+    fn pieces(&mut self, pieces: &[Piece], level: usize) -> Wholeness {
         let references: Vec<_> = pieces.iter().filter_map(Reference::of).collect();
         let ids: Vec<_> = references.iter().map(|reference| reference.chunk().id).collect();
-        let mut state = State::Whole;
+        let mut state = Wholeness::Whole;
         for (reference, presence) in references.into_iter().zip(self.presence_of(&ids)) {
             let of_it = match (reference, presence) {
                 (Reference::List(list), Presence::Held(place)) => {
                     self.list(list, (place.pack, place.slot), level)
                 }
-                (_, Presence::Held(_)) => State::Whole,
+                (_, Presence::Held(_)) => Wholeness::Whole,
                 (other, presence) => self.judge(other.chunk().id, presence),
             };
             state = state.and(of_it);
@@ -239,14 +244,14 @@ impl<'a> Survey<'a> {
         state
     }
 
-    fn list(&mut self, list: ChunkRef, at: At, level: usize) -> State {
+    fn list(&mut self, list: ChunkRef, at: At, level: usize) -> Wholeness {
         if let Some(state) = self.lists.state(at) {
             return state;
         }
         let pieces = read::covering(self.core, &list).map(|(pieces, _)| pieces);
         let state = match pieces {
             // Deeper ones are refused when they are pushed.
-            Ok(_) if level >= LEVELS_MAX => State::Whole,
+            Ok(_) if level >= LEVELS_MAX => Wholeness::Whole,
             Ok(pieces) => self.pieces(&pieces, level + 1),
             Err(error) => {
                 tracing::warn!(%error, list = %list.id, "a list of pieces could not be looked at");
@@ -262,19 +267,19 @@ impl<'a> Survey<'a> {
     }
 
     /// What is listed in a pack and could not be read there.
-    fn unreadable(&mut self, id: ChunkId, pack: u32, error: &StoreError) -> State {
+    fn unreadable(&mut self, id: ChunkId, pack: u32, error: &StoreError) -> Wholeness {
         self.found.is_cut_short = true;
-        let is_answered = matches!(error, StoreError::Damaged { .. })
-            && !self.core.catalog.packs.damage.is_unanswered(pack);
+        let is_answered =
+            matches!(error, StoreError::Damaged { .. }) && !self.core.trouble().is_unanswered(pack);
         self.found.is_unanswered |= !is_answered && self.is_waited_for(pack);
-        State::Unread(id)
+        Wholeness::Unread(id)
     }
 
     /// The state of a piece that is not held, noted if it is lost.
-    fn judge(&mut self, id: ChunkId, presence: Presence) -> State {
-        let is_known = self.core.catalog.packs.damage.is_given_up(&id);
+    fn judge(&mut self, id: ChunkId, presence: Presence) -> Wholeness {
+        let is_known = self.core.trouble().is_given_up(&id);
         let is_absent = match presence {
-            Presence::Held(_) => return State::Whole,
+            Presence::Held(_) => return Wholeness::Whole,
             Presence::Damaged(place) => Some(place.pack) == self.scope.pack,
             Presence::Unanswered(pack) if Some(pack) == self.scope.pack => true,
             Presence::Unanswered(pack) => {
@@ -285,12 +290,12 @@ impl<'a> Survey<'a> {
         };
         let may_be_lost = self.scope.candidates.is_none_or(|candidates| candidates.contains(&id));
         if !is_absent || !(may_be_lost || is_known) {
-            return State::Unread(id);
+            return Wholeness::Unread(id);
         }
         if !is_known && self.found.lost.len() < LOST_MAX {
             self.found.lost.insert(id);
         }
-        State::Lost(id)
+        Wholeness::Lost(id)
     }
 
     /// Whether no pack can hold it, not even one whose list cannot be read.
@@ -343,11 +348,11 @@ impl<'a> Survey<'a> {
 /// there.
 pub(crate) fn has_hidden_packs(core: &Core, pack: Option<u32>) -> bool {
     let name = pack.and_then(|pack| core.catalog.packs.name(pack));
-    let unreadable: Vec<_> = core.catalog.unreadable().iter().copied().collect();
+    let unreadable = core.trouble().unreadable();
     let may_be_there = |name: &Hash| {
         let all = core.members.all();
         let mut readable = all.iter().filter(|member| member.is_readable());
         readable.any(|member| quarantine::may_be_there(member.disk.as_ref(), &layout::pack(name)))
     };
-    core.catalog.hides_some() || unreadable.iter().filter(|other| Some(**other) != name).any(may_be_there)
+    core.trouble().hides_packs() || unreadable.iter().filter(|other| Some(**other) != name).any(may_be_there)
 }

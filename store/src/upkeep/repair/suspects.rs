@@ -22,7 +22,7 @@ const LOOK_AGAIN_S: u64 = 3600;
 /// Reads again what a disk could not read, once an hour: packs, folders of them, and entries of the ledger. Returns whether
 /// it did.
 pub(crate) fn read_suspects_again(core: &Core, now: Stamp) -> Result<bool> {
-    let Some(_no_others) = core.care.rounds.try_lock() else { return Ok(false) };
+    let Some(_no_others) = core.maintenance.rounds.try_lock() else { return Ok(false) };
     if !is_time_to_retry(core, now) {
         return Ok(false);
     }
@@ -33,7 +33,7 @@ pub(crate) fn read_suspects_again(core: &Core, now: Stamp) -> Result<bool> {
         let read = suspected.iter().try_for_each(|name| read_suspect_again(core, member, name, now));
         if !suspected.is_empty() && suspected_on(core, member).is_empty() {
             // A round from end to end shows whether all is well, and its result ends the alarm.
-            core.care.alarm(member);
+            core.trouble().alarm(member);
         }
         save_suspects(core, member)?;
         read?;
@@ -42,7 +42,7 @@ pub(crate) fn read_suspects_again(core: &Core, now: Stamp) -> Result<bool> {
 }
 
 fn is_time_to_retry(core: &Core, now: Stamp) -> bool {
-    let mut retried = core.care.retried_s.lock();
+    let mut retried = core.maintenance.retried_s.lock();
     let is_time = retried.is_none_or(|then| then.abs_diff(now.powered_on_s) >= LOOK_AGAIN_S);
     if is_time {
         *retried = Some(now.powered_on_s);
@@ -63,7 +63,7 @@ fn read_gaps_again(core: &Core) -> Result<()> {
     }
     let _alone = core.alone()?;
     core.load_ledger_again()?;
-    core.care.survey_again();
+    core.maintenance.survey_again();
     tracing::info!(gaps = gaps.len(), "the ledger was read again");
     Ok(())
 }
@@ -72,7 +72,7 @@ fn read_gaps_again(core: &Core) -> Result<()> {
 fn list_again(core: &Core) -> Result<()> {
     let swept = core.ledger().swept.clone();
     if core.catalog.look_for_unseen(&core.members, &swept)? {
-        core.care.survey_again();
+        core.maintenance.survey_again();
         for member in core.members.all().iter().filter(|member| member.is_healthy()) {
             core.count_lacking_on(member)?;
         }

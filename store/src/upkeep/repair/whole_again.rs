@@ -14,7 +14,7 @@ pub(crate) fn is_whole_again(core: &Core, name: &Hash) {
     };
     let len = core.members.all().iter().find_map(len).unwrap_or(0);
     let went_without =
-        core.catalog.packs.number(name).is_some_and(|pack| core.catalog.packs.damage.is_gone_without(pack));
+        core.catalog.packs.number(name).is_some_and(|pack| core.trouble().is_gone_without(pack));
     core.catalog.enter_repaired(&core.members, name, len);
     if went_without {
         // Now there is one to be had, and whoever went without it is filled.
@@ -28,10 +28,10 @@ pub(crate) fn is_whole_again(core: &Core, name: &Hash) {
 pub(crate) fn clear_of_suspicion(core: &Core, name: &Hash) {
     attempts::is_suspected_no_longer(core, name);
     let number = core.catalog.packs.number(name);
-    let is_suspected = number.is_some_and(|pack| core.catalog.packs.damage.is_in(pack));
+    let is_suspected = number.is_some_and(|pack| core.trouble().is_in(pack));
     // One that was given up while its folder could not be read lies in its place all the same.
-    let is_back = number.is_none() && core.care.is_retired(name) && !core.is_let_go(name);
-    if is_suspected || is_back || core.catalog.unreadable().contains(name) {
+    let is_back = number.is_none() && core.trouble().is_retired(name) && !core.is_let_go(name);
+    if is_suspected || is_back || core.trouble().is_unreadable(name) {
         is_whole_again(core, name);
     }
 }

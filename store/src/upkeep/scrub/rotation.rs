@@ -146,7 +146,7 @@ fn packs_in(member: &Member, folder: &str, expected: BTreeSet<Hash>) -> io::Resu
 /// Packs that the disk should have. What only a disk that is away has is not lost.
 fn expected_packs(core: &Core, member: &Member) -> HashSet<Hash> {
     let is_alone = core.members.others(member).is_empty();
-    let damage = &core.catalog.packs.damage;
+    let trouble = core.trouble();
     let known = core.catalog.packs.all().into_iter();
-    known.filter(|(pack, _)| !(is_alone && damage.is_gone_without(*pack))).map(|(_, name)| name).collect()
+    known.filter(|(pack, _)| !(is_alone && trouble.is_gone_without(*pack))).map(|(_, name)| name).collect()
 }

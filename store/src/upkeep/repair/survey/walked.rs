@@ -2,7 +2,7 @@
 //!
 //! A bit for what is whole, some bytes for what is not: there may be a million nodes.
 
-use crate::core::maintenance::State;
+use crate::core::maintenance::Wholeness;
 use crate::packs::marks::{At, Marks};
 use larder_format::Hash;
 use larder_format::tree::{Piece, Reference};
@@ -34,19 +34,19 @@ pub(crate) struct Walked {
     whole: Marks,
     /// Of the others the position in `states`.
     broken: HashMap<At, u32>,
-    states: Vec<State>,
+    states: Vec<Wholeness>,
 }
 
 impl Walked {
-    pub(crate) fn state(&self, at: At) -> Option<State> {
+    pub(crate) fn state(&self, at: At) -> Option<Wholeness> {
         if self.whole.has(at) {
-            return Some(State::Whole);
+            return Some(Wholeness::Whole);
         }
         self.broken.get(&at).and_then(|position| self.states.get(*position as usize)).copied()
     }
 
-    pub(crate) fn set(&mut self, at: At, state: State) {
-        if state == State::Whole {
+    pub(crate) fn set(&mut self, at: At, state: Wholeness) {
+        if state == Wholeness::Whole {
             return self.whole.set(at);
         }
         // The folders above a lost piece follow each other, and share one state of 33 bytes.
