@@ -29,10 +29,42 @@ pub const INDEX: &str = "index";
 /// How far the scrub of the disk has come.
 pub const SCRUB: &str = "scrub";
 
+/// An agent that has the disk open holds a lock on this file.
+pub const LOCK: &str = "lock";
+
+/// Unfinished copies of what gets its name once it is durable, one for each kind of file.
+pub mod unfinished {
+    /// A ledger entry.
+    pub const ENTRY: &str = "open/ledger.part";
+    /// A chapter of the ledger.
+    pub const CHAPTER: &str = "open/chapter.part";
+    /// A pack on its way from another disk.
+    pub const COPY: &str = "open/copy.part";
+    /// A sidecar.
+    pub const PARITY: &str = "open/parity.part";
+    /// A small file that is repaired.
+    pub const MEND: &str = "open/mend.part";
+    /// A record of losses.
+    pub const LOSSES: &str = "open/lost.part";
+    /// `disk.json` and its copy.
+    pub const DISK: &str = "open/disk.part";
+    /// Plain words for whoever finds the disk.
+    pub const READ_ME: &str = "open/readme.part";
+    /// How far the scrub has come.
+    pub const SCRUB: &str = "open/scrub.part";
+    /// Packs that could not be read.
+    pub const SUSPECTS: &str = "open/suspects.part";
+    /// Made and removed at each start: whether the disk can be written to.
+    pub const PROBE: &str = "open/probe.part";
+}
+
 const PACK: &str = ".pack";
 const PARITY: &str = ".parity";
 const ENTRY: &str = ".entry";
 const CHAPTER: &str = ".chapter";
+const PART: &str = ".part";
+const MENDED: &str = ".mended";
+const LOSSES: &str = ".lost";
 
 /// The folder of a pack and of what lies beside it.
 pub fn pack_folder(name: &Hash) -> String {
@@ -47,6 +79,76 @@ pub fn pack(name: &Hash) -> String {
 /// The sidecar of a pack.
 pub fn parity(name: &Hash) -> String {
     format!("{}/{name}{PARITY}", pack_folder(name))
+}
+
+/// Anything unfinished, by the name of its file.
+pub fn open(file: &str) -> String {
+    format!("{OPEN}/{file}")
+}
+
+/// A pack that grows.
+pub fn growing_pack(number: u64) -> String {
+    format!("{OPEN}/{number}{PART}")
+}
+
+/// The number of the pack that grows in the file with this name; none for a name without a number.
+pub fn growing_pack_number(file: &str) -> Option<u64> {
+    file.strip_suffix(PART)?.parse().ok()
+}
+
+/// A pack that was made whole again, until it takes the place of the damaged one.
+pub fn mended_pack(name: &Hash) -> String {
+    format!("{OPEN}/{name}{MENDED}")
+}
+
+/// The name of the pack that waits in the file with this name.
+pub fn mended_pack_name(file: &str) -> Option<Hash> {
+    Hash::from_hex(file.strip_suffix(MENDED)?)
+}
+
+/// What was set aside, by the name of its file.
+pub fn quarantined(file: &str) -> String {
+    format!("{QUARANTINE}/{file}")
+}
+
+/// The record of what was lost with a pack.
+pub fn losses(name: &Hash) -> String {
+    format!("{QUARANTINE}/{name}{LOSSES}")
+}
+
+/// How the names of all copies of a pack begin that were set aside: a second one has a number behind it.
+pub fn set_aside_pack(name: &Hash) -> String {
+    format!("{name}{PACK}")
+}
+
+/// The same of its sidecar.
+pub fn set_aside_parity(name: &Hash) -> String {
+    format!("{name}{PARITY}")
+}
+
+/// The same of the records of what was lost with it.
+pub fn set_aside_losses(name: &Hash) -> String {
+    format!("{name}{LOSSES}")
+}
+
+/// The name of the pack that was set aside in the file with this name.
+pub fn set_aside_pack_name(file: &str) -> Option<Hash> {
+    Hash::from_hex(file.split_once(PACK)?.0)
+}
+
+/// The name of the pack whose losses the file with this name records; none for a record of a pack that is back.
+pub fn set_aside_losses_name(file: &str) -> Option<Hash> {
+    Hash::from_hex(file.split_once(LOSSES)?.0)
+}
+
+/// Whether the file with this name records losses, of a pack that is back too.
+pub fn is_losses(file: &str) -> bool {
+    file.contains(LOSSES)
+}
+
+/// The name of the record of losses of a pack that is back.
+pub fn losses_of_pack_that_is_back(name: &Hash) -> String {
+    format!("{name}.back{LOSSES}")
 }
 
 /// A ledger entry.
@@ -101,6 +203,16 @@ mod tests {
             assert_eq!(entry_number(&last(entry(number))), Some(number));
             assert_eq!(chapter_number(&last(chapter(number))), Some(number));
         }
+        assert_eq!(growing_pack_number(&last(growing_pack(17))), Some(17));
+        assert_eq!(mended_pack_name(&last(mended_pack(&name))), Some(name));
+        assert_eq!(set_aside_losses_name(&last(losses(&name))), Some(name));
+        assert_eq!(set_aside_losses_name(&losses_of_pack_that_is_back(&name)), None);
+        assert!(is_losses(&losses_of_pack_that_is_back(&name)) && !is_losses(&last(pack(&name))));
+        for begins in [set_aside_pack(&name), format!("{}.2", set_aside_pack(&name))] {
+            assert_eq!(set_aside_pack_name(&begins), Some(name));
+        }
+        assert_eq!(set_aside_pack_name(&set_aside_parity(&name)), None);
+        assert!(last(losses(&name)).starts_with(&set_aside_losses(&name)));
         assert_eq!(entry(1_000_001), "ledger/001000/000001000001.entry");
         assert_eq!(chapter(12), "ledger/000012.chapter");
         assert_eq!(chapter_number("12.chapter"), None);

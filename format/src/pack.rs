@@ -26,7 +26,8 @@ pub const TABLE_BYTES_MAX: usize = PACK_CHUNKS_MAX * (CHUNK_RECORD_BYTES + BLOCK
 /// Bytes of one chunk in the table: its name.
 pub const CHUNK_RECORD_BYTES: usize = 32;
 
-const BLOCK_RECORD_BYTES: usize = 12;
+/// Bytes of one block in the table.
+pub const BLOCK_RECORD_BYTES: usize = 12;
 const CHECK_BYTES: usize = 8;
 const WHAT: &str = "a pack";
 
@@ -64,6 +65,18 @@ pub struct BlockPlace {
     pub len: u32,
     /// Slot of its first chunk.
     pub first_slot: u32,
+}
+
+impl BlockPlace {
+    /// Reads records one behind the other, as they stand at the start of a table; bytes behind the last whole one are left out.
+    pub fn decode_each(records: &[u8]) -> impl Iterator<Item = Self> + '_ {
+        let (records, _) = records.as_chunks::<BLOCK_RECORD_BYTES>();
+        records.iter().map(|record| {
+            let (fields, _) = record.as_chunks::<4>();
+            let [offset, len, first_slot] = [0, 1, 2].map(|field| u32::from_le_bytes(fields[field]));
+            Self { offset, len, first_slot }
+        })
+    }
 }
 
 /// Everything a pack says about itself.
@@ -132,12 +145,9 @@ impl Table {
         if Hash::of(bytes) != footer.table_hash {
             return Err(FormatError::Damaged { what: "a pack's table" });
         }
-        let mut fields = Fields::new(bytes, "a pack's table");
-        let mut blocks = Vec::with_capacity(footer.blocks as usize);
-        for _ in 0..footer.blocks {
-            blocks.push(BlockPlace { offset: fields.u32()?, len: fields.u32()?, first_slot: fields.u32()? });
-        }
-        let chunks = (0..footer.chunks).map(|_| fields.array().map(Hash)).collect::<Result<Vec<_>, _>>()?;
+        let (blocks, names) = bytes.split_at(footer.blocks_len());
+        let blocks: Vec<_> = BlockPlace::decode_each(blocks).collect();
+        let chunks: Vec<_> = names_of(names).collect();
         let starts_right = blocks.first().is_none_or(|block| block.first_slot == 0);
         let in_order = blocks.windows(2).all(|pair| {
             pair[0].first_slot < pair[1].first_slot
@@ -153,6 +163,12 @@ impl Table {
             Err(FormatError::Invalid { what: "a pack's table", why: "its blocks overlap or run backwards" })
         }
     }
+}
+
+/// Names one behind the other, as they stand in a table; bytes behind the last whole one are left out.
+pub fn names_of(bytes: &[u8]) -> impl Iterator<Item = ChunkId> + '_ {
+    let (names, _) = bytes.as_chunks::<CHUNK_RECORD_BYTES>();
+    names.iter().map(|name| Hash(*name))
 }
 
 /// The last bytes of a pack: where its table lies.
@@ -171,12 +187,17 @@ pub struct Footer {
 impl Footer {
     /// Bytes of the table.
     pub fn table_len(&self) -> usize {
-        self.blocks as usize * BLOCK_RECORD_BYTES + self.chunks as usize * CHUNK_RECORD_BYTES
+        self.blocks_len() + self.chunks as usize * CHUNK_RECORD_BYTES
+    }
+
+    /// Bytes of the records of blocks, which the table begins with.
+    pub fn blocks_len(&self) -> usize {
+        self.blocks as usize * BLOCK_RECORD_BYTES
     }
 
     /// Where the name in `slot` lies in the pack, to confirm one chunk without reading the whole table.
     pub fn name_offset(&self, slot: u16) -> u64 {
-        self.table_offset + u64::from(self.blocks) * BLOCK_RECORD_BYTES as u64 + u64::from(slot) * 32
+        self.table_offset + self.blocks_len() as u64 + u64::from(slot) * CHUNK_RECORD_BYTES as u64
     }
 
     fn encode(&self) -> [u8; FOOTER_BYTES] {

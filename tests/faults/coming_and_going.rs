@@ -209,7 +209,8 @@ fn a_disk_that_was_used_by_a_newer_larder_makes_the_vault_read_only() {
     let entry = Entry { sequence: newest, previous, stamp: stamp(55), event: Event::Newer(newer) };
     put_file(&second, &layout::entry(newest), &entry.encode().0);
     vault.attach(arc(&second), stamp(60)).expect("it is one of ours");
-    assert_eq!((vault.ledger().head.sequence, vault.access()), (newest, Access::ReadOnly { since: 9 }));
+    let head = vault.ledger().head.sequence;
+    assert_eq!((head, vault.access()), (newest, Access::ReadOnly { since: 9 }));
     promises.check_on(&vault, "with what a newer Larder wrote");
     let refused = push(&vault, "laptop/diary", &files([("note", b"one more")]), 991, stamp(61));
     assert!(matches!(refused, Err(StoreError::ReadOnly { .. })), "{refused:?}");
@@ -674,13 +675,15 @@ fn forgetting_a_disk_needs_another_complete_one() {
     assert!(vault.disks()[1].leaving.is_some());
     vault.keep_disk(&ids[1], stamp(2)).expect("taken back");
     assert!(vault.disks()[1].leaving.is_none());
-    let early = |hours| vault.retire(&ids[1], stamp(hours)).expect_err("three days have not passed").to_string();
+    let early =
+        |hours| vault.retire(&ids[1], stamp(hours)).expect_err("three days have not passed").to_string();
     assert!(early(80).ends_with("is forgotten after 72 hours"), "nobody wants it any more");
     vault.begin_forgetting(&ids[1], false, stamp(80)).expect("this one holds everything");
     assert!(early(80 + 71).ends_with("is forgotten after 72 hours"), "it is on its way out");
     vault.retire(&ids[1], stamp(80 + 72)).expect("retired");
     assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0], "it is not missed");
-    let alone = vault.begin_forgetting(&ids[0], false, stamp(153)).expect_err("it is the only one").to_string();
+    let alone =
+        vault.begin_forgetting(&ids[0], false, stamp(153)).expect_err("it is the only one").to_string();
     assert!(alone.ends_with("has to stay: no other disk that is connected holds everything"), "{alone}");
     let error = vault.attach(arc(&second), stamp(154)).expect_err("it is retired");
     assert!(error.to_string().contains("retired"), "{error}");

@@ -70,7 +70,8 @@ impl Crooked {
         let deed = at_next.take_if(|(end, _)| path.ends_with(*end));
         drop(at_next);
         if let Some((_, deed)) = deed {
-            deed();
+            // On a thread of its own, as in a box: the thread that came here holds locks.
+            std::thread::spawn(deed).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     }
 

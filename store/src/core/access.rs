@@ -5,7 +5,7 @@ use crate::disks::member::{Member, MemberState};
 use crate::ledger::view::Access;
 use crate::{Result, StoreError};
 use larder_format::pack::PACK_BYTES_AIM;
-use larder_format::{ChunkId, Hash};
+use larder_format::{ChunkId, Hash, layout};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
@@ -45,7 +45,7 @@ impl Core {
     /// `Disk`.
     pub(crate) fn require_readable(&self) -> Result<()> {
         let may_be_read = self.catalog.packs.may_be_read(&self.members);
-        if may_be_read { Ok(()) } else { Err(self.members.none_left("packs")) }
+        if may_be_read { Ok(()) } else { Err(self.members.none_left(layout::PACKS)) }
     }
 
     /// The same for whoever found nothing: asks the disks.
@@ -54,7 +54,7 @@ impl Core {
     /// `Disk`.
     pub(crate) fn require_answering(&self) -> Result<()> {
         let is_any = self.catalog.packs.is_any_answering(&self.members);
-        if is_any { Ok(()) } else { Err(self.members.none_left("packs")) }
+        if is_any { Ok(()) } else { Err(self.members.none_left(layout::PACKS)) }
     }
 
     /// How often a disk failed since a person last vouched for it.

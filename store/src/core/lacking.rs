@@ -7,9 +7,9 @@ use crate::disks::member::Member;
 use crate::ledger::entry_files::whole_entry;
 use crate::ledger::{chapters, listing};
 use crate::packs::on_disk;
-use larder_format::Hash;
 use larder_format::ledger::Head;
 use larder_format::ledger::chapter::{chapter_of, entries_of};
+use larder_format::{Hash, layout};
 
 /// What a disk lacks and can be given.
 #[derive(Default)]
@@ -65,11 +65,11 @@ impl Core {
 
     pub(crate) fn lacking(&self, member: &Member) -> Result<Lacking> {
         let disk = member.disk.as_ref();
-        let failed = |source| member.failed("packs", source);
+        let failed = |source| member.failed(layout::PACKS, source);
         let others = self.members.others(member);
         // A folder that cannot be read may hold what seems to be lacking, and it could not be written there.
         let mut there = match others.is_empty() {
-            true => on_disk::files_on(disk, ".pack").map(|(there, _)| there),
+            true => on_disk::files_on(disk, layout::pack_name).map(|(there, _)| there),
             false => on_disk::names_on(disk),
         }
         .map_err(failed)?;

@@ -6,10 +6,8 @@
 
 use crate::disk::{Disk, read_whole, write_whole};
 use larder_format::care::{self, Note};
+use larder_format::layout::SCRUB;
 use std::io;
-
-/// The folder of all such files.
-const FOLDER: &str = "scrub";
 
 /// Which value it is.
 pub(crate) struct Numbered {
@@ -52,12 +50,12 @@ impl Numbered {
     }
 
     fn path(&self, number: u64) -> String {
-        format!("{FOLDER}/{number:016}{}", self.ending)
+        format!("{SCRUB}/{number:016}{}", self.ending)
     }
 
     /// Numbers that are taken, in rising order, and whether a folder has each.
     fn numbers_on(&self, disk: &dyn Disk) -> io::Result<Vec<(u64, bool)>> {
-        let items = disk.list(FOLDER)?;
+        let items = disk.list(SCRUB)?;
         let number = |name: &str| name.strip_suffix(self.ending)?.parse().ok();
         let numbers = items.iter().filter_map(|item| Some((number(&item.name)?, item.is_folder)));
         let mut numbers: Vec<_> = numbers.collect();

@@ -5,7 +5,7 @@
 use crate::disk::hash::hash_off_disk;
 use crate::disk::{Disk, folder_of, make_folders, sync_names};
 use larder_format::Hash;
-use larder_format::layout::QUARANTINE;
+use larder_format::layout::{self, QUARANTINE};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -39,7 +39,7 @@ pub(crate) fn move_to_quarantine(disk: &dyn Disk, path: &str, name: &str) -> io:
     let numbered = (2..SAME_NAME_MAX).map(|number| format!("{name}.{number}"));
     let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken.contains(name));
     let free = free.ok_or_else(|| io::Error::other("this file was set aside too often"))?;
-    disk.publish(path, &format!("{QUARANTINE}/{free}"))?;
+    disk.publish(path, &layout::quarantined(&free))?;
     sync_names(disk, QUARANTINE)
 }
 
@@ -47,33 +47,33 @@ pub(crate) fn move_to_quarantine(disk: &dyn Disk, path: &str, name: &str) -> io:
 pub(crate) fn quarantined(disk: &dyn Disk, begins: &str) -> io::Result<Vec<(String, u64)>> {
     let items = disk.list(QUARANTINE)?.into_iter();
     let of_it = items.filter(|item| !item.is_folder && item.name.starts_with(begins));
-    Ok(of_it.map(|item| (format!("{QUARANTINE}/{}", item.name), item.len)).collect())
+    Ok(of_it.map(|item| (layout::quarantined(&item.name), item.len)).collect())
 }
 
 /// Names of packs of which something lies in the quarantine.
 pub(crate) fn packs_in_quarantine(disk: &dyn Disk) -> io::Result<BTreeSet<Hash>> {
     let items = disk.list(QUARANTINE)?;
-    Ok(items.iter().filter_map(|item| Hash::from_hex(item.name.split_once(".pack")?.0)).collect())
+    Ok(items.iter().filter_map(|item| layout::set_aside_pack_name(&item.name)).collect())
 }
 
 /// Names of packs of which a record says what was lost with them.
 pub(crate) fn records_in_quarantine(disk: &dyn Disk) -> io::Result<BTreeSet<Hash>> {
     let items = disk.list(QUARANTINE)?;
-    Ok(items.iter().filter_map(|item| Hash::from_hex(item.name.split_once(".lost")?.0)).collect())
+    Ok(items.iter().filter_map(|item| layout::set_aside_losses_name(&item.name)).collect())
 }
 
 /// Puts the quarantine in order after a pack that lay in it got its place again, whole and durable: a second copy would
 /// only take room, and the record of what was lost with it must not speak of this pack any more. Should it ever vanish, it
 /// would be taken for one that was given up.
 pub(crate) fn is_given_up_no_longer(disk: &dyn Disk, name: &Hash) -> io::Result<()> {
-    for (path, _) in quarantined(disk, &format!("{name}.pack"))? {
+    for (path, _) in quarantined(disk, &layout::set_aside_pack(name))? {
         if disk.open(&path).is_ok_and(|file| hash_off_disk(file.as_ref()) == Some(*name)) {
             clear(disk, &path)?;
         }
     }
-    for (path, _) in quarantined(disk, &format!("{name}.lost"))? {
+    for (path, _) in quarantined(disk, &layout::set_aside_losses(name))? {
         // What it lists may also lie in other packs, so its content still counts.
-        move_to_quarantine(disk, &path, &format!("{name}.back.lost"))?;
+        move_to_quarantine(disk, &path, &layout::losses_of_pack_that_is_back(name))?;
     }
     sync_names(disk, QUARANTINE)
 }

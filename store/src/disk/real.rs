@@ -1,6 +1,7 @@
 //! A folder on a mounted filesystem.
 
 use super::{Disk, DiskFile, Item, Space};
+use larder_format::layout::LOCK;
 use rustix::fs::{
     Advice, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, chmodat, fadvise, flock,
     fstat, fstatvfs, fsync, linkat, mkdirat, open, openat, renameat_with, statat, unlinkat,
@@ -12,7 +13,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-const LOCK: &str = "lock";
 /// Where something else goes that has the name of the lock.
 const STRANGE_LOCK: &str = "lock.strange";
 

@@ -7,15 +7,10 @@ use crate::Result;
 use crate::disk::quarantine::set_aside;
 use crate::disk::{Disk, make_folders, read_whole, write_whole};
 use crate::disks::refusals::{at, foreign};
-use larder_format::layout;
+use larder_format::layout::{self, unfinished};
 use larder_format::ledger::DiskId;
 use serde::{Deserialize, Serialize};
 use std::io;
-
-const DISK_FILE: &str = "disk.json";
-
-/// A second copy of it.
-const FACTS_COPY: &str = "scrub/disk.json";
 
 const DISK_FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -88,14 +83,14 @@ pub struct Identity {
 /// # Errors
 /// `Foreign` when it has packs and no name, or a name that does not read; `Disk` when it does not answer.
 pub fn identity_of(disk: &dyn Disk) -> Result<Option<Identity>> {
-    facts_of(disk, DISK_FILE).or_else(|error| {
+    facts_of(disk, layout::DISK_FILE).or_else(|error| {
         let is_newer = |path| whole_facts(disk, path).is_some_and(|facts| facts.oldest_reader > FORMAT);
-        if is_newer(DISK_FILE) || is_newer(FACTS_COPY) {
+        if is_newer(layout::DISK_FILE) || is_newer(layout::DISK_FILE_COPY) {
             // Whole, and nothing to repair.
             return Err(foreign(disk, NEWER));
         }
         // Repaired when the vault is opened on it.
-        let copy = whole_facts(disk, FACTS_COPY).and_then(|facts| facts.identity());
+        let copy = whole_facts(disk, layout::DISK_FILE_COPY).and_then(|facts| facts.identity());
         copy.map(Some).ok_or(error)
     })
 }
@@ -105,7 +100,7 @@ fn facts_of(disk: &dyn Disk, path: &str) -> Result<Option<Identity>> {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Packs without a disk.json: not ours to make a new vault of.
-            let orphan = disk.list("packs").map_err(|source| at(disk, "packs", source))?;
+            let orphan = disk.list(layout::PACKS).map_err(|source| at(disk, layout::PACKS, source))?;
             return if orphan.is_empty() { Ok(None) } else { Err(foreign(disk, "its disk.json is missing")) };
         }
         Err(source) => return Err(at(disk, path, source)),
@@ -123,7 +118,7 @@ fn facts_of(disk: &dyn Disk, path: &str) -> Result<Option<Identity>> {
 
 /// Whether the disk still says who it is.
 pub(crate) fn is_named(disk: &dyn Disk) -> bool {
-    facts_of(disk, DISK_FILE).is_ok_and(|identity| identity.is_some())
+    facts_of(disk, layout::DISK_FILE).is_ok_and(|identity| identity.is_some())
 }
 
 /// Whether the disk gives anything at all. Read off the disk: a pulled one lives on for a while in the system's memory.
@@ -133,11 +128,11 @@ pub(crate) fn is_answering(disk: &dyn Disk) -> bool {
         file.forget_cached();
         file.read_at(0, &mut [0])
     };
-    match read(DISK_FILE) {
+    match read(layout::DISK_FILE) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         // One bad sector is not the whole disk.
-        Err(_) => read(FACTS_COPY).is_ok(),
+        Err(_) => read(layout::DISK_FILE_COPY).is_ok(),
     }
 }
 
@@ -146,40 +141,40 @@ pub(crate) fn join(disk: &dyn Disk, identity: Identity) -> Result<()> {
     let facts = DiskFacts::new(&identity.vault, identity.disk);
     let bytes = serde_json::to_vec_pretty(&facts).expect("plain values encode");
     let write = || {
-        for folder in ["open", "packs", "ledger"] {
+        for folder in [layout::OPEN, layout::PACKS, layout::LEDGER] {
             make_folders(disk, folder)?;
         }
-        match write_whole(disk, "open/readme.part", "READ-ME-FIRST.txt", READ_ME.as_bytes()) {
+        match write_whole(disk, unfinished::READ_ME, layout::READ_ME_FILE, READ_ME.as_bytes()) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        write_whole(disk, "open/disk.part", DISK_FILE, &bytes)?;
+        write_whole(disk, unfinished::DISK, layout::DISK_FILE, &bytes)?;
         keep_copy_of_facts(disk, identity)
     };
-    write().map_err(|source| at(disk, DISK_FILE, source))
+    write().map_err(|source| at(disk, layout::DISK_FILE, source))
 }
 
 /// Keeps a second copy of who the disk is: without the first nobody could tell, and the disk would not be opened.
 pub(crate) fn keep_copy_of_facts(disk: &dyn Disk, identity: Identity) -> io::Result<()> {
-    if whole_facts(disk, FACTS_COPY).is_some() {
+    if whole_facts(disk, layout::DISK_FILE_COPY).is_some() {
         return Ok(());
     }
     let facts = DiskFacts::new(&identity.vault, identity.disk);
     let bytes = serde_json::to_vec_pretty(&facts).expect("plain values encode");
-    set_aside(disk, FACTS_COPY)?;
-    write_whole(disk, "open/disk.part", FACTS_COPY, &bytes)
+    set_aside(disk, layout::DISK_FILE_COPY)?;
+    write_whole(disk, unfinished::DISK, layout::DISK_FILE_COPY, &bytes)
 }
 
 /// Writes `disk.json` anew from its copy where it is damaged or missing; the damaged one is set aside. A power cut in
 /// between leaves the copy, and the next opening begins again.
 pub(crate) fn mend_facts(disk: &dyn Disk) -> io::Result<()> {
-    let Some(facts) = whole_facts(disk, FACTS_COPY) else { return Ok(()) };
-    if whole_facts(disk, DISK_FILE).is_some() {
+    let Some(facts) = whole_facts(disk, layout::DISK_FILE_COPY) else { return Ok(()) };
+    if whole_facts(disk, layout::DISK_FILE).is_some() {
         return Ok(());
     }
     let bytes = serde_json::to_vec_pretty(&facts).expect("plain values encode");
-    set_aside(disk, DISK_FILE)?;
-    write_whole(disk, "open/disk.part", DISK_FILE, &bytes)
+    set_aside(disk, layout::DISK_FILE)?;
+    write_whole(disk, unfinished::DISK, layout::DISK_FILE, &bytes)
 }
 
 fn whole_facts(disk: &dyn Disk, path: &str) -> Option<DiskFacts> {

@@ -9,6 +9,7 @@ use crate::disks::identity::hex;
 use crate::disks::slot::Slot;
 use crate::locks::{Mutex, rank};
 use crate::{Result, StoreError};
+use larder_format::layout;
 use larder_format::ledger::{DiskId, Stamp};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -223,7 +224,8 @@ impl Member {
     /// # Errors
     /// `Full` when they do not; `Disk` when it does not say.
     pub(crate) fn require_room(&self, bytes: u64, reserve_bytes: u64) -> Result<()> {
-        let free = self.disk.space().map(|space| space.free).map_err(|source| self.failed("open", source))?;
+        let free =
+            self.disk.space().map(|space| space.free).map_err(|source| self.failed(layout::OPEN, source))?;
         let wanted = bytes + reserve_bytes;
         if free >= wanted {
             return Ok(());

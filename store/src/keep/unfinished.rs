@@ -18,9 +18,9 @@ use crate::keep::mark::Walk;
 use crate::keep::unlink;
 use crate::packs::pins::{Holder, PINNED_S, Pins};
 use crate::{Result, StoreError};
-use larder_format::Hash;
 use larder_format::ledger::Stamp;
 use larder_format::pack::PACK_BYTES_AIM;
+use larder_format::{Hash, layout};
 use std::collections::{BTreeMap, HashSet};
 
 /// Room that is made beside the reserve: a day's backup of most computers, so that it is refused once at most.
@@ -279,11 +279,12 @@ fn planned_now(core: &Core, unneeded: &[Candidate], now: Stamp) -> Vec<Candidate
 fn clear_parts(core: &Core, _no_pack_is_open: &Exclusive<'_>) -> Result<bool> {
     let mut is_any = false;
     for member in core.members.all().iter().filter(|member| member.is_healthy()) {
-        let failed = |source| -> StoreError { member.failed("open", source) };
-        for item in member.disk.list("open").map_err(failed)?.into_iter().filter(|item| !item.is_folder) {
+        let failed = |source| -> StoreError { member.failed(layout::OPEN, source) };
+        for item in member.disk.list(layout::OPEN).map_err(failed)?.into_iter().filter(|item| !item.is_folder)
+        {
             let number = item.name.strip_suffix(".part").and_then(|number| number.parse::<u64>().ok());
             if number.is_some() {
-                member.disk.remove(&format!("open/{}", item.name)).map_err(failed)?;
+                member.disk.remove(&layout::open(&item.name)).map_err(failed)?;
                 is_any = true;
             }
         }

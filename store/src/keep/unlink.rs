@@ -89,10 +89,12 @@ pub(crate) fn make_room_on(core: &Core, member: &Member) -> Result<usize> {
     }
     // Where they are gone already, a later walk had found everything without them.
     for other in healthy {
-        let there = on_disk::names_on(other.disk.as_ref()).map_err(|error| other.failed("packs", error))?;
+        let there =
+            on_disk::names_on(other.disk.as_ref()).map_err(|error| other.failed(layout::PACKS, error))?;
         ripe.retain(|name| !there.contains_key(name));
     }
-    let there = on_disk::names_on(member.disk.as_ref()).map_err(|error| member.failed("packs", error))?;
+    let there =
+        on_disk::names_on(member.disk.as_ref()).map_err(|error| member.failed(layout::PACKS, error))?;
     ripe.retain(|name| there.contains_key(name));
     let ripe: Vec<_> = ripe.into_iter().collect();
     remove_from(member, &ripe)?;

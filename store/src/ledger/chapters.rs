@@ -7,11 +7,10 @@
 
 use crate::disk::{Disk, read_whole, write_whole};
 use crate::ledger::entry_files::whole_entry;
+use larder_format::layout::{self, unfinished};
 use larder_format::ledger::chapter::{CHAPTER_BYTES_MAX, Chapter, ChapterBuilder, chapter_of, entries_of};
-use larder_format::{FormatError, Hash, layout};
+use larder_format::{FormatError, Hash};
 use std::io;
-
-const PART: &str = "open/chapter.part";
 
 /// The bytes of a chapter that is whole on this disk, and the hash that stands for all of its entries.
 pub(crate) fn read(disk: &dyn Disk, chapter: u64) -> Option<(Vec<u8>, Hash)> {
@@ -58,7 +57,7 @@ pub(crate) fn seal(disk: &dyn Disk, chapter: u64) -> io::Result<bool> {
     if Chapter::decode(chapter, &bytes).is_err() {
         return Ok(false);
     }
-    match write_whole(disk, PART, &layout::chapter(chapter), &bytes) {
+    match write_whole(disk, unfinished::CHAPTER, &layout::chapter(chapter), &bytes) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(true),
         written => written.map(|()| true),
     }

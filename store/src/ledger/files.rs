@@ -14,14 +14,13 @@ use crate::ledger::entry_files::{entry_on, hash_on, read_file};
 use crate::ledger::listing::{self, Listing, numbers_in};
 use crate::ledger::view::LedgerView;
 use crate::{Result, StoreError};
+use larder_format::layout::{self, unfinished};
 use larder_format::ledger::chapter::{Chapter, chapter_of, entries_of};
 use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Stamp};
-use larder_format::{FormatError, Hash, layout};
+use larder_format::{FormatError, Hash};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
-
-const PART: &str = "open/ledger.part";
 
 /// Numbers that may be missing between two entries at the end of the ledger of which neither is whole: beyond that a name
 /// is a stray file's.
@@ -312,7 +311,7 @@ pub(crate) fn append(
         return Err(StoreError::Refused(why));
     }
     let path = layout::entry(sequence);
-    members.on_each(&path, |member| write_whole(member.disk.as_ref(), PART, &path, &bytes))?;
+    members.on_each(&path, |member| write_whole(member.disk.as_ref(), unfinished::ENTRY, &path, &bytes))?;
     members.all().iter().filter(|member| member.is_behind()).for_each(|member| member.misses_file());
     Ok((entry, hash))
 }

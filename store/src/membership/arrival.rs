@@ -17,6 +17,7 @@ use crate::ledger::{entry_files, listing};
 use crate::membership::opening::made_ready;
 use crate::membership::standing;
 use crate::packs::index::IndexPlace;
+use larder_format::layout;
 use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Event, Stamp};
 use std::io;
 use std::sync::Arc;
@@ -150,14 +151,14 @@ fn put(core: &Core, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Resul
         member.doubts(doubtful);
         // A disk that nobody may write to can still give back what it holds, and nothing more will rest on it.
         if source.kind() != io::ErrorKind::ReadOnlyFilesystem {
-            return Err(at(disk.as_ref(), "open", source));
+            return Err(at(disk.as_ref(), layout::OPEN, source));
         }
     }
     let is_needed = !core.members.is_any_healthy();
     let ready = made_ready(disk.as_ref()).or_else(|source| match is_needed {
         // What is on it can be given back although it takes nothing now.
         true => Ok(MemberState::Suspect(source.to_string())),
-        false => Err(at(disk.as_ref(), "open", source)),
+        false => Err(at(disk.as_ref(), layout::OPEN, source)),
     })?;
     let past = past_of(core, disk.as_ref())?;
     let complete = core.ledger().disks.get(&key).map_or(0, |known| known.complete.0);
@@ -209,7 +210,7 @@ fn learn_from(core: &Core, member: &Member, past: &Past) -> Result<bool> {
 }
 
 fn past_of(core: &Core, disk: &dyn Disk) -> Result<Past> {
-    let numbers = listing::numbers_on(disk).map_err(|source| at(disk, "ledger", source))?;
+    let numbers = listing::numbers_on(disk).map_err(|source| at(disk, layout::LEDGER, source))?;
     let newest = numbers.into_iter().max().unwrap_or(0);
     let head = core.ledger().head;
     if !core.members.all().iter().any(|member| member.is_readable()) {
@@ -268,8 +269,8 @@ pub(crate) fn move_index(core: &Core, place: IndexPlace) {
 /// Clears what was unfinished when the disk left, and sets aside what may or may not have got its name.
 fn clear(disk: &dyn Disk, doubtful: &[String], also_unfinished: bool) -> io::Result<()> {
     if also_unfinished {
-        for item in disk.list("open")?.into_iter().filter(|item| !item.is_folder) {
-            disk.remove(&format!("open/{}", item.name))?;
+        for item in disk.list(layout::OPEN)?.into_iter().filter(|item| !item.is_folder) {
+            disk.remove(&layout::open(&item.name))?;
         }
     }
     doubtful

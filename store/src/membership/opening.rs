@@ -11,11 +11,9 @@ use crate::disks::refusals::{foreign, is_copy_of};
 use crate::disks::slot::Slot;
 use crate::ledger::listing;
 use crate::{Result, StoreError};
+use larder_format::layout::{self, unfinished};
 use std::io;
 use std::sync::Arc;
-
-/// Made and taken away at each start, to see whether the disk may be written to.
-const PROBE: &str = "open/probe.part";
 
 /// A disk, and who it says it is; nothing for one that is empty.
 type Known = (Arc<dyn Disk>, Option<Identity>);
@@ -98,11 +96,13 @@ fn take_in(members: &mut Vec<Arc<Member>>, member: Arc<Member>) {
 pub(crate) fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
     let make = || {
         // A copy made by hand may lack it, since nothing is in it while the agent rests.
-        ["open", "packs", "ledger"].into_iter().try_for_each(|folder| make_folders(disk, folder))?;
+        [layout::OPEN, layout::PACKS, layout::LEDGER]
+            .into_iter()
+            .try_for_each(|folder| make_folders(disk, folder))?;
         // An agent that was killed may have made folders that a power cut would still take away.
-        ["packs", "ledger", ""].into_iter().try_for_each(|folder| sync_names(disk, folder))?;
-        drop(disk.create(PROBE)?);
-        disk.remove(PROBE)
+        [layout::PACKS, layout::LEDGER, ""].into_iter().try_for_each(|folder| sync_names(disk, folder))?;
+        drop(disk.create(unfinished::PROBE)?);
+        disk.remove(unfinished::PROBE)
     };
     match make() {
         // Full is no reason not to open, and a probe that a killed agent left tells as much as a new one.

@@ -16,10 +16,9 @@ use crate::packs::reader;
 use crate::upkeep::repair::losses::{self, Lost};
 use crate::upkeep::repair::mend::{self, Mended};
 use crate::{Result, StoreError};
-use larder_format::{Hash, layout};
+use larder_format::Hash;
+use larder_format::layout::{self, unfinished};
 use std::io;
-
-const PART: &str = "open/copy.part";
 
 const STEP_BYTES: usize = 1 << 20;
 
@@ -109,7 +108,7 @@ fn remember_without(core: &Core, member: &Member, name: &Hash) -> Result<()> {
     let Ok(table) = reader::read_table(&core.members, name) else { return Ok(()) };
     let lost = Lost { chunks: table.chunks.into_iter().collect(), files: Vec::new() };
     match losses::write_on(member.disk.as_ref(), name, &lost)
-        .map_err(|source| member.failed("quarantine", source))
+        .map_err(|source| member.failed(layout::QUARANTINE, source))
     {
         // Then the scrub finds out.
         Err(StoreError::Full { .. }) => Ok(()),
@@ -125,7 +124,7 @@ fn copy_entries(core: &Core, member: &Member, sequences: &[u64]) -> Result<()> {
         let Some(bytes) = bytes else { continue };
         let write = || {
             set_aside(disk, &path)?;
-            write_whole(disk, PART, &path, &bytes)
+            write_whole(disk, unfinished::COPY, &path, &bytes)
         };
         write().map_err(|source| member.failed(&path, source))?;
     }
@@ -163,10 +162,10 @@ fn rejoin(core: &Core, member: &Member) -> Result<Lacking> {
     Ok(lacking)
 }
 
-/// Copies a file into `PART`, synced; returns the hash of what was written, or nothing when it could not be read.
+/// Copies a file into `unfinished::COPY`, synced; returns the hash of what was written, or nothing when it could not be read.
 fn copy(file: &dyn disk::DiskFile, len: u64, disk: &dyn Disk) -> io::Result<Option<Hash>> {
     clear(disk)?;
-    let mut part = disk.create(PART)?;
+    let mut part = disk.create(unfinished::COPY)?;
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(STEP_BYTES)];
     let mut at = 0;
@@ -184,7 +183,7 @@ fn copy(file: &dyn disk::DiskFile, len: u64, disk: &dyn Disk) -> io::Result<Opti
 }
 
 fn clear(disk: &dyn Disk) -> io::Result<()> {
-    match disk.remove(PART) {
+    match disk.remove(unfinished::COPY) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -192,7 +191,7 @@ fn clear(disk: &dyn Disk) -> io::Result<()> {
 
 fn publish(disk: &dyn Disk, path: &str) -> io::Result<()> {
     make_folders(disk, folder_of(path))?;
-    match disk.publish(PART, path) {
+    match disk.publish(unfinished::COPY, path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => clear(disk)?,
         result => result?,
     }

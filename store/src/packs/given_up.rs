@@ -4,7 +4,7 @@ use crate::disk::Disk;
 use crate::disks::members::Members;
 use crate::ledger::clock::Mark;
 use larder_format::Hash;
-use larder_format::layout::QUARANTINE;
+use larder_format::layout::{self, QUARANTINE};
 use std::collections::{HashMap, HashSet};
 
 /// Tells packs that the index knows and no disk shows apart: numbers of those that were swept or given up, and those
@@ -29,5 +29,5 @@ fn packs_given_up(members: &Members) -> HashSet<Hash> {
     let all = members.all();
     let readable = all.iter().filter(|member| member.is_readable());
     let items = readable.flat_map(|member| member.disk.list(QUARANTINE).unwrap_or_default());
-    items.filter_map(|item| Hash::from_hex(item.name.split_once(".lost")?.0)).collect()
+    items.filter_map(|item| layout::set_aside_losses_name(&item.name)).collect()
 }

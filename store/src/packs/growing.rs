@@ -83,7 +83,7 @@ pub(crate) struct Sealed {
 impl OpenPack {
     /// Starts a pack on every healthy disk. `salt` tells its name from that of the same content before a sweep.
     pub(crate) fn create(members: &Members, salt: u32) -> Result<Self> {
-        let part = format!("open/{}.part", members.next_part());
+        let part = layout::growing_pack(members.next_part());
         let mut files = Vec::new();
         let head = pack::header(salt);
         let created = members.on_each(&part, |member| {

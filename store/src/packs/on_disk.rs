@@ -3,7 +3,7 @@
 //! Not here: what is in them (`reader`), which of them belong to the vault (`catalog`).
 
 use crate::disk::{Disk, ask_twice};
-use larder_format::Hash;
+use larder_format::{Hash, layout};
 use std::collections::HashMap;
 use std::io;
 
@@ -13,22 +13,18 @@ type Found = (HashMap<Hash, u64>, Option<io::Error>);
 
 /// The packs on one disk, with their lengths; all of them, or an error.
 pub(crate) fn names_on(disk: &dyn Disk) -> io::Result<HashMap<Hash, u64>> {
-    let (found, error) = files_on(disk, ".pack")?;
+    let (found, error) = files_on(disk, layout::pack_name)?;
     error.map_or(Ok(found), Err)
-}
-
-/// The folder in `packs` that a pack belongs in.
-pub(crate) fn folder_of_name(name: &Hash) -> String {
-    name.to_string()[..2].to_owned()
 }
 
 /// Packs, or what lies beside them. One bad block of a disk may hide a folder: what lies elsewhere on it can still be
 /// given back.
-pub(crate) fn files_on(disk: &dyn Disk, ending: &str) -> io::Result<Found> {
+pub(crate) fn files_on(disk: &dyn Disk, name_of: fn(&str) -> Option<Hash>) -> io::Result<Found> {
     let mut found = HashMap::new();
     let mut failure = None;
-    for folder in disk.list("packs")?.into_iter().filter(|item| item.is_folder) {
-        let items = match ask_twice(|| disk.list(&format!("packs/{}", folder.name))) {
+    for folder in disk.list(layout::PACKS)?.into_iter().filter(|item| item.is_folder) {
+        let path = format!("{}/{}", layout::PACKS, folder.name);
+        let items = match ask_twice(|| disk.list(&path)) {
             Ok(items) => items,
             Err(error) => {
                 tracing::error!(disk = disk.name(), folder = folder.name, %error, "a folder of packs cannot be read");
@@ -37,9 +33,9 @@ pub(crate) fn files_on(disk: &dyn Disk, ending: &str) -> io::Result<Found> {
             }
         };
         for item in items.into_iter().filter(|item| !item.is_folder) {
-            let name = item.name.strip_suffix(ending).and_then(Hash::from_hex);
+            let name = name_of(&item.name);
             // One in a strange folder is nowhere where anybody would look for it.
-            if let Some(name) = name.filter(|name| folder.name == folder_of_name(name)) {
+            if let Some(name) = name.filter(|name| layout::pack_folder(name) == path) {
                 found.insert(name, item.len);
             }
         }

@@ -9,7 +9,9 @@ use crate::disks::member::Member;
 use crate::disks::members::Members;
 use crate::packs::place::Place;
 use crate::{Result, StoreError};
-use larder_format::pack::{self, BlockPlace, FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
+use larder_format::pack::{
+    self, BlockPlace, CHUNK_RECORD_BYTES, FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table,
+};
 use larder_format::{ChunkId, FormatError, Hash, block, layout};
 use std::io;
 use std::ops::Range;
@@ -25,17 +27,9 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn open(disk: &dyn Disk, path: &str) -> io::Result<Self> {
         let (file, footer) = open_pack(disk, path)?;
-        let mut bytes = vec![0; footer.blocks as usize * 12];
+        let mut bytes = vec![0; footer.blocks_len()];
         file.read_at(footer.table_offset, &mut bytes)?;
-        let (records, _) = bytes.as_chunks::<12>();
-        let field = |record: &[u8; 12], at: usize| {
-            u32::from_le_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]])
-        };
-        let blocks = records.iter().map(|r| BlockPlace {
-            offset: field(r, 0),
-            len: field(r, 4),
-            first_slot: field(r, 8),
-        });
+        let blocks = BlockPlace::decode_each(&bytes);
         Ok(Self { file, footer, blocks: blocks.collect() })
     }
 
@@ -55,11 +49,11 @@ impl View {
     /// Whether the wanted chunks stand in the list where they should, all within `slots`.
     pub(crate) fn has(&self, slots: Range<u32>, wanted: &[(Place, ChunkId)]) -> bool {
         let Ok(first) = u16::try_from(slots.start) else { return false };
-        let mut names = vec![0; slots.len() * 32];
+        let mut names = vec![0; slots.len() * CHUNK_RECORD_BYTES];
         if self.file.read_at(self.footer.name_offset(first), &mut names).is_err() {
             return false;
         }
-        let (names, _) = names.as_chunks::<32>();
+        let (names, _) = names.as_chunks::<CHUNK_RECORD_BYTES>();
         wanted.iter().all(|(place, id)| {
             place.slot.checked_sub(first).and_then(|nth| names.get(usize::from(nth))) == Some(&id.0)
         })
@@ -110,10 +104,10 @@ impl<'a> Names<'a> {
             names.read.as_chunks().0.get(at).map(|name| Hash(*name))
         };
         known(self).or_else(|| {
-            let after = self.first + u32::try_from(self.read.len() / 32).unwrap_or(0);
+            let after = self.first + u32::try_from(self.read.len() / CHUNK_RECORD_BYTES).unwrap_or(0);
             self.ahead = if slot == after { (self.ahead * 4).min(Self::AHEAD_MAX) } else { 1 };
             let count = self.ahead.min(self.view.footer.chunks - slot);
-            self.read.resize(count as usize * 32, 0);
+            self.read.resize(count as usize * CHUNK_RECORD_BYTES, 0);
             self.first = slot;
             let offset = self.view.footer.name_offset(u16::try_from(slot).ok()?);
             if let Err(error) = self.view.file.read_at(offset, &mut self.read) {

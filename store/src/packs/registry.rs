@@ -16,7 +16,8 @@ use crate::packs::reader::{Names, View, read_table};
 use crate::packs::trouble::Trouble;
 use crate::{Result, StoreError};
 use larder_format::block::{self, Decoder, OpenBlock};
-use larder_format::{ChunkId, Hash};
+use larder_format::pack::{CHUNK_RECORD_BYTES, names_of};
+use larder_format::{ChunkId, Hash, layout};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::ops::Range;
@@ -55,11 +56,6 @@ pub(crate) struct Packs {
     salt: AtomicU32,
     /// Nothing could be read the last time that anybody tried.
     is_silent: AtomicBool,
-}
-
-pub(crate) fn path(name: &Hash) -> String {
-    let hex = name.to_string();
-    format!("packs/{}/{hex}.pack", &hex[..2])
 }
 
 impl Packs {
@@ -132,7 +128,7 @@ impl Packs {
             return Ok(view);
         }
         let name = self.name(number).ok_or(io::ErrorKind::NotFound)?;
-        let view = Arc::new(View::open(disk.as_ref(), &path(&name))?);
+        let view = Arc::new(View::open(disk.as_ref(), &layout::pack(&name))?);
         let mut views = self.views.lock();
         // A file of a disk that left meanwhile would keep it from being unmounted.
         if disk.coming() == key.2 {
@@ -260,7 +256,7 @@ impl Packs {
         }
         // Disks that are gone have lost nothing: what is noted as damaged would be an alarm long after they are back.
         if !self.is_any_answering(members) {
-            return Err(members.none_left("packs"));
+            return Err(members.none_left(layout::PACKS));
         }
         if self.is_expected(place) {
             // At least the one: a block that counts no chunk would be no damage.
@@ -287,9 +283,9 @@ impl Packs {
             let view = self.view(members, place.pack, position).ok()?;
             let (_, slots) = view.block_with_slots(place.slot)?;
             let first = u16::try_from(slots.start).ok()?;
-            let mut names = vec![0; slots.len() * 32];
+            let mut names = vec![0; slots.len() * CHUNK_RECORD_BYTES];
             view.file.read_at(view.footer.name_offset(first), &mut names).ok()?;
-            Some(names.as_chunks::<32>().0.iter().map(|name| Hash(*name)).collect())
+            Some(names_of(&names).collect())
         };
         (0..members.all().len()).find_map(names)
     }

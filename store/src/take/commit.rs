@@ -11,6 +11,7 @@ use crate::disks::member::Member;
 use crate::ledger::view::Fact;
 use crate::take::{complete, receive};
 use crate::upkeep::vanished;
+use larder_format::layout;
 use larder_format::ledger::{Event, Head, Snapshot, Stamp};
 use std::sync::Arc;
 
@@ -80,7 +81,7 @@ fn committed(core: &Core, push: &[u8; 16]) -> Result<Option<Committed>> {
     let (disks, degraded) = (ids(Member::is_healthy), ids(Member::is_missed));
     // A receipt that no disk stands for would be a lie.
     if disks.is_empty() || view.gaps.contains(&fact.sequence) {
-        return Err(core.members.none_left("ledger"));
+        return Err(core.members.none_left(layout::LEDGER));
     }
     Ok(Some(Committed { fact, head: view.head, disks, degraded, is_new: false }))
 }

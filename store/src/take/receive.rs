@@ -9,7 +9,7 @@ use crate::packs::pins::Holder;
 use crate::{Result, StoreError};
 use larder_format::block::Decoder;
 use larder_format::pack::PACK_BYTES_AIM;
-use larder_format::{ChunkId, Hash, wire};
+use larder_format::{ChunkId, Hash, layout, wire};
 
 /// Room that a device above its share must leave: a pack of the others.
 const LEFT_TO_OTHERS_BYTES: u64 = PACK_BYTES_AIM;
@@ -89,7 +89,7 @@ fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<(
 
 fn require_room(core: &Core, bytes: u64) -> Result<()> {
     // Where no healthy disk says how much room it has, that is what is wrong, and a larger one would not help.
-    let (disk, free) = core.members.tightest().ok_or_else(|| core.members.none_left("open"))?;
+    let (disk, free) = core.members.tightest().ok_or_else(|| core.members.none_left(layout::OPEN))?;
     let wanted = core.reserve_bytes + bytes;
     if free >= wanted { Ok(()) } else { Err(StoreError::full(disk, wanted - free)) }
 }

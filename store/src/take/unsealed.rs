@@ -7,7 +7,7 @@ use crate::disks::members::Members;
 use crate::packs::catalog::Catalog;
 use crate::packs::growing::{OpenPack, Sealed, verify};
 use larder_format::block::{BLOCK_CHUNKS_MAX, BLOCK_MAGIC, Decoder, Header};
-use larder_format::{ChunkId, pack};
+use larder_format::{ChunkId, layout, pack};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ pub(crate) fn salvage(members: &Members, known: &Catalog, sealed: &mut Vec<Seale
     let mut parts = Vec::new();
     let all = members.all();
     for member in all.iter().filter(|member| member.is_healthy()) {
-        let items = match ask_twice(|| member.disk.list("open")) {
+        let items = match ask_twice(|| member.disk.list(layout::OPEN)) {
             Ok(items) => items,
             Err(source) => {
-                members.go_on_without(member.failed("open", source))?;
+                members.go_on_without(member.failed(layout::OPEN, source))?;
                 continue;
             }
         };
@@ -41,7 +41,7 @@ pub(crate) fn salvage(members: &Members, known: &Catalog, sealed: &mut Vec<Seale
     }
     packed?;
     for (member, item) in parts {
-        let path = format!("open/{}", item.name);
+        let path = layout::open(&item.name);
         if let Err(source) = member.disk.remove(&path) {
             members.go_on_without(member.failed(&path, source))?;
         }
@@ -59,7 +59,7 @@ fn pack_again(
 ) -> Result<()> {
     let mut seen = HashSet::new();
     for (member, item) in parts {
-        let Ok(file) = member.disk.open(&format!("open/{}", item.name)) else { continue };
+        let Ok(file) = member.disk.open(&layout::open(&item.name)) else { continue };
         for_each_block(file.as_ref(), |block, names| {
             let fresh = |id: &ChunkId| !seen.contains(id) && known.locate(members, id).is_none();
             if !names.iter().any(fresh) {

@@ -9,16 +9,10 @@ use crate::core::Core;
 use crate::disk::{Disk, DiskFile, write_whole};
 use crate::disks::member::Member;
 use crate::packs::on_disk;
+use larder_format::Hash;
+use larder_format::layout::{self, unfinished};
 use larder_format::parity::{self, Parity, Shape, Unmade, shard_hash};
-use larder_format::{Hash, layout};
 use std::io;
-
-const PART: &str = "open/parity.part";
-
-/// Where the sidecar of a pack lies.
-pub(crate) fn path(name: &Hash) -> String {
-    layout::pack(name).replace(".pack", ".parity")
-}
 
 /// Makes sidecars for packs that lack one, on every disk, until packs of about `bytes_max` were read. Returns how
 /// many still lack one.
@@ -33,9 +27,9 @@ pub(crate) fn write_parity(core: &Core, bytes_max: u64) -> Result<u64> {
 
 fn write_parity_on(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> {
     let disk = member.disk.as_ref();
-    let listed = on_disk::files_on(disk, ".parity")
-        .and_then(|there| Ok((there.0, on_disk::files_on(disk, ".pack")?.0)));
-    let (there, on_disk) = listed.map_err(|source| member.failed("packs", source))?;
+    let listed = on_disk::files_on(disk, layout::parity_name)
+        .and_then(|there| Ok((there.0, on_disk::files_on(disk, layout::pack_name)?.0)));
+    let (there, on_disk) = listed.map_err(|source| member.failed(layout::PACKS, source))?;
     let mut without: Vec<_> = on_disk
         .into_iter()
         .filter(|(name, len)| {
@@ -68,8 +62,10 @@ pub(crate) fn make_sidecar(core: &Core, member: &Member, name: &Hash) -> Result<
 /// Puts a sidecar in its place, unless there is one.
 pub(crate) fn write_sidecar(core: &Core, member: &Member, name: &Hash, bytes: &[u8]) -> Result<()> {
     member.require_room(bytes.len() as u64, core.reserve_bytes)?;
-    match write_whole(member.disk.as_ref(), PART, &path(name), bytes) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(member.failed(&path(name), error)),
+    match write_whole(member.disk.as_ref(), unfinished::PARITY, &layout::parity(name), bytes) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(member.failed(&layout::parity(name), error))
+        }
         _ => Ok(()),
     }
 }

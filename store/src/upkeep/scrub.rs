@@ -17,9 +17,9 @@ use crate::upkeep::repair::{Outcome, attempts, lost, pack, quarantine_search, sm
 use crate::upkeep::scrub::rotation::Item;
 use crate::upkeep::scrub::state::STATE;
 use crate::{Result, StoreError};
-use larder_format::Hash;
 use larder_format::care::Round;
 use larder_format::ledger::{Event, Scrubbed, Stamp};
+use larder_format::{Hash, layout};
 
 mod rotation;
 mod state;
@@ -135,7 +135,7 @@ fn look_at_the_end(core: &Core, round: &mut Round) -> Result<()> {
 fn keep_facts(core: &Core, member: &Member) -> Result<()> {
     match identity::keep_copy_of_facts(member.disk.as_ref(), core.identity_of(member)) {
         Ok(()) => Ok(()),
-        Err(source) => match member.failed("scrub", source) {
+        Err(source) => match member.failed(layout::SCRUB, source) {
             StoreError::Full { .. } => Ok(()),
             error => Err(error),
         },
@@ -200,7 +200,7 @@ fn is_whole(_core: &Core, member: &Member, item: &Item, bytes: &mut u64) -> bool
 /// Repairs one file. Says whether there really was damage.
 fn repair(core: &Core, member: &Member, round: &mut Round, item: &Item, stamp: Stamp) -> Result<bool> {
     let disk = member.disk.as_ref();
-    if disk.list("packs").is_err() || disk.space().is_err() {
+    if disk.list(layout::PACKS).is_err() || disk.space().is_err() {
         return Err(away(member, std::io::Error::other("it cannot be listed any more")));
     }
     // A pack that was swept has no right to come back.
@@ -233,7 +233,7 @@ fn save(core: &Core, member: &Member, round: &Round) -> Result<()> {
     core.maintenance.show(member, round);
     match STATE.write(member.disk.as_ref(), round) {
         Ok(()) => Ok(()),
-        Err(source) => match member.failed("scrub", source) {
+        Err(source) => match member.failed(layout::SCRUB, source) {
             // Then the round begins again after the next start, and nothing worse.
             StoreError::Full { .. } => Ok(()),
             error => Err(error),

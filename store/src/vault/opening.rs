@@ -13,6 +13,7 @@ use crate::take::unsealed;
 use crate::upkeep::repair::{finish, lost};
 use crate::vault::{Opened, Options, Vault};
 use crate::{Result, StoreError};
+use larder_format::layout;
 use larder_format::ledger::{Event, Head};
 use std::collections::BTreeMap;
 
@@ -71,7 +72,7 @@ fn salvage(core: &Core) -> Result<usize> {
 fn require_nothing_kept(members: &Members) -> Result<()> {
     for member in members.all().iter().filter(|member| member.is_readable()) {
         let is_empty = on_disk::names_on(member.disk.as_ref()).map(|packs| packs.is_empty());
-        if !is_empty.map_err(|source| member.failed("packs", source))? {
+        if !is_empty.map_err(|source| member.failed(layout::PACKS, source))? {
             let why = "it has packs and no ledger, as one that was being filled; connect the disk that it was \
                        filled from, or read it as it is with `larder rescue`";
             return Err(foreign(member.disk.as_ref(), why));

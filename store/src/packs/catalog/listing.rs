@@ -34,17 +34,17 @@ pub(crate) fn list(members: &Members) -> Result<(Vec<HashMap<Hash, u64>>, bool)>
 
 /// The packs on one disk, and whether a folder of them cannot be read.
 pub(crate) fn list_one(member: &Member) -> Result<(HashMap<Hash, u64>, bool)> {
-    let found =
-        ask_twice(|| on_disk::files_on(member.disk.as_ref(), ".pack")).and_then(|(mut found, failure)| {
+    let found = ask_twice(|| on_disk::files_on(member.disk.as_ref(), layout::pack_name)).and_then(
+        |(mut found, failure)| {
             // A cache that still shows it does not make it a file, and it is set aside as soon as the disk can be written to.
             found.retain(|name, _| !member.is_doubtful(&layout::pack(name)));
             // A killed agent may have published names that a power cut would still take away.
-            let folders: BTreeSet<_> =
-                found.keys().map(|name| format!("packs/{}", &name.to_string()[..2])).collect();
+            let folders: BTreeSet<_> = found.keys().map(layout::pack_folder).collect();
             if member.is_healthy() {
                 folders.iter().try_for_each(|folder| sync_names(member.disk.as_ref(), folder))?;
             }
             Ok((found, failure.is_some()))
-        });
-    found.map_err(|source| member.failed("packs", source))
+        },
+    );
+    found.map_err(|source| member.failed(layout::PACKS, source))
 }

@@ -14,6 +14,7 @@ use crate::packs::reader;
 use crate::{Result, StoreError};
 use larder_format::Hash;
 use larder_format::care::Suspect;
+use larder_format::layout::{self, unfinished};
 use larder_format::ledger::Stamp;
 
 /// After so many attempts what cannot be read counts as damaged.
@@ -26,7 +27,7 @@ const ENTRIES_TRIED: usize = 16;
 /// names need not all be in memory.
 const NOTED_CHUNKS_MAX: usize = 100_000;
 
-const NOTES: Numbered = Numbered { ending: ".suspects", part: "open/suspects.part", bytes_max: 2 << 20 };
+const NOTES: Numbered = Numbered { ending: ".suspects", part: unfinished::SUSPECTS, bytes_max: 2 << 20 };
 
 /// Notes that a pack could not be read, and which blocks of it, so that devices are asked for those.
 pub(crate) fn try_later(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Patience> {
@@ -110,7 +111,7 @@ pub(crate) fn save_suspects(core: &Core, member: &Member) -> Result<()> {
     let Some(noted) = changed else { return Ok(()) };
     match NOTES.write(member.disk.as_ref(), &noted) {
         Ok(()) => Ok(()),
-        Err(source) => match member.failed("scrub", source) {
+        Err(source) => match member.failed(layout::SCRUB, source) {
             StoreError::Full { .. } => Ok(()),
             error => Err(error),
         },
@@ -125,7 +126,7 @@ pub(crate) fn is_answering(disk: &dyn Disk) -> bool {
     let Ok(mut numbers) = listing::numbers_on(disk) else { return false };
     numbers.sort_unstable();
     let gives = |number: &u64| {
-        let path = larder_format::layout::entry(*number);
+        let path = layout::entry(*number);
         disk.open(&path).iter().for_each(|file| file.forget_cached());
         entry_files::whole_entry(disk, *number).is_some()
     };

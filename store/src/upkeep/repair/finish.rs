@@ -9,7 +9,7 @@ use crate::disks::member::{Member, MemberState};
 use crate::disks::members::Members;
 use crate::ledger::clock::Mark;
 use crate::upkeep::repair::mend::{self, Mended};
-use crate::upkeep::repair::place::{mended_path, put_in_place};
+use crate::upkeep::repair::place::put_in_place;
 use crate::upkeep::repair::watched::Unanswered;
 use crate::{Result, StoreError};
 use larder_format::Hash;
@@ -33,10 +33,10 @@ pub(crate) fn finish(members: &Members, swept: &HashMap<Hash, Mark>) {
 
 fn finish_on(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) -> Result<()> {
     let disk = member.disk.as_ref();
-    let failed = |source| member.failed("open", source);
-    for item in disk.list("open").map_err(failed)? {
-        let Some(name) = item.name.strip_suffix(".mended").and_then(Hash::from_hex) else { continue };
-        let mended = mended_path(&name);
+    let failed = |source| member.failed(layout::OPEN, source);
+    for item in disk.list(layout::OPEN).map_err(failed)? {
+        let Some(name) = layout::mended_pack_name(&item.name) else { continue };
+        let mended = layout::mended_pack(&name);
         let is_wanted = !is_there(disk, &layout::pack(&name)).map_err(failed)? && !swept.contains_key(&name);
         let unanswered = Unanswered::default();
         let waiting = if is_wanted { unanswered.open(disk, &mended) } else { None };
@@ -46,7 +46,7 @@ fn finish_on(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) ->
         } else if unanswered.any() {
             // It may be the only whole copy. From there it is read again by the next repair.
             make_folders(disk, QUARANTINE)
-                .and_then(|()| move_to_quarantine(disk, &mended, &format!("{name}.pack")))
+                .and_then(|()| move_to_quarantine(disk, &mended, &layout::set_aside_pack(&name)))
                 .map_err(failed)?;
         } else {
             clear(disk, &mended).map_err(failed)?;
@@ -65,9 +65,9 @@ fn finish_moved_aside(members: &Members, member: &Member, swept: &HashMap<Hash, 
         if swept.contains_key(&name) || is_there(disk, &layout::pack(&name)).map_err(failed)? {
             continue;
         }
-        let is_given_up = !quarantined(disk, &format!("{name}.lost")).map_err(failed)?.is_empty();
+        let is_given_up = !quarantined(disk, &layout::set_aside_losses(&name)).map_err(failed)?.is_empty();
         if is_given_up {
-            let copies = quarantined(disk, &format!("{name}.pack")).map_err(failed)?;
+            let copies = quarantined(disk, &layout::set_aside_pack(&name)).map_err(failed)?;
             let bytes = copies.iter().map(|(_, len)| len).sum::<u64>();
             let Some(left) = left_bytes.checked_sub(bytes) else { continue };
             left_bytes = left;

@@ -53,9 +53,9 @@ pub(crate) fn give_up(core: &Core, member: &Member, name: &Hash, patience: Patie
     for member in core.members.all().iter().filter(|member| member.is_healthy() || member.is_behind()) {
         let disk = member.disk.as_ref();
         quarantine::set_aside(disk, &layout::pack(name))
-            .map_err(|source| member.failed("quarantine", source))?;
+            .map_err(|source| member.failed(layout::QUARANTINE, source))?;
         quarantine::set_aside(disk, &layout::parity(name))
-            .map_err(|source| member.failed("quarantine", source))?;
+            .map_err(|source| member.failed(layout::QUARANTINE, source))?;
     }
     Ok(Some(lost))
 }

@@ -7,15 +7,13 @@ use crate::Result;
 use crate::disk::{Disk, quarantine, read_whole, write_whole};
 use crate::disks::members::Members;
 use larder_format::care::{self, Losses, LostFile};
-use larder_format::layout::QUARANTINE;
+use larder_format::layout::{self, QUARANTINE, unfinished};
 use larder_format::{ChunkId, Hash};
 use std::collections::HashSet;
 use std::io;
 
 /// Files that are named in one record, which stays small.
 pub(crate) const FILES_NAMED_MAX: usize = 1000;
-
-const PART: &str = "open/lost.part";
 
 /// What was lost with one pack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,11 +35,11 @@ pub(crate) fn write_on(disk: &dyn Disk, name: &Hash, lost: &Lost) -> io::Result<
     let path = path_of(name);
     // A repair that was begun anew after a power cut knows better than the first one.
     quarantine::set_aside(disk, &path)?;
-    write_whole(disk, PART, &path, &bytes)
+    write_whole(disk, unfinished::LOSSES, &path, &bytes)
 }
 
 fn path_of(name: &Hash) -> String {
-    format!("{QUARANTINE}/{name}.lost")
+    layout::losses(name)
 }
 
 /// All records of all disks.
@@ -50,8 +48,8 @@ pub(crate) fn read_all(members: &Members) -> Lost {
     for member in members.all().iter().filter(|member| member.is_readable()) {
         let disk = member.disk.as_ref();
         for item in disk.list(QUARANTINE).unwrap_or_default() {
-            if !item.is_folder && item.name.contains(".lost") {
-                match read_one(disk, &format!("{QUARANTINE}/{}", item.name)) {
+            if !item.is_folder && layout::is_losses(&item.name) {
+                match read_one(disk, &layout::quarantined(&item.name)) {
                     Some(record) => {
                         lost.chunks.extend(record.pieces);
                         lost.files.extend(record.files);

@@ -38,7 +38,7 @@ pub(crate) enum Mended {
 /// `Full` or `Disk` when the disk does not take it; then nothing has changed that opening the vault does not put right.
 pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_bytes: u64) -> Result<Mended> {
     let copies = Copies::open(members, member, name);
-    let mended = place::mended_path(name);
+    let mended = layout::mended_pack(name);
     let disk = member.disk.as_ref();
     let failed = |source| member.failed(&mended, source);
     let Some(len) = copies.len() else { return Ok(copies.verdict()) };
@@ -74,16 +74,16 @@ impl Copies {
         let (mut packs, mut sidecars, unanswered) = (Vec::new(), Vec::new(), Unanswered::default());
         for disk in others.into_iter().chain(mine).map(|member| member.disk.as_ref()) {
             let set_aside = unanswered.list(disk, QUARANTINE);
-            let all = |path: String, ending: &str| {
-                let of_it = format!("{name}{ending}");
+            let all = |path: String, of_it: String| {
                 let set_aside = set_aside.iter().filter(|aside| aside.starts_with(&of_it));
-                let paths = set_aside.map(|aside| format!("{QUARANTINE}/{aside}"));
+                let paths = set_aside.map(|aside| layout::quarantined(aside));
                 let files = std::iter::once(path).chain(paths);
                 files.filter_map(|path| unanswered.open(disk, &path)).collect::<Vec<_>>()
             };
-            packs.extend(all(layout::pack(name), ".pack"));
+            packs.extend(all(layout::pack(name), layout::set_aside_pack(name)));
             let read = |file: Box<dyn DiskFile>| Some((parity::read(file.as_ref(), name)?, file));
-            let found = all(layout::parity(name), ".parity").into_iter().filter_map(read);
+            let found =
+                all(layout::parity(name), layout::set_aside_parity(name)).into_iter().filter_map(read);
             sidecars.extend(found.map(|(parity, file)| (file, parity)));
         }
         Self { packs, sidecars, unanswered }

@@ -9,19 +9,14 @@ use crate::disk::{Disk, folder_of, make_folders, sync_names};
 use larder_format::{Hash, layout};
 use std::io;
 
-/// Where the whole pack waits for its place.
-pub(crate) fn mended_path(name: &Hash) -> String {
-    format!("open/{name}.mended")
-}
-
 /// Puts the pack that waits under `mended_path`, written and synced, where it belongs.
 pub(crate) fn put_in_place(disk: &dyn Disk, name: &Hash) -> io::Result<()> {
-    let (mended, path) = (mended_path(name), layout::pack(name));
+    let (mended, path) = (layout::mended_pack(name), layout::pack(name));
     // Its name must last before the damaged file gives way.
-    sync_names(disk, "open")?;
+    sync_names(disk, layout::OPEN)?;
     set_aside(disk, &path)?;
     make_folders(disk, folder_of(&path))?;
     disk.publish(&mended, &path)?;
     sync_names(disk, folder_of(&path))?;
-    sync_names(disk, "open")
+    sync_names(disk, layout::OPEN)
 }

@@ -53,11 +53,12 @@ pub(crate) fn search_quarantine(core: &Core, member: &Member, bytes_max: u64) ->
             continue;
         }
         let disk = member.disk.as_ref();
-        let of_it = |ending| quarantine::quarantined(disk, &format!("{name}{ending}"));
-        bytes += of_it(".pack").map_err(failed)?.iter().map(|(_, len)| len).sum::<u64>();
+        let of_it = |begins: String| quarantine::quarantined(disk, &begins);
+        bytes +=
+            of_it(layout::set_aside_pack(&name)).map_err(failed)?.iter().map(|(_, len)| len).sum::<u64>();
         if core.catalog.packs.number(&name).is_none() {
             bring_back(core, member, &name)?;
-        } else if !of_it(".lost").map_err(failed)?.is_empty()
+        } else if !of_it(layout::set_aside_losses(&name)).map_err(failed)?.is_empty()
             && quarantine::is_there(disk, &layout::pack(&name)).map_err(failed)?
         {
             // A device brought it again, its blocks made the same pack, or the disk was filled without it at first.

@@ -10,9 +10,8 @@ use crate::ledger::entry_files::whole_entry;
 use crate::upkeep::parity;
 use crate::upkeep::repair::Outcome;
 use crate::{Result, StoreError};
-use larder_format::{Hash, layout};
-
-const PART: &str = "open/mend.part";
+use larder_format::Hash;
+use larder_format::layout::{self, unfinished};
 
 /// A damaged sidecar is made anew from its pack, and set aside for that.
 ///
@@ -44,7 +43,7 @@ pub(crate) fn repair_entry(core: &Core, member: &Member, sequence: u64) -> Resul
     let Some(bytes) = found.next() else { return Ok(Outcome::Left) };
     let write = || {
         set_aside(disk, &path)?;
-        write_whole(disk, PART, &path, &bytes)
+        write_whole(disk, unfinished::MEND, &path, &bytes)
     };
     match write().map_err(|source| member.failed(&path, source)) {
         Err(StoreError::Full { .. }) => Ok(Outcome::Left),
@@ -74,7 +73,7 @@ pub(crate) fn repair_chapter(_core: &Core, member: &Member, chapter: u64) -> Res
 pub(crate) fn repair_facts(core: &Core, member: &Member) -> Result<Outcome> {
     let written = identity::keep_copy_of_facts(member.disk.as_ref(), core.identity_of(member))
         .and_then(|()| identity::mend_facts(member.disk.as_ref()));
-    match written.map_err(|source| member.failed("disk.json", source)) {
+    match written.map_err(|source| member.failed(layout::DISK_FILE, source)) {
         Err(StoreError::Full { .. }) => Ok(Outcome::Left),
         Err(error) => Err(error),
         Ok(()) => Ok(Outcome::Repaired),

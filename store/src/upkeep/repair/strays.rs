@@ -6,14 +6,14 @@ use crate::disk::Disk;
 use crate::packs::reader;
 use crate::upkeep::repair::moving;
 use larder_format::pack::{PACK_MAGIC, Table};
-use larder_format::{ChunkId, Hash, layout};
+use larder_format::{ChunkId, layout};
 use std::collections::HashSet;
 
 /// Folders in folders that are looked through for packs; a disk of ours has two.
 const LEVELS_MAX: usize = 3;
 
 /// Nothing in here was ever a pack of the vault: sled's files, unfinished ones, and entries of the ledger.
-const PASSED_BY: [&str; 3] = ["index", "open", "ledger"];
+const PASSED_BY: [&str; 3] = [layout::INDEX, layout::OPEN, layout::LEDGER];
 
 /// Makes new packs of the blocks that are whole and hold a chunk of `lost`, in whatever pack on the disks that is none of
 /// the vault's. Returns how many chunks came back.
@@ -48,8 +48,7 @@ fn stray_packs(disk: &dyn Disk) -> Vec<String> {
     while let Some((folder, level)) = folders.pop() {
         for item in disk.list(&folder).unwrap_or_default() {
             let path = if folder.is_empty() { item.name.clone() } else { format!("{folder}/{}", item.name) };
-            let is_own = Hash::from_hex(item.name.strip_suffix(".pack").unwrap_or_default())
-                .is_some_and(|name| layout::pack(&name) == path);
+            let is_own = layout::pack_name(&item.name).is_some_and(|name| layout::pack(&name) == path);
             if item.is_folder && level < LEVELS_MAX && !PASSED_BY.contains(&path.as_str()) {
                 folders.push((path, level + 1));
             } else if !item.is_folder && !is_own && begins_like_a_pack(disk, &path) {

@@ -8,13 +8,10 @@ use crate::core::Core;
 use crate::disk::Disk;
 use crate::disks::member::{Member, MemberState};
 use crate::ledger::listing;
-use crate::packs::on_disk;
 use larder_format::ledger::chapter::{chapter_of, entries_of};
 use larder_format::{Hash, layout};
 use std::collections::{BTreeSet, HashSet};
 use std::io;
-
-pub(crate) const FACTS: &str = "disk.json";
 
 /// Folders in which packs lie, by the first two digits of their names.
 const FOLDERS: u16 = 256;
@@ -37,7 +34,7 @@ pub(crate) enum Item {
 impl Item {
     pub(crate) fn path(&self) -> String {
         match self {
-            Self::Facts => FACTS.to_owned(),
+            Self::Facts => layout::DISK_FILE.to_owned(),
             Self::Entry(sequence) => layout::entry(*sequence),
             Self::Chapter(chapter) => layout::chapter(*chapter),
             Self::Pack(name) => layout::pack(name),
@@ -50,7 +47,7 @@ impl Item {
 /// the end of the round.
 pub(crate) fn next(core: &Core, member: &Member, after: &str) -> io::Result<Vec<Item>> {
     let is_ahead = |item: &Item| item.path().as_str() > after;
-    if after < FACTS {
+    if after < layout::DISK_FILE {
         return Ok(vec![Item::Facts]);
     }
     let entries = entries(core, member, after);
@@ -59,7 +56,7 @@ pub(crate) fn next(core: &Core, member: &Member, after: &str) -> io::Result<Vec<
     }
     let expected = expected(core, member);
     for folder in 0..FOLDERS {
-        let (first_byte, folder) = (folder, format!("packs/{folder:02x}"));
+        let (first_byte, folder) = (folder, format!("{}/{folder:02x}", layout::PACKS));
         // All of the folder was read: `~` comes after every digit.
         if format!("{folder}/~").as_str() <= after {
             continue;
@@ -67,7 +64,7 @@ pub(crate) fn next(core: &Core, member: &Member, after: &str) -> io::Result<Vec<
         let expected = expected.iter().filter(|name| u16::from(name.0[0]) == first_byte).copied();
         let mut items = match packs_in(member, &folder, expected.collect()) {
             // One bad block: what is in this folder cannot be told, and the others are read all the same.
-            Err(error) if member.disk.list("packs").is_ok() => {
+            Err(error) if member.disk.list(layout::PACKS).is_ok() => {
                 tracing::error!(disk = %member.disk.name(), folder, %error, "a folder of packs cannot be read");
                 continue;
             }
@@ -84,9 +81,9 @@ pub(crate) fn next(core: &Core, member: &Member, after: &str) -> io::Result<Vec<
 /// Bytes on the disk that a round reads; an estimate, since packs come while it runs.
 pub(crate) fn total(disk: &dyn Disk) -> io::Result<u64> {
     let mut bytes = 0;
-    for folder in disk.list("packs")?.into_iter().filter(|item| item.is_folder) {
+    for folder in disk.list(layout::PACKS)?.into_iter().filter(|item| item.is_folder) {
         // One that cannot be read is stepped over, as in the round itself.
-        let items = disk.list(&format!("packs/{}", folder.name)).unwrap_or_default();
+        let items = disk.list(&format!("{}/{}", layout::PACKS, folder.name)).unwrap_or_default();
         bytes += items.iter().map(|item| item.len).sum::<u64>();
     }
     Ok(bytes)
@@ -126,10 +123,10 @@ fn packs_in(member: &Member, folder: &str, expected: BTreeSet<Hash>) -> io::Resu
     let mut sidecars = BTreeSet::new();
     for item in member.disk.list(folder)? {
         // One in a strange folder cannot be opened under its name, and would be found damaged at each start.
-        let is_own = |name: &Hash| folder == format!("packs/{}", on_disk::folder_of_name(name));
-        let name = |suffix| item.name.strip_suffix(suffix).and_then(Hash::from_hex).filter(is_own);
-        names.extend(name(".pack"));
-        sidecars.extend(name(".parity"));
+        let is_own = |name: &Hash| folder == layout::pack_folder(name);
+
+        names.extend(layout::pack_name(&item.name).filter(is_own));
+        sidecars.extend(layout::parity_name(&item.name).filter(is_own));
     }
     if member.state() == MemberState::Healthy {
         // A sidecar whose pack is nowhere: the pack vanished, and the vault was opened since.

@@ -3,6 +3,7 @@
 //! Losing it only begins the round again.
 
 use crate::disk::numbered::Numbered;
+use larder_format::layout::unfinished;
 
 pub(crate) const STATE: Numbered =
-    Numbered { ending: ".state", part: "open/scrub.part", bytes_max: 64 * 1024 };
+    Numbered { ending: ".state", part: unfinished::SCRUB, bytes_max: 64 * 1024 };
