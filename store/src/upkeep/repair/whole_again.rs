@@ -6,7 +6,7 @@ use crate::upkeep::repair::attempts;
 use larder_format::{Hash, layout};
 use std::sync::Arc;
 
-/// Reads from the new file from now on, and lists its chunks if the list was unreadable before.
+/// Reads from the new file from now on, and lists chunks of a formerly unreadable pack.
 pub(crate) fn is_whole_again(core: &Core, name: &Hash) {
     attempts::is_suspected_no_longer(core, name);
     let len = |member: &Arc<Member>| {
@@ -29,7 +29,7 @@ pub(crate) fn clear_of_suspicion(core: &Core, name: &Hash) {
     attempts::is_suspected_no_longer(core, name);
     let number = core.catalog.packs.number(name);
     let is_suspected = number.is_some_and(|pack| core.catalog.packs.damage.is_in(pack));
-    // A pack given up while its folder was unreadable is still in its place.
+    // A pack given up while the folder was unreadable is still in place.
     let is_back = number.is_none() && core.care.is_retired(name) && !core.is_let_go(name);
     if is_suspected || is_back || core.catalog.unreadable().contains(name) {
         is_whole_again(core, name);

@@ -49,7 +49,7 @@ impl Walked {
         if state == State::Whole {
             return self.whole.set(at);
         }
-        // The folders above a lost piece follow each other, and share one state of 33 bytes.
+        // The folders above a lost piece follow each other, and share a state of 33 bytes.
         if self.states.last() != Some(&state) {
             self.states.push(state);
         }
@@ -65,7 +65,7 @@ pub(crate) fn key(source: &str, path: &str, what: &Hash) -> u64 {
     u64::from_le_bytes(*hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }
 
-/// Files with one name and equal pieces are one version.
+/// Files with the same name and equal pieces are the same version.
 pub(crate) fn version_of(pieces: &[Piece]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     for piece in pieces {
