@@ -11,7 +11,7 @@ use std::hint::black_box;
 const MIB: usize = 1 << 20;
 const CUT_BYTES: usize = 32 * MIB;
 const FILE_BYTES: usize = 16 * 1024;
-/// Half of what a block aims at; it stays, so that counts before and after a change of that aim compare.
+/// Half of a block's target size; fixed, so counts before and after a change of the target compare.
 const BLOCK_BYTES: usize = 512 * 1024;
 const BLOCKS: usize = 16;
 const PHOTO_BYTES: usize = MIB;
@@ -25,7 +25,7 @@ pub(crate) const NAME: HotPath =
 /// Packs small files into blocks.
 pub(crate) const PACK_TEXT: HotPath =
     HotPath { name: "pack-text", amount: Amount::Bytes((BLOCKS * BLOCK_BYTES) as u64), prepare: pack_text };
-/// Packs what does not shrink.
+/// Packs incompressible bytes.
 pub(crate) const PACK_PHOTOS: HotPath = HotPath {
     name: "pack-photos",
     amount: Amount::Bytes((BLOCKS * PHOTO_BYTES) as u64),
@@ -34,7 +34,7 @@ pub(crate) const PACK_PHOTOS: HotPath = HotPath {
 /// Opens blocks of small files.
 pub(crate) const OPEN_TEXT: HotPath =
     HotPath { name: "open-text", amount: Amount::Bytes((BLOCKS * BLOCK_BYTES) as u64), prepare: open_text };
-/// Opens blocks that are stored plain.
+/// Opens blocks stored plain.
 pub(crate) const OPEN_PHOTOS: HotPath = HotPath {
     name: "open-photos",
     amount: Amount::Bytes((BLOCKS * PHOTO_BYTES) as u64),

@@ -1,4 +1,4 @@
-//! The vault's answers to a push: what is new, what is known, and taking chunks in.
+//! The vault's answers to a push: new chunks, known chunks, and receipt.
 
 use crate::{Amount, HotPath, Work};
 use larder_format::{ChunkId, Hash, block::Encoder, ledger::Stamp};
@@ -12,17 +12,17 @@ const CHUNKS: u32 = 40_000;
 const BLOCK_CHUNKS: u32 = 1000;
 const ASKED: u32 = 20_000;
 
-/// "Which of these are missing?" of chunks that are all new.
+/// The question "which are missing?" for new chunks only.
 pub(crate) const ASK_NEW: HotPath =
     HotPath { name: "ask-new", amount: Amount::Items(ASKED as u64), prepare: ask_new };
-/// The same of chunks that are all there.
+/// The same question for known chunks only.
 pub(crate) const ASK_KNOWN: HotPath =
     HotPath { name: "ask-known", amount: Amount::Items(ASKED as u64), prepare: ask_known };
 /// Small chunks arrive, are verified, packed, sealed and entered into the index of a new vault.
 pub(crate) const RECEIVE: HotPath =
     HotPath { name: "receive", amount: Amount::Items(CHUNKS as u64), prepare: receive };
 
-/// Blocks of `count` small chunks, each other than all before.
+/// Blocks of `count` small chunks, each different from every chunk before.
 pub fn small_chunks(from: u32, count: u32) -> Vec<Vec<u8>> {
     let mut encoder = Encoder::new();
     let starts = (from..from + count).step_by(BLOCK_CHUNKS as usize);
@@ -48,10 +48,10 @@ pub fn id(number: u32) -> ChunkId {
     Hash::of(&chunk(number))
 }
 
-/// Opens the vault on `disk` with its index in `folder`.
+/// Opens the vault on `disk` with the index in `folder`.
 ///
 /// # Panics
-/// When it does not open.
+/// When the vault does not open.
 pub fn open(disk: Arc<dyn Disk>, folder: &Path) -> Vault {
     let mut names = 0u128;
     let options = Options {

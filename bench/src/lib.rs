@@ -1,8 +1,8 @@
-//! The hot paths of push and restore, each as a piece of work that can be done again and again.
+//! The hot paths of push and restore, each as repeatable work.
 //!
-//! The same list is timed (`benches/hot_paths.rs`) and has its instructions counted (`bench/instructions`), so that a
-//! figure without noise stands beside each figure with it. Content comes from seeds. Not here: whole programs
-//! (`bench/run`), growth (`bin/growth.rs`).
+//! The same list is timed (`benches/hot_paths.rs`) and counted in instructions (`bench/instructions`), so a noise-free
+//! figure stands beside each noisy figure. Content comes from seeds. Not here: whole programs (`bench/run`), growth
+//! (`bin/growth.rs`).
 
 mod bytes;
 pub mod index;
@@ -12,23 +12,23 @@ mod walk;
 
 /// One hot path.
 pub struct HotPath {
-    /// What is done.
+    /// Name of the work.
     pub name: &'static str,
-    /// What one round works on, for a speed that people can compare.
+    /// Amount of work in one round, for a speed readable by people.
     pub amount: Amount,
-    /// Makes ready, and returns one round of work.
+    /// Prepares, and returns one round of work.
     pub prepare: fn() -> Work,
 }
 
 /// One round; may be called any number of times.
 pub type Work = Box<dyn FnMut()>;
 
-/// What a round works on.
+/// Unit of a round's work.
 #[derive(Debug, Clone, Copy)]
 pub enum Amount {
-    /// So many bytes.
+    /// Number of bytes.
     Bytes(u64),
-    /// So many chunks, entries or files.
+    /// Number of chunks, entries or files.
     Items(u64),
 }
 
@@ -49,14 +49,14 @@ pub const HOT_PATHS: &[HotPath] = &[
     bytes::OPEN_PHOTOS,
 ];
 
-/// `len` bytes that do not compress.
+/// `len` incompressible bytes.
 pub fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut noise = vec![0; len];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut noise);
     noise
 }
 
-/// About `len` bytes that compress like program text: words of a small vocabulary with numbers in between.
+/// About `len` bytes, compressible like program text: words of a small vocabulary with numbers in between.
 pub fn text(seed: u64, len: usize) -> Vec<u8> {
     const WORDS: [&str; 16] = [
         "static",

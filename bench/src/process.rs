@@ -1,4 +1,4 @@
-//! What Linux tells of this process.
+//! Linux's figures about this process.
 
 use std::fs;
 
@@ -9,12 +9,12 @@ fn told(file: &str, name: &str) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// The most memory that it ever had, in MiB.
+/// Peak memory, in MiB.
 pub fn peak_mib() -> f64 {
     told("status", "VmHWM:") as f64 / 1024.0
 }
 
-/// Bytes that it has sent to a device so far.
+/// Bytes sent to a device so far.
 pub fn written_bytes() -> u64 {
     told("io", "write_bytes:")
 }

@@ -12,7 +12,7 @@ const ENTRIES: u32 = 20_000;
 /// Makes the nodes of a large folder.
 pub(crate) const BUILD: HotPath =
     HotPath { name: "tree-build", amount: Amount::Items(ENTRIES as u64), prepare: build };
-/// Reads them.
+/// Reads the nodes of a large folder.
 pub(crate) const READ: HotPath =
     HotPath { name: "tree-read", amount: Amount::Items(ENTRIES as u64), prepare: read };
 

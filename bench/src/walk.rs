@@ -1,4 +1,4 @@
-//! A push of many small files, without the network: to an appliance that is a vault in memory.
+//! A push of many small files, without the network: to an appliance made of a vault in memory.
 
 use crate::{Amount, HotPath, Work, index, text};
 use larder_client::{ClientError, Past, PushOptions, Remote, TransferProgress, push};
@@ -18,14 +18,14 @@ use std::{
 const FOLDERS: u64 = 100;
 const FILES: u64 = 3000;
 
-/// Nothing changed since the last push.
+/// No file changed since the last push.
 pub(crate) const UNCHANGED: HotPath =
     HotPath { name: "push-unchanged", amount: Amount::Items(FILES), prepare: unchanged };
-/// Everything is new.
+/// Every file is new.
 pub(crate) const FIRST: HotPath =
     HotPath { name: "push-first", amount: Amount::Items(FILES), prepare: first };
 
-/// A vault that is asked directly.
+/// A vault asked directly.
 struct InMemory(Vault);
 
 fn trouble(error: &StoreError) -> ClientError {
@@ -84,7 +84,7 @@ fn fill(folder: &Path) {
     }
 }
 
-/// An hour ahead, so that the files just made count as steady and the cache may believe them.
+/// An hour ahead, so the new files count as not racily clean and the cache may be used.
 fn in_an_hour() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(4_000_000_000)
 }

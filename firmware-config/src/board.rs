@@ -1,11 +1,11 @@
-//! Boards as data: which lamps, buttons and displays one kind of hardware has, and how it is recognised.
+//! Boards as data: the lamps, buttons and displays of one kind of hardware, and how to recognise the board.
 //!
-//! A new board is a new file in `boards/` and needs no code. They are part of the binary, since an appliance whose
-//! system card is worn out should still find its lamp. A file here that cannot be read is caught by the tests, and is
-//! skipped at run time: a lamp is not worth a backup.
+//! A new board is a new file in `boards/` and needs no code. The files are part of the binary, since an appliance with
+//! a worn-out system card should still find its lamp. An unreadable file here is caught by the tests, and is skipped at
+//! run time: a lamp is not worth a backup.
 //!
-//! Lamps that sit in the box already are driven unasked. Lines of a bare header are not, unless the owner names the
-//! board or the line: what is wired to them cannot be known, and an output that meets a pressed button is a short.
+//! Built-in lamps are driven unasked. Lines of a bare header are not, unless the owner names the board or the line: the
+//! wiring is unknown, and an output meeting a pressed button is a short.
 //!
 //! Not here: reading the device tree, opening lines (`agent::edge`).
 
@@ -42,27 +42,27 @@ static GENERIC: LazyLock<Board> = LazyLock::new(Board::default);
 /// The wiring of one kind of hardware.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Board {
-    /// Its word in the settings; also the name of its file.
+    /// Word in the settings; also the name of the file.
     pub name: String,
-    /// What people call it.
+    /// Name used by people.
     pub title: String,
-    /// Entries of the device tree's `compatible` that mean this board. Empty: only chosen by name.
+    /// Entries of the device tree's `compatible` for this board. Empty: only chosen by name.
     pub compatible: Vec<String>,
-    /// The lamp that says everything: the first of these places that exists on the running system.
+    /// The main status lamp: the first of these places present on the running system.
     pub status: Vec<LampPlace>,
-    /// A second lamp, lit only when something is wrong. Likewise the first that exists; may be empty.
+    /// A second lamp, lit only for a fault. Likewise the first place present; may be empty.
     pub fault: Vec<LampPlace>,
     /// Whether GPIO lamps of this board shine at low level. LEDs of the kernel know their own polarity.
     pub active_low: bool,
-    /// The button that belongs to backups, if there is one.
+    /// The backup button, if any.
     pub button: Option<ButtonPlace>,
     /// Whether a GPIO button reads low when pressed.
     pub button_active_low: bool,
-    /// A small display, if there is one.
+    /// A small display, if any.
     pub display: Option<Display>,
-    /// What an owner or a packager has to know.
+    /// Notes for an owner or a packager.
     pub notes: String,
-    /// Where these facts come from.
+    /// Source of these facts.
     pub source: String,
 }
 
@@ -82,8 +82,8 @@ pub struct Display {
 }
 
 impl Board {
-    /// The board that the device tree describes; `compatible` is most specific first, as the kernel gives it. The
-    /// generic board, which has no lamp, for everything unknown.
+    /// The board described by the device tree; `compatible` is most specific first, as the kernel gives the list. For
+    /// unknown hardware the generic board, without a lamp.
     pub fn recognise(compatible: &[&str]) -> &'static Board {
         let known = |entry: &&str| BOARDS.iter().find(|board| board.compatible.iter().any(|c| c == entry));
         compatible.iter().find_map(known).unwrap_or_else(Board::generic)
@@ -94,12 +94,12 @@ impl Board {
         BOARDS.iter().find(|board| board.name == name)
     }
 
-    /// Every board there is.
+    /// Every known board.
     pub fn all() -> &'static [Board] {
         &BOARDS
     }
 
-    /// The board that has neither lamp nor button. Everything works on it.
+    /// The board without lamp and button. Every function works there.
     pub fn generic() -> &'static Board {
         Board::named("generic").unwrap_or(&GENERIC)
     }
@@ -108,7 +108,7 @@ impl Board {
     ///
     /// # Errors
     ///
-    /// Everything in the text that cannot be followed, in the order of its lines.
+    /// Every mistake in the text, in the order of the lines.
     pub fn from_toml(text: &str) -> Result<Board, Vec<Mistake>> {
         let readable = Readable::new(text);
         let reader = &mut Reader::new(&readable);

@@ -1,6 +1,6 @@
-//! From the text of `larder.toml` to settings that agree with each other, or to every mistake at once.
+//! From the text of `larder.toml` to consistent settings, or to every mistake at once.
 //!
-//! Not here: types and defaults (`settings`), how one value is read (`values`), how lines are found (`reader`).
+//! Not here: types and defaults (`settings`), reading one value (`values`), finding lines (`reader`).
 
 use std::path::Path;
 
@@ -16,11 +16,11 @@ use crate::syntax::Readable;
 use crate::values;
 
 impl Settings {
-    /// Reads the text of a settings file. What is not written has its default.
+    /// Reads the text of a settings file. An unwritten setting has its default.
     ///
     /// # Errors
     ///
-    /// Everything in the text that cannot be followed, in the order of its lines.
+    /// Every mistake in the text, in the order of the lines.
     pub fn from_toml(text: &str) -> Result<Settings, Vec<Mistake>> {
         let readable = Readable::new(text);
         let reader = &mut Reader::new(&readable);
@@ -100,7 +100,7 @@ fn vault(reader: &mut Reader<'_>) -> VaultSettings {
         copies: reader
             .read("vault", "copies", default.copies, |value| values::count(value, 1, limits::COPIES_MAX)),
         reserve_bytes: reader.read("vault", "reserve", default.reserve_bytes, reserve),
-        // Whoever names disks means disks: a folder on the system card would be a disk that did not mount.
+        // An owner naming disks means disks: a folder on the system card would be an unmounted disk.
         allow_root_filesystem: reader.read(
             "vault",
             "allow_root_filesystem",
@@ -141,7 +141,7 @@ fn check_disks(reader: &mut Reader<'_>, vault: &VaultSettings) {
     }
 }
 
-/// Without `.` parts and doubled or trailing slashes, so that one folder has one spelling.
+/// Without `.` parts and doubled or trailing slashes, so each folder has one spelling.
 fn tidy(path: &Path) -> std::path::PathBuf {
     path.components().filter(|part| *part != std::path::Component::CurDir).collect()
 }
@@ -151,7 +151,7 @@ fn retention(reader: &mut Reader<'_>) -> RetentionSettings {
     let everything = reader.read("retention", "everything", default.everything, values::keep);
     let mut before = ("everything", everything);
     let mut next = |key, default: Keep| {
-        // A rule that is not written never undercuts the one before it; one that is written must not.
+        // An unwritten rule never undercuts the rule before; a written rule must not.
         let floor = if default.is_shorter_than(before.1) { before.1 } else { default };
         let kept = reader.read("retention", key, floor, values::keep);
         if kept.is_shorter_than(before.1) {

@@ -1,7 +1,7 @@
-//! Which box this is, and what the owner asked for.
+//! Identity of the box, and the owner's settings.
 //!
-//! Everything has a default, so an empty file is a working appliance; and a file with mistakes is answered with all of
-//! them at once, each with its line and what to write instead, because a person at home should not need five attempts.
+//! Every setting has a default, so an empty file is a working appliance. A file with mistakes is answered with every
+//! mistake at once, each with its line and a correction, because a person at home should not need five attempts.
 //!
 //! Not here: reading files and looking at the hardware (`agent::edge` passes in text), acting on a setting.
 

@@ -1,8 +1,6 @@
-//! One mistake in a settings file, told so that a person at home can mend it.
-//!
-//! Not here: finding mistakes (`reader`, `settings`).
+//! One mistake in a settings file, told so a person at home can mend the line.
 
-/// Something in a file that cannot be followed. Mistakes are ordered by line.
+/// An invalid entry in a file. Mistakes are ordered by line.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error("line {line}: {key}: found {found}; instead {instead}")]
 pub struct Mistake {
@@ -10,8 +8,8 @@ pub struct Mistake {
     pub line: usize,
     /// Section and key, as `network.listen`; the section alone, or `file`, where no key can be named.
     pub key: String,
-    /// What stands there, as written. Never a secret.
+    /// The text found, as written. Never a secret.
     pub found: String,
-    /// What to write, or to do, so that it can be followed.
+    /// The text to write, or the step to take, instead.
     pub instead: String,
 }

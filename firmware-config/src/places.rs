@@ -24,7 +24,7 @@ pub enum LampPlace {
 }
 
 impl LampPlace {
-    /// Reads `none`, `gpio:LINE`, `gpio:CHIP:OFFSET` or `led:NAME`; none if it is nothing of these.
+    /// Reads `none`, `gpio:LINE`, `gpio:CHIP:OFFSET` or `led:NAME`; none for a different text.
     pub fn parse(text: &str) -> Option<LampPlace> {
         if text == "none" {
             return Some(LampPlace::None);
@@ -40,7 +40,7 @@ impl LampPlace {
         })
     }
 
-    /// Whether it is a GPIO line, the only kind whose polarity is ours to know.
+    /// Whether the place is a GPIO line, the only kind with a polarity set by us.
     pub fn is_gpio(&self) -> bool {
         matches!(self, LampPlace::GpioLine(_) | LampPlace::GpioOffset { .. })
     }
@@ -69,12 +69,12 @@ pub enum ButtonPlace {
         /// Number of the line on that chip, from 0.
         offset: u32,
     },
-    /// A key that the kernel reports under `/dev/input`, by its code (`KEY_COPY` is 133).
+    /// A key reported by the kernel under `/dev/input`, by code (`KEY_COPY` is 133).
     Key(u16),
 }
 
 impl ButtonPlace {
-    /// Reads `gpio:LINE`, `gpio:CHIP:OFFSET` or `key:CODE`; none if it is nothing of these.
+    /// Reads `gpio:LINE`, `gpio:CHIP:OFFSET` or `key:CODE`; none for a different text.
     pub fn parse(text: &str) -> Option<ButtonPlace> {
         if let Some(code) = text.strip_prefix("key:") {
             return code.parse().ok().map(ButtonPlace::Key);

@@ -1,9 +1,9 @@
 //! Reads a TOML text section by section and collects every mistake instead of stopping at the first.
 //!
-//! Each key is taken out of the file as it is read; whatever is left at the end is unknown. The keys that were asked
-//! for are also what an unknown key is compared with, so there is no second list of keys that could fall behind.
+//! Each key is taken out of the file when read; keys left at the end are unknown. An unknown key is compared with the
+//! keys asked for, so no second list of keys can fall behind.
 //!
-//! Not here: lines that are not TOML (`syntax`), what a value means (`values`), which keys there are (`settings`, `board`).
+//! Not here: lines outside TOML (`syntax`), the meaning of a value (`values`), the list of keys (`settings`, `board`).
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -17,13 +17,13 @@ pub(crate) struct Reader<'t> {
     text: &'t str,
     root: DeTable<'t>,
     known: Vec<(&'static str, &'static str)>,
-    /// Line of each key that was written.
+    /// Line of each written key.
     written: Vec<(&'static str, &'static str, usize)>,
     mistakes: Vec<Mistake>,
 }
 
 impl<'t> Reader<'t> {
-    /// Takes apart what is readable of a text.
+    /// Parses the readable part of a text.
     pub(crate) fn new(readable: &'t Readable) -> Reader<'t> {
         Reader {
             text: &readable.text,
@@ -34,7 +34,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The value of a key, or `default` where it is not written or cannot be followed.
+    /// The value of a key, or `default` for an unwritten or invalid value.
     pub(crate) fn read<T>(
         &mut self,
         section: &'static str,
@@ -45,7 +45,7 @@ impl<'t> Reader<'t> {
         self.read_if_written(section, key, parse).unwrap_or(default)
     }
 
-    /// The value of a key, if it is written and can be followed.
+    /// The value of a key, if written and valid.
     pub(crate) fn read_if_written<T>(
         &mut self,
         section: &'static str,
@@ -67,7 +67,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The value of a key that must be written.
+    /// The value of a required key.
     pub(crate) fn require<T: Default>(
         &mut self,
         section: &'static str,
@@ -86,7 +86,7 @@ impl<'t> Reader<'t> {
         value.unwrap_or_default()
     }
 
-    /// A key that must never be written, because of what would stand there. Its value is not shown.
+    /// A key never to be written, because its value would be a secret. The value is not shown.
     pub(crate) fn forbid(&mut self, section: &'static str, key: &'static str, found: &str, instead: &str) {
         let Some(DeValue::Table(table)) = self.root.get_mut(section).map(Spanned::get_mut) else { return };
         let Some((name, _)) = table.remove_entry(key) else { return };
@@ -94,7 +94,7 @@ impl<'t> Reader<'t> {
         self.blame(line, &format!("{section}.{key}"), found.to_owned(), instead.to_owned());
     }
 
-    /// Every key that was asked for so far.
+    /// Every key asked for so far.
     #[cfg(test)]
     pub(crate) fn known(&self) -> &[(&'static str, &'static str)] {
         &self.known
@@ -105,8 +105,8 @@ impl<'t> Reader<'t> {
         self.line_of(section, key).is_some()
     }
 
-    /// Settings that do not go together. The mistake stands at the first of `keys` that is written; if none is, they are
-    /// defaults and there is none.
+    /// Reports contradicting settings. The mistake stands at the first written key of `keys`; without a written key the
+    /// values are defaults and not a mistake.
     pub(crate) fn contradiction(&mut self, keys: &[(&str, &str)], found: String, instead: String) {
         let at = keys.iter().find_map(|(section, key)| Some((section, key, self.line_of(section, key)?)));
         if let Some((section, key, line)) = at {
@@ -114,7 +114,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Reports whatever was not asked for, and returns every mistake in the order of the file.
+    /// Reports every key not asked for, and returns every mistake in the order of the file.
     pub(crate) fn finish(&mut self) -> Vec<Mistake> {
         for (section, value) in std::mem::take(&mut self.root) {
             let line = line_at(self.text, section.span().start);
@@ -136,7 +136,7 @@ impl<'t> Reader<'t> {
                 }
             }
         }
-        // One wrong line often has followers that say nothing new.
+        // One wrong line often has followers without news.
         self.mistakes.sort();
         self.mistakes.dedup_by(|a, b| a.line == b.line && a.key == b.key);
         std::mem::take(&mut self.mistakes)
@@ -167,13 +167,13 @@ impl<'t> Reader<'t> {
         self.blame(line, &shorten(section), "a section that does not exist".to_owned(), instead);
     }
 
-    /// The section that has a key like this one: the same name, else the nearest.
+    /// The section with a key like this: the same name, else the nearest.
     fn home_of(&self, key: &str) -> Option<(&'static str, &'static str)> {
         let near = nearest(key, self.known.iter().map(|(_, known)| *known))?;
         self.known.iter().find(|(_, known)| *known == near).copied()
     }
 
-    /// Adds a mistake, unless the line is known to be unreadable: what was recovered from it is a guess.
+    /// Adds a mistake, unless the line is known to be unreadable: a value recovered from there is a guess.
     fn blame(&mut self, line: usize, key: &str, found: String, instead: String) {
         if !self.mistakes.iter().any(|mistake| mistake.line == line && mistake.key == "file") {
             self.mistakes.push(Mistake { line, key: key.to_owned(), found, instead });

@@ -1,6 +1,6 @@
-//! Every setting, its type and its default.
+//! Every setting, with type and default.
 //!
-//! Not here: what each setting does for the owner (`larder.toml`, which a test holds to these defaults), looking at
+//! Not here: the effect of each setting for the owner (`larder.toml`, held to these defaults by a test), looking at
 //! folders and ports (`agent::edge`).
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use crate::values::Address;
 
 const MIB: u64 = 1 << 20;
 
-/// What the owner asked for.
+/// The owner's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     /// `[appliance]`
@@ -33,21 +33,21 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
-/// `[appliance]`: who it is.
+/// `[appliance]`: identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApplianceSettings {
-    /// Name that people see.
+    /// Name shown to people.
     pub name: String,
 }
 
-/// `[network]`: how clients reach it.
+/// `[network]`: access for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkSettings {
     /// Where clients and browsers connect.
     pub listen: SocketAddr,
-    /// The owner accepts that `listen` is reachable by others and not encrypted.
+    /// The owner accepts an unencrypted `listen` in reach of strangers.
     pub allow_unencrypted: bool,
-    /// Memory for all uploads together, in bytes.
+    /// Memory for the sum of uploads, in bytes.
     pub upload_memory_bytes: u64,
 }
 
@@ -56,13 +56,13 @@ pub struct NetworkSettings {
 pub struct VaultSettings {
     /// One folder per disk; never empty.
     pub disks: Vec<PathBuf>,
-    /// Folders of disks that are away most of the time, and filled whenever they are connected.
+    /// Folders of disks away most of the time, and filled whenever connected.
     pub offsite: Vec<PathBuf>,
-    /// A disk of `offsite` that was not filled for so long is overdue.
+    /// A disk of `offsite` not filled for so long is overdue.
     pub offsite_overdue: Span,
-    /// How many of the disks hold each file; 1 to the number of disks.
+    /// Number of disks with a copy of each file; 1 to the number of disks.
     pub copies: u32,
-    /// Room that backups leave free on each disk, in bytes.
+    /// Room left free by backups on each disk, in bytes.
     pub reserve_bytes: u64,
     /// Whether a disk folder may lie on the filesystem of the system itself.
     pub allow_root_filesystem: bool,
@@ -70,7 +70,7 @@ pub struct VaultSettings {
     pub index: Option<PathBuf>,
 }
 
-/// `[retention]`: how long snapshots are kept. Each rule lasts at least as long as the one before.
+/// `[retention]`: how long snapshots are kept. Each rule lasts at least as long as the rule before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetentionSettings {
     /// Every snapshot.
@@ -85,17 +85,17 @@ pub struct RetentionSettings {
     pub newest: u32,
 }
 
-/// `[sources]`: what is expected of devices.
+/// `[sources]`: expectations of devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcesSettings {
-    /// A source that has not pushed for so long is overdue.
+    /// A source without a push for so long is overdue.
     pub overdue_after: Span,
 }
 
-/// `[mqtt]`: who is told.
+/// `[mqtt]`: reports to the home.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MqttSettings {
-    /// Whether anything is published at all.
+    /// Whether to publish.
     pub enabled: bool,
     /// The home's broker; none: the agent runs its own.
     pub broker: Option<Address>,
@@ -118,22 +118,22 @@ pub struct MqttSettings {
 pub struct PanelSettings {
     /// Name of a board; none: find out.
     pub board: Option<String>,
-    /// The lamp, if it is not the board's own.
+    /// The lamp, unless the board's own.
     pub lamp: Option<LampPlace>,
     /// Whether `lamp`, a GPIO line, shines at low level.
     pub active_low: bool,
 }
 
-/// `[log]`: what the agent writes down.
+/// `[log]`: output of the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
-    /// From which level on.
+    /// Lowest level logged.
     pub level: LogLevel,
     /// For people or for programs.
     pub format: LogFormat,
 }
 
-/// How much is logged.
+/// Amount of logging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "the usual words")]
 pub enum LogLevel {
@@ -153,13 +153,13 @@ impl LogLevel {
         ("trace", LogLevel::Trace),
     ];
 
-    /// The word in the settings, which is also the one that log filters take.
+    /// The word in the settings, also understood by log filters.
     pub fn as_str(self) -> &'static str {
         LogLevel::CHOICES.iter().find(|(_, level)| *level == self).map_or("info", |(word, _)| *word)
     }
 }
 
-/// How log lines look.
+/// Form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LogFormat {
     /// Lines for people.
@@ -237,21 +237,21 @@ impl Default for LogSettings {
     }
 }
 
-/// How far a number may go. Beyond, it is a slip of the pen and worth asking.
+/// Bounds of numbers. A number beyond is a slip of the pen and worth asking.
 pub(crate) mod limits {
     const MIB: u64 = 1 << 20;
-    /// One push needs a block going out and one coming in; with less, every push would wait for itself.
+    /// One push needs a block going out and a block coming in; with less, every push would wait for itself.
     pub(crate) const UPLOAD_MEMORY_BYTES_MIN: u64 = 16 * MIB;
-    /// More than the memory of any box that this is for.
+    /// More than the memory of any supported box.
     pub(crate) const UPLOAD_MEMORY_BYTES_MAX: u64 = 64 << 30;
     /// Letting go of old snapshots writes before it frees; without this room a full disk could not become less full.
     pub(crate) const RESERVE_BYTES_MIN: u64 = 128 * MIB;
-    /// No disk is so large that this much must stay free.
+    /// No disk is large enough to need so much free room.
     pub(crate) const RESERVE_BYTES_MAX: u64 = 16 << 40;
     /// An event takes about 1 KiB, so this bounds the spool at about 100 MiB.
     pub(crate) const SPOOL_EVENTS_MAX: u32 = 100_000;
-    /// Beyond this, "the newest" is no longer a safety net but the whole rule.
+    /// Beyond this number, "the newest" is no longer a safety net but the whole rule.
     pub(crate) const NEWEST_MAX: u32 = 10_000;
-    /// Disks that one box can carry.
+    /// Most disks of one box.
     pub(crate) const COPIES_MAX: u32 = 16;
 }

@@ -1,19 +1,19 @@
 //! Spans of time in the owner's words: `30 days`, `1 year`, `for ever`.
 //!
-//! A month counts 31 days and a year 366: a promise to keep something is measured by the longest that its words can
-//! mean, so that it never falls short.
+//! A month counts 31 days and a year 366: a promise to keep is measured by the longest meaning of its words, so the
+//! promise never falls short.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A count of calendar units, kept as written so that it can be shown as written.
+/// A count of calendar units, stored and shown as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Span {
     count: u32,
     unit: Unit,
 }
 
-/// What a span counts.
+/// Unit of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Unit {
     /// 60 seconds.
@@ -55,7 +55,7 @@ impl Unit {
         }
     }
 
-    /// The unit that somebody meant by `word`, however they shortened it. `m` stays unknown: minute or month?
+    /// The unit meant by `word`, however shortened. `m` stays unknown: minute or month?
     fn meant_by(word: &str) -> Option<Unit> {
         let word = word.to_lowercase();
         let short = [
@@ -82,12 +82,12 @@ impl Span {
         Span { count, unit }
     }
 
-    /// How long it is, at the longest reading of its words.
+    /// Length, at the longest reading of the words.
     pub fn duration(self) -> Duration {
         Duration::from_secs(u64::from(self.count) * self.unit.seconds())
     }
 
-    /// Reads `30 days`. The error is what to write instead, as far as that can be guessed.
+    /// Reads `30 days`. The error is a suggested correction, as far as can be guessed.
     pub(crate) fn parse(text: &str) -> Result<Span, Option<String>> {
         let text = text.trim();
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -113,17 +113,17 @@ impl fmt::Display for Span {
     }
 }
 
-/// How long something is kept.
+/// How long to keep a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Keep {
     /// At least this long.
     For(Span),
-    /// Nothing of it goes, also when the disk is full.
+    /// Nothing goes, even when the disk is full.
     ForEver,
 }
 
 impl Keep {
-    /// How long; none means for ever.
+    /// Length; none means for ever.
     pub fn duration(self) -> Option<Duration> {
         match self {
             Keep::For(span) => Some(span.duration()),
@@ -131,7 +131,7 @@ impl Keep {
         }
     }
 
-    /// Whether this ends before `other` does.
+    /// Whether this span ends before `other`.
     pub(crate) fn is_shorter_than(self, other: Keep) -> bool {
         self.duration().unwrap_or(Duration::MAX) < other.duration().unwrap_or(Duration::MAX)
     }

@@ -1,31 +1,31 @@
-//! Lines that are not TOML: names each of them once and takes them out, so that the rest can be read all the same.
+//! Lines outside TOML: names each line once and removes the line, so the rest can still be read.
 //!
-//! One forgotten bracket makes a TOML reader stumble over everything below it, and the owner would see twenty mistakes
-//! where they made one. So the line that began it is blamed and blanked, and the text is read again.
+//! One forgotten bracket makes a TOML reader stumble over everything below, and the owner would see twenty mistakes
+//! instead of one. So the first line is blamed and blanked, and the text is read again.
 //!
-//! Not here: what the readable rest says (`reader`).
+//! Not here: the meaning of the readable rest (`reader`).
 
 use toml::de::{DeTable, Error};
 
 use crate::mistake::Mistake;
 
-/// More than anybody writes by hand; a larger text is not a settings file.
+/// Beyond any handwritten file; a larger text is not a settings file.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
-/// Each round takes out at least one line; a text with more lists and texts left open is no settings file.
+/// Each round removes at least one line; a text with more unclosed lists and texts is no settings file.
 const ROUNDS_MAX: usize = 20;
-/// A value is shown up to here; enough to recognise it.
+/// Longest part of a value shown; enough to recognise the value.
 const SHOWN_CHARS_MAX: usize = 60;
 
-/// A text without its unreadable lines. Every byte that is left stands where it stood.
+/// A text without its unreadable lines. Every remaining byte keeps its position.
 pub(crate) struct Readable {
-    /// The text; what could not be read is blanks.
+    /// The text, with blanks for unreadable parts.
     pub(crate) text: String,
-    /// What was taken out, and what is left but wrong.
+    /// Mistakes removed, and mistakes left in the text.
     pub(crate) mistakes: Vec<Mistake>,
 }
 
 impl Readable {
-    /// Looks through a text.
+    /// Checks a text.
     pub(crate) fn new(text: &str) -> Readable {
         let mut readable = Readable { text: text.to_owned(), mistakes: Vec::new() };
         if text.len() > TEXT_BYTES_MAX {
@@ -46,7 +46,7 @@ impl Readable {
         readable
     }
 
-    /// Takes out what would make everything after it unreadable. False: there is nothing of that kind.
+    /// Removes the first mistake able to make the rest unreadable. False: the text has no such mistake.
     fn take_out(&mut self, errors: &[Error]) -> bool {
         let says = |words: &'static str| move |error: &&Error| error.message().contains(words);
         if errors.iter().any(|error| says("unclosed array")(&error)) {
@@ -66,7 +66,7 @@ impl Readable {
         !lone.is_empty()
     }
 
-    /// Blames the line that opened something, and takes out all that it swallowed up to the next key or section.
+    /// Blames the opening line, and removes the text swallowed up to the next key or section.
     fn take_out_open(&mut self, error: &Error, openings: &[&str], instead: &str) -> bool {
         let lines: Vec<&str> = self.text.lines().collect();
         let last = self.line_of(error).min(lines.len());
@@ -97,7 +97,7 @@ impl Readable {
     }
 
     fn blame(&mut self, line: usize, found: String, instead: String) {
-        // One wrong line often has followers that say nothing new.
+        // One wrong line often has followers without news.
         if !self.mistakes.iter().any(|mistake| mistake.line == line) {
             self.mistakes.push(Mistake { line, key: "file".to_owned(), found, instead });
         }
@@ -131,7 +131,7 @@ pub(crate) fn shorten(text: &str) -> String {
     format!("{}...", line.chars().take(SHOWN_CHARS_MAX).collect::<String>())
 }
 
-/// The line, unless it may hold a secret: only its place is told then.
+/// The line, unless perhaps a secret: then only the place is told.
 fn quoted(line: &str) -> String {
     if is_secret(line) { "a line that cannot be read".to_owned() } else { format!("`{}`", shorten(line)) }
 }
@@ -148,7 +148,7 @@ fn is_key_or_section(line: &str) -> bool {
         || line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(is_key)
 }
 
-/// Whether this looks like text that was meant to be in quotes.
+/// Whether the value looks like text without its quotes.
 fn lacks_quotes(value: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '/' | '-' | '_' | ' ');
     !value.is_empty() && value.chars().all(plain)

@@ -1,4 +1,4 @@
-//! Settings files as owners write them, and what they are told.
+//! Settings files as owners write them, and the answers.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use crate::{Keep, LampPlace, Mistake, Settings, Span, Unit};
 
 const SHIPPED: &str = include_str!("../larder.toml");
 
-/// The settings of a text that has no mistake.
+/// The settings of a text without mistakes.
 fn good(text: &str) -> Settings {
     Settings::from_toml(text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
 }
@@ -34,11 +34,10 @@ fn the_shipped_file_shows_every_setting_at_its_default() {
     assert_eq!(good(SHIPPED), Settings::default());
 }
 
-/// Lines that are written as comments since writing them changes what the others mean.
+/// Lines shipped as comments, since writing these lines changes the meaning of the rest.
 const UNWRITTEN: [&str; 2] = ["# disks = [\"larder-data/disk\"]\n", "# allow_root_filesystem = true\n"];
 
-/// An owner who takes the shipped file and names a disk in it means disks: one that is not mounted must not be replaced by
-/// the card.
+/// An owner naming a disk in the shipped file means disks: the card must not replace an unmounted disk.
 #[test]
 fn a_disk_named_in_the_shipped_file_must_be_mounted() {
     let named = SHIPPED.replace(UNWRITTEN[0], "disks = [\"/srv/a\"]\n");
@@ -66,7 +65,7 @@ fn the_shipped_examples_can_be_followed_too() {
 
 #[test]
 fn the_shipped_file_forgets_no_setting() {
-    // A misspelled key is answered with the keys that exist; asking with the empty section lists them all.
+    // A misspelled key is answered with the existing keys; asking with the empty section lists every key.
     let mut explained = BTreeSet::new();
     let mut section = "";
     for line in SHIPPED.lines() {
@@ -234,7 +233,7 @@ fn what_is_suggested_is_taken() {
     }
 }
 
-/// Writes the first text in quotes of the advice in place of what was refused.
+/// Writes the advice's first text in quotes in place of the refused value.
 fn follows(section: &str, key: &str, written: &str) {
     let text = format!("[{section}]\n{key} = {written}\n");
     let mistakes = Settings::from_toml(&text).expect_err(&text);

@@ -1,7 +1,7 @@
-//! Single values: from what stands in the file to a type, or to what should stand there instead.
+//! Single values: from the text in the file to a type, or to a correction.
 //!
-//! Every reader here returns `Err` with the rest of the sentence "instead ...", so a new setting gets a helpful
-//! message by choosing its type. Not here: which setting takes which type (`settings`), whether two settings agree.
+//! Every reader here returns `Err` with the rest of the sentence "instead ...", so a new setting gets a helpful message
+//! by choosing its type. Not here: the type of each setting (`settings`), whether two settings agree.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use toml::de::DeValue;
 use crate::places::{ButtonPlace, LampPlace};
 use crate::spans::{Keep, Span};
 
-/// What to write instead.
+/// Text to write instead.
 type Instead = String;
 
 /// A host, by name or number, and a port.
@@ -55,7 +55,7 @@ pub(crate) fn size(value: &DeValue<'_>, least: u64, most: u64) -> Result<u64, In
     let range = || format!("write a size from {} to {}", size_words(least), size_words(most));
     let example =
         || format!("write a whole number and KiB, MiB, GiB or TiB, such as \"{}\"", size_words(least));
-    // What is suggested must not be refused in its turn.
+    // A suggestion must not be refused in turn.
     let fits =
         |number: u64, unit: u64| number.checked_mul(unit).filter(|bytes| (least..=most).contains(bytes));
     if let Some(number) = value.as_integer() {
@@ -68,7 +68,7 @@ pub(crate) fn size(value: &DeValue<'_>, least: u64, most: u64) -> Result<u64, In
     let (number, unit) = (&written[..digits], written[digits..].trim());
     let number: u64 = number.parse().map_err(|_| example())?;
     let Some((_, bytes)) = SIZE_UNITS.iter().find(|(name, _)| *name == unit) else {
-        // MB and M are near enough to guess; "512 mb" is what people write first.
+        // MB and M are near enough to guess; people write "512 mb" first.
         let first = unit.chars().next().map(|c| c.to_ascii_uppercase());
         let meant = SIZE_UNITS.iter().find(|(name, _)| name.chars().next() == first);
         return Err(meant.map_or_else(example, |(name, bytes)| match fits(number, *bytes) {
@@ -85,13 +85,13 @@ pub(crate) fn size_words(bytes: u64) -> String {
     unit.map_or_else(|| format!("{bytes} bytes"), |(name, unit)| format!("{} {name}", bytes / unit))
 }
 
-/// A span of time that is not zero.
+/// A nonzero span of time.
 pub(crate) fn span(value: &DeValue<'_>) -> Result<Span, Instead> {
     let example = "write a whole number and minutes, hours, days, weeks, months or years, such as \"2 days\"";
     spelled(value, Span::parse, |span| span.duration().is_zero(), example)
 }
 
-/// How long to keep something.
+/// How long to keep a snapshot.
 pub(crate) fn keep(value: &DeValue<'_>) -> Result<Keep, Instead> {
     let example =
         "write a whole number and hours, days, weeks, months or years, such as \"30 days\", or \"for ever\"";
@@ -104,7 +104,7 @@ fn spelled<T>(
     is_zero: fn(&T) -> bool,
     example: &str,
 ) -> Result<T, Instead> {
-    // What is suggested must not be refused in its turn.
+    // A suggestion must not be refused in turn.
     let fits = |meant: &str| parse(meant).is_ok_and(|spelled| !is_zero(&spelled));
     if let Some(number) = value.as_integer() {
         let days = format!("{} days", number.as_str());
@@ -170,7 +170,7 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && host.len() <= 253 && host.bytes().all(allowed) && !host.starts_with(['-', '.'])
 }
 
-/// A folder or file path that is not empty.
+/// A nonempty folder or file path.
 pub(crate) fn path(value: &DeValue<'_>, example: &str) -> Result<PathBuf, Instead> {
     let written = text(value, example)?;
     if written.starts_with("~/") {
@@ -203,7 +203,7 @@ pub(crate) fn texts(value: &DeValue<'_>) -> Result<Vec<String>, Instead> {
     list.iter().map(|one| one.get_ref().as_str().map(str::to_owned).ok_or_else(instead)).collect()
 }
 
-/// A name people read; at most 63 bytes, the longest that is announced on a network.
+/// A name for people; at most 63 bytes, the longest announced on a network.
 pub(crate) fn name(value: &DeValue<'_>) -> Result<String, Instead> {
     let written = text(value, "\"Larder\"")?;
     let fits = !written.trim().is_empty() && written.len() <= 63 && !written.contains(char::is_control);
@@ -261,7 +261,7 @@ pub(crate) fn lamp(value: &DeValue<'_>) -> Result<LampPlace, Instead> {
     LampPlace::parse(written).ok_or_else(|| format!("write {forms}"))
 }
 
-/// Places of a lamp, the first that exists is taken.
+/// Places of a lamp; the first place present is taken.
 pub(crate) fn lamps(value: &DeValue<'_>) -> Result<Vec<LampPlace>, Instead> {
     let list = value.as_array().ok_or_else(|| "write a list of places, such as [\"led:ACT\"]".to_owned())?;
     list.iter().map(|one| lamp(one.get_ref())).collect()
@@ -274,7 +274,7 @@ pub(crate) fn button(value: &DeValue<'_>) -> Result<ButtonPlace, Instead> {
     ButtonPlace::parse(written).ok_or_else(forms)
 }
 
-/// The word nearest to `written`, if any is near enough to be what was meant.
+/// The word nearest to `written`, if any is near enough to be meant.
 pub(crate) fn nearest<'w>(written: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let written = written.to_lowercase().replace('-', "_");
     let near = |word: &str| strsim::jaro_winkler(&written, word);

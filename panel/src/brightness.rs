@@ -10,17 +10,17 @@ use crate::Rhythm;
 /// One breath of a dimming lamp, dark to dark.
 pub const BREATH_MS: u64 = 3_000;
 
-/// Time between two values of a breath; finer steps cannot be seen, coarser ones show as stairs.
+/// Time between two values of a breath; finer steps are invisible, coarser steps show as stairs.
 pub const DIM_STEP_MS: u64 = 50;
 
-/// Light of a lamp: 0 is dark, 255 is all it can give.
+/// Light of a lamp: 0 is dark, 255 is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Brightness(pub u8);
 
 impl Brightness {
     /// No light.
     pub const DARK: Brightness = Brightness(0);
-    /// All the light there is.
+    /// Full light.
     pub const FULL: Brightness = Brightness(255);
 
     /// Light of `rhythm` when it began `elapsed_ms` ago.
@@ -43,8 +43,8 @@ impl Brightness {
         Brightness::DARK
     }
 
-    /// The same light on the scale of a lamp whose strongest value is `max`. Any light at all stays at least 1, so that
-    /// a coarse lamp does not go dark in the middle of a breath.
+    /// The same light on the scale of a lamp with `max` as its strongest value. Any light stays at least 1, so a coarse
+    /// lamp does not go dark in the middle of a breath.
     pub fn scaled_to(self, max: u32) -> u32 {
         let scaled = (u64::from(self.0) * u64::from(max) + 127) / 255;
         let floor = u64::from(self.0 > 0 && max > 0);

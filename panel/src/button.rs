@@ -1,32 +1,33 @@
-//! The button: turns a bouncing contact into the four gestures that fit on a card.
+//! The button: turns a bouncing contact into the four gestures printed on a card.
 //!
-//! Pure logic, fed with the level and the time. A contact bounces for some milliseconds, and a cable picks up
-//! noise, so a level counts only once it has stood still. A button that is down when the agent starts is stuck or
-//! leaned on, not pressed: nothing happens before it has been let go once.
+//! Pure logic, fed with the level and the time. A contact bounces for a few milliseconds, and a cable picks up noise,
+//! so a level counts only after standing still. A button down at the agent's start is stuck or leaned on, not pressed:
+//! nothing happens before the first release.
 //!
-//! Not here: what a gesture does (`agent::decide`), edges and key codes (`agent::edge`).
+//! Not here: the effect of a gesture (`agent::decide`), edges and key codes (`agent::edge`).
 
 /// How long a level must stand still to count. Cheap contacts bounce up to 20 ms.
 const BOUNCE_MS: u64 = 30;
-/// The longest press that can be part of press-press-hold; longer ones are meant as something else.
+/// The longest press counted in press-press-hold; a longer press has a different meaning.
 const SHORT_PRESS_MS_MAX: u64 = 800;
-/// The longest pause inside press-press-hold. Also how long a single press waits until it is certain to be one.
+/// The longest pause inside press-press-hold. Also the wait of a single press until certain.
 const PAUSE_MS_MAX: u64 = 600;
 /// From here on a press is a hold.
 const HOLD_MS: u64 = 3_000;
-/// From here on it is the long one.
+/// From here on a hold is a long hold.
 const LONG_HOLD_MS: u64 = 8_000;
 
-/// What the owner did with the button.
+/// The owner's act on the button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Gesture {
-    /// Pressed and let go. Several quick presses are one: people press twice when nothing seems to happen.
+    /// Pressed and let go. Several quick presses count as a single press: people press twice when nothing seems to
+    /// happen.
     Press,
     /// Held 3 s and let go before 8 s.
     Hold,
-    /// Held 8 s; told while it is still held, so that the lamp can answer.
+    /// Held 8 s; told during the hold, so the lamp can answer.
     LongHold,
-    /// Two short presses, then held 3 s: the deliberate one, which nobody makes by leaning on a box.
+    /// Two short presses, then held 3 s: the deliberate gesture, never made by leaning on a box.
     PressPressHold,
 }
 
@@ -36,7 +37,7 @@ pub struct Button {
     /// The last level fed; none before the first.
     contact: Option<bool>,
     contact_since_ms: u64,
-    /// The level that has stood still.
+    /// The last level to stand still.
     down: bool,
     down_since_ms: u64,
     up_since_ms: u64,
@@ -49,13 +50,13 @@ pub struct Button {
 }
 
 impl Button {
-    /// A button of which nothing is known yet.
+    /// A button in an unknown state.
     pub fn new() -> Button {
         Button::default()
     }
 
-    /// Takes the contact's state (`true`: closed, pressed) and returns a gesture that is complete by now. At most one
-    /// per call; a second one comes with the next call, which `wake_ms` asks for.
+    /// Takes the contact's state (`true`: closed, pressed) and returns a gesture complete by now. At most one per call;
+    /// a second gesture comes with the next call, at `wake_ms`.
     pub fn feed(&mut self, contact: bool, now_ms: u64) -> Option<Gesture> {
         let settled = self.settle(now_ms);
         let gesture = settled.or_else(|| if self.down { self.held(now_ms) } else { self.quiet(now_ms) });
@@ -65,11 +66,11 @@ impl Button {
         gesture
     }
 
-    /// When to feed the button again even if its level does not change; none while nothing is going on.
+    /// When to feed the button again even without a change of level; none while idle.
     pub fn wake_ms(&self) -> Option<u64> {
         let contact = self.contact?;
         if !self.armed {
-            // Stuck since the start: only letting go, which is an edge, makes a difference.
+            // Stuck since the start: only a release, an edge, makes a difference.
             return (!contact).then(|| self.contact_since_ms.saturating_add(BOUNCE_MS));
         }
         if contact != self.down {
@@ -83,7 +84,7 @@ impl Button {
         }
     }
 
-    /// Accepts a contact that has stood still; a hold that ends here is a gesture.
+    /// Accepts a contact standing still; a hold ending here is a gesture.
     fn settle(&mut self, now_ms: u64) -> Option<Gesture> {
         let contact = self.contact?;
         if now_ms.saturating_sub(self.contact_since_ms) < BOUNCE_MS {
@@ -113,7 +114,7 @@ impl Button {
             return None;
         }
         if held_ms >= HOLD_MS {
-            // No call came at the moment when the hold was long enough, so it is told at its end.
+            // No call came when the hold was long enough, so the hold is told at its end.
             return Some(match core::mem::take(&mut self.presses) {
                 2 => Gesture::PressPressHold,
                 _ if held_ms >= LONG_HOLD_MS => Gesture::LongHold,
@@ -154,8 +155,8 @@ mod tests {
 
     use super::*;
 
-    /// A contact that closes and opens at these times, for a button seen let go at 0; feeds every edge and every wish to
-    /// be woken, as the agent does. Returns (time, gesture).
+    /// A contact closing and opening at these times, for a button seen let go at 0; feeds every edge and every
+    /// requested wake-up, as the agent does. Returns (time, gesture).
     fn play(edges_ms: &[u64], end_ms: u64) -> Vec<(u64, Gesture)> {
         let (mut button, mut contact, mut told) = (Button::new(), false, Vec::new());
         let mut edges = edges_ms.iter().copied().peekable();
@@ -252,7 +253,7 @@ mod tests {
 
     #[test]
     fn calls_that_come_late_lose_no_gesture() {
-        // Only the edges are fed, each some time after it happened to the contact, and nothing in between.
+        // Only the edges are fed, each a while after the contact's change, and nothing in between.
         let mut button = Button::new();
         let fed = [(false, 0), (true, 100), (false, 5_000), (false, 9_000)];
         let told: Vec<Gesture> = fed.iter().filter_map(|(contact, ms)| button.feed(*contact, *ms)).collect();

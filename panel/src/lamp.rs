@@ -1,40 +1,40 @@
 //! The lamp: plays a rhythm on one pin, one spell of light or dark at a time.
 //!
-//! The caller owns the clock: `tick` sets the pin and says when it wants to be called again. Spells are measured from
-//! the call that started them, so a call that comes late lengthens one spell and the lamp never hurries to catch up.
+//! The caller owns the clock: `tick` sets the pin and returns the time of the next call. Spells are measured from their
+//! starting call, so a late call lengthens one spell and the lamp never hurries to catch up.
 //!
-//! The pin traits speak of electrical levels, also where a line is marked active-low, so which level makes light is
-//! told once, at the start. Not here: lamps that dim (`brightness`), finding the pin (`agent::edge`).
+//! The pin traits speak of electrical levels, even on a line marked active-low, so the lit level is stated once, at the
+//! start. Not here: dimming lamps (`brightness`), finding the pin (`agent::edge`).
 
 use embedded_hal::digital::{OutputPin, PinState};
 
 use crate::{FLASH_MS_MIN, Rhythm};
 
-/// How long a dark lamp rests until it is set dark again. Nothing needs it; it heals a pin that something else moved.
+/// How long a dark lamp rests until set dark again. No rhythm needs the repeat, but a pin moved from outside is healed.
 const REST_MS: u64 = 10_000;
 
 /// One lamp on one pin. Starts dark; the pin is first touched by `tick`.
 #[derive(Debug)]
 pub struct Lamp<P> {
     pin: P,
-    /// The level that makes light: a fact of the board, not of the rhythm.
+    /// The lit level: a fact of the board, not of the rhythm.
     lit: PinState,
     rhythm: Rhythm,
-    /// The spell that starts at `spell_ends_ms`.
+    /// The spell to start at `spell_ends_ms`.
     spell: usize,
     spell_ends_ms: u64,
-    /// When light may come next after dark, so that changing rhythms cannot flash faster than any rhythm does.
+    /// Earliest next light after dark, so changing rhythms cannot flash faster than any single rhythm.
     dark_until_ms: u64,
     shines: bool,
 }
 
 impl<P: OutputPin> Lamp<P> {
-    /// A lamp on `pin` that shines at the level `lit`.
+    /// A lamp on `pin`, shining at the level `lit`.
     pub fn new(pin: P, lit: PinState) -> Lamp<P> {
         Lamp { pin, lit, rhythm: Rhythm::Off, spell: 0, spell_ends_ms: 0, dark_until_ms: 0, shines: false }
     }
 
-    /// What the lamp says now.
+    /// The current rhythm.
     pub fn rhythm(&self) -> Rhythm {
         self.rhythm
     }
@@ -46,7 +46,7 @@ impl<P: OutputPin> Lamp<P> {
         }
     }
 
-    /// Sets the pin for `now_ms` and returns when to call again. A late call never bursts, and a pin that fails is tried
+    /// Sets the pin for `now_ms` and returns when to call again. A late call never bursts, and a failing pin is tried
     /// again with the next call.
     pub fn tick(&mut self, now_ms: u64) -> Result<u64, P::Error> {
         if self.spell_ends_ms > now_ms {
@@ -72,7 +72,7 @@ impl<P: OutputPin> Lamp<P> {
         Ok(self.spell_ends_ms)
     }
 
-    /// Puts the lamp out at once and for good: what the last breath of a process should do.
+    /// Puts the lamp out at once and for good: the last act of a process.
     pub fn put_out(&mut self) -> Result<(), P::Error> {
         (self.rhythm, self.spell, self.spell_ends_ms) = (Rhythm::Off, 0, 0);
         self.set(false, 0)
@@ -97,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes down what it was set to; fails the next `refusals` calls.
+    /// Records each level; fails the next `refusals` calls.
     #[derive(Default)]
     struct FakePin {
         levels: Vec<bool>,
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn no_change_of_mind_flashes_more_than_twice_a_second() {
-        // The worst caller: another rhythm every few milliseconds, at intervals that drift through each other.
+        // The worst caller: a new rhythm every few milliseconds, at intervals drifting through each other.
         for (change_ms, call_ms) in [(7, 3), (130, 11), (251, 1), (499, 17), (750, 250)] {
             let (mut lamp, mut flashes_ms) = (lamp(), Vec::new());
             let (mut dark, mut which) = (true, 0);

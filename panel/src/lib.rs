@@ -1,10 +1,10 @@
-//! What the owner sees and presses: one lamp, one button.
+//! The owner's panel: one lamp, one button.
 //!
 //! `no_std`, so the compiler itself forbids clocks, files and threads: time is an argument, a pin is a trait, and a
-//! test is a fake pin and a list of times. One single-colour lamp must be able to say everything.
+//! test is a fake pin and a list of times. One single-colour lamp must be able to express every state.
 //!
-//! Not here: which state the appliance is in (`agent::decide`), how a real pin is found and opened (`agent::edge`),
-//! which board has which lamps (`larder-firmware-config`).
+//! Not here: the state of the appliance (`agent::decide`), finding and opening a real pin (`agent::edge`), the lamps of
+//! each board (`larder-firmware-config`).
 #![no_std]
 
 mod brightness;

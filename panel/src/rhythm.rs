@@ -1,32 +1,33 @@
 //! Rhythms: the language of the lamp, as lists of times.
 //!
 //! Every state is told apart by rhythm alone, because one lamp without colour must suffice and because red and green
-//! are the pair that most people confuse. Neither dark nor steady light ever means "fine": a dead process can leave
-//! both behind, so being well is shown by a sign of life.
+//! are the pair most often confused. Neither dark nor steady light ever means "fine": a dead process can leave both
+//! behind, so health is shown by a sign of life.
 //!
-//! Not here: who plays a rhythm (`lamp`), how it looks on a lamp that dims (`brightness`), and which state wins when
-//! several hold (`agent::decide`).
+//! Not here: playing a rhythm (`lamp`), a rhythm on a dimming lamp (`brightness`), and the winner among several states
+//! (`agent::decide`).
 
 /// Shortest time from one flash to the next. Faster light can trigger seizures (the usual limit is three flashes a
 /// second; two leave room for a late timer).
 pub const FLASH_MS_MIN: u16 = 500;
 
-/// The pulses of all codes, the longest one in full: a code of N uses the last N pairs, so all end in the same pause.
+/// The pulses of every code, the longest in full: a code of N uses the last N pairs, so each code ends in the same
+/// pause.
 const PULSES_MS: [u16; 2 * Code::MAX as usize] = {
     let mut pulses = [250; 2 * Code::MAX as usize];
     pulses[2 * Code::MAX as usize - 1] = 2_000;
     pulses
 };
 
-/// The number of pulses that asks the owner for something. One and two pulses stay free: a single one is the sign of
-/// life upside down, two are the pairing window.
+/// The number of pulses of a request to the owner. One and two pulses stay free: a single pulse is the sign of life
+/// upside down, two are the pairing window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(u8);
 
 impl Code {
-    /// Fewest pulses that are a code.
+    /// Fewest pulses of a code.
     pub const MIN: u8 = 3;
-    /// Most pulses that a person still counts without losing track.
+    /// Most pulses a person still counts without losing track.
     pub const MAX: u8 = 10;
 
     /// The code with this many pulses; none outside 3 to 10.
@@ -40,12 +41,12 @@ impl Code {
     }
 }
 
-/// What the lamp says. The worst state wins; the order here is that of `docs/owner/lamps.md`.
+/// States shown by the lamp. The worst state wins; the order here is that of `docs/owner/lamps.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rhythm {
-    /// Files are at risk: even and fast, for as long as it is true.
+    /// Files are at risk: even and fast, while the risk lasts.
     Alarm,
-    /// Something waits for the owner: count the pulses.
+    /// A request waits for the owner: count the pulses.
     NeedsYou(Code),
     /// A new device may be paired now: two pulses, again and again.
     Pairing,
@@ -84,8 +85,8 @@ impl Rhythm {
         Rhythm::Off,
     ];
 
-    /// The rhythm for a condition's number. A number that has no code of its own becomes the alarm: an unknown
-    /// condition must not be counted as a known one.
+    /// The rhythm for a condition's number. A number without a code becomes the alarm: an unknown condition must not be
+    /// counted as a known condition.
     pub const fn needs_you(code: u8) -> Rhythm {
         match Code::new(code) {
             Some(code) => Rhythm::NeedsYou(code),
@@ -93,7 +94,7 @@ impl Rhythm {
         }
     }
 
-    /// Milliseconds of light, dark, light, dark, ... starting with light; always an even number of them. Empty: dark.
+    /// Milliseconds of light, dark, light, dark, ... starting with light; always an even count. Empty: dark.
     pub fn beat_ms(self) -> &'static [u16] {
         match self {
             Rhythm::Alarm => &[250, 250],
@@ -108,8 +109,8 @@ impl Rhythm {
         }
     }
 
-    /// Whether the beat starts anew at its end. `MayUnplug` is said once: a lamp that still spoke after the disk is
-    /// gone would seem to speak of the next one.
+    /// Whether the beat starts anew at its end. `MayUnplug` is said once: a lamp still signalling after the disk is
+    /// gone would seem to mean the next disk.
     pub fn repeats(self) -> bool {
         !matches!(self, Rhythm::MayUnplug | Rhythm::Off)
     }
@@ -143,7 +144,7 @@ impl Rhythm {
         Rhythm::ALL.into_iter().find(|rhythm| rhythm.name() == name)
     }
 
-    /// What it tells the owner, in a few words and without a full stop.
+    /// Meaning for the owner, in a few words and without a full stop.
     pub fn meaning(self) -> &'static str {
         match self {
             Rhythm::Alarm => "your files are at risk",

@@ -1,4 +1,4 @@
-//! Keeping and letting go: what the rule wants, what is still needed, and what becomes of the rest.
+//! Retention and release: the rule's wishes, the needed chunks, and the removal of the rest.
 
 pub(crate) mod letting_go;
 pub(crate) mod mark;

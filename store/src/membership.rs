@@ -1,6 +1,6 @@
-//! Disks that join, come back, are filled, are distrusted and leave.
+//! Disks: joining, returning, resync, distrust and leaving.
 //!
-//! Not here: what the ledger knows of each (`disks::known`).
+//! Not here: the ledger's knowledge of each disk (`disks::known`).
 
 pub(crate) mod arrival;
 pub(crate) mod opening;

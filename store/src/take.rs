@@ -1,4 +1,4 @@
-//! Taking in what a device sends: blocks, and the commit that makes a snapshot of them.
+//! Uploads from a device: blocks, and the commit of a snapshot.
 //!
 //! Not here: opening blocks and growing packs (`packs::growing`).
 

@@ -1,4 +1,4 @@
-//! Looking after what is kept: reading it back, repairing it, and naming what is lost.
+//! Maintenance of stored data: reading back, repair, and naming of losses.
 //!
 //! Not here: when and how fast (the agent).
 

@@ -1,11 +1,11 @@
-//! What the vault costs as it grows, on a real disk: each call is one process, so that its peak memory is its own.
+//! Cost of a growing vault on a real disk: each call is a separate process, with a separate peak memory.
 //!
 //!     growth fill FOLDER FROM COUNT    takes in small chunks; ends as a killed process does
-//!     growth open FOLDER COUNT         opens what a killed process left, then asks for known and new chunks
+//!     growth open FOLDER COUNT         opens the vault of a killed process, then asks for known and new chunks
 //!     growth rebuild FOLDER            opens without an index
 //!
-//! Prints one line of `name value` pairs. Chunks are tiny, so that ten million of them fit: what grows with their
-//! number is measured, not what grows with their bytes. Who calls it in turn and draws the curves: `bench/growth`.
+//! Prints one line of `name value` pairs. Chunks are tiny, so ten million fit: the measure is growth with the number of
+//! chunks, not with their bytes. `bench/growth` calls the program in turn and draws the curves.
 
 use hot_paths::index::{id, open, small_chunks};
 use hot_paths::process::{peak_mib, written_bytes};
@@ -18,9 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Made and taken in at a time, so that making them is not measured and takes little memory.
+/// Chunks made and taken in at a time, so the making is not measured and takes little memory.
 const STEP: u32 = 50_000;
-/// How many chunks are asked for at once, as a client does.
+/// Chunks asked for at once, as a client does.
 const ASKED: u32 = 1024;
 const QUESTIONS: u32 = 200;
 
@@ -75,7 +75,7 @@ fn fill(folder: &Path, from: u32, count: u32) {
         peak_mib(),
         (written_bytes() - written) as f64 / f64::from(count),
     );
-    // A process that was killed flushes nothing and takes no leave.
+    // A killed process flushes nothing and cleans up nothing.
     std::process::exit(0);
 }
 
@@ -93,7 +93,7 @@ fn ask(folder: &Path, count: u32) {
         }
         f64::from(QUESTIONS) * f64::from(ASKED) / busy.as_secs_f64()
     };
-    // As a device asks for files that it pushed before; over everything in no order; for what nobody pushed.
+    // First as a device asks for files pushed before; then spread over every chunk; then for chunks never pushed.
     let in_order = rate(&|question, n| (question.wrapping_mul(2_654_435_761) % count + n) % count);
     let spread =
         |question: u32, n: u32| question.wrapping_mul(2_654_435_761).wrapping_add(n.wrapping_mul(7_919_993));

@@ -1,5 +1,5 @@
-//! `hot_path NAME ROUNDS`: makes one hot path ready and does it so many times; without arguments it names them.
-//! For counting instructions: what two numbers of rounds differ by is the work alone.
+//! `hot_path NAME ROUNDS`: prepares one hot path and runs the given rounds; without arguments lists the names. For
+//! counting instructions: the difference between two numbers of rounds is the work alone.
 
 use hot_paths::HOT_PATHS;
 use std::process::ExitCode;

@@ -1,11 +1,11 @@
-//! What a start costs as the ledger grows, on a real disk: each call is one process, so that its peak memory is its own.
+//! Cost of a start with a growing ledger on a real disk: each call is a separate process, with a separate peak memory.
 //!
-//!     ledger make FOLDER ENTRIES     writes the ledger of a household: a push an hour of five folders, and what the rule lets go of
+//!     ledger make FOLDER ENTRIES     writes a household's ledger: a push an hour of five folders, and the rule's tombstones
 //!     ledger seal FOLDER             seals its chapters
-//!     ledger open FOLDER             opens the vault; whoever calls it drops the system's caches before
+//!     ledger open FOLDER             opens the vault; the caller drops the system's caches before
 //!
-//! Prints one line of `name value` pairs. Entries are written without a sync each, since only reading them is measured.
-//! Who calls it in turn: `bench/ledger`.
+//! Prints one line of `name value` pairs. Entries are written without a sync each, since only reading is measured.
+//! `bench/ledger` calls the program in turn.
 
 use hot_paths::index::open;
 use hot_paths::process::peak_mib;
@@ -57,7 +57,7 @@ fn vault(folder: &Path) -> io::Result<Vault> {
     Ok(open(Arc::new(RealDisk::open(&disk)?), folder))
 }
 
-/// The entries of one household, in their order.
+/// The entries of one household, in order.
 struct Household {
     folder: std::path::PathBuf,
     view: larder_store::LedgerView,
@@ -102,7 +102,7 @@ impl Household {
         self.write(Event::Snapshot(snapshot))
     }
 
-    /// What a day's prune lets go of.
+    /// Tombstones of a day's prune.
     fn prune(&mut self) -> io::Result<()> {
         let now = self.view.at(self.stamp());
         let plan = plan(&self.view, &now, larder_store::clock::ClockVerdict::MayLetGo);

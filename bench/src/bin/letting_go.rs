@@ -1,11 +1,11 @@
-//! What letting go costs, and what pushes notice of it, on a real disk.
+//! Cost of letting go, and its effect on pushes, on a real disk.
 //!
 //!     letting_go FOLDER FILES DAYS
 //!
-//! A source of so many files of 50 KB, a tenth of which change each day, is backed up for so many days of a simulated
-//! clock. Then all but the newest backup go, and their room is swept without a rest, while small pushes come one after
-//! the other: the agent itself takes a step a second meanwhile. Prints one line of `name value` pairs.
-//! Not here: how a round is spread over the day (the agent's job), whether it loses anything (`tests/faults`).
+//! A source of FILES files of 50 KB, a tenth changing each day, is backed up for DAYS days of a simulated clock. Then
+//! only the newest backup stays, and the freed room is swept without a rest, while small pushes run one after another:
+//! the agent itself takes a step a second meanwhile. Prints one line of `name value` pairs. Not here: spreading a round
+//! over the day (the agent's job), proof against losses (`tests/faults`).
 
 use harness::plain::{Files, files, push, stamp};
 use hot_paths::process::{peak_mib, written_bytes};
@@ -20,11 +20,11 @@ use std::time::{Duration, Instant};
 const NEWEST_ONLY: Rule =
     Rule { everything_days: 0, daily_days: 0, weekly_days: 0, monthly_days: Some(0), newest: 1 };
 const FILE_BYTES: u32 = 50_000;
-/// As the agent does it.
+/// The agent's value.
 const STEP_CHUNKS: u64 = 5_000;
 /// Content stays a week after its backup went, and a little more.
 const WAIT_HOURS: u64 = 8 * 24;
-/// Small pushes that are timed while nothing else goes on.
+/// Small pushes timed while the vault is idle.
 const QUIET_PUSHES: u32 = 200;
 
 fn main() -> ExitCode {
@@ -84,7 +84,7 @@ fn open(folder: &Path) -> Vault {
     hot_paths::index::open(Arc::new(RealDisk::open(&disk).expect("the folder is a disk")), folder)
 }
 
-/// The simulated clock goes on, and is looked at every hour as the agent does.
+/// Advances the simulated clock, and reads the clock every hour as the agent does.
 fn wait(vault: &Vault, hour: &mut u64, hours: u64) {
     for _ in 0..hours {
         *hour += 1;
@@ -115,7 +115,7 @@ fn dice(day: u32, number: u32) -> u32 {
     u32::try_from(mixed >> 32).expect("32 bits are left")
 }
 
-/// Bytes that no other file of any day has, and that do not shrink much.
+/// Bytes unlike any file of any day, and hardly compressible.
 fn content(day: u32, number: u32) -> Vec<u8> {
     let mut bytes = vec![0; FILE_BYTES as usize];
     let seed = blake3::hash(&(u64::from(day) << 32 | u64::from(number)).to_le_bytes());
@@ -123,7 +123,7 @@ fn content(day: u32, number: u32) -> Vec<u8> {
     bytes
 }
 
-/// How long a push of one small file takes, from the question to the receipt.
+/// Time of a push of one small file, from the question to the receipt.
 fn small_push(vault: &Vault, number: &mut u32, hour: u64) -> Duration {
     *number += 1;
     let note = files([("note.txt", &content(0, *number)[..3000])]);
@@ -159,7 +159,7 @@ struct Round {
     longest_step: Duration,
 }
 
-/// Steps of the sweep, one after the other, until a round has ended with nothing to do.
+/// Steps of the sweep, one after another, until a round has ended with nothing to do.
 fn sweep(vault: &Vault, hour: u64) -> Round {
     let (mut round, started) = (Round::default(), Instant::now());
     loop {

@@ -1,6 +1,6 @@
-//! Letting go of packs: what stands in its way, and the ledger entry that names them. Their files stay.
+//! Release of packs: the obstacles, and the ledger entry naming the packs. The files stay.
 //!
-//! Not here: which packs go (`sweep`, `unfinished`), when the files go (`unlink`).
+//! Not here: the choice of packs (`sweep`, `unfinished`), the unlink (`unlink`).
 
 use crate::Result;
 use crate::core::{Core, Exclusive};
@@ -10,26 +10,26 @@ use larder_format::ledger::{Event, SWEPT_PER_ENTRY_MAX, Stamp};
 use larder_format::{Hash, layout};
 use std::sync::atomic::Ordering;
 
-/// What one step did, and whether there is more to do.
+/// Result of one step, and whether more is to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Whether another step would go on with something; otherwise a round has ended.
+    /// Whether a further step would continue; otherwise the round has ended.
     pub is_under_way: bool,
-    /// Why it does nothing at this moment, in words.
+    /// Reason for doing nothing at this moment, in words.
     pub waits: Option<String>,
-    /// Whether others were in its way, so that the same is to be tried again a little later.
+    /// Whether concurrent work was in the way, so the same step is to be tried again a little later.
     pub gives_way: bool,
-    /// Packs that were let go of.
+    /// Packs let go of.
     pub packs: u64,
-    /// Bytes in them on each disk; their room is free when their files are removed.
+    /// Bytes in the packs on each disk; the room is free after the unlink.
     pub bytes: u64,
-    /// Files that were removed.
+    /// Files removed.
     pub files_removed: u64,
 }
 
-/// Why nothing may be freed at this moment, in words.
+/// Reason why nothing may be freed at this moment, in words.
 pub(crate) fn sweep_waits(core: &Core, now: &Mark, is_settled: bool) -> Option<String> {
-    // What one source has on hold is kept, and so found by the walk.
+    // A hold on one source keeps its snapshots, so the mark phase finds them.
     if let Some((_, hold)) = core.ledger().holds_in_force(now).find(|(_, hold)| hold.source.is_none()) {
         return Some(format!("history is on hold: {}", hold.reason));
     }
@@ -37,7 +37,7 @@ pub(crate) fn sweep_waits(core: &Core, now: &Mark, is_settled: bool) -> Option<S
     in_doubt.or_else(|| (!is_settled).then(|| "the appliance has just started".to_owned()))
 }
 
-/// Names the packs in the ledger; nobody finds anything in them any more. Their files stay.
+/// Names the packs in the ledger; reads no longer find chunks there. The files stay.
 pub(crate) fn sweep_away(
     core: &Core,
     exclusive: &Exclusive<'_>,
@@ -47,7 +47,7 @@ pub(crate) fn sweep_away(
     let numbers: Vec<_> = packs.iter().map(|(number, ..)| *number).collect();
     let seconds = u32::try_from(now.powered_on_s).unwrap_or(u32::MAX);
     let salt = seconds.max(core.catalog.packs.salt().saturating_add(1));
-    // First of all: should the entry come to exist and its writing fail, nobody may rely on these packs any more.
+    // First of all: the entry may exist despite a failed write, so no push may rely on these packs any more.
     core.catalog.forget(&numbers);
     core.catalog.packs.raise_salt(salt);
     for part in packs.chunks(SWEPT_PER_ENTRY_MAX) {
@@ -58,7 +58,7 @@ pub(crate) fn sweep_away(
     Ok(Swept { packs: packs.len() as u64, bytes, ..Swept::default() })
 }
 
-/// Packs whose entry was not written after all belong to the vault as before.
+/// Without a written entry, the packs belong to the vault as before.
 pub(crate) fn take_back_what_was_let_go_in_vain(core: &Core) {
     if core.ledger_uncertain.load(Ordering::SeqCst) {
         return;

@@ -1,9 +1,8 @@
-//! Walking through every kept snapshot, and marking each chunk that one of them names.
+//! Mark phase: walks every kept snapshot and marks each named chunk.
 //!
-//! A node that was walked is not walked again, so a thousand snapshots cost hardly more than what differs between them.
-//! Every copy of a chunk is marked: one that came to heal another must not be taken for a spare. What cannot be found or
-//! read ends the walk with an error, since nobody knows then what else is needed. Not here: what becomes of the rest
-//! (`sweep`).
+//! Each node is read once, so a thousand snapshots cost hardly more than their differences. Every copy of a chunk is
+//! marked: a copy made to heal damage must not be taken for a spare. An unreadable or missing chunk ends the mark phase
+//! with an error, since the chunks below stay unknown. Not here: removal of unmarked chunks (`sweep`).
 
 use crate::core::Core;
 use crate::ledger::clock;
@@ -18,24 +17,24 @@ use std::collections::HashSet;
 #[derive(Default)]
 pub(crate) struct Walk {
     live: Marks,
-    // Kept apart: the bytes of a node, backed up as a file, are one chunk with it, and marked before its folder is walked.
-    // Marked as soon as they wait to be read: one that is named ten thousand times must not wait as often.
+    // Two sets: a file with the bytes of a node shares one chunk with the node, marked before the node's folder is
+    // walked. Marked when queued for reading: a node named ten thousand times must not be queued as often.
     nodes: Marks,
     lists: Marks,
-    /// Snapshots whose trees are still to be walked.
+    /// Snapshots whose trees are not walked yet.
     roots: Vec<ChunkRef>,
     rest: DepthFirst,
-    /// What was given up once and was not found; looked for together at the end.
+    /// Chunks given up once and not found; looked for together at the end.
     lost: Vec<ChunkId>,
-    /// Everything that was given up and that a kept snapshot names.
+    /// Every chunk given up and named by a kept snapshot.
     missed: HashSet<ChunkId>,
-    /// Snapshots up to this number have been taken in.
+    /// Snapshots up to this number are included.
     up_to: u64,
     looked_up: u64,
 }
 
 impl Walk {
-    /// Begins with everything that is kept, and what was let go of lately.
+    /// Begins with every kept snapshot and the snapshots let go of lately.
     pub(crate) fn begin(view: &LedgerView, now: &clock::Mark) -> Self {
         let mut walk = Self::default();
         let lately = view.let_go.iter().filter(|gone| !gone.at.is_past(PRUNE_GRACE_S, now));
@@ -44,7 +43,7 @@ impl Walk {
         walk
     }
 
-    /// Takes in snapshots that came since; returns whether there are any.
+    /// Includes snapshots committed since; returns whether there are any.
     pub(crate) fn take_in(&mut self, view: &LedgerView) -> bool {
         let before = self.roots.len();
         for facts in view.sources.values() {
@@ -55,13 +54,13 @@ impl Walk {
         self.roots.len() > before
     }
 
-    /// Whether a snapshot came that it has not taken in.
+    /// Whether a newer snapshot is not included yet.
     pub(crate) fn is_behind(&self, view: &LedgerView) -> bool {
         let newest = view.sources.values().filter_map(|facts| facts.last()).map(|fact| fact.sequence).max();
         newest.is_some_and(|newest| newest > self.up_to)
     }
 
-    /// Looks up about so many chunks more. Returns whether everything is marked.
+    /// Looks up about `chunks_max` chunks more. Returns whether every chunk is marked.
     pub(crate) fn go_on(&mut self, core: &Core, chunks_max: u64) -> Result<bool> {
         let until = self.looked_up + chunks_max;
         while self.looked_up < until {
@@ -80,8 +79,8 @@ impl Walk {
         Ok(self.rest.is_empty() && self.roots.is_empty() && self.lost.is_empty())
     }
 
-    /// What was given up may have come again, and was misread a moment ago, or the index has forgotten it. What lies below
-    /// it was not walked, so nothing may be freed.
+    /// A chunk given up may have come again, with a misread a moment ago or a gap in the index. The chunks below were
+    /// not walked, so nothing may be freed.
     fn look_for_lost(&mut self, core: &Core) -> Result<()> {
         self.lost.sort_unstable();
         self.lost.dedup();
@@ -94,7 +93,7 @@ impl Walk {
         }
     }
 
-    /// What was given up and is named by something that is kept, once all was walked.
+    /// Chunks given up and named by a kept snapshot, known at the end of the mark phase.
     pub(crate) fn missed(&self) -> &HashSet<ChunkId> {
         &self.missed
     }
@@ -104,7 +103,7 @@ impl Walk {
     }
 
     fn read(&mut self, core: &Core, unread: Unread) -> Result<()> {
-        // Counted too, or a node that names only what was walked before would cost a step nothing.
+        // Counted too, or a node naming only known chunks would cost a step nothing.
         self.looked_up += 1;
         let mut rest = std::mem::take(&mut self.rest);
         let read = rest.read(core, unread, &mut |reference| self.reference(core, reference));
@@ -112,7 +111,7 @@ impl Walk {
         read
     }
 
-    /// Marks what a tree names; says whether that has to be walked in its turn.
+    /// Marks a chunk named by a tree; returns whether to walk the chunk in turn.
     fn reference(&mut self, core: &Core, reference: &Reference) -> Result<Descend> {
         let places = self.mark(core, &reference.chunk().id)?;
         let walked = match reference {
@@ -127,8 +126,8 @@ impl Walk {
         Ok(Descend::Into)
     }
 
-    /// Marks every copy of a chunk; returns where they lie: nowhere when it was given up and has not come again. One that
-    /// has a place and cannot be read ends the walk, since what is below it is needed.
+    /// Marks every copy of a chunk; returns the places: none for a chunk given up and not returned. A chunk with a
+    /// place and a failed read ends the mark phase, since the chunks below are needed.
     fn mark(&mut self, core: &Core, id: &ChunkId) -> Result<Vec<At>> {
         self.looked_up += 1;
         let catalog = &core.catalog;
@@ -139,11 +138,11 @@ impl Walk {
             return Ok(Vec::new());
         }
         if places.is_empty() {
-            // An index that has no word of it is not believed: what it forgot must not be freed.
+            // An index without the chunk is not believed: a chunk forgotten by the index must not be freed.
             places.extend(catalog.find(&core.members, &[*id]).into_iter().map(|(place, _)| place));
         }
         if places.is_empty() {
-            // Owner and devices must hear of it, unless a disk that is away has it.
+            // Owner and devices must hear of the loss, unless an absent disk has the chunk.
             if !catalog.packs.trouble.is_any_gone_without() {
                 catalog.packs.trouble.note_absent(*id);
             }
@@ -151,14 +150,14 @@ impl Walk {
         }
         let places: Vec<_> = places.into_iter().map(|place| (place.pack, place.slot)).collect();
         places.iter().for_each(|at| self.live.set(*at));
-        // A copy whose list could not be read just now may be the only one that is whole.
+        // A copy whose list is unreadable just now may be the only whole copy.
         hints.into_iter().for_each(|at| self.live.set(at));
         Ok(places)
     }
 }
 
-/// Whether the chunk was named as lost. What only it would lead to cannot be restored either, and a push that brings it
-/// again is asked for all of that.
+/// Whether the chunk was named as lost. Chunks reachable only from there cannot be restored either, and a push bringing
+/// the chunk again is asked for the rest.
 fn is_given_up(core: &Core, id: &ChunkId) -> bool {
     core.trouble().is_given_up(id)
 }

@@ -1,8 +1,8 @@
-//! Letting go of snapshots: first a plan that can be printed and refused, then one function that obeys it.
+//! Prune, the release of snapshots: first a plan to be printed and refused, then one function to execute the plan.
 //!
-//! The plan is a pure function of ledger and moment; the rule is in the ledger. Obeying it writes tombstones and frees
-//! nothing: content goes much later, when the sweep finds that nothing names it. Not here: what the rule keeps
-//! (`retention`), whether the clock can be relied on (`clock`), content (`sweep`).
+//! The plan is a pure function of ledger and moment; the rule is in the ledger. The execution writes tombstones and
+//! frees nothing: content goes much later, when the sweep finds no snapshot naming the content. Not here: the rule
+//! (`retention`), trust in the clock (`clock`), content (`sweep`).
 
 use crate::core::Core;
 use crate::ledger::clock::{ClockVerdict, Mark};
@@ -13,25 +13,25 @@ use larder_format::ledger::{Event, Head, PRUNED_PER_ENTRY_MAX, Stamp};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Everything that a prune lets go of.
+/// Every snapshot let go of by a prune.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrunePlan {
-    /// Of the ledger that it was made from; it holds for no other.
+    /// Head of the ledger at planning; the plan holds for no later head.
     pub head: Head,
-    /// Why nothing may be let go of at this moment, whatever the list says.
+    /// Reason why nothing may be let go of at this moment, whatever the list says.
     pub locked: Option<Lock>,
     /// In the order of their numbers.
     pub snapshots: Vec<Going>,
 }
 
-/// Why nothing may be let go of.
+/// Reason why nothing may be let go of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lock {
-    /// So many entries of the ledger are missing or damaged: one of them may have been a hold, or a longer promise.
+    /// Number of ledger entries missing or damaged: a hold or a longer promise may be among these.
     Gaps(usize),
-    /// A newer Larder has written what this one does not know: it may be a hold, or a longer promise.
+    /// A newer Larder has written an unknown entry, perhaps a hold or a longer promise.
     Newer,
-    /// The clock cannot be relied on. It may become right by itself, or a person may vouch for it.
+    /// The clock is not trusted. The clock may become right by itself, or a person may vouch for the time.
     Clock(ClockVerdict),
     /// The ledger has no rule.
     NoRule,
@@ -49,20 +49,20 @@ impl fmt::Display for Lock {
     }
 }
 
-/// A snapshot that nothing keeps any more.
+/// A snapshot no longer kept by any rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Going {
-    /// Its number.
+    /// Number of the snapshot.
     pub sequence: u64,
-    /// Whose it is.
+    /// Source of the snapshot.
     pub source: String,
-    /// When it was committed.
+    /// Time of the commit.
     pub stamp: Stamp,
     /// In words.
     pub why: String,
 }
 
-/// What has to go at `now`, as far as `clock` allows it.
+/// Snapshots due at `now`, as far as `clock` allows.
 pub fn plan(view: &LedgerView, now: &Mark, clock: ClockVerdict) -> PrunePlan {
     let mut plan = PrunePlan { head: view.head, locked: None, snapshots: Vec::new() };
     if !view.gaps.is_empty() {
@@ -93,8 +93,7 @@ pub fn plan(view: &LedgerView, now: &Mark, clock: ClockVerdict) -> PrunePlan {
     plan
 }
 
-/// Takes note of what the clock says, and tells whether it allows that something is let go of. The more often it is
-/// asked, the sooner a jump is noticed.
+/// Reads the clock and returns whether a release is allowed. Frequent calls notice a jump sooner.
 pub(crate) fn look_at_clock(core: &Core, now: Stamp) -> ClockVerdict {
     core.pins().see(now.powered_on_s);
     let newest = core.ledger().newest;
@@ -104,14 +103,14 @@ pub(crate) fn look_at_clock(core: &Core, now: Stamp) -> ClockVerdict {
     verdict
 }
 
-/// Writes down that a person at the box says that the clock is right.
+/// Records a person's word at the box on the right time.
 pub(crate) fn confirm_clock(core: &Core, now: Stamp) -> Result<Head> {
     let head = core.append(now, Event::ClockConfirmed)?;
     core.lifetime.lock().confirm(now);
     Ok(head)
 }
 
-/// What a prune at `now` would let go of.
+/// The plan of a prune at `now`.
 pub(crate) fn plan_prune(core: &Core, now: Stamp) -> PrunePlan {
     let clock = look_at_clock(core, now);
     let mut plan = {
@@ -124,7 +123,7 @@ pub(crate) fn plan_prune(core: &Core, now: Stamp) -> PrunePlan {
     plan
 }
 
-/// Obeys a plan: writes the tombstones, durable on return.
+/// Executes a plan: writes the tombstones, durable on return.
 pub(crate) fn prune(core: &Core, plan: &PrunePlan, now: Stamp) -> Result<()> {
     if let Some(why) = &plan.locked {
         return Err(StoreError::Waits { why: why.to_string() });

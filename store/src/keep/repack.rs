@@ -1,8 +1,8 @@
-//! Which packs are worth writing anew, and doing it: what is needed of them goes into new packs.
+//! Repack: chooses packs worth rewriting, and writes their needed chunks into new packs.
 //!
-//! Every push seals a pack, however small, so many small ones become few; and a pack of which little is needed gives its
-//! room back. Nothing is let go of here: the new pack lies beside the old ones, read back and proven, before anybody
-//! decides anything. Not here: what is needed (`mark`), letting go of the old ones (`sweep`).
+//! Every push seals a pack, however small, so many small packs become few, and a sparse pack gives its room back. No
+//! pack is let go of here: the new pack lies beside the old packs, read back and proven, before any decision. Not here:
+//! the needed chunks (`mark`), letting go of the old packs (`sweep`).
 
 use crate::core::Core;
 use crate::disks::members::Members;
@@ -16,25 +16,25 @@ use larder_format::block::{Decoder, Encoder};
 use larder_format::pack::{PACK_BYTES_AIM, Table};
 use std::collections::{BTreeMap, HashSet};
 
-/// A pack of which less is needed is written anew: then each byte that is written frees one at least.
+/// A pack with a smaller needed share is rewritten: then each byte written frees at least one byte.
 const NEEDED_PERCENT_MIN: u64 = 50;
 
-/// Packs below this are small. Where there are many, restores seek and starts are slow.
+/// Packs below this size are small. With many small packs, restores seek and starts are slow.
 const SMALL_BYTES: u64 = PACK_BYTES_AIM / 4;
 
-/// Small packs of about one size that are worth merging: a byte is then written anew a few times in its life at most.
+/// Small packs of similar size worth a repack: so a byte is rewritten a few times in its life at most.
 const SMALL_TOGETHER: usize = 8;
 
-/// A pack and what is needed of it.
+/// A pack and its needed bytes.
 pub(crate) struct Weighed {
     pub(crate) number: u32,
     pub(crate) name: Hash,
     pub(crate) len: u64,
-    /// Bytes of the blocks that hold something needed, by the share of their chunks.
+    /// Bytes of the blocks with a needed chunk, by the share of such chunks.
     needed: u64,
 }
 
-/// Packs that were looked at, by what to do with them.
+/// Packs checked so far, by treatment.
 #[derive(Default)]
 pub(crate) struct Worth {
     sparse: Vec<Weighed>,
@@ -42,31 +42,31 @@ pub(crate) struct Worth {
 }
 
 impl Worth {
-    /// Looks at one pack, of which `is_needed` tells each slot.
+    /// Checks one pack; `is_needed` answers for each slot.
     pub(crate) fn weigh(
         &mut self,
         members: &Members,
         (number, name, len): (u32, Hash, u64),
         is_needed: impl Fn(u16) -> bool,
     ) {
-        // One whose table cannot be read stays as it is.
+        // A pack with an unreadable table stays as is.
         let Ok(table) = reader::read_table(members, &name) else { return };
         let needed = (0..table.blocks.len()).map(|block| {
             let slots = needed_slots(&table, block, &is_needed).len() as u64;
             u64::from(table.blocks[block].len) * slots / (table.chunks_of(block).len() as u64).max(1)
         });
         let pack = Weighed { number, name, len, needed: needed.sum() };
-        // Not the whole file: the list of names would be as long again in a new one.
+        // Not the whole file: a new pack would need an equally long list of names.
         let blocks: u64 = table.blocks.iter().map(|block| u64::from(block.len)).sum();
         if pack.needed * 100 < blocks * NEEDED_PERCENT_MIN {
             self.sparse.push(pack);
         } else if len < SMALL_BYTES {
-            // Sizes within a factor of eight together: otherwise each push would have the largest written anew.
+            // Sizes within a factor of eight together: otherwise each push would have the largest pack rewritten.
             self.small.entry(len.max(1).ilog2() / 3).or_default().push(pack);
         }
     }
 
-    /// Packs to be written anew, in the order of their numbers.
+    /// Packs to rewrite, in the order of their numbers.
     pub(crate) fn into_packs(self) -> Vec<Weighed> {
         let many = self.small.into_values().filter(|packs| packs.len() >= SMALL_TOGETHER);
         let mut all: Vec<_> = self.sparse.into_iter().chain(many.flatten()).collect();
@@ -84,26 +84,26 @@ fn needed_slots(table: &Table, block: usize, is_needed: &impl Fn(u16) -> bool) -
         .collect()
 }
 
-/// A new pack that takes in what is needed of old ones.
+/// A new pack for the needed chunks of old packs.
 struct Merging<'a> {
     core: &'a Core,
     open: Option<OpenPack>,
-    /// What it holds so far, by where it lay before.
+    /// The chunks held so far, by old place.
     held: Vec<At>,
     seen: HashSet<Hash>,
     copied: &'a mut Copied,
 }
 
-/// What a round has written anew.
+/// Output of a round.
 #[derive(Default)]
 pub(crate) struct Copied {
-    /// Where it lay before.
+    /// Old places of the chunks.
     pub(crate) places: Marks,
     /// The new packs.
     pub(crate) packs: Vec<Hash>,
 }
 
-/// Writes the last packs of `rest`, as many as fill one, anew. What `copied` marks afterwards also lies in a new
+/// Rewrites the last packs of `rest`, as many as fill one pack. Chunks marked in `copied` afterwards also lie in a new
 /// pack, durable and proven on every healthy disk.
 pub(crate) fn merge_some(
     core: &Core,
@@ -117,7 +117,7 @@ pub(crate) fn merge_some(
         bytes += pack.needed;
         match merging.take(&pack, &is_needed) {
             Ok(()) => merged.push(pack.number),
-            // It stays as it is; what another push brings again may heal it.
+            // The pack stays as is; a later push may heal the damage.
             Err(StoreError::Damaged { .. }) => {}
             Err(error) => {
                 merging.abandon();
@@ -131,14 +131,14 @@ pub(crate) fn merge_some(
 
 impl Merging<'_> {
     fn take(&mut self, pack: &Weighed, is_needed: &impl Fn(At) -> bool) -> Result<()> {
-        // Damaged since it was weighed, or taken apart by a repair: then it is not merged.
+        // Damaged since the check, or taken apart by a repair: no repack then.
         let damaged =
             |_| StoreError::Damaged { chunk: pack.name, cause: "its table cannot be read".to_owned() };
         let table = reader::read_table(&self.core.members, &pack.name).map_err(damaged)?;
         for block in 0..table.blocks.len() {
             let mut needed = needed_slots(&table, block, &|slot| is_needed((pack.number, slot)));
             let slots: Vec<_> = needed.iter().map(|(slot, _)| (pack.number, *slot)).collect();
-            // Two old packs may hold the same.
+            // Two old packs may hold the same chunk.
             needed.retain(|(_, id)| !self.seen.contains(id));
             if !needed.is_empty() {
                 let is_whole = needed.len() == table.chunks_of(block).len();
@@ -149,7 +149,7 @@ impl Merging<'_> {
         Ok(())
     }
 
-    /// Copies one block as it lies where all of it is needed, else a new one of what is.
+    /// Copies a fully needed block as is, else writes a new block of the needed chunks.
     fn copy_block(&mut self, at: (u32, u32), needed: &[(u16, Hash)], is_whole: bool) -> Result<()> {
         let (members, packs) = (&self.core.members, &self.core.catalog.packs);
         let step = Fetch::of_block(at, needed);
@@ -163,7 +163,7 @@ impl Merging<'_> {
                 Encoder::new().encode(&chunks.concat(), chunks.iter().map(len).collect())
             }
         };
-        // Named by its own bytes once more: a table may be wrong about what it lists.
+        // Chunks are hashed once more: a table may list wrong names.
         let (block, _) = verify(&mut Decoder::new(), &bytes)?;
         if let Some((_, lost)) = needed.iter().find(|(_, id)| !block.names.contains(id)) {
             let cause = "its pack's table is wrong about it".to_owned();

@@ -1,12 +1,11 @@
-//! The sweep: gives back the room of chunks that no kept snapshot names, a little at a time.
+//! Sweep: frees the room of chunks without a kept snapshot, a little at a time.
 //!
-//! One round walks every kept snapshot and marks what it names, weighs each pack, writes anew what is worth it, and
-//! then lets go of the packs in which nothing is needed any more. That last step alone excludes commits, and only takes
-//! place if nothing was committed since the walk; everything else runs beside pushes and restores. The order is what
-//! keeps promises: new packs durable and proven, then the entry that names the old ones, then a while, then a later walk
-//! that finds everything that is kept without them, and only then are files removed. A power cut anywhere leaves either
-//! the old packs or the new ones, or both.
-//! Not here: which snapshots go (`prune`), what pushes rely on (`pins`), what goes at once where room is short (`unfinished`).
+//! One round runs the mark phase over every kept snapshot, weighs each pack, repacks where worthwhile, and then lets go
+//! of the packs without a needed chunk. Only the last step excludes commits, and only runs without a commit since the
+//! mark phase; the rest runs beside pushes and restores. The order keeps the promises: new packs durable and proven,
+//! then the entry naming the old packs, then a wait, then a later mark phase proving every kept snapshot whole without
+//! the old packs, and only then the unlink. A power cut anywhere leaves the old packs, the new packs, or both. Not
+//! here: the choice of snapshots (`prune`), pins of pushes (`pins`), immediate release on a full disk (`unfinished`).
 
 use crate::Result;
 use crate::core::Core;
@@ -19,36 +18,36 @@ use larder_format::Hash;
 use larder_format::ledger::Stamp;
 use std::collections::HashSet;
 
-/// Merged packs after which the old ones are let go of before more are written: a round that is broken off leaves both.
+/// Packs repacked before the old packs are let go of and more are written: an aborted round leaves both.
 const MERGED_BETWEEN: usize = 16;
 
-/// Looking at a pack's table takes about as long as looking up so many chunks.
+/// Cost of reading a pack's table, in chunk look-ups.
 const TABLE_COSTS: u64 = 50;
 
 pub(crate) struct Round {
     walk: Walk,
     begun: Mark,
-    /// What had been given up when it began.
+    /// Chunks given up before the round began.
     lost_before: HashSet<Hash>,
-    /// Packs from this number on came later: what the walk found before may lie in them as well by now.
+    /// Packs from this number on are newer: a chunk found earlier by the mark phase may lie there too by now.
     packs_below: u32,
-    /// How often the index had been thrown away.
+    /// Number of index rebuilds at the start.
     anew: u64,
-    /// The least room on any disk when it began.
+    /// The least room on any disk at the start.
     free: u64,
-    /// Packs that have still to be weighed; none as long as the walk has not ended.
+    /// Packs still to be weighed; `None` until the mark phase has ended.
     unweighed: Option<Vec<(u32, Hash, u64)>>,
     worth: Worth,
-    /// Packs to be written anew.
+    /// Packs to repack.
     to_merge: Option<Vec<Weighed>>,
-    /// Packs merged since some were let go of last.
+    /// Packs repacked since the last release.
     merged: usize,
-    /// Packs in which nothing is needed, or nothing that is not also in a new one.
+    /// Packs without a needed chunk, or with every needed chunk also in a new pack.
     spare: Vec<u32>,
     copied: Copied,
 }
 
-/// Goes on with a round.
+/// Continues a round.
 pub(crate) fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64) -> Result<Swept> {
     let under_way = Ok(Swept { is_under_way: true, ..Swept::default() });
     round.walk.take_in(&core.ledger());
@@ -70,7 +69,7 @@ pub(crate) fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64)
                 (pins.has_pack(pack.0), pins.has_any(pack.0))
             };
             if all_pinned || core.is_doubtful(pack.0, &pack.1) {
-                // A push is about to name what is in it, or nobody can tell what is, or not all can be copied.
+                // A push is about to name the pack's chunks, or the contents are unknown, or a part cannot be copied.
             } else if round.walk.marks().has_any(pack.0) || any_pinned {
                 round.worth.weigh(&core.members, pack, is_needed);
             } else {
@@ -83,7 +82,7 @@ pub(crate) fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64)
     if let Some(next) = to_merge.last() {
         if round.merged >= MERGED_BETWEEN {
             let swept = let_go_of_packs(core, round, now)?;
-            // Busy: more is merged meanwhile, and it is tried again.
+            // Busy: more is repacked meanwhile, and the release tried again.
             round.merged = 0;
             return Ok(Swept { is_under_way: true, ..swept });
         }
@@ -94,7 +93,7 @@ pub(crate) fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64)
             round.merged += merged.len().max(1);
             round.spare.extend(merged);
         } else {
-            // On a full disk only what costs no room is done.
+            // On a full disk only steps without a cost in room are taken.
             to_merge.clear();
         }
         return under_way;
@@ -120,8 +119,8 @@ pub(crate) fn begin_round(core: &Core, mark: Mark) -> Round {
     }
 }
 
-/// Pushes keep their room as long as they have any; on a disk that is full for them the reserve is there for this
-/// among others, but not all of it. `free_before` was the room when the round began.
+/// Pushes keep their room while any is left; on a disk full for pushes a repack may use the reserve, but not the whole.
+/// `free_before` was the room when the round began.
 fn has_room_to_merge(core: &Core, bytes: u64, free_before: u64) -> bool {
     let pack = larder_format::pack::PACK_BYTES_AIM;
     let free = core.members.free();
@@ -131,14 +130,14 @@ fn has_room_to_merge(core: &Core, bytes: u64, free_before: u64) -> bool {
     free >= to_be_left.saturating_add(bytes.max(pack))
 }
 
-/// The one moment in which packs go.
+/// The only place where packs are let go of.
 fn let_go_of_packs(core: &Core, round: &mut Round, now: Stamp) -> Result<Swept> {
     let later = Ok(Swept { is_under_way: true, gives_way: true, ..Swept::default() });
     let Some(exclusive) = core.exclusively()? else { return later };
     if round.walk.is_behind(&core.ledger()) {
         return later;
     }
-    // An old pack does not go for the sake of a new one that went bad since. The next round sees what there is.
+    // An old pack must not go for the sake of a new pack damaged since. The next round sees the current state.
     let known = &core.catalog.packs;
     let is_whole = |name| known.number(name).is_some_and(|pack| !known.trouble.is_in(pack));
     if round.anew != core.catalog.times_anew() || !round.copied.packs.iter().all(is_whole) {
@@ -159,17 +158,17 @@ fn let_go_of_packs(core: &Core, round: &mut Round, now: Stamp) -> Result<Swept> 
 }
 
 impl Round {
-    /// Whether the index is still the one that it looked chunks up in.
+    /// Whether the index of the look-ups is still in use.
     pub(crate) fn is_of_use(&self, core: &Core) -> bool {
         self.anew == core.catalog.times_anew()
     }
 
-    /// When it began, in seconds that the appliance had lived, once its walk has found everything that is kept.
+    /// Start of the round in seconds of the appliance's life, once the mark phase has found every kept snapshot whole.
     pub(crate) fn proven_s(&self, core: &Core) -> Option<u64> {
         (self.unweighed.is_some() && self.is_of_use(core)).then_some(self.begun.lived_s)
     }
 
-    /// Whether nothing in the pack is needed that does not also lie in a new one.
+    /// Whether every needed chunk of the pack also lies in a new pack.
     fn may_go(&self, pack: u32, pins: &Pins) -> bool {
         !pins.has_pack(pack)
             && self

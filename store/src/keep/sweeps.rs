@@ -1,7 +1,7 @@
-//! The two sweeps, one step at a time: of what the rule lets go of, and in a hurry of what no snapshot came to name.
+//! The two sweeps, one step at a time: the sweep by rule, and the hurried sweep of chunks without a snapshot.
 //!
-//! They share one state, since both at once would mark everything twice in memory. A disk that comes may hold trees that no
-//! mark phase under way could see, so both begin anew then.
+//! Both share one state, since two mark phases at once would hold every mark twice in memory. A new disk may hold trees
+//! invisible to the current mark phase, so both then begin anew.
 
 use crate::Result;
 use crate::core::{Core, MarkProof};
@@ -10,18 +10,18 @@ use crate::keep::unfinished::Unfinished;
 use crate::keep::{sweep, unlink};
 use larder_format::ledger::Stamp;
 
-/// What is under way.
+/// Sweeps under way.
 #[derive(Default)]
 pub(crate) struct Sweeps {
     by_rule: Option<sweep::Round>,
-    /// What goes at once, since room is short.
+    /// Immediate release for want of room.
     unfinished: Unfinished,
-    /// Disks that had come when the last step was made.
+    /// Disks arrived by the last step.
     disks_come: u64,
 }
 
 impl Sweeps {
-    /// Begins anew if a disk came since the last step.
+    /// Begins anew after the arrival of a disk since the last step.
     fn heed(&mut self, proof: &MarkProof) {
         if self.disks_come != proof.disks_come {
             *self = Self { disks_come: proof.disks_come, ..Self::default() };
@@ -34,7 +34,7 @@ impl Sweeps {
         self.unfinished.is_wanted(core, now)
     }
 
-    /// Does a piece of the work: looks up about `chunks_max` chunks, or writes one pack, or lets go of some.
+    /// Does one piece of work: looks up about `chunks_max` chunks, writes one pack, or lets go of a few.
     pub(crate) fn step(&mut self, core: &Core, now: Stamp, chunks_max: u64) -> Result<Swept> {
         let mut proof = core.mark_proof.lock();
         self.heed(&proof);
@@ -44,7 +44,7 @@ impl Sweeps {
             self.by_rule = None;
             return Ok(Swept { waits: Some(why), ..Swept::default() });
         }
-        // What it still looks for may be what this sweep frees.
+        // The other sweep may look for chunks freed by this sweep.
         self.unfinished.give_up();
         letting_go::take_back_what_was_let_go_in_vain(core);
         let files_removed = unlink::remove_some(core, &mark, proof.proven_s)?;
@@ -61,10 +61,10 @@ impl Sweeps {
         Ok(swept)
     }
 
-    /// Does a piece of making room: looks up about `chunks_max` chunks, or lets go of some packs, or removes their files. It
-    /// needs no clock that can be relied on and does not wait for a hold, since it touches nothing that was ever kept.
+    /// Makes room, one piece at a time: looks up about `chunks_max` chunks, lets go of a few packs, or unlinks their
+    /// files. Needs no trusted clock and does not wait for a hold, since no chunk ever kept is touched.
     pub(crate) fn unfinished_step(&mut self, core: &Core, now: Stamp, chunks_max: u64) -> Result<Swept> {
-        // A disk that comes meanwhile waits.
+        // A disk arriving meanwhile waits.
         let proof = core.mark_proof.lock();
         self.heed(&proof);
         core.pins().turn(now.powered_on_s);

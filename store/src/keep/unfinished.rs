@@ -1,15 +1,15 @@
-//! Room for pushes, when it is short: what uploads brought and no snapshot came to name goes at once.
+//! Room for pushes on a full disk: frees uploaded chunks without a snapshot at once.
 //!
-//! One push that is larger than the disk would otherwise keep every other device out until its pins run out. First goes what
-//! nobody pins: packs of earlier runs, whose devices ask again at their commit. Then, only if somebody was refused, what
-//! devices brought beyond their share, then what devices brought that were idle for a day, the longest idle first. Never what a
-//! device brought within a day and within its share.
+//! A push larger than the disk would otherwise keep every device out until the push's pins run out. Unpinned packs go
+//! first: packs of earlier runs, whose devices ask again at their commit. Only after a refusal go uploads beyond a
+//! device's share, then uploads of devices idle for a day, the longest idle first. Uploads of the last day within the
+//! share stay.
 //!
-//! Why a day of grace is not needed here, as it is for packs that the ordinary sweep lets go of: nobody was ever promised what
-//! no snapshot names. A commit looks up every chunk that it names while it holds off this sweep (`sweeping`), so it finds the
-//! chunk, or the device is asked for it. No later pack can bear the name of one that went, since its salt is higher. And a
-//! second look at everything that is kept, begun after the first one had ended, finds nothing in these packs either.
-//! Not here: what a device holds (`pins`), how much it may hold (`share`), packs that are partly needed (`sweep`).
+//! The ordinary sweep needs a day of grace, this sweep does not, since no promise covers chunks without a snapshot. A
+//! commit looks up every named chunk while holding off this sweep (`sweeping`): the commit finds the chunk, or asks the
+//! device. A later pack cannot take the name of a freed pack, since the later salt is higher. A second mark phase,
+//! begun after the first has ended, must also find no needed chunk in these packs. Not here: a device's pins (`pins`),
+//! a device's limit (`share`), partly needed packs (`sweep`).
 
 use crate::core::{Core, Exclusive};
 use crate::disk::Disk;
@@ -23,33 +23,33 @@ use larder_format::pack::PACK_BYTES_AIM;
 use larder_format::{Hash, layout};
 use std::collections::{BTreeMap, HashSet};
 
-/// Room that is made beside the reserve: a day's backup of most computers, so that it is refused once at most.
+/// Room freed beyond the reserve: a day's backup of most computers, so a push is refused at most once.
 const ROOM_AIM_BYTES: u64 = 16 * PACK_BYTES_AIM;
 
-/// Packs let go of by one entry: whatever a power cut leaves of them waits for a day like any other pack.
+/// Packs freed by one entry; leftovers of a power cut wait for a day like any pack.
 const PACKS_AT_ONCE: usize = 64;
 
-/// After a round that found nothing, a refusal begins no other one before so many times as long has passed, or each refusal
-/// would have all folders of all snapshots read once more.
+/// After a round without result, a refusal starts the next round only after this multiple of the round's duration.
+/// Otherwise each refusal would read all folders of all snapshots again.
 const IN_VAIN_TIMES: u64 = 10;
 
-/// The same at least.
+/// Minimum wait after a round without result.
 const IN_VAIN_S_MIN: u64 = 30;
 
-/// The same where nobody was refused.
+/// Wait after a round without result when no push was refused.
 const IN_VAIN_UNASKED_S: u64 = 24 * 3600;
 
-/// A round that was left alone for so long begins anew: it would look for what was let go of since it began.
+/// A round left alone for so long starts anew: packs freed since the start would still be looked for.
 const ROUND_S_MAX: u64 = 24 * 3600;
 
-/// The round under way, and the last one if it was in vain.
+/// The current round, and the last round if without result.
 #[derive(Default)]
 pub(crate) struct Unfinished {
     round: Option<Round>,
     in_vain: Option<InVain>,
 }
 
-/// When a round ended that found nothing, and how long it took.
+/// End and duration of a round without result.
 #[derive(Clone, Copy)]
 struct InVain {
     ended_s: u64,
@@ -59,25 +59,25 @@ struct InVain {
 struct Round {
     walk: Walk,
     begun_s: u64,
-    /// Packs in which the first look found nothing that is needed; none before it has ended.
+    /// Packs without a needed chunk after the first mark phase; `None` before the phase has ended.
     unneeded: Option<HashSet<u32>>,
-    /// Packs from this number on came later: a push may be about to name what is in them.
+    /// Packs from this number on are newer: a push may be about to name their chunks.
     packs_below: u32,
-    /// How often the index had been thrown away.
+    /// Number of index rebuilds at the start.
     anew: u64,
     are_parts_cleared: bool,
-    /// Let go of, and their files still there.
+    /// Packs let go of whose files still exist.
     to_remove: Vec<Hash>,
     has_freed: bool,
 }
 
 impl Unfinished {
-    /// Ends the round; files that are still to be removed wait for a day like those of any other pack.
+    /// Ends the round; files not yet removed wait for a day like files of any pack.
     pub(crate) fn give_up(&mut self) {
         self.round = None;
     }
 
-    /// Whether a step has a reason to begin: somebody was refused for want of room, or the next one would be.
+    /// Whether a step has a reason to begin: a push was refused for want of room, or the next push would be.
     pub(crate) fn is_wanted(&self, core: &Core, now: Stamp) -> bool {
         let is_over = |wait_s: &dyn Fn(InVain) -> u64| {
             self.in_vain
@@ -91,7 +91,7 @@ impl Unfinished {
         is_low && is_over(&|_| IN_VAIN_UNASKED_S)
     }
 
-    /// Goes on with the round, or begins one.
+    /// Continues the round, or begins a round.
     pub(crate) fn step(&mut self, core: &Core, now: Stamp, chunks_max: u64) -> Result<Swept> {
         let is_of_use = |round: &Round| {
             round.anew == core.catalog.times_anew()
@@ -112,7 +112,7 @@ impl Unfinished {
     }
 }
 
-/// A pack in which no kept snapshot needs anything.
+/// A pack without a chunk needed by a kept snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Candidate {
     number: u32,
@@ -120,18 +120,18 @@ struct Candidate {
     len: u64,
 }
 
-/// What is wanted, and how far a plan may go for it.
+/// Wanted room, and the limits of a plan.
 struct Shortage {
     wanted_bytes: u64,
-    /// Somebody was refused: only then does it matter who holds how much.
+    /// A push was refused: only then do the devices' shares matter.
     is_refused: bool,
-    /// History is on hold, and what nobody pins may be of snapshots that were let go of before.
+    /// History is on hold, and unpinned packs may belong to snapshots let go of before.
     spares_unpinned: bool,
-    /// What all uploads together can still bring.
+    /// Room left for the uploads of all devices together.
     room_bytes: u64,
 }
 
-/// What has to go, in this order: the plan is a value that can be tested, and nothing else is obeyed.
+/// Packs to free, in order: the plan is a testable value, and the only source of removals.
 fn plan(candidates: &[Candidate], pins: &Pins, shortage: &Shortage) -> Vec<Candidate> {
     let order = if shortage.is_refused { given_up(candidates, pins, shortage) } else { Vec::new() };
     let mut ranked: Vec<(usize, Candidate)> =
@@ -146,9 +146,9 @@ fn plan(candidates: &[Candidate], pins: &Pins, shortage: &Shortage) -> Vec<Candi
     ranked.into_iter().take_while(is_wanted).map(|(_, pack)| pack).collect()
 }
 
-/// Devices whose pins count no longer, in the order in which they lose them.
+/// Devices losing their pins, in order.
 fn given_up<'a>(candidates: &[Candidate], pins: &'a Pins, shortage: &Shortage) -> Vec<&'a Holder> {
-    // Counted here and not when the bytes came: a commit of one small file names none of the rest.
+    // Counted here and not on receipt: a commit of one small file names none of the rest.
     let mut brought: BTreeMap<&Holder, u64> = BTreeMap::new();
     for (holder, bytes) in candidates.iter().flat_map(|pack| pins.holders(pack.number)) {
         *brought.entry(holder).or_default() += bytes;
@@ -165,7 +165,7 @@ fn given_up<'a>(candidates: &[Candidate], pins: &'a Pins, shortage: &Shortage) -
     order.into_iter().map(|(_, holder)| holder).collect()
 }
 
-/// How many devices have to be given up before the pack may go; nothing where it must stay.
+/// Number of devices to give up before the pack may go; `None` where the pack must stay.
 fn rank(pack: Candidate, pins: &Pins, order: &[&Holder], shortage: &Shortage) -> Option<usize> {
     let (mut rank, mut is_pinned) = (0, false);
     for (holder, _) in pins.holders(pack.number) {
@@ -207,7 +207,7 @@ fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64) -> Result<
         let Some(exclusive) = core.exclusively()? else { return Ok(later()) };
         round.has_freed |= clear_parts(core, &exclusive)?;
         round.are_parts_cleared = true;
-        // What the refused push filled last was sealed just now.
+        // The pack last filled by the refused push was sealed just now.
         round.packs_below = core.catalog.packs.next_number();
         return Ok(under_way);
     }
@@ -233,7 +233,7 @@ fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64) -> Result<
 }
 
 fn let_go_of(core: &Core, round: &mut Round, exclusive: &Exclusive<'_>, now: Stamp) -> Result<Swept> {
-    // Planned anew: a device may have asked for what is in a pack, or committed it, since the first look.
+    // Planned anew: since the first phase a device may have asked for or committed a chunk of these packs.
     let mut packs = planned_now(core, &unneeded(core, round), now);
     packs.truncate(PACKS_AT_ONCE);
     if packs.is_empty() {
@@ -247,7 +247,7 @@ fn let_go_of(core: &Core, round: &mut Round, exclusive: &Exclusive<'_>, now: Sta
     Ok(Swept { is_under_way: true, ..swept })
 }
 
-/// Packs in which no look so far found anything that is needed.
+/// Packs without a needed chunk in every mark phase so far.
 fn unneeded(core: &Core, round: &Round) -> Vec<Candidate> {
     let was_unneeded = |pack| round.unneeded.as_ref().is_none_or(|unneeded| unneeded.contains(&pack));
     let all = core.catalog.packs.with_lengths().into_iter();
@@ -274,8 +274,8 @@ fn planned_now(core: &Core, unneeded: &[Candidate], now: Stamp) -> Vec<Candidate
     plan(unneeded, &pins, &shortage)
 }
 
-/// Removes what is left of packs that were begun and never sealed. No pack is open now, so whatever has such a name was
-/// left by an earlier run that found no room to seal it, or by a removal that failed. Returns whether there was any.
+/// Removes packs begun and never sealed. No pack is open now, so each `.part` is left from an earlier run without room
+/// for the seal, or from a failed removal. Returns whether a file existed.
 fn clear_parts(core: &Core, _no_pack_is_open: &Exclusive<'_>) -> Result<bool> {
     let mut is_any = false;
     for member in core.members.all().iter().filter(|member| member.is_healthy()) {
@@ -304,8 +304,8 @@ mod tests {
         Candidate { number, name: Hash::of(&number.to_le_bytes()), len: 10 }
     }
 
-    /// The laptop is above its share and pushes now; the phone was idle for two days, the tablet for an hour, and both are
-    /// within theirs. Nobody pins pack 7; pack 6 was written by the appliance itself.
+    /// The laptop is above its share and pushes now. The phone was idle for two days, the tablet for an hour; both are
+    /// within their shares. Pack 7 has no pins; the appliance itself wrote pack 6.
     fn pins() -> Pins {
         let mut pins = Pins::default();
         for (at_s, name, packs) in [
@@ -329,7 +329,7 @@ mod tests {
     const ALL: Shortage =
         Shortage { wanted_bytes: 1000, is_refused: true, spares_unpinned: false, room_bytes: 0 };
 
-    /// First what nobody pins, then devices above their share, then those that were idle for a day.
+    /// Unpinned packs go first, then devices above their share, then devices idle for a day.
     #[test]
     fn a_push_within_its_share_and_its_day_is_never_given_up() {
         assert_eq!(planned(&pins(), &ALL), [7, 3, 4, 5, 1]);
@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(planned(&pins(), &Shortage { is_refused: false, ..ALL }), [7]);
     }
 
-    /// What nobody pins may be the content of snapshots that were let go of before somebody put history on hold.
+    /// Unpinned packs may be the content of snapshots let go of before history was put on hold.
     #[test]
     fn a_hold_keeps_what_snapshots_may_have_named() {
         assert_eq!(planned(&pins(), &Shortage { spares_unpinned: true, ..ALL }), [3, 4, 5, 1]);
@@ -358,14 +358,14 @@ mod tests {
         pins.received(&device("tablet"), 20, 0);
         pins.note_pack(&device("tablet"), 1, 20);
         pins.see(2 * PINNED_S);
-        // Pack 1 is the phone's as well, which has to be given up before it.
+        // Pack 1 belongs to the phone as well, so the phone is given up first.
         assert_eq!(planned(&pins, &ALL), [7, 3, 4, 5, 2, 1]);
         pins.note(&device("laptop"), &[]);
         pins.see(2 * PINNED_S + 60);
         assert_eq!(planned(&pins, &ALL), [7, 2, 3, 4, 5, 1]);
     }
 
-    /// A pack that two devices share stays as long as one of them keeps its pins.
+    /// A pack shared by two devices stays while either device keeps its pins.
     #[test]
     fn a_pack_stays_for_each_device_that_keeps_its_pins() {
         let mut pins = pins();
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(planned(&pins, &ALL), [7, 3, 5, 1]);
     }
 
-    /// A small commit after each gigabyte would otherwise make a device look as if it held nothing.
+    /// A small commit after each gigabyte would otherwise make a device appear to hold nothing.
     #[test]
     fn a_commit_that_names_nothing_of_it_changes_no_share() {
         let mut pins = pins();

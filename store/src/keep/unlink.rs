@@ -1,7 +1,7 @@
-//! Removing the files of packs that were swept: late, and only after a later walk found everything that is kept without
-//! them.
+//! Unlink: removes the files of swept packs, late, and only after a later mark phase found every kept snapshot whole
+//! without them.
 //!
-//! Not here: which packs go (`sweep`).
+//! Not here: the choice of packs (`sweep`).
 
 use crate::Result;
 use crate::core::Core;
@@ -15,15 +15,15 @@ use larder_format::{Hash, layout};
 use std::collections::BTreeSet;
 use std::io;
 
-/// So long after a pack was let go of its file stays, in seconds that the appliance has lived: a restore that is about to
-/// open it still can, and whoever finds a mistake has a day.
+/// Grace between the release of a pack and its unlink, in seconds of the appliance's life: a restore about to open the
+/// file still can, and a person noticing a mistake has a day.
 pub const UNLINK_GRACE_S: i64 = 24 * 3600;
 
 /// Files removed in one step.
 const REMOVED_AT_ONCE: usize = 64;
 
-/// Only removes files that may go already: between two rounds, for a disk that was away and has caught up. Returns how
-/// many went.
+/// Only removes files already due: between two rounds, for a disk back from an absence and resynced. Returns the number
+/// of files removed.
 pub(crate) fn remove_swept(core: &Core, now: Stamp) -> Result<u64> {
     let proof = core.mark_proof.lock();
     let mark = core.ledger().at(now);
@@ -39,7 +39,7 @@ pub(crate) fn remove_swept(core: &Core, now: Stamp) -> Result<u64> {
     }
 }
 
-/// Removes files of packs that were let go of long enough ago, if everything was found without them since.
+/// Removes files of packs let go of long enough ago, if a mark phase found every snapshot whole since.
 pub(crate) fn remove_some(core: &Core, now: &Mark, proven_s: Option<u64>) -> Result<u64> {
     let ripe: Vec<_> = {
         let view = core.ledger();
@@ -53,15 +53,15 @@ pub(crate) fn remove_some(core: &Core, now: &Mark, proven_s: Option<u64>) -> Res
     Ok(if remove_now(core, &ripe)? { ripe.len() as u64 } else { 0 })
 }
 
-/// Removes the files of these packs, which were let go of, and makes that durable. False, and nothing was done, while
-/// somebody makes a sidecar, maybe for a pack that goes, or repairs.
+/// Removes the files of the given packs, already let go of, and makes the removal durable. Returns false, without a
+/// change, during a repair or while a sidecar is made, maybe for a pack to go.
 pub(crate) fn remove_now(core: &Core, names: &[Hash]) -> Result<bool> {
     let (Some(_parity), Some(_rounds)) =
         (core.maintenance.parity.try_lock(), core.maintenance.rounds.try_lock())
     else {
         return Ok(false);
     };
-    // One that is away is cleared when it has come back and caught up.
+    // An absent disk is cleared after its return and resync.
     for member in core.members.all().iter().filter(|member| member.is_healthy()) {
         remove_from(member, names)?;
     }
@@ -69,8 +69,8 @@ pub(crate) fn remove_now(core: &Core, names: &[Hash]) -> Result<bool> {
     Ok(true)
 }
 
-/// Removes from a disk that has no room to catch up what was swept and every healthy disk is rid of: as long as it
-/// lags nothing is swept, so it would lag for ever. Returns how many files went.
+/// Removes swept packs, already gone from every healthy disk, from a disk without room for the resync: nothing is swept
+/// while a disk lags, so the disk would lag for ever. Returns the number of files removed.
 pub(crate) fn make_room_on(core: &Core, member: &Member) -> Result<usize> {
     let (Some(_parity), Some(_rounds)) =
         (core.maintenance.parity.try_lock(), core.maintenance.rounds.try_lock())
@@ -87,7 +87,7 @@ pub(crate) fn make_room_on(core: &Core, member: &Member) -> Result<usize> {
     if healthy.is_empty() {
         return Ok(0);
     }
-    // Where they are gone already, a later walk had found everything without them.
+    // Files already gone from healthy disks imply a later mark phase without need of them.
     for other in healthy {
         let there =
             on_disk::names_on(other.disk.as_ref()).map_err(|error| other.failed(layout::PACKS, error))?;
@@ -101,7 +101,7 @@ pub(crate) fn make_room_on(core: &Core, member: &Member) -> Result<usize> {
     Ok(ripe.len())
 }
 
-/// Removes packs from one disk, and makes that durable. Sidecars first: one without its pack would look like a loss.
+/// Removes packs from one disk, durably. Sidecars first: a sidecar without its pack would look like a loss.
 fn remove_from(member: &Member, names: &[Hash]) -> Result<()> {
     remove_files(member, names.iter().map(layout::parity))?;
     remove_files(member, names.iter().map(layout::pack))

@@ -1,9 +1,9 @@
-//! Disks that come and go while the vault is open.
+//! Disks attached and detached while the vault is open.
 //!
-//! A disk comes back only if it is who it says it is and its past is ours: the newest ledger entry that both have must
-//! be the same, and since each entry holds the hash of the one before, so is everything before it. Then it is read and
-//! filled (`resync`), and counts again once it has everything. Whatever was unfinished or in doubt when it left is set
-//! aside first. Not here: what is said of a disk (`standing`), where one is connected, and when to look (the agent).
+//! A disk returns only with a proven identity and our past: the newest ledger entry shared by both sides must be the
+//! same. Each entry holds the hash of the entry before, so every earlier entry matches too. Then the disk is read and
+//! filled (`resync`), and counts again once complete. Files unfinished or in doubt at the departure are set aside
+//! first. Not here: verdicts on a disk (`standing`), mount paths, and when to look (the agent).
 
 use crate::Result;
 use crate::core::Core;
@@ -23,32 +23,32 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Said of a disk that was used apart from the others.
+/// Verdict on a disk used apart from the vault's disks.
 const OTHER_PAST: &str = "its past is not the one that the other disks tell, since it was used apart from them. Restart the \
                           appliance with all disks connected: it goes on with the one that has more backups. What only \
                           this one has can be read with `larder rescue`";
 
-/// Entries that are looked back for one that both sides have whole.
+/// Entries searched backwards for an entry whole on both sides.
 const LOOK_BACK_MAX: u64 = 1000;
 
-/// A disk that was taken back.
+/// A disk taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attached {
-    /// Its id in hex.
+    /// Disk id in hex.
     pub id: String,
-    /// It has less than it once had: an older copy of it was put in its place. It is filled like any other.
+    /// The disk holds less than before: an older copy took its place. The copy is filled like any disk.
     pub is_older_copy: bool,
 }
 
-/// How far a disk's ledger goes along with ours.
+/// How far a disk's ledger agrees with ours.
 enum Past {
-    /// Its newest entry is one of ours.
+    /// The disk's newest entry is one of ours.
     Ours,
-    /// Ours is a part of its.
+    /// Our ledger is a part of the disk's ledger.
     Ahead,
 }
 
-/// Takes back a disk of this vault that was away.
+/// Takes back an absent disk of this vault.
 pub(crate) fn attach(core: &Core, disk: Arc<dyn Disk>, stamp: Stamp) -> Result<Attached> {
     let Some(identity) = identity_of(disk.as_ref())? else {
         return Err(foreign(disk.as_ref(), "it is empty; `larderd adopt PATH` takes it in"));
@@ -62,8 +62,8 @@ pub(crate) fn attach(core: &Core, disk: Arc<dyn Disk>, stamp: Stamp) -> Result<A
     Ok(attached)
 }
 
-/// Takes a new, empty disk in, or one that the vault knows back, on the word of a person: what was held against
-/// it is forgotten. Returns its id. `new_id` is random and names a disk that has no name.
+/// Takes in a new, empty disk, or takes back a known disk, on the word of a person: past failures are forgotten.
+/// Returns the disk's id. `new_id` is random and names a disk without a name.
 pub(crate) fn adopt(
     core: &Core,
     disk: Arc<dyn Disk>,
@@ -84,8 +84,8 @@ pub(crate) fn adopt(
     };
     let adopted =
         Event::Disk(DiskEvent { disk: id, what: DiskChange::Adopted { path, role: DiskRole::of(offsite) } });
-    // Before it counts: what takes a retired or distrusted disk back is this entry. Where no disk can take it, the only
-    // one that is left is to be replaced, or is trusted again: then it is written once this one is good.
+    // Written before the disk counts: this entry takes a retired or distrusted disk back. Where no disk can take the
+    // entry, the last disk is being replaced or trusted again: then the entry is written once this disk is good.
     let is_written = core.members.is_any_healthy();
     if is_written {
         core.append(stamp, adopted.clone())?;
@@ -112,7 +112,7 @@ fn require_ours(core: &Core, disk: &dyn Disk, identity: Identity) -> Result<()> 
     }
 }
 
-/// Entries of the ledger that this disk has whole and nobody here has.
+/// Ledger entries whole on this disk and missing on every attached disk.
 fn count_only_on(core: &Core, disk: &dyn Disk) -> usize {
     let (head, gaps) = {
         let view = core.ledger();
@@ -123,40 +123,40 @@ fn count_only_on(core: &Core, disk: &dyn Disk) -> usize {
     new.filter(|number| entry_files::hash_on(disk, *number).is_some()).count()
 }
 
-/// `is_vouched`: a person says that it is good, whatever the ledger holds against it.
+/// `is_vouched`: a person says the disk is good, whatever the ledger holds against the disk.
 fn put(core: &Core, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Result<Attached> {
     let member = core.members.find(key).unwrap_or_else(|| {
         let member = Arc::new(Member::new(key, Slot::empty(disk.name()), MemberState::Away));
         core.members.add(member.clone());
         member
     });
-    // Whoever goes on filling it would lose the file to the clearing below.
+    // A resync still filling the disk would lose its file to the clearing below.
     let _no_filling = member.filling.lock();
     // The disk may hold trees that the current mark phase could not see, so its proof no longer counts.
     let mut proof = core.mark_proof.lock();
     proof.disks_come += 1;
     let proven_s = proof.proven_s.take();
-    // A commit that was found complete must not find out that another disk let go of what it names.
+    // A commit found complete must not find out later about a chunk swept by this disk.
     let _no_commits = core.sweeping.write();
     // No pack may grow and no entry may come while the disk goes from away to behind.
     let _growing = core.hold_growing()?;
     let _commits = core.commits.lock();
     let doubtful = member.take_doubtful();
-    // So would a repair that is under way: what was unfinished then stays until the next start.
+    // A repair under way would lose its file too: unfinished files then stay until the next start.
     let no_repairs = core.maintenance.rounds.try_lock();
     let cleared = clear(disk.as_ref(), &doubtful, no_repairs.is_some());
     drop(no_repairs);
     if let Err(source) = cleared {
-        // Until they can be set aside they stay in doubt.
+        // The files stay in doubt until they can be set aside.
         member.doubts(doubtful);
-        // A disk that nobody may write to can still give back what it holds, and nothing more will rest on it.
+        // A read-only disk can still give back its contents, and nothing more will rest on the disk.
         if source.kind() != io::ErrorKind::ReadOnlyFilesystem {
             return Err(at(disk.as_ref(), layout::OPEN, source));
         }
     }
     let is_needed = !core.members.is_any_healthy();
     let ready = made_ready(disk.as_ref()).or_else(|source| match is_needed {
-        // What is on it can be given back although it takes nothing now.
+        // The disk takes no writes now, but its contents can be given back.
         true => Ok(MemberState::Suspect(source.to_string())),
         false => Err(at(disk.as_ref(), layout::OPEN, source)),
     })?;
@@ -165,7 +165,7 @@ fn put(core: &Core, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Resul
     if is_vouched {
         member.unnoted_failures.store(0, Ordering::SeqCst);
     }
-    // Plugged in again is not looked at: a dying disk leaves and comes by itself.
+    // Plugging in again is no proof: a dying disk leaves and comes by itself.
     let is_bad =
         !is_vouched && ready == MemberState::Healthy && core.failures_of(&member) >= member::FAILURES_MAX;
     let ready = if is_bad { member::failed_before() } else { ready };
@@ -179,26 +179,26 @@ fn put(core: &Core, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Resul
     let is_news = taken.as_ref().is_ok_and(|is_news| *is_news);
     let lacking = taken.and_then(|_| core.count_lacking_on(&member)).inspect_err(|_| {
         member.disk.take();
-        // Healthy, it would stand in receipts although nobody can read or write it.
+        // A healthy state would put the disk in receipts although nobody can read or write the disk.
         member.set_state(MemberState::Away);
     })?;
     if !is_news && core.damaged_chunks() == 0 {
-        // A disk that visits for an hour and brings nothing is rid of what was swept as soon as it has caught up.
+        // A disk visiting for an hour without news loses swept files as soon as the resync is done.
         proof.proven_s = proven_s;
     }
     tracing::info!(disk = name, lacking, is_older_copy, "a backup disk is connected");
     Ok(Attached { id: member.id.clone(), is_older_copy })
 }
 
-/// A disk may bring what the others never had, and also what they have lost: a pack, an entry of the ledger.
-/// Returns whether it did.
+/// A disk may bring packs or ledger entries new to the vault, or lost on the vault's disks. Returns whether the disk
+/// did.
 fn learn_from(core: &Core, member: &Member, past: &Past) -> Result<bool> {
     let (swept, was_complete) = {
         let view = core.ledger();
         (view.swept.clone(), view.disks.get(&member.key).is_some_and(|known| known.complete.0 > 0))
     };
     let new_packs = core.catalog.absorb(&core.members, member, (&swept, was_complete))?;
-    // Whoever was filled without them gets them now.
+    // Disks filled without these packs get the packs now.
     let went_without = !core.trouble().end_going_without().is_empty();
     let has_gaps = !core.ledger().gaps.is_empty();
     if matches!(past, Past::Ahead) || has_gaps {
@@ -214,7 +214,7 @@ fn past_of(core: &Core, disk: &dyn Disk) -> Result<Past> {
     let newest = numbers.into_iter().max().unwrap_or(0);
     let head = core.ledger().head;
     if !core.members.all().iter().any(|member| member.is_readable()) {
-        // Nobody is left who could tell another story: what it has is what there is.
+        // No disk is left to tell a different past: this disk's past counts.
         return Ok(Past::Ahead);
     }
     let common = newest.min(head.sequence);
@@ -241,8 +241,8 @@ fn past_of(core: &Core, disk: &dyn Disk) -> Result<Past> {
     }
 }
 
-/// Tries again to write to a disk that could not be written to when it came, and that is not held to be bad: one hiccup
-/// of the only disk must not stop backups until a person comes.
+/// Retries writing to a disk with a failed write at arrival, unless the disk is held to be bad: one hiccup of the only
+/// disk must not stop backups until a person comes.
 pub(crate) fn try_again(core: &Core, id: &str) {
     let Ok(member) = core.members.in_use(id) else { return };
     let is_held_bad = core.failures_of(&member) >= member::FAILURES_MAX;
@@ -252,7 +252,7 @@ pub(crate) fn try_again(core: &Core, id: &str) {
     if !matches!(made_ready(member.disk.as_ref()), Ok(MemberState::Healthy)) {
         return;
     }
-    // A pack that grows without it would be sealed without it, and an entry written without it, while it counts.
+    // Otherwise a growing pack would be sealed, or an entry written, without a disk already counted.
     let Ok(_growing) = core.hold_growing() else { return };
     let _commits = core.commits.lock();
     member.set_state(MemberState::Healthy);
@@ -261,12 +261,12 @@ pub(crate) fn try_again(core: &Core, id: &str) {
     }
 }
 
-/// The index's disk is away, or the index is to lie elsewhere: it is made anew there.
+/// Makes the index anew at `place`: the index's disk is away, or the index is to lie elsewhere.
 pub(crate) fn move_index(core: &Core, place: IndexPlace) {
     core.catalog.move_to(&core.members, place);
 }
 
-/// Clears what was unfinished when the disk left, and sets aside what may or may not have got its name.
+/// Clears files unfinished at the departure, and sets aside files whose rename is in doubt.
 fn clear(disk: &dyn Disk, doubtful: &[String], also_unfinished: bool) -> io::Result<()> {
     if also_unfinished {
         for item in disk.list(layout::OPEN)?.into_iter().filter(|item| !item.is_folder) {

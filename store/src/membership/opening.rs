@@ -1,7 +1,7 @@
-//! Who the disks are when the vault opens, and whether they can be written to.
+//! Identity of the disks when the vault opens, and whether each disk can be written to.
 //!
-//! A disk that does not answer, a copy of another one, one that nobody can write to: each is told, and none keeps the vault
-//! from opening on what is left. Not here: disks that come later (`arrival`).
+//! An unanswering disk, a copy of a known disk and a read-only disk are reported. None keeps the vault from opening on
+//! the remaining disks. Not here: disks arriving later (`arrival`).
 
 use crate::disk::{Disk, ask_twice, is_full, make_folders, sync_names};
 use crate::disks::identity::{Identity, identity_of, join, mend_facts};
@@ -15,11 +15,11 @@ use larder_format::layout::{self, unfinished};
 use std::io;
 use std::sync::Arc;
 
-/// A disk, and who it says it is; nothing for one that is empty.
+/// A disk and its stated identity; `None` for an empty disk.
 type Known = (Arc<dyn Disk>, Option<Identity>);
 
-/// Reads who the disks are. A disk without `disk.json` joins the vault of the others, or `new_vault`; `random`
-/// makes its name.
+/// Reads the disks' identities. A disk without `disk.json` joins the vault of the present disks, or `new_vault`;
+/// `random` makes the disk's name.
 pub(crate) fn open(
     disks: Vec<Arc<dyn Disk>>,
     new_vault: [u8; 16],
@@ -34,7 +34,7 @@ pub(crate) fn open(
     let vault = known.iter().find_map(|(_, identity)| *identity).map(|identity| identity.vault);
     let vault = match (vault, failure) {
         (Some(vault), _) => vault,
-        // Nobody could tell a new vault from an old one whose disk does not answer.
+        // A new vault would look the same as an old vault whose disk does not answer.
         (None, Some(failure)) => return Err(failure),
         (None, None) => new_vault,
     };
@@ -44,7 +44,7 @@ pub(crate) fn open(
             Some(identity) if identity.vault == vault => {
                 let state = made_ready(disk.as_ref()).unwrap_or_else(|source| {
                     tracing::error!(disk = disk.name(), error = %source, "a backup disk cannot be written to");
-                    // Also if it is the only one: what is on it can be given back.
+                    // Even an only disk opens: its contents can be given back.
                     MemberState::Failed(source.to_string())
                 });
                 (identity, state)
@@ -61,14 +61,14 @@ pub(crate) fn open(
     Ok((Members::new(members), vault))
 }
 
-/// Who each disk says it is; those that do not answer are left out, with the last of their errors.
+/// Stated identity of each disk; unanswering disks are left out, and the last error returned.
 fn identities(disks: Vec<Arc<dyn Disk>>) -> (Vec<Known>, Option<StoreError>) {
     let mut known = Vec::new();
     let mut failure = None;
     for disk in disks {
         match identity_of(disk.as_ref()).or_else(|_| identity_of(disk.as_ref())) {
             Ok(identity) => known.push((disk, identity)),
-            // It may come later; who it is cannot be known now.
+            // The disk may come later; its identity cannot be known now.
             Err(error) => {
                 tracing::error!(%error, "a backup disk does not say who it is");
                 failure = Some(error);
@@ -78,34 +78,34 @@ fn identities(disks: Vec<Arc<dyn Disk>>) -> (Vec<Known>, Option<StoreError>) {
     (known, failure)
 }
 
-/// Of two copies of one disk the one with the longer past, or what the other lacks would be written once more in another
-/// way. The other is not used; whoever looks after the disks tells of it.
+/// Of two copies of one disk, uses the copy with the longer past. With the shorter past, the missing entries would be
+/// written again with different contents. The agent reports the unused copy.
 fn take_in(members: &mut Vec<Arc<Member>>, member: Arc<Member>) {
     let Some(twin) = members.iter_mut().find(|other| other.key == member.key) else {
         return members.push(member);
     };
-    // A dying disk beside its copy may not even answer that.
+    // A dying disk beside its copy may not even answer this question.
     let newest = |of: &Member| ask_twice(|| listing::numbers_on(of.disk.as_ref())).ok()?.into_iter().max();
     let is_longer = newest(&member) > newest(twin);
     let unused = if is_longer { std::mem::replace(twin, member) } else { member };
     tracing::error!(error = %is_copy_of(unused.disk.as_ref(), &twin.disk.name()), "this disk is not used");
 }
 
-/// Makes a known disk ready to be written to. One that the system lets nobody write to is only read: that is how a
-/// dying disk ends, and the time when its backups are wanted most.
+/// Prepares a known disk for writing. A read-only disk is only read: dying disks end read-only, just when their backups
+/// are wanted most.
 pub(crate) fn made_ready(disk: &dyn Disk) -> io::Result<MemberState> {
     let make = || {
-        // A copy made by hand may lack it, since nothing is in it while the agent rests.
+        // A copy made by hand may lack the folder, since the folder is empty while the agent rests.
         [layout::OPEN, layout::PACKS, layout::LEDGER]
             .into_iter()
             .try_for_each(|folder| make_folders(disk, folder))?;
-        // An agent that was killed may have made folders that a power cut would still take away.
+        // A killed agent may have made folders not yet safe from a power cut.
         [layout::PACKS, layout::LEDGER, ""].into_iter().try_for_each(|folder| sync_names(disk, folder))?;
         drop(disk.create(unfinished::PROBE)?);
         disk.remove(unfinished::PROBE)
     };
     match make() {
-        // Full is no reason not to open, and a probe that a killed agent left tells as much as a new one.
+        // A full disk still opens, and a probe left by a killed agent tells as much as a new probe.
         Err(error) if is_full(&error) || error.kind() == io::ErrorKind::AlreadyExists => {
             Ok(MemberState::Healthy)
         }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::disk::{Fault, FaultyDisk, MemoryDisk, On, Planned, Schedule, When};
 
-    /// Whoever is told that such a disk failed twice looks at its cable; it is the filesystem that has to be checked.
+    /// An owner told of a disk's second failure looks at the cable; here the filesystem has to be checked.
     #[test]
     fn a_disk_that_lets_nobody_write_is_told_apart() {
         let lost = Planned { on: On::Syncs, when: When::At(0), fault: Fault::SyncLost };

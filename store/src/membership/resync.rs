@@ -1,9 +1,8 @@
-//! Catching up: a disk that lacks packs or ledger entries gets them from the others, file by file.
+//! Resync: a disk without some packs or ledger entries gets the files from the remaining disks, one by one.
 //!
-//! A disk lags when it joins, when it was away, and when the power went between two disks. Until it has everything it
-//! is read from but not written to, so that what it holds is always a past that was whole. Packs come first and
-//! entries in their order, as in a push: a cut in the middle leaves nothing that speaks of what is not there.
-//! Not here: damage inside a pack that is there.
+//! A disk lags when new, after an absence, and after a power cut between two disks. Until complete, the disk is read
+//! but not written to, so its contents are always a past once whole. Packs come first and entries in their order, as in
+//! a push: after a cut, no entry names an absent pack. Not here: damage inside a present pack.
 
 use crate::core::Core;
 use crate::core::lacking::Lacking;
@@ -22,10 +21,10 @@ use std::io;
 
 const STEP_BYTES: usize = 1 << 20;
 
-/// Packs that may have come while the last ones were copied; pushes wait while they are.
+/// Packs possibly new since the last copies; pushes wait while these are copied.
 const PACKS_COPIED_IN_HOLD: usize = 4;
 
-/// Brings files to disks that lack some, until about `bytes_max` are copied. Returns how many are still lacking.
+/// Copies missing files to lagging disks, until about `bytes_max` are copied. Returns the number still missing.
 pub(crate) fn catch_up(core: &Core, bytes_max: u64) -> Result<u64> {
     core.require_own_format()?;
     let all = core.members.all();
@@ -56,7 +55,7 @@ fn fill(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> {
         }
     }
     lacking.packs.append(&mut postponed);
-    // Entries speak of packs, so all of these come first.
+    // Entries name packs, so every pack comes first.
     if lacking.packs.is_empty() {
         copy_entries(core, member, &lacking.entries)?;
         lacking = rejoin(core, member)?;
@@ -64,15 +63,14 @@ fn fill(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> {
     Ok(lacking.files())
 }
 
-/// Bytes copied; nothing if it has to be tried again. A pack that is damaged on every other disk is made whole from what
-/// they have left of it.
+/// Bytes copied; `None` to be tried again. A pack damaged on every remaining disk is rebuilt from the remains there.
 fn copy_pack(core: &Core, member: &Member, name: &Hash) -> Result<Option<u64>> {
     let path = layout::pack(name);
     let mut is_damaged = false;
     for source in core.members.others(member) {
         let Ok(file) = source.disk.open(&path) else { continue };
         let Ok(len) = file.len() else { continue };
-        // Half of the reserve, as for a repair: a disk that lags keeps the others from making room.
+        // Half of the reserve, as for a repair: a lagging disk keeps the vault from making room.
         member.require_room(len, core.reserve_bytes / 2)?;
         let copied = copy(file.as_ref(), len, member.disk.as_ref());
         match copied.map_err(|source| member.failed(&path, source))? {
@@ -82,20 +80,20 @@ fn copy_pack(core: &Core, member: &Member, name: &Hash) -> Result<Option<u64>> {
             }
             _ => {
                 tracing::error!(disk = source.disk.name(), pack = %name, "this copy of a pack is damaged");
-                // That disk is read from end to end soon, and what is damaged there repaired or named.
+                // The source disk is soon read from end to end, and its damage repaired or named.
                 core.trouble().alarm(&source);
                 is_damaged = true;
             }
         }
     }
     if is_damaged {
-        // Not waited for: a scrub that ends a round waits for whoever fills a disk.
+        // No waiting here: a scrub at the end of a round waits for the resync.
         let Some(_no_repairs) = core.maintenance.rounds.try_lock() else { return Ok(None) };
         if mend::mend(&core.members, member, name, core.reserve_bytes / 2)? == Mended::Whole {
             return Ok(Some(core.catalog.packs.len(name)));
         }
     }
-    // No disk has it whole: waiting for it would keep this disk from new backups for ever.
+    // No disk has a whole copy: waiting would keep this disk from new backups for ever.
     if let Some(number) = core.catalog.packs.number(name) {
         remember_without(core, member, name)?;
         core.trouble().go_without(number);
@@ -103,14 +101,14 @@ fn copy_pack(core: &Core, member: &Member, name: &Hash) -> Result<Option<u64>> {
     Ok(Some(0))
 }
 
-/// Writes down on the disk itself what it goes without: should it be alone after the next start, nobody else knows.
+/// Records the missing packs on the disk itself: alone after the next start, the disk has no other source.
 fn remember_without(core: &Core, member: &Member, name: &Hash) -> Result<()> {
     let Ok(table) = reader::read_table(&core.members, name) else { return Ok(()) };
     let lost = Lost { chunks: table.chunks.into_iter().collect(), files: Vec::new() };
     match losses::write_on(member.disk.as_ref(), name, &lost)
         .map_err(|source| member.failed(layout::QUARANTINE, source))
     {
-        // Then the scrub finds out.
+        // The scrub then finds out.
         Err(StoreError::Full { .. }) => Ok(()),
         written => written,
     }
@@ -131,10 +129,10 @@ fn copy_entries(core: &Core, member: &Member, sequences: &[u64]) -> Result<()> {
     Ok(())
 }
 
-/// Takes a disk that lacks little or nothing back into the circle of those that are written to. Returns what it
-/// still lacks.
+/// Returns a disk with few or no missing files to the disks written to. Returns the files still missing.
 fn rejoin(core: &Core, member: &Member) -> Result<Lacking> {
-    // No pack may grow without it, and no entry may come, between the last look and the moment it counts again.
+    // No pack may grow and no entry may come without the disk, between the last look and the moment the disk counts
+    // again.
     let _growing = core.seal_and_hold()?;
     let _alone = core.alone()?;
     let mut lacking = core.lacking(member)?;
@@ -146,7 +144,7 @@ fn rejoin(core: &Core, member: &Member) -> Result<Lacking> {
             copy_pack(core, member, &name)?;
         }
         copy_entries(core, member, &lacking.entries)?;
-        // What could not be copied just now is still lacking; to count, the disk must have it.
+        // A file not copied just now is still missing, and the disk must have every file to count.
         lacking = core.lacking(member)?;
         if lacking.files() > 0 {
             return Ok(lacking);
@@ -154,7 +152,7 @@ fn rejoin(core: &Core, member: &Member) -> Result<Lacking> {
     }
     core.note_gaps(&lacking);
     if core.trouble().is_any_gone_without() && !core.members.others(member).is_empty() {
-        // Read from end to end, so that what it could not be given is saved in part, or named and remembered.
+        // Read from end to end, so packs not copied are saved in part, or named and recorded.
         core.trouble().alarm(member);
     }
     member.lacks(0, 0);
@@ -162,7 +160,7 @@ fn rejoin(core: &Core, member: &Member) -> Result<Lacking> {
     Ok(lacking)
 }
 
-/// Copies a file into `unfinished::COPY`, synced; returns the hash of what was written, or nothing when it could not be read.
+/// Copies a file into `unfinished::COPY`, synced; returns the hash of the written bytes, or `None` for an unreadable file.
 fn copy(file: &dyn disk::DiskFile, len: u64, disk: &dyn Disk) -> io::Result<Option<Hash>> {
     clear(disk)?;
     let mut part = disk.create(unfinished::COPY)?;

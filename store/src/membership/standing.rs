@@ -1,7 +1,6 @@
-//! What is said of the disks, and written into the ledger: that one is complete, failed, may be unplugged, is on its way out
-//! or gone for good.
+//! Verdicts on disks, written into the ledger: complete, failed, safe to unplug, on the way out, or gone for good.
 //!
-//! Not here: how a disk comes and goes (`arrival`), what the ledger knows of each (`known`).
+//! Not here: attaching and detaching (`arrival`), the ledger's knowledge of each disk (`known`).
 
 use crate::core::Core;
 use crate::disk::Disk;
@@ -16,7 +15,7 @@ use std::sync::atomic::Ordering;
 /// the owner sees it on the way out.
 pub const FORGET_DELAY_S: u64 = 72 * 3600;
 
-/// Brings a disk up to date and lets go of it, so that it may be unplugged.
+/// Brings a disk up to date and releases the disk, safe to unplug.
 pub(crate) fn release(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     require_others(core, &member)?;
@@ -25,7 +24,7 @@ pub(crate) fn release(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     note_complete(core, id, stamp)?;
     let _growing = core.hold_growing()?;
     let _commits = core.commits.lock();
-    // What was sealed just now may have been too much for it.
+    // The pack sealed just now may have been too much for the disk.
     require_well(core, &member)?;
     detach(core, id);
     Ok(())
@@ -39,7 +38,7 @@ fn require_well(_core: &Core, member: &Member) -> Result<()> {
     Err(foreign(member.disk.as_ref(), why))
 }
 
-/// Notes in the ledger that a disk holds everything up to here.
+/// Notes in the ledger a disk's full copy of everything so far.
 pub(crate) fn note_complete(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     if member.is_healthy() && !core.lacks_what_another_disk_has() {
@@ -49,7 +48,7 @@ pub(crate) fn note_complete(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     Ok(())
 }
 
-/// Notes that a disk failed although it is connected. Returns whether a person has to look at it now.
+/// Notes the failure of a connected disk in the ledger. Returns whether a person has to look now.
 pub(crate) fn distrust(core: &Core, id: &str, stamp: Stamp) -> Result<bool> {
     let member = core.members.in_use(id)?;
     let MemberState::Failed(why) = member.state() else { return Ok(false) };
@@ -64,8 +63,8 @@ pub(crate) fn distrust(core: &Core, id: &str, stamp: Stamp) -> Result<bool> {
     noted.map(|()| is_bad)
 }
 
-/// Begins to let a disk go for good. `with_what_it_has`: it is away and will never come back, and what only it has is
-/// given up with it.
+/// Begins to retire a disk. With `with_what_it_has` the disk is away for good, and data on this disk only is given up
+/// too.
 pub(crate) fn begin_forgetting(core: &Core, id: &str, with_what_it_has: bool, stamp: Stamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     require_others(core, &member)?;
@@ -77,14 +76,14 @@ pub(crate) fn begin_forgetting(core: &Core, id: &str, with_what_it_has: bool, st
     note(core, member.key, DiskChange::Leaving, stamp)
 }
 
-/// Takes that back.
+/// Takes the retirement back.
 pub(crate) fn keep_disk(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     let (path, offsite) = (member.disk.name(), member.offsite.load(Ordering::SeqCst));
     note(core, member.key, DiskChange::Adopted { path, role: DiskRole::of(offsite) }, stamp)
 }
 
-/// Ends a disk's membership. What is on it stays as it is.
+/// Ends a disk's membership. Its contents stay as they are.
 pub(crate) fn retire(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     require_others(core, &member)?;
@@ -105,8 +104,8 @@ pub(crate) fn retire(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     Ok(())
 }
 
-/// Enters every disk into the ledger that is not in it: those of vaults that are older than such entries, and one that
-/// was adopted when no disk could take the entry.
+/// Enters every missing disk into the ledger: disks of vaults older than such entries, and a disk adopted when no disk
+/// could take the entry.
 pub(crate) fn enter_disks(core: &Core, stamp: Stamp) {
     if !core.members.is_any_healthy() {
         return;
@@ -127,7 +126,7 @@ fn note(core: &Core, disk: DiskId, what: DiskChange, stamp: Stamp) -> Result<()>
     core.append(stamp, Event::Disk(DiskEvent { disk, what })).map(drop)
 }
 
-/// Every other disk that is meant to be here must be healthy, and there must be one.
+/// Every remaining disk meant to be here must be healthy, and at least one must exist.
 fn require_others(core: &Core, member: &Member) -> Result<()> {
     let all = core.members.all();
     let others: Vec<_> = all.iter().filter(|other| other.key != member.key).collect();
@@ -136,7 +135,7 @@ fn require_others(core: &Core, member: &Member) -> Result<()> {
         let bad = bad.disk.name();
         return Err(has_to_stay(&format!("the disk at {bad} is away, failed or lacks something")));
     }
-    // As long as it is here it may give more of it.
+    // While here, the disk may give more.
     if member.is_readable() && core.lacks_what_another_disk_has() {
         return Err(has_to_stay("the other disks lack something that only it had"));
     }
@@ -150,7 +149,7 @@ fn has_to_stay(member: &Member, why: &str) -> StoreError {
     StoreError::Foreign { what: format!("the disk at {} has to stay: {why}", member.disk.name()) }
 }
 
-/// The disk is gone, or must be opened anew: nothing more is asked of it.
+/// The disk is gone, or must be opened anew: no further request goes to the disk.
 pub(crate) fn detach(core: &Core, id: &str) {
     let all = core.members.all();
     let Some(position) = all.iter().position(|member| member.id == id) else { return };

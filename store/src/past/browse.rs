@@ -1,7 +1,7 @@
-//! Looking into the past: folders, versions, differences and the bytes of files.
+//! Views of the past: folders, versions, differences and the bytes of files.
 //!
-//! Only what is asked for is read: equal nodes are skipped, and memory is that of a node and a chunk at a time.
-//! Not here: how a tree is read (`larder_format::tree::read`), what a person or a program is shown of it (`agent`).
+//! Only requested parts are read: equal nodes are skipped, and memory holds one node and one chunk at a time. Not here:
+//! reading a tree (`larder_format::tree::read`), presentation to a person or a program (`agent`).
 
 use crate::core::Core;
 use crate::core::maintenance::Wholeness;
@@ -18,30 +18,30 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Longest path that a comparison follows: no reader is to be sent paths of megabytes for every file in a deep tree.
+/// Longest path followed by a comparison: a reader must not get paths of megabytes for every file in a deep tree.
 const PATH_BYTES_MAX: usize = 64 * 1024;
 
-/// What a path leads to.
+/// Entry at a path.
 pub type Lookup = Option<Found>;
 
-/// A run of snapshots in which a path was the same.
+/// A run of snapshots with the same entry at a path.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The first snapshot of the run.
     pub first: Arc<Fact>,
-    /// The last one.
+    /// The last snapshot.
     pub last: Arc<Fact>,
-    /// How many.
+    /// Number of snapshots.
     pub snapshots: u64,
-    /// What was there, without pieces and extended attributes; nothing where it was absent, or is not known.
+    /// The entry, without pieces and extended attributes; `None` where absent or not known.
     pub found: Lookup,
-    /// False where a folder above it cannot be read, so that nobody can tell what was there.
+    /// False where a folder above the path is unreadable, so the entry is not known.
     pub is_known: bool,
-    /// Whether it can be given back whole.
+    /// Whether the entry can be restored whole.
     pub is_whole: bool,
 }
 
-/// A path that two snapshots differ in.
+/// A path with a difference between two snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// Bytes of the path, with `/` between names.
@@ -52,7 +52,7 @@ pub struct Difference {
     pub after: Lookup,
 }
 
-/// What `path` leads to in a snapshot; the empty path is the pushed folder itself.
+/// The entry at `path` in a snapshot; the empty path is the pushed folder itself.
 ///
 /// # Errors
 /// As `read_node`.
@@ -65,11 +65,11 @@ pub(crate) fn entries(core: &Core, top: ChunkRef) -> Entries<'_, Core> {
     read::entries(core, top)
 }
 
-/// Every version of one path, oldest first. Snapshots before its first appearance are not a run, but those are of which
-/// nobody can tell.
+/// Every version of one path, oldest first. Snapshots before the first appearance are not a run, but snapshots of
+/// unknown state are.
 ///
 /// # Errors
-/// As `read_node`, but for `Damaged`: one lost folder must not hide the versions that are whole.
+/// As `read_node`, but for `Damaged`: one lost folder must not hide the whole versions.
 pub(crate) fn versions(core: &Core, facts: &[Arc<Fact>], path: &[u8]) -> Result<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
     let (mut lookups, mut last) = (Lookups::new(path), None);
@@ -81,7 +81,7 @@ pub(crate) fn versions(core: &Core, facts: &[Arc<Fact>], path: &[u8]) -> Result<
                 last = found;
                 (same, true)
             }
-            // One lost folder must not hide the versions that are whole.
+            // One lost folder must not hide the whole versions.
             Err(StoreError::Damaged { .. }) => {
                 (lookups, last) = (Lookups::new(path), None);
                 (true, false)
@@ -107,9 +107,9 @@ pub(crate) fn versions(core: &Core, facts: &[Arc<Fact>], path: &[u8]) -> Result<
     Ok(runs)
 }
 
-/// Notes which versions cannot be given back whole.
+/// Notes versions not restorable whole.
 fn judge_runs(core: &Core, runs: &mut [Run]) {
-    // Without any damage there is nothing to look for.
+    // Without damage there is nothing to search.
     if core.damaged_chunks() == 0 && core.unreadable_packs() == 0 {
         return;
     }
@@ -122,10 +122,10 @@ fn judge_runs(core: &Core, runs: &mut [Run]) {
     }
 }
 
-/// Compares two trees entry by entry, in memory that does not grow with them.
+/// Compares two trees entry by entry, in memory independent of the trees' size.
 ///
 /// # Errors
-/// As `read_node`, or what `visitor` returns.
+/// As `read_node`, or the error of `visitor`.
 pub(crate) fn compare(
     core: &Core,
     before: ChunkRef,
@@ -135,12 +135,12 @@ pub(crate) fn compare(
     TreeComparison::new(Some(before), Some(after)).run(core, visitor)
 }
 
-/// Tells `each` every path that differs, in the order of a walk. Folders count as changed only by their own
-/// attributes; what is in them is told by itself. `go_on` is asked before each node is read, since folders that name
-/// each other twice have no end that anybody would live to see. Returns whether it came to the end.
+/// Passes every differing path to `each`, in the order of a walk. Folders count as changed only by their own
+/// attributes; the entries inside are passed separately. `go_on` is asked before each node is read, since folders
+/// naming each other twice make a practically endless walk. Returns whether the walk reached its end.
 ///
 /// # Errors
-/// As `read_node`, or what `each` returns.
+/// As `read_node`, or the error of `each`.
 pub(crate) fn diff(
     core: &Core,
     before: ChunkRef,
@@ -151,10 +151,10 @@ pub(crate) fn diff(
     Ok(compare(core, before, after, &mut Tell { go_on, each })?.is_complete)
 }
 
-/// Hands the bytes of a file over, piece by piece, from `range`; holes as zeros.
+/// Passes on the bytes of a file, piece by piece, from `range`; holes as zeros.
 ///
 /// # Errors
-/// As `read`, or what `each` returns.
+/// As `read`, or the error of `each`.
 pub(crate) fn file_bytes(
     core: &Core,
     pieces: &[Piece],
@@ -180,7 +180,7 @@ pub(crate) fn file_bytes(
     Ok(())
 }
 
-/// Makes a `Difference` of each entry that differs.
+/// Makes a `Difference` of each differing entry.
 struct Tell<'a> {
     go_on: &'a dyn Fn() -> bool,
     each: &'a mut dyn FnMut(Difference) -> Result<()>,
@@ -201,8 +201,8 @@ impl Visitor<StoreError> for Tell<'_> {
     }
 }
 
-/// An entry as far as a list of versions shows it. Two thousand versions with their pieces and attributes would be hundreds
-/// of megabytes.
+/// The part of an entry shown in a list of versions. Two thousand versions with their pieces and attributes would be
+/// hundreds of megabytes.
 fn without_content(Found { entry, owner }: &Found) -> Found {
     let kind = match &entry.kind {
         Kind::File { size, .. } => Kind::File { size: *size, pieces: Vec::new() },

@@ -1,8 +1,8 @@
-//! The commit, in the order that keeps promises.
+//! The commit, in the order of its promises.
 //!
-//! The order of a commit, which is the whole point: packs sealed and durable, then the tree checked to be complete, then the
-//! ledger entry, and its rename is the moment at which the snapshot exists. The index follows whenever it likes. Whatever a
-//! device is told here is pinned for it. Not here: opening blocks and growing packs (`packs::growing`), what a device holds (`pins`).
+//! The order is the whole point: packs sealed and durable, then the tree checked as complete, then the ledger entry,
+//! whose rename is the moment the snapshot exists. The index may follow later. Every answer to a device is pinned for
+//! the device. Not here: opening blocks and growing packs (`packs::growing`), a device's pins (`pins`).
 
 use crate::Result;
 use crate::core::Core;
@@ -15,18 +15,18 @@ use larder_format::layout;
 use larder_format::ledger::{Event, Head, Snapshot, Stamp};
 use std::sync::Arc;
 
-/// A snapshot that exists.
+/// A snapshot on record.
 #[derive(Debug, Clone)]
 pub struct Committed {
-    /// What was committed.
+    /// The committed snapshot record.
     pub fact: Arc<Fact>,
-    /// The ledger's head when it was answered.
+    /// The ledger's head at the answer.
     pub head: Head,
-    /// Disks that hold it, by id.
+    /// Disks with the snapshot, by id.
     pub disks: Vec<String>,
-    /// Disks that should hold it and do not.
+    /// Disks due to hold the snapshot, without a copy yet.
     pub degraded: Vec<String>,
-    /// False when the same push had been committed before.
+    /// False for a repeated push, committed before.
     pub is_new: bool,
 }
 
@@ -48,29 +48,29 @@ fn commit_whole(core: &Core, snapshot: Snapshot, stamp: Stamp) -> Result<Committ
     core.require_own_format()?;
     core.seal_all()?;
     vanished::look_for_vanished(core, stamp);
-    // With damage about, what was complete once need not be now: then all is looked at, and the device is asked
-    // for what it still has.
+    // With damage about, a tree complete once may be incomplete now: then the whole tree is checked, and the device is
+    // asked for the chunks still held there.
     let is_sound =
         core.damaged_chunks() == 0 && core.unreadable_packs() == 0 && !core.trouble().is_any_gone_without();
-    // What is found complete now must still be there when the entry is written.
+    // A chunk found now must still be there when the entry is written.
     let _no_sweep = core.sweeping.read();
     let parent = core.ledger().snapshots(&snapshot.source).last().map(|fact| fact.snapshot.root);
     let parent = parent.filter(|_| is_sound);
     complete::complete(core, &snapshot, parent)?;
     let push = snapshot.push;
-    // An entry that failed may exist after all: asked again, it must not become a second snapshot.
+    // A failed entry may exist after all: a repeated push must not become a second snapshot.
     let alone = core.alone()?;
     if let Some(known) = committed(core, &push)? {
         return Ok(known);
     }
-    // Only here: whoever committed meanwhile is the parent.
+    // Only here: a snapshot committed meanwhile is the parent.
     let parent = core.ledger().snapshots(&snapshot.source).last().map(|fact| fact.sequence);
     core.append_alone(&alone, stamp, Event::Snapshot(Snapshot { parent, ..snapshot }))?;
     let committed = committed(core, &push)?.expect("it was just applied");
     Ok(Committed { is_new: true, ..committed })
 }
 
-/// What a push became, if it was committed before.
+/// Result of a push committed before.
 fn committed(core: &Core, push: &[u8; 16]) -> Result<Option<Committed>> {
     let view = core.ledger();
     let Some(fact) = view.push(push).cloned() else { return Ok(None) };
@@ -79,7 +79,7 @@ fn committed(core: &Core, push: &[u8; 16]) -> Result<Option<Committed>> {
         all.iter().filter(|member| is_meant(member)).map(|member| member.id.clone()).collect()
     };
     let (disks, degraded) = (ids(Member::is_healthy), ids(Member::is_missed));
-    // A receipt that no disk stands for would be a lie.
+    // A receipt without a disk to stand for the snapshot would be a lie.
     if disks.is_empty() || view.gaps.contains(&fact.sequence) {
         return Err(core.members.none_left(layout::LEDGER));
     }

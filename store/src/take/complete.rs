@@ -1,6 +1,6 @@
-//! The check that a tree is complete, before it is committed.
+//! Completeness check of a tree before the commit.
 //!
-//! It costs what is new: nodes that the source's last snapshot has were checked when that was committed.
+//! The cost is the new part: nodes of the source's last snapshot were checked at that commit.
 
 use crate::core::Core;
 use crate::packs::marks::Marks;
@@ -16,13 +16,13 @@ use larder_format::{ChunkId, ChunkRef, FormatError};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// Pieces of a file's past that are remembered, some 4 MiB; what is beyond is looked up like anything new.
+/// Remembered pieces of a file's last version, about 4 MiB; pieces beyond are looked up like new pieces.
 const PAST_PIECES_MAX: usize = 100_000;
 
-/// Lists of pieces whose length is remembered, some 1.3 MiB. One that is named again after so many others is read again.
+/// Remembered lengths of piece lists, about 1.3 MiB. A list named again after so many more is read again.
 const COVERED_MAX: usize = 25_000;
 
-/// Whether everything that the snapshot's tree names is in the vault and in good order.
+/// Whether every chunk named by the snapshot's tree is in the vault and in good order.
 pub(crate) fn complete(core: &Core, snapshot: &Snapshot, parent: Option<ChunkRef>) -> Result<()> {
     let root = core.read_node(&snapshot.root).map_err(|error| as_missing(error, snapshot.root.id))?;
     let Node::Leaf { entries, .. } = &root else { return Err(refused("its root is not a single entry")) };
@@ -56,8 +56,9 @@ pub(crate) fn complete(core: &Core, snapshot: &Snapshot, parent: Option<ChunkRef
     }
 }
 
-/// Chunks that the index knows and that can be read whole; any other is `Missing`, so that it is sent again. An index without
-/// it is believed: then it is stored twice, while asking every pack would take a push that names a million unknown chunks a day.
+/// Chunks known to the index and readable whole; any further chunk is `Missing`, so the device sends the chunk again.
+/// An index without the chunk is believed: a second copy is stored. Asking every pack instead would take a push with a
+/// million unknown chunks a day.
 struct Held<'a>(&'a Core);
 
 impl Held<'_> {
@@ -85,19 +86,19 @@ impl Chunks for Held<'_> {
     }
 }
 
-/// One snapshot is looked at, entry by entry as it differs from the one before.
+/// One snapshot, checked entry by entry against the snapshot before.
 struct Check<'a> {
     held: &'a Held<'a>,
     /// The first few; a push whose agent lost a pack may miss a hundred thousand.
     missing: Vec<ChunkId>,
     count: usize,
-    /// Folders and lists that were looked at, each by the place where its chunk lies. One that is named often is looked at
-    /// once: sixty small nodes can name each other 2^60 times.
+    /// Checked folders and lists, by the place of the chunk. A folder named often is checked once: sixty small nodes
+    /// can name each other 2^60 times.
     folders: Marks,
     lists: Marks,
-    /// Bytes that lists cover. Whoever names a list says how many these are, each time anew.
+    /// Bytes covered by lists. Each mention of a list states the number anew.
     covered: HashMap<ChunkId, u64>,
-    /// Lengths of the chunks in the block that was looked at last: its neighbours are asked for next.
+    /// Chunk lengths in the last block read: its neighbours are asked for next.
     lengths: Option<(BlockAt, Range<u32>, Vec<u32>)>,
 }
 
@@ -120,7 +121,7 @@ impl Visitor<StoreError> for Check<'_> {
 
     fn unreadable(&mut self, side: Side, _: &ChunkRef, error: StoreError) -> Result<()> {
         match (side, error) {
-            // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
+            // The last snapshot was complete at its commit; later damage there must not stop new backups.
             (Side::Before, _) => Ok(()),
             (Side::After, StoreError::Missing { first, .. }) => {
                 self.miss(first);
@@ -138,11 +139,11 @@ fn pieces_of(view: Option<EntryView<'_>>) -> &[Piece] {
     }
 }
 
-/// What a file was made of in the last snapshot: was complete then, so need not be looked up again.
+/// Pieces of a file in the last snapshot: complete then, so not looked up again.
 #[derive(Default)]
 struct Past(Vec<PastLevel>);
 
-/// The pieces that lie equally many lists deep.
+/// Pieces at equal list depth.
 #[derive(Default)]
 struct PastLevel {
     ids: HashSet<ChunkId>,
@@ -156,7 +157,7 @@ impl Past {
         Self(vec![top])
     }
 
-    /// Reads the old lists only once, and only as deep as something new was found: a large image has a thousand.
+    /// Reads old lists only once, and only as deep as new pieces occur: a large image has a thousand lists.
     fn level(&mut self, core: &Core, level: usize) -> &PastLevel {
         while self.0.len() <= level {
             let mut below = PastLevel::default();
@@ -164,7 +165,7 @@ impl Past {
                 if below.ids.len() >= PAST_PIECES_MAX {
                     break;
                 }
-                // The past was complete when it was committed; if it is damaged now, that must not stop new backups.
+                // The last snapshot was complete at its commit; later damage there must not stop new backups.
                 let pieces = read::covering(core, list).map(|(pieces, _)| pieces);
                 below.add(&pieces.unwrap_or_default());
             }
@@ -186,7 +187,7 @@ impl PastLevel {
 }
 
 impl Check<'_> {
-    /// Whether the chunk is held and as long as the tree says; counts it as missing when it is not held.
+    /// Whether the chunk is held with the length stated in the tree; counts an absent chunk as missing.
     fn bytes(&mut self, chunk: &ChunkRef) -> Result<()> {
         let Some(place) = self.held.place(&chunk.id) else {
             self.miss(chunk.id);
@@ -198,7 +199,7 @@ impl Check<'_> {
             let found = core.catalog.packs.lengths(&core.members, place);
             self.lengths = found.map(|(slots, lengths)| (at, slots, lengths));
         }
-        // A header that cannot be read is damage, which shows when the chunk is read; the tree is not to blame.
+        // An unreadable header is damage, to show when the chunk is read; the tree is not to blame.
         let len = self.lengths.as_ref().and_then(|(_, slots, lengths)| {
             lengths.get(usize::try_from(u32::from(place.slot).checked_sub(slots.start)?).ok()?).copied()
         });
@@ -210,7 +211,7 @@ impl Check<'_> {
         }
     }
 
-    /// Checks the pieces of one file that lie `level` lists deep; `past` is the same file in the last snapshot.
+    /// Checks the pieces of one file at list depth `level`; `past` is the same file in the last snapshot.
     fn pieces(&mut self, new: &[Piece], past: &mut Past, level: usize) -> Result<()> {
         if level > LISTS_MAX {
             return Err(refused("a file's pieces are nested too deeply"));
@@ -271,7 +272,7 @@ fn as_missing(error: StoreError, id: ChunkId) -> StoreError {
     }
 }
 
-/// What breaks a rule of trees breaks it in the tree that is to be committed: the one before was looked at before.
+/// A broken tree rule lies in the tree to be committed: the tree before was checked earlier.
 fn of_this_backup(error: StoreError) -> StoreError {
     match error {
         StoreError::Refused(FormatError::Invalid { what: TREE, why }) => refused(why),

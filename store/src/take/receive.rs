@@ -1,6 +1,7 @@
-//! Taking in blocks: what is missing of them, and the pack that grows.
+//! Receipt of blocks: the missing chunks, and the growing pack.
 //!
-//! Whatever a device is told here is pinned for it. Not here: opening blocks (`packs::growing`), the commit (`commit`).
+//! Every answer to a device is pinned for the device. Not here: opening blocks (`packs::growing`), the commit
+//! (`commit`).
 
 use crate::core::Core;
 use crate::core::scope::Scope;
@@ -11,14 +12,14 @@ use larder_format::block::Decoder;
 use larder_format::pack::PACK_BYTES_AIM;
 use larder_format::{ChunkId, Hash, layout, wire};
 
-/// Room that a device above its share must leave: a pack of the others.
+/// Room to be left by a device above its share: a pack for the remaining devices.
 const LEFT_TO_OTHERS_BYTES: u64 = PACK_BYTES_AIM;
 
-/// Those of `ids` that the vault does not hold, or not whole, in order. The others stay until the device's next commit, for
-/// a day at least.
+/// Chunks of `ids` not held whole by the vault, in order. The rest stays until the device's next commit, for a day at
+/// least.
 pub(crate) fn missing(core: &Core, scope: &Scope, ids: &[ChunkId]) -> Vec<ChunkId> {
     let missing = core.growing().not_held(ids, &scope.holder);
-    // Whoever is told that a chunk is held need not send it, so it has to stay until their commit.
+    // A device need not send a chunk reported as held, so the chunk has to stay until the device's commit.
     let _no_sweep = core.sweeping.read();
     let mut held = Vec::new();
     let missing = core.catalog.not_held(&core.members, missing, &mut held);
@@ -26,7 +27,7 @@ pub(crate) fn missing(core: &Core, scope: &Scope, ids: &[ChunkId]) -> Vec<ChunkI
     missing
 }
 
-/// Takes in an upload of blocks. What it returns proves that the names were computed here.
+/// Takes in an upload of blocks. The return value proves the names were computed here.
 pub(crate) fn receive(core: &Core, scope: &Scope, upload: &[u8]) -> Result<wire::Received> {
     core.require_own_format()?;
     let mut decoder = Decoder::new();
@@ -47,7 +48,7 @@ pub(crate) fn receive(core: &Core, scope: &Scope, upload: &[u8]) -> Result<wire:
     Ok(wire::Received { chunks, names: Hash(*names.finalize().as_bytes()) })
 }
 
-/// Takes note of a refusal for want of room, and adds what unfinished uploads hold: the room that may come back.
+/// Notes a refusal for want of room, and adds the bytes held by unfinished uploads: the room may come back.
 pub(crate) fn refused(core: &Core, scope: &Scope, error: StoreError) -> StoreError {
     let StoreError::Full { disk, missing_mib, .. } = error else { return error };
     let mut pins = core.pins();
@@ -58,7 +59,7 @@ pub(crate) fn refused(core: &Core, scope: &Scope, error: StoreError) -> StoreErr
 
 fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<()> {
     let mut growing = core.growing();
-    // Looked at again after each sealing: others may have filled the next pack meanwhile.
+    // Checked again after each sealing: a concurrent push may have filled the next pack meanwhile.
     while growing.open.as_ref().is_some_and(|pack| pack.is_full(block.names.len())) {
         growing = core.seal(growing)?;
     }
@@ -71,7 +72,7 @@ fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<(
     }
     let pack = growing.open.as_mut().expect("just opened");
     if let Err(error) = pack.append(&core.members, block.bytes, &block.names) {
-        // After a failed write nobody knows what the part holds. Its chunks will be asked for again.
+        // After a failed write the part's contents are unknown. Its chunks will be asked for again.
         if let Some(pack) = growing.open.take() {
             pack.abandon(&core.members);
         }
@@ -80,7 +81,7 @@ fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<(
     }
     let bytes = block.bytes.len() as u64;
     growing.brought(holder, bytes);
-    // The disk is not asked while anybody waits for the pins.
+    // The disk is not asked while a thread waits for the pins.
     let is_beginning = core.pins().is_beginning(holder);
     let room_bytes = if is_beginning { core.room_for_uploads() } else { 0 };
     core.pins().received(holder, bytes, room_bytes);
@@ -88,7 +89,7 @@ fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<(
 }
 
 fn require_room(core: &Core, bytes: u64) -> Result<()> {
-    // Where no healthy disk says how much room it has, that is what is wrong, and a larger one would not help.
+    // No healthy disk states its room: the disks are at fault, and a larger disk would not help.
     let (disk, free) = core.members.tightest().ok_or_else(|| core.members.none_left(layout::OPEN))?;
     let wanted = core.reserve_bytes + bytes;
     if free >= wanted { Ok(()) } else { Err(StoreError::full(disk, wanted - free)) }

@@ -1,4 +1,4 @@
-//! Bringing back what a killed agent had taken in and not sealed.
+//! Salvage of chunks received but not sealed by a killed agent.
 
 use crate::Result;
 use crate::disk::{Disk, DiskFile, Item, ask_twice};
@@ -11,9 +11,9 @@ use larder_format::{ChunkId, layout, pack};
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Brings back what an agent that was killed had taken in but not sealed: every whole block of every `.part` file
-/// goes into a new pack, and the parts are removed once that is durable. `sealed` takes the packs, also when the disk has no
-/// room for all of it.
+/// Salvages chunks received but not sealed by a killed agent: every whole block of every `.part` file goes into a new
+/// pack, and the parts are removed once the packs are durable. `sealed` takes the packs, even when the disk lacks room
+/// for the rest.
 pub(crate) fn salvage(members: &Members, known: &Catalog, sealed: &mut Vec<Sealed>) -> Result<()> {
     let mut open: Option<OpenPack> = None;
     let mut parts = Vec::new();
@@ -26,17 +26,17 @@ pub(crate) fn salvage(members: &Members, known: &Catalog, sealed: &mut Vec<Seale
                 continue;
             }
         };
-        // Folders are none of ours, and to remove one would fail.
+        // Folders belong to no pack, and removing a folder would fail.
         for item in items.into_iter().filter(|item| !item.is_folder) {
             let Some(number) = item.name.strip_suffix(".part") else { continue };
-            // A new part must not meet an old one that could not be cleared.
+            // A new part must not meet an old part left by a failed removal.
             members.skip_parts(number.parse().unwrap_or(0));
             parts.push((member, item));
         }
     }
     let packed = pack_again(members, known, &parts, &mut open, sealed);
     if let (Err(_), Some(pack)) = (&packed, open) {
-        // On a full disk it would take the room that others are to work in.
+        // On a full disk the half-written pack takes the room needed for work.
         pack.abandon(members);
     }
     packed?;
@@ -49,7 +49,7 @@ pub(crate) fn salvage(members: &Members, known: &Catalog, sealed: &mut Vec<Seale
     Ok(())
 }
 
-/// Packs every whole block of these parts that holds a chunk which no pack has.
+/// Packs every whole block of the given parts with a chunk not in any pack.
 fn pack_again(
     members: &Members,
     known: &Catalog,
@@ -80,7 +80,7 @@ fn pack_again(
     Ok(())
 }
 
-/// Hands over every whole block from the start of an unfinished pack; stops at the first that is not.
+/// Passes on every whole block from the start of an unfinished pack; stops at the first broken block.
 fn for_each_block(
     file: &dyn DiskFile,
     mut action: impl FnMut(&[u8], &[ChunkId]) -> Result<()>,

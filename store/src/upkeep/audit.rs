@@ -1,6 +1,6 @@
-//! The audit: every stored bit on every disk is what it was.
+//! Audit: checks every stored bit on every disk.
 //!
-//! Not here: a round that goes on over weeks and repairs (`scrub`).
+//! Not here: rounds over weeks with repair (`scrub`).
 
 use crate::Result;
 use crate::core::Core;
@@ -11,14 +11,14 @@ use crate::ledger::entry_files::whole_entry;
 use larder_format::{Hash, layout};
 use std::io;
 
-/// What reading every byte found.
+/// Result of reading every byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Audit {
-    /// Packs read, over all disks.
+    /// Packs read, on every disk.
     pub packs: u64,
-    /// Bytes read, over all disks.
+    /// Bytes read, on every disk.
     pub bytes: u64,
-    /// Files whose bytes are not what they were, as `DISK/PATH`.
+    /// Files with changed bytes, as `DISK/PATH`.
     pub damaged: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
-//! Sidecars: from them a damaged pack is made whole again where no other disk can help.
+//! Sidecars: parity to rebuild a damaged pack where no further disk can help.
 //!
-//! They are made after the push, from packs that are sealed, some at a time, on each disk for itself: a push must not
-//! wait for them, and the same pack makes the same sidecar everywhere. Only a pack that has its name gets one, or the
-//! damage would be kept instead of the content. Bytes: FORMAT.md, "Parity". Not here: repairing with them (`repair`).
+//! Sidecars are made after the push, from sealed packs, a few at a time, on each disk separately: a push must not wait
+//! for parity, and equal packs make equal sidecars on every disk. Only a pack matching its name gets a sidecar, or the
+//! damage would be kept instead of the content. Bytes: FORMAT.md, "Parity". Not here: repair from parity (`repair`).
 
 use crate::Result;
 use crate::core::Core;
@@ -14,8 +14,8 @@ use larder_format::layout::{self, unfinished};
 use larder_format::parity::{self, Parity, Shape, Unmade, shard_hash};
 use std::io;
 
-/// Makes sidecars for packs that lack one, on every disk, until packs of about `bytes_max` were read. Returns how
-/// many still lack one.
+/// Makes missing sidecars on every disk, until packs of about `bytes_max` were read. Returns the number of packs still
+/// without a sidecar.
 pub(crate) fn write_parity(core: &Core, bytes_max: u64) -> Result<u64> {
     core.require_own_format()?;
     let _one_at_a_time = core.maintenance.parity.lock();
@@ -45,7 +45,7 @@ fn write_parity_on(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> 
         && let Some((name, len)) = without.pop()
     {
         if !make_sidecar(core, member, &name)? {
-            // The scrub will find out why; until then it must not be read again and again.
+            // The scrub will find out why; until then the pack must not be read again and again.
             core.trouble().note_hopeless(member, name);
         }
         bytes += len;
@@ -53,13 +53,13 @@ fn write_parity_on(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> 
     Ok(without.len() as u64)
 }
 
-/// Makes the sidecar of one pack; says whether it is there now.
+/// Makes the sidecar of one pack; returns whether the sidecar exists now.
 pub(crate) fn make_sidecar(core: &Core, member: &Member, name: &Hash) -> Result<bool> {
     let Some(bytes) = sidecar_of(member.disk.as_ref(), name) else { return Ok(false) };
     write_sidecar(core, member, name, &bytes).map(|()| true)
 }
 
-/// Puts a sidecar in its place, unless there is one.
+/// Puts a sidecar in its place, unless present.
 pub(crate) fn write_sidecar(core: &Core, member: &Member, name: &Hash, bytes: &[u8]) -> Result<()> {
     member.require_room(bytes.len() as u64, core.reserve_bytes)?;
     match write_whole(member.disk.as_ref(), unfinished::PARITY, &layout::parity(name), bytes) {
@@ -70,7 +70,7 @@ pub(crate) fn write_sidecar(core: &Core, member: &Member, name: &Hash, bytes: &[
     }
 }
 
-/// The sidecar for a pack as it lies on a disk; none when the pack cannot be read or does not have its name.
+/// Sidecar for a pack as stored on a disk; `None` for a pack unreadable or not matching its name.
 pub(crate) fn sidecar_of(disk: &dyn Disk, name: &Hash) -> Option<Vec<u8>> {
     let file = disk.open(&layout::pack(name)).ok()?;
     let shape = Shape::of(file.len().ok()?)?;
@@ -88,14 +88,14 @@ pub(crate) fn sidecar_of(disk: &dyn Disk, name: &Hash) -> Option<Vec<u8>> {
     }
 }
 
-/// Reads the ends of a sidecar that belongs to this pack.
+/// Reads both ends of a sidecar belonging to this pack.
 pub(crate) fn read(file: &dyn DiskFile, name: &Hash) -> Option<Parity> {
     let len = file.len().ok()?;
     let parity = Parity::read(len, |at, buffer| file.read_at(at, buffer).is_ok()).ok()?;
     (parity.name == *name).then_some(parity)
 }
 
-/// Whether every byte of a sidecar is what it was.
+/// Whether every byte of a sidecar is unchanged.
 pub(crate) fn is_whole(file: &dyn DiskFile, name: &Hash) -> bool {
     let Some(parity) = read(file, name) else { return false };
     let mut shard = vec![0; parity.shape.shard_bytes as usize];

@@ -1,9 +1,9 @@
-//! Scrub: everything on every disk is read back and checked, a little at a time, and what is damaged is repaired.
+//! Scrub: reads back and checks every file on every disk, a little at a time, and repairs damage.
 //!
-//! Disks forget silently; whoever reads only when something is wanted finds out when the last good copy is gone too.
-//! A round reads a disk from one end to the other; how fast is the caller's business. After a first damaged file in a
-//! round the disk is read anew from the start, in a hurry, since damage seldom comes alone. When a round ends, its
-//! result goes into the ledger. Not here: what repair does (`repair`), when and how fast (`agent`).
+//! Disks forget silently; reading only on demand finds the damage after the last good copy is gone. A round reads a
+//! disk from one end to the other; the caller sets the pace. After the first damaged file of a round, the disk is read
+//! anew from the start, in a hurry, since damage seldom comes alone. The result of a finished round goes into the
+//! ledger. Not here: repair (`repair`), schedule and pace (`agent`).
 
 use crate::core::Core;
 use crate::disk::Disk;
@@ -24,32 +24,32 @@ use larder_format::{Hash, layout};
 mod rotation;
 mod state;
 
-/// What reading a small file costs a disk besides its bytes: a movement of its heads.
+/// Cost of reading a small file besides its bytes: one head movement.
 const FILE_COST_BYTES: u64 = 64 * 1024;
 
-/// A disk, and how its scrub stands.
+/// A disk and the state of its scrub.
 #[derive(Debug, Clone)]
 pub struct ScrubView {
     /// Random name of the disk, in hex.
     pub disk: String,
-    /// Where it is.
+    /// Path of the disk.
     pub path: String,
-    /// Whether it can be scrubbed at the moment.
+    /// Whether the disk can be scrubbed at the moment.
     pub is_readable: bool,
-    /// Something on it could not be read outside of a scrub: a round is wanted now.
+    /// A read outside of a scrub failed on this disk: a round is wanted now.
     pub is_alarmed: bool,
-    /// Packs on it that could not be read, and are tried again before anything is given up.
+    /// Unreadable packs on the disk, to be tried again before a give-up.
     pub suspected: u64,
-    /// The round that runs, or is to begin.
+    /// The current round, or the next.
     pub round: Round,
-    /// The last round that ended.
+    /// The last finished round.
     pub last: Option<(Stamp, Scrubbed)>,
 }
 
-/// How the scrub of each disk stands: as it was after the last step, while one is under way.
+/// Scrub state of each disk: as of the last step, while a step runs.
 pub(crate) fn scrubs(core: &Core) -> Vec<ScrubView> {
     spread_suspicion(core);
-    // One that is away is not late for anything.
+    // An absent disk is never late.
     let all = core.members.all();
     all.iter().filter(|member| !member.disk.is_empty()).map(|member| scrub_view(core, member)).collect()
 }
@@ -71,7 +71,7 @@ fn scrub_view(core: &Core, member: &Member) -> ScrubView {
     }
 }
 
-/// Begins a round on a disk, whatever was read so far. `disk` is its random name.
+/// Begins a round on a disk and drops the progress so far. `disk` is the disk's random name.
 pub(crate) fn begin_scrub(core: &Core, disk: &str, stamp: Stamp) -> Result<()> {
     let Some(member) = core.members.named(disk) else { return Ok(()) };
     let member = member.as_ref();
@@ -83,8 +83,8 @@ pub(crate) fn begin_scrub(core: &Core, disk: &str, stamp: Stamp) -> Result<()> {
     save(core, member, round)
 }
 
-/// Reads on, until about `bytes_max` are read, and repairs what is damaged. A round that is not begun begins, with a
-/// look into the quarantine; one that ends is written into the ledger. Returns the round as it stands then.
+/// Reads about `bytes_max` more and repairs damage. A new round begins with a look into the quarantine; a finished
+/// round is written into the ledger. Returns the state of the round.
 pub(crate) fn scrub(core: &Core, disk: &str, bytes_max: u64, stamp: Stamp) -> Result<Round> {
     let Some(member) = core.members.named(disk) else {
         return Ok(Round::default());
@@ -107,7 +107,7 @@ pub(crate) fn scrub(core: &Core, disk: &str, bytes_max: u64, stamp: Stamp) -> Re
     let searched = quarantine_search::search_quarantine(core, member, bytes_max)?;
     let left = bytes_max.saturating_sub(searched.bytes);
     let read = if searched.is_over { read_on(core, member, round, left, stamp) } else { Ok(false) };
-    // Also after an error: attempts that nobody remembers would begin again for ever.
+    // Saved even after an error: forgotten attempts would begin again for ever.
     attempts::save_suspects(core, member)?;
     let is_over = read?;
     if is_over {
@@ -121,9 +121,9 @@ pub(crate) fn scrub(core: &Core, disk: &str, bytes_max: u64, stamp: Stamp) -> Re
     Ok(result)
 }
 
-/// A round that found every file whole must not say that all is well while a snapshot needs one that is nowhere.
+/// A round with every file whole must not report success while a snapshot needs a missing chunk.
 fn look_at_the_end(core: &Core, round: &mut Round) -> Result<()> {
-    // What a disk that is away has is not lost.
+    // Chunks on an absent disk are not lost.
     if core.members.are_all_here() && (!core.maintenance.is_surveyed() || round.left > 0) {
         round.lost += lost::look_for_loss(core, &|| true)?.unwrap_or(0) as u64;
     } else if lost::has_what_was_missed(core) {
@@ -142,7 +142,7 @@ fn keep_facts(core: &Core, member: &Member) -> Result<()> {
     }
 }
 
-/// Reading for a restore does not tell which disk it was that failed, or there may be more than one.
+/// A read for a restore does not tell the failed disk, and several disks may have failed.
 fn spread_suspicion(core: &Core) {
     if core.trouble().take_suspicion() {
         core.members.all().iter().for_each(|member| core.trouble().alarm(member));
@@ -153,7 +153,7 @@ fn read_on(core: &Core, member: &Member, round: &mut Round, bytes_max: u64, stam
     let mut spent = 0;
     loop {
         let listed = rotation::next(core, member, &round.at);
-        // A disk that cannot even be listed was unplugged: nothing on it is damaged, it is away.
+        // A disk that cannot be listed was unplugged: the disk is away, not damaged.
         let items = listed.map_err(|source| away(member, source))?;
         if items.is_empty() {
             return Ok(true);
@@ -177,7 +177,7 @@ fn read_on(core: &Core, member: &Member, round: &mut Round, bytes_max: u64, stam
     }
 }
 
-/// Whether a file is what it was; counts the bytes that were read.
+/// Whether a file is unchanged; counts the bytes read.
 fn is_whole(_core: &Core, member: &Member, item: &Item, bytes: &mut u64) -> bool {
     let disk = member.disk.as_ref();
     let path = item.path();
@@ -197,13 +197,13 @@ fn is_whole(_core: &Core, member: &Member, item: &Item, bytes: &mut u64) -> bool
     }
 }
 
-/// Repairs one file. Says whether there really was damage.
+/// Repairs one file. Returns whether the damage was real.
 fn repair(core: &Core, member: &Member, round: &mut Round, item: &Item, stamp: Stamp) -> Result<bool> {
     let disk = member.disk.as_ref();
     if disk.list(layout::PACKS).is_err() || disk.space().is_err() {
         return Err(away(member, std::io::Error::other("it cannot be listed any more")));
     }
-    // A pack that was swept has no right to come back.
+    // A swept pack must not come back.
     let is_gone = matches!(item, Item::Pack(name) | Item::Sidecar(name)
         if is_given_up(core, name) || core.is_let_go(name));
     if is_gone || (matches!(item, Item::Entry(_)) && member.is_behind()) {
@@ -234,7 +234,7 @@ fn save(core: &Core, member: &Member, round: &Round) -> Result<()> {
     match STATE.write(member.disk.as_ref(), round) {
         Ok(()) => Ok(()),
         Err(source) => match member.failed(layout::SCRUB, source) {
-            // Then the round begins again after the next start, and nothing worse.
+            // The only cost: the round begins again after the next start.
             StoreError::Full { .. } => Ok(()),
             error => Err(error),
         },
@@ -245,7 +245,7 @@ fn end_round(core: &Core, member: &Member, round: &mut Round, stamp: Stamp) -> R
     let disk = member.key;
     let Round { bytes, damaged, repaired, lost, .. } = *round;
     match core.append(stamp, Event::Scrubbed(Scrubbed { disk, bytes, damaged, repaired, lost })) {
-        // What was read is as good as it is, whether or not it can be written down.
+        // The scrub's result holds, with or without a ledger entry.
         Err(StoreError::ReadOnly { .. }) => {}
         noted => drop(noted?),
     }
@@ -253,12 +253,12 @@ fn end_round(core: &Core, member: &Member, round: &mut Round, stamp: Stamp) -> R
     Ok(())
 }
 
-/// Whether the pack was given up, and has not come again: with a disk that had it whole, or from a device.
+/// Whether the pack was given up and has not returned, on a disk with a whole copy or from a device.
 fn is_given_up(core: &Core, name: &Hash) -> bool {
     core.trouble().is_retired(name) && core.catalog.packs.number(name).is_none()
 }
 
-/// A disk that failed is not tormented with reading: what it says is not believed anyway.
+/// Reading would strain a failed disk, and its answers are not trusted anyway.
 fn is_readable(member: &Member) -> bool {
     matches!(member.state(), MemberState::Healthy | MemberState::Behind(_))
 }
@@ -268,9 +268,9 @@ fn begun(member: &Member, stamp: Stamp) -> Result<Round> {
     Ok(Round { started: Some(stamp), total, ..Round::default() })
 }
 
-/// Damage was met: the disk is read again from the start. What was found counts on.
+/// After damage the disk is read again from the start. Counts so far stay.
 fn hurried(round: &Round, stamp: Stamp) -> Round {
-    // What is left damaged is met again.
+    // Damage left in place is counted again.
     let damaged = round.damaged - round.left;
     let at = String::new();
     Round { started: Some(stamp), at, bytes: 0, damaged, left: 0, is_hurried: true, ..round.clone() }

@@ -1,8 +1,8 @@
-//! Packs that vanish while the vault is open: a hand, a filesystem that lost a folder.
+//! Packs vanishing while the vault is open: removed by hand, or a folder lost by the filesystem.
 //!
-//! An open file goes on giving what it held after its name is gone, so nobody who reads would notice before the next
-//! start. Before a backup is confirmed, and not more often than once a minute, the names are looked at. Not here: packs
-//! that are missing at a start (`catalog`).
+//! An open file keeps its bytes readable after its name is gone, so no reader would notice before the next start. The
+//! names are checked before a backup is confirmed, at most once a minute. Not here: packs missing at a start
+//! (`catalog`).
 
 use crate::core::Core;
 use crate::disk::Disk;
@@ -12,10 +12,10 @@ use larder_format::ledger::Stamp;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Between two looks: each lists 256 folders of every disk.
+/// Time between two checks: each lists 256 folders of every disk.
 const LOOKS_APART_S: u64 = 60;
 
-/// What a healthy disk does not show any more is no longer relied on: another disk fills it, or the scrub gives it up.
+/// A pack missing on a healthy disk is no longer relied on: resync restores the pack, or the scrub gives the pack up.
 pub(crate) fn look_for_vanished(core: &Core, now: Stamp) {
     if !is_time_to_look(core, now) {
         return;
@@ -24,10 +24,10 @@ pub(crate) fn look_for_vanished(core: &Core, now: Stamp) {
     {
         // A repair moves a pack aside for a moment.
         let Some(_no_repairs) = core.maintenance.rounds.try_lock() else { return };
-        // First: what is sealed from here on is none of those.
+        // First, so a pack sealed from here on is not taken for missing.
         let known = core.catalog.packs.all();
         for member in core.members.all().iter().filter(|member| member.is_healthy()) {
-            // One that cannot be listed does not tell what it has.
+            // A disk with a failed listing does not tell its packs.
             let Ok(there) = on_disk::names_on(member.disk.as_ref()) else { return };
             let gone = known.iter().filter(|(_, name)| !there.contains_key(name)).map(|(number, _)| *number);
             let gone: HashSet<_> = gone.filter(|number| !is_known_to_be_gone(core, *number)).collect();
@@ -42,7 +42,7 @@ pub(crate) fn look_for_vanished(core: &Core, now: Stamp) {
     }
     let everywhere = everywhere.unwrap_or_default();
     for number in &everywhere {
-        // Closes the file that still gives what nobody has after the next start.
+        // Closes the open file; its bytes would be gone after the next start.
         core.catalog.packs.reopen(*number);
         if let Some(name) = core.catalog.packs.name(*number) {
             core.catalog.miss(&core.members, *number, name);
@@ -67,7 +67,7 @@ fn is_known_to_be_gone(core: &Core, number: u32) -> bool {
     name.is_none_or(|name| core.trouble().is_unreadable(&name)) || core.trouble().is_gone_without(number)
 }
 
-/// `another_has_it`: what is on no disk is nothing to wait for.
+/// `another_has_it`: a pack on no disk is not worth waiting for.
 fn lacks_what_vanished(core: &Core, member: &Arc<Member>, another_has_it: bool) {
     tracing::error!(disk = member.disk.name(), "packs vanished from this disk");
     core.trouble().alarm(member);

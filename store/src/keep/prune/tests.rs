@@ -9,22 +9,22 @@ use std::collections::HashMap;
 
 const HISTORIES: u64 = 100_000;
 const DAY_S: i64 = 86_400;
-/// Short spans, so that a history of some weeks meets the end of each.
+/// Short spans, so a history of a few weeks meets the end of each.
 const RULE: Rule =
     Rule { everything_days: 3, daily_days: 8, weekly_days: 20, monthly_days: Some(40), newest: 2 };
 
-/// A box, what really happens to it, and what its clock says of it.
+/// A box, its true history, and the time shown by its clock.
 struct Life {
     dice: Dice,
     view: LedgerView,
     looks: Lifetime,
-    /// Seconds that have really passed.
+    /// Seconds truly passed.
     real_s: i64,
     powered_on_s: u64,
-    /// How far the clock is from the truth.
+    /// Error of the clock.
     wrong_s: i64,
     trusted: bool,
-    /// What was promised to each snapshot: when it really came, and the most days that were ever told.
+    /// Promise to each snapshot: the true time of arrival, and the most days ever told.
     promised: HashMap<u64, (i64, i64)>,
     let_go: u64,
 }
@@ -58,7 +58,7 @@ impl Life {
     fn push(&mut self) {
         let (push, root) =
             (u128::from(self.view.head.sequence).to_be_bytes(), ChunkRef { id: Hash::ZERO, len: 0 });
-        // A device may claim any time; nobody believes it.
+        // A device may claim any time; the box does not believe the claim.
         let device_time_ms = self.dice.number_below(u64::MAX).cast_signed();
         let snapshot =
             Snapshot { device_time_ms, ..Snapshot::new("laptop/docs", push, root, Totals::default()) };
@@ -67,7 +67,7 @@ impl Life {
         self.promised.insert(self.view.head.sequence, (self.real_s, everything));
     }
 
-    /// Lets time pass, on or off, and may put the clock anywhere.
+    /// Lets time pass, on or off, and may set the clock to any time.
     fn time_passes(&mut self, may_jump: bool) {
         for _ in 0..1 + self.dice.number_below(4) {
             let on_s = self.dice.number_below(20 * 3600);
@@ -79,18 +79,18 @@ impl Life {
             0 => self.real_s += self.dice.number_below(60 * 86_400).cast_signed(),
             1 => self.real_s += self.dice.number_below(86_400).cast_signed(),
             2 | 3 if may_jump => {
-                // From 50 years back to 10 years ahead, in steps of more than a day: a smaller one cannot be told from a
-                // box that was off.
+                // From 50 years back to 10 years ahead, in steps of more than a day: a smaller step looks the same as a
+                // box switched off.
                 let steps = self.dice.number_below(60 * 365 * 24 / 50).cast_signed() - 50 * 365 * 24 / 50;
                 self.wrong_s = if self.dice.number_below(3) == 0 { 0 } else { steps * 50 * 3600 };
             }
-            // Whoever lies about the time also says that it is right.
+            // A liar about the time also claims the time is right.
             4 if may_jump => self.trusted = !self.trusted,
             _ => {}
         }
     }
 
-    /// Notes what the box tells its owner of each snapshot.
+    /// Notes the owner's promise for each snapshot.
     fn publish(&mut self) {
         let now = self.view.at(self.stamp());
         let moments: Vec<_> = self.view.snapshots("laptop/docs").iter().map(|fact| fact.moment()).collect();
@@ -126,13 +126,13 @@ impl Life {
     }
 }
 
-/// Lives through some weeks; returns how many snapshots were let go of.
+/// Lives through a few weeks; returns the number of snapshots let go of.
 fn live(seed: u64, may_jump: bool) -> u64 {
     let mut life = Life::new(seed);
     life.add(Event::RetentionSet(RULE));
     for _ in 0..24 {
         life.time_passes(may_jump);
-        // Now and then a flood, of garbage for all that anybody knows.
+        // Now and then a flood of pushes, perhaps garbage.
         let pushes = if life.dice.number_below(10) == 0 { 12 } else { 1 };
         (0..pushes).for_each(|_| life.push());
         life.publish();
@@ -141,7 +141,7 @@ fn live(seed: u64, may_jump: bool) -> u64 {
     life.let_go
 }
 
-/// No clock and no flood of pushes makes anything go before the date that the owner was told.
+/// No clock and no flood of pushes removes a snapshot before the date told to the owner.
 #[test]
 fn nothing_goes_early_whatever_the_clock_says() {
     let let_go: u64 = (0..HISTORIES).map(|seed| live(seed, seed % 8 != 0)).sum();

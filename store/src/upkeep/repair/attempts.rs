@@ -1,6 +1,6 @@
-//! Attempts at packs that a disk could not read: noted on the disk itself, and counted only hours apart.
+//! Attempts at unreadable packs: noted on the disk itself, and counted only hours apart.
 //!
-//! Not here: reading them again (`suspects`), what giving up means (`give_up`).
+//! Not here: the retried reads (`suspects`), the give-up (`give_up`).
 
 use crate::core::Core;
 use crate::core::watchlist::Watchlist;
@@ -17,19 +17,19 @@ use larder_format::care::Suspect;
 use larder_format::layout::{self, unfinished};
 use larder_format::ledger::Stamp;
 
-/// After so many attempts what cannot be read counts as damaged.
+/// After so many attempts an unreadable pack counts as damaged.
 const ATTEMPTS_MAX: u32 = 4;
 
-/// Entries that are tried before a disk is said not to answer.
+/// Entries tried before a disk counts as unanswering.
 const ENTRIES_TRIED: usize = 16;
 
-/// Chunks in unread blocks that are noted, some megabytes: when a disk answers for nothing in a thousand packs, their
-/// names need not all be in memory.
+/// Noted chunks of unread blocks, a few megabytes: when a disk answers for nothing in a thousand packs, memory need not
+/// hold every name.
 const NOTED_CHUNKS_MAX: usize = 100_000;
 
 const NOTES: Numbered = Numbered { ending: ".suspects", part: unfinished::SUSPECTS, bytes_max: 2 << 20 };
 
-/// Notes that a pack could not be read, and which blocks of it, so that devices are asked for those.
+/// Notes an unreadable pack and its unread blocks, so devices are asked for the chunks.
 pub(crate) fn try_later(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Patience> {
     if !is_answering(member.disk.as_ref()) {
         let source = std::io::Error::other("it gives nothing at all");
@@ -55,10 +55,10 @@ fn note_unread_blocks(core: &Core, name: &Hash) {
         }
         let first = u16::try_from(block.first_slot).ok().zip(table.chunks_of(number).first().copied());
         let of_block = first.map(|first| Fetch::of_block((pack, block.offset), &[first]));
-        // Whoever cannot read it notes what was in it.
+        // A failed read notes the chunks of the block.
         drop(of_block.map(|step| catalog.packs.fetch_proven(&core.members, &step)));
     }
-    // These are known now, and are read again without anybody's hurry.
+    // The packs are known now, and are read again without hurry.
     catalog.packs.trouble.take_suspicion();
 }
 
@@ -70,7 +70,7 @@ fn with_watchlist<T>(core: &Core, member: &Member, action: impl FnOnce(&mut Watc
     action(list)
 }
 
-/// Notes that a disk could not read a pack. Returns whether that was tried often enough.
+/// Notes a failed read of a pack on a disk. Returns whether the attempts suffice.
 pub(crate) fn note_unread(core: &Core, member: &Member, pack: &Hash, now: Stamp) -> bool {
     with_watchlist(core, member, |list| list.failed(*pack, now)) >= ATTEMPTS_MAX
 }
@@ -86,7 +86,7 @@ pub(crate) fn is_suspected_no_longer(core: &Core, pack: &Hash) {
     }
 }
 
-/// Whether some disk has failed to read the pack as often as it is tried.
+/// Whether some disk has failed to read the pack in every attempt allowed.
 pub(crate) fn was_tried_often_enough(core: &Core, pack: &Hash) -> bool {
     let all = core.members.all();
     let mut readable = all.iter().filter(|member| member.is_readable());
@@ -96,15 +96,15 @@ pub(crate) fn was_tried_often_enough(core: &Core, pack: &Hash) -> bool {
     })
 }
 
-/// Packs that could not be read on this disk and are tried again.
+/// Unreadable packs on this disk, to be tried again.
 pub(crate) fn suspected_on(core: &Core, member: &Member) -> Vec<Hash> {
     with_watchlist(core, member, |list| list.noted.packs.iter().map(|suspect| suspect.pack).collect())
 }
 
-/// Writes the attempts down on the disk if there is anything new.
+/// Writes new attempts to the disk, if any.
 ///
 /// # Errors
-/// `Disk` when it fails; a full one only keeps the older version.
+/// `Disk` when the disk fails; a full disk only keeps the older version.
 pub(crate) fn save_suspects(core: &Core, member: &Member) -> Result<()> {
     let changed =
         with_watchlist(core, member, |list| std::mem::take(&mut list.is_changed).then(|| list.noted.clone()));
@@ -118,7 +118,7 @@ pub(crate) fn save_suspects(core: &Core, member: &Member) -> Result<()> {
     }
 }
 
-/// Whether the disk gives anything of what it should, read off the disk and not out of the system's memory.
+/// Whether the disk returns any expected file, read from the disk and not from the page cache.
 pub(crate) fn is_answering(disk: &dyn Disk) -> bool {
     if !identity::is_answering(disk) {
         return false;
@@ -130,15 +130,15 @@ pub(crate) fn is_answering(disk: &dyn Disk) -> bool {
         disk.open(&path).iter().for_each(|file| file.forget_cached());
         entry_files::whole_entry(disk, *number).is_some()
     };
-    // One that is being filled has none yet.
+    // A disk under resync has no entry yet.
     numbers.is_empty() || numbers.iter().rev().take(ENTRIES_TRIED).any(gives)
 }
 
-/// Whether what cannot be read at this moment is read again later.
+/// Whether a pack unreadable at this moment is read again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Patience {
-    /// It is: nothing is given up as long as a disk does not answer.
+    /// Read again: nothing is given up while a disk does not answer.
     Waits,
-    /// It was tried often enough: it counts as damaged.
+    /// Tried often enough: the pack counts as damaged.
     AtAnEnd,
 }

@@ -1,7 +1,7 @@
-//! Finding the whole blocks of a damaged pack, without its table: from magic to magic.
+//! Search for the whole blocks of a damaged pack, without its table: from magic to magic.
 //!
-//! A block's header has a check of its own, and its chunks are named by their own bytes, so what is found this way is
-//! as good as if nothing had happened around it. Not here: what becomes of them (`give_up`).
+//! A block's header has its own check, and chunks are named by their own bytes, so a block found this way is as good as
+//! in an undamaged pack. Not here: the use of the blocks (`give_up`).
 
 use crate::Result;
 use crate::disk::{DiskFile, retry_read};
@@ -12,7 +12,7 @@ use larder_format::pack::PACK_HEADER_BYTES;
 
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// Hands over every block that is whole, wherever it lies, with the names of its chunks.
+/// Passes on every whole block, wherever in the file, with the names of its chunks.
 pub(crate) fn for_each_whole(
     file: &dyn DiskFile,
     mut action: impl FnMut(&[u8], &[ChunkId]) -> Result<()>,
@@ -33,7 +33,7 @@ pub(crate) fn for_each_whole(
     Ok(())
 }
 
-/// Where the magic of a block stands at `from` or behind it.
+/// Position of the next block magic, from `from` on.
 fn next_magic(file: &dyn DiskFile, from: u64, len: u64) -> Option<u64> {
     let mut at = from;
     while at + BLOCK_MAGIC.len() as u64 <= len {
@@ -53,7 +53,7 @@ fn next_magic(file: &dyn DiskFile, from: u64, len: u64) -> Option<u64> {
 fn block_at(file: &dyn DiskFile, at: u64, len: u64) -> Option<Vec<u8>> {
     let room = usize::try_from(len - at).unwrap_or(usize::MAX);
     let mut head = vec![0; room.min(HEADER_FIXED_BYTES + 16 + 3 * BLOCK_CHUNKS_MAX)];
-    // Zeros where nothing can be read: if they lie in the header, its check tells.
+    // Zeros for unreadable bytes: inside the header, its check notices.
     retry_read::read(file, at, &mut head);
     let header = Header::decode(&head).ok()?;
     let mut block = vec![0; header.block_len()];

@@ -1,4 +1,4 @@
-//! Ending what a power cut interrupted in a repair, before anybody looks which packs there are.
+//! Finishes a repair interrupted by a power cut, before the packs are listed.
 
 use crate::disk::hash::hash_off_disk;
 use crate::disk::quarantine::{
@@ -16,16 +16,15 @@ use larder_format::Hash;
 use larder_format::layout::{self, QUARANTINE};
 use std::collections::HashMap;
 
-/// Packs that were given up are looked at while the vault opens until so many bytes were read, some seconds on a slow disk;
-/// the rest is looked at while it runs (`quarantine_search`).
+/// Packs given up are read while the vault opens, up to this many bytes, a few seconds on a slow disk; the rest is read
+/// while the vault runs (`quarantine_search`).
 const GIVEN_UP_AT_ONCE_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Ends what a power cut interrupted. Called before anybody looks which packs there are.
-/// Packs that were swept stay gone.
+/// Finishes interrupted repairs. Called before the packs are listed. Swept packs stay gone.
 pub(crate) fn finish(members: &Members, swept: &HashMap<Hash, Mark>) {
     for member in members.all().iter().filter(|member| member.state() == MemberState::Healthy) {
         if let Err(error) = finish_on(members, member, swept) {
-            // The vault opens without; the next scrub finds the pack missing and begins anew.
+            // The vault opens without the pack; the next scrub misses the pack and begins anew.
             tracing::warn!(%error, disk = member.disk.name(), "a repair could not be ended");
         }
     }
@@ -44,7 +43,7 @@ fn finish_on(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) ->
             put_in_place(disk, &name).map_err(failed)?;
             tracing::info!(disk = disk.name(), pack = %name, "a repair was ended");
         } else if unanswered.any() {
-            // It may be the only whole copy. From there it is read again by the next repair.
+            // Perhaps the only whole copy. The next repair reads the copy there again.
             make_folders(disk, QUARANTINE)
                 .and_then(|()| move_to_quarantine(disk, &mended, &layout::set_aside_pack(&name)))
                 .map_err(failed)?;
@@ -55,8 +54,8 @@ fn finish_on(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) ->
     finish_moved_aside(members, member, swept)
 }
 
-/// Packs that were moved aside, and whose whole copy did not survive: made again. So are those that were given up, if they
-/// can be by now: what could not be read then may be whole.
+/// Rebuilds packs moved aside without a surviving whole copy, and packs given up, where possible by now: a pack
+/// unreadable then may be whole.
 fn finish_moved_aside(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) -> Result<()> {
     let disk = member.disk.as_ref();
     let failed = |source| member.failed(QUARANTINE, source);
@@ -77,7 +76,7 @@ fn finish_moved_aside(members: &Members, member: &Member, swept: &HashMap<Hash, 
                 tracing::info!(disk = disk.name(), pack = %name, is_given_up, "a repair was made again");
                 is_given_up_no_longer(disk, &name).map_err(failed)?;
             }
-            // The next one may be smaller.
+            // The next pack may be smaller.
             Ok(_) | Err(StoreError::Full { .. }) => {}
             Err(error) => return Err(error),
         }

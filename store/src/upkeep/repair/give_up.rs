@@ -1,9 +1,9 @@
-//! What is done with a pack that cannot be made whole: its whole blocks move to a new pack, what is missing then is
-//! named and remembered, and the damaged file is set aside.
+//! Gives up a pack beyond repair: moves whole blocks to a new pack, names and records the missing chunks, and sets the
+//! damaged file aside.
 //!
-//! In this order, so that a power cut leaves a chunk twice rather than not at all. What was lost counts as not there,
-//! so a device that still has it is asked for it at its next push. Nothing is called lost that a disk did not answer for,
-//! or that lies in a pack that was set aside (`quarantine_search`).
+//! In this order, so a power cut leaves a chunk twice rather than not at all. A lost chunk counts as absent, so a
+//! device still holding the chunk is asked at its next push. A chunk is not called lost while a disk does not answer
+//! for the chunk, or while a pack set aside holds the chunk (`quarantine_search`).
 
 use crate::Result;
 use crate::core::Core;
@@ -20,36 +20,36 @@ use crate::upkeep::repair::whole_again;
 use larder_format::{Hash, layout};
 use std::collections::HashSet;
 
-/// How often it is looked what is lost while the index changes, or blocks come back from the quarantine.
+/// Searches for losses while the index changes, or blocks come back from the quarantine.
 const LOOKS_MAX: usize = 4;
 
-/// Gives up a pack that no disk has whole and no parity brings back. Returns what was lost with it; nothing when a disk
-/// did not answer for something, and then the pack is as it was.
+/// Gives up a pack not whole on any disk and not restored by parity. Returns the losses; `None` when a disk did not
+/// answer, with the pack unchanged.
 ///
 /// # Errors
-/// `Full` or `Disk`: the pack is then as it was, damaged and in its place.
+/// `Full` or `Disk`: the pack is unchanged, damaged and in its place.
 pub(crate) fn give_up(core: &Core, member: &Member, name: &Hash, patience: Patience) -> Result<Option<Lost>> {
     let number = core.catalog.packs.number(name);
     let copies = Copies::open(&core.members, member, name);
-    // Readers go on using what is whole in it meanwhile; only `held` sees past it.
+    // Readers keep using the whole blocks meanwhile; only `held` ignores the pack.
     number.into_iter().for_each(|number| core.trouble().condemn(number));
     let given_up = empty(core, &copies, name, patience);
     if !matches!(given_up, Ok(Some(_))) {
         number.into_iter().for_each(|number| core.trouble().reprieve(number));
     }
     let Some(lost) = given_up? else { return Ok(None) };
-    // Taking it apart takes a while, and a disk that has it whole may have come meanwhile.
+    // The move takes a while, and a disk with a whole copy may have come meanwhile.
     if mend::mend(&core.members, member, name, core.reserve_bytes / 2)? == Mended::Whole {
         whole_again::is_whole_again(core, name);
         return Ok(Some(Lost::default()));
     }
     core.trouble().retire(*name);
     attempts::is_suspected_no_longer(core, name);
-    // Nobody lacks it any more: what was whole in it lies elsewhere, and the rest was named.
+    // The pack is needed no longer: whole blocks lie elsewhere, and the rest was named.
     if let Some(number) = number {
         core.catalog.retire(number, name, copies.len().unwrap_or(0));
     }
-    // The others keep theirs: what is there is not believed, and they are not written to.
+    // The remaining disks keep their copies: failed disks are not believed and get no writes.
     for member in core.members.all().iter().filter(|member| member.is_healthy() || member.is_behind()) {
         let disk = member.disk.as_ref();
         quarantine::set_aside(disk, &layout::pack(name))
@@ -60,7 +60,7 @@ pub(crate) fn give_up(core: &Core, member: &Member, name: &Hash, patience: Patie
     Ok(Some(lost))
 }
 
-/// Moves what is whole elsewhere, and writes down what is not.
+/// Moves whole blocks elsewhere, and records the rest.
 fn empty(core: &Core, copies: &Copies, name: &Hash, patience: Patience) -> Result<Option<Lost>> {
     let table = reader::read_table(&core.members, name).ok();
     let candidates: Option<HashSet<_>> = table.map(|table| table.chunks.into_iter().collect());
@@ -68,7 +68,7 @@ fn empty(core: &Core, copies: &Copies, name: &Hash, patience: Patience) -> Resul
     if copies.is_unread() && patience == Patience::Waits {
         return Ok(None);
     }
-    // A table that is whole may be that of another pack, which stands in the place of this one.
+    // A whole table may belong to a different pack in the place of this pack.
     let trouble = core.trouble();
     let is_all_here = core.members.are_all_here() && !trouble.is_any_gone_without();
     let scope = Scope {
@@ -85,10 +85,10 @@ fn empty(core: &Core, copies: &Copies, name: &Hash, patience: Patience) -> Resul
     Ok(Some(found))
 }
 
-/// What is lost; nothing when a disk does not answer for something.
+/// Lost chunks; `None` when a disk does not answer.
 fn look_until_steady(core: &Core, scope: &Scope<'_>) -> Result<Option<Lost>> {
     for _ in 0..LOOKS_MAX {
-        // What the index does not know yet must not be taken for lost.
+        // A chunk not yet in the index must not be taken for lost.
         core.catalog.enter_pending(&core.members, usize::MAX);
         match lost::find_lost(core, scope, &|| true)? {
             Look::Found(lost) => return Ok(Some(lost)),

@@ -1,7 +1,7 @@
-//! Records of what was lost with a pack, in the quarantine of every disk.
+//! Records of the chunks lost with a pack, in the quarantine of every disk.
 //!
-//! What is lost must not be forgotten with the memory of the agent: a device believes that it need not send again what it
-//! sent once. Only the first thousand files are named in a record; the pieces are all there.
+//! A loss must not be forgotten with the agent's memory: a device does not expect to send a chunk a second time. A
+//! record names only the first thousand files, but every lost piece.
 
 use crate::Result;
 use crate::disk::{Disk, quarantine, read_whole, write_whole};
@@ -12,28 +12,28 @@ use larder_format::{ChunkId, Hash};
 use std::collections::HashSet;
 use std::io;
 
-/// Files that are named in one record, which stays small.
+/// Files named in one record, so the record stays small.
 pub(crate) const FILES_NAMED_MAX: usize = 1000;
 
-/// What was lost with one pack.
+/// Losses of one pack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lost {
     pub(crate) chunks: HashSet<ChunkId>,
     pub(crate) files: Vec<LostFile>,
 }
 
-/// Writes down what was lost with a pack, on every healthy disk.
+/// Records the losses of a pack on every healthy disk.
 pub(crate) fn write(members: &Members, name: &Hash, lost: &Lost) -> Result<()> {
     members.on_each(&path_of(name), |member| write_on(member.disk.as_ref(), name, lost)).map(drop)
 }
 
-/// The same on one disk.
+/// Records the losses of a pack on one disk.
 pub(crate) fn write_on(disk: &dyn Disk, name: &Hash, lost: &Lost) -> io::Result<()> {
     let mut pieces: Vec<_> = lost.chunks.iter().copied().collect();
     pieces.sort();
     let bytes = care::encode(&Losses { files: lost.files.clone(), pieces });
     let path = path_of(name);
-    // A repair that was begun anew after a power cut knows better than the first one.
+    // A repair begun anew after a power cut knows better than the first repair.
     quarantine::set_aside(disk, &path)?;
     write_whole(disk, unfinished::LOSSES, &path, &bytes)
 }
@@ -42,7 +42,7 @@ fn path_of(name: &Hash) -> String {
     layout::losses(name)
 }
 
-/// All records of all disks.
+/// Every record on every readable disk.
 pub(crate) fn read_all(members: &Members) -> Lost {
     let mut lost = Lost::default();
     for member in members.all().iter().filter(|member| member.is_readable()) {

@@ -1,10 +1,10 @@
-//! What is lost: which pieces of which files and snapshots, remembered until a device brings them.
+//! Losses: lost pieces with their files and snapshots, remembered until a device brings the pieces.
 //!
-//! The record lies beside the damaged file in the quarantine of every disk, since what is lost must not be forgotten
-//! with the agent's memory: a device believes that it need not send again what it sent once. Only the first thousand
-//! files are named in it; the pieces are all there. Which snapshots are not whole follows from the pieces, so it is found
-//! anew after a start. Not here: the walk that finds it (`survey`), asking the devices (`complete`, which looks at everything
-//! again as long as something is lost).
+//! The record lies beside the damaged file in the quarantine of every disk. A loss must not be forgotten with the
+//! agent's memory: a device does not expect to send a chunk a second time. A record names only the first thousand
+//! files, but every piece. Damaged snapshots follow from the pieces, so a survey finds the snapshots anew after a
+//! start. Not here: the survey (`survey`), asking the devices (`complete`, with a full check of each tree while losses
+//! remain).
 
 use crate::Result;
 use crate::core::Core;
@@ -23,30 +23,30 @@ use std::sync::Arc;
 pub struct DamagedSnapshot {
     /// `DEVICE/NAME`.
     pub source: String,
-    /// Its number.
+    /// Snapshot number.
     pub snapshot: u64,
-    /// Whether something of it is lost; otherwise it could not be read, and is tried again.
+    /// Whether a piece is lost; otherwise a read failed, and is tried again.
     pub is_lost: bool,
 }
 
-/// How a look for losses ended.
+/// Outcome of a look for losses.
 pub(crate) enum Look {
-    /// What is lost and was not known to be.
+    /// Losses not known before.
     Found(Lost),
-    /// The index was made anew meanwhile, so that what was not found may be there.
+    /// The index was rebuilt meanwhile, so missing pieces may exist.
     Unsteady,
-    /// A disk did not answer for something, or it was stopped.
+    /// A disk did not answer, or the look was stopped.
     Unfinished,
 }
 
-/// Takes up what records say was lost before, so that devices are asked for it.
+/// Reads the records of former losses, so devices are asked for the pieces.
 pub(crate) fn remember_lost(core: &Core) {
     let lost = read_all(&core.members);
     core.trouble().give_up(lost.chunks);
     core.maintenance.note_lost(&lost.files);
 }
 
-/// Versions of files that cannot be given back whole, as far as scrubs found out: at most ten thousand.
+/// Versions of files not restorable whole, as far as scrubs found out: at most ten thousand.
 pub(crate) fn lost_files(core: &Core) -> Vec<LostFile> {
     let trouble = core.trouble();
     let is_lost = |file: &LostFile| trouble.is_given_up(&file.piece) && !core.is_held(&file.piece);
@@ -55,8 +55,8 @@ pub(crate) fn lost_files(core: &Core) -> Vec<LostFile> {
     files
 }
 
-/// Every kept snapshot that cannot be restored whole, in the order of sources and numbers, as the last look found it.
-/// One stays in the list until the next look after its pieces came back.
+/// Every kept snapshot not restorable whole, in the order of sources and numbers, as of the last look. A snapshot stays
+/// in the list until the next look after its pieces came back.
 pub(crate) fn damaged_snapshots(core: &Core) -> Vec<DamagedSnapshot> {
     let known = core.maintenance.damaged_snapshots();
     if known.is_empty() {
@@ -72,33 +72,33 @@ pub(crate) fn damaged_snapshots(core: &Core) -> Vec<DamagedSnapshot> {
     facts.filter_map(damaged).collect()
 }
 
-/// Numbers of those of `facts`, rising, that cannot be restored whole, as the last look found it.
+/// Rising numbers of the snapshots in `facts` not restorable whole, as of the last look.
 pub(crate) fn damaged_among(core: &Core, facts: &[Arc<Fact>]) -> Vec<u64> {
     let known = core.maintenance.damaged_snapshots();
     facts.iter().map(|fact| fact.sequence).filter(|number| known.contains_key(number)).collect()
 }
 
-/// Whether everything that is kept was looked at since the start, and every disk answered.
+/// Whether every kept snapshot was surveyed since the start, with an answer from every disk.
 pub(crate) fn is_surveyed(core: &Core) -> bool {
     core.maintenance.is_surveyed()
 }
 
-/// Whether a piece that a snapshot was not whole for has come back, so that the next look may find it whole.
+/// Whether a missed piece has come back, so the next look may find the snapshot whole.
 pub(crate) fn has_what_was_missed(core: &Core) -> bool {
     let known = core.maintenance.damaged_snapshots();
     let pieces: HashSet<_> = known.values().filter_map(|state| state.piece()).collect();
     pieces.iter().any(|piece| core.is_held(piece))
 }
 
-/// Looks through everything that is kept for what no pack holds although nobody saw it go: a disk that lied about
-/// flushing, a file that somebody deleted. It is named and remembered, and asked for at the next push. Returns how many
-/// pieces it was; nothing where it could not be seen, because the index is being made anew or a disk does not answer.
+/// Searches every kept snapshot for chunks missing from every pack without a known cause: a disk with a false flush, a
+/// file deleted by hand. Losses are named, recorded and asked for at the next push. Returns the number of pieces;
+/// `None` during a rebuild of the index or without an answer from a disk.
 pub(crate) fn look_for_loss(core: &Core, go_on: &dyn Fn() -> bool) -> Result<Option<usize>> {
     if core.trouble().newer_layout().is_some() {
         return Ok(None);
     }
     let Look::Found(found) = find_lost(core, &Scope::default(), go_on)? else { return Ok(None) };
-    // Asked afterwards, since the last disk may go meanwhile: what is away is not lost.
+    // Asked afterwards, since the last disk may go meanwhile: chunks on an absent disk are not lost.
     if core.require_answering().is_err() {
         return Ok(None);
     }
@@ -107,17 +107,17 @@ pub(crate) fn look_for_loss(core: &Core, go_on: &dyn Fn() -> bool) -> Result<Opt
     }
     tracing::error!(pieces = found.chunks.len(), "pieces of kept backups are in no pack");
     core.trouble().give_up(found.chunks.iter().copied());
-    // A disk that is away may have it, and then it is not lost.
+    // A piece on an absent disk is not lost.
     if core.members.are_all_here() {
         let mut pieces: Vec<_> = found.chunks.iter().map(|id| id.0).collect();
         pieces.sort_unstable();
-        // Of no pack that anybody knows.
+        // Named after no known pack.
         write(&core.members, &Hash::of(pieces.as_flattened()), &found)?;
     }
     Ok(Some(found.chunks.len()))
 }
 
-/// Looks again at the snapshots that were not whole. Returns whether it came to its end.
+/// Surveys the damaged snapshots again. Returns whether the survey reached its end.
 pub(crate) fn look_at_damaged(core: &Core, go_on: &dyn Fn() -> bool) -> bool {
     let known = core.maintenance.damaged_snapshots();
     let mut sources = core.ledger().sources.clone();
@@ -131,12 +131,12 @@ pub(crate) fn look_at_damaged(core: &Core, go_on: &dyn Fn() -> bool) -> bool {
     is_complete
 }
 
-/// Everything that a snapshot names and that no pack holds and nobody knew to be lost. Where not all can be looked at,
-/// what is `listed` and not held counts as lost too. Packs that were set aside are asked first.
+/// Every chunk named by a snapshot, missing from every pack and not known as lost. After a partial survey, a chunk in
+/// `listed` and not held counts as lost too. Packs set aside are asked first.
 pub(crate) fn find_lost(core: &Core, scope: &Scope<'_>, go_on: &dyn Fn() -> bool) -> Result<Look> {
     let times_anew = core.catalog.times_anew();
     let is_steady = || core.catalog.times_anew() == times_anew && core.catalog.pending_count() == 0;
-    // An index that is empty for a moment knows of nothing, and everything would seem lost.
+    // An index empty for a moment would make every chunk seem lost.
     if !is_steady() {
         return Ok(Look::Unsteady);
     }
@@ -166,7 +166,7 @@ pub(crate) fn find_lost(core: &Core, scope: &Scope<'_>, go_on: &dyn Fn() -> bool
     Ok(Look::Found(Lost { chunks: lost, files }))
 }
 
-/// Whether a pack lists some of these though the index has no word of it: the index is then made anew.
+/// Whether a pack lists a lost chunk missing from the index: the index is then rebuilt.
 fn is_listed_elsewhere(core: &Core, lost: &HashSet<ChunkId>, scope: &Scope<'_>) -> bool {
     let ids: Vec<_> = lost.iter().copied().collect();
     let found = core.catalog.find(&core.members, &ids);

@@ -1,9 +1,8 @@
-//! Making one pack whole again: from another disk, or from what is left of it and of its parity on all disks.
+//! Rebuilds one pack: from another disk, or from the remains of the pack and its parity on every disk.
 //!
-//! Copies of a pack are the same bytes everywhere, and so are its sidecars; each shard is taken from wherever it is
-//! whole. So two disks that are damaged in different places make one whole pack, and a single disk with its sidecar
-//! does. Nothing gets the pack's name that does not hash to it. Not here: what happens to a pack that cannot be made
-//! whole (`give_up`).
+//! Copies of a pack are the same bytes on every disk, and so are the sidecars; each shard is taken from any whole copy.
+//! So two disks with damage in different places make one whole pack, and so does a single disk with its sidecar. Only
+//! bytes with the matching hash get the pack's name. Not here: packs beyond repair (`give_up`).
 
 use crate::Result;
 use crate::disk::hash::hash_off_disk;
@@ -21,21 +20,21 @@ use std::io;
 
 const STEP_BYTES: usize = 1 << 20;
 
-/// What became of a pack that was to be made whole.
+/// Outcome of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mended {
-    /// It is whole and in its place; what was there before is in the quarantine.
+    /// The pack is whole and in its place; the former file is in the quarantine.
     Whole,
-    /// Everything that is left of it was read, and it is not enough.
+    /// Every remaining byte was read, and the bytes do not suffice.
     Damaged,
-    /// A disk did not answer for some of it, and may do so later.
+    /// A disk did not answer for a part of the pack, and may answer later.
     Unread,
 }
 
-/// Makes the pack whole on one disk and puts it in its place. `reserve_bytes` stay free.
+/// Rebuilds the pack on one disk and puts the pack in its place. `reserve_bytes` stay free.
 ///
 /// # Errors
-/// `Full` or `Disk` when the disk does not take it; then nothing has changed that opening the vault does not put right.
+/// `Full` or `Disk` when the disk does not take the pack; opening the vault then puts every change right.
 pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_bytes: u64) -> Result<Mended> {
     let copies = Copies::open(members, member, name);
     let mended = layout::mended_pack(name);
@@ -49,7 +48,7 @@ pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_byte
         done => done,
     };
     if !matches!(is_whole, Ok(true)) {
-        // Also after an error: on a full disk what was written of it takes the room that others are to work in.
+        // Cleared even after an error: on a full disk the half-written file takes room needed for work.
         let cleared = quarantine::clear(disk, &mended);
         is_whole.and(cleared).map_err(failed)?;
         return Ok(copies.verdict());
@@ -58,7 +57,7 @@ pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_byte
     Ok(Mended::Whole)
 }
 
-/// Everything on all disks that may hold bytes of one pack.
+/// Every file on every disk with possible bytes of one pack.
 pub(crate) struct Copies {
     pub(crate) packs: Vec<Box<dyn DiskFile>>,
     sidecars: Vec<(Box<dyn DiskFile>, Parity)>,
@@ -66,7 +65,7 @@ pub(crate) struct Copies {
 }
 
 impl Copies {
-    /// Other disks come first, since their copies are most likely whole.
+    /// Copies on different disks come first, being most likely whole.
     pub(crate) fn open(members: &Members, member: &Member, name: &Hash) -> Self {
         let all = members.all();
         let readable = all.iter().filter(|known| known.is_readable());
@@ -89,27 +88,27 @@ impl Copies {
         Self { packs, sidecars, unanswered }
     }
 
-    /// Whether some of it could not be read.
+    /// Whether a read of a copy failed.
     pub(crate) fn is_unread(&self) -> bool {
         self.unanswered.any()
     }
 
-    /// What is to be said of a pack that these did not make whole.
+    /// Outcome for a pack not rebuilt from these copies.
     fn verdict(&self) -> Mended {
         if self.is_unread() { Mended::Unread } else { Mended::Damaged }
     }
 
-    /// Bytes that the pack has; none when nothing of it is left.
+    /// Length of the pack in bytes; `None` without any remains.
     pub(crate) fn len(&self) -> Option<u64> {
         let from_parity = self.sidecars.first().map(|(_, parity)| parity.shape.pack_len);
         from_parity.or_else(|| self.packs.iter().find_map(|file| file.len().ok()))
     }
 
-    /// Copies the first that is whole.
+    /// Copies the first whole copy.
     fn copy_whole(&self, disk: &dyn Disk, part: &str, name: &Hash) -> io::Result<bool> {
         let mut buffer = vec![0; STEP_BYTES];
         for file in &self.packs {
-            // Read before anything is written: most copies that were asked for are damaged.
+            // Read before any write: most copies asked for are damaged.
             if hash_off_disk(file.as_ref()) != Some(*name) {
                 continue;
             }
@@ -170,7 +169,7 @@ impl Copies {
                 }
             }
         };
-        // What could be read a moment ago and cannot be now is for the next scrub.
+        // A read good a moment ago and failing now is for the next scrub.
         let Ok(Some(rebuilt)) = rebuild(&shape, &lost, &recovery, read) else { return Ok(false) };
         let mut rebuilt = rebuilt.into_iter();
         let mut writing = Writing::create(disk, part)?;
@@ -188,7 +187,7 @@ impl Copies {
         Ok(writing.finish()? == *name)
     }
 
-    /// What the sidecars of all disks know together.
+    /// Combined knowledge of every disk's sidecars.
     fn parity(&self) -> Option<Parity> {
         let (_, first) = self.sidecars.first()?;
         let mut merged = first.clone();
@@ -201,7 +200,7 @@ impl Copies {
     }
 }
 
-/// The position of the first file that has the shard whole.
+/// Position of the first file with a whole copy of the shard.
 fn whole_copy<'a>(
     files: impl Iterator<Item = &'a Box<dyn DiskFile>>,
     start: u64,
@@ -214,7 +213,7 @@ fn whole_copy<'a>(
     files.position(|file| file.read_at(start, buffer).is_ok() && shard_hash(buffer, shard_bytes) == hash)
 }
 
-/// A file that is written and hashed.
+/// A file under writing and hashing.
 struct Writing {
     file: Box<dyn DiskFile>,
     hasher: blake3::Hasher,
@@ -230,7 +229,7 @@ impl Writing {
         self.file.append(bytes)
     }
 
-    /// Durable on return; the hash of all of it.
+    /// Durable on return; returns the hash of the whole file.
     fn finish(mut self) -> io::Result<Hash> {
         sync_file(self.file.as_mut())?;
         Ok(Hash(*self.hasher.finalize().as_bytes()))

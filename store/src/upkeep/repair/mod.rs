@@ -1,11 +1,10 @@
-//! Repair: what a scrub found damaged is made whole again, or given up by name.
+//! Repair: damage found by a scrub is rebuilt, or given up by name.
 //!
-//! A pack is taken from another disk if one has it whole (`mend`), else computed from what all disks have left of it
-//! and of its parity, and put in its place (`place`). What cannot be had so is taken apart: whole blocks live on in a
-//! new pack (`give_up`), and what is missing is named by source and path (`lost`). Damaged bytes go to the
-//! quarantine; nothing of them is ever deleted, since a better tool may come, and they are tried again (`quarantine_search`).
-//! What a disk does not answer for is not damaged: it is read again for a day (`suspects`). Not here: finding damage
-//! (`scrub`).
+//! A pack is copied from a disk with a whole copy (`mend`), else computed from the remains of the pack and its parity
+//! on every disk, and put in its place (`place`). A pack beyond both is taken apart: whole blocks live on in a new pack
+//! (`give_up`), and missing pieces are named by source and path (`lost`). Damaged bytes go to the quarantine and are
+//! never deleted, since a better tool may come; each is tried again (`quarantine_search`). An unanswered read is not
+//! damage: the file is read again for a day (`suspects`). Not here: finding damage (`scrub`).
 
 pub(crate) mod attempts;
 pub(crate) mod blocks;
@@ -25,13 +24,13 @@ pub(crate) mod suspects;
 pub(crate) mod watched;
 pub(crate) mod whole_again;
 
-/// What became of something damaged.
+/// Outcome of a repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// As good as before.
     Repaired,
-    /// It is as it was; the next round tries again.
+    /// Unchanged; the next round tries again.
     Left,
-    /// So many pieces of files are gone.
+    /// Number of file pieces gone.
     Lost(u64),
 }

@@ -1,6 +1,6 @@
-//! Moving whole blocks of packs that are given up, or are none of the vault, to new packs.
+//! Moves whole blocks of packs given up, or foreign to the vault, to new packs.
 //!
-//! Not here: finding the blocks (`blocks`), which packs they come from (`give_up`, `strays`).
+//! Not here: finding the blocks (`blocks`), the choice of packs (`give_up`, `strays`).
 
 use crate::Result;
 use crate::core::Core;
@@ -11,7 +11,7 @@ use crate::upkeep::repair::mend::Copies;
 use larder_format::{ChunkId, layout};
 use std::collections::HashSet;
 
-/// Moves whole blocks to new packs, as `choose` takes them. Returns how many chunks were moved.
+/// Moves whole blocks to new packs, as chosen by `choose`. Returns the number of chunks moved.
 pub(crate) fn move_whole_blocks(
     core: &Core,
     choose: impl FnOnce(&mut Moving<'_>) -> Result<()>,
@@ -24,7 +24,7 @@ pub(crate) fn move_whole_blocks(
     Ok(seen.len())
 }
 
-/// New packs for the whole blocks of one that is given up.
+/// New packs for the whole blocks of a pack given up.
 pub(crate) struct Moving<'a> {
     core: &'a Core,
     seen: HashSet<ChunkId>,
@@ -33,7 +33,7 @@ pub(crate) struct Moving<'a> {
 }
 
 impl Moving<'_> {
-    /// Also from packs that were swept and whose files are still there: what was merged into this one lies in them.
+    /// Swept packs with files still there count too: these hold the chunks once repacked into this pack.
     pub(crate) fn all_of(&mut self, copies: &Copies, candidates: Option<&HashSet<ChunkId>>) -> Result<()> {
         for file in &copies.packs {
             self.blocks_of(file.as_ref(), |_| true)?;
@@ -48,14 +48,14 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// Takes the whole blocks of one file that hold a wanted chunk which is not to be had elsewhere.
+    /// Takes the file's whole blocks with a wanted chunk not available elsewhere.
     pub(crate) fn blocks_of(
         &mut self,
         file: &dyn DiskFile,
         is_wanted: impl Fn(&ChunkId) -> bool,
     ) -> Result<()> {
         blocks::for_each_whole(file, |block, names| {
-            // What another pack lists may be damaged there, and this copy is in hand.
+            // A chunk listed in a different pack may be damaged there, and this copy is in hand.
             let is_had = |id: &ChunkId| self.core.is_held(id) && self.core.read_wherever(id).is_ok();
             if !names.iter().any(|id| is_wanted(id) && !self.seen.contains(id) && !is_had(id)) {
                 return Ok(());
@@ -79,7 +79,7 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// On a full disk what was begun takes the room that others are to work in.
+    /// On a full disk a half-written pack takes the room needed for work.
     fn abandon(&mut self) {
         if let Some(open) = self.open.take() {
             open.abandon(&self.core.members);

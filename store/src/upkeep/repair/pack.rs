@@ -1,4 +1,4 @@
-//! Repairing one pack: made whole, left for another attempt, or given up.
+//! Repair of one pack: rebuilt, left for a later attempt, or given up.
 
 use crate::core::Core;
 use crate::disks::member::Member;
@@ -10,11 +10,11 @@ use crate::{Result, StoreError};
 use larder_format::Hash;
 use larder_format::ledger::Stamp;
 
-/// Makes a damaged or missing pack whole on one disk, or gives it up. One that could not be read is left as it is, until
-/// it was tried often enough.
+/// Rebuilds a damaged or missing pack on one disk, or gives the pack up. An unreadable pack is left as is until enough
+/// attempts have failed.
 ///
 /// # Errors
-/// `Disk` when the disk fails, or gives nothing at all. A full one only leaves the pack as it is.
+/// `Disk` when the disk fails, or returns nothing at all. A full disk only leaves the pack as is.
 pub(crate) fn repair_pack(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Outcome> {
     let outcome = match mend_or_give_up(core, member, name, now) {
         Err(StoreError::Full { missing_mib, .. }) => {
@@ -32,7 +32,7 @@ pub(crate) fn repair_pack(core: &Core, member: &Member, name: &Hash, now: Stamp)
 }
 
 fn mend_or_give_up(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Outcome> {
-    // Half of the reserve: ledger and restore still work, and content that is whole again is what it is for.
+    // Half of the reserve: ledger and restore still work, and rebuilt content is the reserve's purpose.
     let patience = match mend(&core.members, member, name, core.reserve_bytes / 2)? {
         Mended::Whole => return Ok(Outcome::Repaired),
         Mended::Damaged => Patience::Waits,
@@ -42,9 +42,9 @@ fn mend_or_give_up(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Res
         },
     };
     match give_up::give_up(core, member, name, patience)?.map(|lost| lost.chunks.len()) {
-        // A disk that was read a moment ago does not answer now.
+        // A disk readable a moment ago does not answer now.
         None => attempts::try_later(core, member, name, now).map(|_| Outcome::Left),
-        // Everything in it lived on in whole blocks, or nobody's snapshot needs it.
+        // Every chunk lived on in whole blocks, or no snapshot needs the chunk.
         Some(0) => Ok(Outcome::Repaired),
         Some(lost) => Ok(Outcome::Lost(lost as u64)),
     }

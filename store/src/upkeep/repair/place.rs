@@ -1,15 +1,15 @@
-//! Putting a whole file where a damaged one stands, without replacing anything and whenever the power goes.
+//! Replaces a damaged file by a whole file, without overwriting, safe from a power cut at any moment.
 //!
-//! The whole file is written and durable under `open/NAME.mended` first; then the damaged one is moved to
-//! `quarantine/`; then the whole one gets its name. Whatever of these a power cut leaves, opening the vault goes on
-//! from there (`finish`). Nothing is deleted but what was written here and never had a name.
+//! First the whole file is written and durable under `open/NAME.mended`; then the damaged file is moved to
+//! `quarantine/`; then the whole file gets its name. After a power cut, opening the vault continues from any step
+//! (`finish`). Only files written here and never named are deleted.
 
 use crate::disk::quarantine::set_aside;
 use crate::disk::{Disk, folder_of, make_folders, sync_names};
 use larder_format::{Hash, layout};
 use std::io;
 
-/// Puts the pack that waits under `mended_path`, written and synced, where it belongs.
+/// Puts the pack waiting under `mended_path`, written and synced, into its place.
 pub(crate) fn put_in_place(disk: &dyn Disk, name: &Hash) -> io::Result<()> {
     let (mended, path) = (layout::mended_pack(name), layout::pack(name));
     // Its name must last before the damaged file gives way.

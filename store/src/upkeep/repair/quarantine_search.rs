@@ -1,10 +1,10 @@
-//! Looking into the quarantine of the disks for what is whole in there after all.
+//! Search of the disks' quarantines for whole packs and blocks.
 //!
-//! A pack that could not be read when it was given up may be read today, and a block that nobody needed then may be the
-//! last copy of one that is lost now. So packs that were given up are tried again after each start and in each round of a
-//! scrub, and before anything is called lost the whole blocks of all packs are used that lie in there or anywhere else on
-//! the disks. A pack comes back as a new file that is written and synced like any other: one that was set aside after a
-//! failed sync may show bytes that the disk does not have. Not here: what ends up in there (`place`, `give_up`).
+//! A pack unreadable at its give-up may be readable today, and a block needless then may be the last copy of a chunk
+//! lost now. So packs given up are tried again after each start and in each round of a scrub. Before a chunk is called
+//! lost, the whole blocks of every pack in a quarantine or elsewhere on the disks are used. A pack comes back as a new
+//! file, written and synced like any pack: a file set aside after a failed sync may show bytes not on the disk. Not
+//! here: the way into the quarantine (`place`, `give_up`).
 
 use crate::core::Core;
 use crate::core::maintenance::{Search, Searches};
@@ -18,19 +18,19 @@ use larder_format::Hash;
 use larder_format::layout::{self, QUARANTINE};
 use std::collections::HashSet;
 
-/// How far a search has come.
+/// Progress of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Searched {
-    /// Bytes that were read.
+    /// Bytes read.
     pub(crate) bytes: u64,
-    /// Whether nothing is left to look at.
+    /// Whether the search is over.
     pub(crate) is_over: bool,
 }
 
-/// Looks into the quarantine of every disk, as after a start, until about `bytes_max` are read. Returns whether
-/// something is left.
+/// Searches the quarantine of every disk, as after a start, until about `bytes_max` are read. Returns whether more is
+/// left.
 pub(crate) fn search_quarantines(core: &Core, bytes_max: u64) -> Result<bool> {
-    // A scrub that is under way looks itself.
+    // A running scrub searches the quarantine itself.
     let Some(_no_repairs) = core.maintenance.rounds.try_lock() else { return Ok(false) };
     let mut left = bytes_max;
     for member in core.members.all().iter().filter(|member| member.is_healthy()) {
@@ -43,7 +43,7 @@ pub(crate) fn search_quarantines(core: &Core, bytes_max: u64) -> Result<bool> {
     Ok(false)
 }
 
-/// The same on one disk; the caller keeps repairs away.
+/// Searches one disk's quarantine; the caller keeps repairs away.
 pub(crate) fn search_quarantine(core: &Core, member: &Member, bytes_max: u64) -> Result<Searched> {
     let mut bytes = 0;
     let failed = |source| member.failed(QUARANTINE, source);
@@ -61,7 +61,8 @@ pub(crate) fn search_quarantine(core: &Core, member: &Member, bytes_max: u64) ->
         } else if !of_it(layout::set_aside_losses(&name)).map_err(failed)?.is_empty()
             && quarantine::is_there(disk, &layout::pack(&name)).map_err(failed)?
         {
-            // A device brought it again, its blocks made the same pack, or the disk was filled without it at first.
+            // A device sent the pack again, its blocks made the same pack, or the disk was filled without the pack at
+            // first.
             quarantine::is_given_up_no_longer(disk, &name).map_err(failed)?;
         }
         if bytes >= bytes_max {
@@ -72,7 +73,7 @@ pub(crate) fn search_quarantine(core: &Core, member: &Member, bytes_max: u64) ->
     Ok(Searched { bytes, is_over: true })
 }
 
-/// From now on everything in the quarantine of this disk is to be looked at again.
+/// Marks the disk's whole quarantine for a new search.
 pub(crate) fn search_again(core: &Core, member: &Member) {
     searches(core, |searches| drop(searches.remove(&member.id)));
 }
@@ -97,7 +98,7 @@ fn next_unsearched(core: &Core, member: &Member) -> Option<Hash> {
     searches(core, |searches| searches.get_mut(&member.id)?.packs.pop())
 }
 
-/// Looks once in each search for blocks of what is still lost.
+/// Uses blocks of chunks still lost, once in each search.
 fn use_blocks(core: &Core, member: &Member) {
     let had = searches(core, |searches| {
         searches.get_mut(&member.id).is_none_or(|search| std::mem::replace(&mut search.has_blocks, true))
@@ -108,14 +109,14 @@ fn use_blocks(core: &Core, member: &Member) {
     }
     match fetch_from_strays(core, &lost) {
         Ok(chunks) => tracing::info!(chunks, "blocks of packs that were set aside were used"),
-        // It is tried again in the next round.
+        // Tried again in the next round.
         Err(error) => {
             tracing::warn!(%error, "what is whole in packs that were set aside could not be used")
         }
     }
 }
 
-/// Makes a pack that was given up one of the vault again, if it can be made whole by now.
+/// Returns a pack given up to the vault, if a rebuild succeeds by now.
 fn bring_back(core: &Core, member: &Member, name: &Hash) -> Result<()> {
     match mend::mend(&core.members, member, name, core.reserve_bytes / 2) {
         Ok(Mended::Whole) => {}

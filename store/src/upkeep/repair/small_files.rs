@@ -1,4 +1,4 @@
-//! Repairing what is not a pack: sidecars, entries and chapters of the ledger, and `disk.json`.
+//! Repair of files besides packs: sidecars, entries and chapters of the ledger, and `disk.json`.
 
 use crate::core::Core;
 use crate::disk::quarantine::set_aside;
@@ -13,13 +13,13 @@ use crate::{Result, StoreError};
 use larder_format::Hash;
 use larder_format::layout::{self, unfinished};
 
-/// A damaged sidecar is made anew from its pack, and set aside for that.
+/// Makes a damaged sidecar anew from its pack, and sets the damaged file aside.
 ///
 /// # Errors
 /// `Disk` when the disk fails.
 pub(crate) fn repair_sidecar(core: &Core, member: &Member, name: &Hash) -> Result<Outcome> {
     let path = layout::parity(name);
-    // First: what is whole in it is needed for a pack that does not give another one.
+    // First: an unreadable pack yields no new sidecar, and then needs the whole parts of the old sidecar.
     let Some(bytes) = parity::sidecar_of(member.disk.as_ref(), name) else { return Ok(Outcome::Left) };
     set_aside(member.disk.as_ref(), &path).map_err(|source| member.failed(&path, source))?;
     match parity::write_sidecar(core, member, name, &bytes) {
@@ -29,7 +29,7 @@ pub(crate) fn repair_sidecar(core: &Core, member: &Member, name: &Hash) -> Resul
     }
 }
 
-/// A damaged or missing ledger entry comes from another disk, or out of a chapter.
+/// Copies a damaged or missing ledger entry from a different disk, or out of a chapter.
 ///
 /// # Errors
 /// `Disk` when the disk fails.
@@ -52,7 +52,7 @@ pub(crate) fn repair_entry(core: &Core, member: &Member, sequence: u64) -> Resul
     }
 }
 
-/// A damaged chapter is set aside and sealed anew from its entries.
+/// Sets a damaged chapter aside and seals the chapter anew from its entries.
 ///
 /// # Errors
 /// `Disk` when the disk fails.
@@ -66,7 +66,7 @@ pub(crate) fn repair_chapter(_core: &Core, member: &Member, chapter: u64) -> Res
     }
 }
 
-/// Who a disk is, written anew: the agent knows it since the vault was opened.
+/// Writes a disk's identity anew: the agent knows the identity since the vault was opened.
 ///
 /// # Errors
 /// `Disk` when the disk fails.

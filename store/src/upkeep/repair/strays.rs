@@ -1,4 +1,4 @@
-//! Packs that lie where none of the vault's would: in the quarantine, in the wrong folder, or where a person put them.
+//! Strays: packs outside the vault's places, in the quarantine, in the wrong folder, or put there by a person.
 
 use crate::Result;
 use crate::core::Core;
@@ -9,17 +9,17 @@ use larder_format::pack::{PACK_MAGIC, Table};
 use larder_format::{ChunkId, layout};
 use std::collections::HashSet;
 
-/// Folders in folders that are looked through for packs; a disk of ours has two.
+/// Folder levels searched for packs; a disk of ours has two.
 const LEVELS_MAX: usize = 3;
 
-/// Nothing in here was ever a pack of the vault: sled's files, unfinished ones, and entries of the ledger.
+/// Folders never holding a pack of the vault: sled's files, unfinished packs, and entries of the ledger.
 const PASSED_BY: [&str; 3] = [layout::INDEX, layout::OPEN, layout::LEDGER];
 
-/// Makes new packs of the blocks that are whole and hold a chunk of `lost`, in whatever pack on the disks that is none of
-/// the vault's. Returns how many chunks came back.
+/// Makes new packs from whole blocks with a chunk of `lost`, out of every stray pack on the disks. Returns the number
+/// of chunks recovered.
 ///
 /// # Errors
-/// `Full` or `Disk` when no disk takes them.
+/// `Full` or `Disk` when no disk takes the packs.
 pub(crate) fn fetch_from_strays(core: &Core, lost: &HashSet<ChunkId>) -> Result<usize> {
     let all = core.members.all();
     moving::move_whole_blocks(core, |moving| {
@@ -28,9 +28,9 @@ pub(crate) fn fetch_from_strays(core: &Core, lost: &HashSet<ChunkId>) -> Result<
             for file in stray_packs(disk).iter().filter_map(|path| disk.open(path).ok()) {
                 let is_lost = |chunk: &ChunkId| lost.contains(chunk);
                 match reader::table_of(file.as_ref()) {
-                    // A table that is whole tells what is in the pack in one read.
+                    // A whole table lists the pack's chunks in one read.
                     Ok(Table { chunks, .. }) if !chunks.iter().any(is_lost) => {}
-                    // What lies below a lost folder is not known yet, and most likely lies beside it.
+                    // The chunks below a lost folder are not known yet, and most likely lie beside the folder.
                     Ok(_) => moving.blocks_of(file.as_ref(), |_| true)?,
                     Err(_) => moving.blocks_of(file.as_ref(), is_lost)?,
                 }
@@ -40,8 +40,8 @@ pub(crate) fn fetch_from_strays(core: &Core, lost: &HashSet<ChunkId>) -> Result<
     })
 }
 
-/// Everything that begins like a pack and does not lie where one of the vault's would: in the quarantine under any name, in
-/// the wrong folder, or where a person put it. A reader of a pulled disk finds it there too.
+/// Every file with the start of a pack outside the vault's places: in the quarantine under any name, in the wrong
+/// folder, or put there by a person. A reader of a pulled disk finds the pack there too.
 fn stray_packs(disk: &dyn Disk) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![(String::new(), 0)];

@@ -1,9 +1,9 @@
-//! The walk through every kept snapshot that finds which of them cannot be restored whole, and why.
+//! Survey of every kept snapshot: finds the snapshots that cannot be restored whole, and the reason.
 //!
-//! A node that was walked is not walked again, so a thousand snapshots cost hardly more than what differs between them, and
-//! what is remembered of it is a bit, or the one lost piece below it. Each version of a file that is lost is named once, by
-//! the newest snapshot that has it so; names are capped, snapshots are not. Nothing is called lost that a pack may hold
-//! which a disk did not answer for. Not here: what is written down of it (`lost`).
+//! Each node is read once, so a thousand snapshots cost hardly more than their differences. The memory for a node is
+//! one bit, or the one lost piece below the node. The newest snapshot names a lost version of a file, once. Names are
+//! capped, snapshots are not. A piece is not called lost while a pack on an unanswering disk may hold the piece. Not
+//! here: the record of the loss (`lost`).
 
 use crate::core::Core;
 use crate::core::maintenance::Wholeness;
@@ -24,45 +24,46 @@ use std::sync::Arc;
 
 mod walked;
 
-/// Versions of files that are named, some megabytes; an owner reads no more.
+/// Named versions of files, a few megabytes; an owner reads no more.
 pub(crate) const NAMED_MAX: usize = 10_000;
 
-/// Lost pieces that are noted at a time, some megabytes in memory and in a record. Where more is gone it is told all the
-/// same, and found at the next look.
+/// Lost pieces noted at a time, a few megabytes in memory and in a record. Larger losses are still reported, and the
+/// next look finds the rest.
 const LOST_MAX: usize = 100_000;
 
-/// Lists in lists of one file; FORMAT.md, "Limits".
+/// Nested piece lists of one file; FORMAT.md, "Limits".
 const LEVELS_MAX: usize = 8;
 
-/// What may be called lost.
+/// Chunks and packs eligible to be called lost.
 #[derive(Default)]
 pub(crate) struct Scope<'a> {
-    /// Only these, where a disk that is away may have others.
+    /// Only these chunks, where an absent disk may have more.
     pub(crate) candidates: Option<&'a HashSet<ChunkId>>,
-    /// What the pack that is given up lists: lost if no other pack holds it, also where the walk could not go everywhere.
+    /// Chunks listed in the pack being given up: lost if no further pack holds them, even where the survey was cut
+    /// short.
     pub(crate) listed: Option<&'a HashSet<ChunkId>>,
-    /// The pack that is given up: nobody waits for what it may hold.
+    /// The pack being given up: no caller waits for its contents.
     pub(crate) pack: Option<u32>,
 }
 
-/// What a walk found.
+/// Result of a survey.
 #[derive(Default)]
 pub(crate) struct Surveyed {
-    /// Kept snapshots that are not whole, by their numbers; all of those that were walked.
+    /// Damaged kept snapshots by number, out of the snapshots surveyed.
     pub(crate) snapshots: BTreeMap<u64, Wholeness>,
-    /// Pieces that are lost and were not known to be.
+    /// Lost pieces not known before.
     pub(crate) lost: HashSet<ChunkId>,
     /// Versions of files with a lost piece.
     pub(crate) files: Vec<LostFile>,
-    /// Something could not be read, and what lies below it is not known.
+    /// A read failed, and the state of everything below is unknown.
     pub(crate) is_cut_short: bool,
-    /// A disk did not answer for something, so that what was not found may be there.
+    /// A disk did not answer, so a missing chunk may still exist.
     pub(crate) is_unanswered: bool,
-    /// It was not stopped before its end.
+    /// The survey ran to its end without a stop.
     pub(crate) is_complete: bool,
 }
 
-/// A folder's node whose children are being walked.
+/// A folder's node while its children are surveyed.
 struct Frame {
     node: ChunkId,
     path: Rc<Path>,
@@ -75,14 +76,14 @@ pub(crate) struct Survey<'a> {
     core: &'a Core,
     scope: &'a Scope<'a>,
     go_on: &'a dyn Fn() -> bool,
-    // Kept apart: the bytes of a node, backed up as a file, are one chunk with it.
+    // Two sets: a file with the bytes of a node shares one chunk with the node.
     nodes: Walked,
     lists: Walked,
-    /// Whether the list of a pack that was hinted at can be read: otherwise it may hold what it does not show.
+    /// Whether the list of a hinted pack can be read; an unreadable list may hide chunks.
     tables: HashMap<u32, bool>,
-    /// There are packs that no list is known of.
+    /// The vault has packs without a known list.
     has_hidden: bool,
-    /// Versions that were named, and nodes that are not whole with the paths at which they were walked.
+    /// Named versions, and damaged nodes together with the paths of the survey.
     told: HashSet<u64>,
     found: Surveyed,
 }
@@ -102,10 +103,10 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Walks these snapshots of each source.
+    /// Surveys the given snapshots of each source.
     pub(crate) fn walk(mut self, sources: &BTreeMap<String, Vec<Arc<Fact>>>) -> Surveyed {
         'all: for (source, facts) in sources {
-            // The newest first, so that a version is named by the newest snapshot that has it.
+            // Newest first, so the newest snapshot names a version.
             for fact in facts.iter().rev() {
                 let Some(state) = self.tree(Some((source, fact.sequence)), fact.snapshot.root) else {
                     self.found.is_complete = false;
@@ -119,7 +120,7 @@ impl<'a> Survey<'a> {
         self.found
     }
 
-    /// The state of one folder, or of a file with these pieces; nothing is named.
+    /// State of one folder, or of a file with the given pieces, without naming files.
     pub(crate) fn state_of(&mut self, kind: &Kind) -> Wholeness {
         match kind {
             Kind::Directory { node, .. } => self.tree(None, *node).unwrap_or(Wholeness::Unread(node.id)),
@@ -128,7 +129,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Nothing once it was told to stop.
+    /// `None` after a stop.
     fn tree(&mut self, of: Option<(&str, u64)>, root: ChunkRef) -> Option<Wholeness> {
         let mut next = (root, Rc::new(Path { above: None, name: Vec::new() }));
         let mut stack: Vec<Frame> = Vec::new();
@@ -143,7 +144,7 @@ impl<'a> Survey<'a> {
                 }
                 Err(state) => state,
             };
-            // Folders that have nothing left to walk are done, from the innermost outwards.
+            // Folders without unread children are done, from the innermost outwards.
             loop {
                 let Some(frame) = stack.last_mut() else { return Some(state) };
                 frame.state = frame.state.and(state);
@@ -166,8 +167,8 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Reads a node and looks at the files in it; the folders in it are left in the frame. An error is the state of a node
-    /// that is known, lost or unreadable.
+    /// Reads a node and checks the files in the node; child folders stay in the frame. An error is the state of a
+    /// known, lost or unreadable node.
     fn enter(
         &mut self,
         of: Option<(&str, u64)>,
@@ -250,7 +251,7 @@ impl<'a> Survey<'a> {
         }
         let pieces = read::covering(self.core, &list).map(|(pieces, _)| pieces);
         let state = match pieces {
-            // Deeper ones are refused when they are pushed.
+            // A push with deeper lists is refused.
             Ok(_) if level >= LEVELS_MAX => Wholeness::Whole,
             Ok(pieces) => self.pieces(&pieces, level + 1),
             Err(error) => {
@@ -266,7 +267,7 @@ impl<'a> Survey<'a> {
         self.core.catalog.presence_of_each(&self.core.members, ids)
     }
 
-    /// What is listed in a pack and could not be read there.
+    /// Notes a chunk whose pack lists the chunk but failed the read.
     fn unreadable(&mut self, id: ChunkId, pack: u32, error: &StoreError) -> Wholeness {
         self.found.is_cut_short = true;
         let is_answered =
@@ -275,7 +276,7 @@ impl<'a> Survey<'a> {
         Wholeness::Unread(id)
     }
 
-    /// The state of a piece that is not held, noted if it is lost.
+    /// State of a chunk not held; a lost chunk is noted.
     fn judge(&mut self, id: ChunkId, presence: Presence) -> Wholeness {
         let is_known = self.core.trouble().is_given_up(&id);
         let is_absent = match presence {
@@ -298,7 +299,7 @@ impl<'a> Survey<'a> {
         Wholeness::Lost(id)
     }
 
-    /// Whether no pack can hold it, not even one whose list cannot be read.
+    /// Whether no pack can hold the chunk, not even a pack with an unreadable list.
     fn is_nowhere(&mut self, id: &ChunkId) -> bool {
         let is_listed = self.scope.listed.is_some_and(|listed| listed.contains(id));
         let hinted = self.core.catalog.packs_hinted_at(id);
@@ -306,22 +307,21 @@ impl<'a> Survey<'a> {
     }
 
     fn has_whole_table(&mut self, pack: u32) -> bool {
-        // One that is given up, or is no pack of the vault any more, hides nothing.
+        // A pack given up, or no longer in the vault, hides nothing.
         let name = self.core.catalog.packs.name(pack).filter(|_| Some(pack) != self.scope.pack);
         let Some(name) = name else { return true };
         let members = &self.core.members;
         *self.tables.entry(pack).or_insert_with(|| reader::read_table(members, &name).is_ok())
     }
 
-    /// Whether a pack that a disk does not answer for is read again before anything is given up.
+    /// Whether a pack on an unanswering disk is read again before a give-up.
     fn is_waited_for(&self, pack: u32) -> bool {
         let name = self.core.catalog.packs.name(pack);
         Some(pack) != self.scope.pack
             && name.is_some_and(|name| !attempts::was_tried_often_enough(self.core, &name))
     }
 
-    /// Whether a node that is not whole was not walked at this path yet: then the files below it have names here that were
-    /// not told.
+    /// Whether a damaged node is new at this path: the files below then have names not told before.
     fn is_to_be_named_here(&mut self, of: Option<(&str, u64)>, node: &ChunkId, path: &Path) -> bool {
         let Some((source, _)) = of else { return false };
         self.found.files.len() < NAMED_MAX && self.told.insert(key(source, &path.text(), node))
@@ -344,8 +344,7 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Whether there are packs, besides the one called `pack`, of which nobody can tell what is in them, and which may be
-/// there.
+/// Whether packs besides `pack` may exist whose contents no disk can list.
 pub(crate) fn has_hidden_packs(core: &Core, pack: Option<u32>) -> bool {
     let name = pack.and_then(|pack| core.catalog.packs.name(pack));
     let unreadable = core.trouble().unreadable();

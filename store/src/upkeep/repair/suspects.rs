@@ -1,9 +1,9 @@
-//! Packs that a disk could not read: each is read again, for a day of running at least, before it is given up.
+//! Unreadable packs: each is read again, for a day of running at least, before a give-up.
 //!
-//! A cable, a weak power supply or a bridge that hangs fails reads for an hour, and every byte is still there. So a failed
-//! attempt counts only some hours after the one before, and only if the disk answers for something else in the same
-//! minute: one that answers nothing at all has lost nothing. Attempts are noted on the disk itself, so that a restart
-//! neither forgets nor hurries them. Time comes in as a `Stamp`. Not here: what giving up means (`give_up`).
+//! A cable, a weak power supply or a hanging bridge fails reads for an hour, with every byte intact. So a failed
+//! attempt counts only hours after the attempt before, and only if the disk answers a different read in the same
+//! minute: an unanswering disk has lost nothing. Attempts are noted on the disk itself, so a restart neither forgets
+//! nor hurries the count. Time comes in as a `Stamp`. Not here: the give-up (`give_up`).
 
 use crate::Result;
 use crate::core::Core;
@@ -15,12 +15,11 @@ use crate::upkeep::repair::{pack, whole_again};
 use larder_format::ledger::Stamp;
 use larder_format::{Hash, layout};
 
-/// From one look at a pack to the next, in seconds of running: the alarm is to end soon after the disk answers again, and a
-/// dying disk is not to be tormented.
+/// Running time between two looks at a pack, in seconds: the alarm should end soon after the disk answers again, and
+/// reading strains a dying disk.
 const LOOK_AGAIN_S: u64 = 3600;
 
-/// Reads again what a disk could not read, once an hour: packs, folders of them, and entries of the ledger. Returns whether
-/// it did.
+/// Retries unreadable packs, folders of packs and ledger entries, once an hour. Returns whether a retry took place.
 pub(crate) fn read_suspects_again(core: &Core, now: Stamp) -> Result<bool> {
     let Some(_no_others) = core.maintenance.rounds.try_lock() else { return Ok(false) };
     if !is_time_to_retry(core, now) {
@@ -32,7 +31,7 @@ pub(crate) fn read_suspects_again(core: &Core, now: Stamp) -> Result<bool> {
         let suspected = suspected_on(core, member);
         let read = suspected.iter().try_for_each(|name| read_suspect_again(core, member, name, now));
         if !suspected.is_empty() && suspected_on(core, member).is_empty() {
-            // A round from end to end shows whether all is well, and its result ends the alarm.
+            // A round from end to end shows the disk's state, and its result ends the alarm.
             core.trouble().alarm(member);
         }
         save_suspects(core, member)?;
@@ -50,7 +49,7 @@ fn is_time_to_retry(core: &Core, now: Stamp) -> bool {
     is_time
 }
 
-/// An entry that no disk gave when the ledger was read is a gap, and its snapshot unknown, until it is read again.
+/// A ledger entry unreadable on every disk is a gap, and its snapshot unknown, until the entry is read again.
 fn read_gaps_again(core: &Core) -> Result<()> {
     let gaps = core.ledger().gaps.clone();
     let all = core.members.all();
@@ -68,7 +67,7 @@ fn read_gaps_again(core: &Core) -> Result<()> {
     Ok(())
 }
 
-/// What lies in a folder that could not be listed at the start is unknown until it is listed.
+/// Packs in a folder unreadable at the start are unknown until the folder is listed.
 fn list_again(core: &Core) -> Result<()> {
     let swept = core.ledger().swept.clone();
     if core.catalog.look_for_unseen(&core.members, &swept)? {
@@ -82,7 +81,7 @@ fn list_again(core: &Core) -> Result<()> {
 }
 
 fn read_suspect_again(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<()> {
-    // Swept, or given up on another disk.
+    // Swept, or given up on a different disk.
     if core.catalog.packs.number(name).is_none() || core.is_let_go(name) {
         is_suspected_no_longer(core, name);
         return Ok(());

@@ -1,14 +1,14 @@
-//! Files that note which reads the disk did not answer: what cannot be read at this moment is not lost.
+//! Files noting unanswered reads: a byte unreadable at this moment is not lost.
 //!
-//! A cable, a bridge without power or a system short of memory fails reads of bytes that are all there. Whoever finds a
-//! pack not whole must know whether it was read and is wrong, or was not read. Not here: what follows from it (`repair`).
+//! A cable, a bridge without power or a system short of memory fails reads of intact bytes. A caller with a damaged
+//! pack must know whether the pack was read and is wrong, or was not read. Not here: the consequences (`repair`).
 
 use crate::disk::{Disk, DiskFile, folder_of, is_unanswered};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether any read was not answered; clones share the answer.
+/// Whether any read went unanswered; clones share the answer.
 #[derive(Clone, Default)]
 pub(crate) struct Unanswered(Arc<AtomicBool>);
 
@@ -21,7 +21,7 @@ impl Unanswered {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Hands the result on; an error of a file that is open always means no answer, unless it speaks of the bytes.
+    /// Passes the result on; an error of an open file always means no answer, unless the error is about the bytes.
     fn watch<T>(&self, result: io::Result<T>) -> io::Result<T> {
         result.inspect_err(|error| {
             if is_unanswered(error) {
@@ -30,13 +30,13 @@ impl Unanswered {
         })
     }
 
-    /// Names in a folder; none when it cannot be listed.
+    /// Names in a folder; none when the folder cannot be listed.
     pub(crate) fn list(&self, disk: &dyn Disk, folder: &str) -> Vec<String> {
         let items = self.watch(disk.list(folder)).unwrap_or_default();
         items.into_iter().map(|item| item.name).collect()
     }
 
-    /// Opens a file, if it is there. One that its folder shows and that is not found when it is opened was not answered for.
+    /// Opens a file, if present. A file listed in its folder and not found on opening counts as unanswered.
     pub(crate) fn open(&self, disk: &dyn Disk, path: &str) -> Option<Box<dyn DiskFile>> {
         match disk.open(path) {
             Ok(below) => Some(Box::new(Watched { below, unanswered: self.clone() })),

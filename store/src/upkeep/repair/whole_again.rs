@@ -1,4 +1,4 @@
-//! A pack that is whole again: read from its file from now on, and under suspicion no longer.
+//! A pack whole again: read from its file from now on, and no longer suspected.
 
 use crate::core::Core;
 use crate::disks::member::Member;
@@ -6,7 +6,7 @@ use crate::upkeep::repair::attempts;
 use larder_format::{Hash, layout};
 use std::sync::Arc;
 
-/// Reads from the new file from now on, and finds what is in it if nobody could before.
+/// Reads from the new file from now on, and lists chunks of a formerly unreadable pack.
 pub(crate) fn is_whole_again(core: &Core, name: &Hash) {
     attempts::is_suspected_no_longer(core, name);
     let len = |member: &Arc<Member>| {
@@ -17,19 +17,19 @@ pub(crate) fn is_whole_again(core: &Core, name: &Hash) {
         core.catalog.packs.number(name).is_some_and(|pack| core.trouble().is_gone_without(pack));
     core.catalog.enter_repaired(&core.members, name, len);
     if went_without {
-        // Now there is one to be had, and whoever went without it is filled.
+        // A whole copy exists now, so disks without the pack are filled.
         let lacks_it = |member: &Arc<Member>| member.disk.as_ref().open(&layout::pack(name)).is_err();
         let all = core.members.all();
         all.iter().filter(|member| member.is_healthy() && lacks_it(member)).for_each(|m| m.misses_pack());
     }
 }
 
-/// A pack that was read whole from a disk: that something in it could not be read before was a hiccup.
+/// A pack read whole from a disk: the earlier failed read was a hiccup.
 pub(crate) fn clear_of_suspicion(core: &Core, name: &Hash) {
     attempts::is_suspected_no_longer(core, name);
     let number = core.catalog.packs.number(name);
     let is_suspected = number.is_some_and(|pack| core.trouble().is_in(pack));
-    // One that was given up while its folder could not be read lies in its place all the same.
+    // A pack given up while the folder was unreadable is still in place.
     let is_back = number.is_none() && core.trouble().is_retired(name) && !core.is_let_go(name);
     if is_suspected || is_back || core.trouble().is_unreadable(name) {
         is_whole_again(core, name);

@@ -1,8 +1,7 @@
-//! What there is to read on a disk, in an order that stays the same while packs come: who is where, the ledger, the
-//! packs by name with their sidecars.
+//! Order of a scrub on a disk, stable while packs come: identity, ledger, then packs by name with their sidecars.
 //!
-//! The order is that of the paths, so that a path is all that a scrub must remember. What ought to be there and is not
-//! is part of it: a file that vanished is damage too.
+//! Items are in path order, so a scrub remembers only a path. Missing files are part of the order: a vanished file is
+//! damage too.
 
 use crate::core::Core;
 use crate::disk::Disk;
@@ -13,10 +12,10 @@ use larder_format::{Hash, layout};
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 
-/// Folders in which packs lie, by the first two digits of their names.
+/// Folders of packs, by the first two digits of the names.
 const FOLDERS: u16 = 256;
 
-/// Something to read.
+/// A file to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Item {
     /// `disk.json`.
@@ -43,8 +42,8 @@ impl Item {
     }
 }
 
-/// The next items behind the path `after`, in order: all entries that are left, or the packs of one folder; empty at
-/// the end of the round.
+/// The next items behind the path `after`, in order: every remaining entry, or the packs of one folder; empty at the
+/// end of the round.
 pub(crate) fn next(core: &Core, member: &Member, after: &str) -> io::Result<Vec<Item>> {
     let is_ahead = |item: &Item| item.path().as_str() > after;
     if after < layout::DISK_FILE {
@@ -57,13 +56,13 @@ pub(crate) fn next(core: &Core, member: &Member, after: &str) -> io::Result<Vec<
     let expected = expected(core, member);
     for folder in 0..FOLDERS {
         let (first_byte, folder) = (folder, format!("{}/{folder:02x}", layout::PACKS));
-        // All of the folder was read: `~` comes after every digit.
+        // The whole folder was read: `~` comes after every digit.
         if format!("{folder}/~").as_str() <= after {
             continue;
         }
         let expected = expected.iter().filter(|name| u16::from(name.0[0]) == first_byte).copied();
         let mut items = match packs_in(member, &folder, expected.collect()) {
-            // One bad block: what is in this folder cannot be told, and the others are read all the same.
+            // One bad block: the contents of this folder are unknown, and the remaining folders are still read.
             Err(error) if member.disk.list(layout::PACKS).is_ok() => {
                 tracing::error!(disk = %member.disk.name(), folder, %error, "a folder of packs cannot be read");
                 continue;
@@ -78,11 +77,11 @@ pub(crate) fn next(core: &Core, member: &Member, after: &str) -> io::Result<Vec<
     Ok(Vec::new())
 }
 
-/// Bytes on the disk that a round reads; an estimate, since packs come while it runs.
+/// Bytes on the disk for a round; an estimate, since packs come meanwhile.
 pub(crate) fn total(disk: &dyn Disk) -> io::Result<u64> {
     let mut bytes = 0;
     for folder in disk.list(layout::PACKS)?.into_iter().filter(|item| item.is_folder) {
-        // One that cannot be read is stepped over, as in the round itself.
+        // An unreadable folder is skipped, as in the round itself.
         let items = disk.list(&format!("{}/{}", layout::PACKS, folder.name)).unwrap_or_default();
         bytes += items.iter().map(|item| item.len).sum::<u64>();
     }
@@ -90,7 +89,7 @@ pub(crate) fn total(disk: &dyn Disk) -> io::Result<u64> {
 }
 
 fn entries(core: &Core, member: &Member, after: &str) -> Vec<Item> {
-    // Some thousands at a time: the paths of a million would be a hundred megabytes.
+    // A few thousand at a time: the paths of a million would be a hundred megabytes.
     const AT_ONCE: usize = 4096;
     if after > "ledger/~" {
         return Vec::new();
@@ -101,7 +100,7 @@ fn entries(core: &Core, member: &Member, after: &str) -> Vec<Item> {
     let chapters = listing::list(member.disk.as_ref()).unwrap_or_default().chapters;
     let view = core.ledger();
     let numbers = (first..=view.head.sequence).filter(|number| !view.gaps.contains(number));
-    // A chapter comes just before its first entry, as their paths do.
+    // A chapter comes just before its first entry, in path order.
     let sealed = |number: u64| {
         let chapter = chapter_of(number);
         let begins = number == entries_of(chapter).start && of_chapter != Some(number);
@@ -110,7 +109,7 @@ fn entries(core: &Core, member: &Member, after: &str) -> Vec<Item> {
     numbers.take(AT_ONCE).flat_map(|number| sealed(number).into_iter().chain([Item::Entry(number)])).collect()
 }
 
-/// Packs that the disk should have. One that lags is being filled, and what it lacks is known.
+/// Packs expected on the disk. A lagging disk is under resync, and its missing packs are known.
 fn expected(core: &Core, member: &Member) -> HashSet<Hash> {
     if member.state() != MemberState::Healthy {
         return HashSet::new();
@@ -122,25 +121,25 @@ fn packs_in(member: &Member, folder: &str, expected: BTreeSet<Hash>) -> io::Resu
     let mut names = expected;
     let mut sidecars = BTreeSet::new();
     for item in member.disk.list(folder)? {
-        // One in a strange folder cannot be opened under its name, and would be found damaged at each start.
+        // A pack in a strange folder cannot be opened under its name, and would be found damaged at each start.
         let is_own = |name: &Hash| folder == layout::pack_folder(name);
 
         names.extend(layout::pack_name(&item.name).filter(is_own));
         sidecars.extend(layout::parity_name(&item.name).filter(is_own));
     }
     if member.state() == MemberState::Healthy {
-        // A sidecar whose pack is nowhere: the pack vanished, and the vault was opened since.
+        // A sidecar without a pack: the pack vanished, and the vault was opened since.
         names.extend(&sidecars);
     }
     let both = |name: Hash| {
         let sidecar = sidecars.contains(&name).then_some(Item::Sidecar(name));
         std::iter::once(Item::Pack(name)).chain(sidecar)
     };
-    // Paths sort as names do, and `.pack` before `.parity`.
+    // Paths sort like names, and `.pack` before `.parity`.
     Ok(names.into_iter().flat_map(both).collect())
 }
 
-/// Packs that the disk should have. What only a disk that is away has is not lost.
+/// Packs expected on the disk. A pack only on an absent disk is not lost.
 fn expected_packs(core: &Core, member: &Member) -> HashSet<Hash> {
     let is_alone = core.members.others(member).is_empty();
     let trouble = core.trouble();

@@ -1,6 +1,6 @@
-//! Where a scrub stands, kept on the disk that it reads: a disk that moves to another box goes on where it was.
+//! Progress of a scrub, kept on the scrubbed disk: a disk moved to a different box continues from there.
 //!
-//! Losing it only begins the round again.
+//! Losing the file only begins the round again.
 
 use crate::disk::numbered::Numbered;
 use larder_format::layout::unfinished;

@@ -1,6 +1,6 @@
-//! What a survey remembers of what it walked: states of nodes and lists, and names that were told.
+//! Memory of a survey: states of nodes and lists, and names already told.
 //!
-//! A bit for what is whole, some bytes for what is not: there may be a million nodes.
+//! One bit for a whole node, a few bytes for a damaged node: there may be a million nodes.
 
 use crate::core::maintenance::Wholeness;
 use crate::packs::marks::{At, Marks};
@@ -9,7 +9,7 @@ use larder_format::tree::{Piece, Reference};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Names from the root down, shared by everything in one folder.
+/// Names from the root down, shared by every entry of a folder.
 pub(crate) struct Path {
     pub(crate) above: Option<Rc<Path>>,
     pub(crate) name: Vec<u8>,
@@ -28,11 +28,11 @@ impl Path {
     }
 }
 
-/// States of nodes, or of lists, that were walked, by where they lie.
+/// States of surveyed nodes or lists, by place.
 #[derive(Default)]
 pub(crate) struct Walked {
     whole: Marks,
-    /// Of the others the position in `states`.
+    /// For a damaged node, the position in `states`.
     broken: HashMap<At, u32>,
     states: Vec<Wholeness>,
 }
@@ -49,7 +49,7 @@ impl Walked {
         if state == Wholeness::Whole {
             return self.whole.set(at);
         }
-        // The folders above a lost piece follow each other, and share one state of 33 bytes.
+        // The folders above a lost piece follow each other, and share a state of 33 bytes.
         if self.states.last() != Some(&state) {
             self.states.push(state);
         }
@@ -57,15 +57,15 @@ impl Walked {
     }
 }
 
-/// What stands for something that was told of one path.
+/// Key for a statement about one path.
 pub(crate) fn key(source: &str, path: &str, what: &Hash) -> u64 {
     let mut hasher = blake3::Hasher::new();
-    // No name of a source has a line end.
+    // A source's name has no line end.
     hasher.update(source.as_bytes()).update(b"\n").update(path.as_bytes()).update(&what.0);
     u64::from_le_bytes(*hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }
 
-/// Files of one name with the same pieces are one version.
+/// Files with the same name and equal pieces are the same version.
 pub(crate) fn version_of(pieces: &[Piece]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     for piece in pieces {
