@@ -58,16 +58,18 @@ pub(crate) mod rank {
     pub(crate) const TROUBLE: u8 = 22;
     /// The list of disks.
     pub(crate) const MEMBERS: u8 = 23;
+    /// What one disk is for.
+    pub(crate) const MEMBER_ROLE: u8 = 24;
     /// How far one disk can be trusted.
-    pub(crate) const MEMBER_STATE: u8 = 24;
+    pub(crate) const MEMBER_STATE: u8 = 25;
     /// Files of one disk that may or may not be there.
-    pub(crate) const DOUBTFUL: u8 = 25;
+    pub(crate) const DOUBTFUL: u8 = 26;
     /// The disk that is plugged in where one was.
-    pub(crate) const SLOT: u8 = 26;
+    pub(crate) const SLOT: u8 = 27;
     /// Where a disk is, or was last.
-    pub(crate) const SLOT_NAME: u8 = 27;
+    pub(crate) const SLOT_NAME: u8 = 28;
     /// Compressors and their like.
-    pub(crate) const POOL: u8 = 28;
+    pub(crate) const POOL: u8 = 29;
 }
 
 /// A mutex of a rank.

@@ -127,10 +127,10 @@ impl Appliance {
 
     fn label_disks(&self, vault: &Vault, clock: &Clock) {
         for view in vault.disks().into_iter().filter(|view| view.state == MemberState::Healthy) {
-            let offsite = view.path == self.offsite.name;
+            let role = DiskRole::of(view.path == self.offsite.name);
             let Ok(disk) = u128::from_str_radix(&view.id, 16) else { continue };
-            if view.offsite != offsite {
-                let what = DiskChange::Adopted { path: view.path, role: DiskRole::of(offsite) };
+            if view.role != role {
+                let what = DiskChange::Adopted { path: view.path, role };
                 let event = Event::Disk(DiskEvent { disk: disk.to_be_bytes(), what });
                 // In force from the next start on; said again until then.
                 let _ = vault.append(stamp(vault, clock), event);

@@ -13,6 +13,7 @@ use crate::happen::Later;
 use crate::keeping::Keeping;
 use harness::model::{Checked, Model};
 use harness::plain::{self, Files};
+use larder_format::ledger::DiskRole;
 use larder_store::disk::Dice;
 use larder_store::retention::Rule;
 use larder_store::{Committed, MemberState, StoreError};
@@ -232,7 +233,8 @@ impl Life {
         let named: BTreeSet<_> = committed.disks.iter().chain(&committed.degraded).collect();
         let views = self.appliance.vault.as_ref().map(|vault| vault.disks()).unwrap_or_default();
         // An offsite disk is meant to be away, and is missed by nobody then.
-        let meant = views.iter().filter(|view| !(view.offsite && view.state == MemberState::Away));
+        let meant =
+            views.iter().filter(|view| !(view.role == DiskRole::Offsite && view.state == MemberState::Away));
         if named != meant.map(|view| &view.id).collect() {
             return Err(format!("the receipt of push {push} does not tell of every disk"));
         }

@@ -3,7 +3,7 @@
 use crate::days::{Promises, live, live_on, one_more_day, try_one_more_day};
 use crate::names::put_file;
 use harness::plain::{self, files, push, restore, stamp};
-use larder_format::ledger::{Entry, Event, Newer, Without};
+use larder_format::ledger::{DiskRole, Entry, Event, Newer, Without};
 use larder_format::{Hash, layout};
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, RealDisk, Schedule, When};
 use larder_store::{Access, MemberState, StoreError, Vault};
@@ -248,7 +248,7 @@ fn a_disk_that_is_left_half_filled_vouches_for_nothing_it_lacks() {
     for _ in 0..6 {
         one_more_day(&vault, &mut promises);
     }
-    vault.adopt(arc(&filled), [9; 16], false, stamp(50)).expect("taken in");
+    vault.adopt(arc(&filled), [9; 16], DiskRole::Home, stamp(50)).expect("taken in");
     vault.catch_up(1).expect("there is room");
     let id = vault.disks()[0].id.clone();
     vault.detach(&id);
@@ -362,7 +362,7 @@ fn a_disk_without_a_ledger_begins_no_other_past() {
     let (full, filled) = (MemoryDisk::new(), MemoryDisk::new());
     live(vec![arc(&full)]);
     let vault = open(&[&full]);
-    vault.adopt(arc(&filled), [9; 16], false, stamp(50)).expect("taken in");
+    vault.adopt(arc(&filled), [9; 16], DiskRole::Home, stamp(50)).expect("taken in");
     vault.catch_up(1).expect("there is room");
     drop(vault);
     let alone = plain::open(vec![arc(&filled)]);
@@ -611,7 +611,7 @@ fn a_disk_that_fails_again_waits_for_a_person() {
     assert!(suspect(&vault), "a restart cures nothing");
     one_more_day(&vault, &mut promises);
     vault.detach(&id);
-    vault.adopt(arc(&second), [9; 16], false, stamp(4)).expect("a person says so");
+    vault.adopt(arc(&second), [9; 16], DiskRole::Home, stamp(4)).expect("a person says so");
     fill(&vault);
     assert_eq!(states(&vault)[1], MemberState::Healthy);
     drop(vault);
@@ -651,7 +651,7 @@ fn the_only_disk_that_fails_again_waits_for_a_person() {
     assert!(suspect(&vault), "a dying disk leaves and comes by itself");
     promises.check_on(&vault, "read while nobody may write");
     vault.detach(&id);
-    vault.adopt(arc(&disk), [9; 16], false, stamp(63)).expect("a person says so");
+    vault.adopt(arc(&disk), [9; 16], DiskRole::Home, stamp(63)).expect("a person says so");
     one_more_day(&vault, &mut promises);
     drop(vault);
     check_each(&promises, &[&disk], "the only one failed twice");
@@ -687,7 +687,7 @@ fn forgetting_a_disk_needs_another_complete_one() {
     assert!(alone.ends_with("has to stay: no other disk that is connected holds everything"), "{alone}");
     let error = vault.attach(arc(&second), stamp(154)).expect_err("it is retired");
     assert!(error.to_string().contains("retired"), "{error}");
-    let adopted = vault.adopt(arc(&third), [7; 16], true, stamp(155)).expect("it is empty");
+    let adopted = vault.adopt(arc(&third), [7; 16], DiskRole::Offsite, stamp(155)).expect("it is empty");
     fill(&vault);
     vault.release(&adopted, stamp(156)).expect("it is complete");
     assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0], "an offsite disk may be away");

@@ -5,7 +5,7 @@ use crate::crooked::{Crooked, NEWEST_ONLY, day};
 use crate::days::{live_on, one_more_day};
 use crate::letting_go::{mark_offsite, packs};
 use harness::plain::{self, Files, files, push, restore, stamp};
-use larder_format::ledger::{DiskChange, DiskEvent, Event};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskRole, Event};
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{MemberState, StoreError, Vault};
 use std::sync::{Arc, mpsc};
@@ -29,7 +29,7 @@ fn two_who_fill_the_same_disk_do_not_meet() {
             .expect("a push");
     }
     let filled = Crooked::new(&new);
-    vault.adopt(filled.arc(), [9; 16], false, stamp(9)).expect("taken in");
+    vault.adopt(filled.arc(), [9; 16], DiskRole::Home, stamp(9)).expect("taken in");
     let (done, other) = mpsc::channel();
     let weak = Arc::downgrade(&vault);
     filled.at_next(".pack", move || {
@@ -89,7 +89,7 @@ fn filled_from_a_dying_one() -> (Vault, MemoryDisk, Files) {
     let pack = packs(&dying).pop_first().expect("one push, one pack");
     // In the first block: the others are whole.
     dying.scramble(&pack, 200..260, 7);
-    vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    vault.adopt(arc(&new), [9; 16], DiskRole::Home, stamp(2)).expect("taken in");
     fill(&vault);
     assert_eq!(vault.disks()[1].state, MemberState::Healthy);
     (vault, new, before)
@@ -147,7 +147,7 @@ fn a_disk_that_is_filled_keeps_half_of_its_reserve() {
     let (old, new) = (MemoryDisk::new(), MemoryDisk::new());
     let vault = plain::open_with_reserve(vec![arc(&old)], RESERVE_BYTES).expect("opens");
     push(&vault, "laptop/docs", &files([("a.txt", &[1; 900])]), 1, stamp(1)).expect("a push");
-    vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    vault.adopt(arc(&new), [9; 16], DiskRole::Home, stamp(2)).expect("taken in");
     let used: u64 = new.files().iter().map(|(_, len)| len).sum();
     // A pack would fit, but not beside half of the reserve.
     new.limit(used + RESERVE_BYTES / 2);
@@ -180,7 +180,7 @@ fn distrusted(disk: &MemoryDisk) -> (Vault, crate::days::Promises) {
 fn the_only_disk_is_replaced_when_it_takes_nothing_any_more() {
     let (dying, new) = (MemoryDisk::new(), MemoryDisk::new());
     let (vault, mut promises) = distrusted(&dying);
-    let id = vault.adopt(arc(&new), [9; 16], false, stamp(60)).expect("taken in");
+    let id = vault.adopt(arc(&new), [9; 16], DiskRole::Home, stamp(60)).expect("taken in");
     fill(&vault);
     vault.enter_disks(stamp(61));
     assert_eq!(vault.disks()[1].state, MemberState::Healthy);
@@ -203,7 +203,7 @@ fn the_only_disk_is_trusted_again_by_a_word() {
     vault.try_again(&id);
     assert!(matches!(vault.disks()[0].state, MemberState::Suspect(_)), "it came back by itself");
     vault.detach(&id);
-    vault.adopt(arc(&disk), [9; 16], false, stamp(60)).expect("taken back");
+    vault.adopt(arc(&disk), [9; 16], DiskRole::Home, stamp(60)).expect("taken back");
     one_more_day(&vault, &mut promises);
     drop(vault);
     let vault = plain::open(vec![arc(&disk)]).expect("opens");

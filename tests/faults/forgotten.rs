@@ -5,7 +5,7 @@ use crate::crooked::{Crooked, NEWEST_ONLY};
 use crate::letting_go::{Kept, SHORT, mark_offsite, packs};
 use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::block::Encoder;
-use larder_format::ledger::{Event, Snapshot};
+use larder_format::ledger::{DiskRole, Event, Snapshot};
 use larder_format::wire::Neighbours;
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{MemberState, StoreError, Vault};
@@ -97,7 +97,7 @@ fn a_folder_that_cannot_be_listed_is_not_forgotten_with_a_new_disk() {
     hides.hide(folder.rsplit_once('/').expect("in a folder").0);
     let vault = plain::open(vec![hides.arc()]).expect("opens");
     assert!(vault.unreadable_packs() > 0);
-    let id = vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    let id = vault.adopt(arc(&new), [9; 16], DiskRole::Home, stamp(2)).expect("taken in");
     let _ = vault.catch_up(u64::MAX);
     assert!(vault.unreadable_packs() > 0, "it still is hidden");
     vault.note_complete(&id, stamp(3)).expect("written or not");
@@ -136,7 +136,7 @@ fn what_a_new_disk_was_filled_without_is_remembered_over_a_restart() {
     let vault = plain::open(vec![arc(&dying)]).expect("opens");
     push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
     dying.scramble(&packs(&dying).pop_first().expect("one push, one pack"), 200..260, 7);
-    vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    vault.adopt(arc(&new), [9; 16], DiskRole::Home, stamp(2)).expect("taken in");
     fill(&vault);
     drop(vault);
     let vault = plain::open(vec![arc(&new.after_power_cut(0))]).expect("opens");
@@ -152,7 +152,7 @@ fn a_disk_that_is_gone_for_good_can_be_let_go_of() {
     let vault = plain::open(vec![arc(&dying)]).expect("opens");
     push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
     dying.scramble(&packs(&dying).pop_first().expect("one push, one pack"), 200..260, 7);
-    let id = vault.adopt(arc(&new), [9; 16], false, stamp(2)).expect("taken in");
+    let id = vault.adopt(arc(&new), [9; 16], DiskRole::Home, stamp(2)).expect("taken in");
     fill(&vault);
     let old = vault.disks()[0].id.clone();
     assert!(vault.begin_forgetting(&old, true, stamp(3)).is_err(), "as long as it is here it may give more");

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 pub struct KnownDisk {
     /// Where it was adopted; a label.
     pub path: String,
-    /// Whether it is meant to be away most of the time.
-    pub offsite: bool,
+    /// What the disk is for.
+    pub role: DiskRole,
     /// Number and time of the newest entry up to which it is known to have held everything.
     pub complete: (u64, Stamp),
     /// Failures since a person last said that it is good.
@@ -31,10 +31,9 @@ pub type KnownDisks = BTreeMap<DiskId, KnownDisk>;
 pub(crate) fn apply(disks: &mut KnownDisks, sequence: u64, stamp: Stamp, event: DiskEvent) {
     let DiskEvent { disk, what } = event;
     if let DiskChange::Adopted { path, role } = what {
-        let offsite = role == DiskRole::Offsite;
         // Adopted again is still the disk that held so much before.
         let complete = disks.get(&disk).map_or((0, stamp), |known| known.complete);
-        let fresh = KnownDisk { path, offsite, complete, failures: 0, leaving: None, retired: false };
+        let fresh = KnownDisk { path, role, complete, failures: 0, leaving: None, retired: false };
         disks.insert(disk, fresh);
         return;
     }
@@ -61,19 +60,19 @@ mod tests {
         disks.remove(&[1; 16]).unwrap()
     }
 
-    fn adopted(offsite: bool) -> DiskChange {
-        DiskChange::Adopted { path: "/a".to_owned(), role: DiskRole::of(offsite) }
+    fn adopted(role: DiskRole) -> DiskChange {
+        DiskChange::Adopted { path: "/a".to_owned(), role }
     }
 
     #[test]
     fn a_person_takes_back_what_was_said_of_a_disk() {
         let failed = DiskChange::Failed { why: "EIO".to_owned() };
-        let bad = [adopted(false), failed.clone(), failed, DiskChange::Leaving, DiskChange::Retired];
+        let bad = [adopted(DiskRole::Home), failed.clone(), failed, DiskChange::Leaving, DiskChange::Retired];
         let known = after(&bad);
         assert_eq!((known.failures, known.leaving.is_some(), known.retired), (2, true, true));
-        let known = after(&[&bad[..], &[DiskChange::Complete, adopted(true)]].concat());
+        let known = after(&[&bad[..], &[DiskChange::Complete, adopted(DiskRole::Offsite)]].concat());
         assert_eq!((known.failures, known.leaving, known.retired), (0, None, false));
-        assert_eq!((known.complete.0, known.offsite), (6, true));
+        assert_eq!((known.complete.0, known.role), (6, DiskRole::Offsite));
     }
 
     #[test]

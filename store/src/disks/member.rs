@@ -10,7 +10,7 @@ use crate::disks::slot::Slot;
 use crate::locks::{Mutex, rank};
 use crate::{Result, StoreError};
 use larder_format::layout;
-use larder_format::ledger::{DiskId, Stamp};
+use larder_format::ledger::{DiskId, DiskRole, Stamp};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -55,8 +55,8 @@ pub struct MemberView {
     pub state: MemberState,
     /// Bytes in all and free; nothing when the disk does not say.
     pub space: Option<disk::Space>,
-    /// Whether it is meant to be away most of the time.
-    pub offsite: bool,
+    /// What it is for.
+    pub role: DiskRole,
     /// It came back with less than it once had: an older copy of it was put in its place.
     pub is_older_copy: bool,
     /// When it last held everything, as far as the ledger knows.
@@ -69,7 +69,7 @@ pub(crate) struct Member {
     pub(crate) key: DiskId,
     pub(crate) id: String,
     pub(crate) disk: Slot,
-    pub(crate) offsite: AtomicBool,
+    role: Mutex<DiskRole, { rank::MEMBER_ROLE }>,
     pub(crate) is_older_copy: AtomicBool,
     /// The newest entry that it had when it left in good order.
     pub(crate) left_at: AtomicU64,
@@ -89,7 +89,7 @@ impl Member {
             key,
             id: hex(&key),
             disk,
-            offsite: AtomicBool::new(false),
+            role: Mutex::default(),
             is_older_copy: AtomicBool::new(false),
             left_at: AtomicU64::new(0),
             state: Mutex::new(state),
@@ -98,6 +98,15 @@ impl Member {
             doubtful: Mutex::default(),
             unnoted_failures: AtomicU32::new(0),
         }
+    }
+
+    /// What the disk is for.
+    pub(crate) fn role(&self) -> DiskRole {
+        *self.role.lock()
+    }
+
+    pub(crate) fn set_role(&self, role: DiskRole) {
+        *self.role.lock() = role;
     }
 
     pub(crate) fn state(&self) -> MemberState {
@@ -125,7 +134,7 @@ impl Member {
     pub(crate) fn is_missed(&self) -> bool {
         match self.state() {
             MemberState::Healthy | MemberState::Retired => false,
-            MemberState::Away => !self.offsite.load(Ordering::SeqCst),
+            MemberState::Away => self.role() != DiskRole::Offsite,
             _ => true,
         }
     }

@@ -45,12 +45,12 @@ impl Members {
             let Some(member) = self.find(*key) else {
                 if !disk.retired {
                     let member = Member::new(*key, Slot::empty(disk.path.clone()), MemberState::Away);
-                    member.offsite.store(disk.offsite, Ordering::SeqCst);
+                    member.set_role(disk.role);
                     self.add(Arc::new(member));
                 }
                 continue;
             };
-            member.offsite.store(disk.offsite, Ordering::SeqCst);
+            member.set_role(disk.role);
             if disk.retired {
                 member.set_state(MemberState::Retired);
                 member.disk.take();
@@ -170,7 +170,7 @@ impl Members {
             path: member.disk.name(),
             state: member.state(),
             space: member.disk.space().ok(),
-            offsite: member.offsite.load(Ordering::SeqCst),
+            role: member.role(),
             is_older_copy: member.is_older_copy.load(Ordering::SeqCst),
             complete: known
                 .get(&member.key)

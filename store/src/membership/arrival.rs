@@ -68,7 +68,7 @@ pub(crate) fn adopt(
     core: &Core,
     disk: Arc<dyn Disk>,
     new_id: DiskId,
-    offsite: bool,
+    role: DiskRole,
     stamp: Stamp,
 ) -> Result<String> {
     let path = disk.name();
@@ -82,8 +82,7 @@ pub(crate) fn adopt(
             new_id
         }
     };
-    let adopted =
-        Event::Disk(DiskEvent { disk: id, what: DiskChange::Adopted { path, role: DiskRole::of(offsite) } });
+    let adopted = Event::Disk(DiskEvent { disk: id, what: DiskChange::Adopted { path, role } });
     // Written before the disk counts: this entry takes a retired or distrusted disk back. Where no disk can take the
     // entry, the last disk is being replaced or trusted again: then the entry is written once this disk is good.
     let is_written = core.members.is_any_healthy();
@@ -92,7 +91,7 @@ pub(crate) fn adopt(
     }
     put(core, disk, id, true)?;
     let Some(member) = core.members.find(id) else { return Ok(hex(&id)) };
-    member.offsite.store(offsite, Ordering::SeqCst);
+    member.set_role(role);
     if !is_written && member.is_healthy() {
         core.append(stamp, adopted)?;
     }

@@ -8,7 +8,7 @@ use crate::disks::member::{FAILURES_MAX, Member, MemberState};
 use crate::disks::refusals::foreign;
 use crate::membership::resync;
 use crate::{Result, StoreError};
-use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Event, Stamp};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, Stamp};
 use std::sync::atomic::Ordering;
 
 /// From the wish to forget a disk to its end, in seconds switched on: whoever plays the owner for an evening ends no disk, and
@@ -79,8 +79,8 @@ pub(crate) fn begin_forgetting(core: &Core, id: &str, with_what_it_has: bool, st
 /// Takes the retirement back.
 pub(crate) fn keep_disk(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     let member = core.members.in_use(id)?;
-    let (path, offsite) = (member.disk.name(), member.offsite.load(Ordering::SeqCst));
-    note(core, member.key, DiskChange::Adopted { path, role: DiskRole::of(offsite) }, stamp)
+    let (path, role) = (member.disk.name(), member.role());
+    note(core, member.key, DiskChange::Adopted { path, role }, stamp)
 }
 
 /// Ends a disk's membership. Its contents stay as they are.
@@ -114,8 +114,7 @@ pub(crate) fn enter_disks(core: &Core, stamp: Stamp) {
         if core.ledger().disks.contains_key(&member.key) {
             continue;
         }
-        let offsite = member.offsite.load(Ordering::SeqCst);
-        let what = DiskChange::Adopted { path: member.disk.name(), role: DiskRole::of(offsite) };
+        let what = DiskChange::Adopted { path: member.disk.name(), role: member.role() };
         if let Err(error) = note(core, member.key, what, stamp) {
             tracing::warn!(%error, "a disk could not be entered into the ledger yet");
         }

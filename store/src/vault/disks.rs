@@ -6,7 +6,7 @@ use crate::membership::{arrival, resync, standing};
 use crate::packs::index::IndexPlace;
 use crate::vault::Vault;
 use crate::{Attached, Result};
-use larder_format::ledger::{DiskId, Stamp};
+use larder_format::ledger::{DiskId, DiskRole, Stamp};
 use std::sync::Arc;
 
 impl Vault {
@@ -34,8 +34,8 @@ impl Vault {
     ///
     /// # Errors
     /// As `attach`.
-    pub fn adopt(&self, disk: Arc<dyn Disk>, new_id: DiskId, offsite: bool, stamp: Stamp) -> Result<String> {
-        arrival::adopt(&self.core, disk, new_id, offsite, stamp)
+    pub fn adopt(&self, disk: Arc<dyn Disk>, new_id: DiskId, role: DiskRole, stamp: Stamp) -> Result<String> {
+        arrival::adopt(&self.core, disk, new_id, role, stamp)
     }
 
     /// Tries again to write to a disk that could not be written to when it came, and that is not held to be bad: one hiccup
