@@ -261,7 +261,7 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["zstd"],
         to: Shipped,
         within: &[],
-        except: &["format/src/block.rs"],
+        except: &["format/src/block/"],
         say: "compressing is part of the format; use `format::block`",
     },
     Rule {
