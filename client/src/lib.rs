@@ -23,7 +23,7 @@ mod unfinished;
 
 pub use error::{ClientError, Skipped, SkippedList};
 pub use link::connection::Connection;
-pub use past::{read_file::read_file, selection::Selection, tree_reader::TreeReader};
+pub use past::{read_file::read_file, selection::Selection};
 pub use progress::TransferProgress;
 pub use push::{PushOptions, Pushed, push};
 pub use remote::{Past, Remote};
