@@ -27,6 +27,6 @@ pub use past::{read_file::read_file, selection::Selection};
 pub use progress::TransferProgress;
 pub use push::{PushOptions, Pushed, push};
 pub use remote::{Past, Remote};
-pub use rescue::{Candidate, KeptSnapshot, PulledDisk, Rescue, SnapshotStanding};
+pub use rescue::{FoundSnapshot, KeptSnapshot, PulledDisk, Rescue, SnapshotStanding};
 pub use restore::{Existing, RestoreOptions, Restored, restore};
 pub use settings::{PairedAppliance, source_name_for};

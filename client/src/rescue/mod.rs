@@ -41,7 +41,7 @@ const FOUND: &str = "found-";
 
 /// A snapshot without a ledger entry.
 #[derive(Debug, Clone)]
-pub struct Candidate {
+pub struct FoundSnapshot {
     /// `found-1` and so on; stands for the source's name.
     pub name: String,
     /// The root node.
@@ -60,7 +60,7 @@ pub struct Rescue {
     ledger: Ledger,
     packs: PulledPacks,
     is_looked_through: bool,
-    found: Vec<Candidate>,
+    found: Vec<FoundSnapshot>,
     damage: Arc<DamageLog>,
     now: Zoned,
 }
@@ -159,14 +159,14 @@ impl Rescue {
         self.found = candidates.collect();
     }
 
-    fn candidate(&self, root: &found::FoundRoot, number: u64) -> Candidate {
+    fn candidate(&self, root: &found::FoundRoot, number: u64) -> FoundSnapshot {
         let progress = TransferProgress::default();
         let reader = TreeReader::new(self, &progress);
         let nodes = reader.nodes();
         let first = read::entries(&nodes, root.folder).map_while(Result::ok).take(SAMPLE_NAMES);
         let names = first.map(|found| escape_name(&found.entry.name)).collect();
         let modified = Timestamp::new(root.modified.seconds, 0).unwrap_or(Timestamp::UNIX_EPOCH);
-        Candidate {
+        FoundSnapshot {
             name: format!("{FOUND}{number}"),
             root: root.root,
             modified: modified.to_string(),
@@ -186,7 +186,7 @@ impl Rescue {
     }
 
     /// Snapshots that `search` found.
-    pub fn found(&self) -> &[Candidate] {
+    pub fn found(&self) -> &[FoundSnapshot] {
         &self.found
     }
 
@@ -240,7 +240,7 @@ impl Past for Rescue {
 
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError> {
         if let Some(found) = self.found.iter().find(|found| found.name == source) {
-            let Candidate { root, modified, totals, .. } = found.clone();
+            let FoundSnapshot { root, modified, totals, .. } = found.clone();
             return Ok(info(source, 0, modified, (root, totals), 0));
         }
         // Like the answer of an appliance, with the same exit code.
