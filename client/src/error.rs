@@ -2,7 +2,7 @@
 //!
 //! Not here: the words that an owner reads (`owner::words`), and skipped files, which never stop a run.
 
-use larder_format::wire::Problem;
+use larder_format::{FormatError, wire::Problem};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -122,6 +122,13 @@ impl ClientError {
     }
 }
 
+/// A tree that breaks a rule counts as damaged.
+impl From<FormatError> for ClientError {
+    fn from(error: FormatError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
 /// A file that is missing or different, and why. A skipped file never stops the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
@@ -133,6 +140,8 @@ pub struct Skipped {
 
 /// Files beyond this number are only counted: a folder of a million unreadable files must not fill the memory.
 const SKIPPED_NAMED_MAX: usize = 10_000;
+/// Bytes of all named paths and reasons: ten thousand paths, each of the deepest tree, would be 20 GB.
+const SKIPPED_NAMED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Every skipped file: each is counted, the first ten thousand are named.
 #[derive(Debug, Clone, Default)]
@@ -141,14 +150,34 @@ pub struct SkippedList {
     pub named: Vec<Skipped>,
     /// Number of skipped files.
     pub count: u64,
+    named_bytes: usize,
 }
 
 impl SkippedList {
     /// Adds a skipped file.
     pub fn add(&mut self, path: String, why: impl Into<String>) {
         self.count += 1;
-        if self.named.len() < SKIPPED_NAMED_MAX {
-            self.named.push(Skipped { path, why: why.into() });
+        let why = why.into();
+        let bytes = self.named_bytes + path.len() + why.len();
+        if self.named.len() < SKIPPED_NAMED_MAX && bytes <= SKIPPED_NAMED_BYTES_MAX {
+            self.named_bytes = bytes;
+            self.named.push(Skipped { path, why });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_paths_of_skipped_files_are_only_counted_in_the_end() {
+        let mut skipped = SkippedList::default();
+        for _ in 0..200 {
+            skipped.add("d/".repeat(100_000), "planted");
+        }
+        assert_eq!((skipped.count, skipped.named.len()), (200, 83));
+        (0..20_000).for_each(|_| skipped.add("short".to_owned(), "planted"));
+        assert_eq!((skipped.count, skipped.named.len()), (20_200, 10_000));
     }
 }

@@ -23,10 +23,10 @@ mod unfinished;
 
 pub use error::{ClientError, Skipped, SkippedList};
 pub use link::connection::Connection;
-pub use past::{read_file::read_file, selection::Selection, tree_reader::TreeReader};
+pub use past::{read_file::read_file, selection::Selection};
 pub use progress::TransferProgress;
 pub use push::{PushOptions, Pushed, push};
 pub use remote::{Past, Remote};
-pub use rescue::{Candidate, KeptSnapshot, PulledDisk, Rescue, SnapshotStanding};
+pub use rescue::{FoundSnapshot, KeptSnapshot, PulledDisk, Rescue, SnapshotStanding};
 pub use restore::{Existing, RestoreOptions, Restored, restore};
 pub use settings::{PairedAppliance, source_name_for};

@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, an error is a failure and its text says which")]
 
+mod home;
 mod tree;
 mod vault;
 
-use larder_client::{
-    Existing, PushOptions, Remote, RestoreOptions, Restored, Selection, TransferProgress, push, restore,
-};
+use home::{Home, newest};
+use larder_client::{Existing, Remote, RestoreOptions, Restored, TransferProgress, restore};
 use larder_format::{
     ChunkRef,
     block::Encoder,
@@ -20,55 +20,22 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
-use tempfile::TempDir;
-use vault::Vault;
 
 const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
 
-struct Home {
-    folder: TempDir,
-    vault: Vault,
+/// Writes a file with these permissions.
+fn write(home: &Home, name: &str, mode: u32) -> PathBuf {
+    let path = home.write(name, name.as_bytes());
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path
 }
 
-impl Home {
-    fn new() -> Self {
-        let home = Self { folder: tempfile::tempdir().unwrap(), vault: Vault::default() };
-        fs::create_dir(home.source()).unwrap();
-        home
-    }
-
-    fn source(&self) -> PathBuf {
-        self.folder.path().join("source")
-    }
-
-    fn write(&self, name: &str, mode: u32) -> PathBuf {
-        let path = self.source().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, name).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        path
-    }
-
-    fn push(&self) {
-        push(
-            &self.vault,
-            "laptop/home",
-            &self.source(),
-            &PushOptions::default(),
-            &TransferProgress::default(),
-        )
-        .unwrap();
-    }
-
-    fn restore(&self, to: &Path, existing: Existing) -> Restored {
-        let wanted = Selection { source: "laptop/home", when: "newest", path: b"" };
-        let restored =
-            restore(&self.vault, &wanted, to, &RestoreOptions { existing }, &TransferProgress::default())
-                .unwrap();
-        assert_eq!((&restored.skipped.named[..], restored.attributes_left_out), (&[][..], 0));
-        restored
-    }
+/// Restores everything, with every attribute.
+fn restore_whole(home: &Home, to: &Path, existing: Existing) -> Restored {
+    let restored = home.restore_to(to, b"", existing);
+    assert_eq!((&restored.skipped.named[..], restored.attributes_left_out), (&[][..], 0));
+    restored
 }
 
 /// An ACL with permissions for the owner, user 1000, the group, all of them at most, and others.
@@ -101,9 +68,9 @@ fn is_ordinary_user(name: &str) -> bool {
 #[test]
 fn what_the_target_hands_on_lets_nobody_in() {
     let home = Home::new();
-    home.write("private", 0o640);
-    home.write("folder/deep/private", 0o660);
-    let shared = home.write("folder/shared", 0o640);
+    write(&home, "private", 0o640);
+    write(&home, "folder/deep/private", 0o660);
+    let shared = write(&home, "folder/shared", 0o640);
     if !set(&shared, ACCESS, &acl([6, 4, 0, 4, 0])) {
         return; // This filesystem has none.
     }
@@ -123,7 +90,7 @@ fn what_the_target_hands_on_lets_nobody_in() {
         path
     };
     let check = |to: &Path, existing, what: &str| {
-        home.restore(to, existing);
+        restore_whole(&home, to, existing);
         let mut found = tree::look(to);
         let root = found.remove(std::ffi::OsStr::new("")).unwrap();
         for (path, found) in &found {
@@ -141,8 +108,8 @@ fn what_the_target_hands_on_lets_nobody_in() {
     for fetches in 0..4 {
         let to = above.join(format!("broken {fetches}"));
         *home.vault.fetches_until_break.lock().unwrap() = Some(fetches);
-        let wanted = Selection { source: "laptop/home", when: "newest", path: b"" };
-        let _ = restore(&home.vault, &wanted, &to, &RestoreOptions::default(), &TransferProgress::default());
+        let (options, progress) = (RestoreOptions::default(), TransferProgress::default());
+        let _ = restore(&home.vault, &newest(b""), &to, &options, &progress);
         *home.vault.fetches_until_break.lock().unwrap() = None;
         let root = check(&to, Existing::Keep, "run again");
         assert_eq!(root, pushed[std::ffi::OsStr::new("")], "run again");
@@ -162,7 +129,7 @@ fn an_acl_does_not_keep_other_attributes_out() {
         return;
     }
     let home = Home::new();
-    let file = home.write("folder/file", 0o600);
+    let file = write(&home, "folder/file", 0o600);
     let folder = home.source().join("folder");
     for path in [&file, &folder] {
         if !set(path, "user.comment", b"mine") || !set(path, ACCESS, &acl([5, 4, 5, 4, 0])) {
@@ -172,7 +139,7 @@ fn an_acl_does_not_keep_other_attributes_out() {
     let pushed = tree::look(&home.source());
     home.push();
     let to = home.folder.path().join("target");
-    home.restore(&to, Existing::Keep);
+    restore_whole(&home, &to, Existing::Keep);
     assert_eq!(tree::look(&to), pushed);
     for folder in [folder, to.join("folder")] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).unwrap();
@@ -209,8 +176,8 @@ fn files_that_their_owner_may_not_read_are_known_again() {
     let root = keep(&Node::Leaf { owners: owner(), entries: vec![root] }.encode());
     home.vault.plant(root, Totals::default());
     let to = home.folder.path().join("target");
-    home.restore(&to, Existing::Keep);
-    assert_eq!(home.restore(&to, Existing::Keep).files, 3);
+    restore_whole(&home, &to, Existing::Keep);
+    assert_eq!(restore_whole(&home, &to, Existing::Keep).files, 3);
     for mode in modes {
         let found = fs::metadata(to.join(format!("{mode:03o}"))).unwrap();
         assert_eq!(found.permissions().mode() & 0o7777, u32::from(mode));

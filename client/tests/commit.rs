@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, an error is a failure and its text says which")]
 
+mod home;
 mod vault;
 
-use larder_client::{PushOptions, TransferProgress, push};
+use home::Home;
+use larder_client::PushOptions;
 use larder_format::{
     Hash,
     wire::{COMMIT_CONTENTS, COMMIT_ORIGIN, CONTENTS_MAX, Commit, unescape_name},
@@ -14,63 +16,47 @@ use std::{
     os::unix::ffi::OsStrExt,
     time::{Duration, SystemTime},
 };
-use tempfile::TempDir;
-use vault::Vault;
 
 /// Two minutes ahead: all that was written until now counts as settled.
 fn later() -> SystemTime {
     SystemTime::now() + Duration::from_secs(120)
 }
 
-struct Home {
-    folder: TempDir,
-    vault: Vault,
+fn home_of_files() -> Home {
+    let home = Home::new();
+    for number in 0..40 {
+        home.write(format!("below/{number}"), format!("content {number}").as_bytes());
+    }
+    home
 }
 
-impl Home {
-    fn new() -> Self {
-        let home = Self { folder: tempfile::tempdir().unwrap(), vault: Vault::default() };
-        fs::create_dir_all(home.folder.path().join("source/below")).unwrap();
-        for number in 0..40 {
-            home.write(&format!("below/{number}"), format!("content {number}").as_bytes());
-        }
-        home
-    }
-
-    fn write(&self, path: &str, content: &[u8]) {
-        fs::write(self.folder.path().join("source").join(path), content).unwrap();
-    }
-
-    /// Pushes to an appliance that understands `features`, and returns what it was told.
-    fn push(&self, features: &[&str]) -> Commit {
-        let options = PushOptions {
-            cache: Some(self.folder.path().join("cache/x.cache")),
-            features: features.iter().map(|feature| (*feature).to_owned()).collect(),
-            clock: later,
-            ..PushOptions::default()
-        };
-        let source = self.folder.path().join("source");
-        push(&self.vault, "laptop/home", &source, &options, &TransferProgress::default()).unwrap();
-        self.vault.snapshots.lock().unwrap().last().unwrap().0.clone()
-    }
+/// Pushes to an appliance that understands `features`, and returns what it was told.
+fn push(home: &Home, features: &[&str]) -> Commit {
+    home.push_with(&PushOptions {
+        cache: Some(home.folder.path().join("cache/x.cache")),
+        features: features.iter().map(|feature| (*feature).to_owned()).collect(),
+        clock: later,
+        ..PushOptions::default()
+    });
+    home.vault.snapshots.lock().unwrap().last().unwrap().0.clone()
 }
 
 /// An agent of the first version refuses fields that it does not know.
 #[test]
 fn an_older_appliance_is_told_nothing_that_it_would_refuse() {
-    let home = Home::new();
+    let home = home_of_files();
     for features in [&[][..], &["something_else"]] {
-        let told = serde_json::to_string(&home.push(features)).unwrap();
+        let told = serde_json::to_string(&push(&home, features)).unwrap();
         assert!(["origin", "zone", "contents"].iter().all(|field| !told.contains(field)), "{told}");
     }
 }
 
 #[test]
 fn a_commit_says_where_its_files_lie() {
-    let home = Home::new();
-    let commit = home.push(&[COMMIT_ORIGIN]);
+    let home = home_of_files();
+    let commit = push(&home, &[COMMIT_ORIGIN]);
     let origin = commit.origin.unwrap();
-    let path = home.folder.path().join("source").canonicalize().unwrap();
+    let path = home.source().canonicalize().unwrap();
     assert_eq!(unescape_name(&origin.path).unwrap(), path.as_os_str().as_bytes());
     assert_eq!(origin.computer, fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim_end());
     assert!(commit.contents.is_empty(), "that is another word");
@@ -78,21 +64,21 @@ fn a_commit_says_where_its_files_lie() {
 
 #[test]
 fn files_that_were_sent_are_hashed_as_a_whole() {
-    let home = Home::new();
+    let home = home_of_files();
     let check = |commit: &Commit| {
         for content in &commit.contents {
-            let bytes = fs::read(home.folder.path().join("source").join(&content.path)).unwrap();
+            let bytes = fs::read(home.source().join(&content.path)).unwrap();
             assert_eq!(content.hash, Hash::of(&bytes), "{}", content.path);
         }
     };
-    let first = home.push(&[COMMIT_CONTENTS]);
+    let first = push(&home, &[COMMIT_CONTENTS]);
     assert_eq!(first.contents.len(), CONTENTS_MAX);
     check(&first);
-    let unchanged = home.push(&[COMMIT_CONTENTS]);
+    let unchanged = push(&home, &[COMMIT_CONTENTS]);
     assert_eq!(unchanged.contents.len(), 1, "one small file, though nothing was sent");
     check(&unchanged);
     home.write("below/7", b"content that is new");
-    let changed = home.push(&[COMMIT_CONTENTS]);
+    let changed = push(&home, &[COMMIT_CONTENTS]);
     let paths: Vec<&str> = changed.contents.iter().map(|content| content.path.as_str()).collect();
     assert!(paths.len() == 2 && paths.contains(&"below/7"), "{paths:?}");
     check(&changed);

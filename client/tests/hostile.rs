@@ -4,7 +4,9 @@
 
 mod vault;
 
-use larder_client::{Existing, Remote, RestoreOptions, Restored, Selection, TransferProgress, restore};
+use larder_client::{
+    Existing, Remote, RestoreOptions, Restored, Selection, TransferProgress, read_file, restore,
+};
 use larder_format::{
     ChunkRef,
     block::Encoder,
@@ -177,4 +179,32 @@ fn a_list_that_names_itself_deeper_and_deeper_ends() {
     let folder = trap.folder;
     let removal = std::thread::Builder::new().stack_size(256 << 20).spawn(move || drop(folder)).unwrap();
     removal.join().unwrap();
+}
+
+/// A folder of a few nodes that lead to each other for ever costs that folder.
+#[test]
+fn branches_that_lead_deeper_and_deeper_cost_their_folder() {
+    let trap = Trap::new();
+    let mut node =
+        trap.keep(&Node::Leaf { owners: vec![owner()], entries: vec![trap.file("f", b"x")] }.encode());
+    for _ in 0..100 {
+        let child = larder_format::tree::Child { last: b"f".to_vec(), node };
+        node = trap.keep(&Node::Branch(vec![child]).encode());
+    }
+    let deep = entry("deep", Kind::Directory { node, totals: Totals::default() });
+    let restored = trap.spring(vec![deep, trap.file("good", b"good")], Existing::Keep);
+    assert_eq!((restored.files, restored.skipped.count, restored.damaged), (1, 1, 1));
+}
+
+/// Chunks that are longer than the tree says would fill the memory that is meant for a few of them.
+#[test]
+fn a_length_that_is_a_lie_costs_the_file() {
+    let trap = Trap::new();
+    let lie = ChunkRef { len: 1, ..trap.keep(&[7; 1 << 20]) };
+    let file = entry("lie", Kind::File { size: 1, pieces: vec![Piece::Chunk(lie)] });
+    trap.spring(vec![file], Existing::Keep);
+    let wanted = Selection { source: "laptop/trap", when: "newest", path: b"lie" };
+    let mut out = Vec::new();
+    let read = read_file(&trap.vault, &wanted, &mut out, &TransferProgress::default());
+    assert_eq!((read.unwrap_err().exit_code(), out.len()), (6, 0));
 }

@@ -250,13 +250,33 @@ pub struct VersionInfo {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Change {
     /// `added`, `removed`, `content`, `attributes` or `kind`.
-    pub change: String,
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub change: ChangeKind,
     /// Path in the source.
     pub path: String,
     /// As it was.
     pub before: Option<EntryInfo>,
     /// As it is.
     pub after: Option<EntryInfo>,
+}
+
+/// How an entry differs between two snapshots; a word on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// The bytes of a file, or the target of a link.
+    Content,
+    /// Permissions, owner, times.
+    Attributes,
+    /// A folder became a file, or the like.
+    Kind,
+    /// The word of a newer Larder.
+    #[serde(untagged)]
+    Other(String),
 }
 
 /// What went wrong, for the person at the other end.

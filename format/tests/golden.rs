@@ -24,7 +24,8 @@ use larder_format::ledger::{
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::parity::{self, Parity, Shape};
 use larder_format::tree::{
-    Child, Entry, Kind, Node, Owner, Piece, Time, Totals, decode_pieces, encode_pieces,
+    Child, Entry, Kind, Node, Owner, Piece, Time, Totals, encode_pieces,
+    read::{self, OneChunk},
 };
 use larder_format::{ChunkRef, Hash, pack, wire};
 use serde_bytes::ByteBuf;
@@ -91,8 +92,13 @@ impl Value {
                 assert_eq!(assert_block(bytes, chunks, name), (*codec, bytes.len()), "{name}");
             }
             Self::Pack(blocks) => assert_pack(bytes, blocks, name),
-            Self::Node(node) => assert_eq!(Node::decode(bytes).as_ref(), Ok(node), "{name}"),
-            Self::Pieces(pieces) => assert_eq!(decode_pieces(bytes).as_ref(), Ok(pieces), "{name}"),
+            Self::Node(node) => {
+                assert_eq!(read::node(&OneChunk(bytes), &ChunkRef::to(bytes)).as_ref(), Ok(node), "{name}");
+            }
+            Self::Pieces(pieces) => {
+                let read = read::covering(&OneChunk(bytes), &ChunkRef::to(bytes)).map(|(pieces, _)| pieces);
+                assert_eq!(read.as_ref(), Ok(pieces), "{name}");
+            }
             Self::Ledger(entry) => {
                 let (found, hash, len) = LedgerEntry::decode(bytes).unwrap();
                 assert_eq!((&found, len), (&**entry, bytes.len()), "{name}");

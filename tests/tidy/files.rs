@@ -78,7 +78,10 @@ pub(crate) fn files() -> Vec<String> {
             let path = folder.join(&name);
             match entry.file_type().expect("a file of ours has a kind") {
                 kind if kind.is_dir() && !NOT_OURS.contains(&name.as_str()) => folders.push(path),
-                kind if kind.is_file() => files.push(path.to_str().expect("our names are text").to_owned()),
+                // A second checkout has a file of this name.
+                kind if kind.is_file() && name != ".git" => {
+                    files.push(path.to_str().expect("our names are text").to_owned());
+                }
                 _ => {}
             }
         }

@@ -258,10 +258,24 @@ pub(crate) const RULES: &[Rule] = &[
         say: "these follow symlinks and replace; write through `restore::place`, or `settings` for our own",
     },
     Rule {
+        words: &["Node::decode", "decode_pieces"],
+        to: Shipped,
+        within: &[],
+        except: &["format/src/tree/"],
+        say: "trees are read in one place, under caps; use `format::tree::read`",
+    },
+    Rule {
+        words: &["Node::Leaf", "Node::Branch"],
+        to: Shipped,
+        within: &["agent/", "client/"],
+        except: &[],
+        say: "the reader of trees takes nodes apart; use `format::tree::read`",
+    },
+    Rule {
         words: &["zstd"],
         to: Shipped,
         within: &[],
-        except: &["format/src/block.rs"],
+        except: &["format/src/block/"],
         say: "compressing is part of the format; use `format::block`",
     },
     Rule {

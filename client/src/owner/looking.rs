@@ -8,7 +8,7 @@ use super::{
     spot::{NEWEST, Spot, full_source},
 };
 use crate::{ClientError, Connection, link::questions};
-use larder_format::wire::{EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
+use larder_format::wire::{ChangeKind, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
 use serde_json::Value;
 use std::ffi::OsStr;
 
@@ -258,14 +258,14 @@ fn span(
     }
 }
 
-fn change_word(change: &str) -> &str {
+fn change_word(change: &ChangeKind) -> &str {
     match change {
-        "added" => "added      ",
-        "removed" => "deleted    ",
-        "content" => "changed    ",
-        "attributes" => "attributes ",
-        "kind" => "other kind ",
-        other => other,
+        ChangeKind::Added => "added      ",
+        ChangeKind::Removed => "deleted    ",
+        ChangeKind::Content => "changed    ",
+        ChangeKind::Attributes => "attributes ",
+        ChangeKind::Kind => "other kind ",
+        ChangeKind::Other(word) => word,
     }
 }
 
@@ -391,4 +391,27 @@ pub(super) fn retention(
     output.line("")?;
     snapshot_table(&snapshots, output)?;
     Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_change_are_words_on_the_wire_and_a_newer_one_is_shown() {
+        use ChangeKind::{Added, Attributes, Content, Kind, Other, Removed};
+        let words = [
+            (Added, "added"),
+            (Removed, "removed"),
+            (Content, "content"),
+            (Attributes, "attributes"),
+            (Kind, "kind"),
+            (Other("moved".into()), "moved"),
+        ];
+        for (kind, word) in words {
+            assert_eq!(serde_json::to_value(&kind).expect("a word"), word);
+            assert_eq!(serde_json::from_value::<ChangeKind>(word.into()).expect("a kind"), kind);
+        }
+        assert_eq!(change_word(&Other("moved".into())), "moved");
+    }
 }

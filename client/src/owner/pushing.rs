@@ -46,7 +46,7 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
     let names = source_names(args)?;
     let connection = global.connect()?;
     let identity = connection.identity()?;
-    let mut watch = Watch::start(&connection, &identity)?;
+    let mut watch = PastWatch::start(&connection, &identity)?;
     let mut worst = 0;
     let mut told = Vec::new();
     for (folder, name) in args.folders.iter().zip(names) {
@@ -209,12 +209,12 @@ impl Done {
 }
 
 /// Watches that the appliance's past only ever grows.
-struct Watch {
+struct PastWatch {
     path: PathBuf,
     alarm: bool,
 }
 
-impl Watch {
+impl PastWatch {
     fn start(connection: &Connection, identity: &Identity) -> Result<Self, ClientError> {
         let path = settings::state_path(&identity.vault)?;
         let seen = SeenHead::load(&path);

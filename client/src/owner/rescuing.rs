@@ -11,7 +11,7 @@ use super::{
     words,
 };
 use crate::{
-    Candidate, ClientError, KeptSnapshot, Past, Rescue, RestoreOptions, Selection, SnapshotStanding,
+    ClientError, FoundSnapshot, KeptSnapshot, Past, Rescue, RestoreOptions, Selection, SnapshotStanding,
     TransferProgress, platform::device_of, restore as bring_back,
 };
 use clap::Args;
@@ -174,9 +174,9 @@ fn standing(standing: SnapshotStanding) -> &'static str {
     }
 }
 
-fn found_table(found: &[Candidate], output: &mut Output) -> std::io::Result<()> {
+fn found_table(found: &[FoundSnapshot], output: &mut Output) -> std::io::Result<()> {
     output.line("Found without a ledger entry; what they were called and when they arrived is lost:")?;
-    let row = |found: &Candidate| {
+    let row = |found: &FoundSnapshot| {
         vec![
             found.name.clone(),
             moment(&found.modified),
@@ -218,8 +218,8 @@ fn kept_json(kept: &KeptSnapshot) -> serde_json::Value {
     })
 }
 
-fn found_json(found: &Candidate) -> serde_json::Value {
-    let Candidate { name, root, modified, totals, names } = found;
+fn found_json(found: &FoundSnapshot) -> serde_json::Value {
+    let FoundSnapshot { name, root, modified, totals, names } = found;
     serde_json::json!({
         "source": name, "root": root, "modified": modified, "totals": totals, "names": names
     })

@@ -9,17 +9,17 @@ use super::{
 };
 use crate::{ClientError, Past, TransferProgress};
 use larder_format::{
-    ChunkId,
-    tree::{Kind, Piece},
+    ChunkId, ChunkRef,
+    tree::{
+        Kind,
+        read::{Found, Segment, ranges},
+    },
     wire::IDS_MAX,
 };
-use std::{
-    collections::{HashMap, HashSet},
-    io::Write,
-};
+use std::{collections::HashMap, io::Write};
 
 /// Memory for chunks while a single file is read in order.
-const READ_AHEAD_BYTES: u64 = 8 * 1024 * 1024;
+const READ_AHEAD_BYTES: usize = 8 * 1024 * 1024;
 
 /// Writes a file's content to `out`, checked, and returns its size.
 ///
@@ -33,23 +33,17 @@ pub fn read_file(
     progress: &TransferProgress,
 ) -> Result<u64, ClientError> {
     let root = past.snapshot(wanted.source, wanted.when)?.root;
-    let (mut reader, mut fetcher) = (TreeReader::new(past, progress), Fetcher::new(past, progress));
-    let (entry, _) = reader.find(&root, wanted.path)?;
+    let (reader, mut fetcher) = (TreeReader::new(past, progress), Fetcher::new(past, progress));
+    let Found { entry, .. } = reader.find(&root, wanted.path)?;
     let Kind::File { size, pieces } = entry.kind else {
         let is_folder = matches!(entry.kind, Kind::Directory { .. });
         return Err(no_file(wanted, if is_folder { "is a folder, not a file" } else { "is not a file" }));
     };
-    // Pieces still to be written, the next piece last.
-    let mut rest: Vec<Piece> = pieces.into_iter().rev().collect();
-    let mut group = Vec::new();
-    let mut group_bytes = 0;
-    while let Some(piece) = rest.pop() {
-        if let Piece::More { list, bytes } = piece {
-            reader.unfold(&list, bytes, &mut rest)?;
-            continue;
-        }
-        group_bytes += if matches!(piece, Piece::Chunk(_)) { piece.bytes() } else { 0 };
-        group.push(piece);
+    let (mut group, mut group_bytes) = (Vec::new(), 0);
+    for segment in ranges(&reader.lists(), pieces, 0..size) {
+        let segment = segment?;
+        group_bytes += if let Segment::Chunk { within, .. } = &segment { within.len() } else { 0 };
+        group.push(segment);
         if group_bytes >= READ_AHEAD_BYTES || group.len() >= IDS_MAX {
             write_group(&mut fetcher, &group, out)?;
             (group, group_bytes) = (Vec::new(), 0);
@@ -66,20 +60,27 @@ fn no_file(wanted: &Selection<'_>, is: &str) -> ClientError {
     ClientError::WrongKind { what, remedy: "Name a file, as SOURCE:PATH; `larder ls` shows what there is." }
 }
 
-fn write_group(fetcher: &mut Fetcher<'_>, group: &[Piece], out: &mut dyn Write) -> Result<(), ClientError> {
-    let chunk = |piece: &Piece| if let Piece::Chunk(chunk) = piece { Some(*chunk) } else { None };
-    let names: HashSet<ChunkId> = group.iter().filter_map(chunk).map(|chunk| chunk.id).collect();
+fn write_group(fetcher: &mut Fetcher<'_>, group: &[Segment], out: &mut dyn Write) -> Result<(), ClientError> {
+    let chunk =
+        |of: &Segment| if let Segment::Chunk { chunk, .. } = of { Some((chunk.id, *chunk)) } else { None };
+    let wanted: HashMap<ChunkId, ChunkRef> = group.iter().filter_map(chunk).collect();
+    let names: Vec<ChunkId> = wanted.keys().copied().collect();
     let mut chunks: HashMap<ChunkId, Vec<u8>> = HashMap::new();
-    let names: Vec<ChunkId> = names.into_iter().collect();
-    fetcher.fetch(&names, &mut |id, bytes| drop(chunks.insert(*id, bytes.to_vec())))?;
+    fetcher.fetch(&names, &mut |id, bytes| {
+        // A tree may say that a chunk of 4 MiB is one byte long; a whole group of such chunks would take gigabytes.
+        if wanted.get(id).is_some_and(|chunk| chunk.len as usize == bytes.len()) {
+            chunks.insert(*id, bytes.to_vec());
+        }
+    })?;
     let failed = |cause: std::io::Error| ClientError::local("writing the file", "the output", cause);
-    for piece in group {
-        match piece {
-            Piece::Chunk(chunk) => {
-                let bytes = chunks.get(&chunk.id).ok_or_else(|| damaged("a part of the file", chunk))?;
+    for segment in group {
+        match segment {
+            Segment::Chunk { chunk, within } => {
+                let bytes = chunks.get(&chunk.id).and_then(|bytes| bytes.get(within.clone()));
+                let bytes = bytes.ok_or_else(|| damaged("a part of the file", chunk))?;
                 out.write_all(bytes).map_err(failed)?;
             }
-            piece => write_zeros(piece.bytes(), out).map_err(failed)?,
+            Segment::Zeros(bytes) => write_zeros(*bytes, out).map_err(failed)?,
         }
     }
     Ok(())

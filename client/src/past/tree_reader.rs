@@ -1,7 +1,8 @@
-//! Trees of an appliance or a pulled disk: nodes, and lists of pieces.
+//! Chunks of trees, from an appliance or a pulled disk, asked for ahead.
 //!
-//! A reader of trees asks for the next nodes along with the wanted node. Not here: fetching and checking chunks
-//! (`fetch`), and keeping fetched blocks until their chunks are read (`kept_blocks`).
+//! The next nodes, and the nodes below them, come along with a wanted node, so a folder costs no request of its own.
+//! Not here: what is in a node (`larder_format::tree::read`), fetching and checking chunks (`fetch`), and keeping
+//! fetched blocks until their chunks are read (`kept_blocks`).
 
 use crate::{
     ClientError, Past, TransferProgress,
@@ -10,10 +11,10 @@ use crate::{
 };
 use larder_format::{
     ChunkId, ChunkRef,
-    tree::{Entry, Kind, Node, Owner, Piece, Reference, decode_pieces},
+    tree::read::{self, Chunks, Found},
     wire::{Neighbours, Problem},
 };
-use std::collections::VecDeque;
+use std::{cell::RefCell, collections::VecDeque, iter};
 
 /// Unpacked bytes of one look ahead: half of the room for kept blocks where nothing shrinks. With more bytes, the
 /// last blocks would push out the first blocks, which are wanted next.
@@ -22,65 +23,114 @@ const AHEAD_BYTES_MAX: usize = KeptBlocks::BYTES_MAX / 2;
 const WAVE_MAX: usize = 64 * 1024;
 /// Nodes in one request.
 const ASKED_MAX: usize = 1024;
+/// Folders that wait and whose nodes are fetched along with a node.
+const NODES_AHEAD: usize = 256;
 /// Further lists of a large file that are fetched along with the next list: half a gigabyte of an image.
 const LISTS_AHEAD: usize = 16;
-/// A list of ours has 2,048 pieces, and a list of each level waits.
-const PIECES_WAITING_MAX: usize = 32 * 1024;
 
-/// Reads trees node by node.
-pub struct TreeReader<'a> {
+/// Chunks of trees, for the reader of trees in `format`. Fetched blocks stay until their chunks are read.
+pub(crate) struct TreeReader<'a> {
+    source: RefCell<TreeSource<'a>>,
+}
+
+struct TreeSource<'a> {
     fetcher: Fetcher<'a>,
     kept: KeptBlocks,
 }
 
+/// The nodes of folders.
+pub(crate) struct FolderNodes<'r, 'a>(&'r TreeReader<'a>);
+
+/// The lists of pieces of large files.
+pub(crate) struct PieceLists<'r, 'a>(&'r TreeReader<'a>);
+
+impl Chunks for FolderNodes<'_, '_> {
+    type Error = ClientError;
+    type Bytes = Vec<u8>;
+
+    fn get(&self, node: &ChunkRef) -> Result<Vec<u8>, ClientError> {
+        self.get_ahead(node, &mut iter::empty())
+    }
+
+    fn get_ahead(
+        &self,
+        node: &ChunkRef,
+        next: &mut dyn Iterator<Item = ChunkRef>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let found = self.0.source.borrow_mut().chunk(node, next.take(NODES_AHEAD), read::nodes_in)?;
+        found.ok_or_else(|| damaged("a folder", node))
+    }
+}
+
+impl Chunks for PieceLists<'_, '_> {
+    type Error = ClientError;
+    type Bytes = Vec<u8>;
+
+    fn get(&self, list: &ChunkRef) -> Result<Vec<u8>, ClientError> {
+        self.get_ahead(list, &mut iter::empty())
+    }
+
+    fn get_ahead(
+        &self,
+        list: &ChunkRef,
+        next: &mut dyn Iterator<Item = ChunkRef>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let found = self.0.source.borrow_mut().chunk(list, next.take(LISTS_AHEAD), |_| Vec::new())?;
+        found.ok_or_else(|| damaged("a part of a large file's list", list))
+    }
+}
+
 impl<'a> TreeReader<'a> {
     /// Over `past`.
-    pub fn new(past: &'a dyn Past, progress: &'a TransferProgress) -> Self {
-        Self { fetcher: Fetcher::new(past, progress), kept: KeptBlocks::new() }
+    pub(crate) fn new(past: &'a dyn Past, progress: &'a TransferProgress) -> Self {
+        let source = TreeSource { fetcher: Fetcher::new(past, progress), kept: KeptBlocks::new() };
+        Self { source: RefCell::new(source) }
     }
 
-    /// A node. `next` are the nodes that will probably be wanted soon; without `next`, only the node is asked for.
+    pub(crate) fn nodes(&self) -> FolderNodes<'_, 'a> {
+        FolderNodes(self)
+    }
+
+    pub(crate) fn lists(&self) -> PieceLists<'_, 'a> {
+        PieceLists(self)
+    }
+
+    /// The entry at `path` (names with slashes between) below `root`; empty for the root itself.
     ///
     /// # Errors
-    /// `Damaged` when this node cannot be had whole; other errors when nothing can be had.
-    pub fn node(
-        &mut self,
-        node: &ChunkRef,
-        next: impl IntoIterator<Item = ChunkRef>,
-    ) -> Result<Node, ClientError> {
-        let below = |chunk: &[u8]| Node::decode(chunk).map(|node| nodes_below(&node)).unwrap_or_default();
-        let read = self.chunk(node, next, below)?.map(|bytes| Node::decode(&bytes));
-        read.and_then(Result::ok).ok_or_else(|| damaged("a folder", node))
+    /// `Refused` with `not_found` without such a path; `Damaged` when a folder on the way cannot be read.
+    pub(crate) fn find(&self, root: &ChunkRef, path: &[u8]) -> Result<Found, ClientError> {
+        if let Some(found) = read::find(&self.nodes(), root, path)? {
+            return Ok(found);
+        }
+        if read::find(&self.nodes(), root, b"")?.is_none() {
+            return Err(damaged("the snapshot's root", root));
+        }
+        let path = larder_format::wire::escape_name(path);
+        Err(ClientError::Refused(Box::new(Problem {
+            code: "not_found".to_owned(),
+            what: format!("There is no \"{path}\" in this snapshot."),
+            meaning: "Nothing was restored, and nothing that is kept was touched.".to_owned(),
+            remedy: "`larder ls` shows what is there, `larder versions` when it was.".to_owned(),
+            details: String::new(),
+        })))
     }
+}
 
-    /// A list of pieces that covers `bytes` of a file. `next` are the lists that will be wanted afterwards.
-    ///
-    /// # Errors
-    /// `Damaged` when the list cannot be had whole.
-    fn pieces(
-        &mut self,
-        list: &ChunkRef,
-        bytes: u64,
-        next: impl IntoIterator<Item = ChunkRef>,
-    ) -> Result<Vec<Piece>, ClientError> {
-        let read = self.chunk(list, next, |_| Vec::new())?.and_then(|chunk| decode_pieces(&chunk).ok());
-        read.filter(|pieces| pieces.iter().map(Piece::bytes).sum::<u64>() == bytes)
-            .ok_or_else(|| damaged("a part of a large file's list", list))
-    }
-
+impl TreeSource<'_> {
     /// The bytes of a chunk. A chunk that is not kept is fetched, then `next`, then the chunks that `below` finds in
     /// the fetched chunks, as far as the room goes. Nothing where the chunk cannot be had whole.
     fn chunk(
         &mut self,
         wanted: &ChunkRef,
-        next: impl IntoIterator<Item = ChunkRef>,
+        next: impl Iterator<Item = ChunkRef>,
         below: impl Fn(&[u8]) -> Vec<ChunkRef>,
     ) -> Result<Option<Vec<u8>>, ClientError> {
         let Self { fetcher, kept } = self;
         if let Some(bytes) = kept.chunk(&wanted.id) {
             return Ok(Some(bytes.to_vec()));
         }
-        let mut wave: VecDeque<ChunkRef> = next.into_iter().collect();
+        let mut wave: VecDeque<ChunkRef> = next.collect();
         let looks_ahead = !wave.is_empty();
         wave.push_front(*wanted);
         let (mut found, mut brought) = (None, 0);
@@ -111,72 +161,6 @@ impl<'a> TreeReader<'a> {
             })?;
         }
     }
-
-    /// Replaces a list by the pieces in the list, at the end of `rest`, where the next piece stands last.
-    ///
-    /// # Errors
-    /// `Damaged` when the list cannot be had whole, or holds far more pieces than a list of ours: waiting pieces take
-    /// memory, and lists within lists could ask for any amount.
-    pub(crate) fn unfold(
-        &mut self,
-        list: &ChunkRef,
-        bytes: u64,
-        rest: &mut Vec<Piece>,
-    ) -> Result<(), ClientError> {
-        let list_of = |piece: &Piece| if let Piece::More { list, .. } = piece { Some(*list) } else { None };
-        let next: Vec<ChunkRef> = rest.iter().rev().filter_map(list_of).take(LISTS_AHEAD).collect();
-        rest.extend(self.pieces(list, bytes, next)?.into_iter().rev());
-        if rest.len() > PIECES_WAITING_MAX {
-            return Err(damaged("a large file's list", list));
-        }
-        Ok(())
-    }
-
-    /// The entry at `path` (names with slashes between) below `root`; empty for the root itself.
-    ///
-    /// # Errors
-    /// `Refused` with `not_found` without such a path; `Damaged` when a folder on the way cannot be read.
-    pub fn find(&mut self, root: &ChunkRef, path: &[u8]) -> Result<(Entry, Owner), ClientError> {
-        let not_there = || {
-            let path = larder_format::wire::escape_name(path);
-            ClientError::Refused(Box::new(Problem {
-                code: "not_found".to_owned(),
-                what: format!("There is no \"{path}\" in this snapshot."),
-                meaning: "Nothing was restored, and nothing that is kept was touched.".to_owned(),
-                remedy: "`larder ls` shows what is there, `larder versions` when it was.".to_owned(),
-                details: String::new(),
-            }))
-        };
-        let mut at = self.find_in(root, b"")?.ok_or_else(|| damaged("the snapshot's root", root))?;
-        for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-            let Kind::Directory { node, .. } = at.0.kind else { return Err(not_there()) };
-            at = self.find_in(&node, name)?.ok_or_else(not_there)?;
-        }
-        Ok(at)
-    }
-
-    fn find_in(&mut self, folder: &ChunkRef, name: &[u8]) -> Result<Option<(Entry, Owner)>, ClientError> {
-        let mut at = *folder;
-        loop {
-            match self.node(&at, [])? {
-                Node::Leaf { owners, mut entries } => {
-                    let found = entries.binary_search_by(|entry| entry.name.as_slice().cmp(name)).ok();
-                    return Ok(found.map(|found| {
-                        let entry = entries.swap_remove(found);
-                        let owner = owners[entry.owner as usize].clone();
-                        (entry, owner)
-                    }));
-                }
-                Node::Branch(children) => {
-                    let next = children.partition_point(|child| child.last.as_slice() < name);
-                    match children.get(next) {
-                        Some(child) => at = child.node,
-                        None => return Ok(None),
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// The next chunks that are not kept, at most `room` bytes of chunks, but at least a chunk where there is any room.
@@ -194,18 +178,12 @@ fn next_names(wave: &mut VecDeque<ChunkRef>, kept: &KeptBlocks, mut room: usize)
     names
 }
 
-/// Nodes below a node.
-fn nodes_below(node: &Node) -> Vec<ChunkRef> {
-    let node_of = |reference| if let Reference::Node(node) = reference { Some(node) } else { None };
-    node.references().filter_map(node_of).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use larder_format::{
         block::Encoder,
-        tree::{Made, NodeBuilder, Time, Totals},
+        tree::{Entry, Kind, Made, NodeBuilder, Owner, Time, Totals},
         wire::SnapshotInfo,
     };
     use std::{
@@ -292,10 +270,11 @@ mod tests {
             folders.chunks(in_a_block).for_each(|some| past.add(some));
             let (names, progress): (Vec<_>, _) =
                 (folders.iter().map(|bytes| ChunkRef::to(bytes)).collect(), TransferProgress::default());
-            let mut reader = TreeReader::new(&past, &progress);
+            let reader = TreeReader::new(&past, &progress);
             for (at, name) in names.iter().enumerate() {
-                let next = names[at + 1..].iter().copied().take(256);
-                assert!(reader.node(name, next).is_ok(), "{at} of blocks of {in_a_block}");
+                let mut next = names[at + 1..].iter().copied();
+                let read = reader.nodes().get_ahead(name, &mut next);
+                assert!(read.is_ok(), "{at} of blocks of {in_a_block}");
             }
             let (sent, all) = (past.sent.load(Relaxed), past.blocks.iter().map(Vec::len).sum::<usize>());
             assert!(sent < 2 * all, "{sent} bytes for {all}, {in_a_block} in a block");
@@ -311,9 +290,9 @@ mod tests {
         }
         let names: Vec<ChunkRef> = folders.iter().map(|bytes| ChunkRef::to(bytes)).collect();
         let progress = TransferProgress::default();
-        let mut reader = TreeReader::new(&past, &progress);
+        let reader = TreeReader::new(&past, &progress);
         for (at, name) in names.iter().enumerate() {
-            let read = reader.node(name, names[at + 1..].iter().copied());
+            let read = reader.nodes().get_ahead(name, &mut names[at + 1..].iter().copied());
             assert_eq!(read.is_ok(), at % 9 != 4, "{at}");
         }
     }

@@ -10,7 +10,10 @@ use larder_format::{
     ChunkRef,
     block::OpenBlock,
     scan::may_hold_nodes,
-    tree::{Kind, NODE_BYTES_MAX, Node, Time, Totals},
+    tree::{
+        Time, Totals,
+        read::{RootFolder, root_in},
+    },
 };
 use std::collections::HashMap;
 
@@ -19,7 +22,7 @@ const ROOTS_MAX: usize = 100_000;
 
 /// A found root.
 #[derive(Debug, Clone)]
-pub(crate) struct Root {
+pub(crate) struct FoundRoot {
     pub(crate) root: ChunkRef,
     pub(crate) folder: ChunkRef,
     pub(crate) modified: Time,
@@ -28,36 +31,25 @@ pub(crate) struct Root {
 
 /// Every root in the packs, the last changed folder first. The order depends only on the disks, so that a number is
 /// good for a second call.
-pub(crate) fn roots(packs: &PulledPacks, progress: &TransferProgress) -> Vec<Root> {
+pub(crate) fn roots(packs: &PulledPacks, progress: &TransferProgress) -> Vec<FoundRoot> {
     let mut found = HashMap::new();
     progress.expect_packs(2 * packs.len() as u64);
     for pack in 0..u32::try_from(packs.len()).unwrap_or(u32::MAX) {
         packs.each_block(pack, &may_hold_nodes, &mut |block| look_into(block, &mut found));
         progress.add_packs(1);
     }
-    let mut roots: Vec<Root> = found.into_values().collect();
+    let mut roots: Vec<FoundRoot> = found.into_values().collect();
     roots.sort_unstable_by_key(|root| (std::cmp::Reverse(root.modified), root.root.id));
     roots
 }
 
-fn look_into(block: &OpenBlock<'_>, found: &mut HashMap<larder_format::ChunkId, Root>) {
+fn look_into(block: &OpenBlock<'_>, found: &mut HashMap<larder_format::ChunkId, FoundRoot>) {
     for (id, place) in &block.chunks {
         let bytes = &block.plain[place.clone()];
-        let may_be_leaf = bytes.len() <= NODE_BYTES_MAX && bytes.first() == Some(&0);
-        if may_be_leaf
-            && found.len() < ROOTS_MAX
-            && let Some(root) = root_in(bytes)
+        if found.len() < ROOTS_MAX
+            && let Some(RootFolder { folder, modified, totals }) = root_in(bytes)
         {
-            found.insert(*id, root);
+            found.insert(*id, FoundRoot { root: ChunkRef::to(bytes), folder, modified, totals });
         }
     }
-}
-
-/// Reads a root; nothing for another chunk.
-fn root_in(bytes: &[u8]) -> Option<Root> {
-    let Ok(Node::Leaf { entries, .. }) = Node::decode(bytes) else { return None };
-    let [entry] = entries.as_slice() else { return None };
-    let Kind::Directory { node, totals } = entry.kind else { return None };
-    let root = ChunkRef::to(bytes);
-    entry.name.is_empty().then_some(Root { root, folder: node, modified: entry.modified, totals })
 }

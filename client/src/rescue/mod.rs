@@ -13,13 +13,13 @@ mod packs;
 mod places;
 mod reading;
 
-use crate::{ClientError, Past, SkippedList, TransferProgress, TreeReader};
+use crate::{ClientError, Past, SkippedList, TransferProgress, past::tree_reader::TreeReader};
 use damage::DamageLog;
 use disk::DiskItem;
 use jiff::{Timestamp, Zoned};
 use larder_format::{
     ChunkId, ChunkRef,
-    tree::{Kind, Node, Totals},
+    tree::{Kind, Totals, read},
     when::When,
     wire::{Neighbours, SnapshotInfo, escape_name},
 };
@@ -34,12 +34,14 @@ pub use ledger::{KeptSnapshot, SnapshotStanding};
 const DISKS_MAX: usize = 64;
 /// Names that stand for a snapshot whose own name is lost.
 const SAMPLE_NAMES: usize = 4;
+/// Bytes of such names of all found snapshots: a hundred thousand roots with long names would fill the memory.
+const SAMPLE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How the names of found snapshots begin; a number follows.
 const FOUND: &str = "found-";
 
 /// A snapshot without a ledger entry.
 #[derive(Debug, Clone)]
-pub struct Candidate {
+pub struct FoundSnapshot {
     /// `found-1` and so on; stands for the source's name.
     pub name: String,
     /// The root node.
@@ -58,7 +60,7 @@ pub struct Rescue {
     ledger: Ledger,
     packs: PulledPacks,
     is_looked_through: bool,
-    found: Vec<Candidate>,
+    found: Vec<FoundSnapshot>,
     damage: Arc<DamageLog>,
     now: Zoned,
 }
@@ -130,10 +132,10 @@ impl Rescue {
     /// Whether root and topmost folder are there. A restore shows the rest.
     fn begins(&self, root: &ChunkRef) -> bool {
         let progress = TransferProgress::default();
-        let mut reader = TreeReader::new(self, &progress);
+        let reader = TreeReader::new(self, &progress);
         let found = reader.find(root, b"");
-        found.is_ok_and(|(entry, _)| match entry.kind {
-            Kind::Directory { node, .. } => reader.node(&node, []).is_ok(),
+        found.is_ok_and(|found| match found.entry.kind {
+            Kind::Directory { node, .. } => read::node(&reader.nodes(), &node).is_ok(),
             _ => false,
         })
     }
@@ -142,28 +144,29 @@ impl Rescue {
     pub fn search(&mut self, progress: &TransferProgress) {
         self.look_through(progress);
         let roots = found::roots(&self.packs, progress);
-        let is_known = |root: &found::Root| self.ledger.snapshots.iter().any(|kept| kept.root == root.root);
+        let is_known =
+            |root: &found::FoundRoot| self.ledger.snapshots.iter().any(|kept| kept.root == root.root);
         let unknown = roots.into_iter().filter(|root| !is_known(root));
-        self.found = unknown.zip(1u64..).map(|(root, number)| self.candidate(&root, number)).collect();
+        let mut room = SAMPLE_BYTES_MAX;
+        let candidates = unknown.zip(1u64..).map(|(root, number)| {
+            let mut candidate = self.candidate(&root, number);
+            match room.checked_sub(candidate.names.iter().map(String::len).sum()) {
+                Some(left) => room = left,
+                None => candidate.names = Vec::new(),
+            }
+            candidate
+        });
+        self.found = candidates.collect();
     }
 
-    fn candidate(&self, root: &found::Root, number: u64) -> Candidate {
+    fn candidate(&self, root: &found::FoundRoot, number: u64) -> FoundSnapshot {
         let progress = TransferProgress::default();
-        let mut reader = TreeReader::new(self, &progress);
-        let mut at = reader.node(&root.folder, []);
-        if let Ok(Node::Branch(children)) = &at
-            && let Some(first) = children.first()
-        {
-            at = reader.node(&first.node, []);
-        }
-        let names = match at {
-            Ok(Node::Leaf { entries, .. }) => {
-                entries.iter().take(SAMPLE_NAMES).map(|entry| escape_name(&entry.name)).collect()
-            }
-            _ => Vec::new(),
-        };
+        let reader = TreeReader::new(self, &progress);
+        let nodes = reader.nodes();
+        let first = read::entries(&nodes, root.folder).map_while(Result::ok).take(SAMPLE_NAMES);
+        let names = first.map(|found| escape_name(&found.entry.name)).collect();
         let modified = Timestamp::new(root.modified.seconds, 0).unwrap_or(Timestamp::UNIX_EPOCH);
-        Candidate {
+        FoundSnapshot {
             name: format!("{FOUND}{number}"),
             root: root.root,
             modified: modified.to_string(),
@@ -183,7 +186,7 @@ impl Rescue {
     }
 
     /// Snapshots that `search` found.
-    pub fn found(&self) -> &[Candidate] {
+    pub fn found(&self) -> &[FoundSnapshot] {
         &self.found
     }
 
@@ -237,7 +240,7 @@ impl Past for Rescue {
 
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError> {
         if let Some(found) = self.found.iter().find(|found| found.name == source) {
-            let Candidate { root, modified, totals, .. } = found.clone();
+            let FoundSnapshot { root, modified, totals, .. } = found.clone();
             return Ok(info(source, 0, modified, (root, totals), 0));
         }
         // Like the answer of an appliance, with the same exit code.

@@ -151,8 +151,8 @@ impl PulledPacks {
                     each(&path, &table);
                     continue;
                 }
-                Err(Unread::TooNew) => self.damage.newer(),
-                Err(Unread::Damaged(why)) => {
+                Err(ReadFailure::TooNew) => self.damage.newer(),
+                Err(ReadFailure::Damaged(why)) => {
                     self.damage.file(&path, format!("{why}; what is whole in it is used"));
                 }
             }
@@ -249,8 +249,8 @@ impl PulledPacks {
             });
             match opened {
                 Ok(()) => continue,
-                Err(Unread::TooNew) => self.damage.newer(),
-                Err(Unread::Damaged(why)) => self.damage.at(&path, place.offset.into(), why),
+                Err(ReadFailure::TooNew) => self.damage.newer(),
+                Err(ReadFailure::Damaged(why)) => self.damage.at(&path, place.offset.into(), why),
             }
             let mut bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
             if bad.len() < BAD_MAX {
@@ -293,18 +293,18 @@ impl PulledPacks {
 }
 
 /// Why a file or block does not read.
-enum Unread {
+enum ReadFailure {
     TooNew,
     Damaged(String),
 }
 
-impl From<std::io::Error> for Unread {
+impl From<std::io::Error> for ReadFailure {
     fn from(cause: std::io::Error) -> Self {
         Self::Damaged(format!("it cannot be read off the disk: {cause}"))
     }
 }
 
-impl From<FormatError> for Unread {
+impl From<FormatError> for ReadFailure {
     fn from(error: FormatError) -> Self {
         match error {
             FormatError::TooNew { .. } => Self::TooNew,
@@ -314,13 +314,13 @@ impl From<FormatError> for Unread {
 }
 
 /// A whole table, and the hash of the table.
-fn read_table(path: &Path) -> Result<(Hash, Table), Unread> {
+fn read_table(path: &Path) -> Result<(Hash, Table), ReadFailure> {
     let (file, len) = open(path)?;
     let read = |from: u64, bytes: u64| {
         let mut part = vec![0; usize::try_from(bytes).unwrap_or(0)];
         let have = file.fill(&mut part, from)?;
         part.truncate(have);
-        Ok::<_, Unread>(part)
+        Ok::<_, ReadFailure>(part)
     };
     let tail_from = len.saturating_sub(TAIL_BYTES);
     let tail = read(tail_from, len - tail_from)?;
@@ -340,7 +340,7 @@ fn read_table(path: &Path) -> Result<(Hash, Table), Unread> {
     table.map_err(|error| {
         // A newer Larder may end packs another way; the header says so in every version.
         match read(0, 16).map(|start| check_header(&start)) {
-            Ok(Err(FormatError::TooNew { .. })) => Unread::TooNew,
+            Ok(Err(FormatError::TooNew { .. })) => ReadFailure::TooNew,
             _ => error.into(),
         }
     })
@@ -358,7 +358,7 @@ fn read_start(file: &File, offset: u32) -> (Vec<u8>, Result<Header, FormatError>
     (bytes, header)
 }
 
-fn read_block(file: &File, offset: u32) -> Result<Vec<u8>, Unread> {
+fn read_block(file: &File, offset: u32) -> Result<Vec<u8>, ReadFailure> {
     let (mut bytes, header) = read_start(file, offset);
     let len = header?.block_len();
     let have = bytes.len();
@@ -376,7 +376,7 @@ fn with_block(
     offset: u32,
     decoder: &mut Decoder,
     take: &mut dyn FnMut(&[u8], &OpenBlock<'_>),
-) -> Result<(), Unread> {
+) -> Result<(), ReadFailure> {
     let (file, _) = open(path)?;
     let bytes = read_block(&file, offset)?;
     let (_, block) = OpenBlock::read(decoder, &bytes)?;

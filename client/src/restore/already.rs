@@ -7,13 +7,16 @@
 
 use super::{options::Existing, site::Site, target_folder::TargetFolder};
 use crate::{
-    TreeReader,
+    past::tree_reader::TreeReader,
     platform::{Attributes, ErrorCause, FileKind, SystemError, next_data, read_at, read_exact_at},
 };
 use larder_format::{
     Hash,
     cut::CHUNK_BYTES_MAX,
-    tree::{Entry, Kind, Piece},
+    tree::{
+        Entry, Kind, Piece,
+        read::{Segment, ranges},
+    },
 };
 use std::fs::File;
 
@@ -28,7 +31,7 @@ pub(crate) struct PlannedEntry<'a> {
 /// Whether the entry that stands in the target equals the entry to be restored.
 pub(crate) fn is_back(
     site: &Site<'_>,
-    reader: &mut TreeReader<'_>,
+    reader: &TreeReader<'_>,
     planned: PlannedEntry<'_>,
 ) -> Result<bool, SystemError> {
     let PlannedEntry { place, entry, attributes } = planned;
@@ -57,7 +60,7 @@ pub(crate) fn is_back(
                     }
                     opened => opened?,
                 };
-                holds(reader, &file, pieces)
+                holds(reader, &file, *size, pieces)
             })
         }
         Kind::Symlink(target) => Ok(folder.read_link(name)? == *target),
@@ -66,29 +69,23 @@ pub(crate) fn is_back(
 }
 
 /// Whether the file's bytes are these pieces. Unreadable bytes, on either side, are not.
-fn holds(reader: &mut TreeReader<'_>, file: &File, pieces: &[Piece]) -> bool {
-    let mut rest: Vec<Piece> = pieces.iter().rev().cloned().collect();
+fn holds(reader: &TreeReader<'_>, file: &File, size: u64, pieces: &[Piece]) -> bool {
     let (mut offset, mut bytes) = (0u64, Vec::new());
-    while let Some(piece) = rest.pop() {
-        let is_same = match &piece {
-            Piece::More { list, bytes } => {
-                if reader.unfold(list, *bytes, &mut rest).is_err() {
-                    return false;
-                }
-                continue;
-            }
-            Piece::Hole(bytes) => is_zero(file, offset, offset.saturating_add(*bytes)),
-            Piece::Chunk(chunk) => {
+    for segment in ranges(&reader.lists(), pieces.to_vec(), 0..size) {
+        let (is_same, len) = match segment {
+            Err(_) => return false,
+            Ok(Segment::Zeros(len)) => (is_zero(file, offset, offset.saturating_add(len)), len),
+            Ok(Segment::Chunk { chunk, within }) => {
                 // A length beyond every chunk would only take memory.
-                let len = (chunk.len as usize).min(CHUNK_BYTES_MAX);
-                bytes.resize(len, 0);
-                read_exact_at(file, &mut bytes, offset).is_ok() && Hash::of(&bytes) == chunk.id
+                bytes.resize(within.len().min(CHUNK_BYTES_MAX), 0);
+                let is_same = read_exact_at(file, &mut bytes, offset).is_ok() && Hash::of(&bytes) == chunk.id;
+                (is_same, within.len() as u64)
             }
         };
         if !is_same {
             return false;
         }
-        offset = offset.saturating_add(piece.bytes());
+        offset = offset.saturating_add(len);
     }
     true
 }

@@ -25,7 +25,7 @@ use crate::{
     platform::{Acls, Attributes, OpenFolder, is_unfinished, make_unfinished, own_ids},
 };
 use fetching::write_groups;
-use larder_format::tree::Kind;
+use larder_format::tree::{Kind, read::Found};
 use site::Site;
 use std::{
     path::Path,
@@ -54,8 +54,9 @@ pub fn restore(
     progress: &TransferProgress,
 ) -> Result<Restored, ClientError> {
     let root = past.snapshot(wanted.source, wanted.when)?.root;
-    let mut reader = TreeReader::new(past, progress);
-    let (entry, owner) = reader.find(&root, wanted.path)?;
+    let reader = TreeReader::new(past, progress);
+    let found = reader.find(&root, wanted.path)?;
+    let Found { entry, owner } = &found;
     let is_root = entry.name.is_empty() && matches!(entry.kind, Kind::Directory { .. });
     let Target { handle, is_ours, is_empty } = Target::open(to, is_root)?;
     progress.expect_bytes(match &entry.kind {
@@ -63,7 +64,7 @@ pub fn restore(
         Kind::File { size, .. } => *size,
         _ => 0,
     });
-    let attributes = Attributes::of(&entry, owner.clone());
+    let attributes = Attributes::of(entry, owner.clone());
     let keeps = is_root && (is_ours || options.existing == Existing::Replace);
     let site = Site::new(options.existing, progress, to);
     let opened = handle.open().and_then(|folder| {
@@ -79,7 +80,7 @@ pub fn restore(
     let groups = Mutex::new(groups);
     let (going_on, over) = channel();
     let links = thread::scope(|scope| {
-        let site = &site;
+        let (site, reader) = (&site, &reader);
         scope.spawn(move || site.filesystems.flush_until(&over));
         let _going_on = going_on;
         thread::scope(|scope| {
@@ -87,7 +88,7 @@ pub fn restore(
                 scope.spawn(|| write_groups(past, site, &groups));
             }
             let mut planner = plan::Planner::new(site, past, reader, sender);
-            planner.run(place, entry, owner);
+            planner.run(place, found);
             planner.into_links()
         })
     });

@@ -1,6 +1,6 @@
 //! The plan of a restore: makes folders, and plans a place for each chunk.
 //!
-//! The tree is walked with an explicit stack, the folders in a folder before its files, in the order of a push. The
+//! The tree is walked as the reader of trees goes, the folders in a folder before its files, in the order of a push. The
 //! appliance tells where chunks lie, and neighbouring chunks are asked for together: a copy of a file lies beside the
 //! first copy, several walkers pushed at once, and a partly wanted block has to be cut.
 
@@ -15,12 +15,16 @@ use super::{
     target_folder::{TargetFolder, make_other},
 };
 use crate::{
-    ClientError, Past, TreeReader,
+    ClientError, Past,
+    past::tree_reader::TreeReader,
     platform::{Attributes, SystemError},
 };
 use larder_format::{
-    ChunkId, ChunkRef,
-    tree::{Entry, Kind, Node, Owner, Piece},
+    ChunkId,
+    tree::{
+        Kind, Piece,
+        read::{FolderWalk, Found, InnerFolder, Segment, WalkStep, ranges},
+    },
     wire::{IDS_MAX, NOWHERE},
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed, mpsc::SyncSender};
@@ -35,47 +39,20 @@ const GROUP_BYTES_MIN: u64 = 4 * 1024 * 1024;
 const GROUPS_WANTED: u64 = 12;
 /// Files of several chunks in a window; each stays open until its last chunk is there.
 const WINDOW_OPEN_FILES_MAX: usize = 64;
-/// Folders on top of the stack whose nodes are fetched along with the next node.
-const NODES_AHEAD: usize = 256;
-
-enum PlanStep {
-    Folder {
-        parent: Arc<TargetFolder>,
-        entry: Entry,
-        owner: Owner,
-    },
-    Node {
-        place: Arc<TargetFolder>,
-        node: ChunkRef,
-    },
-    /// The files of a node whose folders are done. The node is read again, so that no file waits in memory.
-    Files {
-        place: Arc<TargetFolder>,
-        node: ChunkRef,
-    },
-}
-
-impl PlanStep {
-    fn node(&self) -> Option<ChunkRef> {
-        match self {
-            Self::Node { node, .. } | Self::Files { node, .. } => Some(*node),
-            Self::Folder { entry, .. } => match entry.kind {
-                Kind::Directory { node, .. } => Some(node),
-                _ => None,
-            },
-        }
-    }
-}
+/// Bytes of names and attributes of the files in a window: a file may have 128 KiB of attributes and an owner with a long
+/// name, and sixteen thousand such files would take gigabytes.
+const WINDOW_ATTRIBUTES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 pub(crate) struct Planner<'a> {
     site: &'a Site<'a>,
     past: &'a dyn Past,
-    reader: TreeReader<'a>,
+    reader: &'a TreeReader<'a>,
     groups: SyncSender<FetchGroup>,
-    stack: Vec<PlanStep>,
+    walk: FolderWalk<Arc<TargetFolder>>,
     window: Vec<Write>,
     window_writes_aim: usize,
     open_files: usize,
+    attributes_bytes: usize,
     group_bytes_aim: u64,
     links: Links,
 }
@@ -84,7 +61,7 @@ impl<'a> Planner<'a> {
     pub(crate) fn new(
         site: &'a Site<'a>,
         past: &'a dyn Past,
-        reader: TreeReader<'a>,
+        reader: &'a TreeReader<'a>,
         groups: SyncSender<FetchGroup>,
     ) -> Self {
         Self {
@@ -92,38 +69,47 @@ impl<'a> Planner<'a> {
             past,
             reader,
             groups,
-            stack: Vec::new(),
+            walk: FolderWalk::default(),
             window: Vec::new(),
             window_writes_aim: WINDOW_WRITES_MIN,
             open_files: 0,
+            attributes_bytes: 0,
             group_bytes_aim: (site.progress.expected_bytes() / GROUPS_WANTED)
                 .clamp(GROUP_BYTES_MIN, GROUP_BYTES_MAX),
             links: Links::default(),
         }
     }
 
-    /// Plans `entry` and the entries below into `place`. A nameless folder is the root: its content goes into
+    /// Plans an entry and the entries below into `place`. A nameless folder is the root: its content goes into
     /// `place`.
-    pub(crate) fn run(&mut self, place: Arc<TargetFolder>, entry: Entry, owner: Owner) {
-        match &entry.kind {
-            Kind::Directory { node, .. } if entry.name.is_empty() => {
+    pub(crate) fn run(&mut self, place: Arc<TargetFolder>, found: Found) {
+        match found.entry.kind {
+            Kind::Directory { node, .. } if found.entry.name.is_empty() => {
                 self.site.progress.add_folders(1);
-                self.stack.push(PlanStep::Node { place, node: *node });
+                self.walk.enter(place, InnerFolder::top(node));
             }
-            Kind::Directory { .. } => self.stack.push(PlanStep::Folder { parent: place, entry, owner }),
+            Kind::Directory { node, .. } => self.folder(place, found, InnerFolder::top(node)),
             _ => {
-                self.other_than_folder(&place, entry, owner);
+                self.other_than_folder(&place, found);
                 TargetFolder::release(place, self.site);
             }
         }
-        while let Some(work) = self.stack.pop() {
-            if self.site.is_stopped() {
-                break;
-            }
-            match work {
-                PlanStep::Folder { parent, entry, owner } => self.folder(parent, &entry, owner),
-                PlanStep::Node { place, node } => self.node(place, node),
-                PlanStep::Files { place, node } => self.files(place, node),
+        while !self.site.is_stopped()
+            && let Some(step) = self.walk.next(&self.reader.nodes())
+        {
+            match step {
+                WalkStep::Folder { above, found, inner } => self.folder(above, found, inner),
+                WalkStep::Others { place, entries } => {
+                    entries.for_each(|found| self.other_than_folder(&place, found));
+                    TargetFolder::release(place, self.site);
+                }
+                WalkStep::Unreadable { place, error } => {
+                    match error {
+                        ClientError::Damaged(_) => self.site.skip_names(place.handle.path_of(b"")),
+                        trouble => self.site.stop(trouble),
+                    }
+                    TargetFolder::release(place, self.site);
+                }
             }
         }
         self.send_window();
@@ -134,16 +120,16 @@ impl<'a> Planner<'a> {
         self.links
     }
 
-    fn folder(&mut self, parent: Arc<TargetFolder>, entry: &Entry, owner: Owner) {
-        let Kind::Directory { node, .. } = entry.kind else { return };
-        let attributes = Attributes::of(entry, owner);
+    fn folder(&mut self, parent: Arc<TargetFolder>, found: Found, inner: InnerFolder) {
+        let Found { entry, owner } = found;
+        let attributes = Attributes::of(&entry, owner);
         // Only a root may be nameless; the system refuses to make a folder without a name.
         let name = usable(&entry.name);
         let entered = name.and_then(|name| TargetFolder::enter(&parent, name, attributes, self.site));
         match entered {
             Ok(place) => {
                 self.site.progress.add_folders(1);
-                self.stack.push(PlanStep::Node { place, node });
+                self.walk.enter(place, inner);
             }
             Err(error) => {
                 let why = format!("the folder and all in it were left out: {}", words(error));
@@ -153,65 +139,9 @@ impl<'a> Planner<'a> {
         TargetFolder::release(parent, self.site);
     }
 
-    fn node(&mut self, place: Arc<TargetFolder>, node: ChunkRef) {
-        let next = self.stack.iter().rev().take(NODES_AHEAD).filter_map(PlanStep::node);
-        match self.reader.node(&node, next) {
-            Ok(Node::Branch(children)) => {
-                let work = children.iter().rev().map(|child| child.node);
-                let work = work.map(|node| PlanStep::Node { place: Arc::clone(&place), node });
-                self.stack.extend(work);
-            }
-            Ok(Node::Leaf { owners, entries }) => self.leaf(&place, node, &owners, entries),
-            Err(ClientError::Damaged(_)) => self.site.skip_names(place.handle.path_of(b"")),
-            Err(trouble) => self.site.stop(trouble),
-        }
-        TargetFolder::release(place, self.site);
-    }
-
-    fn leaf(&mut self, place: &Arc<TargetFolder>, node: ChunkRef, owners: &[Owner], entries: Vec<Entry>) {
-        let is_folder = |entry: &Entry| matches!(entry.kind, Kind::Directory { .. });
-        let folders = entries.iter().filter(|entry| is_folder(entry)).count();
-        if folders == 0 {
-            self.others(place, owners, entries);
-            return;
-        }
-        if folders < entries.len() {
-            self.stack.push(PlanStep::Files { place: Arc::clone(place), node });
-        }
-        for entry in entries.into_iter().rev().filter(is_folder) {
-            let owner = owners[entry.owner as usize].clone();
-            self.stack.push(PlanStep::Folder { parent: Arc::clone(place), entry, owner });
-        }
-    }
-
-    fn files(&mut self, place: Arc<TargetFolder>, node: ChunkRef) {
-        let next = self.stack.iter().rev().take(NODES_AHEAD).filter_map(PlanStep::node);
-        match self.reader.node(&node, next) {
-            Ok(Node::Leaf { owners, entries }) => {
-                let others = |entry: &Entry| !matches!(entry.kind, Kind::Directory { .. });
-                self.others(&place, &owners, entries.into_iter().filter(others));
-            }
-            Ok(Node::Branch(_)) | Err(ClientError::Damaged(_)) => {
-                self.site.skip_names(place.handle.path_of(b""))
-            }
-            Err(trouble) => self.site.stop(trouble),
-        }
-        TargetFolder::release(place, self.site);
-    }
-
-    fn others(
-        &mut self,
-        place: &Arc<TargetFolder>,
-        owners: &[Owner],
-        entries: impl IntoIterator<Item = Entry>,
-    ) {
-        for entry in entries {
-            let owner = owners[entry.owner as usize].clone();
-            self.other_than_folder(place, entry, owner);
-        }
-    }
-
-    fn other_than_folder(&mut self, place: &Arc<TargetFolder>, entry: Entry, owner: Owner) {
+    fn other_than_folder(&mut self, place: &Arc<TargetFolder>, found: Found) {
+        let held_bytes = found.bytes();
+        let Found { entry, owner } = found;
         let attributes = Attributes::of(&entry, owner);
         let Ok(name) = usable(&entry.name) else { return };
         if name.is_empty() {
@@ -225,7 +155,7 @@ impl<'a> Planner<'a> {
             LinkName::Further => return,
         };
         let planned = PlannedEntry { place, entry: &entry, attributes: &attributes };
-        if is_back(self.site, &mut self.reader, planned).unwrap_or(false) {
+        if is_back(self.site, self.reader, planned).unwrap_or(false) {
             self.site.progress.add_files(1);
             self.site.progress.add_bytes(if let Kind::File { size, .. } = entry.kind { size } else { 0 });
             first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));
@@ -233,8 +163,9 @@ impl<'a> Planner<'a> {
         }
         match entry.kind {
             Kind::File { size, pieces } => {
+                self.attributes_bytes += held_bytes;
                 let file = GrowingFile::new(self.site, place, entry.name, attributes, size);
-                self.file(&file.linked(first_name), place, pieces);
+                self.file(&file.linked(first_name), place, size, pieces);
             }
             kind => match make_other(self.site, place, &entry.name, &kind, &attributes) {
                 Ok(()) => {
@@ -246,7 +177,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn file(&mut self, file: &Arc<GrowingFile>, place: &TargetFolder, pieces: Vec<Piece>) {
+    fn file(&mut self, file: &Arc<GrowingFile>, place: &TargetFolder, size: u64, pieces: Vec<Piece>) {
         // Looked at before anything is fetched for it; the rename at the end looks again.
         let is_kept = !place.is_new && self.site.existing == Existing::Keep;
         if is_kept && place.handle.open().is_ok_and(|folder| folder.as_ref().holds(file.name())) {
@@ -255,7 +186,7 @@ impl<'a> Planner<'a> {
             return;
         }
         self.open_files += usize::from(pieces.len() > 1);
-        if let Err(trouble) = self.pieces(file, pieces) {
+        if let Err(trouble) = self.pieces(file, size, pieces) {
             // Whatever ended the plan: the file is not whole, and would be given its name with a gap in it.
             file.fail(FileFailure::Damaged);
             if !matches!(trouble, ClientError::Damaged(_)) {
@@ -263,20 +194,18 @@ impl<'a> Planner<'a> {
             }
         }
         file.written(self.site);
-        if self.open_files >= WINDOW_OPEN_FILES_MAX {
+        if self.open_files >= WINDOW_OPEN_FILES_MAX || self.attributes_bytes >= WINDOW_ATTRIBUTES_BYTES_MAX {
             self.send_window();
         }
     }
 
-    fn pieces(&mut self, file: &Arc<GrowingFile>, pieces: Vec<Piece>) -> Result<(), ClientError> {
-        // The next one last; lists are unfolded where they stand, so only one path of them is in memory.
-        let mut rest: Vec<Piece> = pieces.into_iter().rev().collect();
+    fn pieces(&mut self, file: &Arc<GrowingFile>, size: u64, pieces: Vec<Piece>) -> Result<(), ClientError> {
+        let lists = self.reader.lists();
         let mut offset = 0;
-        while let Some(piece) = rest.pop() {
-            match piece {
-                Piece::Hole(bytes) => offset += bytes,
-                Piece::More { list, bytes } => self.reader.unfold(&list, bytes, &mut rest)?,
-                Piece::Chunk(chunk) => {
+        for segment in ranges(&lists, pieces, 0..size) {
+            match segment? {
+                Segment::Zeros(bytes) => offset += bytes,
+                Segment::Chunk { chunk, .. } => {
                     file.expect_write();
                     self.window.push(Write { chunk, file: Arc::clone(file), offset });
                     offset += u64::from(chunk.len);
@@ -296,7 +225,7 @@ impl<'a> Planner<'a> {
 
     /// Sends the plan so far, in groups of neighbours.
     fn send_window(&mut self) {
-        self.open_files = 0;
+        (self.open_files, self.attributes_bytes) = (0, 0);
         self.window_writes_aim = (2 * self.window_writes_aim).min(WINDOW_WRITES_MAX);
         let window = std::mem::take(&mut self.window);
         let mut in_order: Vec<(u64, Write)> = self.places(&window).into_iter().zip(window).collect();

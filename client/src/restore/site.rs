@@ -6,16 +6,20 @@ use super::{
 };
 use crate::{
     ClientError, SkippedList, TransferProgress,
-    platform::{ErrorCause, NewFiles, Restorer, SystemError},
+    platform::{Attributes, ErrorCause, NewFiles, Restorer, SystemError},
     unfinished,
 };
 use std::{
     path::Path,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
+
+/// Bytes of attributes that may wait for their folders to be finished. A tree of 2,048 levels, with 128 KiB of extended
+/// attributes on each, fits.
+const FOLDER_ATTRIBUTES_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Values that planner and fetchers share.
 pub(crate) struct Site<'a> {
@@ -27,6 +31,7 @@ pub(crate) struct Site<'a> {
     pub(crate) filesystems: Filesystems,
     skipped: Mutex<SkippedList>,
     damaged: AtomicU64,
+    folder_attributes_bytes: AtomicUsize,
     /// Tells the unfinished files of this run from the files of another run.
     process: u32,
     beside: AtomicU64,
@@ -48,6 +53,7 @@ impl<'a> Site<'a> {
             filesystems: Filesystems::default(),
             skipped: Mutex::default(),
             damaged: AtomicU64::new(0),
+            folder_attributes_bytes: AtomicUsize::new(0),
             process: std::process::id(),
             beside: AtomicU64::new(0),
             trouble: Mutex::default(),
@@ -73,6 +79,23 @@ impl<'a> Site<'a> {
             path,
             "a list of the names in this folder is damaged or missing, and with it what they stood for",
         );
+    }
+
+    /// Attributes that wait until their folder is finished. Without room, extended attributes are left out and counted.
+    pub(crate) fn keep_for_folder(&self, attributes: Attributes) -> Attributes {
+        let held = attributes.held_bytes();
+        let room =
+            |bytes: usize| bytes.checked_add(held).filter(|bytes| *bytes <= FOLDER_ATTRIBUTES_BYTES_MAX);
+        if self.folder_attributes_bytes.fetch_update(Relaxed, Relaxed, room).is_ok() {
+            return attributes;
+        }
+        self.restorer.attributes_left.fetch_add(1, Relaxed);
+        attributes.bare()
+    }
+
+    /// The folder of these attributes is finished.
+    pub(crate) fn let_go_of(&self, attributes: &Attributes) {
+        self.folder_attributes_bytes.fetch_sub(attributes.held_bytes(), Relaxed);
     }
 
     /// Ends the restore; the first reason counts.

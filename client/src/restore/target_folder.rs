@@ -74,7 +74,7 @@ impl TargetFolder {
         let (handle, _) = Handle::child(&parent.handle, name, folder, status.identity());
         let is_ours =
             is_new || (is_unfinished(&status) && site.restorer.may_have_made(status.owner, &attributes));
-        let attributes = (is_ours || existing == Existing::Replace).then_some(attributes);
+        let attributes = (is_ours || existing == Existing::Replace).then(|| site.keep_for_folder(attributes));
         Ok(Arc::new(Self {
             handle,
             parent: Some(Arc::clone(parent)),
@@ -101,6 +101,9 @@ impl TargetFolder {
                         site.skip(done.handle.path_of(b""), why);
                     }
                 }
+            }
+            if let (Some(attributes), Some(_)) = (&done.attributes, &done.parent) {
+                site.let_go_of(attributes);
             }
             match done.parent {
                 Some(parent) => place = parent,

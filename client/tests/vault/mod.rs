@@ -7,7 +7,10 @@ use larder_format::{
     ChunkId, ChunkRef, Hash,
     block::{BLOCK_PLAIN_BYTES_AIM, Decoder, Encoder, Header, OpenBlock},
     ledger::{Head, Role},
-    tree::{Kind, Node, Reference, Totals, decode_pieces},
+    tree::{
+        Kind, Node, Reference, Totals,
+        read::{self, OneChunk},
+    },
     wire::{Commit, Identity, Neighbours, Problem, Receipt, Received, SnapshotInfo, UPLOAD_BYTES_MAX},
 };
 use std::{
@@ -74,7 +77,7 @@ impl Vault {
             assert_eq!(bytes.len(), chunk.len as usize);
             match reference {
                 Reference::Node(_) => {
-                    let node = Node::decode(bytes).unwrap();
+                    let node = read::node(&OneChunk(bytes), &chunk).unwrap();
                     todo.extend(node.references());
                     let Node::Leaf { entries, .. } = node else { continue };
                     for entry in entries.iter().filter(|entry| !entry.name.is_empty()) {
@@ -88,7 +91,8 @@ impl Vault {
                     }
                 }
                 Reference::List(_) => {
-                    todo.extend(decode_pieces(bytes).unwrap().iter().filter_map(Reference::of));
+                    let (pieces, _) = read::covering(&OneChunk(bytes), &chunk).unwrap();
+                    todo.extend(pieces.iter().filter_map(Reference::of));
                 }
                 Reference::Bytes(_) => {}
             }

@@ -3,8 +3,9 @@
 #![no_main]
 
 use larder_format::tree::read::{
-    Chunks, DepthFirst, Descend, DiffEntry, FolderStep, Interest, Looked, Lookups, Segment, Side,
-    TreeComparison, Visitor, Walked, entries, find, ranges,
+    Chunks, DepthFirst, Descend, DiffEntry, FolderStep, FolderWalk, InnerFolder, Interest, Looked, Lookups,
+    OneChunk, Segment, Side, TreeComparison, Visitor, WalkStep, Walked, entries, find, node, nodes_in, ranges,
+    root_in,
 };
 use larder_format::tree::{Kind, Piece, Reference};
 use larder_format::{ChunkRef, FormatError, Hash};
@@ -122,8 +123,36 @@ fn bytes(input: &Input<'_>, size: u64, pieces: &[Piece]) {
     assert!(all == size || (segments == 1000 && all < size));
 }
 
+/// The entries of a walk in their order, the names alone, as far as so many steps go.
+fn walk(input: &Input<'_>, bytes_max: Option<usize>) -> Vec<Vec<u8>> {
+    let mut walk = FolderWalk::default();
+    if let Some(bytes_max) = bytes_max {
+        walk = walk.with_waiting_bytes_max(bytes_max);
+    }
+    let mut names = Vec::new();
+    walk.enter((), InnerFolder::top(input.chunk(0)));
+    for _ in 0..NODES_MAX {
+        match walk.next(input) {
+            None => break,
+            Some(WalkStep::Folder { found, inner, .. }) => {
+                names.push(found.entry.name);
+                walk.enter((), inner);
+            }
+            Some(WalkStep::Others { entries, .. }) => names.extend(entries.map(|found| found.entry.name)),
+            Some(WalkStep::Unreadable { .. }) => names.push(b"?".to_vec()),
+        }
+    }
+    assert!(walk.waiting_bytes_peak() < 32 << 20);
+    names
+}
+
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let input = Input::new(data);
+    assert_eq!(walk(&input, None), walk(&input, Some(0)));
+    for chunk in &input.0 {
+        let read = node(&OneChunk(chunk), &ChunkRef::to(chunk));
+        assert!(read.is_ok() || (nodes_in(chunk).is_empty() && root_in(chunk).is_none()));
+    }
     // With less room all is told in another order, and nothing else.
     if let (Some(wide), Some(narrow)) = (compare(&input, None, false), compare(&input, Some(0), false)) {
         assert_eq!(wide.paths, narrow.paths);

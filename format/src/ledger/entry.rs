@@ -70,7 +70,7 @@ impl Entry {
     /// # Errors
     /// `Short`, `Damaged` or `Invalid`; never a panic.
     pub fn decode(bytes: &[u8]) -> Result<(Self, Hash, usize), FormatError> {
-        let Frame { written_by, oldest_reader, body, hash } = Frame::read(bytes)?;
+        let EntryFrame { written_by, oldest_reader, body, hash } = EntryFrame::read(bytes)?;
         let invalid = || FormatError::Invalid { what: WHAT, why: "its bytes do not read" };
         let (Beginning { sequence, previous, stamp }, rest) =
             postcard::take_from_bytes(body).map_err(|_| invalid())?;
@@ -109,14 +109,14 @@ fn newer(written_by: u16, kind: u32, without: Without, payload: &[u8]) -> Event 
 }
 
 /// An entry whose bytes are whole, whatever they say.
-struct Frame<'a> {
+struct EntryFrame<'a> {
     written_by: u16,
     oldest_reader: u16,
     body: &'a [u8],
     hash: Hash,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> EntryFrame<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut fields = Fields::new(bytes, WHAT);
         fields.magic(LEDGER_MAGIC)?;

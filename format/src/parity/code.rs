@@ -162,22 +162,24 @@ fn read_data<E>(
     if there == 0 { Ok(()) } else { read(start, &mut piece[..there]) }
 }
 
-type Encoder = HighRateEncoder<DefaultEngine>;
-type Decoder = HighRateDecoder<DefaultEngine>;
+type ShardEncoder = HighRateEncoder<DefaultEngine>;
+type ShardDecoder = HighRateDecoder<DefaultEngine>;
 
-fn encoder_for<'a>(kept: &'a mut Option<Encoder>, shape: &Shape, bytes: usize) -> &'a mut Encoder {
+fn encoder_for<'a>(kept: &'a mut Option<ShardEncoder>, shape: &Shape, bytes: usize) -> &'a mut ShardEncoder {
     let (data, recovery) = (shape.data as usize, shape.recovery as usize);
     let encoder = kept.get_or_insert_with(|| {
-        Encoder::new(data, recovery, bytes, DefaultEngine::new(), None).expect("a shape is within its limits")
+        ShardEncoder::new(data, recovery, bytes, DefaultEngine::new(), None)
+            .expect("a shape is within its limits")
     });
     encoder.reset(data, recovery, bytes).expect("a shape is within its limits");
     encoder
 }
 
-fn decoder_for<'a>(kept: &'a mut Option<Decoder>, shape: &Shape, bytes: usize) -> &'a mut Decoder {
+fn decoder_for<'a>(kept: &'a mut Option<ShardDecoder>, shape: &Shape, bytes: usize) -> &'a mut ShardDecoder {
     let (data, recovery) = (shape.data as usize, shape.recovery as usize);
     let decoder = kept.get_or_insert_with(|| {
-        Decoder::new(data, recovery, bytes, DefaultEngine::new(), None).expect("a shape is within its limits")
+        ShardDecoder::new(data, recovery, bytes, DefaultEngine::new(), None)
+            .expect("a shape is within its limits")
     });
     decoder.reset(data, recovery, bytes).expect("a shape is within its limits");
     decoder

@@ -206,7 +206,7 @@ impl Node {
     ///
     /// # Errors
     /// `Invalid`; never a panic, and memory stays within a small multiple of `bytes`.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let invalid = |why| FormatError::Invalid { what: WHAT, why };
         if bytes.len() > NODE_BYTES_MAX {
             return Err(invalid("it is too large"));
@@ -290,7 +290,7 @@ pub fn encode_pieces(pieces: &[Piece]) -> Vec<u8> {
 ///
 /// # Errors
 /// `Invalid` when the bytes are none, or their sizes add up beyond what a file can have.
-pub fn decode_pieces(bytes: &[u8]) -> Result<Vec<Piece>, FormatError> {
+pub(crate) fn decode_pieces(bytes: &[u8]) -> Result<Vec<Piece>, FormatError> {
     let invalid = |why| FormatError::Invalid { what: "a list of pieces", why };
     if bytes.len() > LIST_BYTES_MAX {
         return Err(invalid("it is too large"));

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use larder_format::tree::{Kind, Time};
-use larder_format::wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
+use larder_format::wire::{Change, ChangeKind, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
 use larder_store::retention::Verdict;
 use larder_store::{Difference, Fact, Found, LedgerView, Run};
 
@@ -86,15 +86,15 @@ pub(crate) fn version_info(run: &Run) -> VersionInfo {
 pub(crate) fn change_info(difference: &Difference) -> Change {
     let kind = |found: &Found| std::mem::discriminant(&found.entry.kind);
     let change = match (&difference.before, &difference.after) {
-        (None, _) => "added",
-        (_, None) => "removed",
-        (Some(a), Some(b)) if kind(a) != kind(b) => "kind",
-        (Some(a), Some(b)) if a.entry.kind == b.entry.kind => "attributes",
-        (Some(a), _) if matches!(a.entry.kind, Kind::Directory { .. }) => "attributes",
-        _ => "content",
+        (None, _) => ChangeKind::Added,
+        (_, None) => ChangeKind::Removed,
+        (Some(a), Some(b)) if kind(a) != kind(b) => ChangeKind::Kind,
+        (Some(a), Some(b)) if a.entry.kind == b.entry.kind => ChangeKind::Attributes,
+        (Some(a), _) if matches!(a.entry.kind, Kind::Directory { .. }) => ChangeKind::Attributes,
+        _ => ChangeKind::Content,
     };
     Change {
-        change: change.to_owned(),
+        change,
         path: escape_name(&difference.path),
         before: difference.before.as_ref().map(entry_info),
         after: difference.after.as_ref().map(entry_info),

@@ -35,10 +35,14 @@ impl OwnerNames {
     }
 }
 
+/// Longest name of a user or a group that a system asks for; a tree may hold half a megabyte of a name.
+const NAME_BYTES_MAX: usize = 256;
+
 /// Numbers of an owner: by name first and by number second, since numbers differ between computers.
 pub(super) fn ids_of(owner: &Owner) -> OwnerIds {
-    let user = (!owner.user.is_empty()).then(|| User::from_name(&owner.user).ok().flatten());
-    let group = (!owner.group.is_empty()).then(|| Group::from_name(&owner.group).ok().flatten());
+    let may_be_known = |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len());
+    let user = may_be_known(&owner.user).then(|| User::from_name(&owner.user).ok().flatten());
+    let group = may_be_known(&owner.group).then(|| Group::from_name(&owner.group).ok().flatten());
     OwnerIds {
         user: user.flatten().map_or(owner.uid, |user| user.uid.as_raw()),
         group: group.flatten().map_or(owner.gid, |group| group.gid.as_raw()),

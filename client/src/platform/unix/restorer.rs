@@ -30,6 +30,12 @@ use std::{
     },
 };
 
+/// An extended attribute in memory, beside the bytes of name and value.
+const XATTR_BYTES: usize = 80;
+/// Owners whose numbers are remembered, and the longest names among the owners. A tree may name any number of owners.
+const OWNERS_MAX: usize = 4096;
+const OWNER_NAMES_BYTES_MAX: usize = 512;
+
 /// Attributes of an entry, as pushed.
 #[derive(Debug, Clone)]
 pub(crate) struct Attributes {
@@ -42,6 +48,18 @@ pub(crate) struct Attributes {
 impl Attributes {
     pub(crate) fn of(entry: &Entry, owner: Owner) -> Self {
         Self { owner, mode: entry.mode, modified: entry.modified, xattrs: entry.xattrs.clone() }
+    }
+
+    /// Bytes that the attributes hold beside themselves.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let xattrs = self.xattrs.iter().map(|(name, value)| XATTR_BYTES + name.len() + value.len());
+        self.owner.user.len() + self.owner.group.len() + xattrs.sum::<usize>()
+    }
+
+    /// The attributes that take no room of their own: no extended attributes, and the owner by number.
+    pub(crate) fn bare(self) -> Self {
+        let owner = Owner { user: String::new(), group: String::new(), ..self.owner };
+        Self { owner, xattrs: Vec::new(), ..self }
     }
 
     /// ACLs last: an ACL that takes the right to write from the owner would keep the other attributes out.
@@ -236,7 +254,12 @@ impl Restorer {
             return *known;
         }
         let found = ids_of(owner);
-        ids.insert(owner.clone(), found);
+        if owner.user.len() + owner.group.len() <= OWNER_NAMES_BYTES_MAX {
+            if ids.len() >= OWNERS_MAX {
+                ids.clear();
+            }
+            ids.insert(owner.clone(), found);
+        }
         found
     }
 

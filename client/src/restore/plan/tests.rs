@@ -7,8 +7,8 @@ use crate::{
     platform::OpenFolder,
 };
 use larder_format::{
-    ChunkId,
-    tree::Time,
+    ChunkId, ChunkRef,
+    tree::{Entry, Owner, Time},
     wire::{Neighbours, SnapshotInfo},
 };
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -56,7 +56,8 @@ fn with_planner(
     let progress = TransferProgress::default();
     let site = Site::new(Existing::Keep, &progress, folder.path());
     let (sender, groups) = sync_channel(groups_max);
-    test(Planner::new(&site, past, TreeReader::new(past, &progress), sender), &place, groups);
+    let reader = TreeReader::new(past, &progress);
+    test(Planner::new(&site, past, &reader, sender), &place, groups);
     std::fs::read_dir(folder.path()).expect("a folder").count()
 }
 
@@ -66,7 +67,10 @@ fn names_after_a_stop(pieces: Vec<Piece>, is_stopped_before: bool) -> usize {
         if is_stopped_before {
             planner.site.stop(ClientError::Usage("planted".into()));
         }
-        planner.other_than_folder(place, entry(Kind::File { size: 12, pieces }), owner());
+        planner.other_than_folder(
+            place,
+            Found { entry: entry(Kind::File { size: 12, pieces }), owner: owner() },
+        );
         for write in std::mem::take(&mut planner.window) {
             write.file.write(planner.site, b"arrive", write.offset);
             write.file.written(planner.site);

@@ -5,7 +5,7 @@
 //! them and read on from there later. Not here: where pending folders are kept (`pending`), what a difference means.
 
 use super::folder::FolderCursor;
-use super::pending::{Next, PENDING_BYTES_MAX, Pair, Pending};
+use super::pending::{PENDING_BYTES_MAX, Pair, PendingFolders, PendingStep};
 use super::{Chunks, EntryView, invalid};
 use crate::tree::DEPTH_MAX;
 use crate::{ChunkRef, Hash};
@@ -93,7 +93,7 @@ pub struct DiffEntry<'a> {
     pub before: Option<EntryView<'a>>,
     /// In the second tree.
     pub after: Option<EntryView<'a>>,
-    pending: &'a Pending,
+    pending: &'a PendingFolders,
 }
 
 impl DiffEntry<'_> {
@@ -170,17 +170,17 @@ impl TreeComparison {
         if self.pairs.before == self.pairs.after {
             return Ok(walked);
         }
-        let pending = Pending::new(self.pairs, self.pending_bytes_max);
+        let pending = PendingFolders::new(self.pairs, self.pending_bytes_max);
         walked.folders = 1;
         let mut run = Run { chunks, visitor, interest: self.interest, pending, walked };
         loop {
             match run.pending.next() {
-                Next::Over => break,
-                Next::Entered if run.pending.depth() > DEPTH_MAX => {
+                PendingStep::Over => break,
+                PendingStep::Entered if run.pending.depth() > DEPTH_MAX => {
                     return Err(invalid("its folders are nested too deeply").into());
                 }
-                Next::Entered => run.walked.folders += 1,
-                Next::Read(passed) => {
+                PendingStep::Entered => run.walked.folders += 1,
+                PendingStep::Read(passed) => {
                     if !run.read(passed.as_deref())? {
                         run.walked.is_complete = false;
                         break;
@@ -196,7 +196,7 @@ struct Run<'r, C: ?Sized, V: ?Sized> {
     chunks: &'r C,
     visitor: &'r mut V,
     interest: Interest,
-    pending: Pending,
+    pending: PendingFolders,
     walked: Walked,
 }
 

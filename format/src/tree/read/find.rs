@@ -4,7 +4,7 @@
 //! as it was, so it is not read again: a file in a folder that nobody touches costs the nodes above that folder.
 //! Not here: which snapshots are looked at.
 
-use super::{BRANCHES_MAX, Chunks, Found, invalid, node};
+use super::{BRANCHES_MAX, Chunks, Found, found_in, invalid, node};
 use crate::ChunkRef;
 use crate::tree::{Entry, Kind, Node};
 
@@ -101,11 +101,8 @@ impl Way {
                 }
                 Node::Leaf { owners, mut entries } => {
                     let found = entries.binary_search_by(|entry| entry.name.as_slice().cmp(name));
-                    return Ok(Looked::Found(found.ok().map(|found| {
-                        let entry = entries.swap_remove(found);
-                        let owner = owners[entry.owner as usize].clone();
-                        Found { entry: Entry { owner: 0, ..entry }, owner }
-                    })));
+                    let found = found.ok().map(|found| found_in(&owners, entries.swap_remove(found)));
+                    return Ok(Looked::Found(found));
                 }
             }
         }

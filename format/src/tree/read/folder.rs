@@ -4,7 +4,7 @@
 //! safe where names rise from node to node, so the order is checked, and with it that no node of a folder comes twice.
 //! Not here: what two folders differ in (`compare`).
 
-use super::{BRANCHES_MAX, Chunks, EntryView, Found, invalid};
+use super::{BRANCHES_MAX, Chunks, EntryView, Found, found_in, invalid};
 use crate::tree::{Child, Entry, Node, Owner};
 use crate::{ChunkRef, FormatError};
 use std::vec::IntoIter;
@@ -183,8 +183,7 @@ impl<'c, C: Chunks + ?Sized> FolderCursor<'c, C> {
         let leaf = self.leaf.as_mut()?;
         leaf.is_begun = true;
         let entry = leaf.rest.next()?;
-        let owner = leaf.owners[entry.owner as usize].clone();
-        Some(Found { entry: Entry { owner: 0, ..entry }, owner })
+        Some(found_in(&leaf.owners, entry))
     }
 
     /// Steps over entries before `name`, and over whole nodes as far as the branches above them tell.

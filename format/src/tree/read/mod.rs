@@ -11,6 +11,8 @@ mod find;
 mod folder;
 mod pending;
 mod ranges;
+mod unnamed;
+mod walk;
 
 use super::{Entry, Kind, Node, Owner, Piece, decode_pieces};
 use crate::{ChunkRef, FormatError};
@@ -20,6 +22,8 @@ pub use depth_first::{DepthFirst, Unread};
 pub use find::{Looked, Lookups, find};
 pub use folder::{Entries, entries};
 pub use ranges::{Segment, Segments, ranges};
+pub use unnamed::{OneChunk, RootFolder, nodes_in, root_in};
+pub use walk::{FolderWalk, InnerFolder, OtherEntries, WalkStep};
 
 /// What a broken rule of this module is about, in `FormatError::Invalid`.
 pub const TREE: &str = "a stored tree";
@@ -40,6 +44,19 @@ pub trait Chunks {
     /// # Errors
     /// Whatever the source says.
     fn get(&self, chunk: &ChunkRef) -> Result<Self::Bytes, Self::Error>;
+
+    /// The same, told which chunks of the same kind will be wanted next, the nearest first: a source behind a network
+    /// brings them in one request.
+    ///
+    /// # Errors
+    /// Those of `get`; a chunk of `next` that cannot be had is no error.
+    fn get_ahead(
+        &self,
+        chunk: &ChunkRef,
+        _next: &mut dyn Iterator<Item = ChunkRef>,
+    ) -> Result<Self::Bytes, Self::Error> {
+        self.get(chunk)
+    }
 }
 
 /// An entry with its owner.
@@ -106,12 +123,31 @@ pub fn node<C: Chunks + ?Sized>(chunks: &C, node: &ChunkRef) -> Result<Node, C::
     Ok(Node::decode(chunks.get(node)?.as_ref())?)
 }
 
+/// The same, with the nodes that will be wanted next.
+fn node_ahead<C: Chunks + ?Sized>(
+    chunks: &C,
+    node: &ChunkRef,
+    next: &mut dyn Iterator<Item = ChunkRef>,
+) -> Result<Node, C::Error> {
+    Ok(Node::decode(chunks.get_ahead(node, next)?.as_ref())?)
+}
+
 /// Reads a list of pieces that stands for `bytes` bytes of a file.
 ///
 /// # Errors
 /// Those of `chunks`; `Invalid` when the chunk is no list or covers another number of bytes.
 pub fn list<C: Chunks + ?Sized>(chunks: &C, list: &ChunkRef, bytes: u64) -> Result<Vec<Piece>, C::Error> {
-    let (pieces, covered) = covering(chunks, list)?;
+    list_ahead(chunks, list, bytes, &mut std::iter::empty())
+}
+
+/// The same, with the lists that will be wanted next.
+fn list_ahead<C: Chunks + ?Sized>(
+    chunks: &C,
+    list: &ChunkRef,
+    bytes: u64,
+    next: &mut dyn Iterator<Item = ChunkRef>,
+) -> Result<Vec<Piece>, C::Error> {
+    let (pieces, covered) = pieces_in(chunks.get_ahead(list, next)?.as_ref())?;
     if covered == bytes { Ok(pieces) } else { Err(uncovered().into()) }
 }
 
@@ -120,10 +156,21 @@ pub fn list<C: Chunks + ?Sized>(chunks: &C, list: &ChunkRef, bytes: u64) -> Resu
 /// # Errors
 /// Those of `chunks`; `Invalid` when the chunk is no list.
 pub fn covering<C: Chunks + ?Sized>(chunks: &C, list: &ChunkRef) -> Result<(Vec<Piece>, u64), C::Error> {
-    let pieces = decode_pieces(chunks.get(list)?.as_ref())?;
+    Ok(pieces_in(chunks.get(list)?.as_ref())?)
+}
+
+fn pieces_in(list: &[u8]) -> Result<(Vec<Piece>, u64), FormatError> {
+    let pieces = decode_pieces(list)?;
     // `decode_pieces` refused sums beyond what a file can have.
     let covered = pieces.iter().map(Piece::bytes).sum();
     Ok((pieces, covered))
+}
+
+/// An entry of a node, taken out of it.
+fn found_in(owners: &[Owner], entry: Entry) -> Found {
+    // `Node::decode` refused positions that are not in the list.
+    let owner = owners[entry.owner as usize].clone();
+    Found { entry: Entry { owner: 0, ..entry }, owner }
 }
 
 /// A list stands for another number of bytes than are in it: what comes after it would be read from the wrong place.

@@ -24,12 +24,12 @@ pub(super) struct Pair {
 }
 
 /// A folder that waits.
-struct Waiting {
+struct WaitingFolder {
     name: Box<[u8]>,
     pair: Pair,
 }
 
-impl Waiting {
+impl WaitingFolder {
     fn bytes(&self) -> usize {
         size_of::<Self>() + ALLOCATION_BYTES + self.name.len()
     }
@@ -43,14 +43,14 @@ pub(super) struct Open {
     path_hash: Hash,
     /// Bytes of the path, with `/` between names.
     path_bytes: usize,
-    waiting: IntoIter<Waiting>,
+    waiting: IntoIter<WaitingFolder>,
     /// What they took when they were found. The buffer is freed as a whole, so until then all of it counts.
     waiting_bytes: usize,
-    unread: Unread,
+    unread: RestOfFolder,
 }
 
 /// Which of a folder's entries have not been read.
-enum Unread {
+enum RestOfFolder {
     All,
     /// Those behind this name.
     Behind(Box<[u8]>),
@@ -59,13 +59,14 @@ enum Unread {
 
 impl Open {
     fn bytes(&self) -> usize {
-        let behind = if let Unread::Behind(name) = &self.unread { name.len() + ALLOCATION_BYTES } else { 0 };
+        let behind =
+            if let RestOfFolder::Behind(name) = &self.unread { name.len() + ALLOCATION_BYTES } else { 0 };
         size_of::<Self>() + ALLOCATION_BYTES + self.name.len() + behind
     }
 }
 
 /// What is to be done next.
-pub(super) enum Next {
+pub(super) enum PendingStep {
     /// The innermost folder is to be read, from behind this name on.
     Read(Option<Box<[u8]>>),
     /// Another folder is the innermost one now.
@@ -75,30 +76,30 @@ pub(super) enum Next {
 }
 
 /// The folders from the root down to the one that is read.
-pub(super) struct Pending {
+pub(super) struct PendingFolders {
     open: Vec<Open>,
     /// Folders that were found in the innermost one since it was entered or come back to.
-    found: Vec<Waiting>,
+    found: Vec<WaitingFolder>,
     found_bytes: usize,
     bytes: usize,
     bytes_max: usize,
     bytes_peak: usize,
 }
 
-impl Pending {
+impl PendingFolders {
     pub(super) fn new(root: Pair, bytes_max: usize) -> Self {
         let mut pending =
             Self { open: Vec::new(), found: Vec::new(), found_bytes: 0, bytes: 0, bytes_max, bytes_peak: 0 };
-        pending.open(Waiting { name: Box::default(), pair: root });
+        pending.open(WaitingFolder { name: Box::default(), pair: root });
         pending
     }
 
-    fn open(&mut self, Waiting { name, pair }: Waiting) {
+    fn open(&mut self, WaitingFolder { name, pair }: WaitingFolder) {
         let (above, above_bytes) =
             self.open.last().map_or((Hash::ZERO, 0), |above| (above.path_hash, above.path_bytes));
         let path_bytes = joined_len(above_bytes, &name);
         let path_hash = path_hash(above, &name);
-        let (waiting, unread) = (Vec::new().into_iter(), Unread::All);
+        let (waiting, unread) = (Vec::new().into_iter(), RestOfFolder::All);
         self.open.push(Open { pair, name, path_hash, path_bytes, waiting, waiting_bytes: 0, unread });
         self.take(self.open.last().map_or(0, Open::bytes));
     }
@@ -124,35 +125,35 @@ impl Pending {
     }
 
     /// What comes next. A folder that waits goes before the rest of the folder that it is in.
-    pub(super) fn next(&mut self) -> Next {
+    pub(super) fn next(&mut self) -> PendingStep {
         while let Some(open) = self.open.last_mut() {
             if let Some(next) = open.waiting.next() {
                 self.open(next);
-                return Next::Entered;
+                return PendingStep::Entered;
             }
             open.waiting = Vec::new().into_iter();
             self.bytes -= std::mem::take(&mut open.waiting_bytes);
             let bytes = open.bytes();
-            match std::mem::replace(&mut open.unread, Unread::Nothing) {
-                Unread::All => return Next::Read(None),
-                Unread::Behind(name) => {
+            match std::mem::replace(&mut open.unread, RestOfFolder::Nothing) {
+                RestOfFolder::All => return PendingStep::Read(None),
+                RestOfFolder::Behind(name) => {
                     self.bytes -= bytes - open.bytes();
-                    return Next::Read(Some(name));
+                    return PendingStep::Read(Some(name));
                 }
-                Unread::Nothing => {
+                RestOfFolder::Nothing => {
                     self.bytes -= bytes;
                     self.open.pop();
                 }
             }
         }
-        Next::Over
+        PendingStep::Over
     }
 
     /// Another folder in the innermost one waits to be read. Returns whether there is room for more.
     pub(super) fn push(&mut self, name: &[u8], pair: Pair) -> bool {
         // Half of what is left, so that the folders below find room too.
         let room = self.bytes_max.saturating_sub(self.bytes - self.found_bytes) / 2;
-        let waiting = Waiting { name: name.into(), pair };
+        let waiting = WaitingFolder { name: name.into(), pair };
         let bytes = waiting.bytes();
         self.take(bytes);
         self.found_bytes += bytes;
@@ -166,7 +167,7 @@ impl Pending {
         let Some(open) = self.open.last_mut() else { return };
         let bytes = open.bytes();
         (open.waiting, open.waiting_bytes) = (found.into_iter(), found_bytes);
-        open.unread = name.map_or(Unread::Nothing, |name| Unread::Behind(name.into()));
+        open.unread = name.map_or(RestOfFolder::Nothing, |name| RestOfFolder::Behind(name.into()));
         let more = open.bytes() - bytes;
         self.take(more);
     }

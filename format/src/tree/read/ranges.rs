@@ -3,7 +3,7 @@
 //! Lists of pieces are read as the range comes to them, and those outside it are not read at all, so the last byte of a
 //! terabyte costs a few chunks. At most one list of each level is in memory. Not here: the chunks' bytes.
 
-use super::{Chunks, LISTS_MAX, invalid, list};
+use super::{Chunks, LISTS_MAX, invalid, list_ahead};
 use crate::ChunkRef;
 use crate::tree::Piece;
 use std::ops::Range;
@@ -47,8 +47,22 @@ impl<C: Chunks + ?Sized> Segments<'_, C> {
         if self.levels.len() > LISTS_MAX {
             return Err(invalid("a file's pieces are nested too deeply").into());
         }
-        self.levels.push(list(self.chunks, of, bytes)?.into_iter());
+        let mut next = self.lists_ahead(self.at.saturating_add(bytes));
+        let pieces = list_ahead(self.chunks, of, bytes, &mut next)?;
+        drop(next);
+        self.levels.push(pieces.into_iter());
         Ok(())
+    }
+
+    /// Lists that will be read after those that were taken up to `at`, in order.
+    fn lists_ahead(&self, mut at: u64) -> impl Iterator<Item = ChunkRef> {
+        let pieces = self.levels.iter().rev().flat_map(|level| level.as_slice());
+        let begins = pieces.map_while(move |piece| {
+            let begin = at;
+            at = at.saturating_add(piece.bytes());
+            (begin < self.range.end).then_some(piece)
+        });
+        begins.filter_map(|piece| if let Piece::More { list, .. } = piece { Some(*list) } else { None })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod model;
 mod rules;
+mod walks;
 
 use super::*;
 use crate::tree::{Child, Time, Totals, encode_pieces};

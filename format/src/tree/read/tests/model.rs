@@ -159,6 +159,40 @@ proptest! {
     }
 
     #[test]
+    fn a_walk_tells_each_entry_once_however_little_may_wait((names, shape) in (names(), shape())) {
+        let mut kept = Kept::default();
+        let folder = kept.folder(&names, shape);
+        let mut told = Vec::new();
+        for bytes_max in [1 << 20, 0] {
+            let (mut walk, mut order) = (FolderWalk::default().with_waiting_bytes_max(bytes_max), Vec::new());
+            walk.enter(Vec::new(), InnerFolder::top(folder));
+            while let Some(step) = walk.next(&kept) {
+                let joined = |above: &Vec<u8>, found: &Found| {
+                    let name = found.entry.name.clone();
+                    if above.is_empty() { name } else { [&above[..], &name].join(&b'/') }
+                };
+                match step {
+                    WalkStep::Folder { above, found, inner } => {
+                        let path = joined(&above, &found);
+                        order.push(path.clone());
+                        walk.enter(path, inner);
+                    }
+                    WalkStep::Others { place, entries } => {
+                        order.extend(entries.map(|found| joined(&place, &found)));
+                    }
+                    WalkStep::Unreadable { error, .. } => prop_assert!(false, "{error}"),
+                }
+            }
+            told.push(order);
+        }
+        prop_assert_eq!(&told[0], &told[1]);
+        told[0].sort();
+        let mut all: Vec<_> = paths(&names, b"").into_iter().map(|(path, _)| path).collect();
+        all.sort();
+        prop_assert_eq!(&told[0], &all);
+    }
+
+    #[test]
     fn a_look_after_another_says_what_a_first_look_says(
         (trees, shape, path) in (prop::collection::vec(names(), 1..6), shape(), prop::collection::vec(b'a'..b'f', 1..3)),
     ) {
