@@ -1,7 +1,7 @@
-//! What is kept, and who may touch it when: the disks, the ledger, the catalogue of packs, packs that grow, and every lock.
+//! The kept state with the locks: the disks, the ledger, the catalogue of packs, and growing packs.
 //!
-//! Everything above (`take`, `past`, `keep`, `upkeep`) is a function of a `Core`; nothing below knows it. Not here: what a
-//! device may ask for (`vault::by`), what any of it is good for.
+//! Every module above (`take`, `past`, `keep`, `upkeep`) is a function of a `Core`; no module below knows `Core`. Not here:
+//! what a device may ask for (`vault::by`), the use of any part.
 
 use crate::core::maintenance::Maintenance;
 use crate::disks::identity::Identity;
@@ -32,43 +32,43 @@ mod writing;
 pub(crate) type LedgerGuard<'a> = ReadGuard<'a, LedgerView, { rank::LEDGER }>;
 /// Pins, held.
 pub(crate) type PinsGuard<'a> = MutexGuard<'a, Pins, { rank::PINS }>;
-/// Packs that grow, held.
+/// Growing packs, held.
 pub(crate) type GrowingGuard<'a> = MutexGuard<'a, Growing, { rank::GROWING }>;
 
-/// Everything that is kept. Shared by threads; every call may block on the disk.
+/// The kept state. Shared by threads; every call may block on the disk.
 pub(crate) struct Core {
     pub(crate) members: Members,
     pub(crate) catalog: Catalog,
     pub(crate) maintenance: Maintenance,
     pub(crate) id: [u8; 16],
     pub(crate) ledger: RwLock<LedgerView, { rank::LEDGER }>,
-    /// One commit at a time: an entry names the one before it.
+    /// One commit at a time: an entry names the entry before.
     pub(crate) commits: Mutex<(), { rank::COMMITS }>,
     pub(crate) ledger_uncertain: AtomicBool,
     growing: Mutex<Growing, { rank::GROWING }>,
     sealed: Condvar,
     pub(crate) reserve_bytes: u64,
-    /// What the ledger and all looks at the clock since the start say of time.
+    /// Time as known from the ledger and all clock readings since the start.
     pub(crate) lifetime: Mutex<Lifetime, { rank::LIFETIME }>,
-    /// Held for writing while packs are let go of, so that nobody is told of a chunk in one of them meanwhile.
+    /// Held for writing while packs are removed, so that no device is told meanwhile of a chunk in such a pack.
     pub(crate) sweeping: RwLock<(), { rank::SWEEPING }>,
-    /// What pushes under way rely on, for each device.
+    /// Pinned chunks and packs of pushes under way, for each device.
     pins: Mutex<Pins, { rank::PINS }>,
-    /// Held during a step of a sweep: what it has shown, as long as no disk brings anything new.
+    /// Held during a step of a sweep: the last mark phase's result, valid as long as no disk brings new packs.
     pub(crate) mark_proof: Mutex<MarkProof, { rank::MARK_PROOF }>,
 }
 
-/// What mark phases have shown of the disks that are here.
+/// Result of mark phases over the disks that are here.
 #[derive(Debug, Default)]
 pub(crate) struct MarkProof {
-    /// Rises with each disk that comes: a mark phase that began before could not see what the disk holds.
+    /// Rises with each disk that joins: an earlier mark phase could not see the content of the disk.
     pub(crate) disks_come: u64,
-    /// When the last mark phase began that found everything, in seconds that the appliance had lived.
+    /// Start of the last mark phase that found every chunk, in seconds of the appliance's life.
     pub(crate) proven_s: Option<u64>,
 }
 
 impl Core {
-    /// What these disks, this catalogue and this ledger are together.
+    /// Joins these disks, this catalogue and this ledger.
     pub(crate) fn new(
         id: [u8; 16],
         reserve_bytes: u64,
@@ -94,7 +94,7 @@ impl Core {
         }
     }
 
-    /// What is wrong with chunks, packs and disks.
+    /// Known damage of chunks, packs and disks.
     pub(crate) fn trouble(&self) -> &Trouble {
         &self.catalog.packs.trouble
     }
@@ -103,7 +103,7 @@ impl Core {
         Identity { vault: self.id, disk: member.key }
     }
 
-    /// The ledger as it stands; keep the guard only briefly, a commit waits for it.
+    /// The present ledger; keep the guard only briefly, a commit waits for the lock.
     pub(crate) fn ledger(&self) -> LedgerGuard<'_> {
         self.ledger.read()
     }

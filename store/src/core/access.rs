@@ -1,4 +1,4 @@
-//! What may be done at this moment, and what stands in its way.
+//! Permissions of the moment, and the reasons against a step.
 
 use crate::core::Core;
 use crate::disks::member::{Member, MemberState};
@@ -10,12 +10,12 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 impl Core {
-    /// Whether the pack was swept, so that nothing may bring it back.
+    /// Whether the pack was swept, so that no thread may bring it back.
     pub(crate) fn is_let_go(&self, name: &Hash) -> bool {
         self.ledger().swept.contains_key(name) || self.catalog.packs.is_left_to_sweep(name)
     }
 
-    /// Why nobody can tell at this moment what is needed, in words.
+    /// The reason, in words, for which need cannot be told at this moment.
     pub(crate) fn why_in_doubt(&self) -> Option<String> {
         if !self.ledger().gaps.is_empty() {
             return Some("the ledger has gaps, so nobody knows what is needed".to_owned());
@@ -26,7 +26,7 @@ impl Core {
         if self.members.all().iter().any(|member| !member.is_healthy() && member.is_missed()) {
             return Some("a disk lacks something, failed or is away".to_owned());
         }
-        // What is below a lost folder looks like nothing that anybody needs, and the disk may have the folder.
+        // Trees below a lost folder look unneeded, and the absent disk may have the folder.
         let is_away = |member: &Member| member.state() == MemberState::Away;
         if self.damaged_chunks() > 0 && self.members.all().iter().any(|member| is_away(member)) {
             return Some("something is lost that a disk which is away may have".to_owned());
@@ -34,12 +34,12 @@ impl Core {
         (self.catalog.pending_count() > 0).then(|| "the index is being made anew".to_owned())
     }
 
-    /// Whether nobody can tell what is in the pack, or not all of it can be read.
+    /// Whether the pack's content is unknown, or partly unreadable.
     pub(crate) fn is_doubtful(&self, pack: u32, name: &Hash) -> bool {
         self.trouble().is_unreadable(name) || self.trouble().is_in(pack)
     }
 
-    /// Says at once when there is no disk to read from, before an answer is begun that could only stay empty.
+    /// Fails at once when there is no disk to read from, before the start of an answer that could only stay empty.
     ///
     /// # Errors
     /// `Disk`.
@@ -48,7 +48,7 @@ impl Core {
         if may_be_read { Ok(()) } else { Err(self.members.none_left(layout::PACKS)) }
     }
 
-    /// The same for whoever found nothing: asks the disks.
+    /// The same after a search without a result: asks the disks.
     ///
     /// # Errors
     /// `Disk`.
@@ -57,33 +57,33 @@ impl Core {
         if is_any { Ok(()) } else { Err(self.members.none_left(layout::PACKS)) }
     }
 
-    /// How often a disk failed since a person last vouched for it.
+    /// How often a disk failed since a person last vouched for the disk.
     pub(crate) fn failures_of(&self, member: &Member) -> u32 {
         let noted = self.ledger().disks.get(&member.key).map_or(0, |known| known.failures);
         noted.saturating_add(member.unnoted_failures.load(Ordering::SeqCst))
     }
 
-    /// Whether there is something that the disks that count do not have, and another one has or may have.
+    /// Whether the counted disks lack a file that another disk has or may have.
     pub(crate) fn lacks_what_another_disk_has(&self) -> bool {
         self.trouble().is_any_gone_without() || self.trouble().hides_packs()
     }
 
-    /// Bytes that uploads can still bring before they are refused.
+    /// Bytes that uploads can still bring before a refusal.
     pub(crate) fn room_for_uploads(&self) -> u64 {
         self.members.free().saturating_sub(self.reserve_bytes + PACK_BYTES_AIM)
     }
 
-    /// Packs that no disk gives whole enough to find anything in them.
+    /// Packs without a readable table on any disk.
     pub(crate) fn unreadable_packs(&self) -> usize {
         self.trouble().unreadable().len() + usize::from(self.trouble().hides_packs())
     }
 
-    /// Chunks that were found damaged on every disk and that no push has brought again.
+    /// Chunks damaged on every disk and not brought again by a push.
     pub(crate) fn damaged_chunks(&self) -> usize {
         self.catalog.damaged(&self.members)
     }
 
-    /// Pieces that were given up and did not come back.
+    /// Chunks that were given up and did not come back.
     pub(crate) fn lost_chunks(&self) -> HashSet<ChunkId> {
         let mut lost = self.trouble().given_up();
         lost.retain(|id| !self.is_held(id));
@@ -94,7 +94,7 @@ impl Core {
         self.catalog.held(&self.members, id).is_some()
     }
 
-    /// Refuses to write into disks that a newer Larder has changed in ways that this one does not understand.
+    /// Refuses to write into disks that a newer Larder has changed in ways unknown to this version.
     ///
     /// # Errors
     /// `ReadOnly`.
@@ -105,7 +105,7 @@ impl Core {
         }
     }
 
-    /// What this version may do with the disks as they are.
+    /// Permissions of this version on the disks in their present state.
     pub(crate) fn access(&self) -> Access {
         let of_packs = self.trouble().newer_layout().map_or(Access::Full, |since| Access::ReadOnly { since });
         self.ledger().access().max(of_packs)

@@ -1,4 +1,4 @@
-//! Packs that grow and are sealed: one at a time grows, others go on while it is sealed.
+//! Growing and sealing packs: a single pack grows at a time, and grows on while earlier packs are sealed.
 
 use crate::Result;
 use crate::core::{Core, GrowingGuard};
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 impl Core {
-    /// Takes a new pack into the catalogue. Whoever brought bytes to it pins all of it.
+    /// Takes a new pack into the catalogue. Each holder that brought bytes pins the whole pack.
     pub(crate) fn enter(&self, pack: &Sealed, brought: &BTreeMap<Holder, u64>) {
         let number = self.catalog.enter(pack);
         self.pin(number, brought);
@@ -20,9 +20,9 @@ impl Core {
         brought.iter().for_each(|(holder, bytes)| pins.note_pack(holder, pack, *bytes));
     }
 
-    /// The same for a pack that did not grow where pushes see it: a disk that came meanwhile does not have it.
+    /// The same for a pack that pushes did not see grow: a disk that joined meanwhile lacks the pack.
     pub(crate) fn enter_made_apart(&self, pack: &Sealed) {
-        // A disk comes while nothing grows: it is either counted with this pack, or noted here.
+        // A disk joins only while no pack grows: the disk is either counted with this pack, or noted here.
         let _growing = self.growing();
         self.enter(pack, &BTreeMap::from([(Holder::Appliance, pack.len)]));
         for (position, member) in self.members.all().iter().enumerate() {
@@ -32,7 +32,7 @@ impl Core {
         }
     }
 
-    /// Seals the open pack while others go on; returns with the lock held again.
+    /// Seals the open pack without the lock, so that pushes go on; returns with the lock held again.
     pub(crate) fn seal<'a>(&'a self, mut growing: GrowingGuard<'a>) -> Result<GrowingGuard<'a>> {
         let Some(mut pack) = growing.open.take() else { return Ok(growing) };
         let chunks = Arc::new(std::mem::take(&mut pack.chunks));
@@ -43,7 +43,7 @@ impl Core {
         let sealed = pack.seal(&self.members)?;
         let number = self.catalog.enter(&sealed);
         let mut growing = self.growing();
-        // Together: whoever was told of a chunk in it while it was sealed pins it like those who brought it.
+        // In one step: a holder told of a chunk in the pack during sealing pins the pack like the senders.
         let brought = sealing.take_out(&mut growing);
         self.pin(number, &brought);
         drop(growing);
@@ -51,7 +51,7 @@ impl Core {
         Ok(self.growing())
     }
 
-    /// Makes everything that was received durable and findable.
+    /// Makes every received chunk durable and findable.
     ///
     /// # Errors
     /// `Full` or `Disk`; the chunks of the failed pack are then missing again.
@@ -63,7 +63,7 @@ impl Core {
         Ok(())
     }
 
-    /// Seals everything, and keeps new packs from being started as long as the result is held.
+    /// Seals every pack, and keeps new packs from being started as long as the result is held.
     pub(crate) fn seal_and_hold(&self) -> Result<GrowingGuard<'_>> {
         let mut growing = self.growing();
         while growing.open.is_some() || !growing.sealing.is_empty() {
@@ -72,20 +72,20 @@ impl Core {
         Ok(growing)
     }
 
-    /// Like `seal_and_hold`, also when the only disk just failed: then what grew on it is given up.
+    /// Like `seal_and_hold`, also when the only disk just failed: the pack that grew on the disk is then given up.
     pub(crate) fn hold_growing(&self) -> Result<GrowingGuard<'_>> {
         self.seal_and_hold().or_else(|_| self.seal_and_hold())
     }
 }
 
-/// A pack that is being sealed. However that ends, nobody waits for it afterwards.
+/// A pack that is being sealed. However sealing ends, no thread waits for the pack afterwards.
 struct Sealing<'a> {
     core: &'a Core,
     chunks: Arc<HashSet<ChunkId>>,
 }
 
 impl Sealing<'_> {
-    /// Ends it. Returns who brought how much to the pack, or was told of a chunk in it.
+    /// Ends the sealing. Returns the bytes per holder, including holders that were told of a chunk in the pack.
     fn take_out(&self, growing: &mut Growing) -> BTreeMap<Holder, u64> {
         let is_it = |pack: &mut SealingPack| Arc::ptr_eq(&pack.chunks, &self.chunks);
         growing.sealing.extract_if(.., is_it).next().map(|pack| pack.brought).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What a disk lacks of what the others have.
+//! Files of other disks that a disk lacks.
 
 use crate::Result;
 use crate::core::Core;
@@ -11,7 +11,7 @@ use larder_format::ledger::Head;
 use larder_format::ledger::chapter::{chapter_of, entries_of};
 use larder_format::{Hash, layout};
 
-/// What a disk lacks and can be given.
+/// Files that a disk lacks and can be given.
 #[derive(Default)]
 pub(crate) struct Lacking {
     pub(crate) packs: Vec<Hash>,
@@ -26,7 +26,7 @@ impl Lacking {
     }
 }
 
-/// Numbers of the entries up to `head` that the disk lacks. A chapter that is whole was sealed from entries that were there.
+/// Numbers of the entries up to `head` that the disk lacks. A whole chapter was sealed from present entries.
 fn absent_entries(disk: &dyn Disk, head: Head) -> Vec<u64> {
     let listing = listing::list(disk).unwrap_or_default();
     let is_sealed = |chapter: &u64| {
@@ -40,12 +40,12 @@ fn absent_entries(disk: &dyn Disk, head: Head) -> Vec<u64> {
 }
 
 fn has_entry(disk: &dyn Disk, sequence: u64) -> bool {
-    // Misread once, it would be written anew, or taken for one that nobody has.
+    // A second read: after one misread the entry would be rewritten, or counted as held by no disk.
     (0..2).any(|_| whole_entry(disk, sequence).is_some())
 }
 
 impl Core {
-    /// Counts the packs and entries that the disk lacks, and notes it: one that lacks some does not count.
+    /// Counts the packs and entries that the disk lacks, and notes the count: an incomplete disk does not count.
     pub(crate) fn count_lacking_on(&self, member: &Member) -> Result<u64> {
         let lacking = self.lacking(member)?;
         self.note_gaps(&lacking);
@@ -53,7 +53,7 @@ impl Core {
         Ok(lacking.files())
     }
 
-    /// An entry that only a disk that is away has must not stand in a receipt of those that are here.
+    /// An entry held only by an absent disk must not stand in a receipt of the present disks.
     pub(crate) fn note_gaps(&self, Lacking { nowhere, .. }: &Lacking) {
         if !nowhere.is_empty() {
             let mut view = self.ledger.write();
@@ -67,19 +67,19 @@ impl Core {
         let disk = member.disk.as_ref();
         let failed = |source| member.failed(layout::PACKS, source);
         let others = self.members.others(member);
-        // A folder that cannot be read may hold what seems to be lacking, and it could not be written there.
+        // An unreadable folder may hold the packs that seem lacking, and could not take a copy anyway.
         let mut there = match others.is_empty() {
             true => on_disk::files_on(disk, layout::pack_name).map(|(there, _)| there),
             false => on_disk::names_on(disk),
         }
         .map_err(failed)?;
-        // What was swept while it was away is removed there too, once it has caught up.
+        // Packs swept during the disk's absence are removed there too, after its resync.
         self.catalog.packs.leave_to_sweep(&mut there, &self.ledger().swept);
         let trouble = self.trouble();
         let packs = self.catalog.packs.all().into_iter();
         let packs =
             packs.filter(|(number, name)| !there.contains_key(name) && !trouble.is_gone_without(*number));
-        // Not with the ledger in hand: reading all of it takes a while, and whoever commits waits.
+        // The ledger lock is free here: a full read takes a while, and commits would wait.
         let head = self.ledger().head;
         let absent = absent_entries(disk, head);
         let (entries, nowhere) = absent
@@ -88,7 +88,7 @@ impl Core {
         Ok(Lacking { packs: packs.map(|(_, name)| name).collect(), entries, nowhere })
     }
 
-    /// Counts anew what the others lack after a disk brought more than they have.
+    /// Recounts the lacks of the other disks after a disk brought new files.
     pub(crate) fn count_lacking(&self) -> Result<()> {
         for member in self.members.all().iter().filter(|member| member.is_healthy() || member.is_behind()) {
             self.count_lacking_on(member)?;

@@ -1,4 +1,4 @@
-//! What looking after the disks has to remember between two steps. All of it can be found out again.
+//! Memory of the maintenance between two steps. Every value can be found out again.
 
 use crate::core::watchlist::Watchlists;
 use crate::disks::member::Member;
@@ -7,22 +7,22 @@ use larder_format::care::{LostFile, Round};
 use larder_format::{ChunkId, Hash};
 use std::collections::BTreeMap;
 
-/// Lost files that are named over all packs; the pieces are counted in any case.
+/// Limit of lost files named over every pack; chunks are counted in any case.
 const FILES_MAX: usize = 10_000;
 
 #[derive(Default)]
 pub(crate) struct Maintenance {
-    /// Only one sidecar is written at a time, since each is some megabytes of memory.
+    /// Only one sidecar is written at a time, since each takes some megabytes of memory.
     pub(crate) parity: Mutex<(), { rank::PARITY }>,
-    /// Where the scrub of each disk stands, by the disk's name. Held during a step, so that repairs never meet.
+    /// The scrub position of each disk, by the disk's name. Held during a step, so that repairs never meet.
     pub(crate) rounds: Mutex<BTreeMap<String, Round>, { rank::ROUNDS }>,
     /// When the folders of packs were looked at last, in seconds of running.
     pub(crate) looked_s: Mutex<Option<u64>, { rank::LOOKED }>,
     /// Packs that a disk could not read.
     pub(crate) suspects: Mutex<Watchlists, { rank::SUSPECTS }>,
-    /// When what they could not read was read again last, in seconds of running.
+    /// Time of the last retry of suspects, in seconds of running.
     pub(crate) retried_s: Mutex<Option<u64>, { rank::LOOKED }>,
-    /// What is still to be looked at in the quarantines.
+    /// Pending checks of the quarantines.
     pub(crate) searches: Mutex<Searches, { rank::SEARCHES }>,
     known: Mutex<Known, { rank::FINDINGS }>,
 }
@@ -32,9 +32,9 @@ struct Known {
     lost_files: Vec<LostFile>,
     /// Kept snapshots that are not whole, by their numbers.
     damaged: BTreeMap<u64, Wholeness>,
-    /// Whether all that is kept was looked at since the start.
+    /// Whether every kept snapshot was checked since the start.
     is_surveyed: bool,
-    /// Rounds as they stood after the last step, for whoever cannot wait for the one under way.
+    /// Rounds as of the last finished step, for readers that cannot wait for the running step.
     shown: BTreeMap<String, Round>,
 }
 
@@ -51,7 +51,7 @@ impl Maintenance {
         self.known().shown.get(&member.id).cloned()
     }
 
-    /// All snapshots that are not whole. `is_certain`: every disk answered for what was looked at.
+    /// Every snapshot that is not whole. `is_certain`: every disk answered during the check.
     pub(crate) fn set_damaged(&self, damaged: BTreeMap<u64, Wholeness>, is_certain: bool) {
         let mut known = self.known();
         known.damaged = damaged;
@@ -62,7 +62,7 @@ impl Maintenance {
         self.known().damaged.clone()
     }
 
-    /// There is more that is kept than was looked at.
+    /// New snapshots are unchecked.
     pub(crate) fn survey_again(&self) {
         self.known().is_surveyed = false;
     }
@@ -71,7 +71,7 @@ impl Maintenance {
         self.known().is_surveyed
     }
 
-    /// All lost files.
+    /// The complete list of lost files.
     pub(crate) fn set_lost(&self, files: Vec<LostFile>) {
         self.known().lost_files = files;
     }
@@ -92,14 +92,14 @@ impl Maintenance {
     }
 }
 
-/// Whether something can be given back.
+/// Whether a file or snapshot can be given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wholeness {
-    /// All of it.
+    /// Whole.
     Whole,
-    /// This piece of it cannot be read now, and is not lost as far as is known.
+    /// This chunk cannot be read now, and is not lost as far as is known.
     Unread(ChunkId),
-    /// This piece of it is lost.
+    /// This chunk is lost.
     Lost(ChunkId),
 }
 
@@ -116,7 +116,7 @@ impl Wholeness {
         if other.rank() > self.rank() { other } else { self }
     }
 
-    /// The piece for whose sake it is not whole.
+    /// The chunk that keeps the file or snapshot from being whole.
     pub(crate) fn piece(self) -> Option<ChunkId> {
         match self {
             Self::Whole => None,
@@ -125,12 +125,12 @@ impl Wholeness {
     }
 }
 
-/// What is still to be looked at in the quarantine of a disk.
+/// Pending checks in the quarantine of a disk.
 pub(crate) struct Search {
     pub(crate) packs: Vec<Hash>,
-    /// Whether single blocks of packs that stay damaged were looked for.
+    /// Whether single blocks of irreparable packs were looked for.
     pub(crate) has_blocks: bool,
 }
 
-/// Searches by the disk's name. A disk that is not in it was not looked at since the start, or since its last round.
+/// Searches by the disk's name. A disk without a key was not searched since the start, or since its last round.
 pub(crate) type Searches = BTreeMap<String, Search>;

@@ -1,8 +1,8 @@
-//! Reading chunks back: one by one, or many in the order in which they lie.
+//! Reading chunks back: one by one, or many in the order of their positions.
 //!
-//! A pack may be swept between the moment when a chunk was found in it and the moment when it is read, and a block may
-//! turn out to be damaged of which a later push brought another copy. So after a failure a chunk is looked up once more.
-//! Not here: where a chunk lies (`catalog`), trees (`past`).
+//! A pack may be swept between the lookup of a chunk and its read. A block may turn out damaged although a later push
+//! brought another copy. So after a failure a chunk is looked up once more.
+//! Not here: the place of a chunk (`catalog`), trees (`past`).
 
 use crate::core::Core;
 use crate::packs::place::{Fetch, Place};
@@ -15,14 +15,14 @@ use larder_format::wire::{NOWHERE, Neighbours};
 use larder_format::{ChunkId, ChunkRef, FormatError};
 use std::collections::HashSet;
 
-/// Copies of one chunk that are tried: two in practice.
+/// Copies of a chunk to try: two in practice.
 const LOOKED_UP_MAX: usize = 4;
 
 impl Core {
     /// The bytes of a chunk, hashed again.
     ///
     /// # Errors
-    /// `Damaged` when no disk has them whole, or at all; `Disk` when none answers.
+    /// `Damaged` when no disk has the chunk whole, or at all; `Disk` when none answers.
     pub(crate) fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
         let bytes = self.read_wherever(&chunk.id)?;
         if bytes.len() == chunk.len as usize {
@@ -34,7 +34,7 @@ impl Core {
     }
 
     pub(crate) fn read_wherever(&self, id: &ChunkId) -> Result<Vec<u8>> {
-        // What the ledger promises and no disk has is lost; nobody mistyped it.
+        // A chunk promised by the ledger and held by no disk is lost, not mistyped.
         let nowhere = || {
             if let Some(since) = self.trouble().newer_layout() {
                 return StoreError::ReadOnly { since };
@@ -47,7 +47,7 @@ impl Core {
             let found = self.catalog.find(&self.members, &[*id]);
             match (found.first(), last.take()) {
                 (None, None) => return Err(nowhere()),
-                // Nothing but what failed just now.
+                // The failed place is the only known place.
                 (Some((place, _)), Some((failed, error))) if *place == failed => return Err(error),
                 (None, Some((_, error))) => return Err(error),
                 (Some((place, _)), _) => match self.catalog.packs.read(&self.members, *place, id) {
@@ -59,34 +59,34 @@ impl Core {
         Err(last.map_or_else(nowhere, |(_, error)| error))
     }
 
-    /// In which order to read these chunks; each block once. What the vault does not hold is left out, so that one
-    /// lost piece does not keep a whole folder from its owner.
+    /// The order of reads for these chunks; each block once. Missing chunks are left out: a single
+    /// lost chunk must not keep a whole folder from its owner.
     pub(crate) fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
         let mut seen = HashSet::with_capacity(ids.len());
         let unique: Vec<_> = ids.iter().filter(|id| seen.insert(**id)).copied().collect();
         Packs::plan(self.catalog.find(&self.members, &unique))
     }
 
-    /// Where each of these chunks lies, as a number: the same one for chunks of one block, and in the order in which blocks
-    /// are read; `NOWHERE` for what the index does not know. A sweep may move chunks, so it is an order and no promise.
+    /// The place of each chunk as a number: equal for chunks of one block, and rising in the order of reads; `NOWHERE` for
+    /// a chunk unknown to the index. A sweep may move chunks, so the number is an order and no promise.
     pub(crate) fn places(&self, ids: &[ChunkId]) -> Vec<u64> {
         let located = self.catalog.locate_each(&self.members, ids);
         located.into_iter().map(|place| place.map_or(NOWHERE, Place::block_number)).collect()
     }
 
-    /// The bytes of one step of a plan: a block with the wanted chunks, and maybe some of their neighbours.
+    /// The bytes of one step of a plan: a block with the wanted chunks, and maybe neighbours.
     ///
     /// # Errors
-    /// `Damaged` when no disk has it whole; `Disk` when none answers.
+    /// `Damaged` when no disk has the block whole; `Disk` when none answers.
     pub(crate) fn fetch(&self, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
         self.catalog.packs.fetch(&self.members, step, neighbours).or_else(|_| self.fetch_wherever(step))
     }
 
-    /// The same for whoever did not get what they asked for at first: each chunk is named by its bytes before it is sent,
-    /// so that another disk is asked where the first one has something else in its place.
+    /// The same for a reader whose first fetch failed: each chunk is hashed before sending, so that another disk is asked
+    /// where the first disk holds other bytes in the chunk's place.
     ///
     /// # Errors
-    /// `Damaged` when no disk has it whole; `Disk` when none answers.
+    /// `Damaged` when no disk has the chunk whole; `Disk` when none answers.
     pub(crate) fn fetch_proven(&self, step: &Fetch) -> Result<Vec<u8>> {
         self.catalog.packs.fetch_proven(&self.members, step).or_else(|_| self.fetch_wherever(step))
     }
@@ -97,7 +97,7 @@ impl Core {
             let chunk = self.read_wherever(&id)?;
             bytes += chunk.len();
             if bytes > BLOCK_PLAIN_BYTES_MAX || chunks.len() == BLOCK_CHUNKS_MAX {
-                // Whoever asks for each chunk alone gets it.
+                // A request for each chunk alone still succeeds.
                 let cause = "a table gathered more than fits into one block".to_owned();
                 return Err(StoreError::Damaged { chunk: id, cause });
             }

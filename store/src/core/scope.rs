@@ -1,14 +1,14 @@
-//! Who asks: a paired device, or the appliance itself.
+//! The asker: a paired device, or the appliance itself.
 //!
-//! A scope comes down to the store with everything that a device causes. Pins and unfinished uploads then count for that
-//! device alone, and a commit to another device's source is refused where the ledger is written, not only where the network
-//! ends. Not here: which key belongs to whom (the agent), how much one device may hold (`share`).
+//! A scope comes down to the store with every call that a device causes. Pins and unfinished uploads then count for the
+//! asking device alone, and a commit to another device's source is refused where the ledger is written, not only where the
+//! network ends. Not here: which key belongs to which device (the agent), how much one device may hold (`share`).
 
 use crate::packs::pins::Holder;
 use crate::{Result, StoreError};
 use larder_format::ledger::Role;
 
-/// Who asks, and in which role. The store attributes by it; reading is restricted by none yet.
+/// The asker with its role. The store attributes by scope; no scope restricts reading yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     pub(crate) holder: Holder,
@@ -16,12 +16,12 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// A device by the name that its pairing gives it.
+    /// A device by the name of its pairing.
     pub fn device(name: impl Into<String>, role: Role) -> Self {
         Self { holder: Holder::Device(name.into()), role }
     }
 
-    /// The appliance itself: its own jobs, and the owner at the box. It may commit to any source.
+    /// The appliance itself: its own jobs, and the owner at the box. The appliance may commit to any source.
     pub const fn appliance() -> Self {
         Self { holder: Holder::Appliance, role: Role::Admin }
     }
@@ -34,7 +34,7 @@ impl Scope {
         }
     }
 
-    /// What the asker may do.
+    /// Permissions of the asker.
     pub fn role(&self) -> Role {
         self.role
     }
@@ -42,7 +42,7 @@ impl Scope {
     /// Whether the source (`DEVICE/NAME`) belongs to the asker.
     ///
     /// # Errors
-    /// `NotYours` when it is another device's.
+    /// `NotYours` for the source of another device.
     pub fn require_own(&self, source: &str) -> Result<()> {
         let Some(device) = self.device_name() else { return Ok(()) };
         match source.split_once('/') {

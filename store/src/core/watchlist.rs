@@ -1,19 +1,20 @@
-//! Packs that a disk could not read, and how often it was tried.
+//! Packs that a disk could not read, with the number of attempts.
 //!
-//! Not here: when it is tried, and what comes of it (`upkeep::repair`).
+//! Not here: the time and the outcome of an attempt (`upkeep::repair`).
 
 use larder_format::Hash;
 use larder_format::care::{Suspect, Suspects};
 use larder_format::ledger::Stamp;
 use std::collections::BTreeMap;
 
-/// From one attempt that counts to the next, in seconds of running.
+/// Least distance between two attempts that count, in seconds of running.
 const ATTEMPTS_APART_S: u64 = 8 * 3600;
 
-/// Packs that are noted for one disk, half a megabyte. The attempts of others begin again, so they are not given up.
+/// Limit of noted packs for one disk, half a megabyte. Attempts on further packs begin again, so such packs are not
+/// given up.
 const NOTED_MAX: usize = 10_000;
 
-/// What is known of the packs that one disk could not read.
+/// Known facts about one disk's unreadable packs.
 #[derive(Default)]
 pub(crate) struct Watchlist {
     pub(crate) noted: Suspects,
@@ -21,11 +22,11 @@ pub(crate) struct Watchlist {
     pub(crate) is_changed: bool,
 }
 
-/// By the disk's name; a disk is in it once its notes were read.
+/// By the disk's name; a disk has a key once its notes were read.
 pub(crate) type Watchlists = BTreeMap<String, Watchlist>;
 
 impl Watchlist {
-    /// Notes an attempt that failed; returns how many count by now.
+    /// Notes a failed attempt; returns how many count by now.
     pub(crate) fn failed(&mut self, pack: Hash, now: Stamp) -> u32 {
         if let Some(suspect) = self.noted.packs.iter_mut().find(|suspect| suspect.pack == pack) {
             let after = counted(suspect, now);
@@ -41,7 +42,7 @@ impl Watchlist {
     }
 }
 
-/// The suspect after one more attempt that failed.
+/// The suspect after one more failed attempt.
 fn counted(suspect: &Suspect, now: Stamp) -> Suspect {
     match now.powered_on_s.checked_sub(suspect.last.powered_on_s) {
         // The disk moved to a younger box: from there the time is counted anew.
@@ -70,7 +71,7 @@ mod tests {
         assert_eq!(tries.map(|s| list.failed(pack, at(1000 + s))), [1, 1, 1, 2, 2, 3]);
     }
 
-    /// Its count of running is below that of the box before, or far above.
+    /// The new box's count of running is below the count of the old box, or far above.
     #[test]
     fn a_disk_in_another_box_is_given_time_anew() {
         let pack = Hash::of(b"pack");

@@ -1,7 +1,7 @@
-//! Writing the ledger: one entry at a time, each after the one before it is known.
+//! Writing the ledger: one entry at a time, each after the entry before is known.
 //!
-//! An entry names the one before it, so two that are written at once, or one that is written after another of which nobody
-//! knows whether it exists, would be two pasts. Not here: files (`files`), what entries mean (`view`).
+//! An entry names the entry before, so two concurrent writes, or a write after an entry of unknown fate, would give two
+//! pasts. Not here: files (`files`), the meaning of entries (`view`).
 
 use crate::Result;
 use crate::core::Core;
@@ -11,14 +11,14 @@ use larder_format::ledger::{Event, Head, Stamp};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-/// Nobody else writes an entry while this lives.
+/// No other thread writes an entry while this guard lives.
 pub(crate) struct Alone<'a> {
     _commits: MutexGuard<'a, (), { rank::COMMITS }>,
 }
 
 impl Core {
-    /// Drops what the ledger says was swept: it may have come with a disk that knows more, or with an entry of which
-    /// nobody knew whether it exists.
+    /// Drops packs that the ledger lists as swept: the record may have come with a disk that knows more, or with an
+    /// entry of unknown fate.
     pub(crate) fn obey_sweeps(&self) {
         let view = self.ledger();
         self.catalog.packs.raise_salt(view.salt);
@@ -37,15 +37,15 @@ impl Core {
         self.append_alone(&self.alone()?, stamp, event)
     }
 
-    /// From now on nobody else writes an entry, and whatever entry exists is known: one that failed on one disk may exist
-    /// on another, and the next one would take its number.
+    /// Excludes further writers and settles the fate of the last entry: an entry that failed on one disk may exist on
+    /// another, and the next entry would reuse the number.
     pub(crate) fn alone(&self) -> Result<Alone<'_>> {
         let alone = Alone { _commits: self.commits.lock() };
         self.settle_ledger()?;
         Ok(alone)
     }
 
-    /// Reads the ledger again if it is unknown whether the last entry exists.
+    /// Reads the ledger again if the fate of the last entry is unknown.
     fn settle_ledger(&self) -> Result<()> {
         if self.ledger_uncertain.load(Ordering::SeqCst) {
             self.load_ledger_again()?;
@@ -54,8 +54,8 @@ impl Core {
         Ok(())
     }
 
-    /// Reads the ledger from the disks that are here. What only a disk that is away has stays known, as a gap: written
-    /// without it, the next entry would take the place of one that was confirmed, and the two disks tell two stories.
+    /// Reads the ledger from the disks here. An entry held only by an absent disk stays known, as a gap: without the
+    /// gap, the next entry would take the number of a confirmed entry, and the two disks would tell two stories.
     pub(crate) fn load_ledger_again(&self) -> Result<()> {
         let here = files::load(&self.members)?;
         let mut view = self.ledger.write();

@@ -1,4 +1,4 @@
-//! What every disk must do. A disk that does not pass does not exist.
+//! The contract of every disk. A disk without a pass does not exist.
 
 use super::*;
 

@@ -1,18 +1,18 @@
-//! Numbers that depend on nothing but a seed, so that whatever a simulated disk does happens again on request.
+//! Numbers that depend only on a seed, so that every behaviour of a simulated disk can be repeated.
 //!
-//! Not here: randomness. What must not be guessed comes in from the agent.
+//! Not here: randomness. Unguessable values come in from the agent.
 
 /// A seeded row of numbers (SplitMix64, Steele, Lea and Flood 2014).
 #[derive(Debug, Clone)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// The row that belongs to `seed`.
+    /// The row for `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A row of its own for one of many things, so that none of them moves when another one is left out.
+    /// A separate row for each of many things: leaving out a thing moves no further row.
     pub fn of(seed: u64, number: u64) -> Self {
         let mut dice = Self(seed ^ number.wrapping_mul(0xd134_2543_de82_ef95));
         Self(dice.roll())
@@ -30,7 +30,7 @@ impl Dice {
     /// A number below `limit`; 0 when there is none.
     ///
     /// # Panics
-    /// Never: what is below a `usize` is one.
+    /// Never: a number below a `usize` is a `usize`.
     pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.number_below(limit as u64)).expect("below a usize")
     }

@@ -1,4 +1,4 @@
-//! Every simulated fault must really happen, or all tests above it prove nothing.
+//! Every simulated fault must really happen, or the tests above prove nothing.
 
 use super::*;
 use std::collections::BTreeSet;
@@ -104,7 +104,7 @@ fn the_same_seed_loses_the_same() {
     }
 }
 
-/// What Linux does: the error is told once, the pages count as clean, and the next sync has nothing to do.
+/// As on Linux: the error is told once, the pages count as clean, and the next sync has nothing to do.
 #[test]
 fn a_failed_sync_is_not_made_good_by_a_second_one() {
     let disk = planned("0:syncs@0=lost");
@@ -269,7 +269,7 @@ fn a_schedule_is_read_back_from_what_it_prints() {
     }
 }
 
-/// What chance did once is done again by the list of what happened.
+/// The list of fired faults repeats a random run.
 #[test]
 fn what_fired_replays_without_chance() {
     let run = |schedule: Schedule| {

@@ -1,8 +1,8 @@
-//! A simulated disk whose operations fail where a schedule says so, and that counts what was asked of it.
+//! A simulated disk whose operations fail as scheduled, with a count of operations.
 //!
-//! A fault that never fired proves nothing, so `fired` and `story` tell what really happened. Disks of one box share
-//! its power: a cut takes all of them at the same moment. With `beside` they share count and schedule as well.
-//! Not here: what is lost at a power cut and what rots (`MemoryDisk`), schedules as text (`schedule`).
+//! An unfired fault proves nothing, so `fired` and `story` tell what really happened. Disks of one box share
+//! its power: a cut takes every disk at the same moment. With `beside` the disks share count and schedule as well.
+//! Not here: the losses of a power cut and rot (`MemoryDisk`), schedules as text (`schedule`).
 
 mod schedule;
 
@@ -15,7 +15,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A disk with scheduled faults. Without any it only counts.
+/// A disk with scheduled faults. Without any fault the disk only counts.
 #[derive(Clone)]
 pub struct FaultyDisk {
     below: MemoryDisk,
@@ -26,16 +26,16 @@ pub struct FaultyDisk {
     is_read_only: Arc<AtomicBool>,
 }
 
-/// A fault that happened.
+/// A fired fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fired {
     /// Number of the operation among all of this disk.
     pub number: u64,
-    /// What was asked for.
+    /// The operation.
     pub operation: &'static str,
-    /// Of which file or folder.
+    /// Its file or folder.
     pub path: String,
-    /// What happened.
+    /// The fault.
     pub fault: Fault,
 }
 
@@ -55,17 +55,17 @@ impl fmt::Display for Fired {
 #[derive(Default)]
 struct Faults {
     schedule: Schedule,
-    /// For each fault of the schedule: how many operations it has seen.
+    /// For each fault of the schedule: the count of matching operations so far.
     seen: Vec<u64>,
-    /// Everything that was asked for.
+    /// Number of operations.
     asked: u64,
-    /// What of it changes the disk.
+    /// Number of operations that change the disk.
     operations: u64,
     fired: Vec<Fired>,
     is_dead: bool,
 }
 
-/// What an operation does.
+/// Effect of an operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Change,
@@ -124,7 +124,7 @@ impl Faults {
 }
 
 impl FaultyDisk {
-    /// A disk on which goes wrong what is scheduled: nothing, one `Plan`, or a whole `Schedule`.
+    /// A disk with scheduled faults: none, one `Plan`, or a whole `Schedule`.
     pub fn new(below: MemoryDisk, schedule: impl Into<Schedule>) -> Self {
         let schedule = schedule.into();
         let seen = vec![0; schedule.faults.len()];
@@ -132,7 +132,7 @@ impl FaultyDisk {
         Self { below, faults, is_off: Arc::default(), is_read_only: Arc::default() }
     }
 
-    /// Another disk in the same box: its operations count along, and each fault of the schedule strikes but once.
+    /// Another disk in the same box: both share the count, and each fault of the schedule strikes but once.
     pub fn beside(&self, below: MemoryDisk) -> Self {
         Self { below, is_read_only: Arc::default(), ..self.clone() }
     }
@@ -164,17 +164,17 @@ impl FaultyDisk {
         !self.faults().fired.is_empty()
     }
 
-    /// What happened, in order.
+    /// The fired faults, in order.
     pub fn story(&self) -> Vec<Fired> {
         self.faults().fired.clone()
     }
 
-    /// Forgets what happened, for whoever has told it.
+    /// Forgets the fired faults, after a report.
     pub fn forget_story(&self) {
         self.faults().fired.clear();
     }
 
-    /// What is below, for looking at what really is on it.
+    /// The disk below, to look at its real content.
     pub fn below(&self) -> &MemoryDisk {
         &self.below
     }

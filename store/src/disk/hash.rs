@@ -9,7 +9,7 @@ const STEP_BYTES: usize = 1 << 20;
 /// BLAKE3 of a whole file.
 ///
 /// # Errors
-/// Whatever the disk says of any byte of it.
+/// Any read error of the disk.
 pub(crate) fn hash_of(file: &dyn DiskFile) -> io::Result<Hash> {
     let len = file.len()?;
     let mut hasher = blake3::Hasher::new();
@@ -25,8 +25,8 @@ pub(crate) fn hash_of(file: &dyn DiskFile) -> io::Result<Hash> {
     Ok(Hash(*hasher.finalize().as_bytes()))
 }
 
-/// The same, read off the disk: what the system still has in memory says nothing about the disk. None when not all of it can
-/// be read.
+/// The same, read off the disk: a cached copy in memory says nothing about the disk. `None` unless the whole file can be
+/// read.
 pub(crate) fn hash_off_disk(file: &dyn DiskFile) -> Option<Hash> {
     file.forget_cached();
     hash_of(file).ok()

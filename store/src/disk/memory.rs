@@ -1,9 +1,9 @@
 //! A disk in memory that knows which of its bytes and names would survive a power cut.
 //!
-//! Every write and every change of a name stays pending until it is synced. `after_power_cut` gives the disk that a
-//! machine would find when it comes back: what was synced, and of the rest whatever a seed decides (`cut`). What was
-//! given up by a failed sync is shown until then, as the system's cache does, and is nowhere (`forget`). What time
-//! does to a disk is in `medium`. Not here: calls that fail (`FaultyDisk`).
+//! Every write and every change of a name stays pending until its sync. `after_power_cut` gives the disk after a
+//! restart of the machine: every synced byte, and of the rest as much as a seed decides (`cut`). Bytes dropped by a
+//! failed sync show until then, as in the system's cache, and are on no medium (`forget`). The effects of time on a
+//! disk are in `medium`. Not here: calls that fail (`FaultyDisk`).
 
 mod cut;
 mod medium;
@@ -24,21 +24,21 @@ pub struct MemoryDisk {
 struct State {
     inodes: Vec<Inode>,
     folders: BTreeMap<String, Folder>,
-    /// Bytes that all files together may have; none for no limit.
+    /// Limit of the bytes in files; none for no limit.
     capacity: Option<u64>,
-    /// Bytes that all files together have.
+    /// Bytes in files.
     used: u64,
     /// For messages; none for "memory".
     name: Option<Arc<str>>,
 }
 
-/// Bytes are shared between the two states of a file, and between disks, until one of them changes.
+/// Bytes are shared between the two states of a file, and between disks, until a write.
 #[derive(Clone, Default)]
 struct Inode {
     durable: Arc<Vec<u8>>,
     pending: Vec<(usize, Vec<u8>)>,
     current: Arc<Vec<u8>>,
-    /// A failed sync gave up some bytes: `current` shows them, and no later sync makes them durable.
+    /// A failed sync dropped bytes: `current` shows the bytes, and no later sync makes them durable.
     has_lost: bool,
     unreadable: Vec<Range<usize>>,
 }
@@ -64,7 +64,7 @@ impl MemoryDisk {
         disk
     }
 
-    /// An empty disk that is called `name` in messages.
+    /// An empty disk with `name` in messages.
     pub fn named(name: &str) -> Self {
         let disk = Self::new();
         disk.state().name = Some(name.into());
@@ -76,15 +76,14 @@ impl MemoryDisk {
         self.state().capacity = Some(capacity);
     }
 
-    /// The disk as a machine finds it that lost its power now. The same seed loses the same things.
+    /// The disk after a power loss at this moment. The same seed loses the same bytes.
     pub fn after_power_cut(&self, seed: u64) -> Self {
         let mut state = self.state().clone();
         cut::lose_unsynced(&mut state, Dice::new(seed));
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Gives up the names that wait to be synced in a folder, as the system does when a sync fails: lists go on
-    /// showing them.
+    /// Drops the unsynced names of a folder, as the system does when a sync fails: lists go on showing the names.
     pub(super) fn forget_names(&self, path: &str) {
         if let Ok(folder) = self.state().folder(path) {
             folder.pending.clear();
@@ -132,7 +131,7 @@ impl Folder {
     }
 }
 
-/// Writes `write` at `at`. What lies between the end and `at` was lost, and shows as zeros.
+/// Writes `write` at `at`. Bytes between the end and `at` were lost, and show as zeros.
 fn overlay(bytes: &mut Vec<u8>, at: usize, write: &[u8]) {
     if bytes.len() < at + write.len() {
         bytes.resize(at + write.len(), 0);
@@ -252,14 +251,14 @@ pub(super) struct MemoryFile {
 }
 
 impl MemoryFile {
-    /// Gives up the bytes that wait to be synced, as the system does when a sync fails: reads go on showing them.
+    /// Drops unsynced bytes, as the system does when a sync fails: reads go on showing the bytes.
     pub(super) fn forget(&self) {
         let inode = &mut self.disk.state().inodes[self.inode];
         inode.has_lost |= !inode.pending.is_empty();
         inode.pending.clear();
     }
 
-    /// Bytes of another place: of this file, or of another one that is long enough.
+    /// Bytes of another place: in this file, or in another file of sufficient length.
     pub(super) fn read_elsewhere(&self, offset: u64, buffer: &mut [u8], dice: &mut Dice) {
         let state = self.disk.state();
         let others = 1 + state.inodes.len();

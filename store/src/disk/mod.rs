@@ -1,7 +1,7 @@
 //! The only door to files.
 //!
-//! Everything that the store does to a disk is one of these calls, so a simulated disk can lose, tear, refuse or
-//! lie at each of them. Three disks pass one conformance suite: `RealDisk`, `MemoryDisk` and `FaultyDisk`.
+//! Every access of the store to a disk is one of these calls, so a simulated disk can lose, tear, refuse or lie at
+//! each call. Three disks pass one conformance suite: `RealDisk`, `MemoryDisk` and `FaultyDisk`.
 //! Paths are relative to the vault's folder, with `/` between names.
 
 #[cfg(any(test, feature = "simulated-disks"))]
@@ -26,7 +26,7 @@ pub use real::RealDisk;
 
 use std::io;
 
-/// One mounted filesystem that holds a copy of the vault.
+/// One mounted filesystem with a copy of the vault.
 pub trait Disk: Send + Sync {
     /// A new, empty file; an existing name is an error.
     ///
@@ -40,7 +40,7 @@ pub trait Disk: Send + Sync {
     /// `NotFound`, or whatever the filesystem says.
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Gives a finished file its final name and makes it read-only. Never replaces: a taken name is an error.
+    /// Gives a finished file its final name and makes the file read-only. Never replaces: a taken name is an error.
     /// Survives a power cut only after `sync_folder` of the folder of `to`.
     ///
     /// # Errors
@@ -53,7 +53,8 @@ pub trait Disk: Send + Sync {
     /// `NotFound`, or whatever the filesystem says.
     fn remove(&self, path: &str) -> io::Result<()>;
 
-    /// Makes a folder; fine if it is there. Returns whether it is new, so that the caller knows to sync its parent.
+    /// Makes a folder; an existing folder is no error. Returns whether the folder is new, so that the caller knows to
+    /// sync the parent.
     ///
     /// # Errors
     /// Whatever the filesystem says.
@@ -62,10 +63,10 @@ pub trait Disk: Send + Sync {
     /// Makes the names in a folder durable.
     ///
     /// # Errors
-    /// Whatever the filesystem says; after an error nothing about those names may be believed.
+    /// Whatever the filesystem says; after an error no name in the folder may be believed.
     fn sync_folder(&self, path: &str) -> io::Result<()>;
 
-    /// What is in a folder, sorted by name; nothing for a folder that is not there.
+    /// Content of a folder, sorted by name; empty for a missing folder.
     ///
     /// # Errors
     /// Whatever the filesystem says.
@@ -98,8 +99,8 @@ pub trait DiskFile: Send + Sync {
     /// Makes the bytes durable.
     ///
     /// # Errors
-    /// Whatever the filesystem says. An error is final: the system may already have forgotten the bytes, so a second
-    /// call that succeeds proves nothing.
+    /// Whatever the filesystem says. An error is final: the system may already have dropped the bytes, so the success
+    /// of a second call proves nothing.
     fn sync(&mut self) -> io::Result<()>;
 
     /// Bytes in the file.
@@ -108,11 +109,11 @@ pub trait DiskFile: Send + Sync {
     /// Whatever the filesystem says.
     fn len(&self) -> io::Result<u64>;
 
-    /// Asks the system to forget what it keeps of this file in memory, so that the next reading comes off the disk. Only
-    /// what was synced can be forgotten; a system that does not is no error.
+    /// Asks the system to drop this file from its cache, so that the next reading comes off the disk. Only synced bytes
+    /// can be dropped; a system without this call is no error.
     fn forget_cached(&self) {}
 
-    /// Whether there are none.
+    /// Whether the file has no bytes.
     ///
     /// # Errors
     /// As `len`.
@@ -124,9 +125,9 @@ pub trait DiskFile: Send + Sync {
 /// A name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Last part of its path.
+    /// Last part of the path.
     pub name: String,
-    /// Whether it is a folder.
+    /// Whether the name is a folder's.
     pub is_folder: bool,
     /// Bytes of a file.
     pub len: u64,
@@ -135,9 +136,9 @@ pub struct Item {
 /// Room on a filesystem, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// All of it.
+    /// Size of the filesystem.
     pub total: u64,
-    /// What the agent may still use.
+    /// Bytes that the agent may still use.
     pub free: u64,
 }
 
@@ -161,9 +162,9 @@ pub(crate) fn read_whole(disk: &dyn Disk, path: &str, max: u64) -> io::Result<Ve
     Ok(bytes)
 }
 
-/// Writes a small file so that it is there whole or not at all, durable on return.
+/// Writes a small file so that the whole file exists or none, durable on return.
 pub(crate) fn write_whole(disk: &dyn Disk, part: &str, path: &str, bytes: &[u8]) -> io::Result<()> {
-    // What is left of an attempt before a power cut was never published, so nobody relies on it.
+    // The rest of an attempt before a power cut was never published, so no reader relies on it.
     match disk.remove(part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -176,14 +177,14 @@ pub(crate) fn write_whole(disk: &dyn Disk, part: &str, path: &str, bytes: &[u8])
     sync_names(disk, folder_of(path))
 }
 
-/// Asks a disk once more after an error: one is an accident, two are an answer. Only for what changes nothing; a sync that
-/// failed must never be tried again.
+/// Asks a disk once more after an error: one error is an accident, two are an answer. Only for calls that change nothing;
+/// a failed sync must never be tried again.
 pub(crate) fn ask_twice<T>(question: impl Fn() -> io::Result<T>) -> io::Result<T> {
     question().or_else(|_| question())
 }
 
-/// Makes the bytes of a file durable. Whatever the error is called, the disk is not to be believed after it: one that
-/// says "full" here may have dropped bytes that it shows, unlike one that says so when it is written to.
+/// Makes the bytes of a file durable. After any error the disk is not to be believed: "full" from a sync may mean
+/// dropped bytes that still show, unlike "full" from a write.
 pub(crate) fn sync_file(file: &mut dyn DiskFile) -> io::Result<()> {
     file.sync().map_err(poison)
 }
@@ -197,8 +198,8 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Whether the bytes may be there although they could not be read: the disk gave no answer, and may give one later. A file
-/// that ends too early or is no file will be no other tomorrow.
+/// Whether unread bytes may still be there: the disk gave no answer, and may give an answer later. A file that ends too
+/// early or is no regular file will be the same tomorrow.
 pub(crate) fn is_unanswered(error: &io::Error) -> bool {
     !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData)
 }
@@ -207,7 +208,7 @@ fn poison(error: io::Error) -> io::Error {
     if is_full(&error) { io::Error::other(format!("a sync failed: {error}")) } else { error }
 }
 
-/// Makes a folder and those above it, each durable in its parent.
+/// Makes a folder and every folder above, each durable in its parent.
 pub(crate) fn make_folders(disk: &dyn Disk, path: &str) -> io::Result<()> {
     if path.is_empty() {
         return Ok(());

@@ -1,26 +1,26 @@
-//! A small value on a disk that changes now and then: each version is a file under the next number, and those before go.
+//! A small value on a disk that changes now and then: each version is a file under the next number, and earlier files go.
 //!
-//! Nothing is ever replaced, so a power cut leaves the old version, the new one, or both. Where the newest is damaged the
-//! one before counts; losing the value must cost no more than some work. Not here: what the values mean (`scrub`,
-//! `repair`).
+//! No file is ever replaced, so a power cut leaves the old version, the new version, or both. If the newest is damaged
+//! the version before counts; losing the value must cost no more than some work. Not here: the meaning of the values
+//! (`scrub`, `repair`).
 
 use crate::disk::{Disk, read_whole, write_whole};
 use larder_format::care::{self, Note};
 use larder_format::layout::SCRUB;
 use std::io;
 
-/// Which value it is.
+/// The kind of value.
 pub(crate) struct Numbered {
-    /// The ending of its files, with the dot.
+    /// The ending of the value's files, with the dot.
     pub(crate) ending: &'static str,
-    /// Where a version lies until it is durable; of no other value.
+    /// Path of a version before it is durable; used by no other value.
     pub(crate) part: &'static str,
     /// A longer file is damaged.
     pub(crate) bytes_max: u64,
 }
 
 impl Numbered {
-    /// The newest version that is whole; an empty one where there is none.
+    /// The newest whole version; the default value without any.
     pub(crate) fn read<T: Note + Default>(&self, disk: &dyn Disk) -> T {
         let mut numbers = self.numbers_on(disk).unwrap_or_default();
         while let Some((number, _)) = numbers.pop() {
@@ -32,18 +32,18 @@ impl Numbered {
         T::default()
     }
 
-    /// Writes a version durable under the next number, and takes away those before.
+    /// Writes a version durable under the next number, and removes the versions before.
     ///
     /// # Errors
-    /// Whatever the disk says; the version before is then still there.
+    /// Any error of the disk; the version before is then still there.
     pub(crate) fn write<T: Note>(&self, disk: &dyn Disk, value: &T) -> io::Result<()> {
         let old = self.numbers_on(disk)?;
         let number = old.last().map_or(1, |(last, _)| last + 1);
         write_whole(disk, self.part, &self.path(number), &care::encode(value))?;
-        // A folder is nobody's version, and to remove it as a file would look like a failing disk.
+        // A folder is no version, and an unlink of a folder would look like a failing disk.
         let files = old.into_iter().filter(|(_, is_folder)| !is_folder);
         files.map(|(old, _)| old).try_for_each(|old| match disk.remove(&self.path(old)) {
-            // It may be called otherwise, as by hand: that is no failure of the disk.
+            // The file may have another name, given by hand: no failure of the disk.
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         })
@@ -53,7 +53,7 @@ impl Numbered {
         format!("{SCRUB}/{number:016}{}", self.ending)
     }
 
-    /// Numbers that are taken, in rising order, and whether a folder has each.
+    /// Used numbers, in rising order, and whether a folder has each.
     fn numbers_on(&self, disk: &dyn Disk) -> io::Result<Vec<(u64, bool)>> {
         let items = disk.list(SCRUB)?;
         let number = |name: &str| name.strip_suffix(self.ending)?.parse().ok();

@@ -13,13 +13,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// Where something else goes that has the name of the lock.
+/// New name for a foreign file with the name of the lock.
 const STRANGE_LOCK: &str = "lock.strange";
 
 /// A disk of the real world. Holds a lock, so that two agents never write to one vault.
 ///
-/// Everything is reached from the folder that was opened in the beginning and never by its path: should the disk be
-/// unmounted and another one come to the same path, not a byte goes to the wrong one.
+/// Every file is reached from the folder opened in the beginning and never by its path: should the disk be unmounted
+/// and another disk come to the same path, not a byte goes to the wrong disk.
 pub struct RealDisk {
     path: PathBuf,
     folder: File,
@@ -30,7 +30,7 @@ impl RealDisk {
     /// Opens `folder`, making it if need be.
     ///
     /// # Errors
-    /// `WouldBlock` when another agent has it open; whatever the filesystem says.
+    /// `WouldBlock` when another agent has it open; any error of the filesystem.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         Self::open_existing(folder)
@@ -45,7 +45,7 @@ impl RealDisk {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder: File = open(folder, flags, Mode::empty())?.into();
         let lock = match open_lock(&folder) {
-            // A FIFO or a folder holds nothing of the agent's, and no agent can have locked it.
+            // A FIFO or a folder holds no byte of the agent, and no agent can have locked it.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 renameat_with(&folder, LOCK, &folder, STRANGE_LOCK, RenameFlags::NOREPLACE)?;
                 open_lock(&folder)
@@ -59,7 +59,7 @@ impl RealDisk {
     /// Device and inode of the folder: another disk at the same path has others.
     ///
     /// # Errors
-    /// Whatever the filesystem says.
+    /// Any error of the filesystem.
     pub fn place(&self) -> io::Result<(u64, u64)> {
         let meta = self.folder.metadata()?;
         Ok((meta.dev(), meta.ino()))
@@ -73,7 +73,7 @@ impl RealDisk {
 
 fn open_lock(folder: &File) -> io::Result<OwnedFd> {
     match open_file(folder, LOCK, OFlags::CREATE | OFlags::WRONLY) {
-        // The system lets nobody write to a dying disk: what is on it can still be read.
+        // The system remounts a dying disk read-only: its content can still be read.
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
             open_file(folder, LOCK, OFlags::RDONLY)
         }
@@ -81,11 +81,11 @@ fn open_lock(folder: &File) -> io::Result<OwnedFd> {
     }
 }
 
-/// Opens a regular file and nothing else.
+/// Opens a regular file only.
 ///
 /// # Errors
-/// `InvalidData` for everything else that has the name: opening a FIFO waits until somebody writes into it, for ever, and
-/// a device may give bytes without end.
+/// `InvalidData` for any other kind of file: opening a FIFO waits for ever for a writer, and a device may give bytes
+/// without end.
 fn open_file(folder: &File, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
     let flags = flags | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat(folder, path, flags, Mode::from_raw_mode(0o600)) {
@@ -110,12 +110,12 @@ impl Disk for RealDisk {
 
     fn publish(&self, from: &str, to: &str) -> io::Result<()> {
         let stat = statat(&self.folder, from, AtFlags::SYMLINK_NOFOLLOW)?;
-        // The mode would be that of whatever a symbolic link points to; a folder without `x` could not be moved.
+        // The mode of a symbolic link is the mode of its target; a folder without `x` could not be moved.
         if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
             chmodat(&self.folder, from, Mode::from_raw_mode(0o444), AtFlags::empty())?;
         }
         match renameat_with(&self.folder, from, &self.folder, to, RenameFlags::NOREPLACE) {
-            // Filesystems without it (exFAT, some network ones) still have links, which never replace either.
+            // Filesystems without `NOREPLACE` (exFAT, some on networks) still have links, and a link never replaces.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 linkat(&self.folder, from, &self.folder, to, AtFlags::empty())?;
                 self.remove(from)
@@ -160,8 +160,7 @@ impl Disk for RealDisk {
                 ),
                 // Gone meanwhile.
                 Err(Errno::NOENT) => continue,
-                // One file of which the disk can no longer tell anything must not hide all the others. Whoever reads
-                // it finds the damage.
+                // One unreadable entry of a folder must not hide the others. A read of the file finds the damage.
                 Err(error) if entry.file_type() == FileType::Unknown => return Err(error.into()),
                 Err(_) => (entry.file_type() == FileType::Directory, 0),
             };

@@ -1,14 +1,15 @@
-//! Reading a file that a failing disk gives only in part.
+//! Retry read: a file that a failing disk gives only in part.
 //!
-//! A disk that cannot read a sector fails the whole read, which would lose a megabyte for the sake of 4 KiB. So what
-//! fails is read again in small pieces, and only those that fail then are missing. Not here: what to do about them.
+//! A disk that cannot read a sector fails the whole read, and a megabyte would be lost for the sake of 4 KiB. So a
+//! failed read is repeated in small pieces, and only pieces that fail again are missing. Not here: the handling of
+//! missing pieces.
 
 use crate::disk::DiskFile;
 
 /// Bytes of a small piece: a sector of today's disks, and a page of the system's cache.
 const SECTOR_BYTES: usize = 4096;
 
-/// Fills `buffer` from `offset`, with zeros where nothing can be read. Returns whether all of it could be.
+/// Fills `buffer` from `offset`, with zeros for unreadable pieces. Returns whether the whole read succeeded.
 pub(crate) fn read(file: &dyn DiskFile, offset: u64, buffer: &mut [u8]) -> bool {
     if file.read_at(offset, buffer).is_ok() {
         return true;
@@ -16,7 +17,7 @@ pub(crate) fn read(file: &dyn DiskFile, offset: u64, buffer: &mut [u8]) -> bool 
     let mut is_whole = true;
     let mut at = 0;
     while at < buffer.len() {
-        // Pieces end where sectors do, or one bad sector would cost two pieces.
+        // Pieces end at sector borders, or one bad sector would cost two pieces.
         let position = usize::try_from(offset % SECTOR_BYTES as u64).unwrap_or(0) + at;
         let end = (at + SECTOR_BYTES - position % SECTOR_BYTES).min(buffer.len());
         let piece = &mut buffer[at..end];

@@ -1,88 +1,89 @@
-//! Which operations of a disk go wrong, and how: a value that is printed as one line and read back from it.
+//! Which operations of a disk go wrong, and how: a value that prints as one line and parses back.
 //!
 //! `7:changes@12=error,syncs@0+=lies,reads~500=rot` is seed 7; an error at the 12th change; every sync lies; one read
-//! in 500 has a wrong bit. Whatever such a schedule makes happen is a list of the same kind with fixed numbers, so a
-//! failure that chance found is replayed, and cut down, without chance. Not here: doing it (`faulty`).
+//! in 500 has a wrong bit. The story of a run is a list of the same kind with fixed numbers, so a failure found by
+//! chance can be replayed, and cut down, without chance. Not here: the faults themselves (`faulty`).
 
 use crate::disk::Dice;
 use std::fmt;
 use std::str::FromStr;
 
-/// What goes wrong.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The operation fails with an I/O error and did nothing; later ones work.
+    /// The operation fails with an I/O error and without effect; later ones work.
     Error,
-    /// The operation fails with an I/O error, and happened: a write by half, anything else whole.
+    /// The operation fails with an I/O error after its effect: half of a write, the whole of any further operation.
     ErrorAfter,
-    /// The operation fails because there is no room; later ones work.
+    /// The operation fails for want of room; later ones work.
     Full,
-    /// The power goes: this operation and all after it fail, on every disk of the box.
+    /// The power goes: this operation and every later operation fail, on every disk of the box.
     PowerCut,
-    /// This disk dies: this operation and all after it fail.
+    /// This disk dies: this operation and every later operation fail.
     Dies,
-    /// A sync fails, and what it should have made durable is given up although reads still show it, as Linux does.
-    /// The next sync succeeds, and proves nothing. When it was names, the filesystem's journal is at an end, and it
-    /// can only be read until it is mounted again. Elsewhere an `Error`.
+    /// A sync fails, and its pending bytes are dropped although reads still show them, as Linux does. The next sync
+    /// succeeds, and proves nothing. A failed sync of names also ends the filesystem's journal: the disk is read-only
+    /// until the next mount. For other operations an `Error`.
     SyncLost,
-    /// A sync says yes and nothing reached the medium, as with a USB bridge that drops flushes. Elsewhere nothing.
+    /// A sync returns success and no byte reached the medium, as with a USB bridge that drops flushes. No effect
+    /// elsewhere.
     SyncLies,
-    /// A read gives one wrong bit. Elsewhere nothing.
+    /// A read gives one wrong bit. No effect elsewhere.
     Rot,
-    /// A read gives bytes of another place or file. Elsewhere nothing.
+    /// A read gives bytes of another place or file. No effect elsewhere.
     Elsewhere,
 }
 
-/// Which operations a fault is about.
+/// The operations that a fault applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum On {
-    /// Everything.
+    /// Every operation.
     All,
-    /// What changes the disk: create, append, sync, publish, remove, folders.
+    /// Operations that change the disk: create, append, sync, publish, remove, folders.
     Changes,
     /// Syncs of files and folders.
     Syncs,
-    /// What only looks: open, read, length, list, space.
+    /// Operations that only look: open, read, length, list, space.
     Reads,
 }
 
 /// How often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum When {
-    /// Once, at that operation; they are counted from 0.
+    /// Once, at this operation, counted from 0.
     At(u64),
-    /// At that one and all after it.
+    /// At this operation and every later operation.
     From(u64),
     /// At one in so many, by chance.
     OneIn(u64),
 }
 
-/// One kind of fault, and where it strikes.
+/// A kind of fault with a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Planned {
-    /// Which operations are counted.
+    /// The operations counted.
     pub on: On,
-    /// Which of them are struck.
+    /// The operations struck among the counted.
     pub when: When,
-    /// What happens there.
+    /// The fault at this place.
     pub fault: Fault,
 }
 
 /// The simplest schedule: one fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
-    /// Number of the operation, counted from 0 over everything that changes the disk.
+    /// Number of the operation, counted from 0 over every change of the disk.
     pub at: u64,
-    /// What happens there.
+    /// The fault at this place.
     pub fault: Fault,
 }
 
-/// Everything that is to go wrong on one disk.
+/// The planned faults of one disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Schedule {
-    /// Decides what is left to chance.
+    /// Seed of every random choice.
     pub seed: u64,
-    /// The faults; of several at one operation the first one happens.
+    /// The faults; of several at one operation the first happens.
     pub faults: Vec<Planned>,
 }
 

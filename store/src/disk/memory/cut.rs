@@ -1,6 +1,6 @@
-//! What a power cut leaves of a disk: everything that was synced, and of the rest whatever a seed decides.
+//! A disk after a power cut: every synced byte, and of the rest as much as a seed decides.
 //!
-//! Each pending write has a fate of its own, so that writes reach the medium in any order, inside one file and across
+//! Each pending write has a separate fate, so that writes reach the medium in any order, inside one file and across
 //! files. Names are lost apart from bytes, and the two halves of a rename apart from each other: afterwards a file
 //! may have both names or neither.
 
@@ -8,10 +8,10 @@ use super::{Inode, Name, State, apply, folder_of, overlay};
 use crate::disk::Dice;
 use std::sync::Arc;
 
-/// What the medium writes at once here: less than any real disk, so that small files have holes too.
+/// Sector size of this medium: less than any real disk, so that small files have holes too.
 const SECTOR_BYTES: usize = 64;
 
-/// How much of what is pending survives.
+/// How many pending writes survive.
 #[derive(Clone, Copy)]
 enum Mood {
     Everything,
@@ -19,21 +19,21 @@ enum Mood {
     Some,
 }
 
-/// What becomes of one write.
+/// The fate of one write.
 enum Fate {
     Kept,
     Lost,
-    /// Only its beginning was written.
+    /// Only the beginning was written.
     Torn,
-    /// Some of its sectors were written, in no order.
+    /// Some sectors were written, in no order.
     Holes,
     /// The file's new length was written, and its bytes were not.
     Zeros,
-    /// As `Zeros`, and what lay on that place of the medium before shows.
+    /// As `Zeros`, and old bytes of the medium show.
     Stale,
 }
 
-/// Loses what was not synced, as `dice` says.
+/// Loses unsynced writes, as `dice` says.
 pub(super) fn lose_unsynced(state: &mut State, mut dice: Dice) {
     let mood = match dice.below(4) {
         0 => Mood::Everything,
@@ -80,7 +80,7 @@ fn lose_bytes(inode: &mut Inode, mood: Mood, dice: &mut Dice) {
     inode.has_lost = false;
 }
 
-/// A folder whose own name was lost is gone with everything in it.
+/// A folder whose own name was lost is gone with its whole content.
 fn lose_nameless_folders(state: &mut State) {
     let is_named = |path: &str| {
         let mut rest = path;

@@ -1,7 +1,7 @@
-//! What time does to a disk while nobody writes to it: bits flip, sectors go bad, files vanish, disks are copied.
+//! The effects of time on a disk without writes: bits flip, sectors go bad, files vanish, disks are copied.
 //!
-//! Nothing here is a call of `Disk`: it happens behind the back of whoever uses it. Not here: power cuts (`cut`),
-//! faults of single calls (`FaultyDisk`).
+//! No function here is a call of `Disk`: the changes happen without the caller's knowledge. Not here: power cuts
+//! (`cut`), faults of single calls (`FaultyDisk`).
 
 use super::{MemoryDisk, Name, State};
 use crate::disk::Dice;
@@ -9,20 +9,20 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 impl MemoryDisk {
-    /// Changes one bit of a file, as rot does. Returns whether there was such a byte.
+    /// Flips one bit of a file, as rot does. Returns whether the byte exists.
     pub fn flip(&self, path: &str, at: usize, bit: u8) -> bool {
         self.change_bytes(path, at..at.saturating_add(1), |byte, _| *byte ^= 1 << bit)
     }
 
-    /// Puts other bytes in the place of `range`, as a write that went astray does. Returns whether any changed.
+    /// Puts other bytes in the place of `range`, as a stray write does. Returns whether any byte changed.
     pub fn scramble(&self, path: &str, range: Range<usize>, seed: u64) -> bool {
         self.change_bytes(path, range, |byte, at| {
-            // Never the byte that was there.
+            // Never the former byte.
             *byte ^= Dice::of(seed, at).roll().to_le_bytes()[0] | 1;
         })
     }
 
-    /// From now on no read that touches `range` of the file succeeds. Returns whether there is such a file.
+    /// From now on every read that touches `range` of the file fails. Returns whether the file exists.
     pub fn make_unreadable(&self, path: &str, range: Range<usize>) -> bool {
         let mut state = self.state();
         let Ok(inode) = state.file(path) else { return false };
@@ -38,7 +38,7 @@ impl MemoryDisk {
         }
     }
 
-    /// Takes a file away for good, as a damaged folder does. Returns whether it was there.
+    /// Removes a file for good, as a damaged folder does. Returns whether the file existed.
     pub fn lose(&self, path: &str) -> bool {
         let mut state = self.state();
         let Ok(Some(Name::File(_))) = state.name(path) else { return false };
@@ -48,14 +48,14 @@ impl MemoryDisk {
         done
     }
 
-    /// Everything that waits in caches reaches the medium, as it does by itself within a minute: what a failed sync
-    /// gave up stays lost.
+    /// Every cached write reaches the medium, as happens within a minute anyway: bytes dropped by a failed sync stay
+    /// lost.
     pub fn write_back(&self) {
         self.state().write_back();
     }
 
-    /// The disk as it is found after it was unmounted in good order. It shares nothing with this one, so it is also
-    /// the image that a disk is swapped for later.
+    /// The disk as found after an orderly unmount. The copy shares no state with this disk, so a later test can swap
+    /// the disk for this image.
     pub fn after_clean_stop(&self) -> Self {
         let mut state = self.state().clone();
         state.write_back();
@@ -101,7 +101,7 @@ impl MemoryDisk {
                 any = true;
             }
         }
-        // Two copies that were equal would be equal again, each with bytes of its own.
+        // Two equal copies would be equal again, each with bytes of its own.
         if inode.pending.is_empty() && inode.current == inode.durable {
             inode.durable = inode.current.clone();
         }
