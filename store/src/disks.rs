@@ -1,6 +1,6 @@
-//! The disks of one vault: who each is, how far it can be trusted, and where it is plugged in.
+//! The disks of one vault: the identity, trust level and mount of each disk.
 //!
-//! Not here: reading and writing one (`disk`), how one comes, goes and is filled (`membership`).
+//! Not here: reading and writing a disk (`disk`), how a disk joins, leaves and is filled (`membership`).
 
 pub(crate) mod identity;
 pub(crate) mod known;

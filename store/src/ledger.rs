@@ -1,6 +1,6 @@
-//! The ledger: an append-only chain of everything that was committed, promised, held and let go of.
+//! The ledger: an append-only chain of every commit, promise, hold and removal.
 //!
-//! Not here: writing an entry, which nobody else may do meanwhile (`core`).
+//! Not here: writing an entry, an exclusive step (`core`).
 
 pub(crate) mod chapters;
 pub mod clock;

@@ -1,7 +1,8 @@
-//! Who a disk is: the file `disk.json`, by which it is known wherever it is connected.
+//! The identity of a disk: the file `disk.json`, valid wherever the disk is connected.
 //!
-//! Never by a device name or a serial number: those change with the socket, and cheap bridges share them. The file is
-//! written once, when the disk joins the vault. Not here: whether the vault wants the disk (`members`, `arrival`).
+//! Never a device name or a serial number: a device name changes with the socket, and cheap bridges share serial
+//! numbers. The file is written once, when the disk joins the vault. Not here: whether the vault wants the disk
+//! (`members`, `arrival`).
 
 use crate::Result;
 use crate::disk::quarantine::set_aside;
@@ -16,7 +17,7 @@ const DISK_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 const FORMAT: u16 = layout::DISK_VERSION;
 
-/// What a pulled disk says to whoever finds it.
+/// A pulled disk's message to its finder.
 const READ_ME: &str = "\
 This folder is a Larder backup. It can be read without the box that wrote it.
 
@@ -41,7 +42,7 @@ struct DiskFacts {
     oldest_reader: u16,
     vault: String,
     disk: String,
-    /// BLAKE3 of the other fields, so that a flipped bit does not make another disk of it.
+    /// BLAKE3 of the other fields: without the check a flipped bit would make another disk.
     check: String,
 }
 
@@ -78,18 +79,18 @@ pub struct Identity {
     pub disk: DiskId,
 }
 
-/// Who the disk says it is; nothing for one that is empty.
+/// The identity of the disk; `None` for an empty disk.
 ///
 /// # Errors
-/// `Foreign` when it has packs and no name, or a name that does not read; `Disk` when it does not answer.
+/// `Foreign` when the disk has packs and no name, or an unreadable name; `Disk` when the disk does not answer.
 pub fn identity_of(disk: &dyn Disk) -> Result<Option<Identity>> {
     facts_of(disk, layout::DISK_FILE).or_else(|error| {
         let is_newer = |path| whole_facts(disk, path).is_some_and(|facts| facts.oldest_reader > FORMAT);
         if is_newer(layout::DISK_FILE) || is_newer(layout::DISK_FILE_COPY) {
-            // Whole, and nothing to repair.
+            // Whole, so no repair is due.
             return Err(foreign(disk, NEWER));
         }
-        // Repaired when the vault is opened on it.
+        // The next opening of the vault repairs the file.
         let copy = whole_facts(disk, layout::DISK_FILE_COPY).and_then(|facts| facts.identity());
         copy.map(Some).ok_or(error)
     })
@@ -116,12 +117,13 @@ fn facts_of(disk: &dyn Disk, path: &str) -> Result<Option<Identity>> {
     facts.identity().map(Some).ok_or_else(damaged)
 }
 
-/// Whether the disk still says who it is.
+/// Whether the disk still has a readable identity.
 pub(crate) fn is_named(disk: &dyn Disk) -> bool {
     facts_of(disk, layout::DISK_FILE).is_ok_and(|identity| identity.is_some())
 }
 
-/// Whether the disk gives anything at all. Read off the disk: a pulled one lives on for a while in the system's memory.
+/// Whether the disk gives any byte at all. Read from the medium: a pulled disk lives on for a while in the system's
+/// cache.
 pub(crate) fn is_answering(disk: &dyn Disk) -> bool {
     let read = |path: &str| {
         let file = disk.open(path)?;
@@ -154,7 +156,7 @@ pub(crate) fn join(disk: &dyn Disk, identity: Identity) -> Result<()> {
     write().map_err(|source| at(disk, layout::DISK_FILE, source))
 }
 
-/// Keeps a second copy of who the disk is: without the first nobody could tell, and the disk would not be opened.
+/// Keeps a second copy of the identity: without the first file the disk would be unknown, and would not be opened.
 pub(crate) fn keep_copy_of_facts(disk: &dyn Disk, identity: Identity) -> io::Result<()> {
     if whole_facts(disk, layout::DISK_FILE_COPY).is_some() {
         return Ok(());
@@ -165,8 +167,8 @@ pub(crate) fn keep_copy_of_facts(disk: &dyn Disk, identity: Identity) -> io::Res
     write_whole(disk, unfinished::DISK, layout::DISK_FILE_COPY, &bytes)
 }
 
-/// Writes `disk.json` anew from its copy where it is damaged or missing; the damaged one is set aside. A power cut in
-/// between leaves the copy, and the next opening begins again.
+/// Writes `disk.json` anew from its copy where the file is damaged or missing; a damaged file is set aside. A power
+/// cut in between leaves the copy, and the next opening begins again.
 pub(crate) fn mend_facts(disk: &dyn Disk) -> io::Result<()> {
     let Some(facts) = whole_facts(disk, layout::DISK_FILE_COPY) else { return Ok(()) };
     if whole_facts(disk, layout::DISK_FILE).is_some() {

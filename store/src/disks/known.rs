@@ -1,37 +1,37 @@
-//! What the ledger knows of the disks: which belong to the vault, and how far each of them was once.
+//! The disks as the ledger knows them: members of the vault, and how complete each disk was once.
 //!
-//! The settings say where to look for disks; only the ledger says which belong, so a disk that is forgotten in the
-//! settings is missed and one that is slipped into them is not trusted (docs/why/009-disks.md). Pure: entries in,
+//! The settings say where to look for disks; only the ledger says which disks belong. So a disk forgotten in the
+//! settings is missed, and a disk slipped into the settings is not trusted (docs/why/009-disks.md). Pure: entries in,
 //! facts out.
 
 use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Stamp};
 use std::collections::BTreeMap;
 
-/// A disk that the ledger has a word of.
+/// A disk with an entry in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownDisk {
-    /// Where it was adopted; a label.
+    /// Path at its adoption; a label.
     pub path: String,
-    /// What the disk is for.
+    /// Role of the disk.
     pub role: DiskRole,
-    /// Number and time of the newest entry up to which it is known to have held everything.
+    /// Number and time of the newest entry up to which the disk is known to have been complete.
     pub complete: (u64, Stamp),
-    /// Failures since a person last said that it is good.
+    /// Failures since a person last vouched for the disk.
     pub failures: u32,
-    /// Since when it is on its way out.
+    /// Start of the retirement.
     pub leaving: Option<Stamp>,
-    /// It belongs no longer.
+    /// The disk belongs no longer.
     pub retired: bool,
 }
 
-/// All disks of the ledger by id.
+/// Disks of the ledger by id.
 pub type KnownDisks = BTreeMap<DiskId, KnownDisk>;
 
 /// Takes one entry in.
 pub(crate) fn apply(disks: &mut KnownDisks, sequence: u64, stamp: Stamp, event: DiskEvent) {
     let DiskEvent { disk, what } = event;
     if let DiskChange::Adopted { path, role } = what {
-        // Adopted again is still the disk that held so much before.
+        // A disk adopted again still holds as much as before.
         let complete = disks.get(&disk).map_or((0, stamp), |known| known.complete);
         let fresh = KnownDisk { path, role, complete, failures: 0, leaving: None, retired: false };
         disks.insert(disk, fresh);

@@ -1,8 +1,8 @@
-//! One disk of the vault: who it is, and how far it can be trusted.
+//! One disk of the vault: its identity, and its trust level.
 //!
-//! A disk that fails once gets nothing more until it was looked at anew: after a failed sync its cache may show bytes that it
-//! does not have. One that fails again waits for a person. Not here: all of them together (`members`), how a disk comes and
-//! goes (`membership`).
+//! A disk that fails once gets no more writes until a new check: after a failed sync its cache may show bytes that the
+//! medium does not have. A disk that fails again waits for a person. Not here: the set of disks (`members`), how a disk
+//! joins and leaves (`membership`).
 
 use crate::disk::{self, Disk, is_full};
 use crate::disks::identity::hex;
@@ -19,14 +19,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 pub enum MemberState {
     /// Reads and writes.
     Healthy,
-    /// Lacks so many packs and ledger entries that another disk has: it is read from, and not written to until it has
-    /// caught up.
+    /// Lacks so many packs and ledger entries that another disk has: readable, and not written to before the resync
+    /// is complete.
     Behind(u64),
-    /// Failed just now: it is read from, and taken back once it was looked at anew.
+    /// Failed just now: readable, and healthy again after a new check.
     Failed(String),
-    /// Failed again, or lets nobody write: read from, and not written to until a person says that it is good.
+    /// Failed again, or mounted read-only: readable, and not written to until a person vouches for the disk.
     Suspect(String),
-    /// Its ledger tells another story than the others': not read from, and kept as it is.
+    /// The disk's ledger contradicts the ledger of the others: not read from, and kept unchanged.
     Forked,
     /// Not connected.
     Away,
@@ -34,11 +34,12 @@ pub enum MemberState {
     Retired,
 }
 
-/// What is noted of a disk on which the system lets nobody write.
+/// The note for a disk that the system mounted read-only.
 const READ_ONLY: &str = "it can only be read";
 
 impl MemberState {
-    /// Whether the system stopped writing to it, as it does with a filesystem that is damaged, to save what is on it.
+    /// Whether the system stopped writes to the disk, as the kernel does with a damaged filesystem, to save the
+    /// content.
     pub fn is_read_only(&self) -> bool {
         matches!(self, Self::Failed(why) | Self::Suspect(why) if why == READ_ONLY)
     }
@@ -49,19 +50,19 @@ impl MemberState {
 pub struct MemberView {
     /// Random name in hex, for ever the same.
     pub id: String,
-    /// Where it is, or was last.
+    /// Present path, or the last one.
     pub path: String,
-    /// How far it can be trusted.
+    /// Trust level at this moment.
     pub state: MemberState,
-    /// Bytes in all and free; nothing when the disk does not say.
+    /// Bytes in all and free; `None` when the disk does not say.
     pub space: Option<disk::Space>,
-    /// What it is for.
+    /// Role of the disk.
     pub role: DiskRole,
-    /// It came back with less than it once had: an older copy of it was put in its place.
+    /// The disk came back with less than before: an older copy of the disk was put in its place.
     pub is_older_copy: bool,
-    /// When it last held everything, as far as the ledger knows.
+    /// Time at which the disk last held every pack and entry, as far as the ledger knows.
     pub complete: Option<Stamp>,
-    /// Since when it is on its way out.
+    /// Start of the disk's retirement.
     pub leaving: Option<Stamp>,
 }
 
@@ -71,15 +72,16 @@ pub(crate) struct Member {
     pub(crate) disk: Slot,
     role: Mutex<DiskRole, { rank::MEMBER_ROLE }>,
     pub(crate) is_older_copy: AtomicBool,
-    /// The newest entry that it had when it left in good order.
+    /// The newest entry on the disk at its last orderly release.
     pub(crate) left_at: AtomicU64,
     state: Mutex<MemberState, { rank::MEMBER_STATE }>,
     packs_lacking: AtomicU64,
-    /// Held while it is filled: two who fill it would write into each other's unfinished file.
+    /// Held during a fill: two concurrent fills would write into the same unfinished file.
     pub(crate) filling: Mutex<(), { rank::FILLING }>,
-    /// Files whose publishing failed: whether they are on the disk is not known, whatever its cache shows.
+    /// Files whose publishing failed: their presence on the medium is unknown, whatever the cache shows.
     doubtful: Mutex<Vec<String>, { rank::DOUBTFUL }>,
-    /// Failures that no disk took into the ledger: those of the only one, or whatever it fails at would be tried for ever.
+    /// Failures that no disk took into the ledger: without this count, the only disk would repeat a failing write for
+    /// ever.
     pub(crate) unnoted_failures: AtomicU32,
 }
 
@@ -100,7 +102,7 @@ impl Member {
         }
     }
 
-    /// What the disk is for.
+    /// Role of the disk.
     pub(crate) fn role(&self) -> DiskRole {
         *self.role.lock()
     }
@@ -125,12 +127,12 @@ impl Member {
         matches!(self.state(), MemberState::Behind(_))
     }
 
-    /// Whether anything may be believed that it says.
+    /// Whether reads from the disk may be believed.
     pub(crate) fn is_readable(&self) -> bool {
         !matches!(self.state(), MemberState::Forked | MemberState::Away | MemberState::Retired)
     }
 
-    /// Whether it should hold what is committed now and does not. An offsite disk is meant to be away.
+    /// Whether the disk should hold present commits and does not. An offsite disk is meant to be away.
     pub(crate) fn is_missed(&self) -> bool {
         match self.state() {
             MemberState::Healthy | MemberState::Retired => false,
@@ -139,7 +141,7 @@ impl Member {
         }
     }
 
-    /// Turns one state into another, or leaves it: whatever others do to it comes before or after, never between.
+    /// Turns one state into another, or leaves the state: concurrent updates come before or after, never between.
     fn update(&self, next: impl FnOnce(&MemberState) -> Option<MemberState>) {
         let mut state = self.state.lock();
         if let Some(next) = next(&state) {
@@ -147,7 +149,7 @@ impl Member {
         }
     }
 
-    /// Notes how many packs it lacks.
+    /// Notes how many packs the disk lacks.
     pub(crate) fn lacks_packs(&self, packs: u64) {
         let before = self.packs_lacking.swap(packs, Ordering::SeqCst);
         self.update(|state| match state {
@@ -157,7 +159,7 @@ impl Member {
         });
     }
 
-    /// Notes what it lacks after it was looked at anew: so many packs, and so many files in all.
+    /// Notes the lacks after a new check: so many packs, and so many files in total.
     pub(crate) fn lacks(&self, packs: u64, files: u64) {
         self.packs_lacking.store(packs, Ordering::SeqCst);
         self.update(|state| match state {
@@ -167,12 +169,12 @@ impl Member {
         });
     }
 
-    /// Takes back files that may or may not be there, and that could not be set aside.
+    /// Takes back files of uncertain presence that could not be set aside.
     pub(crate) fn doubts(&self, paths: Vec<String>) {
         self.doubtful.lock().extend(paths);
     }
 
-    /// Forgets which ledger entries it lacks, before they are counted anew.
+    /// Forgets the count of lacking ledger entries, before a new count.
     pub(crate) fn forget_entries(&self) {
         let packs = self.packs_lacking.load(Ordering::SeqCst);
         self.update(|state| match state {
@@ -182,12 +184,12 @@ impl Member {
         });
     }
 
-    /// Notes that it lacks one file more.
+    /// Notes one more lacking file.
     pub(crate) fn misses_file(&self) {
         self.misses_files(1);
     }
 
-    /// Notes that it lacks so many files more.
+    /// Notes so many more lacking files.
     pub(crate) fn misses_files(&self, more: u64) {
         self.update(|state| match state {
             MemberState::Healthy => Some(MemberState::Behind(more)),
@@ -196,21 +198,21 @@ impl Member {
         });
     }
 
-    /// Notes that it lacks one pack more.
+    /// Notes one more lacking pack.
     pub(crate) fn misses_pack(&self) {
         // Counted by itself, or the next look at the ledger would take the disk for complete.
         self.packs_lacking.fetch_add(1, Ordering::SeqCst);
         self.misses_file();
     }
 
-    /// Notes a failure, and turns it into what the caller returns.
+    /// Notes a failure, and turns the failure into the caller's error.
     pub(crate) fn failed(&self, path: &str, source: io::Error) -> StoreError {
         if is_full(&source) {
             return StoreError::full_disk(&self.disk);
         }
         tracing::error!(disk = %self.disk.name(), path, error = %source, "the backup disk failed");
         self.doubtful.lock().push(path.to_owned());
-        // One that is away cannot fail, and one that a person has to look at waits for that person.
+        // An absent disk cannot fail, and a disk that waits for a person goes on waiting.
         self.update(|state| match state {
             MemberState::Healthy | MemberState::Behind(_) => Some(MemberState::Failed(noted(&source))),
             _ => None,
@@ -223,7 +225,7 @@ impl Member {
         self.doubtful.lock().iter().any(|known| known == path)
     }
 
-    /// Hands out the files that may or may not be there.
+    /// Hands out the files of uncertain presence.
     pub(crate) fn take_doubtful(&self) -> Vec<String> {
         std::mem::take(&mut self.doubtful.lock())
     }
@@ -231,7 +233,7 @@ impl Member {
     /// Whether `bytes` fit on the disk and leave `reserve_bytes` free.
     ///
     /// # Errors
-    /// `Full` when they do not; `Disk` when it does not say.
+    /// `Full` when too little is free; `Disk` when the disk does not say.
     pub(crate) fn require_room(&self, bytes: u64, reserve_bytes: u64) -> Result<()> {
         let free =
             self.disk.space().map(|space| space.free).map_err(|source| self.failed(layout::OPEN, source))?;
@@ -243,14 +245,14 @@ impl Member {
     }
 }
 
-/// So many failures, and a person has to look at the disk: one may be a cable, two are a pattern.
+/// After so many failures a person has to look at the disk: one failure may be a cable, two are a pattern.
 pub(crate) const FAILURES_MAX: u32 = 2;
 
 pub(crate) fn failed_before() -> MemberState {
     MemberState::Suspect("it failed before".to_owned())
 }
 
-/// What a failure is noted as.
+/// The noted text of a failure.
 pub(crate) fn noted(source: &io::Error) -> String {
     if source.kind() == io::ErrorKind::ReadOnlyFilesystem { READ_ONLY.to_owned() } else { source.to_string() }
 }

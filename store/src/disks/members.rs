@@ -1,9 +1,9 @@
-//! The disks of one vault: each a complete copy for what it holds.
+//! The disks of one vault: each a complete copy for the packs and entries on it.
 //!
-//! Everything is written to every disk that is healthy, and read from any that answers. A disk that fails once gets
-//! nothing more until it was looked at anew: after a failed sync its cache may show bytes that it does not have. One
-//! that fails again waits for a person. Receipts name the disks that hold a commit. Not here: how a disk comes and
-//! goes (`arrival`), filling one that lags (`resync`).
+//! Every file is written to every healthy disk, and read from any disk that answers. A disk that fails once gets no
+//! more writes until a new check: after a failed sync its cache may show bytes missing on the medium. After a second
+//! failure the disk waits for a person. Receipts name the disks with a commit. Not here: how a disk joins and leaves
+//! (`arrival`), filling a lagging disk (`resync`).
 
 use crate::disk::Disk;
 use crate::disks::known::KnownDisks;
@@ -16,18 +16,18 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The disks, and the number of the next `.part` file on them. It belongs to the vault: two of them in one process
-/// must not move each other's names, or a simulated disk would not do the same again. The list only ever grows, so that
-/// a position means one disk for as long as the vault is open.
+/// The disks, and the number of the next `.part` file. The number belongs to the vault: two vaults in one process must
+/// not move each other's names, or a simulated disk would not repeat a run. The list only ever grows, so that a
+/// position means one disk for as long as the vault is open.
 pub(crate) struct Members(RwLock<Arc<[Arc<Member>]>, { rank::MEMBERS }>, AtomicU64);
 
 impl Members {
-    /// These disks, and none that was known before.
+    /// These disks, and no earlier disk.
     pub(crate) fn new(members: Vec<Arc<Member>>) -> Self {
         Self(RwLock::new(members.into()), AtomicU64::new(1))
     }
 
-    /// What a start needs of each disk failed on one of them: no reason not to start, as long as another one works.
+    /// A step of the start failed on a disk: no reason to stop, as long as another disk works.
     ///
     /// # Errors
     /// The failure itself when no healthy disk is left.
@@ -39,7 +39,7 @@ impl Members {
         Ok(())
     }
 
-    /// Makes room for the disks that the ledger knows and that are away, and applies what it says of the others.
+    /// Makes room for the absent disks of the ledger, and applies the ledger's facts about the present disks.
     pub(crate) fn settle(&self, known: &KnownDisks) -> Result<()> {
         for (key, disk) in known {
             let Some(member) = self.find(*key) else {
@@ -68,7 +68,8 @@ impl Members {
         Err(StoreError::Foreign { what })
     }
 
-    /// Whether every disk of the vault that was not let go of can be asked: then what none of them has is nowhere.
+    /// Whether every disk of the vault, apart from retired ones, can be asked: a pack missing everywhere is then
+    /// lost.
     pub(crate) fn are_all_here(&self) -> bool {
         self.all().iter().all(|member| member.is_readable() || member.state() == MemberState::Retired)
     }
@@ -90,23 +91,23 @@ impl Members {
         self.all().iter().find(|member| member.key == key).cloned()
     }
 
-    /// A number for a `.part` file that no other has.
+    /// An unused number for a `.part` file.
     pub(crate) fn next_part(&self) -> u64 {
         self.1.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Notes that there is a `.part` file of an earlier run with this number.
+    /// Notes a `.part` file of an earlier run with this number.
     pub(crate) fn skip_parts(&self, number: u64) {
         self.1.fetch_max(number.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// Disks that `member` may be filled from.
+    /// Disks from which `member` may be filled.
     pub(crate) fn others(&self, member: &Member) -> Vec<Arc<Member>> {
         let all = self.all();
         all.iter().filter(|other| other.key != member.key && other.is_readable()).cloned().collect()
     }
 
-    /// The disk with this id in hex, unless it was retired.
+    /// The disk with this id in hex, unless retired.
     ///
     /// # Errors
     /// `NotFound`.
@@ -121,7 +122,7 @@ impl Members {
         self.all().iter().find(|member| member.id == id).cloned()
     }
 
-    /// Does the same on every healthy disk; at least one must succeed. Returns the positions that did.
+    /// Runs `action` on every healthy disk; at least one must succeed. Returns the positions of the successes.
     ///
     /// # Errors
     /// `Full` as soon as one disk is; the last disk's error when none succeeds.
@@ -156,7 +157,7 @@ impl Members {
         self.tightest().map_or(0, |(_, free)| free)
     }
 
-    /// The healthy disk with the least room, and how many bytes that is; none when no such disk says.
+    /// The healthy disk with the least room, with its free bytes; `None` when no such disk tells its room.
     pub(crate) fn tightest(&self) -> Option<(String, u64)> {
         let members = self.all();
         let healthy = members.iter().filter(|member| member.is_healthy());

@@ -1,6 +1,6 @@
-//! What is said of a disk that is not taken, or that failed.
+//! Messages about a disk that is refused or has failed.
 //!
-//! Not here: who decides so (`members`, `arrival`).
+//! Not here: the decision itself (`members`, `arrival`).
 
 use crate::StoreError;
 use crate::disk::{Disk, is_full};

@@ -1,8 +1,8 @@
-//! The place of one disk of the vault, whether the disk is there or not.
+//! The mount of one disk of the vault, with the disk present or not.
 //!
-//! A disk that is away fails each call with `NotConnected`, as a pulled one does, so whoever reads and writes needs
-//! no second way of thinking about it. Each coming has a number of its own: a file that was opened before the disk
-//! left is never taken for one on the disk that came back. Not here: which disk may come back (`arrival`).
+//! A call to an absent disk fails with `NotConnected`, as with a pulled disk, so callers need no second case. Each
+//! mount has a number of its own: a file opened before the disk left is never taken for a file on the returned disk.
+//! Not here: which disk may come back (`arrival`).
 
 use crate::disk::{Disk, DiskFile, Item, Space};
 use crate::locks::{RwLock, rank};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) struct Slot {
     disk: RwLock<Option<Arc<dyn Disk>>, { rank::SLOT }>,
-    /// Where it is, or was last.
+    /// Present path, or the last.
     name: RwLock<String, { rank::SLOT_NAME }>,
     comings: AtomicU64,
 }
@@ -23,7 +23,7 @@ impl Slot {
         Self { disk: RwLock::new(Some(disk)), name, comings: AtomicU64::new(0) }
     }
 
-    /// The place of a disk that was last seen at `path`.
+    /// The slot of a disk last seen at `path`.
     pub(crate) fn empty(path: String) -> Self {
         Self { disk: RwLock::default(), name: RwLock::new(path), comings: AtomicU64::new(0) }
     }

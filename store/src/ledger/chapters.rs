@@ -1,8 +1,8 @@
 //! Chapters: a full folder of ledger entries once more in one file, so that a start opens a hundred files and not a
 //! hundred thousand.
 //!
-//! A disk seals a chapter from its own entries alone, so a chapter never speaks of what its disk lacks. The entries stay:
-//! each side is made again from the other where one is damaged. Not here: the bytes (`format`), reading a whole ledger
+//! A disk seals a chapter from its own entries alone, so a chapter never names an entry that its disk lacks. The entries
+//! stay: entries and chapter repair each other. Not here: the bytes (`format`), reading a whole ledger
 //! (`files`).
 
 use crate::disk::{Disk, read_whole, write_whole};
@@ -12,15 +12,15 @@ use larder_format::ledger::chapter::{CHAPTER_BYTES_MAX, Chapter, ChapterBuilder,
 use larder_format::{FormatError, Hash};
 use std::io;
 
-/// The bytes of a chapter that is whole on this disk, and the hash that stands for all of its entries.
+/// The bytes of a whole chapter on this disk, and the hash over the chapter's entries.
 pub(crate) fn read(disk: &dyn Disk, chapter: u64) -> Option<(Vec<u8>, Hash)> {
     let bytes = read_whole(disk, &layout::chapter(chapter), CHAPTER_BYTES_MAX as u64).ok()?;
     let hash = Chapter::decode(chapter, &bytes).ok()?.hash;
     Some((bytes, hash))
 }
 
-/// Whether the chapter on this disk is whole and says nothing else than the entries beside it that are whole. One that only
-/// a newer Larder reads is not judged.
+/// Whether the chapter on this disk is whole and agrees with the whole entries beside it. A chapter for a newer Larder only
+/// is not judged.
 pub(crate) fn is_as_its_entries(disk: &dyn Disk, chapter: u64) -> bool {
     let Ok(bytes) = read_whole(disk, &layout::chapter(chapter), CHAPTER_BYTES_MAX as u64) else {
         return false;
@@ -43,8 +43,8 @@ pub(crate) fn entry(disk: &dyn Disk, sequence: u64) -> Option<Vec<u8>> {
     chapter.entries.iter().find(|found| found.entry.sequence == sequence).map(|found| found.bytes.to_vec())
 }
 
-/// Seals a chapter from the disk's own entries, durable on return. Says whether it could: not with an entry missing,
-/// damaged or out of its chain, or with entries that are too large.
+/// Seals a chapter from the disk's own entries, durable on return. Returns whether sealing was possible: not with an
+/// entry missing, damaged or out of its chain, or with entries that are too large.
 pub(crate) fn seal(disk: &dyn Disk, chapter: u64) -> io::Result<bool> {
     let mut builder = ChapterBuilder::default();
     for sequence in entries_of(chapter) {

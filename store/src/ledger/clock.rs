@@ -1,10 +1,10 @@
-//! Time that can be relied on: how long the appliance has lived, and whether its clock may make anything old.
+//! Trusted time: how long the appliance has lived, and whether its clock may make a snapshot old.
 //!
-//! A small box wakes up in the past, or in the future, and whoever owns its time server could make every backup a
-//! hundred years old at once. So age is never what the wall clock says alone: it is also bounded by the seconds that
-//! the box was switched on, plus time switched off that a synchronised clock vouches for, at most a day for each day
-//! of running. A jump of more than a day against the running time counts as nothing lived, and locks letting go.
-//! Pure: everything follows from the stamps that are observed. Not here: what the rule keeps (`retention`).
+//! A small box wakes up in the past, or in the future, and the owner of its time server could make every backup a
+//! hundred years old at once. So age is never the wall clock alone: age is also bounded by the seconds switched on,
+//! plus time switched off that a synchronised clock vouches for, at most a day for each day of running. A jump of
+//! more than a day against the running time counts as no time lived, and locks letting go.
+//! Pure: the state follows from the observed stamps. Not here: snapshots kept by the rule (`retention`).
 
 use jiff::Timestamp;
 use larder_format::ledger::Stamp;
@@ -13,37 +13,37 @@ use std::fmt;
 /// A step of the clock beyond this, against the time switched on, is a jump: no time server corrects so much.
 pub const JUMP_S: i64 = 24 * 3600;
 
-/// After a jump the clock must have been in sync for so long, switched on, before anything may go.
+/// After a jump the clock must have been in sync for so long, switched on, before any letting go.
 pub const IN_SYNC_S: u64 = 24 * 3600;
 
-/// Time switched off that is allowed for in one go; a longer one is a jump.
+/// Limit of time switched off allowed for in one go; a longer time is a jump.
 const ALLOWANCE_S_MAX: i64 = JUMP_S;
 
 /// A moment as the appliance has lived it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Mark {
-    /// What the clock said.
+    /// The clock's reading.
     pub stamp: Stamp,
     /// Seconds that the appliance had lived for certain.
     pub lived_s: u64,
 }
 
 impl Mark {
-    /// Seconds from this moment to `now`: the lesser of what the clock says and what was lived. Below zero when the
-    /// clock went back.
+    /// Seconds from this moment to `now`: the lesser of wall time and lived time. Below zero when the clock went
+    /// back.
     pub fn age_s(&self, now: &Self) -> i64 {
         let wall = now.stamp.time_ms.saturating_sub(self.stamp.time_ms).div_euclid(1000);
         let lived = i64::try_from(now.lived_s.saturating_sub(self.lived_s)).unwrap_or(i64::MAX);
         wall.min(lived)
     }
 
-    /// Whether the appliance has lived through so many seconds since, whatever any clock says. Once true, it stays so.
+    /// Whether the appliance has lived through so many seconds since, by any clock. Once true, the answer stays true.
     pub(crate) fn is_past(&self, seconds: i64, now: &Self) -> bool {
         now.lived_s.saturating_sub(self.lived_s) >= seconds.unsigned_abs()
     }
 }
 
-/// Why nothing may be let go of.
+/// Why letting go is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Because {
     /// The clock is not known to be right.
@@ -57,16 +57,16 @@ pub enum Because {
     },
 }
 
-/// Whether the clock allows that something is let go of.
+/// Whether the clock allows letting go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClockVerdict {
-    /// It does.
+    /// Letting go is allowed.
     MayLetGo,
-    /// It does not.
+    /// Letting go is not allowed.
     Locked {
         /// Why.
         because: Because,
-        /// What the clock said when this began.
+        /// The clock's reading at the start of the lock.
         since: Stamp,
     },
 }
@@ -90,7 +90,7 @@ impl fmt::Display for ClockVerdict {
     }
 }
 
-/// What follows from all the stamps seen so far, in their order: those of the ledger, then those of looks at the clock.
+/// The sum of the observed stamps, in their order: first the ledger's stamps, then later clock readings.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Lifetime {
     lived_s: u64,
@@ -99,10 +99,10 @@ pub struct Lifetime {
     in_sync: Option<Stamp>,
     /// Seconds in sync since the last jump, switched on.
     in_sync_s: u64,
-    /// Running time in sync that time switched off has not been held against.
+    /// Running time in sync, not yet used up by time switched off.
     allowance_s: i64,
-    /// How far the clock has gone ahead of the running time, jumps apart, and the furthest that it ever had: a clock
-    /// that swings to and fro must not make time out of it.
+    /// How far the clock has gone ahead of the running time, jumps apart, and the furthest ever: a clock that swings
+    /// to and fro must not make time out of the swings.
     ahead_s: i64,
     ahead_max_s: i64,
     out_of_sync_since: Option<Stamp>,
@@ -110,7 +110,7 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// Takes in one more stamp; returns the moment that it stands for.
+    /// Takes in one more stamp; returns the stamp's moment.
     pub fn observe(&mut self, stamp: Stamp) -> Mark {
         let on_s = stamp.powered_on_s.saturating_sub(self.powered_on_s);
         self.powered_on_s = self.powered_on_s.max(stamp.powered_on_s);
@@ -139,8 +139,8 @@ impl Lifetime {
             self.jumped = Some(stamp);
             return;
         }
-        // A stretch with a moment in it that was out of sync proves nothing: time switched off before that moment would be
-        // held against what came after it.
+        // A stretch with an out-of-sync moment inside proves nothing: time switched off before the moment would be held
+        // against the time after.
         if self.newest != Some(last) {
             return;
         }
@@ -161,13 +161,13 @@ impl Lifetime {
         mark
     }
 
-    /// The moment that `stamp` stands for, without taking it in.
+    /// The moment of `stamp`, without taking the stamp in.
     pub fn at(&self, stamp: Stamp) -> Mark {
         let mut later = *self;
         later.observe(stamp)
     }
 
-    /// Whether anything may be let go of at `now`; `newest` is the stamp of the newest ledger entry.
+    /// Whether letting go is allowed at `now`; `newest` is the stamp of the newest ledger entry.
     pub fn verdict(&self, now: Stamp, newest: Option<Stamp>) -> ClockVerdict {
         let mut at = *self;
         at.observe(now);

@@ -11,21 +11,21 @@ pub(crate) fn read_file(disk: &dyn Disk, number: u64) -> io::Result<Vec<u8>> {
     read_whole(disk, &layout::entry(number), ENTRY_BYTES_MAX as u64 + 1024)
 }
 
-/// One entry as this disk has it, if it has it whole.
+/// An entry on this disk, if whole.
 pub(crate) fn entry_on(disk: &dyn Disk, number: u64) -> Option<(Entry, Hash)> {
     let bytes = read_file(disk, number).ok()?;
     let (entry, hash, len) = Entry::decode(&bytes).ok()?;
     (entry.sequence == number && len == bytes.len()).then_some((entry, hash))
 }
 
-/// The bytes of an entry that is whole and says that it is this one.
+/// The bytes of a whole entry whose own number matches its file name.
 pub(crate) fn whole_entry(disk: &dyn Disk, number: u64) -> Option<Vec<u8>> {
     let bytes = read_file(disk, number).ok()?;
     let (entry, _, len) = Entry::decode(&bytes).ok()?;
     (entry.sequence == number && len == bytes.len()).then_some(bytes)
 }
 
-/// Hash of one entry as this disk has it, if it has it whole.
+/// Hash of an entry on this disk, if whole.
 pub(crate) fn hash_on(disk: &dyn Disk, number: u64) -> Option<Hash> {
     entry_on(disk, number).map(|(_, hash)| hash)
 }

@@ -1,9 +1,9 @@
-//! The ledger on the disks: one file per entry, and the rename that makes it exist is the only commit point.
+//! The ledger on the disks: one file per entry. The rename that makes the file exist is the only commit point.
 //!
-//! Everything that an entry speaks of is durable before the entry is. Entries are read back from any disk that has
-//! them; one that is damaged on every disk is named and stepped over, since what came after it can still be given
-//! back. Not here: what entries add up to (`view`), many of them in one file (`chapters`), what entries look like
-//! (`format`), what must be durable before one (`core`).
+//! Every pack and chunk that an entry names is durable before the entry. Entries are read back from any disk with a
+//! whole copy; an entry damaged on every disk is named and stepped over, since later snapshots can still be restored.
+//! Not here: the sum of the entries (`view`), many entries in one file (`chapters`), the bytes of an entry
+//! (`format`), what must be durable before an entry (`core`).
 
 use crate::disk::{Disk, ask_twice, sync_names, write_whole};
 use crate::disks::known::KnownDisks;
@@ -22,31 +22,32 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-/// Numbers that may be missing between two entries at the end of the ledger of which neither is whole: beyond that a name
-/// is a stray file's.
+/// Longest run of missing numbers between two damaged entries at the end of the ledger: beyond the run a name belongs to
+/// a stray file.
 const DAMAGED_IN_A_ROW_MAX: u64 = 16;
 
-/// Entries before the newest one that another may have been written behind.
+/// Entries before the newest, as possible predecessors of the next entry.
 const REMEMBERED: usize = 16;
 
-/// No hole in the ledger is longer, however right an entry behind it looks: more are written in no box's life.
+/// No hole in the ledger is longer, however right an entry behind the hole looks: no box writes so many entries in
+/// its life.
 const GAP_MAX: u64 = 1_000_000;
 
-/// Reads the whole chain, from whichever disk has each entry. Marks disks that lack some as behind, and those that
-/// tell another story than the ones before them as forked.
+/// Reads the whole chain, each entry from any disk with a whole copy. Marks incomplete disks as behind, and disks
+/// that contradict the disks before as forked.
 pub(crate) fn load(members: &Members) -> Result<LedgerView> {
     let forked = || members.all().iter().filter(|member| member.state() == MemberState::Forked).count();
     loop {
         let before = forked();
         let view = load_once(members)?;
-        // What a forked disk added to the story has to go again.
+        // Entries of a forked disk have to leave the view again.
         if forked() == before {
             return Ok(view);
         }
     }
 }
 
-/// One disk, and what is in its ledger's folder.
+/// One disk, with the listing of its ledger folder.
 struct Surveyed {
     member: Arc<Member>,
     listing: Listing,
@@ -57,7 +58,7 @@ struct Surveyed {
 fn load_once(members: &Members) -> Result<LedgerView> {
     let surveyed = most_backups_first(survey(members)?);
     let all: Vec<_> = surveyed.iter().map(|on| on.member.clone()).collect();
-    // Whoever lagged at the last reading is counted anew.
+    // Disks that lagged at the last reading are counted anew.
     all.iter().for_each(|member| member.forget_entries());
     let mut following = Following::new();
     let folders: BTreeSet<u64> = surveyed
@@ -75,7 +76,7 @@ fn load_once(members: &Members) -> Result<LedgerView> {
         }
         let mut numbers = BTreeSet::new();
         for on in surveyed.iter().filter(|on| on.member.is_readable()) {
-            // A disk may know more than the others, and going on without it would then begin another past.
+            // The disk may know more than the others, and going on without the disk would then begin another past.
             match ask_twice(|| numbers_in(on.member.disk.as_ref(), folder)) {
                 Ok(found) => numbers.extend(found),
                 Err(source) => members.go_on_without(on.member.failed(layout::LEDGER, source))?,
@@ -86,7 +87,7 @@ fn load_once(members: &Members) -> Result<LedgerView> {
         }
     }
     let view = following.end(&all);
-    // What a killed agent published may not have been synced yet; nothing may be built on it before it is.
+    // Entries published by a killed agent may not be synced yet; no new entry may follow before the sync.
     let newest = layout::entry_folder(chapter_of(view.head.sequence.max(1)));
     for member in all.iter().filter(|member| member.is_healthy()) {
         match sync_names(member.disk.as_ref(), &newest) {
@@ -99,12 +100,12 @@ fn load_once(members: &Members) -> Result<LedgerView> {
     Ok(view)
 }
 
-/// Takes entries in, in the order of their numbers, and finds out which are missing.
+/// Takes entries in, in the order of their numbers, and finds the missing numbers.
 struct Following {
     view: LedgerView,
     expected: u64,
     damaged_after: Vec<u64>,
-    /// Where an entry was damaged, the next one was written behind the one before it; healed, both are right.
+    /// Behind a damaged entry, the next entry names the entry before the damaged one; after healing, both are right.
     before: VecDeque<Hash>,
 }
 
@@ -113,7 +114,7 @@ impl Following {
         Self { view: LedgerView::new(), expected: 1, damaged_after: Vec::new(), before: VecDeque::new() }
     }
 
-    /// The next number that any disk has a file of, and the entry if one has it whole.
+    /// The next number with a file on any disk, and the entry if any disk has the entry whole.
     fn step(&mut self, number: u64, found: Option<(Entry, Hash)>) {
         let Some((entry, hash)) = found.filter(|_| number - self.expected <= GAP_MAX) else {
             return self.damaged_after.push(number);
@@ -122,7 +123,7 @@ impl Following {
         let view = &mut self.view;
         view.gaps.extend(self.expected..number);
         self.expected = number + 1;
-        // Whole, but not the one that was written after its neighbour: somebody replaced it.
+        // Whole, but not written after its neighbour: the entry was replaced.
         let follows_a_gap = view.gaps.last().is_some_and(|gap| gap + 1 == number);
         let follows_one_before = self.before.contains(&entry.previous);
         if entry.previous != view.head.hash && !follows_a_gap && !follows_one_before {
@@ -135,7 +136,7 @@ impl Following {
 
     fn end(self, all: &[Arc<Member>]) -> LedgerView {
         let Self { mut view, expected, damaged_after, .. } = self;
-        // No number is given twice, not even that of a newest entry that is damaged. But a name alone is no entry: a stray
+        // No number is given twice, not even the number of a damaged newest entry. But a name alone is no entry: a stray
         // file must not make a hole of a thousand entries that stays for ever.
         let is_next = |last: u64, number: u64| {
             number == last + 1 || (number <= last + DAMAGED_IN_A_ROW_MAX && !is_misnamed(all, number))
@@ -149,7 +150,7 @@ impl Following {
     }
 }
 
-/// Whether what has this number's name on some disk is a whole entry with another number.
+/// Whether the file of this number on some disk is a whole entry with another number.
 fn is_misnamed(members: &[Arc<Member>], number: u64) -> bool {
     let readable = members.iter().filter(|member| member.is_readable());
     let found = readable.filter_map(|member| read_file(member.disk.as_ref(), number).ok());
@@ -177,7 +178,7 @@ fn survey(members: &Members) -> Result<Vec<Surveyed>> {
     Ok(surveyed)
 }
 
-/// The highest number of an entry's file, in the highest folder that has one.
+/// The highest number of an entry's file, in the highest folder with an entry.
 fn newest_on(disk: &dyn Disk, listing: &Listing) -> io::Result<Option<u64>> {
     for folder in listing.folders.iter().rev() {
         if let Some(newest) = numbers_in(disk, *folder)?.into_iter().max() {
@@ -187,7 +188,7 @@ fn newest_on(disk: &dyn Disk, listing: &Listing) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// The bytes of a chapter that every disk has which has any of its entries, and has it alike.
+/// The bytes of a chapter, if every disk with any of its entries has the chapter, and the same bytes.
 fn agreed_chapter(surveyed: &[Surveyed], chapter: u64) -> Option<Vec<u8>> {
     let readable: Vec<_> = surveyed.iter().filter(|on| on.member.is_readable()).collect();
     let (with, without): (Vec<_>, Vec<_>) = readable
@@ -195,7 +196,7 @@ fn agreed_chapter(surveyed: &[Surveyed], chapter: u64) -> Option<Vec<u8>> {
         .partition(|on| on.listing.folders.contains(&chapter) || on.listing.chapters.contains(&chapter));
     let mut agreed: Option<(Vec<u8>, Hash)> = None;
     for on in with {
-        // Entries that a hand took away are found by the scrub; a folder that is gone is a disk that lacks a thousand.
+        // Entries removed by hand are found by the scrub; a missing folder means a disk that lacks a thousand entries.
         if !on.listing.folders.contains(&chapter) {
             return None;
         }
@@ -211,8 +212,8 @@ fn agreed_chapter(surveyed: &[Surveyed], chapter: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Those with most backups first, wherever they stand in the settings, then those with most entries: what a box that was
-/// alone wrote of itself must not win over what devices were promised.
+/// Disks with most backups first, whatever their order in the settings, then disks with most entries: entries that a
+/// lone box wrote about itself must not win over promises to devices.
 fn most_backups_first(mut surveyed: Vec<Surveyed>) -> Vec<Surveyed> {
     let common = surveyed.iter().filter_map(|on| on.newest).min().unwrap_or(0);
     let hashes: BTreeSet<_> = surveyed
@@ -220,7 +221,7 @@ fn most_backups_first(mut surveyed: Vec<Surveyed>) -> Vec<Surveyed> {
         .filter_map(|on| hash_on(on.member.disk.as_ref(), common))
         .map(|hash| hash.0)
         .collect();
-    // To read everything takes a while, and only where stories differ does it matter.
+    // Reading every entry takes a while, and the count matters only where ledgers differ.
     let is_forked = hashes.len() > 1;
     let backups = |on: &Surveyed| {
         let mut backups = 0;
@@ -241,7 +242,7 @@ fn most_backups_first(mut surveyed: Vec<Surveyed>) -> Vec<Surveyed> {
 /// Hands over every whole entry of one disk, in order.
 ///
 /// # Errors
-/// Whatever the disk says twice when its folders are listed.
+/// The error that the disk gives twice when its folders are listed.
 fn for_each_entry(disk: &dyn Disk, mut each: impl FnMut(Entry, Hash)) -> io::Result<()> {
     let listing = ask_twice(|| listing::list(disk))?;
     for folder in &listing.folders {
@@ -257,16 +258,16 @@ fn for_each_entry(disk: &dyn Disk, mut each: impl FnMut(Entry, Hash)) -> io::Res
     Ok(())
 }
 
-/// One entry, from the first disk that has it whole.
+/// One entry, from the first disk with a whole copy.
 pub(crate) fn read(members: &[Arc<Member>], number: u64) -> Result<Option<(Entry, Hash)>> {
     let mut best: Option<(Entry, Hash)> = None;
     let mut without = Vec::new();
-    // An entry whose publishing failed was confirmed by nobody, and the next look at its disk sets it aside.
+    // An entry whose publishing failed was confirmed by no disk, and the next check of the disk sets the file aside.
     let is_believed =
         |member: &&Arc<Member>| member.is_readable() && !member.is_doubtful(&layout::entry(number));
     for member in members.iter().filter(is_believed) {
         let disk = member.disk.as_ref();
-        // What is misread once becomes a gap for as long as the vault is open, so the disk is asked twice.
+        // A single misread would be a gap for as long as the vault is open, so the disk is asked twice.
         match entry_on(disk, number).or_else(|| entry_on(disk, number)) {
             None => without.push(member),
             Some((_, hash)) if best.as_ref().is_some_and(|(_, first)| *first != hash) => {
@@ -275,18 +276,18 @@ pub(crate) fn read(members: &[Arc<Member>], number: u64) -> Result<Option<(Entry
             Some(found) => best = Some(found),
         }
     }
-    // What no disk has whole is nothing that one of them could catch up with.
+    // An entry that no disk has whole cannot be resynced, so no disk is marked as behind.
     if best.is_some() {
         without.into_iter().for_each(|member| member.misses_file());
     }
     Ok(best)
 }
 
-/// What the ledger on one disk says of the vault's disks, as far as it can be read. Reads only: for whoever does not know
-/// yet whether the disk is theirs.
+/// The vault's disks as known to the ledger on one disk, as far as readable. Reads only: for callers that do not know yet
+/// whether the disk is theirs.
 ///
 /// # Errors
-/// Whatever the disk says twice.
+/// The error that the disk gives twice.
 pub fn disks_known_to(disk: &dyn Disk) -> io::Result<KnownDisks> {
     let mut view = LedgerView::new();
     for_each_entry(disk, |entry, hash| view.apply(entry, hash))?;

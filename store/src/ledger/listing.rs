@@ -1,11 +1,11 @@
-//! What lies in the ledger's folder on one disk: folders of entries, chapters, numbers of entries.
+//! Content of the ledger's folder on one disk: entry folders, chapters, entry numbers.
 
 use crate::disk::Disk;
 use larder_format::layout;
 use std::collections::BTreeSet;
 use std::io;
 
-/// Folders of entries and chapters on one disk.
+/// Entry folders and chapters on one disk.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Listing {
     /// Numbers of the folders.
@@ -14,7 +14,7 @@ pub(crate) struct Listing {
     pub(crate) chapters: BTreeSet<u64>,
 }
 
-/// What lies in the ledger's own folder.
+/// Content of the ledger's own folder.
 pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
     let mut listing = Listing::default();
     for item in disk.list(layout::LEDGER)? {
@@ -30,18 +30,18 @@ pub(crate) fn list(disk: &dyn Disk) -> io::Result<Listing> {
     Ok(listing)
 }
 
-/// Numbers of the entries' files in one folder.
+/// Numbers of the entry files in one folder.
 pub(crate) fn numbers_in(disk: &dyn Disk, folder: u64) -> io::Result<Vec<u64>> {
     let items = disk.list(&layout::entry_folder(folder))?;
     let number = |name: &str| {
         let number = layout::entry_number(name)?;
-        // In another folder, or spelled otherwise, nobody would find it.
+        // No reader looks into another folder, or for another spelling.
         layout::entry(number).ends_with(&format!("{}/{name}", layout::entry_folder(folder))).then_some(number)
     };
     Ok(items.iter().filter_map(|item| number(&item.name)).collect())
 }
 
-/// Numbers of all entries' files on one disk.
+/// Numbers of the entries' files on one disk.
 pub(crate) fn numbers_on(disk: &dyn Disk) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for folder in list(disk)?.folders {

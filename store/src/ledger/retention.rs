@@ -1,8 +1,8 @@
 //! Which snapshots are kept, why, and until when at least.
 //!
 //! A pure function of ledger, rule and time. Age is counted by the appliance, never by a device. Days, weeks and
-//! months count only where there are snapshots, so a holiday evicts nothing; and since the first and the last of each
-//! are kept, nobody can push a good version out by pushing many bad ones. Letting go itself is not here.
+//! months count only with snapshots in them, so a holiday evicts nothing. The first and the last of each are kept, so
+//! a flood of bad pushes cannot push a good version out. Letting go itself is not here.
 
 use crate::ledger::clock::Mark;
 use jiff::tz::TimeZone;
@@ -15,7 +15,7 @@ use larder_format::ledger::Stamp;
 pub enum Reason {
     /// One of the newest of its source.
     Newest,
-    /// Young enough that everything is kept.
+    /// Within the days that keep every snapshot.
     Everything,
     /// The first or last of its day.
     Day,
@@ -23,7 +23,7 @@ pub enum Reason {
     Week,
     /// The first or last of its month.
     Month,
-    /// Somebody put history on hold.
+    /// History is on hold.
     Hold,
 }
 
@@ -41,14 +41,14 @@ impl Reason {
     }
 }
 
-/// Days, weeks and months that had snapshots, counted from the source's first on. A stretch of snapshots of one date is
-/// one run, and what comes after another date begins a new one: a clock that goes back to an old day cannot take the
-/// place of its last snapshot.
+/// Days, weeks and months with snapshots, counted from the source's first on. A stretch of snapshots of one date is one
+/// run, and a snapshot after another date begins a new run: a clock that goes back to an old day cannot replace the
+/// day's last snapshot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Runs([u32; 3]);
 
 impl Runs {
-    /// Those of a snapshot that follows another one of its source.
+    /// The runs of a snapshot behind another snapshot of its source.
     pub fn after(previous: Option<(Self, Stamp)>, stamp: Stamp) -> Self {
         let Some((Self(mut runs), before)) = previous else { return Self::default() };
         let (new, old) = (date(stamp), date(before));
@@ -60,23 +60,23 @@ impl Runs {
     }
 }
 
-/// When something was pushed.
+/// Time of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// Number of the snapshot; the order of moments, whatever the clock said.
     pub sequence: u64,
-    /// When it was committed.
+    /// Time of the commit.
     pub mark: Mark,
-    /// Its place among the days, weeks and months of its source.
+    /// Place among the days, weeks and months of the source.
     pub runs: Runs,
 }
 
-/// What the rule says of one snapshot.
+/// The rule's verdict on one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
     /// Number of the snapshot.
     pub sequence: u64,
-    /// Empty when nothing keeps it any more.
+    /// Empty when no part of the rule keeps the snapshot.
     pub reasons: Vec<Reason>,
     /// Kept until at least then; none for ever.
     pub kept_until: Option<Timestamp>,
@@ -85,7 +85,7 @@ pub struct Verdict {
 /// Judges the snapshots of one source, oldest first.
 pub fn judge(moments: &[Moment], rule: &Rule, now: &Mark, on_hold: bool) -> Vec<Verdict> {
     let Rule { everything_days, daily_days, weekly_days, monthly_days, newest } = *rule;
-    // The newest one stays even if somebody asks for none, or a source would vanish.
+    // The newest snapshot stays even if the rule asks for none, or a source would vanish.
     let newest = usize::try_from(newest).unwrap_or(usize::MAX).max(1);
     let runs: [Vec<Run>; 3] = [0, 1, 2].map(|class| runs_of(moments, class));
     let spans = [
@@ -95,7 +95,7 @@ pub fn judge(moments: &[Moment], rule: &Rule, now: &Mark, on_hold: bool) -> Vec<
     ];
     let verdict = |(position, moment): (usize, &Moment)| {
         let age = moment.mark.age_s(now).div_euclid(DAY_S);
-        // Both must have passed: as many real days, and as many buckets that have snapshots.
+        // Both must have passed: as many real days, and as many buckets with snapshots.
         let within = |span: u32, rank: u32| age < i64::from(span) || rank < span || span == u32::MAX;
         let mut reasons = Vec::new();
         let time_ms = moment.mark.stamp.time_ms;
@@ -113,7 +113,7 @@ pub fn judge(moments: &[Moment], rule: &Rule, now: &Mark, on_hold: bool) -> Vec<
         for (runs, (days_each, span, reason)) in runs.iter().zip(spans) {
             let run = &runs[position];
             let holds = run.is_edge && within(span, run.rank.saturating_mul(days_each));
-            // Another push may still take the place of the last of the newest run, so that is no promise.
+            // Another push may still replace the last of the newest run, so the rank is no promise.
             keep(holds, reason, if run.is_settled { promise(span) } else { Some(0) });
         }
         keep(on_hold, Reason::Hold, None);
@@ -123,7 +123,7 @@ pub fn judge(moments: &[Moment], rule: &Rule, now: &Mark, on_hold: bool) -> Vec<
     moments.iter().enumerate().map(verdict).collect()
 }
 
-/// Why nothing keeps a snapshot of this age any more, in words.
+/// Why no rule keeps a snapshot of this age any more, in words.
 pub fn why_it_goes(rule: &Rule, age_days: i64) -> String {
     let passed = |days: u32| age_days >= i64::from(days);
     let Rule { everything_days, daily_days, weekly_days, monthly_days, .. } = *rule;
@@ -145,7 +145,7 @@ struct Run {
     /// How many runs with snapshots are newer.
     rank: u32,
     is_edge: bool,
-    /// Whether no later push can take the place of first or last away from it.
+    /// Whether no later push can replace the snapshot as first or last.
     is_settled: bool,
 }
 

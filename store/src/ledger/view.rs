@@ -1,8 +1,8 @@
-//! What the ledger says: everything that its entries add up to, in memory, for every question to be answered from.
+//! The state of the ledger: the sum of its entries, in memory, to answer every query.
 //!
-//! Entries are applied in their order and nothing else is looked at, so two boxes with the same ledger say the same.
-//! A rule that promises less, and the end of a hold, come into force only after a while: whoever got into the box for
-//! an hour has not shortened anything yet. Not here: files (`files`), what a rule keeps (`retention`).
+//! Entries are applied in their order and no other input counts, so two boxes with the same ledger agree. A rule that
+//! promises less, and the end of a hold, come into force only after a while: an intruder with an hour in the box has
+//! not shortened any promise yet. Not here: files (`files`), what a rule keeps (`retention`).
 
 use crate::disks::identity;
 use crate::disks::known::{self, KnownDisks};
@@ -16,49 +16,49 @@ use std::sync::Arc;
 /// A shorter promise and the end of a hold wait so long, and are shown meanwhile.
 pub const SHORTEN_DELAY_S: i64 = 72 * 3600;
 
-/// So long after a snapshot was let go of its content is still there: whoever restores it just then gets all of it.
+/// So long after a snapshot was let go of its content is still there: a restore begun just before gets every file.
 pub const PRUNE_GRACE_S: i64 = 7 * 24 * 3600;
 
 /// A snapshot with its number and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
-    /// Number of its ledger entry.
+    /// Number of the ledger entry.
     pub sequence: u64,
-    /// When it was committed.
+    /// Time of the commit.
     pub stamp: Stamp,
     /// Seconds that the appliance had lived for certain by then.
     pub lived_s: u64,
-    /// Its place among the days, weeks and months of its source.
+    /// Place among the days, weeks and months of the source.
     pub runs: Runs,
-    /// What was committed.
+    /// The committed snapshot.
     pub snapshot: Snapshot,
 }
 
 impl Fact {
-    /// What retention needs to know of it.
+    /// The fields that retention needs.
     pub fn moment(&self) -> Moment {
         Moment { sequence: self.sequence, mark: self.mark(), runs: self.runs }
     }
 
-    /// When it was committed, as the appliance lived it.
+    /// Time of the commit, as the appliance lived it.
     pub fn mark(&self) -> Mark {
         Mark { stamp: self.stamp, lived_s: self.lived_s }
     }
 }
 
-/// What this version may do with the disks, by what a newer Larder has written on them. Ordered: the later, the less.
+/// Permissions of this version on the disks, after writes of a newer Larder. Ordered: the later, the less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// Everything.
     Full,
     /// Take backups and give them back, but let go of nothing.
     KeepEverything {
-        /// Layout of the ledger that has what this version does not know.
+        /// Ledger layout with a content unknown to this version.
         since: u16,
     },
     /// Give back only.
     ReadOnly {
-        /// Layout that has what this version does not know.
+        /// Layout with a content unknown to this version.
         since: u16,
     },
 }
@@ -70,7 +70,7 @@ pub struct Hold {
     pub source: Option<String>,
     /// In the owner's words.
     pub reason: String,
-    /// When somebody at the box cleared it; it ends a while later.
+    /// Time of the clearing at the box; the hold ends a while later.
     pub cleared: Option<Mark>,
 }
 
@@ -83,51 +83,51 @@ pub struct LetGo {
     pub why: String,
     /// Their numbers, rising.
     pub snapshots: Vec<u64>,
-    /// What they were, as long as their content has to be there still.
+    /// Their records, as long as the content has to be there still.
     pub(crate) facts: Vec<Arc<Fact>>,
 }
 
-/// The rule that is obeyed at some moment, and what becomes of it.
+/// The rule in force at some moment, and its coming change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleInForce {
-    /// What is kept now: the longest of everything that was asked for lately.
+    /// The present rule: the longest of all recent rules.
     pub rule: Rule,
-    /// A rule that promises less in some part, and the seconds until it is obeyed.
+    /// A rule that promises less in some part, and the seconds until its start.
     pub shorter: Option<(Rule, i64)>,
 }
 
-/// The ledger as it is known in memory: what every question is answered from.
+/// The ledger in memory: the source of every answer.
 #[derive(Debug, Clone)]
 pub struct LedgerView {
     /// The newest entry.
     pub head: Head,
-    /// Its time; none in an empty ledger.
+    /// Time of the newest entry; none in an empty ledger.
     pub newest: Option<Stamp>,
     /// Kept snapshots by source, oldest first. A source has at least one.
     pub sources: BTreeMap<String, Vec<Arc<Fact>>>,
     /// Devices that may talk, by the hash of their key.
     pub pairings: HashMap<Hash, Pairing>,
-    /// Holds that were set, by the number of the entry that did.
+    /// Holds, by the number of the entry that set the hold.
     pub holds: BTreeMap<u64, Hold>,
-    /// Everything that was let go of, oldest first.
+    /// Snapshots that were let go of, oldest first.
     pub let_go: Vec<LetGo>,
-    /// When each disk was last read from end to end, and what was found; by the disk's random name in hex.
+    /// Time and findings of each disk's last full read; by the disk's random name in hex.
     pub scrubs: BTreeMap<String, (Stamp, Scrubbed)>,
-    /// Disks that belong to the vault, did, or are on their way out.
+    /// Present, former and retiring disks of the vault.
     pub disks: KnownDisks,
-    /// Numbers that are missing or damaged on every disk: the past was touched.
+    /// Numbers of entries missing or damaged on every disk: the past was touched.
     pub gaps: Vec<u64>,
-    /// Those of the gaps of which nothing is known; of the others it is only known here what they say.
+    /// Gaps of unknown content; the content of the other gaps is known in memory only.
     pub(crate) unread: Vec<u64>,
-    /// What the stamps of the entries say of time.
+    /// Time, as told by the stamps of the entries.
     pub lifetime: Lifetime,
     access: Access,
     rules: Vec<(Mark, Rule)>,
-    /// Snapshots that nothing derived looks at, and why.
+    /// Snapshots that no derived view looks at, and why.
     set_aside: BTreeMap<u64, String>,
-    /// Packs that were swept, and when.
+    /// Swept packs, with the time of the sweep.
     pub(crate) swept: HashMap<Hash, Mark>,
-    /// What packs made now carry, so that none is called like one that was swept.
+    /// Salt of new packs, so that no new pack gets the name of a swept pack.
     pub(crate) salt: u32,
     pushes: HashMap<[u8; 16], Arc<Fact>>,
 }
@@ -155,39 +155,39 @@ impl LedgerView {
         }
     }
 
-    /// What entries of a newer Larder leave to this one.
+    /// Permissions that entries of a newer Larder leave to this version.
     pub fn access(&self) -> Access {
         self.access
     }
 
-    /// The snapshot that a push became, if it was committed before and is kept.
+    /// The snapshot of a push, if the push was committed before and the snapshot is kept.
     pub fn push(&self, id: &[u8; 16]) -> Option<&Arc<Fact>> {
         self.pushes.get(id)
     }
 
-    /// Snapshots of a source, oldest first; empty for one that never pushed.
+    /// Snapshots of a source, oldest first; empty for a source that never pushed.
     pub fn snapshots(&self, source: &str) -> &[Arc<Fact>] {
         self.sources.get(source).map_or(&[], Vec::as_slice)
     }
 
-    /// Snapshots of a source that history, differences and versions are computed from, oldest first: all but those that
-    /// somebody at the box set aside.
+    /// Snapshots of a source for history, differences and versions, oldest first: without the snapshots set aside at
+    /// the box.
     pub fn looked_at(&self, source: &str) -> Vec<Arc<Fact>> {
         let facts = self.snapshots(source).iter();
         facts.filter(|fact| !self.is_set_aside(fact.sequence)).cloned().collect()
     }
 
-    /// Whether nothing derived looks at the snapshot. It is kept, swept and given back like any other.
+    /// Whether no derived view looks at the snapshot. It is kept, swept and restored like any other.
     pub fn is_set_aside(&self, sequence: u64) -> bool {
         self.set_aside.contains_key(&sequence)
     }
 
-    /// Why the snapshot was set aside, in the owner's words; nothing if it was not.
+    /// The reason for setting the snapshot aside, in the owner's words; `None` for other snapshots.
     pub fn why_set_aside(&self, sequence: u64) -> Option<&str> {
         self.set_aside.get(&sequence).map(String::as_str)
     }
 
-    /// The moment that `now` stands for.
+    /// The moment of `now`.
     pub fn at(&self, now: Stamp) -> Mark {
         self.lifetime.at(now)
     }
@@ -197,10 +197,10 @@ impl LedgerView {
         self.let_go.iter().find(|gone| gone.snapshots.binary_search(&sequence).is_ok())
     }
 
-    /// The rule that is obeyed at `now`; none as long as nobody has set one, and then nothing is let go of.
+    /// The rule in force at `now`; `None` as long as the owner has set no rule, and then every snapshot is kept.
     pub fn rule(&self, now: &Mark) -> Option<RuleInForce> {
         let is_old = |(mark, _): &(Mark, Rule)| mark.age_s(now) >= SHORTEN_DELAY_S;
-        // Without one that is old, the first of all: it shortens nothing.
+        // Without an old rule the first rule counts: a first rule shortens no promise.
         let first = self.rules.iter().rposition(is_old).unwrap_or(0);
         let (_, mut rule) = *self.rules.get(first)?;
         for (_, later) in &self.rules[first + 1..] {
@@ -212,24 +212,24 @@ impl LedgerView {
         Some(RuleInForce { rule, shorter })
     }
 
-    /// The rule that was set last, in force or not yet.
+    /// The last rule set, in force or not yet.
     pub fn rule_wished(&self) -> Option<&Rule> {
         self.rules.last().map(|(_, rule)| rule)
     }
 
-    /// Holds that stop something at `now`, by number.
+    /// Holds in force at `now`, by number.
     pub fn holds_in_force<'a>(&'a self, now: &Mark) -> impl Iterator<Item = (u64, &'a Hold)> + use<'a> {
         let now = *now;
         let holds = move |hold: &Hold| hold.cleared.is_none_or(|mark| mark.age_s(&now) < SHORTEN_DELAY_S);
         self.holds.iter().filter(move |(_, hold)| holds(hold)).map(|(number, hold)| (*number, hold))
     }
 
-    /// Whether something keeps every snapshot of `source`.
+    /// Whether a hold keeps every snapshot of `source`.
     pub fn is_on_hold(&self, source: &str, now: &Mark) -> bool {
         self.holds_in_force(now).any(|(_, hold)| hold.source.as_deref().is_none_or(|held| held == source))
     }
 
-    /// Takes in the entry behind the head, as one that was read back or written just now.
+    /// Takes in the entry behind the head, just read back or written.
     pub fn take_in(&mut self, entry: Entry, hash: Hash) {
         self.apply(entry, hash);
     }
@@ -297,7 +297,7 @@ impl LedgerView {
             self.pushes.remove(&fact.snapshot.push);
             self.set_aside.remove(&fact.sequence);
         }
-        // What was let go of long ago needs no more memory than its number.
+        // A snapshot let go of long ago needs no more memory than its number.
         for old in &mut self.let_go {
             if old.at.is_past(PRUNE_GRACE_S, &at) {
                 old.facts = Vec::new();
@@ -307,7 +307,7 @@ impl LedgerView {
     }
 }
 
-/// What keeps at least as much as each of the two.
+/// A rule that keeps at least as much as each of the two.
 pub(crate) fn longest(a: &Rule, b: &Rule) -> Rule {
     Rule {
         everything_days: a.everything_days.max(b.everything_days),

@@ -9,7 +9,7 @@ fn stamp(wall_s: u64, powered_on_s: u64, trusted: bool) -> Stamp {
     Stamp { time_ms, trusted, powered_on_s }
 }
 
-/// A box that ran in sync from second 0 to second `until_s`, looked at each hour.
+/// A box in sync from second 0 to second `until_s`, with a reading each hour.
 fn running(until_s: u64) -> Lifetime {
     let mut lifetime = Lifetime::default();
     for s in (0..=until_s).step_by(3600) {
@@ -51,7 +51,7 @@ fn a_jump_either_way_locks_until_a_day_in_sync_and_makes_nothing_old() {
         assert!(is_locked(&lifetime, at(0)), "{jump_s}");
         for s in (0..DAY).step_by(3600) {
             lifetime.observe(at(s));
-            // The first entry after the jump; before it, a clock that went back is also behind the ledger.
+            // The first entry after the jump; before this entry, a clock that went back is also behind the ledger.
             assert!(lifetime.verdict(at(s), None) != ClockVerdict::MayLetGo, "{jump_s} after {s}");
         }
         lifetime.observe(at(DAY));
@@ -67,7 +67,7 @@ fn a_person_ends_the_lock() {
     assert!(is_locked(&lifetime, far));
     lifetime.confirm(far);
     assert!(!is_locked(&lifetime, far));
-    // Who says that the clock is right does not say that the box has lived so long.
+    // A person who vouches for the clock does not vouch for the box's lived time.
     assert_eq!(lifetime.lived_s, 40 * DAY);
 }
 
@@ -95,7 +95,7 @@ fn a_box_that_runs_eight_hours_a_day_ages_by_sixteen() {
 #[test]
 fn time_switched_off_before_a_moment_makes_it_no_older() {
     let mut lifetime = running(10 * DAY);
-    // The box was off for 20 hours, a push came before the clock was set, and then it was.
+    // The box was off for 20 hours, a push came before the clock was set, then the clock was set.
     let pushed = lifetime.observe(stamp(10 * DAY + 20 * HOUR, 10 * DAY, false));
     let set = lifetime.observe(stamp(10 * DAY + 21 * HOUR, 10 * DAY + HOUR, true));
     assert_eq!(pushed.age_s(&set), 3600);
@@ -112,7 +112,7 @@ fn a_clock_that_swings_makes_no_time() {
 }
 
 proptest! {
-    /// Whatever the clock says, nothing ages more than twice as fast as the box runs.
+    /// With any clock, no snapshot ages more than twice as fast as the box runs.
     #[test]
     fn no_clock_ages_faster_than_two_days_a_day(
         steps in prop::collection::vec((0u64..3 * DAY, any::<i32>(), any::<bool>()), 1..60),

@@ -105,7 +105,7 @@ fn the_newest_stays_even_if_nobody_wants_it() {
 }
 
 proptest! {
-    /// Whatever is pushed later, what was promised to a snapshot holds until its date.
+    /// A promise to a snapshot holds until its date, whatever later pushes bring.
     #[test]
     fn nobody_can_push_a_version_out(hours in prop::collection::vec(0i64..400, 1..80), flood in 0usize..200) {
         let mut at = 0;

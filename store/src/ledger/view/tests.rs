@@ -91,7 +91,7 @@ fn a_hold_ends_three_days_after_it_was_cleared() {
     chain.add(Event::HoldCleared { sequence: hold });
     chain.now_s += 3 * DAY - 1;
     assert!(held(&chain, "a/b"));
-    // Clearing it once more changes nothing.
+    // A second clearing changes no state.
     chain.add(Event::HoldCleared { sequence: hold });
     chain.now_s += 1;
     assert!(!held(&chain, "a/b"));
@@ -118,7 +118,8 @@ fn what_is_let_go_of_is_gone_and_named() {
     assert!(chain.view.let_go_of(first).unwrap().facts.is_empty(), "old tombstones cost no memory");
 }
 
-/// Whoever sets a snapshot aside keeps it: only what is computed from snapshots passes it by, until the owner says otherwise.
+/// Retention keeps a snapshot that was set aside; counts and checks over snapshots skip the snapshot until the owner
+/// decides.
 #[test]
 fn a_snapshot_that_was_set_aside_is_kept_and_not_looked_at() {
     let mut chain = Chain::new();
