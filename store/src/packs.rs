@@ -1,6 +1,6 @@
-//! Packs: which there are, where each chunk lies, what is wrong with them, and the one that grows.
+//! Packs: the list of packs, the place of each chunk, known damage, and the growing pack.
 //!
-//! Not here: what they mean to a snapshot (`past`, `keep`, `upkeep`).
+//! Not here: the meaning of a pack to a snapshot (`past`, `keep`, `upkeep`).
 
 pub(crate) mod block_cache;
 pub(crate) mod catalog;

@@ -1,13 +1,13 @@
-//! Opened blocks kept at hand, most recent first: folders' nodes share blocks, and are read one by one.
+//! Cache of opened blocks, most recent first: directory nodes share blocks, and are read one by one.
 //!
-//! Not here: which block is wanted, and from which disk (`registry`).
+//! Not here: the choice of block and disk (`registry`).
 
 use crate::packs::place::BlockAt;
 use larder_format::block::OpenBlock;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Plain bytes that are kept.
+/// Limit of cached plain bytes.
 const BLOCK_CACHE_BYTES: usize = 6 * 1024 * 1024;
 
 #[derive(Default)]
@@ -24,7 +24,7 @@ impl BlockCache {
         self.recent.front().map(|(_, open)| open.clone())
     }
 
-    /// What was read from a pack whose file is another one now may not be believed.
+    /// Cached bytes of a pack are wrong once the pack has another file.
     pub(crate) fn forget(&mut self, pack: u32) {
         let bytes = &mut self.bytes;
         self.recent.retain(|((of, _), open)| {

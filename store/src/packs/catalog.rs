@@ -1,9 +1,9 @@
-//! Which packs there are, and where each chunk lies: packs and index together.
+//! The list of packs, and the place of each chunk: packs and index together.
 //!
-//! The index is only ever a hint, and complete only when every pack has been entered. Packs that it does not know, after
-//! damage or a power cut, wait in `pending`; whoever looks for something that is not found enters some of them, and the
-//! agent does so all the while. Nobody waits for all of them but a restore, which must not be told that its files are
-//! not there. Not here: packs that still grow (`growing`).
+//! The index is only ever a hint, and complete only when every pack has been entered. Packs unknown to the index, after
+//! damage or a power cut, wait in `pending`; a lookup without a result enters some waiting packs, and the agent enters
+//! more all the while. Only a restore waits for the whole list: a restore must not be told that its files are missing.
+//! Not here: growing packs (`growing`).
 
 use crate::Result;
 use crate::disks::member::Member;
@@ -28,10 +28,10 @@ mod listing;
 mod missing;
 pub(crate) mod presence;
 
-/// Chunks whose packs are entered together; some 4 MB of memory.
+/// Chunks whose packs are entered together; about 4 MB of memory.
 const CHUNKS_GATHERED: usize = 500_000;
 
-/// Packs that are entered while somebody waits for a start or an answer: 3 s on a disk that must seek for each.
+/// Packs entered while a start or an answer waits: 3 s on a disk that must seek for each.
 pub(crate) const PACKS_AT_ONCE: usize = 256;
 
 pub(crate) struct Catalog {
@@ -43,17 +43,17 @@ pub(crate) struct Catalog {
     entering: Mutex<(), { rank::ENTERING }>,
     pending: Mutex<Pending, { rank::PENDING }>,
     entered: Condvar,
-    /// How often the index was thrown away: what was looked up before and after may be two halves of one copy.
+    /// How often the index was thrown away: lookups before and after may give two halves of one copy.
     anew: AtomicU64,
-    /// Lists of packs were read that the index does not have on its disk yet.
+    /// The index holds chunk tables not yet written to disk.
     is_read_ahead: AtomicBool,
 }
 
-/// Packs that the index does not know yet.
+/// Packs unknown to the index so far.
 #[derive(Default)]
 struct Pending {
     waiting: Vec<(u32, Hash)>,
-    /// How many somebody is entering right now.
+    /// How many packs are being entered right now.
     entering: usize,
 }
 
@@ -63,7 +63,7 @@ impl Pending {
     }
 }
 
-/// Some packs on their way into the index. However that ends, nobody waits for them afterwards.
+/// Packs on their way into the index. However entering ends, no thread waits for these packs afterwards.
 struct Entering<'a> {
     catalog: &'a Catalog,
     packs: Vec<(u32, Hash)>,
@@ -88,7 +88,7 @@ impl Catalog {
         packs.raise_salt(ledger.salt);
         let (mut on_each, is_unseen) = list(members)?;
         for there in &mut on_each {
-            // What was swept is no part of the vault, though its file may still be there.
+            // A swept pack is no part of the vault, though its file may still be there.
             packs.leave_to_sweep(there, &ledger.swept);
         }
         mark_behind(members, &on_each);
@@ -126,12 +126,12 @@ impl Catalog {
         Ok((catalog, is_new))
     }
 
-    /// Makes a sealed pack, which is whole on every healthy disk, findable; returns its number.
+    /// Makes a sealed pack, whole on every healthy disk, findable; returns its number.
     pub(crate) fn enter(&self, pack: &Sealed) -> u32 {
         let _one_at_a_time = self.entering.lock();
         // The same bytes may have been packed before; two numbers for one file would be swept apart.
         if let Some(number) = self.packs.number(&pack.name) {
-            // It is whole now, whatever was found damaged in it before.
+            // The pack is whole now, whatever damage was found before.
             self.packs.reopen(number);
             if self.packs.trouble.end_unreadable(&pack.name) {
                 self.insert(&[PackNames::of(number, pack.name, &pack.table.chunks)]);
@@ -144,20 +144,20 @@ impl Catalog {
         number
     }
 
-    /// Drops packs that were swept: nobody finds a chunk in them any more.
+    /// Drops swept packs: no lookup finds a chunk in these packs any more.
     pub(crate) fn forget(&self, numbers: &[u32]) {
         self.packs.forget(numbers);
         self.pending().waiting.retain(|(waiting, _)| !numbers.contains(waiting));
         self.index_to_change().remove(numbers);
     }
 
-    /// Packs that the index does not know yet.
+    /// Packs unknown to the index so far.
     pub(crate) fn pending_count(&self) -> usize {
         self.pending().count()
     }
 
-    /// Takes in the packs of a disk that came, as far as they are not known, and tells how many those are. Their content
-    /// is found at once by those who look for it, and entered by and by.
+    /// Takes in the unknown packs of a disk that joined, and returns how many packs were unknown. A lookup finds their
+    /// chunks at once; entering goes on step by step.
     pub(crate) fn absorb(
         &self,
         members: &Members,
@@ -167,7 +167,7 @@ impl Catalog {
         let _one_at_a_time = self.entering.lock();
         let (mut found, is_unseen) = list_one(member)?;
         let is_only = !members.all().iter().any(|other| other.key != member.key && other.is_readable());
-        // A new disk shows what it was given, not what another one hides.
+        // A new disk shows its own packs, not the packs that another disk hides.
         let shows_all = was_complete && !is_unseen;
         if shows_all {
             self.packs.trouble.set_hides_packs(false);
@@ -187,7 +187,7 @@ impl Catalog {
         Ok(new_packs)
     }
 
-    /// Lists all disks again where one did not show a folder of its packs. Returns whether they show all by now.
+    /// Lists all disks again where a disk did not show a folder of packs. Returns whether every folder shows by now.
     pub(crate) fn look_for_unseen(&self, members: &Members, swept: &HashMap<Hash, Mark>) -> Result<bool> {
         if !self.packs.trouble.hides_packs() || !members.are_all_here() {
             return Ok(false);
@@ -203,7 +203,7 @@ impl Catalog {
         Ok(show_all)
     }
 
-    /// Enters up to `packs_max` packs that the index does not know yet. Returns how many are left.
+    /// Enters up to `packs_max` unknown packs. Returns how many are left.
     pub(crate) fn enter_pending(&self, members: &Members, packs_max: usize) -> usize {
         let mut left = packs_max;
         while left > 0 {
@@ -214,7 +214,7 @@ impl Catalog {
         self.pending().count()
     }
 
-    /// Up to `most` packs that wait; nothing when none does. Those that others are entering are waited for.
+    /// Up to `most` waiting packs; `None` when no pack waits. Waits for packs that other threads are entering.
     fn take_pending(&self, most: usize) -> Option<Entering<'_>> {
         let mut pending = self.pending();
         while pending.waiting.is_empty() && pending.entering > 0 {
@@ -244,7 +244,7 @@ impl Catalog {
                     _ => {
                         tracing::error!(pack = %name, %error, "a pack's table cannot be read");
                         self.packs.trouble.note_unreadable(*name);
-                        // Otherwise nobody would look at it before its turn in a round of weeks.
+                        // Without suspicion the next look at the pack would come weeks later, in its turn of a round.
                         self.packs.trouble.suspect();
                     }
                 },
@@ -262,19 +262,20 @@ impl Catalog {
         if packs.is_empty() {
             return;
         }
-        // Bound first: the guard would live as long as what throws the index away and waits for it.
+        // Bound first: the guard would live as long as the call that throws the index away and waits for the same
+        // guard.
         let inserted = self.index_to_change().insert(packs);
         if let Err(broken) = inserted {
             tracing::warn!(%broken, "making the index anew; nothing is lost");
-            // Only that: whoever enters packs would wait here for itself to be done with them.
+            // No refill here: a thread that enters packs would wait for its own end.
             self.throw_away();
         }
     }
 
-    /// The pack has another file now: what is in it is found as in any other, also if nothing could be found before.
+    /// The pack has another file now: its chunks are found like any others, even if none could be found before.
     pub(crate) fn enter_repaired(&self, members: &Members, name: &Hash, len: u64) {
         let _one_at_a_time = self.entering.lock();
-        // It was swept while it was repaired.
+        // The pack was swept during its repair.
         if self.packs.is_left_to_sweep(name) {
             return;
         }
@@ -288,7 +289,7 @@ impl Catalog {
         }
     }
 
-    /// The pack is no longer one: what was whole in it lies in others.
+    /// The pack exists no longer: its whole chunks lie in other packs.
     pub(crate) fn retire(&self, number: u32, name: &Hash, len: u64) {
         self.packs.retire(number, len);
         self.pending().waiting.retain(|(waiting, _)| *waiting != number);
@@ -296,7 +297,7 @@ impl Catalog {
         self.index_to_change().remove(&[number]);
     }
 
-    /// Chunks that were found damaged and of which no other copy has come.
+    /// Damaged chunks without a new copy.
     pub(crate) fn damaged(&self, members: &Members) -> usize {
         self.packs.trouble.chunks().iter().filter(|id| self.held(members, id).is_none()).count()
     }

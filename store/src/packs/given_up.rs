@@ -1,4 +1,4 @@
-//! Packs that the index knows and no disk shows: let go of, given up, or missing.
+//! Packs that the index knows and no disk shows: swept, given up, or missing.
 
 use crate::disk::Disk;
 use crate::disks::members::Members;
@@ -7,8 +7,7 @@ use larder_format::Hash;
 use larder_format::layout::{self, QUARANTINE};
 use std::collections::{HashMap, HashSet};
 
-/// Tells packs that the index knows and no disk shows apart: numbers of those that were swept or given up, and those
-/// that are missing.
+/// Sorts packs that the index knows and no disk shows: numbers of swept or given-up packs, and the missing packs.
 pub(crate) fn gone_or_missing(
     members: &Members,
     absent: Vec<(u32, Hash)>,
@@ -16,7 +15,7 @@ pub(crate) fn gone_or_missing(
 ) -> (Vec<u32>, Vec<(u32, Hash)>) {
     let (mut gone, absent): (Vec<_>, Vec<_>) =
         absent.into_iter().partition(|(_, name)| swept.contains_key(name));
-    // Records are read from the disks only where something is left to be told.
+    // Records are read from the disks only where some pack is still unexplained.
     let given_up = if absent.is_empty() { HashSet::new() } else { packs_given_up(members) };
     let (given_up, missing): (Vec<_>, Vec<_>) =
         absent.into_iter().partition(|(_, name)| given_up.contains(name));
@@ -24,7 +23,7 @@ pub(crate) fn gone_or_missing(
     (gone.into_iter().map(|(number, _)| number).collect(), missing)
 }
 
-/// Packs of which a record says what was lost with them.
+/// Packs with a record of the loss.
 fn packs_given_up(members: &Members) -> HashSet<Hash> {
     let all = members.all();
     let readable = all.iter().filter(|member| member.is_readable());

@@ -1,8 +1,9 @@
-//! Taking chunks in: opened, named by their own bytes, appended to the pack that grows.
+//! Taking chunks in: opened, named by their own bytes, appended to the growing pack.
 //!
-//! Nothing is believed: a block is decompressed and its chunks are hashed here before anything is written. The
-//! growing pack lies on every healthy disk as `open/N.part`; whoever fills it seals it, while others go on with the
-//! next one. A chunk counts as kept by a commit only once its pack is sealed. Not here: snapshots (`take`).
+//! No sender is trusted: a block is decompressed and its chunks are hashed here before any write. The growing pack
+//! lies on every healthy disk as `open/N.part`; the thread that fills the pack also seals it, while other threads go
+//! on with the next pack. A chunk counts as kept by a commit only once its pack is sealed. Not here: snapshots
+//! (`take`).
 
 use crate::disk::hash::hash_of;
 use crate::disk::quarantine::set_aside;
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
-/// A pack that grows.
+/// A growing pack.
 pub(crate) struct OpenPack {
     part: String,
     files: Vec<(usize, Box<dyn DiskFile>)>,
@@ -27,25 +28,25 @@ pub(crate) struct OpenPack {
     pub(crate) chunks: HashSet<ChunkId>,
 }
 
-/// What has been taken in and is not sealed yet.
+/// Chunks received and not sealed yet.
 #[derive(Default)]
 pub(crate) struct Growing {
     pub(crate) open: Option<OpenPack>,
-    /// Bytes that each device brought to the open pack.
+    /// Bytes of each device in the open pack.
     pub(crate) brought: BTreeMap<Holder, u64>,
     /// Packs that are being sealed: not in the index yet, and not to be taken in twice.
     pub(crate) sealing: Vec<SealingPack>,
 }
 
-/// What is known of a pack while it is being sealed.
+/// Known facts about a pack while sealing runs.
 pub(crate) struct SealingPack {
     pub(crate) chunks: Arc<HashSet<ChunkId>>,
-    /// Bytes that each device brought to it.
+    /// Bytes of each device in the pack.
     pub(crate) brought: BTreeMap<Holder, u64>,
 }
 
 impl Growing {
-    /// Those of `ids` that no pack holds which is not sealed yet. From now on `holder` pins each pack that holds another.
+    /// The `ids` in no unsealed pack. From now on `holder` pins the unsealed packs of the remaining ids.
     pub(crate) fn not_held(&mut self, ids: &[ChunkId], holder: &Holder) -> Vec<ChunkId> {
         let is_missing = |id: &&ChunkId| {
             if self.open.as_ref().is_some_and(|pack| pack.chunks.contains(*id)) {
@@ -71,17 +72,17 @@ fn add(brought: &mut BTreeMap<Holder, u64>, holder: &Holder, bytes: u64) {
     }
 }
 
-/// A pack that got its name.
+/// A pack with its final name.
 pub(crate) struct Sealed {
     pub(crate) name: Hash,
     pub(crate) len: u64,
     pub(crate) table: Table,
-    /// Positions of the disks that have it.
+    /// Positions of the disks with a copy.
     pub(crate) on: Vec<usize>,
 }
 
 impl OpenPack {
-    /// Starts a pack on every healthy disk. `salt` tells its name from that of the same content before a sweep.
+    /// Starts a pack on every healthy disk. `salt` gives the same content another name than before a sweep.
     pub(crate) fn create(members: &Members, salt: u32) -> Result<Self> {
         let part = layout::growing_pack(members.next_part());
         let mut files = Vec::new();
@@ -94,7 +95,8 @@ impl OpenPack {
             Ok(())
         });
         if let Err(error) = created {
-            // A full disk makes a file and takes no byte of it: each refused upload would leave one behind.
+            // A full disk creates a file and takes no byte of content: each refused upload would leave an empty file
+            // behind.
             drop(files);
             members.all().iter().for_each(|member| drop(member.disk.remove(&part)));
             return Err(error);
@@ -110,7 +112,7 @@ impl OpenPack {
         self.len >= PACK_BYTES_AIM || self.table.chunks.len() + chunks > PACK_CHUNKS_MAX
     }
 
-    /// Appends a block that was verified. A disk that fails falls out; one must remain.
+    /// Appends a verified block. A disk that fails falls out; one must remain.
     pub(crate) fn append(&mut self, members: &Members, bytes: &[u8], names: &[ChunkId]) -> Result<()> {
         self.write(members, bytes)?;
         self.table.push(self.len, bytes.len(), names.iter().copied());
@@ -126,7 +128,7 @@ impl OpenPack {
         Ok(())
     }
 
-    /// Does the same on every disk of this pack; `path` is the file that is in doubt where it fails.
+    /// Runs `action` on every disk of this pack; `path` is the file in doubt after a failure.
     fn on_each(
         &mut self,
         members: &Members,
@@ -158,8 +160,8 @@ impl OpenPack {
         self.seal_after(members, |_, _| Ok(()))
     }
 
-    /// The same for a pack that takes the place of others: before it gets its name, each disk gives back what was
-    /// written, off the disk and not out of the system's memory.
+    /// The same for a replacement of older packs: before its final name, each disk reads the pack back from the
+    /// medium, not from the system's cache.
     pub(crate) fn seal_proven(self, members: &Members) -> Result<Sealed> {
         self.seal_after(members, |file, expected| {
             file.forget_cached();
@@ -182,7 +184,7 @@ impl OpenPack {
                 Ok(Sealed { name, len, table: self.table, on })
             }
             Err(error) => {
-                // Nobody was told that its chunks are safe, and what its parts hold is not to be believed.
+                // No device was told that the chunks are safe, and the content of the parts is not to be believed.
                 self.abandon(members);
                 Err(error)
             }
@@ -215,7 +217,7 @@ impl OpenPack {
         Ok((name, len))
     }
 
-    /// Gives up the pack; its parts are cleared at the next start if they cannot be now.
+    /// Gives up the pack; parts that cannot be removed now are removed at the next start.
     pub(crate) fn abandon(self, members: &Members) {
         for (position, file) in self.files {
             drop(file);
@@ -226,7 +228,7 @@ impl OpenPack {
     }
 }
 
-/// Keeps the pack that is there already, unless it was damaged since: then it was just brought again.
+/// Keeps the present pack, unless damaged since: then the new file takes its place.
 fn keep_whole_one(disk: &dyn Disk, part: &str, path: &str, name: &Hash) -> io::Result<()> {
     let is_whole = disk.open(path).and_then(|file| {
         file.forget_cached();
@@ -245,7 +247,7 @@ pub(crate) struct Verified<'a> {
     pub(crate) names: Vec<ChunkId>,
 }
 
-/// Opens the first block of `upload` and names its chunks; returns it and the rest.
+/// Opens the first block of `upload` and names its chunks; returns the block and the rest.
 pub(crate) fn verify<'a>(decoder: &mut Decoder, upload: &'a [u8]) -> Result<(Verified<'a>, &'a [u8])> {
     let (header, open) = OpenBlock::read(decoder, upload)?;
     let (bytes, rest) = upload.split_at(header.block_len());

@@ -1,14 +1,14 @@
-//! Where each chunk lies: a table in memory that answers, and sled, which keeps what the table is made of.
+//! The place of each chunk: a table in memory that answers, and sled, the table's store.
 //!
-//! Every pack has a list of its chunks' names at its end, so all of this could be read from the packs; on a spinning disk
-//! that is a seek for each of ten thousand. sled keeps the first four bytes of each name by pack, in one file that is read
-//! from front to back at the start. Nothing is looked up in it afterwards. This is the one module that knows sled.
+//! Every pack ends with a table of its chunks' names, so the index could be read from the packs; on a spinning disk the
+//! read takes a seek for each of ten thousand. sled keeps the first four bytes of each name by pack, in one file, read
+//! from front to back at the start. No lookup goes to sled afterwards. This is the one module that knows sled.
 //!
-//! sled's damage is rarely announced: a truncated file opens without an error and with entries gone. So what it gives is
-//! believed pack by pack, each proven by a hash; a pack that it does not prove is read from the disk again. An error or a
-//! panic of sled costs no more than that: the table in memory stays right, and sled's files are moved aside
-//! (docs/why/002-sled.md). A hang is met by the service's watchdog, and by a marker that the next start finds. A hint is
-//! confirmed by the pack's own list (`registry`).
+//! sled's damage is rarely announced: a truncated file opens without an error and with entries gone. So sled's values are
+//! believed pack by pack, each proven by a hash; an unproven pack is read from the disk again. An error or a panic of sled
+//! costs no more: the table in memory stays right, and sled's files are moved aside (docs/why/002-sled.md). A hang is
+//! ended by the service's watchdog, and a marker tells the next start. A hint is confirmed by the pack's own table
+//! (`registry`).
 
 use crate::packs::index::part::{Growing, PackNames, Part, part_key, prefix};
 use crate::packs::index::table::{HintTable, PlacesUsedUp};
@@ -21,17 +21,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) mod part;
 mod table;
 
-/// sled is read once from front to back and then only written to. It keeps 16,384 pages whatever is said here.
+/// sled is read once from front to back and then only written to. sled keeps 16,384 pages whatever this limit says.
 const CACHE_BYTES: u64 = 1024 * 1024;
 
-/// Chunks that are read or written before sled is closed and opened again: it keeps in memory what went through it, 40 MB
-/// at ten million chunks, and opening takes some milliseconds.
+/// Chunks read or written before sled is closed and opened again: sled keeps every passing chunk in memory, 40 MB at ten
+/// million chunks, and opening takes some milliseconds.
 const CHUNKS_PER_OPENING: usize = 1_000_000;
 
-/// A change of layout starts a new index instead of migrating one.
+/// A change of layout starts a new index instead of migrating the old index.
 const LAYOUT: &[u8] = b"larder index 2";
 
-/// sled failed or contradicts itself. Nothing is lost.
+/// sled failed or contradicts itself. No chunk is lost.
 #[derive(Debug, thiserror::Error)]
 #[error("the index is broken: {0}")]
 pub(crate) struct Broken(String);
@@ -72,10 +72,10 @@ impl Index {
         Self { table: HintTable::new(), packs: BTreeMap::new(), kept: None }
     }
 
-    /// Opens the index of `vault` with those packs that it proves, or an empty one.
+    /// Opens the index of `vault` with every proven pack, or an empty index.
     ///
     /// # Errors
-    /// When what is there cannot be used at all: `discard` it.
+    /// When the files cannot be used at all: `discard` them.
     pub(crate) fn open(place: &IndexPlace, vault: &[u8; 16]) -> Result<Self, Broken> {
         let IndexPlace::Folder(folder) = place else { return Ok(Self::in_memory()) };
         guarded(|| {
@@ -96,7 +96,8 @@ impl Index {
         })
     }
 
-    /// Moves what sled has aside, so that the next `open` starts an empty one. The newest only is kept, for support.
+    /// Moves sled's files aside, so that the next `open` starts an empty index. Only the newest old index is kept,
+    /// for support.
     pub(crate) fn discard(place: &IndexPlace) -> std::io::Result<()> {
         let IndexPlace::Folder(folder) = place else { return Ok(()) };
         let aside = folder.with_extension("broken");
@@ -106,7 +107,7 @@ impl Index {
         if folder.exists() { std::fs::rename(folder, aside) } else { Ok(()) }
     }
 
-    /// Packs that it knows, by number.
+    /// Packs in the index, by number.
     pub(crate) fn packs(&self) -> &BTreeMap<u32, Hash> {
         &self.packs
     }
@@ -116,10 +117,10 @@ impl Index {
         self.table.hints(prefix(id))
     }
 
-    /// Adds packs. They must be durable already: the index may be ahead of nothing.
+    /// Adds packs. The packs must be durable already: the index may be ahead of nothing.
     ///
     /// # Errors
-    /// Only when the table itself cannot take them; then it must be made anew.
+    /// Only when the table itself cannot take the packs; then the table must be made anew.
     pub(crate) fn insert(&mut self, packs: &[PackNames]) -> Result<(), Broken> {
         let new: Vec<_> = packs.iter().filter(|pack| !self.packs.contains_key(&pack.number)).collect();
         self.enter(&new)?;
@@ -144,7 +145,7 @@ impl Index {
         Ok(())
     }
 
-    /// Takes packs out that are no more.
+    /// Takes removed packs out.
     pub(crate) fn remove(&mut self, numbers: &[u32]) {
         if numbers.is_empty() {
             return;
@@ -155,26 +156,26 @@ impl Index {
         self.keep(|kept| numbers.iter().try_for_each(|number| kept.remove(*number)));
     }
 
-    /// Makes what was inserted durable. Not needed for safety, only to spare work at the next start.
+    /// Makes inserted packs durable. Not needed for safety, only to spare work at the next start.
     pub(crate) fn flush(&mut self) {
         self.keep(Kept::flush);
     }
 
-    /// What fails here is no loss: the table has it, and the next start reads from the packs what sled does not prove.
+    /// A failure here is no loss: the table has the packs, and the next start reads every unproven pack from the disk.
     fn keep(&mut self, write: impl FnOnce(&Kept) -> Result<(), Broken>) {
         let Some(kept) = self.kept.take() else { return };
         match guarded(|| write(&kept)) {
             Ok(()) => self.kept = Some(kept),
             Err(broken) => {
                 tracing::warn!(%broken, "going on without writing it down; nothing is lost");
-                // Dropping a database that panicked would run its code again.
+                // Dropping a panicked database would run its code again.
                 std::mem::forget(kept);
             }
         }
     }
 }
 
-/// Tells the next start that this one did not end, when it hangs, aborts or is killed within it.
+/// Tells the next start that this opening did not end, after a hang, an abort or a kill.
 struct Marked(PathBuf);
 
 impl Marked {
@@ -183,7 +184,7 @@ impl Marked {
         if marker.exists() && folder.exists() {
             return Err(Broken("the last attempt to open it did not end".to_owned()));
         }
-        // Whatever has the name goes first: to open a FIFO would wait for ever.
+        // A file of any kind with the name goes first: opening a FIFO would wait for ever.
         let _ = std::fs::remove_file(&marker);
         std::fs::File::create_new(&marker).map_err(io)?;
         Ok(Self(marker))
@@ -194,25 +195,25 @@ impl Marked {
     }
 }
 
-/// What sled keeps: each pack in parts of some thousand chunks, by its number and the part's.
+/// sled's content: each pack in parts of some thousand chunks, by the numbers of pack and part.
 struct Kept {
     db: sled::Db,
     packs: sled::Tree,
     folder: PathBuf,
     vault: [u8; 16],
-    /// Chunks written since it was opened.
+    /// Chunks written since the opening.
     written: AtomicUsize,
 }
 
-/// sled lets go of its file a moment after its last handle is dropped, on a thread of its own that may be kept waiting.
-/// Nobody else can have it: the disk itself is locked.
+/// sled releases its file a moment after the last handle is dropped, on a thread of its own that may be kept waiting.
+/// No other process can have the file: the disk itself is locked.
 fn open_when_free(config: &sled::Config) -> sled::Result<sled::Db> {
     let is_held = |error: &sled::Error| error.to_string().contains("could not acquire lock");
     let mut tries = (0..2000).map(|_| config.open().inspect_err(|_| std::thread::yield_now()));
     tries.find(|opened| !opened.as_ref().is_err_and(is_held)).unwrap_or_else(|| config.open())
 }
 
-/// sled opens what it finds, and opening a FIFO never ends.
+/// sled opens any kind of file, and opening a FIFO never ends.
 fn require_plain_files(folder: &Path) -> Result<(), Broken> {
     let items = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut kinds = items.filter_map(|item| item.file_type().ok());
@@ -232,8 +233,8 @@ impl Kept {
         let stamp = [LAYOUT, &vault].concat();
         match kept.db.get("stamp")? {
             Some(found) if found == stamp => {}
-            // A new one, or one of an agent that was killed before anything was written out. The stamp comes first in
-            // sled's log, so packs are never found without it.
+            // A new index, or the index of an agent killed before the first write. The stamp comes first in sled's
+            // log, so packs are never found without the stamp.
             None if kept.packs.is_empty() => drop(kept.db.insert("stamp", stamp)?),
             _ => return Err(Broken("it belongs to another vault or version".to_owned())),
         }
@@ -256,8 +257,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Packs from the number `first` on that are proven whole, about `CHUNKS_PER_OPENING` in all, and the number to go on
-    /// with.
+    /// Proven packs from the number `first` on, about `CHUNKS_PER_OPENING` chunks in total, and the number to go on with.
     fn read(&self, first: u32) -> Result<(Vec<PackNames>, Option<u32>), Broken> {
         let mut packs: Vec<PackNames> = Vec::new();
         let mut chunks = 0;
@@ -282,12 +282,12 @@ impl Kept {
 
     fn flush(&self) -> Result<(), Broken> {
         self.db.flush()?;
-        // sled's flush leaves the bytes in the system's cache (measured: 59 of 60 power cuts lost them).
+        // sled's flush leaves the bytes in the system's cache (measured: 59 of 60 power cuts lost the bytes).
         std::fs::File::open(self.folder.join("db")).and_then(|file| file.sync_all()).map_err(io)
     }
 }
 
-/// Runs sled code; a panic in it is a broken index and nothing worse.
+/// Runs sled code; a panic inside means a broken index and nothing worse.
 fn guarded<T>(action: impl FnOnce() -> Result<T, Broken>) -> Result<T, Broken> {
     catch_unwind(AssertUnwindSafe(action)).unwrap_or_else(|panic| {
         let text =
@@ -300,7 +300,7 @@ fn io(error: std::io::Error) -> Broken {
     Broken(error.to_string())
 }
 
-/// An index that works, whatever it takes; tells whether it had to be started anew.
+/// A working index at any cost; returns also whether the index had to be started anew.
 pub(crate) fn open_index(place: &IndexPlace, vault: &[u8; 16]) -> (Index, bool) {
     let broken = match Index::open(place, vault) {
         Ok(index) => return (index, false),

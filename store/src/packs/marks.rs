@@ -18,7 +18,7 @@ impl Marks {
         words[word] |= 1 << bit;
     }
 
-    /// Sets it and says whether it was not set before.
+    /// Sets the mark and returns whether the mark is new.
     pub(crate) fn set_first(&mut self, at: At) -> bool {
         let is_first = !self.has(at);
         self.set(at);
@@ -35,12 +35,12 @@ impl Marks {
         self.0.contains_key(&pack)
     }
 
-    /// Whether nothing is marked.
+    /// Whether no mark is set.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Takes the marks off everything in one pack.
+    /// Removes every mark of one pack.
     pub(crate) fn clear(&mut self, pack: u32) {
         self.0.remove(&pack);
     }

@@ -1,11 +1,11 @@
-//! Pins: what pushes under way rely on, for each device: chunks that it was told are held, and packs that came with its
-//! uploads.
+//! Pins: the chunks and packs that pushes under way rely on, for each device: chunks that the device was told are held, and
+//! packs with bytes of its uploads.
 //!
-//! No snapshot names these yet, and the sweep would free them just before the commit that does. They are kept in two
-//! generations that take turns, so that a pin stays for a day at least and is forgotten after two. A push that takes longer is
-//! asked at its commit for what is gone meanwhile. Nothing of it outlives a restart, so an ordinary sweep waits a while after
-//! one. Where room is short, the pins of some devices no longer count (`unfinished`). Memory: one bit for each pinned chunk and
-//! some bytes for each pack, once for each device that is paired. Not here: what snapshots name (`mark`).
+//! No snapshot names a pinned chunk yet, and the sweep would free the chunk just before the commit. Pins live in two
+//! generations that take turns: a pin stays for a day at least and is forgotten after two. A longer push is asked at its
+//! commit for chunks gone meanwhile. Pins do not outlive a restart, so an ordinary sweep waits a while after a restart.
+//! Where room is short, the pins of some devices no longer count (`unfinished`). Memory: one bit for each pinned chunk and
+//! some bytes for each pack, once for each paired device. Not here: chunks named by snapshots (`mark`).
 
 use crate::packs::marks::{At, Marks};
 use crate::packs::share::share_bytes;
@@ -17,21 +17,21 @@ pub(crate) const PINNED_S: u64 = 24 * 3600;
 /// After a start a device may still go on with a push that an earlier run answered.
 pub(crate) const SETTLED_AFTER_S: u64 = 3600;
 
-/// Whose pins they are.
+/// The owner of a pin.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Holder {
     /// A device by its name.
     Device(String),
     /// The appliance itself: packs that a sweep or a repair has just written.
     Appliance,
-    /// Nobody of this run: what an earlier one had taken in and not sealed.
+    /// An earlier run: packs received and not sealed before the restart.
     EarlierRun,
 }
 
 #[derive(Default)]
 struct Generation {
     chunks: Marks,
-    /// Bytes that the holder brought, by the number of the pack they lie in.
+    /// Bytes of the holder, by the number of their pack.
     packs: HashMap<u32, u64>,
 }
 
@@ -49,18 +49,18 @@ impl Generation {
     }
 }
 
-/// What one holder pins.
+/// The pins of one holder.
 #[derive(Default)]
 struct Pinned {
     young: Generation,
     old: Generation,
-    /// Bytes that came since its last commit.
+    /// Bytes received since the last commit.
     received_bytes: u64,
-    /// Its share, from the first of these bytes on.
+    /// The holder's share, from the first of these bytes on.
     share_bytes: Option<u64>,
-    /// Whether it asked or sent something since the time was told last.
+    /// Whether the holder asked or sent since the last clock reading.
     is_active: bool,
-    /// When it had last asked or sent something, in seconds switched on.
+    /// Time of the holder's last request or upload, in seconds switched on.
     active_s: u64,
 }
 
@@ -73,25 +73,25 @@ impl Pinned {
         self.generations().iter().any(|generation| generation.has_any(pack))
     }
 
-    /// Bytes that it brought to a pack; nothing where it brought none.
+    /// Bytes of the holder in a pack; `None` without any.
     fn brought(&self, pack: u32) -> Option<u64> {
         let of_pack = self.generations().into_iter().filter_map(|generation| generation.packs.get(&pack));
         of_pack.copied().reduce(u64::saturating_add)
     }
 }
 
-/// How one holder stands when room is short.
+/// The state of one holder when room is short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// Seconds since it last asked or sent something.
+    /// Seconds since the last request or upload.
     pub(crate) idle_s: u64,
-    /// Its share when it began; 0 as long as it has brought nothing since its last commit.
+    /// Share at the start of the push; 0 as long as no byte has come since the last commit.
     pub(crate) share_bytes: u64,
 }
 
 impl Standing {
-    /// Whether `held_bytes` are more than its share, where all uploads together can still bring `room_bytes`. Whatever others
-    /// bring takes nothing off a share, and room that came since adds to it.
+    /// Whether `held_bytes` exceed the share, where all uploads together can still bring `room_bytes`. Bytes of other
+    /// devices take nothing off a share, and room gained since adds to the share.
     pub(crate) fn is_above_share(&self, held_bytes: u64, room_bytes: u64) -> bool {
         held_bytes > self.share_bytes.max(share_bytes(room_bytes.saturating_add(held_bytes)))
     }
@@ -100,18 +100,18 @@ impl Standing {
 #[derive(Default)]
 pub(crate) struct Pins {
     of: BTreeMap<Holder, Pinned>,
-    /// The latest moment that is known, in seconds switched on.
+    /// The latest known moment, in seconds switched on.
     now_s: u64,
     /// When the sweep asked first, and when the generations took turns.
     first_s: Option<u64>,
     turned_s: u64,
-    /// Somebody was refused for want of room, and nothing was done about it yet.
+    /// A push was refused for want of room, and the refusal is not handled yet.
     is_refused: bool,
 }
 
 impl Pins {
-    /// Takes note of the time. What a device does counts for the moment that is told next: counted for the one before, a device
-    /// would look idle that pushes while nobody looks at the clock.
+    /// Takes note of the time. A device's activity counts for the next clock reading: counted for the last reading, a
+    /// device that pushes between two readings would look idle.
     pub(crate) fn see(&mut self, powered_on_s: u64) {
         self.now_s = self.now_s.max(powered_on_s);
         for pinned in self.of.values_mut().filter(|pinned| pinned.is_active) {
@@ -138,33 +138,33 @@ impl Pins {
         chunks.iter().for_each(|at| pinned.young.chunks.set(*at));
     }
 
-    /// A pack was sealed, and the holder, who brought so many of its bytes, is about to name what is in it. Others may have
-    /// sealed it, so that it says nothing of when the holder did something.
+    /// A pack was sealed with so many bytes of the holder, and the holder is about to name its chunks. Another device may
+    /// have sealed the pack, so sealing says nothing about the holder's activity.
     pub(crate) fn note_pack(&mut self, holder: &Holder, pack: u32, bytes: u64) {
         let brought = self.of_holder(holder).young.packs.entry(pack).or_default();
         *brought = brought.saturating_add(bytes);
     }
 
-    /// Whether the holder has brought nothing since its last commit: its share begins with the next bytes.
+    /// Whether the holder has brought no byte since its last commit: the share begins with the next bytes.
     pub(crate) fn is_beginning(&self, holder: &Holder) -> bool {
         self.of.get(holder).is_none_or(|pinned| pinned.share_bytes.is_none())
     }
 
-    /// The holder brought so many bytes. `room_bytes` is what all uploads together can still bring; it counts only if the
-    /// holder was beginning.
+    /// The holder brought so many bytes. `room_bytes` is the room left for all uploads together; the value counts only if
+    /// the holder was beginning.
     pub(crate) fn received(&mut self, holder: &Holder, bytes: u64, room_bytes: u64) {
         let pinned = self.active(holder);
         pinned.share_bytes.get_or_insert_with(|| share_bytes(room_bytes));
         pinned.received_bytes = pinned.received_bytes.saturating_add(bytes);
     }
 
-    /// A push of the holder was committed. Its pins stay: another push of the same device may be under way.
+    /// A push of the holder was committed. The pins stay: another push of the same device may be under way.
     pub(crate) fn committed(&mut self, holder: &Holder) {
         let pinned = self.active(holder);
         (pinned.received_bytes, pinned.share_bytes) = (0, None);
     }
 
-    /// Lets time pass. Returns whether enough of it has since the start.
+    /// Lets time pass. Returns whether enough time has passed since the start.
     pub(crate) fn turn(&mut self, powered_on_s: u64) -> bool {
         self.see(powered_on_s);
         let first_s = *self.first_s.get_or_insert_with(|| {
@@ -175,7 +175,7 @@ impl Pins {
             for pinned in self.of.values_mut() {
                 pinned.old = std::mem::take(&mut pinned.young);
             }
-            // A device that is gone counts no longer. One that was here lately may have brought what is not sealed yet.
+            // An idle device counts no longer. A recently active device may have brought bytes that are not sealed yet.
             let now_s = self.now_s;
             let is_here = |pinned: &Pinned| now_s - pinned.active_s < 2 * PINNED_S;
             self.of.retain(|_, pinned| !pinned.old.is_empty() || is_here(pinned));
@@ -184,7 +184,7 @@ impl Pins {
         powered_on_s >= first_s.saturating_add(SETTLED_AFTER_S)
     }
 
-    /// Whether everything in the pack is pinned.
+    /// Whether the whole pack is pinned.
     pub(crate) fn has_pack(&self, pack: u32) -> bool {
         self.of.values().any(|pinned| pinned.brought(pack).is_some())
     }
@@ -197,7 +197,7 @@ impl Pins {
         self.generations().any(|generation| generation.has(at))
     }
 
-    /// Slots of one pack that are pinned one by one.
+    /// Slots of one pack with a pin of their own.
     pub(crate) fn of(&self, pack: u32) -> impl Iterator<Item = u16> + '_ {
         self.generations().flat_map(move |generation| generation.chunks.of(pack))
     }
@@ -206,7 +206,7 @@ impl Pins {
         self.of.values().flat_map(Pinned::generations)
     }
 
-    /// Who pins anything of the pack, and how many of its bytes each brought.
+    /// Holders with a pin in the pack, and the bytes of each holder in the pack.
     pub(crate) fn holders(&self, pack: u32) -> impl Iterator<Item = (&Holder, u64)> {
         let holding = self.of.iter().filter(move |(_, pinned)| pinned.has_any(pack));
         holding.map(move |(holder, pinned)| (holder, pinned.brought(pack).unwrap_or(0)))
@@ -221,14 +221,14 @@ impl Pins {
         }
     }
 
-    /// Whether the holder has brought more than its share since its last commit, where all uploads together can still bring
+    /// Whether the holder has brought more than its share since the last commit, where all uploads together can still bring
     /// `room_bytes`.
     pub(crate) fn is_above_share(&self, holder: &Holder, room_bytes: u64) -> bool {
         let received = self.of.get(holder).map_or(0, |pinned| pinned.received_bytes);
         self.standing(holder).is_above_share(received, room_bytes)
     }
 
-    /// Bytes that the holder, and that all other devices, brought since their last commits.
+    /// Bytes brought since the last commit: by the holder, and by every other device.
     pub(crate) fn unfinished_bytes(&self, holder: &Holder) -> (u64, u64) {
         let received = |is_meant: &dyn Fn(&Holder) -> bool| {
             let meant = self.of.iter().filter(|(of, _)| is_meant(of));
@@ -238,7 +238,7 @@ impl Pins {
         (received(&|of| of == holder), received(&is_another))
     }
 
-    /// These packs were let go of: nobody pins them any more, and they count for nobody.
+    /// These packs were swept: their pins and bytes count no more.
     pub(crate) fn forget(&mut self, packs: &HashSet<u32>) {
         for pinned in self.of.values_mut() {
             for generation in [&mut pinned.young, &mut pinned.old] {
@@ -250,7 +250,7 @@ impl Pins {
         }
     }
 
-    /// Somebody was refused for want of room.
+    /// A push was refused for want of room.
     pub(crate) fn note_refusal(&mut self) {
         self.is_refused = true;
     }
@@ -259,7 +259,7 @@ impl Pins {
         self.is_refused
     }
 
-    /// What could be done about refusals was done.
+    /// The refusals were handled as far as possible.
     pub(crate) fn end_refusal(&mut self) {
         self.is_refused = false;
     }
@@ -273,7 +273,7 @@ mod tests {
         Holder::Device(name.to_owned())
     }
 
-    /// What one device was told stays for a day at least and two at most, whatever the others do.
+    /// A pin of one device stays for a day at least and two at most, whatever the other devices do.
     #[test]
     fn a_pin_stays_for_a_day_for_each_device() {
         let mut pins = Pins::default();
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(pins.of(3).collect::<Vec<_>>(), [0]);
     }
 
-    /// A pack that grows is pinned when it is sealed, whoever seals it: until then the device must not be forgotten.
+    /// A growing pack is pinned when any device seals the pack: until then the device must not be forgotten.
     #[test]
     fn a_device_whose_bytes_are_not_sealed_yet_is_not_forgotten() {
         let mut pins = Pins::default();
@@ -327,7 +327,7 @@ mod tests {
         let mut pins = Pins::default();
         let idle_s = |pins: &Pins| pins.standing(&device("laptop")).idle_s;
         pins.note(&device("laptop"), &[]);
-        // The first word of the time since a start: nobody knows how long the device was idle.
+        // The first clock reading since a start: the idle time before is unknown.
         pins.see(100);
         assert_eq!(idle_s(&pins), 0);
         pins.see(160);

@@ -2,8 +2,8 @@
 
 use larder_format::ChunkId;
 
-/// Where a chunk lies: confirmed by one disk's copy of the pack. Another disk may have to be asked for the bytes,
-/// and it looks the block up in its own copy of the table.
+/// The place of a chunk: confirmed by one disk's copy of the pack. Another disk may have to be asked for the bytes,
+/// and looks the block up in its own copy of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) pack: u32,
@@ -12,23 +12,23 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Its block.
+    /// The place's block.
     pub(crate) fn block_at(self) -> BlockAt {
         (self.pack, self.block)
     }
 
-    /// Its block as one number, which grows in the order in which blocks are read.
+    /// The block as one number, rising in the order of reads.
     pub(crate) fn block_number(self) -> u64 {
         u64::from(self.pack) << 32 | u64::from(self.block)
     }
 }
 
-/// What a hint turned out to be.
+/// The answer to a hint.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Answer {
     /// A disk lists the chunk there.
     Here(Place),
-    /// No disk does, and one could not be asked; the pack's number.
+    /// No disk lists the chunk, and a disk could not be asked; the pack's number.
     Unanswered(u32),
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch(pub(crate) Vec<(Place, ChunkId)>);
 
-/// Pack number and offset of a block in it.
+/// Pack number and offset of a block.
 pub(crate) type BlockAt = (u32, u32);
 
 impl Fetch {
@@ -50,7 +50,7 @@ impl Fetch {
         self.0.iter().map(|(place, _)| *place)
     }
 
-    /// The chunks that it brings.
+    /// The chunks fetched.
     pub(crate) fn ids(&self) -> impl Iterator<Item = ChunkId> + '_ {
         self.0.iter().map(|(_, id)| *id)
     }

@@ -1,8 +1,8 @@
-//! Compressors and their like, lent out and kept: whoever needs one waits for nobody, and none is made for one block.
+//! Compressors and similar objects, lent out and reused: no borrower waits, and no object is made for a single block.
 
 use crate::locks::{Mutex, rank};
 
-/// Things that take a megabyte and a while to make, kept for the next one who needs one.
+/// Objects that take a megabyte and a while to make, kept for the next borrower.
 pub(crate) struct Pool<T>(Mutex<Vec<T>, { rank::POOL }>);
 
 impl<T> Default for Pool<T> {

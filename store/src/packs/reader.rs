@@ -1,7 +1,7 @@
-//! One pack as one disk shows it: its file, where its blocks lie, and the names in its list.
+//! The pack reader: one pack on one disk, with its file, its block places, and the names in its table.
 //!
-//! Nothing in here is believed further than a check goes: a table may be damaged, so lengths are capped and names are
-//! only hints until the chunk was hashed. Not here: which disk is asked (`registry`).
+//! No field is believed further than a check goes: a table may be damaged, so lengths are capped and names are only
+//! hints until the chunk is hashed. Not here: which disk is asked (`registry`).
 
 use crate::disk::hash::hash_off_disk;
 use crate::disk::{Disk, DiskFile, is_unanswered};
@@ -17,7 +17,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A pack as one disk shows it.
+/// A pack on one disk.
 pub(crate) struct View {
     pub(crate) file: Box<dyn DiskFile>,
     pub(crate) footer: Footer,
@@ -37,16 +37,16 @@ impl View {
         self.block_with_slots(slot).map(|(block, _)| block)
     }
 
-    /// The block that holds `slot`, and all the slots in it.
+    /// The block with `slot`, and the block's slots.
     pub(crate) fn block_with_slots(&self, slot: u16) -> Option<(BlockPlace, Range<u32>)> {
         let after = self.blocks.partition_point(|block| block.first_slot <= u32::from(slot));
         let block = *self.blocks.get(after.checked_sub(1)?)?;
         let end = self.blocks.get(after).map_or(self.footer.chunks, |next| next.first_slot);
-        // A damaged table may name slots that no pack has, more than there is memory for their names.
+        // A damaged table may name slots that no pack has, more than memory has room for.
         (end <= self.footer.chunks).then_some((block, block.first_slot..end))
     }
 
-    /// Whether the wanted chunks stand in the list where they should, all within `slots`.
+    /// Whether the wanted chunks stand in the table at their slots, each within `slots`.
     pub(crate) fn has(&self, slots: Range<u32>, wanted: &[(Place, ChunkId)]) -> bool {
         let Ok(first) = u16::try_from(slots.start) else { return false };
         let mut names = vec![0; slots.len() * CHUNK_RECORD_BYTES];
@@ -75,15 +75,15 @@ impl View {
     }
 }
 
-/// Names in a pack's list that are asked for in the order of their slots: read many at a time, since chunks that were
-/// pushed together are asked for together.
+/// Names in a pack's table, asked for in the order of their slots: read many at a time, since chunks pushed together
+/// are asked for together.
 pub(crate) struct Names<'a> {
     view: &'a View,
     first: u32,
     read: Vec<u8>,
-    /// How many to read at the next miss; more from one to the next as long as they follow each other.
+    /// How many to read at the next miss; grows as long as the misses follow each other.
     ahead: u32,
-    /// The disk did not answer for some names: what is not found may be there.
+    /// The disk did not answer for some names: a name not found may be there.
     pub(crate) is_unanswered: bool,
 }
 
@@ -137,7 +137,7 @@ fn footer_of(file: &dyn DiskFile) -> io::Result<Footer> {
     Footer::decode(&tail, len).map_err(|error| invalid(&error))
 }
 
-/// The whole table of one file, checked, wherever it lies.
+/// The whole table of one file, checked, for any path.
 pub(crate) fn table_of(file: &dyn DiskFile) -> io::Result<Table> {
     let footer = footer_of(file)?;
     read_table_of(file, &footer)
@@ -149,8 +149,8 @@ fn read_table_of(file: &dyn DiskFile, footer: &Footer) -> io::Result<Table> {
     Table::decode(footer, &bytes).map_err(|error| invalid(&error))
 }
 
-/// The whole table of a pack, checked. Where disks differ, as when one pack stands in the place of another, the copy
-/// counts that has the pack's name.
+/// The whole table of a pack, checked. Where disks differ, as after a mix-up of packs, the copy with the pack's name
+/// counts.
 pub(crate) fn read_table(members: &Members, name: &Hash) -> Result<Table> {
     let path = layout::pack(name);
     let mut last = None;
@@ -180,7 +180,7 @@ pub(crate) fn read_table(members: &Members, name: &Hash) -> Result<Table> {
     }
 }
 
-/// Whether any disk has the pack whole, whatever is in it.
+/// Whether any disk has the pack whole, of any layout.
 pub(crate) fn is_whole_anywhere(members: &Members, name: &Hash) -> bool {
     let path = layout::pack(name);
     let all = members.all();
@@ -193,7 +193,7 @@ fn invalid(error: &FormatError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.clone())
 }
 
-/// The layout that a pack has according to the error that opening it gave, where that is newer than this version's.
+/// The pack's layout out of the error of an opening, where the layout is newer than this version's.
 pub(crate) fn newer_layout(error: &StoreError) -> Option<u16> {
     let StoreError::Disk { source, .. } = error else { return None };
     match source.get_ref()?.downcast_ref()? {

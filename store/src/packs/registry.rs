@@ -1,9 +1,9 @@
-//! Sealed packs: which there are, on which disks, and the bytes of any chunk in them.
+//! Sealed packs: the list, the disks with each pack, and the bytes of any chunk.
 //!
-//! A hint from the index is confirmed against the pack's own list of names, and every chunk is hashed again when it
-//! is read, so no wrong byte leaves the vault whatever the index, the table or the disk says. If one disk gives
-//! damaged bytes, the next is asked. Not here: how many are sent together (`sending`),
-//! where a chunk may lie (`index`), packs that still grow (`growing`).
+//! A hint from the index is confirmed against the pack's own table, and every chunk is hashed again on each read. So
+//! no wrong byte leaves the vault whatever the index, the table or the disk says. If one disk gives damaged bytes,
+//! the next is asked. Not here: how many chunks are sent together (`sending`), where a chunk may lie (`index`),
+//! growing packs (`growing`).
 
 use crate::disk::{self, Disk};
 use crate::disks::members::Members;
@@ -28,7 +28,7 @@ mod answering;
 mod sending;
 mod swept;
 
-/// Opened packs kept at hand: a file handle and some kilobytes each.
+/// Limit of cached open packs: a file handle and some kilobytes each.
 const VIEWS_MAX: usize = 256;
 
 #[derive(Default)]
@@ -36,13 +36,13 @@ struct Registry {
     names: BTreeMap<u32, Hash>,
     numbers: HashMap<Hash, (u32, u64)>,
     bytes: u64,
-    /// Above all numbers that were ever given: what is remembered of a pack by its number must not fit another one.
+    /// Above every number ever given: facts remembered by a pack's number must not fit another pack.
     next: u32,
-    /// Names of packs that were swept and whose files may still lie on a disk.
+    /// Names of swept packs whose files may still lie on a disk.
     swept: BTreeSet<Hash>,
 }
 
-/// Opened packs by number, disk, and which coming of that disk, most recent first.
+/// Opened packs by number, disk, and mount count of the disk, most recent first.
 type Views = VecDeque<((u32, usize, u64), Arc<View>)>;
 
 #[derive(Default)]
@@ -54,7 +54,7 @@ pub(crate) struct Packs {
     decoders: Pool<Decoder>,
     encoders: Pool<block::Encoder>,
     salt: AtomicU32,
-    /// Nothing could be read the last time that anybody tried.
+    /// The last attempt to read found no answering disk.
     is_silent: AtomicBool,
 }
 
@@ -82,19 +82,19 @@ impl Packs {
         self.registry.read().bytes
     }
 
-    /// Bytes of a pack that content can be found in.
+    /// Bytes of a pack in the list.
     pub(crate) fn len(&self, name: &Hash) -> u64 {
         let registry = self.registry.read();
         registry.numbers.get(name).map_or(0, |(_, len)| *len)
     }
 
-    /// The number of a pack that content can be found in.
+    /// The number of a pack in the list.
     pub(crate) fn number(&self, name: &Hash) -> Option<u32> {
         let registry = self.registry.read();
         registry.numbers.get(name).map(|(number, _)| *number)
     }
 
-    /// The pack's file is another one now: nothing that was read from the old one may be believed.
+    /// The pack has another file now: bytes read from the old file may not be believed.
     pub(crate) fn reopen(&self, number: u32) {
         let mut views = self.views.lock();
         views.retain(|((pack, ..), _)| *pack != number);
@@ -103,7 +103,7 @@ impl Packs {
         self.trouble.clear(number);
     }
 
-    /// The pack is no longer one: what was whole in it lies in others.
+    /// The pack exists no longer: its whole chunks lie in other packs.
     pub(crate) fn retire(&self, number: u32, len: u64) {
         let mut registry = self.registry.write();
         if let Some(name) = registry.names.remove(&number) {
@@ -130,7 +130,7 @@ impl Packs {
         let name = self.name(number).ok_or(io::ErrorKind::NotFound)?;
         let view = Arc::new(View::open(disk.as_ref(), &layout::pack(&name))?);
         let mut views = self.views.lock();
-        // A file of a disk that left meanwhile would keep it from being unmounted.
+        // An open file would keep a disk that left meanwhile from being unmounted.
         if disk.coming() == key.2 {
             views.push_front((key, view.clone()));
             views.truncate(VIEWS_MAX);
@@ -144,9 +144,8 @@ impl Packs {
         views.retain(|((_, on, _), _)| *on != position);
     }
 
-    /// Tells of each hint whether the chunk that it is for really lies there, by the pack's own list. `hints` are in
-    /// order, each with the position of its chunk in `ids`; `found` gets that position and the answer, and hears nothing of
-    /// hints that are wrong.
+    /// Checks each hint against the pack's own table. `hints` are in order, each with the position of its chunk in `ids`;
+    /// `found` gets the position and the answer. A wrong hint gives no answer.
     pub(crate) fn confirm(
         &self,
         members: &Members,
@@ -156,7 +155,7 @@ impl Packs {
     ) {
         for of_pack in hints.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
             let pack = of_pack[0].0.0;
-            // The index may still speak of a pack that was swept, and its file may still be open.
+            // The index may still name a swept pack, and the pack's file may still be open.
             if self.name(pack).is_none() {
                 continue;
             }
@@ -167,7 +166,7 @@ impl Packs {
                     Ok(view) => view,
                     Err(error) => {
                         if member.is_healthy() && !self.trouble.is_gone_without(pack) {
-                            // It should have it: what is wrong there is looked for now.
+                            // A healthy disk should have the pack: the scrub looks for the fault now.
                             self.trouble.suspect();
                         }
                         let is_absent = error.kind() == io::ErrorKind::NotFound;
@@ -194,7 +193,7 @@ impl Packs {
         }
     }
 
-    /// Slow: looks for chunks in every pack's own list, when the index has no word of them.
+    /// Slow: looks for chunks in every pack's own table, when the index knows no place.
     pub(crate) fn search(&self, members: &Members, ids: &HashSet<ChunkId>) -> Vec<(Place, ChunkId)> {
         let mut places = Vec::new();
         for (pack, name) in self.all() {
@@ -221,7 +220,7 @@ impl Packs {
         Ok(bytes)
     }
 
-    /// The block of a chunk, opened, from the first disk whose copy is whole.
+    /// The block of a chunk, opened, from the first disk with a whole copy.
     fn whole_block(&self, members: &Members, place: Place, id: &ChunkId) -> Result<OpenBlock<'static>> {
         let mut cause = "no disk has it".to_owned();
         let all = members.all();
@@ -254,20 +253,20 @@ impl Packs {
                 }
             }
         }
-        // Disks that are gone have lost nothing: what is noted as damaged would be an alarm long after they are back.
+        // Absent disks have lost no chunk: noted damage would raise an alarm long after their return.
         if !self.is_any_answering(members) {
             return Err(members.none_left(layout::PACKS));
         }
         if self.is_expected(place) {
-            // At least the one: a block that counts no chunk would be no damage.
+            // At least the chunk itself: a block without chunks would be no damage.
             let names = self.names_beside(members, place).filter(|names| names.contains(id));
             self.trouble.note(place.block_at(), names.unwrap_or_else(|| vec![*id]));
         }
         Err(StoreError::Damaged { chunk: *id, cause })
     }
 
-    /// Whether not to find the chunk there is damage. One whose pack was swept lies elsewhere, and one that only a disk has
-    /// that is away is there again when that is.
+    /// Whether a failed read there is damage. A chunk of a swept pack lies elsewhere, and a chunk held only by an absent
+    /// disk comes back with the disk.
     fn is_expected(&self, place: Place) -> bool {
         self.name(place.pack).is_some() && !self.trouble.is_gone_without(place.pack)
     }
@@ -277,7 +276,7 @@ impl Packs {
         self.trouble.is_known(place.block_at())
     }
 
-    /// Names of the chunks that share a block with the one at `place`.
+    /// Names of the chunks in the block at `place`.
     fn names_beside(&self, members: &Members, place: Place) -> Option<Vec<ChunkId>> {
         let names = |position| {
             let view = self.view(members, place.pack, position).ok()?;
@@ -290,7 +289,7 @@ impl Packs {
         (0..members.all().len()).find_map(names)
     }
 
-    /// Slots of the block at `place` and the plain lengths of the chunks in them.
+    /// Slots of the block at `place` and the plain lengths of their chunks.
     pub(crate) fn lengths(&self, members: &Members, place: Place) -> Option<(Range<u32>, Vec<u32>)> {
         (0..members.all().len()).find_map(|position| {
             let view = self.view(members, place.pack, position).ok()?;

@@ -1,9 +1,9 @@
-//! What is wrong with chunks, packs and disks, in one table.
+//! Known damage of chunks, packs and disks, in one table.
 //!
-//! A chunk in the table counts as missing: a push that still has the chunk is asked for it, and the new copy is found before
-//! the damaged one. Such a copy heals the damage; the owner hears of the rest. The table lives in memory. After a restart
-//! the records in the quarantine, the packs themselves and the scrub fill it again. Not here: finding damage (`registry`,
-//! `upkeep::scrub`), repairing it (`upkeep::repair`), how far a disk can be trusted (`disks::member`).
+//! A chunk in the table counts as missing: a push that still has the chunk is asked for a copy, and the new copy is found
+//! before the damaged one. Such a copy heals the damage; the owner hears of the rest. The table lives in memory. After a
+//! restart the records in the quarantine, the packs themselves and the scrub fill the table again. Not here: finding damage
+//! (`registry`, `upkeep::scrub`), repair (`upkeep::repair`), how far a disk can be trusted (`disks::member`).
 
 use crate::disks::member::Member;
 use crate::locks::{Mutex, MutexGuard, rank};
@@ -25,7 +25,7 @@ struct Table {
     retired: HashSet<Hash>,
     /// Chunks of packs that no repair made whole.
     given_up: HashSet<ChunkId>,
-    /// Chunks of kept backups in no pack, although nobody saw them go.
+    /// Chunks of kept backups in no pack, although no removal was recorded.
     absent: HashSet<ChunkId>,
     /// By the disk's id.
     disks: HashMap<String, DiskTrouble>,
@@ -37,16 +37,16 @@ struct Table {
     is_suspected: bool,
 }
 
-/// What is wrong with one pack.
+/// Damage of one pack.
 #[derive(Default)]
 struct PackTrouble {
-    /// Damaged blocks by offset, with the chunks in them.
+    /// Damaged blocks by offset, with their chunks.
     blocks: HashMap<u32, Vec<ChunkId>>,
-    /// The content moves to new packs: a chunk counts only where another pack has it too.
+    /// The content moves to new packs: a chunk counts only where another pack has a copy too.
     is_condemned: bool,
-    /// A disk was filled without this pack: no receipt covers a pack that only a failing or absent disk has.
+    /// A disk was filled without this pack: no receipt covers a pack held only by a failing or absent disk.
     is_gone_without: bool,
-    /// A disk did not answer for some of it, which may be whole.
+    /// A disk did not answer for a part of the pack, and the part may be whole.
     is_unanswered: bool,
 }
 
@@ -60,7 +60,7 @@ impl PackTrouble {
     }
 }
 
-/// What is wrong with one disk.
+/// Damage of one disk.
 #[derive(Default)]
 struct DiskTrouble {
     /// A read failed outside of a scrub: a round in a hurry is wanted.
@@ -100,12 +100,12 @@ impl Trouble {
         self.is_pack(pack, |pack| pack.is_all_damaged() || pack.blocks.contains_key(&offset))
     }
 
-    /// A disk did not answer for some of this pack.
+    /// A disk did not answer for a part of this pack.
     pub(crate) fn note_unanswered(&self, pack: u32) {
         self.of_pack(pack, |pack| pack.is_unanswered = true);
     }
 
-    /// Whether a disk did not answer for some of this pack since the pack was opened anew.
+    /// Whether a disk did not answer for a part of this pack since the pack was opened anew.
     pub(crate) fn is_unanswered(&self, pack: u32) -> bool {
         self.is_pack(pack, |pack| pack.is_unanswered)
     }
@@ -115,7 +115,7 @@ impl Trouble {
         self.table().packs.values().flat_map(|pack| pack.blocks.values()).map(Vec::len).sum()
     }
 
-    /// A disk goes on without this pack, since no other disk gives it whole.
+    /// A disk goes on without this pack, since no other disk has a whole copy.
     pub(crate) fn go_without(&self, pack: u32) {
         self.of_pack(pack, |pack| pack.is_gone_without = true);
     }
@@ -130,7 +130,7 @@ impl Trouble {
         self.table().packs.values().any(|pack| pack.is_gone_without)
     }
 
-    /// No disk goes on without a pack any more. Returns the packs that were missing on some.
+    /// No disk goes on without a pack any more. Returns the packs that were missing on a disk.
     pub(crate) fn end_going_without(&self) -> HashSet<u32> {
         let mut table = self.table();
         let was_missing = |(number, pack): (&u32, &mut PackTrouble)| {
@@ -146,7 +146,7 @@ impl Trouble {
         self.is_pack(pack, |pack| pack.is_all_damaged() || !pack.blocks.is_empty())
     }
 
-    /// From now on everything in this pack counts as damaged.
+    /// From now on the whole pack counts as damaged.
     pub(crate) fn condemn(&self, pack: u32) {
         self.of_pack(pack, |pack| pack.is_condemned = true);
     }
@@ -171,7 +171,7 @@ impl Trouble {
         self.table().unreadable.contains(name)
     }
 
-    /// The pack has a readable table, or is a pack no more. Returns whether that is news.
+    /// The pack has a readable table, or exists no more. Returns whether the state changed.
     pub(crate) fn end_unreadable(&self, name: &Hash) -> bool {
         self.table().unreadable.remove(name)
     }
@@ -222,7 +222,7 @@ impl Trouble {
         self.table().absent.insert(chunk);
     }
 
-    /// Remembers chunks as lost. A chunk that a device brings again is held like any other, whatever stands here.
+    /// Remembers chunks as lost. A chunk that a device brings again is held like any other, lost before or not.
     pub(crate) fn give_up(&self, chunks: impl IntoIterator<Item = ChunkId>) {
         self.table().given_up.extend(chunks);
     }
@@ -237,14 +237,14 @@ impl Trouble {
         self.table().given_up.clone()
     }
 
-    /// Forgets chunks in `before` outside of `named`: no kept backup names them, so nobody can miss them any more.
+    /// Forgets chunks in `before` outside of `named`: no kept backup names such a chunk, so no restore can miss it.
     pub(crate) fn miss_only(&self, named: &HashSet<ChunkId>, before: &HashSet<ChunkId>) {
         let mut table = self.table();
         table.given_up.retain(|chunk| named.contains(chunk) || !before.contains(chunk));
         table.absent.clear();
     }
 
-    /// Chunks of all damaged blocks, chunks given up, and chunks found nowhere.
+    /// Chunks of damaged blocks, chunks given up, and chunks in no pack.
     pub(crate) fn chunks(&self) -> HashSet<ChunkId> {
         let table = self.table();
         let in_blocks = table.packs.values().flat_map(|pack| pack.blocks.values()).flatten();

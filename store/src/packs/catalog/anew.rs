@@ -1,6 +1,6 @@
-//! Making the index anew: it is thrown away, and packs are entered into a new one by and by.
+//! Making the index anew: the old index is thrown away, and packs are entered into a new index step by step.
 //!
-//! Not here: entering them (`catalog`), sled (`index`).
+//! Not here: entering packs (`catalog`), sled (`index`).
 
 use crate::disks::members::Members;
 use crate::packs::catalog::{Catalog, PACKS_AT_ONCE};
@@ -8,19 +8,19 @@ use crate::packs::index::{Index, IndexPlace, open_index};
 use std::sync::atomic::Ordering;
 
 impl Catalog {
-    /// From now on the index lies at `place`; it is made anew there.
+    /// From now on the index lies at `place`; the index is made anew there.
     pub(crate) fn move_to(&self, members: &Members, place: IndexPlace) {
         *self.place.lock() = place;
         self.start_anew(members);
     }
 
-    /// Writes out what the index has; only spares work at the next start.
+    /// Writes the index out; only spares work at the next start.
     pub(crate) fn flush(&self) {
         self.index_to_change().flush();
     }
 
-    /// Enters some packs that the index does not know yet; returns how many are left. The index is written out once none is:
-    /// an agent that is killed before its next pause would read all their lists again.
+    /// Enters some unknown packs into the index; returns how many are left. With none left, the index is written out: an
+    /// agent killed before its next pause would read every chunk table again.
     pub(crate) fn enter_and_keep(&self, members: &Members) -> usize {
         let left = self.enter_pending(members, PACKS_AT_ONCE);
         if left == 0 && self.is_read_ahead.swap(false, Ordering::SeqCst) {
@@ -39,7 +39,7 @@ impl Catalog {
     pub(crate) fn throw_away(&self) {
         self.anew.fetch_add(1, Ordering::SeqCst);
         let mut index = self.index_to_change();
-        // Closed first: its files are moved.
+        // Closed first, since the files are moved.
         *index = Index::in_memory();
         let place = self.place.lock().clone();
         *index = match Index::discard(&place) {

@@ -1,6 +1,6 @@
-//! Which packs lie on which disk, by their names alone.
+//! Lists of the packs on each disk, by name alone.
 //!
-//! Not here: what is in them (`registry`), where a chunk lies (`index`).
+//! Not here: the content of packs (`registry`), the place of a chunk (`index`).
 
 use crate::Result;
 use crate::disk::{ask_twice, sync_names};
@@ -10,7 +10,7 @@ use crate::packs::on_disk;
 use larder_format::{Hash, layout};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Marks every disk that lacks packs which another one has.
+/// Marks every disk that lacks packs of another disk.
 pub(crate) fn mark_behind(members: &Members, on_each: &[HashMap<Hash, u64>]) {
     let all: HashSet<_> = on_each.iter().flat_map(HashMap::keys).collect();
     for (member, packs) in members.all().iter().zip(on_each) {
@@ -18,7 +18,7 @@ pub(crate) fn mark_behind(members: &Members, on_each: &[HashMap<Hash, u64>]) {
     }
 }
 
-/// The packs on each disk, by name, with their lengths; and whether there may be some that no disk shows.
+/// The packs on each disk, by name, with their lengths; and whether an unread folder may hide packs.
 pub(crate) fn list(members: &Members) -> Result<(Vec<HashMap<Hash, u64>>, bool)> {
     let (mut on_each, mut all_hide_some) = (Vec::new(), true);
     for member in members.all().iter() {
@@ -32,11 +32,11 @@ pub(crate) fn list(members: &Members) -> Result<(Vec<HashMap<Hash, u64>>, bool)>
     Ok((on_each, all_hide_some))
 }
 
-/// The packs on one disk, and whether a folder of them cannot be read.
+/// The packs on one disk, and whether a folder of packs cannot be read.
 pub(crate) fn list_one(member: &Member) -> Result<(HashMap<Hash, u64>, bool)> {
     let found = ask_twice(|| on_disk::files_on(member.disk.as_ref(), layout::pack_name)).and_then(
         |(mut found, failure)| {
-            // A cache that still shows it does not make it a file, and it is set aside as soon as the disk can be written to.
+            // A name in the cache is no durable file; the file is set aside as soon as the disk takes writes.
             found.retain(|name, _| !member.is_doubtful(&layout::pack(name)));
             // A killed agent may have published names that a power cut would still take away.
             let folders: BTreeSet<_> = found.keys().map(layout::pack_folder).collect();

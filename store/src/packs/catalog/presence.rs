@@ -1,4 +1,5 @@
-//! Where a chunk lies, and whether it can be given back from there: hints of the index, confirmed by the packs' own lists.
+//! The place of a chunk, and whether the chunk can be given back from there: hints of the index, confirmed by the packs'
+//! own tables.
 //!
 //! Not here: which packs the index knows (`catalog`), the bytes (`registry`).
 
@@ -9,21 +10,21 @@ use crate::packs::marks::At;
 use crate::packs::place::{Answer, Place};
 use larder_format::ChunkId;
 
-/// What the index and the packs' own lists say of a chunk.
+/// The answer of the index and the packs' tables about a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// It lies there, as far as is known.
+    /// The chunk lies there, as far as is known.
     Held(Place),
-    /// It is listed there, and its block could not be read.
+    /// The chunk is listed there, and its block could not be read.
     Damaged(Place),
-    /// It may lie in this pack, which could not be asked.
+    /// The chunk may lie in this pack, and the pack could not be asked.
     Unanswered(u32),
-    /// No pack that the index names lists it.
+    /// No pack named by the index lists the chunk.
     Absent,
 }
 
 impl Catalog {
-    /// Wherever the index says that a copy of the chunk may lie, and every place where one does.
+    /// Every hint of the index for the chunk, and every confirmed place.
     pub(crate) fn every_place(&self, members: &Members, id: &ChunkId) -> (Vec<Hint>, Vec<Place>) {
         let mut hints: Vec<_> = self.index().hints(id).collect();
         hints.sort_unstable();
@@ -37,13 +38,13 @@ impl Catalog {
         (hints, places)
     }
 
-    /// Where the index says that a chunk lies, confirmed by the pack itself: a place that is not known to be damaged,
-    /// if there is one.
+    /// The place of a chunk by the index, confirmed by the pack itself: a place without known damage, if there is
+    /// one.
     pub(crate) fn locate(&self, members: &Members, id: &ChunkId) -> Option<Place> {
         self.locate_each(members, std::slice::from_ref(id)).pop().flatten()
     }
 
-    /// The same for many, in their order. Chunks that were pushed together are confirmed together.
+    /// The same for many, in their order. Chunks pushed together are confirmed together.
     pub(crate) fn locate_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<Option<Place>> {
         let place = |presence| match presence {
             Presence::Held(place) | Presence::Damaged(place) => Some(place),
@@ -52,7 +53,7 @@ impl Catalog {
         self.presence_of_each(members, ids).into_iter().map(place).collect()
     }
 
-    /// The same for whoever must tell what is not there from what could not be asked.
+    /// The same for callers that must tell a missing chunk from an unanswered question.
     pub(crate) fn presence_of_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<Presence> {
         let mut hints: Vec<(Hint, usize)> = Vec::new();
         {
@@ -80,14 +81,13 @@ impl Catalog {
         self.index().hints(id).map(|(pack, _)| pack).collect()
     }
 
-    /// Where a durable chunk lies that can be given back, as far as is known; nothing for any other.
+    /// The place of a durable chunk that can be given back, as far as is known; `None` for any other.
     pub(crate) fn held(&self, members: &Members, id: &ChunkId) -> Option<Place> {
         self.locate(members, id).filter(|place| !self.packs.is_damaged(*place))
     }
 
-    /// Those that are not held, in their order. While packs are still being entered, some of what is there may be named
-    /// too: it would be stored twice, which is better than a push that waits for all of them.
-    /// `held` gets where the others lie.
+    /// The ids not held, in their order. While packs are still being entered, a present chunk may be named too: a
+    /// second copy costs less than a push that waits for every pack. `held` gets the places of the other chunks.
     pub(crate) fn not_held(&self, members: &Members, ids: Vec<ChunkId>, held: &mut Vec<At>) -> Vec<ChunkId> {
         let missing = self.not_held_by_index(members, ids, held);
         if missing.is_empty() || self.pending().count() == 0 {
@@ -109,7 +109,7 @@ impl Catalog {
         missing
     }
 
-    /// Like `locate` for many, but an index that has no word of a chunk is not believed. What no pack holds is left
+    /// Like `locate` for many, but a chunk unknown to the index is searched in every pack. A chunk in no pack is left
     /// out.
     pub(crate) fn find(&self, members: &Members, ids: &[ChunkId]) -> Vec<(Place, ChunkId)> {
         let mut places = Vec::with_capacity(ids.len());

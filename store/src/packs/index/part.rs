@@ -1,12 +1,12 @@
-//! Packs in parts of some thousand chunks, as the index keeps them: each value proven by a hash, and a pack only by all of
-//! its parts.
+//! Packs in parts of some thousand chunks, as the index keeps packs: a hash proves each value, and only the complete set
+//! of parts proves a pack.
 //!
 //! Not here: where the values are kept (`index`).
 
 use crate::packs::index::table::Prefix;
 use larder_format::{ChunkId, Hash};
 
-/// A longer value would become a file of its own in sled, which its `flush` does not sync.
+/// A longer value would become a file of its own in sled, and sled's `flush` does not sync separate files.
 const CHUNKS_PER_PART: usize = 4096;
 
 const CHECK_BYTES: usize = 8;
@@ -14,7 +14,7 @@ const CHECK_BYTES: usize = 8;
 /// Check, name of the pack, number of its chunks.
 const PART_HEAD_BYTES: usize = CHECK_BYTES + 32 + 4;
 
-/// The names in one pack, as far as the index keeps them.
+/// The names in one pack, as far as the index keeps names.
 pub(crate) struct PackNames {
     pub(crate) number: u32,
     pub(crate) name: Hash,
@@ -32,7 +32,7 @@ impl PackNames {
     }
 }
 
-/// A pack of which some parts have been read.
+/// A pack with some parts read.
 pub(crate) struct Growing {
     names: PackNames,
     chunks: usize,
@@ -45,7 +45,7 @@ impl Growing {
         Self { names, chunks: part.chunks, parts: 1 }
     }
 
-    /// A part that does not follow is left out, and the pack does not become whole.
+    /// A part out of order is left out, and the pack does not become whole.
     pub(crate) fn add(&mut self, part: &Part<'_>) {
         let of_it = (part.number, part.name, part.part) == (self.names.number, self.names.name, self.parts);
         if of_it {
@@ -59,7 +59,7 @@ impl Growing {
     }
 }
 
-/// One value of sled that proved to be what was written.
+/// One value of sled, proven equal to the written value.
 pub(crate) struct Part<'a> {
     pub(crate) number: u32,
     pub(crate) part: u16,

@@ -1,13 +1,13 @@
-//! Where each chunk may lie, in memory: six bytes a chunk, so that ten million take 60 MB.
+//! The possible places of each chunk, in memory: six bytes a chunk, so that ten million take 60 MB.
 //!
-//! A record is the first 32 bits of a chunk's id and a 32-bit place. The first half of those bits chooses one of 65,536
-//! lists, so a question is one look into the starts of the lists and a short search: where ids are hashes, lists are
-//! equally long. Places count through all packs in the order in which they were entered, `first place of the pack +
-//! slot`; they are given anew at each start. Two ids may begin alike: what comes out is a hint, and the pack's own list
-//! decides (`registry`).
+//! A record is the first 32 bits of a chunk's id and a 32-bit place. The first 16 of the 32 bits choose one of
+//! 65,536 lists, so a question is one look into the starts of the lists and a short search: ids are hashes, so lists
+//! are equally long. Places count through the packs in the order of their entry, `first place of the pack + slot`;
+//! places are given anew at each start. Two ids may begin alike: the result is a hint, and the pack's own table decides
+//! (`registry`).
 //!
-//! New records go into a second, small table, which is merged into the large one when it is full: to merge is to move
-//! everything once, and done for each pack it would cost more with each chunk that is kept.
+//! New records go into a second, small table. When full, the small table is merged into the large one: a merge moves
+//! every record once, and a merge for each pack would cost more with each kept chunk.
 
 use std::ops::Range;
 
@@ -19,10 +19,10 @@ const RECORD_BYTES: usize = 6;
 /// Records of the small table; 3 MB.
 const YOUNG_MAX: usize = 500_000;
 
-/// Records to step over at first when one is not where it was guessed.
+/// Records to step over at first after a wrong guess.
 const NEAR: usize = 8;
 
-/// A table that is full grows by this part more than it must.
+/// A full table grows by this part more than needed.
 const SLACK: usize = 16;
 
 /// First 32 bits of a chunk's id.
@@ -83,7 +83,7 @@ impl HintTable {
         Ok(())
     }
 
-    /// Pack numbers and slots where a chunk that begins so may lie, in the order in which packs were entered.
+    /// Pack numbers and slots for a chunk with this prefix, in the order in which packs were entered.
     pub(crate) fn hints(&self, prefix: Prefix) -> impl Iterator<Item = (u32, u16)> + '_ {
         self.old.places(prefix).chain(self.young.places(prefix)).filter_map(|place| self.pack_of(place))
     }
@@ -95,7 +95,7 @@ impl HintTable {
         Some((pack.number, u16::try_from(place - pack.first).ok()?))
     }
 
-    /// Takes packs out, with one pass over everything.
+    /// Takes packs out, with one pass over the table.
     pub(crate) fn remove(&mut self, is_gone: impl Fn(u32) -> bool) {
         let gone: Vec<_> = self.packs.iter().filter(|pack| is_gone(pack.number)).copied().collect();
         self.packs.retain(|pack| !is_gone(pack.number));
@@ -108,10 +108,10 @@ impl HintTable {
     }
 }
 
-/// Records in the order of their ids, all in one piece: grown in place, without holes that nobody can use.
+/// Records in the order of their ids, in one allocation: grown in place, without unusable holes.
 struct Sorted {
     bytes: Vec<u8>,
-    /// Number of the first record of each list, and behind the last list the number of all.
+    /// Number of the first record of each list, and behind the last list the number of records.
     starts: Vec<u32>,
 }
 
@@ -144,13 +144,13 @@ impl Sorted {
         records.take_while(move |found| *found <= last).map(place)
     }
 
-    /// Number of the first record that is not below `wanted`.
+    /// Number of the first record not below `wanted`.
     fn position(&self, wanted: u64) -> usize {
         let Range { start, end } = self.list(list_of(wanted));
         let records = self.bytes[start * RECORD_BYTES..end * RECORD_BYTES].as_chunks().0;
         let is_below = |bytes: &[u8; RECORD_BYTES]| whole(list_of(wanted), bytes) < wanted;
-        // Ids are hashes, so where in the list one lies can be guessed from its next 16 bits; around the guess there are
-        // one or two lines of the processor's cache to look at instead of the many that halving the list would touch.
+        // Ids are hashes, so the position in the list can be guessed from the id's next 16 bits; around the guess there
+        // are one or two lines of the processor's cache to look at, where a binary search would touch many.
         let guess = records.len() * ((wanted >> 32) as usize & 0xffff) / LISTS;
         let (mut low, mut high, mut step) = (guess, guess, NEAR);
         while low > 0 && !is_below(&records[low - 1]) {
@@ -165,7 +165,7 @@ impl Sorted {
         start + low + records[low..high].partition_point(is_below)
     }
 
-    /// Puts sorted records in, from the end, so that everything moves at most once.
+    /// Puts sorted records in, from the end, so that each record moves at most once.
     fn merge(&mut self, records: &[u64]) {
         let mut end = self.bytes.len();
         let mut to = end + records.len() * RECORD_BYTES;
@@ -191,7 +191,7 @@ impl Sorted {
         self.starts[LISTS] += before;
     }
 
-    /// Empties it.
+    /// Empties the table.
     fn take(&mut self) -> Vec<u64> {
         let records = (0..LISTS).flat_map(|list| self.in_list(list)).collect();
         self.bytes.clear();
@@ -233,7 +233,7 @@ fn place(record: u64) -> u32 {
     u32::from_be_bytes(place)
 }
 
-/// The record that lies in `list` as `bytes`.
+/// The record in `list` with the bytes `bytes`.
 fn whole(list: usize, bytes: &[u8; RECORD_BYTES]) -> u64 {
     let [a, b, rest @ ..] = bytes;
     let low = [rest[0], rest[1], rest[2], rest[3]];
@@ -249,7 +249,7 @@ mod tests {
         table.hints(prefix).collect()
     }
 
-    /// All that a naive table would give.
+    /// The hints of a naive table.
     fn expected(packs: &[(u32, Vec<Prefix>)], prefix: Prefix) -> Vec<(u32, u16)> {
         let slots = |(number, prefixes): &(u32, Vec<Prefix>)| {
             let number = *number;

@@ -12,7 +12,7 @@ fn name(pack: u32) -> Hash {
     Hash::of(&pack.to_le_bytes())
 }
 
-/// Long enough that it has several parts.
+/// Long enough for several parts.
 const CHUNKS: u32 = 10_000;
 
 fn names(pack: u32) -> PackNames {
@@ -76,7 +76,7 @@ fn a_pack_without_chunks_is_known() {
     assert_eq!(Index::open(&place, &VAULT).unwrap().packs().len(), 1);
 }
 
-/// A part that belongs to another pack, or that does not follow, proves nothing.
+/// A part of another pack, or out of order, proves no pack.
 #[test]
 fn parts_are_believed_only_together() {
     let folder = tempfile::tempdir().unwrap();
@@ -98,14 +98,14 @@ fn another_vaults_index_is_not_believed() {
     assert!(Index::open(&place, &[8; 16]).is_err());
 }
 
-/// What the vault does after opening: packs that the index does not know are entered again.
+/// The vault's work after opening: packs unknown to the index are entered again.
 fn completed(mut index: Index) -> Index {
     let lost: Vec<_> = (0..4).filter(|pack| !index.packs().contains_key(pack)).collect();
     index.insert(&lost.into_iter().map(names).collect::<Vec<_>>()).unwrap();
     index
 }
 
-/// Whatever happens to sled's files, the index is either right or says that it is broken.
+/// After any damage to sled's files, the index is either right or reports itself broken.
 #[test]
 fn damage_is_noticed_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ fn a_failure_of_sled_costs_no_answer() {
     check_packs(&index, 0..5);
 }
 
-/// A value that sled gives back whole but that is not what was written here proves nothing, and its pack is read again.
+/// A value that sled returns whole, yet unlike the written value, proves nothing: its pack is read again.
 #[test]
 fn a_value_that_was_changed_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
@@ -194,7 +194,7 @@ fn a_value_that_was_changed_is_not_believed() {
     check(&completed(index));
 }
 
-/// An index that hung, or took the agent with it, while it was opened is not opened again.
+/// An index whose opening hung, or killed the agent, is not opened again.
 #[test]
 fn an_opening_that_did_not_end_is_not_tried_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -206,7 +206,7 @@ fn an_opening_that_did_not_end_is_not_tried_again() {
     assert!(Index::open(&place, &VAULT).unwrap().packs().is_empty());
 }
 
-/// The index as a start finds it after the agent was killed at this moment: what was written by then, and no goodbye.
+/// The index as a start finds it after a kill at this moment: the bytes written by then, without an orderly close.
 fn killed(folder: &Path) -> (tempfile::TempDir, IndexPlace) {
     let copy = tempfile::tempdir().unwrap();
     let mut rest = vec![PathBuf::from("index")];
@@ -226,7 +226,7 @@ fn killed(folder: &Path) -> (tempfile::TempDir, IndexPlace) {
     (copy, place)
 }
 
-/// Otherwise each start of a box that is killed soon after reads the lists of all packs.
+/// Otherwise each start of a box that is killed soon after reads the chunk tables of every pack.
 #[test]
 fn an_index_of_an_agent_that_was_killed_at_once_is_used() {
     let folder = tempfile::tempdir().unwrap();
@@ -244,7 +244,7 @@ fn an_index_of_an_agent_that_was_killed_at_once_is_used() {
     check(&found);
 }
 
-/// Versions before wrote the stamp with the first packs, some seconds after they made the folder.
+/// Earlier versions wrote the stamp with the first packs, some seconds after the folder.
 #[test]
 fn an_index_without_a_stamp_and_without_packs_is_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -254,7 +254,7 @@ fn an_index_without_a_stamp_and_without_packs_is_a_new_one() {
     assert!(Index::open(&place, &[8; 16]).is_err(), "now it is somebody's");
 }
 
-/// What is no file where sled or the marker have theirs ends in a new index, not in an endless wait.
+/// A special file in the place of sled's file or the marker ends in a new index, not in an endless wait.
 #[test]
 fn a_fifo_in_the_place_of_a_file_is_moved_aside() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};

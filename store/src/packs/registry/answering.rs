@@ -1,5 +1,5 @@
-//! Whether any disk can be read at all: what is damaged and what is away look the same to whoever reads one chunk, and
-//! mean different things to the owner.
+//! Whether any disk can be read at all: to a reader of one chunk, damage and an absent disk look the same; to the
+//! owner, the two mean different things.
 
 use crate::disks::identity;
 use crate::disks::members::Members;
@@ -7,7 +7,7 @@ use crate::packs::registry::Packs;
 use std::sync::atomic::Ordering;
 
 impl Packs {
-    /// Whether any disk answers. Asks them, so only for whoever could not read something.
+    /// Whether any disk answers. Asks the disks, so only for use after a failed read.
     pub(crate) fn is_any_answering(&self, members: &Members) -> bool {
         let all = members.all();
         let mut readable = all.iter().filter(|member| member.is_readable());

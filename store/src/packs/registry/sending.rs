@@ -1,9 +1,9 @@
-//! Many chunks on their way to a reader: in which order they are read, and the blocks that they travel in.
+//! Many chunks on their way to a reader: the order of reads, and the blocks sent.
 //!
-//! The reader names every chunk anyway and leaves what it did not ask for. So here only the stored bytes are checked, which
-//! spares a small box hashing all plain bytes, and where most of a block is wanted also unpacking and packing. Whoever may
-//! read chunks by name may read all that is kept, so nothing is told that is not theirs to know.
-//! Not here: single chunks, and what is damaged (`registry`).
+//! The reader names every chunk anyway and drops unasked chunks. So only the stored bytes are checked here: a small box
+//! saves hashing all plain bytes, and unpacking and packing where most of a block is wanted. A device that may read chunks
+//! by name may read every kept chunk, so an unasked chunk in a block reveals no secret.
+//! Not here: single chunks, and damage (`registry`).
 
 use crate::disks::members::Members;
 use crate::packs::place::{Fetch, Place};
@@ -16,7 +16,7 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// A block that was read and checked, and where in its plain bytes the wanted chunks lie.
+/// A block after reading and checking, and the ranges of the wanted chunks in its plain bytes.
 struct Stored {
     bytes: Vec<u8>,
     header: block::Header,
@@ -24,8 +24,8 @@ struct Stored {
 }
 
 impl Stored {
-    /// Whether so much of it is wanted that it goes out as it lies. To cut costs the box unpacking and packing, to send
-    /// what nobody wants costs the network.
+    /// Whether enough of the block is wanted to send the block as stored. Cutting costs the box unpacking and packing,
+    /// and unwanted chunks cost the network.
     fn is_worth_sending(&self, neighbours: Neighbours) -> bool {
         let wanted = self.wanted.iter().map(Range::len).sum::<usize>();
         let of_all =
@@ -38,7 +38,7 @@ impl Stored {
 }
 
 impl Packs {
-    /// The order in which chunks are to be read: as they lie, each block once.
+    /// The order in which to read chunks: by position, each block once.
     pub(crate) fn plan(places: Vec<(Place, ChunkId)>) -> Vec<Fetch> {
         let mut blocks: BTreeMap<(u32, u32), Fetch> = BTreeMap::new();
         for (place, id) in places {
@@ -47,7 +47,7 @@ impl Packs {
         blocks.into_values().collect()
     }
 
-    /// A block with the wanted chunks: the stored one, or a new one where most of the stored one is not wanted.
+    /// A block with the wanted chunks: the stored block, or a new block where most of the stored block is not wanted.
     pub(crate) fn fetch(&self, members: &Members, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
         let sent = match self.stored(members, step) {
             Some(block) if block.is_worth_sending(neighbours) => Some(block.bytes),
@@ -57,8 +57,7 @@ impl Packs {
         sent.map_or_else(|| self.fetch_proven(members, step), Ok)
     }
 
-    /// The same where each chunk is named by its bytes before it is sent, and where one disk does not have it another one
-    /// is asked.
+    /// The same with each chunk hashed before sending. Where one disk lacks a chunk, another disk is asked.
     pub(crate) fn fetch_proven(&self, members: &Members, step: &Fetch) -> Result<Vec<u8>> {
         let Fetch(wanted) = step;
         let (place, first) = wanted.first().expect("a plan names a block for the sake of a chunk");
@@ -87,12 +86,12 @@ impl Packs {
         Ok(self.pack(&plain, lengths))
     }
 
-    /// A block as it lies on the disk; nothing where no disk has it whole.
+    /// A block as stored on the disk; `None` where no disk has the block whole.
     pub(crate) fn as_stored(&self, members: &Members, step: &Fetch) -> Option<Vec<u8>> {
         self.stored(members, step).map(|block| block.bytes)
     }
 
-    /// A block of these chunks, which were one block once.
+    /// A block of these chunks, as a single block held before.
     pub(crate) fn as_block<C: Borrow<[u8]>>(&self, chunks: &[C]) -> Vec<u8> {
         self.pack(&chunks.concat(), chunks.iter().map(|chunk| length(chunk.borrow())).collect())
     }
@@ -107,7 +106,7 @@ impl Packs {
             let stored = bytes.get(header.len()..)?;
             let is_whole = header.lengths.len() == slots.len()
                 && Hash::of(stored) == header.stored_hash
-                // A whole pack may stand in the place of another one; the next disk may have the right one.
+                // A whole pack may stand in the place of another pack; the next disk may have the right pack.
                 && view.has(slots.clone(), wanted);
             if !is_whole {
                 self.trouble.suspect();

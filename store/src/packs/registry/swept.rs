@@ -1,4 +1,4 @@
-//! Packs that were swept: no longer in the list, and their files still on a disk for a while.
+//! Swept packs: no longer in the list, with their files still on a disk for a while.
 
 use crate::ledger::clock::Mark;
 use crate::packs::registry::Packs;
@@ -13,7 +13,7 @@ impl Packs {
         registry.names.iter().map(|(number, name)| (*number, *name, registry.numbers[name].1)).collect()
     }
 
-    /// What a new pack carries, so that it is never called like one that was swept.
+    /// The salt of new packs, so that no new pack gets the name of a swept pack.
     pub(crate) fn salt(&self) -> u32 {
         self.salt.load(Ordering::SeqCst)
     }
@@ -33,11 +33,11 @@ impl Packs {
             registry.swept.insert(name);
         }
         drop(registry);
-        // Also closes its files: an open one keeps its room on the disk.
+        // Also closes the packs' files: an open file keeps its room on the disk.
         numbers.iter().for_each(|number| self.reopen(*number));
     }
 
-    /// Takes those of the packs on a disk that were swept out of `there`, and leaves their files to be removed.
+    /// Takes the swept packs out of `there`, the packs on a disk, and leaves their files to be removed.
     pub(crate) fn leave_to_sweep(&self, there: &mut HashMap<Hash, u64>, swept: &HashMap<Hash, Mark>) {
         let mut registry = self.registry.write();
         registry.swept.extend(there.keys().filter(|name| swept.contains_key(name)));
@@ -53,7 +53,8 @@ impl Packs {
         self.registry.read().swept.contains(name)
     }
 
-    /// The file of the pack is not left to be removed any more: it is on no disk, or belongs to the vault again.
+    /// The file of the pack is not left to be removed any more: the pack is on no disk, or belongs to the vault
+    /// again.
     pub(crate) fn no_longer_left(&self, name: &Hash) {
         self.registry.write().swept.remove(name);
     }
