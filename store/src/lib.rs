@@ -1,9 +1,9 @@
-//! The vault: immutable versions on plain disks, and nothing but files and functions.
+//! The vault: immutable versions on plain disks, made of nothing but files and functions.
 //!
 //! No network, no runtime, no wall clock, no pins: the vault must outlive the daemon and must run in a simulator, so
-//! time, randomness and disks come in as arguments. Truth is packs and ledger; the index holds only what can be made
-//! from them again. Order of writing, which everything else relies on: ARCHITECTURE.md, "The commit point".
-//! Not here: who may push (`agent`), what bytes look like (`format`).
+//! time, randomness and disks come in as arguments. Truth is packs and ledger; the index can be made again from both.
+//! Order of writing, the base of every other promise: ARCHITECTURE.md, "The commit point".
+//! Not here: who may push (`agent`), the bytes (`format`).
 
 mod core;
 pub mod disk;
@@ -44,50 +44,50 @@ use crate::disk::Disk;
 use larder_format::{ChunkId, FormatError};
 use std::io;
 
-/// What can go wrong in the store, told apart by what the owner must do next.
+/// Errors of the store, told apart by what the owner must do next.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing was written; what is kept stays kept.
+    /// No byte was written; kept backups stay kept.
     #[error("the backup disk at {disk} is full; at least {missing_mib} MiB more are needed")]
     Full {
         /// Where the owner finds the disk.
         disk: String,
-        /// Room that the next step lacks, in MiB, rounded up. More may be needed for what nobody has announced.
+        /// Room that the next step lacks, in MiB, rounded up. Unannounced bytes may need more.
         missing_mib: u64,
-        /// MiB that this device has sent since its last commit: no snapshot names them.
+        /// MiB sent by this device since its last commit, named by no snapshot.
         sent_mib: u64,
-        /// The same of all other devices: room that comes back unless they commit it.
+        /// The same for every other device: room that comes back without a commit.
         others_mib: u64,
     },
-    /// The vault does not hold what was asked for.
+    /// The vault does not hold the requested object.
     #[error("{what} is not in the backup")]
     NotFound {
         /// In words.
         what: String,
     },
-    /// A snapshot was to be committed whose chunks have not all arrived.
+    /// A snapshot was to be committed before every chunk had arrived.
     #[error("{count} pieces of this backup have not arrived")]
     Missing {
         /// How many are known to be missing.
         count: usize,
-        /// The first of them.
+        /// The first missing chunk.
         first: ChunkId,
     },
-    /// What arrived breaks the format's rules.
+    /// Received bytes break the format's rules.
     #[error("what arrived is not valid: {0}")]
     Refused(#[from] FormatError),
-    /// Bytes on every disk that has them fail their checksums.
+    /// The chunk fails its checksum on every disk that has a copy.
     #[error("a stored piece is damaged on every disk that has it")]
     Damaged {
         /// The chunk.
         chunk: ChunkId,
-        /// What the last disk gave.
+        /// The last disk's error.
         cause: String,
     },
     /// A device asked for a snapshot of another device's source.
     #[error("{name} is no source of {device}")]
     NotYours {
-        /// Who asked.
+        /// The asking device.
         device: String,
         /// `DEVICE/NAME` of the source.
         name: String,
@@ -98,13 +98,13 @@ pub enum StoreError {
         /// In words.
         what: String,
     },
-    /// A newer Larder has changed the disks in ways that this version does not understand, so nothing is written.
+    /// A newer Larder has changed the disks in ways unknown to this version, so nothing is written.
     #[error("the backup disks were used by a newer Larder (layout {since}); this one only gives back")]
     ReadOnly {
-        /// The newest layout that was met.
+        /// The newest layout found.
         since: u16,
     },
-    /// Nothing may be let go of at this moment.
+    /// Letting go is not allowed at this moment.
     #[error("nothing is let go of now: {why}")]
     Waits {
         /// In words.
@@ -115,18 +115,18 @@ pub enum StoreError {
     Disk {
         /// Disk and file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl StoreError {
-    /// A disk lacks so many bytes; who holds the rest of it is added where a device is told.
+    /// A disk lacks so many bytes; the holders of the remaining room are added in the reply to a device.
     pub(crate) fn full(disk: String, missing_bytes: u64) -> Self {
         Self::Full { disk, missing_mib: missing_bytes.div_ceil(1 << 20), sent_mib: 0, others_mib: 0 }
     }
 
-    /// A filesystem that is full does not say how much it lacks: at least the next pack.
+    /// A full filesystem does not say how much room is lacking: at least the next pack.
     pub(crate) fn full_disk(disk: &dyn Disk) -> Self {
         Self::full(disk.name(), larder_format::pack::PACK_BYTES_AIM)
     }

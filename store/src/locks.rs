@@ -1,9 +1,9 @@
-//! Every lock of the store, and the one order in which a thread may take them.
+//! Every lock of the store, and the one order in which a thread may take locks.
 //!
-//! A lock has a rank, and a thread that holds one may only wait for one of a higher rank. Two threads that wait for each
+//! A lock has a rank, and a thread with a lock may only wait for a lock of higher rank. Two threads that wait for each
 //! other's lock are then impossible. Builds for tests check the order at each lock and stop at the first violation. Trying
-//! without waiting (`try_lock`, `try_write`) is free of the order. A panic while a lock was held does not spread to others:
-//! the value is taken as it is, since nothing in memory is believed further than its checks go.
+//! without waiting (`try_lock`, `try_write`) is free of the order. A panic under a lock does not spread: the value is used
+//! as is, since no value in memory is believed further than its checks go.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{self, Condvar, PoisonError, TryLockError};
@@ -12,27 +12,27 @@ use std::sync::{self, Condvar, PoisonError, TryLockError};
 pub(crate) mod rank {
     /// Sweeps under way: one step at a time.
     pub(crate) const SWEEPS: u8 = 0;
-    /// A disk that is filled: two who fill it would write into the same unfinished file.
+    /// The fill of a disk: two concurrent fills would write into the same unfinished file.
     pub(crate) const FILLING: u8 = 1;
-    /// What mark phases have shown: held during a step of a sweep, and while a disk comes.
+    /// Result of mark phases: held during a step of a sweep, and while a disk joins.
     pub(crate) const MARK_PROOF: u8 = 2;
-    /// Sidecars are written one at a time, since each is some megabytes of memory.
+    /// Sidecars are written one at a time, since each takes some megabytes of memory.
     pub(crate) const PARITY: u8 = 3;
     /// Rounds of scrubs: held during a step, so that repairs never meet.
     pub(crate) const ROUNDS: u8 = 4;
-    /// Held for writing while packs go, for reading while somebody is told of a chunk.
+    /// Held for writing while packs go, for reading while a device is told of a chunk.
     pub(crate) const SWEEPING: u8 = 5;
-    /// The pack that grows, and those that are being sealed.
+    /// The growing pack, and the packs being sealed.
     pub(crate) const GROWING: u8 = 6;
-    /// One commit at a time: an entry names the one before it.
+    /// One commit at a time: an entry names the entry before.
     pub(crate) const COMMITS: u8 = 7;
-    /// When something was looked at last.
+    /// Times of the last checks.
     pub(crate) const LOOKED: u8 = 8;
-    /// What the clock has said since the start.
+    /// Clock readings since the start.
     pub(crate) const LIFETIME: u8 = 9;
-    /// The ledger as it stands.
+    /// The present ledger.
     pub(crate) const LEDGER: u8 = 10;
-    /// What is still to be looked at in the quarantines.
+    /// Pending checks of the quarantines.
     pub(crate) const SEARCHES: u8 = 11;
     /// Packs that a disk could not read.
     pub(crate) const SUSPECTS: u8 = 12;
@@ -46,7 +46,7 @@ pub(crate) mod rank {
     pub(crate) const PENDING: u8 = 16;
     /// Findings of scrubs and repairs.
     pub(crate) const FINDINGS: u8 = 17;
-    /// What pushes under way rely on.
+    /// Chunks and packs that pushes rely on.
     pub(crate) const PINS: u8 = 18;
     /// The list of packs.
     pub(crate) const REGISTRY: u8 = 19;
@@ -54,19 +54,19 @@ pub(crate) mod rank {
     pub(crate) const VIEWS: u8 = 20;
     /// Opened blocks.
     pub(crate) const BLOCKS: u8 = 21;
-    /// Chunks that no disk gives back whole.
+    /// Table of damage.
     pub(crate) const TROUBLE: u8 = 22;
     /// The list of disks.
     pub(crate) const MEMBERS: u8 = 23;
-    /// What one disk is for.
+    /// Role of one disk.
     pub(crate) const MEMBER_ROLE: u8 = 24;
-    /// How far one disk can be trusted.
+    /// Trust level of one disk.
     pub(crate) const MEMBER_STATE: u8 = 25;
-    /// Files of one disk that may or may not be there.
+    /// Files of uncertain presence on one disk.
     pub(crate) const DOUBTFUL: u8 = 26;
-    /// The disk that is plugged in where one was.
+    /// The disk in the slot, if connected.
     pub(crate) const SLOT: u8 = 27;
-    /// Where a disk is, or was last.
+    /// Present path of a disk, or the last.
     pub(crate) const SLOT_NAME: u8 = 28;
     /// Compressors and their like.
     pub(crate) const POOL: u8 = 29;
@@ -76,7 +76,7 @@ pub(crate) mod rank {
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T, const RANK: u8>(sync::Mutex<T>);
 
-/// What a mutex guards, as long as this lives.
+/// The guarded value, as long as this guard lives.
 pub(crate) struct MutexGuard<'a, T, const RANK: u8> {
     guard: sync::MutexGuard<'a, T>,
     held: Held<RANK>,
@@ -92,11 +92,11 @@ impl<T, const RANK: u8> Mutex<T, RANK> {
         MutexGuard { guard: self.0.lock().unwrap_or_else(PoisonError::into_inner), held }
     }
 
-    /// Nothing while somebody else holds it.
+    /// `None` while another thread holds the lock.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T, RANK>> {
         let guard = match self.0.try_lock() {
             Ok(guard) => guard,
-            // A panic while it was held must not look like somebody for ever.
+            // A panic under the lock must not look like a holder for ever.
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
@@ -105,7 +105,7 @@ impl<T, const RANK: u8> Mutex<T, RANK> {
 }
 
 impl<'a, T, const RANK: u8> MutexGuard<'a, T, RANK> {
-    /// Lets others have it until `condition` is notified.
+    /// Releases the lock until `condition` is notified.
     pub(crate) fn wait(self, condition: &Condvar) -> Self {
         let Self { guard, held } = self;
         Self { guard: condition.wait(guard).unwrap_or_else(PoisonError::into_inner), held }
@@ -126,18 +126,18 @@ impl<T, const RANK: u8> DerefMut for MutexGuard<'_, T, RANK> {
     }
 }
 
-/// A lock of a rank that many may read at once. A thread that reads may not read again: a writer that waits in between
-/// would stop both.
+/// A lock of a rank with many readers at once. A reading thread may not read again: a writer waiting in between would
+/// block both.
 #[derive(Debug, Default)]
 pub(crate) struct RwLock<T, const RANK: u8>(sync::RwLock<T>);
 
-/// What is read, as long as this lives.
+/// The value under a read lock, as long as this guard lives.
 pub(crate) struct ReadGuard<'a, T, const RANK: u8> {
     guard: sync::RwLockReadGuard<'a, T>,
     _held: Held<RANK>,
 }
 
-/// What is changed, as long as this lives.
+/// The value under a write lock, as long as this guard lives.
 pub(crate) struct WriteGuard<'a, T, const RANK: u8> {
     guard: sync::RwLockWriteGuard<'a, T>,
     _held: Held<RANK>,
@@ -158,7 +158,7 @@ impl<T, const RANK: u8> RwLock<T, RANK> {
         WriteGuard { guard: self.0.write().unwrap_or_else(PoisonError::into_inner), _held: held }
     }
 
-    /// Nothing while somebody else holds it.
+    /// `None` while another thread holds the lock.
     pub(crate) fn try_write(&self) -> Option<WriteGuard<'_, T, RANK>> {
         let guard = match self.0.try_write() {
             Ok(guard) => guard,
@@ -191,7 +191,7 @@ impl<T, const RANK: u8> DerefMut for WriteGuard<'_, T, RANK> {
     }
 }
 
-/// Whether this build checks the order: those of tests do.
+/// Whether this build checks the order: test builds do.
 const IS_CHECKED: bool = cfg!(any(test, debug_assertions, feature = "simulated-disks"));
 
 thread_local! {
@@ -209,7 +209,7 @@ impl<const RANK: u8> Held<RANK> {
             let held = HELD.get();
             let above = held.iter().skip(usize::from(RANK)).position(|count| *count > 0);
             if let Some(above) = above.map(|above| above + usize::from(RANK)) {
-                // A guard that is dropped while this panic unwinds must not panic once more.
+                // A guard dropped while this panic unwinds must not panic once more.
                 assert!(
                     std::thread::panicking(),
                     "a lock of rank {RANK} is waited for while one of rank {above} is held"
@@ -269,7 +269,7 @@ mod tests {
         assert!(!is_refused(|| drop(lock.read())));
     }
 
-    /// Whoever only tries waits for nobody, but what is waited for afterwards has to be above it.
+    /// A thread that only tries waits for no lock, but every later wait has to be above the tried lock.
     #[test]
     fn a_lock_that_was_tried_for_counts_for_those_after_it() {
         let (low, middle, high) =

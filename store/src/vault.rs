@@ -1,6 +1,6 @@
-//! The vault: the front of the store. One line a call; each is written in the room that it names.
+//! The vault: the facade of the store. One line a call; the module named in the line has the code.
 //!
-//! Not here: what a device asks for (`by`), HTTP, time (a `Stamp` comes in).
+//! Not here: requests of a device (`by`), HTTP, time (a `Stamp` comes in).
 
 pub(crate) mod by;
 mod disks;
@@ -24,7 +24,7 @@ use larder_format::ledger::{Event, Head, Stamp};
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Everything that opening a vault needs from outside.
+/// The outside parts of opening a vault.
 pub struct Options {
     /// The disks, each a complete copy.
     pub disks: Vec<Arc<dyn Disk>>,
@@ -32,13 +32,13 @@ pub struct Options {
     pub index: IndexPlace,
     /// Random names: for a new vault and for disks that join.
     pub random: Box<dyn FnMut() -> [u8; 16]>,
-    /// Bytes that are left free on every disk, so that ledger and sweep still work on a full one.
+    /// Bytes left free on every disk, so that ledger and sweep still work on a full disk.
     pub reserve_bytes: u64,
     /// Now, for the first entry of a new vault.
     pub stamp: Stamp,
 }
 
-/// What opening found.
+/// Findings of an opening.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Opened {
     /// The index was missing or broken and has been made anew.
@@ -60,12 +60,12 @@ impl Vault {
         identity::hex(&self.core.id)
     }
 
-    /// The ledger as it stands; keep the guard only briefly, a commit waits for it.
+    /// The present ledger; keep the guard only briefly, a commit waits for the lock.
     pub fn ledger(&self) -> impl Deref<Target = LedgerView> + '_ {
         self.core.ledger()
     }
 
-    /// Hash of one entry of the ledger, as the first disk has it that has it whole.
+    /// Hash of one entry of the ledger, from the first disk with a whole copy.
     pub fn entry_hash(&self, sequence: u64) -> Option<Hash> {
         let head = self.ledger().head;
         if sequence == head.sequence {
@@ -77,7 +77,7 @@ impl Vault {
             .find_map(|member| entry_files::hash_on(member.disk.as_ref(), sequence))
     }
 
-    /// Bytes that the packs take on one disk.
+    /// Bytes of the packs on one disk.
     pub fn stored_bytes(&self) -> u64 {
         self.core.catalog.packs.bytes()
     }
@@ -88,7 +88,7 @@ impl Vault {
         while self.index_pending() > 0 {}
     }
 
-    /// Enters some packs into the index that it does not know yet, as after it was lost. Returns how many are left.
+    /// Enters some unknown packs into the index, as after the loss of the index. Returns how many are left.
     pub fn index_pending(&self) -> usize {
         self.core.catalog.enter_and_keep(&self.core.members)
     }
@@ -106,12 +106,12 @@ impl Vault {
         self.core.append(stamp, event)
     }
 
-    /// What this version may do with the disks as they are.
+    /// Permissions of this version on the disks in their present state.
     pub fn access(&self) -> Access {
         self.core.access()
     }
 
-    /// Says at once when there is no disk to read from, before an answer is begun that could only stay empty.
+    /// Fails at once when there is no disk to read from, before the start of an answer that could only stay empty.
     ///
     /// # Errors
     /// `Disk`.
@@ -119,7 +119,7 @@ impl Vault {
         self.core.require_readable()
     }
 
-    /// The same for whoever found nothing: asks the disks.
+    /// The same after a search without a result: asks the disks.
     ///
     /// # Errors
     /// `Disk`.
@@ -127,7 +127,7 @@ impl Vault {
         self.core.require_answering()
     }
 
-    /// Makes everything that was received durable and findable.
+    /// Makes every received chunk durable and findable.
     ///
     /// # Errors
     /// `Full` or `Disk`; the chunks of the failed pack are then missing again.
@@ -135,8 +135,8 @@ impl Vault {
         self.core.seal_all()
     }
 
-    /// Only removes files that may go already: between two rounds, for a disk that was away and has caught up. Returns how
-    /// many went.
+    /// Only unlinks removable files: between two rounds, for a disk that was away and is resynced. Returns how many files
+    /// went.
     ///
     /// # Errors
     /// `Disk`.
@@ -153,13 +153,14 @@ impl Vault {
         self.sweeps.lock().step(&self.core, now, chunks_max)
     }
 
-    /// Whether `sweep_unfinished_step` has a reason to begin: somebody was refused for want of room, or the next one would be.
+    /// Whether `sweep_unfinished_step` has a reason to begin: a push was refused for want of room, or the next push would
+    /// be.
     pub fn is_short_of_room(&self, now: Stamp) -> bool {
         self.sweeps.lock().is_short_of_room(&self.core, now)
     }
 
-    /// Does a piece of making room: looks up about `chunks_max` chunks, or lets go of some packs, or removes their files. It
-    /// needs no clock that can be relied on and does not wait for a hold, since it touches nothing that was ever kept.
+    /// Does a piece of making room: looks up about `chunks_max` chunks, or lets go of some packs, or unlinks files. Needs
+    /// no trusted clock and does not wait for a hold, since no chunk of a kept snapshot is touched.
     ///
     /// # Errors
     /// `NotFound` or `Damaged` when a kept snapshot is not whole, and then nothing is freed; `Full` or `Disk`. The next
@@ -168,13 +169,13 @@ impl Vault {
         self.sweeps.lock().unfinished_step(&self.core, now, chunks_max)
     }
 
-    /// Takes note of what the clock says, and tells whether it allows that something is let go of. The more often it is
-    /// asked, the sooner a jump is noticed.
+    /// Takes note of a clock reading, and returns whether the clock allows letting go. Frequent readings notice a jump
+    /// sooner.
     pub fn look_at_clock(&self, now: Stamp) -> ClockVerdict {
         prune::look_at_clock(&self.core, now)
     }
 
-    /// Writes down that a person at the box says that the clock is right.
+    /// Writes down the word of a person at the box that the clock is right.
     ///
     /// # Errors
     /// `Full` or `Disk`.
@@ -182,7 +183,7 @@ impl Vault {
         prune::confirm_clock(&self.core, now)
     }
 
-    /// What a prune at `now` would let go of.
+    /// The plan of a prune at `now`.
     pub fn plan_prune(&self, now: Stamp) -> PrunePlan {
         prune::plan_prune(&self.core, now)
     }
@@ -190,7 +191,7 @@ impl Vault {
     /// Obeys a plan: writes the tombstones, durable on return.
     ///
     /// # Errors
-    /// `Waits` when the plan is locked, or the ledger has grown since it was made; `Full` or `Disk`.
+    /// `Waits` when the plan is locked, or the ledger has grown since; `Full` or `Disk`.
     pub fn prune(&self, plan: &PrunePlan, now: Stamp) -> Result<()> {
         prune::prune(&self.core, plan, now)
     }

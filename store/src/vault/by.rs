@@ -1,7 +1,7 @@
-//! What one device, or the appliance itself, asks of the vault: the only way in for everything that a device causes.
+//! Requests of one device, or of the appliance itself: the only way in for calls on behalf of a device.
 //!
 //! Taking in is written in `take`, reading in `core` and `past`; here is the handle that carries the scope to both. Not
-//! here: who may hold which scope (the agent).
+//! here: the choice of scope (the agent).
 
 use crate::core::Core;
 use crate::core::scope::Scope;
@@ -20,7 +20,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The vault as one asker may use it.
+/// The vault within the rights of one asker.
 #[derive(Clone, Copy)]
 pub struct By<'a> {
     pub(crate) core: &'a Core,
@@ -35,16 +35,16 @@ impl Vault {
 }
 
 impl<'a> By<'a> {
-    /// Those of `ids` that the vault does not hold, or not whole, in order. The others stay until the device's next commit, for
-    /// a day at least.
+    /// The `ids` that the vault does not hold whole, in order. The other chunks stay until the device's next commit, for a
+    /// day at least.
     pub fn missing(&self, ids: &[ChunkId]) -> Vec<ChunkId> {
         receive::missing(self.core, self.scope, ids)
     }
 
-    /// Takes in an upload of blocks. What it returns proves that the names were computed here.
+    /// Takes in an upload of blocks. The result proves that the names were computed here.
     ///
     /// # Errors
-    /// `Refused` for anything that is no block, `Full`, `Disk`. What came before the error is kept.
+    /// `Refused` for anything but a block, `Full`, `Disk`. Blocks before the error are kept.
     pub fn receive(&self, upload: &[u8]) -> Result<Received> {
         receive::receive(self.core, self.scope, upload)
     }
@@ -52,8 +52,8 @@ impl<'a> By<'a> {
     /// Makes a snapshot exist. The same push twice is one snapshot.
     ///
     /// # Errors
-    /// `NotYours` for a source of another device, `Missing` when the tree is not complete, `Refused` when it breaks rules,
-    /// `Full`, `Disk`.
+    /// `NotYours` for a source of another device, `Missing` when the tree is not complete, `Refused` when the tree breaks
+    /// rules, `Full`, `Disk`.
     pub fn commit(&self, snapshot: Snapshot, stamp: Stamp) -> Result<Committed> {
         commit::commit(self.core, self.scope, snapshot, stamp)
     }
@@ -61,7 +61,7 @@ impl<'a> By<'a> {
     /// The bytes of a chunk, hashed again.
     ///
     /// # Errors
-    /// `Damaged` when no disk has them whole, or at all; `Disk` when none answers.
+    /// `Damaged` when no disk has the chunk whole, or at all; `Disk` when none answers.
     pub fn read(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
         self.core.read(chunk)
     }
@@ -74,36 +74,36 @@ impl<'a> By<'a> {
         self.core.read_node(node)
     }
 
-    /// In which order to read these chunks; each block once. What the vault does not hold is left out, so that one
-    /// lost piece does not keep a whole folder from its owner.
+    /// The order of reads for these chunks; each block once. Missing chunks are left out: a single
+    /// lost chunk must not keep a whole folder from its owner.
     pub fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
         self.core.plan_fetch(ids)
     }
 
-    /// Where each of these chunks lies, as a number: the same one for chunks of one block, and in the order in which blocks
-    /// are read; `NOWHERE` for what the index does not know. A sweep may move chunks, so it is an order and no promise.
+    /// The place of each chunk as a number: equal for chunks of one block, and rising in the order of reads; `NOWHERE` for
+    /// a chunk unknown to the index. A sweep may move chunks, so the number is an order and no promise.
     pub fn places(&self, ids: &[ChunkId]) -> Vec<u64> {
         self.core.places(ids)
     }
 
-    /// The bytes of one step of a plan: a block with the wanted chunks, and maybe some of their neighbours.
+    /// The bytes of one step of a plan: a block with the wanted chunks, and maybe neighbours.
     ///
     /// # Errors
-    /// `Damaged` when no disk has it whole; `Disk` when none answers.
+    /// `Damaged` when no disk has the block whole; `Disk` when none answers.
     pub fn fetch(&self, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
         self.core.fetch(step, neighbours)
     }
 
-    /// The same for whoever did not get what they asked for at first: each chunk is named by its bytes before it is sent,
-    /// so that another disk is asked where the first one has something else in its place.
+    /// The same for a reader whose first fetch failed: each chunk is hashed before sending, so that another disk is asked
+    /// where the first disk holds other bytes in the chunk's place.
     ///
     /// # Errors
-    /// `Damaged` when no disk has it whole; `Disk` when none answers.
+    /// `Damaged` when no disk has the chunk whole; `Disk` when none answers.
     pub fn fetch_proven(&self, step: &Fetch) -> Result<Vec<u8>> {
         self.core.fetch_proven(step)
     }
 
-    /// What `path` leads to in a snapshot; the empty path is the pushed folder itself.
+    /// The target of `path` in a snapshot; the empty path is the pushed folder itself.
     ///
     /// # Errors
     /// As `read_node`.
@@ -124,10 +124,10 @@ impl<'a> By<'a> {
         browse::versions(self.core, facts, path)
     }
 
-    /// Compares two trees entry by entry, in memory that does not grow with them.
+    /// Compares two trees entry by entry, in constant memory.
     ///
     /// # Errors
-    /// As `read_node`, or what `visitor` returns.
+    /// As `read_node`, or the error of `visitor`.
     pub fn compare(
         &self,
         before: ChunkRef,
@@ -138,11 +138,11 @@ impl<'a> By<'a> {
     }
 
     /// Tells `each` every path that differs, in the order of a walk. Folders count as changed only by their own
-    /// attributes; what is in them is told by itself. `go_on` is asked before each node is read, since folders that name
-    /// each other twice have no end that anybody would live to see. Returns whether it came to the end.
+    /// attributes; each changed entry inside is told separately. `go_on` is asked before each node is read, since
+    /// folders that name each other twice would make a walk of exponential length. Returns whether the walk came to the end.
     ///
     /// # Errors
-    /// As `read_node`, or what `each` returns.
+    /// As `read_node`, or the error of `each`.
     pub fn diff(
         &self,
         before: ChunkRef,
@@ -156,7 +156,7 @@ impl<'a> By<'a> {
     /// Hands the bytes of a file over, piece by piece, from `range`; holes as zeros.
     ///
     /// # Errors
-    /// As `read`, or what `each` returns.
+    /// As `read`, or the error of `each`.
     pub fn file_bytes(
         &self,
         pieces: &[Piece],

@@ -1,4 +1,4 @@
-//! The vault: its disks as they come, are filled, leave and fail.
+//! The vault: its disks as disks join, are filled, leave and fail.
 
 use crate::disk::Disk;
 use crate::disks::member::{MemberState, MemberView};
@@ -10,7 +10,7 @@ use larder_format::ledger::{DiskId, DiskRole, Stamp};
 use std::sync::Arc;
 
 impl Vault {
-    /// The disks as they stand.
+    /// The disks in their present state.
     pub fn disks(&self) -> Vec<MemberView> {
         self.core.members.views(&self.ledger().disks)
     }
@@ -23,14 +23,14 @@ impl Vault {
     /// Takes back a disk of this vault that was away.
     ///
     /// # Errors
-    /// `Foreign` for any other disk, for a copy of one that is here, and for one whose ledger tells another story;
-    /// nothing is written to such a disk. `Disk` when it does not answer.
+    /// `Foreign` for any other disk, for a copy of a present disk, and for a disk with a contradicting ledger; no
+    /// byte is written to such a disk. `Disk` when the disk does not answer.
     pub fn attach(&self, disk: Arc<dyn Disk>, stamp: Stamp) -> Result<Attached> {
         arrival::attach(&self.core, disk, stamp)
     }
 
-    /// Takes a new, empty disk in, or one that the vault knows back, on the word of a person: what was held against
-    /// it is forgotten. Returns its id. `new_id` is random and names a disk that has no name.
+    /// Takes in a new, empty disk, or takes a known disk back, on the word of a person: earlier failures are
+    /// forgotten. Returns its id. `new_id` is random and names a disk without a name.
     ///
     /// # Errors
     /// As `attach`.
@@ -38,39 +38,39 @@ impl Vault {
         arrival::adopt(&self.core, disk, new_id, role, stamp)
     }
 
-    /// Tries again to write to a disk that could not be written to when it came, and that is not held to be bad: one hiccup
-    /// of the only disk must not stop backups until a person comes.
+    /// Tries again to write to a disk that took no write on joining and is not held to be bad: one hiccup of the only disk
+    /// must not stop backups until a person comes.
     pub fn try_again(&self, id: &str) {
         arrival::try_again(&self.core, id)
     }
 
-    /// The disk is gone, or must be opened anew: nothing more is asked of it.
+    /// The disk is gone, or must be opened anew: no call reaches the disk any more.
     pub fn detach(&self, id: &str) {
         standing::detach(&self.core, id)
     }
 
-    /// The index's disk is away, or the index is to lie elsewhere: it is made anew there.
+    /// The index's disk is away, or the index is to lie elsewhere: the index is built anew there.
     pub fn move_index(&self, place: IndexPlace) {
         arrival::move_index(&self.core, place)
     }
 
-    /// Brings files to disks that lack some, until about `bytes_max` are copied. Returns how many are still lacking.
+    /// Brings files to incomplete disks, until about `bytes_max` are copied. Returns how many are still lacking.
     ///
     /// # Errors
-    /// `Full` when a disk has no room for what it lacks; `Disk` when one fails. Other disks are not affected.
+    /// `Full` when a disk has no room for the lacking files; `Disk` when a disk fails. Other disks are not affected.
     pub fn catch_up(&self, bytes_max: u64) -> Result<u64> {
         resync::catch_up(&self.core, bytes_max)
     }
 
-    /// Brings a disk up to date and lets go of it, so that it may be unplugged.
+    /// Brings a disk up to date and detaches the disk, so that the disk may be unplugged.
     ///
     /// # Errors
-    /// `Foreign` when no other healthy disk would be left; `Full` or `Disk` when it could not be brought up to date.
+    /// `Foreign` when no other healthy disk would be left; `Full` or `Disk` when the resync could not finish.
     pub fn release(&self, id: &str, stamp: Stamp) -> Result<()> {
         standing::release(&self.core, id, stamp)
     }
 
-    /// Notes in the ledger that a disk holds everything up to here.
+    /// Notes in the ledger that a disk is complete up to here.
     ///
     /// # Errors
     /// `Full` or `Disk`.
@@ -78,16 +78,16 @@ impl Vault {
         standing::note_complete(&self.core, id, stamp)
     }
 
-    /// Notes that a disk failed although it is connected. Returns whether a person has to look at it now.
+    /// Notes that a disk failed although connected. Returns whether a person has to look at the disk now.
     ///
     /// # Errors
-    /// `Full` or `Disk`; it is then distrusted all the same, until the next start.
+    /// `Full` or `Disk`; the disk is then distrusted all the same, until the next start.
     pub fn distrust(&self, id: &str, stamp: Stamp) -> Result<bool> {
         standing::distrust(&self.core, id, stamp)
     }
 
-    /// Begins to let a disk go for good. `with_what_it_has`: it is away and will never come back, and what only it has is
-    /// given up with it.
+    /// Begins to let a disk go for good. `with_what_it_has`: the disk is away and will never come back, and chunks held
+    /// by no other disk are given up.
     ///
     /// # Errors
     /// `Foreign`, in words, while another disk is not healthy and complete.
@@ -95,7 +95,7 @@ impl Vault {
         standing::begin_forgetting(&self.core, id, with_what_it_has, stamp)
     }
 
-    /// Takes that back.
+    /// Takes a retirement back.
     ///
     /// # Errors
     /// `Full` or `Disk`.
@@ -103,7 +103,7 @@ impl Vault {
         standing::keep_disk(&self.core, id, stamp)
     }
 
-    /// Ends a disk's membership. What is on it stays as it is.
+    /// Ends a disk's membership. The content stays on the disk.
     ///
     /// # Errors
     /// `Waits` before `FORGET_DELAY_S` have passed since `begin_forgetting`; otherwise as there.
@@ -111,8 +111,8 @@ impl Vault {
         standing::retire(&self.core, id, stamp)
     }
 
-    /// Enters every disk into the ledger that is not in it: those of vaults that are older than such entries, and one that
-    /// was adopted when no disk could take the entry.
+    /// Enters every unlisted disk into the ledger: disks of vaults older than such entries, and a disk adopted when no
+    /// disk could take the entry.
     pub fn enter_disks(&self, stamp: Stamp) {
         standing::enter_disks(&self.core, stamp)
     }

@@ -17,11 +17,11 @@ use larder_format::layout;
 use larder_format::ledger::{Event, Head};
 use std::collections::BTreeMap;
 
-/// What a disk may lack so that opening waits until it has it: what a power cut between two disks leaves.
+/// Opening waits for a disk that lacks at most so many bytes: the usual gap after a power cut between two disks.
 const CAUGHT_UP_AT_ONCE_BYTES: u64 = 256 * 1024 * 1024;
 
 impl Vault {
-    /// Opens the vault on these disks, or makes one on empty ones; brings back what a killed agent left.
+    /// Opens the vault on these disks, or makes a vault on empty disks; brings back unsealed packs of a killed agent.
     ///
     /// # Errors
     /// `Foreign` for disks of different vaults; `Disk` or `Full` when a disk does not do its part.
@@ -51,7 +51,7 @@ impl Vault {
     }
 }
 
-/// Brings back what an agent that was killed had taken in and not sealed.
+/// Brings back chunks that a killed agent had received and not sealed.
 fn salvage(core: &Core) -> Result<usize> {
     let mut sealed = Vec::new();
     let salvaged = unsealed::salvage(&core.members, &core.catalog, &mut sealed);
@@ -60,15 +60,15 @@ fn salvage(core: &Core) -> Result<usize> {
     };
     sealed.iter().for_each(enter);
     match salvaged {
-        // The rest was promised to nobody and waits where it is; what is kept can be restored meanwhile.
+        // The remaining chunks were promised to no device and stay in place; kept backups can be restored meanwhile.
         Err(StoreError::Full { .. }) => {}
         salvaged => salvaged?,
     }
     Ok(sealed.len())
 }
 
-/// Before a ledger is begun: a disk that was being filled has packs and no entry yet, and what it was filled from has
-/// the past that a new one would contradict.
+/// Before a ledger is begun: a disk during its fill has packs and no entry yet, and the source disk has the past that
+/// a new ledger would contradict.
 fn require_nothing_kept(members: &Members) -> Result<()> {
     for member in members.all().iter().filter(|member| member.is_readable()) {
         let is_empty = on_disk::names_on(member.disk.as_ref()).map(|packs| packs.is_empty());

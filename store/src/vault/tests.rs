@@ -1,4 +1,4 @@
-//! What a push and a restore are told when there is no room, and when there is no disk; and in which blocks chunks go out.
+//! The errors of a push and a restore without room or without a disk; and the blocks in which chunks go out.
 
 use super::*;
 use crate::core::scope::Scope;
@@ -27,7 +27,7 @@ fn vault_on(disk: impl Disk + 'static) -> Vault {
     Vault::open(options).expect("it opens").0
 }
 
-/// Copies a folder with all that is in it, as a start finds it after the agent was killed.
+/// Copies a folder with its whole content, as a start finds the folder after the agent was killed.
 #[allow(clippy::disallowed_methods, reason = "looks at sled's own files behind its back")]
 fn copied(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir(to).unwrap();
@@ -40,8 +40,8 @@ fn copied(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
-/// The lists of all packs were read once after the index was lost. An agent that is killed soon afterwards does not read them
-/// again.
+/// The chunk tables of all packs were read once after the index was lost. An agent killed soon afterwards does not read the
+/// tables again.
 #[test]
 fn what_was_read_from_the_lists_is_written_out() {
     let disk = MemoryDisk::new();
@@ -68,7 +68,7 @@ fn upload() -> Vec<u8> {
     Encoder::new().encode_one(b"piece", Hash::of(b"piece")).concat()
 }
 
-/// Whoever is told that the disk is full buys a larger one, and it was only pulled.
+/// An owner who reads "the disk is full" buys a larger disk, although the disk was only pulled.
 #[test]
 fn without_a_healthy_disk_a_push_is_not_told_that_it_is_full() {
     let states = [
@@ -90,7 +90,7 @@ fn without_a_healthy_disk_a_push_is_not_told_that_it_is_full() {
     assert!(matches!(refused, StoreError::Disk { .. }), "{refused:?}");
 }
 
-/// The disk is gone, and nobody has looked yet: it counts as healthy and does not answer.
+/// The disk is gone before any check: the disk counts as healthy and does not answer.
 #[test]
 fn a_disk_that_does_not_answer_is_not_called_full() {
     let vault = vault_on(MemoryDisk::new());
@@ -108,7 +108,7 @@ fn a_full_disk_says_so() {
     assert!(matches!(refused, StoreError::Full { missing_mib: 1.., .. }), "{refused:?}");
 }
 
-/// What lies on a disk that is gone is neither called damaged nor taken for it once the disk is back.
+/// Packs on an absent disk are neither called damaged nor counted as damaged after the disk's return.
 #[test]
 fn a_disk_that_is_gone_has_lost_nothing() {
     let disk = MemoryDisk::new();
@@ -118,7 +118,7 @@ fn a_disk_that_is_gone_has_lost_nothing() {
     let piece = ChunkRef::to(b"piece");
     let plan = vault.core.plan_fetch(&[piece.id]);
     vault.require_readable().expect("the disk is there");
-    // Nobody has looked yet: it counts as healthy.
+    // No check has run yet: the disk counts as healthy.
     let members = vault.core.members.all();
     let slot = &members[0].disk;
     slot.take();
@@ -147,7 +147,7 @@ fn receive(vault: &Vault, names: std::ops::Range<u32>) -> Vec<ChunkId> {
     chunks.iter().map(|chunk| Hash::of(chunk)).collect()
 }
 
-/// A restore asks together for what lies together, so it has to be told what does.
+/// A restore fetches neighbouring chunks together, so the answer must tell which chunks share a block.
 #[test]
 fn places_tell_what_lies_together() {
     let vault = vault_on(MemoryDisk::new());

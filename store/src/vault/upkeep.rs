@@ -1,4 +1,4 @@
-//! The vault: looking after what is kept.
+//! The vault: maintenance of the disks.
 
 use crate::Result;
 use crate::ledger::view::Fact;
@@ -13,11 +13,11 @@ use larder_format::ledger::Stamp;
 use std::sync::Arc;
 
 impl Vault {
-    /// Makes sidecars for packs that lack one, on every disk, until packs of about `bytes_max` were read. Returns how
-    /// many still lack one.
+    /// Makes missing sidecars of packs, on every disk, until packs of about `bytes_max` were read. Returns how many
+    /// packs still lack a sidecar.
     ///
     /// # Errors
-    /// `Full` when a disk has no room for them; `Disk` when one fails. Other disks are not affected.
+    /// `Full` when a disk has no room for sidecars; `Disk` when a disk fails. Other disks are not affected.
     pub fn write_parity(&self, bytes_max: u64) -> Result<u64> {
         parity::write_parity(&self.core, bytes_max)
     }
@@ -25,7 +25,7 @@ impl Vault {
     /// Reads every pack and every ledger entry on every disk and checks each bit against its hash.
     ///
     /// # Errors
-    /// Only when a disk cannot even be listed; damage is what it returns.
+    /// Only when a disk cannot even be listed; damage is part of the result.
     pub fn audit(&self) -> Result<Audit> {
         audit::audit(&self.core)
     }
@@ -35,53 +35,55 @@ impl Vault {
         lost::lost_files(&self.core)
     }
 
-    /// Every kept snapshot that cannot be restored whole, in the order of sources and numbers, as the last look found it.
-    /// One stays in the list until the next look after its pieces came back.
+    /// Every kept snapshot that cannot be restored whole, in the order of sources and numbers, as of the last check. A
+    /// healed snapshot stays in the list until the next check.
     pub fn damaged_snapshots(&self) -> Vec<DamagedSnapshot> {
         lost::damaged_snapshots(&self.core)
     }
 
-    /// Numbers of those of `facts`, rising, that cannot be restored whole, as the last look found it.
+    /// Numbers of the `facts`, rising, that cannot be restored whole, as of the last check.
     pub fn damaged_among(&self, facts: &[Arc<Fact>]) -> Vec<u64> {
         lost::damaged_among(&self.core, facts)
     }
 
-    /// Whether everything that is kept was looked at since the start, and every disk answered.
+    /// Whether every kept snapshot was checked since the start, and every disk answered.
     pub fn is_surveyed(&self) -> bool {
         lost::is_surveyed(&self.core)
     }
 
-    /// Whether a piece that a snapshot was not whole for has come back, so that the next look may find it whole.
+    /// Whether a missing chunk of a damaged snapshot has come back, so that the next check may find the snapshot
+    /// whole.
     pub fn has_what_was_missed(&self) -> bool {
         lost::has_what_was_missed(&self.core)
     }
 
-    /// Looks through everything that is kept for what no pack holds although nobody saw it go: a disk that lied about
-    /// flushing, a file that somebody deleted. It is named and remembered, and asked for at the next push. Returns how many
-    /// pieces it was; nothing where it could not be seen, because the index is being made anew or a disk does not answer.
+    /// Looks through every kept snapshot for chunks that no pack holds although no removal was recorded: after a disk that
+    /// lied about flushing, or a file deleted by hand. Such a chunk is named and remembered, and asked for at the next
+    /// push. Returns the number of chunks; `None` without a certain result, because the index is being made anew or a disk
+    /// does not answer.
     ///
     /// # Errors
-    /// `Disk` when it could not be written down; it is remembered until the next start.
+    /// `Disk` when the loss could not be written down; the loss is remembered until the next start.
     pub fn look_for_loss(&self, go_on: &dyn Fn() -> bool) -> Result<Option<usize>> {
         lost::look_for_loss(&self.core, go_on)
     }
 
-    /// Looks again at the snapshots that were not whole. Returns whether it came to its end.
+    /// Checks the damaged snapshots again. Returns whether the check came to its end.
     pub fn look_at_damaged(&self, go_on: &dyn Fn() -> bool) -> bool {
         lost::look_at_damaged(&self.core, go_on)
     }
 
-    /// Looks into the quarantine of every disk, as after a start, until about `bytes_max` are read. Returns whether
-    /// something is left.
+    /// Looks into the quarantine of every disk, as after a start, until about `bytes_max` are read. Returns whether a
+    /// part is left.
     ///
     /// # Errors
-    /// `Disk` when a disk cannot be listed, or does not take what comes back.
+    /// `Disk` when a disk cannot be listed, or does not take a recovered file.
     pub fn search_quarantines(&self, bytes_max: u64) -> Result<bool> {
         quarantine_search::search_quarantines(&self.core, bytes_max)
     }
 
-    /// Reads again what a disk could not read, once an hour: packs, folders of them, and entries of the ledger. Returns whether
-    /// it did.
+    /// Retries failed reads of disks, once an hour: packs, folders of packs, and entries of the ledger. Returns whether the
+    /// retry took place.
     ///
     /// # Errors
     /// `Disk` when a disk fails or gives nothing.
@@ -97,34 +99,34 @@ impl Vault {
         chapters::seal_chapter(&self.core)
     }
 
-    /// How the scrub of each disk stands: as it was after the last step, while one is under way.
+    /// State of each disk's scrub: as of the last finished step, while a step runs.
     pub fn scrubs(&self) -> Vec<ScrubView> {
         scrub::scrubs(&self.core)
     }
 
-    /// Begins a round on a disk, whatever was read so far. `disk` is its random name.
+    /// Begins a round on a disk, however far the last round came. `disk` is its random name.
     ///
     /// # Errors
-    /// `Disk` when it fails.
+    /// `Disk` when the disk fails.
     pub fn begin_scrub(&self, disk: &str, stamp: Stamp) -> Result<()> {
         scrub::begin_scrub(&self.core, disk, stamp)
     }
 
-    /// Reads on, until about `bytes_max` are read, and repairs what is damaged. A round that is not begun begins, with a
-    /// look into the quarantine; one that ends is written into the ledger. Returns the round as it stands then.
+    /// Reads on, until about `bytes_max` are read, and repairs damage. A new round begins with a look into the
+    /// quarantine; a finished round is written into the ledger. Returns the round after this step.
     ///
     /// # Errors
-    /// `Disk` when the disk cannot be listed or fails while something is repaired. Damage is no error.
+    /// `Disk` when the disk cannot be listed or fails during a repair. Damage is no error.
     pub fn scrub(&self, disk: &str, bytes_max: u64, stamp: Stamp) -> Result<Round> {
         scrub::scrub(&self.core, disk, bytes_max, stamp)
     }
 
-    /// Packs that no disk gives whole enough to find anything in them.
+    /// Packs without a readable table on any disk.
     pub fn unreadable_packs(&self) -> usize {
         self.core.unreadable_packs()
     }
 
-    /// Chunks that were found damaged on every disk and that no push has brought again.
+    /// Chunks damaged on every disk and not brought again by a push.
     pub fn damaged_chunks(&self) -> usize {
         self.core.damaged_chunks()
     }
