@@ -8,11 +8,17 @@ use crate::edge::http::sockets::Sockets;
 use crate::edge::panel::Panel;
 use crate::edge::{control, http, notify};
 use crate::event::{Command, Event};
-use crate::jobs;
+use crate::jobs::fill::FillJob;
+use crate::jobs::index::IndexJob;
+use crate::jobs::keep::KeepJob;
+use crate::jobs::look::LookJob;
+use crate::jobs::room::RoomJob;
+use crate::jobs::scrub::ScrubJob;
+use crate::jobs::{self, Job};
 use crate::report::{Happening, Report};
-use crate::state::Appliance;
 use crate::state::gather::system_report;
-use crate::state::opening::{OpenError, Opening, open_vault};
+use crate::state::opening::{OpenError, open_vault};
+use crate::state::{Appliance, Wires};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_panel::Rhythm;
@@ -107,7 +113,8 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     // First: it has to show whatever fails below.
     tasks.spawn(show(panel, rhythms, stopped.clone()));
     wait_for_disks(&settings).await;
-    let Opening { vault, shelf, clock, opened } = open_vault(&settings)?;
+    let opening = open_vault(&settings)?;
+    let (vault, opened) = (&opening.vault, &opening.opened);
     tracing::info!(?opened, vault = vault.id(), head = vault.ledger().head.sequence, "the vault is open");
     let (events, inbox) = mpsc::channel(EVENTS_WAITING);
     let listen = settings.network.listen;
@@ -116,10 +123,11 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let address = listener.local_addr().unwrap_or(listen);
     let (latest, report) = watch::channel(Arc::new(decide::starting(
         &settings,
-        system_report(clock.stamp(None), None, address, started),
+        system_report(opening.clock.stamp(None), None, address, started),
         started,
     )));
-    let appliance = Arc::new(Appliance::new((vault, shelf), settings, clock, report, events.clone()));
+    let wires = Wires { report, events: events.clone(), stop: stopped.clone() };
+    let appliance = Arc::new(Appliance::new(opening, settings, wires));
     make_ready(&appliance).await;
     let (commands, asked) = mpsc::channel(COMMANDS_WAITING);
     let uid = appliance.vault.id()[..16].to_owned();
@@ -127,12 +135,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     // Before the port answers: whoever sees that the agent is alive asks it for a key next.
     let sockets = sockets(&appliance)?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
-    tasks.spawn(jobs::look::run(appliance.clone(), sockets, stopped.clone()));
-    tasks.spawn(jobs::index::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::fill::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::scrub::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::room::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::keep::run(appliance.clone(), stopped));
+    start_jobs(&mut tasks, &appliance, sockets, &stopped);
     let broker = dashboard.own_broker();
     let looped = Loop {
         appliance: appliance.clone(),
@@ -151,6 +154,27 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let finished = tokio::spawn(looped.run(inbox));
     notify::ready();
     Ok(Running { appliance, address, broker, events, finished })
+}
+
+/// Starts everything that goes on by itself.
+fn start_jobs(
+    tasks: &mut JoinSet<()>,
+    appliance: &Arc<Appliance>,
+    sockets: Sockets,
+    stopped: &watch::Receiver<bool>,
+) {
+    let look = jobs::run(LookJob { sockets }, appliance.clone(), stopped.clone());
+    tasks.spawn(async { look.await.sockets.close().await });
+    spawn_job::<FillJob>(tasks, appliance, stopped);
+    spawn_job::<IndexJob>(tasks, appliance, stopped);
+    spawn_job::<KeepJob>(tasks, appliance, stopped);
+    spawn_job::<RoomJob>(tasks, appliance, stopped);
+    spawn_job::<ScrubJob>(tasks, appliance, stopped);
+}
+
+fn spawn_job<J: Job>(tasks: &mut JoinSet<()>, appliance: &Arc<Appliance>, stopped: &watch::Receiver<bool>) {
+    let job = jobs::run(J::default(), appliance.clone(), stopped.clone());
+    tasks.spawn(async { drop(job.await) });
 }
 
 /// Sockets for `larderd`'s own commands, one beside each disk.

@@ -29,6 +29,11 @@ pub(crate) enum Traffic {
 }
 
 impl Activity {
+    /// Whether a push or a restore is under way, so that what can wait gives way to it.
+    pub(crate) fn is_busy(&self) -> bool {
+        [&self.receiving, &self.restoring].iter().any(|counter| counter.load(Ordering::SeqCst) > 0)
+    }
+
     /// Whether this is the first request of a push or restore, and not one of its thousands: the events of one must not push
     /// everything else out of what waits for a broker.
     pub(crate) fn begins(&self, traffic: Traffic, device: &str, now_s: u64) -> bool {

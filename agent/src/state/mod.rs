@@ -9,6 +9,8 @@ pub(crate) mod gather;
 pub(crate) mod history;
 pub(crate) mod keeping;
 pub(crate) mod opening;
+#[cfg(test)]
+pub(crate) mod sample;
 pub(crate) mod shelf;
 pub(crate) mod turns;
 pub(crate) mod upload_memory;
@@ -18,6 +20,7 @@ use crate::event::Event;
 use crate::report::Report;
 use crate::state::activity::Activity;
 use crate::state::history::History;
+use crate::state::opening::Opening;
 use crate::state::shelf::Shelf;
 use crate::state::turns::Turns;
 use crate::state::upload_memory::UploadMemory;
@@ -41,7 +44,7 @@ pub(crate) struct Appliance {
     /// Wakes whoever makes room for pushes.
     pub(crate) room_wanted: Notify,
     /// Held during a step of a sweep, and during a whole round of one that makes room.
-    pub(crate) sweeping: tokio::sync::Mutex<()>,
+    pub(crate) sweeping: Arc<tokio::sync::Mutex<()>>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) history: RwLock<History>,
@@ -53,16 +56,23 @@ pub(crate) struct Appliance {
     look_ups: Turns,
     pub(crate) report: watch::Receiver<Arc<Report>>,
     events: mpsc::Sender<Event>,
+    stop: watch::Receiver<bool>,
+}
+
+/// The queues between an appliance and the loop that looks after it.
+pub(crate) struct Wires {
+    /// The newest report.
+    pub(crate) report: watch::Receiver<Arc<Report>>,
+    /// What happens is told here.
+    pub(crate) events: mpsc::Sender<Event>,
+    /// Turns true when the agent ends.
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Appliance {
-    pub(crate) fn new(
-        (vault, shelf): (Vault, Shelf),
-        settings: Settings,
-        clock: Clock,
-        report: watch::Receiver<Arc<Report>>,
-        events: mpsc::Sender<Event>,
-    ) -> Self {
+    pub(crate) fn new(opening: Opening, settings: Settings, wires: Wires) -> Self {
+        let Opening { vault, shelf, clock, .. } = opening;
+        let Wires { report, events, stop } = wires;
         let upload_bytes = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX);
         let turns = || Turns::new(READS_MAX, READS_OF_DEVICE_MAX);
         Self {
@@ -70,7 +80,7 @@ impl Appliance {
             shelf,
             disks_changed: Notify::new(),
             room_wanted: Notify::new(),
-            sweeping: tokio::sync::Mutex::default(),
+            sweeping: Arc::default(),
             clock,
             history: RwLock::default(),
             activity: Activity::default(),
@@ -80,6 +90,7 @@ impl Appliance {
             look_ups: turns(),
             report,
             events,
+            stop,
             settings,
         }
     }
@@ -107,6 +118,11 @@ impl Appliance {
             found
         })
         .await
+    }
+
+    /// Whether the agent is about to end, so that what takes long breaks off.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// Tells the loop. If it is so far behind that the queue is full, the event is dropped: the loop looks at
