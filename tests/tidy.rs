@@ -26,11 +26,11 @@ const LINES_MAX: usize = 400;
 /// Modules that may know each other: a thing and the part of it that is so large that it has a file of its own.
 const CIRCLE_MAX: usize = 2;
 /// Crates that have a larger one still; the number only falls.
-const CIRCLES: [(&str, usize); 2] = [("agent", 7), ("store", 37)];
+const CIRCLES: [(&str, usize); 1] = [("store", 37)];
 /// Type names that still stand for two things or more.
-const TYPE_NAMES_TWICE: usize = 48;
+const TYPE_NAMES_TWICE: usize = 46;
 /// Tuples that still stand where a struct would name the arguments.
-const TUPLES: usize = 9;
+const TUPLES: usize = 8;
 /// Letters of the subject of a commit.
 const SUBJECT_MAX: usize = 72;
 /// Commits that came before the rule for subjects stay as they are.

@@ -24,14 +24,14 @@ pub(crate) enum Event {
         device: String,
     },
     /// Somebody asked over MQTT.
-    Asked(Command),
+    Asked(MqttCommand),
     /// The system or the owner wants the agent to end.
     StopRequested,
 }
 
 /// What may be asked over MQTT. Only what neither changes nor forgets anything that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Command {
+pub(crate) enum MqttCommand {
     /// Show which box this is: the lamp's long-short-long.
     Identify,
     /// The owner has seen the present conditions.

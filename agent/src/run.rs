@@ -1,13 +1,14 @@
 //! The order in which the box comes alive, and the one loop that keeps it so. Read this first.
 
-use crate::decide::{self, Memory};
+use crate::decide::{self, Action, Memory};
 use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
 use crate::edge::disks;
 use crate::edge::http::sockets::Sockets;
 use crate::edge::panel::Panel;
+use crate::edge::random::random_hex;
 use crate::edge::{control, http, notify};
-use crate::event::{Command, Event};
+use crate::event::{Event, MqttCommand};
 use crate::jobs::fill::FillJob;
 use crate::jobs::index::IndexJob;
 use crate::jobs::keep::KeepJob;
@@ -15,7 +16,7 @@ use crate::jobs::look::LookJob;
 use crate::jobs::room::RoomJob;
 use crate::jobs::scrub::ScrubJob;
 use crate::jobs::{self, Job};
-use crate::report::{Happening, Report};
+use crate::report::Report;
 use crate::state::gather::system_report;
 use crate::state::opening::{OpenError, open_vault};
 use crate::state::{Appliance, Wires};
@@ -37,8 +38,6 @@ const EVENTS_WAITING: usize = 256;
 const COMMANDS_WAITING: usize = 8;
 /// How often everything is looked at again.
 const TICK: Duration = Duration::from_secs(5);
-/// How often the index is written out; only spares work after a power cut.
-const FLUSH_EVERY: Duration = Duration::from_secs(30);
 /// Counting what one push changed takes milliseconds, and a look that did not wait for them would show an answer that is out
 /// of date at once. Only the look that begins a count waits: counting the past after a start takes minutes.
 const COUNT_FOR: Duration = Duration::from_millis(300);
@@ -147,7 +146,6 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         started,
         stop,
         tasks,
-        flushed: Instant::now(),
         counting: None,
         asked,
     };
@@ -234,9 +232,8 @@ struct Loop {
     started: Timestamp,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    flushed: Instant,
     /// What is asked for over MQTT.
-    asked: mpsc::Receiver<Command>,
+    asked: mpsc::Receiver<MqttCommand>,
     /// The count that is under way.
     counting: Option<tokio::task::JoinHandle<()>>,
 }
@@ -262,7 +259,7 @@ impl Loop {
                 events.push(Event::Asked(command));
             }
             let stopping = events.iter().any(|event| matches!(event, Event::StopRequested));
-            self.take(events);
+            self.take(events).await;
             if stopping {
                 break;
             }
@@ -271,37 +268,24 @@ impl Loop {
         self.end().await;
     }
 
-    fn take(&mut self, events: Vec<Event>) {
+    async fn take(&mut self, events: Vec<Event>) {
         for event in events {
-            match event {
-                Event::Tick | Event::KeysChanged | Event::DisksChanged | Event::StopRequested => {}
-                Event::PushStarted { device } => self.tell("push_started", [("device", device.into())]),
-                Event::Restored { device } => self.tell("restore_served", [("device", device.into())]),
-                Event::Asked(Command::Identify) => self.memory.identify(Timestamp::now()),
-                Event::Asked(Command::Acknowledge) => self.tell("acknowledged", []),
-                Event::Committed(fact) => {
-                    let snapshot = &fact.snapshot;
-                    let event = if snapshot.skipped == 0 { "push_succeeded" } else { "push_partial" };
-                    let facts = [
-                        ("source", snapshot.source.clone().into()),
-                        ("snapshot", fact.sequence.into()),
-                        ("files", snapshot.totals.files.into()),
-                        ("bytes", snapshot.totals.bytes.into()),
-                        ("skipped", snapshot.skipped.into()),
-                    ];
-                    self.tell(event, facts);
-                }
-            }
+            let action = decide::events::hear(&event, &mut self.memory, Timestamp::now(), random_hex::<8>());
+            self.obey(action).await;
         }
     }
 
-    fn tell<const N: usize>(&self, event_type: &str, facts: [(&str, serde_json::Value); N]) {
-        self.dashboard.tell(&Happening {
-            event_type: event_type.to_owned(),
-            id: crate::edge::random::random_hex::<8>(),
-            time: Timestamp::now(),
-            facts: facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-        });
+    /// Does what was decided.
+    async fn obey(&mut self, actions: impl IntoIterator<Item = Action>) {
+        for action in actions {
+            match action {
+                Action::Light(rhythm) => drop(self.rhythm.send_replace(rhythm)),
+                Action::Tell(happening) => self.dashboard.tell(&happening),
+                Action::FlushIndex => {
+                    let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;
+                }
+            }
+        }
     }
 
     /// Begins to count what was pushed, unless a count is under way, and waits a moment for it: whoever asks right after a
@@ -310,9 +294,10 @@ impl Loop {
         if self.counting.as_ref().is_some_and(|counting| !counting.is_finished()) {
             return;
         }
-        let (appliance, stop) = (self.appliance.clone(), self.stop.subscribe());
+        let appliance = self.appliance.clone();
         let mut counting = tokio::spawn(async move {
-            let counted = appliance.blocking(move |appliance| appliance.count_history(&|| !*stop.borrow()));
+            let counted =
+                appliance.blocking(|appliance| appliance.count_history(&|| !appliance.is_stopping()));
             if let Err(error) = counted.await {
                 tracing::error!(%error, "counting what has changed ended badly");
             }
@@ -329,19 +314,12 @@ impl Loop {
             appliance.ask_disks()
         });
         let Ok(disks) = asked.await else { return };
-        if self.flushed.elapsed() >= FLUSH_EVERY {
-            self.flushed = Instant::now();
-            let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;
-        }
         let state = self.dashboard.state();
         let facts = self.appliance.facts(disks, state.as_ref(), self.address, self.started);
-        let (report, happenings) = decide::report(&facts, &mut self.memory);
-        if let Some(rhythm) = Rhythm::from_name(&report.health.lamp) {
-            self.rhythm.send_if_modified(|shown| std::mem::replace(shown, rhythm) != rhythm);
-        }
+        let (report, actions) = decide::report(&facts, &mut self.memory);
         let report = Arc::new(report);
         self.dashboard.show(&report);
-        happenings.iter().for_each(|happening| self.dashboard.tell(happening));
+        self.obey(actions).await;
         self.latest.send_replace(report);
         // Only here: a loop that hangs on a dead disk must be restarted.
         notify::alive();

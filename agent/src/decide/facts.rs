@@ -1,11 +1,12 @@
 //! What is known at one moment, as data: no sentence is made of any of it before `words`.
 
-use crate::report::SystemReport;
+use crate::report::{Flush, SystemReport};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Head, Stamp};
 use larder_store::clock::ClockVerdict;
+use larder_store::retention::Rule;
 use larder_store::{DamagedSnapshot, Fact, MemberView, RuleInForce, ScrubView};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) now: Timestamp,
     pub(crate) settings: &'a Settings,
     pub(crate) sources: Vec<SourceFacts>,
-    pub(crate) disks: Vec<(MemberView, &'static str)>,
-    pub(crate) shelf: ShelfView,
+    pub(crate) disks: Vec<(MemberView, Flush)>,
+    pub(crate) registry: RegistryView,
     pub(crate) head: Head,
     pub(crate) head_time_ms: Option<i64>,
     pub(crate) gaps: usize,
-    pub(crate) holds: Vec<String>,
+    pub(crate) holds: Vec<HoldFacts>,
     pub(crate) rule: RuleInForce,
     pub(crate) clock: ClockVerdict,
     pub(crate) stored_bytes: u64,
@@ -47,7 +48,8 @@ pub(crate) struct SourceFacts {
     pub(crate) oldest: Arc<Fact>,
     pub(crate) newest: Arc<Fact>,
     pub(crate) counts: Counts,
-    pub(crate) promise: String,
+    /// The rule that is obeyed now.
+    pub(crate) rule: Rule,
     pub(crate) next_to_go: Option<(u64, Timestamp)>,
     pub(crate) on_hold: bool,
     /// Its snapshots that cannot be given back whole, rising.
@@ -82,11 +84,33 @@ pub(crate) struct Counts {
     pub(crate) changed_at_least: bool,
 }
 
-/// What the shelf shows at one moment.
+/// What the registry of disks shows at one moment.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ShelfView {
+pub(crate) struct RegistryView {
     /// Ids of disks that may be unplugged now because somebody let go of them.
     pub(crate) released: BTreeSet<String>,
     /// Places with a disk that is not taken, and why.
-    pub(crate) strangers: Vec<(String, String)>,
+    pub(crate) rejected: Vec<(String, WhyRejected)>,
+}
+
+/// Why a disk that is connected is not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WhyRejected {
+    /// It is empty, and its place belongs to another disk.
+    EmptyInPlaceOfAnother,
+    /// What opening it said.
+    Problem(String),
+}
+
+/// A hold in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HoldFacts {
+    /// Number of its entry in the ledger.
+    pub(crate) number: u64,
+    /// The source that it keeps; none for everything.
+    pub(crate) source: Option<String>,
+    /// The reason of whoever set it.
+    pub(crate) reason: String,
+    /// Seconds until it ends, if somebody cleared it.
+    pub(crate) ends_in_s: Option<u64>,
 }

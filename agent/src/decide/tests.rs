@@ -1,11 +1,16 @@
+use super::actions::Action;
 use super::facts::Counts;
+use super::words::answers;
+use super::words::proof::names_of;
 use super::*;
+use crate::report::{EventType, Flush, Happening};
 use larder_format::care::LostFile;
 use larder_format::care::Round;
 use larder_format::ledger::{Scrubbed, Snapshot, Stamp};
 use larder_format::{ChunkRef, Hash, tree::Totals};
 use larder_store::disk::Space;
 use larder_store::retention::{Rule, Runs};
+use larder_store::{Fact, MemberView, ScrubView};
 use std::sync::Arc;
 
 pub(super) const NOW_S: i64 = 1_790_000_000;
@@ -42,7 +47,7 @@ fn source(hours_ago: i64) -> SourceFacts {
         oldest: fact(hours_ago),
         newest: fact(hours_ago),
         counts: Counts { versions: 3, is_complete: true, ..Counts::default() },
-        promise: "Every backup is kept for 30 days.".into(),
+        rule: Rule::default(),
         next_to_go: None,
         on_hold: false,
         damaged: vec![],
@@ -79,8 +84,8 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         now: Timestamp::from_second(NOW_S).unwrap(),
         settings,
         sources: vec![source(1)],
-        disks: vec![(disk, "trusted")],
-        shelf: ShelfView::default(),
+        disks: vec![(disk, Flush::Trusted)],
+        registry: RegistryView::default(),
         head: Head { sequence: 2, hash: Hash::ZERO },
         head_time_ms: None,
         gaps: 0,
@@ -107,7 +112,7 @@ fn check(given: impl Fn(&mut Facts<'_>), expect: Rhythm) {
     let mut facts = facts(&settings);
     given(&mut facts);
     let (report, _) = report(&facts, &mut Memory::default());
-    assert_eq!(report.health.lamp, expect.name());
+    assert_eq!(report.health.lamp, expect);
     assert_eq!(report.health.level == Level::Fine, matches!(expect, Rhythm::Ready | Rhythm::Busy));
 }
 
@@ -162,6 +167,38 @@ fn the_worst_wins_and_work_goes_on_below() {
     check(|facts| (facts.damaged, facts.system.clock_trusted) = (1, false), Rhythm::Alarm);
 }
 
+/// The kinds of events among the actions.
+fn events(actions: &[Action]) -> Vec<EventType> {
+    let event = |action: &Action| match action {
+        Action::Tell(Happening { what, .. }) => Some(what.event_type()),
+        Action::Light(_) | Action::FlushIndex => None,
+    };
+    actions.iter().filter_map(event).collect()
+}
+
+#[test]
+fn the_lamp_is_lit_anew_only_when_it_changes() {
+    let settings = Settings::default();
+    let (mut facts, mut memory) = (facts(&settings), Memory::default());
+    let mut acted = |facts: &Facts<'_>| report(facts, &mut memory).1;
+    assert_eq!(acted(&facts), [Action::Light(Rhythm::Ready)]);
+    assert_eq!(acted(&facts), []);
+    facts.receiving = 1;
+    assert_eq!(acted(&facts), [Action::Light(Rhythm::Busy)]);
+}
+
+#[test]
+fn the_index_is_written_out_every_half_minute_of_running() {
+    let settings = Settings::default();
+    let (mut facts, mut memory) = (facts(&settings), Memory::default());
+    let mut flushes = |powered_on_s: u64| {
+        facts.stamp.powered_on_s = powered_on_s;
+        report(&facts, &mut memory).1.contains(&Action::FlushIndex)
+    };
+    let seconds = [500, 505, 529, 530, 535, 559, 561, 590, 591];
+    assert_eq!(seconds.map(&mut flushes), [false, false, false, true, false, false, true, false, true]);
+}
+
 #[test]
 fn a_condition_is_told_once_and_remembers_since_when() {
     let settings = Settings::default();
@@ -169,14 +206,14 @@ fn a_condition_is_told_once_and_remembers_since_when() {
     let mut facts = facts(&settings);
     facts.sources[0] = source(100);
     let (first, told) = report(&facts, &mut memory);
-    assert_eq!(told[0].event_type, "condition_raised");
+    assert_eq!(events(&told)[0], EventType::ConditionRaised);
     facts.now = Timestamp::from_second(NOW_S + 60).unwrap();
     let (second, told) = report(&facts, &mut memory);
-    assert!(told.is_empty());
+    assert!(events(&told).is_empty());
     assert_eq!(second.health.conditions[0].since, first.health.conditions[0].since);
     facts.sources[0] = source(0);
     let (third, told) = report(&facts, &mut memory);
-    assert_eq!((told[0].event_type.as_str(), third.health.level), ("condition_cleared", Level::Fine));
+    assert_eq!((events(&told)[0], third.health.level), (EventType::ConditionCleared, Level::Fine));
 }
 
 #[test]
@@ -298,8 +335,8 @@ fn what_is_lost_is_named_and_what_is_read_back_is_dated() {
     assert_eq!(proof.repaired, 3);
     facts.scrubs[1].last = None;
     assert_eq!(report(&facts, &mut Memory::default()).0.proof.last_scrub, None);
-    assert_eq!(causes::names_of(&[]), "");
+    assert_eq!(names_of(&[]), "");
     let many: Vec<_> = (0..9).map(|number| ("laptop/docs".to_owned(), format!("{number}.txt"))).collect();
-    let named = causes::names_of(&many);
+    let named = names_of(&many);
     assert!(named.starts_with("0.txt of laptop/docs, 1.txt") && named.ends_with("and 6 more"), "{named}");
 }

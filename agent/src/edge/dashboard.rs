@@ -4,7 +4,7 @@
 //! connection (`mqtt`).
 
 use crate::edge::mqtt::{self, Mqtt, MqttState};
-use crate::event::Command;
+use crate::event::MqttCommand;
 use crate::report::{Happening, Report};
 use jiff::Timestamp;
 use larder_firmware_config::{MqttSettings, Settings};
@@ -45,7 +45,7 @@ impl Dashboard {
     pub(crate) async fn connect(
         all_settings: &Settings,
         uid: String,
-        commands: mpsc::Sender<Command>,
+        commands: mpsc::Sender<MqttCommand>,
     ) -> Result<Self, PasswordProblem> {
         let settings = &all_settings.mqtt;
         if !settings.enabled {

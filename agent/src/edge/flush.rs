@@ -3,6 +3,7 @@
 //! A sync is worth what the device below makes of it. Some USB bridges make the kernel believe that there is no cache
 //! and drop flushes; a sync then proves nothing. What cannot be known is `unproven`, never fine.
 
+use crate::report::Flush;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,9 @@ pub(crate) fn device_folder(device: u64) -> PathBuf {
     Path::new("/sys/dev/block").join(format!("{major}:{minor}"))
 }
 
-/// `trusted` where every device below `path` is known to obey flushes or to need none; `unproven` otherwise.
-pub(crate) fn honesty(path: &Path) -> &'static str {
-    if is_trusted(path, LAYERS_MAX) { "trusted" } else { "unproven" }
+/// Trusted where every device below `path` is known to obey flushes or to need none; unproven otherwise.
+pub(crate) fn honesty(path: &Path) -> Flush {
+    if is_trusted(path, LAYERS_MAX) { Flush::Trusted } else { Flush::Unproven }
 }
 
 fn is_trusted(path: &Path, layers: u32) -> bool {

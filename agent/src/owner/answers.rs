@@ -5,16 +5,9 @@ use super::output::say;
 use super::which::Which;
 use super::words::Trouble;
 use crate::edge::control::ControlError;
-use crate::report::Answers;
+use crate::report::{Answers, SourceAnswers};
 use larder_format::ledger::is_source_name;
-use serde::Deserialize;
 use std::process::ExitCode;
-
-#[derive(Deserialize)]
-struct SourceAnswers {
-    source: String,
-    answers: Answers,
-}
 
 pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result<ExitCode, Trouble> {
     // It goes into an address, where other characters would mean something else.

@@ -4,6 +4,7 @@
 //! are here still are, and whether one came; it runs every few seconds and after each command. Not here: which disk
 //! the vault takes (`larder_store`), what it means for the owner (`decide`).
 
+use crate::decide::facts::WhyRejected;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
 use crate::edge::random::random;
 use crate::phrase::causes;
@@ -77,50 +78,49 @@ impl Appliance {
         }
         match self.come(path, offsite) {
             Ok(Some((id, seat))) => self.shelf.sit(id, seat),
-            Ok(None) => drop(self.shelf.seats().strangers.remove(path)),
+            Ok(None) => drop(self.shelf.seats().rejected.remove(path)),
             Err(why) => {
-                let before = self.shelf.seats().strangers.insert(path.to_owned(), why.clone());
+                let before = self.shelf.seats().rejected.insert(path.to_owned(), why.clone());
                 if before.as_ref() != Some(&why) {
-                    tracing::error!(path = %path.display(), why, "the disk that is connected here is not used");
+                    tracing::error!(path = %path.display(), ?why, "the disk that is connected here is not used");
                 }
             }
         }
     }
 
     /// Takes what is at `path`, if it is one of ours; nothing where nothing is.
-    fn come(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, String> {
+    fn come(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, WhyRejected> {
         let allow = self.settings.vault.allow_root_filesystem;
         let disk = match disks::open(path, allow) {
             Ok(disk) => disk,
             Err(DiskProblem::NotMounted { .. } | DiskProblem::InUse { .. }) => return Ok(None),
             Err(DiskProblem::Empty { .. }) => return self.come_empty(path, offsite),
-            Err(problem) => return Err(causes(&problem)),
+            Err(problem) => return Err(problem_of(&problem)),
         };
-        let seat = Seat::of(&disk, path).map_err(|error| error.to_string())?;
+        let seat = Seat::of(&disk, path).map_err(|error| WhyRejected::Problem(error.to_string()))?;
         match larder_store::identity_of(&disk) {
             Ok(None) => return self.come_empty(path, offsite),
             // A disk that left a moment ago may still be closing.
-            Err(error) => return Err(causes(&error)),
+            Err(error) => return Err(problem_of(&error)),
             Ok(Some(_)) => {}
         }
         let attached = self.vault.attach(Arc::new(disk), self.stamp());
-        attached.map(|attached| Some((attached.id, seat))).map_err(|error| causes(&error))
+        attached.map(|attached| Some((attached.id, seat))).map_err(|error| problem_of(&error))
     }
 
     /// A new disk at a place that the settings name and that no disk ever had joins by itself: naming it was the
     /// owner's word. At the place of a known disk it might be a mistake, so that takes `larderd adopt`.
-    fn come_empty(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, String> {
+    fn come_empty(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, WhyRejected> {
         let settings = &self.settings.vault;
         let is_named = settings.disks.iter().chain(&settings.offsite).any(|named| named == path);
         let is_there = disks::is_mount_point(path);
         if self.is_place_of_known(path) {
-            let why = "it is empty, and another disk belongs there; `larderd adopt PATH` takes it in";
-            return if is_there { Err(why.to_owned()) } else { Ok(None) };
+            return if is_there { Err(WhyRejected::EmptyInPlaceOfAnother) } else { Ok(None) };
         }
         if !is_named || !(is_there || settings.allow_root_filesystem) {
             return Ok(None);
         }
-        self.take_in(path, offsite).map(Some).map_err(|error| causes(&error))
+        self.take_in(path, offsite).map(Some).map_err(|error| problem_of(&error))
     }
 
     fn is_place_of_known(&self, path: &Path) -> bool {
@@ -245,4 +245,8 @@ impl Appliance {
             _ => Ok(None),
         }
     }
+}
+
+fn problem_of(error: &dyn std::error::Error) -> WhyRejected {
+    WhyRejected::Problem(causes(error))
 }

@@ -1,13 +1,12 @@
 //! Gathering facts: what the vault, the machine and the broker say at one moment, for `decide` to make sense of.
 
 use super::history::Watch;
-use crate::decide::facts::{BrokerFacts, Facts, ShelfView, SourceFacts};
+use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, RegistryView, SourceFacts};
 use crate::decide::promise;
 use crate::edge::mqtt::MqttState;
 use crate::edge::random::random_hex;
 use crate::edge::{flush, system};
-use crate::phrase::counted;
-use crate::report::SystemReport;
+use crate::report::{Flush, SystemReport};
 use crate::state::Appliance;
 use jiff::Timestamp;
 use larder_format::Hash;
@@ -25,8 +24,8 @@ use std::sync::{Arc, PoisonError};
 
 /// What the disks say at one moment.
 pub(crate) struct DiskFacts {
-    shelf: ShelfView,
-    disks: Vec<(MemberView, &'static str)>,
+    registry: RegistryView,
+    disks: Vec<(MemberView, Flush)>,
     damaged: u64,
     lost_files: Vec<LostFile>,
     damaged_snapshots: Vec<DamagedSnapshot>,
@@ -109,7 +108,7 @@ impl Appliance {
             oldest: oldest.clone(),
             newest: newest.clone(),
             counts,
-            promise: promise::promise_in_words(&self.rule(view, &now).rule),
+            rule: self.rule(view, &now).rule,
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),
             on_hold: view.is_on_hold(source, &now),
             damaged: self.vault.damaged_among(facts),
@@ -125,12 +124,13 @@ impl Appliance {
     /// What the disks say. A disk that hangs is met here, so this runs away from the tasks that must answer.
     pub(crate) fn ask_disks(&self) -> DiskFacts {
         let with_flush = |disk: MemberView| {
-            let flush = if disk.space.is_some() { flush::honesty(Path::new(&disk.path)) } else { "unproven" };
+            let flush =
+                if disk.space.is_some() { flush::honesty(Path::new(&disk.path)) } else { Flush::Unproven };
             (disk, flush)
         };
         let damaged = self.vault.damaged_chunks() + self.vault.unreadable_packs();
         DiskFacts {
-            shelf: self.shelf.view(),
+            registry: self.shelf.view(),
             disks: self.vault.disks().into_iter().map(with_flush).collect(),
             damaged: damaged as u64,
             lost_files: self.vault.lost_files(),
@@ -142,7 +142,7 @@ impl Appliance {
     /// Everything at this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
-        DiskFacts { shelf, disks, damaged, lost_files, damaged_snapshots, scrubs }: DiskFacts,
+        DiskFacts { registry, disks, damaged, lost_files, damaged_snapshots, scrubs }: DiskFacts,
         broker: Option<&MqttState>,
         address: SocketAddr,
         started: Timestamp,
@@ -157,11 +157,11 @@ impl Appliance {
             settings: &self.settings,
             sources: view.sources.keys().map(|source| self.source_facts(&view, source)).collect(),
             disks,
-            shelf,
+            registry,
             head: view.head,
             head_time_ms: view.newest.map(|stamp| stamp.time_ms),
             gaps: view.gaps.len(),
-            holds: view.holds_in_force(&now).map(|(number, hold)| in_words(number, hold, &now)).collect(),
+            holds: view.holds_in_force(&now).map(|(number, hold)| hold_facts(number, hold, &now)).collect(),
             rule: self.rule(&view, &now),
             clock,
             stored_bytes: self.vault.stored_bytes(),
@@ -205,14 +205,14 @@ impl Appliance {
     }
 }
 
-/// What is on hold, why, and until when if somebody cleared it.
-fn in_words(number: u64, hold: &Hold, now: &Mark) -> String {
-    let what = hold.source.as_deref().unwrap_or("everything");
-    let ends = hold.cleared.map_or(String::new(), |cleared| {
-        let hours = (SHORTEN_DELAY_S - cleared.age_s(now)).max(0).unsigned_abs().div_ceil(3600);
-        format!("; cleared, ends in about {}", counted(hours, "hour", "hours"))
-    });
-    format!("{what}: {} (hold {number}{ends})", hold.reason)
+fn hold_facts(number: u64, hold: &Hold, now: &Mark) -> HoldFacts {
+    let left_s = |cleared: Mark| (SHORTEN_DELAY_S - cleared.age_s(now)).max(0).unsigned_abs();
+    HoldFacts {
+        number,
+        source: hold.source.clone(),
+        reason: hold.reason.clone(),
+        ends_in_s: hold.cleared.map(left_s),
+    }
 }
 
 /// The machine at this moment.

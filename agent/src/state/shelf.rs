@@ -1,6 +1,6 @@
 //! Which disk is connected where. Not here: what happens when one comes or goes (`disks`).
 
-use crate::decide::facts::ShelfView;
+use crate::decide::facts::{RegistryView, WhyRejected};
 use crate::edge::disks::Seat;
 use larder_firmware_config::VaultSettings;
 use larder_store::Vault;
@@ -24,7 +24,7 @@ pub(super) struct Seats {
     /// Disks that a person let go of and that are still plugged in.
     pub(super) released: BTreeMap<String, Seat>,
     /// What stands at a disk's place and is not taken, and why.
-    pub(super) strangers: BTreeMap<PathBuf, String>,
+    pub(super) rejected: BTreeMap<PathBuf, WhyRejected>,
     /// Disks that came back and of which the ledger does not know yet that they are complete again.
     pub(super) owed: BTreeSet<String>,
     /// The disk that holds the index and the powered-on count.
@@ -54,15 +54,15 @@ impl Shelf {
     pub(super) fn sit(&self, id: String, seat: Seat) {
         let mut seats = self.seats();
         seats.released.remove(&id);
-        seats.strangers.remove(&seat.path);
+        seats.rejected.remove(&seat.path);
         seats.owed.insert(id.clone());
         seats.here.insert(id, seat);
     }
 
-    pub(crate) fn view(&self) -> ShelfView {
+    pub(crate) fn view(&self) -> RegistryView {
         let seats = self.seats();
-        let strangers = seats.strangers.iter().map(|(path, why)| (path.display().to_string(), why.clone()));
-        ShelfView { released: seats.released.keys().cloned().collect(), strangers: strangers.collect() }
+        let rejected = seats.rejected.iter().map(|(path, why)| (path.display().to_string(), why.clone()));
+        RegistryView { released: seats.released.keys().cloned().collect(), rejected: rejected.collect() }
     }
 
     /// Where disks are connected at this moment.

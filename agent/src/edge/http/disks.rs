@@ -5,7 +5,7 @@
 
 use super::auth::Owner;
 use super::{Refusal, State};
-use crate::report::{Condition, DiskReport};
+use crate::report::{Condition, ConditionCode, DiskReport};
 use crate::state::Appliance;
 use axum::Json;
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,10 @@ pub(crate) struct Disks {
 
 pub(crate) async fn list(_: Owner, appliance: State) -> Json<Disks> {
     let report = appliance.report.borrow().clone();
-    let conditions =
-        report.health.conditions.iter().filter(|condition| matches!(condition.code, 1 | 4 | 5 | 6));
+    let conditions = report.health.conditions.iter().filter(|condition| {
+        use ConditionCode::{DiskHealth, DiskMissing, FilesAtRisk, LittleRoom};
+        matches!(condition.code, FilesAtRisk | DiskMissing | LittleRoom | DiskHealth)
+    });
     Json(Disks { disks: report.disks.clone(), conditions: conditions.cloned().collect() })
 }
 

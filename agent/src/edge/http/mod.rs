@@ -17,6 +17,7 @@ mod openapi;
 mod problem;
 mod push;
 mod read;
+mod snapshots;
 pub(crate) mod sockets;
 mod stream;
 mod when;

@@ -4,8 +4,9 @@
 //! Written by hand, the description said what its writer believed. After a change of a type or a route:
 //! `LARDER_OPENAPI=write cargo test -p larder-agent openapi`. Not here: the rules of a push (docs/protocol.md).
 
-use super::read::{Retention, SourceAnswers};
+use super::read::Retention;
 use super::routes;
+use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
     BLOCKS_TYPE, Change, Commit, EntryInfo, IDS_TYPE, Identity, Neighbours, PLACES_TYPE, Problem, Receipt,

@@ -1,14 +1,14 @@
 //! Reading: sources, snapshots, folders, versions, differences and the bytes of files.
 
 use super::auth::{Reader, name_of};
-use super::entries::{change_info, entry_info, snapshot_info, source_info, version_info};
+use super::entries::{change_info, entry_info, source_info, version_info};
 use super::extract::{Path, Query};
 use super::push::read_body;
 use super::stream::{gone, stream};
-use super::{Refusal, State, when};
-use crate::decide::{answers, promise};
+use super::{Refusal, State, snapshots};
+use crate::decide::words::{answers, rules};
 use crate::event::Event;
-use crate::report::Answers;
+use crate::report::SourceAnswers;
 use crate::state::Appliance;
 use crate::state::activity::Traffic;
 use axum::Json;
@@ -22,9 +22,8 @@ use larder_format::wire::{
     BLOCKS_TYPE, IDS_MAX, Neighbours, PLACES_TYPE, SnapshotInfo, SourceInfo, VersionInfo, decode_ids,
     encode_places, escape_name, unescape_name,
 };
-use larder_store::{Fact, Found, StoreError};
+use larder_store::{Found, StoreError};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Bytes of one part of a long list.
 const PART_BYTES: usize = 64 * 1024;
@@ -53,7 +52,7 @@ type SnapshotPath = Path<(String, String, String)>;
 
 pub(crate) async fn sources(_: Reader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
     let all = appliance.vault.ledger().sources.clone();
-    let snapshots = all.iter().map(|(source, facts)| appliance.snapshot_infos(source, facts));
+    let snapshots = all.iter().map(|(source, facts)| snapshots::infos(&appliance, source, facts));
     Ok(Json(snapshots.filter_map(source_info).collect()))
 }
 
@@ -62,8 +61,8 @@ pub(crate) async fn snapshots(
     appliance: State,
     Path((device, name)): SourcePath,
 ) -> Result<Json<Vec<SnapshotInfo>>, Refusal> {
-    let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    Ok(Json(appliance.snapshot_infos(&source, &facts)))
+    let (source, facts) = snapshots::of(&appliance, &device, &name)?;
+    Ok(Json(snapshots::infos(&appliance, &source, &facts)))
 }
 
 pub(crate) async fn snapshot(
@@ -71,9 +70,9 @@ pub(crate) async fn snapshot(
     appliance: State,
     Path((device, name, when)): SnapshotPath,
 ) -> Result<Json<SnapshotInfo>, Refusal> {
-    let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    let wanted = appliance.resolve(&facts, &when)?;
-    let all = appliance.snapshot_infos(&source, &facts);
+    let (source, facts) = snapshots::of(&appliance, &device, &name)?;
+    let wanted = snapshots::resolve(&appliance, &facts, &when)?;
+    let all = snapshots::infos(&appliance, &source, &facts);
     let found = all.into_iter().find(|info| info.snapshot == wanted.sequence);
     found.map(Json).ok_or_else(|| no_path("that snapshot"))
 }
@@ -84,8 +83,8 @@ pub(crate) async fn list(
     Path((device, name, when)): SnapshotPath,
     Query(query): Query<PathQuery>,
 ) -> Result<Response, Refusal> {
-    let (_, facts) = appliance.snapshots_of(&device, &name)?;
-    let root = appliance.resolve(&facts, &when)?.snapshot.root;
+    let (_, facts) = snapshots::of(&appliance, &device, &name)?;
+    let root = snapshots::resolve(&appliance, &facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let found =
@@ -120,7 +119,7 @@ pub(crate) async fn versions(
     Path((device, name)): SourcePath,
     Query(query): Query<PathQuery>,
 ) -> Result<Json<Vec<VersionInfo>>, Refusal> {
-    let facts = appliance.looked_at(&device, &name)?;
+    let facts = snapshots::looked_at(&appliance, &device, &name)?;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let runs =
@@ -138,10 +137,10 @@ pub(crate) async fn diff(
     Path((device, name)): SourcePath,
     Query(query): Query<DiffQuery>,
 ) -> Result<Response, Refusal> {
-    let facts = appliance.looked_at(&device, &name)?;
+    let facts = snapshots::looked_at(&appliance, &device, &name)?;
     let (from, to) = (
-        appliance.resolve(&facts, &query.from)?.snapshot.root,
-        appliance.resolve(&facts, &query.to)?.snapshot.root,
+        snapshots::resolve(&appliance, &facts, &query.from)?.snapshot.root,
+        snapshots::resolve(&appliance, &facts, &query.to)?.snapshot.root,
     );
     let turn = appliance.listings.take(name_of(&scope));
     let body = stream(&appliance, turn, move |appliance, reader| {
@@ -163,8 +162,8 @@ pub(crate) async fn file(
     Query(query): Query<PathQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (_, facts) = appliance.snapshots_of(&device, &name)?;
-    let root = appliance.resolve(&facts, &when)?.snapshot.root;
+    let (_, facts) = snapshots::of(&appliance, &device, &name)?;
+    let root = snapshots::resolve(&appliance, &facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let found =
@@ -258,13 +257,6 @@ pub(crate) async fn fetch(
     Ok(([(CONTENT_TYPE, BLOCKS_TYPE)], body).into_response())
 }
 
-#[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct SourceAnswers {
-    source: String,
-    answers: Answers,
-}
-
 pub(crate) async fn answers(
     _: Reader,
     appliance: State,
@@ -282,7 +274,7 @@ pub(crate) async fn answers(
         })
         .collect();
     match (all.is_empty(), query.source) {
-        (true, Some(source)) => Err(no_source(&source)),
+        (true, Some(source)) => Err(snapshots::no_source(&source)),
         _ => Ok(Json(all)),
     }
 }
@@ -300,60 +292,14 @@ pub(crate) async fn retention(
     appliance: State,
     Path((device, name)): SourcePath,
 ) -> Result<Json<Retention>, Refusal> {
-    let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    let snapshots = appliance.snapshot_infos(&source, &facts);
+    let (source, facts) = snapshots::of(&appliance, &device, &name)?;
+    let snapshots = snapshots::infos(&appliance, &source, &facts);
     let rule = appliance.rule_now().rule;
     Ok(Json(Retention {
-        rule: promise::rule_in_words(&rule),
-        promise: promise::promise_in_words(&rule),
+        rule: rules::rule_in_words(&rule),
+        promise: rules::promise_in_words(&rule),
         snapshots,
     }))
-}
-
-impl Appliance {
-    /// What is told of these snapshots of one source.
-    fn snapshot_infos(&self, source: &str, facts: &[Arc<Fact>]) -> Vec<SnapshotInfo> {
-        let damaged = self.vault.damaged_among(facts);
-        let judged = self.judge(source, facts);
-        // Only now: whoever judges asks for the ledger too.
-        let view = self.vault.ledger();
-        let info = |(fact, verdict): &(Arc<Fact>, _)| {
-            snapshot_info(&view, fact, verdict, damaged.binary_search(&fact.sequence).is_ok())
-        };
-        judged.iter().map(info).collect()
-    }
-
-    fn snapshots_of(&self, device: &str, name: &str) -> Result<(String, Vec<Arc<Fact>>), Refusal> {
-        let source = format!("{device}/{name}");
-        let facts = self.vault.ledger().snapshots(&source).to_vec();
-        if facts.is_empty() { Err(no_source(&source)) } else { Ok((source, facts)) }
-    }
-
-    /// What versions and differences are computed from.
-    fn looked_at(&self, device: &str, name: &str) -> Result<Vec<Arc<Fact>>, Refusal> {
-        let (source, _) = self.snapshots_of(device, name)?;
-        Ok(self.vault.ledger().looked_at(&source))
-    }
-
-    /// The snapshot that `when` means. One that was let go of is named with its date, one that was set aside with the reason.
-    fn resolve<'a>(&self, facts: &'a [Arc<Fact>], when: &str) -> Result<&'a Arc<Fact>, Refusal> {
-        when::resolve(facts, when, &jiff::Zoned::now()).map_err(|why| {
-            let view = self.vault.ledger();
-            let number = when.trim().parse().ok();
-            let gone = number.and_then(|number| view.let_go_of(number));
-            let why = gone.map_or(why, |gone| {
-                let at = jiff::Timestamp::from_millisecond(gone.at.stamp.time_ms).unwrap_or_default();
-                format!("snapshot {} was let go of on {}: {}", when.trim(), at.strftime("%Y-%m-%d"), gone.why)
-            });
-            if let Some(aside) = number.and_then(|number| view.why_set_aside(number)) {
-                return Refusal::set_aside(when.trim(), aside);
-            }
-            Refusal::not_found(
-                &format!("such snapshot: {why}"),
-                "`larder snapshots SOURCE` lists what there is.",
-            )
-        })
-    }
 }
 
 fn path_bytes(text: &str) -> Result<Vec<u8>, Refusal> {
@@ -364,10 +310,6 @@ fn path_bytes(text: &str) -> Result<Vec<u8>, Refusal> {
 fn no_path(path: &str) -> Refusal {
     let what = format!("`{}` in that snapshot", escape_name(path.as_bytes()));
     Refusal::not_found(&what, "`larder ls` shows what is there, `larder versions` when it was.")
-}
-
-fn no_source(source: &str) -> Refusal {
-    Refusal::not_found(&format!("source {source}"), "`larder sources` lists what there is.")
 }
 
 /// One range of `bytes=A-B`, `bytes=A-` or `bytes=-N`; nothing where it lies outside the file.

@@ -8,6 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::topics::{OFFLINE, ONLINE, Topics};
+use crate::report::EventType;
 
 /// One entity: its key within the device and the fields of its component.
 pub(crate) struct Entity {
@@ -153,18 +154,9 @@ fn next_to_go(retention: &str) -> Entity {
 }
 
 fn happened(topics: &Topics) -> Entity {
-    let types = [
-        "push_started",
-        "push_succeeded",
-        "push_partial",
-        "restore_served",
-        "condition_raised",
-        "condition_cleared",
-        "acknowledged",
-    ];
     Entity::new("event", "event", "Event")
         .with("state_topic", topics.event())
-        .with("event_types", &types[..])
+        .with("event_types", json!(EventType::ALL))
         .icon("bell-outline")
 }
 

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::topics::Shown;
 use super::{SUPPORTED, Shared, discovery};
-use crate::event::Command;
+use crate::event::MqttCommand;
 
 /// How long we listen for our own retained topics. Brokers send them with the subscription, so this is generous.
 const HAUNTED_FOR: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ fn listen(topic: String) -> Filter {
 /// What is known about incoming messages.
 pub(super) struct Desk {
     shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<MqttCommand>,
     birth_pause: Duration,
     /// When everything is to be said again for Home Assistant.
     birth_due: Option<Instant>,
@@ -67,7 +67,7 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<Command>, uid: &str) -> Desk {
+    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<MqttCommand>, uid: &str) -> Desk {
         let pause_ms = BIRTH_PAUSE_MS.start + spread(uid) % (BIRTH_PAUSE_MS.end - BIRTH_PAUSE_MS.start);
         Desk {
             shared,

@@ -25,7 +25,7 @@ use super::incoming::{Desk, spread};
 use super::outbox::Verdict;
 use super::topics::{OFFLINE, ONLINE, is_whole};
 use super::{MqttSettings, SUPPORTED, Shared, troubles};
-use crate::event::Command;
+use crate::event::MqttCommand;
 use crate::report::Report;
 
 /// The library's limit is 10 KiB, and one larger message breaks the connection; our discovery has 16 KiB.
@@ -61,7 +61,7 @@ pub(super) async fn run(
     settings: MqttSettings,
     shared: Arc<Shared>,
     latest: watch::Receiver<Option<Arc<Report>>>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<MqttCommand>,
     mut stop_asked: watch::Receiver<bool>,
 ) {
     // First, so that it leads after every reconnect too.

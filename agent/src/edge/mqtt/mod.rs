@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 
 use self::outbox::Outbox;
 use self::topics::Topics;
-use crate::event::Command;
+use crate::event::MqttCommand;
 use crate::report::{Happening, Report};
 
 /// Where the broker is and who we are there.
@@ -60,8 +60,8 @@ pub(crate) struct MqttSettings {
 }
 
 /// Every command by its topic name; Home Assistant gets a button for each.
-pub(crate) const SUPPORTED: [(&str, Command); 2] =
-    [("identify", Command::Identify), ("acknowledge", Command::Acknowledge)];
+pub(crate) const SUPPORTED: [(&str, MqttCommand); 2] =
+    [("identify", MqttCommand::Identify), ("acknowledge", MqttCommand::Acknowledge)];
 
 /// How things stand with the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +136,7 @@ pub(crate) struct Mqtt {
 ///
 /// Commands come out of `commands`; if nobody empties it, the sender of a command is told that we are busy.
 /// Must be called inside a tokio runtime.
-pub(crate) fn start(settings: MqttSettings, commands: mpsc::Sender<Command>) -> Mqtt {
+pub(crate) fn start(settings: MqttSettings, commands: mpsc::Sender<MqttCommand>) -> Mqtt {
     let topics = Topics::new(&settings.node, &settings.uid, &settings.discovery_prefix);
     let standing = Standing { connected: false, since: Timestamp::now(), connects: 0, last_error: None };
     let shared = Arc::new(Shared {

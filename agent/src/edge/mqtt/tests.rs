@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::broker::{self, Broker, BrokerError, Login};
 use super::{Mqtt, MqttSettings, sample, start};
 use crate::edge::system;
-use crate::event::Command;
+use crate::event::MqttCommand;
 
 /// Long enough for a busy machine; a test that needs it has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ fn settings(at: SocketAddr) -> MqttSettings {
     }
 }
 
-fn appliance(at: SocketAddr) -> (Mqtt, mpsc::Receiver<Command>) {
+fn appliance(at: SocketAddr) -> (Mqtt, mpsc::Receiver<MqttCommand>) {
     let (sender, commands) = mpsc::channel(4);
     let mqtt = start(settings(at), sender);
     mqtt.show(Arc::new(sample::report()));
@@ -213,7 +213,7 @@ async fn commands_are_obeyed_but_never_retained_or_unknown_ones() {
             "{command}: {text}"
         );
     }
-    assert_eq!(commands.recv().await, Some(Command::Identify));
+    assert_eq!(commands.recv().await, Some(MqttCommand::Identify));
     assert!(commands.try_recv().is_err(), "only the first was obeyed");
 }
 

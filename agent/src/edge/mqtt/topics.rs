@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::report::{Doing, Report, VaultReport};
+use crate::report::{ConditionCode, Doing, Report, VaultReport};
 
 /// Payload of `availability` while the agent is connected.
 pub(crate) const ONLINE: &str = "online";
@@ -129,9 +129,8 @@ impl VaultTopic<'_> {
 /// Whether what is missing from `report` has really gone. While disks are being opened, or one is missing, sources
 /// may only be out of sight; taking them off the owner's dashboard then would hide just what needs them.
 pub(crate) fn is_whole(report: &Report) -> bool {
-    const DISK_MISSING: u8 = 4;
     report.health.doing != Doing::Starting
-        && report.health.conditions.iter().all(|condition| condition.code != DISK_MISSING)
+        && report.health.conditions.iter().all(|condition| condition.code != ConditionCode::DiskMissing)
 }
 
 /// `value` as one line of JSON.
@@ -205,7 +204,7 @@ mod tests {
     fn a_source_out_of_sight_is_not_a_source_that_went() {
         let mut report = sample::report();
         assert!(is_whole(&report));
-        report.health.conditions[0].code = 4;
+        report.health.conditions[0].code = ConditionCode::DiskMissing;
         assert!(!is_whole(&report));
         report.health.conditions.clear();
         report.health.doing = Doing::Starting;

@@ -4,7 +4,7 @@
 
 mod compare;
 
-use crate::decide::answers;
+use crate::decide::words::answers;
 use crate::edge::panel::Panel;
 use crate::edge::witness::Witness;
 use crate::owner::answers::print_answers;

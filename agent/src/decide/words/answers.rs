@@ -1,7 +1,8 @@
 //! The four questions to ask of any backup, answered from facts.
 
-use super::facts::{Counts, SourceFacts};
-use super::moment;
+use super::rules::promise_in_words;
+use crate::decide::facts::{Counts, SourceFacts};
+use crate::decide::figures::moment;
 use crate::report::Answers;
 use larder_store::Fact;
 
@@ -10,7 +11,8 @@ const NUMBERED_MAX: usize = 10;
 
 /// The answers for one source, in whole sentences.
 pub(crate) fn of(source: &SourceFacts) -> Answers {
-    let SourceFacts { snapshots, promise, .. } = source;
+    let SourceFacts { snapshots, rule, .. } = source;
+    let promise = promise_in_words(rule);
     let Counts { deleted, deleted_at_least, is_complete, versions, changed, changed_at_least } =
         source.counts;
     let (oldest, newest) = (day(&source.oldest), day(&source.newest));
@@ -74,7 +76,7 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
 }
 
 /// The first few numbers, in words.
-pub(super) fn numbers(all: &[u64]) -> String {
+pub(in crate::decide) fn numbers(all: &[u64]) -> String {
     let list = |some: &[u64]| some.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     match all {
         [some @ .., last] if all.len() <= NUMBERED_MAX && !some.is_empty() => {
@@ -86,7 +88,7 @@ pub(super) fn numbers(all: &[u64]) -> String {
 }
 
 fn day(fact: &Fact) -> String {
-    moment(fact).map_or_else(
+    moment(fact.stamp).map_or_else(
         || "an unknown day".to_owned(),
         |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string(),
     )

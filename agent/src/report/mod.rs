@@ -6,116 +6,16 @@
 //!
 //! Times are RFC 3339 text in UTC, sizes are bytes unless the name says otherwise.
 
+mod disk;
+mod happening;
+mod health;
+
+pub(crate) use disk::{DiskHealth, DiskReport, DiskState, DiskUse, Flush};
+pub(crate) use happening::{EventType, Happened, Happening, PushFacts};
+pub(crate) use health::{About, Condition, ConditionCode, Doing, Health, Level};
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-/// How worried the owner has to be. Unknown is never `Fine`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Level {
-    /// Nothing to do.
-    Fine,
-    /// Something waits for the owner; files are not at risk now.
-    NeedsYou,
-    /// Files are at risk.
-    Alarm,
-}
-
-/// One thing that is not as it should be. Code 1 is an alarm; the others are the lamp's pulse counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Condition {
-    /// 1 files at risk, 3 overdue, 4 disk missing, 5 nearly full, 6 disk health, 7 power or clock,
-    /// 8 network or broker, 9 a shorter rule that waits, 10 proof stale.
-    pub(crate) code: u8,
-    /// `Alarm` or `NeedsYou`.
-    pub(crate) level: Level,
-    /// When it was first seen.
-    pub(crate) since: Timestamp,
-    /// What happened, in the owner's words.
-    pub(crate) what: String,
-    /// What it means for their files.
-    pub(crate) meaning: String,
-    /// The one thing to do.
-    pub(crate) remedy: String,
-    /// Whom it may be told to.
-    #[serde(skip)]
-    pub(crate) about: About,
-}
-
-/// What of a condition is nobody's business but its owner's: a key that only adds backups hears nothing of others.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum About {
-    /// The appliance, which is everybody's.
-    #[default]
-    Appliance,
-    /// One source, by its name.
-    Source(String),
-    /// Files that are named in its meaning; it may be told with this one instead.
-    Files {
-        /// The meaning without names.
-        unnamed: String,
-    },
-}
-
-impl Condition {
-    /// What a key may hear of it that reads nothing and owns the sources that `is_own` picks.
-    fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Self {
-        match &self.about {
-            About::Appliance => self.clone(),
-            About::Source(source) if is_own(source) => self.clone(),
-            // Not left out: "needs you" without any reason is a riddle.
-            About::Source(_) => Self {
-                what: "Another computer's backups need a look.".to_owned(),
-                meaning: "Yours are not affected.".to_owned(),
-                remedy: "Nothing here; a key that may read sees which one.".to_owned(),
-                about: About::Appliance,
-                ..self.clone()
-            },
-            About::Files { unnamed } => Self { meaning: unnamed.clone(), ..self.clone() },
-        }
-    }
-}
-
-/// What the agent is busy with right now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Doing {
-    /// Opening disks and ledger.
-    Starting,
-    /// Nothing in particular.
-    Idle,
-    /// A device is pushing.
-    Receiving,
-    /// Files are being given back.
-    Restoring,
-}
-
-/// Level, reasons and present work: topic `health`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Health {
-    /// The worst of the conditions.
-    pub(crate) level: Level,
-    /// Worst first; empty when fine.
-    pub(crate) conditions: Vec<Condition>,
-    /// Present work.
-    pub(crate) doing: Doing,
-    /// Name of the rhythm that the lamp shows, as in `larder_panel::Rhythm`.
-    pub(crate) lamp: String,
-}
-
-impl Health {
-    /// The same in the words of those who may not look into backups.
-    pub(crate) fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Self {
-        let mut conditions: Vec<Condition> = Vec::new();
-        for condition in self.conditions.iter().map(|condition| condition.without_names(is_own)) {
-            // How many others there are is nobody's business either.
-            if !conditions.iter().any(|told| (told.code, &told.what) == (condition.code, &condition.what)) {
-                conditions.push(condition);
-            }
-        }
-        Self { conditions, ..self.clone() }
-    }
-}
 
 /// Everything kept, over all disks: topic `vault`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -225,41 +125,6 @@ pub(crate) struct SystemReport {
     pub(crate) mqtt_connects: u64,
 }
 
-/// One disk: topic `disk/<id>`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct DiskReport {
-    /// First 8 hex digits of the disk id.
-    pub(crate) id: String,
-    /// Where it is mounted.
-    pub(crate) path: String,
-    /// Whether it answers.
-    pub(crate) present: bool,
-    /// Bytes in use on its filesystem.
-    pub(crate) used_bytes: u64,
-    /// Bytes free on its filesystem.
-    pub(crate) free_bytes: u64,
-    /// The same in GiB.
-    pub(crate) free_gib: f64,
-    /// Share of the filesystem in use, in percent.
-    pub(crate) used_percent: f64,
-    /// `fine`, `suspect` or `unknown`.
-    pub(crate) health: String,
-    /// `trusted` or `unproven`: whether the disk is known to obey flushes.
-    pub(crate) flush: String,
-    /// Ledger entries that this disk has still to catch up.
-    pub(crate) behind: u64,
-    /// `home`, or `offsite` for one that is meant to be away most of the time.
-    pub(crate) role: String,
-    /// `healthy`, `behind`, `failed`, `suspect`, `forked`, `away` or `released`.
-    pub(crate) state: String,
-    /// Whether it is meant to be unplugged now.
-    pub(crate) may_unplug: bool,
-    /// When it last held everything, as far as the ledger knows.
-    pub(crate) complete: Option<Timestamp>,
-    /// Whether it is on its way out for good.
-    pub(crate) leaving: bool,
-}
-
 /// One protected folder tree: topic `source/<id>`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct SourceReport {
@@ -269,8 +134,8 @@ pub(crate) struct SourceReport {
     pub(crate) id: String,
     /// Arrival of the newest complete snapshot.
     pub(crate) last_success: Option<Timestamp>,
-    /// `success`, `partial` (files were skipped) or `none`.
-    pub(crate) last_result: String,
+    /// How the newest push ended.
+    pub(crate) last_result: PushResult,
     /// Whether it should have pushed by now.
     pub(crate) overdue: bool,
     /// Files in the newest snapshot.
@@ -286,6 +151,24 @@ pub(crate) struct SourceReport {
     /// Arrival of the oldest kept snapshot.
     pub(crate) oldest: Option<Timestamp>,
     /// The four answers, in the order of the four questions.
+    pub(crate) answers: Answers,
+}
+
+/// How the newest push of a source ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PushResult {
+    /// With every file.
+    Success,
+    /// Files were skipped.
+    Partial,
+}
+
+// The answers for one source, as they travel. A docstring would go into the description of the interface.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct SourceAnswers {
+    pub(crate) source: String,
     pub(crate) answers: Answers,
 }
 
@@ -325,19 +208,4 @@ pub(crate) struct Report {
     pub(crate) disks: Vec<DiskReport>,
     /// Topics `source/<id>`.
     pub(crate) sources: Vec<SourceReport>,
-}
-
-/// Something that happened, for people who automate: topic `event`, not retained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Happening {
-    /// `push_started`, `push_succeeded`, `push_partial`, `restore_served`, `condition_raised`, `condition_cleared`,
-    /// `acknowledged`.
-    pub(crate) event_type: String,
-    /// Unique per event, so that a repeated delivery can be told from a second event.
-    pub(crate) id: String,
-    /// When.
-    pub(crate) time: Timestamp,
-    /// Source, snapshot, code and the like.
-    #[serde(flatten)]
-    pub(crate) facts: serde_json::Map<String, serde_json::Value>,
 }
