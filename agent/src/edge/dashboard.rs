@@ -60,7 +60,7 @@ impl Dashboard {
                 Err(why) => return Ok(Self::without(Some(MqttState::given_up(why, Timestamp::now())))),
             },
         };
-        let wanted = mqtt::MqttSettings {
+        let wanted = mqtt::BrokerSettings {
             host,
             port,
             username: settings.username.clone(),

@@ -46,7 +46,7 @@ const QUEUE_MESSAGES_MAX: usize = 1000;
 const SEND_WITHIN: Duration = Duration::from_secs(3);
 /// Unacknowledged messages towards one client.
 const WINDOW_MESSAGES: NonZeroU16 = NonZeroU16::new(32).expect("32 is not zero");
-/// How long the mail of an absent client is kept.
+/// How long messages for an absent client are kept.
 const SESSION_MAX: Duration = Duration::from_secs(3600);
 /// How long one message waits for an absent client. Retained messages do not expire.
 const MESSAGE_MAX: Duration = Duration::from_secs(300);

@@ -1,8 +1,8 @@
-//! The desk: everything that reaches us over MQTT.
+//! Everything that reaches us over MQTT.
 //!
 //! Three kinds of message, all of them bytes from outside, none of them trusted: a command, the birth of Home
 //! Assistant, and, for a few seconds after the first connection, our own retained topics from an earlier life.
-//! What is found there and no longer exists is removed: nobody else would ever do it, and such ghosts stay on
+//! What is found there and no longer exists is removed: nobody else would ever do it, and stale topics stay on
 //! dashboards for years. Pure but for the channel to the agent; time comes in. Not here: sockets (`link`).
 
 use std::collections::HashMap;
@@ -21,9 +21,9 @@ use super::{SUPPORTED, Shared, discovery};
 use crate::event::MqttCommand;
 
 /// How long we listen for our own retained topics. Brokers send them with the subscription, so this is generous.
-const HAUNTED_FOR: Duration = Duration::from_secs(5);
-/// More ghosts than this are not ours to sort out; without a limit a strange broker could fill the memory.
-const GHOSTS_MAX: usize = 1000;
+const LISTEN_FOR_STALE: Duration = Duration::from_secs(5);
+/// More stale topics than this are not ours to sort out; without a limit a strange broker could fill the memory.
+const STALE_TOPICS_MAX: usize = 1000;
 /// Longest payload of a command; a button sends `PRESS`.
 const COMMAND_BYTES_MAX: usize = 4096;
 /// Shortest and longest pause between the birth of Home Assistant and our saying everything again. Every device
@@ -51,31 +51,31 @@ fn listen(topic: String) -> Filter {
 }
 
 /// What is known about incoming messages.
-pub(super) struct Desk {
+pub(super) struct Inbound {
     shared: Arc<Shared>,
     commands: mpsc::Sender<MqttCommand>,
     birth_pause: Duration,
     /// When everything is to be said again for Home Assistant.
     birth_due: Option<Instant>,
-    /// When listening for ghosts ends. None before the first connection and when it is over.
-    haunted_until: Option<Instant>,
-    exorcised: bool,
+    /// When listening for stale topics ends. None before the first connection and when it is over.
+    stale_until: Option<Instant>,
+    is_cleaned: bool,
     /// Our retained topics from an earlier life, with their text.
     found: HashMap<String, String>,
-    /// Whether a whole report was seen; before that, everything would look like a ghost.
+    /// Whether a whole report was seen; before that, every topic would look stale.
     saw_whole: bool,
 }
 
-impl Desk {
-    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<MqttCommand>, uid: &str) -> Desk {
+impl Inbound {
+    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<MqttCommand>, uid: &str) -> Inbound {
         let pause_ms = BIRTH_PAUSE_MS.start + spread(uid) % (BIRTH_PAUSE_MS.end - BIRTH_PAUSE_MS.start);
-        Desk {
+        Inbound {
             shared,
             commands,
             birth_pause: Duration::from_millis(pause_ms),
             birth_due: None,
-            haunted_until: None,
-            exorcised: false,
+            stale_until: None,
+            is_cleaned: false,
             found: HashMap::new(),
             saw_whole: false,
         }
@@ -87,17 +87,17 @@ impl Desk {
         let mut filters = vec![listen(topics.command("+")), listen(topics.birth())];
         // Otherwise a command that was sent to be retained would look like any other the first time.
         filters[0].preserve_retain = true;
-        if !self.exorcised {
-            self.haunted_until = Some(now + HAUNTED_FOR);
-            filters.extend(topics.haunted().map(listen));
+        if !self.is_cleaned {
+            self.stale_until = Some(now + LISTEN_FOR_STALE);
+            filters.extend(topics.outliving().map(listen));
         }
         filters
     }
 
     /// When `on_time` has to be called next.
     pub(super) fn due(&self) -> Option<Instant> {
-        let haunted_until = self.haunted_until.filter(|_| self.saw_whole);
-        self.birth_due.into_iter().chain(haunted_until).min()
+        let stale_until = self.stale_until.filter(|_| self.saw_whole);
+        self.birth_due.into_iter().chain(stale_until).min()
     }
 
     /// A report that names every disk and source has been shown.
@@ -106,9 +106,9 @@ impl Desk {
     }
 
     /// The connection is gone, and with it what was still to be found on it.
-    pub(super) fn line_is_down(&mut self) {
+    pub(super) fn connection_is_down(&mut self) {
         self.birth_due = None;
-        self.haunted_until = None;
+        self.stale_until = None;
     }
 
     /// Takes one message; the answer, if it was a command.
@@ -122,7 +122,7 @@ impl Desk {
             if !message.retain && message.payload.as_ref() == b"online" {
                 self.birth_due = Some(Instant::now() + self.birth_pause);
             }
-        } else if message.retain && self.haunted_until.is_some() && self.found.len() < GHOSTS_MAX {
+        } else if message.retain && self.stale_until.is_some() && self.found.len() < STALE_TOPICS_MAX {
             let text = String::from_utf8_lossy(&message.payload).into_owned();
             self.found.insert(topic.to_owned(), text);
         }
@@ -135,10 +135,10 @@ impl Desk {
             self.birth_due = None;
             self.shared.outbox().show_all_again();
         }
-        if self.saw_whole && self.haunted_until.is_some_and(|until| until <= now) {
-            self.haunted_until = None;
-            self.exorcised = true;
-            self.chase_ghosts();
+        if self.saw_whole && self.stale_until.is_some_and(|until| until <= now) {
+            self.stale_until = None;
+            self.is_cleaned = true;
+            self.remove_stale();
         }
     }
 
@@ -154,7 +154,7 @@ impl Desk {
 
     /// Removes what was found and is shown no more. Discovery of devices that still exist is remembered for
     /// `mind_farewells`, the rest forgotten.
-    fn chase_ghosts(&mut self) {
+    fn remove_stale(&mut self) {
         let mut outbox = self.shared.outbox();
         self.found.retain(|topic, _| {
             if !outbox.shows(topic) {

@@ -1,7 +1,7 @@
 //! The appliance on MQTT: what it shows, what happened, and the few things that may be asked of it.
 //!
 //! Nothing here can hold up a backup: every call returns at once, a dead broker costs one sleeping task, and all
-//! mail is bounded. The rest of the agent hands over a whole `Report` and never thinks about topics.
+//! queues are bounded. The rest of the agent hands over a whole `Report` and never thinks about topics.
 //!
 //! No command over MQTT makes the past smaller, and none ever will: a retained message or a replayed recording
 //! could otherwise destroy versions. Not here: what is true (`report`), topic names (`topics`), what must still be
@@ -14,8 +14,10 @@ mod entities;
 mod incoming;
 mod link;
 mod outbox;
+mod poller;
 #[cfg(test)]
 pub(crate) mod sample;
+mod system_pace;
 #[cfg(all(test, feature = "broker"))]
 mod tests;
 mod topics;
@@ -38,7 +40,7 @@ use crate::report::{Happening, Report};
 /// A place for encryption is kept: it will be one more field with the certificates, turned into a transport where
 /// `link` makes its options; nothing else has to know.
 #[derive(Debug, Clone)]
-pub(crate) struct MqttSettings {
+pub(crate) struct BrokerSettings {
     /// Name or address of the broker.
     pub(crate) host: String,
     /// Its port, usually 1883.
@@ -97,15 +99,15 @@ impl MqttState {
 #[derive(Debug)]
 struct Shared {
     outbox: Mutex<Outbox>,
-    standing: Mutex<Standing>,
+    standing: Mutex<ConnectionState>,
     /// Rings when an event was told.
-    mail: Notify,
+    news: Notify,
     topics: Topics,
 }
 
 /// The part of `MqttState` that the link knows.
 #[derive(Debug, Clone)]
-struct Standing {
+struct ConnectionState {
     connected: bool,
     since: Timestamp,
     connects: u64,
@@ -118,7 +120,7 @@ impl Shared {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn standing(&self) -> MutexGuard<'_, ConnectionState> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,13 +138,14 @@ pub(crate) struct Mqtt {
 ///
 /// Commands come out of `commands`; if nobody empties it, the sender of a command is told that we are busy.
 /// Must be called inside a tokio runtime.
-pub(crate) fn start(settings: MqttSettings, commands: mpsc::Sender<MqttCommand>) -> Mqtt {
+pub(crate) fn start(settings: BrokerSettings, commands: mpsc::Sender<MqttCommand>) -> Mqtt {
     let topics = Topics::new(&settings.node, &settings.uid, &settings.discovery_prefix);
-    let standing = Standing { connected: false, since: Timestamp::now(), connects: 0, last_error: None };
+    let standing =
+        ConnectionState { connected: false, since: Timestamp::now(), connects: 0, last_error: None };
     let shared = Arc::new(Shared {
         outbox: Mutex::new(Outbox::new(settings.spool_events_max)),
         standing: Mutex::new(standing),
-        mail: Notify::new(),
+        news: Notify::new(),
         topics,
     });
     let (reports, latest) = watch::channel(None);
@@ -161,21 +164,21 @@ impl Mqtt {
     /// Tells what happened, now or as soon as a broker is there.
     pub(crate) fn tell(&self, happening: &Happening) {
         self.shared.outbox().tell(&self.shared.topics.event(), topics::json(happening));
-        self.shared.mail.notify_one();
+        self.shared.news.notify_one();
     }
 
     /// How things stand with the broker.
     pub(crate) fn state(&self) -> MqttState {
-        let Standing { connected, since, connects, last_error } = self.shared.standing().clone();
+        let ConnectionState { connected, since, connects, last_error } = self.shared.standing().clone();
         let outbox = self.shared.outbox();
-        let losses = outbox.losses();
+        let undelivered = outbox.undelivered();
         MqttState {
             connected,
             since,
             connects,
             spooled: outbox.spooled(),
-            dropped: losses.dropped,
-            refused: losses.refused,
+            dropped: undelivered.dropped,
+            refused: undelivered.refused,
             last_error,
             is_given_up: false,
         }

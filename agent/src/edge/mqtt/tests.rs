@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::broker::{self, Broker, BrokerError, Login};
-use super::{Mqtt, MqttSettings, sample, start};
+use super::{BrokerSettings, Mqtt, sample, start};
 use crate::edge::system;
 use crate::event::MqttCommand;
 
@@ -29,8 +29,8 @@ async fn broker_at(address: SocketAddr) -> Broker {
     broker::serve(address).await.expect("a broker on loopback")
 }
 
-fn settings(at: SocketAddr) -> MqttSettings {
-    MqttSettings {
+fn settings(at: SocketAddr) -> BrokerSettings {
+    BrokerSettings {
         host: at.ip().to_string(),
         port: at.port(),
         username: None,
@@ -221,14 +221,14 @@ async fn commands_are_obeyed_but_never_retained_or_unknown_ones() {
 async fn what_an_earlier_run_left_behind_is_removed() {
     let broker = broker_at(ANY_PORT).await;
     let mut watcher = Watcher::at(broker.address());
-    let ghosts = ["larder/attic/source/old-pc", "homeassistant/device/abc123/source_old-pc/config"];
+    let stale = ["larder/attic/source/old-pc", "homeassistant/device/abc123/source_old-pc/config"];
     let foreign = ["larder/cellar/source/pc", "homeassistant/device/zigbee/lamp/config"];
-    for topic in ghosts.into_iter().chain(foreign) {
+    for topic in stale.into_iter().chain(foreign) {
         watcher.client.publish(topic, QoS::AtLeastOnce, true, "{}").await.unwrap();
         watcher.until_shown(topic, "{}").await;
     }
     let (_mqtt, _commands) = appliance(broker.address());
-    for topic in ghosts {
+    for topic in stale {
         if !watcher.seen[topic].is_empty() {
             watcher.until_shown(topic, "").await;
         }

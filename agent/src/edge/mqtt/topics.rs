@@ -91,7 +91,7 @@ impl Topics {
     }
 
     /// Our retained topics that can outlive what they tell of, as filters.
-    pub(crate) fn haunted(&self) -> [String; 3] {
+    pub(crate) fn outliving(&self) -> [String; 3] {
         [self.discovery("+"), self.disk("+"), self.source("+")]
     }
 
