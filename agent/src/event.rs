@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
-pub(crate) enum Event {
+pub(crate) enum AgentEvent {
     /// Time to look at everything again.
     Tick,
     /// A device began to send.

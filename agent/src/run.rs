@@ -8,7 +8,7 @@ use crate::edge::http::sockets::Sockets;
 use crate::edge::panel::Panel;
 use crate::edge::random::random_hex;
 use crate::edge::{control, http, notify};
-use crate::event::{Event, MqttCommand};
+use crate::event::{AgentEvent, MqttCommand};
 use crate::jobs::fill::FillJob;
 use crate::jobs::index::IndexJob;
 use crate::jobs::keep::KeepJob;
@@ -76,7 +76,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     /// Where its own broker listens, if it has one.
     pub(crate) broker: Option<SocketAddr>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<AgentEvent>,
     finished: tokio::task::JoinHandle<()>,
 }
 
@@ -84,7 +84,7 @@ impl Running {
     /// Ends it: no new requests, running ones finish, packs are sealed, the world is told.
     pub(crate) async fn stop(self) {
         // A full queue cannot keep the agent alive: the loop empties it.
-        let _ = self.events.send(Event::StopRequested).await;
+        let _ = self.events.send(AgentEvent::StopRequested).await;
         if let Err(error) = self.finished.await {
             tracing::error!(%error, "the loop ended badly");
         }
@@ -182,7 +182,7 @@ fn sockets(appliance: &Arc<Appliance>) -> Result<Sockets, StartError> {
     if sockets.is_reachable() {
         return Ok(sockets);
     }
-    for path in appliance.shelf.paths() {
+    for path in appliance.registry.paths() {
         match control::listen(&path) {
             // A disk that takes nothing can still be restored from; only `larderd`'s own commands have to wait.
             Err(_) if !appliance.vault.disk_states().contains(&MemberState::Healthy) => {}
@@ -239,26 +239,26 @@ struct Loop {
 }
 
 impl Loop {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<AgentEvent>) {
         let mut tick = tokio::time::interval(notify::watchdog().map_or(TICK, |limit| limit.min(TICK)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
-                _ = tick.tick() => Event::Tick,
-                event = inbox.recv() => event.unwrap_or(Event::StopRequested),
-                Some(command) = self.asked.recv() => Event::Asked(command),
+                _ = tick.tick() => AgentEvent::Tick,
+                event = inbox.recv() => event.unwrap_or(AgentEvent::StopRequested),
+                Some(command) = self.asked.recv() => AgentEvent::Asked(command),
             };
             let mut events = vec![event];
-            if !matches!(events[0], Event::Tick | Event::StopRequested) {
+            if !matches!(events[0], AgentEvent::Tick | AgentEvent::StopRequested) {
                 tokio::time::sleep(GATHER).await;
             }
             while let Ok(more) = inbox.try_recv() {
                 events.push(more);
             }
             while let Ok(command) = self.asked.try_recv() {
-                events.push(Event::Asked(command));
+                events.push(AgentEvent::Asked(command));
             }
-            let stopping = events.iter().any(|event| matches!(event, Event::StopRequested));
+            let stopping = events.iter().any(|event| matches!(event, AgentEvent::StopRequested));
             self.take(events).await;
             if stopping {
                 break;
@@ -268,7 +268,7 @@ impl Loop {
         self.end().await;
     }
 
-    async fn take(&mut self, events: Vec<Event>) {
+    async fn take(&mut self, events: Vec<AgentEvent>) {
         for event in events {
             let action = decide::events::hear(&event, &mut self.memory, Timestamp::now(), random_hex::<8>());
             self.obey(action).await;

@@ -2,23 +2,25 @@
 
 use super::actions::Action;
 use super::memory::Memory;
-use crate::event::{Event, MqttCommand};
+use crate::event::{AgentEvent, MqttCommand};
 use crate::report::{Happened, Happening, PushFacts};
 use jiff::Timestamp;
 use larder_store::Fact;
 
 /// What has to be done about an event at once. `id` names what is told of it; another one for each event.
-pub(crate) fn hear(event: &Event, memory: &mut Memory, now: Timestamp, id: String) -> Option<Action> {
+pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: String) -> Option<Action> {
     let what = match event {
-        Event::Tick | Event::KeysChanged | Event::DisksChanged | Event::StopRequested => return None,
-        Event::Asked(MqttCommand::Identify) => {
+        AgentEvent::Tick | AgentEvent::KeysChanged | AgentEvent::DisksChanged | AgentEvent::StopRequested => {
+            return None;
+        }
+        AgentEvent::Asked(MqttCommand::Identify) => {
             memory.identify(now);
             return None;
         }
-        Event::Asked(MqttCommand::Acknowledge) => Happened::Acknowledged,
-        Event::PushStarted { device } => Happened::PushStarted { device: device.clone() },
-        Event::Restored { device } => Happened::RestoreServed { device: device.clone() },
-        Event::Committed(fact) => Happened::Pushed(pushed(fact)),
+        AgentEvent::Asked(MqttCommand::Acknowledge) => Happened::Acknowledged,
+        AgentEvent::PushStarted { device } => Happened::PushStarted { device: device.clone() },
+        AgentEvent::Restored { device } => Happened::RestoreServed { device: device.clone() },
+        AgentEvent::Committed(fact) => Happened::Pushed(pushed(fact)),
     };
     Some(Action::Tell(Happening { id, time: now, what }))
 }
@@ -43,7 +45,7 @@ mod tests {
     use larder_panel::Rhythm;
     use std::sync::Arc;
 
-    fn told(event: &Event) -> Option<Happened> {
+    fn told(event: &AgentEvent) -> Option<Happened> {
         let now = Timestamp::from_second(NOW_S).unwrap();
         let action = hear(event, &mut Memory::default(), now, "7".to_owned())?;
         let Action::Tell(Happening { id, time, what }) = action else { panic!("{action:?}") };
@@ -55,7 +57,7 @@ mod tests {
     fn a_push_that_skipped_files_is_a_partial_one() {
         let settings = Settings::default();
         let mut fact = (*facts(&settings).sources[0].newest).clone();
-        let pushed = |fact: &Fact| told(&Event::Committed(Arc::new(fact.clone()))).unwrap().event_type();
+        let pushed = |fact: &Fact| told(&AgentEvent::Committed(Arc::new(fact.clone()))).unwrap().event_type();
         assert_eq!(pushed(&fact), EventType::PushSucceeded);
         fact.snapshot.skipped = 1;
         assert_eq!(pushed(&fact), EventType::PushPartial);
@@ -63,17 +65,19 @@ mod tests {
 
     #[test]
     fn an_event_without_news_is_not_told() {
-        for event in [Event::Tick, Event::KeysChanged, Event::DisksChanged, Event::StopRequested] {
+        for event in
+            [AgentEvent::Tick, AgentEvent::KeysChanged, AgentEvent::DisksChanged, AgentEvent::StopRequested]
+        {
             assert_eq!(told(&event), None, "{event:?}");
         }
-        assert_eq!(told(&Event::Asked(MqttCommand::Acknowledge)), Some(Happened::Acknowledged));
+        assert_eq!(told(&AgentEvent::Asked(MqttCommand::Acknowledge)), Some(Happened::Acknowledged));
     }
 
     #[test]
     fn a_box_that_was_asked_for_shows_itself_for_a_minute() {
         let settings = Settings::default();
         let (mut facts, mut memory) = (facts(&settings), Memory::default());
-        let asked = Event::Asked(MqttCommand::Identify);
+        let asked = AgentEvent::Asked(MqttCommand::Identify);
         assert_eq!(hear(&asked, &mut memory, facts.now, String::new()), None);
         let mut lamp = |facts: &_| crate::decide::report(facts, &mut memory).0.health.lamp;
         assert_eq!(lamp(&facts), Rhythm::Identify);

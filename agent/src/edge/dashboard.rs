@@ -19,7 +19,7 @@ use mqtt::broker::{Broker, Login};
 
 /// Stands in where the agent was built without a broker of its own; there is never one of these.
 #[cfg(not(feature = "broker"))]
-enum Broker {}
+use std::convert::Infallible as Broker;
 
 /// The file with the broker's password cannot be read.
 #[derive(Debug, thiserror::Error)]

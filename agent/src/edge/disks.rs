@@ -85,7 +85,7 @@ fn opened(path: &Path, disk: io::Result<RealDisk>) -> Result<RealDisk, DiskProbl
 
 /// A disk that is connected: by these it is seen whether it still is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seat {
+pub(crate) struct Mount {
     /// Where it is mounted.
     pub(crate) path: PathBuf,
     /// Device and inode of the vault's folder.
@@ -94,7 +94,7 @@ pub(crate) struct Seat {
     device: Option<PathBuf>,
 }
 
-impl Seat {
+impl Mount {
     /// Where `disk`, opened at `path`, sits.
     pub(crate) fn of(disk: &RealDisk, path: &Path) -> io::Result<Self> {
         let place = disk.place()?;
@@ -103,7 +103,7 @@ impl Seat {
     }
 
     /// Whether the same disk is still there. A pulled one may stay mounted for a while, with its device gone.
-    pub(crate) fn is_taken(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         let meta = std::fs::metadata(self.path.join(FOLDER));
         let is_there = meta.is_ok_and(|meta| (meta.dev(), meta.ino()) == self.place);
         is_there && self.device.as_ref().is_none_or(|device| device.exists())

@@ -21,7 +21,7 @@ use larder_panel::Rhythm;
 
 use self::any_lamp::AnyLamp;
 use self::led::Led;
-use self::line::Line;
+use self::line::GpioLine;
 use self::terminal::Terminal;
 
 /// A change of mind within this time is not shown: work that starts and ends many times a second would flicker.
@@ -43,13 +43,13 @@ pub(crate) struct Panel {
 /// One lamp and the part it plays.
 struct Light {
     lamp: Box<dyn AnyLamp>,
-    role: Role,
+    role: LightRole,
     place: String,
     failed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum LightRole {
     /// Says everything by itself.
     Status,
     /// Shines only when something is wrong.
@@ -72,10 +72,10 @@ impl Panel {
             None => (board.status.as_slice(), board.active_low),
         };
         let mut panel = Panel::dark();
-        panel.add(Role::Status, root, status, active_low);
+        panel.add(LightRole::Status, root, status, active_low);
         // A lamp that the owner named says everything alone; the box's own red one would only puzzle.
         if settings.lamp.is_none() {
-            panel.add(Role::Fault, root, &board.fault, board.active_low);
+            panel.add(LightRole::Fault, root, &board.fault, board.active_low);
         }
         let places: Vec<&str> = panel.lights.iter().map(|light| light.place.as_str()).collect();
         tracing::info!(board = board.name, lamps = places.join(" "), "panel");
@@ -90,7 +90,7 @@ impl Panel {
     /// Adds a lamp made of words on standard error, if somebody is there to read it.
     pub(crate) fn with_terminal(mut self) -> Panel {
         if let Some(terminal) = Terminal::on_stderr() {
-            self.lights.push(Light::new(Box::new(terminal), Role::Status, "terminal".to_owned()));
+            self.lights.push(Light::new(Box::new(terminal), LightRole::Status, "terminal".to_owned()));
         }
         self
     }
@@ -131,7 +131,7 @@ impl Panel {
     }
 
     /// Takes the first place that can be opened.
-    fn add(&mut self, role: Role, root: &Path, places: &[LampPlace], active_low: bool) {
+    fn add(&mut self, role: LightRole, root: &Path, places: &[LampPlace], active_low: bool) {
         let mut refusals = Vec::new();
         for place in places {
             match open_lamp(root, place, active_low) {
@@ -144,7 +144,7 @@ impl Panel {
             }
         }
         // A missing second lamp costs nothing: the first one says everything.
-        if role == Role::Status && !refusals.is_empty() {
+        if role == LightRole::Status && !refusals.is_empty() {
             let trouble = "The lamp cannot be used. Your backups are not affected; only the lamp stays dark.";
             tracing::warn!(details = refusals.join("; "), "{trouble}");
             self.trouble = Some(format!("{trouble} details: {}", refusals.join("; ")));
@@ -160,13 +160,13 @@ impl fmt::Debug for Panel {
 }
 
 impl Light {
-    fn new(lamp: Box<dyn AnyLamp>, role: Role, place: String) -> Light {
+    fn new(lamp: Box<dyn AnyLamp>, role: LightRole, place: String) -> Light {
         Light { lamp, role, place, failed: false }
     }
 
     fn play(&mut self, rhythm: Rhythm, now_ms: u64) -> u64 {
         let wrong = matches!(rhythm, Rhythm::Alarm | Rhythm::NeedsYou(_));
-        self.lamp.show(if wrong || self.role == Role::Status { rhythm } else { Rhythm::Off }, now_ms);
+        self.lamp.show(if wrong || self.role == LightRole::Status { rhythm } else { Rhythm::Off }, now_ms);
         let ticked = self.lamp.tick(now_ms);
         self.note(ticked.as_ref().err().cloned());
         ticked.unwrap_or_else(|_| now_ms.saturating_add(RETRY_MS))
@@ -204,8 +204,8 @@ fn open_lamp(root: &Path, place: &LampPlace, active_low: bool) -> Result<Option<
     Ok(match place {
         LampPlace::None => None,
         LampPlace::Led(name) => Some(Box::new(Led::open(&root.join("sys/class/leds").join(name))?)),
-        LampPlace::GpioLine(name) => Some(Box::new(Line::named(name, active_low)?)),
-        LampPlace::GpioOffset { chip, offset } => Some(Box::new(Line::at(chip, *offset, active_low)?)),
+        LampPlace::GpioLine(name) => Some(Box::new(GpioLine::named(name, active_low)?)),
+        LampPlace::GpioOffset { chip, offset } => Some(Box::new(GpioLine::at(chip, *offset, active_low)?)),
     })
 }
 
@@ -337,7 +337,7 @@ mod tests {
             }
         }
         let mut panel = Panel::dark();
-        panel.lights.push(Light::new(Box::new(Flaky(0)), Role::Status, "flaky".to_owned()));
+        panel.lights.push(Light::new(Box::new(Flaky(0)), LightRole::Status, "flaky".to_owned()));
         assert_eq!(panel.next_tick(100), 100 + RETRY_MS);
         assert_eq!(panel.next_tick(100 + RETRY_MS), 107 + RETRY_MS);
     }

@@ -5,7 +5,7 @@
 
 use super::{Job, Rest, Wake};
 use crate::edge::http::sockets::Sockets;
-use crate::event::Event;
+use crate::event::AgentEvent;
 use crate::state::Appliance;
 use larder_format::ledger::Stamp;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl Job for LookJob {
 
     fn step(&mut self, agent: &Arc<Appliance>, _: Stamp) -> Rest {
         if agent.look_at_disks() {
-            agent.tell(Event::DisksChanged);
+            agent.tell(AgentEvent::DisksChanged);
         }
         self.sockets.follow(agent);
         Rest::of(LOOK_EVERY).or_until(Wake::DisksChanged)

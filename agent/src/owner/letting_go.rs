@@ -148,11 +148,12 @@ pub(crate) fn confirm_clock(which: &Which, json: bool) -> Result<ExitCode, Troub
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::http::letting_go::Going;
+    use crate::edge::http::letting_go::PrunedSnapshot;
 
     #[test]
     fn a_person_vouches_for_the_clock_and_not_for_the_ledger() {
-        let going = || Going { snapshot: 3, source: "a/b".to_owned(), time: None, why: "old".to_owned() };
+        let going =
+            || PrunedSnapshot { snapshot: 3, source: "a/b".to_owned(), time: None, why: "old".to_owned() };
         let locked = |is_clock, why: &str| {
             let locked = Some(why.to_owned());
             told(&Pruned { locked, is_clock, snapshots: vec![going()] }, false)

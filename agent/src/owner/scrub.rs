@@ -33,7 +33,7 @@ pub(crate) fn scrub(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     progress.end();
     let results = results(before, &after);
     if json {
-        let disks: Vec<_> = results.iter().map(Outcome::json).collect();
+        let disks: Vec<_> = results.iter().map(ScrubOutcome::json).collect();
         let ScrubStatus { lost, damaged_snapshots, .. } = &after;
         say(serde_json::json!({ "disks": disks, "lost": lost, "damaged_snapshots": damaged_snapshots }))?;
     } else {
@@ -90,24 +90,24 @@ fn read_all(
 
 /// One disk, and the round that ended since the command was given; none if it could not be read to the end.
 #[derive(Debug)]
-struct Outcome {
+struct ScrubOutcome {
     path: String,
     found: Option<LastScrub>,
 }
 
-fn results(before: ScrubStatus, after: &ScrubStatus) -> Vec<Outcome> {
+fn results(before: ScrubStatus, after: &ScrubStatus) -> Vec<ScrubOutcome> {
     let mut before: BTreeMap<_, _> = before.disks.into_iter().map(|disk| (disk.id.clone(), disk)).collect();
     let result = |disk: &DiskScrub| {
         let is_new = before.remove(&disk.id).is_none_or(|before| before.last != disk.last);
-        Outcome { path: disk.path.clone(), found: disk.last.clone().filter(|_| is_new) }
+        ScrubOutcome { path: disk.path.clone(), found: disk.last.clone().filter(|_| is_new) }
     };
     let mut results: Vec<_> = after.disks.iter().map(result).collect();
     // Nobody reads a disk that was pulled meanwhile, and whoever gave the command relies on it.
-    results.extend(before.into_values().map(|disk| Outcome { path: disk.path, found: None }));
+    results.extend(before.into_values().map(|disk| ScrubOutcome { path: disk.path, found: None }));
     results
 }
 
-impl Outcome {
+impl ScrubOutcome {
     fn json(&self) -> serde_json::Value {
         serde_json::json!({ "path": self.path, "is_finished": self.found.is_some(), "found": self.found })
     }
@@ -141,7 +141,7 @@ fn is_anything_missing(after: &ScrubStatus) -> bool {
 }
 
 /// 6 where damage stays or something that is kept cannot be given back, 1 where a disk was not read, 0 where all is well now.
-fn exit_code(results: &[Outcome], after: &ScrubStatus) -> u8 {
+fn exit_code(results: &[ScrubOutcome], after: &ScrubStatus) -> u8 {
     let stays =
         results.iter().filter_map(|result| result.found.as_ref()).any(|found| found.damaged > found.repaired);
     match (stays || is_anything_missing(after), results.iter().all(|result| result.found.is_some())) {
@@ -223,8 +223,8 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn found(damaged: u64, repaired: u64, lost: u64) -> Outcome {
-        Outcome {
+    fn found(damaged: u64, repaired: u64, lost: u64) -> ScrubOutcome {
+        ScrubOutcome {
             path: "/disk".to_owned(),
             found: Some(LastScrub { time_ms: 1, bytes: 9, damaged, repaired, lost }),
         }
@@ -263,10 +263,10 @@ mod tests {
 
     #[test]
     fn the_exit_code_tells_whether_damage_stays() {
-        let unread = || Outcome { path: "/disk".to_owned(), found: None };
+        let unread = || ScrubOutcome { path: "/disk".to_owned(), found: None };
         let lost = || LostName { source: "a/b".to_owned(), snapshot: 2, path: "c".to_owned() };
         let with = |lost: Vec<LostName>| ScrubStatus { lost, ..status(&[]) };
-        let check = |results: &[Outcome], lost: Vec<LostName>, expect| {
+        let check = |results: &[ScrubOutcome], lost: Vec<LostName>, expect| {
             assert_eq!(exit_code(results, &with(lost)), expect);
         };
         check(&[found(0, 0, 0)], vec![], 0);

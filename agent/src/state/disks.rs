@@ -5,11 +5,11 @@
 //! the vault takes (`larder_store`), what it means for the owner (`decide`).
 
 use crate::decide::facts::WhyRejected;
-use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
+use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
 use crate::phrase::causes;
 use crate::state::Appliance;
-use crate::state::shelf::places;
+use crate::state::registry::places;
 use larder_store::{IndexPlace, MemberState, StoreError};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ const NOTED_AGAIN_MS: i64 = 3600 * 1000;
 impl Appliance {
     /// One round: who left, who failed, who came. Returns whether anything changed.
     pub(crate) fn look_at_disks(&self) -> bool {
-        let _alone = self.shelf.moving();
-        let before = (self.shelf.paths(), self.vault.disk_states());
+        let _alone = self.registry.moving();
+        let before = (self.registry.paths(), self.vault.disk_states());
         self.part_with_gone();
         self.look_at_failed();
         for (path, offsite) in places(&self.settings.vault, &self.vault) {
@@ -34,18 +34,18 @@ impl Appliance {
         self.vault.enter_disks(self.stamp());
         self.note_complete();
         self.end_forgetting();
-        self.keep_desk();
-        before != (self.shelf.paths(), self.vault.disk_states())
+        self.keep_primary();
+        before != (self.registry.paths(), self.vault.disk_states())
     }
 
     fn part_with_gone(&self) {
-        let here = self.shelf.seats().here.clone();
-        for (id, seat) in here.iter().filter(|(_, seat)| !seat.is_taken()) {
-            tracing::warn!(disk = %seat.path.display(), "a backup disk is gone");
+        let here = self.registry.mounts().here.clone();
+        for (id, mount) in here.iter().filter(|(_, mount)| !mount.is_there()) {
+            tracing::warn!(disk = %mount.path.display(), "a backup disk is gone");
             self.vault.detach(id);
-            self.shelf.seats().here.remove(id);
+            self.registry.mounts().here.remove(id);
         }
-        self.shelf.seats().released.retain(|_, seat| seat.is_taken());
+        self.registry.mounts().released.retain(|_, mount| mount.is_there());
     }
 
     /// A disk that failed and is still there failed by itself. Once it is opened anew and read; twice is a pattern.
@@ -66,21 +66,21 @@ impl Appliance {
                 known.id == disk.id && matches!(known.state, MemberState::Suspect(_))
             };
             if !self.vault.disks().iter().any(is_suspect) {
-                self.shelf.seats().here.remove(&disk.id);
+                self.registry.mounts().here.remove(&disk.id);
                 self.vault.detach(&disk.id);
             }
         }
     }
 
     fn look_at_place(&self, path: &Path, offsite: bool) {
-        if self.shelf.is_taken(path) {
+        if self.registry.is_taken(path) {
             return;
         }
         match self.come(path, offsite) {
-            Ok(Some((id, seat))) => self.shelf.sit(id, seat),
-            Ok(None) => drop(self.shelf.seats().rejected.remove(path)),
+            Ok(Some((id, mount))) => self.registry.enter(id, mount),
+            Ok(None) => drop(self.registry.mounts().rejected.remove(path)),
             Err(why) => {
-                let before = self.shelf.seats().rejected.insert(path.to_owned(), why.clone());
+                let before = self.registry.mounts().rejected.insert(path.to_owned(), why.clone());
                 if before.as_ref() != Some(&why) {
                     tracing::error!(path = %path.display(), ?why, "the disk that is connected here is not used");
                 }
@@ -89,7 +89,7 @@ impl Appliance {
     }
 
     /// Takes what is at `path`, if it is one of ours; nothing where nothing is.
-    fn come(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, WhyRejected> {
+    fn come(&self, path: &Path, offsite: bool) -> Result<Option<(String, Mount)>, WhyRejected> {
         let allow = self.settings.vault.allow_root_filesystem;
         let disk = match disks::open(path, allow) {
             Ok(disk) => disk,
@@ -97,7 +97,7 @@ impl Appliance {
             Err(DiskProblem::Empty { .. }) => return self.come_empty(path, offsite),
             Err(problem) => return Err(problem_of(&problem)),
         };
-        let seat = Seat::of(&disk, path).map_err(|error| WhyRejected::Problem(error.to_string()))?;
+        let mount = Mount::of(&disk, path).map_err(|error| WhyRejected::Problem(error.to_string()))?;
         match larder_store::identity_of(&disk) {
             Ok(None) => return self.come_empty(path, offsite),
             // A disk that left a moment ago may still be closing.
@@ -105,12 +105,12 @@ impl Appliance {
             Ok(Some(_)) => {}
         }
         let attached = self.vault.attach(Arc::new(disk), self.stamp());
-        attached.map(|attached| Some((attached.id, seat))).map_err(|error| problem_of(&error))
+        attached.map(|attached| Some((attached.id, mount))).map_err(|error| problem_of(&error))
     }
 
     /// A new disk at a place that the settings name and that no disk ever had joins by itself: naming it was the
     /// owner's word. At the place of a known disk it might be a mistake, so that takes `larderd adopt`.
-    fn come_empty(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, WhyRejected> {
+    fn come_empty(&self, path: &Path, offsite: bool) -> Result<Option<(String, Mount)>, WhyRejected> {
         let settings = &self.settings.vault;
         let is_named = settings.disks.iter().chain(&settings.offsite).any(|named| named == path);
         let is_there = disks::is_mount_point(path);
@@ -128,13 +128,13 @@ impl Appliance {
         ledger.disks.values().any(|disk| !disk.retired && Path::new(&disk.path) == path.join(FOLDER))
     }
 
-    fn take_in(&self, path: &Path, offsite: bool) -> Result<(String, Seat), StoreError> {
+    fn take_in(&self, path: &Path, offsite: bool) -> Result<(String, Mount), StoreError> {
         let failed = |source| StoreError::Disk { path: path.display().to_string(), source };
         let disk = disks::make(path, self.settings.vault.allow_root_filesystem)
             .map_err(|problem| failed(std::io::Error::other(problem)))?;
-        let seat = Seat::of(&disk, path).map_err(failed)?;
+        let mount = Mount::of(&disk, path).map_err(failed)?;
         let id = self.vault.adopt(Arc::new(disk), random(), offsite, self.stamp())?;
-        Ok((id, seat))
+        Ok((id, mount))
     }
 
     /// Takes in an empty disk, or one that is known, because a person at the box says so.
@@ -142,9 +142,14 @@ impl Appliance {
         let foreign = |why: &str| StoreError::Foreign {
             what: format!("the disk at {} cannot be used: {why}", path.display()),
         };
-        let _alone = self.shelf.moving();
-        let here =
-            self.shelf.seats().here.iter().find(|(_, seat)| seat.path == *path).map(|(id, _)| id.clone());
+        let _alone = self.registry.moving();
+        let here = self
+            .registry
+            .mounts()
+            .here
+            .iter()
+            .find(|(_, mount)| mount.path == *path)
+            .map(|(id, _)| id.clone());
         if here.is_none() {
             let io = |source| StoreError::Disk { path: path.display().to_string(), source };
             let is_empty = !path.join(FOLDER).join("disk.json").exists();
@@ -154,24 +159,24 @@ impl Appliance {
         }
         // One that is here already is opened anew: that is how a distrusted disk is taken back.
         if let Some(id) = here {
-            self.shelf.seats().here.remove(&id);
+            self.registry.mounts().here.remove(&id);
             self.vault.detach(&id);
         }
-        let (id, seat) = self.take_in(path, offsite)?;
-        self.shelf.sit(id.clone(), seat);
+        let (id, mount) = self.take_in(path, offsite)?;
+        self.registry.enter(id.clone(), mount);
         Ok(id)
     }
 
     /// Brings a disk up to date and lets go of it.
     pub(crate) fn release(&self, id: &str) -> Result<(), StoreError> {
-        let _alone = self.shelf.moving();
+        let _alone = self.registry.moving();
         self.vault.release(id, self.stamp())?;
-        let mut seats = self.shelf.seats();
-        if let Some(seat) = seats.here.remove(id) {
-            seats.released.insert(id.to_owned(), seat);
+        let mut mounts = self.registry.mounts();
+        if let Some(mount) = mounts.here.remove(id) {
+            mounts.released.insert(id.to_owned(), mount);
         }
-        drop(seats);
-        self.keep_desk();
+        drop(mounts);
+        self.keep_primary();
         Ok(())
     }
 
@@ -179,7 +184,7 @@ impl Appliance {
         let now = self.stamp();
         for disk in self.vault.disks().iter().filter(|disk| disk.state == MemberState::Healthy) {
             let age_ms = disk.complete.map_or(i64::MAX, |at| now.time_ms.saturating_sub(at.time_ms));
-            let is_owed = self.shelf.seats().owed.contains(&disk.id);
+            let is_owed = self.registry.mounts().owed.contains(&disk.id);
             let wait_ms = match (is_owed, disk.offsite, disk.is_older_copy) {
                 (true, _, true) => 0,
                 (true, ..) => NOTED_AGAIN_MS,
@@ -188,7 +193,7 @@ impl Appliance {
             };
             let noted = if age_ms < wait_ms { Ok(()) } else { self.vault.note_complete(&disk.id, now) };
             match noted {
-                Ok(()) => drop(self.shelf.seats().owed.remove(&disk.id)),
+                Ok(()) => drop(self.registry.mounts().owed.remove(&disk.id)),
                 Err(error) => tracing::warn!(%error, "could not write down that a disk is complete"),
             }
         }
@@ -202,30 +207,30 @@ impl Appliance {
                 continue;
             }
             match self.vault.retire(&disk.id, self.stamp()) {
-                Ok(()) => drop(self.shelf.seats().here.remove(&disk.id)),
+                Ok(()) => drop(self.registry.mounts().here.remove(&disk.id)),
                 Err(error) => tracing::warn!(%error, "a disk cannot be let go of yet"),
             }
         }
     }
 
     /// Index and powered-on count move with the first disk that is there when theirs is not.
-    fn keep_desk(&self) {
-        let mut seats = self.shelf.seats();
-        if seats.here.values().any(|seat| seat.path == seats.desk) {
+    fn keep_primary(&self) {
+        let mut mounts = self.registry.mounts();
+        if mounts.here.values().any(|mount| mount.path == mounts.primary) {
             return;
         }
         let disks = self.vault.disks();
         let healthy = disks.iter().filter(|disk| disk.state == MemberState::Healthy);
-        let Some(desk) =
-            healthy.filter_map(|disk| seats.here.get(&disk.id)).map(|seat| seat.path.clone()).next()
+        let Some(primary) =
+            healthy.filter_map(|disk| mounts.here.get(&disk.id)).map(|mount| mount.path.clone()).next()
         else {
             return;
         };
-        seats.desk.clone_from(&desk);
-        drop(seats);
-        self.clock.move_to(&desk.join(FOLDER));
+        mounts.primary.clone_from(&primary);
+        drop(mounts);
+        self.clock.move_to(&primary.join(FOLDER));
         if self.settings.vault.index.is_none() {
-            self.vault.move_index(IndexPlace::Folder(desk.join(FOLDER).join("index")));
+            self.vault.move_index(IndexPlace::Folder(primary.join(FOLDER).join("index")));
         }
     }
 

@@ -1,11 +1,12 @@
 //! Gathering facts: what the vault, the machine and the broker say at one moment, for `decide` to make sense of.
 
-use super::history::Watch;
+use super::history::CountWatch;
 use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, RegistryView, SourceFacts};
 use crate::decide::promise;
 use crate::edge::mqtt::MqttState;
 use crate::edge::random::random_hex;
 use crate::edge::{flush, system};
+use crate::event::AgentEvent;
 use crate::report::{Flush, SystemReport};
 use crate::state::Appliance;
 use jiff::Timestamp;
@@ -23,7 +24,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 /// What the disks say at one moment.
-pub(crate) struct DiskFacts {
+pub(crate) struct DisksView {
     registry: RegistryView,
     disks: Vec<(MemberView, Flush)>,
     damaged: u64,
@@ -53,7 +54,7 @@ impl Appliance {
         let secret = random_hex::<32>();
         let pairing = Pairing { device, role, key: Hash::of(secret.as_bytes()) };
         self.vault.append(self.stamp(), Event::DevicePaired(pairing))?;
-        self.tell(crate::event::Event::KeysChanged);
+        self.tell(AgentEvent::KeysChanged);
         Ok(secret)
     }
 
@@ -70,7 +71,7 @@ impl Appliance {
         for pairing in &ended {
             self.vault.append(self.stamp(), Event::DeviceRevoked { key: pairing.key })?;
         }
-        self.tell(crate::event::Event::KeysChanged);
+        self.tell(AgentEvent::KeysChanged);
         Ok(ended)
     }
 
@@ -122,15 +123,15 @@ impl Appliance {
     }
 
     /// What the disks say. A disk that hangs is met here, so this runs away from the tasks that must answer.
-    pub(crate) fn ask_disks(&self) -> DiskFacts {
+    pub(crate) fn ask_disks(&self) -> DisksView {
         let with_flush = |disk: MemberView| {
             let flush =
                 if disk.space.is_some() { flush::honesty(Path::new(&disk.path)) } else { Flush::Unproven };
             (disk, flush)
         };
         let damaged = self.vault.damaged_chunks() + self.vault.unreadable_packs();
-        DiskFacts {
-            registry: self.shelf.view(),
+        DisksView {
+            registry: self.registry.view(),
             disks: self.vault.disks().into_iter().map(with_flush).collect(),
             damaged: damaged as u64,
             lost_files: self.vault.lost_files(),
@@ -142,7 +143,7 @@ impl Appliance {
     /// Everything at this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
-        DiskFacts { registry, disks, damaged, lost_files, damaged_snapshots, scrubs }: DiskFacts,
+        DisksView { registry, disks, damaged, lost_files, damaged_snapshots, scrubs }: DisksView,
         broker: Option<&MqttState>,
         address: SocketAddr,
         started: Timestamp,
@@ -188,7 +189,7 @@ impl Appliance {
             view.sources.keys().filter(is_pending).cloned().collect()
         };
         pending.sort_by_key(|source| history().is_stepped_over(source));
-        let watch = Watch { go_on, now_s: &|| self.clock.powered_on_s() };
+        let watch = CountWatch { go_on, now_s: &|| self.clock.powered_on_s() };
         for source in pending {
             // One by one: the copies of all of them would be as much memory again.
             let facts = self.vault.ledger().looked_at(&source);

@@ -27,7 +27,7 @@ pub(crate) struct Limits {
 }
 
 /// What a count asks while it runs.
-pub(crate) struct Watch<'a> {
+pub(crate) struct CountWatch<'a> {
     /// Whether it may go on; asked often.
     pub(crate) go_on: &'a dyn Fn() -> bool,
     /// Seconds of a clock that only runs forward.
@@ -89,15 +89,15 @@ impl SourceHistory {
 }
 
 /// Counts what a comparison tells, as long as it stays within the limits.
-struct Count<'a> {
+struct CountVisitor<'a> {
     history: &'a mut SourceHistory,
     room: usize,
     limits: Limits,
-    watch: &'a Watch<'a>,
+    watch: &'a CountWatch<'a>,
     begun_s: u64,
 }
 
-impl Visitor<StoreError> for Count<'_> {
+impl Visitor<StoreError> for CountVisitor<'_> {
     fn may_go_on(&mut self, so_far: &Walked) -> bool {
         let Limits { folders, bytes, time_s } = self.limits;
         let is_within = so_far.folders <= folders && so_far.bytes <= bytes;
@@ -121,13 +121,13 @@ impl History {
     }
 
     /// What has still to be counted of a source. Nothing when all is.
-    pub(crate) fn pending(&self, source: &str, facts: &[Arc<Fact>]) -> Option<Pending> {
+    pub(crate) fn pending(&self, source: &str, facts: &[Arc<Fact>]) -> Option<PendingCount> {
         let history = self.sources.get(source);
         let from = history.and_then(|history| history.counted).map_or(0, |(sequence, _)| sequence);
         let new = facts.partition_point(|fact| fact.sequence <= from);
         let others = self.sources.iter().filter(|(other, _)| *other != source);
         let taken = others.map(|(_, history)| history.deleted.len()).sum();
-        (new < facts.len()).then(|| Pending {
+        (new < facts.len()).then(|| PendingCount {
             history: history.cloned().unwrap_or_default(),
             new: facts[new..].to_vec(),
             room: PATHS_MAX.saturating_sub(taken),
@@ -148,7 +148,7 @@ impl History {
     }
 
     /// Takes in what was counted.
-    pub(crate) fn update(&mut self, source: &str, counted: Pending) {
+    pub(crate) fn update(&mut self, source: &str, counted: PendingCount) {
         if counted.forgotten == self.forgotten {
             self.sources.insert(source.to_owned(), counted.history);
         }
@@ -156,7 +156,7 @@ impl History {
 }
 
 /// Snapshots that have still to be counted, and where their source stands.
-pub(crate) struct Pending {
+pub(crate) struct PendingCount {
     history: SourceHistory,
     new: Vec<Arc<Fact>>,
     room: usize,
@@ -164,11 +164,11 @@ pub(crate) struct Pending {
     forgotten: u64,
 }
 
-impl Pending {
+impl PendingCount {
     /// Counts on as long as `watch` says so; cut short by that, it is good for nothing but the end. A snapshot that cannot be
     /// compared is stepped over, or the count would begin with it again for ever. Then it also ends, with false: the
     /// snapshots behind it wait for the next count, so that a source that takes long lets the others go first.
-    pub(crate) fn count(&mut self, vault: &Vault, watch: &Watch<'_>) -> bool {
+    pub(crate) fn count(&mut self, vault: &Vault, watch: &CountWatch<'_>) -> bool {
         for fact in std::mem::take(&mut self.new) {
             match self.count_one(vault, &fact, watch) {
                 Ok(true) => continue,
@@ -191,14 +191,14 @@ impl Pending {
         true
     }
 
-    fn count_one(&mut self, vault: &Vault, fact: &Fact, watch: &Watch<'_>) -> Result<bool, StoreError> {
+    fn count_one(&mut self, vault: &Vault, fact: &Fact, watch: &CountWatch<'_>) -> Result<bool, StoreError> {
         let root = fact.snapshot.root;
         let Some((_, before)) = self.history.counted.replace((fact.sequence, root)) else {
             self.history.versions = fact.snapshot.totals.files;
             return Ok(true);
         };
         let (room, limits, begun_s) = (self.room, self.limits, (watch.now_s)());
-        let mut count = Count { history: &mut self.history, room, limits, watch, begun_s };
+        let mut count = CountVisitor { history: &mut self.history, room, limits, watch, begun_s };
         Ok(vault.by(&Scope::appliance()).compare(before, root, &mut count)?.is_complete)
     }
 }
@@ -272,7 +272,7 @@ mod tests {
         pending.limits = limits;
         let clock = Cell::new(0);
         let now_s = || clock.replace(clock.get() + step_s);
-        let is_all = pending.count(vault, &Watch { go_on: &|| true, now_s: &now_s });
+        let is_all = pending.count(vault, &CountWatch { go_on: &|| true, now_s: &now_s });
         history.update(SOURCE, pending);
         (is_all, history.of(SOURCE, newest))
     }

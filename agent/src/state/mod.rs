@@ -9,19 +9,19 @@ pub(crate) mod gather;
 pub(crate) mod history;
 pub(crate) mod keeping;
 pub(crate) mod opening;
+pub(crate) mod registry;
 #[cfg(test)]
 pub(crate) mod sample;
-pub(crate) mod shelf;
 pub(crate) mod turns;
 pub(crate) mod upload_memory;
 
 use crate::edge::clock::Clock;
-use crate::event::Event;
+use crate::event::AgentEvent;
 use crate::report::Report;
 use crate::state::activity::Activity;
 use crate::state::history::History;
 use crate::state::opening::Opening;
-use crate::state::shelf::Shelf;
+use crate::state::registry::DiskRegistry;
 use crate::state::turns::Turns;
 use crate::state::upload_memory::UploadMemory;
 use larder_firmware_config::Settings;
@@ -38,7 +38,7 @@ const READS_OF_DEVICE_MAX: usize = 3;
 /// The agent's shared state.
 pub(crate) struct Appliance {
     pub(crate) vault: Vault,
-    pub(crate) shelf: Shelf,
+    pub(crate) registry: DiskRegistry,
     /// Wakes whoever looks after the disks.
     pub(crate) disks_changed: Notify,
     /// Wakes whoever makes room for pushes.
@@ -55,7 +55,7 @@ pub(crate) struct Appliance {
     /// Apart from the listings, which last as long as their reader likes.
     look_ups: Turns,
     pub(crate) report: watch::Receiver<Arc<Report>>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<AgentEvent>,
     stop: watch::Receiver<bool>,
 }
 
@@ -64,20 +64,20 @@ pub(crate) struct Wires {
     /// The newest report.
     pub(crate) report: watch::Receiver<Arc<Report>>,
     /// What happens is told here.
-    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) events: mpsc::Sender<AgentEvent>,
     /// Turns true when the agent ends.
     pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Appliance {
     pub(crate) fn new(opening: Opening, settings: Settings, wires: Wires) -> Self {
-        let Opening { vault, shelf, clock, .. } = opening;
+        let Opening { vault, registry, clock, .. } = opening;
         let Wires { report, events, stop } = wires;
         let upload_bytes = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX);
         let turns = || Turns::new(READS_MAX, READS_OF_DEVICE_MAX);
         Self {
             vault,
-            shelf,
+            registry,
             disks_changed: Notify::new(),
             room_wanted: Notify::new(),
             sweeping: Arc::default(),
@@ -127,7 +127,7 @@ impl Appliance {
 
     /// Tells the loop. If it is so far behind that the queue is full, the event is dropped: the loop looks at
     /// everything once in a while anyway, and a push must not wait for it.
-    pub(crate) fn tell(&self, event: Event) {
+    pub(crate) fn tell(&self, event: AgentEvent) {
         if self.events.try_send(event).is_err() {
             tracing::warn!("the loop is busy; an event was dropped");
         }

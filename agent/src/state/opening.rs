@@ -2,12 +2,12 @@
 //!
 //! One disk that the vault knows is enough. A new vault is made only where every disk of the settings is there and
 //! empty: with one away, nobody could tell a new vault from an old one whose disk is missing. Not here: disks that
-//! come later (`shelf`).
+//! come later (`registry`).
 
 use crate::edge::clock::Clock;
-use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
+use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
-use crate::state::shelf::{self, Shelf};
+use crate::state::registry::{self, DiskRegistry};
 use larder_firmware_config::Settings;
 use larder_store::disk::{Disk, RealDisk};
 use larder_store::{
@@ -38,7 +38,7 @@ pub(crate) enum OpenError {
 /// A vault that is open.
 pub(crate) struct Opening {
     pub(crate) vault: Vault,
-    pub(crate) shelf: Shelf,
+    pub(crate) registry: DiskRegistry,
     pub(crate) clock: Clock,
     pub(crate) opened: Opened,
 }
@@ -46,10 +46,10 @@ pub(crate) struct Opening {
 /// The vault on the disks that the settings name, and the clock that counts beside it.
 pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, OpenError> {
     let disks = disks_to_open(settings)?;
-    let desk = disks[0].0.clone();
-    let folder = desk.join(FOLDER);
+    let primary = disks[0].0.clone();
+    let folder = primary.join(FOLDER);
     let clock = Clock::open(&folder, 0);
-    let seats = disks.iter().map(|(path, disk)| (path.clone(), Seat::of(disk, path))).collect::<Vec<_>>();
+    let mounts = disks.iter().map(|(path, disk)| (path.clone(), Mount::of(disk, path))).collect::<Vec<_>>();
     let disks: Vec<Arc<dyn Disk>> = disks.into_iter().map(|(_, disk)| Arc::new(disk) as _).collect();
     let options = Options {
         disks: disks.clone(),
@@ -64,33 +64,33 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, OpenError> {
     let clock = Clock::open(&folder, known_s(&vault));
     let mut here = BTreeMap::new();
     let members = vault.disks();
-    for (disk, (path, seat)) in disks.iter().zip(seats) {
-        let seat = seat.map_err(|source| DiskProblem::Io { path, source })?;
+    for (disk, (path, mount)) in disks.iter().zip(mounts) {
+        let mount = mount.map_err(|source| DiskProblem::Io { path, source })?;
         // The disk itself is not asked again: one that is dying may not say.
         let is_it = |member: &&MemberView| member.path == disk.name() && member.state != MemberState::Away;
         if let Some(member) = members.iter().find(is_it) {
-            here.insert(member.id.clone(), seat);
+            here.insert(member.id.clone(), mount);
         }
     }
     take_known(settings, &vault, &clock, &mut here);
     // A disk that came since may know more.
-    let (shelf, clock) = (Shelf::new(here, desk), Clock::open(&folder, known_s(&vault)));
-    Ok(Opening { vault, shelf, clock, opened })
+    let (registry, clock) = (DiskRegistry::new(here, primary), Clock::open(&folder, known_s(&vault)));
+    Ok(Opening { vault, registry, clock, opened })
 }
 
 /// A disk that only the ledger knows of may know more than those that were opened; what is committed without it would
 /// be another past.
-fn take_known(settings: &Settings, vault: &Vault, clock: &Clock, here: &mut BTreeMap<String, Seat>) {
-    for path in shelf::places(&settings.vault, vault).into_keys() {
-        if here.values().any(|seat| seat.path == path) {
+fn take_known(settings: &Settings, vault: &Vault, clock: &Clock, here: &mut BTreeMap<String, Mount>) {
+    for path in registry::places(&settings.vault, vault).into_keys() {
+        if here.values().any(|mount| mount.path == path) {
             continue;
         }
         let Ok(disk) = disks::open(&path, settings.vault.allow_root_filesystem) else { continue };
-        let Ok(seat) = Seat::of(&disk, &path) else { continue };
+        let Ok(mount) = Mount::of(&disk, &path) else { continue };
         // Whoever is refused is told of later, by those who look after the disks.
         let stamp = clock.stamp(vault.ledger().newest.map(|stamp| stamp.time_ms));
         if let Ok(attached) = vault.attach(Arc::new(disk), stamp) {
-            here.insert(attached.id, seat);
+            here.insert(attached.id, mount);
         }
     }
 }

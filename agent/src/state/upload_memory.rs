@@ -54,10 +54,10 @@ impl UploadMemory {
     }
 
     /// Waits until `device` may bring an upload of `bytes`.
-    pub(crate) async fn place(self: &Arc<Self>, device: &str, bytes: usize) -> Place {
+    pub(crate) async fn place(self: &Arc<Self>, device: &str, bytes: usize) -> UploadPlace {
         let (number, woken) = self.book().ask(device, bytes, Instant::now());
         // From here on the upload is taken out of the book on every way out, also when its sender hangs up.
-        let place = Place { memory: Arc::clone(self), number, woken };
+        let place = UploadPlace { memory: Arc::clone(self), number, woken };
         while self.book().is_waiting(number) {
             tokio::select! {
                 () = place.woken.notified() => {}
@@ -69,13 +69,13 @@ impl UploadMemory {
 }
 
 /// The memory of one upload, given back when it is dropped.
-pub(crate) struct Place {
+pub(crate) struct UploadPlace {
     memory: Arc<UploadMemory>,
     number: u64,
     woken: Arc<Notify>,
 }
 
-impl Place {
+impl UploadPlace {
     /// So many more bytes have come.
     pub(crate) fn arrived(&self, bytes: usize) {
         self.memory.book().arrived(self.number, bytes, Instant::now());
@@ -89,22 +89,22 @@ impl Place {
     }
 
     /// The last byte has come: from here on the upload is never ended. Waits for memory to open it.
-    pub(crate) async fn open(self) -> Opened {
+    pub(crate) async fn open(self) -> OpenedUpload {
         self.memory.book().set_whole(self.number);
         let opening = self.memory.openings.clone().acquire_owned().await;
-        Opened { _opening: opening.ok(), _place: self }
+        OpenedUpload { _opening: opening.ok(), _place: self }
     }
 }
 
 /// The memory of an upload that is here as a whole, and of its opened blocks. Goes along with the work on it: that work
 /// goes on when the sender hangs up, and so does what it holds.
-pub(crate) struct Opened {
+pub(crate) struct OpenedUpload {
     /// Always there, since nobody closes the semaphore.
     _opening: Option<OwnedSemaphorePermit>,
-    _place: Place,
+    _place: UploadPlace,
 }
 
-impl Drop for Place {
+impl Drop for UploadPlace {
     fn drop(&mut self) {
         self.memory.book().leave(self.number, Instant::now());
     }
@@ -130,7 +130,7 @@ struct Upload {
 enum Stage {
     /// Holds nothing yet.
     Waiting,
-    Arriving(Pace),
+    Arriving(ArrivalPace),
     /// Has to give its memory back.
     Ended,
     /// All of it is here; in a moment its memory is free again.
@@ -138,13 +138,13 @@ enum Stage {
 }
 
 /// How fast an upload comes in: bytes so far, now and at two moments that lie a window apart.
-struct Pace {
+struct ArrivalPace {
     bytes: usize,
     older: (Instant, usize),
     newer: (Instant, usize),
 }
 
-impl Pace {
+impl ArrivalPace {
     fn new(now: Instant) -> Self {
         Self { bytes: 0, older: (now, 0), newer: (now, 0) }
     }
@@ -291,7 +291,7 @@ impl Book {
             let waiting = self.waiting(&holdings);
             let first = waiting.into_iter().find(|number| holdings.may_come(&self.uploads[number]));
             let Some(upload) = first.and_then(|number| self.uploads.get_mut(&number)) else { return };
-            upload.stage = Stage::Arriving(Pace::new(now));
+            upload.stage = Stage::Arriving(ArrivalPace::new(now));
             upload.woken.notify_one();
             // This device holds more now, and comes after the others.
             holdings.take(upload);

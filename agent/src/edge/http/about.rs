@@ -1,7 +1,7 @@
 //! What the appliance says of itself: who asks, how it is, and what its record of the past is at one point.
 
 use super::auth::{Paired, may_read, name_of};
-use super::extract::Path;
+use super::extract::PathParts;
 use super::{Refusal, State};
 use crate::report::Report;
 use axum::Json;
@@ -32,7 +32,7 @@ pub(crate) async fn me(Paired(scope): Paired, appliance: State) -> Json<Identity
 pub(crate) async fn entry(
     _: Paired,
     appliance: State,
-    Path(number): Path<u64>,
+    PathParts(number): PathParts<u64>,
 ) -> Result<Json<Head>, Refusal> {
     let hash = appliance.blocking(move |appliance| appliance.vault.entry_hash(number)).await?;
     let hash = hash.ok_or_else(|| {

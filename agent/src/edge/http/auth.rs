@@ -49,11 +49,11 @@ pub(crate) struct Pusher(pub(crate) Scope);
 
 /// Somebody who may see the past.
 #[derive(Debug)]
-pub(crate) struct Reader(pub(crate) Scope);
+pub(crate) struct PastReader(pub(crate) Scope);
 
 /// Whoever holds the box. A key of the role `admin` is not enough.
 #[derive(Debug)]
-pub(crate) struct Owner;
+pub(crate) struct BoxOwner;
 
 /// What the caller is called in messages and in the agent's own lists.
 pub(crate) fn name_of(scope: &Scope) -> &str {
@@ -126,7 +126,7 @@ impl<S: Sync> FromRequestParts<S> for Pusher {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Reader {
+impl<S: Sync> FromRequestParts<S> for PastReader {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
@@ -136,7 +136,7 @@ impl<S: Sync> FromRequestParts<S> for Reader {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Owner {
+impl<S: Sync> FromRequestParts<S> for BoxOwner {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
@@ -165,8 +165,8 @@ mod tests {
             [
                 Paired::from_request_parts(&mut parts, &()).await.is_ok(),
                 Pusher::from_request_parts(&mut parts, &()).await.is_ok(),
-                Reader::from_request_parts(&mut parts, &()).await.is_ok(),
-                Owner::from_request_parts(&mut parts, &()).await.is_ok(),
+                PastReader::from_request_parts(&mut parts, &()).await.is_ok(),
+                BoxOwner::from_request_parts(&mut parts, &()).await.is_ok(),
             ]
         })
     }

@@ -87,7 +87,7 @@ impl Crowd {
     fn enter(self: &Arc<Self>) -> Guest {
         let leave = Arc::new(Notify::new());
         self.strangers().push_back(Stranger { since: Instant::now(), leave: leave.clone() });
-        Guest(Arc::new(Seat { crowd: self.clone(), leave, device: OnceLock::new() }))
+        Guest(Arc::new(ConnectionPlace { crowd: self.clone(), leave, device: OnceLock::new() }))
     }
 
     fn forget_stranger(&self, leave: &Arc<Notify>) {
@@ -97,9 +97,9 @@ impl Crowd {
 
 /// One connection, as its requests know it.
 #[derive(Clone)]
-struct Guest(Arc<Seat>);
+struct Guest(Arc<ConnectionPlace>);
 
-struct Seat {
+struct ConnectionPlace {
     crowd: Arc<Crowd>,
     leave: Arc<Notify>,
     /// Whose connection it is, once that is known.
@@ -109,7 +109,7 @@ struct Seat {
 impl Guest {
     /// A request with a good key came. Refused when the device, or all devices together, have too many connections.
     fn is_of(&self, device: &str) -> Result<(), Refusal> {
-        let Seat { crowd, leave, device: known } = &*self.0;
+        let ConnectionPlace { crowd, leave, device: known } = &*self.0;
         if known.get().is_some() {
             return Ok(());
         }
@@ -141,7 +141,7 @@ impl Guest {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         match self.device.get() {
             None => self.crowd.forget_stranger(&self.leave),

@@ -1,7 +1,7 @@
 //! What only the local socket may ask: keys for devices, their end, a new index, reading the disks back, and setting a snapshot
 //! aside.
 
-use super::auth::Owner;
+use super::auth::BoxOwner;
 use super::letting_go::REASON_BYTES_MAX;
 use super::{Refusal, State};
 use crate::state::keeping::SetAside;
@@ -26,7 +26,7 @@ pub(crate) struct Token {
 }
 
 pub(crate) async fn make_token(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(new): Json<NewToken>,
 ) -> Result<Json<Token>, Refusal> {
@@ -62,12 +62,12 @@ pub(crate) struct Revoked {
     pub(crate) key: Option<String>,
 }
 
-pub(crate) async fn keys(_: Owner, appliance: State) -> Json<Vec<Key>> {
+pub(crate) async fn keys(_: BoxOwner, appliance: State) -> Json<Vec<Key>> {
     Json(appliance.keys().into_iter().map(Key::from).collect())
 }
 
 pub(crate) async fn revoke(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(revoked): Json<Revoked>,
 ) -> Result<Json<Vec<Key>>, Refusal> {
@@ -192,7 +192,7 @@ pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
     }
 }
 
-pub(crate) async fn scrub_status(_: Owner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+pub(crate) async fn scrub_status(_: BoxOwner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
     let status = appliance.blocking(|appliance| {
         // First: a round that ends in between must not look as if it had not begun.
         let is_running = !appliance.activity.scrub_wanted.is_empty();
@@ -203,7 +203,7 @@ pub(crate) async fn scrub_status(_: Owner, appliance: State) -> Result<Json<Scru
 
 /// Begins a round on every disk, or on those where none runs yet. A disk on which none can begin shows by its last round,
 /// which stays the one before.
-pub(crate) async fn start_scrub(_: Owner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+pub(crate) async fn start_scrub(_: BoxOwner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
     let started = appliance.blocking(|appliance| {
         for disk in appliance.vault.scrubs().into_iter().filter(|disk| disk.is_readable) {
             if appliance.activity.scrub_wanted.has(&disk.disk) {
@@ -230,7 +230,7 @@ pub(crate) struct Aside {
 }
 
 pub(crate) async fn set_aside(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(aside): Json<Aside>,
 ) -> Result<Json<Aside>, Refusal> {
@@ -247,7 +247,7 @@ pub(crate) async fn set_aside(
     Err(Refusal::not_found(&what, "`larder snapshots SOURCE` lists them by their numbers."))
 }
 
-pub(crate) async fn rebuild_index(_: Owner, appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
+pub(crate) async fn rebuild_index(_: BoxOwner, appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
     let started = std::time::Instant::now();
     appliance.blocking(|appliance| appliance.vault.rebuild_index()).await?;
     Ok(Json(serde_json::json!({ "seconds": started.elapsed().as_secs_f64() })))

@@ -3,7 +3,7 @@
 //! Forgetting a disk makes the past smaller by a copy. So it takes the box itself, waits for three days that the lamp
 //! shows, and can be taken back meanwhile. Nothing here removes a byte from any disk.
 
-use super::auth::Owner;
+use super::auth::BoxOwner;
 use super::{Refusal, State};
 use crate::report::{Condition, ConditionCode, DiskReport};
 use crate::state::Appliance;
@@ -18,7 +18,7 @@ pub(crate) struct Disks {
     conditions: Vec<Condition>,
 }
 
-pub(crate) async fn list(_: Owner, appliance: State) -> Json<Disks> {
+pub(crate) async fn list(_: BoxOwner, appliance: State) -> Json<Disks> {
     let report = appliance.report.borrow().clone();
     let conditions = report.health.conditions.iter().filter(|condition| {
         use ConditionCode::{DiskHealth, DiskMissing, FilesAtRisk, LittleRoom};
@@ -38,7 +38,7 @@ pub(crate) struct Adopt {
 /// Names one disk by its path or the first digits of its id.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Which {
+pub(crate) struct DiskChoice {
     pub(crate) disk: String,
     /// Take back that it is to be forgotten.
     #[serde(default)]
@@ -60,7 +60,7 @@ fn meant(appliance: &Appliance, name: &str) -> Result<String, Refusal> {
 }
 
 pub(crate) async fn adopt(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(adopt): Json<Adopt>,
 ) -> Result<Json<Meant>, Refusal> {
@@ -73,9 +73,9 @@ pub(crate) async fn adopt(
 }
 
 pub(crate) async fn release(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
-    Json(which): Json<Which>,
+    Json(which): Json<DiskChoice>,
 ) -> Result<Json<Meant>, Refusal> {
     let id = meant(&appliance, &which.disk)?;
     let released = id.clone();
@@ -85,9 +85,9 @@ pub(crate) async fn release(
 }
 
 pub(crate) async fn forget(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
-    Json(which): Json<Which>,
+    Json(which): Json<DiskChoice>,
 ) -> Result<Json<Meant>, Refusal> {
     let id = meant(&appliance, &which.disk)?;
     let named = id.clone();

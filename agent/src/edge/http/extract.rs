@@ -7,12 +7,12 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 /// The parts of the path that a route leaves open.
-pub(super) struct Path<T>(pub(super) T);
+pub(super) struct PathParts<T>(pub(super) T);
 
 /// What comes after the question mark.
 pub(super) struct Query<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParts<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {

@@ -1,12 +1,12 @@
 //! Push: ask what is missing, send it, commit it. There is no other verb here, and none that takes away.
 
 use super::auth::{Pusher, name_of};
-use super::extract::Path;
+use super::extract::PathParts;
 use super::{Refusal, State};
-use crate::event::Event;
+use crate::event::AgentEvent;
 use crate::state::Appliance;
 use crate::state::activity::{Busy, Traffic};
-use crate::state::upload_memory::Place;
+use crate::state::upload_memory::UploadPlace;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_LENGTH;
@@ -47,7 +47,7 @@ pub(crate) async fn upload(
     let device = name_of(&scope).to_owned();
     let place = appliance.upload_memory.place(&device, len).await;
     if appliance.activity.begins(Traffic::Push, &device, appliance.stamp().powered_on_s) {
-        appliance.tell(Event::PushStarted { device });
+        appliance.tell(AgentEvent::PushStarted { device });
     }
     let _busy = Busy::with(&appliance.activity.receiving);
     let bytes = read_upload(body, len, &place).await?;
@@ -64,7 +64,7 @@ pub(crate) async fn upload(
 pub(crate) async fn commit(
     Pusher(scope): Pusher,
     appliance: State,
-    Path((device, name)): Path<(String, String)>,
+    PathParts((device, name)): PathParts<(String, String)>,
     body: Body,
 ) -> Result<(StatusCode, Json<Receipt>), Refusal> {
     let source = format!("{device}/{name}");
@@ -87,7 +87,7 @@ pub(crate) async fn commit(
     appliance.activity.ends(Traffic::Push, &device);
     let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
     if committed.is_new {
-        appliance.tell(Event::Committed(committed.fact.clone()));
+        appliance.tell(AgentEvent::Committed(committed.fact.clone()));
     }
     let receipt = Receipt {
         source: committed.fact.snapshot.source.clone(),
@@ -123,7 +123,7 @@ fn note_refusal(appliance: &Appliance, error: &StoreError) {
 }
 
 /// Reads an upload as long as nobody else needs its memory more.
-async fn read_upload(body: Body, len: usize, place: &Place) -> Result<Bytes, Refusal> {
+async fn read_upload(body: Body, len: usize, place: &UploadPlace) -> Result<Bytes, Refusal> {
     let note = |bytes| place.arrived(bytes);
     tokio::select! {
         read = read_noting(body, len, &note) => read,

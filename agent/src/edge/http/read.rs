@@ -1,13 +1,13 @@
 //! Reading: sources, snapshots, folders, versions, differences and the bytes of files.
 
-use super::auth::{Reader, name_of};
+use super::auth::{PastReader, name_of};
 use super::entries::{change_info, entry_info, source_info, version_info};
-use super::extract::{Path, Query};
+use super::extract::{PathParts, Query};
 use super::push::read_body;
 use super::stream::{gone, stream};
 use super::{Refusal, State, snapshots};
 use crate::decide::words::{answers, rules};
-use crate::event::Event;
+use crate::event::AgentEvent;
 use crate::report::SourceAnswers;
 use crate::state::Appliance;
 use crate::state::activity::Traffic;
@@ -47,28 +47,28 @@ pub(crate) struct SourceQuery {
     source: Option<String>,
 }
 
-type SourcePath = Path<(String, String)>;
-type SnapshotPath = Path<(String, String, String)>;
+type SourcePath = PathParts<(String, String)>;
+type SnapshotPath = PathParts<(String, String, String)>;
 
-pub(crate) async fn sources(_: Reader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
+pub(crate) async fn sources(_: PastReader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
     let all = appliance.vault.ledger().sources.clone();
     let snapshots = all.iter().map(|(source, facts)| snapshots::infos(&appliance, source, facts));
     Ok(Json(snapshots.filter_map(source_info).collect()))
 }
 
 pub(crate) async fn snapshots(
-    _: Reader,
+    _: PastReader,
     appliance: State,
-    Path((device, name)): SourcePath,
+    PathParts((device, name)): SourcePath,
 ) -> Result<Json<Vec<SnapshotInfo>>, Refusal> {
     let (source, facts) = snapshots::of(&appliance, &device, &name)?;
     Ok(Json(snapshots::infos(&appliance, &source, &facts)))
 }
 
 pub(crate) async fn snapshot(
-    _: Reader,
+    _: PastReader,
     appliance: State,
-    Path((device, name, when)): SnapshotPath,
+    PathParts((device, name, when)): SnapshotPath,
 ) -> Result<Json<SnapshotInfo>, Refusal> {
     let (source, facts) = snapshots::of(&appliance, &device, &name)?;
     let wanted = snapshots::resolve(&appliance, &facts, &when)?;
@@ -78,9 +78,9 @@ pub(crate) async fn snapshot(
 }
 
 pub(crate) async fn list(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
-    Path((device, name, when)): SnapshotPath,
+    PathParts((device, name, when)): SnapshotPath,
     Query(query): Query<PathQuery>,
 ) -> Result<Response, Refusal> {
     let (_, facts) = snapshots::of(&appliance, &device, &name)?;
@@ -114,9 +114,9 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn versions(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
-    Path((device, name)): SourcePath,
+    PathParts((device, name)): SourcePath,
     Query(query): Query<PathQuery>,
 ) -> Result<Json<Vec<VersionInfo>>, Refusal> {
     let facts = snapshots::looked_at(&appliance, &device, &name)?;
@@ -132,9 +132,9 @@ pub(crate) async fn versions(
 }
 
 pub(crate) async fn diff(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
-    Path((device, name)): SourcePath,
+    PathParts((device, name)): SourcePath,
     Query(query): Query<DiffQuery>,
 ) -> Result<Response, Refusal> {
     let facts = snapshots::looked_at(&appliance, &device, &name)?;
@@ -156,9 +156,9 @@ pub(crate) async fn diff(
 }
 
 pub(crate) async fn file(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
-    Path((device, name, when)): SnapshotPath,
+    PathParts((device, name, when)): SnapshotPath,
     Query(query): Query<PathQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -206,11 +206,15 @@ pub(crate) async fn file(
 
 fn tell_of_restore(appliance: &Appliance, device: &str) {
     if appliance.activity.begins(Traffic::Restore, device, appliance.stamp().powered_on_s) {
-        appliance.tell(Event::Restored { device: device.to_owned() });
+        appliance.tell(AgentEvent::Restored { device: device.to_owned() });
     }
 }
 
-pub(crate) async fn places(Reader(scope): Reader, appliance: State, body: Body) -> Result<Response, Refusal> {
+pub(crate) async fn places(
+    PastReader(scope): PastReader,
+    appliance: State,
+    body: Body,
+) -> Result<Response, Refusal> {
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
     let by = scope.clone();
     let places = appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).places(&ids)).await?;
@@ -224,7 +228,7 @@ pub(crate) struct FetchQuery {
 }
 
 pub(crate) async fn fetch(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
     Query(query): Query<FetchQuery>,
     body: Body,
@@ -258,7 +262,7 @@ pub(crate) async fn fetch(
 }
 
 pub(crate) async fn answers(
-    _: Reader,
+    _: PastReader,
     appliance: State,
     Query(query): Query<SourceQuery>,
 ) -> Result<Json<Vec<SourceAnswers>>, Refusal> {
@@ -288,9 +292,9 @@ pub(crate) struct Retention {
 }
 
 pub(crate) async fn retention(
-    _: Reader,
+    _: PastReader,
     appliance: State,
-    Path((device, name)): SourcePath,
+    PathParts((device, name)): SourcePath,
 ) -> Result<Json<Retention>, Refusal> {
     let (source, facts) = snapshots::of(&appliance, &device, &name)?;
     let snapshots = snapshots::infos(&appliance, &source, &facts);

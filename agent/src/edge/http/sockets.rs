@@ -20,7 +20,7 @@ pub(crate) struct Sockets {
 impl Sockets {
     /// Opens sockets on disks that came, and closes those on disks that left.
     pub(crate) fn follow(&mut self, appliance: &Arc<Appliance>) {
-        let here = appliance.shelf.paths();
+        let here = appliance.registry.paths();
         self.open.retain(|path, stop| {
             let stays = here.contains(path);
             if !stays {

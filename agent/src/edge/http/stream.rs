@@ -19,9 +19,9 @@ const PARTS_WAITING: usize = 1;
 const STALLED_MAX: Duration = Duration::from_secs(30);
 
 /// Whoever reads the answer.
-pub(super) struct Reader(mpsc::Sender<Bytes>);
+pub(super) struct AnswerReader(mpsc::Sender<Bytes>);
 
-impl Reader {
+impl AnswerReader {
     /// Hands over the next part.
     pub(super) fn take(&self, part: Bytes) -> Result<(), StoreError> {
         let taken = tokio::runtime::Handle::current().block_on(self.0.send_timeout(part, STALLED_MAX));
@@ -43,7 +43,7 @@ pub(super) fn gone() -> StoreError {
 pub(super) fn stream<T, W>(appliance: &Arc<Appliance>, turn: T, work: W) -> Body
 where
     T: Future<Output = Turn> + Send + 'static,
-    W: FnOnce(&Appliance, &Reader) -> Result<(), StoreError> + Send + 'static,
+    W: FnOnce(&Appliance, &AnswerReader) -> Result<(), StoreError> + Send + 'static,
 {
     let (sender, parts) = mpsc::channel(PARTS_WAITING);
     let is_whole = Arc::new(AtomicBool::new(false));
@@ -53,7 +53,7 @@ where
         let _turn = turn.await;
         let blocking = tokio::task::spawn_blocking(move || {
             let _busy = Busy::with(&appliance.activity.restoring);
-            match work(&appliance, &Reader(sender)) {
+            match work(&appliance, &AnswerReader(sender)) {
                 Ok(()) => is_whole.store(true, Ordering::SeqCst),
                 Err(error) => tracing::warn!(%error, "an answer ended early"),
             }

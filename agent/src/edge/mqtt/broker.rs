@@ -243,17 +243,17 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 /// Retained messages, bounded, in memory: the agent shows everything again after a restart.
 #[derive(Default)]
 struct Retained {
-    messages: Mutex<HashMap<TopicName, Kept>>,
+    messages: Mutex<HashMap<TopicName, RetainedMessage>>,
 }
 
 /// One of them.
-struct Kept {
+struct RetainedMessage {
     message: Retain,
     /// Only if the sender asked for it.
     expires: Option<Instant>,
 }
 
-impl Kept {
+impl RetainedMessage {
     fn bytes(&self) -> usize {
         self.message.publish.topic.len() + self.message.publish.payload.len()
     }
@@ -281,8 +281,8 @@ impl RetainStorage for Retained {
         let asked =
             retain.publish.properties.as_ref().and_then(|properties| properties.message_expiry_interval);
         let expires = asked.map(|seconds| now + Duration::from_secs(u64::from(seconds.get())));
-        let kept = Kept { message: retain, expires };
-        let bytes: usize = messages.values().map(Kept::bytes).sum();
+        let kept = RetainedMessage { message: retain, expires };
+        let bytes: usize = messages.values().map(RetainedMessage::bytes).sum();
         if messages.len() >= RETAINED_MESSAGES_MAX || bytes + kept.bytes() > RETAINED_BYTES_MAX {
             // Those who listen now still get it; an error would cost the sender its connection.
             tracing::warn!(%topic, "the built-in MQTT broker has no room to retain this topic");
@@ -295,7 +295,7 @@ impl RetainStorage for Retained {
     async fn get(&self, filter: &TopicFilter) -> rmqtt::Result<Vec<(TopicName, Retain)>> {
         let (messages, now) = (self.messages.lock().await, Instant::now());
         let filter = Topic::from_str(filter)?;
-        let wanted = |(topic, kept): &(&TopicName, &Kept)| {
+        let wanted = |(topic, kept): &(&TopicName, &RetainedMessage)| {
             kept.is_current(now) && filter.matches_str(topic.as_ref() as &str)
         };
         let found = messages.iter().filter(wanted);

@@ -17,25 +17,25 @@ use super::any_lamp::AnyLamp;
 const CONSUMER: &str = "larder";
 
 /// One line with a lamp on it.
-pub(super) struct Line(Lamp<CdevPin>);
+pub(super) struct GpioLine(Lamp<CdevPin>);
 
-impl Line {
+impl GpioLine {
     /// The line of this name on whichever chip has it. Where two chips use one name, name the chip.
-    pub(super) fn named(name: &str, active_low: bool) -> Result<Line, String> {
+    pub(super) fn named(name: &str, active_low: bool) -> Result<GpioLine, String> {
         let line = all_chips()?.iter().find_map(|chip| {
             chip.lines().find(|line| line.info().is_ok_and(|info| info.name() == Some(name)))
         });
-        Line::open(&line.ok_or("no GPIO line of this name that the agent may use")?, active_low)
+        GpioLine::open(&line.ok_or("no GPIO line of this name that the agent may use")?, active_low)
     }
 
     /// The line with number `offset` on the chip with this label.
-    pub(super) fn at(chip: &str, offset: u32, active_low: bool) -> Result<Line, String> {
+    pub(super) fn at(chip: &str, offset: u32, active_low: bool) -> Result<GpioLine, String> {
         let chip = all_chips()?.into_iter().find(|found| found.label() == chip);
         let line = chip.ok_or("no GPIO chip of this label that the agent may use")?.get_line(offset);
-        Line::open(&line.map_err(|e| e.to_string())?, active_low)
+        GpioLine::open(&line.map_err(|e| e.to_string())?, active_low)
     }
 
-    fn open(line: &CdevLine, active_low: bool) -> Result<Line, String> {
+    fn open(line: &CdevLine, active_low: bool) -> Result<GpioLine, String> {
         let info = line.info().map_err(|e| e.to_string())?;
         // Not `is_used`, which is also true of a free line that was left as an output: by us, before a restart.
         if info.is_kernel() {
@@ -46,11 +46,11 @@ impl Line {
             .request(LineRequestFlags::OUTPUT, u8::from(active_low), CONSUMER)
             .map_err(|e| e.to_string())?;
         let pin = CdevPin::new(handle).map_err(|e| e.to_string())?;
-        Ok(Line(Lamp::new(pin, if active_low { PinState::Low } else { PinState::High })))
+        Ok(GpioLine(Lamp::new(pin, if active_low { PinState::Low } else { PinState::High })))
     }
 }
 
-impl AnyLamp for Line {
+impl AnyLamp for GpioLine {
     fn show(&mut self, rhythm: Rhythm, now_ms: u64) {
         self.0.show(rhythm, now_ms);
     }

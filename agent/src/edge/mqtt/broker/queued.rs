@@ -36,18 +36,18 @@ const PROPERTY_BYTES: usize = 64;
 #[derive(Clone)]
 pub(super) struct Queued {
     context: ServerContext,
-    count: Arc<Count>,
+    count: Arc<QueuedCount>,
 }
 
 #[derive(Default)]
-struct Count {
-    waiting: Mutex<Waiting>,
+struct QueuedCount {
+    waiting: Mutex<Backlog>,
     /// Rings when something is gone.
     freed: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Backlog {
     bytes: usize,
     subscribers: HashMap<ClientId, Lag>,
 }
@@ -66,7 +66,7 @@ struct Lag {
 struct Text {
     text: Vec<u8>,
     charge: usize,
-    count: Arc<Count>,
+    count: Arc<QueuedCount>,
 }
 
 impl AsRef<[u8]> for Text {
@@ -82,8 +82,8 @@ impl Drop for Text {
     }
 }
 
-impl Count {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+impl QueuedCount {
+    fn waiting(&self) -> MutexGuard<'_, Backlog> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,7 +98,7 @@ impl Count {
     }
 }
 
-impl Waiting {
+impl Backlog {
     fn add(&mut self, subscriber: &ClientId, bytes: usize, now: Instant) {
         let new = || Lag { bytes: 0, moved: now, is_going: false };
         let lag = self.subscribers.entry(subscriber.clone()).or_insert_with(new);
@@ -268,7 +268,7 @@ mod tests {
     fn whoever_takes_nothing_is_told_from_whoever_is_slow() {
         let (slow, stuck) = (ClientId::from("slow"), ClientId::from("stuck"));
         let start = Instant::now();
-        let mut waiting = Waiting::default();
+        let mut waiting = Backlog::default();
         for subscriber in [&slow, &stuck] {
             waiting.add(subscriber, 2 * LAGS_BYTES_MAX, start);
         }
@@ -285,7 +285,7 @@ mod tests {
     fn a_wait_begins_with_something_to_wait_for() {
         let idle = ClientId::from("idle");
         let start = Instant::now();
-        let mut waiting = Waiting::default();
+        let mut waiting = Backlog::default();
         waiting.add(&idle, 10, start);
         waiting.took(&idle, 10, start);
         let later = start + 3600 * STALLED_AFTER;
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn room_comes_back_with_the_last_copy() {
-        let count = Arc::new(Count::default());
+        let count = Arc::new(QueuedCount::default());
         assert!(count.take(QUEUED_BYTES_MAX) && !count.take(1));
         let text = Text { text: Vec::new(), charge: QUEUED_BYTES_MAX, count: count.clone() };
         let first = Bytes::from_owner(text);

@@ -1,7 +1,7 @@
 //! Which disk is connected where. Not here: what happens when one comes or goes (`disks`).
 
 use crate::decide::facts::{RegistryView, WhyRejected};
-use crate::edge::disks::Seat;
+use crate::edge::disks::Mount;
 use larder_firmware_config::VaultSettings;
 use larder_store::Vault;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,35 +10,35 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The disks' places.
 #[derive(Default)]
-pub(crate) struct Shelf {
-    seats: Mutex<Seats>,
-    /// One at a time looks or moves disks. Apart from the seats, since reading a disk takes long, and whoever wants to
+pub(crate) struct DiskRegistry {
+    mounts: Mutex<Mounts>,
+    /// One at a time looks or moves disks. Apart from the mounts, since reading a disk takes long, and whoever wants to
     /// know where the disks are must not wait for it.
     moving: Mutex<()>,
 }
 
 #[derive(Default)]
-pub(super) struct Seats {
+pub(super) struct Mounts {
     /// Disks that are connected, by id.
-    pub(super) here: BTreeMap<String, Seat>,
+    pub(super) here: BTreeMap<String, Mount>,
     /// Disks that a person let go of and that are still plugged in.
-    pub(super) released: BTreeMap<String, Seat>,
+    pub(super) released: BTreeMap<String, Mount>,
     /// What stands at a disk's place and is not taken, and why.
     pub(super) rejected: BTreeMap<PathBuf, WhyRejected>,
     /// Disks that came back and of which the ledger does not know yet that they are complete again.
     pub(super) owed: BTreeSet<String>,
     /// The disk that holds the index and the powered-on count.
-    pub(super) desk: PathBuf,
+    pub(super) primary: PathBuf,
 }
 
-impl Shelf {
+impl DiskRegistry {
     /// The disks that the vault was opened on.
-    pub(crate) fn new(here: BTreeMap<String, Seat>, desk: PathBuf) -> Self {
-        Self { seats: Mutex::new(Seats { here, desk, ..Seats::default() }), moving: Mutex::default() }
+    pub(crate) fn new(here: BTreeMap<String, Mount>, primary: PathBuf) -> Self {
+        Self { mounts: Mutex::new(Mounts { here, primary, ..Mounts::default() }), moving: Mutex::default() }
     }
 
-    pub(super) fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn mounts(&self) -> MutexGuard<'_, Mounts> {
+        self.mounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn moving(&self) -> MutexGuard<'_, ()> {
@@ -47,27 +47,27 @@ impl Shelf {
 
     /// Whether a disk of ours is known to be at `path`, in use or let go of.
     pub(super) fn is_taken(&self, path: &Path) -> bool {
-        let seats = self.seats();
-        seats.here.values().chain(seats.released.values()).any(|seat| seat.path == *path)
+        let mounts = self.mounts();
+        mounts.here.values().chain(mounts.released.values()).any(|mount| mount.path == *path)
     }
 
-    pub(super) fn sit(&self, id: String, seat: Seat) {
-        let mut seats = self.seats();
-        seats.released.remove(&id);
-        seats.rejected.remove(&seat.path);
-        seats.owed.insert(id.clone());
-        seats.here.insert(id, seat);
+    pub(super) fn enter(&self, id: String, mount: Mount) {
+        let mut mounts = self.mounts();
+        mounts.released.remove(&id);
+        mounts.rejected.remove(&mount.path);
+        mounts.owed.insert(id.clone());
+        mounts.here.insert(id, mount);
     }
 
     pub(crate) fn view(&self) -> RegistryView {
-        let seats = self.seats();
-        let rejected = seats.rejected.iter().map(|(path, why)| (path.display().to_string(), why.clone()));
-        RegistryView { released: seats.released.keys().cloned().collect(), rejected: rejected.collect() }
+        let mounts = self.mounts();
+        let rejected = mounts.rejected.iter().map(|(path, why)| (path.display().to_string(), why.clone()));
+        RegistryView { released: mounts.released.keys().cloned().collect(), rejected: rejected.collect() }
     }
 
     /// Where disks are connected at this moment.
     pub(crate) fn paths(&self) -> BTreeSet<PathBuf> {
-        self.seats().here.values().map(|seat| seat.path.clone()).collect()
+        self.mounts().here.values().map(|mount| mount.path.clone()).collect()
     }
 }
 
