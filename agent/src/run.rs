@@ -1,4 +1,4 @@
-//! The order in which the box comes alive, and the one loop that keeps it so. Read this first.
+//! The order in which the box comes alive, and the loop that keeps the box alive. Read this first.
 
 use crate::decide::{self, Action, Memory};
 use crate::edge::clock;
@@ -32,25 +32,26 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Events that wait for the loop. It looks at everything each few seconds anyway, so losing one costs no truth.
+/// Events waiting for the loop. The loop looks at the whole box each few seconds anyway, so a lost event costs no
+/// truth.
 const EVENTS_WAITING: usize = 256;
-/// Commands that wait for the loop; the sender of one more is told that we are busy.
+/// Commands that wait for the loop; the sender of a further command is told that we are busy.
 const COMMANDS_WAITING: usize = 8;
-/// How often everything is looked at again.
+/// How often the whole box is looked at again.
 const TICK: Duration = Duration::from_secs(5);
-/// Counting what one push changed takes milliseconds, and a look that did not wait for them would show an answer that is out
-/// of date at once. Only the look that begins a count waits: counting the past after a start takes minutes.
+/// Counting the changes of one push takes milliseconds, and a look without this wait would show an outdated answer.
+/// Only the look that begins a count waits: counting the past after a start takes minutes.
 const COUNT_FOR: Duration = Duration::from_millis(300);
 /// Events that arrive together are answered by one look.
 const GATHER: Duration = Duration::from_millis(50);
-/// The longest that a disk takes to be mounted after the machine was switched on.
+/// The longest time from switching the machine on to a mounted disk.
 const SPIN_UP: Duration = Duration::from_secs(60);
 const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the agent could not come alive.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// The vault could not be opened on the disks that are here.
+    /// The vault could not be opened on the connected disks.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The port for devices.
@@ -58,7 +59,7 @@ pub(crate) enum StartError {
     Listen {
         /// `network.listen`.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The local socket.
@@ -69,19 +70,19 @@ pub(crate) enum StartError {
     Password(#[from] PasswordProblem),
 }
 
-/// An agent that is alive.
+/// A living agent.
 pub(crate) struct Running {
     pub(crate) appliance: Arc<Appliance>,
-    /// Where devices reach it.
+    /// The address for devices.
     pub(crate) address: SocketAddr,
-    /// Where its own broker listens, if it has one.
+    /// Where the agent's own broker listens, if any.
     pub(crate) broker: Option<SocketAddr>,
     events: mpsc::Sender<AgentEvent>,
     finished: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
-    /// Ends it: no new requests, running ones finish, packs are sealed, the world is told.
+    /// The end: no new requests, running requests finish, packs are sealed, the world is told.
     pub(crate) async fn stop(self) {
         // A full queue cannot keep the agent alive: the loop empties it.
         let _ = self.events.send(AgentEvent::StopRequested).await;
@@ -91,25 +92,25 @@ impl Running {
     }
 }
 
-/// What has to be true before anybody is served.
+/// Work that has to be done before the first device is served.
 async fn make_ready(appliance: &Arc<Appliance>) {
-    // What is told first must be true of disks that joined just now, too.
+    // The first report must be true of disks that joined just now, too.
     if let Err(error) = appliance.blocking(Appliance::look_at_disks).await {
         tracing::error!(%error, "the disks could not be looked at");
     }
-    // On a disk that takes nothing more, what the ledger says goes on to hold.
+    // On a disk that takes no more entries, the ledger's rule goes on to hold.
     if let Ok(Err(error)) | Err(error) = appliance.blocking(Appliance::set_rule).await {
         tracing::warn!(%error, "the rule of the settings could not be written down; the one before holds");
     }
 }
 
-/// Brings the agent to life. On return it serves.
+/// Brings the agent to life. On return the agent serves.
 pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, StartError> {
     let started = Timestamp::now();
     let (rhythm, rhythms) = watch::channel(Rhythm::Starting);
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    // First: it has to show whatever fails below.
+    // First: the lamp has to show whatever fails below.
     tasks.spawn(show(panel, rhythms, stopped.clone()));
     wait_for_disks(&settings).await;
     let opening = open_vault(&settings)?;
@@ -131,7 +132,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let (commands, asked) = mpsc::channel(COMMANDS_WAITING);
     let uid = appliance.vault.id()[..16].to_owned();
     let dashboard = Dashboard::connect(&appliance.settings, uid, commands).await?;
-    // Before the port answers: whoever sees that the agent is alive asks it for a key next.
+    // Before the port answers: a caller who sees the agent alive asks for a key next.
     let sockets = sockets(&appliance)?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
     start_jobs(&mut tasks, &appliance, sockets, &stopped);
@@ -154,7 +155,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     Ok(Running { appliance, address, broker, events, finished })
 }
 
-/// Starts everything that goes on by itself.
+/// Starts every job.
 fn start_jobs(
     tasks: &mut JoinSet<()>,
     appliance: &Arc<Appliance>,
@@ -184,7 +185,8 @@ fn sockets(appliance: &Arc<Appliance>) -> Result<Sockets, StartError> {
     }
     for path in appliance.registry.paths() {
         match control::listen(&path) {
-            // A disk that takes nothing can still be restored from; only `larderd`'s own commands have to wait.
+            // A disk without room for a socket can still be restored from; only `larderd`'s own commands have to
+            // wait.
             Err(_) if !appliance.vault.disk_states().contains(&MemberState::Healthy) => {}
             tried => return tried.map(|_| sockets).map_err(StartError::Control),
         }
@@ -192,8 +194,8 @@ fn sockets(appliance: &Arc<Appliance>) -> Result<Sockets, StartError> {
     Ok(sockets)
 }
 
-/// Just after the machine was switched on, disks are still spinning up. Going on without one would be no harm, but it
-/// would begin a past that the disk knows nothing of.
+/// Just after the machine was switched on, disks are still spinning up. Going on without a disk would be no harm, but
+/// would begin a past unknown to that disk.
 async fn wait_for_disks(settings: &Settings) {
     let is_there = |path: &PathBuf| disks::open(path, settings.vault.allow_root_filesystem).is_ok();
     let since = Instant::now();
@@ -206,7 +208,7 @@ async fn wait_for_disks(settings: &Settings) {
     }
 }
 
-/// Plays the lamp until told to stop, then puts it out: a light that stays on would speak for a dead process.
+/// Plays the lamp until told to stop, then puts the lamp out: a light left on would speak for a dead process.
 async fn show(mut panel: Panel, mut rhythms: watch::Receiver<Rhythm>, mut stop: watch::Receiver<bool>) {
     let started = Instant::now();
     let now_ms = |started: Instant| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -232,9 +234,9 @@ struct Loop {
     started: Timestamp,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    /// What is asked for over MQTT.
+    /// Commands over MQTT.
     asked: mpsc::Receiver<MqttCommand>,
-    /// The count that is under way.
+    /// The running count.
     counting: Option<tokio::task::JoinHandle<()>>,
 }
 
@@ -275,7 +277,7 @@ impl Loop {
         }
     }
 
-    /// Does what was decided.
+    /// Obeys the decisions.
     async fn obey(&mut self, actions: impl IntoIterator<Item = Action>) {
         for action in actions {
             match action {
@@ -288,8 +290,8 @@ impl Loop {
         }
     }
 
-    /// Begins to count what was pushed, unless a count is under way, and waits a moment for it: whoever asks right after a
-    /// push wants to hear of it.
+    /// Begins to count pushed changes, unless a count is under way, and waits a moment for the result: a caller right
+    /// after a push wants to hear of that push.
     async fn count(&mut self) {
         if self.counting.as_ref().is_some_and(|counting| !counting.is_finished()) {
             return;
@@ -306,7 +308,7 @@ impl Loop {
         self.counting = Some(counting);
     }
 
-    /// Looks at everything and shows it everywhere.
+    /// Looks at the whole box and shows the report everywhere.
     async fn look(&mut self) {
         self.count().await;
         let asked = self.appliance.blocking(|appliance| {

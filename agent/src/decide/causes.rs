@@ -1,40 +1,40 @@
-//! Why something is not as it should be, as data: each cause has a code, a level and a key. Not here: which causes there are
-//! at one moment (`conditions`), their words (`words`).
+//! Causes as data: each has a code, a level and a key. Not here: the causes of one moment (`conditions`), their words
+//! (`words`).
 
 use super::facts::WhyRejected;
 use crate::report::{About, ConditionCode};
 use larder_store::retention::Rule;
 
-/// One reason why the owner has to look.
+/// One reason for the owner to look.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cause {
-    /// Entries of the ledger are on no disk that is here.
+    /// Entries of the ledger are on no connected disk.
     LedgerGap {
         /// How many are missing or damaged.
         entries: usize,
-        /// Where a disk is away that may have them.
+        /// Former place of an absent disk that may hold the entries.
         away_at: Option<String>,
     },
     /// Stored pieces are damaged on every disk.
     Damage(DamageFacts),
     /// A disk did not give some packs, and is asked again.
     Unread(DiskName),
-    /// A disk does not do its part.
+    /// A disk fails to do its part.
     Disk {
         /// The disk.
         disk: DiskName,
-        /// What is wrong with it.
+        /// The fault.
         fault: DiskFault,
         /// No other disk takes backups.
         is_last: bool,
     },
     /// A disk is on its way out for good.
     Leaving(DiskName),
-    /// A disk that is connected is not used.
+    /// A connected disk is not used.
     Rejected {
-        /// Where it is connected.
+        /// Mount point.
         path: String,
-        /// Why it is not used.
+        /// The reason.
         why: WhyRejected,
     },
     /// There are fewer copies than the settings ask for.
@@ -55,14 +55,14 @@ pub(crate) enum Cause {
     },
     /// A disk was not read back for too long.
     NotReadBack(DiskName),
-    /// The fullest disk takes nothing more.
+    /// The fullest disk takes no further backup.
     Full {
-        /// Its path.
+        /// The disk's path.
         path: String,
     },
-    /// The fullest disk will take nothing more soon.
+    /// The fullest disk will be full soon.
     NearlyFull {
-        /// Its path.
+        /// The disk's path.
         path: String,
         /// Days until then.
         days: u64,
@@ -73,28 +73,28 @@ pub(crate) enum Cause {
     Overdue {
         /// `DEVICE/NAME`.
         source: String,
-        /// How long that is, as the settings write it.
+        /// The limit, as the settings write it.
         limit: String,
     },
-    /// A rule that keeps less waits to come into force.
+    /// A shorter rule waits to come into force.
     ShorterRule {
         /// The rule.
         rule: Rule,
-        /// Seconds until it comes into force.
+        /// Seconds until the rule comes into force.
         left_s: i64,
     },
     /// The clock cannot be believed.
     ClockNotSet,
     /// The supply voltage was too low.
     WeakPower,
-    /// Our own broker did not start; nobody tries again.
+    /// Our own broker did not start, and no further attempt follows.
     BrokerNotStarted {
-        /// What the attempt said.
+        /// The error of the attempt.
         error: Option<String>,
     },
     /// The broker has been away for too long.
     BrokerAway {
-        /// What the last attempt said.
+        /// The error of the last attempt.
         error: Option<String>,
     },
 }
@@ -106,44 +106,44 @@ pub(crate) struct DiskName {
     pub(crate) path: String,
 }
 
-/// What is wrong with a disk.
+/// The fault of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DiskFault {
-    /// The system stopped writing to it.
+    /// The system stopped writing.
     ReadOnly,
-    /// It failed once and is opened anew.
+    /// Failed once, and is opened anew.
     Failed,
-    /// It failed again.
+    /// Failed again.
     Suspect,
-    /// It is not connected.
+    /// Not connected.
     Away {
-        /// Somebody let go of it.
+        /// Released by a person.
         is_released: bool,
     },
     /// An offsite disk has not been home for too long.
     OffsiteOverdue {
-        /// Seconds since it had everything; none if it never had.
+        /// Seconds since the disk was last complete; none if never.
         age_s: Option<u64>,
     },
-    /// It is being filled.
+    /// Being filled.
     Behind {
-        /// Files that it lacks.
+        /// Files still to copy.
         files: u64,
-        /// It once had more than it has now.
+        /// The disk was fuller once.
         is_older_copy: bool,
     },
-    /// It has another past.
+    /// With another past.
     Forked,
-    /// It does not say how much room it has.
+    /// The free room is unknown.
     Silent,
 }
 
-/// What is lost, as far as names are known.
+/// The loss, as far as names are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DamageFacts {
-    /// Source and path of each file, some of whose versions are lost.
+    /// Source and path of each file with lost versions.
     pub(crate) files: Vec<(String, String)>,
-    /// Source and number of each snapshot that cannot be given back whole.
+    /// Source and number of each damaged snapshot.
     pub(crate) snapshots: Vec<(String, u64)>,
 }
 
@@ -166,7 +166,7 @@ impl Cause {
         }
     }
 
-    /// Stays the same as long as the condition holds, whatever its figures; told when it is over.
+    /// Stays the same as long as the condition holds, whatever its figures; told at its end.
     pub(crate) fn key(&self) -> String {
         match self {
             Self::LedgerGap { .. } => "ledger".to_owned(),
@@ -190,7 +190,7 @@ impl Cause {
         }
     }
 
-    /// Whom it may be told to, given its meaning without the names of files.
+    /// The audience, given the meaning without file names.
     pub(crate) fn about(&self, unnamed: &str) -> About {
         match self {
             Self::Damage(_) => About::Files { unnamed: unnamed.to_owned() },

@@ -1,4 +1,4 @@
-//! Which causes there are at one moment, worst first.
+//! The causes of one moment, worst first.
 
 use super::causes::{Cause, DamageFacts, DiskName};
 use super::disks;
@@ -9,7 +9,7 @@ use crate::report::VaultReport;
 use larder_format::ledger::Scrubbed;
 use larder_store::{MemberState, MemberView, ScrubView};
 
-/// A broker that restarts is back by then; nobody need hear of it.
+/// A restarting broker is back by then, without a word to the owner.
 const BROKER_AWAY_S: i64 = 120;
 /// Time to buy a disk.
 const DAYS_LEFT_MIN: u64 = 14;
@@ -47,31 +47,31 @@ fn ledger_gap(facts: &Facts<'_>) -> Option<Cause> {
 fn damage(facts: &Facts<'_>) -> Option<Cause> {
     let is_suspected = facts.scrubs.iter().any(|disk| disk.suspected > 0);
     let is_lost = !facts.lost_files.is_empty() || facts.damaged_snapshots.iter().any(|one| one.is_lost);
-    // What could not be read is told disk by disk, and is not lost.
+    // Unread pieces are told disk by disk, and are not lost.
     if !is_lost && (facts.damaged == 0 || is_suspected) {
         return None;
     }
     let mut files: Vec<_> =
         facts.lost_files.iter().map(|file| (file.source.clone(), file.path.clone())).collect();
-    // A file of which many versions are lost is named once.
+    // A file with many lost versions is named once.
     files.dedup();
     let snapshots = facts.damaged_snapshots.iter().map(|one| (one.source.clone(), one.snapshot)).collect();
     Some(Cause::Damage(DamageFacts { files, snapshots }))
 }
 
-/// What reading a disk back found, and whether it was done in time.
+/// Findings of reading a disk back, and whether the reading came in time.
 fn read_back(disk: &ScrubView, facts: &Facts<'_>) -> Vec<Cause> {
     let mut found = Vec::new();
-    // What was lost is an alarm of its own.
+    // A loss is an alarm of its own.
     let was_left = |found: &Scrubbed| found.damaged > found.repaired && found.lost == 0;
     let is_left = disk.round.left > 0 || disk.last.is_some_and(|(_, found)| was_left(&found));
-    // What is suspected is an alarm of its own too.
+    // A suspicion is an alarm of its own too.
     if is_left && disk.suspected == 0 {
         found.push(Cause::Unrepaired(name_of(disk)));
     } else if repaired(disk) > 0 {
         found.push(Cause::Repaired { disk: name_of(disk), files: repaired(disk) });
     }
-    // What was never read counts from the first backup.
+    // For a disk never read, the first backup counts.
     let first_backup = || facts.sources.iter().map(|source| source.oldest.stamp).min_by_key(|s| s.time_ms);
     let since = disk.last.map(|(stamp, _)| stamp).or_else(first_backup);
     if since.is_some_and(|since| elapsed_s(&since, &facts.stamp) > LATE_AFTER_S) {
@@ -93,7 +93,7 @@ fn room(facts: &Facts<'_>, vault: &VaultReport) -> Option<Cause> {
 /// Whether a source should have pushed by now.
 pub(super) fn is_overdue(source: &SourceFacts, facts: &Facts<'_>) -> bool {
     let limit = facts.settings.sources.overdue_after.duration();
-    // Also one whose stamp lies in the future, from a clock that was wrong, gets older.
+    // A source stamped in the future by a wrong clock gets older too.
     elapsed_s(&source.newest.stamp, &facts.stamp) > limit.as_secs()
 }
 

@@ -1,4 +1,4 @@
-//! What the state of each disk means: its report, its causes, and when the lamp says that it may be unplugged.
+//! The meaning of each disk's state: its report, its causes, and when the lamp permits unplugging.
 
 use super::causes::{Cause, DiskFault, DiskName};
 use super::facts::Facts;
@@ -8,10 +8,10 @@ use crate::report::{DiskHealth, DiskReport, DiskState, DiskUse, Flush, VaultRepo
 use larder_store::{MemberState, MemberView};
 use std::collections::BTreeSet;
 
-/// The lamp says it once and stays dark for a moment after it; then it speaks of the whole again.
+/// The lamp gives the permission once and stays dark for a moment; then the lamp speaks of the whole again.
 const UNPLUG_FOR_MS: i64 = 10_000;
 
-/// Which disks were already said to be ready for unplugging.
+/// Disks already reported as ready for unplugging.
 #[derive(Debug, Default)]
 pub(super) struct Unplug {
     ready: BTreeSet<String>,
@@ -19,7 +19,7 @@ pub(super) struct Unplug {
 }
 
 impl Unplug {
-    /// Whether the lamp is to say now that a disk may be unplugged.
+    /// Whether the lamp permits unplugging now.
     pub(super) fn is_said(&mut self, facts: &Facts<'_>) -> bool {
         let disks = facts.disks.iter().map(|(disk, _)| disk);
         let ready: BTreeSet<_> =
@@ -33,7 +33,7 @@ impl Unplug {
     }
 }
 
-/// An offsite disk that is filled, or any that somebody let go of.
+/// A filled offsite disk, or any released disk.
 fn may_unplug(disk: &MemberView, facts: &Facts<'_>) -> bool {
     (disk.offsite && disk.state == MemberState::Healthy) || facts.registry.released.contains(&disk.id)
 }
@@ -45,7 +45,7 @@ pub(super) fn report(disk: &MemberView, flush: Flush, facts: &Facts<'_>) -> Disk
     let is_proven = scrub.is_some_and(|scrub| {
         scrub.round.damaged == 0 && scrub.last.is_some_and(|(_, found)| found.damaged == 0)
     });
-    // Read from end to end, and all of it was as it should be.
+    // Read from end to end, without damage.
     let good = if is_proven { DiskHealth::Fine } else { DiskHealth::Unknown };
     let (state, health) = match disk.state {
         MemberState::Healthy => (DiskState::Healthy, good),
@@ -77,7 +77,7 @@ pub(super) fn report(disk: &MemberView, flush: Flush, facts: &Facts<'_>) -> Disk
     }
 }
 
-/// What is wrong with the disks, one by one, and then with their number.
+/// The faults of each disk, and then of their number.
 pub(super) fn causes(facts: &Facts<'_>, vault: &VaultReport) -> Vec<Cause> {
     let mut found = Vec::new();
     for (disk, _) in &facts.disks {
@@ -110,13 +110,13 @@ fn fault(disk: &MemberView, facts: &Facts<'_>, vault: &VaultReport) -> Option<Di
             Some(DiskFault::Behind { files: *files, is_older_copy: disk.is_older_copy })
         }
         MemberState::Forked => Some(DiskFault::Forked),
-        // Unknown is never fine. The next look at it finds out what is wrong.
+        // Unknown is never fine. The next look at the disk finds out what is wrong.
         MemberState::Healthy if disk.space.is_none() => Some(DiskFault::Silent),
         MemberState::Healthy | MemberState::Retired => None,
     }
 }
 
-/// An offsite disk that should have been at home by now.
+/// An offsite disk late for its return.
 fn offsite_overdue(disk: &MemberView, facts: &Facts<'_>) -> Option<DiskFault> {
     let limit_s = facts.settings.vault.offsite_overdue.duration().as_secs();
     let age_s = disk.complete.map(|since| elapsed_s(&since, &facts.stamp));

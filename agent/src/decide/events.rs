@@ -1,4 +1,4 @@
-//! What follows from an event at once. Not here: what a look at everything shows (`report`).
+//! Immediate consequences of an event. Not here: findings of a look at the whole box (`report`).
 
 use super::actions::Action;
 use super::memory::Memory;
@@ -7,7 +7,7 @@ use crate::report::{Happened, Happening, PushFacts};
 use jiff::Timestamp;
 use larder_store::Fact;
 
-/// What has to be done about an event at once. `id` names what is told of it; another one for each event.
+/// The action that an event needs at once. `id` names the news; a new id for each event.
 pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: String) -> Option<Action> {
     let what = match event {
         AgentEvent::Tick | AgentEvent::KeysChanged | AgentEvent::DisksChanged | AgentEvent::StopRequested => {

@@ -1,4 +1,4 @@
-//! Figures that several parts of a report are made of.
+//! Figures for several parts of a report.
 
 use super::facts::Facts;
 use jiff::Timestamp;
@@ -7,15 +7,15 @@ use larder_store::{MemberState, MemberView, ScrubView};
 
 const GIB: f64 = 1_073_741_824.0;
 
-/// Of the disks that take backups the one with the least room, and how much that is: all of them take every backup. Without
-/// one that says so there is no room to speak of; the disk's own condition says what is wrong.
+/// The disk with the least room among the disks that take backups, and its room: every such disk takes every backup.
+/// Without a disk that tells its room there is none to speak of; the disk's own condition reports the trouble.
 pub(super) fn fullest<'a>(facts: &'a Facts<'_>) -> Option<(&'a MemberView, u64)> {
     let disks = facts.disks.iter().map(|(disk, _)| disk);
     let healthy = disks.filter(|disk| disk.state == MemberState::Healthy);
     healthy.filter_map(|disk| Some((disk, disk.space?.free))).min_by_key(|(_, free_bytes)| *free_bytes)
 }
 
-/// Files that were repaired in the round that runs and in the one before.
+/// Files repaired in the present round and in the round before.
 pub(super) fn repaired(disk: &ScrubView) -> u64 {
     disk.round.repaired + disk.last.map_or(0, |(_, found)| found.repaired)
 }

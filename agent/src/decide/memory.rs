@@ -1,4 +1,4 @@
-//! What has to be remembered from one report to the next, so that a change is told once.
+//! The memory from one report to the next, so that a change is told once.
 
 use super::actions::Action;
 use super::disks::Unplug;
@@ -12,15 +12,15 @@ use std::collections::{BTreeMap, VecDeque};
 const IDENTIFY_FOR_MS: i64 = 60_000;
 /// How often the index is written out; only spares work after a power cut.
 const FLUSH_EVERY_S: u64 = 30;
-/// Samples of what is stored, one a day: the growth of the last 30 days.
+/// Samples of the stored bytes, one a day: the growth of the last 30 days.
 const GROWTH_DAYS: usize = 31;
 
-/// What was decided before.
+/// Earlier decisions.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    /// When each condition that holds was first seen, by its key.
+    /// First sight of each present condition, by its key.
     since: BTreeMap<String, Timestamp>,
-    /// What was stored when, the oldest first.
+    /// Stored bytes and their moments, the oldest first.
     growth: VecDeque<(Timestamp, u64)>,
     identify_until_ms: i64,
     unplug: Unplug,
@@ -32,7 +32,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Somebody asked which box this is.
+    /// A person asked for a sign of this box.
     pub(super) fn identify(&mut self, now: Timestamp) {
         self.identify_until_ms = now.as_millisecond() + IDENTIFY_FOR_MS;
     }
@@ -50,7 +50,7 @@ impl Memory {
         self.since.get(key).copied()
     }
 
-    /// Conditions that came and conditions that went, to be told. `keys` are those of `conditions`.
+    /// Tells of new conditions and of conditions that are over. `keys` are the keys of `conditions`.
     pub(super) fn changes(
         &mut self,
         keys: &[String],
@@ -79,7 +79,7 @@ impl Memory {
         Action::Tell(Happening { id, time: now, what })
     }
 
-    /// What the lamp has to change to, if that is something new.
+    /// The lamp's new rhythm, if changed.
     pub(super) fn light(&mut self, rhythm: Rhythm) -> Option<Action> {
         let is_new = self.lit.replace(rhythm) != Some(rhythm);
         is_new.then_some(Action::Light(rhythm))
@@ -95,8 +95,8 @@ impl Memory {
         Some(Action::FlushIndex)
     }
 
-    /// Days until full at the growth of the last 30 days, less what was let go of; unknown before a whole day was seen, and
-    /// as long as no disk says how much room it has.
+    /// Days until full at the growth of the last 30 days, less the room let go of; unknown before a whole day was
+    /// seen, and as long as no disk tells its room.
     pub(super) fn days_left(&mut self, facts: &Facts<'_>, free_bytes: Option<u64>) -> Option<u64> {
         let days_since = |then: Timestamp| (facts.now.as_second() - then.as_second()) / 86_400;
         if self.growth.back().is_none_or(|(then, _)| days_since(*then) >= 1) {

@@ -1,4 +1,5 @@
-//! What everything means: facts in, one report and what has to be done out. No I/O, no clock: the moment is one of the facts.
+//! The meaning of the facts: facts in, one report and the actions out. No I/O, no clock: the moment is one of the
+//! facts.
 //!
 //! Facts become causes (`conditions`), causes have codes and keys (`causes`), and words come last (`words`).
 
@@ -30,7 +31,7 @@ use larder_panel::Rhythm;
 use larder_store::clock::ClockVerdict;
 use larder_store::{MemberState, RuleInForce};
 
-/// One report, and what has to be done about the change from the one before.
+/// One report, and the actions that follow from the change since the last report.
 pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Action>) {
     let vault = vault_report(facts, memory);
     let causes = conditions::find(facts, &vault);
@@ -64,7 +65,7 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Act
     (report, actions)
 }
 
-/// What is shown before anything is known: starting, and nothing else.
+/// The report before the first look: starting, and nothing else.
 pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp) -> Report {
     let facts = Facts {
         now,
@@ -102,7 +103,7 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
     }
 }
 
-/// The worst wins. Identify comes before "needs you", or a box that needs somebody could never be found.
+/// The worst wins. Identify comes before "needs you", or a box in need could never be found.
 fn rhythm(conditions: &[Condition], doing: Doing, facts: &Facts<'_>, memory: &mut Memory) -> Rhythm {
     let may_unplug = memory.may_unplug(facts);
     match conditions.first() {
@@ -118,7 +119,7 @@ fn rhythm(conditions: &[Condition], doing: Doing, facts: &Facts<'_>, memory: &mu
 
 fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
     let free_bytes = fullest(facts).map(|(_, free_bytes)| free_bytes);
-    // What a device claims of its files may be anything, and a sum that overflows would stop the box.
+    // A device may claim any number of files, and a sum that overflows would stop the box.
     let sum = |of: fn(&SourceFacts) -> u64| facts.sources.iter().map(of).fold(0, u64::saturating_add);
     let protected_bytes = sum(|source| source.newest.snapshot.totals.bytes);
     let healthy = facts.disks.iter().filter(|(disk, _)| disk.state == MemberState::Healthy).count();
@@ -137,7 +138,7 @@ fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
     }
 }
 
-/// What was read back is what the disk says that was read last: a byte that nobody read on one of them is not proven.
+/// The date of the last scrub is the date of the disk read longest ago: a byte unread on one disk is not proven.
 fn proof_report(facts: &Facts<'_>) -> ProofReport {
     let ended = facts.scrubs.iter().map(|disk| disk.last.map(|(stamp, _)| stamp.time_ms));
     let oldest = ended.collect::<Option<Vec<_>>>().and_then(|ended| ended.into_iter().min());

@@ -26,7 +26,7 @@ fn stamp(days_ago: i64) -> Stamp {
     Stamp { time_ms: (NOW_S - days_ago * 86_400) * 1000, trusted: true, powered_on_s: 0 }
 }
 
-/// A disk that was read from end to end so many days ago.
+/// A disk read from end to end so many days ago.
 fn scrub(days_ago: i64) -> ScrubView {
     let found = Scrubbed { disk: [1; 16], bytes: 5, damaged: 0, repaired: 0, lost: 0 };
     ScrubView {
@@ -144,7 +144,7 @@ fn the_lamp_says_what_is_wrong() {
         (facts.scrubs[0].last, facts.sources[0].oldest) = (None, fact(36 * 24));
     };
     check(of_old, Rhythm::needs_you(10));
-    // Stamped by a clock that was a year ahead; three days of running have passed since.
+    // Stamped by a clock a year ahead; three days of running have passed since.
     let from_the_future = |facts: &mut Facts<'_>| {
         facts.sources[0] = source(-365 * 24);
         facts.stamp.powered_on_s = 3 * 86_400;
@@ -226,7 +226,7 @@ fn growth_is_unknown_before_a_day_has_passed() {
     facts.sources[0] = source(-47);
     facts.stored_bytes = 2 << 37;
     assert_eq!(report(&facts, &mut memory).0.vault.days_left, Some(3));
-    // Nothing is known of a disk that is away, least of all that it is full today.
+    // Of an absent disk no room is known, least of all that it is full today.
     facts.disks[0].0.space = None;
     assert_eq!(report(&facts, &mut memory).0.vault.days_left, None);
 }
@@ -285,7 +285,7 @@ fn what_is_not_counted_yet_is_not_told_as_none() {
     check(Counts { changed: 3, versions: 9, changed_at_least: true, ..complete }, "At least 9 versions");
 }
 
-/// Whatever devices claim, the sums stand still at the most that there is.
+/// Whatever devices claim, the sums stop at the largest number.
 #[test]
 fn claims_add_up_without_overflow() {
     let settings = Settings::default();
@@ -323,7 +323,7 @@ fn conditions_name_nobody_else() {
     assert!(owner.contains("laptop/photos has not made") && owner.contains(others), "{owner}");
 }
 
-/// Lost files are named in the alarm; the proof is as old as the disk that was read last.
+/// Lost files are named in the alarm; the proof is as old as the disk read longest ago.
 #[test]
 fn what_is_lost_is_named_and_what_is_read_back_is_dated() {
     let settings = Settings::default();

@@ -1,4 +1,4 @@
-//! Filling disks that lag: one that is new, was away, or missed something when the power went.
+//! Filling disks that lag: a new disk, a disk that was away, or a disk that missed a file in a power cut.
 //!
 //! Pushes and restores come first: a little is copied at a time, and less often while they are busy.
 
@@ -15,13 +15,14 @@ const STEP_BYTES: u64 = 64 * 1024 * 1024;
 const REST: Duration = Duration::from_secs(5);
 /// After a disk could not be filled.
 const AFTER_ERROR: Duration = Duration::from_secs(60);
-/// Between two steps while a push or a restore is under way, or where a step brought nothing: a repair is in its way.
+/// Between two steps while a push or a restore is under way, or after a step without progress: a repair is in the
+/// way.
 const GIVE_WAY: Duration = Duration::from_secs(1);
 
 /// Fills disks.
 #[derive(Default)]
 pub(crate) struct FillJob {
-    /// What was still lacking after the last step.
+    /// The lack after the last step.
     lacking: u64,
 }
 

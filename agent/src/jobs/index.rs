@@ -1,9 +1,9 @@
-//! Entering packs into the index that it does not know: after it was lost, or a power cut took its newest part. Then, once
-//! for each start, looking whether everything that is kept is there: what a disk lost with the power that it had confirmed
-//! is missed by nobody else. Later only at snapshots that were not whole, when something of them came back. And sealing full
+//! Entering unknown packs into the index: after a loss of the index, or after a power cut took its newest part. Then,
+//! once for each start, a look whether every kept chunk is there: a confirmed write lost with the power would go
+//! unnoticed otherwise. Later looks cover only damaged snapshots, when a lost part came back. And sealing full
 //! chapters of the ledger.
 //!
-//! Pushes and restores go on meanwhile and enter what they need themselves.
+//! Pushes and restores go on meanwhile and enter the packs they need.
 
 use super::{Job, Rest};
 use crate::state::Appliance;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Between two steps while nothing waits.
 const REST: Duration = Duration::from_secs(5);
-/// The longest that is waited after a look in which a disk did not answer: each reads every folder that is kept.
+/// The longest wait after a look in which a disk did not answer: each look reads every kept folder.
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(3600);
 
 /// Enters packs, looks for losses and seals chapters.
@@ -37,7 +37,7 @@ impl Job for IndexJob {
 
 /// When to look again.
 struct Looks {
-    /// From one look to the next that is needed because the one before did not see everything.
+    /// From an incomplete look to the next look.
     apart: Duration,
     /// Steps until the next look.
     steps_left: u64,
@@ -54,7 +54,7 @@ impl Looks {
         self.steps_left == 0
     }
 
-    /// A look ended, and saw everything or did not.
+    /// A look ended, complete or not.
     fn note(&mut self, is_seen: bool) {
         if is_seen {
             self.apart = REST;
@@ -77,7 +77,7 @@ fn seal_chapter(agent: &Appliance) -> bool {
     })
 }
 
-/// Returns whether there is nothing left to look at.
+/// Returns whether no look is left to do.
 fn look(agent: &Appliance) -> bool {
     let (vault, go_on) = (&agent.vault, || !agent.is_stopping());
     let looked = if vault.is_surveyed() {

@@ -1,8 +1,8 @@
-//! Letting go: once a day what the rule no longer keeps, and then, a little at a time, the room that it took.
+//! Letting go: once a day what the rule no longer keeps, and then, a little at a time, the freed room.
 //!
-//! Pushes and restores come first: while one is under way a step is taken once a second. Without a clock that can be
-//! relied on nothing is let go of, and tried again an hour later. Not here: what goes (`larder_store`), room for a push that
-//! was refused (`room`).
+//! Pushes and restores come first: during a push the sweep takes one step a second. Without a reliable clock nothing
+//! goes, and the job tries again an hour later. Not here: what goes (`larder_store`), room for a refused push
+//! (`room`).
 
 use super::{Job, Rest};
 use crate::state::Appliance;
@@ -11,8 +11,8 @@ use larder_store::{StoreError, Swept};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Between two looks at whether the sweep may begin; the first one comes after such a rest too, since a start is no moment
-/// for deleting.
+/// Between two looks at whether the sweep may begin; also before the first look, since a start is no moment for
+/// deleting.
 const REST: Duration = Duration::from_secs(3600);
 /// From one round of letting go to the next.
 const ROUNDS_APART: Duration = Duration::from_secs(24 * 3600);
@@ -35,7 +35,7 @@ enum Phase {
     Begins,
     /// Its sweep is under way.
     Sweeps,
-    /// It is over; the next one begins after so long.
+    /// The round is over; the next round begins after so long.
     IsOver(Duration),
 }
 
@@ -98,13 +98,13 @@ impl KeepJob {
 }
 
 fn prune(agent: &Appliance) {
-    // The sweep follows all the same: on a full disk it makes the room that the entry of a prune needs.
+    // The sweep follows all the same: on a full disk the sweep makes room for the entry of a prune.
     if let Err(error) = agent.prune_as_wished(false) {
         tracing::warn!(%error, "nothing could be let go of; it is tried again");
     }
 }
 
-/// A disk may have come for an hour, and would otherwise carry what was swept for ever.
+/// A disk may have come for an hour, and would otherwise carry swept packs for ever.
 fn remove(agent: &Appliance, now: Stamp) {
     if let Err(error) = agent.vault.remove_swept(now) {
         tracing::warn!(%error, "what was swept could not be removed; it is tried again");
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::state::sample;
 
-    /// Lives for so long with an appliance that nobody uses; returns the hours at which a round began.
+    /// Lives for so long with an unused appliance; returns the hour of each round's beginning.
     fn hours_of_rounds(job: &mut KeepJob, hours: u64) -> Vec<u64> {
         let folder = tempfile::tempdir().expect("a folder");
         let agent = sample::appliance(folder.path());
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_round_comes_an_hour_after_the_start_and_then_once_a_day() {
         let rounds = hours_of_rounds(&mut KeepJob::default(), 80);
-        // The sweep of the first round waits for an hour: just after a start it would not see what is under way.
+        // The sweep of the first round waits for an hour: just after a start it could not see the work under way.
         assert_eq!(rounds, [1, 2, 26, 50, 74]);
     }
 

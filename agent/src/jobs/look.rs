@@ -1,7 +1,7 @@
-//! Looking after the disks: whoever is gone is parted with, whoever came is taken back, each few seconds.
+//! Looking after the disks every few seconds: departed disks are detached, arrived disks are attached.
 //!
-//! Beside each disk that is connected lies a socket for `larderd`'s own commands: whichever disk is pulled, the
-//! others still answer.
+//! Beside each connected disk lies a socket for `larderd`'s own commands: whichever disk is pulled, the remaining
+//! sockets still answer.
 
 use super::{Job, Rest, Wake};
 use crate::edge::http::sockets::Sockets;
@@ -11,7 +11,7 @@ use larder_format::ledger::Stamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A disk that left is told within ten seconds, so two looks must fit into them, and one at the whole picture.
+/// A departed disk is told within ten seconds: two looks must fit in, and one look at the whole picture.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// Looks after the disks and the sockets beside them.

@@ -1,8 +1,8 @@
 //! Jobs: work that goes on by itself, one kind per file, each a little at a time.
 //!
-//! A job does one step and says how long to rest. The loop around the steps is the same for all of them, so it stands here
-//! once: resting, waking, the end of the agent, and a step that panics. A step is called with the moment, so a test lives
-//! through a month without waiting. Not here: which jobs there are at a start (`run`).
+//! A job does one step and says how long to rest. The loop around the steps is the same for every job, so the loop
+//! stands here once: resting, waking, the end of the agent, and a panic in a step. A step is called with the moment,
+//! so a test lives through a month without waiting. Not here: the list of jobs at a start (`run`).
 
 pub(crate) mod fill;
 pub(crate) mod index;
@@ -17,14 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// Rest after a step that panicked. Without it a step that always panics would fill the log and a processor.
+/// Rest after a panic in a step. Without the rest a step with a sure panic would fill the log and a processor.
 const AFTER_PANIC: Duration = Duration::from_secs(60);
 
-/// Work that goes on by itself until the agent ends. The default is a job that has not done anything yet.
+/// Work that goes on by itself until the agent ends. The default is a job before its first step.
 pub(crate) trait Job: Default + Send + 'static {
     /// For the log.
     const NAME: &'static str;
-    /// Comes before the first step of a job that begins.
+    /// Comes before the first step of a new job.
     const FIRST: Rest = Rest::NONE;
 
     /// Does a little and says how long to rest. May block on a disk, for seconds at most: a stop waits for its end.
@@ -46,16 +46,16 @@ impl Rest {
         Self { length, wake: None }
     }
 
-    /// The same rest, which ends early when `wake` happens.
+    /// The same rest, ended early by `wake`.
     pub(crate) const fn or_until(self, wake: Wake) -> Self {
         Self { wake: Some(wake), ..self }
     }
 }
 
-/// What ends a rest early.
+/// The early end of a rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wake {
-    /// A command of the owner changed which disks are in use.
+    /// A command of the owner changed the disks in use.
     DisksChanged,
     /// A push was refused for want of room.
     RoomWanted,
@@ -73,8 +73,8 @@ impl Wake {
     }
 }
 
-/// Runs a job until the agent ends, and gives it back then. After a panic a new job takes its place, since nobody knows what
-/// state the old one is in.
+/// Runs a job until the agent ends, and gives the job back then. After a panic a new job takes its place, since the
+/// old job's state is unknown.
 pub(crate) async fn run<J: Job>(mut job: J, agent: Arc<Appliance>, mut stop: watch::Receiver<bool>) -> J {
     let mut rest = J::FIRST;
     loop {

@@ -1,7 +1,7 @@
-//! Making room: as soon as a push was refused because the disk is full, what unfinished uploads hold is let go of.
+//! Making room: after a push refused for a full disk, the chunks of unfinished uploads are let go of at once.
 //!
-//! One push that is larger than the disk would otherwise keep every other computer out until the daily round, and longer. It
-//! does not rest between its steps as letting go does, since somebody waits for the room. Not here: what may go
+//! One push larger than the disk would otherwise keep every computer out until the daily round, and longer. The job
+//! does not rest between its steps as letting go does, since a push waits for the room. Not here: what may go
 //! (`larder_store`), what the rule no longer keeps (`keep`).
 
 use super::{Job, Rest, Wake};
@@ -15,12 +15,12 @@ use tokio::sync::OwnedMutexGuard;
 
 /// Until a push is refused, or an hour later: the next push may be refused by then.
 const UNTIL_WANTED: Rest = Rest::of(Duration::from_secs(3600)).or_until(Wake::RoomWanted);
-/// Before a step is tried again that somebody was in the way of.
+/// Before a hindered step is tried again.
 const GIVE_WAY: Duration = Duration::from_millis(200);
 /// Chunks looked up in one step: well below a second even on a small board, so that a stop has not long to wait.
 const STEP_CHUNKS: u64 = 5_000;
 
-/// Makes room whenever it is wanted.
+/// Makes room on demand.
 #[derive(Default)]
 pub(crate) struct RoomJob {
     round: Option<RoomRound>,
@@ -62,13 +62,13 @@ impl RoomRound {
         let Self { packs, bytes, .. } = self;
         tracing::info!(packs, bytes, "what unfinished uploads held was let go of, since room was short");
         if packs > 0 {
-            // Nobody has been refused since.
+            // No push has been refused since.
             agent.activity.refused_full.store(0, Ordering::SeqCst);
         }
     }
 }
 
-/// A step of a round; nothing where no room can be made at this moment.
+/// A step of a round; none where no room can be made at this moment.
 fn sweep(agent: &Appliance, now: Stamp) -> Option<Swept> {
     match agent.vault.sweep_unfinished_step(now, STEP_CHUNKS) {
         Ok(Swept { waits: Some(why), .. }) => {

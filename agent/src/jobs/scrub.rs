@@ -1,7 +1,7 @@
-//! Reading every disk back by rotation, and making the parity that repairs are computed from.
+//! Reading every disk back by rotation, and making parity for repairs.
 //!
 //! Pushes and restores come first: one step at a time, and less often while they are busy. How fast otherwise is
-//! `decide::pace`; a round that the owner asked for goes on without rests. Not here: reading and repairing
+//! `decide::pace`; a round on the owner's wish goes on without rests. Not here: reading and repairing
 //! (`larder_store`).
 
 use super::{Job, Rest, Wake};
@@ -23,9 +23,9 @@ const AFTER_ERROR: Duration = Duration::from_secs(60);
 /// Reads disks back.
 #[derive(Default)]
 pub(crate) struct ScrubJob {
-    /// Nothing is done on a disk before that second of the appliance's life.
+    /// No disk is read before its second of the appliance's life.
     not_before_s: HashMap<String, u64>,
-    /// Bytes and disks when every pack had its sidecar.
+    /// Bytes and disks at the time when every pack had its sidecar.
     has_parity: Option<(u64, Vec<MemberState>)>,
     parity_not_before_s: u64,
 }
@@ -50,7 +50,7 @@ impl Job for ScrubJob {
 }
 
 impl ScrubJob {
-    /// Says whether there was something to do.
+    /// Returns whether there was work to do.
     fn write_parity(&mut self, agent: &Appliance, now: Stamp) -> bool {
         let stands = (agent.vault.stored_bytes(), agent.vault.disk_states());
         let now_s = now.powered_on_s;
@@ -63,7 +63,7 @@ impl ScrubJob {
             Err(error) => {
                 self.parity_not_before_s = now_s.saturating_add(AFTER_ERROR.as_secs());
                 match error {
-                    // The owner hears of that anyway.
+                    // The owner hears of a full disk anyway.
                     StoreError::Full { .. } => tracing::debug!("no room for parity"),
                     error => tracing::warn!(%error, "parity could not be written; it is tried again"),
                 }
@@ -80,7 +80,7 @@ impl ScrubJob {
         let is_due = *self.not_before_s.entry(disk.disk.clone()).or_insert(first_s) <= now.powered_on_s;
         let is_due = is_wanted || disk.is_alarmed || (is_due && pace.bytes > 0);
         if !disk.is_readable {
-            // Otherwise whoever waits for it would wait for ever.
+            // Otherwise the owner's command would wait for ever.
             agent.activity.scrub_wanted.done(&disk.disk);
             return false;
         }
@@ -113,8 +113,8 @@ impl ScrubJob {
     }
 }
 
-/// Looks after a start, and later once an hour, whether what could not be read or was given up can be had by now. Says
-/// whether there was something to do.
+/// Looks after a start, and later once an hour, whether unread or given-up pieces can be had by now. Returns whether
+/// there was work to do.
 fn try_again(agent: &Appliance, now: Stamp) -> bool {
     let vault = &agent.vault;
     let tried = vault.read_suspects_again(now).and_then(|_| vault.search_quarantines(STEP_BYTES));

@@ -1,4 +1,4 @@
-//! The runner, in a time that the test makes.
+//! The runner, in a time made by the test.
 
 use super::*;
 use crate::state::sample;
@@ -6,13 +6,13 @@ use std::sync::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// What the runner asks of a job under test: the answer to each of its steps, and where they are told.
+/// A script for a job under test: the answer to each step, and the ear for each step.
 struct Script {
     rests: Vec<Option<Rest>>,
     told: mpsc::UnboundedSender<Instant>,
 }
 
-/// One test at a time plays it: a job is made by `default`, so nothing can be handed over.
+/// One test at a time plays the script: a job is made by `default`, so a value cannot be handed over.
 static SCRIPT: Mutex<Option<Script>> = Mutex::new(None);
 
 /// Plays the script; a step without a rest panics.
@@ -41,7 +41,7 @@ impl Job for ScriptedJob {
     }
 }
 
-/// Seconds from the start to each step, and how many steps the job that came back knows of.
+/// Seconds from the start to each step, and the steps counted by the returned job.
 async fn play(rests: Vec<Option<Rest>>, wake_at_s: Option<u64>) -> (Vec<u64>, u64) {
     let folder = tempfile::tempdir().unwrap();
     let agent = sample::appliance(folder.path());
@@ -62,7 +62,7 @@ async fn play(rests: Vec<Option<Rest>>, wake_at_s: Option<u64>) -> (Vec<u64>, u6
     (at, running.await.unwrap().steps)
 }
 
-/// One test for all of it, since its job has one script.
+/// One test for the whole script, since its job has one.
 #[tokio::test(start_paused = true)]
 async fn a_job_rests_as_it_says_wakes_when_called_and_begins_anew_after_a_panic() {
     let seconds = |length| Some(Rest::of(Duration::from_secs(length)));

@@ -10,7 +10,7 @@ use larder_format::ledger::is_source_name;
 use std::process::ExitCode;
 
 pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result<ExitCode, Trouble> {
-    // It goes into an address, where other characters would mean something else.
+    // The name goes into an address, where other characters would have another meaning.
     if let Some(source) = source.filter(|source| !is_source_name(source)) {
         let what = format!("`{source}` is no source: a source is named DEVICE/NAME.");
         return Err(Trouble::new(2, what, "`larderd answers` without a name answers for all of them.", ""));

@@ -1,4 +1,4 @@
-//! Disks at the box: what there is, taking one in, letting one go. Over the local socket of the running agent.
+//! Disks at the box: the list, taking a disk in, letting a disk go. Over the local socket of the running agent.
 
 use super::asking::ask;
 use super::output::{hint, say};
@@ -36,7 +36,7 @@ fn print_table(disks: &[DiskReport]) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Names the disks that do not have what was just written down: it holds only while one of the others is there.
+/// Names the disks without the newest entry: the entry holds only while another disk is there.
 pub(super) fn name_those_without(which: &Which, json: bool, what_then: &str) -> Result<(), Trouble> {
     let value: serde_json::Value = ask(which, "/v1/control/disks", None)?;
     let disks: Vec<DiskReport> = serde_json::from_value(value["disks"].clone()).unwrap_or_default();

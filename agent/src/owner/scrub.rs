@@ -1,6 +1,6 @@
-//! `larderd scrub`: begins a round on every disk, follows it, and says what was found.
+//! `larderd scrub`: begins a round on every disk, follows the round, and reports its findings.
 //!
-//! The running agent reads; without one it is done here. Whoever stops watching stops nothing.
+//! The running agent reads; without an agent the command reads by itself. A watcher who leaves stops nothing.
 
 use super::asking::{ask, ask_if_running, ask_while};
 use super::output::{hint, say};
@@ -60,7 +60,7 @@ fn here(which: &Which, progress: &Progress) -> Result<(ScrubStatus, ScrubStatus)
     let mut failures = Vec::new();
     for disk in before.disks.iter().filter(|disk| disk.is_readable) {
         let read = read_all(&vault, &disk.id, stamp, progress);
-        // What another disk gives must not be hidden by one that gives nothing.
+        // A disk's good result must not be hidden by a disk without result.
         failures.extend(read.err().map(|error| format!("{}: {}", disk.path, causes(&error))));
     }
     progress.end();
@@ -88,7 +88,7 @@ fn read_all(
     Ok(())
 }
 
-/// One disk, and the round that ended since the command was given; none if it could not be read to the end.
+/// One disk, and its round since the command began; none if the disk could not be read to the end.
 #[derive(Debug)]
 struct ScrubOutcome {
     path: String,
@@ -102,7 +102,7 @@ fn results(before: ScrubStatus, after: &ScrubStatus) -> Vec<ScrubOutcome> {
         ScrubOutcome { path: disk.path.clone(), found: disk.last.clone().filter(|_| is_new) }
     };
     let mut results: Vec<_> = after.disks.iter().map(result).collect();
-    // Nobody reads a disk that was pulled meanwhile, and whoever gave the command relies on it.
+    // A disk pulled meanwhile is not read, and the owner relies on the reading.
     results.extend(before.into_values().map(|disk| ScrubOutcome { path: disk.path, found: None }));
     results
 }
@@ -118,7 +118,7 @@ impl ScrubOutcome {
             None => {
                 format!("{path}: could not be read to the end. Check its cable and power, then try again.")
             }
-            // Every file that is there may be whole, and another one that a backup needs may be nowhere.
+            // Every present file may be whole, and a file that a backup needs may still be missing.
             Some(LastScrub { bytes, damaged: 0, .. }) if is_anything_missing(after) => {
                 format!("{path}: {:.0} MiB read, nothing that is on it is damaged.", *bytes as f64 / MIB)
             }
@@ -134,13 +134,14 @@ impl ScrubOutcome {
     }
 }
 
-/// Whether something that is kept cannot be given back.
+/// Whether a kept file or snapshot cannot be given back.
 fn is_anything_missing(after: &ScrubStatus) -> bool {
     let is_suspected = |disk: &DiskScrub| disk.suspected > 0;
     !after.lost.is_empty() || !after.damaged_snapshots.is_empty() || after.disks.iter().any(is_suspected)
 }
 
-/// 6 where damage stays or something that is kept cannot be given back, 1 where a disk was not read, 0 where all is well now.
+/// 6 where damage stays or a kept snapshot cannot be given back, 1 where a disk was not read, 0 where all is well
+/// now.
 fn exit_code(results: &[ScrubOutcome], after: &ScrubStatus) -> u8 {
     let stays =
         results.iter().filter_map(|result| result.found.as_ref()).any(|found| found.damaged > found.repaired);
@@ -180,7 +181,7 @@ fn print_damaged(after: &ScrubStatus) -> Result<(), Trouble> {
     )
 }
 
-/// How far it is, for people who watch.
+/// The progress, for people who watch.
 struct Progress {
     is_shown: bool,
     started: Instant,
@@ -200,7 +201,7 @@ impl Progress {
         let per_second = read as f64 / self.started.elapsed().as_secs_f64().max(1.0);
         let left_s = total.saturating_sub(read) as f64 / per_second.max(1.0);
         let mut out = io::stderr();
-        // Back to the start of the line, and nothing of the last one stays.
+        // Back to the start of the line, and the last line is gone.
         let _ = write!(
             out,
             "\r\x1b[K{:.0} of {:.0} MiB, {:.0} MiB/s, {:.0} min left",
@@ -246,7 +247,7 @@ mod tests {
         ScrubStatus { is_running: false, disks, lost: Vec::new(), damaged_snapshots: Vec::new() }
     }
 
-    /// Each disk that was there when the command was given is named, whatever became of it.
+    /// Each disk connected at the command's start is named, whatever became of the disk.
     #[test]
     fn a_disk_that_was_not_read_is_named() {
         let at = |time_ms| Some(LastScrub { time_ms, bytes: 9, damaged: 0, repaired: 0, lost: 0 });
@@ -278,7 +279,7 @@ mod tests {
         check(&[found(1, 0, 0), unread()], vec![], 6);
     }
 
-    /// Every file on the disk is whole, and one that a backup needs is nowhere, or does not let itself be read.
+    /// Every file on the disk is whole, and a file that a backup needs is missing or unreadable.
     #[test]
     fn nobody_is_told_that_all_is_well_while_a_backup_is_not_whole() {
         let is_told_so = |after: &ScrubStatus| {

@@ -1,4 +1,4 @@
-//! Which agent a command speaks to, by the settings that this agent runs with.
+//! The agent that a command speaks to, by the agent's settings.
 
 use super::words::Trouble;
 use crate::edge::control;
@@ -22,8 +22,8 @@ pub(super) fn settings_of(which: &Which) -> Result<Settings, Trouble> {
     settings(settings_file(which.config.as_deref(), Path::exists))
 }
 
-/// The file with them. Where none is named it is that of the service, or each command that a message recommends would fail
-/// on an installed box; unless an agent runs in this folder, which then has the defaults.
+/// The settings file. Without a name the file is the service's, or each recommended command would fail on an
+/// installed box; unless an agent runs in this folder, with the default settings.
 fn settings_file(named: Option<&Path>, is_there: impl Fn(&Path) -> bool) -> Option<&Path> {
     let of_service = Path::new(SERVICE_SETTINGS);
     let runs_here =

@@ -9,45 +9,45 @@ use std::fmt;
 pub(crate) struct DiskReport {
     /// First 8 hex digits of the disk id.
     pub(crate) id: String,
-    /// Where it is mounted.
+    /// Mount point.
     pub(crate) path: String,
-    /// Whether it answers.
+    /// Whether the disk answers.
     pub(crate) present: bool,
-    /// Bytes in use on its filesystem.
+    /// Bytes in use on the filesystem.
     pub(crate) used_bytes: u64,
-    /// Bytes free on its filesystem.
+    /// Bytes free on the filesystem.
     pub(crate) free_bytes: u64,
     /// The same in GiB.
     pub(crate) free_gib: f64,
     /// Share of the filesystem in use, in percent.
     pub(crate) used_percent: f64,
-    /// What is known of its health.
+    /// The known state of health.
     pub(crate) health: DiskHealth,
     /// Whether the disk is known to obey flushes.
     pub(crate) flush: Flush,
-    /// Ledger entries that this disk has still to catch up.
+    /// Ledger entries still to catch up.
     pub(crate) behind: u64,
-    /// Where it is meant to be.
+    /// The intended place.
     pub(crate) role: DiskUse,
-    /// How it stands beside the others.
+    /// The standing beside the other disks.
     pub(crate) state: DiskState,
-    /// Whether it is meant to be unplugged now.
+    /// Whether the owner may unplug the disk now.
     pub(crate) may_unplug: bool,
-    /// When it last held everything, as far as the ledger knows.
+    /// When the disk was last complete, as far as the ledger knows.
     pub(crate) complete: Option<Timestamp>,
-    /// Whether it is on its way out for good.
+    /// Whether the disk is on its way out for good.
     pub(crate) leaving: bool,
 }
 
-/// What is known of the health of a disk. Unknown is never fine.
+/// The known health of a disk. Unknown is never fine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DiskHealth {
-    /// It was read from end to end, and nothing was damaged.
+    /// Read from end to end, without damage.
     Fine,
-    /// It gave an error.
+    /// After an error.
     Suspect,
-    /// Nobody has looked at all of it yet.
+    /// Not yet read from end to end.
     Unknown,
 }
 
@@ -55,9 +55,9 @@ pub(crate) enum DiskHealth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Flush {
-    /// Every device below it obeys them, or needs none.
+    /// Every device below obeys flushes, or needs none.
     Trusted,
-    /// That is not known.
+    /// Not known.
     Unproven,
 }
 
@@ -71,23 +71,23 @@ pub(crate) enum DiskUse {
     Offsite,
 }
 
-/// How a disk stands beside the others.
+/// The standing of a disk beside the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum DiskState {
-    /// It has everything and takes backups.
+    /// Complete, and takes backups.
     Healthy,
-    /// It is being filled.
+    /// Being filled.
     Behind,
-    /// It failed and is opened anew.
+    /// Failed once, and is opened anew.
     Failed,
-    /// It failed more than once, and nothing more is written to it.
+    /// Failed more than once; nothing more is written here.
     Suspect,
-    /// It has another past.
+    /// With another past.
     Forked,
-    /// It is not connected.
+    /// Not connected.
     Away,
-    /// It was let go of and may be unplugged.
+    /// Let go of, and may be unplugged.
     Released,
 }
 

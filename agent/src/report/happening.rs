@@ -1,46 +1,46 @@
-//! What happened, for people who automate: topic `event`, not retained.
+//! Events, for people who automate: topic `event`, not retained.
 
 use super::health::ConditionCode;
 use jiff::Timestamp;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-/// Something that happened at one moment.
+/// One event at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Happening {
     /// Unique per event, so that a repeated delivery can be told from a second event.
     pub(crate) id: String,
     /// When.
     pub(crate) time: Timestamp,
-    /// What.
+    /// The event itself.
     pub(crate) what: Happened,
 }
 
-/// What happened.
+/// An event with its facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Happened {
     /// A device began to send.
     PushStarted {
-        /// Its name.
+        /// The device's name.
         device: String,
     },
     /// A snapshot was committed, with or without every file.
     Pushed(PushFacts),
     /// Files were given back.
     RestoreServed {
-        /// Name of the device that asked.
+        /// Name of the asking device.
         device: String,
     },
     /// A condition came up.
     ConditionRaised {
-        /// Its kind.
+        /// The code of its kind.
         code: ConditionCode,
-        /// What happened, in the owner's words.
+        /// The condition, in the owner's words.
         what: String,
     },
     /// A condition is over.
     ConditionCleared {
-        /// The key under which it held.
+        /// The key of the condition.
         condition: String,
     },
     /// The owner has seen the present conditions.
@@ -58,11 +58,11 @@ pub(crate) struct PushFacts {
     pub(crate) files: u64,
     /// Bytes in these files.
     pub(crate) bytes: u64,
-    /// Files that the device could not read.
+    /// Files unreadable on the device.
     pub(crate) skipped: u64,
 }
 
-/// Every kind of event, by the name that is promised.
+/// Every kind of event, by the promised name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EventType {
@@ -76,7 +76,7 @@ pub(crate) enum EventType {
 }
 
 impl EventType {
-    /// All of them, for dashboards that want a list.
+    /// Every type, for dashboards with a list.
     pub(crate) const ALL: [Self; 7] = [
         Self::PushStarted,
         Self::PushSucceeded,
@@ -103,7 +103,7 @@ impl Happened {
     }
 }
 
-/// One flat object: the kind, id and time first, then what belongs to the kind.
+/// One flat object: the kind, id and time first, then the fields of the kind.
 impl Serialize for Happening {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -8,16 +8,15 @@ use serde::{Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {
-    /// Nothing to do.
+    /// No work for the owner.
     Fine,
-    /// Something waits for the owner; files are not at risk now.
+    /// A task waits for the owner; files are not at risk now.
     NeedsYou,
     /// Files are at risk.
     Alarm,
 }
 
-/// What kind of thing is not as it should be, by the number that is promised. Number 1 is an alarm; the others are the
-/// lamp's pulse counts.
+/// The kind of a condition, by its promised number. Number 1 is an alarm; the rest are the lamp's pulse counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum ConditionCode {
@@ -59,35 +58,35 @@ impl Serialize for ConditionCode {
     }
 }
 
-/// One thing that is not as it should be.
+/// One condition: a state of affairs that needs the owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Condition {
-    /// Its kind.
+    /// The kind.
     pub(crate) code: ConditionCode,
     /// `Alarm` or `NeedsYou`.
     pub(crate) level: Level,
-    /// When it was first seen.
+    /// First sight.
     pub(crate) since: Timestamp,
-    /// What happened, in the owner's words.
+    /// The event, in the owner's words.
     pub(crate) what: String,
-    /// What it means for their files.
+    /// The meaning for the owner's files.
     pub(crate) meaning: String,
     /// The one thing to do.
     pub(crate) remedy: String,
-    /// Whom it may be told to.
+    /// The audience.
     #[serde(skip)]
     pub(crate) about: About,
 }
 
-/// What of a condition is nobody's business but its owner's: a key that only adds backups hears nothing of others.
+/// The private part of a condition: a key that only adds backups hears nothing of other devices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum About {
-    /// The appliance, which is everybody's.
+    /// The appliance, public to every caller.
     #[default]
     Appliance,
     /// One source, by its name.
     Source(String),
-    /// Files that are named in its meaning; it may be told with this one instead.
+    /// Files named in the meaning; other callers get this text instead.
     Files {
         /// The meaning without names.
         unnamed: String,
@@ -95,7 +94,7 @@ pub(crate) enum About {
 }
 
 impl Condition {
-    /// What a key may hear of it that reads nothing and owns the sources that `is_own` picks.
+    /// The condition for a key without the right to read, whose sources `is_own` picks.
     fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Self {
         match &self.about {
             About::Appliance => self.clone(),
@@ -113,13 +112,13 @@ impl Condition {
     }
 }
 
-/// What the agent is busy with right now.
+/// The agent's present work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Doing {
     /// Opening disks and ledger.
     Starting,
-    /// Nothing in particular.
+    /// No particular work.
     Idle,
     /// A device is pushing.
     Receiving,
@@ -136,17 +135,17 @@ pub(crate) struct Health {
     pub(crate) conditions: Vec<Condition>,
     /// Present work.
     pub(crate) doing: Doing,
-    /// The rhythm that the lamp shows; its name on the wire.
+    /// The lamp's rhythm; its name on the wire.
     #[serde(serialize_with = "name")]
     pub(crate) lamp: Rhythm,
 }
 
 impl Health {
-    /// The same in the words of those who may not look into backups.
+    /// The same for callers who may not look into backups.
     pub(crate) fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Self {
         let mut conditions: Vec<Condition> = Vec::new();
         for condition in self.conditions.iter().map(|condition| condition.without_names(is_own)) {
-            // How many others there are is nobody's business either.
+            // The number of other devices is private too.
             if !conditions.iter().any(|told| (told.code, &told.what) == (condition.code, &condition.what)) {
                 conditions.push(condition);
             }

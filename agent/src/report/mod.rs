@@ -1,8 +1,8 @@
-//! The one value that everything shown to the owner is derived from.
+//! The one value behind every view of the owner.
 //!
-//! Lamp, command line, HTTP and MQTT all show a `Report`; none of them asks the store a question of its own, so
-//! they cannot disagree. These types are serialised, hence promised: keys are only ever added (docs/mqtt.md).
-//! Not here: how the level is decided (`decide`), words of the command line (`owner`).
+//! Lamp, command line, HTTP and MQTT show a `Report`; no view asks the store a question of its own, so views cannot
+//! disagree. These types are serialised, hence promised: keys are only ever added (docs/mqtt.md). Not here: how the
+//! level is decided (`decide`), words of the command line (`owner`).
 //!
 //! Times are RFC 3339 text in UTC, sizes are bytes unless the name says otherwise.
 
@@ -17,10 +17,10 @@ pub(crate) use health::{About, Condition, ConditionCode, Doing, Health, Level};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Everything kept, over all disks: topic `vault`.
+/// The whole vault, over every disk: topic `vault`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct VaultReport {
-    /// Kept snapshots over all sources.
+    /// Kept snapshots of every source.
     pub(crate) snapshots: u64,
     /// Files in the newest snapshot of every source, added up.
     pub(crate) files: u64,
@@ -28,28 +28,28 @@ pub(crate) struct VaultReport {
     pub(crate) protected_bytes: u64,
     /// The same in GiB, for dashboards that cannot divide.
     pub(crate) protected_gib: f64,
-    /// Bytes that packs take on one disk.
+    /// Bytes of packs on one disk.
     pub(crate) stored_bytes: u64,
     /// The same in GiB.
     pub(crate) stored_gib: f64,
-    /// Complete copies that exist at this moment.
+    /// Complete copies at this moment.
     pub(crate) copies: u64,
-    /// Copies that the settings ask for.
+    /// Copies wished by the settings.
     pub(crate) copies_wanted: u64,
-    /// Free bytes on the fullest disk that takes backups; none if no such disk says.
+    /// Free bytes on the fullest disk that takes backups; none if no disk tells.
     pub(crate) free_bytes: Option<u64>,
     /// The same in GiB.
     pub(crate) free_gib: Option<f64>,
-    /// Days until the fullest disk is full at the growth of the last 30 days; none while it does not grow.
+    /// Days until the fullest disk is full at the growth of the last 30 days; none without growth.
     pub(crate) days_left: Option<u64>,
 }
 
-/// What is kept and for how long: topic `retention`.
+/// The rule and its dates: topic `retention`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct RetentionReport {
     /// The rule in words.
     pub(crate) rule: String,
-    /// The promised part of it in words.
+    /// The promised part in words.
     pub(crate) promise: String,
     /// Arrival of the oldest kept snapshot.
     pub(crate) oldest: Option<Timestamp>,
@@ -59,7 +59,7 @@ pub(crate) struct RetentionReport {
     pub(crate) holds: Vec<String>,
     /// A shorter rule that waits to come into force, in words.
     pub(crate) shorter: Option<String>,
-    /// Why nothing may be let go of at this moment, whatever the rule says, in words.
+    /// The reason why nothing may go at this moment, whatever the rule says, in words.
     pub(crate) locked: Option<String>,
 }
 
@@ -76,16 +76,16 @@ pub(crate) struct NextToGo {
     pub(crate) why: String,
 }
 
-/// What has been proven, not merely believed: topic `proof`.
+/// Proof, not belief: topic `proof`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ProofReport {
-    /// Last restore drill that succeeded.
+    /// Last successful restore drill.
     pub(crate) last_drill: Option<Timestamp>,
     /// Last time that every byte had been read back.
     pub(crate) last_scrub: Option<Timestamp>,
     /// Chunks known to be damaged and not yet repaired.
     pub(crate) damaged: u64,
-    /// Files on the disks that the newest rounds of reading back found damaged and made whole again.
+    /// Files damaged and made whole again in the newest rounds of reading back.
     pub(crate) repaired: u64,
 }
 
@@ -94,13 +94,13 @@ pub(crate) struct ProofReport {
 pub(crate) struct HeadReport {
     /// Gapless number of the newest entry; 0 in a new vault.
     pub(crate) sequence: u64,
-    /// Its BLAKE3 in hex.
+    /// The entry's BLAKE3 in hex.
     pub(crate) hash: String,
-    /// When it was committed.
+    /// Time of the commit.
     pub(crate) time: Option<Timestamp>,
 }
 
-/// The machine itself: topic `system`. What cannot be read is null, never a good value.
+/// The machine itself: topic `system`. An unreadable value is null, never a good value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct SystemReport {
     /// Degrees Celsius of the processor.
@@ -136,7 +136,7 @@ pub(crate) struct SourceReport {
     pub(crate) last_success: Option<Timestamp>,
     /// How the newest push ended.
     pub(crate) last_result: PushResult,
-    /// Whether it should have pushed by now.
+    /// Whether a push is overdue.
     pub(crate) overdue: bool,
     /// Files in the newest snapshot.
     pub(crate) files: u64,
@@ -144,7 +144,7 @@ pub(crate) struct SourceReport {
     pub(crate) bytes: u64,
     /// The same in GiB.
     pub(crate) gib: f64,
-    /// Files that the newest push skipped.
+    /// Files skipped by the newest push.
     pub(crate) skipped: u64,
     /// Kept snapshots.
     pub(crate) snapshots: u64,
@@ -189,7 +189,7 @@ pub(crate) struct Answers {
     pub(crate) damaged: Vec<u64>,
 }
 
-/// Everything at one moment.
+/// The whole box at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Report {
     /// Topic `health`.

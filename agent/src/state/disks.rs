@@ -1,8 +1,8 @@
-//! What happens when a disk comes or goes.
+//! The arrival and the departure of disks.
 //!
-//! The settings and the ledger say where to look; the disk itself says who it is. One round looks whether those that
-//! are here still are, and whether one came; it runs every few seconds and after each command. Not here: which disk
-//! the vault takes (`larder_store`), what it means for the owner (`decide`).
+//! Settings and ledger say where to look; the disk itself says its identity. One round looks for departures and
+//! arrivals; rounds come every few seconds and after each command. Not here: which disk the vault takes
+//! (`larder_store`), the meaning for the owner (`decide`).
 
 use crate::decide::facts::WhyRejected;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
@@ -14,15 +14,15 @@ use larder_store::{IndexPlace, MemberState, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Seconds of being switched on between the wish to let a disk go and its end: time to notice and to take it back.
+/// Seconds of being switched on between the wish to let a disk go and its end: time to notice and to undo the wish.
 const FORGET_AFTER_S: u64 = 72 * 3600;
-/// An offsite disk that stays connected is noted to be complete so often, in milliseconds.
+/// A connected offsite disk is noted to be complete so often, in milliseconds.
 const NOTED_EVERY_MS: i64 = 24 * 3600 * 1000;
 /// A disk that comes and goes every minute is not noted each time.
 const NOTED_AGAIN_MS: i64 = 3600 * 1000;
 
 impl Appliance {
-    /// One round: who left, who failed, who came. Returns whether anything changed.
+    /// One round: departures, failures, arrivals. Returns whether the set of disks changed.
     pub(crate) fn look_at_disks(&self) -> bool {
         let _alone = self.registry.moving();
         let before = (self.registry.paths(), self.vault.disk_states());
@@ -48,7 +48,8 @@ impl Appliance {
         self.registry.mounts().released.retain(|_, mount| mount.is_there());
     }
 
-    /// A disk that failed and is still there failed by itself. Once it is opened anew and read; twice is a pattern.
+    /// A failed disk that is still connected failed by itself. After a first failure the disk is opened anew and
+    /// read; a second failure is a pattern.
     fn look_at_failed(&self) {
         for disk in self.vault.disks() {
             if matches!(disk.state, MemberState::Suspect(_)) {
@@ -88,7 +89,7 @@ impl Appliance {
         }
     }
 
-    /// Takes what is at `path`, if it is one of ours; nothing where nothing is.
+    /// Takes the disk at `path`, if it belongs to the vault; none where no disk is.
     fn come(&self, path: &Path, offsite: bool) -> Result<Option<(String, Mount)>, WhyRejected> {
         let allow = self.settings.vault.allow_root_filesystem;
         let disk = match disks::open(path, allow) {
@@ -108,8 +109,8 @@ impl Appliance {
         attached.map(|attached| Some((attached.id, mount))).map_err(|error| problem_of(&error))
     }
 
-    /// A new disk at a place that the settings name and that no disk ever had joins by itself: naming it was the
-    /// owner's word. At the place of a known disk it might be a mistake, so that takes `larderd adopt`.
+    /// A new disk at a place named by the settings and never used before joins by itself: the name was the owner's
+    /// word. At the place of a known disk a new disk may be a mistake, and takes `larderd adopt`.
     fn come_empty(&self, path: &Path, offsite: bool) -> Result<Option<(String, Mount)>, WhyRejected> {
         let settings = &self.settings.vault;
         let is_named = settings.disks.iter().chain(&settings.offsite).any(|named| named == path);
@@ -137,7 +138,7 @@ impl Appliance {
         Ok((id, mount))
     }
 
-    /// Takes in an empty disk, or one that is known, because a person at the box says so.
+    /// Takes in an empty disk, or a known disk, on the word of a person at the box.
     pub(crate) fn adopt(&self, path: &Path, offsite: bool) -> Result<String, StoreError> {
         let foreign = |why: &str| StoreError::Foreign {
             what: format!("the disk at {} cannot be used: {why}", path.display()),
@@ -157,7 +158,7 @@ impl Appliance {
                 return Err(foreign("it holds other files, and nothing is ever emptied; use an empty disk"));
             }
         }
-        // One that is here already is opened anew: that is how a distrusted disk is taken back.
+        // A connected disk is opened anew: a distrusted disk comes back this way.
         if let Some(id) = here {
             self.registry.mounts().here.remove(&id);
             self.vault.detach(&id);
@@ -167,7 +168,7 @@ impl Appliance {
         Ok(id)
     }
 
-    /// Brings a disk up to date and lets go of it.
+    /// Brings a disk up to date and releases the disk.
     pub(crate) fn release(&self, id: &str) -> Result<(), StoreError> {
         let _alone = self.registry.moving();
         self.vault.release(id, self.stamp())?;
@@ -213,7 +214,7 @@ impl Appliance {
         }
     }
 
-    /// Index and powered-on count move with the first disk that is there when theirs is not.
+    /// Index and powered-on count move with the first connected disk when their own disk is away.
     fn keep_primary(&self) {
         let mut mounts = self.registry.mounts();
         if mounts.here.values().any(|mount| mount.path == mounts.primary) {
@@ -234,7 +235,7 @@ impl Appliance {
         }
     }
 
-    /// The one disk that `name` means, its path or the first digits of its id; nothing where there is none.
+    /// The one disk meant by `name`, its path or the first digits of its id; none where no disk matches.
     pub(crate) fn disk_named(&self, name: &str) -> Result<Option<String>, StoreError> {
         let disks = self.vault.disks();
         let is_meant = |disk: &&larder_store::MemberView| {

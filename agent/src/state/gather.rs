@@ -1,4 +1,4 @@
-//! Gathering facts: what the vault, the machine and the broker say at one moment, for `decide` to make sense of.
+//! Gathering facts: vault, machine and broker at one moment, for `decide` to make sense of.
 
 use super::history::CountWatch;
 use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, RegistryView, SourceFacts};
@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-/// What the disks say at one moment.
+/// The disks at one moment.
 pub(crate) struct DisksView {
     registry: RegistryView,
     disks: Vec<(MemberView, Flush)>,
@@ -34,7 +34,7 @@ pub(crate) struct DisksView {
 }
 
 impl Appliance {
-    /// What the rule says of a source's snapshots.
+    /// The rule's verdicts on a source's snapshots.
     pub(crate) fn judge(&self, source: &str, facts: &[Arc<Fact>]) -> Vec<(Arc<Fact>, Verdict)> {
         let verdicts = self.judge_with(&self.vault.ledger(), source, facts);
         facts.iter().cloned().zip(verdicts).collect()
@@ -58,14 +58,14 @@ impl Appliance {
         Ok(secret)
     }
 
-    /// Keys that are in force, in the order of their devices' names.
+    /// Keys in force, in the order of their devices' names.
     pub(crate) fn keys(&self) -> Vec<Pairing> {
         let mut keys: Vec<_> = self.vault.ledger().pairings.values().cloned().collect();
         keys.sort_by(|a, b| (&a.device, a.key).cmp(&(&b.device, b.key)));
         keys
     }
 
-    /// Ends the keys that `is_meant` picks: the next request with one of them is refused. Returns those that ended.
+    /// Ends the keys picked by `is_meant`: the next request with an ended key is refused. Returns the ended keys.
     pub(crate) fn end_keys(&self, is_meant: impl Fn(&Pairing) -> bool) -> Result<Vec<Pairing>, StoreError> {
         let ended: Vec<_> = self.keys().into_iter().filter(is_meant).collect();
         for pairing in &ended {
@@ -75,25 +75,25 @@ impl Appliance {
         Ok(ended)
     }
 
-    /// The rule that is obeyed: that of the ledger, and of the settings as long as the ledger has none.
+    /// The rule in force: the ledger's, and the settings' as long as the ledger has none.
     pub(crate) fn rule(&self, view: &LedgerView, now: &Mark) -> RuleInForce {
         let wished = || RuleInForce { rule: promise::rule(&self.settings.retention), shorter: None };
         view.rule(now).unwrap_or_else(wished)
     }
 
-    /// The rule that is obeyed now.
+    /// The rule in force now.
     pub(crate) fn rule_now(&self) -> RuleInForce {
         let view = self.vault.ledger();
         self.rule(&view, &view.at(self.stamp_after(&view)))
     }
 
-    /// What is known of a source that has snapshots.
+    /// Facts of a source with snapshots.
     pub(crate) fn source_facts(&self, view: &LedgerView, source: &str) -> SourceFacts {
         let facts = view.snapshots(source);
         let (oldest, newest) = (facts.first(), facts.last());
         let (oldest, newest) = oldest.zip(newest).expect("a source is in the ledger by its first snapshot");
         let counts = {
-            // Of those that are set aside nothing is counted, so nobody waits for it.
+            // Snapshots set aside are not counted, so no answer waits for their count.
             let looked_at = facts.iter().rev().find(|fact| !view.is_set_aside(fact.sequence));
             let history = self.history.read().unwrap_or_else(PoisonError::into_inner);
             history.of(source, looked_at.map(|fact| fact.sequence))
@@ -122,7 +122,7 @@ impl Appliance {
         judge(&moments, &self.rule(view, &now).rule, &now, view.is_on_hold(source, &now))
     }
 
-    /// What the disks say. A disk that hangs is met here, so this runs away from the tasks that must answer.
+    /// The facts of the disks. A hanging disk is met here, so this call runs away from the tasks that must answer.
     pub(crate) fn ask_disks(&self) -> DisksView {
         let with_flush = |disk: MemberView| {
             let flush =
@@ -140,7 +140,7 @@ impl Appliance {
         }
     }
 
-    /// Everything at this moment.
+    /// Every fact of this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
         DisksView { registry, disks, damaged, lost_files, damaged_snapshots, scrubs }: DisksView,
@@ -179,8 +179,8 @@ impl Appliance {
         }
     }
 
-    /// Counts what has been pushed since the last time; reads the disks. Once `go_on` says no, it ends. It also ends after a
-    /// snapshot that took too much: what is left is counted the next time, sources that took no time first.
+    /// Counts the pushes since the last count; reads the disks. Ends once `go_on` says no, and after a snapshot that
+    /// took too much: the rest is counted the next time, quick sources first.
     pub(crate) fn count_history(&self, go_on: &dyn Fn() -> bool) {
         let history = || self.history.read().unwrap_or_else(PoisonError::into_inner);
         let mut pending: Vec<_> = {
@@ -191,7 +191,7 @@ impl Appliance {
         pending.sort_by_key(|source| history().is_stepped_over(source));
         let watch = CountWatch { go_on, now_s: &|| self.clock.powered_on_s() };
         for source in pending {
-            // One by one: the copies of all of them would be as much memory again.
+            // One by one: copies of every source would be as much memory again.
             let facts = self.vault.ledger().looked_at(&source);
             let Some(mut pending) = history().pending(&source, &facts) else { continue };
             let is_all = pending.count(&self.vault, &watch);

@@ -1,4 +1,4 @@
-//! Which disk is connected where. Not here: what happens when one comes or goes (`disks`).
+//! Which disk is connected where. Not here: arrivals and departures (`disks`).
 
 use crate::decide::facts::{RegistryView, WhyRejected};
 use crate::edge::disks::Mount;
@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Default)]
 pub(crate) struct DiskRegistry {
     mounts: Mutex<Mounts>,
-    /// One at a time looks or moves disks. Apart from the mounts, since reading a disk takes long, and whoever wants to
-    /// know where the disks are must not wait for it.
+    /// One look or move of disks at a time. Apart from the mounts, since reading a disk takes long, and a question
+    /// about mounts must not wait for the reading.
     moving: Mutex<()>,
 }
 
@@ -21,11 +21,11 @@ pub(crate) struct DiskRegistry {
 pub(super) struct Mounts {
     /// Disks that are connected, by id.
     pub(super) here: BTreeMap<String, Mount>,
-    /// Disks that a person let go of and that are still plugged in.
+    /// Disks released by a person and still plugged in.
     pub(super) released: BTreeMap<String, Mount>,
     /// What stands at a disk's place and is not taken, and why.
     pub(super) rejected: BTreeMap<PathBuf, WhyRejected>,
-    /// Disks that came back and of which the ledger does not know yet that they are complete again.
+    /// Disks that came back, before the ledger knows them complete again.
     pub(super) owed: BTreeSet<String>,
     /// The disk that holds the index and the powered-on count.
     pub(super) primary: PathBuf,
@@ -71,9 +71,9 @@ impl DiskRegistry {
     }
 }
 
-/// Where a disk may be, and whether it is one that is meant to be away.
+/// Each possible place of a disk, and whether the disk is meant to be away.
 pub(crate) fn places(settings: &VaultSettings, vault: &Vault) -> BTreeMap<PathBuf, bool> {
-    // The settings come last: they win about the role of a disk at a place that they name.
+    // The settings come last and so win about the role of a disk at a place in the settings.
     let ledger = vault.ledger();
     let known = ledger.disks.values().filter(|disk| !disk.retired);
     let adopted = known.filter_map(|disk| Some((Path::new(&disk.path).parent()?.to_owned(), disk.offsite)));

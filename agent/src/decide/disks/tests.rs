@@ -70,8 +70,7 @@ fn the_last_disk_that_goes_is_an_alarm() {
     }
 }
 
-/// The only disk is pulled, or failed, or does not answer any more: whoever is told that it is full would buy a larger
-/// one.
+/// The only disk is pulled, or failed, or silent: an owner who hears "full" would buy a larger disk.
 #[test]
 fn a_disk_that_takes_nothing_is_not_called_full() {
     let settings = Settings::default();
@@ -82,7 +81,7 @@ fn a_disk_that_takes_nothing_is_not_called_full() {
         (MemberState::Suspect(failed()), &[1]),
         (MemberState::Forked, &[4]),
         (MemberState::Behind(3), &[4]),
-        // It was pulled, and nobody has looked yet.
+        // Pulled, before the next look.
         (MemberState::Healthy, &[4]),
     ];
     for (state, codes) in states {
@@ -100,7 +99,7 @@ fn a_disk_that_takes_nothing_is_not_called_full() {
     }
 }
 
-/// A second disk that is gone hides nothing of the one that backups go to.
+/// An absent second disk hides no trouble of the disk that backups go to.
 #[test]
 fn the_disk_that_is_left_is_called_full_when_it_is() {
     let settings = Settings::default();
@@ -115,7 +114,7 @@ fn the_disk_that_is_left_is_called_full_when_it_is() {
     assert_eq!(report.health.conditions[1].what, "The backup disk at /disk is full.");
 }
 
-/// Only a disk that takes backups can refuse them: one that is filled, or failed, has a condition of its own.
+/// Only a disk that takes backups can refuse them: a disk being filled, or failed, has a condition of its own.
 #[test]
 fn a_disk_that_takes_no_backups_is_not_the_full_one() {
     let settings = Settings::default();

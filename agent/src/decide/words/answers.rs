@@ -6,7 +6,7 @@ use crate::decide::figures::moment;
 use crate::report::Answers;
 use larder_store::Fact;
 
-/// Backups that are numbered in one sentence; `larder snapshots` shows all.
+/// Backups numbered in one sentence; `larder snapshots` shows the rest.
 const NUMBERED_MAX: usize = 10;
 
 /// The answers for one source, in whole sentences.
@@ -54,8 +54,8 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
         [one] => format!("{older_versions} Backup {one} cannot be given back whole."),
         damaged => format!("{older_versions} Backups {} cannot be given back whole.", numbers(damaged)),
     };
-    // The date is told of all of them together, not of the backup that has it: that may be one of the newest, which
-    // stay whatever its date says.
+    // The date speaks of every backup together, not of the backup with the date: that backup may be among the newest,
+    // kept whatever its date says.
     let next = match (&source.next_to_go, source.on_hold) {
         (_, true) => "History is on hold: nothing is let go of.".to_owned(),
         (None, _) => "The rule gives no end to any that is kept now.".to_owned(),
@@ -69,7 +69,7 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
          `larder restore {}@WHEN --to FOLDER`. Larder does not yet notice suspicious changes by itself.",
         source.source
     );
-    // Drills are not built yet, and an unproven restore must not read like a proven one.
+    // Drills are not built yet, and an unproven restore must not read like a proven restore.
     let deleted_files = format!("{deleted_files} Not yet proven by a drill.");
     let (kept_how_long, damaged) = (format!("{promise} {next}"), source.damaged.clone());
     Answers { deleted_files, older_versions, kept_how_long, bad_edit, damaged }

@@ -1,4 +1,4 @@
-//! What is said of one disk: what happened, what it means for the files, the one thing to do.
+//! Words about one disk: what happened, the meaning for the files, the one thing to do.
 
 use crate::decide::causes::{DiskFault, DiskName};
 use crate::decide::facts::WhyRejected;
@@ -51,7 +51,7 @@ fn failed(disk: &DiskName) -> [String; 3] {
     ]
 }
 
-/// The system does this to a filesystem that is damaged. It is no question of cables, and no restart mends it.
+/// The system does this to a damaged filesystem. Cables are not to blame, and no restart mends the filesystem.
 fn read_only(disk: &DiskName) -> [String; 3] {
     [
         format!("The backup disk at {} can only be read: the system stopped writing to it.", disk.path),

@@ -1,6 +1,6 @@
-//! The words of everything that is decided: made last, from data, and only here.
+//! The words of every decision: made last, from data, and only here.
 //!
-//! Each condition says what happened, what it means for the files, and the one thing to do. Not here: what is true
+//! Each condition says what happened, the meaning for the files, and the one thing to do. Not here: the truth
 //! (`causes`, `facts`), words of the command line (`owner`).
 
 pub(crate) mod answers;
@@ -14,7 +14,7 @@ use crate::phrase::counted;
 use crate::report::Condition;
 use jiff::Timestamp;
 
-/// A cause that has held since then, in words.
+/// A cause and the begin of its condition, in words.
 pub(super) fn condition(cause: &Cause, since: Timestamp) -> Condition {
     let [what, meaning, remedy] = of(cause);
     let (code, about) = (cause.code(), cause.about(proof::UNNAMED));
@@ -45,7 +45,7 @@ fn of(cause: &Cause) -> [String; 3] {
     }
 }
 
-/// What is on hold, why, and until when if somebody cleared it.
+/// A hold's source and reason, and its end once cleared.
 pub(super) fn hold(hold: &HoldFacts) -> String {
     let what = hold.source.as_deref().unwrap_or("everything");
     let ends = hold.ends_in_s.map_or(String::new(), |left_s| {

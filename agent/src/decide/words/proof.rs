@@ -1,10 +1,10 @@
-//! What is said of stored pieces: what is lost, what is damaged, what was repaired, what nobody has read.
+//! Words about stored pieces: lost, damaged, repaired, unread.
 
 use crate::decide::causes::{DamageFacts, DiskName};
 
-/// Files that are named in one message; `larderd scrub` lists all.
+/// Files named in one message; `larderd scrub` lists the rest.
 const NAMED_MAX: usize = 3;
-/// What damage means where names may not be told, or are not known.
+/// The meaning of damage without names, where names are secret or unknown.
 pub(super) const UNNAMED: &str = "Some versions of some files are damaged; a restore names them.";
 
 pub(super) fn ledger_gap(entries: usize, away_at: Option<&str>) -> [String; 3] {
@@ -34,7 +34,7 @@ pub(super) fn damage(damage: &DamageFacts) -> [String; 3] {
     ]
 }
 
-/// Which versions of which files cannot be given back, and which backups are not whole for that; nothing where it is not known.
+/// Damaged files and damaged backups by name; none where no name is known.
 fn what_is_damaged(damage: &DamageFacts) -> Option<String> {
     let backups = damage.snapshots.iter().map(|(source, snapshot)| format!("{source}@{snapshot}")).collect();
     let files = match names_of(&damage.files) {
@@ -49,7 +49,7 @@ fn what_is_damaged(damage: &DamageFacts) -> Option<String> {
     (!told.is_empty()).then(|| format!("{told} All others are whole."))
 }
 
-/// The first few files, with the sources that they belong to.
+/// The first few files, with their sources.
 pub(in crate::decide) fn names_of(files: &[(String, String)]) -> String {
     let named = files.iter().map(|(source, path)| match path.as_str() {
         "/" => format!("everything of {source}"),

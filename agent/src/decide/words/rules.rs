@@ -4,7 +4,7 @@ use crate::phrase::counted;
 use larder_store::RuleInForce;
 use larder_store::retention::Rule;
 
-/// All of a rule.
+/// The whole rule.
 pub(crate) fn rule_in_words(rule: &Rule) -> String {
     let Rule { everything_days, daily_days, weekly_days, monthly_days, newest } = *rule;
     format!(
@@ -16,18 +16,18 @@ pub(crate) fn rule_in_words(rule: &Rule) -> String {
     )
 }
 
-/// What can be relied on whatever happens.
+/// The part to rely on whatever happens.
 pub(crate) fn promise_in_words(rule: &Rule) -> String {
     let kept = spell(rule.everything_days);
     format!("Every backup is kept {kept}. Nothing on the network can shorten that.")
 }
 
-/// A promise that is about to become shorter, in words; nothing while none is.
+/// A promise about to become shorter, in words; none otherwise.
 pub(crate) fn shorter_in_words(in_force: &RuleInForce) -> Option<String> {
     in_force.shorter.map(|(rule, left_s)| shorter(&rule, left_s))
 }
 
-/// The shorter rule, and when it comes into force.
+/// The shorter rule, and the hours until its start.
 pub(super) fn shorter(rule: &Rule, left_s: i64) -> String {
     let hours = counted(left_s.unsigned_abs().div_ceil(3600), "hour", "hours");
     format!("A shorter rule comes into force in about {hours}: {}", rule_in_words(rule))

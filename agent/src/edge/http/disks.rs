@@ -1,7 +1,7 @@
-//! What only the local socket may ask about disks: what there is, taking one in, letting one go.
+//! Questions about disks on the local socket only: the list, taking a disk in, letting a disk go.
 //!
-//! Forgetting a disk makes the past smaller by a copy. So it takes the box itself, waits for three days that the lamp
-//! shows, and can be taken back meanwhile. Nothing here removes a byte from any disk.
+//! Forgetting a disk makes the past smaller by a copy. So the request takes the box itself, waits for three days
+//! while the lamp shows it, and can be taken back meanwhile. No route here removes a byte from any disk.
 
 use super::auth::BoxOwner;
 use super::{Refusal, State};
@@ -11,7 +11,7 @@ use axum::Json;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// All disks, and what is not as it should be.
+/// Every disk, and the conditions of disks.
 #[derive(Debug, Serialize)]
 pub(crate) struct Disks {
     disks: Vec<DiskReport>,
@@ -40,15 +40,15 @@ pub(crate) struct Adopt {
 #[serde(deny_unknown_fields)]
 pub(crate) struct DiskChoice {
     pub(crate) disk: String,
-    /// Take back that it is to be forgotten.
+    /// Take the forgetting back.
     #[serde(default)]
     pub(crate) undo: bool,
-    /// It is gone for good, and with it what only it has.
+    /// The disk is gone for good, and with the disk its only copies.
     #[serde(default)]
     pub(crate) gone: bool,
 }
 
-/// The disk that was meant.
+/// The chosen disk.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Meant {
     pub(crate) id: String,

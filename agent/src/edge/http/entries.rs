@@ -41,7 +41,7 @@ pub(crate) fn entry_info(Found { entry, owner }: &Found) -> EntryInfo {
     }
 }
 
-/// `view` is the ledger that the verdict was made from.
+/// `view` is the ledger behind the verdict.
 pub(crate) fn snapshot_info(
     view: &LedgerView,
     fact: &Fact,
@@ -62,7 +62,7 @@ pub(crate) fn snapshot_info(
     }
 }
 
-/// Nothing for a source without snapshots.
+/// None for a source without snapshots.
 pub(crate) fn source_info(all: Vec<SnapshotInfo>) -> Option<SourceInfo> {
     let snapshots = all.len() as u64;
     let oldest = all.first()?.time.clone();

@@ -1,5 +1,5 @@
-//! What only the local socket may ask about letting go: a prune, a hold, its end, and a word about the clock. Nothing of
-//! this is on the network.
+//! Questions about letting go on the local socket only: a prune, a hold, its end, and a word about the clock. No such
+//! route is on the network.
 
 use super::auth::BoxOwner;
 use super::{Refusal, State};
@@ -13,21 +13,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Prune {
-    /// Tell only what would go.
+    /// Only tell, without letting go.
     pub(crate) dry_run: bool,
 }
 
-/// What a prune lets go of.
+/// The result of a prune.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Pruned {
-    /// Why nothing was let go of, whatever the list says.
+    /// The reason why no snapshot went, whatever the list says.
     pub(crate) locked: Option<String>,
-    /// Whether that is the clock: then a person may vouch for it.
+    /// Whether the clock is the reason: then a person may vouch for the clock.
     pub(crate) is_clock: bool,
     pub(crate) snapshots: Vec<PrunedSnapshot>,
 }
 
-/// A snapshot that nothing keeps any more.
+/// A snapshot that no rule keeps.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PrunedSnapshot {
     pub(crate) snapshot: u64,
@@ -63,12 +63,12 @@ pub(crate) async fn prune(
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewHold {
-    /// `DEVICE/NAME`; none for everything.
+    /// `DEVICE/NAME`; none for every source.
     pub(crate) source: Option<String>,
     pub(crate) reason: String,
 }
 
-/// A hold by the number of its entry.
+/// A hold by its entry's number.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HoldNumber {
@@ -97,7 +97,7 @@ pub(crate) async fn hold(
     Ok(Json(HoldNumber { hold }))
 }
 
-/// A reason is shown on dashboards; more than this nobody reads there.
+/// A reason is shown on dashboards; a longer reason would go unread there.
 pub(super) const REASON_BYTES_MAX: usize = 500;
 
 pub(crate) async fn unhold(

@@ -93,8 +93,8 @@ pub(crate) async fn list(
     let Kind::Directory { node, .. } = found.entry.kind else {
         return Ok(Json([entry_info(&found)]).into_response());
     };
-    // A folder may have a million entries, so the list is never whole in memory.
-    // What cannot be read at all is told as such; later the answer can only break off.
+    // A folder may have a million entries, so the list is never whole in memory. An unreadable folder is refused at
+    // once; later the answer can only break off.
     let by = scope.clone();
     appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).read_node(&node)).await??;
     let turn = appliance.listings.take(name_of(&scope));
@@ -234,7 +234,7 @@ pub(crate) async fn fetch(
     body: Body,
 ) -> Result<Response, Refusal> {
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
-    // An answer with nothing in it says that what was asked for is lost.
+    // An empty answer means that the wished chunks are lost.
     appliance.looking_up(name_of(&scope), |it| it.vault.require_readable()).await??;
     tell_of_restore(&appliance, name_of(&scope));
     let turn = appliance.fetches.take(name_of(&scope));
@@ -244,12 +244,12 @@ pub(crate) async fn fetch(
         if plan.is_empty() {
             appliance.vault.require_answering()?;
         }
-        // A reader that did not get a chunk asks for less and less, and in the end for it alone.
+        // A reader without the wished chunk asks for less and less, and in the end for the chunk alone.
         let is_asked_again = ids.len() == 1;
         for step in &plan {
             match if is_asked_again { by.fetch_proven(step) } else { by.fetch(step, query.neighbours) } {
                 Ok(block) => reader.take(block.into())?,
-                // The reader sees that it did not get the chunk; the others it asked for must not suffer.
+                // The reader notices the missing chunk; the remaining chunks must not suffer.
                 Err(StoreError::Damaged { chunk, cause }) => {
                     tracing::error!(%chunk, cause, "a stored piece is damaged on every disk");
                 }
@@ -316,7 +316,7 @@ fn no_path(path: &str) -> Refusal {
     Refusal::not_found(&what, "`larder ls` shows what is there, `larder versions` when it was.")
 }
 
-/// One range of `bytes=A-B`, `bytes=A-` or `bytes=-N`; nothing where it lies outside the file.
+/// One range of `bytes=A-B`, `bytes=A-` or `bytes=-N`; none outside the file.
 fn byte_range(text: &str, size: u64) -> Option<std::ops::Range<u64>> {
     let (from, to) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
     let range = match (from.trim(), to.trim()) {

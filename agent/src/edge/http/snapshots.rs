@@ -1,4 +1,4 @@
-//! Which snapshots a request means. Not here: what is read from them (`read`), how a moment is written (`when`).
+//! The snapshots meant by a request. Not here: reading from snapshots (`read`), how a moment is written (`when`).
 
 use super::entries::snapshot_info;
 use super::{Refusal, when};
@@ -7,11 +7,11 @@ use larder_format::wire::SnapshotInfo;
 use larder_store::Fact;
 use std::sync::Arc;
 
-/// What is told of these snapshots of one source.
+/// The wire form of these snapshots of one source.
 pub(super) fn infos(appliance: &Appliance, source: &str, facts: &[Arc<Fact>]) -> Vec<SnapshotInfo> {
     let damaged = appliance.vault.damaged_among(facts);
     let judged = appliance.judge(source, facts);
-    // Only now: whoever judges asks for the ledger too.
+    // Only now: judging asks for the ledger too.
     let view = appliance.vault.ledger();
     let info = |(fact, verdict): &(Arc<Fact>, _)| {
         snapshot_info(&view, fact, verdict, damaged.binary_search(&fact.sequence).is_ok())
@@ -19,7 +19,7 @@ pub(super) fn infos(appliance: &Appliance, source: &str, facts: &[Arc<Fact>]) ->
     judged.iter().map(info).collect()
 }
 
-/// All of a source, with its name.
+/// Every snapshot of a source, with the source's name.
 pub(super) fn of(
     appliance: &Appliance,
     device: &str,
@@ -30,13 +30,13 @@ pub(super) fn of(
     if facts.is_empty() { Err(no_source(&source)) } else { Ok((source, facts)) }
 }
 
-/// What versions and differences are computed from.
+/// The snapshots behind versions and differences.
 pub(super) fn looked_at(appliance: &Appliance, device: &str, name: &str) -> Result<Vec<Arc<Fact>>, Refusal> {
     let (source, _) = of(appliance, device, name)?;
     Ok(appliance.vault.ledger().looked_at(&source))
 }
 
-/// The snapshot that `when` means. One that was let go of is named with its date, one that was set aside with the reason.
+/// The snapshot meant by `when`. A snapshot let go of is named with its date, a snapshot set aside with the reason.
 pub(super) fn resolve<'a>(
     appliance: &Appliance,
     facts: &'a [Arc<Fact>],

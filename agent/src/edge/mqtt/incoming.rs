@@ -1,9 +1,9 @@
-//! Everything that reaches us over MQTT.
+//! Incoming messages of MQTT.
 //!
-//! Three kinds of message, all of them bytes from outside, none of them trusted: a command, the birth of Home
-//! Assistant, and, for a few seconds after the first connection, our own retained topics from an earlier life.
-//! What is found there and no longer exists is removed: nobody else would ever do it, and stale topics stay on
-//! dashboards for years. Pure but for the channel to the agent; time comes in. Not here: sockets (`link`).
+//! Three kinds of message, each of them untrusted bytes from outside: a command, the birth of Home Assistant, and,
+//! for a few seconds after the first connection, our own retained topics from an earlier life. Retained topics
+//! without a present source or disk are removed: no other program ever would, and stale topics stay on dashboards for
+//! years. Pure but for the channel to the agent; time comes in. Not here: sockets (`link`).
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -26,8 +26,8 @@ const LISTEN_FOR_STALE: Duration = Duration::from_secs(5);
 const STALE_TOPICS_MAX: usize = 1000;
 /// Longest payload of a command; a button sends `PRESS`.
 const COMMAND_BYTES_MAX: usize = 4096;
-/// Shortest and longest pause between the birth of Home Assistant and our saying everything again. Every device
-/// in the house does so at that moment.
+/// Shortest and longest pause between the birth of Home Assistant and our repetition. Every device in the house
+/// repeats at that moment.
 const BIRTH_PAUSE_MS: std::ops::Range<u64> = 500..3500;
 
 /// An answer to a command.
@@ -37,7 +37,7 @@ pub(super) struct Reply {
     pub(super) text: String,
 }
 
-/// A number that differs between appliances and is always the same for one.
+/// A number that differs between appliances and never changes for one appliance.
 pub(super) fn spread(uid: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);
@@ -50,14 +50,14 @@ fn listen(topic: String) -> Filter {
     filter
 }
 
-/// What is known about incoming messages.
+/// The state of incoming messages.
 pub(super) struct Inbound {
     shared: Arc<Shared>,
     commands: mpsc::Sender<MqttCommand>,
     birth_pause: Duration,
-    /// When everything is to be said again for Home Assistant.
+    /// Due time of repeating every topic for Home Assistant.
     birth_due: Option<Instant>,
-    /// When listening for stale topics ends. None before the first connection and when it is over.
+    /// End of listening for stale topics. None before the first connection and afterwards.
     stale_until: Option<Instant>,
     is_cleaned: bool,
     /// Our retained topics from an earlier life, with their text.
@@ -81,11 +81,11 @@ impl Inbound {
         }
     }
 
-    /// What to subscribe to on a connection made at `now`.
+    /// Subscriptions for a connection made at `now`.
     pub(super) fn filters(&mut self, now: Instant) -> Vec<Filter> {
         let topics = &self.shared.topics;
         let mut filters = vec![listen(topics.command("+")), listen(topics.birth())];
-        // Otherwise a command that was sent to be retained would look like any other the first time.
+        // Otherwise a command sent to be retained would look like any other the first time.
         filters[0].preserve_retain = true;
         if !self.is_cleaned {
             self.stale_until = Some(now + LISTEN_FOR_STALE);
@@ -100,25 +100,25 @@ impl Inbound {
         self.birth_due.into_iter().chain(stale_until).min()
     }
 
-    /// A report that names every disk and source has been shown.
+    /// A report with every disk and source has been shown.
     pub(super) fn saw_whole_report(&mut self) {
         self.saw_whole = true;
     }
 
-    /// The connection is gone, and with it what was still to be found on it.
+    /// The connection is gone, and with the connection any retained topic still to come.
     pub(super) fn connection_is_down(&mut self) {
         self.birth_due = None;
         self.stale_until = None;
     }
 
-    /// Takes one message; the answer, if it was a command.
+    /// Takes one message; returns the answer to a command.
     pub(super) fn take(&mut self, message: &Publish) -> Option<Reply> {
         let topic = std::str::from_utf8(&message.topic).ok()?;
         if let Some(name) = self.shared.topics.command_name(topic) {
             return Some(self.on_command(name, message));
         }
         if topic == self.shared.topics.birth() {
-            // A retained one is old news: we said everything when we connected.
+            // A retained birth is old news: we repeated every topic on connecting.
             if !message.retain && message.payload.as_ref() == b"online" {
                 self.birth_due = Some(Instant::now() + self.birth_pause);
             }
@@ -129,7 +129,7 @@ impl Inbound {
         None
     }
 
-    /// Does what is due at `now`.
+    /// Does the due work at `now`.
     pub(super) fn on_time(&mut self, now: Instant) {
         if self.birth_due.is_some_and(|due| due <= now) {
             self.birth_due = None;
@@ -152,7 +152,7 @@ impl Inbound {
         }
     }
 
-    /// Removes what was found and is shown no more. Discovery of devices that still exist is remembered for
+    /// Removes found topics that are no longer shown. Discovery of present devices is remembered for
     /// `mind_farewells`, the rest forgotten.
     fn remove_stale(&mut self) {
         let mut outbox = self.shared.outbox();

@@ -1,11 +1,11 @@
 //! The connection to the broker: one try after the other, for as long as the agent lives.
 //!
-//! Two tasks, because the client library must be polled without pause, and hangs if the polling task publishes.
-//! The *poller* (`poller`) only passes on what the library sees. The *link* owns everything else and
-//! never waits for the poller. Every try gets a new client: after an error the library's own queues hold
-//! leftovers that collide with later messages, and the outbox knows better what is missing.
+//! Two tasks, because the client library must be polled without pause, and hangs if the polling task publishes. The
+//! *poller* (`poller`) only passes on the library's events. The *link* owns the rest and never waits for the poller.
+//! Every try gets a new client: after an error the library's own queues hold leftovers that collide with later
+//! messages, and the outbox knows better what is missing.
 //!
-//! Not here: what is still to be told (`outbox`), commands and other incoming messages (`incoming`).
+//! Not here: waiting messages (`outbox`), commands and other incoming messages (`incoming`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,13 +37,13 @@ const PACKET_EXTRA_BYTES: usize = 64;
 /// The client's queue. Above the window of 32 with room for subscriptions and answers, so that handing over a
 /// message never has to wait.
 const QUEUE_MESSAGES: usize = 96;
-/// Packet ids that the library cycles through. Far above the window, so that an id still unanswered is not met again.
+/// Packet ids that the library cycles through. Far above the window, so no unanswered id comes again.
 const PACKET_IDS: u16 = 200;
 /// Events between poller and link.
 const EVENTS_MAX: usize = 64;
 /// A dead broker is noticed after at most twice this; the broker notices our death after one and a half times this.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// The library does not notice a broker that stops reading while we write; then its pings stop too.
+/// The library does not notice when a broker stops reading while we write; then the pings stop too.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// Time for one try, from name lookup to the broker's welcome.
 const TRY_SECONDS: u64 = 10;
@@ -64,7 +64,7 @@ pub(super) async fn run(
     commands: mpsc::Sender<MqttCommand>,
     mut stop_asked: watch::Receiver<bool>,
 ) {
-    // First, so that it leads after every reconnect too.
+    // First, so that availability leads after every reconnect too.
     shared.outbox().show(&shared.topics.availability(), ONLINE.to_owned());
     let inbound = Inbound::new(Arc::clone(&shared), commands, &settings.uid);
     let mut link = BrokerLink { settings, shared, latest, inbound, system: SystemPace::default() };
@@ -84,8 +84,8 @@ pub(super) async fn run(
     }
 }
 
-/// Pauses between tries: 0.5 s to 1 s at first, 15 s to 30 s in the end. Spread differently for each appliance,
-/// so that a house full of devices does not storm a broker that comes back.
+/// Pauses between tries: 0.5 s to 1 s at first, 15 s to 30 s in the end. Spread differently for each appliance: a
+/// house full of devices must not storm a returning broker.
 fn pauses(uid: &str) -> impl Iterator<Item = Duration> + use<> {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(500))
@@ -98,7 +98,7 @@ fn pauses(uid: &str) -> impl Iterator<Item = Duration> + use<> {
 
 /// Ends when a stop was asked for, also when the handle is gone.
 async fn stop_requested(stop_asked: &mut watch::Receiver<bool>) {
-    // An error means that the handle was dropped; its tasks are being aborted, and waiting on is all there is to do.
+    // An error means a dropped handle; the tasks are being aborted, and waiting on is all there is to do.
     if stop_asked.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -116,7 +116,7 @@ struct BrokerLink {
 /// One connection in use.
 struct OpenLine {
     client: AsyncClient,
-    /// Whether the broker has welcomed us; before that, nothing is handed to the client.
+    /// Whether the broker has welcomed us; before the welcome, no message is handed to the client.
     up: bool,
     /// When the poller last had anything to say.
     heard: Instant,
@@ -218,7 +218,8 @@ impl BrokerLink {
         }
     }
 
-    /// The broker welcomed us: subscriptions live only as long as a connection, and it may have lost its memory.
+    /// The broker welcomed us: subscriptions live only as long as a connection, and the broker may have lost its
+    /// memory.
     fn up(&mut self, line: &mut OpenLine, welcome: &ConnAck) {
         let limit = welcome.properties.as_ref().and_then(|properties| properties.max_packet_size);
         let limit = usize::try_from(limit.unwrap_or(u32::MAX).min(PACKET_BYTES_MAX)).unwrap_or(usize::MAX);

@@ -1,6 +1,6 @@
-//! The module as a whole, against the built-in broker on loopback: what dashboards see when things go wrong.
+//! The module as a whole, against the built-in broker on loopback: the view of dashboards when things go wrong.
 //!
-//! Time passes here only as much as the network needs: every wait ends with the message it waits for.
+//! Time passes here only as much as the network needs: every wait ends with the awaited message.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use super::{BrokerSettings, Mqtt, sample, start};
 use crate::edge::system;
 use crate::event::MqttCommand;
 
-/// Long enough for a busy machine; a test that needs it has failed.
+/// Long enough for a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const AVAILABILITY: &str = "larder/attic/availability";
@@ -50,7 +50,7 @@ fn appliance(at: SocketAddr) -> (Mqtt, mpsc::Receiver<MqttCommand>) {
     (mqtt, commands)
 }
 
-/// Somebody who watches everything, as a dashboard does.
+/// A watcher of every topic, as a dashboard.
 struct Watcher {
     client: AsyncClient,
     messages: mpsc::UnboundedReceiver<(String, String)>,
@@ -85,7 +85,7 @@ impl Watcher {
         Watcher { client, messages, seen: BTreeMap::new() }
     }
 
-    /// Waits until `wanted` holds for all that was seen; gives the last message.
+    /// Waits until `wanted` holds for the seen topics; gives the last message.
     async fn until(&mut self, wanted: impl Fn(&BTreeMap<String, String>) -> bool) -> (String, String) {
         loop {
             let next = timeout(PATIENCE, self.messages.recv()).await;
@@ -276,7 +276,7 @@ async fn a_guarded_broker_knows_one_login_only() {
     }
 }
 
-/// A client that does what it is told, byte by byte.
+/// A client that sends the given bytes, one by one.
 async fn raw_client(at: SocketAddr, name: &str) -> TcpStream {
     let mut stream = TcpStream::connect(at).await.expect("it works on loopback");
     let mut connect = vec![0x10, u8::try_from(12 + name.len()).expect("it works on loopback")];
@@ -288,7 +288,7 @@ async fn raw_client(at: SocketAddr, name: &str) -> TcpStream {
     stream
 }
 
-/// A client that subscribes to everything and never reads what comes.
+/// A client that subscribes to every topic and never reads.
 async fn deaf_subscriber(at: SocketAddr, name: &str, qos: u8) -> TcpStream {
     let mut stream = raw_client(at, name).await;
     stream.write_all(&[0x82, 6, 0, 1, 0, 1, b'#', qos]).await.expect("it works on loopback");
@@ -296,7 +296,8 @@ async fn deaf_subscriber(at: SocketAddr, name: &str, qos: u8) -> TcpStream {
     stream
 }
 
-/// Four dashboards that do not read, and a flood of large messages: memory stays as it is, and whoever reads goes on.
+/// Four dashboards that do not read, and a flood of large messages: memory stays as it is, and a reading client goes
+/// on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_do_not_read_cost_neither_memory_nor_the_others() {
     const MESSAGES: usize = 978;
@@ -318,7 +319,7 @@ async fn clients_that_do_not_read_cost_neither_memory_nor_the_others() {
         timeout(PATIENCE, sender.write_all(&message)).await.expect("the broker goes on reading").unwrap();
         most = most.max(system::memory_mib().unwrap());
     }
-    // Some 10 MiB by itself, but other tests run beside this one. Together the messages are 239 MiB.
+    // Some 10 MiB alone, but further tests run beside this one. Together the messages are 239 MiB.
     assert!(most < before + 120, "{before} MiB before, {most} at the most");
 
     let mut watcher = Watcher::at(broker.address());

@@ -1,10 +1,10 @@
 //! A lamp on a GPIO line, through the kernel's character devices.
 //!
-//! A line is found by its name, or by the label of its chip and its number there; chips have no lasting numbers. It
-//! is requested by its electrical level and the board's polarity is applied in `Lamp`, since the `active low` flag
-//! of a request and the pin traits disagree about what "high" means.
+//! A line is found by its name, or by the label of its chip and its number there; chips have no lasting numbers. The
+//! request names the electrical level and `Lamp` applies the board's polarity, since the `active low` flag of a
+//! request and the pin traits disagree about the meaning of "high".
 //!
-//! Not here: LEDs that the kernel owns (`led`).
+//! Not here: LEDs owned by the kernel (`led`).
 
 use embedded_hal::digital::PinState;
 use larder_panel::{Lamp, Rhythm};
@@ -13,14 +13,14 @@ use linux_embedded_hal::gpio_cdev::{Chip, Line as CdevLine, LineRequestFlags, ch
 
 use super::any_lamp::AnyLamp;
 
-/// Who `gpioinfo` says is using the line.
+/// The user of the line in `gpioinfo`.
 const CONSUMER: &str = "larder";
 
-/// One line with a lamp on it.
+/// One line with a lamp.
 pub(super) struct GpioLine(Lamp<CdevPin>);
 
 impl GpioLine {
-    /// The line of this name on whichever chip has it. Where two chips use one name, name the chip.
+    /// The line of this name on any chip. Where two chips use the name, the chip has to be named.
     pub(super) fn named(name: &str, active_low: bool) -> Result<GpioLine, String> {
         let line = all_chips()?.iter().find_map(|chip| {
             chip.lines().find(|line| line.info().is_ok_and(|info| info.name() == Some(name)))
@@ -37,7 +37,7 @@ impl GpioLine {
 
     fn open(line: &CdevLine, active_low: bool) -> Result<GpioLine, String> {
         let info = line.info().map_err(|e| e.to_string())?;
-        // Not `is_used`, which is also true of a free line that was left as an output: by us, before a restart.
+        // Not `is_used`: a free line left as an output, by us before a restart, counts as used too.
         if info.is_kernel() {
             return Err(format!("already used by {}", info.consumer().unwrap_or("the system")));
         }
@@ -64,7 +64,7 @@ impl AnyLamp for GpioLine {
     }
 }
 
-/// Every chip that can be opened; the others are not ours to use.
+/// Every chip that can be opened; further chips are not ours to use.
 fn all_chips() -> Result<Vec<Chip>, String> {
     let found = chips().map_err(|e| e.to_string())?;
     Ok(found.filter_map(Result::ok).collect())

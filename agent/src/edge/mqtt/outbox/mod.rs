@@ -1,8 +1,8 @@
-//! The outbox: what the broker still has to be told, decided without network or clock.
+//! The outbox: messages that the broker still has to get, decided without network or clock.
 //!
-//! The client library forgets messages when a connection breaks (measured: 156 of 200), so nothing counts as told
-//! until the broker has acknowledged it here. Two kinds of message, because they fail differently: states (`states`) and
-//! events (`spool`). Here is what both have in common: the way to the client, the wire, and the broker's answer.
+//! The client library forgets messages when a connection breaks (measured: 156 of 200), so a message counts as told
+//! only once the broker has acknowledged it here. Two kinds of message fail differently: states (`states`) and events
+//! (`spool`). Here lies their common part: the way to the client, the wire, and the broker's answer.
 //!
 //! Not here: sockets, packet formats, waiting (`link`), what is worth telling (`topics`, `discovery`).
 
@@ -25,12 +25,12 @@ pub(crate) struct Message {
     pub(crate) topic: String,
     /// Text; empty removes a retained topic.
     pub(crate) text: String,
-    /// Whether the broker keeps it for later subscribers.
+    /// Whether the broker keeps the message for later subscribers.
     pub(crate) retain: bool,
     kind: MessageKind,
 }
 
-/// What a message is, once its topic and text are taken away.
+/// The kind of a message, apart from topic and text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MessageKind {
     State,
@@ -38,30 +38,30 @@ enum MessageKind {
     Event(u64),
 }
 
-/// What the broker made of a message.
+/// The broker's answer to a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BrokerAnswer {
-    /// Taken, also when nobody was listening.
+    /// Taken, also without any listener.
     Taken,
-    /// Not taken and never will be as it is: forbidden topic, quota, size.
+    /// Never to be taken as sent: forbidden topic, quota, size.
     Refused,
 }
 
-/// Counters for the owner, none of which ever goes down.
+/// Counters for the owner; no counter ever goes down.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Undelivered {
     /// Events given up because the spool was full.
     pub(crate) dropped: u64,
-    /// Messages that the broker did not want.
+    /// Messages refused by the broker.
     pub(crate) refused: u64,
 }
 
-/// All messages of one appliance.
+/// The messages of one appliance.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     states: States,
     spool: Spool,
-    /// Handed to the client, which has not named the packet id yet.
+    /// Handed to the client, before the client named the packet id.
     handed_over: VecDeque<Message>,
     /// By packet id: on the wire, not acknowledged.
     on_wire: BTreeMap<u16, Message>,
@@ -80,17 +80,17 @@ impl Outbox {
         }
     }
 
-    /// Shows `text` at a retained topic. Showing the same again sends nothing; empty text removes the topic.
+    /// Shows `text` at a retained topic. A repetition sends nothing; empty text removes the topic.
     pub(crate) fn show(&mut self, topic: &str, text: String) {
         self.states.show(topic, text);
     }
 
-    /// Like `show`, ahead of everything else that waits: the farewell must not stand behind a full spool.
+    /// Like `show`, ahead of every waiting message: the farewell must not stand behind a full spool.
     pub(crate) fn show_first(&mut self, topic: &str, text: String) {
         self.states.show_first(topic, text);
     }
 
-    /// Shows exactly `wanted`: topics that are not among them are removed, except `always`.
+    /// Shows exactly `wanted`: any further topic is removed, except `always`.
     pub(crate) fn show_only(&mut self, wanted: Vec<Shown>, always: &str) {
         self.states.show_only(wanted, always);
     }
@@ -100,13 +100,13 @@ impl Outbox {
         self.states.shows(topic)
     }
 
-    /// Queues an event; if the spool is full, the oldest waiting one is given up and counted.
+    /// Queues an event; a full spool gives up the oldest waiting event and counts the loss.
     pub(crate) fn tell(&mut self, topic: &str, text: String) {
         self.spool.tell(topic, text);
     }
 
-    /// The next message to hand to the client, if the window has room. Messages above `bytes_max` are refused here:
-    /// a broker drops the connection over one, and would do so again after every reconnect.
+    /// The next message to hand to the client, if the window has room. Messages above `bytes_max` are refused here: a
+    /// broker drops the connection over a longer message, and would do so again after every reconnect.
     pub(crate) fn next(&mut self, bytes_max: usize) -> Option<Message> {
         while self.under_way() < WINDOW_MESSAGES {
             let message = self.next_state().or_else(|| self.next_event())?;
@@ -130,7 +130,7 @@ impl Outbox {
         Some(Message { topic, text, retain: false, kind: MessageKind::Event(number) })
     }
 
-    /// The client did not take the message that `next` gave last: it waits again, in front.
+    /// The client did not take the last message of `next`: the message waits again, in front.
     pub(crate) fn take_back(&mut self) {
         let Some(Message { topic, text, kind, .. }) = self.handed_over.pop_back() else { return };
         match kind {
@@ -139,7 +139,7 @@ impl Outbox {
         }
     }
 
-    /// The client named the packet id of the oldest message handed over; it does so in order.
+    /// The client named the packet id of the oldest message handed over; ids come in order.
     pub(crate) fn numbered(&mut self, packet_id: u16) {
         if let Some(message) = self.handed_over.pop_front() {
             self.on_wire.insert(packet_id, message);
@@ -162,7 +162,7 @@ impl Outbox {
         }
     }
 
-    /// The connection broke: whatever is not acknowledged waits again, in its old order.
+    /// The connection broke: every unacknowledged message waits again, in the old order.
     pub(crate) fn broken(&mut self) {
         let mut events = Vec::new();
         let under_way = std::mem::take(&mut self.on_wire).into_values();
@@ -175,13 +175,13 @@ impl Outbox {
         self.spool.put_back(events);
     }
 
-    /// Everything shown is due again, in order of first appearance: the broker, or Home Assistant, may have
-    /// forgotten it.
+    /// Every shown topic is due again, in order of first appearance: the broker, or Home Assistant, may have
+    /// forgotten.
     pub(crate) fn show_all_again(&mut self) {
         self.states.show_all_again();
     }
 
-    /// Whether the broker has acknowledged everything.
+    /// Whether the broker has acknowledged every message.
     pub(crate) fn is_empty(&self) -> bool {
         self.under_way() == 0 && self.states.is_empty() && self.spool.len() == 0
     }
@@ -193,7 +193,7 @@ impl Outbox {
         (self.spool.len() + under_way) as u64
     }
 
-    /// What was lost so far.
+    /// The losses so far.
     pub(crate) fn undelivered(&self) -> Undelivered {
         Undelivered { dropped: self.spool.dropped, refused: self.refused }
     }

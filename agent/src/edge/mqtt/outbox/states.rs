@@ -1,5 +1,5 @@
-//! States to be shown at retained topics. An old value is worth nothing, so states never queue: one slot per topic, and the
-//! last value wins.
+//! States to be shown at retained topics. An old value is worth nothing, so states never queue: one slot per topic,
+//! and the last value wins.
 
 use super::super::topics::Shown;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,16 +12,16 @@ struct StateTopic {
     text: String,
     /// Still to be sent; its topic is in `waiting` exactly once.
     due: bool,
-    /// A message is on its way. A second one waits for its end, so that the order on one topic is never in doubt.
+    /// A message is on its way. The next message waits for its end, so the order on one topic is never in doubt.
     travels: bool,
 }
 
-/// All states of one appliance.
+/// The states of one appliance.
 #[derive(Debug, Default)]
 pub(super) struct States {
     topics: HashMap<String, StateTopic>,
     ranks: u64,
-    /// Topics that are due, in the order in which they are sent.
+    /// Due topics, in the order of sending.
     waiting: VecDeque<String>,
 }
 
@@ -41,7 +41,7 @@ impl States {
         self.make_due(topic);
     }
 
-    /// Like `show`, ahead of all other states.
+    /// Like `show`, ahead of every other state.
     pub(super) fn show_first(&mut self, topic: &str, text: String) {
         self.show(topic, text);
         if let Some(place) = self.waiting.iter().position(|waiting| waiting == topic) {
@@ -50,7 +50,7 @@ impl States {
         }
     }
 
-    /// Shows exactly `wanted`: topics that are not among them are removed, except `always`.
+    /// Shows exactly `wanted`: any further topic is removed, except `always`.
     pub(super) fn show_only(&mut self, wanted: Vec<Shown>, always: &str) {
         let kept: HashSet<&str> = wanted.iter().map(|(topic, _)| topic.as_str()).collect();
         let gone = |(topic, state): &(&String, &StateTopic)| {
@@ -90,7 +90,7 @@ impl States {
         Some((topic, state.text.clone()))
     }
 
-    /// What `next` gave last was not sent: it waits again, in front.
+    /// The last result of `next` was not sent: the topic waits again, in front.
     pub(super) fn take_back(&mut self, topic: String) {
         if let Some(state) = self.topics.get_mut(&topic) {
             state.travels = false;
@@ -100,7 +100,7 @@ impl States {
         }
     }
 
-    /// What was sent may not have arrived: it waits again.
+    /// A sent state may not have arrived: the topic waits again.
     pub(super) fn lost(&mut self, topic: &str) {
         if let Some(state) = self.topics.get_mut(topic) {
             state.travels = false;
@@ -108,8 +108,8 @@ impl States {
         self.make_due(topic);
     }
 
-    /// A message came to its end. A refused state stays refused until it changes or the connection is new:
-    /// asking again at once would only be refused again.
+    /// A message came to its end. A refused state stays refused until its text changes or the connection is new: a
+    /// repetition would only be refused again.
     pub(super) fn settle(&mut self, topic: &str) {
         let Some(state) = self.topics.get_mut(topic) else { return };
         state.travels = false;
