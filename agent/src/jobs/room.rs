@@ -82,3 +82,34 @@ fn sweep(agent: &Appliance, now: Stamp) -> Option<Swept> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sample;
+
+    #[test]
+    fn without_a_lack_of_room_nothing_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent = sample::appliance(folder.path());
+        let mut job = RoomJob::default();
+        assert_eq!(job.step(&agent, agent.stamp()), UNTIL_WANTED);
+        assert!(job.round.is_none() && agent.sweeping.try_lock().is_ok());
+    }
+
+    /// The daily sweep and the one that makes room would break off each other's rounds.
+    #[test]
+    fn a_round_keeps_the_daily_sweep_out_until_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent =
+            sample::appliance_with(folder.path(), |settings| settings.vault.reserve_bytes = u64::MAX / 2);
+        let mut job = RoomJob::default();
+        let mut rest = job.step(&agent, agent.stamp());
+        assert_ne!(rest, UNTIL_WANTED, "the round has a second step");
+        while rest != UNTIL_WANTED {
+            assert!(agent.sweeping.try_lock().is_err());
+            rest = job.step(&agent, agent.stamp());
+        }
+        assert!(job.round.is_none() && agent.sweeping.try_lock().is_ok());
+    }
+}

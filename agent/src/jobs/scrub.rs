@@ -123,3 +123,42 @@ fn try_again(agent: &Appliance, now: Stamp) -> bool {
         false
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sample;
+
+    /// Whether the only disk is being read, or was read, after a step so many seconds after the start.
+    fn is_read(job: &mut ScrubJob, agent: &Arc<Appliance>, start: Stamp, seconds: u64) -> bool {
+        let now = Stamp { powered_on_s: start.powered_on_s + seconds, ..start };
+        job.step(agent, now);
+        let disks = agent.vault.scrubs();
+        assert_eq!(disks.len(), 1);
+        disks[0].round.started.is_some() || disks[0].last.is_some()
+    }
+
+    #[test]
+    fn a_new_disk_is_left_alone_for_ten_minutes() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent = sample::appliance(folder.path());
+        let (mut job, start) = (ScrubJob::default(), agent.stamp());
+        assert!(!is_read(&mut job, &agent, start, 0));
+        assert!(!is_read(&mut job, &agent, start, FIRST_AFTER.as_secs() - 1));
+        assert!(is_read(&mut job, &agent, start, FIRST_AFTER.as_secs()));
+    }
+
+    #[test]
+    fn a_wish_of_the_owner_is_obeyed_at_once_and_ends_with_the_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent = sample::appliance(folder.path());
+        let (mut job, start) = (ScrubJob::default(), agent.stamp());
+        let disk = agent.vault.scrubs().remove(0).disk;
+        agent.activity.scrub_wanted.add(disk.clone());
+        assert!(is_read(&mut job, &agent, start, 0));
+        for second in 1..60 {
+            job.step(&agent, Stamp { powered_on_s: start.powered_on_s + second, ..start });
+        }
+        assert!(!agent.activity.scrub_wanted.has(&disk), "nobody waits for ever");
+    }
+}

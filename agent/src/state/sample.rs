@@ -13,7 +13,13 @@ use tokio::sync::{mpsc, watch};
 
 /// An appliance with one new disk in `folder`. Nobody takes its events, and it is never asked to stop.
 pub(crate) fn appliance(folder: &Path) -> Arc<Appliance> {
+    appliance_with(folder, |_| ())
+}
+
+/// The same, with other settings.
+pub(crate) fn appliance_with(folder: &Path, change: impl Fn(&mut Settings)) -> Arc<Appliance> {
     let mut settings = Settings::default();
+    change(&mut settings);
     settings.vault.disks = vec![folder.to_owned()];
     settings.vault.allow_root_filesystem = true;
     let opening = open_vault(&settings).expect("a new vault");
