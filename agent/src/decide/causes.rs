@@ -206,3 +206,51 @@ impl DiskFault {
         matches!(self, Self::ReadOnly | Self::Failed | Self::Suspect | Self::Away { .. })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes and keys are on the wire: a dashboard's automation asks for them.
+    #[test]
+    fn each_cause_keeps_its_code_and_its_key() {
+        let disk = || DiskName { id: "d".to_owned(), path: "/d".to_owned() };
+        let (path, source) = (|| "/d".to_owned(), || "a/b".to_owned());
+        let fault = |fault, is_last| Cause::Disk { disk: disk(), fault, is_last };
+        let check = |cause: Cause, code: u8, key: &str| {
+            assert_eq!((cause.code().number(), cause.key().as_str()), (code, key), "{cause:?}");
+        };
+        check(Cause::LedgerGap { entries: 1, away_at: None }, 1, "ledger");
+        check(Cause::Damage(DamageFacts::default()), 1, "damage");
+        check(Cause::Unread(disk()), 1, "suspected d");
+        for gone in [
+            DiskFault::ReadOnly,
+            DiskFault::Failed,
+            DiskFault::Suspect,
+            DiskFault::Away { is_released: false },
+        ] {
+            check(fault(gone, true), 1, "disk d");
+            check(fault(gone, false), 4, "disk d");
+        }
+        let behind = DiskFault::Behind { files: 3, is_older_copy: false };
+        for late in [behind, DiskFault::Forked, DiskFault::Silent, DiskFault::OffsiteOverdue { age_s: None }]
+        {
+            check(fault(late, true), 4, "disk d");
+        }
+        check(Cause::Leaving(disk()), 4, "leaving d");
+        check(Cause::Rejected { path: path(), why: WhyRejected::EmptyInPlaceOfAnother }, 4, "stranger /d");
+        check(Cause::FewCopies { copies: 1, wanted: 2 }, 4, "copies");
+        check(Cause::Unrepaired(disk()), 6, "unrepaired d");
+        check(Cause::Repaired { disk: disk(), files: 1 }, 6, "repaired d");
+        check(Cause::NotReadBack(disk()), 10, "unread d");
+        check(Cause::Full { path: path() }, 5, "full");
+        check(Cause::NearlyFull { path: path(), days: 3 }, 5, "nearly full");
+        check(Cause::NoBackupYet, 3, "nothing yet");
+        check(Cause::Overdue { source: source(), limit: "2 days".to_owned() }, 3, "overdue a/b");
+        check(Cause::ShorterRule { rule: Rule::default(), left_s: 1 }, 9, "shorter promise");
+        check(Cause::ClockNotSet, 7, "clock");
+        check(Cause::WeakPower, 7, "power");
+        check(Cause::BrokerNotStarted { error: None }, 8, "broker");
+        check(Cause::BrokerAway { error: None }, 8, "broker");
+    }
+}
