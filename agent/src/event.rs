@@ -1,38 +1,38 @@
-//! Everything that can happen to the agent: one closed list, so that `run` has one loop and forgets nothing.
+//! Every event of the agent: one closed list, so that `run` has one loop and forgets nothing.
 
 use std::sync::Arc;
 
-/// One thing that happened.
+/// One event.
 #[derive(Debug, Clone)]
-pub(crate) enum Event {
-    /// Time to look at everything again.
+pub(crate) enum AgentEvent {
+    /// Time to look at the whole box again.
     Tick,
     /// A device began to send.
     PushStarted {
-        /// First half of its sources' names.
+        /// First half of the names of the device's sources.
         device: String,
     },
     /// A snapshot was committed.
     Committed(Arc<larder_store::Fact>),
     /// A key was made or ended.
     KeysChanged,
-    /// A disk came, left, or is no longer what it was.
+    /// A disk came, left, or changed its state.
     DisksChanged,
     /// Files were given back.
     Restored {
-        /// Who asked.
+        /// The asking device.
         device: String,
     },
-    /// Somebody asked over MQTT.
-    Asked(Command),
+    /// A command came over MQTT.
+    Asked(MqttCommand),
     /// The system or the owner wants the agent to end.
     StopRequested,
 }
 
-/// What may be asked over MQTT. Only what neither changes nor forgets anything that is kept.
+/// Commands over MQTT. Only commands that neither change nor forget any kept byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Command {
-    /// Show which box this is: the lamp's long-short-long.
+pub(crate) enum MqttCommand {
+    /// Show this box: the lamp's long-short-long.
     Identify,
     /// The owner has seen the present conditions.
     Acknowledge,

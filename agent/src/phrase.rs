@@ -1,4 +1,4 @@
-//! Pieces of sentences that every part of the agent uses in its messages. Not here: the messages.
+//! Pieces of sentences for the messages of every part of the agent. Not here: the messages.
 
 /// `1 file`, `2 files`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
@@ -12,7 +12,7 @@ pub(crate) fn sentence(cause: &str) -> String {
     format!("{}{}.", first.into_iter().flatten().collect::<String>(), rest.as_str())
 }
 
-/// An error with everything that caused it.
+/// An error with its whole chain of causes.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut rest = error.source();

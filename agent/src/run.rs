@@ -1,18 +1,25 @@
-//! The order in which the box comes alive, and the one loop that keeps it so. Read this first.
+//! The order in which the box comes alive, and the loop that keeps the box alive. Read this first.
 
-use crate::decide::{self, Memory};
+use crate::decide::{self, Action, Memory};
 use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
 use crate::edge::disks;
 use crate::edge::http::sockets::Sockets;
 use crate::edge::panel::Panel;
+use crate::edge::random::random_hex;
 use crate::edge::{control, http, notify};
-use crate::event::{Command, Event};
-use crate::jobs;
-use crate::report::{Happening, Report};
-use crate::state::Appliance;
+use crate::event::{AgentEvent, MqttCommand};
+use crate::jobs::fill::FillJob;
+use crate::jobs::index::IndexJob;
+use crate::jobs::keep::KeepJob;
+use crate::jobs::look::LookJob;
+use crate::jobs::room::RoomJob;
+use crate::jobs::scrub::ScrubJob;
+use crate::jobs::{self, Job};
+use crate::report::Report;
 use crate::state::gather::system_report;
-use crate::state::opening::{OpenError, Opening, open_vault};
+use crate::state::opening::{OpenError, open_vault};
+use crate::state::{Appliance, Wires};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_panel::Rhythm;
@@ -25,27 +32,26 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Events that wait for the loop. It looks at everything each few seconds anyway, so losing one costs no truth.
+/// Events waiting for the loop. The loop looks at the whole box each few seconds anyway, so a lost event costs no
+/// truth.
 const EVENTS_WAITING: usize = 256;
-/// Commands that wait for the loop; the sender of one more is told that we are busy.
+/// Commands that wait for the loop; the sender of a further command is told that we are busy.
 const COMMANDS_WAITING: usize = 8;
-/// How often everything is looked at again.
+/// How often the whole box is looked at again.
 const TICK: Duration = Duration::from_secs(5);
-/// How often the index is written out; only spares work after a power cut.
-const FLUSH_EVERY: Duration = Duration::from_secs(30);
-/// Counting what one push changed takes milliseconds, and a look that did not wait for them would show an answer that is out
-/// of date at once. Only the look that begins a count waits: counting the past after a start takes minutes.
+/// Counting the changes of one push takes milliseconds, and a look without this wait would show an outdated answer.
+/// Only the look that begins a count waits: counting the past after a start takes minutes.
 const COUNT_FOR: Duration = Duration::from_millis(300);
 /// Events that arrive together are answered by one look.
 const GATHER: Duration = Duration::from_millis(50);
-/// The longest that a disk takes to be mounted after the machine was switched on.
+/// The longest time from switching the machine on to a mounted disk.
 const SPIN_UP: Duration = Duration::from_secs(60);
 const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the agent could not come alive.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// The vault could not be opened on the disks that are here.
+    /// The vault could not be opened on the connected disks.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The port for devices.
@@ -53,7 +59,7 @@ pub(crate) enum StartError {
     Listen {
         /// `network.listen`.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The local socket.
@@ -64,50 +70,51 @@ pub(crate) enum StartError {
     Password(#[from] PasswordProblem),
 }
 
-/// An agent that is alive.
+/// A living agent.
 pub(crate) struct Running {
     pub(crate) appliance: Arc<Appliance>,
-    /// Where devices reach it.
+    /// The address for devices.
     pub(crate) address: SocketAddr,
-    /// Where its own broker listens, if it has one.
+    /// Where the agent's own broker listens, if any.
     pub(crate) broker: Option<SocketAddr>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<AgentEvent>,
     finished: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
-    /// Ends it: no new requests, running ones finish, packs are sealed, the world is told.
+    /// The end: no new requests, running requests finish, packs are sealed, the world is told.
     pub(crate) async fn stop(self) {
         // A full queue cannot keep the agent alive: the loop empties it.
-        let _ = self.events.send(Event::StopRequested).await;
+        let _ = self.events.send(AgentEvent::StopRequested).await;
         if let Err(error) = self.finished.await {
             tracing::error!(%error, "the loop ended badly");
         }
     }
 }
 
-/// What has to be true before anybody is served.
+/// Work that has to be done before the first device is served.
 async fn make_ready(appliance: &Arc<Appliance>) {
-    // What is told first must be true of disks that joined just now, too.
+    // The first report must be true of disks that joined just now, too.
     if let Err(error) = appliance.blocking(Appliance::look_at_disks).await {
         tracing::error!(%error, "the disks could not be looked at");
     }
-    // On a disk that takes nothing more, what the ledger says goes on to hold.
+    // On a disk that takes no more entries, the ledger's rule goes on to hold.
     if let Ok(Err(error)) | Err(error) = appliance.blocking(Appliance::set_rule).await {
         tracing::warn!(%error, "the rule of the settings could not be written down; the one before holds");
     }
 }
 
-/// Brings the agent to life. On return it serves.
+/// Brings the agent to life. On return the agent serves.
 pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, StartError> {
     let started = Timestamp::now();
     let (rhythm, rhythms) = watch::channel(Rhythm::Starting);
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    // First: it has to show whatever fails below.
+    // First: the lamp has to show whatever fails below.
     tasks.spawn(show(panel, rhythms, stopped.clone()));
     wait_for_disks(&settings).await;
-    let Opening { vault, shelf, clock, opened } = open_vault(&settings)?;
+    let opening = open_vault(&settings)?;
+    let (vault, opened) = (&opening.vault, &opening.opened);
     tracing::info!(?opened, vault = vault.id(), head = vault.ledger().head.sequence, "the vault is open");
     let (events, inbox) = mpsc::channel(EVENTS_WAITING);
     let listen = settings.network.listen;
@@ -116,23 +123,19 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let address = listener.local_addr().unwrap_or(listen);
     let (latest, report) = watch::channel(Arc::new(decide::starting(
         &settings,
-        system_report(clock.stamp(None), None, address, started),
+        system_report(opening.clock.stamp(None), None, address, started),
         started,
     )));
-    let appliance = Arc::new(Appliance::new((vault, shelf), settings, clock, report, events.clone()));
+    let wires = Wires { report, events: events.clone(), stop: stopped.clone() };
+    let appliance = Arc::new(Appliance::new(opening, settings, wires));
     make_ready(&appliance).await;
     let (commands, asked) = mpsc::channel(COMMANDS_WAITING);
     let uid = appliance.vault.id()[..16].to_owned();
     let dashboard = Dashboard::connect(&appliance.settings, uid, commands).await?;
-    // Before the port answers: whoever sees that the agent is alive asks it for a key next.
+    // Before the port answers: a caller who sees the agent alive asks for a key next.
     let sockets = sockets(&appliance)?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
-    tasks.spawn(jobs::look::run(appliance.clone(), sockets, stopped.clone()));
-    tasks.spawn(jobs::index::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::fill::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::scrub::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::room::run(appliance.clone(), stopped.clone()));
-    tasks.spawn(jobs::keep::run(appliance.clone(), stopped));
+    start_jobs(&mut tasks, &appliance, sockets, &stopped);
     let broker = dashboard.own_broker();
     let looped = Loop {
         appliance: appliance.clone(),
@@ -144,13 +147,33 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         started,
         stop,
         tasks,
-        flushed: Instant::now(),
         counting: None,
         asked,
     };
     let finished = tokio::spawn(looped.run(inbox));
     notify::ready();
     Ok(Running { appliance, address, broker, events, finished })
+}
+
+/// Starts every job.
+fn start_jobs(
+    tasks: &mut JoinSet<()>,
+    appliance: &Arc<Appliance>,
+    sockets: Sockets,
+    stopped: &watch::Receiver<bool>,
+) {
+    let look = jobs::run(LookJob { sockets }, appliance.clone(), stopped.clone());
+    tasks.spawn(async { look.await.sockets.close().await });
+    spawn_job::<FillJob>(tasks, appliance, stopped);
+    spawn_job::<IndexJob>(tasks, appliance, stopped);
+    spawn_job::<KeepJob>(tasks, appliance, stopped);
+    spawn_job::<RoomJob>(tasks, appliance, stopped);
+    spawn_job::<ScrubJob>(tasks, appliance, stopped);
+}
+
+fn spawn_job<J: Job>(tasks: &mut JoinSet<()>, appliance: &Arc<Appliance>, stopped: &watch::Receiver<bool>) {
+    let job = jobs::run(J::default(), appliance.clone(), stopped.clone());
+    tasks.spawn(async { drop(job.await) });
 }
 
 /// Sockets for `larderd`'s own commands, one beside each disk.
@@ -160,9 +183,10 @@ fn sockets(appliance: &Arc<Appliance>) -> Result<Sockets, StartError> {
     if sockets.is_reachable() {
         return Ok(sockets);
     }
-    for path in appliance.shelf.paths() {
+    for path in appliance.registry.paths() {
         match control::listen(&path) {
-            // A disk that takes nothing can still be restored from; only `larderd`'s own commands have to wait.
+            // A disk without room for a socket can still be restored from; only `larderd`'s own commands have to
+            // wait.
             Err(_) if !appliance.vault.disk_states().contains(&MemberState::Healthy) => {}
             tried => return tried.map(|_| sockets).map_err(StartError::Control),
         }
@@ -170,8 +194,8 @@ fn sockets(appliance: &Arc<Appliance>) -> Result<Sockets, StartError> {
     Ok(sockets)
 }
 
-/// Just after the machine was switched on, disks are still spinning up. Going on without one would be no harm, but it
-/// would begin a past that the disk knows nothing of.
+/// Just after the machine was switched on, disks are still spinning up. Going on without a disk would be no harm, but
+/// would begin a past unknown to that disk.
 async fn wait_for_disks(settings: &Settings) {
     let is_there = |path: &PathBuf| disks::open(path, settings.vault.allow_root_filesystem).is_ok();
     let since = Instant::now();
@@ -184,7 +208,7 @@ async fn wait_for_disks(settings: &Settings) {
     }
 }
 
-/// Plays the lamp until told to stop, then puts it out: a light that stays on would speak for a dead process.
+/// Plays the lamp until told to stop, then puts the lamp out: a light left on would speak for a dead process.
 async fn show(mut panel: Panel, mut rhythms: watch::Receiver<Rhythm>, mut stop: watch::Receiver<bool>) {
     let started = Instant::now();
     let now_ms = |started: Instant| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -210,35 +234,34 @@ struct Loop {
     started: Timestamp,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    flushed: Instant,
-    /// What is asked for over MQTT.
-    asked: mpsc::Receiver<Command>,
-    /// The count that is under way.
+    /// Commands over MQTT.
+    asked: mpsc::Receiver<MqttCommand>,
+    /// The running count.
     counting: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Loop {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<AgentEvent>) {
         let mut tick = tokio::time::interval(notify::watchdog().map_or(TICK, |limit| limit.min(TICK)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
-                _ = tick.tick() => Event::Tick,
-                event = inbox.recv() => event.unwrap_or(Event::StopRequested),
-                Some(command) = self.asked.recv() => Event::Asked(command),
+                _ = tick.tick() => AgentEvent::Tick,
+                event = inbox.recv() => event.unwrap_or(AgentEvent::StopRequested),
+                Some(command) = self.asked.recv() => AgentEvent::Asked(command),
             };
             let mut events = vec![event];
-            if !matches!(events[0], Event::Tick | Event::StopRequested) {
+            if !matches!(events[0], AgentEvent::Tick | AgentEvent::StopRequested) {
                 tokio::time::sleep(GATHER).await;
             }
             while let Ok(more) = inbox.try_recv() {
                 events.push(more);
             }
             while let Ok(command) = self.asked.try_recv() {
-                events.push(Event::Asked(command));
+                events.push(AgentEvent::Asked(command));
             }
-            let stopping = events.iter().any(|event| matches!(event, Event::StopRequested));
-            self.take(events);
+            let stopping = events.iter().any(|event| matches!(event, AgentEvent::StopRequested));
+            self.take(events).await;
             if stopping {
                 break;
             }
@@ -247,48 +270,36 @@ impl Loop {
         self.end().await;
     }
 
-    fn take(&mut self, events: Vec<Event>) {
+    async fn take(&mut self, events: Vec<AgentEvent>) {
         for event in events {
-            match event {
-                Event::Tick | Event::KeysChanged | Event::DisksChanged | Event::StopRequested => {}
-                Event::PushStarted { device } => self.tell("push_started", [("device", device.into())]),
-                Event::Restored { device } => self.tell("restore_served", [("device", device.into())]),
-                Event::Asked(Command::Identify) => self.memory.identify(Timestamp::now()),
-                Event::Asked(Command::Acknowledge) => self.tell("acknowledged", []),
-                Event::Committed(fact) => {
-                    let snapshot = &fact.snapshot;
-                    let event = if snapshot.skipped == 0 { "push_succeeded" } else { "push_partial" };
-                    let facts = [
-                        ("source", snapshot.source.clone().into()),
-                        ("snapshot", fact.sequence.into()),
-                        ("files", snapshot.totals.files.into()),
-                        ("bytes", snapshot.totals.bytes.into()),
-                        ("skipped", snapshot.skipped.into()),
-                    ];
-                    self.tell(event, facts);
+            let action = decide::events::hear(&event, &mut self.memory, Timestamp::now(), random_hex::<8>());
+            self.obey(action).await;
+        }
+    }
+
+    /// Obeys the decisions.
+    async fn obey(&mut self, actions: impl IntoIterator<Item = Action>) {
+        for action in actions {
+            match action {
+                Action::Light(rhythm) => drop(self.rhythm.send_replace(rhythm)),
+                Action::Tell(happening) => self.dashboard.tell(&happening),
+                Action::FlushIndex => {
+                    let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;
                 }
             }
         }
     }
 
-    fn tell<const N: usize>(&self, event_type: &str, facts: [(&str, serde_json::Value); N]) {
-        self.dashboard.tell(&Happening {
-            event_type: event_type.to_owned(),
-            id: crate::edge::random::random_hex::<8>(),
-            time: Timestamp::now(),
-            facts: facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-        });
-    }
-
-    /// Begins to count what was pushed, unless a count is under way, and waits a moment for it: whoever asks right after a
-    /// push wants to hear of it.
+    /// Begins to count pushed changes, unless a count is under way, and waits a moment for the result: a caller right
+    /// after a push wants to hear of that push.
     async fn count(&mut self) {
         if self.counting.as_ref().is_some_and(|counting| !counting.is_finished()) {
             return;
         }
-        let (appliance, stop) = (self.appliance.clone(), self.stop.subscribe());
+        let appliance = self.appliance.clone();
         let mut counting = tokio::spawn(async move {
-            let counted = appliance.blocking(move |appliance| appliance.count_history(&|| !*stop.borrow()));
+            let counted =
+                appliance.blocking(|appliance| appliance.count_history(&|| !appliance.is_stopping()));
             if let Err(error) = counted.await {
                 tracing::error!(%error, "counting what has changed ended badly");
             }
@@ -297,7 +308,7 @@ impl Loop {
         self.counting = Some(counting);
     }
 
-    /// Looks at everything and shows it everywhere.
+    /// Looks at the whole box and shows the report everywhere.
     async fn look(&mut self) {
         self.count().await;
         let asked = self.appliance.blocking(|appliance| {
@@ -305,19 +316,12 @@ impl Loop {
             appliance.ask_disks()
         });
         let Ok(disks) = asked.await else { return };
-        if self.flushed.elapsed() >= FLUSH_EVERY {
-            self.flushed = Instant::now();
-            let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;
-        }
         let state = self.dashboard.state();
         let facts = self.appliance.facts(disks, state.as_ref(), self.address, self.started);
-        let (report, happenings) = decide::report(&facts, &mut self.memory);
-        if let Some(rhythm) = Rhythm::from_name(&report.health.lamp) {
-            self.rhythm.send_if_modified(|shown| std::mem::replace(shown, rhythm) != rhythm);
-        }
+        let (report, actions) = decide::report(&facts, &mut self.memory);
         let report = Arc::new(report);
         self.dashboard.show(&report);
-        happenings.iter().for_each(|happening| self.dashboard.tell(happening));
+        self.obey(actions).await;
         self.latest.send_replace(report);
         // Only here: a loop that hangs on a dead disk must be restarted.
         notify::alive();

@@ -15,43 +15,41 @@ use crate::spans::Keep;
 use crate::syntax::Readable;
 use crate::values;
 
-impl Settings {
-    /// Reads the text of a settings file. An unwritten setting has its default.
-    ///
-    /// # Errors
-    ///
-    /// Every mistake in the text, in the order of the lines.
-    pub fn from_toml(text: &str) -> Result<Settings, Vec<Mistake>> {
-        let readable = Readable::new(text);
-        let reader = &mut Reader::new(&readable);
-        let settings = Settings::read(reader);
-        let mistakes = reader.finish();
-        if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
-    }
+/// Reads the text of a settings file. An unwritten setting has its default.
+///
+/// # Errors
+///
+/// Every mistake in the text, in the order of the lines.
+pub fn settings_from_toml(text: &str) -> Result<Settings, Vec<Mistake>> {
+    let readable = Readable::new(text);
+    let reader = &mut Reader::new(&readable);
+    let settings = read(reader);
+    let mistakes = reader.finish();
+    if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
+}
 
-    /// Section and name of every setting.
-    #[cfg(test)]
-    pub(crate) fn keys() -> Vec<(&'static str, &'static str)> {
-        let readable = Readable::new("");
-        let mut reader = Reader::new(&readable);
-        Settings::read(&mut reader);
-        reader.known().to_vec()
-    }
+/// Section and name of every setting.
+#[cfg(test)]
+pub(crate) fn keys() -> Vec<(&'static str, &'static str)> {
+    let readable = Readable::new("");
+    let mut reader = Reader::new(&readable);
+    read(&mut reader);
+    reader.known().to_vec()
+}
 
-    fn read(reader: &mut Reader<'_>) -> Settings {
-        let settings = Settings {
-            appliance: appliance(reader),
-            network: network(reader),
-            vault: vault(reader),
-            retention: retention(reader),
-            sources: sources(reader),
-            mqtt: mqtt(reader),
-            panel: panel(reader),
-            log: log(reader),
-        };
-        check_listeners(reader, &settings);
-        settings
-    }
+fn read(reader: &mut Reader<'_>) -> Settings {
+    let settings = Settings {
+        appliance: appliance(reader),
+        network: network(reader),
+        vault: vault(reader),
+        retention: retention(reader),
+        sources: sources(reader),
+        mqtt: mqtt(reader),
+        panel: panel(reader),
+        log: log(reader),
+    };
+    check_listeners(reader, &settings);
+    settings
 }
 
 fn appliance(reader: &mut Reader<'_>) -> ApplianceSettings {

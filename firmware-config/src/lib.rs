@@ -18,6 +18,7 @@ mod tests;
 mod values;
 
 pub use board::{Board, Display};
+pub use from_toml::settings_from_toml;
 pub use mistake::Mistake;
 pub use places::{ButtonPlace, LampPlace};
 pub use settings::{

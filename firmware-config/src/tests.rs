@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Keep, LampPlace, Mistake, Settings, Span, Unit};
+use crate::{Keep, LampPlace, Mistake, Settings, Span, Unit, settings_from_toml};
 
 const SHIPPED: &str = include_str!("../larder.toml");
 
 /// The settings of a text without mistakes.
 fn good(text: &str) -> Settings {
-    Settings::from_toml(text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
+    settings_from_toml(text).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
 }
 
 /// Line and key of each mistake, and whether the advice holds a given text.
 fn check(text: &str, expect: &[(usize, &str, &str)]) {
-    let mistakes = Settings::from_toml(text).expect_err(text);
+    let mistakes = settings_from_toml(text).expect_err(text);
     let seen: Vec<(usize, &str)> = mistakes.iter().map(|m| (m.line, m.key.as_str())).collect();
     let expected: Vec<(usize, &str)> = expect.iter().map(|(line, key, _)| (*line, *key)).collect();
     assert_eq!(seen, expected, "{text}\n{mistakes:#?}");
@@ -75,13 +75,13 @@ fn the_shipped_file_forgets_no_setting() {
             explained.insert(format!("{section}.{key}"));
         }
     }
-    for (section, key) in Settings::keys() {
+    for (section, key) in crate::from_toml::keys() {
         assert!(
             explained.contains(&format!("{section}.{key}")),
             "{section}.{key} is not explained in larder.toml"
         );
     }
-    assert_eq!(explained.len(), Settings::keys().len());
+    assert_eq!(explained.len(), crate::from_toml::keys().len());
 }
 
 #[test]
@@ -128,7 +128,7 @@ board = "auto"
 #[test]
 fn a_password_is_never_repeated() {
     for text in ["[mqtt]\npassword = \"hunter2\"", "[mqtt]\npassword = hunter2", "[mqtt]\npasswordhunter2"] {
-        for mistake in Settings::from_toml(text).expect_err(text) {
+        for mistake in settings_from_toml(text).expect_err(text) {
             assert!(!mistake.to_string().contains("hunter2"), "{mistake}");
         }
     }
@@ -236,7 +236,7 @@ fn what_is_suggested_is_taken() {
 /// Writes the advice's first text in quotes in place of the refused value.
 fn follows(section: &str, key: &str, written: &str) {
     let text = format!("[{section}]\n{key} = {written}\n");
-    let mistakes = Settings::from_toml(&text).expect_err(&text);
+    let mistakes = settings_from_toml(&text).expect_err(&text);
     let advice = mistakes[0].instead.split('"').nth(1).unwrap_or_else(|| panic!("{}", mistakes[0]));
     good(&format!("[{section}]\n{key} = \"{advice}\"\n"));
 }
@@ -267,7 +267,7 @@ fn no_text_makes_it_panic() {
             text.insert(at, piece);
         }
         let text: String = text.into_iter().collect();
-        if let Err(mistakes) = Settings::from_toml(&text) {
+        if let Err(mistakes) = settings_from_toml(&text) {
             let lines = text.matches('\n').count() + 1;
             assert!(!mistakes.is_empty() && mistakes.is_sorted());
             assert!(mistakes.iter().all(|Mistake { line, .. }| (1..=lines).contains(line)), "{mistakes:#?}");
@@ -275,8 +275,8 @@ fn no_text_makes_it_panic() {
     }
     for deep in ["[", "{a=", "[[", "a."] {
         let text = format!("[vault]\ndisks = {}\n", deep.repeat(20_000));
-        assert!(Settings::from_toml(&text).is_err(), "nested {deep} 20,000 times");
+        assert!(settings_from_toml(&text).is_err(), "nested {deep} 20,000 times");
     }
     let huge = "#".repeat(300 * 1024);
-    assert_eq!(Settings::from_toml(&huge).expect_err("too large").len(), 1);
+    assert_eq!(settings_from_toml(&huge).expect_err("too large").len(), 1);
 }

@@ -204,7 +204,8 @@ fn a_disk_that_was_used_by_a_newer_larder_makes_the_vault_read_only() {
     let vault = open(&[&first, &second]);
     let id = vault.disks()[1].id.clone();
     vault.detach(&id);
-    let (newest, previous) = (vault.ledger().head.sequence + 1, vault.ledger().head.hash);
+    let head = vault.ledger().head;
+    let (newest, previous) = (head.sequence + 1, head.hash);
     let newer = Newer { since: 9, kind: 1000, without: Without::ReadOnly, payload: vec![1] };
     let entry = Entry { sequence: newest, previous, stamp: stamp(55), event: Event::Newer(newer) };
     put_file(&second, &layout::entry(newest), &entry.encode().0);

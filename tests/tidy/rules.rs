@@ -301,7 +301,7 @@ pub(crate) const RULES: &[Rule] = &[
         except: &[
             "format/",
             "firmware-config/",
-            "agent/src/report.rs",
+            "agent/src/report/",
             "agent/src/edge/http/",
             "agent/src/edge/mqtt/",
             "store/src/identity.rs",

@@ -1,35 +1,38 @@
-//! What is known at one moment, as data: no sentence is made of any of it before `words`.
+//! The facts of one moment, as data: no sentence is made before `words`.
 
-use crate::report::SystemReport;
+use crate::report::{Flush, SystemReport};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Head, Stamp};
 use larder_store::clock::ClockVerdict;
-use larder_store::{DamagedSnapshot, Fact, MemberView, RuleInForce, ScrubView};
+use larder_store::retention::Rule;
+use larder_store::{Access, DamagedSnapshot, Fact, MemberView, RuleInForce, ScrubView};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Everything known at one moment.
+/// Every fact of one moment.
 pub(crate) struct Facts<'a> {
     pub(crate) now: Timestamp,
     pub(crate) settings: &'a Settings,
     pub(crate) sources: Vec<SourceFacts>,
-    pub(crate) disks: Vec<(MemberView, &'static str)>,
-    pub(crate) shelf: ShelfView,
+    pub(crate) disks: Vec<(MemberView, Flush)>,
+    pub(crate) registry: RegistryView,
     pub(crate) head: Head,
     pub(crate) head_time_ms: Option<i64>,
     pub(crate) gaps: usize,
-    pub(crate) holds: Vec<String>,
+    /// What this version may do with the disks.
+    pub(crate) access: Access,
+    pub(crate) holds: Vec<HoldFacts>,
     pub(crate) rule: RuleInForce,
     pub(crate) clock: ClockVerdict,
     pub(crate) stored_bytes: u64,
     pub(crate) receiving: u64,
     pub(crate) restoring: u64,
     pub(crate) damaged: u64,
-    /// Files that cannot be given back whole, by name.
+    /// Lost files, by name.
     pub(crate) lost_files: Vec<LostFile>,
-    /// Kept snapshots that cannot be given back whole.
+    /// Damaged kept snapshots.
     pub(crate) damaged_snapshots: Vec<DamagedSnapshot>,
     /// How reading each disk back stands.
     pub(crate) scrubs: Vec<ScrubView>,
@@ -40,17 +43,18 @@ pub(crate) struct Facts<'a> {
     pub(crate) broker: BrokerFacts,
 }
 
-/// What is known of one source.
+/// Facts of one source.
 pub(crate) struct SourceFacts {
     pub(crate) source: String,
     pub(crate) snapshots: u64,
     pub(crate) oldest: Arc<Fact>,
     pub(crate) newest: Arc<Fact>,
     pub(crate) counts: Counts,
-    pub(crate) promise: String,
+    /// The rule in force.
+    pub(crate) rule: Rule,
     pub(crate) next_to_go: Option<(u64, Timestamp)>,
     pub(crate) on_hold: bool,
-    /// Its snapshots that cannot be given back whole, rising.
+    /// Its damaged snapshots, rising.
     pub(crate) damaged: Vec<u64>,
 }
 
@@ -59,34 +63,56 @@ pub(crate) struct SourceFacts {
 pub(crate) struct BrokerFacts {
     /// Not connected since then; none while connected or not wanted.
     pub(crate) away_since: Option<Timestamp>,
-    /// What the last attempt said.
+    /// The error of the last attempt.
     pub(crate) last_error: Option<String>,
-    /// It is our own, it did not start, and nobody tries again: no reason to wait with telling it.
+    /// Our own broker did not start, and no further attempt follows: no reason to wait with the news.
     pub(crate) is_given_up: bool,
 }
 
-/// What is told of one source.
+/// Figures of one source.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
-    /// Files that were deleted and can be had back.
+    /// Deleted files that can be had back.
     pub(crate) deleted: u64,
-    /// Whether there may be more of them than were remembered.
+    /// Whether there may be more deleted files than remembered.
     pub(crate) deleted_at_least: bool,
     /// Whether every snapshot has been counted.
     pub(crate) is_complete: bool,
-    /// Versions of files that are kept, the newest ones among them.
+    /// Versions of files that are kept, including the newest versions.
     pub(crate) versions: u64,
     /// Times that a file's content changed between two snapshots.
     pub(crate) changed: u64,
-    /// Whether a snapshot was not compared, so that there may be more versions and changes than were counted.
+    /// Whether a snapshot was not compared, so that versions and changes may be undercounted.
     pub(crate) changed_at_least: bool,
 }
 
-/// What the shelf shows at one moment.
+/// The registry of disks at one moment.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ShelfView {
-    /// Ids of disks that may be unplugged now because somebody let go of them.
+pub(crate) struct RegistryView {
+    /// Ids of disks that may be unplugged now, after a release.
     pub(crate) released: BTreeSet<String>,
-    /// Places with a disk that is not taken, and why.
-    pub(crate) strangers: Vec<(String, String)>,
+    /// Places with a rejected disk, and the reason.
+    pub(crate) rejected: Vec<(String, WhyRejected)>,
+}
+
+/// Why a connected disk is not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WhyRejected {
+    /// An empty disk in the place of another disk.
+    EmptyInPlaceOfAnother,
+    /// The error of the attempt to open the disk.
+    Problem(String),
+}
+
+/// A hold in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HoldFacts {
+    /// Number of the hold's entry in the ledger.
+    pub(crate) number: u64,
+    /// The source under hold; none for every source.
+    pub(crate) source: Option<String>,
+    /// The reason given with the hold.
+    pub(crate) reason: String,
+    /// Seconds until the end of the hold, once cleared.
+    pub(crate) ends_in_s: Option<u64>,
 }

@@ -1,15 +1,27 @@
-//! What everything means: facts in, one report out. No I/O, no clock: the moment is one of the facts.
+//! The meaning of the facts: facts in, one report and the actions out. No I/O, no clock: the moment is one of the
+//! facts.
+//!
+//! Facts become causes (`conditions`), causes have codes and keys (`causes`), and words come last (`words`).
 
-pub(crate) mod answers;
+mod actions;
 mod causes;
+mod conditions;
 mod disks;
+pub(crate) mod events;
 pub(crate) mod facts;
+mod figures;
+mod memory;
 pub(crate) mod pace;
 pub(crate) mod promise;
+pub(crate) mod words;
 
-use self::facts::{BrokerFacts, Facts, ShelfView, SourceFacts};
+pub(crate) use actions::Action;
+pub(crate) use memory::Memory;
+
+use self::facts::{BrokerFacts, Facts, RegistryView, SourceFacts};
+use self::figures::{fullest, gib, moment, repaired};
 use crate::report::{
-    Condition, Doing, Happening, HeadReport, Health, Level, NextToGo, ProofReport, Report, RetentionReport,
+    Condition, Doing, HeadReport, Health, Level, NextToGo, ProofReport, PushResult, Report, RetentionReport,
     SourceReport, SystemReport, VaultReport,
 };
 use jiff::Timestamp;
@@ -17,50 +29,27 @@ use larder_firmware_config::Settings;
 use larder_format::ledger::{Head, Stamp};
 use larder_panel::Rhythm;
 use larder_store::clock::ClockVerdict;
-use larder_store::{Fact, MemberState, MemberView, RuleInForce, ScrubView};
-use std::collections::{BTreeMap, VecDeque};
+use larder_store::{Access, MemberState, RuleInForce};
 
-const GIB: f64 = 1_073_741_824.0;
-const IDENTIFY_FOR_MS: i64 = 60_000;
-
-/// What has to be remembered from one report to the next.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    since: BTreeMap<String, Timestamp>,
-    growth: VecDeque<(Timestamp, u64)>,
-    identify_until_ms: i64,
-    unplug: disks::Unplug,
-    happened: u64,
-}
-
-impl Memory {
-    /// Somebody asked which box this is.
-    pub(crate) fn identify(&mut self, now: Timestamp) {
-        self.identify_until_ms = now.as_millisecond() + IDENTIFY_FOR_MS;
-    }
-}
-
-/// One report, and what has to be told about the change from the one before.
-pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Happening>) {
+/// One report, and the actions that follow from the change since the last report.
+pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Action>) {
     let vault = vault_report(facts, memory);
-    let found = causes::find(facts, &vault);
-    let happenings = changes(&found, facts.now, memory);
-    let conditions: Vec<_> = found
-        .into_iter()
-        .map(|(key, condition)| Condition { since: memory.since[&key], ..condition })
-        .collect();
+    let causes = conditions::find(facts, &vault);
+    let since = |cause: &causes::Cause| memory.since(&cause.key()).unwrap_or(facts.now);
+    let conditions: Vec<_> = causes.iter().map(|cause| words::condition(cause, since(cause))).collect();
+    let keys: Vec<_> = causes.iter().map(causes::Cause::key).collect();
+    let mut actions = memory.changes(&keys, &conditions, facts.now);
     let level = conditions.iter().map(|condition| condition.level).max().unwrap_or(Level::Fine);
     let doing = match (facts.receiving, facts.restoring) {
         (1.., _) => Doing::Receiving,
         (_, 1..) => Doing::Restoring,
         _ => Doing::Idle,
     };
-    let identify = facts.now.as_millisecond() < memory.identify_until_ms;
-    let may_unplug = memory.unplug.is_said(facts);
-    let lamp = rhythm(&conditions, doing, identify, may_unplug);
-    let health = Health { level, conditions, doing, lamp: lamp.name().to_owned() };
+    let lamp = rhythm(&conditions, doing, facts, memory);
+    actions.extend(memory.light(lamp));
+    actions.extend(memory.flush(facts.stamp));
     let report = Report {
-        health,
+        health: Health { level, conditions, doing, lamp },
         vault,
         retention: retention_report(facts),
         proof: proof_report(facts),
@@ -70,23 +59,24 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Hap
             time: facts.head_time_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         },
         system: facts.system.clone(),
-        disks: facts.disks.iter().map(|(disk, flush)| disks::report(disk, flush, facts)).collect(),
+        disks: facts.disks.iter().map(|(disk, flush)| disks::report(disk, *flush, facts)).collect(),
         sources: facts.sources.iter().map(|source| source_report(source, facts)).collect(),
     };
-    (report, happenings)
+    (report, actions)
 }
 
-/// What is shown before anything is known: starting, and nothing else.
+/// The report before the first look: starting, and nothing else.
 pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp) -> Report {
     let facts = Facts {
         now,
         settings,
         sources: Vec::new(),
         disks: Vec::new(),
-        shelf: ShelfView::default(),
+        registry: RegistryView::default(),
         head: Head::EMPTY,
         head_time_ms: None,
         gaps: 0,
+        access: Access::Full,
         holds: Vec::new(),
         rule: RuleInForce { rule: promise::rule(&settings.retention), shorter: None },
         clock: ClockVerdict::MayLetGo,
@@ -103,19 +93,24 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         broker: BrokerFacts::default(),
     };
     let (report, _) = report(&facts, &mut Memory::default());
-    let lamp = Rhythm::Starting.name().to_owned();
     Report {
-        health: Health { level: Level::NeedsYou, conditions: Vec::new(), doing: Doing::Starting, lamp },
+        health: Health {
+            level: Level::NeedsYou,
+            conditions: Vec::new(),
+            doing: Doing::Starting,
+            lamp: Rhythm::Starting,
+        },
         ..report
     }
 }
 
-/// The worst wins. Identify comes before "needs you", or a box that needs somebody could never be found.
-fn rhythm(conditions: &[Condition], doing: Doing, identify: bool, may_unplug: bool) -> Rhythm {
+/// The worst wins. Identify comes before "needs you", or a box in need could never be found.
+fn rhythm(conditions: &[Condition], doing: Doing, facts: &Facts<'_>, memory: &mut Memory) -> Rhythm {
+    let may_unplug = memory.may_unplug(facts);
     match conditions.first() {
         Some(worst) if worst.level == Level::Alarm => Rhythm::Alarm,
-        _ if identify => Rhythm::Identify,
-        Some(worst) => Rhythm::needs_you(worst.code),
+        _ if memory.is_identifying(facts.now) => Rhythm::Identify,
+        Some(worst) => Rhythm::needs_you(worst.code.number()),
         None if may_unplug => Rhythm::MayUnplug,
         None if doing == Doing::Starting => Rhythm::Starting,
         None if doing != Doing::Idle => Rhythm::Busy,
@@ -123,42 +118,9 @@ fn rhythm(conditions: &[Condition], doing: Doing, identify: bool, may_unplug: bo
     }
 }
 
-fn changes(found: &[(String, Condition)], now: Timestamp, memory: &mut Memory) -> Vec<Happening> {
-    let mut happenings = Vec::new();
-    let mut tell = |memory: &mut Memory, event_type: &str, key: &str, facts: serde_json::Map<_, _>| {
-        memory.happened += 1;
-        let id = format!("{}-{}-{key}", now.as_millisecond(), memory.happened);
-        happenings.push(Happening { event_type: event_type.to_owned(), id, time: now, facts });
-    };
-    for (key, condition) in found {
-        if !memory.since.contains_key(key) {
-            memory.since.insert(key.clone(), now);
-            let facts = [("code", condition.code.into()), ("what", condition.what.clone().into())];
-            tell(
-                memory,
-                "condition_raised",
-                key,
-                facts.map(|(k, v)| (k.to_owned(), v)).into_iter().collect(),
-            );
-        }
-    }
-    let gone: Vec<_> =
-        memory.since.keys().filter(|key| !found.iter().any(|(k, _)| k == *key)).cloned().collect();
-    for key in gone {
-        memory.since.remove(&key);
-        tell(
-            memory,
-            "condition_cleared",
-            &key,
-            [("condition".to_owned(), key.clone().into())].into_iter().collect(),
-        );
-    }
-    happenings
-}
-
 fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
     let free_bytes = fullest(facts).map(|(_, free_bytes)| free_bytes);
-    // What a device claims of its files may be anything, and a sum that overflows would stop the box.
+    // A device may claim any number of files, and a sum that overflows would stop the box.
     let sum = |of: fn(&SourceFacts) -> u64| facts.sources.iter().map(of).fold(0, u64::saturating_add);
     let protected_bytes = sum(|source| source.newest.snapshot.totals.bytes);
     let healthy = facts.disks.iter().filter(|(disk, _)| disk.state == MemberState::Healthy).count();
@@ -173,38 +135,11 @@ fn vault_report(facts: &Facts<'_>, memory: &mut Memory) -> VaultReport {
         copies_wanted: facts.settings.vault.copies.into(),
         free_bytes,
         free_gib: free_bytes.map(gib),
-        days_left: days_left(facts, free_bytes, memory),
+        days_left: memory.days_left(facts, free_bytes),
     }
 }
 
-/// Of the disks that take backups the one with the least room, and how much that is: all of them take every backup. Without
-/// one that says so there is no room to speak of; the disk's own condition says what is wrong.
-fn fullest<'a>(facts: &'a Facts<'_>) -> Option<(&'a MemberView, u64)> {
-    let disks = facts.disks.iter().map(|(disk, _)| disk);
-    let healthy = disks.filter(|disk| disk.state == MemberState::Healthy);
-    healthy.filter_map(|disk| Some((disk, disk.space?.free))).min_by_key(|(_, free_bytes)| *free_bytes)
-}
-
-/// Samples of what is stored, one a day: the growth of the last 30 days.
-const GROWTH_DAYS: usize = 31;
-
-/// Days until full at the growth of the last 30 days, less what was let go of; unknown before a whole day was seen, and
-/// as long as no disk says how much room it has.
-fn days_left(facts: &Facts<'_>, free_bytes: Option<u64>, memory: &mut Memory) -> Option<u64> {
-    let days_since = |then: Timestamp| (facts.now.as_second() - then.as_second()) / 86_400;
-    if memory.growth.back().is_none_or(|(then, _)| days_since(*then) >= 1) {
-        memory.growth.push_back((facts.now, facts.stored_bytes));
-    }
-    while memory.growth.len() > GROWTH_DAYS {
-        memory.growth.pop_front();
-    }
-    let (since, then) = *memory.growth.front()?;
-    let grown = facts.stored_bytes.saturating_sub(then);
-    let per_day = grown.checked_div(u64::try_from(days_since(since)).ok()?)?;
-    free_bytes?.saturating_sub(facts.settings.vault.reserve_bytes).checked_div(per_day)
-}
-
-/// What was read back is what the disk says that was read last: a byte that nobody read on one of them is not proven.
+/// The date of the last scrub is the date of the disk read longest ago: a byte unread on one disk is not proven.
 fn proof_report(facts: &Facts<'_>) -> ProofReport {
     let ended = facts.scrubs.iter().map(|disk| disk.last.map(|(stamp, _)| stamp.time_ms));
     let oldest = ended.collect::<Option<Vec<_>>>().and_then(|ended| ended.into_iter().min());
@@ -216,11 +151,6 @@ fn proof_report(facts: &Facts<'_>) -> ProofReport {
     }
 }
 
-/// Files that were repaired in the round that runs and in the one before.
-fn repaired(disk: &ScrubView) -> u64 {
-    disk.round.repaired + disk.last.map_or(0, |(_, found)| found.repaired)
-}
-
 fn retention_report(facts: &Facts<'_>) -> RetentionReport {
     let next = facts
         .sources
@@ -228,17 +158,17 @@ fn retention_report(facts: &Facts<'_>) -> RetentionReport {
         .filter_map(|source| source.next_to_go.map(|(snapshot, at)| (at, source, snapshot)))
         .min_by_key(|(at, ..)| *at);
     RetentionReport {
-        rule: promise::rule_in_words(&facts.rule.rule),
-        promise: promise::promise_in_words(&facts.rule.rule),
-        oldest: facts.sources.iter().filter_map(|source| moment(&source.oldest)).min(),
+        rule: words::rules::rule_in_words(&facts.rule.rule),
+        promise: words::rules::promise_in_words(&facts.rule.rule),
+        oldest: facts.sources.iter().filter_map(|source| moment(source.oldest.stamp)).min(),
         next_to_go: next.map(|(at, source, snapshot)| NextToGo {
             at,
             source: source.source.clone(),
             snapshot,
             why: "the rule keeps it at least until then".to_owned(),
         }),
-        holds: facts.holds.clone(),
-        shorter: promise::shorter_in_words(&facts.rule),
+        holds: facts.holds.iter().map(words::hold).collect(),
+        shorter: words::rules::shorter_in_words(&facts.rule),
         locked: (facts.clock != ClockVerdict::MayLetGo).then(|| facts.clock.to_string()),
     }
 }
@@ -249,30 +179,17 @@ fn source_report(source: &SourceFacts, facts: &Facts<'_>) -> SourceReport {
         source: source.source.clone(),
         // Names have no `/`, `#` or `+`, and `@` is in none of them, so the slug is unique.
         id: source.source.replace('/', "@"),
-        last_success: moment(&source.newest),
-        last_result: if snapshot.skipped == 0 { "success" } else { "partial" }.to_owned(),
-        overdue: causes::is_overdue(source, facts),
+        last_success: moment(source.newest.stamp),
+        last_result: if snapshot.skipped == 0 { PushResult::Success } else { PushResult::Partial },
+        overdue: conditions::is_overdue(source, facts),
         files: snapshot.totals.files,
         bytes: snapshot.totals.bytes,
         gib: gib(snapshot.totals.bytes),
         skipped: snapshot.skipped,
         snapshots: source.snapshots,
-        oldest: moment(&source.oldest),
-        answers: answers::of(source),
+        oldest: moment(source.oldest.stamp),
+        answers: words::answers::of(source),
     }
-}
-
-pub(crate) fn moment(fact: &Fact) -> Option<Timestamp> {
-    Timestamp::from_millisecond(fact.stamp.time_ms).ok()
-}
-
-fn gib(bytes: u64) -> f64 {
-    round(bytes as f64 / GIB)
-}
-
-/// Three decimals: a dashboard shows two, and more would change with every byte.
-fn round(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]

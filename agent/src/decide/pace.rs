@@ -1,9 +1,9 @@
-//! How fast a disk is read back: slow enough that nobody notices, fast enough that everything is read within 30 days,
-//! and within 72 hours after a first damaged file.
+//! How fast a disk is read back: slow enough to go unnoticed, fast enough that every byte is read within 30 days, and
+//! within 72 hours after a first damaged file.
 //!
-//! A round takes 20 days at most and the next one begins a week after it ended, so that no byte waits longer than 28
-//! days; the rest is for days on which the box was busy or off. Not here: reading (`larder_store`), giving way to
-//! pushes (`jobs::scrub`).
+//! A round takes 20 days at most and the next round begins a week after its end, so no byte waits longer than 28
+//! days; the rest is for days with the box busy or off. Not here: reading (`larder_store`), giving way to pushes
+//! (`jobs::scrub`).
 
 use larder_format::ledger::Stamp;
 use larder_store::ScrubView;
@@ -12,20 +12,21 @@ use std::time::Duration;
 const DAY_S: u64 = 86_400;
 /// A round should be over by then.
 const ROUND_S: u64 = 20 * DAY_S;
-/// After damage was met it should be over by then: a day before the 72 hours that are promised.
+/// The end of a round after damage: a day before the promised 72 hours.
 const HURRIED_ROUND_S: u64 = 2 * DAY_S;
 /// From the end of one round to the start of the next.
 const PAUSE_S: u64 = 7 * DAY_S;
-/// The first round of a disk begins so long after it was first seen: neither the start nor the first backup are slower.
+/// The first round of a disk begins so long after the disk was first seen: neither the start nor the first backup are
+/// slower.
 pub(crate) const FIRST_AFTER: Duration = Duration::from_secs(10 * 60);
-/// A vault that is small is read in a day or two, not in 20: a result that comes sooner is worth the light work.
+/// A small vault is read in a day or two, not in 20: an early result is worth the light work.
 const REST_MAX: Duration = Duration::from_secs(10 * 60);
 /// Read in one go: as large as a pack, since a pack is read whole.
 pub(crate) const STEP_BYTES: u64 = 64 * 1024 * 1024;
-/// No round that ended for so long is too long: the 30 days, and five for a box that was off.
+/// The longest time between two ends of rounds: the 30 days, and five for a box that was off.
 pub(crate) const LATE_AFTER_S: u64 = 35 * DAY_S;
 
-/// What to do next on one disk.
+/// The next reading of one disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pace {
     /// Bytes to read now; none while nothing is due.
@@ -34,15 +35,14 @@ pub(crate) struct Pace {
     pub(crate) rest: Duration,
 }
 
-/// Seconds from one moment to a later one: as the clock says where it was right both times, and at least as long as
-/// the box was switched on.
+/// Seconds from one moment to a later moment: by the clock where right both times, and at least the time switched on.
 pub(crate) fn elapsed_s(from: &Stamp, to: &Stamp) -> u64 {
     let powered_on = to.powered_on_s.saturating_sub(from.powered_on_s);
     let by_clock = u64::try_from(to.time_ms.saturating_sub(from.time_ms) / 1000).unwrap_or(0);
     if from.trusted && to.trusted { powered_on.max(by_clock) } else { powered_on }
 }
 
-/// What is to be read of a disk now, and how long to rest after that.
+/// Bytes to read from a disk now, and the rest after them.
 pub(crate) fn pace(disk: &ScrubView, now: &Stamp) -> Pace {
     let at_once = Pace { bytes: STEP_BYTES, rest: Duration::ZERO };
     if !disk.is_readable {
@@ -51,7 +51,7 @@ pub(crate) fn pace(disk: &ScrubView, now: &Stamp) -> Pace {
     let Some(started) = &disk.round.started else {
         let pause = match &disk.last {
             _ if disk.is_alarmed => return at_once,
-            // It joined, or was never read.
+            // A new disk, or a disk never read.
             None => return at_once,
             Some((ended, _)) => PAUSE_S.saturating_sub(elapsed_s(ended, now)),
         };
@@ -100,7 +100,7 @@ mod tests {
         round
     }
 
-    /// Lives through a round; returns the seconds that it took.
+    /// Lives through a round; returns its seconds.
     fn live(total: u64, is_hurried: bool, step_s: u64) -> u64 {
         let mut view = disk(round(total, is_hurried));
         let mut now = 0;

@@ -1,11 +1,17 @@
+use super::actions::Action;
 use super::facts::Counts;
+use super::words::answers;
+use super::words::proof::names_of;
 use super::*;
+use crate::report::{EventType, Flush, Happening};
 use larder_format::care::LostFile;
 use larder_format::care::Round;
+use larder_format::ledger::DiskRole;
 use larder_format::ledger::{Scrubbed, Snapshot, Stamp};
 use larder_format::{ChunkRef, Hash, tree::Totals};
 use larder_store::disk::Space;
 use larder_store::retention::{Rule, Runs};
+use larder_store::{Access, Fact, MemberView, ScrubView};
 use std::sync::Arc;
 
 pub(super) const NOW_S: i64 = 1_790_000_000;
@@ -21,7 +27,7 @@ fn stamp(days_ago: i64) -> Stamp {
     Stamp { time_ms: (NOW_S - days_ago * 86_400) * 1000, trusted: true, powered_on_s: 0 }
 }
 
-/// A disk that was read from end to end so many days ago.
+/// A disk read from end to end so many days ago.
 fn scrub(days_ago: i64) -> ScrubView {
     let found = Scrubbed { disk: [1; 16], bytes: 5, damaged: 0, repaired: 0, lost: 0 };
     ScrubView {
@@ -42,7 +48,7 @@ fn source(hours_ago: i64) -> SourceFacts {
         oldest: fact(hours_ago),
         newest: fact(hours_ago),
         counts: Counts { versions: 3, is_complete: true, ..Counts::default() },
-        promise: "Every backup is kept for 30 days.".into(),
+        rule: Rule::default(),
         next_to_go: None,
         on_hold: false,
         damaged: vec![],
@@ -70,7 +76,7 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         path: "/disk".into(),
         state: MemberState::Healthy,
         space: Some(Space { total: 1 << 40, free: 1 << 39 }),
-        offsite: false,
+        role: DiskRole::Home,
         is_older_copy: false,
         complete: None,
         leaving: None,
@@ -79,11 +85,12 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         now: Timestamp::from_second(NOW_S).unwrap(),
         settings,
         sources: vec![source(1)],
-        disks: vec![(disk, "trusted")],
-        shelf: ShelfView::default(),
+        disks: vec![(disk, Flush::Trusted)],
+        registry: RegistryView::default(),
         head: Head { sequence: 2, hash: Hash::ZERO },
         head_time_ms: None,
         gaps: 0,
+        access: Access::Full,
         holds: vec![],
         rule: RuleInForce { rule: Rule::default(), shorter: None },
         clock: ClockVerdict::MayLetGo,
@@ -107,7 +114,7 @@ fn check(given: impl Fn(&mut Facts<'_>), expect: Rhythm) {
     let mut facts = facts(&settings);
     given(&mut facts);
     let (report, _) = report(&facts, &mut Memory::default());
-    assert_eq!(report.health.lamp, expect.name());
+    assert_eq!(report.health.lamp, expect);
     assert_eq!(report.health.level == Level::Fine, matches!(expect, Rhythm::Ready | Rhythm::Busy));
 }
 
@@ -129,6 +136,7 @@ fn the_lamp_says_what_is_wrong() {
     check(|facts| facts.system.clock_trusted = false, Rhythm::needs_you(7));
     check(|facts| facts.damaged = 1, Rhythm::Alarm);
     check(|facts| facts.gaps = 1, Rhythm::Alarm);
+    check(|facts| facts.access = Access::ReadOnly { since: 9 }, Rhythm::needs_you(3));
     check(|facts| facts.scrubs[0].round.repaired = 1, Rhythm::needs_you(6));
     check(|facts| facts.scrubs[0].round.left = 1, Rhythm::needs_you(6));
     check(|facts| facts.scrubs[0].last.as_mut().unwrap().1.repaired = 2, Rhythm::needs_you(6));
@@ -139,7 +147,7 @@ fn the_lamp_says_what_is_wrong() {
         (facts.scrubs[0].last, facts.sources[0].oldest) = (None, fact(36 * 24));
     };
     check(of_old, Rhythm::needs_you(10));
-    // Stamped by a clock that was a year ahead; three days of running have passed since.
+    // Stamped by a clock a year ahead; three days of running have passed since.
     let from_the_future = |facts: &mut Facts<'_>| {
         facts.sources[0] = source(-365 * 24);
         facts.stamp.powered_on_s = 3 * 86_400;
@@ -162,6 +170,38 @@ fn the_worst_wins_and_work_goes_on_below() {
     check(|facts| (facts.damaged, facts.system.clock_trusted) = (1, false), Rhythm::Alarm);
 }
 
+/// The kinds of events among the actions.
+fn events(actions: &[Action]) -> Vec<EventType> {
+    let event = |action: &Action| match action {
+        Action::Tell(Happening { what, .. }) => Some(what.event_type()),
+        Action::Light(_) | Action::FlushIndex => None,
+    };
+    actions.iter().filter_map(event).collect()
+}
+
+#[test]
+fn the_lamp_is_lit_anew_only_when_it_changes() {
+    let settings = Settings::default();
+    let (mut facts, mut memory) = (facts(&settings), Memory::default());
+    let mut acted = |facts: &Facts<'_>| report(facts, &mut memory).1;
+    assert_eq!(acted(&facts), [Action::Light(Rhythm::Ready)]);
+    assert_eq!(acted(&facts), []);
+    facts.receiving = 1;
+    assert_eq!(acted(&facts), [Action::Light(Rhythm::Busy)]);
+}
+
+#[test]
+fn the_index_is_written_out_every_half_minute_of_running() {
+    let settings = Settings::default();
+    let (mut facts, mut memory) = (facts(&settings), Memory::default());
+    let mut flushes = |powered_on_s: u64| {
+        facts.stamp.powered_on_s = powered_on_s;
+        report(&facts, &mut memory).1.contains(&Action::FlushIndex)
+    };
+    let seconds = [500, 505, 529, 530, 535, 559, 561, 590, 591];
+    assert_eq!(seconds.map(&mut flushes), [false, false, false, true, false, false, true, false, true]);
+}
+
 #[test]
 fn a_condition_is_told_once_and_remembers_since_when() {
     let settings = Settings::default();
@@ -169,14 +209,14 @@ fn a_condition_is_told_once_and_remembers_since_when() {
     let mut facts = facts(&settings);
     facts.sources[0] = source(100);
     let (first, told) = report(&facts, &mut memory);
-    assert_eq!(told[0].event_type, "condition_raised");
+    assert_eq!(events(&told)[0], EventType::ConditionRaised);
     facts.now = Timestamp::from_second(NOW_S + 60).unwrap();
     let (second, told) = report(&facts, &mut memory);
-    assert!(told.is_empty());
+    assert!(events(&told).is_empty());
     assert_eq!(second.health.conditions[0].since, first.health.conditions[0].since);
     facts.sources[0] = source(0);
     let (third, told) = report(&facts, &mut memory);
-    assert_eq!((told[0].event_type.as_str(), third.health.level), ("condition_cleared", Level::Fine));
+    assert_eq!((events(&told)[0], third.health.level), (EventType::ConditionCleared, Level::Fine));
 }
 
 #[test]
@@ -189,7 +229,7 @@ fn growth_is_unknown_before_a_day_has_passed() {
     facts.sources[0] = source(-47);
     facts.stored_bytes = 2 << 37;
     assert_eq!(report(&facts, &mut memory).0.vault.days_left, Some(3));
-    // Nothing is known of a disk that is away, least of all that it is full today.
+    // Of an absent disk no room is known, least of all that it is full today.
     facts.disks[0].0.space = None;
     assert_eq!(report(&facts, &mut memory).0.vault.days_left, None);
 }
@@ -248,7 +288,7 @@ fn what_is_not_counted_yet_is_not_told_as_none() {
     check(Counts { changed: 3, versions: 9, changed_at_least: true, ..complete }, "At least 9 versions");
 }
 
-/// Whatever devices claim, the sums stand still at the most that there is.
+/// Whatever devices claim, the sums stop at the largest number.
 #[test]
 fn claims_add_up_without_overflow() {
     let settings = Settings::default();
@@ -286,7 +326,7 @@ fn conditions_name_nobody_else() {
     assert!(owner.contains("laptop/photos has not made") && owner.contains(others), "{owner}");
 }
 
-/// Lost files are named in the alarm; the proof is as old as the disk that was read last.
+/// Lost files are named in the alarm; the proof is as old as the disk read longest ago.
 #[test]
 fn what_is_lost_is_named_and_what_is_read_back_is_dated() {
     let settings = Settings::default();
@@ -298,8 +338,8 @@ fn what_is_lost_is_named_and_what_is_read_back_is_dated() {
     assert_eq!(proof.repaired, 3);
     facts.scrubs[1].last = None;
     assert_eq!(report(&facts, &mut Memory::default()).0.proof.last_scrub, None);
-    assert_eq!(causes::names_of(&[]), "");
+    assert_eq!(names_of(&[]), "");
     let many: Vec<_> = (0..9).map(|number| ("laptop/docs".to_owned(), format!("{number}.txt"))).collect();
-    let named = causes::names_of(&many);
+    let named = names_of(&many);
     assert!(named.starts_with("0.txt of laptop/docs, 1.txt") && named.ends_with("and 6 more"), "{named}");
 }

@@ -1,11 +1,11 @@
-//! The clock: what time it is, whether to believe it, and how long this box has been switched on in its life.
+//! The clock: the time, whether to believe the time, and how long this box has been switched on in its life.
 //!
-//! A Raspberry Pi has no clock of its own: after a power cut it wakes up in the past. So the agent counts the seconds
-//! it has lived through, keeps the count beside the vault, and says of each moment whether it can be trusted.
+//! A Raspberry Pi has no clock of its own and wakes up in the past after a power cut. So the agent counts the seconds
+//! of its life, keeps the count beside the vault, and says of each moment whether to trust it.
 //!
-//! What is kept as long as it was promised hangs on the count, as the only thing that a wrong clock cannot change. So a
-//! count that was read back has to be plausible beside the one in the ledger, whatever its check says; too low a count
-//! only keeps things longer. No clock is asked for that: the count is there for the day on which it is wrong.
+//! Keeping the past as long as promised hangs on the count, the only measure that a wrong clock cannot change. So a
+//! count read back has to be plausible beside the ledger's, whatever its check says; a count too low only keeps data
+//! longer. No clock is asked about the count: the count is there for the day of a wrong clock.
 
 use jiff::Timestamp;
 use larder_format::Hash;
@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// Time that a box may have lost its count for when the power went; bounded by how often it is written.
+/// Time that a power cut may take off the count; bounded by how often the count is written.
 pub(crate) const SAVE_EVERY_S: u64 = 600;
-/// The count is not believed if it is further than this above the newest ledger entry. A box that runs writes one after
-/// 35 days of running at the latest, when a disk was read from end to end (`decide::pace`); without a limit, one wrong
-/// file and a wrong clock would make everything old at once.
+/// A count further than this above the newest ledger entry is not believed. A running box writes an entry after 35
+/// days of running at the latest, when a disk was read from end to end (`decide::pace`). Without a limit, one wrong
+/// file and a wrong clock would make the whole past old at once.
 const AHEAD_OF_LEDGER_S_MAX: u64 = 60 * 24 * 3600;
-/// The same as long as nothing is known of the ledger: no box runs for so long.
+/// The same with an unknown ledger: no box runs for so long.
 const COUNT_S_MAX: u64 = 100 * 365 * 24 * 3600;
 /// The file is far shorter.
 const COUNT_BYTES_MAX: u64 = 4096;
@@ -53,8 +53,8 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that keeps its count in `folder`. `known_s` is the count of the newest ledger entry, 0 as long as there
-    /// is none or nobody has read it yet.
+    /// A clock with its count in `folder`. `known_s` is the count of the newest ledger entry, 0 without any entry or
+    /// before the ledger is read.
     pub(crate) fn open(folder: &Path, known_s: u64) -> Self {
         let file = folder.join("powered-on-seconds");
         let before_s = match read_plain(&file) {
@@ -64,7 +64,7 @@ impl Clock {
         Self { started: Instant::now(), before_s, file: Mutex::new(file), saved: Mutex::new(before_s) }
     }
 
-    /// This moment. `newest_ms` is the time of the newest ledger entry: a clock behind it is wrong.
+    /// This moment. `newest_ms` is the time of the newest ledger entry: an earlier clock is wrong.
     pub(crate) fn stamp(&self, newest_ms: Option<i64>) -> Stamp {
         let time_ms = Timestamp::now().as_millisecond();
         let behind = newest_ms.is_some_and(|newest| time_ms < newest);
@@ -82,7 +82,7 @@ impl Clock {
         self.before_s.saturating_add(self.started.elapsed().as_secs())
     }
 
-    /// From now on the count is kept in `folder`: the disk that had it is gone.
+    /// From now on the count is kept in `folder`: its former disk is gone.
     pub(crate) fn move_to(&self, folder: &Path) {
         let file = folder.join("powered-on-seconds");
         *self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = file;
@@ -106,7 +106,7 @@ impl Clock {
     }
 }
 
-/// The text of a regular file; to open a FIFO that somebody put there would wait for ever.
+/// The text of a regular file; opening a planted FIFO would wait for ever.
 fn read_plain(path: &Path) -> io::Result<String> {
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
@@ -118,7 +118,7 @@ fn read_plain(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes a new file, whatever had its name.
+/// Writes a new file in place of any former file.
 fn write_plain(path: &Path, text: &str) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -127,8 +127,8 @@ fn write_plain(path: &Path, text: &str) -> io::Result<()> {
     fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// The count to go on from: what the file says where that can be believed, and at least what the ledger says, since the
-/// file is only written now and then.
+/// The count to go on from: the file's count where plausible, and at least the ledger's, since the file is only
+/// written now and then.
 fn count(text: &str, known_s: u64) -> u64 {
     let limit = if known_s == 0 { COUNT_S_MAX } else { known_s.saturating_add(AHEAD_OF_LEDGER_S_MAX) };
     match read(text) {
@@ -140,14 +140,14 @@ fn count(text: &str, known_s: u64) -> u64 {
     }
 }
 
-/// The count and its check, as the file has them.
+/// The count and its check, as in the file.
 fn written(seconds: u64) -> String {
     let text = seconds.to_string();
     let check = check_of(&text);
     format!("{text} {check}")
 }
 
-/// What `written` wrote; a number alone is from before there was a check.
+/// Reads the text of `written`; a number alone is from before there was a check.
 fn read(text: &str) -> Option<u64> {
     let text = text.trim();
     let number = match text.split_once(' ') {
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(count(&written(u64::MAX), 0), 0);
     }
 
-    /// A filesystem may lose what kind of file something is; the box starts all the same.
+    /// A filesystem may lose the kind of a file; the box starts all the same.
     #[test]
     fn a_fifo_in_the_place_of_the_count_stops_nothing() {
         use rustix::fs::{CWD, FileType, Mode, mknodat};

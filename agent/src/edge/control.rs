@@ -1,5 +1,5 @@
-//! The local socket, from the side of `larderd`'s own commands: they ask the running agent, since only one process
-//! may have the vault open.
+//! The local socket, from the side of `larderd`'s own commands: commands ask the running agent, since only one
+//! process may have the vault open.
 
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -14,7 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 /// File name of the socket beside the vault's folder on each disk.
 const SOCKET: &str = "control.sock";
 
-/// Between two questions of somebody who watches.
+/// Between two questions of a watching command.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why the running agent gave no answer.
@@ -29,7 +29,7 @@ pub(crate) enum ControlError {
     /// It answered with a refusal.
     #[error("{}", .0.what)]
     Refused(Box<Problem>),
-    /// It answered something else.
+    /// The answer is of another kind.
     #[error("the agent's answer could not be read")]
     Broken(String),
 }
@@ -46,7 +46,7 @@ impl ControlError {
     }
 }
 
-/// Where the agent that keeps its vault in `folder` listens.
+/// The socket of the agent with its vault in `folder`.
 pub(crate) fn socket_path(folder: &Path) -> PathBuf {
     folder.join(SOCKET)
 }
@@ -54,7 +54,7 @@ pub(crate) fn socket_path(folder: &Path) -> PathBuf {
 /// Makes the socket, for the owner of the process alone. Only the holder of the vault's lock may call this.
 pub(crate) fn listen(folder: &Path) -> io::Result<UnixListener> {
     let path = socket_path(folder);
-    // What is left of a killed agent; the vault's lock says that it is gone.
+    // Leftover of a killed agent; the vault's lock says that the agent is gone.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -64,20 +64,20 @@ pub(crate) fn listen(folder: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Takes the socket away, so that the next command is told at once that nobody is there.
+/// Takes the socket away, so that the next command hears at once of the agent's absence.
 pub(crate) fn remove(folder: &Path) {
     if let Err(error) = std::fs::remove_file(socket_path(folder)) {
         tracing::debug!(%error, "the control socket was gone already");
     }
 }
 
-/// There is a socket on each disk that is connected; any of them will do.
+/// There is a socket on each connected disk; any will do.
 async fn connect(folders: &[PathBuf]) -> io::Result<UnixStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for folder in folders {
         match UnixStream::connect(socket_path(folder)).await {
             Ok(stream) => return Ok(stream),
-            // Where one is forbidden there may be an agent; where the others are empty there may be none.
+            // Behind a forbidden socket there may be an agent; behind missing sockets there may be none.
             Err(_) if last.kind() == io::ErrorKind::PermissionDenied => {}
             Err(error) => last = error,
         }
@@ -85,7 +85,7 @@ async fn connect(folders: &[PathBuf]) -> io::Result<UnixStream> {
     Err(last)
 }
 
-/// Asks the running agent; `body` is sent as JSON with POST, without one it is a GET.
+/// Asks the running agent; `body` is sent as JSON with POST, without a body the request is a GET.
 pub(crate) async fn ask<T: DeserializeOwned>(
     folders: &[PathBuf],
     path: &str,

@@ -1,10 +1,9 @@
-//! Which broker the appliance is seen on, its own or the home's, and the connection to it.
+//! The broker that shows the appliance, its own or the home's, and the connection there.
 //!
-//! Nothing here can stop a backup: without any broker every call does nothing. Not here: what goes over the
-//! connection (`mqtt`).
+//! No call here can stop a backup: without any broker every call does nothing. Not here: messages (`mqtt`).
 
 use crate::edge::mqtt::{self, Mqtt, MqttState};
-use crate::event::Command;
+use crate::event::MqttCommand;
 use crate::report::{Happening, Report};
 use jiff::Timestamp;
 use larder_firmware_config::{MqttSettings, Settings};
@@ -17,9 +16,9 @@ use tokio::sync::mpsc;
 #[cfg(feature = "broker")]
 use mqtt::broker::{Broker, Login};
 
-/// Stands in where the agent was built without a broker of its own; there is never one of these.
+/// Stands in where the agent was built without a broker of its own; no value of this type exists.
 #[cfg(not(feature = "broker"))]
-enum Broker {}
+use std::convert::Infallible as Broker;
 
 /// The file with the broker's password cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +26,11 @@ enum Broker {}
 pub(crate) struct PasswordProblem {
     /// `mqtt.password_file`.
     pub(crate) path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     source: std::io::Error,
 }
 
-/// The appliance's face on MQTT, or nothing where the owner wants none.
+/// The appliance's face on MQTT, or an empty one where the owner wants none.
 pub(crate) struct Dashboard {
     mqtt: Option<Mqtt>,
     own_broker: Option<Broker>,
@@ -40,12 +39,12 @@ pub(crate) struct Dashboard {
 }
 
 impl Dashboard {
-    /// Starts connecting and returns at once: a dead broker stops nothing. `uid` is the machine's stable id; what is asked
-    /// for over MQTT comes out of `commands`.
+    /// Starts connecting and returns at once: a dead broker stops nothing. `uid` is the machine's stable id; commands
+    /// from MQTT come out of `commands`.
     pub(crate) async fn connect(
         all_settings: &Settings,
         uid: String,
-        commands: mpsc::Sender<Command>,
+        commands: mpsc::Sender<MqttCommand>,
     ) -> Result<Self, PasswordProblem> {
         let settings = &all_settings.mqtt;
         if !settings.enabled {
@@ -60,7 +59,7 @@ impl Dashboard {
                 Err(why) => return Ok(Self::without(Some(MqttState::given_up(why, Timestamp::now())))),
             },
         };
-        let wanted = mqtt::MqttSettings {
+        let wanted = mqtt::BrokerSettings {
             host,
             port,
             username: settings.username.clone(),
@@ -78,7 +77,7 @@ impl Dashboard {
         Self { mqtt: None, own_broker: None, failed }
     }
 
-    /// Where our own broker listens, if we run one.
+    /// The address of our own broker, if we run one.
     #[cfg(feature = "broker")]
     pub(crate) fn own_broker(&self) -> Option<SocketAddr> {
         self.own_broker.as_ref().map(Broker::address)
@@ -90,7 +89,7 @@ impl Dashboard {
         self.own_broker.as_ref().map(|broker| match *broker {})
     }
 
-    /// How things stand with the broker; nothing where none is wanted.
+    /// The state of the connection; none without a wished broker.
     pub(crate) fn state(&self) -> Option<MqttState> {
         self.mqtt.as_ref().map(Mqtt::state).or_else(|| self.failed.clone())
     }
@@ -102,7 +101,7 @@ impl Dashboard {
         }
     }
 
-    /// Tells what happened.
+    /// Tells an event.
     pub(crate) fn tell(&self, happening: &Happening) {
         if let Some(mqtt) = &self.mqtt {
             mqtt.tell(happening);

@@ -1,4 +1,4 @@
-//! The disks as the system shows them: where they are mounted, and whether they are still there.
+//! The disks as the system shows them: mount points, and whether each disk is still there.
 
 use larder_store::disk::RealDisk;
 use std::io;
@@ -14,19 +14,19 @@ pub(crate) enum DiskProblem {
         /// The folder.
         path: PathBuf,
     },
-    /// There is nothing of Larder's in it: not mounted, or empty.
+    /// Without Larder's folder: not mounted, or empty.
     #[error("no backups are at {}", path.display())]
     Empty {
         /// The folder.
         path: PathBuf,
     },
-    /// Another agent has it.
+    /// In use by another agent.
     #[error("another larderd is using {}", path.display())]
     InUse {
         /// The folder.
         path: PathBuf,
     },
-    /// Something of Larder's is on it, and not what this Larder can go on with.
+    /// With a folder of Larder's that this Larder cannot go on with.
     #[error("{what}")]
     Strange {
         /// The folder.
@@ -39,7 +39,7 @@ pub(crate) enum DiskProblem {
     Io {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -53,7 +53,7 @@ pub(crate) fn open(path: &Path, allow_root_filesystem: bool) -> Result<RealDisk,
     opened(path, RealDisk::open_existing(&path.join(FOLDER)))
 }
 
-/// The same, and makes the folder where it is not there.
+/// The same, and makes a missing folder.
 pub(crate) fn make(path: &Path, allow_root_filesystem: bool) -> Result<RealDisk, DiskProblem> {
     check_mounted(path, allow_root_filesystem)?;
     opened(path, RealDisk::open(&path.join(FOLDER)))
@@ -63,7 +63,7 @@ fn check_mounted(path: &Path, allow_root_filesystem: bool) -> Result<(), DiskPro
     if allow_root_filesystem {
         return Ok(());
     }
-    // A path whose disk is not mounted must not be made either: that would fill the system's card.
+    // The path of an unmounted disk must not be made either: new folders there would fill the system's card.
     let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev());
     match (device(path), device(Path::new("/"))) {
         (Ok(disk), Ok(root)) if disk != root => Ok(()),
@@ -83,18 +83,18 @@ fn opened(path: &Path, disk: io::Result<RealDisk>) -> Result<RealDisk, DiskProbl
     })
 }
 
-/// A disk that is connected: by these it is seen whether it still is.
+/// A connected disk: its marks show whether the disk is still there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seat {
-    /// Where it is mounted.
+pub(crate) struct Mount {
+    /// Mount point.
     pub(crate) path: PathBuf,
     /// Device and inode of the vault's folder.
     place: (u64, u64),
-    /// Its device, as the kernel lists it; none for filesystems that have no device of their own.
+    /// Its device, as the kernel lists it; none for filesystems without a device.
     device: Option<PathBuf>,
 }
 
-impl Seat {
+impl Mount {
     /// Where `disk`, opened at `path`, sits.
     pub(crate) fn of(disk: &RealDisk, path: &Path) -> io::Result<Self> {
         let place = disk.place()?;
@@ -102,25 +102,25 @@ impl Seat {
         Ok(Self { path: path.to_owned(), place, device: device.exists().then_some(device) })
     }
 
-    /// Whether the same disk is still there. A pulled one may stay mounted for a while, with its device gone.
-    pub(crate) fn is_taken(&self) -> bool {
+    /// Whether the same disk is still there. A pulled disk may stay mounted for a while, with its device gone.
+    pub(crate) fn is_there(&self) -> bool {
         let meta = std::fs::metadata(self.path.join(FOLDER));
         let is_there = meta.is_ok_and(|meta| (meta.dev(), meta.ino()) == self.place);
         is_there && self.device.as_ref().is_none_or(|device| device.exists())
     }
 }
 
-/// Whether another filesystem is mounted at `path`, so that there is a disk, whatever is on it.
+/// Whether another filesystem is mounted at `path`: then there is a disk, whatever its content.
 pub(crate) fn is_mount_point(path: &Path) -> bool {
     let device = |path: &Path| std::fs::metadata(path).map(|meta| meta.dev()).ok();
     device(path).is_some_and(|here| device(&path.join("..")).is_some_and(|above| above != here))
 }
 
-/// Whether nobody's files are at `path`: the vault never moves in where somebody lives.
+/// Whether `path` is free of files: the vault never moves into a folder in use.
 pub(crate) fn is_unused(path: &Path) -> io::Result<bool> {
     for entry in std::fs::read_dir(path)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        // What systems leave on an empty disk, and what is left of an attempt to adopt it.
+        // Leftovers of systems on an empty disk, and of an attempt to adopt the disk.
         if !name.starts_with('.') && !["lost+found", "System Volume Information", FOLDER].contains(&&*name) {
             return Ok(false);
         }

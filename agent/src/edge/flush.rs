@@ -1,8 +1,9 @@
 //! Whether a disk obeys flushes, as far as the kernel can tell.
 //!
-//! A sync is worth what the device below makes of it. Some USB bridges make the kernel believe that there is no cache
-//! and drop flushes; a sync then proves nothing. What cannot be known is `unproven`, never fine.
+//! A sync is worth as much as the device below. Some USB bridges make the kernel believe that there is no cache and
+//! drop flushes; a sync then proves nothing. The unknown is `unproven`, never fine.
 
+use crate::report::Flush;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +16,9 @@ pub(crate) fn device_folder(device: u64) -> PathBuf {
     Path::new("/sys/dev/block").join(format!("{major}:{minor}"))
 }
 
-/// `trusted` where every device below `path` is known to obey flushes or to need none; `unproven` otherwise.
-pub(crate) fn honesty(path: &Path) -> &'static str {
-    if is_trusted(path, LAYERS_MAX) { "trusted" } else { "unproven" }
+/// Trusted where every device below `path` is known to obey flushes or to need none; unproven otherwise.
+pub(crate) fn honesty(path: &Path) -> Flush {
+    if is_trusted(path, LAYERS_MAX) { Flush::Trusted } else { Flush::Unproven }
 }
 
 fn is_trusted(path: &Path, layers: u32) -> bool {
@@ -28,15 +29,15 @@ fn is_trusted(path: &Path, layers: u32) -> bool {
 
 fn is_device_trusted(folder: &Path, layers: u32) -> bool {
     let Some(layers) = layers.checked_sub(1) else { return false };
-    // A partition has no queue of its own; its disk has.
+    // A partition has no queue of its own; the disk has.
     let Some(disk) = folder.ancestors().take(2).find(|folder| folder.join("queue").exists()) else {
         return false;
     };
-    // A file as a disk is worth what the disk is worth that the file lies on.
+    // A file as a disk is worth as much as the disk below the file.
     if let Ok(file) = fs::read_to_string(disk.join("loop/backing_file")) {
         return is_trusted(Path::new(file.trim_end_matches('\n')), layers);
     }
-    // Mapped and joined devices are worth what the worst of those below them is.
+    // Mapped and joined devices are worth as much as the worst device below.
     let below: Vec<_> = fs::read_dir(disk.join("slaves")).into_iter().flatten().flatten().collect();
     if !below.is_empty() {
         let device = |entry: &fs::DirEntry| fs::canonicalize(entry.path());
@@ -55,7 +56,7 @@ fn is_device_trusted(folder: &Path, layers: u32) -> bool {
 mod tests {
     use super::*;
 
-    /// A device in a made-up `/sys`; `below` are the devices that it is mapped to.
+    /// A device in a made-up `/sys`; `below` are the devices under a mapper.
     fn device(sys: &Path, name: &str, cache: Option<&str>, below: &[&Path]) -> PathBuf {
         let folder = sys.join(name);
         fs::create_dir_all(folder.join("queue")).unwrap();
@@ -90,7 +91,7 @@ mod tests {
         fs::create_dir(bridge.join("sdb1")).unwrap();
         check(&bridge.join("sdb1"), false);
         check(&device(sys, "virtual/dm-0", Some(good), &[&sata.join("sda1")]), true);
-        // The mapper itself says "write back", but one of the disks below it cannot be believed.
+        // The mapper itself says "write back", but a disk below cannot be believed.
         check(&device(sys, "virtual/md0", Some(good), &[&sata, &bridge.join("sdb1")]), false);
     }
 

@@ -1,4 +1,4 @@
-//! What systemd is told: ready, stopping, alive.
+//! Words to systemd: ready, stopping, alive.
 
 use sd_notify::NotifyState;
 use std::time::Duration;
@@ -18,13 +18,13 @@ pub(crate) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often systemd wants to hear `alive`, halved so that one late word is no death; none if it does not ask.
+/// How often systemd wants to hear `alive`, halved so that one late word is no death; none without a watchdog.
 pub(crate) fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 2)
 }
 
 fn tell(states: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to tell, and that is fine.
+    // Without systemd there is no listener, and that is fine.
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "nobody took the notice");
     }

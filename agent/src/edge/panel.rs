@@ -1,12 +1,14 @@
-//! The lamp of this very box: finds it, opens it, and keeps it playing.
+//! The lamp of this very box: finds, opens and plays it.
 //!
-//! Backups run without a lamp, so nothing here can fail: what could not be opened is said once, in words, and the
-//! agent goes on dark. Lamps may also vanish (an overlay is unloaded, a right is taken away); they are tried again.
+//! Backups run without a lamp, so no call here can fail: a lamp that cannot be opened is reported once, in words, and
+//! the agent goes on dark. Lamps may also vanish (an overlay is unloaded, a right is taken away), and are tried
+//! again.
 //!
-//! Patterns of the kernel are not used although they would cost no wake-ups: they go on after this process has died,
-//! and a lamp that says "you could restore right now" would then be a lie.
+//! The kernel's patterns are not used although they would cost no wake-ups: a pattern goes on after the death of this
+//! process, and the message "you could restore right now" would then be a lie.
 //!
-//! Not here: what is shown (`decide`), rhythms (`larder-panel`), which board has which lamp (`larder-firmware-config`).
+//! Not here: the choice of the rhythm (`decide`), rhythms (`larder-panel`), the lamps of each board
+//! (`larder-firmware-config`).
 
 mod any_lamp;
 mod led;
@@ -21,17 +23,17 @@ use larder_panel::Rhythm;
 
 use self::any_lamp::AnyLamp;
 use self::led::Led;
-use self::line::Line;
+use self::line::GpioLine;
 use self::terminal::Terminal;
 
 /// A change of mind within this time is not shown: work that starts and ends many times a second would flicker.
 const DWELL_MS: u64 = 500;
-/// A lamp that failed is tried again after this long.
+/// A failed lamp is tried again after this long.
 const RETRY_MS: u64 = 10_000;
-/// How long the caller may sleep when no lamp wants anything.
+/// How long the caller may sleep when no lamp has a change to play.
 const IDLE_MS: u64 = 60_000;
 
-/// Everything on the box that shines for us.
+/// Every lamp of the box.
 pub(crate) struct Panel {
     lights: Vec<Light>,
     trouble: Option<String>,
@@ -43,21 +45,21 @@ pub(crate) struct Panel {
 /// One lamp and the part it plays.
 struct Light {
     lamp: Box<dyn AnyLamp>,
-    role: Role,
+    role: LightRole,
     place: String,
     failed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// Says everything by itself.
+enum LightRole {
+    /// Tells the whole message alone.
     Status,
-    /// Shines only when something is wrong.
+    /// Shines only in trouble.
     Fault,
 }
 
 impl Panel {
-    /// Opens the lamps that the owner named or that the board has; `compatible` as in the device tree, most specific
+    /// Opens the lamps named by the owner, or the board's lamps; `compatible` as in the device tree, most specific
     /// first. Never fails: a lamp that cannot be opened is trouble, not an error.
     pub(crate) fn open(settings: &PanelSettings, compatible: &[String]) -> Panel {
         Panel::open_below(Path::new("/"), settings, compatible)
@@ -72,10 +74,10 @@ impl Panel {
             None => (board.status.as_slice(), board.active_low),
         };
         let mut panel = Panel::dark();
-        panel.add(Role::Status, root, status, active_low);
-        // A lamp that the owner named says everything alone; the box's own red one would only puzzle.
+        panel.add(LightRole::Status, root, status, active_low);
+        // A lamp named by the owner says the whole message alone; the box's own red lamp would only puzzle.
         if settings.lamp.is_none() {
-            panel.add(Role::Fault, root, &board.fault, board.active_low);
+            panel.add(LightRole::Fault, root, &board.fault, board.active_low);
         }
         let places: Vec<&str> = panel.lights.iter().map(|light| light.place.as_str()).collect();
         tracing::info!(board = board.name, lamps = places.join(" "), "panel");
@@ -87,25 +89,26 @@ impl Panel {
         Panel { lights: Vec::new(), trouble: None, wanted: Rhythm::Off, shown: Rhythm::Off, may_change_ms: 0 }
     }
 
-    /// Adds a lamp made of words on standard error, if somebody is there to read it.
+    /// Adds a lamp made of words on standard error, if a person is there to read.
     pub(crate) fn with_terminal(mut self) -> Panel {
         if let Some(terminal) = Terminal::on_stderr() {
-            self.lights.push(Light::new(Box::new(terminal), Role::Status, "terminal".to_owned()));
+            self.lights.push(Light::new(Box::new(terminal), LightRole::Status, "terminal".to_owned()));
         }
         self
     }
 
-    /// What could not be opened, in the owner's words.
+    /// Unusable lamps, in the owner's words.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.clone()
     }
 
-    /// What the lamps should say from now on; shown by the next tick.
+    /// The lamps' message from now on; shown by the next tick.
     pub(crate) fn show(&mut self, rhythm: Rhythm) {
         self.wanted = rhythm;
     }
 
-    /// Plays up to `now_ms` and returns when to call again, always later than `now_ms`. Also call it after `show`.
+    /// Plays up to `now_ms` and returns when to call again, always later than `now_ms`. To be called after `show`
+    /// too.
     pub(crate) fn next_tick(&mut self, now_ms: u64) -> u64 {
         let mut next_ms = now_ms.saturating_add(IDLE_MS);
         if self.wanted != self.shown {
@@ -121,7 +124,7 @@ impl Panel {
         next_ms.max(now_ms.saturating_add(1))
     }
 
-    /// Puts every lamp out: the last thing a process does, and all that `larderd lamp-off` does.
+    /// Puts every lamp out: the last act of a process, and the whole of `larderd lamp-off`.
     pub(crate) fn off(&mut self) {
         (self.wanted, self.shown) = (Rhythm::Off, Rhythm::Off);
         for light in &mut self.lights {
@@ -131,7 +134,7 @@ impl Panel {
     }
 
     /// Takes the first place that can be opened.
-    fn add(&mut self, role: Role, root: &Path, places: &[LampPlace], active_low: bool) {
+    fn add(&mut self, role: LightRole, root: &Path, places: &[LampPlace], active_low: bool) {
         let mut refusals = Vec::new();
         for place in places {
             match open_lamp(root, place, active_low) {
@@ -143,8 +146,8 @@ impl Panel {
                 Err(cause) => refusals.push(format!("{place}: {cause}")),
             }
         }
-        // A missing second lamp costs nothing: the first one says everything.
-        if role == Role::Status && !refusals.is_empty() {
+        // A missing second lamp costs nothing: the first lamp tells the whole message.
+        if role == LightRole::Status && !refusals.is_empty() {
             let trouble = "The lamp cannot be used. Your backups are not affected; only the lamp stays dark.";
             tracing::warn!(details = refusals.join("; "), "{trouble}");
             self.trouble = Some(format!("{trouble} details: {}", refusals.join("; ")));
@@ -160,19 +163,19 @@ impl fmt::Debug for Panel {
 }
 
 impl Light {
-    fn new(lamp: Box<dyn AnyLamp>, role: Role, place: String) -> Light {
+    fn new(lamp: Box<dyn AnyLamp>, role: LightRole, place: String) -> Light {
         Light { lamp, role, place, failed: false }
     }
 
     fn play(&mut self, rhythm: Rhythm, now_ms: u64) -> u64 {
         let wrong = matches!(rhythm, Rhythm::Alarm | Rhythm::NeedsYou(_));
-        self.lamp.show(if wrong || self.role == Role::Status { rhythm } else { Rhythm::Off }, now_ms);
+        self.lamp.show(if wrong || self.role == LightRole::Status { rhythm } else { Rhythm::Off }, now_ms);
         let ticked = self.lamp.tick(now_ms);
         self.note(ticked.as_ref().err().cloned());
         ticked.unwrap_or_else(|_| now_ms.saturating_add(RETRY_MS))
     }
 
-    /// Says once that a lamp failed, and once that it is back.
+    /// Reports a failed lamp once, and its return once.
     fn note(&mut self, failure: Option<String>) {
         match failure {
             Some(cause) if !self.failed => {
@@ -192,9 +195,9 @@ impl Light {
     }
 }
 
-/// What the device tree says this board is, most specific first; empty on a machine without one.
+/// The board's name in the device tree, most specific first; empty on a machine without a device tree.
 pub(crate) fn compatible() -> Vec<String> {
-    // Not by way of /proc/device-tree: the service sees nothing in /proc but processes.
+    // Not by way of /proc/device-tree: the service sees only processes in /proc.
     let text = std::fs::read("/sys/firmware/devicetree/base/compatible").unwrap_or_default();
     let entries = text.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
     entries.map(|entry| String::from_utf8_lossy(entry).into_owned()).collect()
@@ -204,8 +207,8 @@ fn open_lamp(root: &Path, place: &LampPlace, active_low: bool) -> Result<Option<
     Ok(match place {
         LampPlace::None => None,
         LampPlace::Led(name) => Some(Box::new(Led::open(&root.join("sys/class/leds").join(name))?)),
-        LampPlace::GpioLine(name) => Some(Box::new(Line::named(name, active_low)?)),
-        LampPlace::GpioOffset { chip, offset } => Some(Box::new(Line::at(chip, *offset, active_low)?)),
+        LampPlace::GpioLine(name) => Some(Box::new(GpioLine::named(name, active_low)?)),
+        LampPlace::GpioOffset { chip, offset } => Some(Box::new(GpioLine::at(chip, *offset, active_low)?)),
     })
 }
 
@@ -337,7 +340,7 @@ mod tests {
             }
         }
         let mut panel = Panel::dark();
-        panel.lights.push(Light::new(Box::new(Flaky(0)), Role::Status, "flaky".to_owned()));
+        panel.lights.push(Light::new(Box::new(Flaky(0)), LightRole::Status, "flaky".to_owned()));
         assert_eq!(panel.next_tick(100), 100 + RETRY_MS);
         assert_eq!(panel.next_tick(100 + RETRY_MS), 107 + RETRY_MS);
     }

@@ -1,4 +1,4 @@
-//! A listener at the broker that notes everything that goes over it, for `demo` to show.
+//! A listener at the broker that notes every message, for `demo` to show.
 
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Filter, Packet};
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A discovery payload is about 16 KiB.
 const PACKET_BYTES_MAX: u32 = 256 * 1024;
-/// Messages that are remembered; the story needs some dozens.
+/// Remembered messages; the story needs some dozens.
 const NOTED_MAX: usize = 1000;
 
 /// One message.
 #[derive(Debug, Clone)]
 pub(crate) struct Noted {
     pub(crate) topic: String,
-    /// Whether the broker keeps it for whoever comes later.
+    /// Whether the broker keeps the message for later subscribers.
     pub(crate) retained: bool,
     pub(crate) payload: String,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Listens to everything at `broker`.
+    /// Listens to every topic at `broker`.
     pub(crate) fn listen(broker: SocketAddr) -> Self {
         let mut options = MqttOptions::new("larder-demo-witness", broker.ip().to_string(), broker.port());
         options.set_max_packet_size(Some(PACKET_BYTES_MAX));
@@ -59,7 +59,7 @@ impl Witness {
         Self { noted, task }
     }
 
-    /// What was heard so far.
+    /// The messages so far.
     pub(crate) fn noted(&self) -> Vec<Noted> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,55 +1,73 @@
-//! Filling disks that lag: one that is new, was away, or missed something when the power went.
+//! Filling disks that lag: a new disk, a disk that was away, or a disk that missed a file in a power cut.
 //!
 //! Pushes and restores come first: a little is copied at a time, and less often while they are busy.
 
+use super::{Job, Rest};
 use crate::state::Appliance;
+use larder_format::ledger::Stamp;
 use larder_store::MemberState;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Copied in one go: a pack, so that a stop has not long to wait.
 const STEP_BYTES: u64 = 64 * 1024 * 1024;
-/// Between two looks while no disk lags, or after one could not be filled.
+/// Between two looks while no disk lags.
 const REST: Duration = Duration::from_secs(5);
-/// Between two steps while a push or a restore is under way, or where a step brought nothing: a repair is in its way.
+/// After a disk could not be filled.
+const AFTER_ERROR: Duration = Duration::from_secs(60);
+/// Between two steps while a push or a restore is under way, or after a step without progress: a repair is in the
+/// way.
 const GIVE_WAY: Duration = Duration::from_secs(1);
 
-/// Fills disks until the agent stops.
-pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<bool>) {
-    let mut lacking = 0;
-    loop {
-        let rest = step(&appliance, &mut lacking).await;
-        tokio::select! {
-            () = tokio::time::sleep(rest) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+/// Fills disks.
+#[derive(Default)]
+pub(crate) struct FillJob {
+    /// The lack after the last step.
+    lacking: u64,
+}
+
+impl Job for FillJob {
+    const NAME: &'static str = "fill";
+
+    fn step(&mut self, agent: &Arc<Appliance>, _: Stamp) -> Rest {
+        let lags = |state| matches!(state, MemberState::Behind(_));
+        if !agent.vault.disk_states().into_iter().any(lags) {
+            return Rest::of(REST);
+        }
+        match agent.vault.catch_up(STEP_BYTES) {
+            Ok(left) => Rest::of(self.after(left, agent.activity.is_busy())),
+            Err(error) => {
+                tracing::warn!(%error, "a backup disk could not be filled; it is tried again");
+                Rest::of(AFTER_ERROR)
+            }
         }
     }
 }
 
-/// Copies a little, and says how long to rest. `lacking` is what was still lacking after the last step.
-async fn step(appliance: &Arc<Appliance>, lacking: &mut u64) -> Duration {
-    let copied = appliance.blocking(|appliance| {
-        let lags = |state| matches!(state, MemberState::Behind(_));
-        if appliance.vault.disk_states().into_iter().any(lags) {
-            appliance.vault.catch_up(STEP_BYTES)
-        } else {
-            Ok(0)
+impl FillJob {
+    /// The rest after a step that left so much lacking.
+    fn after(&mut self, left: u64, is_busy: bool) -> Duration {
+        let is_stuck = std::mem::replace(&mut self.lacking, left) == left;
+        match left {
+            0 => REST,
+            _ if is_busy || is_stuck => GIVE_WAY,
+            _ => Duration::ZERO,
         }
-    });
-    let is_busy = [&appliance.activity.receiving, &appliance.activity.restoring]
-        .iter()
-        .any(|counter| counter.load(Ordering::SeqCst) > 0);
-    match copied.await {
-        Ok(Ok(left)) if left > 0 => {
-            let is_stuck = std::mem::replace(lacking, left) == left;
-            if is_busy || is_stuck { GIVE_WAY } else { Duration::ZERO }
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "a backup disk could not be filled; it is tried again");
-            12 * REST
-        }
-        _ => REST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_filled_without_rest_unless_somebody_needs_the_box_or_nothing_moves() {
+        let mut job = FillJob::default();
+        assert_eq!(job.after(9, false), Duration::ZERO);
+        assert_eq!(job.after(6, true), GIVE_WAY, "a push is under way");
+        assert_eq!(job.after(6, false), GIVE_WAY, "the step brought nothing");
+        assert_eq!(job.after(3, false), Duration::ZERO);
+        assert_eq!(job.after(0, false), REST);
+        assert_eq!(job.after(0, true), REST);
     }
 }

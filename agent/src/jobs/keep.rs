@@ -1,18 +1,18 @@
-//! Letting go: once a day what the rule no longer keeps, and then, a little at a time, the room that it took.
+//! Letting go: once a day what the rule no longer keeps, and then, a little at a time, the freed room.
 //!
-//! Pushes and restores come first: while one is under way a step is taken once a second. Without a clock that can be
-//! relied on nothing is let go of, and tried again an hour later. Not here: what goes (`larder_store`), room for a push that
-//! was refused (`room`).
+//! Pushes and restores come first: during a push the sweep takes one step a second. Without a reliable clock nothing
+//! goes, and the job tries again an hour later. Not here: what goes (`larder_store`), room for a refused push
+//! (`room`).
 
+use super::{Job, Rest};
 use crate::state::Appliance;
-use larder_store::Swept;
+use larder_format::ledger::Stamp;
+use larder_store::{StoreError, Swept};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::watch;
 
-/// Between two looks at whether the sweep may begin; the first one comes after such a rest too, since a start is no moment
-/// for deleting.
+/// Between two looks at whether the sweep may begin; also before the first look, since a start is no moment for
+/// deleting.
 const REST: Duration = Duration::from_secs(3600);
 /// From one round of letting go to the next.
 const ROUNDS_APART: Duration = Duration::from_secs(24 * 3600);
@@ -21,85 +21,147 @@ const GIVE_WAY: Duration = Duration::from_secs(1);
 /// Chunks looked up in one step: well below a second even on a small board, so that a stop has not long to wait.
 const STEP_CHUNKS: u64 = 5_000;
 
-/// Lets go until the agent stops.
-pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<bool>) {
-    let mut next = Next::In(REST);
-    loop {
-        let (wait, left) = match next {
-            Next::Soon(wait) => (wait, None),
-            Next::In(wait) => (wait.min(REST), Some(wait.saturating_sub(REST))),
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+/// Lets go.
+#[derive(Default)]
+pub(crate) struct KeepJob {
+    phase: Phase,
+}
+
+/// Where a round stands when the next step begins.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It begins.
+    #[default]
+    Begins,
+    /// Its sweep is under way.
+    Sweeps,
+    /// The round is over; the next round begins after so long.
+    IsOver(Duration),
+}
+
+impl Job for KeepJob {
+    const NAME: &'static str = "keep";
+    const FIRST: Rest = Rest::of(REST);
+
+    fn step(&mut self, agent: &Arc<Appliance>, now: Stamp) -> Rest {
+        match self.phase {
+            Phase::IsOver(left) => {
+                remove(agent, now);
+                self.wait(left)
+            }
+            Phase::Begins => {
+                prune(agent);
+                self.sweep(agent, now)
+            }
+            Phase::Sweeps => self.sweep(agent, now),
         }
-        next = match left {
-            Some(left) if !left.is_zero() => {
-                remove(&appliance).await;
-                Next::In(left)
-            }
-            Some(_) => {
-                prune(&appliance).await;
-                step(&appliance).await
-            }
-            None => step(&appliance).await,
-        };
     }
 }
 
-/// What comes after a step.
-enum Next {
-    /// The round goes on.
-    Soon(Duration),
-    /// A new round begins.
-    In(Duration),
+impl KeepJob {
+    /// Rests for an hour of the time until the next round.
+    fn wait(&mut self, until_round: Duration) -> Rest {
+        let left = until_round.saturating_sub(REST);
+        self.phase = if left.is_zero() { Phase::Begins } else { Phase::IsOver(left) };
+        Rest::of(until_round.min(REST))
+    }
+
+    /// A step of the sweep.
+    fn sweep(&mut self, agent: &Appliance, now: Stamp) -> Rest {
+        let swept = {
+            let _alone = agent.sweeping.blocking_lock();
+            agent.vault.sweep_step(now, STEP_CHUNKS)
+        };
+        self.after(swept, agent.activity.is_busy())
+    }
+
+    fn after(&mut self, swept: Result<Swept, StoreError>, is_busy: bool) -> Rest {
+        match swept {
+            Err(error) => {
+                tracing::warn!(%error, "the sweep stopped; it begins anew");
+                self.wait(ROUNDS_APART)
+            }
+            Ok(Swept { is_under_way: true, gives_way, .. }) => {
+                self.phase = Phase::Sweeps;
+                if is_busy || gives_way { Rest::of(GIVE_WAY) } else { Rest::NONE }
+            }
+            Ok(Swept { waits: Some(why), .. }) => {
+                tracing::info!(why, "the sweep waits");
+                self.wait(REST)
+            }
+            Ok(Swept { packs, bytes, .. }) => {
+                tracing::info!(packs, bytes, "a sweep has ended");
+                self.wait(ROUNDS_APART)
+            }
+        }
+    }
 }
 
-async fn prune(appliance: &Arc<Appliance>) {
-    let pruned = appliance.blocking(|appliance| appliance.prune_as_wished(false)).await;
-    // The sweep follows all the same: on a full disk it makes the room that the entry of a prune needs.
-    if let Ok(Err(error)) | Err(error) = pruned {
+fn prune(agent: &Appliance) {
+    // The sweep follows all the same: on a full disk the sweep makes room for the entry of a prune.
+    if let Err(error) = agent.prune_as_wished(false) {
         tracing::warn!(%error, "nothing could be let go of; it is tried again");
     }
 }
 
-/// A disk may have come for an hour, and would otherwise carry what was swept for ever.
-async fn remove(appliance: &Arc<Appliance>) {
-    let removed = appliance.blocking(|appliance| appliance.vault.remove_swept(appliance.stamp())).await;
-    if let Ok(Err(error)) | Err(error) = removed {
+/// A disk may have come for an hour, and would otherwise carry swept packs for ever.
+fn remove(agent: &Appliance, now: Stamp) {
+    if let Err(error) = agent.vault.remove_swept(now) {
         tracing::warn!(%error, "what was swept could not be removed; it is tried again");
     }
 }
 
-/// A step of the sweep.
-async fn step(appliance: &Arc<Appliance>) -> Next {
-    let _alone = appliance.sweeping.lock().await;
-    let swept = appliance.blocking(|appliance| appliance.vault.sweep_step(appliance.stamp(), STEP_CHUNKS));
-    let swept = match swept.await {
-        Ok(Ok(swept)) => swept,
-        Ok(Err(error)) | Err(error) => {
-            tracing::warn!(%error, "the sweep stopped; it begins anew");
-            return Next::In(ROUNDS_APART);
-        }
-    };
-    if swept.is_under_way {
-        let busy = [&appliance.activity.receiving, &appliance.activity.restoring];
-        let is_busy = busy.iter().any(|counter| counter.load(Ordering::SeqCst) > 0);
-        return Next::Soon(if is_busy || swept.gives_way { GIVE_WAY } else { Duration::ZERO });
-    }
-    after_round(swept)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sample;
 
-/// What comes after a round that has ended, or cannot begin.
-fn after_round(swept: Swept) -> Next {
-    match swept {
-        Swept { waits: Some(why), .. } => {
-            tracing::info!(why, "the sweep waits");
-            Next::In(REST)
+    /// Lives for so long with an unused appliance; returns the hour of each round's beginning.
+    fn hours_of_rounds(job: &mut KeepJob, hours: u64) -> Vec<u64> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let agent = sample::appliance(folder.path());
+        let start = agent.stamp();
+        let (mut lived, mut rounds) = (KeepJob::FIRST.length, Vec::new());
+        while lived < Duration::from_secs(hours * 3600) {
+            if job.phase == Phase::Begins {
+                rounds.push(lived.as_secs() / 3600);
+            }
+            let lived_ms = i64::try_from(lived.as_millis()).expect("a few days");
+            let now = Stamp {
+                time_ms: start.time_ms + lived_ms,
+                powered_on_s: start.powered_on_s + lived.as_secs(),
+                ..start
+            };
+            lived += job.step(&agent, now).length.max(Duration::from_secs(1));
         }
-        Swept { packs, bytes, .. } => {
-            tracing::info!(packs, bytes, "a sweep has ended");
-            Next::In(ROUNDS_APART)
-        }
+        rounds
+    }
+
+    #[test]
+    fn a_round_comes_an_hour_after_the_start_and_then_once_a_day() {
+        let rounds = hours_of_rounds(&mut KeepJob::default(), 80);
+        // The sweep of the first round waits for an hour: just after a start it could not see the work under way.
+        assert_eq!(rounds, [1, 2, 26, 50, 74]);
+    }
+
+    #[test]
+    fn a_sweep_that_has_to_wait_is_tried_again_an_hour_later_and_a_failed_one_a_day_later() {
+        let mut job = KeepJob::default();
+        let waits = Swept { waits: Some("a disk lags".to_owned()), ..Swept::default() };
+        assert_eq!(job.after(Ok(waits), false), Rest::of(REST));
+        assert_eq!(job.phase, Phase::Begins);
+        let failed = StoreError::Waits { why: "a test".to_owned() };
+        assert_eq!(job.after(Err(failed), false), Rest::of(REST));
+        assert_eq!(job.phase, Phase::IsOver(ROUNDS_APART - REST));
+    }
+
+    #[test]
+    fn a_sweep_under_way_gives_way_to_pushes_and_to_repairs() {
+        let mut job = KeepJob::default();
+        let under_way = |gives_way| Ok(Swept { is_under_way: true, gives_way, ..Swept::default() });
+        assert_eq!(job.after(under_way(false), false), Rest::NONE);
+        assert_eq!(job.after(under_way(true), false), Rest::of(GIVE_WAY));
+        assert_eq!(job.after(under_way(false), true), Rest::of(GIVE_WAY));
+        assert_eq!(job.phase, Phase::Sweeps);
     }
 }

@@ -1,31 +1,33 @@
-//! Looking after the disks: whoever is gone is parted with, whoever came is taken back, each few seconds.
+//! Looking after the disks every few seconds: departed disks are detached, arrived disks are attached.
 //!
-//! Beside each disk that is connected lies a socket for `larderd`'s own commands: whichever disk is pulled, the
-//! others still answer.
+//! Beside each connected disk lies a socket for `larderd`'s own commands: whichever disk is pulled, the remaining
+//! sockets still answer.
 
+use super::{Job, Rest, Wake};
 use crate::edge::http::sockets::Sockets;
-use crate::event::Event;
+use crate::event::AgentEvent;
 use crate::state::Appliance;
+use larder_format::ledger::Stamp;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
-/// A disk that left is told within ten seconds, so two looks must fit into them, and one at the whole picture.
+/// A departed disk is told within ten seconds: two looks must fit in, and one look at the whole picture.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
-/// Looks until the agent stops.
-pub(crate) async fn run(appliance: Arc<Appliance>, mut sockets: Sockets, mut stop: watch::Receiver<bool>) {
-    loop {
-        let changed = appliance.blocking(Appliance::look_at_disks).await;
-        if matches!(changed, Ok(true)) {
-            appliance.tell(Event::DisksChanged);
+/// Looks after the disks and the sockets beside them.
+#[derive(Default)]
+pub(crate) struct LookJob {
+    pub(crate) sockets: Sockets,
+}
+
+impl Job for LookJob {
+    const NAME: &'static str = "look";
+
+    fn step(&mut self, agent: &Arc<Appliance>, _: Stamp) -> Rest {
+        if agent.look_at_disks() {
+            agent.tell(AgentEvent::DisksChanged);
         }
-        sockets.follow(&appliance);
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = appliance.disks_changed.notified() => {}
-            _ = stop.wait_for(|stop| *stop) => break,
-        }
+        self.sockets.follow(agent);
+        Rest::of(LOOK_EVERY).or_until(Wake::DisksChanged)
     }
-    sockets.close().await;
 }

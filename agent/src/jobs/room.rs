@@ -1,73 +1,115 @@
-//! Making room: as soon as a push was refused because the disk is full, what unfinished uploads hold is let go of.
+//! Making room: after a push refused for a full disk, the chunks of unfinished uploads are let go of at once.
 //!
-//! One push that is larger than the disk would otherwise keep every other computer out until the daily round, and longer. It
-//! does not rest between its steps as letting go does, since somebody waits for the room. Not here: what may go
-//! (`larder_store`), what the rule no longer keeps (`letting_go`).
+//! One push larger than the disk would otherwise keep every computer out until the daily round, and longer. The job
+//! does not rest between its steps as letting go does, since a push waits for the room. Not here: what may go
+//! (`larder_store`), what the rule no longer keeps (`keep`).
 
+use super::{Job, Rest, Wake};
 use crate::state::Appliance;
+use larder_format::ledger::Stamp;
 use larder_store::Swept;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::OwnedMutexGuard;
 
-/// Between two looks whether the next push would be refused.
-const LOOK_EVERY: Duration = Duration::from_secs(3600);
-/// Before a step is tried again that somebody was in the way of.
+/// Until a push is refused, or an hour later: the next push may be refused by then.
+const UNTIL_WANTED: Rest = Rest::of(Duration::from_secs(3600)).or_until(Wake::RoomWanted);
+/// Before a hindered step is tried again.
 const GIVE_WAY: Duration = Duration::from_millis(200);
 /// Chunks looked up in one step: well below a second even on a small board, so that a stop has not long to wait.
 const STEP_CHUNKS: u64 = 5_000;
 
-/// Makes room whenever it is wanted, until the agent stops.
-pub(crate) async fn run(appliance: Arc<Appliance>, mut stop: watch::Receiver<bool>) {
-    loop {
-        tokio::select! {
-            () = appliance.room_wanted.notified() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+/// Makes room on demand.
+#[derive(Default)]
+pub(crate) struct RoomJob {
+    round: Option<RoomRound>,
+}
+
+/// A round that is under way.
+struct RoomRound {
+    packs: u64,
+    bytes: u64,
+    /// Two sweeps would break off each other's rounds again and again.
+    _alone: OwnedMutexGuard<()>,
+}
+
+impl Job for RoomJob {
+    const NAME: &'static str = "room";
+    const FIRST: Rest = UNTIL_WANTED;
+
+    fn step(&mut self, agent: &Arc<Appliance>, now: Stamp) -> Rest {
+        if self.round.is_none() && !agent.vault.is_short_of_room(now) {
+            return UNTIL_WANTED;
         }
-        let is_short =
-            appliance.blocking(|appliance| appliance.vault.is_short_of_room(appliance.stamp())).await;
-        if matches!(is_short, Ok(true)) {
-            make_room(&appliance, &stop).await;
+        let alone = || Arc::clone(&agent.sweeping).blocking_lock_owned();
+        let mut round =
+            self.round.take().unwrap_or_else(|| RoomRound { packs: 0, bytes: 0, _alone: alone() });
+        let Some(swept) = sweep(agent, now) else { return UNTIL_WANTED };
+        round.packs += swept.packs;
+        round.bytes += swept.bytes;
+        if swept.is_under_way {
+            self.round = Some(round);
+            return if swept.gives_way { Rest::of(GIVE_WAY) } else { Rest::NONE };
+        }
+        round.end(agent);
+        UNTIL_WANTED
+    }
+}
+
+impl RoomRound {
+    fn end(self, agent: &Appliance) {
+        let Self { packs, bytes, .. } = self;
+        tracing::info!(packs, bytes, "what unfinished uploads held was let go of, since room was short");
+        if packs > 0 {
+            // No push has been refused since.
+            agent.activity.refused_full.store(0, Ordering::SeqCst);
         }
     }
 }
 
-/// A step of a round; nothing where no room can be made at this moment.
-async fn step(appliance: &Arc<Appliance>) -> Option<Swept> {
-    let step = |appliance: &Appliance| appliance.vault.sweep_unfinished_step(appliance.stamp(), STEP_CHUNKS);
-    match appliance.blocking(step).await {
-        Ok(Ok(Swept { waits: Some(why), .. })) => {
+/// A step of a round; none where no room can be made at this moment.
+fn sweep(agent: &Appliance, now: Stamp) -> Option<Swept> {
+    match agent.vault.sweep_unfinished_step(now, STEP_CHUNKS) {
+        Ok(Swept { waits: Some(why), .. }) => {
             tracing::warn!(why, "the disk is full, and no room can be made at this moment");
             None
         }
-        Ok(Ok(swept)) => Some(swept),
-        Ok(Err(error)) | Err(error) => {
+        Ok(swept) => Some(swept),
+        Err(error) => {
             tracing::warn!(%error, "no room could be made; it is tried again when a push is refused");
             None
         }
     }
 }
 
-/// One round.
-async fn make_room(appliance: &Arc<Appliance>, stop: &watch::Receiver<bool>) {
-    // Two sweeps would break off each other's rounds again and again.
-    let _alone = appliance.sweeping.lock().await;
-    let (mut packs, mut bytes) = (0, 0);
-    while !*stop.borrow() {
-        let Some(swept) = step(appliance).await else { return };
-        (packs, bytes) = (packs + swept.packs, bytes + swept.bytes);
-        if !swept.is_under_way {
-            break;
-        }
-        if swept.gives_way {
-            tokio::time::sleep(GIVE_WAY).await;
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sample;
+
+    #[test]
+    fn without_a_lack_of_room_nothing_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent = sample::appliance(folder.path());
+        let mut job = RoomJob::default();
+        assert_eq!(job.step(&agent, agent.stamp()), UNTIL_WANTED);
+        assert!(job.round.is_none() && agent.sweeping.try_lock().is_ok());
     }
-    tracing::info!(packs, bytes, "what unfinished uploads held was let go of, since room was short");
-    if packs > 0 {
-        // Nobody has been refused since.
-        appliance.activity.refused_full.store(0, Ordering::SeqCst);
+
+    /// The daily sweep and the one that makes room would break off each other's rounds.
+    #[test]
+    fn a_round_keeps_the_daily_sweep_out_until_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent =
+            sample::appliance_with(folder.path(), |settings| settings.vault.reserve_bytes = u64::MAX / 2);
+        let mut job = RoomJob::default();
+        let mut rest = job.step(&agent, agent.stamp());
+        assert_ne!(rest, UNTIL_WANTED, "the round has a second step");
+        while rest != UNTIL_WANTED {
+            assert!(agent.sweeping.try_lock().is_err());
+            rest = job.step(&agent, agent.stamp());
+        }
+        assert!(job.round.is_none() && agent.sweeping.try_lock().is_ok());
     }
 }

@@ -5,19 +5,12 @@ use super::output::say;
 use super::which::Which;
 use super::words::Trouble;
 use crate::edge::control::ControlError;
-use crate::report::Answers;
+use crate::report::{Answers, SourceAnswers};
 use larder_format::ledger::is_source_name;
-use serde::Deserialize;
 use std::process::ExitCode;
 
-#[derive(Deserialize)]
-struct SourceAnswers {
-    source: String,
-    answers: Answers,
-}
-
 pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result<ExitCode, Trouble> {
-    // It goes into an address, where other characters would mean something else.
+    // The name goes into an address, where other characters would have another meaning.
     if let Some(source) = source.filter(|source| !is_source_name(source)) {
         let what = format!("`{source}` is no source: a source is named DEVICE/NAME.");
         return Err(Trouble::new(2, what, "`larderd answers` without a name answers for all of them.", ""));

@@ -17,7 +17,7 @@ pub(super) fn ask<T: serde::de::DeserializeOwned>(
     on_runtime(async { Ok(control::ask(&folders, path, body).await?) })
 }
 
-/// The same; nothing where no agent runs and the backups are here, so that the command itself can do it.
+/// The same; none where no agent runs and the backups are here, so that the command itself can do the work.
 pub(super) fn ask_if_running<T: serde::de::DeserializeOwned>(
     which: &Which,
     path: &str,
@@ -46,7 +46,7 @@ fn folders(settings: &Settings) -> Vec<PathBuf> {
     [&settings.vault.disks[..], &settings.vault.offsite].concat()
 }
 
-/// Runs what waits for others to its end.
+/// Runs asynchronous work to its end.
 pub(super) fn on_runtime<T>(work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // Each blocked thread keeps a stack and a malloc arena; uploads and restores are bounded well below this.

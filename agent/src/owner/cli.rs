@@ -1,4 +1,4 @@
-//! The command line of `larderd`: what can be typed, and one call for each.
+//! The command line of `larderd`: each command that a person can type, with one call.
 
 use super::output::{report, say_all};
 use super::which::Which;
@@ -241,7 +241,7 @@ impl From<RoleArg> for Role {
 
 /// Runs what was typed.
 pub(crate) fn main() -> ExitCode {
-    // clap prints its own errors and ends with 2, which is what wrong usage is.
+    // clap prints its own errors and ends with 2, the code of wrong usage.
     match run(Args::parse().command) {
         Ok(code) => code,
         Err(trouble) => report(&trouble),

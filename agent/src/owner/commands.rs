@@ -1,4 +1,4 @@
-//! What each command of `larderd` does and prints.
+//! The work and the output of each command of `larderd`.
 
 use super::asking::{ask_if_running, on_runtime};
 use super::output::say;
@@ -18,7 +18,7 @@ pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
         tracing::warn!("{trouble}");
     }
     on_runtime(async {
-        // Before anything is opened, so that no signal can slip through and leave the end undone.
+        // Before the first disk is opened, so that no signal can slip through and leave the end undone.
         let stop = stop_requested()?;
         let running = run::start(settings, panel).await?;
         tracing::info!(address = %running.address, broker = ?running.broker, "serving");
@@ -40,7 +40,7 @@ pub(crate) fn check_config(file: &Path) -> Result<ExitCode, Trouble> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks the running agent; without one, does it here.
+/// Asks the running agent; without an agent, does the work here.
 pub(crate) fn rebuild_index(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     let path = "/v1/control/rebuild-index";
     let seconds = match ask_if_running::<serde_json::Value>(which, path, Some(serde_json::json!({})))? {
@@ -68,10 +68,10 @@ pub(crate) fn lamp_off(which: &Which) -> Result<ExitCode, Trouble> {
 
 fn start_log(settings: &LogSettings) {
     let level = settings.level.as_str();
-    // sled tells at `info` what nobody can use, and rmqtt greets each connection.
+    // sled logs useless lines at `info`, and rmqtt greets each connection.
     let filter = tracing_subscriber::EnvFilter::new(format!("{level},sled=warn,rmqtt=warn,pagecache=warn"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Whoever read the log may be gone; saying so on the same output would end the agent.
+    // The reader of the log may be gone; a complaint on the same output would end the agent.
     let log = log.log_internal_errors(false);
     match settings.format {
         LogFormat::Json => log.json().init(),

@@ -1,11 +1,11 @@
-//! Disks at the box: what there is, taking one in, letting one go. Over the local socket of the running agent.
+//! Disks at the box: the list, taking a disk in, letting a disk go. Over the local socket of the running agent.
 
 use super::asking::ask;
 use super::output::{hint, say};
 use super::which::{Which, settings_of};
 use super::words::Trouble;
 use crate::edge::http::disks::Meant;
-use crate::report::DiskReport;
+use crate::report::{DiskReport, DiskState};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -30,13 +30,13 @@ fn print_table(disks: &[DiskReport]) -> Result<(), Trouble> {
     for disk in disks {
         let free = if disk.present { format!("{:.1} GiB", disk.free_gib) } else { "-".to_owned() };
         let DiskReport { id, path, role, state, behind, flush, .. } = disk;
-        let flush = if disk.present { flush } else { "-" };
+        let flush = if disk.present { flush.to_string() } else { "-".to_owned() };
         say(format_args!("{id}  {path:width$}  {role:7}  {state:8}  {behind:<6}  {free:10}  {flush}"))?;
     }
     Ok(())
 }
 
-/// Names the disks that do not have what was just written down: it holds only while one of the others is there.
+/// Names the disks without the newest entry: the entry holds only while another disk is there.
 pub(super) fn name_those_without(which: &Which, json: bool, what_then: &str) -> Result<(), Trouble> {
     let value: serde_json::Value = ask(which, "/v1/control/disks", None)?;
     let disks: Vec<DiskReport> = serde_json::from_value(value["disks"].clone()).unwrap_or_default();
@@ -54,7 +54,7 @@ pub(super) fn name_those_without(which: &Which, json: bool, what_then: &str) -> 
 }
 
 fn without(disks: &[DiskReport]) -> Option<String> {
-    let paths = disks.iter().filter(|disk| disk.state != "healthy").map(|disk| disk.path.as_str());
+    let paths = disks.iter().filter(|disk| disk.state != DiskState::Healthy).map(|disk| disk.path.as_str());
     let paths = paths.collect::<Vec<_>>().join(", ");
     (!paths.is_empty()).then_some(paths)
 }

@@ -1,4 +1,4 @@
-//! Keys of computers: making one, listing them, ending them. Only on the box itself, over its local socket.
+//! Keys of computers: making, listing and ending them. Only on the box itself, over the local socket.
 
 use super::asking::ask;
 use super::disks::name_those_without;
@@ -37,7 +37,7 @@ pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// A name that is allowed, as near as can be to what was typed.
+/// An allowed name, as near as can be to the typed name.
 fn plain_name_like(typed: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
     let words: Vec<_> = typed.split(|c| !plain(c)).filter(|word| !word.is_empty()).collect();

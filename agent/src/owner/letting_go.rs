@@ -1,5 +1,5 @@
-//! Letting go, at the box: what would go, letting it go, putting history on hold and ending that; and setting one snapshot aside,
-//! which lets go of nothing.
+//! Letting go, at the box: telling what would go, letting go, putting history on hold and ending the hold; and
+//! setting one snapshot aside, which lets go of nothing.
 
 use super::asking::{ask, ask_if_running};
 use super::disks::name_those_without;
@@ -29,7 +29,7 @@ pub(crate) fn prune(which: &Which, dry_run: bool, json: bool) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// What became of the snapshots that nothing keeps any more.
+/// The fate of the snapshots that no rule keeps.
 fn told(pruned: &Pruned, dry_run: bool) -> String {
     let count = counted(pruned.snapshots.len() as u64, "snapshot", "snapshots");
     match (&pruned.locked, dry_run) {
@@ -98,7 +98,7 @@ pub(crate) fn unhold(which: &Which, hold: u64, json: bool) -> Result<ExitCode, T
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks the running agent. Where a snapshot keeps the agent from running, it is set aside without one.
+/// Asks the running agent. A snapshot that keeps the agent from running is set aside without an agent.
 pub(crate) fn set_aside(
     which: &Which,
     snapshot: u64,
@@ -148,11 +148,12 @@ pub(crate) fn confirm_clock(which: &Which, json: bool) -> Result<ExitCode, Troub
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::http::letting_go::Going;
+    use crate::edge::http::letting_go::PrunedSnapshot;
 
     #[test]
     fn a_person_vouches_for_the_clock_and_not_for_the_ledger() {
-        let going = || Going { snapshot: 3, source: "a/b".to_owned(), time: None, why: "old".to_owned() };
+        let going =
+            || PrunedSnapshot { snapshot: 3, source: "a/b".to_owned(), time: None, why: "old".to_owned() };
         let locked = |is_clock, why: &str| {
             let locked = Some(why.to_owned());
             told(&Pruned { locked, is_clock, snapshots: vec![going()] }, false)

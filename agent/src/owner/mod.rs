@@ -1,4 +1,4 @@
-//! What a person types and reads at the box.
+//! A person's words at the box, typed and read.
 
 mod answers;
 mod asking;

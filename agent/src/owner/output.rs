@@ -1,7 +1,7 @@
-//! What goes to the standard output and the standard error, also when nobody reads it any more.
+//! Standard output and standard error, also without a reader.
 //!
-//! The macros that print end the program when the reader has gone (`larderd keys | head -1`); here that is no trouble. An
-//! output that is full is one: a key is shown once, and must not be lost without a word. Not here: what is said.
+//! The printing macros end the program once the reader has gone (`larderd keys | head -1`); here a missing reader is
+//! no trouble. A full output is: a key is shown once, and must not be lost without a word. Not here: the words.
 
 use super::words::Trouble;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 /// A line to the standard output.
 ///
 /// # Errors
-/// When it could not be written although somebody waits for it.
+/// When the line could not be written although a reader waits.
 pub(crate) fn say(line: impl fmt::Display) -> Result<(), Trouble> {
     say_all(format!("{line}\n").as_bytes())
 }
@@ -32,7 +32,7 @@ pub(super) fn say_all(text: &[u8]) -> Result<(), Trouble> {
     })
 }
 
-/// A line to the standard error. If that is closed, nobody is left who could be told.
+/// A line to the standard error. A closed standard error has no listener left.
 pub(crate) fn hint(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }

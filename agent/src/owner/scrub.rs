@@ -1,6 +1,6 @@
-//! `larderd scrub`: begins a round on every disk, follows it, and says what was found.
+//! `larderd scrub`: begins a round on every disk, follows the round, and reports its findings.
 //!
-//! The running agent reads; without one it is done here. Whoever stops watching stops nothing.
+//! The running agent reads; without an agent the command reads by itself. A watcher who leaves stops nothing.
 
 use super::asking::{ask, ask_if_running, ask_while};
 use super::output::{hint, say};
@@ -33,7 +33,7 @@ pub(crate) fn scrub(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     progress.end();
     let results = results(before, &after);
     if json {
-        let disks: Vec<_> = results.iter().map(Outcome::json).collect();
+        let disks: Vec<_> = results.iter().map(ScrubOutcome::json).collect();
         let ScrubStatus { lost, damaged_snapshots, .. } = &after;
         say(serde_json::json!({ "disks": disks, "lost": lost, "damaged_snapshots": damaged_snapshots }))?;
     } else {
@@ -60,7 +60,7 @@ fn here(which: &Which, progress: &Progress) -> Result<(ScrubStatus, ScrubStatus)
     let mut failures = Vec::new();
     for disk in before.disks.iter().filter(|disk| disk.is_readable) {
         let read = read_all(&vault, &disk.id, stamp, progress);
-        // What another disk gives must not be hidden by one that gives nothing.
+        // A disk's good result must not be hidden by a disk without result.
         failures.extend(read.err().map(|error| format!("{}: {}", disk.path, causes(&error))));
     }
     progress.end();
@@ -88,26 +88,26 @@ fn read_all(
     Ok(())
 }
 
-/// One disk, and the round that ended since the command was given; none if it could not be read to the end.
+/// One disk, and its round since the command began; none if the disk could not be read to the end.
 #[derive(Debug)]
-struct Outcome {
+struct ScrubOutcome {
     path: String,
     found: Option<LastScrub>,
 }
 
-fn results(before: ScrubStatus, after: &ScrubStatus) -> Vec<Outcome> {
+fn results(before: ScrubStatus, after: &ScrubStatus) -> Vec<ScrubOutcome> {
     let mut before: BTreeMap<_, _> = before.disks.into_iter().map(|disk| (disk.id.clone(), disk)).collect();
     let result = |disk: &DiskScrub| {
         let is_new = before.remove(&disk.id).is_none_or(|before| before.last != disk.last);
-        Outcome { path: disk.path.clone(), found: disk.last.clone().filter(|_| is_new) }
+        ScrubOutcome { path: disk.path.clone(), found: disk.last.clone().filter(|_| is_new) }
     };
     let mut results: Vec<_> = after.disks.iter().map(result).collect();
-    // Nobody reads a disk that was pulled meanwhile, and whoever gave the command relies on it.
-    results.extend(before.into_values().map(|disk| Outcome { path: disk.path, found: None }));
+    // A disk pulled meanwhile is not read, and the owner relies on the reading.
+    results.extend(before.into_values().map(|disk| ScrubOutcome { path: disk.path, found: None }));
     results
 }
 
-impl Outcome {
+impl ScrubOutcome {
     fn json(&self) -> serde_json::Value {
         serde_json::json!({ "path": self.path, "is_finished": self.found.is_some(), "found": self.found })
     }
@@ -118,7 +118,7 @@ impl Outcome {
             None => {
                 format!("{path}: could not be read to the end. Check its cable and power, then try again.")
             }
-            // Every file that is there may be whole, and another one that a backup needs may be nowhere.
+            // Every present file may be whole, and a file that a backup needs may still be missing.
             Some(LastScrub { bytes, damaged: 0, .. }) if is_anything_missing(after) => {
                 format!("{path}: {:.0} MiB read, nothing that is on it is damaged.", *bytes as f64 / MIB)
             }
@@ -134,14 +134,15 @@ impl Outcome {
     }
 }
 
-/// Whether something that is kept cannot be given back.
+/// Whether a kept file or snapshot cannot be given back.
 fn is_anything_missing(after: &ScrubStatus) -> bool {
     let is_suspected = |disk: &DiskScrub| disk.suspected > 0;
     !after.lost.is_empty() || !after.damaged_snapshots.is_empty() || after.disks.iter().any(is_suspected)
 }
 
-/// 6 where damage stays or something that is kept cannot be given back, 1 where a disk was not read, 0 where all is well now.
-fn exit_code(results: &[Outcome], after: &ScrubStatus) -> u8 {
+/// 6 where damage stays or a kept snapshot cannot be given back, 1 where a disk was not read, 0 where all is well
+/// now.
+fn exit_code(results: &[ScrubOutcome], after: &ScrubStatus) -> u8 {
     let stays =
         results.iter().filter_map(|result| result.found.as_ref()).any(|found| found.damaged > found.repaired);
     match (stays || is_anything_missing(after), results.iter().all(|result| result.found.is_some())) {
@@ -180,7 +181,7 @@ fn print_damaged(after: &ScrubStatus) -> Result<(), Trouble> {
     )
 }
 
-/// How far it is, for people who watch.
+/// The progress, for people who watch.
 struct Progress {
     is_shown: bool,
     started: Instant,
@@ -200,7 +201,7 @@ impl Progress {
         let per_second = read as f64 / self.started.elapsed().as_secs_f64().max(1.0);
         let left_s = total.saturating_sub(read) as f64 / per_second.max(1.0);
         let mut out = io::stderr();
-        // Back to the start of the line, and nothing of the last one stays.
+        // Back to the start of the line, and the last line is gone.
         let _ = write!(
             out,
             "\r\x1b[K{:.0} of {:.0} MiB, {:.0} MiB/s, {:.0} min left",
@@ -223,8 +224,8 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn found(damaged: u64, repaired: u64, lost: u64) -> Outcome {
-        Outcome {
+    fn found(damaged: u64, repaired: u64, lost: u64) -> ScrubOutcome {
+        ScrubOutcome {
             path: "/disk".to_owned(),
             found: Some(LastScrub { time_ms: 1, bytes: 9, damaged, repaired, lost }),
         }
@@ -246,7 +247,7 @@ mod tests {
         ScrubStatus { is_running: false, disks, lost: Vec::new(), damaged_snapshots: Vec::new() }
     }
 
-    /// Each disk that was there when the command was given is named, whatever became of it.
+    /// Each disk connected at the command's start is named, whatever became of the disk.
     #[test]
     fn a_disk_that_was_not_read_is_named() {
         let at = |time_ms| Some(LastScrub { time_ms, bytes: 9, damaged: 0, repaired: 0, lost: 0 });
@@ -263,10 +264,10 @@ mod tests {
 
     #[test]
     fn the_exit_code_tells_whether_damage_stays() {
-        let unread = || Outcome { path: "/disk".to_owned(), found: None };
+        let unread = || ScrubOutcome { path: "/disk".to_owned(), found: None };
         let lost = || LostName { source: "a/b".to_owned(), snapshot: 2, path: "c".to_owned() };
         let with = |lost: Vec<LostName>| ScrubStatus { lost, ..status(&[]) };
-        let check = |results: &[Outcome], lost: Vec<LostName>, expect| {
+        let check = |results: &[ScrubOutcome], lost: Vec<LostName>, expect| {
             assert_eq!(exit_code(results, &with(lost)), expect);
         };
         check(&[found(0, 0, 0)], vec![], 0);
@@ -278,7 +279,7 @@ mod tests {
         check(&[found(1, 0, 0), unread()], vec![], 6);
     }
 
-    /// Every file on the disk is whole, and one that a backup needs is nowhere, or does not let itself be read.
+    /// Every file on the disk is whole, and a file that a backup needs is missing or unreadable.
     #[test]
     fn nobody_is_told_that_all_is_well_while_a_backup_is_not_whole() {
         let is_told_so = |after: &ScrubStatus| {

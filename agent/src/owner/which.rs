@@ -1,8 +1,8 @@
-//! Which agent a command speaks to, by the settings that this agent runs with.
+//! The agent that a command speaks to, by the agent's settings.
 
 use super::words::Trouble;
 use crate::edge::control;
-use larder_firmware_config::{Mistake, Settings};
+use larder_firmware_config::{Mistake, Settings, settings_from_toml};
 use std::path::{Path, PathBuf};
 
 /// The settings of the installed service, as `systemd/larderd.service` names them.
@@ -22,8 +22,8 @@ pub(super) fn settings_of(which: &Which) -> Result<Settings, Trouble> {
     settings(settings_file(which.config.as_deref(), Path::exists))
 }
 
-/// The file with them. Where none is named it is that of the service, or each command that a message recommends would fail
-/// on an installed box; unless an agent runs in this folder, which then has the defaults.
+/// The settings file. Without a name the file is the service's, or each recommended command would fail on an
+/// installed box; unless an agent runs in this folder, with the default settings.
 fn settings_file(named: Option<&Path>, is_there: impl Fn(&Path) -> bool) -> Option<&Path> {
     let of_service = Path::new(SERVICE_SETTINGS);
     let runs_here =
@@ -42,7 +42,7 @@ pub(super) fn read_settings(file: &Path) -> Result<Settings, Trouble> {
         let what = format!("The settings file {} cannot be read.", file.display());
         Trouble::new(2, what, "Check the name, and that larderd may read it.", error)
     })?;
-    Settings::from_toml(&text).map_err(|mistakes| {
+    settings_from_toml(&text).map_err(|mistakes| {
         let list: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
         let count =
             if mistakes.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };

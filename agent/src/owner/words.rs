@@ -1,4 +1,4 @@
-//! Messages: what happened, what it means for the files, the one thing to do; then details for support.
+//! Messages: what happened, the meaning for the files, the one thing to do; then details for support.
 
 use crate::edge::control::ControlError;
 use crate::edge::dashboard::PasswordProblem;
@@ -10,7 +10,7 @@ use larder_store::StoreError;
 use std::borrow::Cow;
 use std::io;
 
-/// Something that ends a command, in the owner's words.
+/// The end of a command, in the owner's words.
 #[derive(Debug)]
 pub(crate) struct Trouble {
     /// What happened.
@@ -72,7 +72,7 @@ impl From<OpenError> for Trouble {
                 "Check that the disk is connected and that larderd may write there.",
                 details,
             ),
-            // Anything could be on it, and it may be all that is left of the backups.
+            // Its content is unknown, and may be the last of the backups.
             OpenError::Disk(DiskProblem::Strange { path, what }) => {
                 let remedy = format!(
                     "What it holds can be read: `larder rescue {} --list`. If it is from a newer Larder, install that one.",

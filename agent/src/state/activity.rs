@@ -1,11 +1,11 @@
-//! What is going on right now, and what went wrong since the start.
+//! Present work, and trouble since the start.
 
 use larder_store::ScrubView;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Between two requests of one push or restore; after a longer pause the next one begins another.
+/// Between two requests of one push or restore; a request after a longer pause begins another.
 const PAUSE_MAX_S: u64 = 300;
 
 /// Counters and marks that any task may set.
@@ -13,11 +13,11 @@ const PAUSE_MAX_S: u64 = 300;
 pub(crate) struct Activity {
     pub(crate) receiving: AtomicU64,
     pub(crate) restoring: AtomicU64,
-    /// Pushes that were refused for want of room since the last one that was not.
+    /// Pushes refused for want of room since the last successful push.
     pub(crate) refused_full: AtomicU64,
-    /// Disks that are to be read back now, because the owner asked for it.
+    /// Disks to be read back now, on the owner's wish.
     pub(crate) scrub_wanted: ScrubWanted,
-    /// When each device last sent something, and last fetched something, in seconds switched on.
+    /// When each device last sent, and last fetched, in seconds switched on.
     lately: Mutex<HashMap<(Traffic, String), u64>>,
 }
 
@@ -29,8 +29,13 @@ pub(crate) enum Traffic {
 }
 
 impl Activity {
-    /// Whether this is the first request of a push or restore, and not one of its thousands: the events of one must not push
-    /// everything else out of what waits for a broker.
+    /// Whether a push or a restore is under way, so that background work gives way.
+    pub(crate) fn is_busy(&self) -> bool {
+        [&self.receiving, &self.restoring].iter().any(|counter| counter.load(Ordering::SeqCst) > 0)
+    }
+
+    /// Whether this is the first request of a push or restore, and not one of its thousands: the events of one push
+    /// must not crowd the spool of a broker.
     pub(crate) fn begins(&self, traffic: Traffic, device: &str, now_s: u64) -> bool {
         let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
         let before = lately.insert((traffic, device.to_owned()), now_s);
@@ -43,7 +48,7 @@ impl Activity {
     }
 }
 
-/// Counts one as long as it lives.
+/// Counts one piece of work during its lifetime.
 pub(crate) struct Busy<'a>(&'a AtomicU64);
 
 impl<'a> Busy<'a> {
@@ -59,7 +64,7 @@ impl Drop for Busy<'_> {
     }
 }
 
-/// Disks, by name, that somebody wants read now from end to end.
+/// Disks, by name, that the owner wants read now from end to end.
 #[derive(Default)]
 pub(crate) struct ScrubWanted {
     disks: Mutex<HashSet<String>>,
@@ -89,7 +94,7 @@ impl ScrubWanted {
         self.disks().remove(disk);
     }
 
-    /// Whoever waits for a disk that has left would wait for ever.
+    /// A disk that has left is not waited for: the wait would never end.
     pub(crate) fn keep_connected(&self, connected: &[ScrubView]) {
         self.disks().retain(|wanted| connected.iter().any(|view| view.disk == *wanted));
     }

@@ -1,53 +1,54 @@
-//! What happens when a disk comes or goes.
+//! The arrival and the departure of disks.
 //!
-//! The settings and the ledger say where to look; the disk itself says who it is. One round looks whether those that
-//! are here still are, and whether one came; it runs every few seconds and after each command. Not here: which disk
-//! the vault takes (`larder_store`), what it means for the owner (`decide`).
+//! Settings and ledger say where to look; the disk itself says its identity. One round looks for departures and
+//! arrivals; rounds come every few seconds and after each command. Not here: which disk the vault takes
+//! (`larder_store`), the meaning for the owner (`decide`).
 
-use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
+use crate::decide::facts::WhyRejected;
+use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
 use crate::phrase::causes;
 use crate::state::Appliance;
-use crate::state::shelf::places;
+use crate::state::registry::places;
+use larder_format::ledger::DiskRole;
 use larder_store::{IndexPlace, MemberState, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Seconds of being switched on between the wish to let a disk go and its end: time to notice and to take it back.
-const FORGET_AFTER_S: u64 = 72 * 3600;
-/// An offsite disk that stays connected is noted to be complete so often, in milliseconds.
+/// A connected offsite disk is noted to be complete so often, in milliseconds.
 const NOTED_EVERY_MS: i64 = 24 * 3600 * 1000;
 /// A disk that comes and goes every minute is not noted each time.
 const NOTED_AGAIN_MS: i64 = 3600 * 1000;
 
 impl Appliance {
-    /// One round: who left, who failed, who came. Returns whether anything changed.
+    /// One round: departures, failures, arrivals. Returns whether the set of disks changed.
     pub(crate) fn look_at_disks(&self) -> bool {
-        let _alone = self.shelf.moving();
-        let before = (self.shelf.paths(), self.vault.disk_states());
+        let _alone = self.registry.moving();
+        let before = (self.registry.paths(), self.vault.disk_states());
         self.part_with_gone();
         self.look_at_failed();
-        for (path, offsite) in places(&self.settings.vault, &self.vault) {
-            self.look_at_place(&path, offsite);
+        for (path, role) in places(&self.settings.vault, &self.vault) {
+            self.look_at_place(&path, role);
         }
         self.vault.enter_disks(self.stamp());
         self.note_complete();
         self.end_forgetting();
-        self.keep_desk();
-        before != (self.shelf.paths(), self.vault.disk_states())
+        self.keep_primary();
+        before != (self.registry.paths(), self.vault.disk_states())
     }
 
     fn part_with_gone(&self) {
-        let here = self.shelf.seats().here.clone();
-        for (id, seat) in here.iter().filter(|(_, seat)| !seat.is_taken()) {
-            tracing::warn!(disk = %seat.path.display(), "a backup disk is gone");
+        let here = self.registry.mounts().here.clone();
+        for (id, mount) in here.iter().filter(|(_, mount)| !mount.is_there()) {
+            tracing::warn!(disk = %mount.path.display(), "a backup disk is gone");
             self.vault.detach(id);
-            self.shelf.seats().here.remove(id);
+            self.registry.mounts().here.remove(id);
         }
-        self.shelf.seats().released.retain(|_, seat| seat.is_taken());
+        self.registry.mounts().released.retain(|_, mount| mount.is_there());
     }
 
-    /// A disk that failed and is still there failed by itself. Once it is opened anew and read; twice is a pattern.
+    /// A failed disk that is still connected failed by itself. After a first failure the disk is opened anew and
+    /// read; a second failure is a pattern.
     fn look_at_failed(&self) {
         for disk in self.vault.disks() {
             if matches!(disk.state, MemberState::Suspect(_)) {
@@ -65,62 +66,61 @@ impl Appliance {
                 known.id == disk.id && matches!(known.state, MemberState::Suspect(_))
             };
             if !self.vault.disks().iter().any(is_suspect) {
-                self.shelf.seats().here.remove(&disk.id);
+                self.registry.mounts().here.remove(&disk.id);
                 self.vault.detach(&disk.id);
             }
         }
     }
 
-    fn look_at_place(&self, path: &Path, offsite: bool) {
-        if self.shelf.is_taken(path) {
+    fn look_at_place(&self, path: &Path, role: DiskRole) {
+        if self.registry.is_taken(path) {
             return;
         }
-        match self.come(path, offsite) {
-            Ok(Some((id, seat))) => self.shelf.sit(id, seat),
-            Ok(None) => drop(self.shelf.seats().strangers.remove(path)),
+        match self.come(path, role) {
+            Ok(Some((id, mount))) => self.registry.enter(id, mount),
+            Ok(None) => drop(self.registry.mounts().rejected.remove(path)),
             Err(why) => {
-                let before = self.shelf.seats().strangers.insert(path.to_owned(), why.clone());
+                let before = self.registry.mounts().rejected.insert(path.to_owned(), why.clone());
                 if before.as_ref() != Some(&why) {
-                    tracing::error!(path = %path.display(), why, "the disk that is connected here is not used");
+                    tracing::error!(path = %path.display(), ?why, "the disk that is connected here is not used");
                 }
             }
         }
     }
 
-    /// Takes what is at `path`, if it is one of ours; nothing where nothing is.
-    fn come(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, String> {
+    /// Takes the disk at `path`, if it belongs to the vault; none where no disk is.
+    fn come(&self, path: &Path, role: DiskRole) -> Result<Option<(String, Mount)>, WhyRejected> {
         let allow = self.settings.vault.allow_root_filesystem;
         let disk = match disks::open(path, allow) {
             Ok(disk) => disk,
             Err(DiskProblem::NotMounted { .. } | DiskProblem::InUse { .. }) => return Ok(None),
-            Err(DiskProblem::Empty { .. }) => return self.come_empty(path, offsite),
-            Err(problem) => return Err(causes(&problem)),
+            Err(DiskProblem::Empty { .. }) => return self.come_empty(path, role),
+            Err(problem) => return Err(problem_of(&problem)),
         };
-        let seat = Seat::of(&disk, path).map_err(|error| error.to_string())?;
+        let mount = Mount::of(&disk, path).map_err(|error| WhyRejected::Problem(error.to_string()))?;
         match larder_store::identity_of(&disk) {
-            Ok(None) => return self.come_empty(path, offsite),
+            Ok(None) => return self.come_empty(path, role),
             // A disk that left a moment ago may still be closing.
-            Err(error) => return Err(causes(&error)),
+            Err(error) => return Err(problem_of(&error)),
             Ok(Some(_)) => {}
         }
         let attached = self.vault.attach(Arc::new(disk), self.stamp());
-        attached.map(|attached| Some((attached.id, seat))).map_err(|error| causes(&error))
+        attached.map(|attached| Some((attached.id, mount))).map_err(|error| problem_of(&error))
     }
 
-    /// A new disk at a place that the settings name and that no disk ever had joins by itself: naming it was the
-    /// owner's word. At the place of a known disk it might be a mistake, so that takes `larderd adopt`.
-    fn come_empty(&self, path: &Path, offsite: bool) -> Result<Option<(String, Seat)>, String> {
+    /// A new disk at a place named by the settings and never used before joins by itself: the name was the owner's
+    /// word. At the place of a known disk a new disk may be a mistake, and takes `larderd adopt`.
+    fn come_empty(&self, path: &Path, role: DiskRole) -> Result<Option<(String, Mount)>, WhyRejected> {
         let settings = &self.settings.vault;
         let is_named = settings.disks.iter().chain(&settings.offsite).any(|named| named == path);
         let is_there = disks::is_mount_point(path);
         if self.is_place_of_known(path) {
-            let why = "it is empty, and another disk belongs there; `larderd adopt PATH` takes it in";
-            return if is_there { Err(why.to_owned()) } else { Ok(None) };
+            return if is_there { Err(WhyRejected::EmptyInPlaceOfAnother) } else { Ok(None) };
         }
         if !is_named || !(is_there || settings.allow_root_filesystem) {
             return Ok(None);
         }
-        self.take_in(path, offsite).map(Some).map_err(|error| causes(&error))
+        self.take_in(path, role).map(Some).map_err(|error| problem_of(&error))
     }
 
     fn is_place_of_known(&self, path: &Path) -> bool {
@@ -128,23 +128,28 @@ impl Appliance {
         ledger.disks.values().any(|disk| !disk.retired && Path::new(&disk.path) == path.join(FOLDER))
     }
 
-    fn take_in(&self, path: &Path, offsite: bool) -> Result<(String, Seat), StoreError> {
+    fn take_in(&self, path: &Path, role: DiskRole) -> Result<(String, Mount), StoreError> {
         let failed = |source| StoreError::Disk { path: path.display().to_string(), source };
         let disk = disks::make(path, self.settings.vault.allow_root_filesystem)
             .map_err(|problem| failed(std::io::Error::other(problem)))?;
-        let seat = Seat::of(&disk, path).map_err(failed)?;
-        let id = self.vault.adopt(Arc::new(disk), random(), offsite, self.stamp())?;
-        Ok((id, seat))
+        let mount = Mount::of(&disk, path).map_err(failed)?;
+        let id = self.vault.adopt(Arc::new(disk), random(), role, self.stamp())?;
+        Ok((id, mount))
     }
 
-    /// Takes in an empty disk, or one that is known, because a person at the box says so.
-    pub(crate) fn adopt(&self, path: &Path, offsite: bool) -> Result<String, StoreError> {
+    /// Takes in an empty disk, or a known disk, on the word of a person at the box.
+    pub(crate) fn adopt(&self, path: &Path, role: DiskRole) -> Result<String, StoreError> {
         let foreign = |why: &str| StoreError::Foreign {
             what: format!("the disk at {} cannot be used: {why}", path.display()),
         };
-        let _alone = self.shelf.moving();
-        let here =
-            self.shelf.seats().here.iter().find(|(_, seat)| seat.path == *path).map(|(id, _)| id.clone());
+        let _alone = self.registry.moving();
+        let here = self
+            .registry
+            .mounts()
+            .here
+            .iter()
+            .find(|(_, mount)| mount.path == *path)
+            .map(|(id, _)| id.clone());
         if here.is_none() {
             let io = |source| StoreError::Disk { path: path.display().to_string(), source };
             let is_empty = !path.join(FOLDER).join("disk.json").exists();
@@ -152,26 +157,26 @@ impl Appliance {
                 return Err(foreign("it holds other files, and nothing is ever emptied; use an empty disk"));
             }
         }
-        // One that is here already is opened anew: that is how a distrusted disk is taken back.
+        // A connected disk is opened anew: a distrusted disk comes back this way.
         if let Some(id) = here {
-            self.shelf.seats().here.remove(&id);
+            self.registry.mounts().here.remove(&id);
             self.vault.detach(&id);
         }
-        let (id, seat) = self.take_in(path, offsite)?;
-        self.shelf.sit(id.clone(), seat);
+        let (id, mount) = self.take_in(path, role)?;
+        self.registry.enter(id.clone(), mount);
         Ok(id)
     }
 
-    /// Brings a disk up to date and lets go of it.
+    /// Brings a disk up to date and releases the disk.
     pub(crate) fn release(&self, id: &str) -> Result<(), StoreError> {
-        let _alone = self.shelf.moving();
+        let _alone = self.registry.moving();
         self.vault.release(id, self.stamp())?;
-        let mut seats = self.shelf.seats();
-        if let Some(seat) = seats.here.remove(id) {
-            seats.released.insert(id.to_owned(), seat);
+        let mut mounts = self.registry.mounts();
+        if let Some(mount) = mounts.here.remove(id) {
+            mounts.released.insert(id.to_owned(), mount);
         }
-        drop(seats);
-        self.keep_desk();
+        drop(mounts);
+        self.keep_primary();
         Ok(())
     }
 
@@ -179,8 +184,8 @@ impl Appliance {
         let now = self.stamp();
         for disk in self.vault.disks().iter().filter(|disk| disk.state == MemberState::Healthy) {
             let age_ms = disk.complete.map_or(i64::MAX, |at| now.time_ms.saturating_sub(at.time_ms));
-            let is_owed = self.shelf.seats().owed.contains(&disk.id);
-            let wait_ms = match (is_owed, disk.offsite, disk.is_older_copy) {
+            let is_owed = self.registry.mounts().owed.contains(&disk.id);
+            let wait_ms = match (is_owed, disk.role == DiskRole::Offsite, disk.is_older_copy) {
                 (true, _, true) => 0,
                 (true, ..) => NOTED_AGAIN_MS,
                 (false, true, _) => NOTED_EVERY_MS,
@@ -188,48 +193,44 @@ impl Appliance {
             };
             let noted = if age_ms < wait_ms { Ok(()) } else { self.vault.note_complete(&disk.id, now) };
             match noted {
-                Ok(()) => drop(self.shelf.seats().owed.remove(&disk.id)),
+                Ok(()) => drop(self.registry.mounts().owed.remove(&disk.id)),
                 Err(error) => tracing::warn!(%error, "could not write down that a disk is complete"),
             }
         }
     }
 
     fn end_forgetting(&self) {
-        let now = self.stamp().powered_on_s;
-        for disk in self.vault.disks() {
-            let since = disk.leaving.map(|stamp| stamp.powered_on_s);
-            if since.is_none_or(|since| now.saturating_sub(since) < FORGET_AFTER_S) {
-                continue;
-            }
+        for disk in self.vault.disks().into_iter().filter(|disk| disk.leaving.is_some()) {
             match self.vault.retire(&disk.id, self.stamp()) {
-                Ok(()) => drop(self.shelf.seats().here.remove(&disk.id)),
+                Ok(()) => drop(self.registry.mounts().here.remove(&disk.id)),
+                Err(StoreError::Waits { .. }) => {}
                 Err(error) => tracing::warn!(%error, "a disk cannot be let go of yet"),
             }
         }
     }
 
-    /// Index and powered-on count move with the first disk that is there when theirs is not.
-    fn keep_desk(&self) {
-        let mut seats = self.shelf.seats();
-        if seats.here.values().any(|seat| seat.path == seats.desk) {
+    /// Index and powered-on count move with the first connected disk when their own disk is away.
+    fn keep_primary(&self) {
+        let mut mounts = self.registry.mounts();
+        if mounts.here.values().any(|mount| mount.path == mounts.primary) {
             return;
         }
         let disks = self.vault.disks();
         let healthy = disks.iter().filter(|disk| disk.state == MemberState::Healthy);
-        let Some(desk) =
-            healthy.filter_map(|disk| seats.here.get(&disk.id)).map(|seat| seat.path.clone()).next()
+        let Some(primary) =
+            healthy.filter_map(|disk| mounts.here.get(&disk.id)).map(|mount| mount.path.clone()).next()
         else {
             return;
         };
-        seats.desk.clone_from(&desk);
-        drop(seats);
-        self.clock.move_to(&desk.join(FOLDER));
+        mounts.primary.clone_from(&primary);
+        drop(mounts);
+        self.clock.move_to(&primary.join(FOLDER));
         if self.settings.vault.index.is_none() {
-            self.vault.move_index(IndexPlace::Folder(desk.join(FOLDER).join("index")));
+            self.vault.move_index(IndexPlace::Folder(primary.join(FOLDER).join("index")));
         }
     }
 
-    /// The one disk that `name` means, its path or the first digits of its id; nothing where there is none.
+    /// The one disk meant by `name`, its path or the first digits of its id; none where no disk matches.
     pub(crate) fn disk_named(&self, name: &str) -> Result<Option<String>, StoreError> {
         let disks = self.vault.disks();
         let is_meant = |disk: &&larder_store::MemberView| {
@@ -245,4 +246,8 @@ impl Appliance {
             _ => Ok(None),
         }
     }
+}
+
+fn problem_of(error: &dyn std::error::Error) -> WhyRejected {
+    WhyRejected::Problem(causes(error))
 }

@@ -1,13 +1,13 @@
-//! Gathering facts: what the vault, the machine and the broker say at one moment, for `decide` to make sense of.
+//! Gathering facts: vault, machine and broker at one moment, for `decide` to make sense of.
 
-use super::history::Watch;
-use crate::decide::facts::{BrokerFacts, Facts, ShelfView, SourceFacts};
+use super::history::CountWatch;
+use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, RegistryView, SourceFacts};
 use crate::decide::promise;
 use crate::edge::mqtt::MqttState;
 use crate::edge::random::random_hex;
 use crate::edge::{flush, system};
-use crate::phrase::counted;
-use crate::report::SystemReport;
+use crate::event::AgentEvent;
+use crate::report::{Flush, SystemReport};
 use crate::state::Appliance;
 use jiff::Timestamp;
 use larder_format::Hash;
@@ -23,10 +23,10 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-/// What the disks say at one moment.
-pub(crate) struct DiskFacts {
-    shelf: ShelfView,
-    disks: Vec<(MemberView, &'static str)>,
+/// The disks at one moment.
+pub(crate) struct DisksView {
+    registry: RegistryView,
+    disks: Vec<(MemberView, Flush)>,
     damaged: u64,
     lost_files: Vec<LostFile>,
     damaged_snapshots: Vec<DamagedSnapshot>,
@@ -34,7 +34,7 @@ pub(crate) struct DiskFacts {
 }
 
 impl Appliance {
-    /// What the rule says of a source's snapshots.
+    /// The rule's verdicts on a source's snapshots.
     pub(crate) fn judge(&self, source: &str, facts: &[Arc<Fact>]) -> Vec<(Arc<Fact>, Verdict)> {
         let verdicts = self.judge_with(&self.vault.ledger(), source, facts);
         facts.iter().cloned().zip(verdicts).collect()
@@ -54,46 +54,46 @@ impl Appliance {
         let secret = random_hex::<32>();
         let pairing = Pairing { device, role, key: Hash::of(secret.as_bytes()) };
         self.vault.append(self.stamp(), Event::DevicePaired(pairing))?;
-        self.tell(crate::event::Event::KeysChanged);
+        self.tell(AgentEvent::KeysChanged);
         Ok(secret)
     }
 
-    /// Keys that are in force, in the order of their devices' names.
+    /// Keys in force, in the order of their devices' names.
     pub(crate) fn keys(&self) -> Vec<Pairing> {
         let mut keys: Vec<_> = self.vault.ledger().pairings.values().cloned().collect();
         keys.sort_by(|a, b| (&a.device, a.key).cmp(&(&b.device, b.key)));
         keys
     }
 
-    /// Ends the keys that `is_meant` picks: the next request with one of them is refused. Returns those that ended.
+    /// Ends the keys picked by `is_meant`: the next request with an ended key is refused. Returns the ended keys.
     pub(crate) fn end_keys(&self, is_meant: impl Fn(&Pairing) -> bool) -> Result<Vec<Pairing>, StoreError> {
         let ended: Vec<_> = self.keys().into_iter().filter(is_meant).collect();
         for pairing in &ended {
             self.vault.append(self.stamp(), Event::DeviceRevoked { key: pairing.key })?;
         }
-        self.tell(crate::event::Event::KeysChanged);
+        self.tell(AgentEvent::KeysChanged);
         Ok(ended)
     }
 
-    /// The rule that is obeyed: that of the ledger, and of the settings as long as the ledger has none.
+    /// The rule in force: the ledger's, and the settings' as long as the ledger has none.
     pub(crate) fn rule(&self, view: &LedgerView, now: &Mark) -> RuleInForce {
         let wished = || RuleInForce { rule: promise::rule(&self.settings.retention), shorter: None };
         view.rule(now).unwrap_or_else(wished)
     }
 
-    /// The rule that is obeyed now.
+    /// The rule in force now.
     pub(crate) fn rule_now(&self) -> RuleInForce {
         let view = self.vault.ledger();
         self.rule(&view, &view.at(self.stamp_after(&view)))
     }
 
-    /// What is known of a source that has snapshots.
+    /// Facts of a source with snapshots.
     pub(crate) fn source_facts(&self, view: &LedgerView, source: &str) -> SourceFacts {
         let facts = view.snapshots(source);
         let (oldest, newest) = (facts.first(), facts.last());
         let (oldest, newest) = oldest.zip(newest).expect("a source is in the ledger by its first snapshot");
         let counts = {
-            // Of those that are set aside nothing is counted, so nobody waits for it.
+            // Snapshots set aside are not counted, so no answer waits for their count.
             let looked_at = facts.iter().rev().find(|fact| !view.is_set_aside(fact.sequence));
             let history = self.history.read().unwrap_or_else(PoisonError::into_inner);
             history.of(source, looked_at.map(|fact| fact.sequence))
@@ -109,7 +109,7 @@ impl Appliance {
             oldest: oldest.clone(),
             newest: newest.clone(),
             counts,
-            promise: promise::promise_in_words(&self.rule(view, &now).rule),
+            rule: self.rule(view, &now).rule,
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),
             on_hold: view.is_on_hold(source, &now),
             damaged: self.vault.damaged_among(facts),
@@ -122,15 +122,16 @@ impl Appliance {
         judge(&moments, &self.rule(view, &now).rule, &now, view.is_on_hold(source, &now))
     }
 
-    /// What the disks say. A disk that hangs is met here, so this runs away from the tasks that must answer.
-    pub(crate) fn ask_disks(&self) -> DiskFacts {
+    /// The facts of the disks. A hanging disk is met here, so this call runs away from the tasks that must answer.
+    pub(crate) fn ask_disks(&self) -> DisksView {
         let with_flush = |disk: MemberView| {
-            let flush = if disk.space.is_some() { flush::honesty(Path::new(&disk.path)) } else { "unproven" };
+            let flush =
+                if disk.space.is_some() { flush::honesty(Path::new(&disk.path)) } else { Flush::Unproven };
             (disk, flush)
         };
         let damaged = self.vault.damaged_chunks() + self.vault.unreadable_packs();
-        DiskFacts {
-            shelf: self.shelf.view(),
+        DisksView {
+            registry: self.registry.view(),
             disks: self.vault.disks().into_iter().map(with_flush).collect(),
             damaged: damaged as u64,
             lost_files: self.vault.lost_files(),
@@ -139,15 +140,16 @@ impl Appliance {
         }
     }
 
-    /// Everything at this moment.
+    /// Every fact of this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
-        DiskFacts { shelf, disks, damaged, lost_files, damaged_snapshots, scrubs }: DiskFacts,
+        DisksView { registry, disks, damaged, lost_files, damaged_snapshots, scrubs }: DisksView,
         broker: Option<&MqttState>,
         address: SocketAddr,
         started: Timestamp,
     ) -> Facts<'_> {
         let clock = self.vault.look_at_clock(self.stamp());
+        let access = self.vault.access();
         let view = self.vault.ledger();
         let stamp = self.stamp_after(&view);
         let now = view.at(stamp);
@@ -157,11 +159,12 @@ impl Appliance {
             settings: &self.settings,
             sources: view.sources.keys().map(|source| self.source_facts(&view, source)).collect(),
             disks,
-            shelf,
+            registry,
             head: view.head,
             head_time_ms: view.newest.map(|stamp| stamp.time_ms),
             gaps: view.gaps.len(),
-            holds: view.holds_in_force(&now).map(|(number, hold)| in_words(number, hold, &now)).collect(),
+            access,
+            holds: view.holds_in_force(&now).map(|(number, hold)| hold_facts(number, hold, &now)).collect(),
             rule: self.rule(&view, &now),
             clock,
             stored_bytes: self.vault.stored_bytes(),
@@ -178,8 +181,8 @@ impl Appliance {
         }
     }
 
-    /// Counts what has been pushed since the last time; reads the disks. Once `go_on` says no, it ends. It also ends after a
-    /// snapshot that took too much: what is left is counted the next time, sources that took no time first.
+    /// Counts the pushes since the last count; reads the disks. Ends once `go_on` says no, and after a snapshot that
+    /// took too much: the rest is counted the next time, quick sources first.
     pub(crate) fn count_history(&self, go_on: &dyn Fn() -> bool) {
         let history = || self.history.read().unwrap_or_else(PoisonError::into_inner);
         let mut pending: Vec<_> = {
@@ -188,9 +191,9 @@ impl Appliance {
             view.sources.keys().filter(is_pending).cloned().collect()
         };
         pending.sort_by_key(|source| history().is_stepped_over(source));
-        let watch = Watch { go_on, now_s: &|| self.clock.powered_on_s() };
+        let watch = CountWatch { go_on, now_s: &|| self.clock.powered_on_s() };
         for source in pending {
-            // One by one: the copies of all of them would be as much memory again.
+            // One by one: copies of every source would be as much memory again.
             let facts = self.vault.ledger().looked_at(&source);
             let Some(mut pending) = history().pending(&source, &facts) else { continue };
             let is_all = pending.count(&self.vault, &watch);
@@ -205,14 +208,14 @@ impl Appliance {
     }
 }
 
-/// What is on hold, why, and until when if somebody cleared it.
-fn in_words(number: u64, hold: &Hold, now: &Mark) -> String {
-    let what = hold.source.as_deref().unwrap_or("everything");
-    let ends = hold.cleared.map_or(String::new(), |cleared| {
-        let hours = (SHORTEN_DELAY_S - cleared.age_s(now)).max(0).unsigned_abs().div_ceil(3600);
-        format!("; cleared, ends in about {}", counted(hours, "hour", "hours"))
-    });
-    format!("{what}: {} (hold {number}{ends})", hold.reason)
+fn hold_facts(number: u64, hold: &Hold, now: &Mark) -> HoldFacts {
+    let left_s = |cleared: Mark| (SHORTEN_DELAY_S - cleared.age_s(now)).max(0).unsigned_abs();
+    HoldFacts {
+        number,
+        source: hold.source.clone(),
+        reason: hold.reason.clone(),
+        ends_in_s: hold.cleared.map(left_s),
+    }
 }
 
 /// The machine at this moment.

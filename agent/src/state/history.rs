@@ -1,8 +1,9 @@
-//! What has happened to each source's files over all its snapshots: the facts behind the first two answers.
+//! How each source's files changed over all its snapshots: the facts behind the first two answers.
 //!
-//! Counted once per snapshot from what differs, in the background; kept in memory, because it can be counted again. What
-//! a snapshot claims of itself is its device's word, so nothing here may overflow, grow or run without end: a snapshot that
-//! takes too much is stepped over, and the count says "at least". No start and no lamp waits for a count.
+//! Counted once per snapshot from the difference, in the background, and kept in memory, since a second count gives
+//! the same. A snapshot's claims are its device's word, so no figure here may overflow, grow or run without end: a
+//! snapshot that takes too much is stepped over, and the count says "at least". No start and no lamp waits for a
+//! count.
 
 use crate::decide::facts::Counts;
 use larder_format::tree::read::{DiffEntry, EntryView, Visitor, Walked};
@@ -10,25 +11,26 @@ use larder_store::{Fact, Scope, StoreError, Vault};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Deleted paths that are remembered one by one over all sources, some 20 bytes each; beyond it a count says "at least".
+/// Deleted paths remembered one by one over all sources, some 20 bytes each; beyond the limit a count says "at
+/// least".
 const PATHS_MAX: usize = 250_000;
-/// What comparing two snapshots may take. Without it one device keeps the counts of all others waiting.
+/// Limits of one comparison. Without limits a single device keeps the counts of the rest waiting.
 const LIMITS: Limits = Limits { folders: 2_000_000, bytes: 4 << 30, time_s: 600 };
 
-/// The most that a comparison may take.
+/// The limits of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Forty folders, each named twice in the one above, have 2^40 paths.
+    /// Forty folders, each named twice in its parent, have 2^40 paths.
     folders: u64,
-    /// Nodes that are read: one folder may have as many entries as its device cares to send.
+    /// Bytes of nodes read: a folder may have as many entries as its device cares to send.
     bytes: u64,
-    /// A disk that has to seek for each folder takes hours for what others do in minutes.
+    /// A disk with a seek for each folder takes hours where most disks take minutes.
     time_s: u64,
 }
 
-/// What a count asks while it runs.
-pub(crate) struct Watch<'a> {
-    /// Whether it may go on; asked often.
+/// A count's questions while under way.
+pub(crate) struct CountWatch<'a> {
+    /// Whether to go on; asked often.
     pub(crate) go_on: &'a dyn Fn() -> bool,
     /// Seconds of a clock that only runs forward.
     pub(crate) now_s: &'a dyn Fn() -> u64,
@@ -38,22 +40,22 @@ pub(crate) struct Watch<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct History {
     sources: HashMap<String, SourceHistory>,
-    /// How often something was forgotten: what was counted before that and comes later is not taken in.
+    /// How often a source was forgotten: a count begun before and finished after is not taken in.
     forgotten: u64,
 }
 
-/// Everything counted of one source.
+/// The counts of one source.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SourceHistory {
-    /// Hashes of the paths of files that are not in the newest snapshot but in an older one.
+    /// Hashes of the paths of files missing in the newest snapshot and present in an older snapshot.
     deleted: HashSet<u64>,
-    /// Some were not remembered.
+    /// Some paths were not remembered.
     is_cut: bool,
     /// A snapshot was not compared.
     is_stepped_over: bool,
     versions: u64,
     changed: u64,
-    /// The last snapshot that was counted: number and root.
+    /// The last counted snapshot: number and root.
     counted: Option<(u64, larder_format::ChunkRef)>,
 }
 
@@ -88,16 +90,16 @@ impl SourceHistory {
     }
 }
 
-/// Counts what a comparison tells, as long as it stays within the limits.
-struct Count<'a> {
+/// Counts the entries of a comparison within the limits.
+struct CountVisitor<'a> {
     history: &'a mut SourceHistory,
     room: usize,
     limits: Limits,
-    watch: &'a Watch<'a>,
+    watch: &'a CountWatch<'a>,
     begun_s: u64,
 }
 
-impl Visitor<StoreError> for Count<'_> {
+impl Visitor<StoreError> for CountVisitor<'_> {
     fn may_go_on(&mut self, so_far: &Walked) -> bool {
         let Limits { folders, bytes, time_s } = self.limits;
         let is_within = so_far.folders <= folders && so_far.bytes <= bytes;
@@ -111,8 +113,8 @@ impl Visitor<StoreError> for Count<'_> {
 }
 
 impl History {
-    /// Counts of a source whose newest snapshot to be counted has the number `newest`; zeros while nothing has been counted yet.
-    /// Without any, it is as with one that could not be compared.
+    /// Counts of a source whose newest counted snapshot has the number `newest`; zeros before the first count.
+    /// Without any, the same as after a failed comparison.
     pub(crate) fn of(&self, source: &str, newest: Option<u64>) -> Counts {
         let Some(newest) = newest else {
             return Counts { deleted_at_least: true, is_complete: true, ..Counts::default() };
@@ -120,14 +122,14 @@ impl History {
         self.sources.get(source).map(|history| history.counts(newest)).unwrap_or_default()
     }
 
-    /// What has still to be counted of a source. Nothing when all is.
-    pub(crate) fn pending(&self, source: &str, facts: &[Arc<Fact>]) -> Option<Pending> {
+    /// The uncounted snapshots of a source; none when the count is complete.
+    pub(crate) fn pending(&self, source: &str, facts: &[Arc<Fact>]) -> Option<PendingCount> {
         let history = self.sources.get(source);
         let from = history.and_then(|history| history.counted).map_or(0, |(sequence, _)| sequence);
         let new = facts.partition_point(|fact| fact.sequence <= from);
         let others = self.sources.iter().filter(|(other, _)| *other != source);
         let taken = others.map(|(_, history)| history.deleted.len()).sum();
-        (new < facts.len()).then(|| Pending {
+        (new < facts.len()).then(|| PendingCount {
             history: history.cloned().unwrap_or_default(),
             new: facts[new..].to_vec(),
             room: PATHS_MAX.saturating_sub(taken),
@@ -147,16 +149,16 @@ impl History {
         self.forgotten += 1;
     }
 
-    /// Takes in what was counted.
-    pub(crate) fn update(&mut self, source: &str, counted: Pending) {
+    /// Takes in a finished count.
+    pub(crate) fn update(&mut self, source: &str, counted: PendingCount) {
         if counted.forgotten == self.forgotten {
             self.sources.insert(source.to_owned(), counted.history);
         }
     }
 }
 
-/// Snapshots that have still to be counted, and where their source stands.
-pub(crate) struct Pending {
+/// Uncounted snapshots, and the state of their source.
+pub(crate) struct PendingCount {
     history: SourceHistory,
     new: Vec<Arc<Fact>>,
     room: usize,
@@ -164,11 +166,11 @@ pub(crate) struct Pending {
     forgotten: u64,
 }
 
-impl Pending {
-    /// Counts on as long as `watch` says so; cut short by that, it is good for nothing but the end. A snapshot that cannot be
-    /// compared is stepped over, or the count would begin with it again for ever. Then it also ends, with false: the
-    /// snapshots behind it wait for the next count, so that a source that takes long lets the others go first.
-    pub(crate) fn count(&mut self, vault: &Vault, watch: &Watch<'_>) -> bool {
+impl PendingCount {
+    /// Counts as long as `watch` allows; the result of a count cut short is useless. A snapshot whose comparison
+    /// fails is stepped over, or the count would begin with it again for ever. Then the count ends with false: the
+    /// snapshots behind wait for the next count, so a slow source lets the others go first.
+    pub(crate) fn count(&mut self, vault: &Vault, watch: &CountWatch<'_>) -> bool {
         for fact in std::mem::take(&mut self.new) {
             match self.count_one(vault, &fact, watch) {
                 Ok(true) => continue,
@@ -191,14 +193,14 @@ impl Pending {
         true
     }
 
-    fn count_one(&mut self, vault: &Vault, fact: &Fact, watch: &Watch<'_>) -> Result<bool, StoreError> {
+    fn count_one(&mut self, vault: &Vault, fact: &Fact, watch: &CountWatch<'_>) -> Result<bool, StoreError> {
         let root = fact.snapshot.root;
         let Some((_, before)) = self.history.counted.replace((fact.sequence, root)) else {
             self.history.versions = fact.snapshot.totals.files;
             return Ok(true);
         };
         let (room, limits, begun_s) = (self.room, self.limits, (watch.now_s)());
-        let mut count = Count { history: &mut self.history, room, limits, watch, begun_s };
+        let mut count = CountVisitor { history: &mut self.history, room, limits, watch, begun_s };
         Ok(vault.by(&Scope::appliance()).compare(before, root, &mut count)?.is_complete)
     }
 }
@@ -262,7 +264,7 @@ mod tests {
         vault.by(&Scope::appliance()).commit(snapshot, STAMP).expect("complete");
     }
 
-    /// Counts once with these limits, on a clock that says `step_s` more each time it is asked.
+    /// Counts once with these limits, on a clock that advances by `step_s` at each question.
     fn count(history: &mut History, vault: &Vault, limits: Limits, step_s: u64) -> (bool, Counts) {
         let facts = vault.ledger().snapshots(SOURCE).to_vec();
         let newest = facts.last().map(|fact| fact.sequence);
@@ -272,7 +274,7 @@ mod tests {
         pending.limits = limits;
         let clock = Cell::new(0);
         let now_s = || clock.replace(clock.get() + step_s);
-        let is_all = pending.count(vault, &Watch { go_on: &|| true, now_s: &now_s });
+        let is_all = pending.count(vault, &CountWatch { go_on: &|| true, now_s: &now_s });
         history.update(SOURCE, pending);
         (is_all, history.of(SOURCE, newest))
     }
@@ -292,7 +294,7 @@ mod tests {
         assert_eq!((counts.deleted, counts.versions, counts.changed), (9, 5, 0));
     }
 
-    /// Sixty-four long names above many folders: no path is made for what is only counted.
+    /// Sixty-four long names above many folders: counting makes no path.
     #[test]
     fn a_path_bomb_is_counted_like_anything_else() {
         let (vault, mut history) = (vault(), History::default());

@@ -1,8 +1,8 @@
-//! Keeping and letting go, as the agent asks it of the vault: the rule, prunes, holds, what is set aside, and the clock.
+//! Keeping and letting go, as the agent asks the vault: rule, prunes, holds, snapshots set aside, and the clock.
 //!
-//! The settings' rule is compared with the ledger's at each start. One that keeps longer holds at once; one that keeps less
-//! waits, and is shown everywhere meanwhile, so a changed file never shortens a promise in silence.
-//! Not here: what goes and when (`larder_store`), who may ask (`edge::http`).
+//! The settings' rule is compared with the ledger's at each start. A longer rule holds at once; a shorter rule waits,
+//! and is shown everywhere meanwhile, so a changed file never shortens a promise in silence. Not here: what goes and
+//! when (`larder_store`), who may ask (`edge::http`).
 
 use crate::decide::promise;
 use crate::state::Appliance;
@@ -14,15 +14,15 @@ use std::sync::PoisonError;
 /// A plan is made anew when something was backed up just then; more often than this in a row is no chance.
 const PLANS_MAX: usize = 10;
 
-/// That nothing computed from snapshots is to look at one of them, or is to look at it again.
+/// The wish that computations skip a snapshot, or stop skipping it.
 pub(crate) struct SetAside {
     pub(crate) snapshot: u64,
     /// Why, in the owner's words; none ends it.
     pub(crate) why: Option<String>,
 }
 
-/// Writes it down; returns whose snapshot it is. Nothing if there is none of that number, or there is nothing to
-/// end.
+/// Writes the wish down and returns the snapshot's source. None without a snapshot of this number, or without a mark
+/// to end.
 pub(crate) fn set_aside(vault: &Vault, now: Stamp, wish: &SetAside) -> Result<Option<String>, StoreError> {
     let snapshot = wish.snapshot;
     let (source, is_aside) = {
@@ -42,7 +42,7 @@ pub(crate) fn set_aside(vault: &Vault, now: Stamp, wish: &SetAside) -> Result<Op
 }
 
 impl Appliance {
-    /// Writes the settings' rule into the ledger if it is not the one that was set last.
+    /// Writes the settings' rule into the ledger unless the ledger's newest rule is the same.
     pub(crate) fn set_rule(&self) -> Result<RuleInForce, StoreError> {
         let wished = promise::rule(&self.settings.retention);
         if self.vault.ledger().rule_wished() != Some(&wished) {
@@ -52,7 +52,7 @@ impl Appliance {
         Ok(self.rule_now())
     }
 
-    /// What nothing keeps any more; lets it go unless only a word of it is wished, or the plan is locked.
+    /// The snapshots that no rule keeps. They go, except in a dry run or under a lock.
     pub(crate) fn prune_as_wished(&self, dry_run: bool) -> Result<PrunePlan, StoreError> {
         let mut plans = 0;
         loop {
@@ -65,7 +65,7 @@ impl Appliance {
             match self.vault.prune(&plan, now) {
                 Ok(()) => {
                     tracing::info!(snapshots = plan.snapshots.len(), "old snapshots were let go of");
-                    // What was counted of their sources speaks of files that cannot be had back any more.
+                    // The counts of their sources include files that cannot be had back any more.
                     let mut history = self.history.write().unwrap_or_else(PoisonError::into_inner);
                     plan.snapshots.iter().for_each(|going| history.forget(&going.source));
                     return Ok(plan);
@@ -81,7 +81,7 @@ impl Appliance {
         Ok(self.vault.append(self.stamp(), Event::HoldSet { source, reason })?.sequence)
     }
 
-    /// Ends a hold, some days later; false if there is none of that number.
+    /// Ends a hold, some days later; false without a hold of this number.
     pub(crate) fn clear_hold(&self, hold: u64) -> Result<bool, StoreError> {
         let is_known = self.vault.ledger().holds.get(&hold).is_some_and(|hold| hold.cleared.is_none());
         if is_known {
@@ -90,11 +90,11 @@ impl Appliance {
         Ok(is_known)
     }
 
-    /// Sets a snapshot aside, or ends that; false if there is none of that number, or there is nothing to end.
+    /// Sets a snapshot aside, or ends that; false without a snapshot of this number, or without a mark to end.
     pub(crate) fn set_aside(&self, wish: &SetAside) -> Result<bool, StoreError> {
         let source = set_aside(&self.vault, self.stamp(), wish)?;
         if let Some(source) = &source {
-            // What was counted of it counts no longer, or has to be counted now.
+            // The source's counts are outdated.
             self.history.write().unwrap_or_else(PoisonError::into_inner).forget(source);
         }
         Ok(source.is_some())

@@ -1,7 +1,7 @@
-//! What the parts of the agent share: the vault, the clock, the settings, and what is going on.
+//! The shared state of the agent's parts: vault, clock, settings, present work.
 //!
-//! Everything in here may be used from any task. Whatever touches the vault blocks on a disk, so it goes through
-//! `blocking`. Not here: who wakes whom (`run`), what anything means (`decide`).
+//! Any task may use the state. A call to the vault blocks on a disk, so it goes through `blocking`. Not here: who
+//! wakes whom (`run`), the meaning (`decide`).
 
 pub(crate) mod activity;
 mod disks;
@@ -9,16 +9,19 @@ pub(crate) mod gather;
 pub(crate) mod history;
 pub(crate) mod keeping;
 pub(crate) mod opening;
-pub(crate) mod shelf;
+pub(crate) mod registry;
+#[cfg(test)]
+pub(crate) mod sample;
 pub(crate) mod turns;
 pub(crate) mod upload_memory;
 
 use crate::edge::clock::Clock;
-use crate::event::Event;
+use crate::event::AgentEvent;
 use crate::report::Report;
 use crate::state::activity::Activity;
 use crate::state::history::History;
-use crate::state::shelf::Shelf;
+use crate::state::opening::Opening;
+use crate::state::registry::DiskRegistry;
 use crate::state::turns::Turns;
 use crate::state::upload_memory::UploadMemory;
 use larder_firmware_config::Settings;
@@ -35,13 +38,13 @@ const READS_OF_DEVICE_MAX: usize = 3;
 /// The agent's shared state.
 pub(crate) struct Appliance {
     pub(crate) vault: Vault,
-    pub(crate) shelf: Shelf,
-    /// Wakes whoever looks after the disks.
+    pub(crate) registry: DiskRegistry,
+    /// Wakes the look at the disks.
     pub(crate) disks_changed: Notify,
-    /// Wakes whoever makes room for pushes.
+    /// Wakes the job that makes room.
     pub(crate) room_wanted: Notify,
-    /// Held during a step of a sweep, and during a whole round of one that makes room.
-    pub(crate) sweeping: tokio::sync::Mutex<()>,
+    /// Held during a step of a sweep, and during a whole round of making room.
+    pub(crate) sweeping: Arc<tokio::sync::Mutex<()>>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) history: RwLock<History>,
@@ -52,25 +55,32 @@ pub(crate) struct Appliance {
     /// Apart from the listings, which last as long as their reader likes.
     look_ups: Turns,
     pub(crate) report: watch::Receiver<Arc<Report>>,
-    events: mpsc::Sender<Event>,
+    events: mpsc::Sender<AgentEvent>,
+    stop: watch::Receiver<bool>,
+}
+
+/// The queues between an appliance and its loop.
+pub(crate) struct Wires {
+    /// The newest report.
+    pub(crate) report: watch::Receiver<Arc<Report>>,
+    /// Events are told here.
+    pub(crate) events: mpsc::Sender<AgentEvent>,
+    /// Turns true when the agent ends.
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Appliance {
-    pub(crate) fn new(
-        (vault, shelf): (Vault, Shelf),
-        settings: Settings,
-        clock: Clock,
-        report: watch::Receiver<Arc<Report>>,
-        events: mpsc::Sender<Event>,
-    ) -> Self {
+    pub(crate) fn new(opening: Opening, settings: Settings, wires: Wires) -> Self {
+        let Opening { vault, registry, clock, .. } = opening;
+        let Wires { report, events, stop } = wires;
         let upload_bytes = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX);
         let turns = || Turns::new(READS_MAX, READS_OF_DEVICE_MAX);
         Self {
             vault,
-            shelf,
+            registry,
             disks_changed: Notify::new(),
             room_wanted: Notify::new(),
-            sweeping: tokio::sync::Mutex::default(),
+            sweeping: Arc::default(),
             clock,
             history: RwLock::default(),
             activity: Activity::default(),
@@ -80,11 +90,12 @@ impl Appliance {
             look_ups: turns(),
             report,
             events,
+            stop,
             settings,
         }
     }
 
-    /// Runs what blocks on a disk away from the tasks that must keep answering.
+    /// Runs blocking work on a disk away from the tasks that must keep answering.
     pub(crate) async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> T + Send + 'static,
@@ -93,14 +104,14 @@ impl Appliance {
         tokio::task::spawn_blocking(move || work(&appliance)).await.map_err(broke_off)
     }
 
-    /// Looks something up in the past for a device, in one of the few places for that: each look-up holds opened nodes.
+    /// Looks into the past for a device, in one of the few places for look-ups: each look-up holds opened nodes.
     pub(crate) async fn looking_up<T: Send + 'static>(
         self: &Arc<Self>,
         device: &str,
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
         let turn = self.look_ups.take(device).await;
-        // The place goes along: the work goes on when whoever asked hangs up.
+        // The place goes along: the work outlives the caller's connection.
         self.blocking(move |appliance| {
             let found = work(appliance);
             drop(turn);
@@ -109,9 +120,14 @@ impl Appliance {
         .await
     }
 
-    /// Tells the loop. If it is so far behind that the queue is full, the event is dropped: the loop looks at
-    /// everything once in a while anyway, and a push must not wait for it.
-    pub(crate) fn tell(&self, event: Event) {
+    /// Whether the agent is about to end, so that long work breaks off.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Tells the loop. With a full queue the event is dropped: the loop looks at the whole box once in a while
+    /// anyway, and a push must not wait for the loop.
+    pub(crate) fn tell(&self, event: AgentEvent) {
         if self.events.try_send(event).is_err() {
             tracing::warn!("the loop is busy; an event was dropped");
         }
@@ -123,7 +139,7 @@ pub(crate) fn broke_off(error: JoinError) -> StoreError {
     StoreError::Disk { path: "the agent's own work".to_owned(), source: std::io::Error::other(error) }
 }
 
-/// Whether work of the agent itself broke off: no disk is to blame, and nobody should look at a cable.
+/// Whether work of the agent itself broke off: no disk is to blame, and no cable needs a look.
 pub(crate) fn is_own_fault(error: &StoreError) -> bool {
     let StoreError::Disk { source, .. } = error else { return false };
     source.get_ref().is_some_and(|cause| cause.is::<JoinError>())

@@ -1,13 +1,13 @@
-//! Opening the vault on the disks that are there.
+//! Opening the vault on the connected disks.
 //!
-//! One disk that the vault knows is enough. A new vault is made only where every disk of the settings is there and
-//! empty: with one away, nobody could tell a new vault from an old one whose disk is missing. Not here: disks that
-//! come later (`shelf`).
+//! One disk of the vault is enough. A new vault is made only with every disk of the settings connected and empty:
+//! with a disk away, a new vault could not be told from an old vault whose disk is missing. Not here: disks that come
+//! later (`registry`).
 
 use crate::edge::clock::Clock;
-use crate::edge::disks::{self, DiskProblem, FOLDER, Seat};
+use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
-use crate::state::shelf::{self, Shelf};
+use crate::state::registry::{self, DiskRegistry};
 use larder_firmware_config::Settings;
 use larder_store::disk::{Disk, RealDisk};
 use larder_store::{
@@ -24,10 +24,10 @@ pub(crate) enum OpenError {
     /// A disk of the vault.
     #[error(transparent)]
     Disk(#[from] DiskProblem),
-    /// There is no vault yet, and not all disks for a new one are here.
+    /// There is no vault yet, and a disk for a new vault is missing.
     #[error("no backups are on the disks that are here, and {} is not here", missing.display())]
     Missing {
-        /// The first of those that are not.
+        /// The first missing disk.
         missing: PathBuf,
     },
     /// The vault on the disks.
@@ -38,18 +38,18 @@ pub(crate) enum OpenError {
 /// A vault that is open.
 pub(crate) struct Opening {
     pub(crate) vault: Vault,
-    pub(crate) shelf: Shelf,
+    pub(crate) registry: DiskRegistry,
     pub(crate) clock: Clock,
     pub(crate) opened: Opened,
 }
 
-/// The vault on the disks that the settings name, and the clock that counts beside it.
+/// The vault on the disks of the settings, and the clock that counts beside it.
 pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, OpenError> {
     let disks = disks_to_open(settings)?;
-    let desk = disks[0].0.clone();
-    let folder = desk.join(FOLDER);
+    let primary = disks[0].0.clone();
+    let folder = primary.join(FOLDER);
     let clock = Clock::open(&folder, 0);
-    let seats = disks.iter().map(|(path, disk)| (path.clone(), Seat::of(disk, path))).collect::<Vec<_>>();
+    let mounts = disks.iter().map(|(path, disk)| (path.clone(), Mount::of(disk, path))).collect::<Vec<_>>();
     let disks: Vec<Arc<dyn Disk>> = disks.into_iter().map(|(_, disk)| Arc::new(disk) as _).collect();
     let options = Options {
         disks: disks.clone(),
@@ -59,43 +59,43 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, OpenError> {
         stamp: clock.stamp(None),
     };
     let (vault, opened) = Vault::open(options)?;
-    // From here on the count of running time is held against what the ledger knows of it.
+    // From here on the count of running time is compared with the ledger's.
     let known_s = |vault: &Vault| vault.ledger().newest.map_or(0, |stamp| stamp.powered_on_s);
     let clock = Clock::open(&folder, known_s(&vault));
     let mut here = BTreeMap::new();
     let members = vault.disks();
-    for (disk, (path, seat)) in disks.iter().zip(seats) {
-        let seat = seat.map_err(|source| DiskProblem::Io { path, source })?;
-        // The disk itself is not asked again: one that is dying may not say.
+    for (disk, (path, mount)) in disks.iter().zip(mounts) {
+        let mount = mount.map_err(|source| DiskProblem::Io { path, source })?;
+        // The disk itself is not asked again: a dying disk may not answer.
         let is_it = |member: &&MemberView| member.path == disk.name() && member.state != MemberState::Away;
         if let Some(member) = members.iter().find(is_it) {
-            here.insert(member.id.clone(), seat);
+            here.insert(member.id.clone(), mount);
         }
     }
     take_known(settings, &vault, &clock, &mut here);
-    // A disk that came since may know more.
-    let (shelf, clock) = (Shelf::new(here, desk), Clock::open(&folder, known_s(&vault)));
-    Ok(Opening { vault, shelf, clock, opened })
+    // A disk attached since may know more.
+    let (registry, clock) = (DiskRegistry::new(here, primary), Clock::open(&folder, known_s(&vault)));
+    Ok(Opening { vault, registry, clock, opened })
 }
 
-/// A disk that only the ledger knows of may know more than those that were opened; what is committed without it would
-/// be another past.
-fn take_known(settings: &Settings, vault: &Vault, clock: &Clock, here: &mut BTreeMap<String, Seat>) {
-    for path in shelf::places(&settings.vault, vault).into_keys() {
-        if here.values().any(|seat| seat.path == path) {
+/// A disk known to the ledger alone may know more than the opened disks; a commit without it would begin another
+/// past.
+fn take_known(settings: &Settings, vault: &Vault, clock: &Clock, here: &mut BTreeMap<String, Mount>) {
+    for path in registry::places(&settings.vault, vault).into_keys() {
+        if here.values().any(|mount| mount.path == path) {
             continue;
         }
         let Ok(disk) = disks::open(&path, settings.vault.allow_root_filesystem) else { continue };
-        let Ok(seat) = Seat::of(&disk, &path) else { continue };
-        // Whoever is refused is told of later, by those who look after the disks.
+        let Ok(mount) = Mount::of(&disk, &path) else { continue };
+        // A refused disk is reported later, by the look at the disks.
         let stamp = clock.stamp(vault.ledger().newest.map(|stamp| stamp.time_ms));
         if let Ok(attached) = vault.attach(Arc::new(disk), stamp) {
-            here.insert(attached.id, seat);
+            here.insert(attached.id, mount);
         }
     }
 }
 
-/// The disks that hold the vault; every disk of the settings where there is none yet.
+/// The disks of the vault; every disk of the settings where there is none yet.
 fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, OpenError> {
     let vault = &settings.vault;
     let mut known = Vec::new();
@@ -113,7 +113,7 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, OpenEr
                     problems.push((path, DiskProblem::Io { path: path.clone(), source }));
                 }
             },
-            // Whoever has it open has the vault open, and there must not be two.
+            // The process that holds this disk holds the vault, and a vault has one process.
             Err(problem @ DiskProblem::InUse { .. }) => return Err(problem.into()),
             Err(problem) => problems.push((path, problem)),
         }
@@ -134,9 +134,8 @@ fn disks_to_open(settings: &Settings) -> Result<Vec<(PathBuf, RealDisk)>, OpenEr
     vault.disks.iter().map(make).collect()
 }
 
-/// Of disks of different vaults those of ours: of that vault of which most disks stand where it took them in. A wrong disk
-/// that is connected just when the power comes back must not keep the box from starting; those who look after the disks
-/// tell of it.
+/// Picks our disks among disks of different vaults: the vault with most disks in their known places. A wrong disk
+/// connected just when the power comes back must not keep the box from starting; the look at the disks reports it.
 fn of_one_vault(known: Vec<(Identity, PathBuf, RealDisk)>) -> Result<Vec<(PathBuf, RealDisk)>, OpenError> {
     let mut claims: BTreeMap<[u8; 16], usize> = BTreeMap::new();
     let is_one = known.iter().all(|(identity, ..)| identity.vault == known[0].0.vault);

@@ -1,7 +1,8 @@
-//! Places for work that takes memory or a disk's time, so many for everybody and fewer for each device.
+//! Places for work that takes memory or a disk's time, so many in total and fewer for each device.
 //!
-//! A device waits for a place of its own first and only then beside the others, so a thousand questions of one device
-//! stand in that device's own queue. Not here: memory for uploads, whose senders set the pace (`upload_memory`).
+//! A device waits for a place of its own first and only then beside other devices, so a thousand questions of one
+//! device stand in that device's own queue. Not here: memory for uploads, whose senders set the pace
+//! (`upload_memory`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +12,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub(crate) struct Turns {
     all: Arc<Semaphore>,
     each_max: usize,
-    /// One entry for each device that ever asked; there are no more of them than keys.
+    /// One entry for each device that ever asked, no more than there are keys.
     devices: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// A place, free again when it is dropped.
 pub(crate) struct Turn {
-    /// Always both there, since nobody closes a semaphore.
+    /// Both are always there: no code closes a semaphore.
     _places: [Option<OwnedSemaphorePermit>; 2],
 }
 

@@ -1,16 +1,16 @@
-//! Memory for uploads: which upload may bring its bytes next, and which one gives its memory back.
+//! Memory for uploads: which upload may bring its bytes next, and which upload gives its memory back.
 //!
-//! An upload's memory is set aside as a whole before its first byte is read: what has not been read waits in the sender,
-//! not here, and an upload that has begun can always end. So that no device starves another:
+//! An upload's memory is set aside as a whole before the first byte is read. Unread bytes wait in the sender, not
+//! here, and an upload can always end once begun. No device starves another:
 //!
-//! 1. Each device that was here lately has a share, all memory divided by their number. Within its share a device waits
-//!    only for memory that is on its way back. A device that holds nothing may always take what is free.
-//! 2. Beyond its share a device takes what is left, and leaves each of the others `GUARANTEED_BYTES`.
-//! 3. While anybody waits, an upload that brings less than `BYTES_PER_SECOND_MIN` is ended. While a device waits that is
-//!    within its share, so are uploads of devices beyond theirs, unless they are over in a moment: the slowest first.
+//! 1. Each device seen lately has a share, the whole memory divided by their number. Within its share a device waits
+//!    only for memory on its way back. A device without any memory may always take free memory.
+//! 2. Beyond its share a device takes the rest, and leaves `GUARANTEED_BYTES` to each other device.
+//! 3. While an upload waits, any upload slower than `BYTES_PER_SECOND_MIN` is ended. While a device within its share
+//!    waits, uploads of devices beyond their share are ended too, the slowest first, unless about to finish.
 //!
-//! An upload that was ended is asked for again by its client, as after a connection that broke. Time comes in as an
-//! argument below `UploadMemory`. Not here: bodies and their silence (`push`).
+//! The client asks again for an ended upload, as after a broken connection. Time is an argument below `UploadMemory`.
+//! Not here: bodies and their silence (`push`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,28 +20,28 @@ use tokio::time::Instant;
 
 /// Opening an upload takes a decompressed block besides the upload itself.
 const OPENING_BYTES: usize = larder_format::block::BLOCK_PLAIN_BYTES_MAX;
-/// Left to each device that was here lately, whatever another one holds: two uploads of the usual size.
+/// Left to each device seen lately, whatever the rest hold: two uploads of the usual size.
 const GUARANTEED_BYTES: usize = 2 * 1024 * 1024;
 /// An upload slower than this holds memory for minutes; slower links give up at the next upload anyway.
 const BYTES_PER_SECOND_MIN: usize = 16 * 1024;
-/// The pace of an upload is what it brought within this time, or within twice this time. Half of it would take the pause
-/// of a busy radio link for the end.
+/// The pace of an upload counts the bytes of this time, or of twice this time. With half of it the pause of a busy
+/// radio link would look like the end.
 const WINDOW: Duration = Duration::from_secs(1);
-/// An upload that is over by then is waited for, and not ended: its bytes would have to be sent again.
+/// An upload about to finish within this time is waited for: after an end its bytes would have to be sent again.
 const OVER_WITHIN: Duration = Duration::from_secs(1);
 /// A push pauses between two uploads; its share is not given away meanwhile.
 const LATELY: Duration = Duration::from_secs(10);
-/// How often a waiting upload looks whether others have become slow.
+/// How often a waiting upload looks for uploads that have become slow.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The memory of all uploads.
+/// The memory of every upload.
 pub(crate) struct UploadMemory {
     book: Mutex<Book>,
     openings: Arc<Semaphore>,
 }
 
 impl UploadMemory {
-    /// `bytes` for everything: half of it for opened blocks, and at least one upload of the largest size.
+    /// `bytes` in total: half for opened blocks, and at least one upload of the largest size.
     pub(crate) fn new(bytes: usize) -> Self {
         let openings = (bytes / 2 / OPENING_BYTES).clamp(1, Semaphore::MAX_PERMITS);
         let rest = bytes.saturating_sub(openings.saturating_mul(OPENING_BYTES));
@@ -54,10 +54,10 @@ impl UploadMemory {
     }
 
     /// Waits until `device` may bring an upload of `bytes`.
-    pub(crate) async fn place(self: &Arc<Self>, device: &str, bytes: usize) -> Place {
+    pub(crate) async fn place(self: &Arc<Self>, device: &str, bytes: usize) -> UploadPlace {
         let (number, woken) = self.book().ask(device, bytes, Instant::now());
-        // From here on the upload is taken out of the book on every way out, also when its sender hangs up.
-        let place = Place { memory: Arc::clone(self), number, woken };
+        // From here on the upload is taken out of the book on every way out, also when the sender hangs up.
+        let place = UploadPlace { memory: Arc::clone(self), number, woken };
         while self.book().is_waiting(number) {
             tokio::select! {
                 () = place.woken.notified() => {}
@@ -68,54 +68,54 @@ impl UploadMemory {
     }
 }
 
-/// The memory of one upload, given back when it is dropped.
-pub(crate) struct Place {
+/// The memory of one upload, given back on its drop.
+pub(crate) struct UploadPlace {
     memory: Arc<UploadMemory>,
     number: u64,
     woken: Arc<Notify>,
 }
 
-impl Place {
+impl UploadPlace {
     /// So many more bytes have come.
     pub(crate) fn arrived(&self, bytes: usize) {
         self.memory.book().arrived(self.number, bytes, Instant::now());
     }
 
-    /// Comes to its end when the upload has to give its memory back.
+    /// Ends when the upload has to give the memory back.
     pub(crate) async fn is_ended(&self) {
         while !self.memory.book().is_ended(self.number) {
             self.woken.notified().await;
         }
     }
 
-    /// The last byte has come: from here on the upload is never ended. Waits for memory to open it.
-    pub(crate) async fn open(self) -> Opened {
+    /// The last byte has come: from here on the upload is never ended. Waits for memory for its blocks.
+    pub(crate) async fn open(self) -> OpenedUpload {
         self.memory.book().set_whole(self.number);
         let opening = self.memory.openings.clone().acquire_owned().await;
-        Opened { _opening: opening.ok(), _place: self }
+        OpenedUpload { _opening: opening.ok(), _place: self }
     }
 }
 
-/// The memory of an upload that is here as a whole, and of its opened blocks. Goes along with the work on it: that work
-/// goes on when the sender hangs up, and so does what it holds.
-pub(crate) struct Opened {
-    /// Always there, since nobody closes the semaphore.
+/// The memory of a whole upload and of its opened blocks. Moves into the work on the upload: the work, and its
+/// memory, outlive a sender's hang-up.
+pub(crate) struct OpenedUpload {
+    /// Always there: no code closes the semaphore.
     _opening: Option<OwnedSemaphorePermit>,
-    _place: Place,
+    _place: UploadPlace,
 }
 
-impl Drop for Place {
+impl Drop for UploadPlace {
     fn drop(&mut self) {
         self.memory.book().leave(self.number, Instant::now());
     }
 }
 
-/// What uploads hold and wait for.
+/// Memory of running and of waiting uploads.
 struct Book {
     bytes_max: usize,
     uploads: BTreeMap<u64, Upload>,
     next_number: u64,
-    /// When each device that has no upload now was here last.
+    /// Last moment of each device without an upload.
     left: BTreeMap<String, Instant>,
     looked: Option<Instant>,
 }
@@ -128,23 +128,23 @@ struct Upload {
 }
 
 enum Stage {
-    /// Holds nothing yet.
+    /// Without memory so far.
     Waiting,
-    Arriving(Pace),
-    /// Has to give its memory back.
+    Arriving(ArrivalPace),
+    /// Has to give the memory back.
     Ended,
-    /// All of it is here; in a moment its memory is free again.
+    /// Complete; in a moment its memory is free again.
     Whole,
 }
 
-/// How fast an upload comes in: bytes so far, now and at two moments that lie a window apart.
-struct Pace {
+/// How fast an upload comes in: bytes so far, now and at two moments a window apart.
+struct ArrivalPace {
     bytes: usize,
     older: (Instant, usize),
     newer: (Instant, usize),
 }
 
-impl Pace {
+impl ArrivalPace {
     fn new(now: Instant) -> Self {
         Self { bytes: 0, older: (now, 0), newer: (now, 0) }
     }
@@ -156,7 +156,7 @@ impl Pace {
         }
     }
 
-    /// Bytes a second of late; nothing before a whole window has passed.
+    /// Bytes a second of late; none before a whole window has passed.
     fn of_late(&self, now: Instant) -> Option<f64> {
         let passed = now.duration_since(self.older.0);
         let came = self.bytes - self.older.1;
@@ -169,7 +169,7 @@ impl Upload {
         if matches!(self.stage, Stage::Waiting) { 0 } else { self.bytes }
     }
 
-    /// How fast it is while bytes come; nothing as long as that cannot be told.
+    /// The pace while bytes come; none before the pace is known.
     fn bytes_per_second(&self, now: Instant) -> Option<f64> {
         let Stage::Arriving(pace) = &self.stage else { return None };
         pace.of_late(now)
@@ -183,9 +183,9 @@ impl Upload {
     }
 }
 
-/// Who holds how much at one moment.
+/// The holders of memory at one moment.
 struct Holdings {
-    /// Every device that was here lately, also those that hold nothing.
+    /// Every device seen lately, with or without memory.
     held: BTreeMap<String, usize>,
     free: usize,
     share: usize,
@@ -196,7 +196,7 @@ impl Holdings {
         self.held.get(device).copied().unwrap_or(0)
     }
 
-    /// Whether a device stays within its share with this upload.
+    /// Whether a device stays within the share with this upload.
     fn is_entitled(&self, upload: &Upload) -> bool {
         let held = self.of(&upload.device);
         held == 0 || held + upload.bytes <= self.share
@@ -227,7 +227,7 @@ impl Book {
         self.uploads.insert(number, Upload { device, bytes, stage, woken: woken.clone() });
         self.let_in(now);
         if self.is_waiting(number) {
-            // Those that have been slow for long are known: nobody waits for them for even a moment.
+            // Long-known slow uploads end at once: the new upload waits not even a moment for them.
             let holdings = self.holdings(now);
             self.make_room(number, &holdings, now);
         }
@@ -272,7 +272,7 @@ impl Book {
         Holdings { free: self.bytes_max.saturating_sub(held.values().sum()), held, share }
     }
 
-    /// Looks whether others have become slow. Every upload that waits asks for it, and one answer serves them all.
+    /// Looks for uploads that have become slow. Every waiting upload asks, and one answer serves all.
     fn look(&mut self, now: Instant) {
         if self.looked.is_some_and(|looked| now.duration_since(looked) < LOOK_EVERY) {
             return;
@@ -291,14 +291,14 @@ impl Book {
             let waiting = self.waiting(&holdings);
             let first = waiting.into_iter().find(|number| holdings.may_come(&self.uploads[number]));
             let Some(upload) = first.and_then(|number| self.uploads.get_mut(&number)) else { return };
-            upload.stage = Stage::Arriving(Pace::new(now));
+            upload.stage = Stage::Arriving(ArrivalPace::new(now));
             upload.woken.notify_one();
-            // This device holds more now, and comes after the others.
+            // This device holds more now, and comes after the rest.
             holdings.take(upload);
         }
     }
 
-    /// Uploads that wait: of the device that holds least first, then the small before the large, then in their order.
+    /// Waiting uploads: the device with the least memory first, then small before large, then in order of arrival.
     fn waiting(&self, holdings: &Holdings) -> Vec<u64> {
         let waiting = self.uploads.iter().filter(|(_, upload)| matches!(upload.stage, Stage::Waiting));
         let mut waiting: Vec<_> =
@@ -307,7 +307,7 @@ impl Book {
         waiting.into_iter().map(|(.., number)| number).collect()
     }
 
-    /// Ends as many uploads as a waiting one needs, the slowest first, of those that have to give way to it.
+    /// Ends as many uploads as a waiting upload needs, the slowest first, among the uploads that have to give way.
     fn make_room(&mut self, number: u64, holdings: &Holdings, now: Instant) {
         let bytes = self.uploads[&number].bytes;
         let ended = self.uploads.values().filter(|upload| matches!(upload.stage, Stage::Ended));
@@ -331,7 +331,7 @@ impl Book {
         }
     }
 
-    /// Uploads whose pace is known, the slowest first.
+    /// Uploads with a known pace, the slowest first.
     fn slowest(&mut self, now: Instant) -> Vec<u64> {
         let mut slowest = Vec::new();
         for (number, upload) in &mut self.uploads {
@@ -344,13 +344,13 @@ impl Book {
         slowest.into_iter().map(|(_, number)| number).collect()
     }
 
-    /// Whether a device holds so much that some of it belongs to the upload that waits.
+    /// Whether a device holds so much memory that a part belongs to the waiting upload.
     fn is_beyond_share(&self, device: &str, waiting: &Upload, holdings: &Holdings) -> bool {
         let is_kept = |upload: &&Upload| {
             upload.device == device && matches!(upload.stage, Stage::Arriving(_) | Stage::Whole)
         };
         let kept: Vec<_> = self.uploads.values().filter(is_kept).map(|upload| upload.bytes).collect();
-        // A slow link would never get anywhere if it lost its last upload to those who have some already.
+        // A slow link would never get on if its last upload ended for a device with some uploads already.
         let is_left_alone = kept.len() == 1 && holdings.of(&waiting.device) > 0;
         let is_beyond = kept.iter().sum::<usize>() > holdings.share && !is_left_alone;
         is_beyond && device != waiting.device && holdings.is_entitled(waiting)

@@ -1,7 +1,11 @@
 use super::super::tests::{NOW_S, facts};
 use super::super::{Memory, report as whole_report};
 use super::*;
+use crate::decide::facts::WhyRejected;
+use jiff::Timestamp;
 use larder_firmware_config::Settings;
+use larder_format::ledger::DiskRole;
+use larder_format::ledger::Stamp;
 use larder_panel::Rhythm;
 use larder_store::disk::Space;
 
@@ -16,13 +20,13 @@ fn check(given: impl Fn(&mut Facts<'_>, &mut MemberView), lamp: Rhythm, says: &s
     let mut second =
         MemberView { id: "fedcba9876543210".into(), path: "/b/larder".into(), ..facts.disks[0].0.clone() };
     given(&mut facts, &mut second);
-    facts.disks.push((second, "unproven"));
+    facts.disks.push((second, Flush::Unproven));
     let (report, _) = whole_report(&facts, &mut Memory::default());
-    assert_eq!(report.health.lamp, lamp.name(), "{says}");
+    assert_eq!(report.health.lamp, lamp, "{says}");
     let told = report.health.conditions.first().map_or(String::new(), |condition| condition.what.clone());
     assert!(told.contains(says), "{told:?} lacks {says:?}");
-    assert_eq!(report.disks[1].flush, "unproven", "what is not known is never read as fine");
-    assert_ne!(report.disks[1].health, "fine");
+    assert_eq!(report.disks[1].flush, Flush::Unproven, "what is not known is never read as fine");
+    assert_ne!(report.disks[1].health, DiskHealth::Fine);
 }
 
 #[test]
@@ -45,12 +49,13 @@ fn each_state_of_a_disk_has_its_words() {
     };
     check(older, four, "older copy");
     let stranger = |facts: &mut Facts<'_>, _: &mut MemberView| {
-        facts.shelf.strangers.push(("/c".into(), "it belongs to another vault".into()));
+        let why = WhyRejected::Problem("it belongs to another vault".into());
+        facts.registry.rejected.push(("/c".into(), why));
     };
     check(stranger, four, "not used: it belongs");
     let released = |facts: &mut Facts<'_>, disk: &mut MemberView| {
         disk.state = MemberState::Away;
-        facts.shelf.released.insert(disk.id.clone());
+        facts.registry.released.insert(disk.id.clone());
     };
     check(released, four, "may be unplugged");
 }
@@ -66,8 +71,7 @@ fn the_last_disk_that_goes_is_an_alarm() {
     }
 }
 
-/// The only disk is pulled, or failed, or does not answer any more: whoever is told that it is full would buy a larger
-/// one.
+/// The only disk is pulled, or failed, or silent: an owner who hears "full" would buy a larger disk.
 #[test]
 fn a_disk_that_takes_nothing_is_not_called_full() {
     let settings = Settings::default();
@@ -78,7 +82,7 @@ fn a_disk_that_takes_nothing_is_not_called_full() {
         (MemberState::Suspect(failed()), &[1]),
         (MemberState::Forked, &[4]),
         (MemberState::Behind(3), &[4]),
-        // It was pulled, and nobody has looked yet.
+        // Pulled, before the next look.
         (MemberState::Healthy, &[4]),
     ];
     for (state, codes) in states {
@@ -88,14 +92,15 @@ fn a_disk_that_takes_nothing_is_not_called_full() {
             facts.disks[0].0.state = state.clone();
             facts.disks[0].0.space = free.map(|free| Space { total: 1 << 40, free });
             let (report, _) = whole_report(&facts, &mut Memory::default());
-            let told: Vec<_> = report.health.conditions.iter().map(|condition| condition.code).collect();
+            let told: Vec<_> =
+                report.health.conditions.iter().map(|condition| condition.code.number()).collect();
             let is_full = state == MemberState::Healthy && free.is_some();
             assert_eq!(told, if is_full { &[5] } else { codes }, "{state:?}, free: {free:?}");
         }
     }
 }
 
-/// A second disk that is gone hides nothing of the one that backups go to.
+/// An absent second disk hides no trouble of the disk that backups go to.
 #[test]
 fn the_disk_that_is_left_is_called_full_when_it_is() {
     let settings = Settings::default();
@@ -103,14 +108,14 @@ fn the_disk_that_is_left_is_called_full_when_it_is() {
     let mut second = MemberView { id: "fedcba9876543210".into(), ..facts.disks[0].0.clone() };
     (second.state, second.space) = (MemberState::Away, None);
     facts.disks[0].0.space = Some(Space { total: 1 << 40, free: 0 });
-    facts.disks.push((second, "unproven"));
+    facts.disks.push((second, Flush::Unproven));
     let (report, _) = whole_report(&facts, &mut Memory::default());
-    let told: Vec<_> = report.health.conditions.iter().map(|condition| condition.code).collect();
+    let told: Vec<_> = report.health.conditions.iter().map(|condition| condition.code.number()).collect();
     assert_eq!(told, [4, 5]);
     assert_eq!(report.health.conditions[1].what, "The backup disk at /disk is full.");
 }
 
-/// Only a disk that takes backups can refuse them: one that is filled, or failed, has a condition of its own.
+/// Only a disk that takes backups can refuse them: a disk being filled, or failed, has a condition of its own.
 #[test]
 fn a_disk_that_takes_no_backups_is_not_the_full_one() {
     let settings = Settings::default();
@@ -119,11 +124,11 @@ fn a_disk_that_takes_no_backups_is_not_the_full_one() {
         MemberView { id: "fedcba9876543210".into(), path: "/b".into(), ..facts.disks[0].0.clone() };
     second.space = Some(Space { total: 1 << 40, free: 0 });
     second.state = MemberState::Behind(3);
-    facts.disks.push((second, "unproven"));
+    facts.disks.push((second, Flush::Unproven));
     let codes = |facts: &Facts<'_>| -> Vec<u8> {
         let (report, _) = whole_report(facts, &mut Memory::default());
         assert_eq!(report.vault.free_bytes, facts.disks[0].0.space.map(|space| space.free));
-        report.health.conditions.iter().map(|condition| condition.code).collect()
+        report.health.conditions.iter().map(|condition| condition.code.number()).collect()
     };
     assert_eq!(codes(&facts), [4]);
     facts.refused_full = 1;
@@ -137,13 +142,14 @@ fn a_disk_that_takes_no_backups_is_not_the_full_one() {
 fn an_offsite_disk_is_missed_only_when_it_is_overdue() {
     let gone_for = |days| {
         move |_: &mut Facts<'_>, disk: &mut MemberView| {
-            (disk.offsite, disk.state, disk.complete) = (true, MemberState::Away, stamp(days));
+            (disk.role, disk.state, disk.complete) = (DiskRole::Offsite, MemberState::Away, stamp(days));
         }
     };
     check(gone_for(35), Rhythm::Ready, "");
     check(gone_for(36), Rhythm::needs_you(4), "not been filled for 36 days");
-    let never =
-        |_: &mut Facts<'_>, disk: &mut MemberView| (disk.offsite, disk.state) = (true, MemberState::Away);
+    let never = |_: &mut Facts<'_>, disk: &mut MemberView| {
+        (disk.role, disk.state) = (DiskRole::Offsite, MemberState::Away)
+    };
     check(never, Rhythm::needs_you(4), "never been filled");
 }
 
@@ -151,7 +157,7 @@ fn an_offsite_disk_is_missed_only_when_it_is_overdue() {
 fn an_offsite_disk_may_be_unplugged_only_once_it_is_filled() {
     let settings = Settings::default();
     let mut facts = facts(&settings);
-    facts.disks[0].0.offsite = true;
+    facts.disks[0].0.role = DiskRole::Offsite;
     let failed = || "EIO".to_owned();
     let states = [
         (MemberState::Healthy, true),
@@ -177,11 +183,11 @@ fn the_lamp_says_once_that_a_disk_may_be_unplugged() {
         facts.now = Timestamp::from_second(NOW_S + after_s).unwrap();
         whole_report(facts, &mut memory).0.health.lamp
     };
-    assert_eq!(lamp(&mut facts, 0), Rhythm::Ready.name());
-    facts.disks[0].0.offsite = true;
-    assert_eq!(lamp(&mut facts, 1), Rhythm::MayUnplug.name());
-    assert_eq!(lamp(&mut facts, 6), Rhythm::MayUnplug.name());
-    assert_eq!(lamp(&mut facts, 12), Rhythm::Ready.name());
+    assert_eq!(lamp(&mut facts, 0), Rhythm::Ready);
+    facts.disks[0].0.role = DiskRole::Offsite;
+    assert_eq!(lamp(&mut facts, 1), Rhythm::MayUnplug);
+    assert_eq!(lamp(&mut facts, 6), Rhythm::MayUnplug);
+    assert_eq!(lamp(&mut facts, 12), Rhythm::Ready);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! What the appliance says of itself: who asks, how it is, and what its record of the past is at one point.
+//! The appliance about itself: the caller, its health, and its record of the past at one point.
 
 use super::auth::{Paired, may_read, name_of};
-use super::extract::Path;
+use super::extract::PathParts;
 use super::{Refusal, State};
 use crate::report::Report;
 use axum::Json;
@@ -28,11 +28,11 @@ pub(crate) async fn me(Paired(scope): Paired, appliance: State) -> Json<Identity
     })
 }
 
-/// A device that saw this entry compares: an old disk that was put back has another one by now, or none.
+/// A device that saw this entry compares: an old disk put back has another entry by now, or none.
 pub(crate) async fn entry(
     _: Paired,
     appliance: State,
-    Path(number): Path<u64>,
+    PathParts(number): PathParts<u64>,
 ) -> Result<Json<Head>, Refusal> {
     let hash = appliance.blocking(move |appliance| appliance.vault.entry_hash(number)).await?;
     let hash = hash.ok_or_else(|| {
@@ -44,14 +44,14 @@ pub(crate) async fn entry(
 pub(crate) async fn status(Paired(scope): Paired, appliance: State) -> Json<serde_json::Value> {
     let head = appliance.vault.ledger().head.sequence;
     let mut reports = appliance.report.clone();
-    // Whoever asks right after a push wants to hear of that push; the loop needs a moment to look.
+    // A caller right after a push wants to hear of that push; the loop needs a moment to look.
     let newest = reports.wait_for(|report| report.head.sequence >= head);
     let _ = tokio::time::timeout(LOOKED_WITHIN, newest).await;
     let report: Arc<Report> = appliance.report.borrow().clone();
     let value = if may_read(&scope) {
         serde_json::to_value(&*report)
     } else {
-        // A key that only adds backups hears of its own, and whether anything needs a person.
+        // A key that only adds backups hears of its own sources, and whether the box needs a person.
         let is_own = |source: &str| scope.require_own(source).is_ok();
         serde_json::to_value(serde_json::json!({
             "health": report.health.without_names(&is_own),

@@ -1,9 +1,10 @@
-//! Who is asking, and what they may do: one extractor for each role, and each yields the scope that the store asks for.
+//! The caller and the caller's rights: one extractor for each role, and each yields the scope that the store asks
+//! for.
 //!
-//! A handler reaches the vault's content only with a scope, and scopes are made only here, so a route whose handler names no
-//! role does not compile. A token is looked up by its hash, which the ledger holds; the secret itself is stored nowhere.
-//! Guessing is hopeless (256 random bits), so there is nothing to rate-limit here. Mutual TLS will set the same `Caller`. Not
-//! here: whose source is whose (`larder_store::Scope`).
+//! A handler reaches the vault's content only with a scope, and scopes are made only here, so a route whose handler
+//! names no role does not compile. A token is looked up by its hash in the ledger; the secret itself is stored
+//! nowhere. Guessing is hopeless (256 random bits), so no rate is limited here. Mutual TLS will set the same
+//! `Caller`. Not here: whose source is whose (`larder_store::Scope`).
 
 use super::Refusal;
 use crate::state::Appliance;
@@ -17,20 +18,20 @@ use larder_format::ledger::{Pairing, Role};
 use larder_store::Scope;
 use std::sync::Arc;
 
-/// What the owner at the box is called where others have the name of a device.
+/// The owner's name at the box, in the place of a device's name.
 const OWNER: &str = "owner";
 
-/// A caller that was recognised.
+/// A recognised caller.
 #[derive(Debug, Clone)]
 pub(super) enum Caller {
-    /// By a key that the ledger holds.
+    /// By a key in the ledger.
     Device(Scope),
     /// By the local socket: its file's permissions were the check.
     Owner,
 }
 
 impl Caller {
-    /// What the caller is called in the agent's own lists.
+    /// The caller's name in the agent's own lists.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Device(scope) => name_of(scope),
@@ -39,23 +40,23 @@ impl Caller {
     }
 }
 
-/// Anybody who was recognised.
+/// Any recognised caller.
 #[derive(Debug)]
 pub(crate) struct Paired(pub(crate) Scope);
 
-/// Somebody who may send.
+/// A caller who may send.
 #[derive(Debug)]
 pub(crate) struct Pusher(pub(crate) Scope);
 
-/// Somebody who may see the past.
+/// A caller who may see the past.
 #[derive(Debug)]
-pub(crate) struct Reader(pub(crate) Scope);
+pub(crate) struct PastReader(pub(crate) Scope);
 
-/// Whoever holds the box. A key of the role `admin` is not enough.
+/// The holder of the box. A key of the role `admin` is not enough.
 #[derive(Debug)]
-pub(crate) struct Owner;
+pub(crate) struct BoxOwner;
 
-/// What the caller is called in messages and in the agent's own lists.
+/// The caller's name in messages and in the agent's own lists.
 pub(crate) fn name_of(scope: &Scope) -> &str {
     scope.device_name().unwrap_or(OWNER)
 }
@@ -69,7 +70,7 @@ fn may_push(scope: &Scope) -> bool {
     matches!(scope.role(), Role::Push | Role::Admin)
 }
 
-/// Finds the caller by the token. A request without one goes on: some routes need none.
+/// Finds the caller by the token. A request without a token goes on: some routes need none.
 pub(crate) async fn by_token(
     State(appliance): State<Arc<Appliance>>,
     mut request: Request,
@@ -85,7 +86,7 @@ pub(crate) async fn by_token(
     }
     let mut response = next.run(request).await;
     if !is_known {
-        // Kept open, a few hundred of them without any key would keep everybody else out.
+        // Left open, a few hundred connections without any key would keep every other device out.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -126,7 +127,7 @@ impl<S: Sync> FromRequestParts<S> for Pusher {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Reader {
+impl<S: Sync> FromRequestParts<S> for PastReader {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
@@ -136,7 +137,7 @@ impl<S: Sync> FromRequestParts<S> for Reader {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Owner {
+impl<S: Sync> FromRequestParts<S> for BoxOwner {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
@@ -157,7 +158,7 @@ mod tests {
         parts
     }
 
-    /// Which of the extractors let the caller in: any, push, read, owner.
+    /// The extractors that let the caller in: any, push, read, owner.
     fn let_in(caller: Option<Caller>) -> [bool; 4] {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let mut parts = parts(caller);
@@ -165,13 +166,13 @@ mod tests {
             [
                 Paired::from_request_parts(&mut parts, &()).await.is_ok(),
                 Pusher::from_request_parts(&mut parts, &()).await.is_ok(),
-                Reader::from_request_parts(&mut parts, &()).await.is_ok(),
-                Owner::from_request_parts(&mut parts, &()).await.is_ok(),
+                PastReader::from_request_parts(&mut parts, &()).await.is_ok(),
+                BoxOwner::from_request_parts(&mut parts, &()).await.is_ok(),
             ]
         })
     }
 
-    /// Also a device that is called like the owner is none.
+    /// A device called like the owner is no owner.
     #[test]
     fn each_role_opens_its_own_routes() {
         let device = |role| Some(Caller::Device(Scope::device("owner", role)));

@@ -1,9 +1,9 @@
-//! Connections: how many there are at once, and how long one may keep to itself who it is.
+//! Connections: how many there are at once, and how long a caller may stay unknown.
 //!
-//! A connection belongs to a stranger until a request with a good key came over it. Strangers have a few places of their
-//! own and seconds: when one more comes, the one that has been a stranger for longest goes. So whoever opens connections
-//! and sends nothing, or half a request, keeps nobody out who has a key and uses it. A device has only a part of the
-//! places for known ones. TLS goes where `serve_one` takes a stream. Not here: who a caller is (`auth`).
+//! A connection belongs to a stranger until a request with a good key came over it. Strangers have a few places of
+//! their own, and seconds: when one more comes, the longest-standing stranger goes. So a caller with open connections
+//! and no request, or half a request, keeps no key holder out. A device has only a part of the places for known
+//! callers. TLS goes where `serve_one` takes a stream. Not here: who a caller is (`auth`).
 
 use super::Refusal;
 use super::auth::Caller;
@@ -25,26 +25,27 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-/// Connections of known devices at once. Each idle one costs some 20 KiB, and up to `BUFFER_BYTES_MAX` in use.
+/// Connections of known devices at once. Each costs some 20 KiB idle, and up to `BUFFER_BYTES_MAX` in use.
 const KNOWN_MAX: usize = 256;
-/// Of one device. A push and three restores beside each other use some twenty.
+/// Of one device. A push with three restores beside it uses some twenty.
 const KNOWN_OF_DEVICE_MAX: usize = 64;
-/// Connections of strangers at once; with their headers they stay below 6 MiB.
+/// Connections of strangers at once, below 6 MiB with their headers.
 const STRANGERS_MAX: usize = 128;
-/// A stranger has so long to say something, however many others come; those wait at the door meanwhile.
+/// A stranger has so long to speak, however many more come; newcomers wait at the door meanwhile.
 const STRANGER_FOR_MIN: Duration = Duration::from_millis(100);
 /// A stranger is known, or answered, by then.
 const STRANGER_FOR: Duration = Duration::from_secs(10);
-/// Whoever has not sent a request's headers by then is not a client of ours.
+/// A caller without a request's headers by then is not a client of ours.
 const HEADERS_WITHIN: Duration = Duration::from_secs(20);
 /// Our own requests have less than 1 KiB of headers.
 const HEADERS_BYTES_MAX: usize = 16 * 1024;
-/// Bytes that wait in a connection on their way in or out. Larger ones make nothing faster, and there are many connections.
+/// Bytes waiting in a connection on their way in or out. A larger buffer makes nothing faster, and there are many
+/// connections.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// After being asked to stop, answers under way get so long to finish.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
-/// Everybody who is connected.
+/// Every connected caller.
 #[derive(Default)]
 struct Crowd {
     /// The oldest first.
@@ -54,7 +55,7 @@ struct Crowd {
 
 struct Stranger {
     since: Instant,
-    /// Rings when it has to make room for another one.
+    /// Rings when this stranger has to make room for a newcomer.
     leave: Arc<Notify>,
 }
 
@@ -67,7 +68,7 @@ impl Crowd {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there is a place for one more stranger; the oldest goes if there are too many.
+    /// Waits until there is a place for one more stranger; with too many strangers the oldest goes.
     async fn has_place(&self) {
         loop {
             let oldest_ends = {
@@ -87,7 +88,7 @@ impl Crowd {
     fn enter(self: &Arc<Self>) -> Guest {
         let leave = Arc::new(Notify::new());
         self.strangers().push_back(Stranger { since: Instant::now(), leave: leave.clone() });
-        Guest(Arc::new(Seat { crowd: self.clone(), leave, device: OnceLock::new() }))
+        Guest(Arc::new(ConnectionPlace { crowd: self.clone(), leave, device: OnceLock::new() }))
     }
 
     fn forget_stranger(&self, leave: &Arc<Notify>) {
@@ -97,19 +98,19 @@ impl Crowd {
 
 /// One connection, as its requests know it.
 #[derive(Clone)]
-struct Guest(Arc<Seat>);
+struct Guest(Arc<ConnectionPlace>);
 
-struct Seat {
+struct ConnectionPlace {
     crowd: Arc<Crowd>,
     leave: Arc<Notify>,
-    /// Whose connection it is, once that is known.
+    /// Owner of the connection, once known.
     device: OnceLock<String>,
 }
 
 impl Guest {
-    /// A request with a good key came. Refused when the device, or all devices together, have too many connections.
+    /// A request with a good key came. Refused when the device, or the devices together, have too many connections.
     fn is_of(&self, device: &str) -> Result<(), Refusal> {
-        let Seat { crowd, leave, device: known } = &*self.0;
+        let ConnectionPlace { crowd, leave, device: known } = &*self.0;
         if known.get().is_some() {
             return Ok(());
         }
@@ -120,7 +121,7 @@ impl Guest {
             if all >= KNOWN_MAX || *own >= KNOWN_OF_DEVICE_MAX {
                 return Err(Refusal::crowded());
             }
-            // Requests of one connection come one after the other, so nobody was faster.
+            // Requests of one connection come one after the other, so no other request was faster.
             if known.set(device.to_owned()).is_ok() {
                 *own += 1;
             }
@@ -129,7 +130,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Comes to its end when a connection has been a stranger's for too long.
+    /// Ends when a connection has been a stranger's for too long.
     async fn is_unwelcome(&self) {
         tokio::select! {
             () = tokio::time::sleep(STRANGER_FOR) => {}
@@ -141,7 +142,7 @@ impl Guest {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         match self.device.get() {
             None => self.crowd.forget_stranger(&self.leave),
@@ -156,7 +157,7 @@ impl Drop for Seat {
     }
 }
 
-/// Gives a connection a place among the known ones when the first request comes whose caller was recognised.
+/// Gives a connection a place among the known callers at the first request with a recognised caller.
 pub(super) async fn admit(request: Request, next: Next) -> Response {
     let extensions = request.extensions();
     if let (Some(guest), Some(caller)) = (extensions.get::<Guest>(), extensions.get::<Caller>())
@@ -169,7 +170,7 @@ pub(super) async fn admit(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Serves every connection that `accept` gives until `stop` turns true, then lets running answers finish.
+/// Serves every connection from `accept` until `stop` turns true, then lets running answers finish.
 pub(super) async fn accept_loop<S, F>(app: Router, accept: impl Fn() -> F, mut stop: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -201,7 +202,7 @@ where
     }
 }
 
-/// Without the value that `wait_for` lends out, which may not be kept while waiting for something else.
+/// Without the value lent out by `wait_for`, which may not be kept across another wait.
 async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
@@ -232,7 +233,7 @@ where
             ended = watched => if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             },
-            // The stream is dropped, and with it closed.
+            // The stream is dropped, and so closed.
             () = guest.is_unwelcome() => tracing::debug!("a connection that nobody uses was closed"),
         }
     }

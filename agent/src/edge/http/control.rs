@@ -1,7 +1,7 @@
-//! What only the local socket may ask: keys for devices, their end, a new index, reading the disks back, and setting a snapshot
-//! aside.
+//! Questions on the local socket only: keys for devices, their end, a new index, reading the disks back, and setting
+//! a snapshot aside.
 
-use super::auth::Owner;
+use super::auth::BoxOwner;
 use super::letting_go::REASON_BYTES_MAX;
 use super::{Refusal, State};
 use crate::state::keeping::SetAside;
@@ -19,14 +19,14 @@ pub(crate) struct NewToken {
     pub(crate) role: Role,
 }
 
-/// The one time that the secret is shown.
+/// The secret, shown this one time.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Token {
     pub(crate) token: String,
 }
 
 pub(crate) async fn make_token(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(new): Json<NewToken>,
 ) -> Result<Json<Token>, Refusal> {
@@ -38,12 +38,12 @@ pub(crate) async fn make_token(
     Ok(Json(Token { token }))
 }
 
-/// A key that is in force.
+/// A key in force.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Key {
     pub(crate) device: String,
     pub(crate) role: Role,
-    /// The first digits of its hash; the key itself is not kept.
+    /// The first digits of the key's hash; the key itself is not kept.
     pub(crate) key: String,
 }
 
@@ -53,7 +53,7 @@ impl From<Pairing> for Key {
     }
 }
 
-/// Which keys are to end: all of a device, or one of them.
+/// The keys to end: every key of a device, or one key.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Revoked {
@@ -62,12 +62,12 @@ pub(crate) struct Revoked {
     pub(crate) key: Option<String>,
 }
 
-pub(crate) async fn keys(_: Owner, appliance: State) -> Json<Vec<Key>> {
+pub(crate) async fn keys(_: BoxOwner, appliance: State) -> Json<Vec<Key>> {
     Json(appliance.keys().into_iter().map(Key::from).collect())
 }
 
 pub(crate) async fn revoke(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(revoked): Json<Revoked>,
 ) -> Result<Json<Vec<Key>>, Refusal> {
@@ -84,7 +84,7 @@ pub(crate) async fn revoke(
     };
     let ended = appliance.blocking(move |appliance| {
         let meant = appliance.keys().iter().filter(|pairing| is_meant(pairing)).count();
-        // Digits are there to end one key; the other one may be in use.
+        // Digits end one key; the device's other key may be in use.
         if is_one && meant > 1 {
             return Err(Refusal::ambiguous(&what, meant));
         }
@@ -100,12 +100,12 @@ pub(crate) async fn revoke(
 /// How reading the disks back stands.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ScrubStatus {
-    /// Whether a round that somebody asked for still runs.
+    /// Whether a round on the owner's wish still runs.
     pub(crate) is_running: bool,
     pub(crate) disks: Vec<DiskScrub>,
-    /// Versions of files that cannot be given back whole; of very many only the first.
+    /// Lost versions of files; of very many only the first.
     pub(crate) lost: Vec<LostName>,
-    /// Kept snapshots that cannot be given back whole; all of them.
+    /// Every damaged kept snapshot.
     #[serde(default)]
     pub(crate) damaged_snapshots: Vec<DamagedName>,
 }
@@ -115,21 +115,21 @@ pub(crate) struct ScrubStatus {
 pub(crate) struct DiskScrub {
     pub(crate) id: String,
     pub(crate) path: String,
-    /// False for a disk that failed: it is not read.
+    /// False for a failed disk, which is not read.
     pub(crate) is_readable: bool,
-    /// Of the round that runs; zeros between two rounds.
+    /// Of the present round; zeros between two rounds.
     pub(crate) read_bytes: u64,
     pub(crate) total_bytes: u64,
     pub(crate) damaged: u64,
     pub(crate) repaired: u64,
-    /// Packs that could not be read, and are tried again.
+    /// Unread packs, to be tried again.
     #[serde(default)]
     pub(crate) suspected: u64,
-    /// When the last round ended, and what it found.
+    /// End and findings of the last round.
     pub(crate) last: Option<LastScrub>,
 }
 
-/// A round that ended.
+/// A round after its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LastScrub {
     /// Milliseconds since 1970.
@@ -140,7 +140,7 @@ pub(crate) struct LastScrub {
     pub(crate) lost: u64,
 }
 
-/// A file that cannot be given back whole.
+/// A lost file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LostName {
     pub(crate) source: String,
@@ -148,16 +148,16 @@ pub(crate) struct LostName {
     pub(crate) path: String,
 }
 
-/// A kept snapshot that cannot be given back whole.
+/// A damaged kept snapshot.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DamagedName {
     pub(crate) source: String,
     pub(crate) snapshot: u64,
-    /// False where it could not be read, and is tried again.
+    /// False for an unreadable snapshot, to be tried again.
     pub(crate) is_lost: bool,
 }
 
-/// What a vault says of its scrubs.
+/// The vault's view of its scrubs.
 pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
     let disk = |view: ScrubView| DiskScrub {
         id: view.disk,
@@ -192,18 +192,18 @@ pub(crate) fn scrub_status_of(vault: &Vault, is_running: bool) -> ScrubStatus {
     }
 }
 
-pub(crate) async fn scrub_status(_: Owner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+pub(crate) async fn scrub_status(_: BoxOwner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
     let status = appliance.blocking(|appliance| {
-        // First: a round that ends in between must not look as if it had not begun.
+        // First: a round that ends in between must not look as if never begun.
         let is_running = !appliance.activity.scrub_wanted.is_empty();
         scrub_status_of(&appliance.vault, is_running)
     });
     Ok(Json(status.await?))
 }
 
-/// Begins a round on every disk, or on those where none runs yet. A disk on which none can begin shows by its last round,
-/// which stays the one before.
-pub(crate) async fn start_scrub(_: Owner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
+/// Begins a round on every disk without a running round. A disk on which no round can begin shows by its last round,
+/// still the round before.
+pub(crate) async fn start_scrub(_: BoxOwner, appliance: State) -> Result<Json<ScrubStatus>, Refusal> {
     let started = appliance.blocking(|appliance| {
         for disk in appliance.vault.scrubs().into_iter().filter(|disk| disk.is_readable) {
             if appliance.activity.scrub_wanted.has(&disk.disk) {
@@ -211,7 +211,7 @@ pub(crate) async fn start_scrub(_: Owner, appliance: State) -> Result<Json<Scrub
             }
             match appliance.vault.begin_scrub(&disk.disk, appliance.stamp()) {
                 Ok(()) => appliance.activity.scrub_wanted.add(disk.disk),
-                // Rounds began on others, and whoever asked has to hear of those.
+                // Rounds began on other disks, and the caller has to hear of those.
                 Err(error) => tracing::warn!(%error, disk = disk.path, "this disk cannot be read back now"),
             }
         }
@@ -225,12 +225,12 @@ pub(crate) async fn start_scrub(_: Owner, appliance: State) -> Result<Json<Scrub
 #[serde(deny_unknown_fields)]
 pub(crate) struct Aside {
     pub(crate) snapshot: u64,
-    /// Why; none ends it.
+    /// The reason; none ends the mark.
     pub(crate) why: Option<String>,
 }
 
 pub(crate) async fn set_aside(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(aside): Json<Aside>,
 ) -> Result<Json<Aside>, Refusal> {
@@ -247,7 +247,7 @@ pub(crate) async fn set_aside(
     Err(Refusal::not_found(&what, "`larder snapshots SOURCE` lists them by their numbers."))
 }
 
-pub(crate) async fn rebuild_index(_: Owner, appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
+pub(crate) async fn rebuild_index(_: BoxOwner, appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
     let started = std::time::Instant::now();
     appliance.blocking(|appliance| appliance.vault.rebuild_index()).await?;
     Ok(Json(serde_json::json!({ "seconds": started.elapsed().as_secs_f64() })))

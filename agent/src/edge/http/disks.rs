@@ -1,27 +1,30 @@
-//! What only the local socket may ask about disks: what there is, taking one in, letting one go.
+//! Questions about disks on the local socket only: the list, taking a disk in, letting a disk go.
 //!
-//! Forgetting a disk makes the past smaller by a copy. So it takes the box itself, waits for three days that the lamp
-//! shows, and can be taken back meanwhile. Nothing here removes a byte from any disk.
+//! Forgetting a disk makes the past smaller by a copy. So the request takes the box itself, waits for three days
+//! while the lamp shows it, and can be taken back meanwhile. No route here removes a byte from any disk.
 
-use super::auth::Owner;
+use super::auth::BoxOwner;
 use super::{Refusal, State};
-use crate::report::{Condition, DiskReport};
+use crate::report::{Condition, ConditionCode, DiskReport};
 use crate::state::Appliance;
 use axum::Json;
+use larder_format::ledger::DiskRole;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// All disks, and what is not as it should be.
+/// Every disk, and the conditions of disks.
 #[derive(Debug, Serialize)]
 pub(crate) struct Disks {
     disks: Vec<DiskReport>,
     conditions: Vec<Condition>,
 }
 
-pub(crate) async fn list(_: Owner, appliance: State) -> Json<Disks> {
+pub(crate) async fn list(_: BoxOwner, appliance: State) -> Json<Disks> {
     let report = appliance.report.borrow().clone();
-    let conditions =
-        report.health.conditions.iter().filter(|condition| matches!(condition.code, 1 | 4 | 5 | 6));
+    let conditions = report.health.conditions.iter().filter(|condition| {
+        use ConditionCode::{DiskHealth, DiskMissing, FilesAtRisk, LittleRoom};
+        matches!(condition.code, FilesAtRisk | DiskMissing | LittleRoom | DiskHealth)
+    });
     Json(Disks { disks: report.disks.clone(), conditions: conditions.cloned().collect() })
 }
 
@@ -36,17 +39,17 @@ pub(crate) struct Adopt {
 /// Names one disk by its path or the first digits of its id.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Which {
+pub(crate) struct DiskChoice {
     pub(crate) disk: String,
-    /// Take back that it is to be forgotten.
+    /// Take the forgetting back.
     #[serde(default)]
     pub(crate) undo: bool,
-    /// It is gone for good, and with it what only it has.
+    /// The disk is gone for good, and with the disk its only copies.
     #[serde(default)]
     pub(crate) gone: bool,
 }
 
-/// The disk that was meant.
+/// The chosen disk.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Meant {
     pub(crate) id: String,
@@ -58,22 +61,24 @@ fn meant(appliance: &Appliance, name: &str) -> Result<String, Refusal> {
 }
 
 pub(crate) async fn adopt(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(adopt): Json<Adopt>,
 ) -> Result<Json<Meant>, Refusal> {
     if !adopt.path.is_absolute() {
         return Err(Refusal::invalid("the path must be a whole one, beginning with `/`"));
     }
-    let id = appliance.blocking(move |appliance| appliance.adopt(&adopt.path, adopt.offsite)).await??;
+    let id = appliance
+        .blocking(move |appliance| appliance.adopt(&adopt.path, DiskRole::of(adopt.offsite)))
+        .await??;
     appliance.disks_changed.notify_one();
     Ok(Json(Meant { id }))
 }
 
 pub(crate) async fn release(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
-    Json(which): Json<Which>,
+    Json(which): Json<DiskChoice>,
 ) -> Result<Json<Meant>, Refusal> {
     let id = meant(&appliance, &which.disk)?;
     let released = id.clone();
@@ -83,9 +88,9 @@ pub(crate) async fn release(
 }
 
 pub(crate) async fn forget(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
-    Json(which): Json<Which>,
+    Json(which): Json<DiskChoice>,
 ) -> Result<Json<Meant>, Refusal> {
     let id = meant(&appliance, &which.disk)?;
     let named = id.clone();

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use larder_format::tree::{Kind, Time};
-use larder_format::wire::{Change, ChangeKind, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
+use larder_format::wire::{
+    Change, ChangeKind, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name,
+};
 use larder_store::retention::Verdict;
 use larder_store::{Difference, Fact, Found, LedgerView, Run};
 
@@ -41,7 +43,7 @@ pub(crate) fn entry_info(Found { entry, owner }: &Found) -> EntryInfo {
     }
 }
 
-/// `view` is the ledger that the verdict was made from.
+/// `view` is the ledger behind the verdict.
 pub(crate) fn snapshot_info(
     view: &LedgerView,
     fact: &Fact,
@@ -62,7 +64,7 @@ pub(crate) fn snapshot_info(
     }
 }
 
-/// Nothing for a source without snapshots.
+/// None for a source without snapshots.
 pub(crate) fn source_info(all: Vec<SnapshotInfo>) -> Option<SourceInfo> {
     let snapshots = all.len() as u64;
     let oldest = all.first()?.time.clone();

@@ -1,7 +1,8 @@
-//! Routes, in the order in which they are described.
+//! Routes, in the order of their description.
 //!
-//! A route that the description does not know, or one that is described and not there, would be found by whoever builds on the
-//! interface; so tests see what was added here. Not here: handlers (`about`, `push`, `read`), the description (`openapi`).
+//! A route missing in the description, or a described route without a handler, would mislead builders on the
+//! interface; so tests see the added routes. Not here: handlers (`about`, `push`, `read`), the description
+//! (`openapi`).
 
 use crate::state::Appliance;
 use axum::Router;
@@ -9,7 +10,7 @@ use axum::handler::Handler;
 use axum::routing::{MethodRouter, get, post};
 use std::sync::Arc;
 
-/// Routes that are being put together.
+/// Routes being put together.
 #[derive(Default)]
 pub(super) struct Interface {
     router: Router<Arc<Appliance>>,
@@ -27,7 +28,7 @@ impl Interface {
         self.list("get", path).route(path, get(handler))
     }
 
-    /// Adds something that is brought.
+    /// Adds a route with a body.
     pub(super) fn post<H, T>(self, path: &str, handler: H) -> Self
     where
         H: Handler<T, Arc<Appliance>>,

@@ -1,7 +1,7 @@
-//! What only the local socket may ask about letting go: a prune, a hold, its end, and a word about the clock. Nothing of
-//! this is on the network.
+//! Questions about letting go on the local socket only: a prune, a hold, its end, and a word about the clock. No such
+//! route is on the network.
 
-use super::auth::Owner;
+use super::auth::BoxOwner;
 use super::{Refusal, State};
 use axum::Json;
 use jiff::Timestamp;
@@ -13,23 +13,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Prune {
-    /// Tell only what would go.
+    /// Only tell, without letting go.
     pub(crate) dry_run: bool,
 }
 
-/// What a prune lets go of.
+/// The result of a prune.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Pruned {
-    /// Why nothing was let go of, whatever the list says.
+    /// The reason why no snapshot went, whatever the list says.
     pub(crate) locked: Option<String>,
-    /// Whether that is the clock: then a person may vouch for it.
+    /// Whether the clock is the reason: then a person may vouch for the clock.
     pub(crate) is_clock: bool,
-    pub(crate) snapshots: Vec<Going>,
+    pub(crate) snapshots: Vec<PrunedSnapshot>,
 }
 
-/// A snapshot that nothing keeps any more.
+/// A snapshot that no rule keeps.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Going {
+pub(crate) struct PrunedSnapshot {
     pub(crate) snapshot: u64,
     pub(crate) source: String,
     pub(crate) time: Option<Timestamp>,
@@ -38,7 +38,7 @@ pub(crate) struct Going {
 
 impl From<PrunePlan> for Pruned {
     fn from(plan: PrunePlan) -> Self {
-        let going = |going: larder_store::prune::Going| Going {
+        let going = |going: larder_store::prune::Going| PrunedSnapshot {
             snapshot: going.sequence,
             source: going.source,
             time: Timestamp::from_millisecond(going.stamp.time_ms).ok(),
@@ -51,7 +51,7 @@ impl From<PrunePlan> for Pruned {
 }
 
 pub(crate) async fn prune(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(Prune { dry_run }): Json<Prune>,
 ) -> Result<Json<Pruned>, Refusal> {
@@ -63,12 +63,12 @@ pub(crate) async fn prune(
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewHold {
-    /// `DEVICE/NAME`; none for everything.
+    /// `DEVICE/NAME`; none for every source.
     pub(crate) source: Option<String>,
     pub(crate) reason: String,
 }
 
-/// A hold by the number of its entry.
+/// A hold by its entry's number.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HoldNumber {
@@ -76,7 +76,7 @@ pub(crate) struct HoldNumber {
 }
 
 pub(crate) async fn hold(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(new): Json<NewHold>,
 ) -> Result<Json<HoldNumber>, Refusal> {
@@ -97,11 +97,11 @@ pub(crate) async fn hold(
     Ok(Json(HoldNumber { hold }))
 }
 
-/// A reason is shown on dashboards; more than this nobody reads there.
+/// A reason is shown on dashboards; a longer reason would go unread there.
 pub(super) const REASON_BYTES_MAX: usize = 500;
 
 pub(crate) async fn unhold(
-    _: Owner,
+    _: BoxOwner,
     appliance: State,
     Json(HoldNumber { hold }): Json<HoldNumber>,
 ) -> Result<Json<HoldNumber>, Refusal> {
@@ -112,7 +112,7 @@ pub(crate) async fn unhold(
     }
 }
 
-pub(crate) async fn confirm_clock(_: Owner, appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
+pub(crate) async fn confirm_clock(_: BoxOwner, appliance: State) -> Result<Json<serde_json::Value>, Refusal> {
     let stamp = appliance.blocking(|appliance| appliance.confirm_clock()).await??;
     Ok(Json(serde_json::json!({ "time": Timestamp::from_millisecond(stamp.time_ms).ok() })))
 }

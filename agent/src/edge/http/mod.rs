@@ -17,6 +17,7 @@ mod openapi;
 mod problem;
 mod push;
 mod read;
+mod snapshots;
 pub(crate) mod sockets;
 mod stream;
 mod when;
@@ -30,10 +31,10 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
-/// A peer that takes nothing of what is sent to it for so long has gone away.
+/// A peer without progress for so long has gone away.
 const UNANSWERED_MS: u32 = 60_000;
 
-/// The machine-readable interface description. A test makes it from the types that travel (`openapi`).
+/// The machine-readable interface description. A test makes it from the wire types (`openapi`).
 const OPENAPI: &str = include_str!("openapi.json");
 
 type State = axum::extract::State<Arc<Appliance>>;
@@ -62,7 +63,7 @@ fn routes() -> Interface {
         .get(&format!("{source}/retention"), read::retention)
 }
 
-/// Routes that only the local socket has: making keys and replacing the index belong to whoever holds the box.
+/// Routes of the local socket only: keys and the index belong to the holder of the box.
 fn control_routes() -> Interface {
     routes()
         .post("/v1/control/tokens", control::make_token)
@@ -82,7 +83,7 @@ fn control_routes() -> Interface {
         .post("/v1/control/confirm-clock", letting_go::confirm_clock)
 }
 
-/// The routes, and a refusal in words for everything else.
+/// The routes, and a refusal in words for any other request.
 fn refusing(interface: Interface) -> Router<Arc<Appliance>> {
     interface
         .into_router()
@@ -98,14 +99,14 @@ pub(crate) async fn serve(appliance: Arc<Appliance>, listener: TcpListener, stop
         let (stream, _) = listener.accept().await?;
         // Answers are small and come one by one; waiting to fill a packet would only delay them.
         stream.set_nodelay(true)?;
-        // Whoever asks and takes no answer holds a place that others wait for.
+        // A caller who takes no answer holds a place while other callers wait.
         rustix::net::sockopt::set_tcp_user_timeout(&stream, UNANSWERED_MS)?;
         Ok(stream)
     };
     connections::accept_loop(app.with_state(appliance), accept, stop).await;
 }
 
-/// Serves the owner at the box: whoever may open the socket file is trusted like a root shell.
+/// Serves the owner at the box: a process that may open the socket file is trusted like a root shell.
 pub(crate) async fn serve_control(
     appliance: Arc<Appliance>,
     listener: UnixListener,

@@ -1,11 +1,11 @@
-//! The description of the interface, made from the routes and from the types that travel, and compared with the file that
-//! the agent serves.
+//! The description of the interface, made from the routes and the wire types, and compared with the served file.
 //!
-//! Written by hand, the description said what its writer believed. After a change of a type or a route:
-//! `LARDER_OPENAPI=write cargo test -p larder-agent openapi`. Not here: the rules of a push (docs/protocol.md).
+//! A description by hand said only its writer's belief. After a change of a type or a route: `LARDER_OPENAPI=write
+//! cargo test -p larder-agent openapi`. Not here: the rules of a push (docs/protocol.md).
 
-use super::read::{Retention, SourceAnswers};
+use super::read::Retention;
 use super::routes;
+use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
     BLOCKS_TYPE, Change, Commit, EntryInfo, IDS_TYPE, Identity, Neighbours, PLACES_TYPE, Problem, Receipt,
@@ -21,24 +21,24 @@ const JSON: &str = "application/json";
 const WHEN: &str = "A snapshot number, `newest`, a date, a time, or a span such as `2 weeks ago`";
 const PATH: &str = "Names with `/` between; a backslash is `\\\\`, a byte that is not UTF-8 is `\\xNN`";
 
-/// Who may ask.
+/// The callers with access.
 enum Key {
     /// Anybody.
     None,
-    /// Every device that is paired.
+    /// Every paired device.
     Any,
     Push,
     Read,
 }
 
-/// What an answer or a request holds.
+/// The body of an answer or a request.
 enum Body {
     Json(Value),
     /// Bytes of this content type.
     Bytes(&'static str),
 }
 
-/// A value beside the path, or in it.
+/// A value beside the path, or inside.
 struct Parameter {
     name: &'static str,
     place: &'static str,

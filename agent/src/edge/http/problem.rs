@@ -8,11 +8,11 @@ use axum::response::{IntoResponse, Response};
 use larder_format::wire::Problem;
 use larder_store::StoreError;
 
-/// An answer that is not what was asked for.
+/// An answer other than the wished one.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
-    /// Boxed: the good answers, which are nearly all, need not carry its size around.
+    /// Boxed: nearly every answer is good, and need not carry the size of a refusal around.
     problem: Box<Problem>,
 }
 
@@ -50,7 +50,7 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "not_found", [&what, NOTHING_HARMED, remedy])
     }
 
-    /// It is there, and is not compared with anything.
+    /// Present, and left out of comparisons.
     pub(crate) fn set_aside(snapshot: &str, why: &str) -> Self {
         let what = format!("Snapshot {snapshot} was set aside: {why}.");
         let meaning = "It is kept and can be restored; versions and differences leave it out.";
@@ -60,7 +60,7 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "not_found", [&what, meaning, &remedy])
     }
 
-    /// What was named may be several; with each of them something else would be meant.
+    /// The name may mean several disks, each with another outcome.
     pub(crate) fn ambiguous(what: &str, count: usize) -> Self {
         let what = format!("The appliance has more than one {what}: {count} of them.");
         let remedy = "Write more of the digits, as the list shows them.";
@@ -92,7 +92,7 @@ impl Refusal {
         Self::new(StatusCode::REQUEST_TIMEOUT, "busy", texts)
     }
 
-    /// One more connection would leave none for others.
+    /// One more connection would leave no room for further devices.
     pub(crate) fn crowded() -> Self {
         let texts = [
             "The appliance has too many connections at once.",
@@ -102,7 +102,7 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", texts)
     }
 
-    /// The upload's memory was needed for others.
+    /// The upload's memory was needed for other uploads.
     pub(crate) fn gave_way() -> Self {
         let texts = [
             "The connection was too slow while other computers waited for the appliance.",
@@ -162,7 +162,7 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// What is wrong with the box or its disks, and not with what was asked.
+/// Trouble of the box or its disks, not of the request.
 fn of_the_box(error: &StoreError) -> Refusal {
     match error {
         StoreError::Foreign { what } => {
@@ -203,7 +203,8 @@ fn of_the_box(error: &StoreError) -> Refusal {
     }
 }
 
-/// What is missing on a full disk, as far as anybody knows: how much more a push would have sent only its computer can tell.
+/// The missing bytes on a full disk, as far as known: only the pushing computer knows how much more it would have
+/// sent.
 fn lacking(missing_mib: u64, sent_mib: u64) -> String {
     let missing = format!("at least {missing_mib} MiB more are needed");
     match sent_mib {
@@ -244,7 +245,7 @@ mod tests {
     use super::*;
     use crate::state::broke_off;
 
-    /// Whoever reads that 58 MiB are missing, and has sent 800 in vain, would think that 58 are enough.
+    /// A reader of "58 MiB are missing", after sending 800 in vain, would think that 58 are enough.
     #[test]
     fn a_full_disk_is_named_with_what_is_known_to_be_missing() {
         let full = |sent_mib, others_mib| {
@@ -264,7 +265,7 @@ mod tests {
         assert!(told.remedy.contains("700 MiB") && !told.remedy.contains("larger disk"), "{}", told.remedy);
     }
 
-    /// Whoever reads of a cable when the agent made a mistake pulls at the wrong thing.
+    /// An owner who reads of a cable when the agent made a mistake pulls at the wrong cable.
     #[test]
     fn a_mistake_of_the_agent_is_blamed_on_no_disk() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -1,12 +1,12 @@
-//! Push: ask what is missing, send it, commit it. There is no other verb here, and none that takes away.
+//! Push: ask what is missing, send the chunks, commit. There is no other verb here, and none that takes away.
 
 use super::auth::{Pusher, name_of};
-use super::extract::Path;
+use super::extract::PathParts;
 use super::{Refusal, State};
-use crate::event::Event;
+use crate::event::AgentEvent;
 use crate::state::Appliance;
 use crate::state::activity::{Busy, Traffic};
-use crate::state::upload_memory::Place;
+use crate::state::upload_memory::UploadPlace;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_LENGTH;
@@ -20,11 +20,11 @@ use larder_store::StoreError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// A commit with as many hashes of files as it may have, their paths as long as most are.
+/// A commit with the largest number of hashes of files, at the usual length of paths.
 const COMMIT_BYTES_MAX: usize = 256 * 1024;
-/// A sender that is silent for so long has gone away.
+/// A sender silent for so long has gone away.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// One that sends less than this in a second holds memory that others wait for.
+/// A slower sender holds memory while other senders wait.
 const BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 
 pub(crate) async fn missing(Pusher(scope): Pusher, appliance: State, body: Body) -> Result<Vec<u8>, Refusal> {
@@ -43,11 +43,11 @@ pub(crate) async fn upload(
     let claimed = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let len =
         claimed.filter(|len| *len <= UPLOAD_BYTES_MAX).ok_or_else(|| Refusal::too_large(UPLOAD_BYTES_MAX))?;
-    // Waits before reading: what has not been read waits in the sender, not in our memory.
+    // Waits before reading: unread bytes wait in the sender, not in our memory.
     let device = name_of(&scope).to_owned();
     let place = appliance.upload_memory.place(&device, len).await;
     if appliance.activity.begins(Traffic::Push, &device, appliance.stamp().powered_on_s) {
-        appliance.tell(Event::PushStarted { device });
+        appliance.tell(AgentEvent::PushStarted { device });
     }
     let _busy = Busy::with(&appliance.activity.receiving);
     let bytes = read_upload(body, len, &place).await?;
@@ -64,14 +64,14 @@ pub(crate) async fn upload(
 pub(crate) async fn commit(
     Pusher(scope): Pusher,
     appliance: State,
-    Path((device, name)): Path<(String, String)>,
+    PathParts((device, name)): PathParts<(String, String)>,
     body: Body,
 ) -> Result<(StatusCode, Json<Receipt>), Refusal> {
     let source = format!("{device}/{name}");
     if !is_source_name(&source) {
         return Err(Refusal::invalid("a source's name has letters, digits, `-`, `_` and `.` only"));
     }
-    // The store asks once more; here it spares whoever may not the body.
+    // The store asks once more; here the question spares a caller without the right the body.
     scope.require_own(&source)?;
     let bytes = read_body(body, COMMIT_BYTES_MAX).await?;
     let commit: Commit = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
@@ -87,7 +87,7 @@ pub(crate) async fn commit(
     appliance.activity.ends(Traffic::Push, &device);
     let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
     if committed.is_new {
-        appliance.tell(Event::Committed(committed.fact.clone()));
+        appliance.tell(AgentEvent::Committed(committed.fact.clone()));
     }
     let receipt = Receipt {
         source: committed.fact.snapshot.source.clone(),
@@ -99,7 +99,7 @@ pub(crate) async fn commit(
     Ok((status, Json(receipt)))
 }
 
-/// What a device asks to commit, within the bounds of a ledger entry. The appliance knows the parent itself.
+/// The commit that a device asks for, within the bounds of a ledger entry. The appliance knows the parent itself.
 fn snapshot(source: String, push: [u8; 16], commit: Commit) -> Result<Snapshot, Refusal> {
     let Commit { root, totals, skipped, device_time_ms, origin, zone, contents, .. } = commit;
     let is_short = |text: &str| text.len() <= ORIGIN_BYTES_MAX;
@@ -114,7 +114,7 @@ fn snapshot(source: String, push: [u8; 16], commit: Commit) -> Result<Snapshot, 
     Ok(Snapshot { skipped, device_time_ms, origin, zone, contents, ..known })
 }
 
-/// Has room made soon, if that is what was lacking.
+/// Has room made soon, if room was lacking.
 fn note_refusal(appliance: &Appliance, error: &StoreError) {
     if let StoreError::Full { .. } = error {
         appliance.activity.refused_full.fetch_add(1, Ordering::SeqCst);
@@ -122,8 +122,8 @@ fn note_refusal(appliance: &Appliance, error: &StoreError) {
     }
 }
 
-/// Reads an upload as long as nobody else needs its memory more.
-async fn read_upload(body: Body, len: usize, place: &Place) -> Result<Bytes, Refusal> {
+/// Reads an upload as long as no other upload needs the memory more.
+async fn read_upload(body: Body, len: usize, place: &UploadPlace) -> Result<Bytes, Refusal> {
     let note = |bytes| place.arrived(bytes);
     tokio::select! {
         read = read_noting(body, len, &note) => read,
@@ -136,7 +136,7 @@ pub(crate) async fn read_body(body: Body, max: usize) -> Result<Bytes, Refusal> 
     read_noting(body, max, &|_| ()).await
 }
 
-/// The same, and tells `note` how many bytes came whenever some came.
+/// The same, and tells `note` of each arrival of bytes.
 async fn read_noting(body: Body, max: usize, note: &(impl Fn(usize) + Sync)) -> Result<Bytes, Refusal> {
     let within = SILENCE_MAX + Duration::from_secs(max as u64 / BYTES_PER_SECOND_MIN);
     let read = tokio::time::timeout(within, read_all(body, max, note));

@@ -1,14 +1,14 @@
 //! Reading: sources, snapshots, folders, versions, differences and the bytes of files.
 
-use super::auth::{Reader, name_of};
-use super::entries::{change_info, entry_info, snapshot_info, source_info, version_info};
-use super::extract::{Path, Query};
+use super::auth::{PastReader, name_of};
+use super::entries::{change_info, entry_info, source_info, version_info};
+use super::extract::{PathParts, Query};
 use super::push::read_body;
 use super::stream::{gone, stream};
-use super::{Refusal, State, when};
-use crate::decide::{answers, promise};
-use crate::event::Event;
-use crate::report::Answers;
+use super::{Refusal, State, snapshots};
+use crate::decide::words::{answers, rules};
+use crate::event::AgentEvent;
+use crate::report::SourceAnswers;
 use crate::state::Appliance;
 use crate::state::activity::Traffic;
 use axum::Json;
@@ -22,9 +22,8 @@ use larder_format::wire::{
     BLOCKS_TYPE, IDS_MAX, Neighbours, PLACES_TYPE, SnapshotInfo, SourceInfo, VersionInfo, decode_ids,
     encode_places, escape_name, unescape_name,
 };
-use larder_store::{Fact, Found, StoreError};
+use larder_store::{Found, StoreError};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Bytes of one part of a long list.
 const PART_BYTES: usize = 64 * 1024;
@@ -48,44 +47,44 @@ pub(crate) struct SourceQuery {
     source: Option<String>,
 }
 
-type SourcePath = Path<(String, String)>;
-type SnapshotPath = Path<(String, String, String)>;
+type SourcePath = PathParts<(String, String)>;
+type SnapshotPath = PathParts<(String, String, String)>;
 
-pub(crate) async fn sources(_: Reader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
+pub(crate) async fn sources(_: PastReader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
     let all = appliance.vault.ledger().sources.clone();
-    let snapshots = all.iter().map(|(source, facts)| appliance.snapshot_infos(source, facts));
+    let snapshots = all.iter().map(|(source, facts)| snapshots::infos(&appliance, source, facts));
     Ok(Json(snapshots.filter_map(source_info).collect()))
 }
 
 pub(crate) async fn snapshots(
-    _: Reader,
+    _: PastReader,
     appliance: State,
-    Path((device, name)): SourcePath,
+    PathParts((device, name)): SourcePath,
 ) -> Result<Json<Vec<SnapshotInfo>>, Refusal> {
-    let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    Ok(Json(appliance.snapshot_infos(&source, &facts)))
+    let (source, facts) = snapshots::of(&appliance, &device, &name)?;
+    Ok(Json(snapshots::infos(&appliance, &source, &facts)))
 }
 
 pub(crate) async fn snapshot(
-    _: Reader,
+    _: PastReader,
     appliance: State,
-    Path((device, name, when)): SnapshotPath,
+    PathParts((device, name, when)): SnapshotPath,
 ) -> Result<Json<SnapshotInfo>, Refusal> {
-    let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    let wanted = appliance.resolve(&facts, &when)?;
-    let all = appliance.snapshot_infos(&source, &facts);
+    let (source, facts) = snapshots::of(&appliance, &device, &name)?;
+    let wanted = snapshots::resolve(&appliance, &facts, &when)?;
+    let all = snapshots::infos(&appliance, &source, &facts);
     let found = all.into_iter().find(|info| info.snapshot == wanted.sequence);
     found.map(Json).ok_or_else(|| no_path("that snapshot"))
 }
 
 pub(crate) async fn list(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
-    Path((device, name, when)): SnapshotPath,
+    PathParts((device, name, when)): SnapshotPath,
     Query(query): Query<PathQuery>,
 ) -> Result<Response, Refusal> {
-    let (_, facts) = appliance.snapshots_of(&device, &name)?;
-    let root = appliance.resolve(&facts, &when)?.snapshot.root;
+    let (_, facts) = snapshots::of(&appliance, &device, &name)?;
+    let root = snapshots::resolve(&appliance, &facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let found =
@@ -94,8 +93,8 @@ pub(crate) async fn list(
     let Kind::Directory { node, .. } = found.entry.kind else {
         return Ok(Json([entry_info(&found)]).into_response());
     };
-    // A folder may have a million entries, so the list is never whole in memory.
-    // What cannot be read at all is told as such; later the answer can only break off.
+    // A folder may have a million entries, so the list is never whole in memory. An unreadable folder is refused at
+    // once; later the answer can only break off.
     let by = scope.clone();
     appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).read_node(&node)).await??;
     let turn = appliance.listings.take(name_of(&scope));
@@ -115,12 +114,12 @@ pub(crate) async fn list(
 }
 
 pub(crate) async fn versions(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
-    Path((device, name)): SourcePath,
+    PathParts((device, name)): SourcePath,
     Query(query): Query<PathQuery>,
 ) -> Result<Json<Vec<VersionInfo>>, Refusal> {
-    let facts = appliance.looked_at(&device, &name)?;
+    let facts = snapshots::looked_at(&appliance, &device, &name)?;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let runs =
@@ -133,15 +132,15 @@ pub(crate) async fn versions(
 }
 
 pub(crate) async fn diff(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
-    Path((device, name)): SourcePath,
+    PathParts((device, name)): SourcePath,
     Query(query): Query<DiffQuery>,
 ) -> Result<Response, Refusal> {
-    let facts = appliance.looked_at(&device, &name)?;
+    let facts = snapshots::looked_at(&appliance, &device, &name)?;
     let (from, to) = (
-        appliance.resolve(&facts, &query.from)?.snapshot.root,
-        appliance.resolve(&facts, &query.to)?.snapshot.root,
+        snapshots::resolve(&appliance, &facts, &query.from)?.snapshot.root,
+        snapshots::resolve(&appliance, &facts, &query.to)?.snapshot.root,
     );
     let turn = appliance.listings.take(name_of(&scope));
     let body = stream(&appliance, turn, move |appliance, reader| {
@@ -157,14 +156,14 @@ pub(crate) async fn diff(
 }
 
 pub(crate) async fn file(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
-    Path((device, name, when)): SnapshotPath,
+    PathParts((device, name, when)): SnapshotPath,
     Query(query): Query<PathQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (_, facts) = appliance.snapshots_of(&device, &name)?;
-    let root = appliance.resolve(&facts, &when)?.snapshot.root;
+    let (_, facts) = snapshots::of(&appliance, &device, &name)?;
+    let root = snapshots::resolve(&appliance, &facts, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let found =
@@ -207,11 +206,15 @@ pub(crate) async fn file(
 
 fn tell_of_restore(appliance: &Appliance, device: &str) {
     if appliance.activity.begins(Traffic::Restore, device, appliance.stamp().powered_on_s) {
-        appliance.tell(Event::Restored { device: device.to_owned() });
+        appliance.tell(AgentEvent::Restored { device: device.to_owned() });
     }
 }
 
-pub(crate) async fn places(Reader(scope): Reader, appliance: State, body: Body) -> Result<Response, Refusal> {
+pub(crate) async fn places(
+    PastReader(scope): PastReader,
+    appliance: State,
+    body: Body,
+) -> Result<Response, Refusal> {
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
     let by = scope.clone();
     let places = appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).places(&ids)).await?;
@@ -225,13 +228,13 @@ pub(crate) struct FetchQuery {
 }
 
 pub(crate) async fn fetch(
-    Reader(scope): Reader,
+    PastReader(scope): PastReader,
     appliance: State,
     Query(query): Query<FetchQuery>,
     body: Body,
 ) -> Result<Response, Refusal> {
     let ids = decode_ids(&read_body(body, IDS_MAX * 32).await?).map_err(Refusal::invalid)?;
-    // An answer with nothing in it says that what was asked for is lost.
+    // An empty answer means that the wished chunks are lost.
     appliance.looking_up(name_of(&scope), |it| it.vault.require_readable()).await??;
     tell_of_restore(&appliance, name_of(&scope));
     let turn = appliance.fetches.take(name_of(&scope));
@@ -241,12 +244,12 @@ pub(crate) async fn fetch(
         if plan.is_empty() {
             appliance.vault.require_answering()?;
         }
-        // A reader that did not get a chunk asks for less and less, and in the end for it alone.
+        // A reader without the wished chunk asks for less and less, and in the end for the chunk alone.
         let is_asked_again = ids.len() == 1;
         for step in &plan {
             match if is_asked_again { by.fetch_proven(step) } else { by.fetch(step, query.neighbours) } {
                 Ok(block) => reader.take(block.into())?,
-                // The reader sees that it did not get the chunk; the others it asked for must not suffer.
+                // The reader notices the missing chunk; the remaining chunks must not suffer.
                 Err(StoreError::Damaged { chunk, cause }) => {
                     tracing::error!(%chunk, cause, "a stored piece is damaged on every disk");
                 }
@@ -258,15 +261,8 @@ pub(crate) async fn fetch(
     Ok(([(CONTENT_TYPE, BLOCKS_TYPE)], body).into_response())
 }
 
-#[derive(Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub(crate) struct SourceAnswers {
-    source: String,
-    answers: Answers,
-}
-
 pub(crate) async fn answers(
-    _: Reader,
+    _: PastReader,
     appliance: State,
     Query(query): Query<SourceQuery>,
 ) -> Result<Json<Vec<SourceAnswers>>, Refusal> {
@@ -282,7 +278,7 @@ pub(crate) async fn answers(
         })
         .collect();
     match (all.is_empty(), query.source) {
-        (true, Some(source)) => Err(no_source(&source)),
+        (true, Some(source)) => Err(snapshots::no_source(&source)),
         _ => Ok(Json(all)),
     }
 }
@@ -296,64 +292,18 @@ pub(crate) struct Retention {
 }
 
 pub(crate) async fn retention(
-    _: Reader,
+    _: PastReader,
     appliance: State,
-    Path((device, name)): SourcePath,
+    PathParts((device, name)): SourcePath,
 ) -> Result<Json<Retention>, Refusal> {
-    let (source, facts) = appliance.snapshots_of(&device, &name)?;
-    let snapshots = appliance.snapshot_infos(&source, &facts);
+    let (source, facts) = snapshots::of(&appliance, &device, &name)?;
+    let snapshots = snapshots::infos(&appliance, &source, &facts);
     let rule = appliance.rule_now().rule;
     Ok(Json(Retention {
-        rule: promise::rule_in_words(&rule),
-        promise: promise::promise_in_words(&rule),
+        rule: rules::rule_in_words(&rule),
+        promise: rules::promise_in_words(&rule),
         snapshots,
     }))
-}
-
-impl Appliance {
-    /// What is told of these snapshots of one source.
-    fn snapshot_infos(&self, source: &str, facts: &[Arc<Fact>]) -> Vec<SnapshotInfo> {
-        let damaged = self.vault.damaged_among(facts);
-        let judged = self.judge(source, facts);
-        // Only now: whoever judges asks for the ledger too.
-        let view = self.vault.ledger();
-        let info = |(fact, verdict): &(Arc<Fact>, _)| {
-            snapshot_info(&view, fact, verdict, damaged.binary_search(&fact.sequence).is_ok())
-        };
-        judged.iter().map(info).collect()
-    }
-
-    fn snapshots_of(&self, device: &str, name: &str) -> Result<(String, Vec<Arc<Fact>>), Refusal> {
-        let source = format!("{device}/{name}");
-        let facts = self.vault.ledger().snapshots(&source).to_vec();
-        if facts.is_empty() { Err(no_source(&source)) } else { Ok((source, facts)) }
-    }
-
-    /// What versions and differences are computed from.
-    fn looked_at(&self, device: &str, name: &str) -> Result<Vec<Arc<Fact>>, Refusal> {
-        let (source, _) = self.snapshots_of(device, name)?;
-        Ok(self.vault.ledger().looked_at(&source))
-    }
-
-    /// The snapshot that `when` means. One that was let go of is named with its date, one that was set aside with the reason.
-    fn resolve<'a>(&self, facts: &'a [Arc<Fact>], when: &str) -> Result<&'a Arc<Fact>, Refusal> {
-        when::resolve(facts, when, &jiff::Zoned::now()).map_err(|why| {
-            let view = self.vault.ledger();
-            let number = when.trim().parse().ok();
-            let gone = number.and_then(|number| view.let_go_of(number));
-            let why = gone.map_or(why, |gone| {
-                let at = jiff::Timestamp::from_millisecond(gone.at.stamp.time_ms).unwrap_or_default();
-                format!("snapshot {} was let go of on {}: {}", when.trim(), at.strftime("%Y-%m-%d"), gone.why)
-            });
-            if let Some(aside) = number.and_then(|number| view.why_set_aside(number)) {
-                return Refusal::set_aside(when.trim(), aside);
-            }
-            Refusal::not_found(
-                &format!("such snapshot: {why}"),
-                "`larder snapshots SOURCE` lists what there is.",
-            )
-        })
-    }
 }
 
 fn path_bytes(text: &str) -> Result<Vec<u8>, Refusal> {
@@ -366,11 +316,7 @@ fn no_path(path: &str) -> Refusal {
     Refusal::not_found(&what, "`larder ls` shows what is there, `larder versions` when it was.")
 }
 
-fn no_source(source: &str) -> Refusal {
-    Refusal::not_found(&format!("source {source}"), "`larder sources` lists what there is.")
-}
-
-/// One range of `bytes=A-B`, `bytes=A-` or `bytes=-N`; nothing where it lies outside the file.
+/// One range of `bytes=A-B`, `bytes=A-` or `bytes=-N`; none outside the file.
 fn byte_range(text: &str, size: u64) -> Option<std::ops::Range<u64>> {
     let (from, to) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
     let range = match (from.trim(), to.trim()) {

@@ -1,5 +1,5 @@
-//! A socket for `larderd`'s own commands beside each disk that is connected: whichever disk is pulled, the others still
-//! answer.
+//! A socket for `larderd`'s own commands beside each connected disk: whichever disk is pulled, the remaining sockets
+//! still answer.
 
 use super::serve_control;
 use crate::edge::control;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// The sockets, by the disk that each lies on.
+/// The sockets, each by its disk.
 #[derive(Default)]
 pub(crate) struct Sockets {
     open: BTreeMap<PathBuf, watch::Sender<bool>>,
@@ -18,9 +18,9 @@ pub(crate) struct Sockets {
 }
 
 impl Sockets {
-    /// Opens sockets on disks that came, and closes those on disks that left.
+    /// Opens sockets on new disks, and closes the sockets of departed disks.
     pub(crate) fn follow(&mut self, appliance: &Arc<Appliance>) {
-        let here = appliance.shelf.paths();
+        let here = appliance.registry.paths();
         self.open.retain(|path, stop| {
             let stays = here.contains(path);
             if !stays {
@@ -39,7 +39,7 @@ impl Sockets {
                     self.tasks.spawn(serve_control(appliance.clone(), listener, stopped));
                     self.open.insert(path, stop);
                 }
-                // A disk that lets nobody write can still be restored from, and another one may have a socket.
+                // A disk without room for a socket can still be restored from, and another disk may have a socket.
                 Err(error) => tracing::debug!(%error, path = %path.display(), "no socket for commands here"),
             }
         }
@@ -51,7 +51,7 @@ impl Sockets {
         !self.open.is_empty()
     }
 
-    /// Closes all of them, and waits for the answers that are under way.
+    /// Closes every socket, and waits for the answers under way.
     pub(crate) async fn close(mut self) {
         for (path, stop) in &self.open {
             stop.send_replace(true);

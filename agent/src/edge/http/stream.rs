@@ -1,6 +1,6 @@
-//! Answers that are made while they are read: no more than a few parts ahead of the reader, and not for ever.
+//! Answers made while the client reads: no more than a few parts ahead of the reader, and not for ever.
 //!
-//! Not here: what the parts are (`read`).
+//! Not here: the parts (`read`).
 
 use crate::state::Appliance;
 use crate::state::activity::Busy;
@@ -12,23 +12,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Parts of an answer that wait for a slow reader. One more waits at each end of the queue, a part may be 4 MiB, and a
+/// Parts of an answer waiting for a slow reader. One more waits at each end of the queue, a part may be 4 MiB, and a
 /// restore asks for three answers at once.
 const PARTS_WAITING: usize = 1;
-/// A reader that takes nothing for so long has gone away, and others wait for its place: a laptop that was closed.
+/// A reader without progress for so long has gone away while other readers wait for the place: a laptop that was
+/// closed.
 const STALLED_MAX: Duration = Duration::from_secs(30);
 
-/// Whoever reads the answer.
-pub(super) struct Reader(mpsc::Sender<Bytes>);
+/// The reader of the answer.
+pub(super) struct AnswerReader(mpsc::Sender<Bytes>);
 
-impl Reader {
+impl AnswerReader {
     /// Hands over the next part.
     pub(super) fn take(&self, part: Bytes) -> Result<(), StoreError> {
         let taken = tokio::runtime::Handle::current().block_on(self.0.send_timeout(part, STALLED_MAX));
         taken.map_err(|_| gone())
     }
 
-    /// Whether somebody still waits for more.
+    /// Whether the reader still waits for more.
     pub(super) fn is_there(&self) -> bool {
         !self.0.is_closed()
     }
@@ -38,12 +39,12 @@ pub(super) fn gone() -> StoreError {
     StoreError::Disk { path: "the reader".to_owned(), source: std::io::ErrorKind::BrokenPipe.into() }
 }
 
-/// A body whose parts a thread makes, never more than a few ahead of the reader. An error ends it short, and the
-/// reader sees that it is not whole. It begins in its turn, and keeps that to its end.
+/// A body whose parts a thread makes, never more than a few ahead of the reader. An error cuts the body short, and
+/// the reader notices. The body begins in its turn, and keeps the turn to its end.
 pub(super) fn stream<T, W>(appliance: &Arc<Appliance>, turn: T, work: W) -> Body
 where
     T: Future<Output = Turn> + Send + 'static,
-    W: FnOnce(&Appliance, &Reader) -> Result<(), StoreError> + Send + 'static,
+    W: FnOnce(&Appliance, &AnswerReader) -> Result<(), StoreError> + Send + 'static,
 {
     let (sender, parts) = mpsc::channel(PARTS_WAITING);
     let is_whole = Arc::new(AtomicBool::new(false));
@@ -53,7 +54,7 @@ where
         let _turn = turn.await;
         let blocking = tokio::task::spawn_blocking(move || {
             let _busy = Busy::with(&appliance.activity.restoring);
-            match work(&appliance, &Reader(sender)) {
+            match work(&appliance, &AnswerReader(sender)) {
                 Ok(()) => is_whole.store(true, Ordering::SeqCst),
                 Err(error) => tracing::warn!(%error, "an answer ended early"),
             }
@@ -63,8 +64,8 @@ where
     body
 }
 
-/// The parts, and whether the last one was sent. Told apart from them: a queue that is full has no room for an error,
-/// and a reader that comes back late would take what it got for everything.
+/// The parts, and whether the last part was sent. Kept apart: a full queue has no room for an error, and a late
+/// reader would take a part of the answer for the whole.
 struct Parts {
     parts: mpsc::Receiver<Bytes>,
     is_whole: Arc<AtomicBool>,

@@ -1,12 +1,12 @@
-//! WHEN among the snapshots that there are. What the words mean: `larder_format::when`, which rescue reads too.
+//! WHEN among the present snapshots. The meaning of the words: `larder_format::when`, read by rescue too.
 
 use jiff::Zoned;
 use larder_format::when::When;
 use larder_store::Fact;
 use std::sync::Arc;
 
-/// The snapshot that `when` means: a number, `newest`, a date, a time, or a span such as `2 weeks ago`. For times it
-/// is the newest that had arrived by then; a date means its end, in the zone of `now`.
+/// The snapshot meant by `when`: a number, `newest`, a date, a time, or a span such as `2 weeks ago`. A time means
+/// the newest snapshot by then; a date means its end, in the zone of `now`.
 pub(crate) fn resolve<'a>(facts: &'a [Arc<Fact>], when: &str, now: &Zoned) -> Result<&'a Arc<Fact>, String> {
     let said = When::parse(when, now).ok_or_else(|| {
         let when = when.trim();

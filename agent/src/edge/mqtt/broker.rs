@@ -1,13 +1,13 @@
 //! A broker inside the agent, for homes that have none.
 //!
-//! `rmqtt` is a library for clusters with a million clients; here it serves one home next to a backup, so every
-//! limit of it is set. It runs in a runtime of its own, because it starts tasks that it never ends: dropping the
-//! runtime is the only way to stop all of them. Its retained messages are kept here, in memory: its own store for
-//! them keeps nothing, and its default would let a message that is retained for ever expire after five minutes.
+//! `rmqtt` is a library for clusters with a million clients; here it serves one home next to a backup, so every limit
+//! is set. The broker has a runtime of its own: the library starts tasks and never ends them, and only dropping the
+//! runtime stops them. Retained messages are kept here, in memory: the library's own store keeps none, and its
+//! default would expire them after five minutes.
 //!
-//! What it keeps for others is bounded in bytes: retained messages here, those on their way to subscribers in `queued`.
-//! Without a login it listens on loopback only, since whoever reaches it may read and write everything.
-//! Not here: the agent's own connection to it, which is the same as to any broker (`link`).
+//! Kept messages are bounded in bytes: retained messages here, queued messages in `queued`. Without a login the
+//! broker listens on loopback only, since every client may read and write every topic. Not here: the agent's own
+//! connection, the same as to any broker (`link`).
 
 mod queued;
 
@@ -33,20 +33,20 @@ use tokio::time::Instant;
 
 /// A home has a handful of dashboards; without a limit, one script that forgets to close would eat the memory.
 const CONNECTIONS_MAX: usize = 32;
-/// Sessions, with those whose client is away for a while.
+/// Sessions, including sessions of clients away for a while.
 const SESSIONS_MAX: isize = 64;
-/// Connections that are being made at the same moment.
+/// Connections being made at the same moment.
 const HANDSHAKES_MAX: usize = 16;
 /// As large as the agent's own limit; discovery payloads have about 16 KiB.
 const PACKET_BYTES_MAX: u32 = 256 * 1024;
-/// Messages that wait for one slow client; the oldest go first beyond it. A dashboard that subscribes to everything
-/// needs room for all retained messages at once.
+/// Messages waiting for one slow client; beyond the limit the oldest go first. A dashboard with a subscription to
+/// every topic needs room for all retained messages at once.
 const QUEUE_MESSAGES_MAX: usize = 1000;
-/// A client that takes nothing of what is being sent to it for so long is disconnected.
+/// A client that reads none of the sent bytes for so long is disconnected.
 const SEND_WITHIN: Duration = Duration::from_secs(3);
 /// Unacknowledged messages towards one client.
 const WINDOW_MESSAGES: NonZeroU16 = NonZeroU16::new(32).expect("32 is not zero");
-/// How long the mail of an absent client is kept.
+/// How long messages for an absent client are kept.
 const SESSION_MAX: Duration = Duration::from_secs(3600);
 /// How long one message waits for an absent client. Retained messages do not expire.
 const MESSAGE_MAX: Duration = Duration::from_secs(300);
@@ -54,10 +54,10 @@ const MESSAGE_MAX: Duration = Duration::from_secs(300);
 const RETAINED_MESSAGES_MAX: usize = 2000;
 /// Retained topics and texts together.
 const RETAINED_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Tasks that the library runs and queues at once; its own defaults reserve for 300 000.
+/// Tasks that the library runs and queues at once; the default reserves for 300 000.
 const TASKS_MAX: usize = 64;
 const TASKS_QUEUED_MAX: usize = 4096;
-/// How long a stop waits for tasks to notice it.
+/// How long a stop waits for the tasks to notice.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Why there is no broker.
@@ -66,26 +66,26 @@ pub(crate) enum BrokerError {
     /// Another program, most likely another broker, has the port: use that one, or choose another port.
     #[error("{address} is already in use; if a broker runs there, name it in the setting `[mqtt] broker`")]
     Taken {
-        /// What was asked for.
+        /// The wished address.
         address: SocketAddr,
     },
     /// Everybody in the network could read and write.
     #[error("the built-in broker asks for no password, so it listens on loopback only, not at {address}")]
     Unguarded {
-        /// What was asked for.
+        /// The wished address.
         address: SocketAddr,
     },
     /// The address is not ours, or the system has no threads or sockets left.
     #[error("the built-in broker cannot listen at {address}: {source}")]
     NoListener {
-        /// What was asked for.
+        /// The wished address.
         address: SocketAddr,
         /// The system's answer.
         source: io::Error,
     },
 }
 
-/// A running broker. Dropping it ends all its connections; what it retained is gone.
+/// A running broker. Dropping it ends all connections; retained messages are gone.
 #[derive(Debug)]
 pub(crate) struct Broker {
     address: SocketAddr,
@@ -93,15 +93,15 @@ pub(crate) struct Broker {
     runtime: Option<Runtime>,
 }
 
-/// The one name and password that a guarded broker knows.
+/// The only name and password of a guarded broker.
 pub(crate) struct Login {
     /// Also the agent's own.
     pub(crate) username: String,
-    /// Sent in the clear: good against a curious guest, not against somebody who taps the line.
+    /// Sent in the clear: good against a curious guest, not against a tapped line.
     pub(crate) password: String,
 }
 
-/// Listens at the loopback `address` (port 0: any free port) for MQTT 3.1.1 and 5, asks nobody for a name, and
+/// Listens at the loopback `address` (port 0: any free port) for MQTT 3.1.1 and 5 without asking for a name, and
 /// returns when clients can connect.
 pub(crate) async fn serve(address: SocketAddr) -> Result<Broker, BrokerError> {
     if !address.ip().is_loopback() {
@@ -110,7 +110,7 @@ pub(crate) async fn serve(address: SocketAddr) -> Result<Broker, BrokerError> {
     listen(address, None).await
 }
 
-/// Like `serve`, at any address, for those only who know `login`.
+/// Like `serve`, at any address, for clients with `login` only.
 pub(crate) async fn serve_guarded(address: SocketAddr, login: Login) -> Result<Broker, BrokerError> {
     listen(address, Some(login)).await
 }
@@ -136,7 +136,7 @@ async fn listen(address: SocketAddr, login: Option<Login>) -> Result<Broker, Bro
 }
 
 impl Broker {
-    /// Where it listens; the port is the real one, also if any free one was asked for.
+    /// The address; the port is the real port, even if any free port was asked for.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -144,7 +144,7 @@ impl Broker {
     /// Ends all connections and waits until the port is free again.
     pub(crate) async fn stop(mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Waiting for threads would block this one.
+            // Waiting for threads would block this thread.
             let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(STOP_MAX)).await;
             if stopped.is_err() {
                 tracing::warn!("the built-in MQTT broker did not stop cleanly");
@@ -156,7 +156,7 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // The other ways to end a runtime panic inside asynchronous code.
+            // The alternatives for ending a runtime panic inside asynchronous code.
             runtime.shutdown_background();
         }
     }
@@ -176,7 +176,8 @@ async fn run(address: SocketAddr, login: Option<Login>, ready: oneshot::Sender<i
         .mqtt_max_sessions(SESSIONS_MAX)
         .task_exec_workers(TASKS_MAX)
         .task_exec_queue_max(TASKS_QUEUED_MAX)
-        // It would turn clients away while the processor is busy, and a backup keeps it busy for hours.
+        // The check would turn clients away while the processor is busy, and a backup keeps the processor busy for
+        // hours.
         .busy_check_enable(false)
         .build()
         .await;
@@ -189,7 +190,7 @@ async fn run(address: SocketAddr, login: Option<Login>, ready: oneshot::Sender<i
     }
     let server = MqttServer::new(context).listener_by_id(listener, at.port()).build();
     let _ = ready.send(Ok(at));
-    // Its `start` would end the whole process on an error.
+    // The library's `start` would end the whole process on an error.
     if let Err(error) = server.run().await {
         tracing::error!("the built-in MQTT broker ended: {error}");
     }
@@ -199,7 +200,7 @@ fn listener(address: SocketAddr, anonymous: bool) -> io::Result<Listener> {
     let builder = Builder::new()
         .name("larder")
         .laddr(address)
-        // Without it the port stays blocked for a minute after each restart.
+        // Otherwise the port stays blocked for a minute after each restart.
         .reuseaddr(Some(true))
         .nodelay(true)
         .backlog(32)
@@ -228,7 +229,7 @@ impl Handler for Login {
         let Parameter::ClientAuthenticate(client) = asked else { return (true, before) };
         let username = client.username().map_or(&[][..], |username| username.as_bytes());
         let password = client.password().map_or(&[][..], |password| password.as_ref());
-        // Both are always compared, in full: how long an answer takes must tell nothing.
+        // Both are always compared, in full: the time to an answer must tell an attacker nothing.
         let known = same(username, self.username.as_bytes()) & same(password, self.password.as_bytes());
         let verdict = if known { AuthResult::Allow(false, None) } else { AuthResult::BadUsernameOrPassword };
         (false, Some(HookResult::AuthResult(verdict)))
@@ -240,20 +241,20 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |unlike, (a, b)| unlike | (a ^ b)) == 0
 }
 
-/// Retained messages, bounded, in memory: the agent shows everything again after a restart.
+/// Retained messages, bounded, in memory: the agent shows every state again after a restart.
 #[derive(Default)]
 struct Retained {
-    messages: Mutex<HashMap<TopicName, Kept>>,
+    messages: Mutex<HashMap<TopicName, RetainedMessage>>,
 }
 
-/// One of them.
-struct Kept {
+/// One message.
+struct RetainedMessage {
     message: Retain,
-    /// Only if the sender asked for it.
+    /// Only if the sender asked for an expiry.
     expires: Option<Instant>,
 }
 
-impl Kept {
+impl RetainedMessage {
     fn bytes(&self) -> usize {
         self.message.publish.topic.len() + self.message.publish.payload.len()
     }
@@ -276,15 +277,15 @@ impl RetainStorage for Retained {
             return Ok(());
         }
         messages.retain(|_, kept| kept.is_current(now));
-        // A copy: the original is a window into a read buffer that would be kept alive as a whole.
+        // A copy: the original is a window into a read buffer and would keep the whole buffer alive.
         retain.publish.inner.payload = retain.publish.payload.to_vec().into();
         let asked =
             retain.publish.properties.as_ref().and_then(|properties| properties.message_expiry_interval);
         let expires = asked.map(|seconds| now + Duration::from_secs(u64::from(seconds.get())));
-        let kept = Kept { message: retain, expires };
-        let bytes: usize = messages.values().map(Kept::bytes).sum();
+        let kept = RetainedMessage { message: retain, expires };
+        let bytes: usize = messages.values().map(RetainedMessage::bytes).sum();
         if messages.len() >= RETAINED_MESSAGES_MAX || bytes + kept.bytes() > RETAINED_BYTES_MAX {
-            // Those who listen now still get it; an error would cost the sender its connection.
+            // Present listeners still get the message; an error would cost the sender its connection.
             tracing::warn!(%topic, "the built-in MQTT broker has no room to retain this topic");
             return Ok(());
         }
@@ -295,7 +296,7 @@ impl RetainStorage for Retained {
     async fn get(&self, filter: &TopicFilter) -> rmqtt::Result<Vec<(TopicName, Retain)>> {
         let (messages, now) = (self.messages.lock().await, Instant::now());
         let filter = Topic::from_str(filter)?;
-        let wanted = |(topic, kept): &(&TopicName, &Kept)| {
+        let wanted = |(topic, kept): &(&TopicName, &RetainedMessage)| {
             kept.is_current(now) && filter.matches_str(topic.as_ref() as &str)
         };
         let found = messages.iter().filter(wanted);

@@ -1,9 +1,9 @@
-//! What Home Assistant is told, so that the whole appliance appears there without a line of configuration.
+//! Discovery: the appliance appears in Home Assistant without a line of configuration.
 //!
 //! One retained payload per device: the appliance, each disk, each source, the latter two joined to the first by
 //! `via_device`. Home Assistant throws a whole device away for one unknown key at the top of its payload, and
-//! silently keeps entities that are merely left out; hence the fixed set of top keys in `device`, and `farewell`.
-//! Entities are chosen in `entities`. Not here: when any of it is sent (`outbox`, `link`).
+//! silently keeps entities left out of the payload; hence the fixed set of top keys in `device`, and `farewell`.
+//! Entities are chosen in `entities`. Not here: when a payload is sent (`outbox`, `link`).
 
 use serde_json::{Map, Value, json};
 
@@ -11,8 +11,8 @@ use super::entities::{self, Entity};
 use super::topics::{Shown, Topics, level};
 use crate::report::Report;
 
-/// Sources beyond these still have their topics, but no device of their own: every one of them adds ten entities
-/// to the owner's Home Assistant, and several hundred make its device list useless.
+/// Sources beyond this number still have their topics, but no device of their own: every device adds ten entities to
+/// the owner's Home Assistant, and several hundred make its device list useless.
 pub(crate) const SOURCE_DEVICES_MAX: usize = 64;
 
 /// Who this appliance is, for dashboards.
@@ -26,7 +26,7 @@ pub(crate) struct Identity {
     pub(crate) name: String,
 }
 
-/// Discovery payloads for everything in `report`; `buttons` are the names of the commands that are served.
+/// Discovery payloads for `report`; `buttons` are the names of the served commands.
 pub(crate) fn devices(topics: &Topics, who: &Identity, report: &Report, buttons: &[&str]) -> Vec<Shown> {
     let version = &report.system.version;
     let appliance = Device { id: String::new(), name: who.name.clone(), model: "Backup appliance" };
@@ -44,10 +44,10 @@ pub(crate) fn devices(topics: &Topics, who: &Identity, report: &Report, buttons:
     shown
 }
 
-/// `new`, together with the removal of what `old`, an earlier payload for the same device, had and `new` has not.
+/// `new`, together with the removal of entities in `old`, an earlier payload for the same device, that `new` lacks.
 ///
-/// Leaving an entity out does nothing in Home Assistant; it goes when only its platform is sent. The marks stay in
-/// the retained payload until the next start and then vanish, which is harmless and spares a second message.
+/// Leaving an entity out does nothing in Home Assistant; the entity goes when only its platform is sent. The marks
+/// stay in the retained payload until the next start and then vanish, harmlessly and without a second message.
 pub(crate) fn farewell(old: &str, new: &str) -> Option<String> {
     let old: Value = serde_json::from_str(old).ok()?;
     let mut new: Value = serde_json::from_str(new).ok()?;

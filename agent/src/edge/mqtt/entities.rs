@@ -1,13 +1,14 @@
-//! Which entities each device has in Home Assistant, and how each reads its value out of our topics.
+//! The entities of each device in Home Assistant, and how each reads its value out of our topics.
 //!
-//! The first page of a device shows what an owner asks; the rest is `diagnostic`, and what only support would look
-//! at is off until switched on. Words follow Home Assistant's own backup entities where it has one.
-//! A value that is null in our JSON must end as *unknown*, never as a good value: Home Assistant takes the text
-//! `None`, which its templates make of null, for exactly that. Not here: the envelope around them (`discovery`).
+//! The first page of a device shows an owner's questions; the rest is `diagnostic`, and figures for support are off
+//! until switched on. Words follow Home Assistant's own backup entities where there are any. A null in our JSON must
+//! end as *unknown*, never as a good value: Home Assistant's templates make the text `None` of null, and Home
+//! Assistant reads that text as unknown. Not here: the envelope around entities (`discovery`).
 
 use serde_json::{Map, Value, json};
 
 use super::topics::{OFFLINE, ONLINE, Topics};
+use crate::report::EventType;
 
 /// One entity: its key within the device and the fields of its component.
 pub(crate) struct Entity {
@@ -78,7 +79,7 @@ impl Entity {
         self.with("availability", json!([]))
     }
 
-    /// Reasons, which may be longer than the 255 characters of a state. `value` is an expression that gives a map.
+    /// Reasons, longer than the 255 characters of a state. `value` is an expression that gives a map.
     fn details(self, topic: &str, value: &str) -> Entity {
         self.with("json_attributes_topic", topic)
             .with("json_attributes_template", format!("{{{{ ({value}) | tojson }}}}"))
@@ -153,18 +154,9 @@ fn next_to_go(retention: &str) -> Entity {
 }
 
 fn happened(topics: &Topics) -> Entity {
-    let types = [
-        "push_started",
-        "push_succeeded",
-        "push_partial",
-        "restore_served",
-        "condition_raised",
-        "condition_cleared",
-        "acknowledged",
-    ];
     Entity::new("event", "event", "Event")
         .with("state_topic", topics.event())
-        .with("event_types", &types[..])
+        .with("event_types", json!(EventType::ALL))
         .icon("bell-outline")
 }
 
@@ -255,7 +247,7 @@ fn button(topics: &Topics, name: &str) -> Option<Entity> {
     Some(entity.with("command_topic", topics.command(name)))
 }
 
-/// One disk, whose state is at `topic`.
+/// One disk, with its state at `topic`.
 pub(crate) fn of_disk(topic: &str) -> Vec<Entity> {
     let suspect = "none if value_json.health == 'unknown' else value_json.health != 'fine'";
     vec![
@@ -275,7 +267,7 @@ pub(crate) fn of_disk(topic: &str) -> Vec<Entity> {
     ]
 }
 
-/// One source, whose state is at `topic`.
+/// One source, with its state at `topic`.
 pub(crate) fn of_source(topic: &str) -> Vec<Entity> {
     vec![
         Entity::sensor("last_success", "Last successful backup", topic, "value_json.last_success")

@@ -1,9 +1,9 @@
-//! The desk: everything that reaches us over MQTT.
+//! Incoming messages of MQTT.
 //!
-//! Three kinds of message, all of them bytes from outside, none of them trusted: a command, the birth of Home
-//! Assistant, and, for a few seconds after the first connection, our own retained topics from an earlier life.
-//! What is found there and no longer exists is removed: nobody else would ever do it, and such ghosts stay on
-//! dashboards for years. Pure but for the channel to the agent; time comes in. Not here: sockets (`link`).
+//! Three kinds of message, each of them untrusted bytes from outside: a command, the birth of Home Assistant, and,
+//! for a few seconds after the first connection, our own retained topics from an earlier life. Retained topics
+//! without a present source or disk are removed: no other program ever would, and stale topics stay on dashboards for
+//! years. Pure but for the channel to the agent; time comes in. Not here: sockets (`link`).
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,16 +18,16 @@ use tokio::time::Instant;
 
 use super::topics::Shown;
 use super::{SUPPORTED, Shared, discovery};
-use crate::event::Command;
+use crate::event::MqttCommand;
 
 /// How long we listen for our own retained topics. Brokers send them with the subscription, so this is generous.
-const HAUNTED_FOR: Duration = Duration::from_secs(5);
-/// More ghosts than this are not ours to sort out; without a limit a strange broker could fill the memory.
-const GHOSTS_MAX: usize = 1000;
+const LISTEN_FOR_STALE: Duration = Duration::from_secs(5);
+/// More stale topics than this are not ours to sort out; without a limit a strange broker could fill the memory.
+const STALE_TOPICS_MAX: usize = 1000;
 /// Longest payload of a command; a button sends `PRESS`.
 const COMMAND_BYTES_MAX: usize = 4096;
-/// Shortest and longest pause between the birth of Home Assistant and our saying everything again. Every device
-/// in the house does so at that moment.
+/// Shortest and longest pause between the birth of Home Assistant and our repetition. Every device in the house
+/// repeats at that moment.
 const BIRTH_PAUSE_MS: std::ops::Range<u64> = 500..3500;
 
 /// An answer to a command.
@@ -37,7 +37,7 @@ pub(super) struct Reply {
     pub(super) text: String,
 }
 
-/// A number that differs between appliances and is always the same for one.
+/// A number that differs between appliances and never changes for one appliance.
 pub(super) fn spread(uid: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);
@@ -50,95 +50,95 @@ fn listen(topic: String) -> Filter {
     filter
 }
 
-/// What is known about incoming messages.
-pub(super) struct Desk {
+/// The state of incoming messages.
+pub(super) struct Inbound {
     shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<MqttCommand>,
     birth_pause: Duration,
-    /// When everything is to be said again for Home Assistant.
+    /// Due time of repeating every topic for Home Assistant.
     birth_due: Option<Instant>,
-    /// When listening for ghosts ends. None before the first connection and when it is over.
-    haunted_until: Option<Instant>,
-    exorcised: bool,
+    /// End of listening for stale topics. None before the first connection and afterwards.
+    stale_until: Option<Instant>,
+    is_cleaned: bool,
     /// Our retained topics from an earlier life, with their text.
     found: HashMap<String, String>,
-    /// Whether a whole report was seen; before that, everything would look like a ghost.
+    /// Whether a whole report was seen; before that, every topic would look stale.
     saw_whole: bool,
 }
 
-impl Desk {
-    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<Command>, uid: &str) -> Desk {
+impl Inbound {
+    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<MqttCommand>, uid: &str) -> Inbound {
         let pause_ms = BIRTH_PAUSE_MS.start + spread(uid) % (BIRTH_PAUSE_MS.end - BIRTH_PAUSE_MS.start);
-        Desk {
+        Inbound {
             shared,
             commands,
             birth_pause: Duration::from_millis(pause_ms),
             birth_due: None,
-            haunted_until: None,
-            exorcised: false,
+            stale_until: None,
+            is_cleaned: false,
             found: HashMap::new(),
             saw_whole: false,
         }
     }
 
-    /// What to subscribe to on a connection made at `now`.
+    /// Subscriptions for a connection made at `now`.
     pub(super) fn filters(&mut self, now: Instant) -> Vec<Filter> {
         let topics = &self.shared.topics;
         let mut filters = vec![listen(topics.command("+")), listen(topics.birth())];
-        // Otherwise a command that was sent to be retained would look like any other the first time.
+        // Otherwise a command sent to be retained would look like any other the first time.
         filters[0].preserve_retain = true;
-        if !self.exorcised {
-            self.haunted_until = Some(now + HAUNTED_FOR);
-            filters.extend(topics.haunted().map(listen));
+        if !self.is_cleaned {
+            self.stale_until = Some(now + LISTEN_FOR_STALE);
+            filters.extend(topics.outliving().map(listen));
         }
         filters
     }
 
     /// When `on_time` has to be called next.
     pub(super) fn due(&self) -> Option<Instant> {
-        let haunted_until = self.haunted_until.filter(|_| self.saw_whole);
-        self.birth_due.into_iter().chain(haunted_until).min()
+        let stale_until = self.stale_until.filter(|_| self.saw_whole);
+        self.birth_due.into_iter().chain(stale_until).min()
     }
 
-    /// A report that names every disk and source has been shown.
+    /// A report with every disk and source has been shown.
     pub(super) fn saw_whole_report(&mut self) {
         self.saw_whole = true;
     }
 
-    /// The connection is gone, and with it what was still to be found on it.
-    pub(super) fn line_is_down(&mut self) {
+    /// The connection is gone, and with the connection any retained topic still to come.
+    pub(super) fn connection_is_down(&mut self) {
         self.birth_due = None;
-        self.haunted_until = None;
+        self.stale_until = None;
     }
 
-    /// Takes one message; the answer, if it was a command.
+    /// Takes one message; returns the answer to a command.
     pub(super) fn take(&mut self, message: &Publish) -> Option<Reply> {
         let topic = std::str::from_utf8(&message.topic).ok()?;
         if let Some(name) = self.shared.topics.command_name(topic) {
             return Some(self.on_command(name, message));
         }
         if topic == self.shared.topics.birth() {
-            // A retained one is old news: we said everything when we connected.
+            // A retained birth is old news: we repeated every topic on connecting.
             if !message.retain && message.payload.as_ref() == b"online" {
                 self.birth_due = Some(Instant::now() + self.birth_pause);
             }
-        } else if message.retain && self.haunted_until.is_some() && self.found.len() < GHOSTS_MAX {
+        } else if message.retain && self.stale_until.is_some() && self.found.len() < STALE_TOPICS_MAX {
             let text = String::from_utf8_lossy(&message.payload).into_owned();
             self.found.insert(topic.to_owned(), text);
         }
         None
     }
 
-    /// Does what is due at `now`.
+    /// Does the due work at `now`.
     pub(super) fn on_time(&mut self, now: Instant) {
         if self.birth_due.is_some_and(|due| due <= now) {
             self.birth_due = None;
             self.shared.outbox().show_all_again();
         }
-        if self.saw_whole && self.haunted_until.is_some_and(|until| until <= now) {
-            self.haunted_until = None;
-            self.exorcised = true;
-            self.chase_ghosts();
+        if self.saw_whole && self.stale_until.is_some_and(|until| until <= now) {
+            self.stale_until = None;
+            self.is_cleaned = true;
+            self.remove_stale();
         }
     }
 
@@ -152,9 +152,9 @@ impl Desk {
         }
     }
 
-    /// Removes what was found and is shown no more. Discovery of devices that still exist is remembered for
+    /// Removes found topics that are no longer shown. Discovery of present devices is remembered for
     /// `mind_farewells`, the rest forgotten.
-    fn chase_ghosts(&mut self) {
+    fn remove_stale(&mut self) {
         let mut outbox = self.shared.outbox();
         self.found.retain(|topic, _| {
             if !outbox.shows(topic) {

@@ -1,11 +1,11 @@
 //! The connection to the broker: one try after the other, for as long as the agent lives.
 //!
-//! Two tasks, because the client library must be polled without pause, and hangs if the polling task publishes.
-//! The *poller* owns the library's event loop and only passes on what it sees. The *link* owns everything else and
-//! never waits for the poller. Every try gets a new client: after an error the library's own queues hold
-//! leftovers that collide with later messages, and the outbox knows better what is missing.
+//! Two tasks, because the client library must be polled without pause, and hangs if the polling task publishes. The
+//! *poller* (`poller`) only passes on the library's events. The *link* owns the rest and never waits for the poller.
+//! Every try gets a new client: after an error the library's own queues hold leftovers that collide with later
+//! messages, and the outbox knows better what is missing.
 //!
-//! Not here: what is still to be told (`outbox`), commands and other incoming messages (`incoming`).
+//! Not here: waiting messages (`outbox`), commands and other incoming messages (`incoming`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,19 @@ use jiff::Timestamp;
 use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, Packet, PubAck, PubAckReason};
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};
+use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::discovery::{self, Identity};
-use super::incoming::{Desk, spread};
-use super::outbox::Verdict;
+use super::incoming::{Inbound, spread};
+use super::outbox::BrokerAnswer;
+use super::poller::{disconnected, poll};
+use super::system_pace::SystemPace;
 use super::topics::{OFFLINE, ONLINE, is_whole};
-use super::{MqttSettings, SUPPORTED, Shared, troubles};
-use crate::event::Command;
+use super::{BrokerSettings, SUPPORTED, Shared, troubles};
+use crate::event::MqttCommand;
 use crate::report::Report;
 
 /// The library's limit is 10 KiB, and one larger message breaks the connection; our discovery has 16 KiB.
@@ -35,18 +37,16 @@ const PACKET_EXTRA_BYTES: usize = 64;
 /// The client's queue. Above the window of 32 with room for subscriptions and answers, so that handing over a
 /// message never has to wait.
 const QUEUE_MESSAGES: usize = 96;
-/// Packet ids that the library cycles through. Far above the window, so that an id still unanswered is not met again.
+/// Packet ids that the library cycles through. Far above the window, so no unanswered id comes again.
 const PACKET_IDS: u16 = 200;
 /// Events between poller and link.
 const EVENTS_MAX: usize = 64;
 /// A dead broker is noticed after at most twice this; the broker notices our death after one and a half times this.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// The library does not notice a broker that stops reading while we write; then its pings stop too.
+/// The library does not notice when a broker stops reading while we write; then the pings stop too.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// Time for one try, from name lookup to the broker's welcome.
 const TRY_SECONDS: u64 = 10;
-/// `system` holds figures that always move a little; more often, they would fill the owner's recorder.
-const SYSTEM_EVERY: Duration = Duration::from_secs(60);
 /// A connection that lived this long was sound, and the next pause is short again.
 const SOUND_AFTER: Duration = Duration::from_secs(30);
 
@@ -58,16 +58,16 @@ enum End {
 
 /// Connects, and connects again, until it is asked to stop.
 pub(super) async fn run(
-    settings: MqttSettings,
+    settings: BrokerSettings,
     shared: Arc<Shared>,
     latest: watch::Receiver<Option<Arc<Report>>>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<MqttCommand>,
     mut stop_asked: watch::Receiver<bool>,
 ) {
-    // First, so that it leads after every reconnect too.
+    // First, so that availability leads after every reconnect too.
     shared.outbox().show(&shared.topics.availability(), ONLINE.to_owned());
-    let desk = Desk::new(Arc::clone(&shared), commands, &settings.uid);
-    let mut link = Link { settings, shared, latest, desk, system: SystemPace::default() };
+    let inbound = Inbound::new(Arc::clone(&shared), commands, &settings.uid);
+    let mut link = BrokerLink { settings, shared, latest, inbound, system: SystemPace::default() };
     let mut pauses = pauses(&link.settings.uid);
     loop {
         let started = Instant::now();
@@ -84,8 +84,8 @@ pub(super) async fn run(
     }
 }
 
-/// Pauses between tries: 0.5 s to 1 s at first, 15 s to 30 s in the end. Spread differently for each appliance,
-/// so that a house full of devices does not storm a broker that comes back.
+/// Pauses between tries: 0.5 s to 1 s at first, 15 s to 30 s in the end. Spread differently for each appliance: a
+/// house full of devices must not storm a returning broker.
 fn pauses(uid: &str) -> impl Iterator<Item = Duration> + use<> {
     ExponentialBuilder::new()
         .with_min_delay(Duration::from_millis(500))
@@ -98,34 +98,34 @@ fn pauses(uid: &str) -> impl Iterator<Item = Duration> + use<> {
 
 /// Ends when a stop was asked for, also when the handle is gone.
 async fn stop_requested(stop_asked: &mut watch::Receiver<bool>) {
-    // An error means that the handle was dropped; its tasks are being aborted, and waiting on is all there is to do.
+    // An error means a dropped handle; the tasks are being aborted, and waiting on is all there is to do.
     if stop_asked.wait_for(|stop| *stop).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
 /// Everything the link knows between connections.
-struct Link {
-    settings: MqttSettings,
+struct BrokerLink {
+    settings: BrokerSettings,
     shared: Arc<Shared>,
     latest: watch::Receiver<Option<Arc<Report>>>,
-    desk: Desk,
+    inbound: Inbound,
     system: SystemPace,
 }
 
 /// One connection in use.
-struct Line {
+struct OpenLine {
     client: AsyncClient,
-    /// Whether the broker has welcomed us; before that, nothing is handed to the client.
+    /// Whether the broker has welcomed us; before the welcome, no message is handed to the client.
     up: bool,
     /// When the poller last had anything to say.
     heard: Instant,
     /// Longest topic plus text that the broker takes.
-    letter_bytes_max: usize,
+    message_bytes_max: usize,
     stopping: bool,
 }
 
-impl Link {
+impl BrokerLink {
     /// One connection, from the first try to its end.
     async fn connection(&mut self, stop_asked: &mut watch::Receiver<bool>) -> End {
         let (client, event_loop) = AsyncClient::new(self.options(), QUEUE_MESSAGES);
@@ -133,9 +133,9 @@ impl Link {
         let mut poller = JoinSet::new(); // Dropped on every way out, and the socket with it.
         poller.spawn(poll(event_loop, sender));
         let mut line =
-            Line { client, up: false, heard: Instant::now(), letter_bytes_max: 0, stopping: false };
+            OpenLine { client, up: false, heard: Instant::now(), message_bytes_max: 0, stopping: false };
         let trouble = loop {
-            let due = self.desk.due().into_iter().chain(self.system.due).min();
+            let due = self.inbound.due().into_iter().chain(self.system.due).min();
             tokio::select! {
                 event = timeout_at(line.heard + SILENCE_MAX, events.recv()) => match event {
                     Ok(Some(Ok(event))) => {
@@ -146,7 +146,7 @@ impl Link {
                     Ok(None) => break "the connection to the broker ended".to_owned(),
                     Err(_) => break troubles::silence(&self.settings),
                 },
-                () = self.shared.mail.notified() => {}
+                () = self.shared.news.notified() => {}
                 Ok(()) = self.latest.changed(), if line.up => self.take_report(),
                 () = until(due) => self.on_time(),
                 () = stop_requested(stop_asked), if !line.stopping => {
@@ -171,7 +171,7 @@ impl Link {
     }
 
     fn options(&self) -> MqttOptions {
-        let MqttSettings { host, port, username, password, uid, .. } = &self.settings;
+        let BrokerSettings { host, port, username, password, uid, .. } = &self.settings;
         // An IPv6 address needs brackets, since the library joins host and port with a colon.
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let mut options = MqttOptions::new(format!("larder-{uid}"), host, *port);
@@ -193,7 +193,7 @@ impl Link {
         options
     }
 
-    fn on_event(&mut self, line: &mut Line, event: Event) {
+    fn on_event(&mut self, line: &mut OpenLine, event: Event) {
         match event {
             Event::Incoming(Packet::ConnAck(welcome)) => self.up(line, &welcome),
             Event::Outgoing(Outgoing::Publish(packet_id)) if packet_id != 0 => {
@@ -201,7 +201,7 @@ impl Link {
             }
             Event::Incoming(Packet::PubAck(answer)) => self.on_answer(&answer),
             Event::Incoming(Packet::Publish(message)) => {
-                if let Some(reply) = self.desk.take(&message) {
+                if let Some(reply) = self.inbound.take(&message) {
                     // Without acknowledgement: an answer that comes an hour later would only confuse.
                     let sent = line.client.try_publish(reply.topic, QoS::AtMostOnce, false, reply.text);
                     if sent.is_err() {
@@ -218,18 +218,19 @@ impl Link {
         }
     }
 
-    /// The broker welcomed us: subscriptions live only as long as a connection, and it may have lost its memory.
-    fn up(&mut self, line: &mut Line, welcome: &ConnAck) {
+    /// The broker welcomed us: subscriptions live only as long as a connection, and the broker may have lost its
+    /// memory.
+    fn up(&mut self, line: &mut OpenLine, welcome: &ConnAck) {
         let limit = welcome.properties.as_ref().and_then(|properties| properties.max_packet_size);
         let limit = usize::try_from(limit.unwrap_or(u32::MAX).min(PACKET_BYTES_MAX)).unwrap_or(usize::MAX);
-        (line.up, line.letter_bytes_max) = (true, limit.saturating_sub(PACKET_EXTRA_BYTES));
+        (line.up, line.message_bytes_max) = (true, limit.saturating_sub(PACKET_EXTRA_BYTES));
         {
             let mut standing = self.shared.standing();
             (standing.connected, standing.since) = (true, Timestamp::now());
             standing.connects += 1;
         }
         tracing::info!(host = self.settings.host, port = self.settings.port, "connected to the MQTT broker");
-        if line.client.try_subscribe_many(self.desk.filters(Instant::now())).is_err() {
+        if line.client.try_subscribe_many(self.inbound.filters(Instant::now())).is_err() {
             self.complain("commands cannot be received".to_owned());
         }
         self.take_report();
@@ -238,8 +239,8 @@ impl Link {
 
     fn on_answer(&self, answer: &PubAck) {
         let verdict = match answer.reason {
-            PubAckReason::Success | PubAckReason::NoMatchingSubscribers => Verdict::Taken,
-            _ => Verdict::Refused,
+            PubAckReason::Success | PubAckReason::NoMatchingSubscribers => BrokerAnswer::Taken,
+            _ => BrokerAnswer::Refused,
         };
         if let Some(topic) = self.shared.outbox().answered(answer.pkid, verdict) {
             self.complain(format!("the broker refuses the topic {topic}: {:?}", answer.reason));
@@ -248,7 +249,7 @@ impl Link {
 
     fn on_time(&mut self) {
         self.take_report();
-        self.desk.on_time(Instant::now());
+        self.inbound.on_time(Instant::now());
     }
 
     /// Puts the newest report into the outbox.
@@ -261,7 +262,7 @@ impl Link {
             name: self.settings.name.clone(),
         };
         let mut wanted = discovery::devices(topics, &who, &report, &SUPPORTED.map(|(name, _)| name));
-        self.desk.mind_farewells(&mut wanted);
+        self.inbound.mind_farewells(&mut wanted);
         wanted.extend(topics.states(&report));
         let system = topics.state("system");
         if let Some((_, text)) = wanted.iter_mut().find(|(topic, _)| *topic == system) {
@@ -271,29 +272,29 @@ impl Link {
         if is_whole(&report) {
             outbox.show_only(wanted, &topics.availability());
             drop(outbox);
-            self.desk.saw_whole_report();
+            self.inbound.saw_whole_report();
         } else {
             wanted.into_iter().for_each(|(topic, text)| outbox.show(&topic, text));
         }
     }
 
-    fn hand_over(&self, line: &Line) {
+    fn hand_over(&self, line: &OpenLine) {
         if !line.up {
             return;
         }
         let mut outbox = self.shared.outbox();
-        let refused = outbox.losses().refused;
-        while let Some(letter) = outbox.next(line.letter_bytes_max) {
-            let sent = line.client.try_publish(letter.topic, QoS::AtLeastOnce, letter.retain, letter.text);
+        let refused = outbox.undelivered().refused;
+        while let Some(message) = outbox.next(line.message_bytes_max) {
+            let sent = line.client.try_publish(message.topic, QoS::AtLeastOnce, message.retain, message.text);
             if sent.is_err() {
                 // The queue is full of answers to commands, or the client has just died.
                 outbox.take_back();
                 break;
             }
         }
-        if outbox.losses().refused > refused {
+        if outbox.undelivered().refused > refused {
             drop(outbox);
-            self.complain(troubles::too_long(line.letter_bytes_max));
+            self.complain(troubles::too_long(line.message_bytes_max));
         }
     }
 
@@ -304,7 +305,7 @@ impl Link {
 
     fn down(&mut self, trouble: Option<String>) {
         self.shared.outbox().broken();
-        self.desk.line_is_down();
+        self.inbound.connection_is_down();
         let mut standing = self.shared.standing();
         let was_connected = std::mem::replace(&mut standing.connected, false);
         if was_connected {
@@ -316,55 +317,6 @@ impl Link {
                 tracing::warn!("{trouble}");
             }
             standing.last_error = Some(trouble);
-        }
-    }
-}
-
-/// Keeps `system` to one change in `SYSTEM_EVERY`.
-#[derive(Default)]
-struct SystemPace {
-    shown: Option<(Instant, String)>,
-    /// When a newer text may be shown, if one waits.
-    due: Option<Instant>,
-}
-
-impl SystemPace {
-    /// The text to show at `now`: `text`, or what was shown last if that is too recent.
-    fn pace(&mut self, text: String, now: Instant) -> String {
-        match &self.shown {
-            Some((since, shown)) if *shown != text && now < *since + SYSTEM_EVERY => {
-                self.due = Some(*since + SYSTEM_EVERY);
-                shown.clone()
-            }
-            Some((_, shown)) if *shown == text => {
-                self.due = None;
-                text
-            }
-            _ => {
-                self.due = None;
-                self.shown = Some((now, text.clone()));
-                text
-            }
-        }
-    }
-}
-
-/// The poller: nothing but poll and pass on, until the first error.
-async fn poll(mut event_loop: EventLoop, sender: mpsc::Sender<Result<Event, ConnectionError>>) {
-    loop {
-        let event = event_loop.poll().await;
-        let last = event.is_err();
-        if sender.send(event).await.is_err() || last {
-            return;
-        }
-    }
-}
-
-/// Ends when the goodbye has left, or the connection has ended anyway.
-async fn disconnected(events: &mut mpsc::Receiver<Result<Event, ConnectionError>>) {
-    while let Some(Ok(event)) = events.recv().await {
-        if event == Event::Outgoing(Outgoing::Disconnect) {
-            return;
         }
     }
 }
@@ -389,19 +341,5 @@ mod tests {
             assert!(*pause >= Duration::from_secs(15) && *pause <= Duration::from_secs(30), "{pause:?}");
         }
         assert_ne!(first, pauses("two").take(20).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn system_is_shown_once_a_minute_and_the_newest_text_is_not_forgotten() {
-        let start = Instant::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut pace = SystemPace::default();
-        assert_eq!(pace.pace("1".to_owned(), at(0)), "1");
-        assert_eq!(pace.pace("2".to_owned(), at(10)), "1");
-        assert_eq!(pace.due, Some(at(60)));
-        assert_eq!(pace.pace("3".to_owned(), at(60)), "3");
-        assert_eq!(pace.due, None);
-        assert_eq!(pace.pace("3".to_owned(), at(61)), "3");
-        assert_eq!(pace.pace("4".to_owned(), at(125)), "4");
     }
 }

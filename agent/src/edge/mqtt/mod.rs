@@ -1,11 +1,11 @@
-//! The appliance on MQTT: what it shows, what happened, and the few things that may be asked of it.
+//! The appliance on MQTT: states, events, and a few commands.
 //!
-//! Nothing here can hold up a backup: every call returns at once, a dead broker costs one sleeping task, and all
-//! mail is bounded. The rest of the agent hands over a whole `Report` and never thinks about topics.
+//! No call here can hold up a backup: every call returns at once, a dead broker costs one sleeping task, and every
+//! queue is bounded. The rest of the agent hands over a whole `Report` and never thinks about topics.
 //!
-//! No command over MQTT makes the past smaller, and none ever will: a retained message or a replayed recording
-//! could otherwise destroy versions. Not here: what is true (`report`), topic names (`topics`), what must still be
-//! told (`outbox`), the connection itself (`link`), a broker for homes that have none (`broker`).
+//! No command over MQTT makes the past smaller, and none ever will: a retained message or a replayed recording could
+//! otherwise destroy versions. Not here: the truth (`report`), topic names (`topics`), waiting messages (`outbox`),
+//! the connection itself (`link`), a broker for homes without one (`broker`).
 
 #[cfg(feature = "broker")]
 pub(crate) mod broker;
@@ -14,8 +14,10 @@ mod entities;
 mod incoming;
 mod link;
 mod outbox;
+mod poller;
 #[cfg(test)]
 pub(crate) mod sample;
+mod system_pace;
 #[cfg(all(test, feature = "broker"))]
 mod tests;
 mod topics;
@@ -30,20 +32,20 @@ use tokio::task::JoinSet;
 
 use self::outbox::Outbox;
 use self::topics::Topics;
-use crate::event::Command;
+use crate::event::MqttCommand;
 use crate::report::{Happening, Report};
 
-/// Where the broker is and who we are there.
+/// Address of the broker, and our name there.
 ///
-/// A place for encryption is kept: it will be one more field with the certificates, turned into a transport where
-/// `link` makes its options; nothing else has to know.
+/// A place for encryption is kept: one more field with the certificates, turned into a transport where `link` makes
+/// its options; no other file has to know.
 #[derive(Debug, Clone)]
-pub(crate) struct MqttSettings {
+pub(crate) struct BrokerSettings {
     /// Name or address of the broker.
     pub(crate) host: String,
-    /// Its port, usually 1883.
+    /// The port, usually 1883.
     pub(crate) port: u16,
-    /// None for a broker that asks for nothing.
+    /// None for a broker without logins.
     pub(crate) username: Option<String>,
     /// Sent only together with a user name.
     pub(crate) password: Option<String>,
@@ -60,8 +62,8 @@ pub(crate) struct MqttSettings {
 }
 
 /// Every command by its topic name; Home Assistant gets a button for each.
-pub(crate) const SUPPORTED: [(&str, Command); 2] =
-    [("identify", Command::Identify), ("acknowledge", Command::Acknowledge)];
+pub(crate) const SUPPORTED: [(&str, MqttCommand); 2] =
+    [("identify", MqttCommand::Identify), ("acknowledge", MqttCommand::Acknowledge)];
 
 /// How things stand with the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,15 +74,15 @@ pub(crate) struct MqttState {
     pub(crate) since: Timestamp,
     /// Connections made since start.
     pub(crate) connects: u64,
-    /// Events that wait for a broker, or for its word that it has them.
+    /// Events waiting for a broker, or for its acknowledgement.
     pub(crate) spooled: u64,
     /// Events given up because too many waited.
     pub(crate) dropped: u64,
-    /// Messages that the broker did not want: forbidden topics, quotas, sizes.
+    /// Messages refused by the broker: forbidden topics, quotas, sizes.
     pub(crate) refused: u64,
-    /// What went wrong last, in the owner's words; stays until something else does.
+    /// The last trouble, in the owner's words; stays until the next trouble.
     pub(crate) last_error: Option<String>,
-    /// Nobody tries to connect any more.
+    /// No further attempt to connect follows.
     pub(crate) is_given_up: bool,
 }
 
@@ -93,19 +95,19 @@ impl MqttState {
     }
 }
 
-/// What the handle and the link both look at. Locked only for moments, never across an `await`.
+/// Shared by handle and link. Locked only for moments, never across an `await`.
 #[derive(Debug)]
 struct Shared {
     outbox: Mutex<Outbox>,
-    standing: Mutex<Standing>,
+    standing: Mutex<ConnectionState>,
     /// Rings when an event was told.
-    mail: Notify,
+    news: Notify,
     topics: Topics,
 }
 
-/// The part of `MqttState` that the link knows.
+/// The link's part of `MqttState`.
 #[derive(Debug, Clone)]
-struct Standing {
+struct ConnectionState {
     connected: bool,
     since: Timestamp,
     connects: u64,
@@ -118,12 +120,12 @@ impl Shared {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
+    fn standing(&self) -> MutexGuard<'_, ConnectionState> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The handle. Dropping it without `stop` breaks the connection, and the broker tells everybody that we died.
+/// The handle. Dropping it without `stop` breaks the connection, and the broker announces our death.
 #[derive(Debug)]
 pub(crate) struct Mqtt {
     shared: Arc<Shared>,
@@ -134,15 +136,16 @@ pub(crate) struct Mqtt {
 
 /// Starts the connection to the broker in the background and returns at once.
 ///
-/// Commands come out of `commands`; if nobody empties it, the sender of a command is told that we are busy.
-/// Must be called inside a tokio runtime.
-pub(crate) fn start(settings: MqttSettings, commands: mpsc::Sender<Command>) -> Mqtt {
+/// Commands come out of `commands`; with a full queue the sender of a command is told that we are busy. Must be
+/// called inside a tokio runtime.
+pub(crate) fn start(settings: BrokerSettings, commands: mpsc::Sender<MqttCommand>) -> Mqtt {
     let topics = Topics::new(&settings.node, &settings.uid, &settings.discovery_prefix);
-    let standing = Standing { connected: false, since: Timestamp::now(), connects: 0, last_error: None };
+    let standing =
+        ConnectionState { connected: false, since: Timestamp::now(), connects: 0, last_error: None };
     let shared = Arc::new(Shared {
         outbox: Mutex::new(Outbox::new(settings.spool_events_max)),
         standing: Mutex::new(standing),
-        mail: Notify::new(),
+        news: Notify::new(),
         topics,
     });
     let (reports, latest) = watch::channel(None);
@@ -153,36 +156,36 @@ pub(crate) fn start(settings: MqttSettings, commands: mpsc::Sender<Command>) -> 
 }
 
 impl Mqtt {
-    /// Shows `report` from now on. Only topics whose text changed are sent, `system` at most once a minute.
+    /// Shows `report` from now on. Only topics with a changed text are sent, `system` at most once a minute.
     pub(crate) fn show(&self, report: Arc<Report>) {
         self.reports.send_replace(Some(report));
     }
 
-    /// Tells what happened, now or as soon as a broker is there.
+    /// Tells an event, now or as soon as a broker is there.
     pub(crate) fn tell(&self, happening: &Happening) {
         self.shared.outbox().tell(&self.shared.topics.event(), topics::json(happening));
-        self.shared.mail.notify_one();
+        self.shared.news.notify_one();
     }
 
     /// How things stand with the broker.
     pub(crate) fn state(&self) -> MqttState {
-        let Standing { connected, since, connects, last_error } = self.shared.standing().clone();
+        let ConnectionState { connected, since, connects, last_error } = self.shared.standing().clone();
         let outbox = self.shared.outbox();
-        let losses = outbox.losses();
+        let undelivered = outbox.undelivered();
         MqttState {
             connected,
             since,
             connects,
             spooled: outbox.spooled(),
-            dropped: losses.dropped,
-            refused: losses.refused,
+            dropped: undelivered.dropped,
+            refused: undelivered.refused,
             last_error,
             is_given_up: false,
         }
     }
 
-    /// Says goodbye: `offline` first, then what still waits, each with the broker's word for it, then disconnects.
-    /// After `deadline` it just goes; the last will then says `offline`.
+    /// Says goodbye: `offline` first, then the waiting messages, each with the broker's acknowledgement, then
+    /// disconnects. After `deadline` the connection just ends, and the last will says `offline`.
     pub(crate) async fn stop(mut self, deadline: Duration) {
         self.stopping.send_replace(true);
         if tokio::time::timeout(deadline, self.tasks.join_next()).await.is_err() {

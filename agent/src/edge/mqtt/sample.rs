@@ -1,13 +1,12 @@
 //! A report as a real home would have it, for the tests of this folder.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
-use serde_json::json;
+use larder_panel::Rhythm;
 
 use crate::report::{
-    About, Answers, Condition, DiskReport, Doing, Happening, HeadReport, Health, Level, NextToGo,
-    ProofReport, Report, RetentionReport, SourceReport, SystemReport, VaultReport,
+    About, Answers, Condition, ConditionCode, DiskHealth, DiskReport, DiskState, DiskUse, Doing, Flush,
+    Happened, Happening, HeadReport, Health, Level, NextToGo, ProofReport, PushFacts, PushResult, Report,
+    RetentionReport, SourceReport, SystemReport, VaultReport,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -20,7 +19,7 @@ pub(crate) fn report() -> Report {
         health: Health {
             level: Level::NeedsYou,
             conditions: vec![Condition {
-                code: 3,
+                code: ConditionCode::Overdue,
                 level: Level::NeedsYou,
                 since: at("2026-05-02T00:00:00Z"),
                 what: "The phone has not backed up its camera folder for 9 days.".to_owned(),
@@ -29,7 +28,7 @@ pub(crate) fn report() -> Report {
                 about: About::default(),
             }],
             doing: Doing::Idle,
-            lamp: "needs_you_3".to_owned(),
+            lamp: Rhythm::needs_you(3),
         },
         vault: VaultReport {
             snapshots: 412,
@@ -72,11 +71,11 @@ pub(crate) fn report() -> Report {
             free_bytes: 1_073_741_824_000,
             free_gib: 1000.0,
             used_percent: 47.4,
-            health: "fine".to_owned(),
-            flush: "trusted".to_owned(),
+            health: DiskHealth::Fine,
+            flush: Flush::Trusted,
             behind: 0,
-            role: "home".to_owned(),
-            state: "healthy".to_owned(),
+            role: DiskUse::Home,
+            state: DiskState::Healthy,
             may_unplug: false,
             complete: None,
             leaving: false,
@@ -111,7 +110,7 @@ pub(crate) fn source(name: &str, last_success: Option<&str>, overdue: bool) -> S
         source: name.to_owned(),
         id: name.replace('/', "-"),
         last_success: last_success.map(at),
-        last_result: if last_success.is_some() { "success" } else { "none" }.to_owned(),
+        last_result: PushResult::Success,
         overdue,
         files: 24_000,
         bytes: 114_890_375_168,
@@ -132,12 +131,11 @@ pub(crate) fn source(name: &str, last_success: Option<&str>, overdue: bool) -> S
 /// The `number`th event of a test.
 #[cfg_attr(not(feature = "broker"), allow(dead_code, reason = "told to the agent's own broker"))]
 pub(crate) fn happening(number: u64) -> Happening {
-    let facts: BTreeMap<&str, serde_json::Value> =
-        BTreeMap::from([("source", json!("laptop/photos")), ("snapshot", json!(number))]);
+    let pushed =
+        PushFacts { source: "laptop/photos".to_owned(), snapshot: number, files: 3, bytes: 5, skipped: 0 };
     Happening {
-        event_type: "push_succeeded".to_owned(),
         id: format!("event-{number}"),
         time: at("2026-05-02T03:04:05Z"),
-        facts: facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        what: Happened::Pushed(pushed),
     }
 }

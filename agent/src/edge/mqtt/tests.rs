@@ -1,6 +1,6 @@
-//! The module as a whole, against the built-in broker on loopback: what dashboards see when things go wrong.
+//! The module as a whole, against the built-in broker on loopback: the view of dashboards when things go wrong.
 //!
-//! Time passes here only as much as the network needs: every wait ends with the message it waits for.
+//! Time passes here only as much as the network needs: every wait ends with the awaited message.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,11 +16,11 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::broker::{self, Broker, BrokerError, Login};
-use super::{Mqtt, MqttSettings, sample, start};
+use super::{BrokerSettings, Mqtt, sample, start};
 use crate::edge::system;
-use crate::event::Command;
+use crate::event::MqttCommand;
 
-/// Long enough for a busy machine; a test that needs it has failed.
+/// Long enough for a busy machine; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 const AVAILABILITY: &str = "larder/attic/availability";
@@ -29,8 +29,8 @@ async fn broker_at(address: SocketAddr) -> Broker {
     broker::serve(address).await.expect("a broker on loopback")
 }
 
-fn settings(at: SocketAddr) -> MqttSettings {
-    MqttSettings {
+fn settings(at: SocketAddr) -> BrokerSettings {
+    BrokerSettings {
         host: at.ip().to_string(),
         port: at.port(),
         username: None,
@@ -43,14 +43,14 @@ fn settings(at: SocketAddr) -> MqttSettings {
     }
 }
 
-fn appliance(at: SocketAddr) -> (Mqtt, mpsc::Receiver<Command>) {
+fn appliance(at: SocketAddr) -> (Mqtt, mpsc::Receiver<MqttCommand>) {
     let (sender, commands) = mpsc::channel(4);
     let mqtt = start(settings(at), sender);
     mqtt.show(Arc::new(sample::report()));
     (mqtt, commands)
 }
 
-/// Somebody who watches everything, as a dashboard does.
+/// A watcher of every topic, as a dashboard.
 struct Watcher {
     client: AsyncClient,
     messages: mpsc::UnboundedReceiver<(String, String)>,
@@ -85,7 +85,7 @@ impl Watcher {
         Watcher { client, messages, seen: BTreeMap::new() }
     }
 
-    /// Waits until `wanted` holds for all that was seen; gives the last message.
+    /// Waits until `wanted` holds for the seen topics; gives the last message.
     async fn until(&mut self, wanted: impl Fn(&BTreeMap<String, String>) -> bool) -> (String, String) {
         loop {
             let next = timeout(PATIENCE, self.messages.recv()).await;
@@ -213,7 +213,7 @@ async fn commands_are_obeyed_but_never_retained_or_unknown_ones() {
             "{command}: {text}"
         );
     }
-    assert_eq!(commands.recv().await, Some(Command::Identify));
+    assert_eq!(commands.recv().await, Some(MqttCommand::Identify));
     assert!(commands.try_recv().is_err(), "only the first was obeyed");
 }
 
@@ -221,14 +221,14 @@ async fn commands_are_obeyed_but_never_retained_or_unknown_ones() {
 async fn what_an_earlier_run_left_behind_is_removed() {
     let broker = broker_at(ANY_PORT).await;
     let mut watcher = Watcher::at(broker.address());
-    let ghosts = ["larder/attic/source/old-pc", "homeassistant/device/abc123/source_old-pc/config"];
+    let stale = ["larder/attic/source/old-pc", "homeassistant/device/abc123/source_old-pc/config"];
     let foreign = ["larder/cellar/source/pc", "homeassistant/device/zigbee/lamp/config"];
-    for topic in ghosts.into_iter().chain(foreign) {
+    for topic in stale.into_iter().chain(foreign) {
         watcher.client.publish(topic, QoS::AtLeastOnce, true, "{}").await.unwrap();
         watcher.until_shown(topic, "{}").await;
     }
     let (_mqtt, _commands) = appliance(broker.address());
-    for topic in ghosts {
+    for topic in stale {
         if !watcher.seen[topic].is_empty() {
             watcher.until_shown(topic, "").await;
         }
@@ -276,7 +276,7 @@ async fn a_guarded_broker_knows_one_login_only() {
     }
 }
 
-/// A client that does what it is told, byte by byte.
+/// A client that sends the given bytes, one by one.
 async fn raw_client(at: SocketAddr, name: &str) -> TcpStream {
     let mut stream = TcpStream::connect(at).await.expect("it works on loopback");
     let mut connect = vec![0x10, u8::try_from(12 + name.len()).expect("it works on loopback")];
@@ -288,7 +288,7 @@ async fn raw_client(at: SocketAddr, name: &str) -> TcpStream {
     stream
 }
 
-/// A client that subscribes to everything and never reads what comes.
+/// A client that subscribes to every topic and never reads.
 async fn deaf_subscriber(at: SocketAddr, name: &str, qos: u8) -> TcpStream {
     let mut stream = raw_client(at, name).await;
     stream.write_all(&[0x82, 6, 0, 1, 0, 1, b'#', qos]).await.expect("it works on loopback");
@@ -296,7 +296,8 @@ async fn deaf_subscriber(at: SocketAddr, name: &str, qos: u8) -> TcpStream {
     stream
 }
 
-/// Four dashboards that do not read, and a flood of large messages: memory stays as it is, and whoever reads goes on.
+/// Four dashboards that do not read, and a flood of large messages: memory stays as it is, and a reading client goes
+/// on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_do_not_read_cost_neither_memory_nor_the_others() {
     const MESSAGES: usize = 978;
@@ -318,7 +319,7 @@ async fn clients_that_do_not_read_cost_neither_memory_nor_the_others() {
         timeout(PATIENCE, sender.write_all(&message)).await.expect("the broker goes on reading").unwrap();
         most = most.max(system::memory_mib().unwrap());
     }
-    // Some 10 MiB by itself, but other tests run beside this one. Together the messages are 239 MiB.
+    // Some 10 MiB alone, but further tests run beside this one. Together the messages are 239 MiB.
     assert!(most < before + 120, "{before} MiB before, {most} at the most");
 
     let mut watcher = Watcher::at(broker.address());

@@ -1,14 +1,13 @@
 //! The topic tree, and how a report fills it.
 //!
-//! Everything that is true for a while is retained, one JSON object per topic, so that a dashboard that starts
-//! later still sees all of it. What merely happened goes to `event` and is not retained: a replayed event
-//! would happen twice. Keys are promised in docs/mqtt.md: they are only ever added.
-//! Not here: what Home Assistant wants to know (`discovery`), when a topic is sent (`outbox`).
+//! States are retained, one JSON object per topic, so a dashboard that starts later still sees every state. Events go
+//! to `event` and are not retained: a replayed event would happen twice. Keys are promised in docs/mqtt.md: keys are
+//! only ever added. Not here: Home Assistant's discovery (`discovery`), when a topic is sent (`outbox`).
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::report::{Doing, Report, VaultReport};
+use crate::report::{ConditionCode, Doing, Report, VaultReport};
 
 /// Payload of `availability` while the agent is connected.
 pub(crate) const ONLINE: &str = "online";
@@ -18,7 +17,7 @@ pub(crate) const OFFLINE: &str = "offline";
 /// A topic and the text to be shown there; empty text removes a retained topic.
 pub(crate) type Shown = (String, String);
 
-/// The names of all topics of one appliance.
+/// The names of every topic of one appliance.
 #[derive(Debug, Clone)]
 pub(crate) struct Topics {
     root: String,
@@ -44,22 +43,22 @@ impl Topics {
         format!("{}/{name}", self.root)
     }
 
-    /// State of one disk; `+` gives the filter for all of them.
+    /// State of one disk; `+` gives the filter for every disk.
     pub(crate) fn disk(&self, id: &str) -> String {
         format!("{}/disk/{}", self.root, if id == "+" { id.to_owned() } else { level(id) })
     }
 
-    /// State of one source; `+` gives the filter for all of them.
+    /// State of one source; `+` gives the filter for every source.
     pub(crate) fn source(&self, id: &str) -> String {
         format!("{}/source/{}", self.root, if id == "+" { id.to_owned() } else { level(id) })
     }
 
-    /// What happened, not retained.
+    /// Events, not retained.
     pub(crate) fn event(&self) -> String {
         format!("{}/event", self.root)
     }
 
-    /// Where a command is asked for; `+` gives the filter for all of them.
+    /// Where a command is asked for; `+` gives the filter for every command.
     pub(crate) fn command(&self, name: &str) -> String {
         format!("{}/command/{name}", self.root)
     }
@@ -69,33 +68,33 @@ impl Topics {
         format!("{}/command/{name}/result", self.root)
     }
 
-    /// The name of the command that `topic` asks for, if it is a command topic.
+    /// The name of the command asked for at `topic`, if `topic` is a command topic.
     pub(crate) fn command_name<'t>(&self, topic: &'t str) -> Option<&'t str> {
         let name = topic.strip_prefix(&self.root)?.strip_prefix("/command/")?;
         (!name.is_empty() && !name.contains('/')).then_some(name)
     }
 
-    /// Discovery payload of one device; the uid is a level of its own, so that `+` matches exactly our devices.
+    /// Discovery payload of one device; the uid is a level of its own, so `+` matches exactly our devices.
     pub(crate) fn discovery(&self, device: &str) -> String {
         format!("{}/device/{}/{device}/config", self.discovery, self.uid)
     }
 
-    /// Whether `topic` carries one of our own discovery payloads.
+    /// Whether `topic` carries a discovery payload of ours.
     pub(crate) fn is_discovery(&self, topic: &str) -> bool {
         topic.starts_with(&format!("{}/device/{}/", self.discovery, self.uid)) && topic.ends_with("/config")
     }
 
-    /// Where Home Assistant says that it has started.
+    /// Where Home Assistant announces its start.
     pub(crate) fn birth(&self) -> String {
         format!("{}/status", self.discovery)
     }
 
-    /// Our retained topics that can outlive what they tell of, as filters.
-    pub(crate) fn haunted(&self) -> [String; 3] {
+    /// Retained topics that can outlive their disk or source, as filters.
+    pub(crate) fn outliving(&self) -> [String; 3] {
         [self.discovery("+"), self.disk("+"), self.source("+")]
     }
 
-    /// Everything a report says, as retained topics.
+    /// A whole report, as retained topics.
     pub(crate) fn states(&self, report: &Report) -> Vec<Shown> {
         let mut shown = vec![
             (self.state("health"), json(&report.health)),
@@ -111,7 +110,7 @@ impl Topics {
     }
 }
 
-/// Topic `vault`: the report's figures, and the newest success of all sources, which dashboards ask for first.
+/// Topic `vault`: the report's figures, and the newest success over every source, a dashboard's first question.
 #[derive(Serialize)]
 struct VaultTopic<'r> {
     #[serde(flatten)]
@@ -126,12 +125,11 @@ impl VaultTopic<'_> {
     }
 }
 
-/// Whether what is missing from `report` has really gone. While disks are being opened, or one is missing, sources
-/// may only be out of sight; taking them off the owner's dashboard then would hide just what needs them.
+/// Whether a thing missing from `report` has really gone. While disks are being opened, or a disk is missing, sources
+/// may only be out of sight; removal from the owner's dashboard would hide exactly the sources in need of care.
 pub(crate) fn is_whole(report: &Report) -> bool {
-    const DISK_MISSING: u8 = 4;
     report.health.doing != Doing::Starting
-        && report.health.conditions.iter().all(|condition| condition.code != DISK_MISSING)
+        && report.health.conditions.iter().all(|condition| condition.code != ConditionCode::DiskMissing)
 }
 
 /// `value` as one line of JSON.
@@ -141,7 +139,7 @@ pub(crate) fn json(value: &impl Serialize) -> String {
 
 /// `name` as one topic level that Home Assistant also takes as an id: `A-Z a-z 0-9 _ -`, the rest as `_` and hex.
 ///
-/// A `/`, `+` or `#` that slipped through would tear the tree or make the broker drop the connection.
+/// A stray `/`, `+` or `#` would tear the tree or make the broker drop the connection.
 pub(crate) fn level(name: &str) -> String {
     let mut level = String::with_capacity(name.len());
     for byte in name.bytes() {
@@ -205,7 +203,7 @@ mod tests {
     fn a_source_out_of_sight_is_not_a_source_that_went() {
         let mut report = sample::report();
         assert!(is_whole(&report));
-        report.health.conditions[0].code = 4;
+        report.health.conditions[0].code = ConditionCode::DiskMissing;
         assert!(!is_whole(&report));
         report.health.conditions.clear();
         report.health.doing = Doing::Starting;

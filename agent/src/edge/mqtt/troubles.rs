@@ -9,10 +9,10 @@ use rumqttc::v5::mqttbytes;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, SubAck, SubscribeReasonCode};
 use rumqttc::v5::{ConnectionError, StateError};
 
-use super::MqttSettings;
+use super::BrokerSettings;
 
 /// What `error` means for somebody who can change settings.
-pub(super) fn of(error: &ConnectionError, settings: &MqttSettings) -> String {
+pub(super) fn of(error: &ConnectionError, settings: &BrokerSettings) -> String {
     let at = place(settings);
     match error {
         ConnectionError::Io(io) if io.kind() == ErrorKind::ConnectionRefused => {
@@ -27,7 +27,7 @@ pub(super) fn of(error: &ConnectionError, settings: &MqttSettings) -> String {
 }
 
 /// The broker neither reads nor answers.
-pub(super) fn silence(settings: &MqttSettings) -> String {
+pub(super) fn silence(settings: &BrokerSettings) -> String {
     format!("the broker at {} has stopped answering", place(settings))
 }
 
@@ -42,11 +42,11 @@ pub(super) fn too_long(bytes_max: usize) -> String {
     format!("the broker takes no message of more than {bytes_max} bytes, so not everything can be shown")
 }
 
-fn place(settings: &MqttSettings) -> String {
+fn place(settings: &BrokerSettings) -> String {
     format!("{}:{}", settings.host, settings.port)
 }
 
-fn refusal(code: ConnectReturnCode, at: &str, settings: &MqttSettings) -> String {
+fn refusal(code: ConnectReturnCode, at: &str, settings: &BrokerSettings) -> String {
     match code {
         ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
             match &settings.username {

@@ -1,4 +1,4 @@
-//! What every kind of lamp can do. Not here: rhythms (`larder-panel`), which lamp plays what (`panel`).
+//! The abilities of every kind of lamp. Not here: rhythms (`larder-panel`), the choice of the lamp (`panel`).
 
 use larder_panel::Rhythm;
 

@@ -1,7 +1,7 @@
 //! A lamp of the kernel's LED class: a folder with `brightness`, `max_brightness` and `trigger`.
 //!
-//! The lamps built into a board are nearly always these: a driver owns their line, so it cannot be requested as GPIO.
-//! The kernel knows their polarity. Not here: lines of a header (`line`).
+//! Lamps built into a board are nearly always LEDs of this class: a driver owns the line, so GPIO cannot request it.
+//! The kernel knows the polarity. Not here: lines of a header (`line`).
 
 use std::fs::{self, File};
 use std::io;
@@ -29,14 +29,14 @@ struct Brightnesses {
 
 impl Brightnesses {
     fn set(&self, brightness: Brightness) -> io::Result<()> {
-        // Always as many digits, so that a short number covers a long one wherever the file keeps what was written. The
-        // kernel takes zeros in front of a number, but no blanks behind it.
+        // A fixed number of digits, so that a short number covers a long number wherever the file keeps old bytes.
+        // The kernel takes zeros in front of a number, but no blanks behind.
         self.file.write_all_at(format!("{:010}\n", brightness.scaled_to(self.max)).as_bytes(), 0)
     }
 }
 
 impl Led {
-    /// Takes over the LED in this folder: whatever played on it (card activity, a heartbeat) is stopped.
+    /// Takes over the LED in this folder: any other pattern there (card activity, a heartbeat) is stopped.
     pub(super) fn open(folder: &Path) -> Result<Led, String> {
         let max = fs::read_to_string(folder.join("max_brightness")).map_err(|e| explain(&e))?;
         let max =
@@ -78,7 +78,7 @@ impl AnyLamp for Led {
     }
 }
 
-/// The LED as a pin that is either all light or none.
+/// The LED as a pin with two levels, full light or none.
 struct Pin(Arc<Brightnesses>);
 
 #[derive(Debug)]

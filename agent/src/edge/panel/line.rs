@@ -1,10 +1,10 @@
 //! A lamp on a GPIO line, through the kernel's character devices.
 //!
-//! A line is found by its name, or by the label of its chip and its number there; chips have no lasting numbers. It
-//! is requested by its electrical level and the board's polarity is applied in `Lamp`, since the `active low` flag
-//! of a request and the pin traits disagree about what "high" means.
+//! A line is found by its name, or by the label of its chip and its number there; chips have no lasting numbers. The
+//! request names the electrical level and `Lamp` applies the board's polarity, since the `active low` flag of a
+//! request and the pin traits disagree about the meaning of "high".
 //!
-//! Not here: LEDs that the kernel owns (`led`).
+//! Not here: LEDs owned by the kernel (`led`).
 
 use embedded_hal::digital::PinState;
 use larder_panel::{Lamp, Rhythm};
@@ -13,31 +13,31 @@ use linux_embedded_hal::gpio_cdev::{Chip, Line as CdevLine, LineRequestFlags, ch
 
 use super::any_lamp::AnyLamp;
 
-/// Who `gpioinfo` says is using the line.
+/// The user of the line in `gpioinfo`.
 const CONSUMER: &str = "larder";
 
-/// One line with a lamp on it.
-pub(super) struct Line(Lamp<CdevPin>);
+/// One line with a lamp.
+pub(super) struct GpioLine(Lamp<CdevPin>);
 
-impl Line {
-    /// The line of this name on whichever chip has it. Where two chips use one name, name the chip.
-    pub(super) fn named(name: &str, active_low: bool) -> Result<Line, String> {
+impl GpioLine {
+    /// The line of this name on any chip. Where two chips use the name, the chip has to be named.
+    pub(super) fn named(name: &str, active_low: bool) -> Result<GpioLine, String> {
         let line = all_chips()?.iter().find_map(|chip| {
             chip.lines().find(|line| line.info().is_ok_and(|info| info.name() == Some(name)))
         });
-        Line::open(&line.ok_or("no GPIO line of this name that the agent may use")?, active_low)
+        GpioLine::open(&line.ok_or("no GPIO line of this name that the agent may use")?, active_low)
     }
 
     /// The line with number `offset` on the chip with this label.
-    pub(super) fn at(chip: &str, offset: u32, active_low: bool) -> Result<Line, String> {
+    pub(super) fn at(chip: &str, offset: u32, active_low: bool) -> Result<GpioLine, String> {
         let chip = all_chips()?.into_iter().find(|found| found.label() == chip);
         let line = chip.ok_or("no GPIO chip of this label that the agent may use")?.get_line(offset);
-        Line::open(&line.map_err(|e| e.to_string())?, active_low)
+        GpioLine::open(&line.map_err(|e| e.to_string())?, active_low)
     }
 
-    fn open(line: &CdevLine, active_low: bool) -> Result<Line, String> {
+    fn open(line: &CdevLine, active_low: bool) -> Result<GpioLine, String> {
         let info = line.info().map_err(|e| e.to_string())?;
-        // Not `is_used`, which is also true of a free line that was left as an output: by us, before a restart.
+        // Not `is_used`: a free line left as an output, by us before a restart, counts as used too.
         if info.is_kernel() {
             return Err(format!("already used by {}", info.consumer().unwrap_or("the system")));
         }
@@ -46,11 +46,11 @@ impl Line {
             .request(LineRequestFlags::OUTPUT, u8::from(active_low), CONSUMER)
             .map_err(|e| e.to_string())?;
         let pin = CdevPin::new(handle).map_err(|e| e.to_string())?;
-        Ok(Line(Lamp::new(pin, if active_low { PinState::Low } else { PinState::High })))
+        Ok(GpioLine(Lamp::new(pin, if active_low { PinState::Low } else { PinState::High })))
     }
 }
 
-impl AnyLamp for Line {
+impl AnyLamp for GpioLine {
     fn show(&mut self, rhythm: Rhythm, now_ms: u64) {
         self.0.show(rhythm, now_ms);
     }
@@ -64,7 +64,7 @@ impl AnyLamp for Line {
     }
 }
 
-/// Every chip that can be opened; the others are not ours to use.
+/// Every chip that can be opened; further chips are not ours to use.
 fn all_chips() -> Result<Vec<Chip>, String> {
     let found = chips().map_err(|e| e.to_string())?;
     Ok(found.filter_map(Result::ok).collect())

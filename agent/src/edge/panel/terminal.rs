@@ -1,7 +1,7 @@
-//! A lamp made of words, for trying Larder on a computer that has no lamp.
+//! A lamp made of words, for trying Larder on a computer without a lamp.
 //!
-//! It says each change once, as a whole line with its end, and never moves the cursor: other output stays whole and a
-//! recording of the terminal stays readable. Signs differ by shape, so that no colour is needed.
+//! The terminal gets each change once, as a whole line with its end, and the cursor never moves: other output stays
+//! whole and a recording of the terminal stays readable. Signs differ by shape, so no colour is needed.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -9,7 +9,7 @@ use larder_panel::Rhythm;
 
 use super::any_lamp::AnyLamp;
 
-/// Nothing changes by itself here.
+/// No sign changes by itself here.
 const REST_MS: u64 = 60_000;
 
 /// Writes one line for each new rhythm.
@@ -20,7 +20,7 @@ pub(super) struct Terminal<W = io::Stderr> {
 }
 
 impl Terminal {
-    /// On standard error, if that is a terminal and not a file or a log.
+    /// On standard error, if standard error is a terminal and not a file or a log.
     pub(super) fn on_stderr() -> Option<Terminal> {
         io::stderr().is_terminal().then(|| Terminal::on(io::stderr()))
     }
@@ -36,7 +36,7 @@ impl<W: Write + Send> Terminal<W> {
             return Ok(());
         }
         self.said = self.rhythm;
-        // One write, so that no other thread's output can come between.
+        // One write, so that no output of another thread can come between.
         self.out.write_all(format!("{} {}\n", sign(self.rhythm), self.rhythm.meaning()).as_bytes())
     }
 }

@@ -1,4 +1,4 @@
-//! Comparing what came back with what was there: names, bytes, modes and times.
+//! Comparing restored files with the originals: names, bytes, modes and times.
 
 use std::fmt;
 use std::fs;
@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What was compared, and how it ended.
+/// The comparison and its result.
 #[derive(Debug)]
 pub(super) struct Comparison {
     what: String,
@@ -29,7 +29,8 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// Compares every name in `copy` with the one in `original`. What the push left out on purpose is not in the copy.
+/// Compares every name in `copy` with its original in `original`. Paths left out of the push on purpose are not in
+/// the copy.
 pub(super) fn folders(copy: &Path, original: &Path) -> io::Result<Comparison> {
     let mut differs = Vec::new();
     let (mut files, mut bytes) = (0u64, 0u64);
@@ -59,7 +60,7 @@ pub(super) fn folders(copy: &Path, original: &Path) -> io::Result<Comparison> {
     })
 }
 
-/// Compares one file that came back with the bytes that it had.
+/// Compares one restored file with its original bytes.
 pub(super) fn file(path: &Path, target: &Path, before: &[u8]) -> Comparison {
     let name = path.file_name().unwrap_or(path.as_os_str());
     let found = fs::read(target.join(name));
@@ -68,13 +69,13 @@ pub(super) fn file(path: &Path, target: &Path, before: &[u8]) -> Comparison {
     Comparison { what, differs: if same { Vec::new() } else { vec![path.display().to_string()] } }
 }
 
-/// Three different files with something in them; nothing if there are fewer.
+/// Three different files with content; none if there are fewer.
 pub(super) fn three_files(folder: &Path) -> io::Result<Option<[PathBuf; 3]>> {
     let files = names(folder)?.into_iter().filter(|path| {
         fs::symlink_metadata(folder.join(path)).is_ok_and(|meta| meta.is_file() && meta.len() > 0)
     });
     let files: Vec<_> = files.collect();
-    // From the start, the middle and the end, so that they lie in different folders where there are some.
+    // From the start, the middle and the end: different folders, where there are some.
     let picks = [0, files.len() / 2, files.len().saturating_sub(1)];
     Ok((files.len() >= 3).then(|| picks.map(|at| files[at].clone())))
 }

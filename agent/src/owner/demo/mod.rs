@@ -1,10 +1,10 @@
 //! The demo: the main job told on real files, with the real agent, the real client and a real broker in one process.
 //!
-//! Nothing in it is staged: every file comes back over HTTP, and every comparison reads bytes. Only the lamp is drawn.
+//! No part is staged: every file comes back over HTTP, and every comparison reads bytes. Only the lamp is drawn.
 
 mod compare;
 
-use crate::decide::answers;
+use crate::decide::words::answers;
 use crate::edge::panel::Panel;
 use crate::edge::witness::Witness;
 use crate::owner::answers::print_answers;
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 const DEVICE: &str = "demo";
 
-/// Tells the story about `folder`; afterwards serves until `stop` unless it is to end at once.
+/// Tells the story about `folder`; afterwards serves until `stop` unless told to end at once.
 pub(crate) async fn tell(
     folder: Option<PathBuf>,
     once: bool,
@@ -54,7 +54,7 @@ pub(crate) async fn tell(
         place.path().display()
     ))?;
     let held = story(&running, &folder, place.path()).await;
-    // A story that broke off ends with its reason, not with a list.
+    // A broken-off story ends with its reason, not with a list.
     if let Some(witness) = witness.as_ref().filter(|_| held.is_ok()) {
         show_mqtt(witness).await?;
     }
@@ -86,7 +86,7 @@ fn settings(place: &Path) -> Settings {
     settings
 }
 
-/// The address itself, or the same with any free port when another program uses it.
+/// The address itself, or the same with any free port when another program uses the port.
 fn free(address: SocketAddr) -> SocketAddr {
     let mut any = address;
     any.set_port(0);
@@ -205,7 +205,7 @@ fn change(copy: &Path, edited: &Path, deleted: &Path, overwritten: &Path) -> std
 }
 
 async fn show_mqtt(witness: &Witness) -> Result<(), Trouble> {
-    // The loop shows what it found a moment after it happened.
+    // The loop shows its findings a moment later.
     tokio::time::sleep(Duration::from_millis(700)).await;
     let mut noted = witness.noted();
     say(format_args!("8. Over MQTT went {} messages; the last on each topic:", noted.len()))?;
@@ -240,7 +240,7 @@ async fn explain(running: &Running) -> Result<(), Trouble> {
     say(format_args!("The key:         {key}"))
 }
 
-/// How to call the client: beside this program if it was built, otherwise by cargo.
+/// How to call the client: beside this program if built, otherwise by cargo.
 fn larder_command() -> String {
     let beside =
         std::env::current_exe().ok().map(|path| path.with_file_name("larder")).filter(|path| path.exists());

@@ -63,7 +63,7 @@ impl Device {
     }
 }
 
-/// Lets the devices live for a while, and checks at each moment that nobody holds what is not there.
+/// Lets the devices live for a while, and checks at each moment that no upload holds more than there is.
 fn live(book: &mut Book, devices: &mut [Device], start: Instant, lasts: Duration) -> Instant {
     let mut now = start;
     while now < start + lasts {
@@ -78,7 +78,7 @@ fn live(book: &mut Book, devices: &mut [Device], start: Instant, lasts: Duration
     now
 }
 
-/// How many uploads the laptop finishes in five seconds, beside others that have been at it for as long.
+/// How many uploads the laptop finishes in five seconds, beside devices that began long before.
 fn laptop_beside(others: Vec<Device>) -> usize {
     let mut book = Book::of(ROOM);
     let mut devices = others;
@@ -93,7 +93,7 @@ fn laptop() -> Device {
     Device::new("laptop", 4, MIB, 20 * MIB)
 }
 
-/// A byte now and then, and nothing else: whatever is set aside for it is of no use to anybody.
+/// A byte now and then: memory set aside for this sender is of no use.
 #[test]
 fn uploads_that_trickle_hardly_slow_a_push() {
     let alone = laptop_beside(vec![]);
@@ -114,7 +114,7 @@ fn uploads_that_crawl_hardly_slow_a_push() {
     }
 }
 
-/// A phone at the end of the garden is slow and honest: the others do not take its place from it again and again.
+/// A phone at the end of the garden is slow and honest: faster devices do not take its place again and again.
 #[test]
 fn a_slow_link_gets_on_beside_fast_ones() {
     let mut book = Book::of(ROOM);
@@ -136,7 +136,7 @@ fn a_device_alone_may_take_everything_and_is_never_ended() {
     assert_eq!(devices[0].ended, 0);
 }
 
-/// What is left for the others can be had at once, without anybody's end, also after a pause.
+/// The rest of the memory is free for other devices at once, without ending an upload, also after a pause.
 #[test]
 fn a_device_leaves_the_others_their_part() {
     let start = Instant::now();
@@ -152,7 +152,7 @@ fn a_device_leaves_the_others_their_part() {
     assert!(asked.iter().all(|number| !book.is_ended(*number)));
 }
 
-/// Whoever asks for much at once stands in a queue of its own.
+/// A device with many uploads stands in a queue of its own.
 #[test]
 fn a_device_with_many_uploads_lets_another_go_first() {
     let now = Instant::now();
@@ -164,7 +164,7 @@ fn a_device_with_many_uploads_lets_another_go_first() {
     assert!(!book.is_waiting(other));
 }
 
-/// Nobody who has something comes before somebody who has nothing, and nothing small waits behind something large.
+/// A device without memory comes first, and no small upload waits behind a large one.
 #[test]
 fn those_that_hold_least_come_first() {
     let now = Instant::now();
@@ -177,7 +177,7 @@ fn those_that_hold_least_come_first() {
     assert_eq!(book.waiting(&holdings), [asked[2], asked[1], asked[0]]);
 }
 
-/// The small ones of others may not slip by for ever.
+/// Small uploads of other devices may not slip by for ever.
 #[test]
 fn a_large_upload_gets_its_turn() {
     let mut book = Book::of(ROOM);
@@ -187,7 +187,7 @@ fn a_large_upload_gets_its_turn() {
     assert!(devices[2].finished >= 20, "{}", devices[2].finished);
 }
 
-/// A sender that hung up while it waited leaves nothing behind.
+/// A sender that hung up while waiting leaves no trace.
 #[test]
 fn whoever_hangs_up_is_forgotten() {
     let now = Instant::now();
@@ -212,7 +212,7 @@ fn the_setting_is_never_exceeded() {
     }
 }
 
-/// Also within its share a device keeps no memory that it makes no use of.
+/// Also within its share a device keeps no unused memory.
 #[test]
 fn an_upload_that_hardly_moves_gives_way_to_any_other() {
     let start = Instant::now();

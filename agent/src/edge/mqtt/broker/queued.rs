@@ -1,10 +1,10 @@
-//! What waits in the broker for its subscribers, in bytes.
+//! Bytes that wait in the broker for its subscribers.
 //!
-//! The library bounds a subscriber's queue by the number of messages, and in front of that queue lies another one without
-//! any bound: while a subscriber takes nothing, all that is published for it piles up there. So each message with a
-//! subscriber is counted from its publication until its last copy is gone. A publisher waits until there is room, and a
-//! subscriber that takes nothing while something waits for it loses its connection, and what waited with it: everything
-//! that is true for a while is retained, so the next connection finds it. Not here: retained messages (`Retained`).
+//! The library bounds a subscriber's queue by the number of messages, but has an unbounded queue in front: while a
+//! subscriber reads nothing, every message for it piles up there. So each message with a subscriber is counted from
+//! its publication until its last copy is gone. A publisher waits for room. A subscriber that reads nothing while
+//! messages wait loses its connection and the waiting messages; states are retained, so the next connection finds
+//! them. Not here: retained messages (`Retained`).
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,56 +17,56 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Messages on their way to all clients together, in bytes.
+/// Messages on their way to every client together, in bytes.
 const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// A subscriber that lags by more than this, and takes nothing, is not waited for.
+/// A subscriber that lags by more than this, and reads nothing, is not waited for.
 const LAGS_BYTES_MAX: usize = 1024 * 1024;
-/// A subscriber that took nothing for so long does not read. The system's own buffers take a few MiB before that shows.
+/// A subscriber without any progress for so long does not read. The system's own buffers hide a few MiB of silence.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
-/// How long a publisher waits for room. Longer than it takes until subscribers that do not read are gone.
+/// How long a publisher waits for room: longer than it takes until silent subscribers are gone.
 const ROOM_WITHIN: Duration = Duration::from_secs(5);
-/// Between two looks at who has stalled while a publisher waits.
+/// Between two looks for stalled subscribers while a publisher waits.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// What a message takes for each of its subscribers besides its text.
+/// Bytes of a message for each subscriber besides its text.
 const COPY_BYTES: usize = 512;
-/// What a user property takes in each copy besides its text.
+/// Bytes of a user property in each copy besides its text.
 const PROPERTY_BYTES: usize = 64;
 
-/// Counts what waits, as one of the library's hooks.
+/// Counts waiting messages, as a hook of the library.
 #[derive(Clone)]
 pub(super) struct Queued {
     context: ServerContext,
-    count: Arc<Count>,
+    count: Arc<QueuedCount>,
 }
 
 #[derive(Default)]
-struct Count {
-    waiting: Mutex<Waiting>,
-    /// Rings when something is gone.
+struct QueuedCount {
+    waiting: Mutex<Backlog>,
+    /// Rings when a message is gone.
     freed: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Backlog {
     bytes: usize,
     subscribers: HashMap<ClientId, Lag>,
 }
 
-/// What waits for one subscriber. Copies of retained messages are taken without having been counted, so this may be less
-/// than there is, never more.
+/// The backlog of one subscriber. Copies of retained messages leave uncounted, so the figure may be too low, never
+/// too high.
 struct Lag {
     bytes: usize,
-    /// When it took something last, or began to wait.
+    /// Time of the last progress, or of the beginning of the wait.
     moved: Instant,
-    /// It is being disconnected.
+    /// Being disconnected.
     is_going: bool,
 }
 
-/// A message's text, counted as long as any copy of it exists.
+/// A message's text, counted as long as any copy exists.
 struct Text {
     text: Vec<u8>,
     charge: usize,
-    count: Arc<Count>,
+    count: Arc<QueuedCount>,
 }
 
 impl AsRef<[u8]> for Text {
@@ -82,8 +82,8 @@ impl Drop for Text {
     }
 }
 
-impl Count {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+impl QueuedCount {
+    fn waiting(&self) -> MutexGuard<'_, Backlog> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -98,7 +98,7 @@ impl Count {
     }
 }
 
-impl Waiting {
+impl Backlog {
     fn add(&mut self, subscriber: &ClientId, bytes: usize, now: Instant) {
         let new = || Lag { bytes: 0, moved: now, is_going: false };
         let lag = self.subscribers.entry(subscriber.clone()).or_insert_with(new);
@@ -114,7 +114,7 @@ impl Waiting {
         }
     }
 
-    /// Subscribers that lag by more than `bytes` and take nothing; each of them once.
+    /// Subscribers with a lag of more than `bytes` and no progress; each subscriber once.
     fn stalled(&mut self, bytes: usize, now: Instant) -> Vec<ClientId> {
         let is_stalled =
             |lag: &Lag| lag.bytes > bytes && !lag.is_going && now.duration_since(lag.moved) >= STALLED_AFTER;
@@ -146,7 +146,7 @@ impl Queued {
         register.start().await;
     }
 
-    /// The message with its text counted; nothing where nobody subscribes to it.
+    /// The message with its text counted; none without subscribers.
     async fn published(&self, from: &From, publish: &Publish) -> Option<Publish> {
         let subscribers = self.subscribers(from, publish).await;
         if subscribers.is_empty() {
@@ -156,11 +156,11 @@ impl Queued {
         let mut counted = publish.clone();
         if !self.has_room(charge).await {
             tracing::warn!(topic = %publish.topic, "the built-in MQTT broker has no room for a message");
-            // The library drops what is meant for a client that is not there; no client has an empty name.
+            // The library drops messages for absent clients; no client has an empty name.
             counted.target_clientid = Some(ClientId::default());
             return Some(counted);
         }
-        // A copy: the original is a window into a read buffer that would be kept alive as a whole.
+        // A copy: the original is a window into a read buffer and would keep the whole buffer alive.
         let text = Text { text: publish.payload.to_vec(), charge, count: self.count.clone() };
         counted.inner.payload = Bytes::from_owner(text);
         let (now, lag) = (Instant::now(), lag_bytes(publish));
@@ -175,12 +175,12 @@ impl Queued {
 
     async fn subscribers(&self, from: &From, publish: &Publish) -> Vec<ClientId> {
         let router = self.context.extends.router().await;
-        // A topic that the library cannot match goes to nobody.
+        // A topic that the library cannot match has no subscribers.
         let matches = router.matches(from.id.clone(), &publish.topic).await.unwrap_or_default();
         matches.into_values().flatten().map(|(_, subscriber, ..)| subscriber).collect()
     }
 
-    /// Waits for room, and disconnects whoever takes nothing meanwhile.
+    /// Waits for room, and disconnects silent subscribers meanwhile.
     async fn has_room(&self, bytes: usize) -> bool {
         let until = Instant::now() + ROOM_WITHIN;
         loop {
@@ -202,12 +202,12 @@ impl Queued {
         for subscriber in subscribers {
             tracing::warn!(client = %subscriber, "a client of the built-in MQTT broker takes nothing; it is disconnected");
             let context = self.context.clone();
-            // Apart: a client that takes nothing at all needs seconds to notice.
+            // Apart: a silent client needs seconds to notice.
             tokio::spawn(async move {
                 let id = Id::from(context.node.id(), subscriber);
                 let entry = context.extends.shared().await.entry(id);
                 let Ok(mut entry) = entry.try_lock().await else { return };
-                // As a command of the owner: then its session goes too, with all that waits in it.
+                // As a command of the owner: then the session goes too, with its waiting messages.
                 if let Err(error) = entry.kick(true, true, true).await {
                     tracing::debug!(%error, "the client was gone already");
                 }
@@ -216,7 +216,7 @@ impl Queued {
     }
 }
 
-/// What each copy of a message takes besides its text.
+/// Bytes of each copy of a message besides its text.
 fn copy_bytes(publish: &Publish) -> usize {
     let properties = publish.properties.as_ref().map_or(0, |properties| {
         let texts =
@@ -226,7 +226,7 @@ fn copy_bytes(publish: &Publish) -> usize {
     COPY_BYTES + publish.topic.len() + properties
 }
 
-/// By how much a subscriber lags for one message.
+/// Lag of a subscriber for one message.
 fn lag_bytes(publish: &Publish) -> usize {
     publish.payload.len() + COPY_BYTES
 }
@@ -240,7 +240,7 @@ impl Handler for Queued {
                 let counted = self.published(from, publish).await;
                 return (true, counted.map(HookResult::Publish).or(before));
             }
-            // It goes on waiting for its acknowledgement, if there is to be one.
+            // The message goes on waiting for its acknowledgement, if any.
             Parameter::MessageDelivered(session, _, publish) => {
                 let bytes = if publish.qos == QoS::AtMostOnce { lag_bytes(publish) } else { 0 };
                 self.count.waiting().took(&session.id.client_id, bytes, now);
@@ -268,7 +268,7 @@ mod tests {
     fn whoever_takes_nothing_is_told_from_whoever_is_slow() {
         let (slow, stuck) = (ClientId::from("slow"), ClientId::from("stuck"));
         let start = Instant::now();
-        let mut waiting = Waiting::default();
+        let mut waiting = Backlog::default();
         for subscriber in [&slow, &stuck] {
             waiting.add(subscriber, 2 * LAGS_BYTES_MAX, start);
         }
@@ -280,12 +280,12 @@ mod tests {
         assert_eq!(waiting.stalled(0, later + STALLED_AFTER), std::slice::from_ref(&slow));
     }
 
-    /// A dashboard that had nothing to take for an hour has not stalled.
+    /// A dashboard without any message for an hour has not stalled.
     #[test]
     fn a_wait_begins_with_something_to_wait_for() {
         let idle = ClientId::from("idle");
         let start = Instant::now();
-        let mut waiting = Waiting::default();
+        let mut waiting = Backlog::default();
         waiting.add(&idle, 10, start);
         waiting.took(&idle, 10, start);
         let later = start + 3600 * STALLED_AFTER;
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn room_comes_back_with_the_last_copy() {
-        let count = Arc::new(Count::default());
+        let count = Arc::new(QueuedCount::default());
         assert!(count.take(QUEUED_BYTES_MAX) && !count.take(1));
         let text = Text { text: Vec::new(), charge: QUEUED_BYTES_MAX, count: count.clone() };
         let first = Bytes::from_owner(text);

@@ -1,16 +1,18 @@
 //! The four questions to ask of any backup, answered from facts.
 
-use super::facts::{Counts, SourceFacts};
-use super::moment;
+use super::rules::promise_in_words;
+use crate::decide::facts::{Counts, SourceFacts};
+use crate::decide::figures::moment;
 use crate::report::Answers;
 use larder_store::Fact;
 
-/// Backups that are numbered in one sentence; `larder snapshots` shows all.
+/// Backups numbered in one sentence; `larder snapshots` shows the rest.
 const NUMBERED_MAX: usize = 10;
 
 /// The answers for one source, in whole sentences.
 pub(crate) fn of(source: &SourceFacts) -> Answers {
-    let SourceFacts { snapshots, promise, .. } = source;
+    let SourceFacts { snapshots, rule, .. } = source;
+    let promise = promise_in_words(rule);
     let Counts { deleted, deleted_at_least, is_complete, versions, changed, changed_at_least } =
         source.counts;
     let (oldest, newest) = (day(&source.oldest), day(&source.newest));
@@ -52,8 +54,8 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
         [one] => format!("{older_versions} Backup {one} cannot be given back whole."),
         damaged => format!("{older_versions} Backups {} cannot be given back whole.", numbers(damaged)),
     };
-    // The date is told of all of them together, not of the backup that has it: that may be one of the newest, which
-    // stay whatever its date says.
+    // The date speaks of every backup together, not of the backup with the date: that backup may be among the newest,
+    // kept whatever its date says.
     let next = match (&source.next_to_go, source.on_hold) {
         (_, true) => "History is on hold: nothing is let go of.".to_owned(),
         (None, _) => "The rule gives no end to any that is kept now.".to_owned(),
@@ -67,14 +69,14 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
          `larder restore {}@WHEN --to FOLDER`. Larder does not yet notice suspicious changes by itself.",
         source.source
     );
-    // Drills are not built yet, and an unproven restore must not read like a proven one.
+    // Drills are not built yet, and an unproven restore must not read like a proven restore.
     let deleted_files = format!("{deleted_files} Not yet proven by a drill.");
     let (kept_how_long, damaged) = (format!("{promise} {next}"), source.damaged.clone());
     Answers { deleted_files, older_versions, kept_how_long, bad_edit, damaged }
 }
 
 /// The first few numbers, in words.
-pub(super) fn numbers(all: &[u64]) -> String {
+pub(in crate::decide) fn numbers(all: &[u64]) -> String {
     let list = |some: &[u64]| some.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     match all {
         [some @ .., last] if all.len() <= NUMBERED_MAX && !some.is_empty() => {
@@ -86,7 +88,7 @@ pub(super) fn numbers(all: &[u64]) -> String {
 }
 
 fn day(fact: &Fact) -> String {
-    moment(fact).map_or_else(
+    moment(fact.stamp).map_or_else(
         || "an unknown day".to_owned(),
         |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string(),
     )

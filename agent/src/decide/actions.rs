@@ -1,0 +1,15 @@
+//! What a decision asks for: the loop does these things, and nothing else.
+
+use crate::report::Happening;
+use larder_panel::Rhythm;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// The lamp shows this from now on.
+    Light(Rhythm),
+    /// Dashboards hear of it.
+    Tell(Happening),
+    /// The index is written out.
+    FlushIndex,
+}

@@ -1,0 +1,113 @@
+//! The memory from one report to the next, so that a change is told once.
+
+use super::actions::Action;
+use super::disks::Unplug;
+use super::facts::Facts;
+use crate::report::{Condition, Happened, Happening};
+use jiff::Timestamp;
+use larder_format::ledger::Stamp;
+use larder_panel::Rhythm;
+use std::collections::{BTreeMap, VecDeque};
+
+const IDENTIFY_FOR_MS: i64 = 60_000;
+/// How often the index is written out; only spares work after a power cut.
+const FLUSH_EVERY_S: u64 = 30;
+/// Samples of the stored bytes, one a day: the growth of the last 30 days.
+const GROWTH_DAYS: usize = 31;
+
+/// Earlier decisions.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// First sight of each present condition, by its key.
+    since: BTreeMap<String, Timestamp>,
+    /// Stored bytes and their moments, the oldest first.
+    growth: VecDeque<(Timestamp, u64)>,
+    identify_until_ms: i64,
+    unplug: Unplug,
+    /// Conditions that came or went, counted since the start.
+    changes: u64,
+    lit: Option<Rhythm>,
+    /// When the index was written out, in seconds switched on; none before the first report.
+    flushed_s: Option<u64>,
+}
+
+impl Memory {
+    /// A person asked for a sign of this box.
+    pub(super) fn identify(&mut self, now: Timestamp) {
+        self.identify_until_ms = now.as_millisecond() + IDENTIFY_FOR_MS;
+    }
+
+    pub(super) fn is_identifying(&self, now: Timestamp) -> bool {
+        now.as_millisecond() < self.identify_until_ms
+    }
+
+    pub(super) fn may_unplug(&mut self, facts: &Facts<'_>) -> bool {
+        self.unplug.is_said(facts)
+    }
+
+    /// Since when a condition has held.
+    pub(super) fn since(&self, key: &str) -> Option<Timestamp> {
+        self.since.get(key).copied()
+    }
+
+    /// Tells of new conditions and of conditions that are over. `keys` are the keys of `conditions`.
+    pub(super) fn changes(
+        &mut self,
+        keys: &[String],
+        conditions: &[Condition],
+        now: Timestamp,
+    ) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (key, condition) in keys.iter().zip(conditions) {
+            if !self.since.contains_key(key) {
+                self.since.insert(key.clone(), now);
+                let what = Happened::ConditionRaised { code: condition.code, what: condition.what.clone() };
+                actions.push(self.tell(key, now, what));
+            }
+        }
+        let gone: Vec<_> = self.since.keys().filter(|key| !keys.contains(key)).cloned().collect();
+        for key in gone {
+            self.since.remove(&key);
+            actions.push(self.tell(&key, now, Happened::ConditionCleared { condition: key.clone() }));
+        }
+        actions
+    }
+
+    fn tell(&mut self, key: &str, now: Timestamp, what: Happened) -> Action {
+        self.changes += 1;
+        let id = format!("{}-{}-{key}", now.as_millisecond(), self.changes);
+        Action::Tell(Happening { id, time: now, what })
+    }
+
+    /// The lamp's new rhythm, if changed.
+    pub(super) fn light(&mut self, rhythm: Rhythm) -> Option<Action> {
+        let is_new = self.lit.replace(rhythm) != Some(rhythm);
+        is_new.then_some(Action::Light(rhythm))
+    }
+
+    /// Whether it is time to write the index out.
+    pub(super) fn flush(&mut self, now: Stamp) -> Option<Action> {
+        let flushed_s = *self.flushed_s.get_or_insert(now.powered_on_s);
+        if now.powered_on_s.saturating_sub(flushed_s) < FLUSH_EVERY_S {
+            return None;
+        }
+        self.flushed_s = Some(now.powered_on_s);
+        Some(Action::FlushIndex)
+    }
+
+    /// Days until full at the growth of the last 30 days, less the room let go of; unknown before a whole day was
+    /// seen, and as long as no disk tells its room.
+    pub(super) fn days_left(&mut self, facts: &Facts<'_>, free_bytes: Option<u64>) -> Option<u64> {
+        let days_since = |then: Timestamp| (facts.now.as_second() - then.as_second()) / 86_400;
+        if self.growth.back().is_none_or(|(then, _)| days_since(*then) >= 1) {
+            self.growth.push_back((facts.now, facts.stored_bytes));
+        }
+        while self.growth.len() > GROWTH_DAYS {
+            self.growth.pop_front();
+        }
+        let (since, then) = *self.growth.front()?;
+        let grown = facts.stored_bytes.saturating_sub(then);
+        let per_day = grown.checked_div(u64::try_from(days_since(since)).ok()?)?;
+        free_bytes?.saturating_sub(facts.settings.vault.reserve_bytes).checked_div(per_day)
+    }
+}

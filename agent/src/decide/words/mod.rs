@@ -1,0 +1,143 @@
+//! The words of every decision: made last, from data, and only here.
+//!
+//! Each condition says what happened, the meaning for the files, and the one thing to do. Not here: the truth
+//! (`causes`, `facts`), words of the command line (`owner`).
+
+pub(crate) mod answers;
+mod disks;
+pub(super) mod proof;
+pub(crate) mod rules;
+
+use super::causes::Cause;
+use super::facts::HoldFacts;
+use crate::phrase::counted;
+use crate::report::Condition;
+use jiff::Timestamp;
+
+/// A cause and the begin of its condition, in words.
+pub(super) fn condition(cause: &Cause, since: Timestamp) -> Condition {
+    let [what, meaning, remedy] = of(cause);
+    let (code, about) = (cause.code(), cause.about(proof::UNNAMED));
+    Condition { code, level: code.level(), since, what, meaning, remedy, about }
+}
+
+fn of(cause: &Cause) -> [String; 3] {
+    match cause {
+        Cause::LedgerGap { entries, away_at } => proof::ledger_gap(*entries, away_at.as_deref()),
+        Cause::Damage(damage) => proof::damage(damage),
+        Cause::Unread(disk) => proof::unread(disk),
+        Cause::Unrepaired(disk) => proof::unrepaired(disk),
+        Cause::Repaired { disk, files } => proof::repaired(disk, *files),
+        Cause::NotReadBack(disk) => proof::not_read_back(disk),
+        Cause::Disk { disk, fault, .. } => disks::fault(disk, *fault),
+        Cause::Leaving(disk) => disks::leaving(disk),
+        Cause::Rejected { path, why } => disks::rejected(path, why),
+        Cause::FewCopies { copies, wanted } => disks::few_copies(*copies, *wanted),
+        Cause::Full { path } => full(path),
+        Cause::NearlyFull { path, days } => nearly_full(path, *days),
+        Cause::NewerLarder => newer_larder(),
+        Cause::NoBackupYet => no_backup_yet(),
+        Cause::Overdue { source, limit } => overdue(source, limit),
+        Cause::ShorterRule { rule, left_s } => shorter_rule(rules::shorter(rule, *left_s)),
+        Cause::ClockNotSet => clock_not_set(),
+        Cause::WeakPower => weak_power(),
+        Cause::BrokerNotStarted { error } => broker_not_started(error.as_deref()),
+        Cause::BrokerAway { error } => broker_away(error.as_deref()),
+    }
+}
+
+/// A hold's source and reason, and its end once cleared.
+pub(super) fn hold(hold: &HoldFacts) -> String {
+    let what = hold.source.as_deref().unwrap_or("everything");
+    let ends = hold.ends_in_s.map_or(String::new(), |left_s| {
+        format!("; cleared, ends in about {}", counted(left_s.div_ceil(3600), "hour", "hours"))
+    });
+    format!("{what}: {} (hold {}{ends})", hold.reason, hold.number)
+}
+
+fn full(path: &str) -> [String; 3] {
+    [
+        format!("The backup disk at {path} is full."),
+        "Everything kept stays kept; new backups are refused.".to_owned(),
+        "Connect a larger disk, or exclude what needs no backup.".to_owned(),
+    ]
+}
+
+fn nearly_full(path: &str, days: u64) -> [String; 3] {
+    [
+        format!("The backup disk at {path} will be full in about {}.", counted(days, "day", "days")),
+        "Everything kept stays kept.".to_owned(),
+        "Connect a larger disk.".to_owned(),
+    ]
+}
+
+fn newer_larder() -> [String; 3] {
+    [
+        "The backup disks were used by a newer Larder than this appliance runs.".to_owned(),
+        "Everything on them is safe and can be restored; new backups are refused.".to_owned(),
+        "Update larderd on the appliance.".to_owned(),
+    ]
+}
+
+fn no_backup_yet() -> [String; 3] {
+    [
+        "No computer has made a backup yet.".to_owned(),
+        "Nothing is protected yet.".to_owned(),
+        "Make a key with `larderd token`, then run `larder pair` and `larder push` on the computer."
+            .to_owned(),
+    ]
+}
+
+fn overdue(source: &str, limit: &str) -> [String; 3] {
+    [
+        format!("{source} has not made a backup for more than {limit}."),
+        "Its older backups are safe; what changed since then is not protected.".to_owned(),
+        "Switch that computer on and run `larder push` there.".to_owned(),
+    ]
+}
+
+fn shorter_rule(what: String) -> [String; 3] {
+    [
+        what,
+        "Until then everything is kept as it was promised.".to_owned(),
+        "Nothing, if you changed the settings. If not, set `[retention]` back to what it was and restart the agent."
+            .to_owned(),
+    ]
+}
+
+fn clock_not_set() -> [String; 3] {
+    [
+        "The appliance's clock is not set.".to_owned(),
+        "Backups still work; nothing is let go of until the clock is right.".to_owned(),
+        "Connect the appliance to the internet, or set its clock.".to_owned(),
+    ]
+}
+
+fn weak_power() -> [String; 3] {
+    [
+        "The power supply was too weak at some moment since the start.".to_owned(),
+        "Disks may drop out or lose what they were writing.".to_owned(),
+        "Use a stronger power supply.".to_owned(),
+    ]
+}
+
+fn broker_not_started(error: Option<&str>) -> [String; 3] {
+    [
+        format!("The appliance's own MQTT broker could not be started{}.", in_brackets(error)),
+        "Backups work; no dashboard shows them.".to_owned(),
+        "Name the broker of your home in `mqtt.broker`, or correct `mqtt.listen` in the settings; then restart the agent."
+            .to_owned(),
+    ]
+}
+
+fn broker_away(error: Option<&str>) -> [String; 3] {
+    [
+        format!("The MQTT broker cannot be reached{}.", in_brackets(error)),
+        "Backups work; dashboards show old values.".to_owned(),
+        "Start the broker, or correct `mqtt.broker` in the settings.".to_owned(),
+    ]
+}
+
+fn in_brackets(error: Option<&str>) -> String {
+    error.map_or(String::new(), |error| format!(" ({error})"))
+}

@@ -1,0 +1,62 @@
+//! The snapshots meant by a request. Not here: reading from snapshots (`read`), how a moment is written (`when`).
+
+use super::entries::snapshot_info;
+use super::{Refusal, when};
+use crate::state::Appliance;
+use larder_format::wire::SnapshotInfo;
+use larder_store::Fact;
+use std::sync::Arc;
+
+/// The wire form of these snapshots of one source.
+pub(super) fn infos(appliance: &Appliance, source: &str, facts: &[Arc<Fact>]) -> Vec<SnapshotInfo> {
+    let damaged = appliance.vault.damaged_among(facts);
+    let judged = appliance.judge(source, facts);
+    // Only now: judging asks for the ledger too.
+    let view = appliance.vault.ledger();
+    let info = |(fact, verdict): &(Arc<Fact>, _)| {
+        snapshot_info(&view, fact, verdict, damaged.binary_search(&fact.sequence).is_ok())
+    };
+    judged.iter().map(info).collect()
+}
+
+/// Every snapshot of a source, with the source's name.
+pub(super) fn of(
+    appliance: &Appliance,
+    device: &str,
+    name: &str,
+) -> Result<(String, Vec<Arc<Fact>>), Refusal> {
+    let source = format!("{device}/{name}");
+    let facts = appliance.vault.ledger().snapshots(&source).to_vec();
+    if facts.is_empty() { Err(no_source(&source)) } else { Ok((source, facts)) }
+}
+
+/// The snapshots behind versions and differences.
+pub(super) fn looked_at(appliance: &Appliance, device: &str, name: &str) -> Result<Vec<Arc<Fact>>, Refusal> {
+    let (source, _) = of(appliance, device, name)?;
+    Ok(appliance.vault.ledger().looked_at(&source))
+}
+
+/// The snapshot meant by `when`. A snapshot let go of is named with its date, a snapshot set aside with the reason.
+pub(super) fn resolve<'a>(
+    appliance: &Appliance,
+    facts: &'a [Arc<Fact>],
+    when: &str,
+) -> Result<&'a Arc<Fact>, Refusal> {
+    when::resolve(facts, when, &jiff::Zoned::now()).map_err(|why| {
+        let view = appliance.vault.ledger();
+        let number = when.trim().parse().ok();
+        let gone = number.and_then(|number| view.let_go_of(number));
+        let why = gone.map_or(why, |gone| {
+            let at = jiff::Timestamp::from_millisecond(gone.at.stamp.time_ms).unwrap_or_default();
+            format!("snapshot {} was let go of on {}: {}", when.trim(), at.strftime("%Y-%m-%d"), gone.why)
+        });
+        if let Some(aside) = number.and_then(|number| view.why_set_aside(number)) {
+            return Refusal::set_aside(when.trim(), aside);
+        }
+        Refusal::not_found(&format!("such snapshot: {why}"), "`larder snapshots SOURCE` lists what there is.")
+    })
+}
+
+pub(super) fn no_source(source: &str) -> Refusal {
+    Refusal::not_found(&format!("source {source}"), "`larder sources` lists what there is.")
+}
