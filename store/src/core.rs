@@ -13,7 +13,7 @@ use crate::locks::{Mutex, MutexGuard, ReadGuard, RwLock, rank};
 use crate::packs::catalog::Catalog;
 use crate::packs::growing::Growing;
 use crate::packs::pins::Pins;
-use crate::packs::trouble::Trouble;
+use crate::packs::trouble::Troubles;
 pub(crate) use exclusive::Exclusive;
 use std::sync::Condvar;
 use std::sync::atomic::AtomicBool;
@@ -95,7 +95,7 @@ impl Core {
     }
 
     /// Known damage of chunks, packs and disks.
-    pub(crate) fn trouble(&self) -> &Trouble {
+    pub(crate) fn trouble(&self) -> &Troubles {
         &self.catalog.packs.trouble
     }
 

@@ -24,11 +24,11 @@ pub(crate) struct Maintenance {
     pub(crate) retried_s: Mutex<Option<u64>, { rank::LOOKED }>,
     /// Pending checks of the quarantines.
     pub(crate) searches: Mutex<Searches, { rank::SEARCHES }>,
-    known: Mutex<Known, { rank::FINDINGS }>,
+    known: Mutex<Findings, { rank::FINDINGS }>,
 }
 
 #[derive(Default)]
-struct Known {
+struct Findings {
     lost_files: Vec<LostFile>,
     /// Kept snapshots that are not whole, by their numbers.
     damaged: BTreeMap<u64, Wholeness>,
@@ -39,7 +39,7 @@ struct Known {
 }
 
 impl Maintenance {
-    fn known(&self) -> MutexGuard<'_, Known, { rank::FINDINGS }> {
+    fn known(&self) -> MutexGuard<'_, Findings, { rank::FINDINGS }> {
         self.known.lock()
     }
 

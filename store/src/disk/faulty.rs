@@ -67,40 +67,40 @@ struct Faults {
 
 /// Effect of an operation.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FaultKind {
     Change,
     Sync,
     Read,
 }
 
 impl On {
-    fn is_about(self, kind: Kind) -> bool {
+    fn is_about(self, kind: FaultKind) -> bool {
         match self {
             Self::All => true,
-            Self::Changes => kind != Kind::Read,
-            Self::Syncs => kind == Kind::Sync,
-            Self::Reads => kind == Kind::Read,
+            Self::Changes => kind != FaultKind::Read,
+            Self::Syncs => kind == FaultKind::Sync,
+            Self::Reads => kind == FaultKind::Read,
         }
     }
 }
 
 impl Fault {
     /// A fault that cannot happen to an operation of this kind does not fire there, or counts would lie.
-    fn can_strike(self, kind: Kind, operation: &str) -> bool {
+    fn can_strike(self, kind: FaultKind, operation: &str) -> bool {
         match self {
             Self::Rot | Self::Elsewhere => operation == "read",
-            Self::SyncLies => kind == Kind::Sync,
-            Self::Full => kind != Kind::Read,
+            Self::SyncLies => kind == FaultKind::Sync,
+            Self::Full => kind != FaultKind::Read,
             _ => true,
         }
     }
 }
 
 impl Faults {
-    fn step(&mut self, kind: Kind, operation: &'static str, path: &str) -> (Option<Fault>, Dice) {
+    fn step(&mut self, kind: FaultKind, operation: &'static str, path: &str) -> (Option<Fault>, Dice) {
         let number = self.asked;
         self.asked += 1;
-        self.operations += u64::from(kind != Kind::Read);
+        self.operations += u64::from(kind != FaultKind::Read);
         let mut dice = Dice::of(self.schedule.seed, number);
         if self.is_dead {
             return (Some(Fault::Dies), dice);
@@ -183,7 +183,12 @@ impl FaultyDisk {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn step(&self, kind: Kind, operation: &'static str, path: &str) -> io::Result<(Option<Fault>, Dice)> {
+    fn step(
+        &self,
+        kind: FaultKind,
+        operation: &'static str,
+        path: &str,
+    ) -> io::Result<(Option<Fault>, Dice)> {
         if self.is_off() {
             return Err(broken());
         }
@@ -191,7 +196,7 @@ impl FaultyDisk {
         if step.0 == Some(Fault::PowerCut) {
             self.is_off.store(true, Ordering::SeqCst);
         }
-        if kind != Kind::Read && self.is_read_only.load(Ordering::SeqCst) {
+        if kind != FaultKind::Read && self.is_read_only.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         Ok(step)
@@ -200,7 +205,7 @@ impl FaultyDisk {
     /// Does `action` unless a fault is due.
     fn guarded<T>(
         &self,
-        kind: Kind,
+        kind: FaultKind,
         operation: &'static str,
         path: &str,
         action: impl FnOnce() -> io::Result<T>,
@@ -227,27 +232,27 @@ fn broken() -> io::Error {
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        self.guarded(Kind::Change, "create", path, || Ok(self.file(path, self.below.make_file(path)?)))
+        self.guarded(FaultKind::Change, "create", path, || Ok(self.file(path, self.below.make_file(path)?)))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
-        self.guarded(Kind::Read, "open", path, || Ok(self.file(path, self.below.open_file(path)?)))
+        self.guarded(FaultKind::Read, "open", path, || Ok(self.file(path, self.below.open_file(path)?)))
     }
 
     fn publish(&self, from: &str, to: &str) -> io::Result<()> {
-        self.guarded(Kind::Change, "publish", to, || self.below.publish(from, to))
+        self.guarded(FaultKind::Change, "publish", to, || self.below.publish(from, to))
     }
 
     fn remove(&self, path: &str) -> io::Result<()> {
-        self.guarded(Kind::Change, "remove", path, || self.below.remove(path))
+        self.guarded(FaultKind::Change, "remove", path, || self.below.remove(path))
     }
 
     fn make_folder(&self, path: &str) -> io::Result<bool> {
-        self.guarded(Kind::Change, "make-folder", path, || self.below.make_folder(path))
+        self.guarded(FaultKind::Change, "make-folder", path, || self.below.make_folder(path))
     }
 
     fn sync_folder(&self, path: &str) -> io::Result<()> {
-        match self.step(Kind::Sync, "sync-folder", path)?.0 {
+        match self.step(FaultKind::Sync, "sync-folder", path)?.0 {
             None => self.below.sync_folder(path),
             Some(Fault::SyncLies) => Ok(()),
             Some(Fault::SyncLost) => {
@@ -262,11 +267,11 @@ impl Disk for FaultyDisk {
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<Item>> {
-        self.guarded(Kind::Read, "list", path, || self.below.list(path))
+        self.guarded(FaultKind::Read, "list", path, || self.below.list(path))
     }
 
     fn space(&self) -> io::Result<Space> {
-        self.guarded(Kind::Read, "space", "", || self.below.space())
+        self.guarded(FaultKind::Read, "space", "", || self.below.space())
     }
 
     fn name(&self) -> String {
@@ -282,7 +287,7 @@ struct FaultyFile {
 
 impl DiskFile for FaultyFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self.disk.step(Kind::Change, "append", &self.path)?.0 {
+        match self.disk.step(FaultKind::Change, "append", &self.path)?.0 {
             None => self.below.append(bytes),
             Some(Fault::ErrorAfter) => self.below.append(&bytes[..bytes.len() / 2]).and(Err(broken())),
             Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
@@ -291,7 +296,7 @@ impl DiskFile for FaultyFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let (fault, mut dice) = self.disk.step(Kind::Read, "read", &self.path)?;
+        let (fault, mut dice) = self.disk.step(FaultKind::Read, "read", &self.path)?;
         match fault {
             None => self.below.read_at(offset, buffer),
             Some(Fault::Rot) => {
@@ -310,7 +315,7 @@ impl DiskFile for FaultyFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        match self.disk.step(Kind::Sync, "sync", &self.path)?.0 {
+        match self.disk.step(FaultKind::Sync, "sync", &self.path)?.0 {
             None => self.below.sync(),
             Some(Fault::SyncLies) => Ok(()),
             Some(Fault::SyncLost) => {
@@ -328,6 +333,6 @@ impl DiskFile for FaultyFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.disk.guarded(Kind::Read, "length", &self.path, || self.below.len())
+        self.disk.guarded(FaultKind::Read, "length", &self.path, || self.below.len())
     }
 }

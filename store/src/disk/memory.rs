@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// A simulated disk; clones share one state.
 #[derive(Clone, Default)]
 pub struct MemoryDisk {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<MediumState>>,
 }
 
 #[derive(Clone, Default)]
-struct State {
+struct MediumState {
     inodes: Vec<Inode>,
     folders: BTreeMap<String, Folder>,
     /// Limit of the bytes in files; none for no limit.
@@ -106,7 +106,7 @@ impl MemoryDisk {
         Ok(MemoryFile { disk: self.clone(), inode })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MediumState> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -139,7 +139,7 @@ fn overlay(bytes: &mut Vec<u8>, at: usize, write: &[u8]) {
     bytes[at..at + write.len()].copy_from_slice(write);
 }
 
-impl State {
+impl MediumState {
     fn folder(&mut self, path: &str) -> io::Result<&mut Folder> {
         self.folders.get_mut(path).ok_or_else(|| io::ErrorKind::NotFound.into())
     }

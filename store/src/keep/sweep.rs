@@ -24,7 +24,7 @@ const MERGED_BETWEEN: usize = 16;
 /// Cost of reading a pack's table, in chunk look-ups.
 const TABLE_COSTS: u64 = 50;
 
-pub(crate) struct Round {
+pub(crate) struct SweepRound {
     walk: Walk,
     begun: Mark,
     /// Chunks given up before the round began.
@@ -48,7 +48,7 @@ pub(crate) struct Round {
 }
 
 /// Continues a round.
-pub(crate) fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64) -> Result<Swept> {
+pub(crate) fn go_on(core: &Core, round: &mut SweepRound, now: Stamp, chunks_max: u64) -> Result<Swept> {
     let under_way = Ok(Swept { is_under_way: true, ..Swept::default() });
     round.walk.take_in(&core.ledger());
     if !round.walk.go_on(core, chunks_max)? {
@@ -102,8 +102,8 @@ pub(crate) fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64)
 }
 
 /// Begins a round at `mark`.
-pub(crate) fn begin_round(core: &Core, mark: Mark) -> Round {
-    Round {
+pub(crate) fn begin_round(core: &Core, mark: Mark) -> SweepRound {
+    SweepRound {
         walk: Walk::begin(&core.ledger(), &mark),
         begun: mark,
         lost_before: core.trouble().given_up(),
@@ -131,7 +131,7 @@ fn has_room_to_merge(core: &Core, bytes: u64, free_before: u64) -> bool {
 }
 
 /// The only place where packs are let go of.
-fn let_go_of_packs(core: &Core, round: &mut Round, now: Stamp) -> Result<Swept> {
+fn let_go_of_packs(core: &Core, round: &mut SweepRound, now: Stamp) -> Result<Swept> {
     let later = Ok(Swept { is_under_way: true, gives_way: true, ..Swept::default() });
     let Some(exclusive) = core.exclusively()? else { return later };
     if round.walk.is_behind(&core.ledger()) {
@@ -157,7 +157,7 @@ fn let_go_of_packs(core: &Core, round: &mut Round, now: Stamp) -> Result<Swept> 
     sweep_away(core, &exclusive, &spare, now)
 }
 
-impl Round {
+impl SweepRound {
     /// Whether the index of the look-ups is still in use.
     pub(crate) fn is_of_use(&self, core: &Core) -> bool {
         self.anew == core.catalog.times_anew()

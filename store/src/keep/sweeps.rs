@@ -13,7 +13,7 @@ use larder_format::ledger::Stamp;
 /// Sweeps under way.
 #[derive(Default)]
 pub(crate) struct Sweeps {
-    by_rule: Option<sweep::Round>,
+    by_rule: Option<sweep::SweepRound>,
     /// Immediate release for want of room.
     unfinished: Unfinished,
     /// Disks arrived by the last step.

@@ -45,7 +45,7 @@ const ROUND_S_MAX: u64 = 24 * 3600;
 /// The current round, and the last round if without result.
 #[derive(Default)]
 pub(crate) struct Unfinished {
-    round: Option<Round>,
+    round: Option<UnfinishedRound>,
     in_vain: Option<InVain>,
 }
 
@@ -56,7 +56,7 @@ struct InVain {
     took_s: u64,
 }
 
-struct Round {
+struct UnfinishedRound {
     walk: Walk,
     begun_s: u64,
     /// Packs without a needed chunk after the first mark phase; `None` before the phase has ended.
@@ -93,7 +93,7 @@ impl Unfinished {
 
     /// Continues the round, or begins a round.
     pub(crate) fn step(&mut self, core: &Core, now: Stamp, chunks_max: u64) -> Result<Swept> {
-        let is_of_use = |round: &Round| {
+        let is_of_use = |round: &UnfinishedRound| {
             round.anew == core.catalog.times_anew()
                 && now.powered_on_s < round.begun_s.saturating_add(ROUND_S_MAX)
         };
@@ -179,9 +179,9 @@ fn rank(pack: Candidate, pins: &Pins, order: &[&Holder], shortage: &Shortage) ->
     (is_pinned || !shortage.spares_unpinned).then_some(rank)
 }
 
-fn begin(core: &Core, now: Stamp) -> Round {
+fn begin(core: &Core, now: Stamp) -> UnfinishedRound {
     let view = core.ledger();
-    Round {
+    UnfinishedRound {
         walk: Walk::begin(&view, &view.at(now)),
         begun_s: now.powered_on_s,
         unneeded: None,
@@ -193,7 +193,7 @@ fn begin(core: &Core, now: Stamp) -> Round {
     }
 }
 
-fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64) -> Result<Swept> {
+fn go_on(core: &Core, round: &mut UnfinishedRound, now: Stamp, chunks_max: u64) -> Result<Swept> {
     let under_way = Swept { is_under_way: true, ..Swept::default() };
     let later = || Swept { gives_way: true, ..under_way.clone() };
     if !round.to_remove.is_empty() {
@@ -232,7 +232,12 @@ fn go_on(core: &Core, round: &mut Round, now: Stamp, chunks_max: u64) -> Result<
     let_go_of(core, round, &exclusive, now)
 }
 
-fn let_go_of(core: &Core, round: &mut Round, exclusive: &Exclusive<'_>, now: Stamp) -> Result<Swept> {
+fn let_go_of(
+    core: &Core,
+    round: &mut UnfinishedRound,
+    exclusive: &Exclusive<'_>,
+    now: Stamp,
+) -> Result<Swept> {
     // Planned anew: since the first phase a device may have asked for or committed a chunk of these packs.
     let mut packs = planned_now(core, &unneeded(core, round), now);
     packs.truncate(PACKS_AT_ONCE);
@@ -248,7 +253,7 @@ fn let_go_of(core: &Core, round: &mut Round, exclusive: &Exclusive<'_>, now: Sta
 }
 
 /// Packs without a needed chunk in every mark phase so far.
-fn unneeded(core: &Core, round: &Round) -> Vec<Candidate> {
+fn unneeded(core: &Core, round: &UnfinishedRound) -> Vec<Candidate> {
     let was_unneeded = |pack| round.unneeded.as_ref().is_none_or(|unneeded| unneeded.contains(&pack));
     let all = core.catalog.packs.with_lengths().into_iter();
     let unneeded = all.filter(|(number, name, _)| {

@@ -48,7 +48,7 @@ pub(crate) fn load(members: &Members) -> Result<LedgerView> {
 }
 
 /// One disk, with the listing of its ledger folder.
-struct Surveyed {
+struct LedgerOnDisk {
     member: Arc<Member>,
     listing: Listing,
     /// The highest number of an entry's file.
@@ -157,10 +157,10 @@ fn is_misnamed(members: &[Arc<Member>], number: u64) -> bool {
     found.filter_map(|bytes| Entry::decode(&bytes).ok()).any(|(entry, ..)| entry.sequence != number)
 }
 
-fn survey(members: &Members) -> Result<Vec<Surveyed>> {
+fn survey(members: &Members) -> Result<Vec<LedgerOnDisk>> {
     let mut surveyed = Vec::new();
     for member in members.all().iter() {
-        let mut on = Surveyed { member: member.clone(), listing: Listing::default(), newest: None };
+        let mut on = LedgerOnDisk { member: member.clone(), listing: Listing::default(), newest: None };
         if member.is_readable() {
             let disk = member.disk.as_ref();
             let found = ask_twice(|| {
@@ -189,7 +189,7 @@ fn newest_on(disk: &dyn Disk, listing: &Listing) -> io::Result<Option<u64>> {
 }
 
 /// The bytes of a chapter, if every disk with any of its entries has the chapter, and the same bytes.
-fn agreed_chapter(surveyed: &[Surveyed], chapter: u64) -> Option<Vec<u8>> {
+fn agreed_chapter(surveyed: &[LedgerOnDisk], chapter: u64) -> Option<Vec<u8>> {
     let readable: Vec<_> = surveyed.iter().filter(|on| on.member.is_readable()).collect();
     let (with, without): (Vec<_>, Vec<_>) = readable
         .into_iter()
@@ -214,7 +214,7 @@ fn agreed_chapter(surveyed: &[Surveyed], chapter: u64) -> Option<Vec<u8>> {
 
 /// Disks with most backups first, whatever their order in the settings, then disks with most entries: entries that a
 /// lone box wrote about itself must not win over promises to devices.
-fn most_backups_first(mut surveyed: Vec<Surveyed>) -> Vec<Surveyed> {
+fn most_backups_first(mut surveyed: Vec<LedgerOnDisk>) -> Vec<LedgerOnDisk> {
     let common = surveyed.iter().filter_map(|on| on.newest).min().unwrap_or(0);
     let hashes: BTreeSet<_> = surveyed
         .iter()
@@ -223,7 +223,7 @@ fn most_backups_first(mut surveyed: Vec<Surveyed>) -> Vec<Surveyed> {
         .collect();
     // Reading every entry takes a while, and the count matters only where ledgers differ.
     let is_forked = hashes.len() > 1;
-    let backups = |on: &Surveyed| {
+    let backups = |on: &LedgerOnDisk| {
         let mut backups = 0;
         if is_forked {
             let is_backup = |entry: &Entry| matches!(entry.event, Event::Snapshot(_));

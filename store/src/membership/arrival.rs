@@ -41,7 +41,7 @@ pub struct Attached {
 }
 
 /// How far a disk's ledger agrees with ours.
-enum Past {
+enum LedgerPast {
     /// The disk's newest entry is one of ours.
     Ours,
     /// Our ledger is a part of the disk's ledger.
@@ -191,7 +191,7 @@ fn put(core: &Core, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Resul
 
 /// A disk may bring packs or ledger entries new to the vault, or lost on the vault's disks. Returns whether the disk
 /// did.
-fn learn_from(core: &Core, member: &Member, past: &Past) -> Result<bool> {
+fn learn_from(core: &Core, member: &Member, past: &LedgerPast) -> Result<bool> {
     let (swept, was_complete) = {
         let view = core.ledger();
         (view.swept.clone(), view.disks.get(&member.key).is_some_and(|known| known.complete.0 > 0))
@@ -200,7 +200,7 @@ fn learn_from(core: &Core, member: &Member, past: &Past) -> Result<bool> {
     // Disks filled without these packs get the packs now.
     let went_without = !core.trouble().end_going_without().is_empty();
     let has_gaps = !core.ledger().gaps.is_empty();
-    if matches!(past, Past::Ahead) || has_gaps {
+    if matches!(past, LedgerPast::Ahead) || has_gaps {
         core.load_ledger_again()?;
     } else if new_packs == 0 && !went_without {
         return Ok(false);
@@ -208,13 +208,13 @@ fn learn_from(core: &Core, member: &Member, past: &Past) -> Result<bool> {
     core.count_lacking().map(|()| true)
 }
 
-fn past_of(core: &Core, disk: &dyn Disk) -> Result<Past> {
+fn past_of(core: &Core, disk: &dyn Disk) -> Result<LedgerPast> {
     let numbers = listing::numbers_on(disk).map_err(|source| at(disk, layout::LEDGER, source))?;
     let newest = numbers.into_iter().max().unwrap_or(0);
     let head = core.ledger().head;
     if !core.members.all().iter().any(|member| member.is_readable()) {
         // No disk is left to tell a different past: this disk's past counts.
-        return Ok(Past::Ahead);
+        return Ok(LedgerPast::Ahead);
     }
     let common = newest.min(head.sequence);
     for number in (common.saturating_sub(LOOK_BACK_MAX) + 1..=common).rev() {
@@ -223,8 +223,8 @@ fn past_of(core: &Core, disk: &dyn Disk) -> Result<Past> {
         let ours = ours.filter_map(|member| entry_files::hash_on(member.disk.as_ref(), number)).next();
         let ours = if number == head.sequence { Some(head.hash) } else { ours };
         match (ours, entry_files::hash_on(disk, number)) {
-            (Some(ours), Some(its)) if ours == its && newest > head.sequence => return Ok(Past::Ahead),
-            (Some(ours), Some(its)) if ours == its => return Ok(Past::Ours),
+            (Some(ours), Some(its)) if ours == its && newest > head.sequence => return Ok(LedgerPast::Ahead),
+            (Some(ours), Some(its)) if ours == its => return Ok(LedgerPast::Ours),
             (Some(_), Some(_)) => {
                 return Err(foreign(disk, OTHER_PAST));
             }
@@ -232,9 +232,9 @@ fn past_of(core: &Core, disk: &dyn Disk) -> Result<Past> {
         }
     }
     if common == 0 && newest == 0 {
-        Ok(Past::Ours)
+        Ok(LedgerPast::Ours)
     } else if head.sequence == 0 {
-        Ok(Past::Ahead)
+        Ok(LedgerPast::Ahead)
     } else {
         Err(foreign(disk, "none of its newer ledger entries can be compared with ours"))
     }

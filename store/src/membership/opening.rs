@@ -16,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 
 /// A disk and its stated identity; `None` for an empty disk.
-type Known = (Arc<dyn Disk>, Option<Identity>);
+type NamedDisk = (Arc<dyn Disk>, Option<Identity>);
 
 /// Reads the disks' identities. A disk without `disk.json` joins the vault of the present disks, or `new_vault`;
 /// `random` makes the disk's name.
@@ -62,7 +62,7 @@ pub(crate) fn open(
 }
 
 /// Stated identity of each disk; unanswering disks are left out, and the last error returned.
-fn identities(disks: Vec<Arc<dyn Disk>>) -> (Vec<Known>, Option<StoreError>) {
+fn identities(disks: Vec<Arc<dyn Disk>>) -> (Vec<NamedDisk>, Option<StoreError>) {
     let mut known = Vec::new();
     let mut failure = None;
     for disk in disks {

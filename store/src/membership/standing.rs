@@ -20,17 +20,17 @@ pub(crate) fn release(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     require_others(core, &member)?;
     while member.is_behind() && resync::catch_up_one(core, &member, u64::MAX)? > 0 {}
-    require_well(core, &member)?;
+    require_well(&member)?;
     note_complete(core, id, stamp)?;
     let _growing = core.hold_growing()?;
     let _commits = core.commits.lock();
     // The pack sealed just now may have been too much for the disk.
-    require_well(core, &member)?;
+    require_well(&member)?;
     detach(core, id);
     Ok(())
 }
 
-fn require_well(_core: &Core, member: &Member) -> Result<()> {
+fn require_well(member: &Member) -> Result<()> {
     if member.is_healthy() {
         return Ok(());
     }

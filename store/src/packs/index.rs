@@ -10,7 +10,7 @@
 //! ended by the service's watchdog, and a marker tells the next start. A hint is confirmed by the pack's own table
 //! (`registry`).
 
-use crate::packs::index::part::{Growing, PackNames, Part, part_key, prefix};
+use crate::packs::index::part::{PackInParts, PackNames, Part, part_key, prefix};
 use crate::packs::index::table::{HintTable, PlacesUsedUp};
 use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, HashSet};
@@ -261,7 +261,7 @@ impl Kept {
     fn read(&self, first: u32) -> Result<(Vec<PackNames>, Option<u32>), Broken> {
         let mut packs: Vec<PackNames> = Vec::new();
         let mut chunks = 0;
-        let mut growing: Option<Growing> = None;
+        let mut growing: Option<PackInParts> = None;
         for part in self.packs.range(first.to_be_bytes()..) {
             let (key, value) = part?;
             let Some(part) = Part::decode(&key, &value) else { continue };
@@ -269,14 +269,14 @@ impl Kept {
                 growing.iter_mut().for_each(|pack| pack.add(&part));
                 continue;
             }
-            packs.extend(growing.take().and_then(Growing::whole));
+            packs.extend(growing.take().and_then(PackInParts::whole));
             if chunks >= CHUNKS_PER_OPENING {
                 return Ok((packs, Some(part.number)));
             }
             chunks += part.chunks;
-            growing = Some(Growing::starting_with(&part));
+            growing = Some(PackInParts::starting_with(&part));
         }
-        packs.extend(growing.and_then(Growing::whole));
+        packs.extend(growing.and_then(PackInParts::whole));
         Ok((packs, None))
     }
 

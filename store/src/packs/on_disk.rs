@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 
 /// Files by the name of their pack, with their lengths; and the error of a folder, if a folder could not be listed.
-type Found = (HashMap<Hash, u64>, Option<io::Error>);
+type FilesFound = (HashMap<Hash, u64>, Option<io::Error>);
 
 /// The packs on one disk, with their lengths: the complete list, or an error.
 pub(crate) fn names_on(disk: &dyn Disk) -> io::Result<HashMap<Hash, u64>> {
@@ -18,7 +18,7 @@ pub(crate) fn names_on(disk: &dyn Disk) -> io::Result<HashMap<Hash, u64>> {
 
 /// Packs, or the files beside packs. One bad block of a disk may hide a folder: files in the other folders can still
 /// be served.
-pub(crate) fn files_on(disk: &dyn Disk, name_of: fn(&str) -> Option<Hash>) -> io::Result<Found> {
+pub(crate) fn files_on(disk: &dyn Disk, name_of: fn(&str) -> Option<Hash>) -> io::Result<FilesFound> {
     let mut found = HashMap::new();
     let mut failure = None;
     for folder in disk.list(layout::PACKS)?.into_iter().filter(|item| item.is_folder) {

@@ -13,7 +13,7 @@ use crate::packs::index::Hint;
 use crate::packs::place::{Answer, Place};
 use crate::packs::pool::Pool;
 use crate::packs::reader::{Names, View, read_table};
-use crate::packs::trouble::Trouble;
+use crate::packs::trouble::Troubles;
 use crate::{Result, StoreError};
 use larder_format::block::{self, Decoder, OpenBlock};
 use larder_format::pack::{CHUNK_RECORD_BYTES, names_of};
@@ -50,7 +50,7 @@ pub(crate) struct Packs {
     registry: RwLock<Registry, { rank::REGISTRY }>,
     views: Mutex<Views, { rank::VIEWS }>,
     blocks: Mutex<BlockCache, { rank::BLOCKS }>,
-    pub(crate) trouble: Trouble,
+    pub(crate) trouble: Troubles,
     decoders: Pool<Decoder>,
     encoders: Pool<block::Encoder>,
     salt: AtomicU32,

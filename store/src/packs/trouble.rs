@@ -13,10 +13,10 @@ use std::collections::{HashMap, HashSet};
 
 /// The table.
 #[derive(Default)]
-pub(crate) struct Trouble(Mutex<Table, { rank::TROUBLE }>);
+pub(crate) struct Troubles(Mutex<TroubleTable, { rank::TROUBLE }>);
 
 #[derive(Default)]
-struct Table {
+struct TroubleTable {
     /// By number. A pack without an entry is in good order, as far as known.
     packs: HashMap<u32, PackTrouble>,
     /// Packs without a readable table on any disk: content not lost, and not found either.
@@ -71,8 +71,8 @@ struct DiskTrouble {
     unsealable: HashSet<u64>,
 }
 
-impl Trouble {
-    fn table(&self) -> MutexGuard<'_, Table, { rank::TROUBLE }> {
+impl Troubles {
+    fn table(&self) -> MutexGuard<'_, TroubleTable, { rank::TROUBLE }> {
         self.0.lock()
     }
 
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_pack_whose_trouble_ends_leaves_the_table() {
-        let trouble = Trouble::default();
+        let trouble = Troubles::default();
         let chunk = Hash::of(b"a chunk");
         trouble.note((1, 16), vec![chunk]);
         trouble.condemn(1);
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_newer_layout_stays_the_newest() {
-        let trouble = Trouble::default();
+        let trouble = Troubles::default();
         assert_eq!(trouble.newer_layout(), None);
         [3, 7, 5].into_iter().for_each(|layout| trouble.note_newer(layout));
         assert_eq!(trouble.newer_layout(), Some(7));

@@ -113,7 +113,7 @@ fn judge_runs(core: &Core, runs: &mut [Run]) {
     if core.damaged_chunks() == 0 && core.unreadable_packs() == 0 {
         return;
     }
-    let scope = survey::Scope::default();
+    let scope = survey::LossScope::default();
     let mut survey = Survey::new(core, &scope, &|| true);
     for run in runs {
         if let Some(found) = &run.found {

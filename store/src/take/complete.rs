@@ -38,7 +38,7 @@ pub(crate) fn complete(core: &Core, snapshot: &Snapshot, parent: Option<ChunkRef
     if totals != snapshot.totals {
         return Err(refused("its counts are not those of its root"));
     }
-    let held = Held(core);
+    let held = HeldChunks(core);
     let mut check = Check {
         held: &held,
         missing: Vec::new(),
@@ -59,15 +59,15 @@ pub(crate) fn complete(core: &Core, snapshot: &Snapshot, parent: Option<ChunkRef
 /// Chunks known to the index and readable whole; any further chunk is `Missing`, so the device sends the chunk again.
 /// An index without the chunk is believed: a second copy is stored. Asking every pack instead would take a push with a
 /// million unknown chunks a day.
-struct Held<'a>(&'a Core);
+struct HeldChunks<'a>(&'a Core);
 
-impl Held<'_> {
+impl HeldChunks<'_> {
     fn place(&self, id: &ChunkId) -> Option<Place> {
         self.0.catalog.held(&self.0.members, id)
     }
 }
 
-impl Chunks for Held<'_> {
+impl Chunks for HeldChunks<'_> {
     type Error = StoreError;
     type Bytes = Vec<u8>;
 
@@ -88,7 +88,7 @@ impl Chunks for Held<'_> {
 
 /// One snapshot, checked entry by entry against the snapshot before.
 struct Check<'a> {
-    held: &'a Held<'a>,
+    held: &'a HeldChunks<'a>,
     /// The first few; a push whose agent lost a pack may miss a hundred thousand.
     missing: Vec<ChunkId>,
     count: usize,
@@ -107,7 +107,7 @@ impl Visitor<StoreError> for Check<'_> {
         if entry.name().is_empty() && entry.depth() > 0 {
             return Err(refused("an entry below its root has no name"));
         }
-        self.pieces(pieces_of(entry.after), &mut Past::of(pieces_of(entry.before)), 0)
+        self.pieces(pieces_of(entry.after), &mut PiecesBefore::of(pieces_of(entry.before)), 0)
     }
 
     fn folder(&mut self, folder: &FolderStep) -> Result<Descend> {
@@ -141,7 +141,7 @@ fn pieces_of(view: Option<EntryView<'_>>) -> &[Piece] {
 
 /// Pieces of a file in the last snapshot: complete then, so not looked up again.
 #[derive(Default)]
-struct Past(Vec<PastLevel>);
+struct PiecesBefore(Vec<PastLevel>);
 
 /// Pieces at equal list depth.
 #[derive(Default)]
@@ -150,7 +150,7 @@ struct PastLevel {
     lists: Vec<ChunkRef>,
 }
 
-impl Past {
+impl PiecesBefore {
     fn of(pieces: &[Piece]) -> Self {
         let mut top = PastLevel::default();
         top.add(pieces);
@@ -212,7 +212,7 @@ impl Check<'_> {
     }
 
     /// Checks the pieces of one file at list depth `level`; `past` is the same file in the last snapshot.
-    fn pieces(&mut self, new: &[Piece], past: &mut Past, level: usize) -> Result<()> {
+    fn pieces(&mut self, new: &[Piece], past: &mut PiecesBefore, level: usize) -> Result<()> {
         if level > LISTS_MAX {
             return Err(refused("a file's pieces are nested too deeply"));
         }
@@ -231,7 +231,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn list(&mut self, piece: &Piece, list: &ChunkRef, past: &mut Past, level: usize) -> Result<()> {
+    fn list(&mut self, piece: &Piece, list: &ChunkRef, past: &mut PiecesBefore, level: usize) -> Result<()> {
         if let Some(covered) = self.covered.get(&list.id) {
             return if *covered == piece.bytes() { Ok(()) } else { Err(uncovered().into()) };
         }

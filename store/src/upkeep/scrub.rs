@@ -14,7 +14,7 @@ use crate::ledger::chapters;
 use crate::ledger::entry_files::whole_entry;
 use crate::upkeep::parity;
 use crate::upkeep::repair::{Outcome, attempts, lost, pack, quarantine_search, small_files, whole_again};
-use crate::upkeep::scrub::rotation::Item;
+use crate::upkeep::scrub::rotation::ScrubItem;
 use crate::upkeep::scrub::state::STATE;
 use crate::{Result, StoreError};
 use larder_format::care::Round;
@@ -163,8 +163,8 @@ fn read_on(core: &Core, member: &Member, round: &mut Round, bytes_max: u64, stam
                 return Ok(false);
             }
             let mut bytes = 0;
-            let is_whole = is_whole(core, member, &item, &mut bytes);
-            if let (true, Item::Pack(name)) = (is_whole, item) {
+            let is_whole = is_whole(member, &item, &mut bytes);
+            if let (true, ScrubItem::Pack(name)) = (is_whole, item) {
                 whole_again::clear_of_suspicion(core, &name);
             }
             (round.bytes, spent) = (round.bytes + bytes, spent + bytes + FILE_COST_BYTES);
@@ -178,18 +178,18 @@ fn read_on(core: &Core, member: &Member, round: &mut Round, bytes_max: u64, stam
 }
 
 /// Whether a file is unchanged; counts the bytes read.
-fn is_whole(_core: &Core, member: &Member, item: &Item, bytes: &mut u64) -> bool {
+fn is_whole(member: &Member, item: &ScrubItem, bytes: &mut u64) -> bool {
     let disk = member.disk.as_ref();
     let path = item.path();
     match item {
-        Item::Facts => identity::is_named(disk),
-        Item::Entry(sequence) => whole_entry(disk, *sequence).is_some(),
-        Item::Chapter(chapter) => chapters::is_as_its_entries(disk, *chapter),
-        Item::Pack(name) => disk.open(&path).ok().is_some_and(|file| {
+        ScrubItem::Facts => identity::is_named(disk),
+        ScrubItem::Entry(sequence) => whole_entry(disk, *sequence).is_some(),
+        ScrubItem::Chapter(chapter) => chapters::is_as_its_entries(disk, *chapter),
+        ScrubItem::Pack(name) => disk.open(&path).ok().is_some_and(|file| {
             *bytes += file.len().unwrap_or(0);
             hash_off_disk(file.as_ref()) == Some(*name)
         }),
-        Item::Sidecar(name) => disk.open(&path).ok().is_some_and(|file| {
+        ScrubItem::Sidecar(name) => disk.open(&path).ok().is_some_and(|file| {
             *bytes += file.len().unwrap_or(0);
             file.forget_cached();
             parity::is_whole(file.as_ref(), name)
@@ -198,24 +198,24 @@ fn is_whole(_core: &Core, member: &Member, item: &Item, bytes: &mut u64) -> bool
 }
 
 /// Repairs one file. Returns whether the damage was real.
-fn repair(core: &Core, member: &Member, round: &mut Round, item: &Item, stamp: Stamp) -> Result<bool> {
+fn repair(core: &Core, member: &Member, round: &mut Round, item: &ScrubItem, stamp: Stamp) -> Result<bool> {
     let disk = member.disk.as_ref();
     if disk.list(layout::PACKS).is_err() || disk.space().is_err() {
         return Err(away(member, std::io::Error::other("it cannot be listed any more")));
     }
     // A swept pack must not come back.
-    let is_gone = matches!(item, Item::Pack(name) | Item::Sidecar(name)
+    let is_gone = matches!(item, ScrubItem::Pack(name) | ScrubItem::Sidecar(name)
         if is_given_up(core, name) || core.is_let_go(name));
-    if is_gone || (matches!(item, Item::Entry(_)) && member.is_behind()) {
+    if is_gone || (matches!(item, ScrubItem::Entry(_)) && member.is_behind()) {
         return Ok(false);
     }
     tracing::error!(disk = disk.name(), file = item.path(), "a stored file is damaged");
     let outcome = match item {
-        Item::Facts => small_files::repair_facts(core, member),
-        Item::Entry(sequence) => small_files::repair_entry(core, member, *sequence),
-        Item::Chapter(chapter) => small_files::repair_chapter(core, member, *chapter),
-        Item::Pack(name) => pack::repair_pack(core, member, name, stamp),
-        Item::Sidecar(name) => small_files::repair_sidecar(core, member, name),
+        ScrubItem::Facts => small_files::repair_facts(core, member),
+        ScrubItem::Entry(sequence) => small_files::repair_entry(core, member, *sequence),
+        ScrubItem::Chapter(chapter) => small_files::repair_chapter(member, *chapter),
+        ScrubItem::Pack(name) => pack::repair_pack(core, member, name, stamp),
+        ScrubItem::Sidecar(name) => small_files::repair_sidecar(core, member, name),
     }?;
     round.damaged += 1;
     match outcome {
@@ -223,7 +223,7 @@ fn repair(core: &Core, member: &Member, round: &mut Round, item: &Item, stamp: S
         Outcome::Lost(pieces) => round.lost += pieces,
         Outcome::Left => round.left += 1,
     }
-    if let (Item::Pack(name), Outcome::Repaired) = (item, outcome) {
+    if let (ScrubItem::Pack(name), Outcome::Repaired) = (item, outcome) {
         core.trouble().has_hope_again(name);
     }
     Ok(true)

@@ -4,7 +4,7 @@
 //! files. Names are lost apart from bytes, and the two halves of a rename apart from each other: afterwards a file
 //! may have both names or neither.
 
-use super::{Inode, Name, State, apply, folder_of, overlay};
+use super::{Inode, MediumState, Name, apply, folder_of, overlay};
 use crate::disk::Dice;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ enum Fate {
 }
 
 /// Loses unsynced writes, as `dice` says.
-pub(super) fn lose_unsynced(state: &mut State, mut dice: Dice) {
+pub(super) fn lose_unsynced(state: &mut MediumState, mut dice: Dice) {
     let mood = match dice.below(4) {
         0 => Mood::Everything,
         1 => Mood::Nothing,
@@ -81,7 +81,7 @@ fn lose_bytes(inode: &mut Inode, mood: Mood, dice: &mut Dice) {
 }
 
 /// A folder whose own name was lost is gone with its whole content.
-fn lose_nameless_folders(state: &mut State) {
+fn lose_nameless_folders(state: &mut MediumState) {
     let is_named = |path: &str| {
         let mut rest = path;
         while !rest.is_empty() {

@@ -3,7 +3,7 @@
 //! No function here is a call of `Disk`: the changes happen without the caller's knowledge. Not here: power cuts
 //! (`cut`), faults of single calls (`FaultyDisk`).
 
-use super::{MemoryDisk, Name, State};
+use super::{MediumState, MemoryDisk, Name};
 use crate::disk::Dice;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -109,7 +109,7 @@ impl MemoryDisk {
     }
 }
 
-impl State {
+impl MediumState {
     fn write_back(&mut self) {
         self.inodes.iter_mut().for_each(super::Inode::write_back);
         self.write_back_names();

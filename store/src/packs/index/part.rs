@@ -33,13 +33,13 @@ impl PackNames {
 }
 
 /// A pack with some parts read.
-pub(crate) struct Growing {
+pub(crate) struct PackInParts {
     names: PackNames,
     chunks: usize,
     parts: u16,
 }
 
-impl Growing {
+impl PackInParts {
     pub(crate) fn starting_with(part: &Part<'_>) -> Self {
         let names = PackNames { number: part.number, name: part.name, prefixes: part.prefixes.to_vec() };
         Self { names, chunks: part.chunks, parts: 1 }

@@ -15,7 +15,7 @@ use crate::upkeep::repair::losses::{self, Lost};
 use crate::upkeep::repair::lost::{self, Look};
 use crate::upkeep::repair::mend::{self, Copies, Mended};
 use crate::upkeep::repair::moving::move_whole_blocks;
-use crate::upkeep::repair::survey::Scope;
+use crate::upkeep::repair::survey::LossScope;
 use crate::upkeep::repair::whole_again;
 use larder_format::{Hash, layout};
 use std::collections::HashSet;
@@ -71,7 +71,7 @@ fn empty(core: &Core, copies: &Copies, name: &Hash, patience: Patience) -> Resul
     // A whole table may belong to a different pack in the place of this pack.
     let trouble = core.trouble();
     let is_all_here = core.members.are_all_here() && !trouble.is_any_gone_without();
-    let scope = Scope {
+    let scope = LossScope {
         candidates: candidates.as_ref().filter(|_| !is_all_here),
         listed: candidates.as_ref(),
         pack: core.catalog.packs.number(name),
@@ -86,7 +86,7 @@ fn empty(core: &Core, copies: &Copies, name: &Hash, patience: Patience) -> Resul
 }
 
 /// Lost chunks; `None` when a disk does not answer.
-fn look_until_steady(core: &Core, scope: &Scope<'_>) -> Result<Option<Lost>> {
+fn look_until_steady(core: &Core, scope: &LossScope<'_>) -> Result<Option<Lost>> {
     for _ in 0..LOOKS_MAX {
         // A chunk not yet in the index must not be taken for lost.
         core.catalog.enter_pending(&core.members, usize::MAX);

@@ -12,7 +12,7 @@ use crate::core::maintenance::Wholeness;
 use crate::ledger::view::Fact;
 use crate::upkeep::repair::losses::{FILES_NAMED_MAX, Lost, read_all, write};
 use crate::upkeep::repair::strays;
-use crate::upkeep::repair::survey::{Scope, Survey, Surveyed};
+use crate::upkeep::repair::survey::{LossScope, Survey, SurveyResult};
 use larder_format::care::LostFile;
 use larder_format::{ChunkId, Hash};
 use std::collections::{BTreeMap, HashSet};
@@ -97,7 +97,7 @@ pub(crate) fn look_for_loss(core: &Core, go_on: &dyn Fn() -> bool) -> Result<Opt
     if core.trouble().newer_layout().is_some() {
         return Ok(None);
     }
-    let Look::Found(found) = find_lost(core, &Scope::default(), go_on)? else { return Ok(None) };
+    let Look::Found(found) = find_lost(core, &LossScope::default(), go_on)? else { return Ok(None) };
     // Asked afterwards, since the last disk may go meanwhile: chunks on an absent disk are not lost.
     if core.require_answering().is_err() {
         return Ok(None);
@@ -124,7 +124,7 @@ pub(crate) fn look_at_damaged(core: &Core, go_on: &dyn Fn() -> bool) -> bool {
     for facts in sources.values_mut() {
         facts.retain(|fact| known.contains_key(&fact.sequence));
     }
-    let scope = Scope::default();
+    let scope = LossScope::default();
     let found = Survey::new(core, &scope, go_on).walk(&sources);
     let is_complete = found.is_complete;
     remember(core, found);
@@ -133,7 +133,7 @@ pub(crate) fn look_at_damaged(core: &Core, go_on: &dyn Fn() -> bool) -> bool {
 
 /// Every chunk named by a snapshot, missing from every pack and not known as lost. After a partial survey, a chunk in
 /// `listed` and not held counts as lost too. Packs set aside are asked first.
-pub(crate) fn find_lost(core: &Core, scope: &Scope<'_>, go_on: &dyn Fn() -> bool) -> Result<Look> {
+pub(crate) fn find_lost(core: &Core, scope: &LossScope<'_>, go_on: &dyn Fn() -> bool) -> Result<Look> {
     let times_anew = core.catalog.times_anew();
     let is_steady = || core.catalog.times_anew() == times_anew && core.catalog.pending_count() == 0;
     // An index empty for a moment would make every chunk seem lost.
@@ -167,13 +167,13 @@ pub(crate) fn find_lost(core: &Core, scope: &Scope<'_>, go_on: &dyn Fn() -> bool
 }
 
 /// Whether a pack lists a lost chunk missing from the index: the index is then rebuilt.
-fn is_listed_elsewhere(core: &Core, lost: &HashSet<ChunkId>, scope: &Scope<'_>) -> bool {
+fn is_listed_elsewhere(core: &Core, lost: &HashSet<ChunkId>, scope: &LossScope<'_>) -> bool {
     let ids: Vec<_> = lost.iter().copied().collect();
     let found = core.catalog.find(&core.members, &ids);
     found.iter().any(|(place, _)| Some(place.pack) != scope.pack)
 }
 
-fn remember(core: &Core, found: Surveyed) {
+fn remember(core: &Core, found: SurveyResult) {
     let trouble = core.trouble();
     let is_certain = !found.is_unanswered;
     let state = |state| match state {

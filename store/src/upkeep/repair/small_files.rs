@@ -56,7 +56,7 @@ pub(crate) fn repair_entry(core: &Core, member: &Member, sequence: u64) -> Resul
 ///
 /// # Errors
 /// `Disk` when the disk fails.
-pub(crate) fn repair_chapter(_core: &Core, member: &Member, chapter: u64) -> Result<Outcome> {
+pub(crate) fn repair_chapter(member: &Member, chapter: u64) -> Result<Outcome> {
     let (disk, path) = (member.disk.as_ref(), layout::chapter(chapter));
     let sealed = set_aside(disk, &path).and_then(|()| chapters::seal(disk, chapter));
     match sealed.map_err(|source| member.failed(&path, source)) {

@@ -13,7 +13,7 @@ use crate::packs::catalog::presence::Presence;
 use crate::packs::marks::At;
 use crate::packs::reader;
 use crate::upkeep::repair::attempts;
-use crate::upkeep::repair::survey::walked::{Path, Walked, key, version_of};
+use crate::upkeep::repair::survey::walked::{Path, WalkedNodes, key, version_of};
 use crate::{Result, StoreError};
 use larder_format::care::LostFile;
 use larder_format::tree::{Kind, Node, Piece, Reference, read};
@@ -36,7 +36,7 @@ const LEVELS_MAX: usize = 8;
 
 /// Chunks and packs eligible to be called lost.
 #[derive(Default)]
-pub(crate) struct Scope<'a> {
+pub(crate) struct LossScope<'a> {
     /// Only these chunks, where an absent disk may have more.
     pub(crate) candidates: Option<&'a HashSet<ChunkId>>,
     /// Chunks listed in the pack being given up: lost if no further pack holds them, even where the survey was cut
@@ -48,7 +48,7 @@ pub(crate) struct Scope<'a> {
 
 /// Result of a survey.
 #[derive(Default)]
-pub(crate) struct Surveyed {
+pub(crate) struct SurveyResult {
     /// Damaged kept snapshots by number, out of the snapshots surveyed.
     pub(crate) snapshots: BTreeMap<u64, Wholeness>,
     /// Lost pieces not known before.
@@ -74,37 +74,37 @@ struct Frame {
 
 pub(crate) struct Survey<'a> {
     core: &'a Core,
-    scope: &'a Scope<'a>,
+    scope: &'a LossScope<'a>,
     go_on: &'a dyn Fn() -> bool,
     // Two sets: a file with the bytes of a node shares one chunk with the node.
-    nodes: Walked,
-    lists: Walked,
+    nodes: WalkedNodes,
+    lists: WalkedNodes,
     /// Whether the list of a hinted pack can be read; an unreadable list may hide chunks.
     tables: HashMap<u32, bool>,
     /// The vault has packs without a known list.
     has_hidden: bool,
     /// Named versions, and damaged nodes together with the paths of the survey.
     told: HashSet<u64>,
-    found: Surveyed,
+    found: SurveyResult,
 }
 
 impl<'a> Survey<'a> {
-    pub(crate) fn new(core: &'a Core, scope: &'a Scope<'a>, go_on: &'a dyn Fn() -> bool) -> Self {
+    pub(crate) fn new(core: &'a Core, scope: &'a LossScope<'a>, go_on: &'a dyn Fn() -> bool) -> Self {
         Self {
             core,
             scope,
             go_on,
-            nodes: Walked::default(),
-            lists: Walked::default(),
+            nodes: WalkedNodes::default(),
+            lists: WalkedNodes::default(),
             tables: HashMap::new(),
             has_hidden: has_hidden_packs(core, scope.pack),
             told: HashSet::new(),
-            found: Surveyed { is_complete: true, ..Surveyed::default() },
+            found: SurveyResult { is_complete: true, ..SurveyResult::default() },
         }
     }
 
     /// Surveys the given snapshots of each source.
-    pub(crate) fn walk(mut self, sources: &BTreeMap<String, Vec<Arc<Fact>>>) -> Surveyed {
+    pub(crate) fn walk(mut self, sources: &BTreeMap<String, Vec<Arc<Fact>>>) -> SurveyResult {
         'all: for (source, facts) in sources {
             // Newest first, so the newest snapshot names a version.
             for fact in facts.iter().rev() {

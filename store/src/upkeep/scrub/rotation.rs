@@ -17,7 +17,7 @@ const FOLDERS: u16 = 256;
 
 /// A file to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Item {
+pub(crate) enum ScrubItem {
     /// `disk.json`.
     Facts,
     /// An entry of the ledger.
@@ -30,7 +30,7 @@ pub(crate) enum Item {
     Sidecar(Hash),
 }
 
-impl Item {
+impl ScrubItem {
     pub(crate) fn path(&self) -> String {
         match self {
             Self::Facts => layout::DISK_FILE.to_owned(),
@@ -44,10 +44,10 @@ impl Item {
 
 /// The next items behind the path `after`, in order: every remaining entry, or the packs of one folder; empty at the
 /// end of the round.
-pub(crate) fn next(core: &Core, member: &Member, after: &str) -> io::Result<Vec<Item>> {
-    let is_ahead = |item: &Item| item.path().as_str() > after;
+pub(crate) fn next(core: &Core, member: &Member, after: &str) -> io::Result<Vec<ScrubItem>> {
+    let is_ahead = |item: &ScrubItem| item.path().as_str() > after;
     if after < layout::DISK_FILE {
-        return Ok(vec![Item::Facts]);
+        return Ok(vec![ScrubItem::Facts]);
     }
     let entries = entries(core, member, after);
     if !entries.is_empty() {
@@ -88,7 +88,7 @@ pub(crate) fn total(disk: &dyn Disk) -> io::Result<u64> {
     Ok(bytes)
 }
 
-fn entries(core: &Core, member: &Member, after: &str) -> Vec<Item> {
+fn entries(core: &Core, member: &Member, after: &str) -> Vec<ScrubItem> {
     // A few thousand at a time: the paths of a million would be a hundred megabytes.
     const AT_ONCE: usize = 4096;
     if after > "ledger/~" {
@@ -104,9 +104,12 @@ fn entries(core: &Core, member: &Member, after: &str) -> Vec<Item> {
     let sealed = |number: u64| {
         let chapter = chapter_of(number);
         let begins = number == entries_of(chapter).start && of_chapter != Some(number);
-        (begins && chapters.contains(&chapter)).then_some(Item::Chapter(chapter))
+        (begins && chapters.contains(&chapter)).then_some(ScrubItem::Chapter(chapter))
     };
-    numbers.take(AT_ONCE).flat_map(|number| sealed(number).into_iter().chain([Item::Entry(number)])).collect()
+    numbers
+        .take(AT_ONCE)
+        .flat_map(|number| sealed(number).into_iter().chain([ScrubItem::Entry(number)]))
+        .collect()
 }
 
 /// Packs expected on the disk. A lagging disk is under resync, and its missing packs are known.
@@ -117,7 +120,7 @@ fn expected(core: &Core, member: &Member) -> HashSet<Hash> {
     expected_packs(core, member)
 }
 
-fn packs_in(member: &Member, folder: &str, expected: BTreeSet<Hash>) -> io::Result<Vec<Item>> {
+fn packs_in(member: &Member, folder: &str, expected: BTreeSet<Hash>) -> io::Result<Vec<ScrubItem>> {
     let mut names = expected;
     let mut sidecars = BTreeSet::new();
     for item in member.disk.list(folder)? {
@@ -132,8 +135,8 @@ fn packs_in(member: &Member, folder: &str, expected: BTreeSet<Hash>) -> io::Resu
         names.extend(&sidecars);
     }
     let both = |name: Hash| {
-        let sidecar = sidecars.contains(&name).then_some(Item::Sidecar(name));
-        std::iter::once(Item::Pack(name)).chain(sidecar)
+        let sidecar = sidecars.contains(&name).then_some(ScrubItem::Sidecar(name));
+        std::iter::once(ScrubItem::Pack(name)).chain(sidecar)
     };
     // Paths sort like names, and `.pack` before `.parity`.
     Ok(names.into_iter().flat_map(both).collect())

@@ -30,14 +30,14 @@ impl Path {
 
 /// States of surveyed nodes or lists, by place.
 #[derive(Default)]
-pub(crate) struct Walked {
+pub(crate) struct WalkedNodes {
     whole: Marks,
     /// For a damaged node, the position in `states`.
     broken: HashMap<At, u32>,
     states: Vec<Wholeness>,
 }
 
-impl Walked {
+impl WalkedNodes {
     pub(crate) fn state(&self, at: At) -> Option<Wholeness> {
         if self.whole.has(at) {
             return Some(Wholeness::Whole);
