@@ -76,6 +76,8 @@ fn old_vaults_stay_readable() {
                 "{}",
                 text(&refused)
             );
+            let status = home.larder(&["status"]).output().expect("larder runs");
+            assert!(text(&status).contains("newer Larder"), "{name}: {}", text(&status));
         } else {
             assert!(home.push(&folder, "notes") > newest, "{name}");
         }
