@@ -1,10 +1,9 @@
-//! What the agent writes down about its own disks: how far a scrub has come, which packs it could not read, and what was
-//! lost with a pack.
+//! Notes of the agent about its own disks: the progress of a scrub, unreadable packs, and the losses with a pack.
 //!
-//! Nothing that a reader of files needs. Losing a scrub's state only begins the round again, and losing the list of packs
-//! that could not be read only gives them more time; a record of losses keeps a device from believing that what it sent
-//! once need not be sent again. Each is one value behind a frame with a
-//! hash, since these files rot like others. Not here: where they lie (`store`).
+//! A reader of files needs none of these notes. Without a scrub's state the round only begins again, and without the
+//! list of unreadable packs such packs only get more time. A record of losses makes a device send lost chunks again.
+//! Each file is a value behind a frame with a hash, since these files rot too. Not here: where the files lie
+//! (`store`).
 
 use crate::ledger::Stamp;
 use crate::{Fields, FormatError, Hash};
@@ -20,79 +19,79 @@ pub const CARE_BYTES_MAX: usize = 16 * 1024 * 1024;
 const WHAT: &str = "a note about the disk";
 const FRAME_BYTES: usize = 8 + 2 + 2 + 32;
 
-/// How far a scrub of one disk has come.
+/// How far a scrub of a disk has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
-    /// When it began; none between two rounds.
+    /// Start of the round; `None` between two rounds.
     pub started: Option<Stamp>,
-    /// The path that was read last.
+    /// The path read last.
     pub at: String,
-    /// Bytes that were read.
+    /// Bytes read.
     pub bytes: u64,
-    /// Bytes that there were to read when it began.
+    /// Bytes to read, as counted at the start.
     pub total: u64,
-    /// Files that were damaged or missing.
+    /// Damaged or missing files.
     pub damaged: u64,
-    /// Those of them that are whole again.
+    /// Damaged files now whole again.
     pub repaired: u64,
-    /// Those of them that could not be repaired, and of which nothing is given up: for want of room, or of another copy.
+    /// Damaged files not repaired for want of room or of another copy, but not given up either.
     pub left: u64,
-    /// Pieces of files that could not be brought back.
+    /// Pieces of files lost for good.
     pub lost: u64,
     /// Damage was met, and the disk is read anew.
     pub is_hurried: bool,
 }
 
-/// A pack that a disk could not read, though it may still hold all of it.
+/// A pack unreadable on a disk, though possibly whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspect {
     /// Name of the pack.
     pub pack: Hash,
-    /// Attempts to read it that failed, each some hours of running after the one before.
+    /// Failed attempts to read the pack, each some hours of running after the previous.
     pub attempts: u32,
-    /// When the first of them was.
+    /// Time of the first attempt.
     pub first: Stamp,
-    /// When the last of them was.
+    /// Time of the last attempt.
     pub last: Stamp,
 }
 
-/// All packs that a disk could not read.
+/// The unreadable packs of a disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspects {
-    /// In the order in which they were met.
+    /// In the order of discovery.
     pub packs: Vec<Suspect>,
 }
 
-/// One file that cannot be given back whole.
+/// A file that no restore gives back whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LostFile {
     /// `DEVICE/NAME`.
     pub source: String,
-    /// The newest snapshot that has the file so.
+    /// The newest snapshot with the file in this state.
     pub snapshot: u64,
-    /// Its path; one that ends with `/` is a folder whose list is lost, and with it everything below.
+    /// Path of the file. A final `/` marks a folder with a lost list, and so with a lost subtree.
     pub path: String,
-    /// A piece of it that is missing.
+    /// A missing piece of the file.
     pub piece: Hash,
 }
 
-/// What was lost with one pack.
+/// The losses with a pack.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Losses {
     /// The first thousand files.
     pub files: Vec<LostFile>,
-    /// All pieces.
+    /// Every lost piece.
     pub pieces: Vec<Hash>,
 }
 
-/// A value that may lie in such a file.
+/// A value for a maintenance file.
 pub trait Note: Serialize + DeserializeOwned {}
 
 impl Note for Round {}
 impl Note for Suspects {}
 impl Note for Losses {}
 
-/// The bytes of such a file.
+/// The bytes of a maintenance file.
 ///
 /// # Panics
 /// Never: plain values always encode.
@@ -108,7 +107,7 @@ pub fn encode<T: Note>(value: &T) -> Vec<u8> {
     bytes
 }
 
-/// Reads such a file.
+/// Reads a maintenance file.
 ///
 /// # Errors
 /// `Short`, `Damaged`, `TooNew` or `Invalid`; never a panic.

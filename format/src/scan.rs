@@ -1,29 +1,29 @@
-//! Blocks found without a table: what is left of a pack whose table or footer is gone.
+//! Blocks found without a table: the remains of a pack after the loss of table or footer.
 //!
-//! A scan looks for the magic of blocks, reads each block whose header and bytes are right, and names its chunks by
-//! hashing them. The magic may stand in somebody's file too; then no header follows, and the search goes on one byte
-//! later. It works on a window of the pack, so that a pack of any size costs the memory of one window.
-//! Not here: reading files, and what is done with what is found (the client's rescue).
+//! A scan looks for the magic of blocks, reads each block with a correct header and correct bytes, and names the
+//! chunks by hash. The magic may stand in a user's file too; then no header follows, and the search goes on a byte
+//! later. The scan works on a window of the pack, so a pack of any size costs the memory of a window. Not here:
+//! reading files, and the use of the blocks found (the client's rescue).
 
 use crate::{
     FormatError,
     block::{BLOCK_CHUNKS_MAX, BLOCK_MAGIC, BLOCK_PLAIN_BYTES_MAX, Decoder, Header, OpenBlock},
 };
 
-/// No block is larger: whoever gives windows of more than this always gets on.
+/// No block is larger: a caller with larger windows always gets on.
 pub const BLOCK_BYTES_MAX: usize = 56 + 3 * BLOCK_CHUNKS_MAX + 16 + BLOCK_PLAIN_BYTES_MAX;
 
-/// What came of one window.
+/// The result of a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scanned {
-    /// Bytes of the window that are done with. The next window begins behind them.
+    /// Finished bytes of the window. The next window begins behind these bytes.
     pub done: usize,
-    /// Blocks that only a newer Larder can read.
+    /// Blocks for a newer Larder only.
     pub too_new: u64,
 }
 
-/// Hands every whole block in `window` to `each`, with its place in the window. `is_last` says that nothing follows:
-/// otherwise a block that may go on behind the window is left for the next one.
+/// Hands every whole block in `window` to `each`, with the place in the window. `is_last` means the end of the bytes;
+/// otherwise a block across the window's end is left for the next window.
 pub fn scan(
     decoder: &mut Decoder,
     window: &[u8],
@@ -43,13 +43,13 @@ pub fn scan(
                 scanned.done += header.block_len();
             }
             Err(error) => {
-                // Its header check was right, or this would be any damage.
+                // The header's check was right, or this would be plain damage.
                 scanned.too_new += u64::from(matches!(error, FormatError::TooNew { .. }));
                 scanned.done += 1;
             }
         }
     }
-    // Half a magic at the end of a window is found whole in the next one.
+    // Half a magic at the end of a window is whole in the next window.
     let kept = if is_last { 0 } else { BLOCK_MAGIC.len() - 1 };
     scanned.done = scanned.done.max(window.len().saturating_sub(kept));
     scanned
@@ -61,7 +61,7 @@ fn next_magic(window: &[u8], from: usize) -> Option<usize> {
     Some(from + found)
 }
 
-/// Whether a node of a tree can be in a block: larger chunks are never nodes, and need not be read to look for some.
+/// Whether a node of a tree can be in a block: larger chunks are never nodes, so a search for nodes skips the block.
 pub fn may_hold_nodes(header: &Header) -> bool {
     header.lengths.iter().any(|len| *len > 0 && *len as usize <= crate::tree::NODE_BYTES_MAX)
 }
@@ -77,7 +77,7 @@ mod tests {
         Encoder::new().encode(&parts.concat(), lengths)
     }
 
-    /// Places and names of everything that is found, with windows of `window` bytes.
+    /// Places and names of the chunks found, with windows of `window` bytes.
     fn found_in(pack: &[u8], window: usize) -> (Vec<(usize, Hash)>, u64) {
         let (mut found, mut too_new, mut decoder, mut from) = (Vec::new(), 0, Decoder::new(), 0);
         loop {

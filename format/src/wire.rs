@@ -1,15 +1,15 @@
-//! What client and agent say to each other: lists of chunk names, and the JSON of control messages.
+//! Messages between client and agent: lists of chunk names, and the JSON of control messages.
 //!
-//! Bytes travel as blocks (`block`), exactly as they will lie on the disk, so the agent need not pack them again.
-//! Routes and who may use them: docs/protocol.md. Not here: HTTP itself (`agent`, `client`).
+//! Bytes travel as blocks (`block`), laid out as on the disk, so the agent need not pack again. Routes and
+//! permissions: docs/protocol.md. Not here: HTTP itself (`agent`, `client`).
 
 pub use crate::ledger::{CONTENTS_MAX, ContentHash, Origin};
 use crate::{ChunkId, ChunkRef, FormatError, Hash, ledger::Head, tree::Totals};
 use serde::{Deserialize, Serialize};
 
-/// Names in one request; bounds it at 128 KiB.
+/// Names in a request: at most 128 KiB.
 pub const IDS_MAX: usize = 4096;
-/// Bytes of blocks in one upload; what one upload may cost the agent in memory.
+/// Bytes of blocks in an upload: a bound on the agent's memory for each upload.
 pub const UPLOAD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Content type of a list of names.
 pub const IDS_TYPE: &str = "application/vnd.larder.ids";
@@ -18,7 +18,7 @@ pub const PLACES_TYPE: &str = "application/vnd.larder.places";
 /// Content type of blocks back to back.
 pub const BLOCKS_TYPE: &str = "application/vnd.larder.blocks";
 
-/// What stands for the place of a chunk that the vault does not hold.
+/// The place of a chunk missing from the vault.
 pub const NOWHERE: u64 = u64::MAX;
 
 /// Whether chunks that nobody asked for may come along with those that somebody did.
@@ -62,7 +62,7 @@ pub fn encode_places(places: impl IntoIterator<Item = u64>) -> Vec<u8> {
 /// Reads the places of `chunks` chunks.
 ///
 /// # Errors
-/// `Invalid` when there are more or fewer of them.
+/// `Invalid` when the number of places differs.
 pub fn decode_places(bytes: &[u8], chunks: usize) -> Result<Vec<u64>, FormatError> {
     let (places, rest) = bytes.as_chunks::<8>();
     if rest.is_empty() && places.len() == chunks {
@@ -82,11 +82,11 @@ pub struct Received {
     pub names: Hash,
 }
 
-/// Word in `Identity::features` of an agent that takes `Commit::origin` and `Commit::zone`.
+/// Word in `Identity::features`: the agent takes `Commit::origin` and `Commit::zone`.
 pub const COMMIT_ORIGIN: &str = "commit_origin";
-/// Word in `Identity::features` of an agent that takes `Commit::contents`.
+/// Word in `Identity::features`: the agent takes `Commit::contents`.
 pub const COMMIT_CONTENTS: &str = "commit_contents";
-/// Everything in `Identity::features` of an agent of this version.
+/// `Identity::features` of an agent of this version.
 pub const FEATURES: [&str; 2] = [COMMIT_ORIGIN, COMMIT_CONTENTS];
 
 /// Asks for a snapshot.
@@ -264,9 +264,9 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// It is new.
+    /// New.
     Added,
-    /// It is gone.
+    /// Gone.
     Removed,
     /// The bytes of a file, or the target of a link.
     Content,
@@ -297,14 +297,14 @@ pub struct Problem {
     pub details: String,
 }
 
-/// A name as text that can be typed back: bytes that are not UTF-8 as `\xNN`, a backslash as `\\`.
+/// A name as text to type back: bytes outside UTF-8 as `\xNN`, a backslash as `\\`.
 pub fn escape_name(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     for part in name.utf8_chunks() {
         for c in part.valid().chars() {
             match c {
                 '\\' => text.push_str("\\\\"),
-                // A control character in a name must not drive somebody's terminal.
+                // A control character in a name must not drive the reader's terminal.
                 c if c.is_control() => {
                     c.to_string().bytes().for_each(|b| text.push_str(&format!("\\x{b:02x}")))
                 }
@@ -316,7 +316,7 @@ pub fn escape_name(name: &[u8]) -> String {
     text
 }
 
-/// The bytes that `escape_name` showed; nothing where an escape is broken.
+/// The bytes behind the text of `escape_name`; `None` where an escape is broken.
 pub fn unescape_name(text: &str) -> Option<Vec<u8>> {
     let mut name = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,15 +1,15 @@
-//! Making blocks: compressed where that saves room.
+//! Making blocks, compressed where compression saves room.
 //!
-//! Not here: which chunks go into one block (`push` of the client, `repack` of the store).
+//! Not here: the choice of chunks for a block (`push` of the client, `repack` of the store).
 
 use super::{BLOCK_CHUNKS_MAX, BLOCK_PLAIN_BYTES_MAX, Codec, Header, ZSTD_LEVEL};
 use crate::{ChunkId, Hash};
 use std::borrow::Cow;
 
-/// Level for blocks that are sent and then forgotten: three times as fast, for a tenth more bytes on the wire.
+/// Level for blocks sent and then forgotten: three times as fast, for a tenth more bytes on the wire.
 const ZSTD_LEVEL_PASSING: i32 = 1;
 
-/// Makes blocks; keeps the compressor's memory (about 1 MiB) between them.
+/// Makes blocks; keeps the compressor's memory (about 1 MiB) between blocks.
 pub struct Encoder {
     zstd: zstd::bulk::Compressor<'static>,
 }
@@ -23,7 +23,7 @@ impl Encoder {
         Self::at(ZSTD_LEVEL)
     }
 
-    /// An encoder for blocks that nobody stores.
+    /// An encoder for blocks never stored.
     ///
     /// # Panics
     /// As `new`.
@@ -35,8 +35,8 @@ impl Encoder {
         Self { zstd: zstd::bulk::Compressor::new(level).expect("memory for a compressor") }
     }
 
-    /// One block of the chunks that lie back to back in `plain`; `lengths` tells where each ends.
-    /// What does not shrink is stored as it is.
+    /// A block of the chunks back to back in `plain`; `lengths` tells where each ends. Bytes that do not shrink are
+    /// stored plain.
     ///
     /// # Panics
     /// When the lengths do not add up or break the limits: the caller's mistake, not the input's.
@@ -44,7 +44,7 @@ impl Encoder {
         self.encode_named(plain, lengths, None).concat()
     }
 
-    /// As `encode`, in two parts, so that what is stored as it is need not be copied.
+    /// As `encode`, in two parts, so bytes stored plain need no copy.
     ///
     /// # Panics
     /// As `encode`.
@@ -52,8 +52,8 @@ impl Encoder {
         self.encode_named(plain, lengths, None)
     }
 
-    /// As `encode_parts`, for one chunk whose name is known: where it is stored as it is, its name is the hash of the
-    /// stored bytes too, and a photo is not hashed twice. A wrong name makes a block that nobody opens.
+    /// As `encode_parts`, for a chunk with a known name. For a chunk stored plain the name is also the hash of the
+    /// stored bytes, so a photo is not hashed twice. A wrong name makes a block that no reader opens.
     ///
     /// # Panics
     /// As `encode`.
@@ -93,8 +93,8 @@ impl Default for Encoder {
     }
 }
 
-/// Whether compressing is a waste: photos, films and archives have all 256 bytes about equally often.
-/// Looks at 16 KiB at most, from four places, since headers of such files do compress. Below 64 KiB nothing does.
+/// Whether compressing is a waste: photos, films and archives have the 256 byte values about equally often. Looks at
+/// 16 KiB at most, from four places, since headers of such files do compress. False below 64 KiB.
 pub fn looks_random(plain: &[u8]) -> bool {
     const WINDOW: usize = 4096;
     const LOOKED_AT: f64 = 4.0 * 4096.0;
@@ -108,6 +108,6 @@ pub fn looks_random(plain: &[u8]) -> bool {
     }
     let bits: f64 =
         seen.iter().filter(|n| **n > 0).map(|n| f64::from(*n) / LOOKED_AT).map(|p| -p * p.log2()).sum();
-    // 16 KiB of true noise measure 7.988 bits a byte; text that was encoded densely stays below 7.5.
+    // 16 KiB of true noise measure 7.988 bits a byte; densely encoded text stays below 7.5.
     bits > 7.9
 }

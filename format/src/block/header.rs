@@ -1,6 +1,6 @@
-//! The header of a block: how its bytes are stored, and where each chunk ends.
+//! The header of a block: how the bytes are stored, and where each chunk ends.
 //!
-//! Every length is a claim and is checked against the others before a byte of memory is asked for. Not here: the stored
+//! Every length is a claim, checked against the remaining lengths before any memory is asked for. Not here: the stored
 //! bytes (`encode`, `open`).
 
 use super::{BLOCK_CHUNKS_MAX, BLOCK_MAGIC, BLOCK_PLAIN_BYTES_MAX, HEADER_FIXED_BYTES, WHAT};
@@ -10,16 +10,16 @@ use std::ops::Range;
 const CHECK_BYTES: usize = 16;
 const LENGTH_BYTES: usize = 3;
 
-/// How the stored bytes become the plain ones.
+/// How stored bytes become plain bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
-    /// As they are.
+    /// Stored unchanged.
     Plain,
-    /// One zstd frame.
+    /// A single zstd frame.
     Zstd,
 }
 
-/// A block's header: everything but its stored bytes.
+/// The header of a block, without the stored bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
     /// How to decode.
@@ -28,7 +28,7 @@ pub struct Header {
     pub stored_len: u32,
     /// Bytes after decoding: the sum of `lengths`.
     pub plain_len: u32,
-    /// BLAKE3 of the stored bytes, so that a scrub need not decode.
+    /// BLAKE3 of the stored bytes, so a scrub need not decode.
     pub stored_hash: Hash,
     /// Plain length of each chunk, in order.
     pub lengths: Vec<u32>,
@@ -60,7 +60,7 @@ impl Header {
         })
     }
 
-    /// How many bytes of a block must be read to know its whole header.
+    /// Bytes of a block to read for the whole header.
     ///
     /// # Errors
     /// `Short` below 56 bytes; `Invalid` when this is no block.
@@ -75,10 +75,10 @@ impl Header {
         Ok(header_len(chunks))
     }
 
-    /// Reads the header at the start of `bytes`; what follows it is left alone.
+    /// Reads the header at the start of `bytes`; ignores the bytes behind.
     ///
     /// # Errors
-    /// Every way in which bytes can fail to be a header; never a panic, and no allocation above 32 KiB.
+    /// Every kind of malformed header; never a panic, and no allocation above 32 KiB.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let header = bytes.get(..Self::needed(bytes)?).ok_or(FormatError::Short { what: WHAT })?;
         let (checked, check) = header.split_at(header.len() - CHECK_BYTES);
@@ -105,7 +105,7 @@ impl Header {
             .collect::<Result<Vec<_>, _>>()?;
         let sum: u64 = lengths.iter().map(|len| u64::from(*len)).sum();
         let plain_fits = plain_len as usize <= BLOCK_PLAIN_BYTES_MAX && u64::from(plain_len) == sum;
-        // A stored form that is not smaller is written plain, so anything larger is a lie.
+        // Bytes that do not shrink are written plain, so a larger stored form is a lie.
         if !plain_fits || stored_len > plain_len || (codec == Codec::Plain && stored_len != plain_len) {
             return Err(FormatError::Invalid { what: WHAT, why: "its lengths contradict each other" });
         }

@@ -1,12 +1,12 @@
-//! Opening blocks: the plain bytes, and the name of each chunk by its content.
+//! Opening blocks: the plain bytes, and the name of each chunk by content.
 //!
-//! Memory is bounded by what the header claims, and the header's claim by 4 MiB. Not here: the header (`header`).
+//! The header's claim bounds the memory, and 4 MiB bound the claim. Not here: the header (`header`).
 
 use super::{Codec, Header, WHAT};
 use crate::{ChunkId, FormatError, Hash};
 use std::{borrow::Cow, ops::Range};
 
-/// Opens blocks; keeps the decompressor's memory between them.
+/// Opens blocks; keeps the decompressor's memory between blocks.
 pub struct Decoder {
     zstd: zstd::bulk::Decompressor<'static>,
 }
@@ -20,10 +20,10 @@ impl Decoder {
         Self { zstd: zstd::bulk::Decompressor::new().expect("memory for a decompressor") }
     }
 
-    /// Checks the stored bytes and gives the plain ones: at most 4 MiB, exactly as many as the header says.
+    /// Checks the stored bytes and returns the plain bytes: at most 4 MiB, exactly as many as the header says.
     ///
     /// # Errors
-    /// `Short`, `Damaged` or `Invalid`; a frame that would grow beyond its claim is stopped there.
+    /// `Short`, `Damaged` or `Invalid`; a frame growing beyond the claim is stopped there.
     pub fn plain<'a>(&mut self, header: &Header, stored: &'a [u8]) -> Result<Cow<'a, [u8]>, FormatError> {
         let stored = stored.get(..header.stored_len as usize).ok_or(FormatError::Short { what: WHAT })?;
         if Hash::of(stored) != header.stored_hash {
@@ -32,15 +32,15 @@ impl Decoder {
         self.unpack(header, stored)
     }
 
-    /// The same for whoever checked the stored bytes already, or will name the plain ones.
+    /// As `plain`, for a caller with checked stored bytes, or about to name the plain bytes.
     ///
     /// # Errors
-    /// `Short` or `Invalid`; a frame that would grow beyond its claim is stopped there.
+    /// `Short` or `Invalid`; a frame growing beyond the claim is stopped there.
     pub fn unpack<'a>(&mut self, header: &Header, stored: &'a [u8]) -> Result<Cow<'a, [u8]>, FormatError> {
         let stored = stored.get(..header.stored_len as usize).ok_or(FormatError::Short { what: WHAT })?;
         let plain = match header.codec {
             Codec::Plain => Cow::Borrowed(stored),
-            // Several frames, or one without its size, would read here and nowhere else.
+            // Several frames, or a frame without a size, would read here and nowhere else.
             Codec::Zstd if !is_one_frame(stored, header.plain_len) => {
                 return Err(FormatError::Invalid { what: WHAT, why: "it is not one zstd frame of its size" });
             }
@@ -68,10 +68,10 @@ impl Default for Decoder {
     }
 }
 
-/// A block that was opened and whose chunks were named by their content.
+/// An opened block, with the chunks named by content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenBlock<'a> {
-    /// The chunks' bytes, back to back; those of a plain block are not copied.
+    /// The chunks' bytes, back to back; the bytes of a plain block are not copied.
     pub plain: Cow<'a, [u8]>,
     /// Name and place of each chunk in `plain`.
     pub chunks: Vec<(ChunkId, Range<usize>)>,
@@ -86,7 +86,7 @@ impl<'a> OpenBlock<'a> {
         let header = Header::decode(bytes)?;
         let plain = decoder.plain(&header, &bytes[header.len()..])?;
         if header.codec == Codec::Plain && header.lengths.len() == 1 {
-            // The stored bytes are the chunk, and `plain` has just hashed them.
+            // The stored bytes are the chunk, hashed by `plain` just before.
             let chunks = vec![(header.stored_hash, 0..plain.len())];
             return Ok((header, Self { plain, chunks }));
         }
@@ -94,8 +94,8 @@ impl<'a> OpenBlock<'a> {
         Ok((header, open))
     }
 
-    /// The same for a reader who looks for chunks by name: what has the right name is whole, so the stored bytes need
-    /// no hash of their own.
+    /// As `read`, for a reader with chunk names to find: a chunk under the right name is whole, so the stored bytes
+    /// need no hash of their own.
     ///
     /// # Errors
     /// As `Header::decode` and `Decoder::unpack`.
@@ -110,12 +110,12 @@ impl<'a> OpenBlock<'a> {
         Self { plain, chunks }
     }
 
-    /// The same, free of the bytes that it was read from.
+    /// The same block, free of the input bytes.
     pub fn into_owned(self) -> OpenBlock<'static> {
         OpenBlock { plain: Cow::Owned(self.plain.into_owned()), chunks: self.chunks }
     }
 
-    /// Bytes of the chunk called `id`, if it is in here.
+    /// Bytes of the chunk `id`, if in the block.
     pub fn chunk(&self, id: &ChunkId) -> Option<&[u8]> {
         self.chunks.iter().find(|(name, _)| name == id).map(|(_, range)| &self.plain[range.clone()])
     }

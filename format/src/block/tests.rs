@@ -25,7 +25,7 @@ fn what_does_not_shrink_is_stored_plain() {
     assert_eq!(Header::decode(&block(&[b"x"])).unwrap().codec, Codec::Plain);
 }
 
-/// A chunk that is named by its sender is read like any other; under a wrong name it is not read at all.
+/// A chunk named by the sender is read like a chunk without a name; under a wrong name the block is not read.
 #[test]
 fn a_name_that_came_along_saves_a_hash_and_is_still_checked() {
     let mut noise = vec![0; 300_000];
@@ -40,7 +40,7 @@ fn a_name_that_came_along_saves_a_hash_and_is_still_checked() {
     assert_eq!(OpenBlock::read(&mut Decoder::new(), &wrong), Err(FormatError::Damaged { what: WHAT }));
 }
 
-/// Whoever looks for names does without the hash of the stored bytes, and still gets nothing under a wrong one.
+/// A search by name skips the hash of the stored bytes, and still finds no chunk under a wrong name.
 #[test]
 fn a_chunk_under_its_name_is_whole_although_its_block_is_not() {
     let mut noise = vec![0; 300_000];
@@ -84,7 +84,7 @@ fn no_header_claims_more_than_a_block_may_hold() {
     }
 }
 
-/// Two frames in a row, or one that does not tell its size, unpack here and nowhere else.
+/// Two frames in a row, or a frame without a size, unpack here and nowhere else.
 #[test]
 fn only_one_frame_that_tells_its_size_is_a_block() {
     let plain = b"a word, ".repeat(100);
@@ -103,7 +103,7 @@ fn only_one_frame_that_tells_its_size_is_a_block() {
     assert!(matches!(read(&zstd.compress(&plain).unwrap()), Err(FormatError::Invalid { .. })));
 }
 
-/// A small frame that claims little but unpacks to much must be stopped at its claim.
+/// A small frame with a small claim and a large content must be stopped at the claim.
 #[test]
 fn a_bomb_is_stopped_at_its_claim() {
     let frame = zstd::bulk::compress(&vec![0; 64 << 20], 3).unwrap();

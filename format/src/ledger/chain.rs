@@ -1,27 +1,27 @@
-//! Whether ledger entries follow each other.
+//! Whether ledger entries form a chain.
 //!
-//! On the bad day the program at hand is seldom the one that wrote the disk, and the disk is seldom whole: entries of a
-//! newer Larder count in the chain, and those behind a gap are as good as before. Not here: which files hold entries
+//! On the bad day the program at hand is seldom the disk's writer, and the disk is seldom whole. Entries of a newer
+//! Larder count in the chain, and entries behind a gap are as good as before. Not here: the files with the entries
 //! (`store`, and the client's rescue).
 
 use super::Entry;
 use crate::Hash;
 
-/// How an entry stands to those before it.
+/// Relation of an entry to the earlier entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
-    /// It holds the hash of the one before.
+    /// The entry holds the hash of the previous entry.
     Follows,
-    /// Entries before it, from this number on, are missing, so there is nothing to compare with.
+    /// Entries just before are missing, so there is no hash to compare with.
     AfterGap {
-        /// The first number that is missing.
+        /// The first missing number.
         first: u64,
-        /// The last one.
+        /// The last missing number.
         last: u64,
     },
-    /// The entry before was damaged: nothing to compare with, and nothing that was not told yet.
+    /// The previous entry was damaged: there is no hash to compare with, and no further news.
     Unchecked,
-    /// The one before is whole and is another than it says: one of them was changed or put in.
+    /// The previous entry is whole but has another hash: either entry was changed or put in.
     Broken,
 }
 
@@ -29,7 +29,7 @@ pub enum Link {
 #[derive(Debug, Default)]
 pub struct Chain {
     newest: u64,
-    /// Hash of the newest entry; nothing where that entry was damaged.
+    /// Hash of the newest entry; `None` where the newest entry was damaged.
     hash: Option<Hash>,
 }
 
@@ -39,7 +39,7 @@ impl Chain {
         Self { newest: 0, hash: Some(Hash::ZERO) }
     }
 
-    /// The next whole entry, and its own hash.
+    /// Takes the next whole entry, and the entry's hash.
     pub fn step(&mut self, entry: &Entry, hash: Hash) -> Link {
         let gap = self.gap_before(entry.sequence);
         let expected = self.hash.replace(hash);
@@ -52,12 +52,12 @@ impl Chain {
         }
     }
 
-    /// Whether `entry` holds the hash of the one before it, and nothing is missing between.
+    /// Whether `entry` holds the hash of the previous entry, without a gap between.
     pub fn is_next(&self, entry: &Entry) -> bool {
         self.gap_before(entry.sequence).is_none() && self.hash == Some(entry.previous)
     }
 
-    /// The next entry, of which nothing whole is left. Tells which numbers are missing before it.
+    /// Takes the number of the next entry without a whole copy. Returns the missing numbers before the entry.
     pub fn step_over(&mut self, sequence: u64) -> Option<(u64, u64)> {
         let gap = self.gap_before(sequence);
         (self.newest, self.hash) = (sequence, None);

@@ -1,9 +1,9 @@
-//! Sealed chapters: up to a thousand ledger entries once more, in one file.
+//! Sealed chapters: up to a thousand ledger entries once more, in a single file.
 //!
-//! A ledger of ten years is a hundred thousand small files, and a disk that must seek for each of them needs minutes to
-//! read it. So the entries of one folder are also written into one file as soon as the folder is full. The entries' own
-//! files stay: a chapter is made from them and they can be made from it, so neither is the only copy on a disk.
-//! Bytes: FORMAT.md, "Chapter". Not here: where chapters lie and when one is sealed (`store`).
+//! A ledger of ten years is a hundred thousand small files, and a disk with a seek for each file needs minutes to read
+//! the ledger. So as soon as a folder is full, its entries are also written into a single file. The entries' own files
+//! stay. Chapter and entry files can be made from each other, so neither is the only copy on a disk.
+//! Bytes: FORMAT.md, "Chapter". Not here: where chapters lie and when a chapter is sealed (`store`).
 
 use super::Entry;
 use crate::{Fields, FormatError, Hash};
@@ -12,27 +12,27 @@ use crate::{Fields, FormatError, Hash};
 pub const CHAPTER_MAGIC: &[u8; 8] = b"LRDRCHP1";
 /// Layout of chapters.
 pub const CHAPTER_VERSION: u16 = 1;
-/// Entries whose numbers divided by this are equal belong to one chapter, and lie in one folder.
+/// Entry numbers divided by this give the chapter: equal quotients share a chapter and a folder.
 pub const CHAPTER_ENTRIES: u64 = 1000;
-/// No chapter is larger, or a start would need the memory: entries of prune and sweep can have a mebibyte each. A folder
-/// that would make a larger one has no chapter.
+/// No chapter is larger, or a start would need the memory: entries of prune and sweep can have a mebibyte each. A
+/// folder with more bytes has no chapter.
 pub const CHAPTER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const WHAT: &str = "a chapter of the ledger";
 const HEAD_BYTES: usize = 8 + 2 + 2 + 4;
 
-/// The chapter that the entry with this number belongs to.
+/// The chapter of the entry with this number.
 pub fn chapter_of(sequence: u64) -> u64 {
     sequence / CHAPTER_ENTRIES
 }
 
-/// Numbers of the entries of a chapter; the first chapter has one less, since numbers begin with 1.
+/// Numbers of the entries of a chapter; the first chapter has only 999, since numbers begin with 1.
 pub fn entries_of(chapter: u64) -> std::ops::Range<u64> {
     let first = chapter.saturating_mul(CHAPTER_ENTRIES);
     first.max(1)..first.saturating_add(CHAPTER_ENTRIES)
 }
 
-/// Makes a chapter from the bytes of its entries' files, in their order.
+/// Makes a chapter from the bytes of the entries' files, in order.
 #[derive(Debug)]
 pub struct ChapterBuilder {
     bytes: Vec<u8>,
@@ -51,7 +51,7 @@ impl Default for ChapterBuilder {
 }
 
 impl ChapterBuilder {
-    /// Adds the bytes of the next entry's file; says whether they fit.
+    /// Adds the bytes of the next entry's file; returns whether the bytes fit.
     pub fn push(&mut self, entry: &[u8]) -> bool {
         if self.bytes.len() + entry.len() + 32 > CHAPTER_BYTES_MAX {
             return false;
@@ -70,21 +70,21 @@ impl ChapterBuilder {
     }
 }
 
-/// One entry of a chapter.
+/// An entry of a chapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChapterEntry<'a> {
-    /// What it says.
+    /// The entry's content.
     pub entry: Entry,
-    /// Its own hash.
+    /// The entry's hash.
     pub hash: Hash,
-    /// Bytes of its own file.
+    /// Bytes of the entry's own file.
     pub bytes: &'a [u8],
 }
 
-/// A chapter that is whole: every entry of it follows the one before.
+/// A whole chapter: every entry follows the previous.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chapter<'a> {
-    /// Hash of the whole file: equal on two disks exactly if all entries are.
+    /// Hash of the whole file: equal on two disks exactly if the entries are equal.
     pub hash: Hash,
     /// In their order, without a gap.
     pub entries: Vec<ChapterEntry<'a>>,
@@ -94,7 +94,7 @@ impl<'a> Chapter<'a> {
     /// Reads the chapter with this number.
     ///
     /// # Errors
-    /// `Short`, `Damaged`, `TooNew`, or `Invalid` where an entry is missing, damaged or does not follow the one before.
+    /// `Short`, `Damaged`, `TooNew`, or `Invalid` where an entry is missing, damaged or does not follow the previous.
     pub fn decode(chapter: u64, bytes: &'a [u8]) -> Result<Self, FormatError> {
         let end = bytes.len().checked_sub(32).ok_or(FormatError::Short { what: WHAT })?;
         let mut fields = Fields::new(&bytes[..end], WHAT);
@@ -138,7 +138,7 @@ mod tests {
     use crate::ledger::{Event, Stamp};
     use proptest::prelude::*;
 
-    /// The files of the first chapter, and of the entries behind it.
+    /// The files of the first chapter and of the entries behind.
     fn files(count: u64) -> Vec<Vec<u8>> {
         let mut previous = Hash::ZERO;
         let file = |sequence| {

@@ -1,9 +1,9 @@
-//! The Reed-Solomon code: from a pack to its recovery shards, and from what is left of both to what was lost.
+//! The Reed-Solomon code: from a pack to its recovery shards, and from the whole shards of both to the lost shards.
 //!
-//! The code is linear over the field of 2^16 elements, byte column by byte column, so it runs over a few kilobytes of
-//! every shard at a time: 64 MiB of pack take a few MiB of memory, and need not be there at once. Crate
-//! `reed-solomon-simd` computes it with transforms that cost the logarithm of what the plain sum in FORMAT.md costs;
-//! a test holds the two together, so the bytes on disks do not depend on that crate.
+//! The code is linear over the field of 2^16 elements, byte column by byte column, so encoding runs over a few
+//! kilobytes of every shard at a time: 64 MiB of pack take a few MiB of memory, and need not be there at once. Crate
+//! `reed-solomon-simd` uses transforms at the logarithm of the cost of the plain sum in FORMAT.md. A test holds both
+//! equal, so the bytes on disks do not depend on the crate.
 
 use super::{Shape, ShardHash, encode_end, encode_start, shard_hash, short};
 use crate::Hash;
@@ -11,8 +11,8 @@ use reed_solomon_simd::engine::DefaultEngine;
 use reed_solomon_simd::rate::{HighRateDecoder, HighRateEncoder, RateDecoder, RateEncoder};
 use std::ops::Range;
 
-/// Bytes of each shard that are worked on at once: a page, so that none is read twice. Encoding then takes about
-/// 5 MiB and decoding 9 MiB, for the largest packs twice that.
+/// Bytes of each shard in a round: a page, so no page is read twice. Encoding then takes about 5 MiB and decoding 9
+/// MiB, for the largest packs twice as much.
 const STRIPE_BYTES: usize = 4096;
 const STEP_BYTES: usize = 256 * 1024;
 
@@ -21,11 +21,11 @@ const STEP_BYTES: usize = 256 * 1024;
 pub enum Unmade<E> {
     /// The pack could not be read.
     Read(E),
-    /// It was read twice and was not the same.
+    /// Two reads of the pack gave different bytes.
     Unsteady,
 }
 
-/// Which file is read.
+/// The file to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// A shard of the pack.
@@ -34,12 +34,12 @@ pub enum Source {
     Recovery(u32),
 }
 
-/// The sidecar of a pack, and the name that the pack's bytes have: whoever wrote it down must compare.
+/// The sidecar of a pack, and the name by the pack's bytes, for the caller to compare with the recorded name.
 ///
-/// `read` fills the buffer from an offset in the pack. It is read twice, first from end to end.
+/// `read` fills the buffer from an offset in the pack. The pack is read twice, first from end to end.
 ///
 /// # Errors
-/// What `read` says; `Unsteady` when it gave other bytes the second time.
+/// Errors of `read`; `Unsteady` when the second pass gave different bytes.
 pub fn encode<E>(
     shape: &Shape,
     mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
@@ -47,7 +47,7 @@ pub fn encode<E>(
     let (name, mut hashes) = hash_shards(shape, &mut read).map_err(Unmade::Read)?;
     let shard_bytes = shape.shard_bytes as usize;
     let mut recovery = vec![0; shard_bytes * shape.recovery as usize];
-    // What is coded must be what was hashed, or a repair would bring back other bytes.
+    // The coded bytes must be the hashed bytes, or a repair would bring back different bytes.
     let mut again = vec![blake3::Hasher::new(); shape.data as usize];
     let mut encoder = None;
     for columns in stripes(shard_bytes) {
@@ -76,7 +76,7 @@ pub fn encode<E>(
     Ok((name, bytes))
 }
 
-/// One pass from end to end: the pack's name and the hashes of its shards.
+/// A full pass over the pack, for the pack's name and the hashes of its shards.
 fn hash_shards<E>(
     shape: &Shape,
     read: &mut impl FnMut(u64, &mut [u8]) -> Result<(), E>,
@@ -96,14 +96,14 @@ fn hash_shards<E>(
     Ok((Hash(*whole.finalize().as_bytes()), hashes))
 }
 
-/// The lost shards of a pack, in the order of `lost`, each with all its bytes; the last shard of a pack with the zeros
-/// that fill it up. Nothing when fewer whole recovery shards are left than shards are lost.
+/// The lost shards of a pack, in the order of `lost`, each in full length; the last shard of a pack keeps the padding
+/// zeros. `None` when fewer whole recovery shards are left than shards are lost.
 ///
-/// `read` fills the buffer from an offset within a shard. All shards that are not in `lost` have to be whole, and
-/// those in `recovery`.
+/// `read` fills the buffer from an offset within a shard. Shards outside `lost` have to be whole, and so have the
+/// shards in `recovery`.
 ///
 /// # Errors
-/// What `read` says.
+/// Errors of `read`.
 pub fn rebuild<E>(
     shape: &Shape,
     lost: &[u32],
@@ -142,7 +142,7 @@ pub fn rebuild<E>(
     Ok(Some(found))
 }
 
-/// The columns of a shard in runs that are worked on at once.
+/// The columns of a shard in runs for a round each.
 fn stripes(shard_bytes: usize) -> impl Iterator<Item = Range<usize>> {
     (0..shard_bytes).step_by(STRIPE_BYTES).map(move |start| start..(start + STRIPE_BYTES).min(shard_bytes))
 }

@@ -1,10 +1,10 @@
-//! Parity: a second file beside a pack, from which damaged parts of the pack are computed again.
+//! Parity: a second file beside a pack, for computing damaged parts of the pack again.
 //!
-//! The pack is taken as *shards* of equal length, the last one filled up with zeros, and a Reed-Solomon code makes one
-//! recovery shard for each begun sixteen of them: any set of lost shards that is not larger than the set of whole
-//! recovery shards comes back. Each shard has a hash, so that what is lost is known and need not be guessed, and twice
-//! as much can be repaired. The sidecar is damaged as easily as the pack, so its head and its hashes stand at both
-//! ends, and each group of hashes has a check of its own. The same pack makes the same bytes on every disk.
+//! A pack is split into *shards* of equal length, the last shard padded with zeros. A Reed-Solomon code makes a
+//! recovery shard for each begun sixteen: lost shards come back if at least as many recovery shards are whole. Each
+//! shard has a hash, so a repair knows the lost shards instead of guessing, and repairs twice as many. Damage hits the
+//! sidecar as easily as the pack, so head and hashes stand at both ends, and each group of hashes has a check of its
+//! own. The same pack makes the same bytes on every disk.
 //! Bytes: FORMAT.md, "Parity". Not here: the code itself (`code`), where sidecars lie (`store`).
 
 mod code;
@@ -18,36 +18,36 @@ use std::ops::Range;
 pub const PARITY_VERSION: u16 = 1;
 /// First bytes of a head.
 pub const PARITY_MAGIC: &[u8; 8] = b"LRDRPAR1";
-/// Bytes of a head: the first and the last ones of a sidecar.
+/// Bytes of a head; a sidecar begins and ends with a head.
 pub const HEAD_BYTES: usize = 96;
-/// Packs up to this length get a sidecar. Twice what a pack has; beyond it the memory of a small board would not do.
+/// Packs up to this length get a sidecar: twice a full pack. Beyond, the memory of a small board would not do.
 pub const PARITY_PACK_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// A shard of a full pack: what is lost at once when a disk's sector cannot be read is 4 KiB, in bursts more.
+/// A shard of a full pack. An unreadable sector of a disk loses 4 KiB at once, a burst more.
 pub const SHARD_BYTES_MAX: u32 = 64 * 1024;
 /// Shards of the largest pack.
 pub const DATA_SHARDS_MAX: u32 = 2048;
-/// Recovery shards of the largest pack; bounds what is held in memory while a pack is repaired at 8 MiB.
+/// Recovery shards of the largest pack; bounds the memory of a repair to 8 MiB.
 pub const RECOVERY_SHARDS_MAX: u32 = DATA_SHARDS_MAX / DATA_PER_RECOVERY;
 
-/// A disk loses whole sectors of this size, so a shard that is smaller only costs a hash more.
+/// A disk loses whole sectors of this size, so a smaller shard only costs a further hash.
 const SECTOR_BYTES: u64 = 4096;
 /// The code works on runs of 64 bytes.
 const SHARD_BYTES_UNIT: u32 = 64;
-/// Shards of a pack that is not full; one of 64 MiB has so many of 64 KiB.
+/// Shards of a pack that is not full; 64 MiB make this many shards of 64 KiB.
 const DATA_SHARDS_AIM: u64 = 1024;
-/// Shards for which there is one recovery shard.
+/// Data shards for each recovery shard.
 const DATA_PER_RECOVERY: u32 = 16;
-/// A small pack has few shards, and a scratch may go through several of them.
+/// A small pack has few shards, and a scratch may cross several.
 const RECOVERY_SHARDS_MIN: u32 = 4;
 const SHARD_HASH_BYTES: usize = 16;
-/// Hashes that share a check: when a sector of the list is lost at both ends, these are.
+/// Hashes under a shared check: a sector of the list lost at both ends loses this many.
 const GROUP_HASHES: usize = 64;
 const WHAT: &str = "a parity file";
 
-/// First bytes of the hash of a shard. The rebuilt pack has to have its whole name anyway.
+/// First bytes of the hash of a shard. A repair checks the pack's whole name anyway.
 pub type ShardHash = [u8; SHARD_HASH_BYTES];
 
-/// How a pack is taken apart.
+/// How a pack is split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     /// Bytes of the pack.
@@ -61,10 +61,10 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape for a pack of this length; none for one that is empty or too long.
+    /// The shape for a pack of this length; `None` for an empty or too long pack.
     ///
-    /// A pack within one sector is one shard, since nothing less than all of it is ever lost. Larger ones have shards
-    /// of a sector, or as many times that as it takes to have no more than about a thousand: then the lists of hashes
+    /// A pack within a sector is a single shard, since a disk never loses less than a sector. Larger packs have shards
+    /// of a sector, or of enough sectors to keep the number of shards at about a thousand: then the lists of hashes
     /// stay small, and scattered damage costs little more than itself.
     pub fn of(pack_len: u64) -> Option<Self> {
         if pack_len == 0 || pack_len > PARITY_PACK_BYTES_MAX {
@@ -106,7 +106,7 @@ impl Shape {
         2 * self.end_len() + u64::from(self.recovery) * u64::from(self.shard_bytes)
     }
 
-    /// Where a shard of the pack lies in the pack; the last one may be shorter than the others.
+    /// Where a shard of the pack lies in the pack; the last shard may be shorter.
     pub fn data_range(&self, shard: u32) -> Range<u64> {
         let start = u64::from(shard) * u64::from(self.shard_bytes);
         start.min(self.pack_len)..(start + u64::from(self.shard_bytes)).min(self.pack_len)
@@ -119,12 +119,12 @@ impl Shape {
     }
 }
 
-/// What a sidecar says of a pack.
+/// A sidecar's description of a pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parity {
     /// The pack's name.
     pub name: Hash,
-    /// How it was taken apart.
+    /// How the pack was split.
     pub shape: Shape,
     /// Hashes of the pack's shards, then of the recovery shards; none where both copies of the list are damaged.
     pub hashes: Vec<Option<ShardHash>>,
@@ -132,7 +132,7 @@ pub struct Parity {
     pub is_whole: bool,
 }
 
-/// The hash by which a shard is known. One that is shorter than the others is filled up with zeros first.
+/// The hash for recognising a shard. A shorter shard is first padded with zeros.
 pub fn shard_hash(bytes: &[u8], shard_bytes: u32) -> ShardHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(bytes);
@@ -149,11 +149,11 @@ fn short(hash: [u8; 32]) -> ShardHash {
 }
 
 impl Parity {
-    /// Reads both ends of a sidecar of `file_len` bytes; what cannot be read or is damaged at one is taken from the
-    /// other. `read` fills the buffer from an offset, and says whether it could.
+    /// Reads both ends of a sidecar of `file_len` bytes; either end replaces damaged or unreadable parts of the
+    /// opposite end. `read` fills the buffer from an offset, and returns whether the read succeeded.
     ///
     /// # Errors
-    /// `Damaged` when no head is whole, `TooNew`, or `Invalid` for a head that contradicts itself.
+    /// `Damaged` when no head is whole, `TooNew`, or `Invalid` for a contradictory head.
     pub fn read(file_len: u64, mut read: impl FnMut(u64, &mut [u8]) -> bool) -> Result<Self, FormatError> {
         let mut head_at = |offset: Option<u64>| {
             let mut bytes = [0; HEAD_BYTES];
@@ -239,12 +239,12 @@ fn decode_head(bytes: &[u8; HEAD_BYTES]) -> Result<(Hash, Shape), FormatError> {
     }
 }
 
-/// Head and list of hashes: what stands at the start of a sidecar.
+/// Head and list of hashes: the start of a sidecar.
 fn encode_start(name: &Hash, shape: &Shape, hashes: &[ShardHash]) -> Vec<u8> {
     [encode_head(name, shape), encode_list(name, hashes)].concat()
 }
 
-/// The same, with the head last: what stands at the end.
+/// List of hashes and head: the end of a sidecar.
 fn encode_end(name: &Hash, shape: &Shape, hashes: &[ShardHash]) -> Vec<u8> {
     [encode_list(name, hashes), encode_head(name, shape)].concat()
 }
@@ -273,7 +273,7 @@ fn encode_list(name: &Hash, hashes: &[ShardHash]) -> Vec<u8> {
     bytes
 }
 
-/// The pack's name and the group's number count too, so that a piece of another list is never taken for this one.
+/// The check covers the pack's name and the group's number, so a piece of another list never passes for this group.
 fn group_check(name: &Hash, group: usize, hashes: &[u8]) -> ShardHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&name.0);

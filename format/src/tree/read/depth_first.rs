@@ -1,29 +1,29 @@
-//! Everything that trees name, depth first, for walks that ask for neither names nor order: marking, for one.
+//! Every chunk named by trees, depth first, for walks without need of names or order, such as the mark phase.
 //!
-//! A node may name thirteen thousand others and each of them as many, two thousand levels deep. So only some of what a node
-//! names waits at a time; the node itself waits below that, with the position at which it is read again.
-//! Not here: what is done with a chunk, and which ones have been seen (`store::walk`).
+//! A node may name thirteen thousand nodes, each of these as many, two thousand levels deep. So only part of a node's
+//! references wait at a time; the node itself waits below, with the position for reading on. Not here: the handling of
+//! a chunk, and the set of chunks seen (`store::walk`).
 
 use super::{Chunks, Descend, covering, node};
 use crate::ChunkRef;
 use crate::tree::Reference;
 
-/// Nodes and lists that wait, some 3 MiB. Without the bound a tree of a few megabytes, in which each node names the next one
-/// ten thousand times, takes a gigabyte.
+/// Waiting nodes and lists, some 3 MiB. Without the bound a tree of a few megabytes takes a gigabyte, if each node
+/// names the next ten thousand times.
 const WAITING_MAX: usize = 64 * 1024;
-/// So many of one node wait in any case, or the walk of a deep tree would read each node once for each child.
+/// Minimum of waiting references for each node, or the walk of a deep tree would read a node once for each child.
 const OF_ONE_MIN: usize = 64;
 
-/// A node or list that has to be read.
+/// An unread node or list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unread {
-    /// Which one.
+    /// The node or list.
     pub of: Reference,
-    /// How many of the chunks that it names have been handed out before.
+    /// References handed out before.
     pub from: usize,
 }
 
-/// What has to be read yet, the next one last.
+/// The unread nodes and lists, the next last.
 #[derive(Debug)]
 pub struct DepthFirst {
     waiting: Vec<Unread>,
@@ -37,12 +37,12 @@ impl Default for DepthFirst {
 }
 
 impl DepthFirst {
-    /// How many wait.
+    /// Number of waiting nodes and lists.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether all is read.
+    /// Whether the walk is over.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -52,17 +52,17 @@ impl DepthFirst {
         self.waiting.push(Unread { of: Reference::Node(root), from: 0 });
     }
 
-    /// The next one to `read`, or to leave out because it was seen before.
+    /// The next node or list: to `read`, or to leave out because seen before.
     pub fn pop(&mut self) -> Option<Unread> {
         self.waiting.pop()
     }
 
-    /// Reads it and asks `each` about every chunk that it names. Nodes and lists that are to be walked wait from now on.
+    /// Reads a node or list and asks `each` about every chunk named inside. Nodes and lists to walk wait from now on.
     ///
-    /// `each` should name no node twice: one that waits twice is read twice.
+    /// `each` should name no node twice: a node waiting twice is read twice.
     ///
     /// # Errors
-    /// Those of `chunks` and of `each`; `Invalid` for what is no node or no list.
+    /// Errors of `chunks` and of `each`; `Invalid` for a chunk without a node or list.
     pub fn read<C: Chunks + ?Sized>(
         &mut self,
         chunks: &C,
@@ -75,7 +75,7 @@ impl DepthFirst {
                 let (pieces, _) = covering(chunks, &of)?;
                 self.take_in(unread, pieces.iter().filter_map(Reference::of), each)
             }
-            // The bytes of a file name nothing.
+            // The bytes of a file hold no references.
             Reference::Bytes(_) => Ok(()),
         }
     }
@@ -90,7 +90,7 @@ impl DepthFirst {
         let place = self.waiting.len();
         for (position, reference) in references.enumerate().skip(from) {
             if self.waiting.len() - place >= room {
-                // Below those that it names: they are read first, and make room.
+                // Below its references: these are read first, and make room.
                 self.waiting.insert(place, Unread { of, from: position });
                 return Ok(());
             }
@@ -113,7 +113,7 @@ mod tests {
         Kind::Directory { node, totals: Totals::default() }
     }
 
-    /// Many levels, each of which names the next one as often as there is room in it.
+    /// Many levels, each naming the next as often as there is room.
     #[test]
     fn little_waits_however_often_a_node_names_the_next() {
         let mut kept = Kept::default();
@@ -126,7 +126,7 @@ mod tests {
         rest.push(below);
         let (mut peak, mut seen) = (0, std::collections::HashSet::new());
         while let Some(unread) = rest.pop() {
-            // Each node is walked once, and waits as often as it is named.
+            // Each node is walked once, and waits as often as named.
             if unread.from > 0 || seen.insert(unread.of.chunk().id) {
                 rest.read(&kept, unread, &mut |_| Ok(Descend::Into)).expect("read");
             }

@@ -1,26 +1,26 @@
-//! One folder in the order of its names, one node in memory at a time.
+//! A folder in the order of its names, with a single node in memory at a time.
 //!
-//! A reader may begin behind any name, so a walk that has no room for all sub-folders comes back for the rest. That is only
-//! safe where names rise from node to node, so the order is checked, and with it that no node of a folder comes twice.
-//! Not here: what two folders differ in (`compare`).
+//! A reader may begin behind any name, so a walk without room for all sub-folders comes back for the rest. Resuming is
+//! only safe where names rise from node to node, so the reader checks the order; then no node of a folder can come
+//! twice either. Not here: the differences of two folders (`compare`).
 
 use super::{BRANCHES_MAX, Chunks, EntryView, Found, found_in, invalid};
 use crate::tree::{Child, Entry, Node, Owner};
 use crate::{ChunkRef, FormatError};
 use std::vec::IntoIter;
 
-/// A node of a folder that has not been read.
+/// An unread node of a folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unopened {
     pub(super) node: ChunkRef,
-    /// Last name in it, as the branch above says; nothing for the top node.
+    /// Last name in the node, as the branch above says; `None` for the top node.
     last: Option<Vec<u8>>,
-    /// Branches above it.
+    /// Branches above the node.
     level: usize,
 }
 
 impl Unopened {
-    /// Whether the same entries follow in two folders that stand before these nodes.
+    /// Whether two folders continue with the same entries from these nodes on.
     fn is_same(&self, other: &Self) -> bool {
         (&self.node, &self.last) == (&other.node, &other.last)
     }
@@ -36,25 +36,25 @@ struct OpenLeaf {
 impl OpenLeaf {
     fn view(&self) -> Option<EntryView<'_>> {
         let entry = self.rest.as_slice().first()?;
-        // `Node::decode` refused positions that are not in the list.
+        // `Node::decode` refused positions outside the list.
         Some(EntryView { entry, owner: &self.owners[entry.owner as usize] })
     }
 }
 
-/// Reads a folder from one name on.
+/// Reads a folder from a name on.
 pub(super) struct FolderCursor<'c, C: ?Sized> {
     chunks: &'c C,
     leaf: Option<OpenLeaf>,
-    /// Nodes behind the leaf, the next one last.
+    /// Nodes behind the leaf, the next last.
     unopened: Vec<Unopened>,
-    /// All names up to this one have been passed.
+    /// Names up to here have been passed.
     passed: Option<Vec<u8>>,
-    /// The first leaf may hold names that have been passed.
+    /// The first leaf may hold names passed before.
     is_resumed: bool,
 }
 
 impl<'c, C: Chunks + ?Sized> FolderCursor<'c, C> {
-    /// Of the folder whose top node is `top`, behind the name `passed`; without a folder there are no entries.
+    /// Of the folder with top node `top`, behind the name `passed`; without a folder there are no entries.
     pub(super) fn new(chunks: &'c C, top: Option<ChunkRef>, passed: Option<&[u8]>) -> Self {
         let unopened = top.map(|node| Unopened { node, last: None, level: 0 }).into_iter().collect();
         Self {
@@ -66,17 +66,17 @@ impl<'c, C: Chunks + ?Sized> FolderCursor<'c, C> {
         }
     }
 
-    /// The next entry; nothing at the end, and nothing before the next node is read.
+    /// The next entry; `None` at the end, and until the next node is read.
     pub(super) fn view(&self) -> Option<EntryView<'_>> {
         self.leaf.as_ref()?.view()
     }
 
-    /// The node that has to be read before the next entry can be seen.
+    /// The node to read before the next entry can be seen.
     pub(super) fn wants(&self) -> Option<ChunkRef> {
         if self.view().is_some() { None } else { self.unopened.last().map(|next| next.node) }
     }
 
-    /// The node before whose first entry the cursor stands.
+    /// The node with the next entry as its first.
     fn head(&self) -> Option<&Unopened> {
         match &self.leaf {
             Some(leaf) if leaf.view().is_some() => (!leaf.is_begun).then_some(&leaf.place),
@@ -84,12 +84,12 @@ impl<'c, C: Chunks + ?Sized> FolderCursor<'c, C> {
         }
     }
 
-    /// Whether the same node comes next in both: all its entries are equal.
+    /// Whether both cursors stand before the same node, and so before equal entries.
     pub(super) fn is_before_same_node(&self, other: &Self) -> bool {
         self.head().zip(other.head()).is_some_and(|(a, b)| a.is_same(b))
     }
 
-    /// Steps over the node that comes next.
+    /// Steps over the next node.
     pub(super) fn skip_node(&mut self) {
         let is_open = self.view().is_some();
         let open = self.leaf.take().map(|leaf| leaf.place).filter(|_| is_open);
@@ -103,7 +103,7 @@ impl<'c, C: Chunks + ?Sized> FolderCursor<'c, C> {
         self.is_resumed = false;
     }
 
-    /// Reads the node that `wants` names. After an error the cursor stands behind that node.
+    /// Reads the node from `wants`. After an error the cursor stands behind the node.
     pub(super) fn open(&mut self) -> Result<(), C::Error> {
         if let Some(leaf) = self.leaf.take() {
             self.pass(leaf.place.last);
@@ -157,8 +157,8 @@ impl<'c, C: Chunks + ?Sized> FolderCursor<'c, C> {
         Ok(())
     }
 
-    /// A node must lie behind everything that was passed and end where the branch above it says. Without this a node could
-    /// come twice, and names that are looked up or come back to would be missed.
+    /// A node must lie behind every passed name and end where the branch above says. Otherwise a node could come
+    /// twice, and a lookup or a resumed read would miss names.
     fn check_ends(
         &self,
         place: &Unopened,
@@ -186,7 +186,7 @@ impl<'c, C: Chunks + ?Sized> FolderCursor<'c, C> {
         Some(found_in(&leaf.owners, entry))
     }
 
-    /// Steps over entries before `name`, and over whole nodes as far as the branches above them tell.
+    /// Steps over entries before `name`, and over whole nodes as far as the branches above tell.
     pub(super) fn skip_to(&mut self, name: &[u8]) {
         if let Some(leaf) = &mut self.leaf {
             let skipped = leaf.rest.as_slice().partition_point(|entry| entry.name.as_slice() < name);
@@ -202,7 +202,7 @@ impl<'c, C: Chunks + ?Sized> FolderCursor<'c, C> {
     }
 }
 
-/// The entries of a folder in the order of their names, one node in memory at a time. Ends at the first error.
+/// The entries of a folder in the order of names, a single node in memory at a time. Ends at the first error.
 pub fn entries<C: Chunks + ?Sized>(chunks: &C, top: ChunkRef) -> Entries<'_, C> {
     Entries(FolderCursor::new(chunks, Some(top), None))
 }

@@ -1,8 +1,8 @@
-//! Reading trees: the one place that turns stored chunks back into folders, entries and ranges of files.
+//! Reading trees: the only code for turning stored chunks back into folders, entries and ranges of files.
 //!
-//! A tree was made by another computer and may have been made to hurt: sixty small nodes can have 2^60 paths, and a path can
-//! be 64 KiB long. So each reader holds one node at a time of each folder that it reads, checks that names rise and that nodes
-//! end where their parents say, and keeps what still has to be read within a fixed number of bytes.
+//! Another computer made the tree, perhaps with malice: sixty small nodes can have 2^60 paths, and a path can be 64
+//! KiB long. So each reader holds a single node at a time of each folder, checks that names rise and that nodes end
+//! where their parents say, and keeps pending reads within a fixed number of bytes.
 //! Not here: where chunks come from (`Chunks` is implemented by the store and by the client), how a tree is made (`build`).
 
 mod compare;
@@ -25,31 +25,31 @@ pub use ranges::{Segment, Segments, ranges};
 pub use unnamed::{OneChunk, RootFolder, nodes_in, root_in};
 pub use walk::{FolderWalk, InnerFolder, OtherEntries, WalkStep};
 
-/// What a broken rule of this module is about, in `FormatError::Invalid`.
+/// The subject of a broken rule of this module, in `FormatError::Invalid`.
 pub const TREE: &str = "a stored tree";
-/// Branches above a leaf of one folder. Each has 256 children or more, so eight hold more entries than any disk.
+/// Branches above a leaf of a folder. Each has 256 children or more, so eight hold more entries than a disk.
 pub const BRANCHES_MAX: usize = 8;
-/// Lists within lists of one file: 128 pieces to the power of eight are more than any disk holds.
+/// Lists within lists of a file: 128 pieces to the power of eight are more than a disk holds.
 pub const LISTS_MAX: usize = 8;
 
 /// Where chunks come from.
 pub trait Chunks {
     /// Why a chunk cannot be had.
     type Error: From<FormatError>;
-    /// Bytes of a chunk, in whatever the source keeps them, so that none needs to copy them.
+    /// Bytes of a chunk, in the source's own buffer type, so no source needs to copy.
     type Bytes: AsRef<[u8]>;
 
-    /// The bytes of one chunk, proven to be those of its name.
+    /// The bytes of a chunk, verified against the name.
     ///
     /// # Errors
     /// Whatever the source says.
     fn get(&self, chunk: &ChunkRef) -> Result<Self::Bytes, Self::Error>;
 
-    /// The same, told which chunks of the same kind will be wanted next, the nearest first: a source behind a network
-    /// brings them in one request.
+    /// Like `get`, told the chunks of the same kind wanted next, the nearest first: a source behind a network fetches
+    /// the whole batch in a single request.
     ///
     /// # Errors
-    /// Those of `get`; a chunk of `next` that cannot be had is no error.
+    /// Errors of `get`; an unavailable chunk of `next` is no error.
     fn get_ahead(
         &self,
         chunk: &ChunkRef,
@@ -59,26 +59,26 @@ pub trait Chunks {
     }
 }
 
-/// An entry with its owner.
+/// An entry together with the owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The entry. Its `owner` is 0: a position in one node's list means nothing elsewhere.
+    /// The entry. Its `owner` is 0: a position in a node's list has no meaning outside the node.
     pub entry: Entry,
-    /// Who owned it.
+    /// The owner.
     pub owner: Owner,
 }
 
-/// An entry and its owner, as they lie in a node that is being read. Equal if everything but the position of the owner is.
+/// An entry and the owner, inside a node in memory. Equality leaves out the position of the owner.
 #[derive(Debug, Clone, Copy)]
 pub struct EntryView<'a> {
     /// The entry.
     pub entry: &'a Entry,
-    /// Who owned it.
+    /// The owner.
     pub owner: &'a Owner,
 }
 
 impl EntryView<'_> {
-    /// Top node of the folder, if the entry is one.
+    /// Top node, if the entry is a folder.
     pub fn folder(&self) -> Option<ChunkRef> {
         match self.entry.kind {
             Kind::Directory { node, .. } => Some(node),
@@ -86,13 +86,13 @@ impl EntryView<'_> {
         }
     }
 
-    /// A copy that outlives the node.
+    /// A copy for use after the node.
     pub fn to_found(&self) -> Found {
         Found { entry: Entry { owner: 0, ..self.entry.clone() }, owner: self.owner.clone() }
     }
 
-    /// Whether both are folders that differ only in what is below them. The time of a folder moves with every name that
-    /// comes or goes in it, and each of those is told by itself.
+    /// Whether both are folders with differences only below. A folder's time moves with every added or removed name,
+    /// and the comparison reports each name separately.
     fn differs_only_below(&self, other: &EntryView<'_>) -> bool {
         let (a, b) = (self.entry, other.entry);
         self.folder().is_some()
@@ -104,7 +104,7 @@ impl EntryView<'_> {
 
 impl PartialEq for EntryView<'_> {
     fn eq(&self, other: &Self) -> bool {
-        // Taken apart by name, so that a new field is not forgotten here.
+        // Destructured by name, so a new field is not forgotten here.
         let Entry { name, owner: _, mode, modified, hard_link, xattrs, kind } = self.entry;
         let of_other = other.entry;
         *name == of_other.name
@@ -115,15 +115,15 @@ impl PartialEq for EntryView<'_> {
     }
 }
 
-/// Reads and checks one node of a folder.
+/// Reads and checks a node of a folder.
 ///
 /// # Errors
-/// Those of `chunks`; `Invalid` when the chunk is no node.
+/// Errors of `chunks`; `Invalid` when the chunk is no node.
 pub fn node<C: Chunks + ?Sized>(chunks: &C, node: &ChunkRef) -> Result<Node, C::Error> {
     Ok(Node::decode(chunks.get(node)?.as_ref())?)
 }
 
-/// The same, with the nodes that will be wanted next.
+/// Like `node`, with the nodes wanted next.
 fn node_ahead<C: Chunks + ?Sized>(
     chunks: &C,
     node: &ChunkRef,
@@ -132,15 +132,15 @@ fn node_ahead<C: Chunks + ?Sized>(
     Ok(Node::decode(chunks.get_ahead(node, next)?.as_ref())?)
 }
 
-/// Reads a list of pieces that stands for `bytes` bytes of a file.
+/// Reads a list of pieces for `bytes` bytes of a file.
 ///
 /// # Errors
-/// Those of `chunks`; `Invalid` when the chunk is no list or covers another number of bytes.
+/// Errors of `chunks`; `Invalid` when the chunk is no list or covers another number of bytes.
 pub fn list<C: Chunks + ?Sized>(chunks: &C, list: &ChunkRef, bytes: u64) -> Result<Vec<Piece>, C::Error> {
     list_ahead(chunks, list, bytes, &mut std::iter::empty())
 }
 
-/// The same, with the lists that will be wanted next.
+/// Like `list`, with the lists wanted next.
 fn list_ahead<C: Chunks + ?Sized>(
     chunks: &C,
     list: &ChunkRef,
@@ -151,29 +151,29 @@ fn list_ahead<C: Chunks + ?Sized>(
     if covered == bytes { Ok(pieces) } else { Err(uncovered().into()) }
 }
 
-/// Reads a list of pieces, and how many bytes of a file it covers.
+/// Reads a list of pieces, and counts the bytes of the file covered.
 ///
 /// # Errors
-/// Those of `chunks`; `Invalid` when the chunk is no list.
+/// Errors of `chunks`; `Invalid` when the chunk is no list.
 pub fn covering<C: Chunks + ?Sized>(chunks: &C, list: &ChunkRef) -> Result<(Vec<Piece>, u64), C::Error> {
     Ok(pieces_in(chunks.get(list)?.as_ref())?)
 }
 
 fn pieces_in(list: &[u8]) -> Result<(Vec<Piece>, u64), FormatError> {
     let pieces = decode_pieces(list)?;
-    // `decode_pieces` refused sums beyond what a file can have.
+    // `decode_pieces` refused sums beyond the size of a file.
     let covered = pieces.iter().map(Piece::bytes).sum();
     Ok((pieces, covered))
 }
 
-/// An entry of a node, taken out of it.
+/// Takes an entry out of a node.
 fn found_in(owners: &[Owner], entry: Entry) -> Found {
-    // `Node::decode` refused positions that are not in the list.
+    // `Node::decode` refused positions outside the list.
     let owner = owners[entry.owner as usize].clone();
     Found { entry: Entry { owner: 0, ..entry }, owner }
 }
 
-/// A list stands for another number of bytes than are in it: what comes after it would be read from the wrong place.
+/// A list covers another number of bytes than announced: later bytes would come from the wrong place.
 pub fn uncovered() -> FormatError {
     invalid("a list of pieces does not cover what it should")
 }

@@ -1,29 +1,29 @@
-//! Folders on the way down a tree, and those beside them that are still to be read, within a number of bytes.
+//! Folders on the way down a tree, and their unread siblings, within a number of bytes.
 //!
-//! A path is a chain of names, each held once by the folder on the way: sixty-four long names above a million folders would be
-//! 64 GB of paths. Of the folders in one folder only as many wait as there is room for; the others are found again by the
-//! name behind which they begin. Not here: which folders are to be read (`compare`).
+//! A path is a chain of names, each held once by the folder on the way: sixty-four long names above a million folders
+//! would be 64 GB of paths. Sub-folders wait only as far as there is room; a later read of the parent finds the rest,
+//! beginning behind a name. Not here: the choice of folders to read (`compare`).
 
 use crate::{ChunkRef, Hash};
 use std::mem::size_of;
 use std::vec::IntoIter;
 
-/// Bytes that all waiting folders together may take.
+/// Bytes for the waiting folders together.
 pub(super) const PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What waits of one folder may take so much in any case: with less, a large folder deep down would be read anew for every
-/// few folders in it. The deepest tree takes 8 MiB by it.
+/// Bytes always granted to the waiting sub-folders of a folder: with less, a large folder deep down would be read anew
+/// for every few sub-folders. The deepest tree so takes 8 MiB.
 const OF_ONE_FOLDER_BYTES_MIN: usize = 4 * 1024;
-/// What an allocator takes beside the bytes of a name.
+/// Overhead of the allocator for each name.
 const ALLOCATION_BYTES: usize = 16;
 
-/// The folder of one path in two trees.
+/// The folder of a path in two trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) before: Option<ChunkRef>,
     pub(super) after: Option<ChunkRef>,
 }
 
-/// A folder that waits.
+/// A waiting folder.
 struct WaitingFolder {
     name: Box<[u8]>,
     pair: Pair,
@@ -44,15 +44,15 @@ pub(super) struct Open {
     /// Bytes of the path, with `/` between names.
     path_bytes: usize,
     waiting: IntoIter<WaitingFolder>,
-    /// What they took when they were found. The buffer is freed as a whole, so until then all of it counts.
+    /// Bytes of the waiting sub-folders when found. The buffer is freed as a whole, so the sum counts until then.
     waiting_bytes: usize,
     unread: RestOfFolder,
 }
 
-/// Which of a folder's entries have not been read.
+/// The unread entries of a folder.
 enum RestOfFolder {
     All,
-    /// Those behind this name.
+    /// The entries behind this name.
     Behind(Box<[u8]>),
     Nothing,
 }
@@ -65,20 +65,20 @@ impl Open {
     }
 }
 
-/// What is to be done next.
+/// The next step.
 pub(super) enum PendingStep {
     /// The innermost folder is to be read, from behind this name on.
     Read(Option<Box<[u8]>>),
-    /// Another folder is the innermost one now.
+    /// The innermost folder is now a new folder.
     Entered,
-    /// Everything is read.
+    /// The walk is complete.
     Over,
 }
 
-/// The folders from the root down to the one that is read.
+/// The folders from the root down to the folder being read.
 pub(super) struct PendingFolders {
     open: Vec<Open>,
-    /// Folders that were found in the innermost one since it was entered or come back to.
+    /// Sub-folders found since the innermost folder was entered or resumed.
     found: Vec<WaitingFolder>,
     found_bytes: usize,
     bytes: usize,
@@ -109,22 +109,22 @@ impl PendingFolders {
         self.bytes_peak = self.bytes_peak.max(self.bytes);
     }
 
-    /// Most bytes that were held at once.
+    /// Peak of the bytes held.
     pub(super) fn bytes_peak(&self) -> usize {
         self.bytes_peak
     }
 
-    /// The folder that is read.
+    /// The folder being read.
     pub(super) fn innermost(&self) -> Option<&Open> {
         self.open.last()
     }
 
-    /// Folders above the entries of the innermost one; 0 in the root.
+    /// Folders above the entries of the innermost folder; 0 in the root.
     pub(super) fn depth(&self) -> usize {
         self.open.len().saturating_sub(1)
     }
 
-    /// What comes next. A folder that waits goes before the rest of the folder that it is in.
+    /// The next step. A waiting folder goes before the rest of the parent folder.
     pub(super) fn next(&mut self) -> PendingStep {
         while let Some(open) = self.open.last_mut() {
             if let Some(next) = open.waiting.next() {
@@ -149,9 +149,9 @@ impl PendingFolders {
         PendingStep::Over
     }
 
-    /// Another folder in the innermost one waits to be read. Returns whether there is room for more.
+    /// Lets another sub-folder of the innermost folder wait. Returns whether there is room for more.
     pub(super) fn push(&mut self, name: &[u8], pair: Pair) -> bool {
-        // Half of what is left, so that the folders below find room too.
+        // Half of the rest, so the folders below find room too.
         let room = self.bytes_max.saturating_sub(self.bytes - self.found_bytes) / 2;
         let waiting = WaitingFolder { name: name.into(), pair };
         let bytes = waiting.bytes();
@@ -161,7 +161,7 @@ impl PendingFolders {
         self.found_bytes < room.max(OF_ONE_FOLDER_BYTES_MIN.min(self.bytes_max))
     }
 
-    /// The innermost folder was read as far as there is room for what is in it: to its end, or up to this name.
+    /// Ends a read of the innermost folder: at the folder's end, or for want of room at this name.
     pub(super) fn read_up_to(&mut self, name: Option<&[u8]>) {
         let (found, found_bytes) = (std::mem::take(&mut self.found), std::mem::take(&mut self.found_bytes));
         let Some(open) = self.open.last_mut() else { return };
@@ -190,7 +190,7 @@ impl PendingFolders {
         path
     }
 
-    /// Stands for that path.
+    /// Stands for the same path.
     pub(super) fn path_hash(&self, name: &[u8]) -> Hash {
         path_hash(self.innermost().map_or(Hash::ZERO, |open| open.path_hash), name)
     }
