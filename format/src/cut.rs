@@ -1,13 +1,13 @@
-//! Cutting files into chunks, so that an edit costs about what it touched.
+//! Cutting files into chunks, so an edit costs about the size of the change.
 //!
 //! Most files are cut where their content says so (FastCDC): an insertion moves the cuts along with the bytes. Files
 //! that are rewritten in place (disk images, databases) are cut every 16 KiB instead: 1 % of changed pages then costs
 //! about 5 % of the file, where cuts of 1 MiB cost 93 % (docs/why/003-cutting.md).
-//! Not here: reading files, and choosing by name which cut to use (`client`).
+//! Not here: reading files, and the choice of a cut by file name (`client`).
 
-/// No chunk is larger, so no buffer for one need be.
+/// No chunk is larger, so no chunk buffer need be.
 pub const CHUNK_BYTES_MAX: usize = 4 * MIB;
-/// Files up to this size are one chunk.
+/// Files up to this size are a single chunk.
 pub const CHUNK_BYTES_MIN: usize = 256 * KIB;
 /// Aim of content-defined cuts.
 pub const CHUNK_BYTES_AVG: usize = MIB;
@@ -64,7 +64,7 @@ mod tests {
         lengths
     }
 
-    /// The cuts are part of the format: other cuts would store every large file again.
+    /// The cuts are part of the format: changed cuts would store every large file again.
     #[test]
     fn cuts_never_move() {
         let golden = [491_952, 1_049_634, 651_579, 532_654];

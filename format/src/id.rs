@@ -1,4 +1,4 @@
-//! Names made of content: BLAKE3 hashes, and what refers to a chunk.
+//! Names made of content: BLAKE3 hashes, and references to chunks.
 
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {
-    /// Of nothing yet: stands before the first ledger entry.
+    /// A placeholder: stands before the first ledger entry.
     pub const ZERO: Self = Self([0; 32]);
 
     /// BLAKE3 of `bytes`.
@@ -39,7 +39,7 @@ impl fmt::Debug for Hash {
     }
 }
 
-// In JSON a hash is text that people compare by eye; in packed bytes it is 32 bytes.
+// In JSON a hash is text for people to compare by eye; in packed bytes a hash is 32 bytes.
 impl Serialize for Hash {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
@@ -76,7 +76,7 @@ impl schemars::JsonSchema for Hash {
     }
 }
 
-/// A chunk's name: BLAKE3 of its plain bytes.
+/// A chunk's name: BLAKE3 of the plain bytes.
 pub type ChunkId = Hash;
 
 /// A chunk as something else refers to it.
@@ -93,7 +93,7 @@ impl ChunkRef {
     /// Refers to a chunk that holds `bytes`.
     ///
     /// # Panics
-    /// Never for a chunk: those are at most 4 MiB.
+    /// Never for a chunk: a chunk has at most 4 MiB.
     pub fn to(bytes: &[u8]) -> Self {
         Self { id: Hash::of(bytes), len: u32::try_from(bytes.len()).expect("a chunk is at most 4 MiB") }
     }

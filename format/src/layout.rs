@@ -1,58 +1,58 @@
-//! Where every file of a disk lies, by its path below the vault's folder.
+//! Where every file of a disk lies, by path below the vault's folder.
 //!
-//! Agent, client and rescue ask here, so that a path is written down once. Paths have `/` between names and are plain
-//! ASCII. What the files hold: `pack`, `parity`, `ledger`, `care`. In full: FORMAT.md, "What lies on a disk".
+//! Agent, client and rescue ask here, so each path is written down once. Paths have `/` between names and are plain
+//! ASCII. Content of the files: `pack`, `parity`, `ledger`, `care`. In full: FORMAT.md, "What lies on a disk".
 
 use crate::Hash;
 use crate::ledger::chapter::chapter_of;
 
 /// The vault's folder at the top of a disk.
 pub const VAULT_FOLDER: &str = "larder";
-/// Which disk of which vault this is.
+/// Identity of the disk and of the vault.
 pub const DISK_FILE: &str = "disk.json";
-/// A second copy of the same.
+/// A second copy of `disk.json`.
 pub const DISK_FILE_COPY: &str = "scrub/disk.json";
 /// Layout of `disk.json`.
 pub const DISK_VERSION: u16 = 1;
-/// Plain words for whoever finds the disk.
+/// Plain words for the finder of the disk.
 pub const READ_ME_FILE: &str = "READ-ME-FIRST.txt";
-/// Packs and their sidecars, in one folder for each first byte of their names.
+/// Packs and sidecars, in a folder for each first byte of their names.
 pub const PACKS: &str = "packs";
-/// Ledger entries, in folders of a thousand, and the chapters that are made of them.
+/// Ledger entries, in folders of a thousand, and the chapters made from the entries.
 pub const LEDGER: &str = "ledger";
-/// Unfinished writing. Nothing confirmed relies on anything in here.
+/// Unfinished writing. No confirmed data relies on files in here.
 pub const OPEN: &str = "open";
-/// Damaged files that were set aside, and records of what was lost.
+/// Damaged files set aside, and records of losses.
 pub const QUARANTINE: &str = "quarantine";
 /// Made from packs and ledger; safe to delete.
 pub const INDEX: &str = "index";
 /// How far the scrub of the disk has come.
 pub const SCRUB: &str = "scrub";
 
-/// An agent that has the disk open holds a lock on this file.
+/// An agent with the disk open holds a lock on this file.
 pub const LOCK: &str = "lock";
 
-/// Unfinished copies of what gets its name once it is durable, one for each kind of file.
+/// Unfinished copies, renamed once durable; a name for each kind of file.
 pub mod unfinished {
     /// A ledger entry.
     pub const ENTRY: &str = "open/ledger.part";
     /// A chapter of the ledger.
     pub const CHAPTER: &str = "open/chapter.part";
-    /// A pack on its way from another disk.
+    /// A pack on the way from another disk.
     pub const COPY: &str = "open/copy.part";
     /// A sidecar.
     pub const PARITY: &str = "open/parity.part";
-    /// A small file that is repaired.
+    /// A small file in repair.
     pub const MEND: &str = "open/mend.part";
     /// A record of losses.
     pub const LOSSES: &str = "open/lost.part";
-    /// `disk.json` and its copy.
+    /// `disk.json` and the copy.
     pub const DISK: &str = "open/disk.part";
-    /// Plain words for whoever finds the disk.
+    /// Plain words for the finder of the disk.
     pub const READ_ME: &str = "open/readme.part";
     /// How far the scrub has come.
     pub const SCRUB: &str = "open/scrub.part";
-    /// Packs that could not be read.
+    /// Unreadable packs.
     pub const SUSPECTS: &str = "open/suspects.part";
     /// Made and removed at each start: whether the disk can be written to.
     pub const PROBE: &str = "open/probe.part";
@@ -66,7 +66,7 @@ const PART: &str = ".part";
 const MENDED: &str = ".mended";
 const LOSSES: &str = ".lost";
 
-/// The folder of a pack and of what lies beside it.
+/// The folder of a pack and the pack's sidecar.
 pub fn pack_folder(name: &Hash) -> String {
     format!("{PACKS}/{:02x}", name.0[0])
 }
@@ -81,72 +81,72 @@ pub fn parity(name: &Hash) -> String {
     format!("{}/{name}{PARITY}", pack_folder(name))
 }
 
-/// Anything unfinished, by the name of its file.
+/// An unfinished file, by file name.
 pub fn open(file: &str) -> String {
     format!("{OPEN}/{file}")
 }
 
-/// A pack that grows.
+/// A growing pack.
 pub fn growing_pack(number: u64) -> String {
     format!("{OPEN}/{number}{PART}")
 }
 
-/// The number of the pack that grows in the file with this name; none for a name without a number.
+/// The number of the growing pack in the file with this name; none for a name without a number.
 pub fn growing_pack_number(file: &str) -> Option<u64> {
     file.strip_suffix(PART)?.parse().ok()
 }
 
-/// A pack that was made whole again, until it takes the place of the damaged one.
+/// A repaired pack, until the pack replaces the damaged copy.
 pub fn mended_pack(name: &Hash) -> String {
     format!("{OPEN}/{name}{MENDED}")
 }
 
-/// The name of the pack that waits in the file with this name.
+/// The name of the waiting pack in the file with this name.
 pub fn mended_pack_name(file: &str) -> Option<Hash> {
     Hash::from_hex(file.strip_suffix(MENDED)?)
 }
 
-/// What was set aside, by the name of its file.
+/// A file set aside, by file name.
 pub fn quarantined(file: &str) -> String {
     format!("{QUARANTINE}/{file}")
 }
 
-/// The record of what was lost with a pack.
+/// The record of the losses with a pack.
 pub fn losses(name: &Hash) -> String {
     format!("{QUARANTINE}/{name}{LOSSES}")
 }
 
-/// How the names of all copies of a pack begin that were set aside: a second one has a number behind it.
+/// How the name of each set-aside copy of a pack begins: a second copy has a number behind.
 pub fn set_aside_pack(name: &Hash) -> String {
     format!("{name}{PACK}")
 }
 
-/// The same of its sidecar.
+/// The same for the sidecar.
 pub fn set_aside_parity(name: &Hash) -> String {
     format!("{name}{PARITY}")
 }
 
-/// The same of the records of what was lost with it.
+/// The same for the records of losses.
 pub fn set_aside_losses(name: &Hash) -> String {
     format!("{name}{LOSSES}")
 }
 
-/// The name of the pack that was set aside in the file with this name.
+/// The name of the set-aside pack in the file with this name.
 pub fn set_aside_pack_name(file: &str) -> Option<Hash> {
     Hash::from_hex(file.split_once(PACK)?.0)
 }
 
-/// The name of the pack whose losses the file with this name records; none for a record of a pack that is back.
+/// The name of the pack with losses recorded in the file with this name; none for a pack since returned.
 pub fn set_aside_losses_name(file: &str) -> Option<Hash> {
     Hash::from_hex(file.split_once(LOSSES)?.0)
 }
 
-/// Whether the file with this name records losses, of a pack that is back too.
+/// Whether the file with this name records losses, also of a returned pack.
 pub fn is_losses(file: &str) -> bool {
     file.contains(LOSSES)
 }
 
-/// The name of the record of losses of a pack that is back.
+/// The name of the record of losses of a returned pack.
 pub fn losses_of_pack_that_is_back(name: &Hash) -> String {
     format!("{name}.back{LOSSES}")
 }
@@ -161,27 +161,27 @@ pub fn chapter(chapter: u64) -> String {
     format!("{LEDGER}/{chapter:06}{CHAPTER}")
 }
 
-/// The folder that holds the entries of a chapter.
+/// The folder for the entries of a chapter.
 pub fn entry_folder(chapter: u64) -> String {
     format!("{LEDGER}/{chapter:06}")
 }
 
-/// The name of the pack whose file is called so.
+/// The name of the pack with this file name.
 pub fn pack_name(file: &str) -> Option<Hash> {
     Hash::from_hex(file.strip_suffix(PACK)?)
 }
 
-/// The name of the pack whose sidecar is called so.
+/// The name of the pack with this sidecar name.
 pub fn parity_name(file: &str) -> Option<Hash> {
     Hash::from_hex(file.strip_suffix(PARITY)?)
 }
 
-/// The number of the entry whose file is called so, without its folder.
+/// The number of the entry with this file name, without a folder.
 pub fn entry_number(file: &str) -> Option<u64> {
     file.strip_suffix(ENTRY)?.parse().ok()
 }
 
-/// The number of the chapter whose file is called so, without its folder.
+/// The number of the chapter with this file name, without a folder.
 pub fn chapter_number(file: &str) -> Option<u64> {
     let number = file.strip_suffix(CHAPTER)?.parse().ok()?;
     // Another spelling of the number is another file.

@@ -1,8 +1,8 @@
-//! The bytes everybody agrees on: what lies on a disk and what goes over the wire.
+//! The bytes shared by both ends: the layouts on a disk and on the wire.
 //!
-//! Nothing here does I/O, reads a clock or panics on any input, so every parser can be fuzzed and both ends share
-//! one truth. Everything from outside is read under caps: a length in a file is a claim, not a fact.
-//! Layouts in full, with a worked example: FORMAT.md. Not here: where bytes lie (`store`), who may send them (`agent`).
+//! No code here does I/O, reads a clock or panics on any input, so every parser can be fuzzed and both ends share the
+//! rules. Bytes from outside are read under caps: a length in a file is a claim, not a fact. Layouts in full, with a
+//! worked example: FORMAT.md. Not here: where bytes lie (`store`), who may send bytes (`agent`).
 
 pub mod block;
 pub mod care;
@@ -19,35 +19,35 @@ pub mod wire;
 
 pub use id::{ChunkId, ChunkRef, Hash};
 
-/// What is wrong with bytes that came from outside.
+/// A fault in bytes from outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// Fewer bytes than the layout needs: a torn write or a cut connection.
     #[error("{what} ends too early")]
     Short {
-        /// The thing that was being read.
+        /// The thing being read.
         what: &'static str,
     },
-    /// The bytes do not hash to what was written beside them.
+    /// The bytes do not match the hash written beside them.
     #[error("{what} is damaged: its checksum does not match")]
     Damaged {
-        /// The thing that was being read.
+        /// The thing being read.
         what: &'static str,
     },
-    /// The bytes are whole but say something that this format does not allow.
+    /// The bytes are whole but break a rule of the format.
     #[error("{what} is not valid: {why}")]
     Invalid {
-        /// The thing that was being read.
+        /// The thing being read.
         what: &'static str,
-        /// Which rule it breaks.
+        /// The broken rule.
         why: &'static str,
     },
-    /// Written by a newer Larder that says older ones must not guess.
+    /// Written by a newer Larder that forbids older readers to guess.
     #[error("{what} needs a newer Larder (format {version})")]
     TooNew {
-        /// The thing that was being read.
+        /// The thing being read.
         what: &'static str,
-        /// The oldest format version that may read it.
+        /// The oldest format version that may read the bytes.
         version: u16,
     },
 }

@@ -1,9 +1,9 @@
-//! Packs: many blocks sealed into one file that is never written again.
+//! Packs: many blocks sealed into a single file, never written again.
 //!
-//! The table comes last, so one pass can write a pack without knowing what follows. It lists where each block lies
-//! and the name of each chunk: 32 bytes a chunk, nothing that can be computed. A chunk is known by its slot, its
-//! number in that list. A pack is named by the BLAKE3 of the whole file, so `b3sum` alone can audit a disk.
-//! Bytes: FORMAT.md, "Pack". Not here: where packs lie and when one is full (`store`).
+//! The table comes last, so a single pass can write a pack without knowing the later blocks. The table lists the place
+//! of each block and the name of each chunk: 32 bytes a chunk, and no derivable values. A chunk's slot is its number
+//! in the list of names. A pack's name is the BLAKE3 of the whole file, so `b3sum` alone can audit a disk.
+//! Bytes: FORMAT.md, "Pack". Not here: where packs lie and when a pack is full (`store`).
 
 use crate::{ChunkId, Fields, FormatError, Hash};
 
@@ -11,28 +11,28 @@ use crate::{ChunkId, Fields, FormatError, Hash};
 pub const PACK_VERSION: u16 = 1;
 /// First bytes of a pack.
 pub const PACK_MAGIC: &[u8; 8] = b"LRDRPAK1";
-/// First bytes of the footer, which is the pack's last 64 bytes.
+/// First bytes of the footer, the pack's last 64 bytes.
 pub const FOOTER_MAGIC: &[u8; 8] = b"LRDREND1";
 /// Bytes before the first block.
 pub const PACK_HEADER_BYTES: usize = 16;
 /// Bytes of the footer.
 pub const FOOTER_BYTES: usize = 64;
-/// A pack is sealed when its blocks reach this size.
+/// A pack is sealed when the blocks reach this size.
 pub const PACK_BYTES_AIM: u64 = 64 * 1024 * 1024;
 /// A slot must fit 16 bits in the index.
 pub const PACK_CHUNKS_MAX: usize = 65_535;
-/// Largest table that is ever read into memory: every slot used, every block holding one chunk.
+/// Largest table ever read into memory: every slot used, every block holding a single chunk.
 pub const TABLE_BYTES_MAX: usize = PACK_CHUNKS_MAX * (CHUNK_RECORD_BYTES + BLOCK_RECORD_BYTES);
-/// Bytes of one chunk in the table: its name.
+/// Bytes of a chunk in the table: the name.
 pub const CHUNK_RECORD_BYTES: usize = 32;
 
-/// Bytes of one block in the table.
+/// Bytes of a block in the table.
 pub const BLOCK_RECORD_BYTES: usize = 12;
 const CHECK_BYTES: usize = 8;
 const WHAT: &str = "a pack";
 
-/// The bytes that open a pack. Readers step over `salt`: it only makes another name of the same content, since a name
-/// that was swept must never come again.
+/// The bytes at the start of a pack. Readers step over `salt`: the salt only gives the same content a new name, since
+/// a swept name must never come again.
 pub fn header(salt: u32) -> [u8; PACK_HEADER_BYTES] {
     let mut bytes = [0; PACK_HEADER_BYTES];
     bytes[..8].copy_from_slice(PACK_MAGIC);
@@ -42,7 +42,7 @@ pub fn header(salt: u32) -> [u8; PACK_HEADER_BYTES] {
     bytes
 }
 
-/// Whether this reader may open a pack that starts with `bytes`.
+/// Whether this reader may open a pack starting with `bytes`.
 ///
 /// # Errors
 /// `Short`, `Invalid` (no pack) or `TooNew`.
@@ -56,19 +56,19 @@ pub fn check_header(bytes: &[u8]) -> Result<(), FormatError> {
     Ok(())
 }
 
-/// Where one block lies in its pack.
+/// Where a block lies in the pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockPlace {
     /// Bytes from the start of the pack.
     pub offset: u32,
     /// Bytes of header and stored bytes together.
     pub len: u32,
-    /// Slot of its first chunk.
+    /// Slot of the first chunk.
     pub first_slot: u32,
 }
 
 impl BlockPlace {
-    /// Reads records one behind the other, as they stand at the start of a table; bytes behind the last whole one are left out.
+    /// Reads consecutive records, as at the start of a table; bytes behind the last whole record are left out.
     pub fn decode_each(records: &[u8]) -> impl Iterator<Item = Self> + '_ {
         let (records, _) = records.as_chunks::<BLOCK_RECORD_BYTES>();
         records.iter().map(|record| {
@@ -79,17 +79,17 @@ impl BlockPlace {
     }
 }
 
-/// Everything a pack says about itself.
+/// A pack's table of its blocks and chunks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table {
-    /// Blocks in the order in which they lie.
+    /// Blocks in the order of their places.
     pub blocks: Vec<BlockPlace>,
     /// Names by slot.
     pub chunks: Vec<ChunkId>,
 }
 
 impl Table {
-    /// Adds a block that was written at `offset`.
+    /// Adds a block written at `offset`.
     ///
     /// # Panics
     /// When offsets leave 32 bits: a pack is sealed at 64 MiB.
@@ -102,7 +102,7 @@ impl Table {
         self.chunks.extend(chunks);
     }
 
-    /// The block that holds the chunk in `slot`.
+    /// The block of the chunk in `slot`.
     pub fn block_of(&self, slot: usize) -> Option<BlockPlace> {
         let after = self.blocks.partition_point(|block| block.first_slot as usize <= slot);
         (slot < self.chunks.len()).then(|| self.blocks.get(after.checked_sub(1)?).copied()).flatten()
@@ -136,7 +136,7 @@ impl Table {
         bytes
     }
 
-    /// Reads a table, given the footer that vouches for it.
+    /// Reads a table and checks the hash in the footer.
     ///
     /// # Errors
     /// `Short`, `Damaged`, or `Invalid` when blocks overlap or slots run backwards.
@@ -165,13 +165,13 @@ impl Table {
     }
 }
 
-/// Names one behind the other, as they stand in a table; bytes behind the last whole one are left out.
+/// Consecutive names, as in a table; bytes behind the last whole name are left out.
 pub fn names_of(bytes: &[u8]) -> impl Iterator<Item = ChunkId> + '_ {
     let (names, _) = bytes.as_chunks::<CHUNK_RECORD_BYTES>();
     names.iter().map(|name| Hash(*name))
 }
 
-/// The last bytes of a pack: where its table lies.
+/// The last bytes of a pack: where the table lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Footer {
     /// Number of blocks.
@@ -190,12 +190,12 @@ impl Footer {
         self.blocks_len() + self.chunks as usize * CHUNK_RECORD_BYTES
     }
 
-    /// Bytes of the records of blocks, which the table begins with.
+    /// Bytes of the block records, at the start of the table.
     pub fn blocks_len(&self) -> usize {
         self.blocks as usize * BLOCK_RECORD_BYTES
     }
 
-    /// Where the name in `slot` lies in the pack, to confirm one chunk without reading the whole table.
+    /// Where the name in `slot` lies in the pack, to confirm a chunk without reading the whole table.
     pub fn name_offset(&self, slot: u16) -> u64 {
         self.table_offset + self.blocks_len() as u64 + u64::from(slot) * CHUNK_RECORD_BYTES as u64
     }
@@ -215,7 +215,7 @@ impl Footer {
     /// Reads a pack's last 64 bytes; `pack_len` is the length of the whole file.
     ///
     /// # Errors
-    /// `Short`, `Damaged`, or `Invalid` when the table cannot lie where it claims to.
+    /// `Short`, `Damaged`, or `Invalid` when the table cannot lie at the claimed place.
     pub fn decode(bytes: &[u8], pack_len: u64) -> Result<Self, FormatError> {
         let mut fields = Fields::new(bytes, "a pack's footer");
         fields.magic(FOOTER_MAGIC)?;

@@ -2,8 +2,8 @@
 //!
 //! A scan looks for the magic of blocks, reads each block with a correct header and correct bytes, and names the
 //! chunks by hash. The magic may stand in a user's file too; then no header follows, and the search goes on a byte
-//! later. The scan works on a window of the pack, so a pack of any size costs the memory of a window. Not here:
-//! reading files, and the use of the blocks found (the client's rescue).
+//! later. The scan works on a window of the pack, so a pack of any size costs the memory of a window.
+//! Not here: reading files, and the use of the blocks found (the client's rescue).
 
 use crate::{
     FormatError,
@@ -22,7 +22,7 @@ pub struct Scanned {
     pub too_new: u64,
 }
 
-/// Hands every whole block in `window` to `each`, with the place in the window. `is_last` means the end of the bytes;
+/// Hands every whole block in `window` to `each`, with the place in the window. `is_last` says that no bytes follow;
 /// otherwise a block across the window's end is left for the next window.
 pub fn scan(
     decoder: &mut Decoder,

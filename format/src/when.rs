@@ -1,24 +1,24 @@
-//! WHEN: which snapshot somebody means, in the words in which people say it.
+//! WHEN: the choice of a snapshot, in everyday words.
 //!
-//! Both ends read it: the agent for whoever asks over the network, the client when it reads a disk by itself. The moment
-//! that counts as now comes in as an argument. Not here: which snapshots there are.
+//! Both ends use this parser: the agent for callers over the network, the client for reading a disk by itself. The
+//! current moment comes in as an argument. Not here: the list of snapshots.
 
 use jiff::{Span, Timestamp, Zoned, civil, tz::TimeZone};
 
-/// What was said.
+/// A parsed WHEN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// The newest one.
+    /// The newest snapshot.
     Newest,
-    /// The one with this number.
+    /// The snapshot with this number.
     Number(u64),
-    /// The newest that had arrived by then.
+    /// The newest snapshot by then.
     By(Timestamp),
 }
 
 impl When {
-    /// Reads a number, `newest`, a date (which means its end, in the zone of `now`), a time, or a span such as
-    /// `2 weeks ago`. Nothing where it is none of them, or lies outside all time.
+    /// Reads a number, `newest`, a date (meaning the end of the day, in the zone of `now`), a time, or a span such as
+    /// `2 weeks ago`. `None` for any other text, or a moment outside all time.
     pub fn parse(text: &str, now: &Zoned) -> Option<Self> {
         let text = text.trim();
         if text.is_empty() || text == "newest" || text == "live" {
@@ -41,7 +41,7 @@ fn moment(text: &str, now: &Zoned) -> Option<Timestamp> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Some(moment);
     }
-    // A bare date would read as its midnight, but means its end.
+    // A bare date would read as midnight, but means the end of the day.
     if text.len() > 10
         && let Ok(time) = text.parse::<civil::DateTime>()
     {
@@ -51,7 +51,7 @@ fn moment(text: &str, now: &Zoned) -> Option<Timestamp> {
         return end_of(date, zone);
     }
     let span: Span = text.parse().ok()?;
-    // Without "ago" a span would point into the future, where there is nothing to see.
+    // Without "ago" a span would point into the future, where there are no snapshots.
     let past = if span.is_positive() { span.negate() } else { span };
     now.checked_add(past).ok().map(|moment| moment.timestamp())
 }

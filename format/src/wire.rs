@@ -7,7 +7,7 @@ pub use crate::ledger::{CONTENTS_MAX, ContentHash, Origin};
 use crate::{ChunkId, ChunkRef, FormatError, Hash, ledger::Head, tree::Totals};
 use serde::{Deserialize, Serialize};
 
-/// Names in a request: at most 128 KiB.
+/// Names in one request: 128 KiB at most.
 pub const IDS_MAX: usize = 4096;
 /// Bytes of blocks in an upload: a bound on the agent's memory for each upload.
 pub const UPLOAD_BYTES_MAX: usize = 8 * 1024 * 1024;

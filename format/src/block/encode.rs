@@ -23,7 +23,7 @@ impl Encoder {
         Self::at(ZSTD_LEVEL)
     }
 
-    /// An encoder for blocks never stored.
+    /// An encoder for blocks that are never stored.
     ///
     /// # Panics
     /// As `new`.

@@ -32,7 +32,7 @@ impl Decoder {
         self.unpack(header, stored)
     }
 
-    /// As `plain`, for a caller with checked stored bytes, or about to name the plain bytes.
+    /// As `plain`, unchecked: the caller has checked the stored bytes or will name the plain bytes.
     ///
     /// # Errors
     /// `Short` or `Invalid`; a frame growing beyond the claim is stopped there.
@@ -94,8 +94,8 @@ impl<'a> OpenBlock<'a> {
         Ok((header, open))
     }
 
-    /// As `read`, for a reader with chunk names to find: a chunk under the right name is whole, so the stored bytes
-    /// need no hash of their own.
+    /// As `read`, for a reader that looks for chunks by name: a chunk under the right name is whole, so the stored
+    /// bytes need no hash of their own.
     ///
     /// # Errors
     /// As `Header::decode` and `Decoder::unpack`.

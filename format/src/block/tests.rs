@@ -25,7 +25,7 @@ fn what_does_not_shrink_is_stored_plain() {
     assert_eq!(Header::decode(&block(&[b"x"])).unwrap().codec, Codec::Plain);
 }
 
-/// A chunk named by the sender is read like a chunk without a name; under a wrong name the block is not read.
+/// A chunk named by the sender is read like any other; under a wrong name the block is not read at all.
 #[test]
 fn a_name_that_came_along_saves_a_hash_and_is_still_checked() {
     let mut noise = vec![0; 300_000];

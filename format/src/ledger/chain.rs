@@ -1,6 +1,6 @@
 //! Whether ledger entries form a chain.
 //!
-//! On the bad day the program at hand is seldom the disk's writer, and the disk is seldom whole. Entries of a newer
+//! In a disaster the program at hand is seldom the disk's writer, and the disk is seldom whole. Entries of a newer
 //! Larder count in the chain, and entries behind a gap are as good as before. Not here: the files with the entries
 //! (`store`, and the client's rescue).
 
@@ -19,7 +19,7 @@ pub enum Link {
         /// The last missing number.
         last: u64,
     },
-    /// The previous entry was damaged: there is no hash to compare with, and no further news.
+    /// The previous entry was damaged and already reported: there is no hash to compare with.
     Unchecked,
     /// The previous entry is whole but has another hash: either entry was changed or put in.
     Broken,

@@ -1,8 +1,8 @@
-//! One ledger entry: the frame around what it says.
+//! A ledger entry: the frame around an event.
 //!
-//! Number, hash of the entry before and time stand first in every layout, so the chain can be followed over entries whose
-//! meaning is unknown. A frame is believed only with its own hash, or a flipped bit would be taken for a newer Larder.
-//! Bytes: FORMAT.md, "Ledger". Not here: what the kinds mean (`event`), whether entries follow each other (`chain`).
+//! Number, hash of the previous entry and time stand first in every layout, so a reader can follow the chain over
+//! entries of unknown meaning. A frame counts only with its own hash, or a flipped bit would pass for a newer Larder.
+//! Bytes: FORMAT.md, "Ledger". Not here: the meaning of the kinds (`event`), the chain of entries (`chain`).
 
 use super::event::{Event, Newer, Without};
 use super::{ENTRY_BYTES_MAX, LEDGER_MAGIC, LEDGER_VERSION, Stamp};
@@ -13,10 +13,10 @@ const WHAT: &str = "a ledger entry";
 const FRAME_BYTES: usize = 8 + 2 + 2 + 4;
 /// Bytes of the hash behind the body.
 const HASH_BYTES: usize = 32;
-/// Kind of an entry whose frame is newer than this reader.
+/// Kind of an entry with a frame newer than this reader.
 const UNKNOWN_KIND: u32 = u32::MAX;
 
-/// One entry.
+/// A ledger entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Gapless, from 1.
@@ -25,7 +25,7 @@ pub struct Entry {
     pub previous: Hash,
     /// When.
     pub stamp: Stamp,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
@@ -38,7 +38,7 @@ struct Beginning {
 }
 
 impl Entry {
-    /// Bytes of the entry's file, and the hash that the next entry will hold. The oldest layout that can say it is used.
+    /// Bytes of the entry's file, and the hash for the next entry. Uses the oldest sufficient layout.
     ///
     /// # Panics
     /// Never: plain values always encode.
@@ -54,7 +54,7 @@ impl Entry {
         let mut bytes = Vec::with_capacity(FRAME_BYTES + body.len() + HASH_BYTES);
         bytes.extend_from_slice(LEDGER_MAGIC);
         bytes.extend_from_slice(&kind.since.to_le_bytes());
-        // The oldest reader that knows the frame; what it may do without the kind stands in the body.
+        // The oldest reader of the frame; the rights of a reader without the kind stand in the body.
         bytes.extend_from_slice(&kind.since.min(2).to_le_bytes());
         let len = u32::try_from(body.len()).expect("an entry is at most 1 MiB");
         bytes.extend_from_slice(&len.to_le_bytes());
@@ -64,7 +64,7 @@ impl Entry {
         (bytes, hash)
     }
 
-    /// Reads the entry at the start of `bytes`; returns it, its hash and how many bytes it took. A whole entry of a newer
+    /// Reads the entry at the start of `bytes`; returns entry, hash and length in bytes. A whole entry of a newer
     /// Larder reads as `Event::Newer`.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ fn layout_2(written_by: u16, bytes: &[u8]) -> Option<Event> {
     let unknown = || newer(written_by, kind, Without::from_number(*without), payload);
     let is_ours = written_by <= LEDGER_VERSION;
     match Event::read(kind, payload) {
-        // Fields that a newer writer has added behind those known here may be left out: what may not is a new kind.
+        // A reader may skip fields appended by a newer writer: a field that it must not skip is a new kind.
         Some((event, rest)) if rest.is_empty() || !is_ours => Some(event),
         None if !is_ours || kind > Event::LAST => Some(unknown()),
         _ => None,
@@ -108,7 +108,7 @@ fn newer(written_by: u16, kind: u32, without: Without, payload: &[u8]) -> Event 
     Event::Newer(Newer { since, kind, without, payload: payload.to_vec() })
 }
 
-/// An entry whose bytes are whole, whatever they say.
+/// An entry with whole bytes, of whatever meaning.
 struct EntryFrame<'a> {
     written_by: u16,
     oldest_reader: u16,

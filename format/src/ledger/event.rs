@@ -1,15 +1,15 @@
-//! Kinds of ledger entries: what each says, since which layout it exists, and what a reader without it may do.
+//! Kinds of ledger entries: the meaning, the first layout, and the rights of a reader without the kind.
 //!
-//! A box that is older than its disks must neither take a new kind for a hole in the ledger nor let go of what the new
-//! kind protects. So an entry states itself what its kind asks of a reader that does not know it ([`Without`]), and such a
-//! reader keeps the entry as [`Event::Newer`]. Bytes: FORMAT.md, "Ledger". Not here: the frame around a kind (`entry`).
+//! A box older than its disks must neither take a new kind for a hole in the ledger nor let go of the data that the
+//! new kind protects. So an entry states what a reader without the kind may do ([`Without`]), and such a reader keeps
+//! the entry as [`Event::Newer`]. Bytes: FORMAT.md, "Ledger". Not here: the frame around a kind (`entry`).
 
 use super::{DiskEvent, Pairing, Rule, Scrubbed, Snapshot};
 use crate::Hash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// What an entry says. Each kind has a number for ever; new kinds get new numbers.
+/// The event of an entry. Each kind has a number for ever; new kinds get new numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The first entry of every vault.
@@ -23,10 +23,10 @@ pub enum Event {
     DevicePaired(Pairing),
     /// A device may talk to the appliance no longer.
     DeviceRevoked {
-        /// `Pairing::key` of the pairing that ends.
+        /// `Pairing::key` of the ended pairing.
         key: Hash,
     },
-    /// Nothing is let go of until the hold is cleared.
+    /// No data is let go of until the hold is cleared.
     HoldSet {
         /// `DEVICE/NAME`, or every source.
         source: Option<String>,
@@ -35,32 +35,32 @@ pub enum Event {
     },
     /// The end of a hold.
     HoldCleared {
-        /// Number of the entry that set the hold.
+        /// Number of the entry with the hold.
         sequence: u64,
     },
-    /// Everything on one disk was read back and checked.
+    /// A whole disk was read back and checked.
     Scrubbed(Scrubbed),
-    /// Something about one disk of the vault.
+    /// An event of a disk of the vault.
     Disk(DiskEvent),
-    /// Snapshots are let go of: nobody gets them back from now on.
+    /// Snapshots are let go of: no restore gives them back from now on.
     Pruned {
         /// Their numbers, rising; at most `PRUNED_PER_ENTRY_MAX`.
         snapshots: Vec<u64>,
         /// In the owner's words.
         why: String,
     },
-    /// What the owner wants kept from now on.
+    /// The owner's retention rule from now on.
     RetentionSet(Rule),
-    /// Packs in which nothing is kept any more; their files are removed some time later.
+    /// Packs without a kept chunk; their files are removed later.
     Swept {
-        /// At most `SWEPT_PER_ENTRY_MAX`. No pack is ever called like one of them again.
+        /// At most `SWEPT_PER_ENTRY_MAX`. No later pack ever gets a swept name.
         packs: Vec<Hash>,
-        /// Packs made later carry this number or a higher one, those before carried lower ones: so names differ.
+        /// Later packs carry this number or a higher number, earlier packs lower numbers: so names differ.
         salt: u32,
     },
     /// A person at the box said that the clock is right.
     ClockConfirmed,
-    /// A snapshot stays as it is, and nothing derived from snapshots looks at it any more.
+    /// A snapshot stays unchanged, and computations from snapshots leave the snapshot out.
     SetAside {
         /// Number of the snapshot.
         snapshot: u64,
@@ -72,31 +72,31 @@ pub enum Event {
         /// Number of the snapshot.
         snapshot: u64,
     },
-    /// A kind that this reader does not know.
+    /// A kind unknown to this reader.
     Newer(Newer),
 }
 
-/// An entry that is whole, and whose meaning only a newer reader knows.
+/// A whole entry with a meaning only for newer readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Newer {
     /// Layout of the writer.
     pub since: u16,
     /// Number of the kind; `u32::MAX` where even the frame is newer.
     pub kind: u32,
-    /// What a reader without the kind may do.
+    /// Rights of a reader without the kind.
     pub without: Without,
     /// The kind's own fields, encoded.
     pub payload: Vec<u8>,
 }
 
-/// What a reader may do that does not know the kind of an entry; the strictest over all entries counts.
+/// Rights of a reader without the kind of an entry; the strictest over all entries counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Without {
-    /// Everything: the entry is a note.
+    /// Full rights: the entry is a note.
     StepOver,
-    /// Take backups and give them back, but let go of nothing: the entry may protect something.
+    /// Take and restore backups, but let go of no data: the entry may protect chunks.
     KeepEverything,
-    /// Give back only: the entry changes what other bytes mean.
+    /// Restore only: the entry changes the meaning of stored bytes.
     ReadOnly,
 }
 
@@ -109,7 +109,7 @@ impl Without {
         }
     }
 
-    /// A number that does not exist yet asks for more than any number that does.
+    /// A number not yet in use asks for more than every number in use.
     pub(super) fn from_number(number: u8) -> Self {
         match number {
             0 => Self::StepOver,
@@ -119,20 +119,20 @@ impl Without {
     }
 }
 
-/// A kind as it stands in an entry.
+/// A kind as stored in an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kind {
     pub(super) number: u32,
-    /// The first layout of the ledger that has the kind.
+    /// The first layout of the ledger with the kind.
     pub(super) since: u16,
     pub(super) without: Without,
 }
 
-/// A snapshot as layout 1 has it.
+/// A snapshot in layout 1.
 type Snapshot1 = (String, [u8; 16], crate::ChunkRef, crate::tree::Totals, u64, i64);
 
 impl Event {
-    /// Every reader knows the kinds of layout 1, so what those ask of a reader without them is never written.
+    /// Every reader knows the kinds of layout 1, so their demands on a reader without them are never written.
     pub(super) fn kind(&self) -> Kind {
         let first = |number| Kind { number, since: 1, without: Without::ReadOnly };
         match self {
@@ -148,7 +148,7 @@ impl Event {
             Self::RetentionSet(_) => first(9),
             Self::Swept { .. } => first(10),
             Self::ClockConfirmed => first(11),
-            // A sweep that does not see the snapshot would free what only this snapshot names.
+            // A sweep that does not see the snapshot would free chunks named only there.
             Self::Snapshot(_) => Kind { number: 12, since: 2, without: Without::KeepEverything },
             Self::SetAside { .. } => Kind { number: 13, since: 2, without: Without::StepOver },
             Self::SetAsideCleared { .. } => Kind { number: 14, since: 2, without: Without::StepOver },
@@ -181,7 +181,7 @@ impl Event {
         }
     }
 
-    /// Reads the fields of the kind with this number; returns the event and the bytes behind its known fields. Nothing
+    /// Reads the fields of the kind with this number; returns the event and the bytes behind the known fields. `None`
     /// where the bytes do not read.
     pub(super) fn read(number: u32, payload: &[u8]) -> Option<(Self, &[u8])> {
         Some(match number {
@@ -207,7 +207,7 @@ impl Event {
         })
     }
 
-    /// The last number that `read` knows.
+    /// The last number known to `read`.
     pub(super) const LAST: u32 = 14;
 }
 
@@ -240,9 +240,9 @@ pub struct ContentHash {
     pub hash: Hash,
 }
 
-/// Files of which one snapshot holds the hash.
+/// Hashes of whole files in a snapshot.
 pub const CONTENTS_MAX: usize = 16;
-/// Bytes of computer and path of one origin, and of the path of one `ContentHash`.
+/// Bytes of computer and path of an origin, and of the path of a `ContentHash`.
 pub const ORIGIN_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of the name of a time zone.
 pub const ZONE_BYTES_MAX: usize = 64;

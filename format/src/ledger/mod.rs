@@ -1,9 +1,9 @@
-//! The ledger: everything that was ever committed, in one gapless chain.
+//! The ledger: every event ever committed, in a gapless chain.
 //!
-//! Each entry holds the hash of the one before it, so nothing can be taken out or put in unnoticed, and a head
-//! (number and hash of the newest entry) stands for the whole past. Everything that a new system card would need is
-//! in here: the disks alone restore an appliance. An entry exists once its file has its final name, and not before.
-//! Bytes: FORMAT.md, "Ledger". Not here: where entries lie and when they are written (`store`).
+//! Each entry holds the hash of the previous entry, so no entry can be taken out or put in unnoticed, and a head
+//! (number and hash of the newest entry) stands for the whole past. The ledger holds everything that a new system card
+//! needs: the disks alone restore an appliance. An entry exists once its file has the final name, and not before.
+//! Bytes: FORMAT.md, "Ledger". Not here: where entries lie and when entries are written (`store`).
 
 mod chain;
 pub mod chapter;
@@ -17,13 +17,13 @@ pub use event::{CONTENTS_MAX, ContentHash, Event, Newer, ORIGIN_BYTES_MAX, Origi
 use crate::{ChunkRef, Hash, tree::Totals};
 use serde::{Deserialize, Serialize};
 
-/// Layout of ledger entries that this crate writes at most: an entry is written in the oldest layout that can say it, so
-/// that an older reader loses nothing.
+/// Newest layout of ledger entries written by this crate. Each entry is written in the oldest sufficient layout, so an
+/// older reader loses no entry.
 pub const LEDGER_VERSION: u16 = 2;
 
 /// First bytes of a ledger entry.
 pub const LEDGER_MAGIC: &[u8; 8] = b"LRDRLED1";
-/// No entry is larger; the longest are those of prune and sweep, which are split below this.
+/// No entry is larger; the longest kinds, prune and sweep, are split below this.
 pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 
 /// Number and hash of the newest entry. Number 0 with a zero hash stands for the empty ledger.
@@ -41,20 +41,20 @@ impl Head {
     pub const EMPTY: Self = Self { sequence: 0, hash: Hash::ZERO };
 }
 
-/// What the appliance knew about time when it wrote an entry.
+/// The appliance's knowledge of time when writing an entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Milliseconds since 1970 by the appliance's clock.
     pub time_ms: i64,
-    /// Whether that clock was known to be right.
+    /// Whether the clock was known to be right.
     pub trusted: bool,
-    /// Seconds that the appliance had been switched on in its life.
+    /// Seconds of switched-on time in the appliance's life.
     pub powered_on_s: u64,
 }
 
-/// Numbers of snapshots in one entry, each of at most 10 bytes, so that it stays below `ENTRY_BYTES_MAX`.
+/// Numbers of snapshots in an entry, each of at most 10 bytes, so the entry stays below `ENTRY_BYTES_MAX`.
 pub const PRUNED_PER_ENTRY_MAX: usize = 50_000;
-/// Names of packs in one entry, each of 32 bytes.
+/// Names of packs in an entry, each of 32 bytes.
 pub const SWEPT_PER_ENTRY_MAX: usize = 16_000;
 
 /// What is kept, and for how long. Spans in days, by the appliance's own age of a snapshot.
@@ -78,64 +78,64 @@ impl Default for Rule {
     }
 }
 
-/// What reading one whole disk found.
+/// Result of reading a whole disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scrubbed {
     /// Random name of the disk.
     pub disk: [u8; 16],
-    /// Bytes that were read.
+    /// Bytes read.
     pub bytes: u64,
-    /// Files that were damaged or missing.
+    /// Damaged or missing files.
     pub damaged: u64,
-    /// Those of them that are whole again.
+    /// Damaged files now whole again.
     pub repaired: u64,
-    /// Pieces of the owner's files that could not be brought back.
+    /// Pieces of the owner's files lost for good.
     pub lost: u64,
 }
 
-/// What happened to a disk.
+/// An event of a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskEvent {
-    /// As in its `disk.json`.
+    /// As in `disk.json`.
     pub disk: DiskId,
-    /// What happened to it.
+    /// The change.
     pub what: DiskChange,
 }
 
 /// Random name of a disk, for ever the same.
 pub type DiskId = [u8; 16];
 
-/// The kinds of `DiskEvent`, as layout 1 of the ledger has them: another kind is a new kind of event.
+/// The kinds of `DiskEvent` in layout 1 of the ledger: a further kind is a new kind of event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiskChange {
-    /// It belongs to the vault from now on, in good order as far as is known. Also how a person takes back what
-    /// `Failed`, `Leaving` or `Retired` said.
+    /// The disk belongs to the vault from now on, in good order as far as known. A person also uses this kind to take
+    /// back `Failed`, `Leaving` or `Retired`.
     Adopted {
-        /// Where it was mounted then; a label, since disks move.
+        /// Mount point at the time; a label, since disks move.
         path: String,
-        /// What the disk is for.
+        /// Role of the disk.
         role: DiskRole,
     },
-    /// It failed while it was connected.
+    /// The disk failed while connected.
     Failed {
-        /// What the system said.
+        /// Message of the system.
         why: String,
     },
-    /// It holds everything up to this entry.
+    /// The disk holds the whole vault up to this entry.
     Complete,
-    /// Somebody at the box wants it to belong to the vault no longer.
+    /// A person at the box wants the disk out of the vault.
     Leaving,
-    /// It belongs to the vault no longer, and is not missed.
+    /// The disk belongs to the vault no longer, and is not missed.
     Retired,
 }
 
-/// What a disk of the vault is for. Layout 1 of the ledger has these two; another role is a new kind of event.
+/// Role of a disk of the vault. Layout 1 of the ledger has these two; a further role is a new kind of event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiskRole {
-    /// It stays connected, and is missed as soon as it is not.
+    /// Stays connected, and is missed as soon as absent.
     #[default]
     Home,
-    /// It is meant to be away most of the time.
+    /// Is meant to be away most of the time.
     Offsite,
 }
 
@@ -146,33 +146,33 @@ impl DiskRole {
     }
 }
 
-/// A source as it was at one moment.
+/// The state of a source at a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// `DEVICE/NAME`.
     pub source: String,
-    /// Random, chosen by the client for one push: the same push committed twice is one snapshot.
+    /// Random, chosen by the client for a push: the same push committed twice is a single snapshot.
     pub push: [u8; 16],
     /// The root node.
     pub root: ChunkRef,
-    /// Everything in it, added up.
+    /// Totals of the tree.
     pub totals: Totals,
-    /// Files that could not be read and are not in it.
+    /// Unreadable files, absent from the snapshot.
     pub skipped: u64,
     /// The device's own clock, a label without power.
     pub device_time_ms: i64,
-    /// Number of the source's newest snapshot when this one was committed; the appliance says so.
+    /// Number of the source's newest snapshot at commit time, from the appliance.
     pub parent: Option<u64>,
     /// Computer and folder, as the device says.
     pub origin: Option<Origin>,
-    /// IANA name of the device's time zone, in which its owner says "yesterday evening".
+    /// IANA name of the device's time zone, for the owner's "yesterday evening".
     pub zone: Option<String>,
-    /// Some of its files, hashed as a whole by the device; at most `CONTENTS_MAX`.
+    /// A few files, hashed as a whole by the device; at most `CONTENTS_MAX`.
     pub contents: Vec<ContentHash>,
 }
 
 impl Snapshot {
-    /// A snapshot of which nothing more is known.
+    /// A snapshot without the optional fields.
     pub fn new(source: impl Into<String>, push: [u8; 16], root: ChunkRef, totals: Totals) -> Self {
         Self {
             source: source.into(),
@@ -188,7 +188,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether layout 1 of the ledger can say all of it.
+    /// Whether layout 1 of the ledger can express every field.
     fn fits_layout_1(&self) -> bool {
         self.parent.is_none() && self.origin.is_none() && self.zone.is_none() && self.contents.is_empty()
     }
@@ -207,24 +207,24 @@ pub enum Role {
     Admin,
 }
 
-/// A device and its key.
+/// A device and the device's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pairing {
-    /// First half of its sources' names.
+    /// First half of the names of the device's sources.
     pub device: String,
-    /// What it may do.
+    /// Rights of the device.
     pub role: Role,
-    /// BLAKE3 of the secret that it shows; the secret itself is nowhere.
+    /// BLAKE3 of the device's secret; the secret itself is nowhere.
     pub key: Hash,
 }
 
-/// Whether `text` names a source: `DEVICE/NAME`, each of 1 to 64 letters, digits, `-`, `_` or `.`, not starting
-/// with a dot, so that a name is safe in a path, a topic and a shell.
+/// Whether `text` names a source: `DEVICE/NAME`, each of 1 to 64 letters, digits, `-`, `_` or `.`, not starting with a
+/// dot, so the name is safe in a path, a topic and a shell.
 pub fn is_source_name(text: &str) -> bool {
     text.split_once('/').is_some_and(|(device, name)| is_plain_name(device) && is_plain_name(name))
 }
 
-/// Whether `text` can be one half of a source's name.
+/// Whether `text` can be half of a source's name.
 pub fn is_plain_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.chars().all(plain)

@@ -11,8 +11,8 @@ use reed_solomon_simd::engine::DefaultEngine;
 use reed_solomon_simd::rate::{HighRateDecoder, HighRateEncoder, RateDecoder, RateEncoder};
 use std::ops::Range;
 
-/// Bytes of each shard in a round: a page, so no page is read twice. Encoding then takes about 5 MiB and decoding 9
-/// MiB, for the largest packs twice as much.
+/// Bytes of each shard worked on at once: a page, so no page is read twice. Encoding then takes about 5 MiB and
+/// decoding 9 MiB, for the largest packs twice as much.
 const STRIPE_BYTES: usize = 4096;
 const STEP_BYTES: usize = 256 * 1024;
 
@@ -142,7 +142,7 @@ pub fn rebuild<E>(
     Ok(Some(found))
 }
 
-/// The columns of a shard in runs for a round each.
+/// The columns of a shard in runs of `STRIPE_BYTES`.
 fn stripes(shard_bytes: usize) -> impl Iterator<Item = Range<usize>> {
     (0..shard_bytes).step_by(STRIPE_BYTES).map(move |start| start..(start + STRIPE_BYTES).min(shard_bytes))
 }

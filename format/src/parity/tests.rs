@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Bytes that depend on nothing but the number.
+/// Bytes that depend only on the number.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
@@ -23,7 +23,7 @@ fn reader(bytes: &[u8]) -> impl FnMut(u64, &mut [u8]) -> bool + '_ {
     }
 }
 
-/// Repairs as a reader of the format would: finds out what is lost from the hashes alone.
+/// Repairs like a reader of the format: finds the lost shards from the hashes alone.
 fn repaired(pack: &[u8], sidecar: &[u8]) -> Option<Vec<u8>> {
     let parity = Parity::read(sidecar.len() as u64, reader(sidecar)).ok()?;
     let shape = parity.shape;
@@ -114,7 +114,7 @@ fn a_damaged_sidecar_still_helps() {
         assert_eq!(repaired(&hurt, &ruin).as_ref(), Some(&pack));
     }
     assert!(Parity::read(sidecar.len() as u64, reader(&sidecar)).unwrap().is_whole);
-    // Cut off behind the first of its recovery shards.
+    // Cut off behind the first recovery shard.
     let short = &sidecar[..end + 4096];
     assert_eq!(Parity::read(short.len() as u64, reader(short)).unwrap().hashes.iter().flatten().count(), 79);
 }
@@ -146,7 +146,7 @@ fn a_pack_that_changes_while_it_is_read_gets_no_sidecar() {
     assert_eq!(encode(&Shape::of(9000).unwrap(), |_, _| Err(5)), Err(Unmade::Read(5)));
 }
 
-/// The field and the sum as FORMAT.md tells them, without any of the transforms.
+/// The field and the sum from FORMAT.md, without the transforms.
 mod by_hand {
     /// Elements that the bits of a number stand for, as polynomials.
     const BASIS: [u16; 16] = [
@@ -187,7 +187,7 @@ mod by_hand {
         result
     }
 
-    /// The word of `shard` whose low byte is at `at`, which is below 32 in its run of 64.
+    /// The word of `shard` with the low byte at `at`; `at` is below 32 in its run of 64.
     fn word(shard: &[u8], at: usize) -> u16 {
         u16::from_le_bytes([shard[at], shard[at + 32]])
     }

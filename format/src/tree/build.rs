@@ -1,7 +1,7 @@
 //! Making nodes and lists of pieces out of endless streams, in bounded memory.
 //!
-//! Where a node ends depends on the name of its last entry alone (its hash), so an entry that comes or goes changes
-//! one node and the branch above it. The same goes for lists of pieces and the ids in them.
+//! The end of a node depends only on the name of the last entry (its hash), so an added or removed entry changes one
+//! node and the branch above. The same goes for lists of pieces and the ids inside.
 
 use super::{
     Child, ENTRY_PIECES_MAX, Entry, LIST_PIECES_MAX, NODE_BYTES_MAX, Node, Owner, Piece, Totals,
@@ -9,19 +9,19 @@ use super::{
 };
 use crate::{ChunkRef, Hash};
 
-/// Entries of a leaf below which no border is looked for: most folders are one node.
+/// Entries of a leaf before the search for a border: most folders are a single node.
 const ENTRIES_MIN: usize = 256;
 /// One name in so many is a border.
 const ENTRIES_BORDER: u16 = 256;
-/// Room that is always left in a node for one more entry of the largest kind.
+/// Room always left in a node for another entry of the largest kind.
 const NODE_BYTES_FULL: usize = NODE_BYTES_MAX / 2;
 const PIECES_MIN: usize = 128;
 const PIECES_BORDER: u16 = 256;
 
-/// A chunk that was made on the way and has to be kept.
+/// A chunk made on the way, for the caller to keep.
 pub type Made = Vec<u8>;
 
-/// Makes the nodes of one folder from its entries in order.
+/// Makes the nodes of a folder from the entries in order.
 pub struct NodeBuilder {
     owners: Vec<Owner>,
     entries: Vec<Entry>,
@@ -42,7 +42,7 @@ impl NodeBuilder {
         }
     }
 
-    /// Adds the next entry; names must come in the order of their bytes. Hands every node that is complete to `keep`.
+    /// Adds the next entry; names must come in byte order. Hands every complete node to `keep`.
     ///
     /// # Errors
     /// Whatever `keep` returns.
@@ -77,7 +77,7 @@ impl NodeBuilder {
         keep(node)
     }
 
-    /// The folder's top node, and everything below it added up.
+    /// The folder's top node, and the totals of the subtree.
     ///
     /// # Errors
     /// Whatever `keep` returns.
@@ -137,7 +137,7 @@ fn is_border(hash: &Hash, one_in: u16) -> bool {
     u16::from_le_bytes([hash.0[0], hash.0[1]]).is_multiple_of(one_in)
 }
 
-/// Makes the pieces of one file, in bounded memory whatever its size.
+/// Makes the pieces of a file of any size, in bounded memory.
 #[derive(Default)]
 pub struct PieceBuilder {
     /// Finished lists, lowest level first; each waits to be listed itself.
@@ -146,7 +146,7 @@ pub struct PieceBuilder {
 }
 
 impl PieceBuilder {
-    /// Adds the next run of bytes; neighbouring holes become one. Hands every list that is complete to `keep`.
+    /// Adds the next run of bytes; neighbouring holes merge. Hands every complete list to `keep`.
     ///
     /// # Errors
     /// Whatever `keep` returns.
@@ -192,7 +192,7 @@ impl PieceBuilder {
         Ok(Piece::More { list, bytes })
     }
 
-    /// The file's size and the pieces for its entry.
+    /// The file's size, and the pieces for the entry.
     ///
     /// # Errors
     /// Whatever `keep` returns.

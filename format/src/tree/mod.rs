@@ -1,8 +1,8 @@
 //! Trees: the folders of a snapshot, themselves stored as chunks.
 //!
-//! Equal folders are equal chunks, so a diff skips what is equal and a second push adds nothing for them. A folder of
-//! a million entries is many small nodes whose borders depend on the names, so it too changes in small steps.
-//! A snapshot's root is a node with one entry, nameless: the pushed folder itself.
+//! Equal folders are equal chunks, so a diff skips equal folders and a second push adds no chunks. A folder of a
+//! million entries is many small nodes with borders by name, so a large folder also changes in small steps. A
+//! snapshot's root is a node with a single entry, nameless: the pushed folder itself.
 //! Bytes: FORMAT.md, "Tree". Not here: walking a real folder (`client`), keeping chunks (`store`).
 
 mod build;
@@ -14,28 +14,28 @@ use serde_bytes::ByteBuf;
 
 pub use build::{Made, NodeBuilder, PieceBuilder};
 
-/// Encoded bytes of one node. A small encoding can unfold to twenty times its size in memory, so this bounds what one
-/// hostile node costs at some 12 MiB.
+/// Encoded bytes of a node. A small encoding can unfold to twenty times its size in memory, so the limit bounds the
+/// cost of a hostile node at some 12 MiB.
 pub const NODE_BYTES_MAX: usize = 512 * 1024;
-/// Encoded bytes of one list of pieces.
+/// Encoded bytes of a list of pieces.
 pub const LIST_BYTES_MAX: usize = 128 * 1024;
-/// Pieces in one list.
+/// Pieces in a list.
 pub const LIST_PIECES_MAX: usize = 2048;
-/// Pieces that a file's entry holds itself; more are in lists.
+/// Pieces in a file's entry; further pieces are in lists.
 pub const ENTRY_PIECES_MAX: usize = 64;
 /// Longest name; Linux allows 255, other systems count in UTF-16.
 pub const NAME_BYTES_MAX: usize = 1024;
-/// Extended attributes of one entry, names and values together; more is left out and named.
+/// Extended attributes of an entry, names and values together; more is left out and named.
 pub const XATTR_BYTES_MAX: usize = 128 * 1024;
 /// Folders within folders. Deeper trees are not made by hand, and each level costs a walker memory.
 pub const DEPTH_MAX: usize = 2048;
 
-/// One directory node.
+/// A directory node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Node {
     /// Entries in the order of their name bytes.
     Leaf {
-        /// Owners that the entries refer to by position.
+        /// Owners, referred to by position.
         owners: Vec<Owner>,
         /// The entries.
         entries: Vec<Entry>,
@@ -47,14 +47,14 @@ pub enum Node {
 /// A node below a branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Child {
-    /// Name of the last entry in it, so that a name is found without reading its siblings.
+    /// Last name in the node, so a search finds a name without reading sibling nodes.
     #[serde(with = "serde_bytes")]
     pub last: Vec<u8>,
     /// The node.
     pub node: ChunkRef,
 }
 
-/// Who owns a file, by number and by name: numbers differ between computers.
+/// Owner of a file, by number and by name: numbers differ between computers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// User number.
@@ -67,7 +67,7 @@ pub struct Owner {
     pub group: String,
 }
 
-/// One name in a folder.
+/// A name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Any bytes but `/` and NUL; empty only for the root.
@@ -79,41 +79,41 @@ pub struct Entry {
     pub mode: u16,
     /// Last change of the content.
     pub modified: Time,
-    /// Entries of a snapshot with the same number other than 0 are one file with several names.
+    /// Entries of a snapshot with the same number above 0 are a single file with several names.
     pub hard_link: u64,
-    /// Extended attributes by name, ACLs among them.
+    /// Extended attributes by name, including ACLs.
     pub xattrs: Vec<(ByteBuf, ByteBuf)>,
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
 }
 
-/// A moment as filesystems keep it.
+/// A timestamp of a filesystem.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Time {
     /// Seconds since 1970.
     pub seconds: i64,
-    /// Nanoseconds after that, below 10⁹.
+    /// Nanoseconds of the second, below 10⁹.
     pub nanos: u32,
 }
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// A regular file.
     File {
-        /// Bytes as the owner sees them: the sum of its pieces.
+        /// Bytes as seen by the owner: the sum of the pieces.
         size: u64,
-        /// Its content, in order.
+        /// The content, in order.
         pieces: Vec<Piece>,
     },
     /// A folder.
     Directory {
-        /// Its top node.
+        /// The folder's top node.
         node: ChunkRef,
-        /// Everything below it, added up.
+        /// Totals of the subtree.
         totals: Totals,
     },
-    /// A symbolic link and where it points: any bytes.
+    /// A symbolic link and the target: any bytes.
     Symlink(#[serde(with = "serde_bytes")] Vec<u8>),
     /// A named pipe.
     Fifo,
@@ -140,19 +140,19 @@ pub enum Kind {
 pub enum Piece {
     /// The bytes of a chunk.
     Chunk(ChunkRef),
-    /// Zeros that take no room.
+    /// Zeros without storage.
     Hole(u64),
-    /// A chunk that lists further pieces, so that a file of a terabyte does not make a node of 32 MB.
+    /// A chunk with further pieces. Without lists a file of a terabyte would make a node of 32 MB.
     More {
         /// The list.
         list: ChunkRef,
-        /// Bytes of the file that it covers.
+        /// Bytes of the file covered by the list.
         bytes: u64,
     },
 }
 
 impl Piece {
-    /// Bytes of the file that this piece covers.
+    /// Bytes of the file covered by this piece.
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Chunk(chunk) => chunk.len.into(),
@@ -174,7 +174,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Counts `entry` and everything below it.
+    /// Counts `entry` and the subtree below.
     pub fn add(&mut self, entry: &Entry) {
         match &entry.kind {
             Kind::Directory { totals, .. } => {
@@ -194,7 +194,7 @@ impl Totals {
 const WHAT: &str = "a folder's node";
 
 impl Node {
-    /// Bytes of the chunk that holds this node.
+    /// Bytes of the chunk for this node.
     ///
     /// # Panics
     /// Never: plain values always encode.
@@ -218,7 +218,7 @@ impl Node {
                 if entries.windows(2).any(|pair| pair[0].name >= pair[1].name) {
                     return Err(invalid("its names are out of order"));
                 }
-                // Only the root may be nameless, and it stands alone.
+                // Only the root may be nameless, and the root stands alone.
                 if entries.len() > 1 && entries.iter().any(|entry| entry.name.is_empty()) {
                     return Err(invalid("an entry has no name"));
                 }
@@ -232,7 +232,7 @@ impl Node {
         Ok(node)
     }
 
-    /// Every chunk that this node names itself: further nodes, lists of pieces, files' chunks.
+    /// Every chunk named by this node itself: further nodes, lists of pieces, files' chunks.
     pub fn references(&self) -> impl Iterator<Item = Reference> + '_ {
         let (entries, children): (&[Entry], &[Child]) = match self {
             Self::Leaf { entries, .. } => (entries, &[]),
@@ -250,7 +250,7 @@ impl Node {
     }
 }
 
-/// A chunk that something names, and how it is to be read.
+/// A reference to a chunk, by the kind of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reference {
     /// A directory node.
@@ -262,7 +262,7 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// What a piece names; holes name nothing.
+    /// The reference of a piece; `None` for a hole.
     pub fn of(piece: &Piece) -> Option<Self> {
         match piece {
             Piece::Chunk(chunk) => Some(Self::Bytes(*chunk)),
@@ -278,7 +278,7 @@ impl Reference {
     }
 }
 
-/// Bytes of the chunk that holds a list of pieces.
+/// Bytes of the chunk for a list of pieces.
 ///
 /// # Panics
 /// Never: plain values always encode.
@@ -289,7 +289,7 @@ pub fn encode_pieces(pieces: &[Piece]) -> Vec<u8> {
 /// Reads a list of pieces.
 ///
 /// # Errors
-/// `Invalid` when the bytes are none, or their sizes add up beyond what a file can have.
+/// `Invalid` for malformed bytes, or for sizes with a sum beyond the limit of a file.
 pub(crate) fn decode_pieces(bytes: &[u8]) -> Result<Vec<Piece>, FormatError> {
     let invalid = |why| FormatError::Invalid { what: "a list of pieces", why };
     if bytes.len() > LIST_BYTES_MAX {
@@ -303,8 +303,8 @@ pub(crate) fn decode_pieces(bytes: &[u8]) -> Result<Vec<Piece>, FormatError> {
     Ok(pieces)
 }
 
-/// Reads a value whose only encoding `bytes` are: with a rest behind it, or a number written longer than it needs to
-/// be, equal folders would have many names.
+/// Reads a value in its only encoding: with trailing bytes or overlong numbers allowed, equal folders would have many
+/// names.
 fn read_all<T: serde::de::DeserializeOwned + Serialize>(bytes: &[u8]) -> Option<T> {
     let value = postcard::from_bytes(bytes).ok()?;
     (postcard::to_stdvec(&value).ok()? == bytes).then_some(value)
@@ -352,13 +352,13 @@ fn check_entry(entry: &Entry, owners: usize) -> Result<(), &'static str> {
     }
 }
 
-/// A stable number for a group of hard links, from the file's number. `filesystem` is 0 on the one where the push
-/// began: the numbers that systems give to filesystems change when disks are found in another order, and with them
-/// would change every folder that has such a file.
+/// A stable number for a group of hard links, from the file's number. `filesystem` is 0 on the filesystem where the
+/// push began. Systems renumber filesystems when disks appear in a new order; with such numbers every folder with a
+/// hard link would change.
 pub fn hard_link_group(filesystem: u64, inode: u64) -> u64 {
     let hash = Hash::of(&[filesystem.to_le_bytes(), inode.to_le_bytes()].concat());
     let [a, b, c, d, e, f, g, h, ..] = hash.0;
-    // Zero means "no other name".
+    // Zero means a single name.
     u64::from_le_bytes([a, b, c, d, e, f, g, h]).max(1)
 }
 

@@ -44,8 +44,8 @@ fn a_large_folder_changes_in_small_steps() {
     assert!(fresh <= 4, "{fresh} of {} nodes are new", after.len());
 }
 
-/// A node that outgrew what is read would be a folder that nobody gets back. These names are no borders, so only the bytes
-/// that entries are taken to have end a node.
+/// A node above the limit of the reader would be a lost folder. These names are no borders, so only the estimated
+/// bytes of the entries end a node.
 #[test]
 fn no_node_outgrows_what_is_read() {
     let is_no_border = |name: &String| !Hash::of(name.as_bytes()).0.starts_with(&[0]);
@@ -138,7 +138,7 @@ fn a_node_names_all_it_needs() {
     assert_eq!(node.references().collect::<Vec<_>>(), expected);
 }
 
-/// One value, one name: what says the same in other bytes is refused.
+/// A value has a single name: a second encoding is refused.
 #[test]
 fn there_is_one_way_to_write_a_node() {
     let bytes = Node::Leaf { owners: vec![owner()], entries: vec![entry("x", Kind::Fifo)] }.encode();

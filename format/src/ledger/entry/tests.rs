@@ -1,4 +1,4 @@
-//! Entries of every layout, and of layouts that do not exist yet.
+//! Entries of every layout, and of future layouts.
 
 use super::*;
 use crate::ChunkRef;
@@ -70,7 +70,7 @@ fn a_kind_from_the_future_is_whole_and_says_what_may_be_done_without_it() {
     }
 }
 
-/// The same entry with other versions in its frame, and its hash made right.
+/// The same entry with changed versions in the frame, and a correct hash.
 fn reframed(entry: &Entry, written_by: u16, oldest_reader: u16) -> Vec<u8> {
     let (mut bytes, _) = entry.encode();
     bytes[8..10].copy_from_slice(&written_by.to_le_bytes());
@@ -101,7 +101,7 @@ fn fields_that_a_newer_writer_adds_behind_a_known_kind_are_left_out() {
         entry(Event::Newer(Newer { since, kind: 13, without: Without::StepOver, payload: longer.clone() }))
     };
     assert_eq!(Entry::decode(&newer(3).encode().0).unwrap().0.event, event);
-    // This version writes none, so here it is damage.
+    // This version writes no such entry, so here it is damage.
     assert!(Entry::decode(&newer(2).encode().0).is_err());
 }
 

@@ -1,8 +1,8 @@
-//! What two trees differ in, told entry by entry in bounded memory.
+//! Differences of two trees, reported entry by entry in bounded memory.
 //!
-//! Two folders are read side by side in the order of names. A node that both have at the same place is not read, so a folder of
-//! a million entries in which one changed costs a few nodes. A folder with more sub-folders than may wait is left behind one of
-//! them and read on from there later. Not here: where pending folders are kept (`pending`), what a difference means.
+//! Two folders are read side by side in the order of names. A node in the same place of both is not read, so a change
+//! in a folder of a million entries costs a few nodes. A folder with more sub-folders than may wait is left, and
+//! resumed later. Not here: pending folders (`pending`), the meaning of a difference.
 
 use super::folder::FolderCursor;
 use super::pending::{PENDING_BYTES_MAX, Pair, PendingFolders, PendingStep};
@@ -11,34 +11,34 @@ use crate::tree::DEPTH_MAX;
 use crate::{ChunkRef, Hash};
 use std::cmp::Ordering;
 
-/// Which differences are told.
+/// The differences to report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interest {
-    /// All.
+    /// Every difference.
     BothSides,
-    /// Those of entries in the second tree: what is gone is told neither itself nor with what was in it.
+    /// Differences of entries in the second tree: removed entries are left out, along with their content.
     After,
 }
 
-/// One of the two trees.
+/// A side of the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The first one.
+    /// The first tree.
     Before,
-    /// The second one.
+    /// The second tree.
     After,
 }
 
-/// Whether what lies below is walked too.
+/// Whether to walk the subtree too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Descend {
-    /// It is.
+    /// Walk the subtree.
     Into,
-    /// It is left out.
+    /// Skip the subtree.
     Past,
 }
 
-/// A comparison of two trees, or of two folders in them; without a first tree all of the second one is new.
+/// A comparison of two trees, or of two folders inside; without a first tree the whole second tree is new.
 #[derive(Debug, Clone, Copy)]
 pub struct TreeComparison {
     pairs: Pair,
@@ -46,23 +46,23 @@ pub struct TreeComparison {
     pending_bytes_max: usize,
 }
 
-/// What a comparison asks and tells.
+/// Questions and reports of a comparison.
 pub trait Visitor<E> {
-    /// Asked before each node is read. Folders that name each other twice have more paths than anybody lives to see.
+    /// Asked before each node is read. Folders that each name the next twice have more paths than a walk can finish.
     fn may_go_on(&mut self, _so_far: &Walked) -> bool {
         true
     }
 
-    /// Told of each entry that differs. Folders count by their own attributes; what is in them is told by itself.
+    /// Called for each differing entry. Folders count by their own attributes; their content is reported separately.
     ///
     /// # Errors
-    /// Any error ends the comparison.
+    /// An error ends the comparison.
     fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<(), E>;
 
-    /// Asked about each pair of folders of one name that differ, once.
+    /// Asked once about each pair of differing folders of the same name.
     ///
     /// # Errors
-    /// Any error ends the comparison.
+    /// An error ends the comparison.
     fn folder(&mut self, _folder: &FolderStep) -> Result<Descend, E> {
         Ok(Descend::Into)
     }
@@ -70,7 +70,7 @@ pub trait Visitor<E> {
     /// A node could not be read. Without an error the comparison goes on behind the node.
     ///
     /// # Errors
-    /// Any error ends the comparison.
+    /// An error ends the comparison.
     fn unreadable(&mut self, _side: Side, _node: &ChunkRef, error: E) -> Result<(), E> {
         Err(error)
     }
@@ -79,15 +79,15 @@ pub trait Visitor<E> {
 /// A folder that may be walked into.
 #[derive(Debug, Clone, Copy)]
 pub struct FolderStep {
-    /// Its top node in the first tree.
+    /// Top node in the first tree.
     pub before: Option<ChunkRef>,
-    /// Its top node in the second tree.
+    /// Top node in the second tree.
     pub after: Option<ChunkRef>,
-    /// Bytes of its path.
+    /// Bytes of the path.
     pub path_bytes: usize,
 }
 
-/// An entry that differs, as long as the nodes that it lies in are in memory.
+/// A differing entry, as long as the enclosing nodes are in memory.
 pub struct DiffEntry<'a> {
     /// In the first tree.
     pub before: Option<EntryView<'a>>,
@@ -97,22 +97,22 @@ pub struct DiffEntry<'a> {
 }
 
 impl DiffEntry<'_> {
-    /// Its name; empty for the root.
+    /// Name of the entry; empty for the root.
     pub fn name(&self) -> &[u8] {
         name_of(self.before, self.after)
     }
 
-    /// Folders above it; 0 for the root.
+    /// Folders above the entry; 0 for the root.
     pub fn depth(&self) -> usize {
         self.pending.depth()
     }
 
-    /// Its path, made anew at each call.
+    /// Path of the entry, made anew at each call.
     pub fn path(&self) -> Vec<u8> {
         self.pending.path(self.name())
     }
 
-    /// Stands for its path among those of all comparisons, at a cost that does not grow with the path.
+    /// Stands for the path across comparisons, at a cost independent of the path's length.
     pub fn path_hash(&self) -> Hash {
         self.pending.path_hash(self.name())
     }
@@ -122,16 +122,16 @@ fn name_of<'a>(before: Option<EntryView<'a>>, after: Option<EntryView<'a>>) -> &
     after.or(before).map_or(&[], |view| &view.entry.name)
 }
 
-/// How far a comparison came, and what it cost.
+/// Progress and cost of a comparison.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Walked {
-    /// Folders that were entered, the root's included.
+    /// Folders entered, the root's included.
     pub folders: u64,
-    /// Bytes of the nodes that were read.
+    /// Bytes of the nodes read.
     pub bytes: u64,
-    /// Most bytes that folders on the way and waiting folders took.
+    /// Peak bytes of folders on the way and waiting folders.
     pub pending_bytes_peak: usize,
-    /// False when the visitor ended it.
+    /// False when the visitor ended the comparison.
     pub is_complete: bool,
 }
 
@@ -145,13 +145,13 @@ impl TreeComparison {
         }
     }
 
-    /// The same, telling only what `interest` says.
+    /// The same comparison, reporting only `interest`.
     #[must_use]
     pub fn only(self, interest: Interest) -> Self {
         Self { interest, ..self }
     }
 
-    /// The same with other room for folders that wait, in bytes.
+    /// The same comparison, with a new bound for waiting folders, in bytes.
     #[must_use]
     pub fn with_pending_bytes_max(self, pending_bytes_max: usize) -> Self {
         Self { pending_bytes_max, ..self }
@@ -160,7 +160,7 @@ impl TreeComparison {
     /// Compares, and tells `visitor`.
     ///
     /// # Errors
-    /// Those of `chunks` and of `visitor`; `Invalid` where a tree breaks a rule.
+    /// Errors of `chunks` and of `visitor`; `Invalid` where a tree breaks a rule.
     pub fn run<C, V>(&self, chunks: &C, visitor: &mut V) -> Result<Walked, C::Error>
     where
         C: Chunks + ?Sized,
@@ -200,7 +200,7 @@ struct Run<'r, C: ?Sized, V: ?Sized> {
     walked: Walked,
 }
 
-/// One folder in both trees, read side by side.
+/// A folder in both trees, read side by side.
 struct Cursors<'c, C: ?Sized> {
     before: FolderCursor<'c, C>,
     after: FolderCursor<'c, C>,
@@ -245,7 +245,7 @@ impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
         Ok(true)
     }
 
-    /// Reads nodes until the next entry of each folder can be seen, and steps over those that both have.
+    /// Reads nodes until the next entry of each folder can be seen, and steps over shared nodes.
     fn open_next(&mut self, cursors: &mut Cursors<'_, C>) -> Result<bool, C::Error> {
         loop {
             if cursors.before.is_before_same_node(&cursors.after) {
@@ -276,7 +276,7 @@ impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
         }
     }
 
-    /// Tells of one name. Returns whether there is room for more folders that wait.
+    /// Reports a name. Returns whether there is room for more waiting folders.
     fn entry(
         &mut self,
         before: Option<EntryView<'_>>,

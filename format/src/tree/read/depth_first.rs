@@ -1,8 +1,8 @@
-//! Every chunk named by trees, depth first, for walks without need of names or order, such as the mark phase.
+//! Every chunk named by trees, depth first, for walks that need neither names nor order, such as the mark phase.
 //!
 //! A node may name thirteen thousand nodes, each of these as many, two thousand levels deep. So only part of a node's
-//! references wait at a time; the node itself waits below, with the position for reading on. Not here: the handling of
-//! a chunk, and the set of chunks seen (`store::walk`).
+//! references wait at a time; the node itself waits below, with the position for reading on.
+//! Not here: the handling of a chunk, and the set of chunks seen (`store::keep::mark`).
 
 use super::{Chunks, Descend, covering, node};
 use crate::ChunkRef;
@@ -62,7 +62,7 @@ impl DepthFirst {
     /// `each` should name no node twice: a node waiting twice is read twice.
     ///
     /// # Errors
-    /// Errors of `chunks` and of `each`; `Invalid` for a chunk without a node or list.
+    /// Errors of `chunks` and of `each`; `Invalid` for a chunk that is no node and no list.
     pub fn read<C: Chunks + ?Sized>(
         &mut self,
         chunks: &C,

@@ -1,40 +1,40 @@
-//! What a path leads to.
+//! The entry at a path.
 //!
-//! One path is often looked up in snapshot after snapshot. Behind a node that was met on the way the last time everything is
-//! as it was, so it is not read again: a file in a folder that nobody touches costs the nodes above that folder.
-//! Not here: which snapshots are looked at.
+//! A path is often looked up in snapshot after snapshot. A node met in the last lookup has an unchanged subtree, so
+//! the lookup stops there: a file in an untouched folder costs the nodes above the folder.
+//! Not here: the choice of snapshots.
 
 use super::{BRANCHES_MAX, Chunks, Found, found_in, invalid, node};
 use crate::ChunkRef;
 use crate::tree::{Entry, Kind, Node};
 
-/// What `path` leads to below `root`; names with `/` between them, and the empty path is the pushed folder itself.
+/// The entry at `path` below `root`; names with `/` between, and the empty path is the pushed folder itself.
 ///
 /// # Errors
-/// Those of `chunks`; `Invalid` where a node on the way breaks a rule.
+/// Errors of `chunks`; `Invalid` where a node on the way breaks a rule.
 pub fn find<C: Chunks + ?Sized>(chunks: &C, root: &ChunkRef, path: &[u8]) -> Result<Option<Found>, C::Error> {
     match Lookups::new(path).look(chunks, root)? {
         Looked::Found(found) => Ok(found),
-        // The first look has nothing to be the same as.
+        // The first look has no look before.
         Looked::Same => Ok(None),
     }
 }
 
-/// One path, looked up in one tree after another.
+/// A path, looked up in tree after tree.
 pub struct Lookups<'p> {
     path: &'p [u8],
-    /// Nodes that were read for the last look, each with the position of the name that was looked for in it.
+    /// Nodes read for the last look, each with the position of the name.
     met: Vec<Met>,
 }
 
 type Met = (usize, ChunkRef);
 
-/// What a look found.
+/// Result of a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Looked {
     /// The same as the look before.
     Same,
-    /// What the path leads to; nothing where there is no such entry.
+    /// The entry at the path; `None` where there is no entry.
     Found(Option<Found>),
 }
 
@@ -44,7 +44,7 @@ impl<'p> Lookups<'p> {
         Self { path, met: Vec::new() }
     }
 
-    /// Looks the path up below `root`. After an error the next look begins without knowledge of this one.
+    /// Looks the path up below `root`. After an error the next look begins anew.
     ///
     /// # Errors
     /// As `find`.
@@ -52,7 +52,7 @@ impl<'p> Lookups<'p> {
         let mut way = Way { before: std::mem::take(&mut self.met), met: Vec::new() };
         let mut found = None;
         let names = self.path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
-        // A root has one entry, nameless: the pushed folder.
+        // A root has a single entry, nameless: the pushed folder.
         for (position, name) in std::iter::once(&b""[..]).chain(names).enumerate() {
             let folder = match found.take() {
                 None if position == 0 => *root,

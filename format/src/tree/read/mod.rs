@@ -86,7 +86,7 @@ impl EntryView<'_> {
         }
     }
 
-    /// A copy for use after the node.
+    /// A copy that outlives the node.
     pub fn to_found(&self) -> Found {
         Found { entry: Entry { owner: 0, ..self.entry.clone() }, owner: self.owner.clone() }
     }

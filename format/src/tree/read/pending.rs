@@ -11,7 +11,7 @@ use std::vec::IntoIter;
 /// Bytes for the waiting folders together.
 pub(super) const PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes always granted to the waiting sub-folders of a folder: with less, a large folder deep down would be read anew
-/// for every few sub-folders. The deepest tree so takes 8 MiB.
+/// for every few sub-folders. The deepest tree then takes 8 MiB.
 const OF_ONE_FOLDER_BYTES_MIN: usize = 4 * 1024;
 /// Overhead of the allocator for each name.
 const ALLOCATION_BYTES: usize = 16;
@@ -69,7 +69,7 @@ impl Open {
 pub(super) enum PendingStep {
     /// The innermost folder is to be read, from behind this name on.
     Read(Option<Box<[u8]>>),
-    /// The innermost folder is now a new folder.
+    /// Another folder is the innermost now.
     Entered,
     /// The walk is complete.
     Over,
@@ -161,7 +161,7 @@ impl PendingFolders {
         self.found_bytes < room.max(OF_ONE_FOLDER_BYTES_MIN.min(self.bytes_max))
     }
 
-    /// Ends a read of the innermost folder: at the folder's end, or for want of room at this name.
+    /// Ends the read of the innermost folder: at its end, or, for want of room, at this name.
     pub(super) fn read_up_to(&mut self, name: Option<&[u8]>) {
         let (found, found_bytes) = (std::mem::take(&mut self.found), std::mem::take(&mut self.found_bytes));
         let Some(open) = self.open.last_mut() else { return };

@@ -1,7 +1,7 @@
-//! The bytes of a file as chunks and holes, in order, for any range of them.
+//! The bytes of a file as chunks and holes, in order, for any range.
 //!
-//! Lists of pieces are read as the range comes to them, and those outside it are not read at all, so the last byte of a
-//! terabyte costs a few chunks. At most one list of each level is in memory. Not here: the chunks' bytes.
+//! Lists of pieces are read as the range reaches them, and lists outside the range never, so the last byte of a
+//! terabyte costs a few chunks. Memory holds at most a single list of each level. Not here: the chunks' bytes.
 
 use super::{Chunks, LISTS_MAX, invalid, list_ahead};
 use crate::ChunkRef;
@@ -16,14 +16,14 @@ pub enum Segment {
     Chunk {
         /// The chunk.
         chunk: ChunkRef,
-        /// Positions in it.
+        /// Positions in the chunk.
         within: Range<usize>,
     },
     /// So many zeros.
     Zeros(u64),
 }
 
-/// The segments of `range` in a file that is made of `pieces`.
+/// The segments of `range` in a file made of `pieces`.
 pub fn ranges<'c, C: Chunks + ?Sized>(
     chunks: &'c C,
     pieces: Vec<Piece>,
@@ -38,7 +38,7 @@ pub struct Segments<'c, C: ?Sized> {
     range: Range<u64>,
     /// Where the next piece begins.
     at: u64,
-    /// What is left of each list on the way, the innermost last.
+    /// The rest of each list on the way, the innermost last.
     levels: Vec<IntoIter<Piece>>,
 }
 
@@ -54,7 +54,7 @@ impl<C: Chunks + ?Sized> Segments<'_, C> {
         Ok(())
     }
 
-    /// Lists that will be read after those that were taken up to `at`, in order.
+    /// The next lists to read behind the lists taken up to `at`, in order.
     fn lists_ahead(&self, mut at: u64) -> impl Iterator<Item = ChunkRef> {
         let pieces = self.levels.iter().rev().flat_map(|level| level.as_slice());
         let begins = pieces.map_while(move |piece| {

@@ -1,7 +1,7 @@
-//! Chunks in memory of which nobody says whether they are nodes: what came along with a wanted chunk, what lies on a disk.
+//! Chunks of unknown kind in memory: sent along with a wanted chunk, or found on a disk.
 //!
-//! Any bytes may look like a node, so the answers are hints: of what to fetch next, of where a lost snapshot begins.
-//! Not here: chunks that a tree names (`node`, `list`).
+//! Any bytes may look like a node, so the answers are hints: what to fetch next, where a lost snapshot begins.
+//! Not here: chunks named by a tree (`node`, `list`).
 
 use super::Chunks;
 use crate::tree::{Kind, NODE_BYTES_MAX, Node, Reference, Time, Totals};
@@ -20,25 +20,25 @@ impl<'a> Chunks for OneChunk<'a> {
     }
 }
 
-/// The nodes that a node names, of its own folder and of those in it; none where the chunk is no node.
+/// The nodes named by a node, of the same folder and of its sub-folders; none where the chunk is no node.
 pub fn nodes_in(chunk: &[u8]) -> Vec<ChunkRef> {
     let node_of = |reference| if let Reference::Node(node) = reference { Some(node) } else { None };
     Node::decode(chunk).map(|node| node.references().filter_map(node_of).collect()).unwrap_or_default()
 }
 
-/// What the root of a snapshot says.
+/// The content of a snapshot's root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RootFolder {
     /// Top node of the pushed folder.
     pub folder: ChunkRef,
     /// Last change of the pushed folder.
     pub modified: Time,
-    /// Everything in it, added up.
+    /// Totals of the folder.
     pub totals: Totals,
 }
 
-/// Reads a root: a node with one entry, a folder without a name. No other node looks like that, and the first byte alone
-/// tells nearly all other chunks apart.
+/// Reads a root: a node with a single entry, a folder without a name. Only a root looks so, and the first byte alone
+/// rules out nearly every different chunk.
 pub fn root_in(chunk: &[u8]) -> Option<RootFolder> {
     if chunk.len() > NODE_BYTES_MAX || chunk.first() != Some(&LEAF) {
         return None;

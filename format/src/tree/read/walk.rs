@@ -1,10 +1,10 @@
-//! One tree with all its names, folder by folder: for a caller that makes the folders again.
+//! A tree with every name, folder by folder: for a caller that makes the folders again.
 //!
-//! Of each node the sub-folders come first, each with everything below it, then the other entries: the order in which a push
-//! stores chunks, so neighbours are asked for together. The walk tells the source which nodes come next (`Chunks::get_ahead`).
-//! WaitingStep folders take a fixed number of bytes. A node with more sub-folders than there is room for is read again, from the
-//! position of the first sub-folder that was left out; a node never changes, so the position stays right.
-//! Not here: what is made of an entry (`restore` of the client), differences of two trees (`compare`).
+//! In each node the sub-folders come first, each with the whole subtree, then the remaining entries. A push stores
+//! chunks in the same order, so neighbours are requested together. The walk tells the source the next nodes
+//! (`Chunks::get_ahead`). Waiting folders take a fixed number of bytes. A node with more sub-folders than there is
+//! room for is read again, from the position of the first sub-folder left out; a node never changes, so the position
+//! stays right. Not here: the use of an entry (`restore` of the client), differences of two trees (`compare`).
 
 use super::{BRANCHES_MAX, Chunks, Found, found_in, invalid, node_ahead};
 use crate::tree::{Child, DEPTH_MAX, Entry, Node, Owner};
@@ -12,18 +12,18 @@ use crate::{ChunkRef, FormatError};
 use std::mem::size_of;
 use std::vec::IntoIter;
 
-/// Bytes that waiting folders may take together. Without the bound a tree of sixty small nodes takes gigabytes: each folder
-/// waits with a copy of its owner, and the name of an owner can be half a megabyte long.
+/// Bytes of the waiting folders together. Without the bound a tree of sixty small nodes takes gigabytes: each folder
+/// waits with a copy of the owner, and an owner's name can be half a megabyte long.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Folders and nodes of one node may take so much in any case, or a folder far down would be read once for each of them.
+/// Bytes always granted to the folders and nodes of a node, or a folder far down would be read once for each of them.
 const OF_ONE_NODE_BYTES_MIN: usize = 1024;
 /// Overhead of the allocator, for each allocation.
 const ALLOCATION_BYTES: usize = 16;
 
-/// A walk through one tree. `P` is what the caller knows each folder by: an open folder, a path.
+/// A walk through a tree. `P` identifies a folder for the caller: an open folder, a path.
 #[derive(Debug)]
 pub struct FolderWalk<P> {
-    /// The next one last.
+    /// The next step last.
     waiting: Vec<WaitingStep<P>>,
     bytes: usize,
     bytes_max: usize,
@@ -32,11 +32,11 @@ pub struct FolderWalk<P> {
 
 #[derive(Debug)]
 enum WaitingStep<P> {
-    /// A folder that was seen in `above`.
+    /// A folder found in `above`.
     Folder { above: P, found: Found, node: ChunkRef, depth: usize },
-    /// A node of the folder `place`, of which this many children or entries were handled before.
+    /// A node of the folder `place`, with this many children or entries handled before.
     Node { place: P, node: ChunkRef, depth: usize, level: usize, from: usize },
-    /// A leaf whose sub-folders are done.
+    /// A leaf with finished sub-folders.
     Others { place: P, node: ChunkRef },
 }
 
@@ -53,7 +53,7 @@ impl<P> WaitingStep<P> {
 }
 
 impl Found {
-    /// Bytes that the value holds outside itself.
+    /// Bytes held outside the value itself.
     pub fn bytes(&self) -> usize {
         let Entry { name, xattrs, .. } = &self.entry;
         let xattr = |(name, value): &(serde_bytes::ByteBuf, serde_bytes::ByteBuf)| {
@@ -72,32 +72,32 @@ pub struct InnerFolder {
 }
 
 impl InnerFolder {
-    /// The folder whose top node is `node`, as the beginning of a walk.
+    /// The folder with the top node `node`, as the beginning of a walk.
     pub fn top(node: ChunkRef) -> Self {
         Self { node, depth: 0 }
     }
 }
 
-/// What a walk comes to. Each hands over one hold of a place: the last hold comes back in the last step of its folder.
+/// A step of a walk. Each step hands over a hold of a place: the last hold comes back in the folder's last step.
 #[derive(Debug)]
 pub enum WalkStep<P, E> {
-    /// A folder in `above`; `FolderWalk::enter` walks into it next.
+    /// A folder in `above`; `FolderWalk::enter` walks into the folder next.
     Folder {
-        /// The folder that it is in.
+        /// The parent folder.
         above: P,
-        /// Its entry.
+        /// The folder's entry.
         found: Found,
         /// For `enter`.
         inner: InnerFolder,
     },
-    /// The entries of one node that are no folders; an empty folder has none.
+    /// The non-folder entries of a node; an empty folder has none.
     Others {
-        /// The folder that they are in.
+        /// The folder of the entries.
         place: P,
         /// The entries.
         entries: OtherEntries,
     },
-    /// A node of a folder could not be read, and what is in it is not told.
+    /// An unreadable node of a folder; the walk leaves out the content.
     Unreadable {
         /// The folder.
         place: P,
@@ -106,7 +106,7 @@ pub enum WalkStep<P, E> {
     },
 }
 
-/// Iterator over the entries of one leaf that are no folders.
+/// Iterator over the non-folder entries of a leaf.
 #[derive(Debug)]
 pub struct OtherEntries {
     owners: Vec<Owner>,
@@ -133,23 +133,23 @@ impl<P> Default for FolderWalk<P> {
 }
 
 impl<P: Clone> FolderWalk<P> {
-    /// The same with other room for what waits, in bytes.
+    /// The same walk with a new bound for waiting steps, in bytes.
     #[must_use]
     pub fn with_waiting_bytes_max(self, bytes_max: usize) -> Self {
         Self { bytes_max, ..self }
     }
 
-    /// Most bytes that waited at once.
+    /// Peak of the waiting bytes.
     pub fn waiting_bytes_peak(&self) -> usize {
         self.bytes_peak
     }
 
-    /// Walks into a folder, before anything else that waits.
+    /// Enters a folder before every waiting step.
     pub fn enter(&mut self, place: P, InnerFolder { node, depth }: InnerFolder) {
         self.push(WaitingStep::Node { place, node, depth, level: 0, from: 0 });
     }
 
-    /// The next step; nothing at the end. After `Unreadable` the walk goes on behind the node.
+    /// The next step; `None` at the end. After `Unreadable` the walk goes on behind the node.
     pub fn next<C: Chunks + ?Sized>(&mut self, chunks: &C) -> Option<WalkStep<P, C::Error>> {
         while let Some(next) = self.waiting.pop() {
             self.bytes -= next.bytes();
@@ -199,19 +199,19 @@ impl<P: Clone> FolderWalk<P> {
         self.waiting.push(waiting);
     }
 
-    /// Lets the parts of one node wait, in their order, as far as there is room; then what is left of the node below them.
-    /// `rest` names a part's position and makes what stands for it and all parts behind it.
+    /// Lets the parts of a node wait in order, as far as there is room, and the rest of the node below. `rest` takes a
+    /// part's position and makes the step for this part and the parts behind.
     fn wait(
         &mut self,
         parts: impl Iterator<Item = (usize, WaitingStep<P>)>,
         rest: impl FnOnce(Option<usize>) -> Option<WaitingStep<P>>,
     ) {
-        // Half of what is left, so that the folders below find room too.
+        // Half of the rest, so the folders below find room too.
         let room = (self.bytes_max.saturating_sub(self.bytes) / 2).max(OF_ONE_NODE_BYTES_MIN);
         let (begin, before) = (self.waiting.len(), self.bytes);
         let mut left_out = None;
         for (position, part) in parts {
-            // The first one comes next, and never waits.
+            // The first part comes next, and never waits.
             if self.waiting.len() > begin && self.bytes - before + part.bytes() > room {
                 left_out = Some(position);
                 break;
@@ -238,7 +238,7 @@ impl<P: Clone> FolderWalk<P> {
         self.wait(parts, |left_out| left_out.map(again));
     }
 
-    /// Returns the entries at once where there are no folders among them.
+    /// Returns the entries at once if no folder is among them.
     fn leaf<E>(
         &mut self,
         of: ReadNode<P>,
@@ -264,7 +264,7 @@ impl<P: Clone> FolderWalk<P> {
     }
 }
 
-/// A node that was just read.
+/// A node just read.
 struct ReadNode<P> {
     place: P,
     node: ChunkRef,

@@ -10,7 +10,7 @@ use crate::{FormatError, Hash};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// Chunks in memory, and which of them were read.
+/// Chunks in memory, with a log of the reads.
 #[derive(Default)]
 pub(crate) struct Kept {
     chunks: HashMap<Hash, Vec<u8>>,
@@ -71,7 +71,7 @@ fn directory(node: ChunkRef) -> Kind {
 /// Path, kind before, kind after.
 type Told = (Vec<u8>, Option<Kind>, Option<Kind>);
 
-/// Writes everything down that it is told.
+/// Writes every report down.
 #[derive(Default)]
 struct Recorder {
     told: Vec<Told>,

@@ -1,4 +1,4 @@
-//! Random trees: what the reader says of them is what a naive model in memory says.
+//! Random trees: the reader's report equals the report of a naive model in memory.
 
 use super::*;
 use proptest::prelude::*;
@@ -67,7 +67,7 @@ impl Kept {
     }
 }
 
-/// Everything below in the order of a walk: first all of a folder, then what is in its folders.
+/// The differences in walk order: first the whole folder, then the content of the sub-folders.
 fn differences(kept: &mut Kept, shape: Shape, (a, b): (&Names, &Names), path: &[u8]) -> Vec<Told> {
     let all: BTreeMap<_, _> =
         a.keys().chain(b.keys()).map(|name| (name, (a.get(name), b.get(name)))).collect();
@@ -122,7 +122,7 @@ proptest! {
         let mut kept = Kept::default();
         let mut b = b;
         if common {
-            // Half of the names are equal in both, as in a folder of which little changed.
+            // Half of the names are equal on both sides, as in a folder with few changes.
             b.extend(a.iter().step_by(2).map(|(name, model)| (name.clone(), model.clone())));
         }
         let (before, after) = (kept.folder(&a, shape), kept.folder(&b, shape));
@@ -131,7 +131,7 @@ proptest! {
         let mut recorder = Recorder::default();
         prop_assert!(whole.run(&kept, &mut recorder).unwrap().is_complete);
         prop_assert_eq!(&recorder.told, &expected);
-        // Without any room each folder is come back to, and nothing is told twice or left out.
+        // Without room each folder is resumed, and no entry is reported twice or left out.
         let mut narrow = Recorder::default();
         whole.with_pending_bytes_max(0).run(&kept, &mut narrow).unwrap();
         prop_assert_eq!(sorted(narrow.told), sorted(expected.clone()));

@@ -1,4 +1,4 @@
-//! Trees that break rules or are made to cost much, and what is not read of a tree that changed little.
+//! Trees that break rules or cost much, and the nodes left unread in a tree with few changes.
 
 use super::*;
 use crate::tree::NodeBuilder;
@@ -24,10 +24,10 @@ fn nodes_out_of_order_are_refused() {
     let sound = kept.branch(&[("b", ab), ("d", cd)]);
     assert_eq!(entries(&kept, sound).filter(Result::is_ok).count(), 4);
     let broken = [
-        // A node that is elsewhere than its last name says would not be found by name.
+        // A node away from its last name would not be found by name.
         kept.branch(&[("b", ab), ("e", cd)]),
         kept.branch(&[("b", cd), ("d", ab)]),
-        // The same node twice: branches full of one node would never end.
+        // The same node twice: branches full of the same node would never end.
         kept.branch(&[("b", ab), ("c", ab)]),
         kept.branch(&[("b", nothing), ("c", nothing)]),
     ];
@@ -85,7 +85,7 @@ fn lists_must_cover_what_they_stand_for() {
     assert_eq!(list(&kept, &of, 5), Ok(vec![Piece::Hole(5)]));
 }
 
-/// Forty folders of which each names the next twice have 2^40 paths.
+/// Forty folders, each naming the next twice, have 2^40 paths.
 #[test]
 fn a_visitor_ends_what_has_no_end() {
     let mut kept = Kept::default();
@@ -99,7 +99,7 @@ fn a_visitor_ends_what_has_no_end() {
     assert!(!walked.is_complete && walked.folders < 5000, "{walked:?}");
 }
 
-/// Long names above many folders: with a path for each folder that waits, ten gigabytes.
+/// Long names above many folders: with a path for each waiting folder, ten gigabytes.
 #[test]
 fn what_waits_stays_small_however_long_the_paths_are() {
     struct Count(usize);
@@ -169,7 +169,7 @@ fn a_lost_node_costs_only_what_is_in_it() {
     assert!(compare(&kept, nothing, top).0.is_err());
 }
 
-/// The node of an untouched folder is met on the way, and nothing below it is read again.
+/// A lookup meets the node of an untouched folder, and reads no node below.
 #[test]
 fn a_path_through_an_untouched_folder_is_read_down_to_that_folder() {
     let mut kept = Kept::default();
@@ -185,7 +185,7 @@ fn a_path_through_an_untouched_folder_is_read_down_to_that_folder() {
         assert_eq!(lookups.look(&kept, &root).unwrap() == Looked::Same, snapshot > 0);
         assert_eq!(kept.reads(), if snapshot == 0 { 6 } else { 2 });
     }
-    // A look that failed is no basis for the next one.
+    // A failed look is no basis for the next look.
     let nowhere = ChunkRef::to(b"nowhere");
     assert!(lookups.look(&kept, &nowhere).is_err());
     let root = kept.leaf(vec![(String::new(), directory(quiet))]);

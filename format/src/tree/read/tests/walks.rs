@@ -1,10 +1,10 @@
-//! Walks through a tree with its names: what is told in which order, what is asked for ahead, and how much waits.
+//! Walks through a tree with names: the order of reports, the chunks asked for ahead, and the bytes waiting.
 
 use super::*;
 
 type PathWalk = FolderWalk<Vec<u8>>;
 
-/// What a walk tells, by path; folders end with a slash, and nodes that cannot be read with a question mark.
+/// The reports of a walk, by path; folders end with a slash, and unreadable nodes with a question mark.
 fn told<C: Chunks<Error = FormatError>>(chunks: &C, walk: &mut PathWalk, top: ChunkRef) -> Vec<String> {
     let mut told = Vec::new();
     let joined = |above: &[u8], name: &[u8]| [above, b"/", name].concat();
@@ -58,7 +58,7 @@ fn a_lost_node_costs_only_what_is_in_it() {
     assert_eq!(told(&kept, &mut PathWalk::default(), top), [&["?"], &SMALL_TREE[5..10]].concat());
 }
 
-/// Notes the chunks that were announced with each one.
+/// Notes the chunks announced with each read.
 struct Noting<'k>(&'k Kept, RefCell<Vec<(Hash, Vec<Hash>)>>);
 
 impl Chunks for Noting<'_> {
@@ -89,7 +89,7 @@ fn the_source_is_told_what_comes_next() {
     assert_eq!(asked[0].1, []);
     for pair in asked.windows(2) {
         let ((_, announced), (next, _)) = (&pair[0], &pair[1]);
-        // A branch and a folder name further nodes of their own, which nobody knew of before.
+        // A branch and a folder name further nodes of their own, unknown before.
         assert!(announced.first() == Some(next) || !announced.contains(next), "{asked:?}");
     }
     assert!(asked.iter().filter(|(_, announced)| !announced.is_empty()).count() >= 5);
@@ -113,7 +113,7 @@ fn the_lists_of_a_file_are_told_ahead_as_far_as_the_range_goes() {
     assert_eq!(asked, expected);
 }
 
-/// Each folder waits with a copy of its owner, whose name a node holds once.
+/// Each folder waits with a copy of the owner, whose name a node holds once.
 #[test]
 fn little_waits_in_a_deep_tree_of_wide_folders() {
     let mut kept = Kept::default();
