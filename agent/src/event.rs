@@ -13,7 +13,7 @@ pub(crate) enum AgentEvent {
         device: String,
     },
     /// A snapshot was committed.
-    Committed(Arc<larder_store::Fact>),
+    Committed(Arc<larder_store::SnapshotRecord>),
     /// A key was made or ended.
     KeysChanged,
     /// A disk came, left, or changed its state.

@@ -1,7 +1,7 @@
 //! The vault's answers to a push: new chunks, known chunks, and receipt.
 
 use crate::{Amount, HotPath, Work};
-use larder_format::{ChunkId, Hash, block::Encoder, ledger::Stamp};
+use larder_format::{ChunkId, Hash, block::Encoder, ledger::WallStamp};
 use larder_store::{
     IndexPlace, Options, Scope, Vault,
     disk::{Disk, MemoryDisk},
@@ -62,7 +62,7 @@ pub fn open(disk: Arc<dyn Disk>, folder: &Path) -> Vault {
             names.to_le_bytes()
         }),
         reserve_bytes: 0,
-        stamp: Stamp { time_ms: 0, trusted: true, powered_on_s: 0 },
+        stamp: WallStamp { time_ms: 0, trusted: true, powered_on_s: 0 },
     };
     Vault::open(options).expect("a vault opens").0
 }

@@ -4,7 +4,7 @@ use crate::{Amount, HotPath, Work, index, text};
 use larder_client::{ClientError, Past, PushOptions, Remote, TransferProgress, push};
 use larder_format::{
     ChunkId,
-    ledger::{Snapshot, Stamp},
+    ledger::{Snapshot, WallStamp},
     wire::{Commit, Identity, Neighbours, Receipt, Received, SnapshotInfo},
 };
 use larder_store::{Scope, StoreError, Vault, disk::MemoryDisk};
@@ -49,7 +49,7 @@ impl Remote for InMemory {
         let push = u128::from_str_radix(&commit.push, 16).expect("hex digits").to_be_bytes();
         let Commit { root, totals, skipped, device_time_ms, .. } = *commit;
         let snapshot = Snapshot { skipped, device_time_ms, ..Snapshot::new(source, push, root, totals) };
-        let stamp = Stamp { time_ms: 0, trusted: true, powered_on_s: 0 };
+        let stamp = WallStamp { time_ms: 0, trusted: true, powered_on_s: 0 };
         let done = self.0.by(&Scope::appliance()).commit(snapshot, stamp).map_err(|error| trouble(&error))?;
         Ok(Receipt {
             source: source.to_owned(),

@@ -5,7 +5,7 @@
 //! Each file is a value behind a frame with a hash, since these files rot too. Not here: where the files lie
 //! (`store`).
 
-use crate::ledger::Stamp;
+use crate::ledger::WallStamp;
 use crate::{Fields, FormatError, Hash};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ const FRAME_BYTES: usize = 8 + 2 + 2 + 32;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Round {
     /// Start of the round; `None` between two rounds.
-    pub started: Option<Stamp>,
+    pub started: Option<WallStamp>,
     /// The path read last.
     pub at: String,
     /// Bytes read.
@@ -50,9 +50,9 @@ pub struct Suspect {
     /// Failed attempts to read the pack, each some hours of running after the previous.
     pub attempts: u32,
     /// Time of the first attempt.
-    pub first: Stamp,
+    pub first: WallStamp,
     /// Time of the last attempt.
-    pub last: Stamp,
+    pub last: WallStamp,
 }
 
 /// The unreadable packs of a disk.
@@ -143,9 +143,10 @@ mod tests {
     #[test]
     fn a_note_comes_back() {
         assert_eq!(decode(&encode(&losses())), Ok(losses()));
-        let round = Round { started: Some(Stamp::default()), at: "disk.json".into(), ..Round::default() };
+        let round = Round { started: Some(WallStamp::default()), at: "disk.json".into(), ..Round::default() };
         assert_eq!(decode(&encode(&round)), Ok(round));
-        let (first, last) = (Stamp::default(), Stamp { powered_on_s: 90_000, ..Stamp::default() });
+        let (first, last) =
+            (WallStamp::default(), WallStamp { powered_on_s: 90_000, ..WallStamp::default() });
         let suspect = Suspect { pack: Hash::of(b"pack"), attempts: 2, first, last };
         assert_eq!(
             decode(&encode(&Suspects { packs: vec![suspect] })),

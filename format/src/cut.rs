@@ -11,8 +11,8 @@ pub const CHUNK_BYTES_MAX: usize = 4 * MIB;
 pub const CHUNK_BYTES_MIN: usize = 256 * KIB;
 /// Aim of content-defined cuts.
 pub const CHUNK_BYTES_AVG: usize = MIB;
-/// Length of a fine cut, a multiple of every page size in use.
-pub const FINE_BYTES: usize = 16 * KIB;
+/// Length of a fixed-size cut, a multiple of every page size in use.
+pub const FIXED_SIZE_BYTES: usize = 16 * KIB;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -23,7 +23,7 @@ pub enum Cut {
     /// By content, about 1 MiB each.
     Content,
     /// Every 16 KiB, aligned to the start of the file.
-    Fine,
+    FixedSize,
 }
 
 impl Cut {
@@ -32,7 +32,7 @@ impl Cut {
     pub fn first_len(self, bytes: &[u8]) -> usize {
         let bytes = &bytes[..bytes.len().min(CHUNK_BYTES_MAX)];
         match self {
-            Self::Fine => bytes.len().min(FINE_BYTES),
+            Self::FixedSize => bytes.len().min(FIXED_SIZE_BYTES),
             Self::Content if bytes.len() <= CHUNK_BYTES_MIN => bytes.len(),
             Self::Content => {
                 let mut chunker =
@@ -95,13 +95,13 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn pieces_add_up_and_keep_their_limits(len in 0usize..12_000_000, seed: u64, fine: bool) {
-            let cut = if fine { Cut::Fine } else { Cut::Content };
+        fn pieces_add_up_and_keep_their_limits(len in 0usize..12_000_000, seed: u64, fixed_size: bool) {
+            let cut = if fixed_size { Cut::FixedSize } else { Cut::Content };
             let lengths = lengths(cut, &noise(len, seed));
             prop_assert_eq!(lengths.iter().sum::<usize>(), len);
             let (last, whole) = lengths.split_last().map_or((0, &[][..]), |(last, whole)| (*last, whole));
             prop_assert!(last <= CHUNK_BYTES_MAX);
-            let least = if fine { FINE_BYTES } else { CHUNK_BYTES_MIN };
+            let least = if fixed_size { FIXED_SIZE_BYTES } else { CHUNK_BYTES_MIN };
             prop_assert!(whole.iter().all(|len| (least..=CHUNK_BYTES_MAX).contains(len)));
         }
     }

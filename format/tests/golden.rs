@@ -19,7 +19,7 @@ use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
 use larder_format::ledger::chapter::{Chapter, ChapterBuilder};
 use larder_format::ledger::{
     ContentHash, DiskChange, DiskEvent, DiskRole, Entry as LedgerEntry, Event, Newer, Origin, Pairing, Role,
-    Rule, Scrubbed, Snapshot, Stamp, Without,
+    Rule, Scrubbed, Snapshot, WallStamp, Without,
 };
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::parity::{self, Parity, Shape};
@@ -278,7 +278,7 @@ fn every_disk_change() -> Vec<(&'static str, LedgerEntry)> {
         ("retired", DiskChange::Retired),
     ];
     let disk = core::array::from_fn(|n| u8::try_from(n).unwrap() * 0x11);
-    let stamp = Stamp { time_ms: 1_700_000_000_100, trusted: true, powered_on_s: 6000 };
+    let stamp = WallStamp { time_ms: 1_700_000_000_100, trusted: true, powered_on_s: 6000 };
     let entry = |what| {
         let event = Event::Disk(DiskEvent { disk, what });
         LedgerEntry { sequence: 100, previous: Hash::of(b"ninety-nine"), stamp, event }
@@ -297,7 +297,7 @@ fn letting_go() -> Vec<(&'static str, LedgerEntry)> {
         ("swept", Event::Swept { packs: vec![Hash::of(b"one pack"), Hash::of(b"another")], salt: 300 }),
         ("clock-confirmed", Event::ClockConfirmed),
     ];
-    let stamp = Stamp { time_ms: 1_700_000_000_200, trusted: true, powered_on_s: 6060 };
+    let stamp = WallStamp { time_ms: 1_700_000_000_200, trusted: true, powered_on_s: 6060 };
     let entry = |event| LedgerEntry { sequence: 101, previous: Hash::of(b"one hundred"), stamp, event };
     events.into_iter().map(|(name, event)| (name, entry(event))).collect()
 }
@@ -323,7 +323,7 @@ fn layout_2() -> Vec<(&'static str, LedgerEntry)> {
         ("newer-keep-everything", newer(1001, Without::KeepEverything)),
         ("newer-read-only", newer(1002, Without::ReadOnly)),
     ];
-    let stamp = Stamp { time_ms: 1_700_000_000_300, trusted: true, powered_on_s: 6120 };
+    let stamp = WallStamp { time_ms: 1_700_000_000_300, trusted: true, powered_on_s: 6120 };
     let entry =
         |event| LedgerEntry { sequence: 102, previous: Hash::of(b"one hundred and one"), stamp, event };
     events.into_iter().map(|(name, event)| (name, entry(event))).collect()
@@ -333,7 +333,8 @@ fn layout_2() -> Vec<(&'static str, LedgerEntry)> {
 fn chapter() -> Vec<LedgerEntry> {
     let mut previous = Hash::ZERO;
     let entry = |sequence| {
-        let entry = LedgerEntry { sequence, previous, stamp: Stamp::default(), event: Event::ClockConfirmed };
+        let entry =
+            LedgerEntry { sequence, previous, stamp: WallStamp::default(), event: Event::ClockConfirmed };
         previous = entry.encode().1;
         entry
     };
@@ -346,7 +347,7 @@ fn chain() -> Vec<LedgerEntry> {
     let mut entries = Vec::new();
     for (sequence, event) in (1u64..).zip(every_event()) {
         let time_ms = if sequence == 1 { -1 } else { 1_700_000_000_000 + sequence.cast_signed() };
-        let stamp = Stamp { time_ms, trusted: sequence > 1, powered_on_s: 60 * sequence };
+        let stamp = WallStamp { time_ms, trusted: sequence > 1, powered_on_s: 60 * sequence };
         let entry = LedgerEntry { sequence, previous, stamp, event };
         previous = entry.encode().1;
         entries.push(entry);

@@ -26,7 +26,9 @@ pub use keep::letting_go::Swept;
 pub use keep::prune;
 pub use keep::unlink::UNLINK_GRACE_S;
 pub use ledger::files::disks_known_to;
-pub use ledger::view::{Access, Fact, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SHORTEN_DELAY_S};
+pub use ledger::view::{
+    Access, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SHORTEN_DELAY_S, SnapshotRecord,
+};
 pub use ledger::{clock, retention};
 pub use membership::arrival::Attached;
 pub use membership::standing::FORGET_DELAY_S;

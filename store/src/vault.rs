@@ -1,6 +1,6 @@
 //! The vault: the facade of the store. One line a call; the module named in the line has the code.
 //!
-//! Not here: requests of a device (`by`), HTTP, time (a `Stamp` comes in).
+//! Not here: requests of a device (`by`), HTTP, time (a `WallStamp` comes in).
 
 pub(crate) mod by;
 mod disks;
@@ -20,7 +20,7 @@ use crate::locks::{Mutex, rank};
 use crate::packs::index::IndexPlace;
 use crate::{Result, Swept};
 use larder_format::Hash;
-use larder_format::ledger::{Event, Head, Stamp};
+use larder_format::ledger::{Event, Head, WallStamp};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub struct Options {
     /// Bytes left free on every disk, so that ledger and sweep still work on a full disk.
     pub reserve_bytes: u64,
     /// Now, for the first entry of a new vault.
-    pub stamp: Stamp,
+    pub stamp: WallStamp,
 }
 
 /// Findings of an opening.
@@ -102,7 +102,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Full` or `Disk`.
-    pub fn append(&self, stamp: Stamp, event: Event) -> Result<Head> {
+    pub fn append(&self, stamp: WallStamp, event: Event) -> Result<Head> {
         self.core.append(stamp, event)
     }
 
@@ -140,7 +140,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Disk`.
-    pub fn remove_swept(&self, now: Stamp) -> Result<u64> {
+    pub fn remove_swept(&self, now: WallStamp) -> Result<u64> {
         unlink::remove_swept(&self.core, now)
     }
 
@@ -149,13 +149,13 @@ impl Vault {
     /// # Errors
     /// `NotFound` or `Damaged` when a kept snapshot is not whole, and then nothing is freed; `Full` or `Disk`. The next
     /// step begins a new round.
-    pub fn sweep_step(&self, now: Stamp, chunks_max: u64) -> Result<Swept> {
+    pub fn sweep_step(&self, now: WallStamp, chunks_max: u64) -> Result<Swept> {
         self.sweeps.lock().step(&self.core, now, chunks_max)
     }
 
     /// Whether `sweep_unfinished_step` has a reason to begin: a push was refused for want of room, or the next push would
     /// be.
-    pub fn is_short_of_room(&self, now: Stamp) -> bool {
+    pub fn is_short_of_room(&self, now: WallStamp) -> bool {
         self.sweeps.lock().is_short_of_room(&self.core, now)
     }
 
@@ -165,13 +165,13 @@ impl Vault {
     /// # Errors
     /// `NotFound` or `Damaged` when a kept snapshot is not whole, and then nothing is freed; `Full` or `Disk`. The next
     /// step begins a new round.
-    pub fn sweep_unfinished_step(&self, now: Stamp, chunks_max: u64) -> Result<Swept> {
+    pub fn sweep_unfinished_step(&self, now: WallStamp, chunks_max: u64) -> Result<Swept> {
         self.sweeps.lock().unfinished_step(&self.core, now, chunks_max)
     }
 
     /// Takes note of a clock reading, and returns whether the clock allows letting go. Frequent readings notice a jump
     /// sooner.
-    pub fn look_at_clock(&self, now: Stamp) -> ClockVerdict {
+    pub fn look_at_clock(&self, now: WallStamp) -> ClockVerdict {
         prune::look_at_clock(&self.core, now)
     }
 
@@ -179,12 +179,12 @@ impl Vault {
     ///
     /// # Errors
     /// `Full` or `Disk`.
-    pub fn confirm_clock(&self, now: Stamp) -> Result<Head> {
+    pub fn confirm_clock(&self, now: WallStamp) -> Result<Head> {
         prune::confirm_clock(&self.core, now)
     }
 
     /// The plan of a prune at `now`.
-    pub fn plan_prune(&self, now: Stamp) -> PrunePlan {
+    pub fn plan_prune(&self, now: WallStamp) -> PrunePlan {
         prune::plan_prune(&self.core, now)
     }
 
@@ -192,7 +192,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Waits` when the plan is locked, or the ledger has grown since; `Full` or `Disk`.
-    pub fn prune(&self, plan: &PrunePlan, now: Stamp) -> Result<()> {
+    pub fn prune(&self, plan: &PrunePlan, now: WallStamp) -> Result<()> {
         prune::prune(&self.core, plan, now)
     }
 }

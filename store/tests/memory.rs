@@ -7,7 +7,7 @@
 
 use larder_format::ChunkRef;
 use larder_format::block::Encoder;
-use larder_format::ledger::{Snapshot, Stamp};
+use larder_format::ledger::{Snapshot, WallStamp};
 use larder_format::tree::{Entry, Kind, Made, Node, NodeBuilder, Owner, Time, Totals};
 use larder_store::disk::RealDisk;
 use larder_store::{IndexPlace, Options, Scope, Vault};
@@ -131,9 +131,9 @@ impl Home {
     }
 }
 
-fn stamp(hours: u64) -> Stamp {
+fn stamp(hours: u64) -> WallStamp {
     let time_ms = 1_780_000_000_000 + i64::try_from(hours).expect("few") * 3_600_000;
-    Stamp { time_ms, trusted: true, powered_on_s: hours * 3600 }
+    WallStamp { time_ms, trusted: true, powered_on_s: hours * 3600 }
 }
 
 fn entry(name: Vec<u8>, mode: u16, kind: Kind) -> Entry {

@@ -2,7 +2,7 @@
 //!
 //! Not here: what follows from it (`keeping`).
 
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 
 pub(crate) const DAY_MS: i64 = 24 * 3600 * 1000;
 /// 1 June 2026; the first day of every life.
@@ -54,10 +54,10 @@ impl Clock {
     }
 
     /// What the box writes down; `newest_ms` is the time of its newest ledger entry.
-    pub(crate) fn stamp(&self, newest_ms: Option<i64>) -> Stamp {
+    pub(crate) fn stamp(&self, newest_ms: Option<i64>) -> WallStamp {
         let time_ms = self.now_ms() + self.off_by_ms;
         let is_behind = newest_ms.is_some_and(|newest| time_ms < newest);
         let trusted = time_ms >= EARLIEST_MS && !is_behind && self.is_synchronized;
-        Stamp { time_ms, trusted, powered_on_s: self.powered_on_s }
+        WallStamp { time_ms, trusted, powered_on_s: self.powered_on_s }
     }
 }

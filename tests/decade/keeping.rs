@@ -5,7 +5,7 @@
 
 use crate::clock::{Clock, DAY_MS};
 use larder_store::retention::{Rule, Verdict, judge};
-use larder_store::{Fact, Vault};
+use larder_store::{SnapshotRecord, Vault};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ impl Keeping {
 
     fn check_one(
         &mut self,
-        fact: &Fact,
+        fact: &SnapshotRecord,
         verdict: &Verdict,
         (clock, rule, is_newest): (&Clock, &Rule, bool),
     ) -> Result<(), String> {
@@ -98,7 +98,7 @@ impl Keeping {
     /// The first and the last of each true day.
     fn check_days(
         &self,
-        facts: &[Arc<Fact>],
+        facts: &[Arc<SnapshotRecord>],
         verdicts: &[Verdict],
         (clock, rule): (&Clock, &Rule),
     ) -> Result<(), String> {

@@ -7,7 +7,7 @@ use crate::appliance::Appliance;
 use crate::clock::Clock;
 use crate::keeping::Keeping;
 use harness::model::Model;
-use larder_format::ledger::{DiskChange, DiskEvent, DiskRole, Event, Stamp};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskRole, Event, WallStamp};
 use larder_store::retention::Rule;
 use larder_store::{MemberState, StoreError, Vault};
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ impl Appliance {
         }
     }
 
-    fn sweep(&mut self, vault: &Vault, now: Stamp) {
+    fn sweep(&mut self, vault: &Vault, now: WallStamp) {
         while vault.index_pending() > 0 {}
         for _ in 0..STEPS_A_NIGHT {
             match vault.sweep_step(now, CHUNKS_A_STEP) {
@@ -139,6 +139,6 @@ impl Appliance {
     }
 }
 
-fn stamp(vault: &Vault, clock: &Clock) -> Stamp {
+fn stamp(vault: &Vault, clock: &Clock) -> WallStamp {
     clock.stamp(vault.ledger().newest.map(|newest| newest.time_ms))
 }

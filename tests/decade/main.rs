@@ -10,10 +10,10 @@ mod calendar;
 mod clock;
 mod devices;
 mod drive;
-mod happen;
 mod keeping;
 mod letting_go;
 mod life;
+mod misfortunes;
 
 use calendar::{Happening, calendar};
 use harness::shrink::shrink;

@@ -1,7 +1,7 @@
 //! What may come between while a disk is filled, or comes while others write: it must not count before it has everything,
 //! and no receipt may name it for what it lacks.
 
-use crate::crooked::{Crooked, NEWEST_ONLY, day};
+use crate::byzantine_disk::{ByzantineDisk, NEWEST_ONLY, day};
 use crate::days::{live_on, one_more_day};
 use crate::letting_go::{mark_offsite, packs};
 use harness::plain::{self, Files, files, push, restore, stamp};
@@ -28,7 +28,7 @@ fn two_who_fill_the_same_disk_do_not_meet() {
         push(&vault, "laptop/docs", &files([("a.txt", &[number; 900])]), number.into(), stamp(number.into()))
             .expect("a push");
     }
-    let filled = Crooked::new(&new);
+    let filled = ByzantineDisk::new(&new);
     vault.adopt(filled.arc(), [9; 16], DiskRole::Home, stamp(9)).expect("taken in");
     let (done, other) = mpsc::channel();
     let weak = Arc::downgrade(&vault);
@@ -216,7 +216,7 @@ fn the_only_disk_is_trusted_again_by_a_word() {
 #[test]
 fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
     let (stays, comes) = (MemoryDisk::new(), MemoryDisk::new());
-    let writes = Crooked::new(&stays);
+    let writes = ByzantineDisk::new(&stays);
     let both = || vec![writes.arc(), arc(&comes)];
     let vault = plain::open(both()).expect("opens");
     vault.append(stamp(0), Event::RetentionSet(NEWEST_ONLY)).expect("written");
@@ -279,7 +279,7 @@ fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
 #[test]
 fn a_disk_that_comes_while_a_pack_is_taken_apart_does_not_count_without_the_new_one() {
     let (stays, comes) = (MemoryDisk::new(), MemoryDisk::new());
-    let writes = Crooked::new(&stays);
+    let writes = ByzantineDisk::new(&stays);
     let kept = files([("a.bin", &[1; 900]), ("b.bin", &[2; 800]), ("c/d.bin", &[3; 700])]);
     let vault = plain::open(vec![writes.arc(), arc(&comes)]).expect("opens");
     push(&vault, "laptop/docs", &kept, 1, stamp(1)).expect("a push");
@@ -314,7 +314,7 @@ fn a_disk_that_comes_while_a_pack_is_taken_apart_does_not_count_without_the_new_
 #[test]
 fn a_disk_that_comes_while_a_pack_is_given_up_brings_it_back() {
     let (stays, comes) = (MemoryDisk::new(), MemoryDisk::new());
-    let writes = Crooked::new(&stays);
+    let writes = ByzantineDisk::new(&stays);
     let both = || vec![writes.arc(), arc(&comes)];
     let kept = files([("a.bin", &[1; 900]), ("b.bin", &[2; 800]), ("c/d.bin", &[3; 700])]);
     let vault = plain::open(both()).expect("opens");

@@ -1,7 +1,7 @@
 //! What a start, a change of disks or a new reading of the ledger could make the box forget: then a backup would be called
 //! complete that is not.
 
-use crate::crooked::{Crooked, NEWEST_ONLY};
+use crate::byzantine_disk::{ByzantineDisk, NEWEST_ONLY};
 use crate::letting_go::{Kept, SHORT, mark_offsite, packs};
 use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::block::Encoder;
@@ -92,7 +92,7 @@ fn a_folder_that_cannot_be_listed_is_not_forgotten_with_a_new_disk() {
     let vault = plain::open(vec![arc(&dying)]).expect("opens");
     push(&vault, "laptop/docs", &docs(), 1, stamp(1)).expect("a push");
     drop(vault);
-    let hides = Crooked::new(&dying);
+    let hides = ByzantineDisk::new(&dying);
     let folder = packs(&dying).pop_first().expect("one push, one pack");
     hides.hide(folder.rsplit_once('/').expect("in a folder").0);
     let vault = plain::open(vec![hides.arc()]).expect("opens");
@@ -116,7 +116,7 @@ fn a_complete_disk_is_believed_again_when_it_shows_all_its_folders() {
     let id = vault.disks()[0].id.clone();
     vault.note_complete(&id, stamp(2)).expect("written");
     drop(vault);
-    let hides = Crooked::new(&disk);
+    let hides = ByzantineDisk::new(&disk);
     let folder = packs(&disk).pop_first().expect("one push, one pack");
     hides.hide(folder.rsplit_once('/').expect("in a folder").0);
     let vault = plain::open(vec![hides.arc()]).expect("opens");

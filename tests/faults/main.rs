@@ -1,8 +1,8 @@
 //! Faults: what the store does when disks fail, lie dead, fill up or rot. Everything is simulated and repeatable.
 
+mod byzantine_disk;
 mod chapters;
 mod coming_and_going;
-mod crooked;
 mod damage;
 mod days;
 mod failing_disk;

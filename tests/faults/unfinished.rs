@@ -3,7 +3,7 @@
 
 use crate::letting_go::packs;
 use harness::plain::{self, Files, files, restore, stamp};
-use larder_format::ledger::{Event, Stamp};
+use larder_format::ledger::{Event, WallStamp};
 use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, Plan};
 use larder_store::{Committed, Result, StoreError, Vault};
@@ -35,7 +35,7 @@ fn leave_room(disk: &MemoryDisk, bytes: u64) {
 }
 
 /// A push in packs of one chunk each, as a large one fills many.
-fn push(vault: &Vault, source: &str, files: &Files, number: u128, now: Stamp) -> Result<Committed> {
+fn push(vault: &Vault, source: &str, files: &Files, number: u128, now: WallStamp) -> Result<Committed> {
     let asked = plain::Push::ask(vault, plain::device_of(source), files);
     asked.send(vault, Vault::seal_all)?;
     asked.commit(vault, source, number, now)

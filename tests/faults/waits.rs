@@ -1,10 +1,10 @@
 //! What has to wait before it goes: files, content, a sweep, a plan. Each wait has a reason, and ends.
 
-use crate::crooked::{Crooked, NEWEST_ONLY};
+use crate::byzantine_disk::{ByzantineDisk, NEWEST_ONLY};
 use crate::letting_go::packs;
 use crate::repair::noise;
 use harness::plain::{self, Files, files, push, restore, stamp};
-use larder_format::ledger::{Event, Snapshot, Stamp};
+use larder_format::ledger::{Event, Snapshot, WallStamp};
 use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{MemberState, StoreError, Vault};
@@ -118,13 +118,13 @@ fn files_stay_for_a_day_after_their_pack_went() {
 fn a_disk_that_removes_nothing_has_failed() {
     let mut old = Old::new();
     old.prune();
-    let crooked = Crooked::new(&old.disk);
-    old.open_on(crooked.arc());
+    let byzantine = ByzantineDisk::new(&old.disk);
+    old.open_on(byzantine.arc());
     old.wait(WEEK + 24);
     assert!(old.sweep().0 > 0, "the test must let go of a pack");
     old.wait(30);
     let all = old.packs();
-    crooked.refuse_removals();
+    byzantine.refuse_removals();
     let failed = (0..20).any(|_| old.vault.sweep_step(stamp(old.hour), 1000).is_err());
     assert!(failed && old.packs() == all, "nobody hears of it");
     assert_ne!(old.vault.disks()[0].state, MemberState::Healthy);
@@ -309,7 +309,7 @@ fn nothing_goes_while_the_index_is_made_anew() {
 fn nothing_goes_while_a_repair_is_under_way() {
     let mut old = Old::new();
     old.prune();
-    let disk = Crooked::new(&old.disk);
+    let disk = ByzantineDisk::new(&old.disk);
     old.open_on(disk.arc());
     old.vault.write_parity(u64::MAX).expect("there is room");
     old.wait(WEEK + 24);
@@ -365,7 +365,7 @@ fn a_plan_is_obeyed_only_where_it_still_holds() {
         assert!(matches!(refused, Err(StoreError::Waits { .. })), "{refused:?}");
         assert_eq!(old.vault.ledger().snapshots("laptop/docs").len(), old.backups.len());
     };
-    let locked = old.vault.plan_prune(Stamp { trusted: false, ..now });
+    let locked = old.vault.plan_prune(WallStamp { trusted: false, ..now });
     assert!(locked.locked.is_some() && !locked.snapshots.is_empty());
     refused(locked);
     let early = old.vault.plan_prune(now);

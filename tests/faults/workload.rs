@@ -234,7 +234,7 @@ pub(crate) fn verdict(model: &Model, disks: Vec<Arc<dyn Disk>>) -> Result<Vault,
     Ok(vault)
 }
 
-fn hours(number: u128) -> larder_format::ledger::Stamp {
+fn hours(number: u128) -> larder_format::ledger::WallStamp {
     stamp(u64::try_from(number).expect("few pushes"))
 }
 

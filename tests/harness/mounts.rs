@@ -4,7 +4,7 @@
 //! it goes. Pulling is: the filesystem is stopped without its journal, so that what was not synced is lost and every
 //! call on it fails; then it is unmounted and its device let go of.
 
-use crate::knife::compiled;
+use crate::fault_injection::compiled;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -3,7 +3,7 @@
 //! It is the reference that the store is held against, so it shares nothing with the real client but the format.
 
 use larder_format::block::Encoder;
-use larder_format::ledger::{Role, Snapshot, Stamp};
+use larder_format::ledger::{Role, Snapshot, WallStamp};
 use larder_format::tree::{Entry, Kind, Node, NodeBuilder, Owner, Piece, PieceBuilder, Time, Totals};
 use larder_format::{ChunkRef, Hash};
 use larder_store::disk::Disk;
@@ -67,17 +67,17 @@ fn open_with(disks: Vec<Arc<dyn Disk>>, index: IndexPlace, reserve_bytes: u64) -
 }
 
 /// The simulated clock: so many hours after a fixed moment.
-pub fn stamp(hours: u64) -> Stamp {
+pub fn stamp(hours: u64) -> WallStamp {
     let powered_on_s = hours * 3600;
     let time_ms = 1_780_000_000_000 + i64::try_from(powered_on_s).expect("a few years") * 1000;
-    Stamp { time_ms, trusted: true, powered_on_s }
+    WallStamp { time_ms, trusted: true, powered_on_s }
 }
 
 /// Pushes `files` as `source`; the same `push` number is the same push.
 ///
 /// # Errors
 /// As the vault's calls.
-pub fn push(vault: &Vault, source: &str, files: &Files, push: u128, now: Stamp) -> Result<Committed> {
+pub fn push(vault: &Vault, source: &str, files: &Files, push: u128, now: WallStamp) -> Result<Committed> {
     let begun = Push::ask(vault, device_of(source), files);
     begun.send(vault, |_| Ok(()))?;
     begun.commit(vault, source, push, now)
@@ -138,7 +138,7 @@ impl Push {
     ///
     /// # Errors
     /// As `By::commit`.
-    pub fn commit(&self, vault: &Vault, source: &str, push: u128, now: Stamp) -> Result<Committed> {
+    pub fn commit(&self, vault: &Vault, source: &str, push: u128, now: WallStamp) -> Result<Committed> {
         vault.by(&self.by).commit(snapshot(source, push, self.root, self.totals), now)
     }
 }

@@ -3,8 +3,8 @@
 //! last call of a restore fails, the one that asks whether its files arrived.
 
 use crate::byte_exact::{Dice, describe};
+use harness::fault_injection::{Injected, compiled};
 use harness::home::{Home, text};
-use harness::knife::{Injected, compiled};
 use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! Killed clients, killed agents, ruined indexes: nothing acknowledged is missing, and the next push simply works.
 
 use crate::byte_exact::{Dice, describe};
+use harness::fault_injection::{files_below, spoil};
 use harness::home::Home;
-use harness::knife::{files_below, spoil};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

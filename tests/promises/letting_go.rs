@@ -3,7 +3,7 @@
 use crate::old_disks::python;
 use harness::home::{Home, text};
 use harness::plain::{self, Files, files};
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_store::disk::{Disk, RealDisk};
 use std::fs;
 use std::path::Path;
@@ -37,10 +37,10 @@ fn with_a_past(switched_on_days: u64) -> Home {
     let at = |days: u64, hour: u64, powered_on_s: u64| {
         let ago_ms = i64::try_from((DAYS_AGO - days) * DAY_S * 1000).expect("some years");
         let time_ms = midnight_ms - ago_ms + i64::try_from(hour * 3_600_000).expect("some hours");
-        Stamp { time_ms, trusted: true, powered_on_s }
+        WallStamp { time_ms, trusted: true, powered_on_s }
     };
     // `plain` opened it at a moment of its own; nothing but the order of the numbers counts there.
-    let push = |number: u64, stamp: Stamp| {
+    let push = |number: u64, stamp: WallStamp| {
         plain::push(&vault, "laptop/notes", &version(number), number.into(), stamp).expect("a push");
     };
     (1..=PUSHES).for_each(|hour| push(hour, at(0, hour, hour * 3600)));

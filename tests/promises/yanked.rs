@@ -1,8 +1,8 @@
 //! Disks that are pulled, put back, swapped, filled up and damaged while the real agent runs on real filesystems.
 
 use crate::byte_exact::{Dice, describe};
+use harness::fault_injection::{files_below, spoil};
 use harness::home::{Home, text};
-use harness::knife::{files_below, spoil};
 use harness::mounts::Mounts;
 use std::fs;
 use std::path::Path;

@@ -5,7 +5,7 @@ use super::memory::Memory;
 use crate::event::{AgentEvent, MqttCommand};
 use crate::report::{Happened, Happening, PushFacts};
 use jiff::Timestamp;
-use larder_store::Fact;
+use larder_store::SnapshotRecord;
 
 /// The action that an event needs at once. `id` names the news; a new id for each event.
 pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: String) -> Option<Action> {
@@ -25,7 +25,7 @@ pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: 
     Some(Action::Tell(Happening { id, time: now, what }))
 }
 
-fn pushed(fact: &Fact) -> PushFacts {
+fn pushed(fact: &SnapshotRecord) -> PushFacts {
     let snapshot = &fact.snapshot;
     PushFacts {
         source: snapshot.source.clone(),
@@ -57,7 +57,9 @@ mod tests {
     fn a_push_that_skipped_files_is_a_partial_one() {
         let settings = Settings::default();
         let mut fact = (*facts(&settings).sources[0].newest).clone();
-        let pushed = |fact: &Fact| told(&AgentEvent::Committed(Arc::new(fact.clone()))).unwrap().event_type();
+        let pushed = |fact: &SnapshotRecord| {
+            told(&AgentEvent::Committed(Arc::new(fact.clone()))).unwrap().event_type()
+        };
         assert_eq!(pushed(&fact), EventType::PushSucceeded);
         fact.snapshot.skipped = 1;
         assert_eq!(pushed(&fact), EventType::PushPartial);

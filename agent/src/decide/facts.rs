@@ -4,10 +4,10 @@ use crate::report::{Flush, SystemReport};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_format::care::LostFile;
-use larder_format::ledger::{Head, Stamp};
+use larder_format::ledger::{Head, WallStamp};
 use larder_store::clock::ClockVerdict;
 use larder_store::retention::Rule;
-use larder_store::{Access, DamagedSnapshot, Fact, MemberView, RuleInForce, ScrubView};
+use larder_store::{Access, DamagedSnapshot, MemberView, RuleInForce, ScrubView, SnapshotRecord};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(crate) struct Facts<'a> {
     /// How reading each disk back stands.
     pub(crate) scrubs: Vec<ScrubView>,
     /// This moment, as the ledger counts.
-    pub(crate) stamp: Stamp,
+    pub(crate) stamp: WallStamp,
     pub(crate) refused_full: u64,
     pub(crate) system: SystemReport,
     pub(crate) broker: BrokerFacts,
@@ -47,8 +47,8 @@ pub(crate) struct Facts<'a> {
 pub(crate) struct SourceFacts {
     pub(crate) source: String,
     pub(crate) snapshots: u64,
-    pub(crate) oldest: Arc<Fact>,
-    pub(crate) newest: Arc<Fact>,
+    pub(crate) oldest: Arc<SnapshotRecord>,
+    pub(crate) newest: Arc<SnapshotRecord>,
     pub(crate) counts: Counts,
     /// The rule in force.
     pub(crate) rule: Rule,

@@ -2,7 +2,7 @@
 
 use super::facts::Facts;
 use jiff::Timestamp;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_store::{MemberState, MemberView, ScrubView};
 
 const GIB: f64 = 1_073_741_824.0;
@@ -20,7 +20,7 @@ pub(super) fn repaired(disk: &ScrubView) -> u64 {
     disk.round.repaired + disk.last.map_or(0, |(_, found)| found.repaired)
 }
 
-pub(super) fn moment(stamp: Stamp) -> Option<Timestamp> {
+pub(super) fn moment(stamp: WallStamp) -> Option<Timestamp> {
     Timestamp::from_millisecond(stamp.time_ms).ok()
 }
 

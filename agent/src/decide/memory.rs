@@ -5,7 +5,7 @@ use super::disks::Unplug;
 use super::facts::Facts;
 use crate::report::{Condition, Happened, Happening};
 use jiff::Timestamp;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_panel::Rhythm;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -86,7 +86,7 @@ impl Memory {
     }
 
     /// Whether it is time to write the index out.
-    pub(super) fn flush(&mut self, now: Stamp) -> Option<Action> {
+    pub(super) fn flush(&mut self, now: WallStamp) -> Option<Action> {
         let flushed_s = *self.flushed_s.get_or_insert(now.powered_on_s);
         if now.powered_on_s.saturating_sub(flushed_s) < FLUSH_EVERY_S {
             return None;

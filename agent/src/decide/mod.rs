@@ -26,7 +26,7 @@ use crate::report::{
 };
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
-use larder_format::ledger::{Head, Stamp};
+use larder_format::ledger::{Head, WallStamp};
 use larder_panel::Rhythm;
 use larder_store::clock::ClockVerdict;
 use larder_store::{Access, MemberState, RuleInForce};
@@ -87,7 +87,7 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         lost_files: Vec::new(),
         damaged_snapshots: Vec::new(),
         scrubs: Vec::new(),
-        stamp: Stamp::default(),
+        stamp: WallStamp::default(),
         refused_full: 0,
         system,
         broker: BrokerFacts::default(),

@@ -5,7 +5,7 @@
 //! days; the rest is for days with the box busy or off. Not here: reading (`larder_store`), giving way to pushes
 //! (`jobs::scrub`).
 
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_store::ScrubView;
 use std::time::Duration;
 
@@ -36,14 +36,14 @@ pub(crate) struct Pace {
 }
 
 /// Seconds from one moment to a later moment: by the clock where right both times, and at least the time switched on.
-pub(crate) fn elapsed_s(from: &Stamp, to: &Stamp) -> u64 {
+pub(crate) fn elapsed_s(from: &WallStamp, to: &WallStamp) -> u64 {
     let powered_on = to.powered_on_s.saturating_sub(from.powered_on_s);
     let by_clock = u64::try_from(to.time_ms.saturating_sub(from.time_ms) / 1000).unwrap_or(0);
     if from.trusted && to.trusted { powered_on.max(by_clock) } else { powered_on }
 }
 
 /// Bytes to read from a disk now, and the rest after them.
-pub(crate) fn pace(disk: &ScrubView, now: &Stamp) -> Pace {
+pub(crate) fn pace(disk: &ScrubView, now: &WallStamp) -> Pace {
     let at_once = Pace { bytes: STEP_BYTES, rest: Duration::ZERO };
     if !disk.is_readable {
         return Pace { bytes: 0, rest: REST_MAX };
@@ -78,8 +78,8 @@ mod tests {
 
     const TIB: u64 = 1 << 40;
 
-    fn at(seconds: u64) -> Stamp {
-        Stamp { time_ms: i64::try_from(seconds * 1000).unwrap(), trusted: true, powered_on_s: seconds }
+    fn at(seconds: u64) -> WallStamp {
+        WallStamp { time_ms: i64::try_from(seconds * 1000).unwrap(), trusted: true, powered_on_s: seconds }
     }
 
     fn disk(round: Round) -> ScrubView {
@@ -141,8 +141,8 @@ mod tests {
     fn a_wrong_clock_neither_stops_nor_hurries_it() {
         let mut view = disk(round(TIB, false));
         let calm = pace(&view, &at(10)).rest;
-        view.round.started = Some(Stamp { trusted: false, ..at(0) });
-        let jumped = Stamp { time_ms: i64::MAX / 2, trusted: false, powered_on_s: 10 };
+        view.round.started = Some(WallStamp { trusted: false, ..at(0) });
+        let jumped = WallStamp { time_ms: i64::MAX / 2, trusted: false, powered_on_s: 10 };
         assert_eq!(pace(&view, &jumped).rest, calm);
         view.round.started = Some(at(1_000_000));
         assert!(pace(&view, &at(10)).rest <= REST_MAX);

@@ -7,24 +7,24 @@ use crate::report::{EventType, Flush, Happening};
 use larder_format::care::LostFile;
 use larder_format::care::Round;
 use larder_format::ledger::DiskRole;
-use larder_format::ledger::{Scrubbed, Snapshot, Stamp};
+use larder_format::ledger::{Scrubbed, Snapshot, WallStamp};
 use larder_format::{ChunkRef, Hash, tree::Totals};
 use larder_store::disk::Space;
 use larder_store::retention::{Rule, Runs};
-use larder_store::{Access, Fact, MemberView, ScrubView};
+use larder_store::{Access, MemberView, ScrubView, SnapshotRecord};
 use std::sync::Arc;
 
 pub(super) const NOW_S: i64 = 1_790_000_000;
 
-fn fact(hours_ago: i64) -> Arc<Fact> {
-    let stamp = Stamp { time_ms: (NOW_S - hours_ago * 3600) * 1000, trusted: true, powered_on_s: 0 };
+fn fact(hours_ago: i64) -> Arc<SnapshotRecord> {
+    let stamp = WallStamp { time_ms: (NOW_S - hours_ago * 3600) * 1000, trusted: true, powered_on_s: 0 };
     let totals = Totals { files: 3, directories: 1, bytes: 2 << 30 };
     let snapshot = Snapshot::new("laptop/photos", [0; 16], ChunkRef::to(b"root"), totals);
-    Arc::new(Fact { sequence: 2, stamp, lived_s: 0, runs: Runs::default(), snapshot })
+    Arc::new(SnapshotRecord { sequence: 2, stamp, lived_s: 0, runs: Runs::default(), snapshot })
 }
 
-fn stamp(days_ago: i64) -> Stamp {
-    Stamp { time_ms: (NOW_S - days_ago * 86_400) * 1000, trusted: true, powered_on_s: 0 }
+fn stamp(days_ago: i64) -> WallStamp {
+    WallStamp { time_ms: (NOW_S - days_ago * 86_400) * 1000, trusted: true, powered_on_s: 0 }
 }
 
 /// A disk read from end to end so many days ago.

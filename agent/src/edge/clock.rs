@@ -9,7 +9,7 @@
 
 use jiff::Timestamp;
 use larder_format::Hash;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use rustix::fs::OFlags;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -65,12 +65,12 @@ impl Clock {
     }
 
     /// This moment. `newest_ms` is the time of the newest ledger entry: an earlier clock is wrong.
-    pub(crate) fn stamp(&self, newest_ms: Option<i64>) -> Stamp {
+    pub(crate) fn stamp(&self, newest_ms: Option<i64>) -> WallStamp {
         let time_ms = Timestamp::now().as_millisecond();
         let behind = newest_ms.is_some_and(|newest| time_ms < newest);
         // Without systemd's word (containers, laptops) the clock is taken to be set.
         let unset = Path::new("/run/systemd/timesync").exists() && !Path::new(SYNCHRONIZED).exists();
-        Stamp {
+        WallStamp {
             time_ms,
             trusted: time_ms >= EARLIEST_MS && !behind && !unset,
             powered_on_s: self.powered_on_s(),

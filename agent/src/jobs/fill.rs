@@ -4,7 +4,7 @@
 
 use super::{Job, Rest};
 use crate::state::Appliance;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_store::MemberState;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) struct FillJob {
 impl Job for FillJob {
     const NAME: &'static str = "fill";
 
-    fn step(&mut self, agent: &Arc<Appliance>, _: Stamp) -> Rest {
+    fn step(&mut self, agent: &Arc<Appliance>, _: WallStamp) -> Rest {
         let lags = |state| matches!(state, MemberState::Behind(_));
         if !agent.vault.disk_states().into_iter().any(lags) {
             return Rest::of(REST);

@@ -7,7 +7,7 @@
 
 use super::{Job, Rest};
 use crate::state::Appliance;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) struct IndexJob {
 impl Job for IndexJob {
     const NAME: &'static str = "index";
 
-    fn step(&mut self, agent: &Arc<Appliance>, _: Stamp) -> Rest {
+    fn step(&mut self, agent: &Arc<Appliance>, _: WallStamp) -> Rest {
         let is_whole = agent.vault.index_pending() == 0;
         if is_whole && self.looks.is_due() {
             self.looks.note(look(agent));

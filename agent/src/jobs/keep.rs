@@ -6,7 +6,7 @@
 
 use super::{Job, Rest};
 use crate::state::Appliance;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_store::{StoreError, Swept};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Job for KeepJob {
     const NAME: &'static str = "keep";
     const FIRST: Rest = Rest::of(REST);
 
-    fn step(&mut self, agent: &Arc<Appliance>, now: Stamp) -> Rest {
+    fn step(&mut self, agent: &Arc<Appliance>, now: WallStamp) -> Rest {
         match self.phase {
             Phase::IsOver(left) => {
                 remove(agent, now);
@@ -67,7 +67,7 @@ impl KeepJob {
     }
 
     /// A step of the sweep.
-    fn sweep(&mut self, agent: &Appliance, now: Stamp) -> Rest {
+    fn sweep(&mut self, agent: &Appliance, now: WallStamp) -> Rest {
         let swept = {
             let _alone = agent.sweeping.blocking_lock();
             agent.vault.sweep_step(now, STEP_CHUNKS)
@@ -105,7 +105,7 @@ fn prune(agent: &Appliance) {
 }
 
 /// A disk may have come for an hour, and would otherwise carry swept packs for ever.
-fn remove(agent: &Appliance, now: Stamp) {
+fn remove(agent: &Appliance, now: WallStamp) {
     if let Err(error) = agent.vault.remove_swept(now) {
         tracing::warn!(%error, "what was swept could not be removed; it is tried again");
     }
@@ -127,7 +127,7 @@ mod tests {
                 rounds.push(lived.as_secs() / 3600);
             }
             let lived_ms = i64::try_from(lived.as_millis()).expect("a few days");
-            let now = Stamp {
+            let now = WallStamp {
                 time_ms: start.time_ms + lived_ms,
                 powered_on_s: start.powered_on_s + lived.as_secs(),
                 ..start

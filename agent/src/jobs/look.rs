@@ -7,7 +7,7 @@ use super::{Job, Rest, Wake};
 use crate::edge::http::sockets::Sockets;
 use crate::event::AgentEvent;
 use crate::state::Appliance;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) struct LookJob {
 impl Job for LookJob {
     const NAME: &'static str = "look";
 
-    fn step(&mut self, agent: &Arc<Appliance>, _: Stamp) -> Rest {
+    fn step(&mut self, agent: &Arc<Appliance>, _: WallStamp) -> Rest {
         if agent.look_at_disks() {
             agent.tell(AgentEvent::DisksChanged);
         }

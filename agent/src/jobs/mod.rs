@@ -12,7 +12,7 @@ pub(crate) mod room;
 pub(crate) mod scrub;
 
 use crate::state::Appliance;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -28,7 +28,7 @@ pub(crate) trait Job: Default + Send + 'static {
     const FIRST: Rest = Rest::NONE;
 
     /// Does a little and says how long to rest. May block on a disk, for seconds at most: a stop waits for its end.
-    fn step(&mut self, agent: &Arc<Appliance>, now: Stamp) -> Rest;
+    fn step(&mut self, agent: &Arc<Appliance>, now: WallStamp) -> Rest;
 }
 
 /// How long a job rests, and what ends the rest early.

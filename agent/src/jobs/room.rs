@@ -6,7 +6,7 @@
 
 use super::{Job, Rest, Wake};
 use crate::state::Appliance;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_store::Swept;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,7 +38,7 @@ impl Job for RoomJob {
     const NAME: &'static str = "room";
     const FIRST: Rest = UNTIL_WANTED;
 
-    fn step(&mut self, agent: &Arc<Appliance>, now: Stamp) -> Rest {
+    fn step(&mut self, agent: &Arc<Appliance>, now: WallStamp) -> Rest {
         if self.round.is_none() && !agent.vault.is_short_of_room(now) {
             return UNTIL_WANTED;
         }
@@ -69,7 +69,7 @@ impl RoomRound {
 }
 
 /// A step of a round; none where no room can be made at this moment.
-fn sweep(agent: &Appliance, now: Stamp) -> Option<Swept> {
+fn sweep(agent: &Appliance, now: WallStamp) -> Option<Swept> {
     match agent.vault.sweep_unfinished_step(now, STEP_CHUNKS) {
         Ok(Swept { waits: Some(why), .. }) => {
             tracing::warn!(why, "the disk is full, and no room can be made at this moment");

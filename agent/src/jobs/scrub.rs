@@ -7,7 +7,7 @@
 use super::{Job, Rest, Wake};
 use crate::decide::pace::{FIRST_AFTER, STEP_BYTES, pace};
 use crate::state::Appliance;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_store::{MemberState, ScrubView, StoreError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) struct ScrubJob {
 impl Job for ScrubJob {
     const NAME: &'static str = "scrub";
 
-    fn step(&mut self, agent: &Arc<Appliance>, now: Stamp) -> Rest {
+    fn step(&mut self, agent: &Arc<Appliance>, now: WallStamp) -> Rest {
         let mut did = self.write_parity(agent, now) | try_again(agent, now);
         let disks = agent.vault.scrubs();
         agent.activity.scrub_wanted.keep_connected(&disks);
@@ -51,7 +51,7 @@ impl Job for ScrubJob {
 
 impl ScrubJob {
     /// Returns whether there was work to do.
-    fn write_parity(&mut self, agent: &Appliance, now: Stamp) -> bool {
+    fn write_parity(&mut self, agent: &Appliance, now: WallStamp) -> bool {
         let stands = (agent.vault.stored_bytes(), agent.vault.disk_states());
         let now_s = now.powered_on_s;
         if now_s < self.parity_not_before_s || self.has_parity.as_ref() == Some(&stands) {
@@ -72,7 +72,7 @@ impl ScrubJob {
         false
     }
 
-    fn scrub(&mut self, agent: &Appliance, disk: &ScrubView, now: Stamp) -> bool {
+    fn scrub(&mut self, agent: &Appliance, disk: &ScrubView, now: WallStamp) -> bool {
         let is_wanted = agent.activity.scrub_wanted.has(&disk.disk);
         let pace = pace(disk, &now);
         let is_new = disk.last.is_none() && disk.round.started.is_none();
@@ -115,7 +115,7 @@ impl ScrubJob {
 
 /// Looks after a start, and later once an hour, whether unread or given-up pieces can be had by now. Returns whether
 /// there was work to do.
-fn try_again(agent: &Appliance, now: Stamp) -> bool {
+fn try_again(agent: &Appliance, now: WallStamp) -> bool {
     let vault = &agent.vault;
     let tried = vault.read_suspects_again(now).and_then(|_| vault.search_quarantines(STEP_BYTES));
     tried.unwrap_or_else(|error| {
@@ -130,8 +130,8 @@ mod tests {
     use crate::state::sample;
 
     /// Whether the only disk is being read, or was read, after a step so many seconds after the start.
-    fn is_read(job: &mut ScrubJob, agent: &Arc<Appliance>, start: Stamp, seconds: u64) -> bool {
-        let now = Stamp { powered_on_s: start.powered_on_s + seconds, ..start };
+    fn is_read(job: &mut ScrubJob, agent: &Arc<Appliance>, start: WallStamp, seconds: u64) -> bool {
+        let now = WallStamp { powered_on_s: start.powered_on_s + seconds, ..start };
         job.step(agent, now);
         let disks = agent.vault.scrubs();
         assert_eq!(disks.len(), 1);
@@ -157,7 +157,7 @@ mod tests {
         agent.activity.scrub_wanted.add(disk.clone());
         assert!(is_read(&mut job, &agent, start, 0));
         for second in 1..60 {
-            job.step(&agent, Stamp { powered_on_s: start.powered_on_s + second, ..start });
+            job.step(&agent, WallStamp { powered_on_s: start.powered_on_s + second, ..start });
         }
         assert!(!agent.activity.scrub_wanted.has(&disk), "nobody waits for ever");
     }

@@ -25,7 +25,7 @@ impl Job for ScriptedJob {
     const NAME: &'static str = "scripted";
     const FIRST: Rest = Rest::of(Duration::from_secs(7));
 
-    fn step(&mut self, _: &Arc<Appliance>, _: Stamp) -> Rest {
+    fn step(&mut self, _: &Arc<Appliance>, _: WallStamp) -> Rest {
         self.steps += 1;
         let rest = {
             let mut script = SCRIPT.lock().unwrap();

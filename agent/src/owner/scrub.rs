@@ -9,7 +9,7 @@ use super::words::Trouble;
 use crate::edge::http::control::{DamagedName, DiskScrub, LastScrub, LostName, ScrubStatus, scrub_status_of};
 use crate::phrase::{causes, counted};
 use crate::state::opening::{Opening, open_vault};
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_store::{StoreError, Vault};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -73,7 +73,7 @@ fn here(which: &Which, progress: &Progress) -> Result<(ScrubStatus, ScrubStatus)
 fn read_all(
     vault: &Vault,
     disk: &str,
-    stamp: impl Fn(&Vault) -> Stamp,
+    stamp: impl Fn(&Vault) -> WallStamp,
     progress: &Progress,
 ) -> Result<(), StoreError> {
     vault.begin_scrub(disk, stamp(vault))?;

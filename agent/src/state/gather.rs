@@ -12,11 +12,12 @@ use crate::state::Appliance;
 use jiff::Timestamp;
 use larder_format::Hash;
 use larder_format::care::LostFile;
-use larder_format::ledger::{Event, Pairing, Role, Stamp};
-use larder_store::clock::Mark;
+use larder_format::ledger::{Event, Pairing, Role, WallStamp};
+use larder_store::clock::TrustedTime;
 use larder_store::retention::{Reason, Verdict, judge};
 use larder_store::{
-    DamagedSnapshot, Fact, Hold, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView, StoreError,
+    DamagedSnapshot, Hold, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView, SnapshotRecord,
+    StoreError,
 };
 use std::net::SocketAddr;
 use std::path::Path;
@@ -35,17 +36,21 @@ pub(crate) struct DisksView {
 
 impl Appliance {
     /// The rule's verdicts on a source's snapshots.
-    pub(crate) fn judge(&self, source: &str, facts: &[Arc<Fact>]) -> Vec<(Arc<Fact>, Verdict)> {
+    pub(crate) fn judge(
+        &self,
+        source: &str,
+        facts: &[Arc<SnapshotRecord>],
+    ) -> Vec<(Arc<SnapshotRecord>, Verdict)> {
         let verdicts = self.judge_with(&self.vault.ledger(), source, facts);
         facts.iter().cloned().zip(verdicts).collect()
     }
 
     /// This moment, for the next ledger entry.
-    pub(crate) fn stamp(&self) -> Stamp {
+    pub(crate) fn stamp(&self) -> WallStamp {
         self.stamp_after(&self.vault.ledger())
     }
 
-    fn stamp_after(&self, view: &LedgerView) -> Stamp {
+    fn stamp_after(&self, view: &LedgerView) -> WallStamp {
         self.clock.stamp(view.newest.map(|stamp| stamp.time_ms))
     }
 
@@ -76,7 +81,7 @@ impl Appliance {
     }
 
     /// The rule in force: the ledger's, and the settings' as long as the ledger has none.
-    pub(crate) fn rule(&self, view: &LedgerView, now: &Mark) -> RuleInForce {
+    pub(crate) fn rule(&self, view: &LedgerView, now: &TrustedTime) -> RuleInForce {
         let wished = || RuleInForce { rule: promise::rule(&self.settings.retention), shorter: None };
         view.rule(now).unwrap_or_else(wished)
     }
@@ -116,7 +121,7 @@ impl Appliance {
         }
     }
 
-    fn judge_with(&self, view: &LedgerView, source: &str, facts: &[Arc<Fact>]) -> Vec<Verdict> {
+    fn judge_with(&self, view: &LedgerView, source: &str, facts: &[Arc<SnapshotRecord>]) -> Vec<Verdict> {
         let now = view.at(self.stamp_after(view));
         let moments: Vec<_> = facts.iter().map(|fact| fact.moment()).collect();
         judge(&moments, &self.rule(view, &now).rule, &now, view.is_on_hold(source, &now))
@@ -208,8 +213,8 @@ impl Appliance {
     }
 }
 
-fn hold_facts(number: u64, hold: &Hold, now: &Mark) -> HoldFacts {
-    let left_s = |cleared: Mark| (SHORTEN_DELAY_S - cleared.age_s(now)).max(0).unsigned_abs();
+fn hold_facts(number: u64, hold: &Hold, now: &TrustedTime) -> HoldFacts {
+    let left_s = |cleared: TrustedTime| (SHORTEN_DELAY_S - cleared.age_s(now)).max(0).unsigned_abs();
     HoldFacts {
         number,
         source: hold.source.clone(),
@@ -220,7 +225,7 @@ fn hold_facts(number: u64, hold: &Hold, now: &Mark) -> HoldFacts {
 
 /// The machine at this moment.
 pub(crate) fn system_report(
-    stamp: Stamp,
+    stamp: WallStamp,
     broker: Option<&MqttState>,
     address: SocketAddr,
     started: Timestamp,

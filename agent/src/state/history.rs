@@ -7,7 +7,7 @@
 
 use crate::decide::facts::Counts;
 use larder_format::tree::read::{DiffEntry, EntryView, Visitor, Walked};
-use larder_store::{Fact, Scope, StoreError, Vault};
+use larder_store::{Scope, SnapshotRecord, StoreError, Vault};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -123,7 +123,7 @@ impl History {
     }
 
     /// The uncounted snapshots of a source; none when the count is complete.
-    pub(crate) fn pending(&self, source: &str, facts: &[Arc<Fact>]) -> Option<PendingCount> {
+    pub(crate) fn pending(&self, source: &str, facts: &[Arc<SnapshotRecord>]) -> Option<PendingCount> {
         let history = self.sources.get(source);
         let from = history.and_then(|history| history.counted).map_or(0, |(sequence, _)| sequence);
         let new = facts.partition_point(|fact| fact.sequence <= from);
@@ -160,7 +160,7 @@ impl History {
 /// Uncounted snapshots, and the state of their source.
 pub(crate) struct PendingCount {
     history: SourceHistory,
-    new: Vec<Arc<Fact>>,
+    new: Vec<Arc<SnapshotRecord>>,
     room: usize,
     limits: Limits,
     forgotten: u64,
@@ -193,7 +193,12 @@ impl PendingCount {
         true
     }
 
-    fn count_one(&mut self, vault: &Vault, fact: &Fact, watch: &CountWatch<'_>) -> Result<bool, StoreError> {
+    fn count_one(
+        &mut self,
+        vault: &Vault,
+        fact: &SnapshotRecord,
+        watch: &CountWatch<'_>,
+    ) -> Result<bool, StoreError> {
         let root = fact.snapshot.root;
         let Some((_, before)) = self.history.counted.replace((fact.sequence, root)) else {
             self.history.versions = fact.snapshot.totals.files;
@@ -219,14 +224,14 @@ mod tests {
     use super::*;
     use larder_format::ChunkRef;
     use larder_format::block::Encoder;
-    use larder_format::ledger::{Snapshot, Stamp};
+    use larder_format::ledger::{Snapshot, WallStamp};
     use larder_format::tree::{Entry, Kind, Node, Owner, Time, Totals};
     use larder_store::disk::MemoryDisk;
     use larder_store::{IndexPlace, Options};
     use std::cell::Cell;
 
     const SOURCE: &str = "laptop/docs";
-    const STAMP: Stamp = Stamp { time_ms: 1_780_000_000_000, trusted: true, powered_on_s: 0 };
+    const STAMP: WallStamp = WallStamp { time_ms: 1_780_000_000_000, trusted: true, powered_on_s: 0 };
 
     fn vault() -> Vault {
         let options = Options {

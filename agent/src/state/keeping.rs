@@ -6,7 +6,7 @@
 
 use crate::decide::promise;
 use crate::state::Appliance;
-use larder_format::ledger::{Event, Stamp};
+use larder_format::ledger::{Event, WallStamp};
 use larder_store::prune::PrunePlan;
 use larder_store::{RuleInForce, StoreError, Vault};
 use std::sync::PoisonError;
@@ -23,7 +23,11 @@ pub(crate) struct SetAside {
 
 /// Writes the wish down and returns the snapshot's source. None without a snapshot of this number, or without a mark
 /// to end.
-pub(crate) fn set_aside(vault: &Vault, now: Stamp, wish: &SetAside) -> Result<Option<String>, StoreError> {
+pub(crate) fn set_aside(
+    vault: &Vault,
+    now: WallStamp,
+    wish: &SetAside,
+) -> Result<Option<String>, StoreError> {
     let snapshot = wish.snapshot;
     let (source, is_aside) = {
         let view = vault.ledger();
@@ -101,7 +105,7 @@ impl Appliance {
     }
 
     /// Takes a person's word that the clock is right now.
-    pub(crate) fn confirm_clock(&self) -> Result<Stamp, StoreError> {
+    pub(crate) fn confirm_clock(&self) -> Result<WallStamp, StoreError> {
         let now = self.stamp();
         self.vault.confirm_clock(now)?;
         Ok(now)

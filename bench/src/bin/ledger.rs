@@ -9,7 +9,7 @@
 
 use hot_paths::index::open;
 use hot_paths::process::peak_mib;
-use larder_format::ledger::{Entry, Event, Origin, Rule, Snapshot, Stamp};
+use larder_format::ledger::{Entry, Event, Origin, Rule, Snapshot, WallStamp};
 use larder_format::tree::Totals;
 use larder_format::{ChunkRef, Hash, layout};
 use larder_store::Vault;
@@ -65,10 +65,10 @@ struct Household {
 }
 
 impl Household {
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> WallStamp {
         let seconds = self.pushes * APART_S;
         let time_ms = 1_790_000_000_000 + i64::try_from(seconds * 1000).unwrap_or(i64::MAX);
-        Stamp { time_ms, trusted: true, powered_on_s: seconds }
+        WallStamp { time_ms, trusted: true, powered_on_s: seconds }
     }
 
     fn write(&mut self, event: Event) -> io::Result<()> {

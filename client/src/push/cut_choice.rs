@@ -1,4 +1,4 @@
-//! The choice of files that are cut fine: files that are rewritten in place, so that a changed page costs a page.
+//! The choice of files that are cut in fixed sizes: files that are rewritten in place, so that a changed page costs a page.
 //!
 //! A wrong guess costs room or names, never bytes, so each rule may be wrong now and then:
 //! - by ending: disk images, databases and mail stores are pages that get overwritten;
@@ -6,7 +6,7 @@
 //! - by holes: a large sparse file is an image or a database, since other programs leave no holes;
 //! - by comparison: same file, same size and another time mean a write in place.
 //!
-//! Files below 256 KiB are a single chunk and never come here. Once fine, always fine: a file with a new kind of cut
+//! Files below 256 KiB are a single chunk and never come here. Once fixed-size, always fixed-size: a file with a new kind of cut
 //! would be stored again whole.
 
 use crate::platform::FileStatus;
@@ -60,7 +60,7 @@ const ENDINGS: [&str; 34] = [
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Earlier {
     pub(crate) status: Fingerprint,
-    pub(crate) fine: bool,
+    pub(crate) fixed_size: bool,
 }
 
 pub(crate) use crate::push::cache::Fingerprint;
@@ -68,9 +68,10 @@ pub(crate) use crate::push::cache::Fingerprint;
 /// The kind of cut for a file of several chunks.
 pub(crate) fn choose(name: &[u8], status: &FileStatus, first: &[u8], earlier: Option<Earlier>) -> Cut {
     let sparse = status.size >= LARGE_BYTES_MIN && status.stored_bytes < status.size / 8 * 7;
-    let rewritten = earlier.is_some_and(|earlier| earlier.fine || is_rewritten(&earlier.status, status));
+    let rewritten =
+        earlier.is_some_and(|earlier| earlier.fixed_size || is_rewritten(&earlier.status, status));
     if has_known_ending(name) || has_known_magic(first, status.size) || sparse || rewritten {
-        Cut::Fine
+        Cut::FixedSize
     } else {
         Cut::Content
     }
@@ -129,9 +130,9 @@ mod tests {
     #[test]
     fn kinds_are_known_by_name_and_by_first_bytes() {
         let choose = |name: &[u8], first: &[u8]| choose(name, &status(1 << 20), first, None);
-        assert_eq!(choose(b"disk.QCOW2", b""), Cut::Fine);
-        assert_eq!(choose(b"places.sqlite", b""), Cut::Fine);
-        assert_eq!(choose(b"places", b"SQLite format 3\0rest"), Cut::Fine);
+        assert_eq!(choose(b"disk.QCOW2", b""), Cut::FixedSize);
+        assert_eq!(choose(b"places.sqlite", b""), Cut::FixedSize);
+        assert_eq!(choose(b"places", b"SQLite format 3\0rest"), Cut::FixedSize);
         assert_eq!(choose(b"img", b""), Cut::Content, "a name without a dot has no ending");
         assert_eq!(choose(b"film.mkv", &[0; FIRST_BYTES]), Cut::Content);
     }
@@ -141,11 +142,11 @@ mod tests {
         let now = status(LARGE_BYTES_MIN);
         let mut before = Fingerprint::of(&now);
         before.modified.seconds = 1;
-        let earlier = |fine| Some(Earlier { status: before, fine });
-        assert_eq!(choose(b"vault", &now, b"", earlier(false)), Cut::Fine);
+        let earlier = |fixed_size| Some(Earlier { status: before, fixed_size });
+        assert_eq!(choose(b"vault", &now, b"", earlier(false)), Cut::FixedSize);
         let mut grown = now;
         grown.size += 1;
         assert_eq!(choose(b"vault", &grown, b"", earlier(false)), Cut::Content);
-        assert_eq!(choose(b"vault", &grown, b"", earlier(true)), Cut::Fine);
+        assert_eq!(choose(b"vault", &grown, b"", earlier(true)), Cut::FixedSize);
     }
 }

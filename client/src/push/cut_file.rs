@@ -10,7 +10,7 @@ use crate::{
     push::cut_choice::{Earlier, FIRST_BYTES, choose},
 };
 use larder_format::{
-    cut::{CHUNK_BYTES_AVG, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, Cut, FINE_BYTES},
+    cut::{CHUNK_BYTES_AVG, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, Cut, FIXED_SIZE_BYTES},
     tree::{Made, Piece, PieceBuilder},
 };
 use std::{
@@ -30,7 +30,7 @@ pub(crate) struct Batches<'a> {
 pub(crate) struct Content {
     pub(crate) size: u64,
     pub(crate) pieces: Vec<Piece>,
-    pub(crate) fine: bool,
+    pub(crate) fixed_size: bool,
 }
 
 /// Why a file's content could not be had.
@@ -79,7 +79,7 @@ pub(crate) fn read(
 
 fn read_small(file: &File, len: usize, order: u64, out: &mut Batches<'_>) -> Result<Content, ReadError> {
     if len == 0 {
-        return Ok(Content { size: 0, pieces: Vec::new(), fine: false });
+        return Ok(Content { size: 0, pieces: Vec::new(), fixed_size: false });
     }
     out.files.make_room(len)?;
     let mut have = 0;
@@ -93,10 +93,10 @@ fn read_small(file: &File, len: usize, order: u64, out: &mut Batches<'_>) -> Res
         have += read;
     }
     if have == 0 {
-        return Ok(Content { size: 0, pieces: Vec::new(), fine: false });
+        return Ok(Content { size: 0, pieces: Vec::new(), fixed_size: false });
     }
     let chunk = out.files.seal(have, order)?;
-    Ok(Content { size: have as u64, pieces: vec![Piece::Chunk(chunk)], fine: false })
+    Ok(Content { size: have as u64, pieces: vec![Piece::Chunk(chunk)], fixed_size: false })
 }
 
 fn retry_on_signal(
@@ -136,7 +136,7 @@ impl Stream<'_, '_> {
     /// Cuts the bytes of a run; false when the file ended too early.
     fn data(&mut self, run: Range<u64>) -> Result<bool, ReadError> {
         let base = match self.cut {
-            Cut::Fine => FINE_BYTES,
+            Cut::FixedSize => FIXED_SIZE_BYTES,
             // A border below the length at hand is final once an average chunk is there: the rule for borders changes
             // at the average, and looks at the length that follows only below the average.
             Cut::Content => CHUNK_BYTES_AVG + CHUNK_BYTES_MIN,
@@ -161,7 +161,7 @@ impl Stream<'_, '_> {
             }
             let len = match self.cut {
                 // Aligned to the start of the file: a hole that moves must not move the cuts behind the hole.
-                Cut::Fine => have.min(up_to_fine_border(at - have as u64)),
+                Cut::FixedSize => have.min(up_to_fine_border(at - have as u64)),
                 Cut::Content => self.cut.first_len(self.out.files.tail()),
             };
             if self.cut == Cut::Content && len == have && at < end && have < CHUNK_BYTES_MAX {
@@ -177,7 +177,7 @@ impl Stream<'_, '_> {
     fn finish(self) -> Result<Content, ReadError> {
         let trees = &mut self.out.trees;
         let (size, pieces) = self.pieces.finish(&mut |made: Made| trees.add(&made).map(|_| ()))?;
-        Ok(Content { size, pieces, fine: self.cut == Cut::Fine })
+        Ok(Content { size, pieces, fixed_size: self.cut == Cut::FixedSize })
     }
 }
 
@@ -189,8 +189,8 @@ fn next_run(file: &File, at: u64, size: u64) -> Range<u64> {
 
 /// Bytes from `at` to the next place where a finely cut file is cut.
 fn up_to_fine_border(at: u64) -> usize {
-    let fine = FINE_BYTES as u64;
-    usize::try_from(fine - at % fine).expect("at most 16 KiB")
+    let fixed_size = FIXED_SIZE_BYTES as u64;
+    usize::try_from(fixed_size - at % fixed_size).expect("at most 16 KiB")
 }
 
 /// Files of a kind lie side by side in a batch; large files keep their own order.

@@ -49,7 +49,7 @@ pub(crate) struct Linked {
     kind: Kind,
     xattrs: Xattrs,
     racy: bool,
-    fine: bool,
+    fixed_size: bool,
 }
 
 /// The status of an entry, and the time before the status was asked for and any byte of the entry was read. With the
@@ -119,7 +119,7 @@ pub(crate) struct NewEntry {
     pub(crate) fingerprint: Fingerprint,
     /// The next push must not trust the fingerprint.
     pub(crate) racy: bool,
-    pub(crate) fine: bool,
+    pub(crate) fixed_size: bool,
 }
 
 /// Where an entry is.
@@ -203,7 +203,7 @@ impl<'a> EntryReader<'a> {
         self.fresh(spot, seen, spot.folder.xattrs_at(spot.name), kind)
     }
 
-    /// An entry of a known kind; the caller may raise `racy` and `fine`. An entry with incomplete extended attributes
+    /// An entry of a known kind; the caller may raise `racy` and `fixed_size`. An entry with incomplete extended attributes
     /// is named, and always racy: otherwise the entry would be named once and kept incomplete from then on.
     pub(crate) fn fresh(
         &self,
@@ -235,7 +235,7 @@ impl<'a> EntryReader<'a> {
             owner: self.shared.owners.of(status.owner),
             fingerprint: Fingerprint::of(status),
             racy,
-            fine: false,
+            fixed_size: false,
         }
     }
 
@@ -248,7 +248,7 @@ impl<'a> EntryReader<'a> {
         if let Some(linked) = self.linked(&seen.status) {
             let fresh = self.fresh(spot, &seen, Ok(linked.xattrs.clone()), linked.kind.clone());
             // The file was read under its first name, and the time since then makes nothing sure that was unsure.
-            return Ok(NewEntry { racy: fresh.racy || linked.racy, fine: linked.fine, ..fresh });
+            return Ok(NewEntry { racy: fresh.racy || linked.racy, fixed_size: linked.fixed_size, ..fresh });
         }
         let Observed { status: mut before, mut at, mut written_out } = seen;
         let mut attempt = 1;
@@ -280,19 +280,19 @@ impl<'a> EntryReader<'a> {
     }
 
     fn finish_file(&self, spot: EntrySpot<'_>, seen: &Observed, read: FileRead) -> NewEntry {
-        let FileRead { xattrs, content: Content { size, pieces, fine }, is_whole } = read;
+        let FileRead { xattrs, content: Content { size, pieces, fixed_size }, is_whole } = read;
         let status = &seen.status;
         let remember = status.links > 1 && is_whole && xattrs.is_ok() && pieces.len() <= LINKED_PIECES_MAX;
         let kind = Kind::File { size, pieces };
         let mut fresh = self.fresh(spot, seen, xattrs, kind);
-        fresh.fine = fine;
+        fresh.fixed_size = fixed_size;
         fresh.racy |= !is_whole;
         if remember {
             let mut links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner);
             if links.len() < LINKS_MAX {
                 let NewEntry { entry, fingerprint, racy, .. } = &fresh;
                 let (kind, xattrs) = (entry.kind.clone(), entry.xattrs.clone());
-                let linked = Linked { fingerprint: *fingerprint, kind, xattrs, racy: *racy, fine };
+                let linked = Linked { fingerprint: *fingerprint, kind, xattrs, racy: *racy, fixed_size };
                 links.insert(status.identity(), Arc::new(linked));
             }
         }

@@ -82,8 +82,8 @@ impl<'a> NodeMerge<'a> {
             known.step();
         }
         let Some((builder, writer)) = &mut self.new else { return Err(MergeError::BadCache) };
-        let NewEntry { entry, owner, fingerprint, racy, fine } = fresh;
-        writer.push(&KnownEntry { entry: &entry, owner: &owner, fingerprint, racy, fine }, self.cache);
+        let NewEntry { entry, owner, fingerprint, racy, fixed_size } = fresh;
+        writer.push(&KnownEntry { entry: &entry, owner: &owner, fingerprint, racy, fixed_size }, self.cache);
         Ok(push_entry(builder, entry, &owner, trees)?)
     }
 
@@ -131,11 +131,11 @@ fn copy_known(
     trees: &mut Batcher<'_>,
 ) -> Result<(), MergeError> {
     let cached = known.peek().ok_or(MergeError::BadCache)?;
-    let (fingerprint, racy, fine) = (cached.fingerprint, cached.racy, cached.fine);
+    let (fingerprint, racy, fixed_size) = (cached.fingerprint, cached.racy, cached.fixed_size);
     let entry = cached.decode().ok_or(MergeError::BadCache)?;
     let owner = known.owners.get(entry.owner as usize).cloned().ok_or(MergeError::BadCache)?;
     let cache = known.cache();
-    writer.push(&KnownEntry { entry: &entry, owner: &owner, fingerprint, racy, fine }, cache);
+    writer.push(&KnownEntry { entry: &entry, owner: &owner, fingerprint, racy, fixed_size }, cache);
     Ok(push_entry(builder, entry, &owner, trees)?)
 }
 

@@ -261,7 +261,7 @@ impl<'a> Walker<'a> {
                 }
                 return Ok(Some(seen.status.size));
             }
-            Some(cached) => Some(Earlier { status: cached.fingerprint, fine: cached.fine }),
+            Some(cached) => Some(Earlier { status: cached.fingerprint, fixed_size: cached.fixed_size }),
             None => None,
         };
         if let Some(fresh) = self.read_entry(spot, seen, earlier)? {

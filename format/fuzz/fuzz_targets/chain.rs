@@ -3,14 +3,14 @@
 #![no_main]
 
 use larder_format::Hash;
-use larder_format::ledger::{Chain, Entry, Event, LEDGER_VERSION, Link, Newer, Stamp, Without};
+use larder_format::ledger::{Chain, Entry, Event, LEDGER_VERSION, Link, Newer, WallStamp, Without};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let (mut chain, mut number, mut previous) = (Chain::new(), 0u64, Hash::ZERO);
     let mut told = 0u64;
     for step in bytes.as_chunks::<10>().0 {
         let [kind, grows, rest @ ..] = *step;
-        let stamp = Stamp { time_ms: i64::from_le_bytes(rest), trusted: false, powered_on_s: 0 };
+        let stamp = WallStamp { time_ms: i64::from_le_bytes(rest), trusted: false, powered_on_s: 0 };
         number = number.saturating_add(u64::from(grows.max(1))).min(u64::MAX - 1);
         let event = if kind & 1 == 0 {
             Event::HoldCleared { sequence: 0 }

@@ -5,7 +5,7 @@
 
 use larder_format::Hash;
 use larder_format::ledger::chapter::{Chapter, ChapterBuilder, entries_of};
-use larder_format::ledger::{Entry, Event, Stamp};
+use larder_format::ledger::{Entry, Event, WallStamp};
 use std::sync::LazyLock;
 
 /// Files of the entries of the first chapter.
@@ -13,7 +13,7 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let mut previous = Hash::ZERO;
     let file = |sequence| {
         let event = Event::HoldCleared { sequence };
-        let (bytes, hash) = Entry { sequence, previous, stamp: Stamp::default(), event }.encode();
+        let (bytes, hash) = Entry { sequence, previous, stamp: WallStamp::default(), event }.encode();
         previous = hash;
         bytes
     };

@@ -73,12 +73,12 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Event, Newer, Stamp, Without};
+    use crate::ledger::{Event, Newer, WallStamp, Without};
 
     fn chain(events: Vec<Event>) -> Vec<(Entry, Hash)> {
         let mut previous = Hash::ZERO;
         let entry = |(sequence, event)| {
-            let entry = Entry { sequence, previous, stamp: Stamp::default(), event };
+            let entry = Entry { sequence, previous, stamp: WallStamp::default(), event };
             previous = entry.encode().1;
             (entry, previous)
         };

@@ -135,7 +135,7 @@ impl<'a> Chapter<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Event, Stamp};
+    use crate::ledger::{Event, WallStamp};
     use proptest::prelude::*;
 
     /// The files of the first chapter and of the entries behind.
@@ -143,7 +143,7 @@ mod tests {
         let mut previous = Hash::ZERO;
         let file = |sequence| {
             let event = Event::HoldCleared { sequence };
-            let (bytes, hash) = Entry { sequence, previous, stamp: Stamp::default(), event }.encode();
+            let (bytes, hash) = Entry { sequence, previous, stamp: WallStamp::default(), event }.encode();
             previous = hash;
             bytes
         };
@@ -177,7 +177,7 @@ mod tests {
         swapped.swap(3, 4);
         assert!(Chapter::decode(0, &chapter(&swapped)).is_err());
         let event = Event::HoldCleared { sequence: 1 };
-        let other = Entry { sequence: 5, previous: Hash::ZERO, stamp: Stamp::default(), event };
+        let other = Entry { sequence: 5, previous: Hash::ZERO, stamp: WallStamp::default(), event };
         let mut forged = files;
         forged[4] = other.encode().0;
         assert!(Chapter::decode(0, &chapter(&forged)).is_err());

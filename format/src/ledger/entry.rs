@@ -5,7 +5,7 @@
 //! Bytes: FORMAT.md, "Ledger". Not here: the meaning of the kinds (`event`), the chain of entries (`chain`).
 
 use super::event::{Event, Newer, Without};
-use super::{ENTRY_BYTES_MAX, LEDGER_MAGIC, LEDGER_VERSION, Stamp};
+use super::{ENTRY_BYTES_MAX, LEDGER_MAGIC, LEDGER_VERSION, WallStamp};
 use crate::{Fields, FormatError, Hash};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct Entry {
     /// Hash of the entry before.
     pub previous: Hash,
     /// When.
-    pub stamp: Stamp,
+    pub stamp: WallStamp,
     /// The event.
     pub event: Event,
 }
@@ -34,7 +34,7 @@ pub struct Entry {
 struct Beginning {
     sequence: u64,
     previous: Hash,
-    stamp: Stamp,
+    stamp: WallStamp,
 }
 
 impl Entry {

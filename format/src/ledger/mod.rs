@@ -43,7 +43,7 @@ impl Head {
 
 /// The appliance's knowledge of time when writing an entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
+pub struct WallStamp {
     /// Milliseconds since 1970 by the appliance's clock.
     pub time_ms: i64,
     /// Whether the clock was known to be right.

@@ -4,7 +4,7 @@
 
 use larder_format::Hash;
 use larder_format::care::{Suspect, Suspects};
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use std::collections::BTreeMap;
 
 /// Least distance between two attempts that count, in seconds of running.
@@ -27,7 +27,7 @@ pub(crate) type Watchlists = BTreeMap<String, Watchlist>;
 
 impl Watchlist {
     /// Notes a failed attempt; returns how many count by now.
-    pub(crate) fn failed(&mut self, pack: Hash, now: Stamp) -> u32 {
+    pub(crate) fn failed(&mut self, pack: Hash, now: WallStamp) -> u32 {
         if let Some(suspect) = self.noted.packs.iter_mut().find(|suspect| suspect.pack == pack) {
             let after = counted(suspect, now);
             self.is_changed |= after != *suspect;
@@ -43,7 +43,7 @@ impl Watchlist {
 }
 
 /// The suspect after one more failed attempt.
-fn counted(suspect: &Suspect, now: Stamp) -> Suspect {
+fn counted(suspect: &Suspect, now: WallStamp) -> Suspect {
     match now.powered_on_s.checked_sub(suspect.last.powered_on_s) {
         // The disk moved to a younger box: from there the time is counted anew.
         None => Suspect { last: now, ..*suspect },
@@ -58,8 +58,8 @@ fn counted(suspect: &Suspect, now: Stamp) -> Suspect {
 mod tests {
     use super::*;
 
-    fn at(powered_on_s: u64) -> Stamp {
-        Stamp { powered_on_s, ..Stamp::default() }
+    fn at(powered_on_s: u64) -> WallStamp {
+        WallStamp { powered_on_s, ..WallStamp::default() }
     }
 
     #[test]

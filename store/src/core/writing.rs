@@ -7,7 +7,7 @@ use crate::Result;
 use crate::core::Core;
 use crate::ledger::files;
 use crate::locks::{MutexGuard, rank};
-use larder_format::ledger::{Event, Head, Stamp};
+use larder_format::ledger::{Event, Head, WallStamp};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
@@ -33,7 +33,7 @@ impl Core {
     ///
     /// # Errors
     /// `Full` or `Disk`.
-    pub(crate) fn append(&self, stamp: Stamp, event: Event) -> Result<Head> {
+    pub(crate) fn append(&self, stamp: WallStamp, event: Event) -> Result<Head> {
         self.append_alone(&self.alone()?, stamp, event)
     }
 
@@ -81,7 +81,7 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) fn append_alone(&self, _alone: &Alone<'_>, stamp: Stamp, event: Event) -> Result<Head> {
+    pub(crate) fn append_alone(&self, _alone: &Alone<'_>, stamp: WallStamp, event: Event) -> Result<Head> {
         self.require_own_format()?;
         let written = files::append(&self.members, &self.ledger(), stamp, event);
         let (entry, hash) = written.inspect_err(|_| self.ledger_uncertain.store(true, Ordering::SeqCst))?;

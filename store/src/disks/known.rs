@@ -4,7 +4,7 @@
 //! settings is missed, and a disk slipped into the settings is not trusted (docs/why/009-disks.md). Pure: entries in,
 //! facts out.
 
-use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Stamp};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, WallStamp};
 use std::collections::BTreeMap;
 
 /// A disk with an entry in the ledger.
@@ -15,11 +15,11 @@ pub struct KnownDisk {
     /// Role of the disk.
     pub role: DiskRole,
     /// Number and time of the newest entry up to which the disk is known to have been complete.
-    pub complete: (u64, Stamp),
+    pub complete: (u64, WallStamp),
     /// Failures since a person last vouched for the disk.
     pub failures: u32,
     /// Start of the retirement.
-    pub leaving: Option<Stamp>,
+    pub leaving: Option<WallStamp>,
     /// The disk belongs no longer.
     pub retired: bool,
 }
@@ -28,7 +28,7 @@ pub struct KnownDisk {
 pub type KnownDisks = BTreeMap<DiskId, KnownDisk>;
 
 /// Takes one entry in.
-pub(crate) fn apply(disks: &mut KnownDisks, sequence: u64, stamp: Stamp, event: DiskEvent) {
+pub(crate) fn apply(disks: &mut KnownDisks, sequence: u64, stamp: WallStamp, event: DiskEvent) {
     let DiskEvent { disk, what } = event;
     if let DiskChange::Adopted { path, role } = what {
         // A disk adopted again still holds as much as before.
@@ -54,7 +54,7 @@ mod tests {
     fn after(changes: &[DiskChange]) -> KnownDisk {
         let mut disks = KnownDisks::new();
         for (sequence, what) in (1..).zip(changes) {
-            let stamp = Stamp { time_ms: 1000, trusted: true, powered_on_s: sequence };
+            let stamp = WallStamp { time_ms: 1000, trusted: true, powered_on_s: sequence };
             apply(&mut disks, sequence, stamp, DiskEvent { disk: [1; 16], what: what.clone() });
         }
         disks.remove(&[1; 16]).unwrap()
@@ -79,7 +79,7 @@ mod tests {
     fn a_word_of_a_disk_that_nobody_adopted_is_none() {
         let mut disks = KnownDisks::new();
         let event = DiskEvent { disk: [2; 16], what: DiskChange::Retired };
-        apply(&mut disks, 1, Stamp::default(), event);
+        apply(&mut disks, 1, WallStamp::default(), event);
         assert!(disks.is_empty());
     }
 }

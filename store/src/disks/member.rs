@@ -10,7 +10,7 @@ use crate::disks::slot::Slot;
 use crate::locks::{Mutex, rank};
 use crate::{Result, StoreError};
 use larder_format::layout;
-use larder_format::ledger::{DiskId, DiskRole, Stamp};
+use larder_format::ledger::{DiskId, DiskRole, WallStamp};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
@@ -61,9 +61,9 @@ pub struct MemberView {
     /// The disk came back with less than before: an older copy of the disk was put in its place.
     pub is_older_copy: bool,
     /// Time at which the disk last held every pack and entry, as far as the ledger knows.
-    pub complete: Option<Stamp>,
+    pub complete: Option<WallStamp>,
     /// Start of the disk's retirement.
-    pub leaving: Option<Stamp>,
+    pub leaving: Option<WallStamp>,
 }
 
 pub(crate) struct Member {

@@ -5,8 +5,8 @@
 use crate::Result;
 use crate::core::{Core, Exclusive};
 use crate::disk::Disk;
-use crate::ledger::clock::Mark;
-use larder_format::ledger::{Event, SWEPT_PER_ENTRY_MAX, Stamp};
+use crate::ledger::clock::TrustedTime;
+use larder_format::ledger::{Event, SWEPT_PER_ENTRY_MAX, WallStamp};
 use larder_format::{Hash, layout};
 use std::sync::atomic::Ordering;
 
@@ -28,7 +28,7 @@ pub struct Swept {
 }
 
 /// Reason why nothing may be freed at this moment, in words.
-pub(crate) fn sweep_waits(core: &Core, now: &Mark, is_settled: bool) -> Option<String> {
+pub(crate) fn sweep_waits(core: &Core, now: &TrustedTime, is_settled: bool) -> Option<String> {
     // A hold on one source keeps its snapshots, so the mark phase finds them.
     if let Some((_, hold)) = core.ledger().holds_in_force(now).find(|(_, hold)| hold.source.is_none()) {
         return Some(format!("history is on hold: {}", hold.reason));
@@ -42,7 +42,7 @@ pub(crate) fn sweep_away(
     core: &Core,
     exclusive: &Exclusive<'_>,
     packs: &[(u32, Hash, u64)],
-    now: Stamp,
+    now: WallStamp,
 ) -> Result<Swept> {
     let numbers: Vec<_> = packs.iter().map(|(number, ..)| *number).collect();
     let seconds = u32::try_from(now.powered_on_s).unwrap_or(u32::MAX);

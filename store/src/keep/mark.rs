@@ -1,4 +1,4 @@
-//! Mark phase: walks every kept snapshot and marks each named chunk.
+//! TrustedTime phase: walks every kept snapshot and marks each named chunk.
 //!
 //! Each node is read once, so a thousand snapshots cost hardly more than their differences. Every copy of a chunk is
 //! marked: a copy made to heal damage must not be taken for a spare. An unreadable or missing chunk ends the mark phase
@@ -35,7 +35,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// Begins with every kept snapshot and the snapshots let go of lately.
-    pub(crate) fn begin(view: &LedgerView, now: &clock::Mark) -> Self {
+    pub(crate) fn begin(view: &LedgerView, now: &clock::TrustedTime) -> Self {
         let mut walk = Self::default();
         let lately = view.let_go.iter().filter(|gone| !gone.at.is_past(PRUNE_GRACE_S, now));
         walk.roots.extend(lately.flat_map(|gone| &gone.facts).map(|fact| fact.snapshot.root));

@@ -5,11 +5,11 @@
 //! (`retention`), trust in the clock (`clock`), content (`sweep`).
 
 use crate::core::Core;
-use crate::ledger::clock::{ClockVerdict, Mark};
+use crate::ledger::clock::{ClockVerdict, TrustedTime};
 use crate::ledger::retention::{judge, why_it_goes};
 use crate::ledger::view::{Access, LedgerView};
 use crate::{Result, StoreError};
-use larder_format::ledger::{Event, Head, PRUNED_PER_ENTRY_MAX, Stamp};
+use larder_format::ledger::{Event, Head, PRUNED_PER_ENTRY_MAX, WallStamp};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -57,13 +57,13 @@ pub struct Going {
     /// Source of the snapshot.
     pub source: String,
     /// Time of the commit.
-    pub stamp: Stamp,
+    pub stamp: WallStamp,
     /// In words.
     pub why: String,
 }
 
 /// Snapshots due at `now`, as far as `clock` allows.
-pub fn plan(view: &LedgerView, now: &Mark, clock: ClockVerdict) -> PrunePlan {
+pub fn plan(view: &LedgerView, now: &TrustedTime, clock: ClockVerdict) -> PrunePlan {
     let mut plan = PrunePlan { head: view.head, locked: None, snapshots: Vec::new() };
     if !view.gaps.is_empty() {
         plan.locked = Some(Lock::Gaps(view.gaps.len()));
@@ -94,7 +94,7 @@ pub fn plan(view: &LedgerView, now: &Mark, clock: ClockVerdict) -> PrunePlan {
 }
 
 /// Reads the clock and returns whether a release is allowed. Frequent calls notice a jump sooner.
-pub(crate) fn look_at_clock(core: &Core, now: Stamp) -> ClockVerdict {
+pub(crate) fn look_at_clock(core: &Core, now: WallStamp) -> ClockVerdict {
     core.pins().see(now.powered_on_s);
     let newest = core.ledger().newest;
     let mut lifetime = core.lifetime.lock();
@@ -104,14 +104,14 @@ pub(crate) fn look_at_clock(core: &Core, now: Stamp) -> ClockVerdict {
 }
 
 /// Records a person's word at the box on the right time.
-pub(crate) fn confirm_clock(core: &Core, now: Stamp) -> Result<Head> {
+pub(crate) fn confirm_clock(core: &Core, now: WallStamp) -> Result<Head> {
     let head = core.append(now, Event::ClockConfirmed)?;
     core.lifetime.lock().confirm(now);
     Ok(head)
 }
 
 /// The plan of a prune at `now`.
-pub(crate) fn plan_prune(core: &Core, now: Stamp) -> PrunePlan {
+pub(crate) fn plan_prune(core: &Core, now: WallStamp) -> PrunePlan {
     let clock = look_at_clock(core, now);
     let mut plan = {
         let view = core.ledger();
@@ -124,7 +124,7 @@ pub(crate) fn plan_prune(core: &Core, now: Stamp) -> PrunePlan {
 }
 
 /// Executes a plan: writes the tombstones, durable on return.
-pub(crate) fn prune(core: &Core, plan: &PrunePlan, now: Stamp) -> Result<()> {
+pub(crate) fn prune(core: &Core, plan: &PrunePlan, now: WallStamp) -> Result<()> {
     if let Some(why) = &plan.locked {
         return Err(StoreError::Waits { why: why.to_string() });
     }

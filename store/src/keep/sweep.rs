@@ -12,10 +12,10 @@ use crate::core::Core;
 use crate::keep::letting_go::{Swept, sweep_away};
 use crate::keep::mark::Walk;
 use crate::keep::repack::{self, Copied, Weighed, Worth};
-use crate::ledger::clock::Mark;
+use crate::ledger::clock::TrustedTime;
 use crate::packs::pins::Pins;
 use larder_format::Hash;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use std::collections::HashSet;
 
 /// Packs repacked before the old packs are let go of and more are written: an aborted round leaves both.
@@ -26,7 +26,7 @@ const TABLE_COSTS: u64 = 50;
 
 pub(crate) struct SweepRound {
     walk: Walk,
-    begun: Mark,
+    begun: TrustedTime,
     /// Chunks given up before the round began.
     lost_before: HashSet<Hash>,
     /// Packs from this number on are newer: a chunk found earlier by the mark phase may lie there too by now.
@@ -48,7 +48,7 @@ pub(crate) struct SweepRound {
 }
 
 /// Continues a round.
-pub(crate) fn go_on(core: &Core, round: &mut SweepRound, now: Stamp, chunks_max: u64) -> Result<Swept> {
+pub(crate) fn go_on(core: &Core, round: &mut SweepRound, now: WallStamp, chunks_max: u64) -> Result<Swept> {
     let under_way = Ok(Swept { is_under_way: true, ..Swept::default() });
     round.walk.take_in(&core.ledger());
     if !round.walk.go_on(core, chunks_max)? {
@@ -102,7 +102,7 @@ pub(crate) fn go_on(core: &Core, round: &mut SweepRound, now: Stamp, chunks_max:
 }
 
 /// Begins a round at `mark`.
-pub(crate) fn begin_round(core: &Core, mark: Mark) -> SweepRound {
+pub(crate) fn begin_round(core: &Core, mark: TrustedTime) -> SweepRound {
     SweepRound {
         walk: Walk::begin(&core.ledger(), &mark),
         begun: mark,
@@ -131,7 +131,7 @@ fn has_room_to_merge(core: &Core, bytes: u64, free_before: u64) -> bool {
 }
 
 /// The only place where packs are let go of.
-fn let_go_of_packs(core: &Core, round: &mut SweepRound, now: Stamp) -> Result<Swept> {
+fn let_go_of_packs(core: &Core, round: &mut SweepRound, now: WallStamp) -> Result<Swept> {
     let later = Ok(Swept { is_under_way: true, gives_way: true, ..Swept::default() });
     let Some(exclusive) = core.exclusively()? else { return later };
     if round.walk.is_behind(&core.ledger()) {

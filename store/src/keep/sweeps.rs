@@ -8,7 +8,7 @@ use crate::core::{Core, MarkProof};
 use crate::keep::letting_go::{self, Swept};
 use crate::keep::unfinished::Unfinished;
 use crate::keep::{sweep, unlink};
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 
 /// Sweeps under way.
 #[derive(Default)]
@@ -29,13 +29,13 @@ impl Sweeps {
     }
 
     /// Whether a step of the sweep of unfinished uploads has a reason to begin.
-    pub(crate) fn is_short_of_room(&mut self, core: &Core, now: Stamp) -> bool {
+    pub(crate) fn is_short_of_room(&mut self, core: &Core, now: WallStamp) -> bool {
         self.heed(&core.mark_proof.lock());
         self.unfinished.is_wanted(core, now)
     }
 
     /// Does one piece of work: looks up about `chunks_max` chunks, writes one pack, or lets go of a few.
-    pub(crate) fn step(&mut self, core: &Core, now: Stamp, chunks_max: u64) -> Result<Swept> {
+    pub(crate) fn step(&mut self, core: &Core, now: WallStamp, chunks_max: u64) -> Result<Swept> {
         let mut proof = core.mark_proof.lock();
         self.heed(&proof);
         let mark = core.ledger().at(now);
@@ -63,7 +63,7 @@ impl Sweeps {
 
     /// Makes room, one piece at a time: looks up about `chunks_max` chunks, lets go of a few packs, or unlinks their
     /// files. Needs no trusted clock and does not wait for a hold, since no chunk ever kept is touched.
-    pub(crate) fn unfinished_step(&mut self, core: &Core, now: Stamp, chunks_max: u64) -> Result<Swept> {
+    pub(crate) fn unfinished_step(&mut self, core: &Core, now: WallStamp, chunks_max: u64) -> Result<Swept> {
         // A disk arriving meanwhile waits.
         let proof = core.mark_proof.lock();
         self.heed(&proof);

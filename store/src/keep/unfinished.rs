@@ -18,7 +18,7 @@ use crate::keep::mark::Walk;
 use crate::keep::unlink;
 use crate::packs::pins::{Holder, PINNED_S, Pins};
 use crate::{Result, StoreError};
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_format::pack::PACK_BYTES_AIM;
 use larder_format::{Hash, layout};
 use std::collections::{BTreeMap, HashSet};
@@ -78,7 +78,7 @@ impl Unfinished {
     }
 
     /// Whether a step has a reason to begin: a push was refused for want of room, or the next push would be.
-    pub(crate) fn is_wanted(&self, core: &Core, now: Stamp) -> bool {
+    pub(crate) fn is_wanted(&self, core: &Core, now: WallStamp) -> bool {
         let is_over = |wait_s: &dyn Fn(InVain) -> u64| {
             self.in_vain
                 .is_none_or(|in_vain| now.powered_on_s >= in_vain.ended_s.saturating_add(wait_s(in_vain)))
@@ -92,7 +92,7 @@ impl Unfinished {
     }
 
     /// Continues the round, or begins a round.
-    pub(crate) fn step(&mut self, core: &Core, now: Stamp, chunks_max: u64) -> Result<Swept> {
+    pub(crate) fn step(&mut self, core: &Core, now: WallStamp, chunks_max: u64) -> Result<Swept> {
         let is_of_use = |round: &UnfinishedRound| {
             round.anew == core.catalog.times_anew()
                 && now.powered_on_s < round.begun_s.saturating_add(ROUND_S_MAX)
@@ -179,7 +179,7 @@ fn rank(pack: Candidate, pins: &Pins, order: &[&Holder], shortage: &Shortage) ->
     (is_pinned || !shortage.spares_unpinned).then_some(rank)
 }
 
-fn begin(core: &Core, now: Stamp) -> UnfinishedRound {
+fn begin(core: &Core, now: WallStamp) -> UnfinishedRound {
     let view = core.ledger();
     UnfinishedRound {
         walk: Walk::begin(&view, &view.at(now)),
@@ -193,7 +193,7 @@ fn begin(core: &Core, now: Stamp) -> UnfinishedRound {
     }
 }
 
-fn go_on(core: &Core, round: &mut UnfinishedRound, now: Stamp, chunks_max: u64) -> Result<Swept> {
+fn go_on(core: &Core, round: &mut UnfinishedRound, now: WallStamp, chunks_max: u64) -> Result<Swept> {
     let under_way = Swept { is_under_way: true, ..Swept::default() };
     let later = || Swept { gives_way: true, ..under_way.clone() };
     if !round.to_remove.is_empty() {
@@ -236,7 +236,7 @@ fn let_go_of(
     core: &Core,
     round: &mut UnfinishedRound,
     exclusive: &Exclusive<'_>,
-    now: Stamp,
+    now: WallStamp,
 ) -> Result<Swept> {
     // Planned anew: since the first phase a device may have asked for or committed a chunk of these packs.
     let mut packs = planned_now(core, &unneeded(core, round), now);
@@ -265,7 +265,7 @@ fn unneeded(core: &Core, round: &UnfinishedRound) -> Vec<Candidate> {
     unneeded.map(|(number, name, len)| Candidate { number, name, len }).collect()
 }
 
-fn planned_now(core: &Core, unneeded: &[Candidate], now: Stamp) -> Vec<Candidate> {
+fn planned_now(core: &Core, unneeded: &[Candidate], now: WallStamp) -> Vec<Candidate> {
     let free = core.members.free();
     let spares_unpinned = {
         let view = core.ledger();

@@ -8,9 +8,9 @@ use crate::core::Core;
 use crate::disk::{folder_of, sync_names};
 use crate::disks::member::Member;
 use crate::keep::letting_go;
-use crate::ledger::clock::Mark;
+use crate::ledger::clock::TrustedTime;
 use crate::packs::on_disk;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_format::{Hash, layout};
 use std::collections::BTreeSet;
 use std::io;
@@ -24,7 +24,7 @@ const REMOVED_AT_ONCE: usize = 64;
 
 /// Only removes files already due: between two rounds, for a disk back from an absence and resynced. Returns the number
 /// of files removed.
-pub(crate) fn remove_swept(core: &Core, now: Stamp) -> Result<u64> {
+pub(crate) fn remove_swept(core: &Core, now: WallStamp) -> Result<u64> {
     let proof = core.mark_proof.lock();
     let mark = core.ledger().at(now);
     if letting_go::sweep_waits(core, &mark, true).is_some() {
@@ -40,7 +40,7 @@ pub(crate) fn remove_swept(core: &Core, now: Stamp) -> Result<u64> {
 }
 
 /// Removes files of packs let go of long enough ago, if a mark phase found every snapshot whole since.
-pub(crate) fn remove_some(core: &Core, now: &Mark, proven_s: Option<u64>) -> Result<u64> {
+pub(crate) fn remove_some(core: &Core, now: &TrustedTime, proven_s: Option<u64>) -> Result<u64> {
     let ripe: Vec<_> = {
         let view = core.ledger();
         let is_ripe = |name: &Hash| {

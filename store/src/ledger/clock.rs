@@ -7,7 +7,7 @@
 //! Pure: the state follows from the observed stamps. Not here: snapshots kept by the rule (`retention`).
 
 use jiff::Timestamp;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use std::fmt;
 
 /// A step of the clock beyond this, against the time switched on, is a jump: no time server corrects so much.
@@ -21,14 +21,14 @@ const ALLOWANCE_S_MAX: i64 = JUMP_S;
 
 /// A moment as the appliance has lived it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct TrustedTime {
     /// The clock's reading.
-    pub stamp: Stamp,
+    pub stamp: WallStamp,
     /// Seconds that the appliance had lived for certain.
     pub lived_s: u64,
 }
 
-impl Mark {
+impl TrustedTime {
     /// Seconds from this moment to `now`: the lesser of wall time and lived time. Below zero when the clock went
     /// back.
     pub fn age_s(&self, now: &Self) -> i64 {
@@ -67,7 +67,7 @@ pub enum ClockVerdict {
         /// Why.
         because: Because,
         /// The clock's reading at the start of the lock.
-        since: Stamp,
+        since: WallStamp,
     },
 }
 
@@ -95,8 +95,8 @@ impl fmt::Display for ClockVerdict {
 pub struct Lifetime {
     lived_s: u64,
     powered_on_s: u64,
-    newest: Option<Stamp>,
-    in_sync: Option<Stamp>,
+    newest: Option<WallStamp>,
+    in_sync: Option<WallStamp>,
     /// Seconds in sync since the last jump, switched on.
     in_sync_s: u64,
     /// Running time in sync, not yet used up by time switched off.
@@ -105,13 +105,13 @@ pub struct Lifetime {
     /// to and fro must not make time out of the swings.
     ahead_s: i64,
     ahead_max_s: i64,
-    out_of_sync_since: Option<Stamp>,
-    jumped: Option<Stamp>,
+    out_of_sync_since: Option<WallStamp>,
+    jumped: Option<WallStamp>,
 }
 
 impl Lifetime {
     /// Takes in one more stamp; returns the stamp's moment.
-    pub fn observe(&mut self, stamp: Stamp) -> Mark {
+    pub fn observe(&mut self, stamp: WallStamp) -> TrustedTime {
         let on_s = stamp.powered_on_s.saturating_sub(self.powered_on_s);
         self.powered_on_s = self.powered_on_s.max(stamp.powered_on_s);
         self.lived_s = self.lived_s.saturating_add(on_s);
@@ -122,10 +122,10 @@ impl Lifetime {
             self.out_of_sync_since.get_or_insert(stamp);
         }
         self.newest = Some(stamp);
-        Mark { stamp, lived_s: self.lived_s }
+        TrustedTime { stamp, lived_s: self.lived_s }
     }
 
-    fn observe_in_sync(&mut self, stamp: Stamp) {
+    fn observe_in_sync(&mut self, stamp: WallStamp) {
         let Some(last) = self.in_sync.replace(stamp) else {
             self.jumped = Some(stamp);
             return;
@@ -155,24 +155,24 @@ impl Lifetime {
     }
 
     /// Takes in the word of a person at the box that the clock is right at this moment.
-    pub fn confirm(&mut self, stamp: Stamp) -> Mark {
+    pub fn confirm(&mut self, stamp: WallStamp) -> TrustedTime {
         let mark = self.observe(stamp);
         (self.in_sync, self.in_sync_s, self.out_of_sync_since) = (Some(stamp), IN_SYNC_S, None);
         mark
     }
 
     /// The moment of `stamp`, without taking the stamp in.
-    pub fn at(&self, stamp: Stamp) -> Mark {
+    pub fn at(&self, stamp: WallStamp) -> TrustedTime {
         let mut later = *self;
         later.observe(stamp)
     }
 
     /// Whether letting go is allowed at `now`; `newest` is the stamp of the newest ledger entry.
-    pub fn verdict(&self, now: Stamp, newest: Option<Stamp>) -> ClockVerdict {
+    pub fn verdict(&self, now: WallStamp, newest: Option<WallStamp>) -> ClockVerdict {
         let mut at = *self;
         at.observe(now);
         let locked =
-            |because, since: Option<Stamp>| ClockVerdict::Locked { because, since: since.unwrap_or(now) };
+            |because, since: Option<WallStamp>| ClockVerdict::Locked { because, since: since.unwrap_or(now) };
         if !now.trusted {
             return locked(Because::NotInSync, at.out_of_sync_since);
         }

@@ -16,7 +16,7 @@ use crate::ledger::view::LedgerView;
 use crate::{Result, StoreError};
 use larder_format::layout::{self, unfinished};
 use larder_format::ledger::chapter::{Chapter, chapter_of, entries_of};
-use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, Stamp};
+use larder_format::ledger::{ENTRY_BYTES_MAX, Entry, Event, WallStamp};
 use larder_format::{FormatError, Hash};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -301,7 +301,7 @@ pub fn disks_known_to(disk: &dyn Disk) -> io::Result<KnownDisks> {
 pub(crate) fn append(
     members: &Members,
     view: &LedgerView,
-    stamp: Stamp,
+    stamp: WallStamp,
     event: Event,
 ) -> Result<(Entry, Hash)> {
     let sequence = view.head.sequence.max(view.gaps.last().copied().unwrap_or(0)) + 1;

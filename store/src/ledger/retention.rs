@@ -4,11 +4,11 @@
 //! months count only with snapshots in them, so a holiday evicts nothing. The first and the last of each are kept, so
 //! a flood of bad pushes cannot push a good version out. Letting go itself is not here.
 
-use crate::ledger::clock::Mark;
+use crate::ledger::clock::TrustedTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 pub use larder_format::ledger::Rule;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 
 /// Why a snapshot is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +49,7 @@ pub struct Runs([u32; 3]);
 
 impl Runs {
     /// The runs of a snapshot behind another snapshot of its source.
-    pub fn after(previous: Option<(Self, Stamp)>, stamp: Stamp) -> Self {
+    pub fn after(previous: Option<(Self, WallStamp)>, stamp: WallStamp) -> Self {
         let Some((Self(mut runs), before)) = previous else { return Self::default() };
         let (new, old) = (date(stamp), date(before));
         let buckets: [fn(civil::Date) -> civil::Date; 3] = [|date| date, monday, civil::Date::first_of_month];
@@ -66,7 +66,7 @@ pub struct Moment {
     /// Number of the snapshot; the order of moments, whatever the clock said.
     pub sequence: u64,
     /// Time of the commit.
-    pub mark: Mark,
+    pub mark: TrustedTime,
     /// Place among the days, weeks and months of the source.
     pub runs: Runs,
 }
@@ -83,7 +83,7 @@ pub struct Verdict {
 }
 
 /// Judges the snapshots of one source, oldest first.
-pub fn judge(moments: &[Moment], rule: &Rule, now: &Mark, on_hold: bool) -> Vec<Verdict> {
+pub fn judge(moments: &[Moment], rule: &Rule, now: &TrustedTime, on_hold: bool) -> Vec<Verdict> {
     let Rule { everything_days, daily_days, weekly_days, monthly_days, newest } = *rule;
     // The newest snapshot stays even if the rule asks for none, or a source would vanish.
     let newest = usize::try_from(newest).unwrap_or(usize::MAX).max(1);
@@ -173,7 +173,7 @@ fn monday(date: civil::Date) -> civil::Date {
         .map_or(date, civil::ISOWeekDate::date)
 }
 
-fn date(stamp: Stamp) -> civil::Date {
+fn date(stamp: WallStamp) -> civil::Date {
     let moment = Timestamp::from_millisecond(stamp.time_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     moment.to_zoned(TimeZone::UTC).date()
 }

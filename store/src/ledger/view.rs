@@ -6,10 +6,10 @@
 
 use crate::disks::identity;
 use crate::disks::known::{self, KnownDisks};
-use crate::ledger::clock::{Lifetime, Mark};
+use crate::ledger::clock::{Lifetime, TrustedTime};
 use crate::ledger::retention::{Moment, Rule, Runs};
 use larder_format::Hash;
-use larder_format::ledger::{Entry, Event, Head, Newer, Pairing, Scrubbed, Snapshot, Stamp, Without};
+use larder_format::ledger::{Entry, Event, Head, Newer, Pairing, Scrubbed, Snapshot, WallStamp, Without};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -21,11 +21,11 @@ pub const PRUNE_GRACE_S: i64 = 7 * 24 * 3600;
 
 /// A snapshot with its number and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fact {
+pub struct SnapshotRecord {
     /// Number of the ledger entry.
     pub sequence: u64,
     /// Time of the commit.
-    pub stamp: Stamp,
+    pub stamp: WallStamp,
     /// Seconds that the appliance had lived for certain by then.
     pub lived_s: u64,
     /// Place among the days, weeks and months of the source.
@@ -34,15 +34,15 @@ pub struct Fact {
     pub snapshot: Snapshot,
 }
 
-impl Fact {
+impl SnapshotRecord {
     /// The fields that retention needs.
     pub fn moment(&self) -> Moment {
         Moment { sequence: self.sequence, mark: self.mark(), runs: self.runs }
     }
 
     /// Time of the commit, as the appliance lived it.
-    pub fn mark(&self) -> Mark {
-        Mark { stamp: self.stamp, lived_s: self.lived_s }
+    pub fn mark(&self) -> TrustedTime {
+        TrustedTime { stamp: self.stamp, lived_s: self.lived_s }
     }
 }
 
@@ -71,20 +71,20 @@ pub struct Hold {
     /// In the owner's words.
     pub reason: String,
     /// Time of the clearing at the box; the hold ends a while later.
-    pub cleared: Option<Mark>,
+    pub cleared: Option<TrustedTime>,
 }
 
 /// Snapshots that were let go of together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LetGo {
     /// When.
-    pub at: Mark,
+    pub at: TrustedTime,
     /// In words.
     pub why: String,
     /// Their numbers, rising.
     pub snapshots: Vec<u64>,
     /// Their records, as long as the content has to be there still.
-    pub(crate) facts: Vec<Arc<Fact>>,
+    pub(crate) facts: Vec<Arc<SnapshotRecord>>,
 }
 
 /// The rule in force at some moment, and its coming change.
@@ -102,9 +102,9 @@ pub struct LedgerView {
     /// The newest entry.
     pub head: Head,
     /// Time of the newest entry; none in an empty ledger.
-    pub newest: Option<Stamp>,
+    pub newest: Option<WallStamp>,
     /// Kept snapshots by source, oldest first. A source has at least one.
-    pub sources: BTreeMap<String, Vec<Arc<Fact>>>,
+    pub sources: BTreeMap<String, Vec<Arc<SnapshotRecord>>>,
     /// Devices that may talk, by the hash of their key.
     pub pairings: HashMap<Hash, Pairing>,
     /// Holds, by the number of the entry that set the hold.
@@ -112,7 +112,7 @@ pub struct LedgerView {
     /// Snapshots that were let go of, oldest first.
     pub let_go: Vec<LetGo>,
     /// Time and findings of each disk's last full read; by the disk's random name in hex.
-    pub scrubs: BTreeMap<String, (Stamp, Scrubbed)>,
+    pub scrubs: BTreeMap<String, (WallStamp, Scrubbed)>,
     /// Present, former and retiring disks of the vault.
     pub disks: KnownDisks,
     /// Numbers of entries missing or damaged on every disk: the past was touched.
@@ -122,14 +122,14 @@ pub struct LedgerView {
     /// Time, as told by the stamps of the entries.
     pub lifetime: Lifetime,
     access: Access,
-    rules: Vec<(Mark, Rule)>,
+    rules: Vec<(TrustedTime, Rule)>,
     /// Snapshots that no derived view looks at, and why.
     set_aside: BTreeMap<u64, String>,
     /// Swept packs, with the time of the sweep.
-    pub(crate) swept: HashMap<Hash, Mark>,
+    pub(crate) swept: HashMap<Hash, TrustedTime>,
     /// Salt of new packs, so that no new pack gets the name of a swept pack.
     pub(crate) salt: u32,
-    pushes: HashMap<[u8; 16], Arc<Fact>>,
+    pushes: HashMap<[u8; 16], Arc<SnapshotRecord>>,
 }
 
 impl LedgerView {
@@ -161,18 +161,18 @@ impl LedgerView {
     }
 
     /// The snapshot of a push, if the push was committed before and the snapshot is kept.
-    pub fn push(&self, id: &[u8; 16]) -> Option<&Arc<Fact>> {
+    pub fn push(&self, id: &[u8; 16]) -> Option<&Arc<SnapshotRecord>> {
         self.pushes.get(id)
     }
 
     /// Snapshots of a source, oldest first; empty for a source that never pushed.
-    pub fn snapshots(&self, source: &str) -> &[Arc<Fact>] {
+    pub fn snapshots(&self, source: &str) -> &[Arc<SnapshotRecord>] {
         self.sources.get(source).map_or(&[], Vec::as_slice)
     }
 
     /// Snapshots of a source for history, differences and versions, oldest first: without the snapshots set aside at
     /// the box.
-    pub fn looked_at(&self, source: &str) -> Vec<Arc<Fact>> {
+    pub fn looked_at(&self, source: &str) -> Vec<Arc<SnapshotRecord>> {
         let facts = self.snapshots(source).iter();
         facts.filter(|fact| !self.is_set_aside(fact.sequence)).cloned().collect()
     }
@@ -188,7 +188,7 @@ impl LedgerView {
     }
 
     /// The moment of `now`.
-    pub fn at(&self, now: Stamp) -> Mark {
+    pub fn at(&self, now: WallStamp) -> TrustedTime {
         self.lifetime.at(now)
     }
 
@@ -198,8 +198,8 @@ impl LedgerView {
     }
 
     /// The rule in force at `now`; `None` as long as the owner has set no rule, and then every snapshot is kept.
-    pub fn rule(&self, now: &Mark) -> Option<RuleInForce> {
-        let is_old = |(mark, _): &(Mark, Rule)| mark.age_s(now) >= SHORTEN_DELAY_S;
+    pub fn rule(&self, now: &TrustedTime) -> Option<RuleInForce> {
+        let is_old = |(mark, _): &(TrustedTime, Rule)| mark.age_s(now) >= SHORTEN_DELAY_S;
         // Without an old rule the first rule counts: a first rule shortens no promise.
         let first = self.rules.iter().rposition(is_old).unwrap_or(0);
         let (_, mut rule) = *self.rules.get(first)?;
@@ -218,14 +218,17 @@ impl LedgerView {
     }
 
     /// Holds in force at `now`, by number.
-    pub fn holds_in_force<'a>(&'a self, now: &Mark) -> impl Iterator<Item = (u64, &'a Hold)> + use<'a> {
+    pub fn holds_in_force<'a>(
+        &'a self,
+        now: &TrustedTime,
+    ) -> impl Iterator<Item = (u64, &'a Hold)> + use<'a> {
         let now = *now;
         let holds = move |hold: &Hold| hold.cleared.is_none_or(|mark| mark.age_s(&now) < SHORTEN_DELAY_S);
         self.holds.iter().filter(move |(_, hold)| holds(hold)).map(|(number, hold)| (*number, hold))
     }
 
     /// Whether a hold keeps every snapshot of `source`.
-    pub fn is_on_hold(&self, source: &str, now: &Mark) -> bool {
+    pub fn is_on_hold(&self, source: &str, now: &TrustedTime) -> bool {
         self.holds_in_force(now).any(|(_, hold)| hold.source.as_deref().is_none_or(|held| held == source))
     }
 
@@ -277,16 +280,16 @@ impl LedgerView {
         }
     }
 
-    fn add(&mut self, sequence: u64, mark: Mark, snapshot: Snapshot) {
+    fn add(&mut self, sequence: u64, mark: TrustedTime, snapshot: Snapshot) {
         let facts = self.sources.entry(snapshot.source.clone()).or_default();
         let runs = Runs::after(facts.last().map(|fact| (fact.runs, fact.stamp)), mark.stamp);
-        let Mark { stamp, lived_s } = mark;
-        let fact = Arc::new(Fact { sequence, stamp, lived_s, runs, snapshot });
+        let TrustedTime { stamp, lived_s } = mark;
+        let fact = Arc::new(SnapshotRecord { sequence, stamp, lived_s, runs, snapshot });
         facts.push(fact.clone());
         self.pushes.insert(fact.snapshot.push, fact);
     }
 
-    fn let_go(&mut self, at: Mark, mut snapshots: Vec<u64>, why: String) {
+    fn let_go(&mut self, at: TrustedTime, mut snapshots: Vec<u64>, why: String) {
         snapshots.sort_unstable();
         let mut gone = Vec::new();
         for facts in self.sources.values_mut() {

@@ -18,7 +18,7 @@ use crate::membership::opening::made_ready;
 use crate::membership::standing;
 use crate::packs::index::IndexPlace;
 use larder_format::layout;
-use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Event, Stamp};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, DiskRole, Event, WallStamp};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,7 +49,7 @@ enum LedgerPast {
 }
 
 /// Takes back an absent disk of this vault.
-pub(crate) fn attach(core: &Core, disk: Arc<dyn Disk>, stamp: Stamp) -> Result<Attached> {
+pub(crate) fn attach(core: &Core, disk: Arc<dyn Disk>, stamp: WallStamp) -> Result<Attached> {
     let Some(identity) = identity_of(disk.as_ref())? else {
         return Err(foreign(disk.as_ref(), "it is empty; `larderd adopt PATH` takes it in"));
     };
@@ -69,7 +69,7 @@ pub(crate) fn adopt(
     disk: Arc<dyn Disk>,
     new_id: DiskId,
     role: DiskRole,
-    stamp: Stamp,
+    stamp: WallStamp,
 ) -> Result<String> {
     let path = disk.name();
     let id = match identity_of(disk.as_ref())? {

@@ -8,7 +8,7 @@ use crate::disks::member::{FAILURES_MAX, Member, MemberState};
 use crate::disks::refusals::foreign;
 use crate::membership::resync;
 use crate::{Result, StoreError};
-use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, Stamp};
+use larder_format::ledger::{DiskChange, DiskEvent, DiskId, Event, WallStamp};
 use std::sync::atomic::Ordering;
 
 /// From the wish to forget a disk to its end, in seconds switched on: whoever plays the owner for an evening ends no disk, and
@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 pub const FORGET_DELAY_S: u64 = 72 * 3600;
 
 /// Brings a disk up to date and releases the disk, safe to unplug.
-pub(crate) fn release(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
+pub(crate) fn release(core: &Core, id: &str, stamp: WallStamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     require_others(core, &member)?;
     while member.is_behind() && resync::catch_up_one(core, &member, u64::MAX)? > 0 {}
@@ -39,7 +39,7 @@ fn require_well(member: &Member) -> Result<()> {
 }
 
 /// Notes in the ledger a disk's full copy of everything so far.
-pub(crate) fn note_complete(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
+pub(crate) fn note_complete(core: &Core, id: &str, stamp: WallStamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     if member.is_healthy() && !core.lacks_what_another_disk_has() {
         note(core, member.key, DiskChange::Complete, stamp)?;
@@ -49,7 +49,7 @@ pub(crate) fn note_complete(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
 }
 
 /// Notes the failure of a connected disk in the ledger. Returns whether a person has to look now.
-pub(crate) fn distrust(core: &Core, id: &str, stamp: Stamp) -> Result<bool> {
+pub(crate) fn distrust(core: &Core, id: &str, stamp: WallStamp) -> Result<bool> {
     let member = core.members.in_use(id)?;
     let MemberState::Failed(why) = member.state() else { return Ok(false) };
     let is_bad = core.failures_of(&member) + 1 >= FAILURES_MAX;
@@ -65,7 +65,12 @@ pub(crate) fn distrust(core: &Core, id: &str, stamp: Stamp) -> Result<bool> {
 
 /// Begins to retire a disk. With `with_what_it_has` the disk is away for good, and data on this disk only is given up
 /// too.
-pub(crate) fn begin_forgetting(core: &Core, id: &str, with_what_it_has: bool, stamp: Stamp) -> Result<()> {
+pub(crate) fn begin_forgetting(
+    core: &Core,
+    id: &str,
+    with_what_it_has: bool,
+    stamp: WallStamp,
+) -> Result<()> {
     let member = core.members.in_use(id)?;
     require_others(core, &member)?;
     if !with_what_it_has && core.lacks_what_another_disk_has() {
@@ -77,18 +82,19 @@ pub(crate) fn begin_forgetting(core: &Core, id: &str, with_what_it_has: bool, st
 }
 
 /// Takes the retirement back.
-pub(crate) fn keep_disk(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
+pub(crate) fn keep_disk(core: &Core, id: &str, stamp: WallStamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     let (path, role) = (member.disk.name(), member.role());
     note(core, member.key, DiskChange::Adopted { path, role }, stamp)
 }
 
 /// Ends a disk's membership. Its contents stay as they are.
-pub(crate) fn retire(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
+pub(crate) fn retire(core: &Core, id: &str, stamp: WallStamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     require_others(core, &member)?;
     let leaving = core.ledger().disks.get(&member.key).and_then(|known| known.leaving);
-    let has_waited = |since: Stamp| stamp.powered_on_s.saturating_sub(since.powered_on_s) >= FORGET_DELAY_S;
+    let has_waited =
+        |since: WallStamp| stamp.powered_on_s.saturating_sub(since.powered_on_s) >= FORGET_DELAY_S;
     if !leaving.is_some_and(has_waited) {
         return Err(StoreError::Waits {
             why: format!("the disk at {} is forgotten after 72 hours", member.disk.name()),
@@ -106,7 +112,7 @@ pub(crate) fn retire(core: &Core, id: &str, stamp: Stamp) -> Result<()> {
 
 /// Enters every missing disk into the ledger: disks of vaults older than such entries, and a disk adopted when no disk
 /// could take the entry.
-pub(crate) fn enter_disks(core: &Core, stamp: Stamp) {
+pub(crate) fn enter_disks(core: &Core, stamp: WallStamp) {
     if !core.members.is_any_healthy() {
         return;
     }
@@ -121,7 +127,7 @@ pub(crate) fn enter_disks(core: &Core, stamp: Stamp) {
     }
 }
 
-fn note(core: &Core, disk: DiskId, what: DiskChange, stamp: Stamp) -> Result<()> {
+fn note(core: &Core, disk: DiskId, what: DiskChange, stamp: WallStamp) -> Result<()> {
     core.append(stamp, Event::Disk(DiskEvent { disk, what })).map(drop)
 }
 

@@ -8,7 +8,7 @@
 use crate::Result;
 use crate::disks::member::Member;
 use crate::disks::members::Members;
-use crate::ledger::clock::Mark;
+use crate::ledger::clock::TrustedTime;
 use crate::ledger::view::LedgerView;
 use crate::locks::{Mutex, MutexGuard, ReadGuard, RwLock, WriteGuard, rank};
 use crate::packs::catalog::listing::{list, list_one, mark_behind};
@@ -162,7 +162,7 @@ impl Catalog {
         &self,
         members: &Members,
         member: &Member,
-        (swept, was_complete): (&HashMap<Hash, Mark>, bool),
+        (swept, was_complete): (&HashMap<Hash, TrustedTime>, bool),
     ) -> Result<usize> {
         let _one_at_a_time = self.entering.lock();
         let (mut found, is_unseen) = list_one(member)?;
@@ -188,7 +188,11 @@ impl Catalog {
     }
 
     /// Lists all disks again where a disk did not show a folder of packs. Returns whether every folder shows by now.
-    pub(crate) fn look_for_unseen(&self, members: &Members, swept: &HashMap<Hash, Mark>) -> Result<bool> {
+    pub(crate) fn look_for_unseen(
+        &self,
+        members: &Members,
+        swept: &HashMap<Hash, TrustedTime>,
+    ) -> Result<bool> {
         if !self.packs.trouble.hides_packs() || !members.are_all_here() {
             return Ok(false);
         }

@@ -2,7 +2,7 @@
 
 use crate::disk::Disk;
 use crate::disks::members::Members;
-use crate::ledger::clock::Mark;
+use crate::ledger::clock::TrustedTime;
 use larder_format::Hash;
 use larder_format::layout::{self, QUARANTINE};
 use std::collections::{HashMap, HashSet};
@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 pub(crate) fn gone_or_missing(
     members: &Members,
     absent: Vec<(u32, Hash)>,
-    swept: &HashMap<Hash, Mark>,
+    swept: &HashMap<Hash, TrustedTime>,
 ) -> (Vec<u32>, Vec<(u32, Hash)>) {
     let (mut gone, absent): (Vec<_>, Vec<_>) =
         absent.into_iter().partition(|(_, name)| swept.contains_key(name));

@@ -18,13 +18,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// A pack on one disk.
-pub(crate) struct View {
+pub(crate) struct PackReader {
     pub(crate) file: Box<dyn DiskFile>,
     pub(crate) footer: Footer,
     blocks: Vec<BlockPlace>,
 }
 
-impl View {
+impl PackReader {
     pub(crate) fn open(disk: &dyn Disk, path: &str) -> io::Result<Self> {
         let (file, footer) = open_pack(disk, path)?;
         let mut bytes = vec![0; footer.blocks_len()];
@@ -75,10 +75,10 @@ impl View {
     }
 }
 
-/// Names in a pack's table, asked for in the order of their slots: read many at a time, since chunks pushed together
+/// NameReader in a pack's table, asked for in the order of their slots: read many at a time, since chunks pushed together
 /// are asked for together.
-pub(crate) struct Names<'a> {
-    view: &'a View,
+pub(crate) struct NameReader<'a> {
+    view: &'a PackReader,
     first: u32,
     read: Vec<u8>,
     /// How many to read at the next miss; grows as long as the misses follow each other.
@@ -87,10 +87,10 @@ pub(crate) struct Names<'a> {
     pub(crate) is_unanswered: bool,
 }
 
-impl<'a> Names<'a> {
+impl<'a> NameReader<'a> {
     const AHEAD_MAX: u32 = 512;
 
-    pub(crate) fn new(view: &'a View) -> Self {
+    pub(crate) fn new(view: &'a PackReader) -> Self {
         Self { view, first: 0, read: Vec::new(), ahead: 1, is_unanswered: false }
     }
 

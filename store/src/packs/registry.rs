@@ -12,7 +12,7 @@ use crate::packs::block_cache::BlockCache;
 use crate::packs::index::Hint;
 use crate::packs::place::{Answer, Place};
 use crate::packs::pool::Pool;
-use crate::packs::reader::{Names, View, read_table};
+use crate::packs::reader::{NameReader, PackReader, read_table};
 use crate::packs::trouble::Troubles;
 use crate::{Result, StoreError};
 use larder_format::block::{self, Decoder, OpenBlock};
@@ -38,17 +38,17 @@ struct Registry {
     bytes: u64,
     /// Above every number ever given: facts remembered by a pack's number must not fit another pack.
     next: u32,
-    /// Names of swept packs whose files may still lie on a disk.
+    /// NameReader of swept packs whose files may still lie on a disk.
     swept: BTreeSet<Hash>,
 }
 
 /// Opened packs by number, disk, and mount count of the disk, most recent first.
-type Views = VecDeque<((u32, usize, u64), Arc<View>)>;
+type PackReaders = VecDeque<((u32, usize, u64), Arc<PackReader>)>;
 
 #[derive(Default)]
 pub(crate) struct Packs {
     registry: RwLock<Registry, { rank::REGISTRY }>,
-    views: Mutex<Views, { rank::VIEWS }>,
+    views: Mutex<PackReaders, { rank::VIEWS }>,
     blocks: Mutex<BlockCache, { rank::BLOCKS }>,
     pub(crate) trouble: Troubles,
     decoders: Pool<Decoder>,
@@ -118,17 +118,17 @@ impl Packs {
         self.registry.read().names.get(&number).copied()
     }
 
-    fn view(&self, members: &Members, number: u32, position: usize) -> io::Result<Arc<View>> {
+    fn view(&self, members: &Members, number: u32, position: usize) -> io::Result<Arc<PackReader>> {
         let all = members.all();
         let disk = &all[position].disk;
         let key = (number, position, disk.coming());
         let find =
-            |views: &Views| views.iter().find(|(known, _)| *known == key).map(|(_, view)| view.clone());
+            |views: &PackReaders| views.iter().find(|(known, _)| *known == key).map(|(_, view)| view.clone());
         if let Some(view) = find(&self.views.lock()) {
             return Ok(view);
         }
         let name = self.name(number).ok_or(io::ErrorKind::NotFound)?;
-        let view = Arc::new(View::open(disk.as_ref(), &layout::pack(&name))?);
+        let view = Arc::new(PackReader::open(disk.as_ref(), &layout::pack(&name))?);
         let mut views = self.views.lock();
         // An open file would keep a disk that left meanwhile from being unmounted.
         if disk.coming() == key.2 {
@@ -174,7 +174,7 @@ impl Packs {
                         continue;
                     }
                 };
-                let mut names = Names::new(&view);
+                let mut names = NameReader::new(&view);
                 open.retain(|((_, slot), asked)| {
                     let place = names
                         .at(*slot)
@@ -276,7 +276,7 @@ impl Packs {
         self.trouble.is_known(place.block_at())
     }
 
-    /// Names of the chunks in the block at `place`.
+    /// NameReader of the chunks in the block at `place`.
     fn names_beside(&self, members: &Members, place: Place) -> Option<Vec<ChunkId>> {
         let names = |position| {
             let view = self.view(members, place.pack, position).ok()?;

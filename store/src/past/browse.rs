@@ -5,7 +5,7 @@
 
 use crate::core::Core;
 use crate::core::maintenance::Wholeness;
-use crate::ledger::view::Fact;
+use crate::ledger::view::SnapshotRecord;
 use crate::upkeep::repair::survey::{self, Survey};
 use crate::{Result, StoreError};
 pub use larder_format::tree::read::Found;
@@ -28,9 +28,9 @@ pub type Lookup = Option<Found>;
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The first snapshot of the run.
-    pub first: Arc<Fact>,
+    pub first: Arc<SnapshotRecord>,
     /// The last snapshot.
-    pub last: Arc<Fact>,
+    pub last: Arc<SnapshotRecord>,
     /// Number of snapshots.
     pub snapshots: u64,
     /// The entry, without pieces and extended attributes; `None` where absent or not known.
@@ -70,7 +70,7 @@ pub(crate) fn entries(core: &Core, top: ChunkRef) -> Entries<'_, Core> {
 ///
 /// # Errors
 /// As `read_node`, but for `Damaged`: one lost folder must not hide the whole versions.
-pub(crate) fn versions(core: &Core, facts: &[Arc<Fact>], path: &[u8]) -> Result<Vec<Run>> {
+pub(crate) fn versions(core: &Core, facts: &[Arc<SnapshotRecord>], path: &[u8]) -> Result<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
     let (mut lookups, mut last) = (Lookups::new(path), None);
     for fact in facts {

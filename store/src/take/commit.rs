@@ -8,18 +8,18 @@ use crate::Result;
 use crate::core::Core;
 use crate::core::scope::Scope;
 use crate::disks::member::Member;
-use crate::ledger::view::Fact;
+use crate::ledger::view::SnapshotRecord;
 use crate::take::{complete, receive};
 use crate::upkeep::vanished;
 use larder_format::layout;
-use larder_format::ledger::{Event, Head, Snapshot, Stamp};
+use larder_format::ledger::{Event, Head, Snapshot, WallStamp};
 use std::sync::Arc;
 
 /// A snapshot on record.
 #[derive(Debug, Clone)]
 pub struct Committed {
     /// The committed snapshot record.
-    pub fact: Arc<Fact>,
+    pub fact: Arc<SnapshotRecord>,
     /// The ledger's head at the answer.
     pub head: Head,
     /// Disks with the snapshot, by id.
@@ -31,7 +31,7 @@ pub struct Committed {
 }
 
 /// Makes a snapshot exist. The same push twice is one snapshot.
-pub(crate) fn commit(core: &Core, scope: &Scope, snapshot: Snapshot, stamp: Stamp) -> Result<Committed> {
+pub(crate) fn commit(core: &Core, scope: &Scope, snapshot: Snapshot, stamp: WallStamp) -> Result<Committed> {
     scope.require_own(&snapshot.source)?;
     let committed =
         commit_whole(core, snapshot, stamp).map_err(|error| receive::refused(core, scope, error))?;
@@ -41,7 +41,7 @@ pub(crate) fn commit(core: &Core, scope: &Scope, snapshot: Snapshot, stamp: Stam
     Ok(committed)
 }
 
-fn commit_whole(core: &Core, snapshot: Snapshot, stamp: Stamp) -> Result<Committed> {
+fn commit_whole(core: &Core, snapshot: Snapshot, stamp: WallStamp) -> Result<Committed> {
     if let Some(known) = committed(core, &snapshot.push)? {
         return Ok(known);
     }

@@ -18,7 +18,7 @@ use crate::upkeep::scrub::rotation::ScrubItem;
 use crate::upkeep::scrub::state::STATE;
 use crate::{Result, StoreError};
 use larder_format::care::Round;
-use larder_format::ledger::{Event, Scrubbed, Stamp};
+use larder_format::ledger::{Event, Scrubbed, WallStamp};
 use larder_format::{Hash, layout};
 
 mod rotation;
@@ -43,7 +43,7 @@ pub struct ScrubView {
     /// The current round, or the next.
     pub round: Round,
     /// The last finished round.
-    pub last: Option<(Stamp, Scrubbed)>,
+    pub last: Option<(WallStamp, Scrubbed)>,
 }
 
 /// Scrub state of each disk: as of the last step, while a step runs.
@@ -72,7 +72,7 @@ fn scrub_view(core: &Core, member: &Member) -> ScrubView {
 }
 
 /// Begins a round on a disk and drops the progress so far. `disk` is the disk's random name.
-pub(crate) fn begin_scrub(core: &Core, disk: &str, stamp: Stamp) -> Result<()> {
+pub(crate) fn begin_scrub(core: &Core, disk: &str, stamp: WallStamp) -> Result<()> {
     let Some(member) = core.members.named(disk) else { return Ok(()) };
     let member = member.as_ref();
     let mut rounds = core.maintenance.rounds.lock();
@@ -85,7 +85,7 @@ pub(crate) fn begin_scrub(core: &Core, disk: &str, stamp: Stamp) -> Result<()> {
 
 /// Reads about `bytes_max` more and repairs damage. A new round begins with a look into the quarantine; a finished
 /// round is written into the ledger. Returns the state of the round.
-pub(crate) fn scrub(core: &Core, disk: &str, bytes_max: u64, stamp: Stamp) -> Result<Round> {
+pub(crate) fn scrub(core: &Core, disk: &str, bytes_max: u64, stamp: WallStamp) -> Result<Round> {
     let Some(member) = core.members.named(disk) else {
         return Ok(Round::default());
     };
@@ -149,7 +149,13 @@ fn spread_suspicion(core: &Core) {
     }
 }
 
-fn read_on(core: &Core, member: &Member, round: &mut Round, bytes_max: u64, stamp: Stamp) -> Result<bool> {
+fn read_on(
+    core: &Core,
+    member: &Member,
+    round: &mut Round,
+    bytes_max: u64,
+    stamp: WallStamp,
+) -> Result<bool> {
     let mut spent = 0;
     loop {
         let listed = rotation::next(core, member, &round.at);
@@ -198,7 +204,13 @@ fn is_whole(member: &Member, item: &ScrubItem, bytes: &mut u64) -> bool {
 }
 
 /// Repairs one file. Returns whether the damage was real.
-fn repair(core: &Core, member: &Member, round: &mut Round, item: &ScrubItem, stamp: Stamp) -> Result<bool> {
+fn repair(
+    core: &Core,
+    member: &Member,
+    round: &mut Round,
+    item: &ScrubItem,
+    stamp: WallStamp,
+) -> Result<bool> {
     let disk = member.disk.as_ref();
     if disk.list(layout::PACKS).is_err() || disk.space().is_err() {
         return Err(away(member, std::io::Error::other("it cannot be listed any more")));
@@ -241,7 +253,7 @@ fn save(core: &Core, member: &Member, round: &Round) -> Result<()> {
     }
 }
 
-fn end_round(core: &Core, member: &Member, round: &mut Round, stamp: Stamp) -> Result<()> {
+fn end_round(core: &Core, member: &Member, round: &mut Round, stamp: WallStamp) -> Result<()> {
     let disk = member.key;
     let Round { bytes, damaged, repaired, lost, .. } = *round;
     match core.append(stamp, Event::Scrubbed(Scrubbed { disk, bytes, damaged, repaired, lost })) {
@@ -263,13 +275,13 @@ fn is_readable(member: &Member) -> bool {
     matches!(member.state(), MemberState::Healthy | MemberState::Behind(_))
 }
 
-fn begun(member: &Member, stamp: Stamp) -> Result<Round> {
+fn begun(member: &Member, stamp: WallStamp) -> Result<Round> {
     let total = rotation::total(member.disk.as_ref()).map_err(|source| away(member, source))?;
     Ok(Round { started: Some(stamp), total, ..Round::default() })
 }
 
 /// After damage the disk is read again from the start. Counts so far stay.
-fn hurried(round: &Round, stamp: Stamp) -> Round {
+fn hurried(round: &Round, stamp: WallStamp) -> Round {
     // Damage left in place is counted again.
     let damaged = round.damaged - round.left;
     let at = String::new();

@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::disk::Disk;
 use crate::disks::member::Member;
 use crate::packs::on_disk;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use std::sync::Arc;
 const LOOKS_APART_S: u64 = 60;
 
 /// A pack missing on a healthy disk is no longer relied on: resync restores the pack, or the scrub gives the pack up.
-pub(crate) fn look_for_vanished(core: &Core, now: Stamp) {
+pub(crate) fn look_for_vanished(core: &Core, now: WallStamp) {
     if !is_time_to_look(core, now) {
         return;
     }
@@ -53,7 +53,7 @@ pub(crate) fn look_for_vanished(core: &Core, now: Stamp) {
     }
 }
 
-fn is_time_to_look(core: &Core, now: Stamp) -> bool {
+fn is_time_to_look(core: &Core, now: WallStamp) -> bool {
     let mut looked = core.maintenance.looked_s.lock();
     let is_time = looked.is_none_or(|then| then.abs_diff(now.powered_on_s) >= LOOKS_APART_S);
     if is_time {

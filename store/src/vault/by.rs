@@ -5,13 +5,13 @@
 
 use crate::core::Core;
 use crate::core::scope::Scope;
-use crate::ledger::view::Fact;
+use crate::ledger::view::SnapshotRecord;
 use crate::packs::place::Fetch;
 use crate::past::browse::{self, Difference, Lookup, Run};
 use crate::take::{commit, receive};
 use crate::vault::Vault;
 use crate::{Committed, Found, Result};
-use larder_format::ledger::{Snapshot, Stamp};
+use larder_format::ledger::{Snapshot, WallStamp};
 use larder_format::tree::read::{Visitor, Walked};
 use larder_format::tree::{Node, Piece};
 use larder_format::wire::{Neighbours, Received};
@@ -54,7 +54,7 @@ impl<'a> By<'a> {
     /// # Errors
     /// `NotYours` for a source of another device, `Missing` when the tree is not complete, `Refused` when the tree breaks
     /// rules, `Full`, `Disk`.
-    pub fn commit(&self, snapshot: Snapshot, stamp: Stamp) -> Result<Committed> {
+    pub fn commit(&self, snapshot: Snapshot, stamp: WallStamp) -> Result<Committed> {
         commit::commit(self.core, self.scope, snapshot, stamp)
     }
 
@@ -120,7 +120,7 @@ impl<'a> By<'a> {
     ///
     /// # Errors
     /// As `read_node`.
-    pub fn versions(&self, facts: &[Arc<Fact>], path: &[u8]) -> Result<Vec<Run>> {
+    pub fn versions(&self, facts: &[Arc<SnapshotRecord>], path: &[u8]) -> Result<Vec<Run>> {
         browse::versions(self.core, facts, path)
     }
 

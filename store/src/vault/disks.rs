@@ -6,7 +6,7 @@ use crate::membership::{arrival, resync, standing};
 use crate::packs::index::IndexPlace;
 use crate::vault::Vault;
 use crate::{Attached, Result};
-use larder_format::ledger::{DiskId, DiskRole, Stamp};
+use larder_format::ledger::{DiskId, DiskRole, WallStamp};
 use std::sync::Arc;
 
 impl Vault {
@@ -25,7 +25,7 @@ impl Vault {
     /// # Errors
     /// `Foreign` for any other disk, for a copy of a present disk, and for a disk with a contradicting ledger; no
     /// byte is written to such a disk. `Disk` when the disk does not answer.
-    pub fn attach(&self, disk: Arc<dyn Disk>, stamp: Stamp) -> Result<Attached> {
+    pub fn attach(&self, disk: Arc<dyn Disk>, stamp: WallStamp) -> Result<Attached> {
         arrival::attach(&self.core, disk, stamp)
     }
 
@@ -34,7 +34,13 @@ impl Vault {
     ///
     /// # Errors
     /// As `attach`.
-    pub fn adopt(&self, disk: Arc<dyn Disk>, new_id: DiskId, role: DiskRole, stamp: Stamp) -> Result<String> {
+    pub fn adopt(
+        &self,
+        disk: Arc<dyn Disk>,
+        new_id: DiskId,
+        role: DiskRole,
+        stamp: WallStamp,
+    ) -> Result<String> {
         arrival::adopt(&self.core, disk, new_id, role, stamp)
     }
 
@@ -66,7 +72,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Foreign` when no other healthy disk would be left; `Full` or `Disk` when the resync could not finish.
-    pub fn release(&self, id: &str, stamp: Stamp) -> Result<()> {
+    pub fn release(&self, id: &str, stamp: WallStamp) -> Result<()> {
         standing::release(&self.core, id, stamp)
     }
 
@@ -74,7 +80,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Full` or `Disk`.
-    pub fn note_complete(&self, id: &str, stamp: Stamp) -> Result<()> {
+    pub fn note_complete(&self, id: &str, stamp: WallStamp) -> Result<()> {
         standing::note_complete(&self.core, id, stamp)
     }
 
@@ -82,7 +88,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Full` or `Disk`; the disk is then distrusted all the same, until the next start.
-    pub fn distrust(&self, id: &str, stamp: Stamp) -> Result<bool> {
+    pub fn distrust(&self, id: &str, stamp: WallStamp) -> Result<bool> {
         standing::distrust(&self.core, id, stamp)
     }
 
@@ -91,7 +97,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Foreign`, in words, while another disk is not healthy and complete.
-    pub fn begin_forgetting(&self, id: &str, with_what_it_has: bool, stamp: Stamp) -> Result<()> {
+    pub fn begin_forgetting(&self, id: &str, with_what_it_has: bool, stamp: WallStamp) -> Result<()> {
         standing::begin_forgetting(&self.core, id, with_what_it_has, stamp)
     }
 
@@ -99,7 +105,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Full` or `Disk`.
-    pub fn keep_disk(&self, id: &str, stamp: Stamp) -> Result<()> {
+    pub fn keep_disk(&self, id: &str, stamp: WallStamp) -> Result<()> {
         standing::keep_disk(&self.core, id, stamp)
     }
 
@@ -107,13 +113,13 @@ impl Vault {
     ///
     /// # Errors
     /// `Waits` before `FORGET_DELAY_S` have passed since `begin_forgetting`; otherwise as there.
-    pub fn retire(&self, id: &str, stamp: Stamp) -> Result<()> {
+    pub fn retire(&self, id: &str, stamp: WallStamp) -> Result<()> {
         standing::retire(&self.core, id, stamp)
     }
 
     /// Enters every unlisted disk into the ledger: disks of vaults older than such entries, and a disk adopted when no
     /// disk could take the entry.
-    pub fn enter_disks(&self, stamp: Stamp) {
+    pub fn enter_disks(&self, stamp: WallStamp) {
         standing::enter_disks(&self.core, stamp)
     }
 }

@@ -12,8 +12,8 @@ use larder_format::wire::{NOWHERE, Neighbours};
 const SCOPE: Scope = Scope::appliance();
 const RESERVE_BYTES: u64 = 1 << 20;
 
-fn stamp() -> Stamp {
-    Stamp { time_ms: 1_790_000_000_000, trusted: true, powered_on_s: 1 }
+fn stamp() -> WallStamp {
+    WallStamp { time_ms: 1_790_000_000_000, trusted: true, powered_on_s: 1 }
 }
 
 fn vault_on(disk: impl Disk + 'static) -> Vault {

@@ -1,7 +1,7 @@
 //! The vault: maintenance of the disks.
 
 use crate::Result;
-use crate::ledger::view::Fact;
+use crate::ledger::view::SnapshotRecord;
 use crate::upkeep::audit::{self, Audit};
 use crate::upkeep::repair::lost::{self, DamagedSnapshot};
 use crate::upkeep::repair::{quarantine_search, suspects};
@@ -9,7 +9,7 @@ use crate::upkeep::scrub::{self, ScrubView};
 use crate::upkeep::{chapters, parity};
 use crate::vault::Vault;
 use larder_format::care::{LostFile, Round};
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use std::sync::Arc;
 
 impl Vault {
@@ -42,7 +42,7 @@ impl Vault {
     }
 
     /// Numbers of the `facts`, rising, that cannot be restored whole, as of the last check.
-    pub fn damaged_among(&self, facts: &[Arc<Fact>]) -> Vec<u64> {
+    pub fn damaged_among(&self, facts: &[Arc<SnapshotRecord>]) -> Vec<u64> {
         lost::damaged_among(&self.core, facts)
     }
 
@@ -87,7 +87,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Disk` when a disk fails or gives nothing.
-    pub fn read_suspects_again(&self, now: Stamp) -> Result<bool> {
+    pub fn read_suspects_again(&self, now: WallStamp) -> Result<bool> {
         suspects::read_suspects_again(&self.core, now)
     }
 
@@ -108,7 +108,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Disk` when the disk fails.
-    pub fn begin_scrub(&self, disk: &str, stamp: Stamp) -> Result<()> {
+    pub fn begin_scrub(&self, disk: &str, stamp: WallStamp) -> Result<()> {
         scrub::begin_scrub(&self.core, disk, stamp)
     }
 
@@ -117,7 +117,7 @@ impl Vault {
     ///
     /// # Errors
     /// `Disk` when the disk cannot be listed or fails during a repair. Damage is no error.
-    pub fn scrub(&self, disk: &str, bytes_max: u64, stamp: Stamp) -> Result<Round> {
+    pub fn scrub(&self, disk: &str, bytes_max: u64, stamp: WallStamp) -> Result<Round> {
         scrub::scrub(&self.core, disk, bytes_max, stamp)
     }
 

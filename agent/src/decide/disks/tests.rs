@@ -5,12 +5,12 @@ use crate::decide::facts::WhyRejected;
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_format::ledger::DiskRole;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_panel::Rhythm;
 use larder_store::disk::Space;
 
-fn stamp(days_ago: i64) -> Option<Stamp> {
-    Some(Stamp { time_ms: (NOW_S - days_ago * 86_400) * 1000, trusted: true, powered_on_s: 0 })
+fn stamp(days_ago: i64) -> Option<WallStamp> {
+    Some(WallStamp { time_ms: (NOW_S - days_ago * 86_400) * 1000, trusted: true, powered_on_s: 0 })
 }
 
 /// One healthy disk at home and one that `given` changes: lamp, level, and a word of the first condition.

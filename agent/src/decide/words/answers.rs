@@ -4,7 +4,7 @@ use super::rules::promise_in_words;
 use crate::decide::facts::{Counts, SourceFacts};
 use crate::decide::figures::moment;
 use crate::report::Answers;
-use larder_store::Fact;
+use larder_store::SnapshotRecord;
 
 /// Backups numbered in one sentence; `larder snapshots` shows the rest.
 const NUMBERED_MAX: usize = 10;
@@ -87,7 +87,7 @@ pub(in crate::decide) fn numbers(all: &[u64]) -> String {
     }
 }
 
-fn day(fact: &Fact) -> String {
+fn day(fact: &SnapshotRecord) -> String {
     moment(fact.stamp).map_or_else(
         || "an unknown day".to_owned(),
         |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string(),

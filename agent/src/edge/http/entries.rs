@@ -6,7 +6,7 @@ use larder_format::wire::{
     Change, ChangeKind, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name,
 };
 use larder_store::retention::Verdict;
-use larder_store::{Difference, Fact, Found, LedgerView, Run};
+use larder_store::{Difference, Found, LedgerView, Run, SnapshotRecord};
 
 /// RFC 3339 in UTC.
 pub(crate) fn time_text(ms: i64) -> String {
@@ -46,7 +46,7 @@ pub(crate) fn entry_info(Found { entry, owner }: &Found) -> EntryInfo {
 /// `view` is the ledger behind the verdict.
 pub(crate) fn snapshot_info(
     view: &LedgerView,
-    fact: &Fact,
+    fact: &SnapshotRecord,
     verdict: &Verdict,
     damaged: bool,
 ) -> SnapshotInfo {

@@ -4,16 +4,16 @@ use super::entries::snapshot_info;
 use super::{Refusal, when};
 use crate::state::Appliance;
 use larder_format::wire::SnapshotInfo;
-use larder_store::Fact;
+use larder_store::SnapshotRecord;
 use std::sync::Arc;
 
 /// The wire form of these snapshots of one source.
-pub(super) fn infos(appliance: &Appliance, source: &str, facts: &[Arc<Fact>]) -> Vec<SnapshotInfo> {
+pub(super) fn infos(appliance: &Appliance, source: &str, facts: &[Arc<SnapshotRecord>]) -> Vec<SnapshotInfo> {
     let damaged = appliance.vault.damaged_among(facts);
     let judged = appliance.judge(source, facts);
     // Only now: judging asks for the ledger too.
     let view = appliance.vault.ledger();
-    let info = |(fact, verdict): &(Arc<Fact>, _)| {
+    let info = |(fact, verdict): &(Arc<SnapshotRecord>, _)| {
         snapshot_info(&view, fact, verdict, damaged.binary_search(&fact.sequence).is_ok())
     };
     judged.iter().map(info).collect()
@@ -24,14 +24,18 @@ pub(super) fn of(
     appliance: &Appliance,
     device: &str,
     name: &str,
-) -> Result<(String, Vec<Arc<Fact>>), Refusal> {
+) -> Result<(String, Vec<Arc<SnapshotRecord>>), Refusal> {
     let source = format!("{device}/{name}");
     let facts = appliance.vault.ledger().snapshots(&source).to_vec();
     if facts.is_empty() { Err(no_source(&source)) } else { Ok((source, facts)) }
 }
 
 /// The snapshots behind versions and differences.
-pub(super) fn looked_at(appliance: &Appliance, device: &str, name: &str) -> Result<Vec<Arc<Fact>>, Refusal> {
+pub(super) fn looked_at(
+    appliance: &Appliance,
+    device: &str,
+    name: &str,
+) -> Result<Vec<Arc<SnapshotRecord>>, Refusal> {
     let (source, _) = of(appliance, device, name)?;
     Ok(appliance.vault.ledger().looked_at(&source))
 }
@@ -39,9 +43,9 @@ pub(super) fn looked_at(appliance: &Appliance, device: &str, name: &str) -> Resu
 /// The snapshot meant by `when`. A snapshot let go of is named with its date, a snapshot set aside with the reason.
 pub(super) fn resolve<'a>(
     appliance: &Appliance,
-    facts: &'a [Arc<Fact>],
+    facts: &'a [Arc<SnapshotRecord>],
     when: &str,
-) -> Result<&'a Arc<Fact>, Refusal> {
+) -> Result<&'a Arc<SnapshotRecord>, Refusal> {
     when::resolve(facts, when, &jiff::Zoned::now()).map_err(|why| {
         let view = appliance.vault.ledger();
         let number = when.trim().parse().ok();

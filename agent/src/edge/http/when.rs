@@ -2,12 +2,16 @@
 
 use jiff::Zoned;
 use larder_format::when::When;
-use larder_store::Fact;
+use larder_store::SnapshotRecord;
 use std::sync::Arc;
 
 /// The snapshot meant by `when`: a number, `newest`, a date, a time, or a span such as `2 weeks ago`. A time means
 /// the newest snapshot by then; a date means its end, in the zone of `now`.
-pub(crate) fn resolve<'a>(facts: &'a [Arc<Fact>], when: &str, now: &Zoned) -> Result<&'a Arc<Fact>, String> {
+pub(crate) fn resolve<'a>(
+    facts: &'a [Arc<SnapshotRecord>],
+    when: &str,
+    now: &Zoned,
+) -> Result<&'a Arc<SnapshotRecord>, String> {
     let said = When::parse(when, now).ok_or_else(|| {
         let when = when.trim();
         format!("`{when}` is no snapshot: write a number, `newest`, a date like 2026-03-31, a time, or `2 weeks ago`")
@@ -31,15 +35,15 @@ pub(crate) fn resolve<'a>(facts: &'a [Arc<Fact>], when: &str, now: &Zoned) -> Re
 mod tests {
     use super::*;
     use jiff::Timestamp;
-    use larder_format::ledger::{Snapshot, Stamp};
+    use larder_format::ledger::{Snapshot, WallStamp};
     use larder_format::{ChunkRef, tree::Totals};
     use larder_store::retention::Runs;
 
-    fn fact(sequence: u64, time: &str) -> Arc<Fact> {
+    fn fact(sequence: u64, time: &str) -> Arc<SnapshotRecord> {
         let time_ms = time.parse::<Timestamp>().unwrap().as_millisecond();
         let snapshot = Snapshot::new("a/b", [0; 16], ChunkRef::to(b""), Totals::default());
-        let stamp = Stamp { time_ms, trusted: true, powered_on_s: 0 };
-        Arc::new(Fact { sequence, stamp, lived_s: 0, runs: Runs::default(), snapshot })
+        let stamp = WallStamp { time_ms, trusted: true, powered_on_s: 0 };
+        Arc::new(SnapshotRecord { sequence, stamp, lived_s: 0, runs: Runs::default(), snapshot })
     }
 
     fn check(given: &str, expect: Result<u64, &str>) {

@@ -20,7 +20,7 @@ const HEAD_BYTES: usize = 4 + 32 + 4 + 3 * 8;
 
 /// The fingerprint may be trusted.
 const FLAG_CLEAN: u8 = 1;
-const FLAG_FINE: u8 = 2;
+const FLAG_FIXED_SIZE: u8 = 2;
 
 /// Tells a changed file from an unchanged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub(crate) struct CachedEntry<'a> {
     /// The fingerprint must not be trusted: a file that changed shortly before the reading may change again with the
     /// same times.
     pub(crate) racy: bool,
-    pub(crate) fine: bool,
+    pub(crate) fixed_size: bool,
     pub(crate) encoded: &'a [u8],
 }
 
@@ -170,7 +170,7 @@ impl<'a> RecordReader<'a> {
             name,
             fingerprint: Fingerprint::decode(fixed.last_chunk()?),
             racy: fixed[0] & FLAG_CLEAN == 0,
-            fine: fixed[0] & FLAG_FINE != 0,
+            fixed_size: fixed[0] & FLAG_FIXED_SIZE != 0,
             encoded: rest.get(..len)?,
         })
     }
@@ -220,7 +220,8 @@ impl RecordWriter {
         else {
             return;
         };
-        self.entries.push((u8::from(!entry.racy) * FLAG_CLEAN) | (u8::from(entry.fine) * FLAG_FINE));
+        self.entries
+            .push((u8::from(!entry.racy) * FLAG_CLEAN) | (u8::from(entry.fixed_size) * FLAG_FIXED_SIZE));
         self.entries.extend_from_slice(&name_len.to_le_bytes());
         self.entries.extend_from_slice(&len.to_le_bytes());
         entry.fingerprint.encode(&mut self.entries);
@@ -264,5 +265,5 @@ pub(crate) struct KnownEntry<'a> {
     pub(crate) owner: &'a Arc<Owner>,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) racy: bool,
-    pub(crate) fine: bool,
+    pub(crate) fixed_size: bool,
 }

@@ -30,8 +30,10 @@ fn write(cache: &Cache, key: FolderKey, names: impl IntoIterator<Item = String>,
     let mut writer = RecordWriter::new(key);
     for name in names {
         let entry = entry(&name);
-        writer
-            .push(&KnownEntry { entry: &entry, owner: &owner, fingerprint, racy: false, fine: false }, cache);
+        writer.push(
+            &KnownEntry { entry: &entry, owner: &owner, fingerprint, racy: false, fixed_size: false },
+            cache,
+        );
     }
     writer.finish(&folded(seed), cache);
 }
@@ -40,7 +42,7 @@ fn read(cache: &Cache, key: FolderKey) -> Option<Vec<String>> {
     let mut reader = RecordReader::open(cache, key)?;
     let mut names = Vec::new();
     while let Some(cached) = reader.peek() {
-        assert!(!cached.racy && !cached.fine);
+        assert!(!cached.racy && !cached.fixed_size);
         assert_eq!((cached.fingerprint.inode, cached.fingerprint.changed.seconds), (9, -5));
         let decoded = cached.decode().unwrap();
         let name = String::from_utf8(cached.name.to_vec()).unwrap();

@@ -10,7 +10,7 @@ use crate::{
 use larder_format::{
     Hash,
     block::{Decoder, OpenBlock},
-    ledger::{Entry, Event, Head, Snapshot, Stamp},
+    ledger::{Entry, Event, Head, Snapshot, WallStamp},
     pack::{self, FOOTER_BYTES, Table},
     wire::{Commit, Identity, Neighbours, Receipt, Received},
 };
@@ -99,7 +99,7 @@ impl Writer {
     fn write(&self, event: Event) -> Head {
         let mut head = self.head.lock().unwrap();
         let sequence = head.sequence + 1;
-        let stamp = Stamp {
+        let stamp = WallStamp {
             time_ms: 1_790_000_000_000 + sequence as i64 * 86_400_000,
             trusted: true,
             powered_on_s: 9,

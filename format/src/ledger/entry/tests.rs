@@ -27,7 +27,7 @@ fn entry(event: Event) -> Entry {
     Entry {
         sequence: 7,
         previous: Hash::of(b"six"),
-        stamp: Stamp { time_ms: 1_790_000_000_000, trusted: true, powered_on_s: 12 },
+        stamp: WallStamp { time_ms: 1_790_000_000_000, trusted: true, powered_on_s: 12 },
         event,
     }
 }

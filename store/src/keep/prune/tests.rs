@@ -44,9 +44,9 @@ impl Life {
         }
     }
 
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> WallStamp {
         let time_ms = 1_780_000_000_000 + (self.real_s + self.wrong_s) * 1000;
-        Stamp { time_ms, trusted: self.trusted, powered_on_s: self.powered_on_s }
+        WallStamp { time_ms, trusted: self.trusted, powered_on_s: self.powered_on_s }
     }
 
     fn add(&mut self, event: Event) {

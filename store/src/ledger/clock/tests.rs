@@ -4,9 +4,9 @@ use proptest::prelude::*;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
-fn stamp(wall_s: u64, powered_on_s: u64, trusted: bool) -> Stamp {
+fn stamp(wall_s: u64, powered_on_s: u64, trusted: bool) -> WallStamp {
     let time_ms = 1_780_000_000_000 + i64::try_from(wall_s).unwrap() * 1000;
-    Stamp { time_ms, trusted, powered_on_s }
+    WallStamp { time_ms, trusted, powered_on_s }
 }
 
 /// A box in sync from second 0 to second `until_s`, with a reading each hour.
@@ -18,7 +18,7 @@ fn running(until_s: u64) -> Lifetime {
     lifetime
 }
 
-fn is_locked(lifetime: &Lifetime, now: Stamp) -> bool {
+fn is_locked(lifetime: &Lifetime, now: WallStamp) -> bool {
     lifetime.verdict(now, lifetime.newest) != ClockVerdict::MayLetGo
 }
 

@@ -4,14 +4,14 @@ use proptest::prelude::*;
 const START_MS: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = DAY_S * 1000;
 
-fn mark(day: i64, hour: i64) -> Mark {
+fn mark(day: i64, hour: i64) -> TrustedTime {
     let ms = day * DAY_MS + hour * 3_600_000;
     let lived_s = u64::try_from(ms / 1000).unwrap();
-    Mark { stamp: Stamp { time_ms: START_MS + ms, trusted: true, powered_on_s: lived_s }, lived_s }
+    TrustedTime { stamp: WallStamp { time_ms: START_MS + ms, trusted: true, powered_on_s: lived_s }, lived_s }
 }
 
 /// Moments of one source in their order.
-fn moments(marks: impl IntoIterator<Item = Mark>) -> Vec<Moment> {
+fn moments(marks: impl IntoIterator<Item = TrustedTime>) -> Vec<Moment> {
     let mut found: Vec<Moment> = Vec::new();
     for (sequence, mark) in (1..).zip(marks) {
         let runs = Runs::after(found.last().map(|moment| (moment.runs, moment.mark.stamp)), mark.stamp);
@@ -20,7 +20,7 @@ fn moments(marks: impl IntoIterator<Item = Mark>) -> Vec<Moment> {
     found
 }
 
-fn kept(moments: &[Moment], now: &Mark) -> Vec<u64> {
+fn kept(moments: &[Moment], now: &TrustedTime) -> Vec<u64> {
     let verdicts = judge(moments, &Rule::default(), now, false);
     verdicts
         .into_iter()

@@ -14,9 +14,9 @@ impl Chain {
         Self { view: LedgerView::new(), now_s: 0 }
     }
 
-    fn stamp(&self) -> Stamp {
+    fn stamp(&self) -> WallStamp {
         let time_ms = 1_780_000_000_000 + i64::try_from(self.now_s).unwrap() * 1000;
-        Stamp { time_ms, trusted: true, powered_on_s: self.now_s }
+        WallStamp { time_ms, trusted: true, powered_on_s: self.now_s }
     }
 
     fn add(&mut self, event: Event) -> u64 {

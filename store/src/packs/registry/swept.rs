@@ -1,6 +1,6 @@
 //! Swept packs: no longer in the list, with their files still on a disk for a while.
 
-use crate::ledger::clock::Mark;
+use crate::ledger::clock::TrustedTime;
 use crate::packs::registry::Packs;
 use larder_format::Hash;
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ impl Packs {
     }
 
     /// Takes the swept packs out of `there`, the packs on a disk, and leaves their files to be removed.
-    pub(crate) fn leave_to_sweep(&self, there: &mut HashMap<Hash, u64>, swept: &HashMap<Hash, Mark>) {
+    pub(crate) fn leave_to_sweep(&self, there: &mut HashMap<Hash, u64>, swept: &HashMap<Hash, TrustedTime>) {
         let mut registry = self.registry.write();
         registry.swept.extend(there.keys().filter(|name| swept.contains_key(name)));
         there.retain(|name, _| !swept.contains_key(name));

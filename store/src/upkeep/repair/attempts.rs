@@ -15,7 +15,7 @@ use crate::{Result, StoreError};
 use larder_format::Hash;
 use larder_format::care::Suspect;
 use larder_format::layout::{self, unfinished};
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 
 /// After so many attempts an unreadable pack counts as damaged.
 const ATTEMPTS_MAX: u32 = 4;
@@ -30,7 +30,7 @@ const NOTED_CHUNKS_MAX: usize = 100_000;
 const NOTES: Numbered = Numbered { ending: ".suspects", part: unfinished::SUSPECTS, bytes_max: 2 << 20 };
 
 /// Notes an unreadable pack and its unread blocks, so devices are asked for the chunks.
-pub(crate) fn try_later(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Patience> {
+pub(crate) fn try_later(core: &Core, member: &Member, name: &Hash, now: WallStamp) -> Result<Patience> {
     if !is_answering(member.disk.as_ref()) {
         let source = std::io::Error::other("it gives nothing at all");
         return Err(StoreError::Disk { path: member.disk.name(), source });
@@ -71,7 +71,7 @@ fn with_watchlist<T>(core: &Core, member: &Member, action: impl FnOnce(&mut Watc
 }
 
 /// Notes a failed read of a pack on a disk. Returns whether the attempts suffice.
-pub(crate) fn note_unread(core: &Core, member: &Member, pack: &Hash, now: Stamp) -> bool {
+pub(crate) fn note_unread(core: &Core, member: &Member, pack: &Hash, now: WallStamp) -> bool {
     with_watchlist(core, member, |list| list.failed(*pack, now)) >= ATTEMPTS_MAX
 }
 

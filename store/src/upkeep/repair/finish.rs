@@ -7,7 +7,7 @@ use crate::disk::quarantine::{
 use crate::disk::{Disk, make_folders};
 use crate::disks::member::{Member, MemberState};
 use crate::disks::members::Members;
-use crate::ledger::clock::Mark;
+use crate::ledger::clock::TrustedTime;
 use crate::upkeep::repair::mend::{self, Mended};
 use crate::upkeep::repair::place::put_in_place;
 use crate::upkeep::repair::watched::Unanswered;
@@ -21,7 +21,7 @@ use std::collections::HashMap;
 const GIVEN_UP_AT_ONCE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Finishes interrupted repairs. Called before the packs are listed. Swept packs stay gone.
-pub(crate) fn finish(members: &Members, swept: &HashMap<Hash, Mark>) {
+pub(crate) fn finish(members: &Members, swept: &HashMap<Hash, TrustedTime>) {
     for member in members.all().iter().filter(|member| member.state() == MemberState::Healthy) {
         if let Err(error) = finish_on(members, member, swept) {
             // The vault opens without the pack; the next scrub misses the pack and begins anew.
@@ -30,7 +30,7 @@ pub(crate) fn finish(members: &Members, swept: &HashMap<Hash, Mark>) {
     }
 }
 
-fn finish_on(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) -> Result<()> {
+fn finish_on(members: &Members, member: &Member, swept: &HashMap<Hash, TrustedTime>) -> Result<()> {
     let disk = member.disk.as_ref();
     let failed = |source| member.failed(layout::OPEN, source);
     for item in disk.list(layout::OPEN).map_err(failed)? {
@@ -56,7 +56,7 @@ fn finish_on(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) ->
 
 /// Rebuilds packs moved aside without a surviving whole copy, and packs given up, where possible by now: a pack
 /// unreadable then may be whole.
-fn finish_moved_aside(members: &Members, member: &Member, swept: &HashMap<Hash, Mark>) -> Result<()> {
+fn finish_moved_aside(members: &Members, member: &Member, swept: &HashMap<Hash, TrustedTime>) -> Result<()> {
     let disk = member.disk.as_ref();
     let failed = |source| member.failed(QUARANTINE, source);
     let mut left_bytes = GIVEN_UP_AT_ONCE_BYTES;

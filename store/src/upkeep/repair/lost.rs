@@ -9,7 +9,7 @@
 use crate::Result;
 use crate::core::Core;
 use crate::core::maintenance::Wholeness;
-use crate::ledger::view::Fact;
+use crate::ledger::view::SnapshotRecord;
 use crate::upkeep::repair::losses::{FILES_NAMED_MAX, Lost, read_all, write};
 use crate::upkeep::repair::strays;
 use crate::upkeep::repair::survey::{LossScope, Survey, SurveyResult};
@@ -64,7 +64,7 @@ pub(crate) fn damaged_snapshots(core: &Core) -> Vec<DamagedSnapshot> {
     }
     let view = core.ledger();
     let facts = view.sources.values().flatten();
-    let damaged = |fact: &Arc<Fact>| {
+    let damaged = |fact: &Arc<SnapshotRecord>| {
         let is_lost = matches!(known.get(&fact.sequence)?, Wholeness::Lost(_));
         let source = fact.snapshot.source.clone();
         Some(DamagedSnapshot { source, snapshot: fact.sequence, is_lost })
@@ -73,7 +73,7 @@ pub(crate) fn damaged_snapshots(core: &Core) -> Vec<DamagedSnapshot> {
 }
 
 /// Rising numbers of the snapshots in `facts` not restorable whole, as of the last look.
-pub(crate) fn damaged_among(core: &Core, facts: &[Arc<Fact>]) -> Vec<u64> {
+pub(crate) fn damaged_among(core: &Core, facts: &[Arc<SnapshotRecord>]) -> Vec<u64> {
     let known = core.maintenance.damaged_snapshots();
     facts.iter().map(|fact| fact.sequence).filter(|number| known.contains_key(number)).collect()
 }

@@ -8,14 +8,14 @@ use crate::upkeep::repair::whole_again::is_whole_again;
 use crate::upkeep::repair::{Outcome, give_up};
 use crate::{Result, StoreError};
 use larder_format::Hash;
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 
 /// Rebuilds a damaged or missing pack on one disk, or gives the pack up. An unreadable pack is left as is until enough
 /// attempts have failed.
 ///
 /// # Errors
 /// `Disk` when the disk fails, or returns nothing at all. A full disk only leaves the pack as is.
-pub(crate) fn repair_pack(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Outcome> {
+pub(crate) fn repair_pack(core: &Core, member: &Member, name: &Hash, now: WallStamp) -> Result<Outcome> {
     let outcome = match mend_or_give_up(core, member, name, now) {
         Err(StoreError::Full { missing_mib, .. }) => {
             tracing::error!(pack = %name, missing_mib, "no room to repair a pack");
@@ -31,7 +31,7 @@ pub(crate) fn repair_pack(core: &Core, member: &Member, name: &Hash, now: Stamp)
     Ok(outcome)
 }
 
-fn mend_or_give_up(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<Outcome> {
+fn mend_or_give_up(core: &Core, member: &Member, name: &Hash, now: WallStamp) -> Result<Outcome> {
     // Half of the reserve: ledger and restore still work, and rebuilt content is the reserve's purpose.
     let patience = match mend(&core.members, member, name, core.reserve_bytes / 2)? {
         Mended::Whole => return Ok(Outcome::Repaired),

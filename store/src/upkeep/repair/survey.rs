@@ -8,7 +8,7 @@
 use crate::core::Core;
 use crate::core::maintenance::Wholeness;
 use crate::disk::quarantine;
-use crate::ledger::view::Fact;
+use crate::ledger::view::SnapshotRecord;
 use crate::packs::catalog::presence::Presence;
 use crate::packs::marks::At;
 use crate::packs::reader;
@@ -104,7 +104,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Surveys the given snapshots of each source.
-    pub(crate) fn walk(mut self, sources: &BTreeMap<String, Vec<Arc<Fact>>>) -> SurveyResult {
+    pub(crate) fn walk(mut self, sources: &BTreeMap<String, Vec<Arc<SnapshotRecord>>>) -> SurveyResult {
         'all: for (source, facts) in sources {
             // Newest first, so the newest snapshot names a version.
             for fact in facts.iter().rev() {

@@ -3,7 +3,7 @@
 //! A cable, a weak power supply or a hanging bridge fails reads for an hour, with every byte intact. So a failed
 //! attempt counts only hours after the attempt before, and only if the disk answers a different read in the same
 //! minute: an unanswering disk has lost nothing. Attempts are noted on the disk itself, so a restart neither forgets
-//! nor hurries the count. Time comes in as a `Stamp`. Not here: the give-up (`give_up`).
+//! nor hurries the count. Time comes in as a `WallStamp`. Not here: the give-up (`give_up`).
 
 use crate::Result;
 use crate::core::Core;
@@ -12,7 +12,7 @@ use crate::disks::member::Member;
 use crate::ledger::entry_files;
 use crate::upkeep::repair::attempts::{is_suspected_no_longer, save_suspects, suspected_on};
 use crate::upkeep::repair::{pack, whole_again};
-use larder_format::ledger::Stamp;
+use larder_format::ledger::WallStamp;
 use larder_format::{Hash, layout};
 
 /// Running time between two looks at a pack, in seconds: the alarm should end soon after the disk answers again, and
@@ -20,7 +20,7 @@ use larder_format::{Hash, layout};
 const LOOK_AGAIN_S: u64 = 3600;
 
 /// Retries unreadable packs, folders of packs and ledger entries, once an hour. Returns whether a retry took place.
-pub(crate) fn read_suspects_again(core: &Core, now: Stamp) -> Result<bool> {
+pub(crate) fn read_suspects_again(core: &Core, now: WallStamp) -> Result<bool> {
     let Some(_no_others) = core.maintenance.rounds.try_lock() else { return Ok(false) };
     if !is_time_to_retry(core, now) {
         return Ok(false);
@@ -40,7 +40,7 @@ pub(crate) fn read_suspects_again(core: &Core, now: Stamp) -> Result<bool> {
     Ok(true)
 }
 
-fn is_time_to_retry(core: &Core, now: Stamp) -> bool {
+fn is_time_to_retry(core: &Core, now: WallStamp) -> bool {
     let mut retried = core.maintenance.retried_s.lock();
     let is_time = retried.is_none_or(|then| then.abs_diff(now.powered_on_s) >= LOOK_AGAIN_S);
     if is_time {
@@ -80,7 +80,7 @@ fn list_again(core: &Core) -> Result<()> {
     Ok(())
 }
 
-fn read_suspect_again(core: &Core, member: &Member, name: &Hash, now: Stamp) -> Result<()> {
+fn read_suspect_again(core: &Core, member: &Member, name: &Hash, now: WallStamp) -> Result<()> {
     // Swept, or given up on a different disk.
     if core.catalog.packs.number(name).is_none() || core.is_let_go(name) {
         is_suspected_no_longer(core, name);

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 type Deed = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone)]
-pub(crate) struct Crooked {
+pub(crate) struct ByzantineDisk {
     below: MemoryDisk,
     /// Whether what is written now gets a wrong bit.
     bends: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ pub(crate) struct Crooked {
     refuses_removals: Arc<AtomicBool>,
 }
 
-impl Crooked {
+impl ByzantineDisk {
     pub(crate) fn new(below: &MemoryDisk) -> Self {
         Self {
             below: below.clone(),
@@ -81,12 +81,12 @@ impl Crooked {
     }
 }
 
-struct CrookedFile(Box<dyn DiskFile>, Arc<AtomicBool>);
+struct ByzantineFile(Box<dyn DiskFile>, Arc<AtomicBool>);
 
-impl Disk for Crooked {
+impl Disk for ByzantineDisk {
     fn create(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
         self.come_to(path);
-        Ok(Box::new(CrookedFile(self.below.create(path)?, self.bends.clone())))
+        Ok(Box::new(ByzantineFile(self.below.create(path)?, self.bends.clone())))
     }
 
     fn open(&self, path: &str) -> io::Result<Box<dyn DiskFile>> {
@@ -132,7 +132,7 @@ impl Disk for Crooked {
     }
 }
 
-impl DiskFile for CrookedFile {
+impl DiskFile for ByzantineFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.1.load(Ordering::SeqCst) && bytes.len() > 100 {
             let mut bent = bytes.to_vec();
@@ -167,7 +167,7 @@ pub(crate) fn day(number: u8) -> Files {
 #[test]
 fn a_merged_pack_that_does_not_come_back_takes_no_place() {
     let memory = MemoryDisk::new();
-    let disk = Crooked::new(&memory);
+    let disk = ByzantineDisk::new(&memory);
     let vault = plain::open(vec![disk.arc()]).expect("opens");
     vault.append(stamp(0), Event::RetentionSet(NEWEST_ONLY)).expect("written");
     let mut hour = 0;
@@ -209,7 +209,7 @@ fn a_backup_that_comes_while_a_disk_is_filled_is_on_it_before_it_counts() {
     drop(vault);
     // Full, so that opening cannot fill it.
     new.limit(2000);
-    let filled = Crooked::new(&new);
+    let filled = ByzantineDisk::new(&new);
     let vault = Arc::new(plain::open(vec![Arc::new(old), filled.arc()]).expect("opens"));
     assert!(matches!(vault.disks()[1].state, MemberState::Behind(_)));
     new.limit(u64::MAX);
