@@ -681,6 +681,10 @@ fn forgetting_a_disk_needs_another_complete_one() {
     assert!(early(80).ends_with("is forgotten after 72 hours"), "nobody wants it any more");
     vault.begin_forgetting(&ids[1], false, stamp(80)).expect("this one holds everything");
     assert!(early(80 + 71).ends_with("is forgotten after 72 hours"), "it is on its way out");
+    vault.detach(&ids[0]);
+    assert!(early(80 + 71).ends_with("is forgotten after 72 hours"), "whatever other disks do meanwhile");
+    vault.attach(arc(&first), stamp(80 + 71)).expect("ours");
+    fill(&vault);
     vault.retire(&ids[1], stamp(80 + 72)).expect("retired");
     assert_eq!(one_more_day(&vault, &mut promises).degraded, [""; 0], "it is not missed");
     let alone =

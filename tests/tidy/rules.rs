@@ -33,7 +33,7 @@ pub(crate) const RULES: &[Rule] = &[
         to: Shipped,
         within: &[],
         except: &["store/src/packs/index.rs"],
-        say: "only the index knows sled; ask `store::index`",
+        say: "only the index knows sled; ask `store::packs::index`",
     },
     Rule {
         words: &["std::fs", "fs::", "File::", "rustix"],
@@ -160,7 +160,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         words: &["delete", "put", "patch"],
         to: Shipped,
-        within: &["agent/src/edge/http/mod.rs", "agent/src/edge/http/push.rs"],
+        within: &["agent/src/edge/http/"],
         except: &[],
         say: "the network has no verb that deletes or overwrites, for any role",
     },
@@ -255,7 +255,7 @@ pub(crate) const RULES: &[Rule] = &[
         to: Shipped,
         within: &["client/"],
         except: &[],
-        say: "these follow symlinks and replace; write through `restore::place`, or `settings` for our own",
+        say: "these follow symlinks and replace; write through `restore::target_folder`, or `settings` for our own",
     },
     Rule {
         words: &["Node::decode", "decode_pieces"],

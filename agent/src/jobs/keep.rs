@@ -4,7 +4,7 @@
 //! goes, and the job tries again an hour later. Not here: what goes (`larder_store`), room for a refused push
 //! (`room`).
 
-use super::{Job, Rest};
+use super::{Job, Rest, after_waiting};
 use crate::state::Appliance;
 use larder_format::ledger::WallStamp;
 use larder_store::{StoreError, Swept};
@@ -33,6 +33,8 @@ enum Phase {
     /// It begins.
     #[default]
     Begins,
+    /// Its prune is under way.
+    Prunes,
     /// Its sweep is under way.
     Sweeps,
     /// The round is over; the next round begins after so long.
@@ -42,6 +44,17 @@ enum Phase {
 impl Job for KeepJob {
     const NAME: &'static str = "keep";
     const FIRST: Rest = Rest::of(REST);
+    const AFTER_PANIC: Rest = Rest::of(REST);
+
+    /// The sweep follows a prune in any case, and a sweep that panics does not come every minute.
+    fn after_panic(self) -> Self {
+        let phase = match self.phase {
+            Phase::Prunes => Phase::Sweeps,
+            Phase::Begins | Phase::Sweeps => Phase::IsOver(ROUNDS_APART),
+            Phase::IsOver(left) => Phase::IsOver(left),
+        };
+        Self { phase }
+    }
 
     fn step(&mut self, agent: &Arc<Appliance>, now: WallStamp) -> Rest {
         match self.phase {
@@ -49,8 +62,10 @@ impl Job for KeepJob {
                 remove(agent, now);
                 self.wait(left)
             }
-            Phase::Begins => {
+            Phase::Begins | Phase::Prunes => {
+                self.phase = Phase::Prunes;
                 prune(agent);
+                self.phase = Phase::Sweeps;
                 self.sweep(agent, now)
             }
             Phase::Sweeps => self.sweep(agent, now),
@@ -70,7 +85,7 @@ impl KeepJob {
     fn sweep(&mut self, agent: &Appliance, now: WallStamp) -> Rest {
         let swept = {
             let _alone = agent.sweeping.blocking_lock();
-            agent.vault.sweep_step(now, STEP_CHUNKS)
+            agent.vault.sweep_step(after_waiting(agent, now), STEP_CHUNKS)
         };
         self.after(swept, agent.activity.is_busy())
     }
@@ -153,6 +168,14 @@ mod tests {
         let failed = StoreError::Waits { why: "a test".to_owned() };
         assert_eq!(job.after(Err(failed), false), Rest::of(REST));
         assert_eq!(job.phase, Phase::IsOver(ROUNDS_APART - REST));
+    }
+
+    #[test]
+    fn a_panic_in_a_prune_keeps_no_sweep_from_running_and_one_in_a_sweep_waits_a_day() {
+        let after = |phase| KeepJob { phase }.after_panic().phase;
+        assert_eq!(after(Phase::Prunes), Phase::Sweeps);
+        assert_eq!(after(Phase::Sweeps), Phase::IsOver(ROUNDS_APART));
+        assert_eq!(after(Phase::IsOver(REST)), Phase::IsOver(REST));
     }
 
     #[test]

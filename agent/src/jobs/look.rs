@@ -23,7 +23,17 @@ pub(crate) struct LookJob {
 impl Job for LookJob {
     const NAME: &'static str = "look";
 
+    const FIRST: Rest = Rest::NONE.or_until(Wake::DisksChanged);
+    const AFTER_PANIC: Rest = Rest::of(LOOK_EVERY).or_until(Wake::DisksChanged);
+
+    /// The sockets stay: the owner needs commands most when a disk makes the agent misbehave.
+    fn after_panic(self) -> Self {
+        self
+    }
+
     fn step(&mut self, agent: &Arc<Appliance>, _: WallStamp) -> Rest {
+        // Also before the look, which one strange disk may end with a panic each time.
+        self.sockets.follow(agent);
         if agent.look_at_disks() {
             agent.tell(AgentEvent::DisksChanged);
         }

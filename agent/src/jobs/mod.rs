@@ -13,6 +13,7 @@ pub(crate) mod scrub;
 
 use crate::state::Appliance;
 use larder_format::ledger::WallStamp;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -26,6 +27,14 @@ pub(crate) trait Job: Default + Send + 'static {
     const NAME: &'static str;
     /// Comes before the first step of a new job.
     const FIRST: Rest = Rest::NONE;
+
+    /// Comes after a panic in a step.
+    const AFTER_PANIC: Rest = Rest::of(AFTER_PANIC);
+
+    /// The job that goes on after a panic in a step of this one, whose state may be half changed.
+    fn after_panic(self) -> Self {
+        Self::default()
+    }
 
     /// Does a little and says how long to rest. May block on a disk, for seconds at most: a stop waits for its end.
     fn step(&mut self, agent: &Arc<Appliance>, now: WallStamp) -> Rest;
@@ -73,8 +82,7 @@ impl Wake {
     }
 }
 
-/// Runs a job until the agent ends, and gives the job back then. After a panic a new job takes its place, since the
-/// old job's state is unknown.
+/// Runs a job until the agent ends, and gives the job back then.
 pub(crate) async fn run<J: Job>(mut job: J, agent: Arc<Appliance>, mut stop: watch::Receiver<bool>) -> J {
     let mut rest = J::FIRST;
     loop {
@@ -85,14 +93,27 @@ pub(crate) async fn run<J: Job>(mut job: J, agent: Arc<Appliance>, mut stop: wat
         }
         let blocking_agent = Arc::clone(&agent);
         let stepped = tokio::task::spawn_blocking(move || {
-            let rest = job.step(&blocking_agent, blocking_agent.stamp());
-            (job, rest)
+            let stepped =
+                catch_unwind(AssertUnwindSafe(|| job.step(&blocking_agent, blocking_agent.stamp())));
+            match stepped {
+                Ok(rest) => (job, rest),
+                Err(_) => {
+                    tracing::error!(job = J::NAME, "a step of a job ended badly; it is tried again");
+                    (job.after_panic(), J::AFTER_PANIC)
+                }
+            }
         });
         (job, rest) = stepped.await.unwrap_or_else(|error| {
-            tracing::error!(%error, job = J::NAME, "a step of a job ended badly; the job begins anew");
-            (J::default(), Rest { length: J::FIRST.length.max(AFTER_PANIC), ..J::FIRST })
+            tracing::error!(%error, job = J::NAME, "a step of a job did not end; the job begins anew");
+            (J::default(), J::AFTER_PANIC)
         });
     }
+}
+
+/// The moment after a wait that may have been long: never before `now`.
+fn after_waiting(agent: &Appliance, now: WallStamp) -> WallStamp {
+    let later = agent.stamp();
+    if later.powered_on_s > now.powered_on_s { later } else { now }
 }
 
 async fn take(rest: Rest, agent: &Appliance) {

@@ -4,7 +4,7 @@
 //! does not rest between its steps as letting go does, since a push waits for the room. Not here: what may go
 //! (`larder_store`), what the rule no longer keeps (`keep`).
 
-use super::{Job, Rest, Wake};
+use super::{Job, Rest, Wake, after_waiting};
 use crate::state::Appliance;
 use larder_format::ledger::WallStamp;
 use larder_store::Swept;
@@ -45,7 +45,7 @@ impl Job for RoomJob {
         let alone = || Arc::clone(&agent.sweeping).blocking_lock_owned();
         let mut round =
             self.round.take().unwrap_or_else(|| RoomRound { packs: 0, bytes: 0, _alone: alone() });
-        let Some(swept) = sweep(agent, now) else { return UNTIL_WANTED };
+        let Some(swept) = sweep(agent, after_waiting(agent, now)) else { return UNTIL_WANTED };
         round.packs += swept.packs;
         round.bytes += swept.bytes;
         if swept.is_under_way {

@@ -4,7 +4,7 @@
 //! `decide::pace`; a round on the owner's wish goes on without rests. Not here: reading and repairing
 //! (`larder_store`).
 
-use super::{Job, Rest, Wake};
+use super::{Job, Rest, Wake, after_waiting};
 use crate::decide::pace::{FIRST_AFTER, STEP_BYTES, pace};
 use crate::state::Appliance;
 use larder_format::ledger::WallStamp;
@@ -38,7 +38,7 @@ impl Job for ScrubJob {
         let disks = agent.vault.scrubs();
         agent.activity.scrub_wanted.keep_connected(&disks);
         for disk in disks {
-            did |= self.scrub(agent, &disk, now);
+            did |= self.scrub(agent, &disk, after_waiting(agent, now));
         }
         let length = match (did, agent.activity.is_busy()) {
             (true, false) => Duration::ZERO,

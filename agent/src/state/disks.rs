@@ -5,6 +5,7 @@
 //! (`larder_store`), the meaning for the owner (`decide`).
 
 use crate::decide::facts::WhyRejected;
+use crate::decide::words;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
 use crate::phrase::causes;
@@ -82,7 +83,8 @@ impl Appliance {
             Err(why) => {
                 let before = self.registry.mounts().rejected.insert(path.to_owned(), why.clone());
                 if before.as_ref() != Some(&why) {
-                    tracing::error!(path = %path.display(), ?why, "the disk that is connected here is not used");
+                    let path = path.display().to_string();
+                    tracing::error!("{}", words::rejected(&path, &why));
                 }
             }
         }

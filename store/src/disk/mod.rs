@@ -2,6 +2,7 @@
 //!
 //! Every access of the store to a disk is one of these calls, so a simulated disk can lose, tear, refuse or lie at
 //! each call. Three disks pass one conformance suite: `RealDisk`, `MemoryDisk` and `FaultyDisk`.
+//! Not for places that are slow or may lag: each push waits for every healthy disk.
 //! Paths are relative to the vault's folder, with `/` between names.
 
 #[cfg(any(test, feature = "simulated-disks"))]

@@ -287,8 +287,7 @@ fn clear_parts(core: &Core, _no_pack_is_open: &Exclusive<'_>) -> Result<bool> {
         let failed = |source| -> StoreError { member.failed(layout::OPEN, source) };
         for item in member.disk.list(layout::OPEN).map_err(failed)?.into_iter().filter(|item| !item.is_folder)
         {
-            let number = item.name.strip_suffix(".part").and_then(|number| number.parse::<u64>().ok());
-            if number.is_some() {
+            if layout::growing_pack_number(&item.name).is_some() {
                 member.disk.remove(&layout::open(&item.name)).map_err(failed)?;
                 is_any = true;
             }

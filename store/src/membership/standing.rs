@@ -91,7 +91,6 @@ pub(crate) fn keep_disk(core: &Core, id: &str, stamp: WallStamp) -> Result<()> {
 /// Ends a disk's membership. Its contents stay as they are.
 pub(crate) fn retire(core: &Core, id: &str, stamp: WallStamp) -> Result<()> {
     let member = core.members.in_use(id)?;
-    require_others(core, &member)?;
     let leaving = core.ledger().disks.get(&member.key).and_then(|known| known.leaving);
     let has_waited =
         |since: WallStamp| stamp.powered_on_s.saturating_sub(since.powered_on_s) >= FORGET_DELAY_S;
@@ -100,6 +99,7 @@ pub(crate) fn retire(core: &Core, id: &str, stamp: WallStamp) -> Result<()> {
             why: format!("the disk at {} is forgotten after 72 hours", member.disk.name()),
         });
     }
+    require_others(core, &member)?;
     note(core, member.key, DiskChange::Retired, stamp)?;
     let was_away = member.state() == MemberState::Away;
     member.set_state(MemberState::Retired);

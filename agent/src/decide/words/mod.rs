@@ -9,7 +9,7 @@ pub(super) mod proof;
 pub(crate) mod rules;
 
 use super::causes::Cause;
-use super::facts::HoldFacts;
+use super::facts::{HoldFacts, WhyRejected};
 use crate::phrase::counted;
 use crate::report::Condition;
 use jiff::Timestamp;
@@ -53,6 +53,11 @@ pub(super) fn hold(hold: &HoldFacts) -> String {
         format!("; cleared, ends in about {}", counted(left_s.div_ceil(3600), "hour", "hours"))
     });
     format!("{what}: {} (hold {}{ends})", hold.reason, hold.number)
+}
+
+/// Why a connected disk is not used, and the remedy, in one line for the log.
+pub(crate) fn rejected(path: &str, why: &WhyRejected) -> String {
+    disks::rejected(path, why).join(" ")
 }
 
 fn full(path: &str) -> [String; 3] {

@@ -192,7 +192,14 @@ fn of_the_box(error: &StoreError) -> Refusal {
             ];
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
         }
-        _ => {
+        // Each by name: a new error must not tell the owner to look at a cable.
+        StoreError::Disk { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::Full { .. }
+        | StoreError::Missing { .. }
+        | StoreError::NotFound { .. }
+        | StoreError::NotYours { .. }
+        | StoreError::Refused(_) => {
             let texts = [
                 "The backup disk stopped answering.",
                 "Nothing new was confirmed; what was confirmed before is on the disk.",
