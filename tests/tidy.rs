@@ -39,7 +39,7 @@ const STORE_LAYERS: [&str; 12] = [
     "vault",
 ];
 /// Type names that still stand for two things or more.
-const TYPE_NAMES_TWICE: usize = 17;
+const TYPE_NAMES_TWICE: usize = 5;
 /// Tuples that still stand where a struct would name the arguments.
 const TUPLES: usize = 8;
 /// Letters of the subject of a commit.
