@@ -16,6 +16,8 @@ pub(crate) enum AgentEvent {
     Committed(Arc<larder_store::SnapshotRecord>),
     /// A key was made or ended.
     KeysChanged,
+    /// A hold began or ended, a snapshot was set aside, or a person vouched for the clock.
+    KeepingChanged,
     /// A disk came, left, or changed its state.
     DisksChanged,
     /// Files were given back.

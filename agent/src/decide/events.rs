@@ -10,7 +10,11 @@ use larder_store::SnapshotRecord;
 /// The action that an event needs at once. `id` names the news; a new id for each event.
 pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: String) -> Option<Action> {
     let what = match event {
-        AgentEvent::Tick | AgentEvent::KeysChanged | AgentEvent::DisksChanged | AgentEvent::StopRequested => {
+        AgentEvent::Tick
+        | AgentEvent::KeysChanged
+        | AgentEvent::KeepingChanged
+        | AgentEvent::DisksChanged
+        | AgentEvent::StopRequested => {
             return None;
         }
         AgentEvent::Asked(MqttCommand::Identify) => {
@@ -67,9 +71,13 @@ mod tests {
 
     #[test]
     fn an_event_without_news_is_not_told() {
-        for event in
-            [AgentEvent::Tick, AgentEvent::KeysChanged, AgentEvent::DisksChanged, AgentEvent::StopRequested]
-        {
+        for event in [
+            AgentEvent::Tick,
+            AgentEvent::KeysChanged,
+            AgentEvent::KeepingChanged,
+            AgentEvent::DisksChanged,
+            AgentEvent::StopRequested,
+        ] {
             assert_eq!(told(&event), None, "{event:?}");
         }
         assert_eq!(told(&AgentEvent::Asked(MqttCommand::Acknowledge)), Some(Happened::Acknowledged));

@@ -5,6 +5,7 @@
 //! when (`larder_store`), who may ask (`edge::http`).
 
 use crate::decide::promise;
+use crate::event::AgentEvent;
 use crate::state::Appliance;
 use larder_format::ledger::{Event, WallStamp};
 use larder_store::prune::PrunePlan;
@@ -82,7 +83,9 @@ impl Appliance {
 
     /// Puts a source, or everything, on hold; returns the number of the hold.
     pub(crate) fn set_hold(&self, source: Option<String>, reason: String) -> Result<u64, StoreError> {
-        Ok(self.vault.append(self.stamp(), Event::HoldSet { source, reason })?.sequence)
+        let head = self.vault.append(self.stamp(), Event::HoldSet { source, reason })?;
+        self.tell(AgentEvent::KeepingChanged);
+        Ok(head.sequence)
     }
 
     /// Ends a hold, some days later; false without a hold of this number.
@@ -90,6 +93,7 @@ impl Appliance {
         let is_known = self.vault.ledger().holds.get(&hold).is_some_and(|hold| hold.cleared.is_none());
         if is_known {
             self.vault.append(self.stamp(), Event::HoldCleared { sequence: hold })?;
+            self.tell(AgentEvent::KeepingChanged);
         }
         Ok(is_known)
     }
@@ -100,6 +104,7 @@ impl Appliance {
         if let Some(source) = &source {
             // The source's counts are outdated.
             self.history.write().unwrap_or_else(PoisonError::into_inner).forget(source);
+            self.tell(AgentEvent::KeepingChanged);
         }
         Ok(source.is_some())
     }
@@ -108,6 +113,7 @@ impl Appliance {
     pub(crate) fn confirm_clock(&self) -> Result<WallStamp, StoreError> {
         let now = self.stamp();
         self.vault.confirm_clock(now)?;
+        self.tell(AgentEvent::KeepingChanged);
         Ok(now)
     }
 }
