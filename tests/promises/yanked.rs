@@ -166,6 +166,9 @@ fn disks_may_be_swapped_and_wrong_ones_are_told() {
     wait_for(&home, SHOWN_WITHIN, "showing the empty disk", |status| says(status, "it is empty"));
     assert_eq!(mounts.inside(&["ls", &place]), "lost+found", "it was left alone");
     mounts.inside(&["touch", &format!("{place}/a file of somebody")]);
+    let nowhere = home.larderd(&["adopt", &format!("{place}/nowhere")]).output().expect("larderd runs");
+    assert_eq!(nowhere.status.code(), Some(2), "{}", text(&nowhere));
+    assert!(text(&nowhere).contains("There is no folder"), "{}", text(&nowhere));
     let adopted = home.larderd(&["adopt", &place]).output().expect("larderd runs");
     assert!(text(&adopted).contains("other files"), "{}", text(&adopted));
     mounts.inside(&["rm", &format!("{place}/a file of somebody")]);

@@ -63,6 +63,15 @@ pub(crate) fn adopt(which: &Which, path: &Path, offsite: bool) -> Result<ExitCod
     let path = std::path::absolute(path).map_err(|error| {
         Trouble::new(2, "That is no path.", "Name the folder where the disk is mounted.", error)
     })?;
+    if !path.is_dir() {
+        let what = format!("There is no folder {}.", path.display());
+        return Err(Trouble::new(
+            2,
+            what,
+            "Mount the disk there, or name the folder where it is mounted.",
+            "",
+        ));
+    }
     let body = serde_json::json!({ "path": path, "offsite": offsite });
     let Meant { id } = ask(which, "/v1/control/disks/adopt", Some(body))?;
     say(format_args!("The disk {} at {} belongs to the appliance now.", &id[..8], path.display()))?;
