@@ -166,16 +166,21 @@ pub(crate) fn read_whole(disk: &dyn Disk, path: &str, max: u64) -> io::Result<Ve
 /// Writes a small file so that the whole file exists or none, durable on return.
 pub(crate) fn write_whole(disk: &dyn Disk, part: &str, path: &str, bytes: &[u8]) -> io::Result<()> {
     // The rest of an attempt before a power cut was never published, so no reader relies on it.
-    match disk.remove(part) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(disk, part)?;
     let mut file = disk.create(part)?;
     file.append(bytes)?;
     sync_file(file.as_mut())?;
     make_folders(disk, folder_of(path))?;
     disk.publish(part, path)?;
     sync_names(disk, folder_of(path))
+}
+
+/// Removes a file; a missing file is no error.
+pub(crate) fn remove_if_there(disk: &dyn Disk, path: &str) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Asks a disk once more after an error: one error is an accident, two are an answer. Only for calls that change nothing;

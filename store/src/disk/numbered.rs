@@ -4,7 +4,7 @@
 //! the version before counts; losing the value must cost no more than some work. Not here: the meaning of the values
 //! (`scrub`, `repair`).
 
-use crate::disk::{Disk, read_whole, write_whole};
+use crate::disk::{Disk, read_whole, remove_if_there, write_whole};
 use larder_format::care::{self, Note};
 use larder_format::layout::SCRUB;
 use std::io;
@@ -42,11 +42,8 @@ impl Numbered {
         write_whole(disk, self.part, &self.path(number), &care::encode(value))?;
         // A folder is no version, and an unlink of a folder would look like a failing disk.
         let files = old.into_iter().filter(|(_, is_folder)| !is_folder);
-        files.map(|(old, _)| old).try_for_each(|old| match disk.remove(&self.path(old)) {
-            // The file may have another name, given by hand: no failure of the disk.
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
+        // A file may have another name, given by hand: no failure of the disk.
+        files.map(|(old, _)| old).try_for_each(|old| remove_if_there(disk, &self.path(old)))
     }
 
     fn path(&self, number: u64) -> String {

@@ -3,7 +3,7 @@
 //! Not here: when a file is set aside (`upkeep`).
 
 use crate::disk::hash::hash_off_disk;
-use crate::disk::{Disk, folder_of, make_folders, sync_names};
+use crate::disk::{Disk, folder_of, make_folders, remove_if_there, sync_names};
 use larder_format::Hash;
 use larder_format::layout::{self, QUARANTINE};
 use std::collections::BTreeSet;
@@ -68,7 +68,7 @@ pub(crate) fn records_in_quarantine(disk: &dyn Disk) -> io::Result<BTreeSet<Hash
 pub(crate) fn is_given_up_no_longer(disk: &dyn Disk, name: &Hash) -> io::Result<()> {
     for (path, _) in quarantined(disk, &layout::set_aside_pack(name))? {
         if disk.open(&path).is_ok_and(|file| hash_off_disk(file.as_ref()) == Some(*name)) {
-            clear(disk, &path)?;
+            remove_if_there(disk, &path)?;
         }
     }
     for (path, _) in quarantined(disk, &layout::set_aside_losses(name))? {
@@ -76,11 +76,4 @@ pub(crate) fn is_given_up_no_longer(disk: &dyn Disk, name: &Hash) -> io::Result<
         move_to_quarantine(disk, &path, &layout::losses_of_pack_that_is_back(name))?;
     }
     sync_names(disk, QUARANTINE)
-}
-
-pub(crate) fn clear(disk: &dyn Disk, path: &str) -> io::Result<()> {
-    match disk.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

@@ -7,7 +7,7 @@
 use crate::core::Core;
 use crate::core::lacking::Lacking;
 use crate::disk::quarantine::set_aside;
-use crate::disk::{self, Disk, folder_of, make_folders, sync_file, sync_names, write_whole};
+use crate::disk::{self, Disk, folder_of, make_folders, remove_if_there, sync_file, sync_names, write_whole};
 use crate::disks::member::Member;
 use crate::keep::unlink;
 use crate::ledger::entry_files::whole_entry;
@@ -162,7 +162,7 @@ fn rejoin(core: &Core, member: &Member) -> Result<Lacking> {
 
 /// Copies a file into `unfinished::COPY`, synced; returns the hash of the written bytes, or `None` for an unreadable file.
 fn copy(file: &dyn disk::DiskFile, len: u64, disk: &dyn Disk) -> io::Result<Option<Hash>> {
-    clear(disk)?;
+    remove_if_there(disk, unfinished::COPY)?;
     let mut part = disk.create(unfinished::COPY)?;
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(STEP_BYTES)];
@@ -180,17 +180,12 @@ fn copy(file: &dyn disk::DiskFile, len: u64, disk: &dyn Disk) -> io::Result<Opti
     Ok(Some(Hash(*hasher.finalize().as_bytes())))
 }
 
-fn clear(disk: &dyn Disk) -> io::Result<()> {
-    match disk.remove(unfinished::COPY) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 fn publish(disk: &dyn Disk, path: &str) -> io::Result<()> {
     make_folders(disk, folder_of(path))?;
     match disk.publish(unfinished::COPY, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => clear(disk)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            remove_if_there(disk, unfinished::COPY)?
+        }
         result => result?,
     }
     sync_names(disk, folder_of(path))

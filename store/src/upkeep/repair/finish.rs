@@ -2,9 +2,9 @@
 
 use crate::disk::hash::hash_off_disk;
 use crate::disk::quarantine::{
-    clear, is_given_up_no_longer, is_there, move_to_quarantine, packs_in_quarantine, quarantined,
+    is_given_up_no_longer, is_there, move_to_quarantine, packs_in_quarantine, quarantined,
 };
-use crate::disk::{Disk, make_folders};
+use crate::disk::{Disk, make_folders, remove_if_there};
 use crate::disks::member::{Member, MemberState};
 use crate::disks::members::Members;
 use crate::ledger::clock::TrustedTime;
@@ -48,7 +48,7 @@ fn finish_on(members: &Members, member: &Member, swept: &HashMap<Hash, TrustedTi
                 .and_then(|()| move_to_quarantine(disk, &mended, &layout::set_aside_pack(&name)))
                 .map_err(failed)?;
         } else {
-            clear(disk, &mended).map_err(failed)?;
+            remove_if_there(disk, &mended).map_err(failed)?;
         }
     }
     finish_moved_aside(members, member, swept)

@@ -6,7 +6,7 @@
 
 use crate::Result;
 use crate::disk::hash::hash_off_disk;
-use crate::disk::{Disk, DiskFile, quarantine, sync_file};
+use crate::disk::{Disk, DiskFile, remove_if_there, sync_file};
 use crate::disks::member::Member;
 use crate::disks::members::Members;
 use crate::upkeep::parity;
@@ -42,14 +42,14 @@ pub(crate) fn mend(members: &Members, member: &Member, name: &Hash, reserve_byte
     let failed = |source| member.failed(&mended, source);
     let Some(len) = copies.len() else { return Ok(copies.verdict()) };
     member.require_room(len, reserve_bytes)?;
-    quarantine::clear(disk, &mended).map_err(failed)?;
+    remove_if_there(disk, &mended).map_err(failed)?;
     let is_whole = match copies.copy_whole(disk, &mended, name) {
         Ok(false) => copies.compute(disk, &mended, name),
         done => done,
     };
     if !matches!(is_whole, Ok(true)) {
         // Cleared even after an error: on a full disk the half-written file takes room needed for work.
-        let cleared = quarantine::clear(disk, &mended);
+        let cleared = remove_if_there(disk, &mended);
         is_whole.and(cleared).map_err(failed)?;
         return Ok(copies.verdict());
     }
@@ -126,7 +126,7 @@ impl Copies {
             if writing.finish()? == *name {
                 return Ok(true);
             }
-            quarantine::clear(disk, part)?;
+            remove_if_there(disk, part)?;
         }
         Ok(false)
     }
