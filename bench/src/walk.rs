@@ -53,7 +53,7 @@ impl Remote for InMemory {
         let done = self.0.by(&Scope::appliance()).commit(snapshot, stamp).map_err(|error| trouble(&error))?;
         Ok(Receipt {
             source: source.to_owned(),
-            snapshot: done.fact.sequence,
+            snapshot: done.record.sequence,
             head: done.head,
             disks: done.disks,
             degraded: done.degraded,

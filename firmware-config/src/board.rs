@@ -168,7 +168,7 @@ mod tests {
         for (name, text) in FILES {
             let board = Board::from_toml(text).unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}"));
             assert_eq!(board.name, *name);
-            assert!(!board.source.is_empty(), "{name} says where its facts come from");
+            assert!(!board.source.is_empty(), "{name} says where its records come from");
         }
         assert_eq!(Board::all().len(), FILES.len());
     }

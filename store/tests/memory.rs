@@ -250,8 +250,8 @@ fn a_file_in_an_untouched_folder_has_one_version() {
         let snapshot = Snapshot::new(source, push, root, totals);
         home.vault.by(&Scope::appliance()).commit(snapshot, stamp(1)).expect("complete");
     }
-    let facts = home.vault.ledger().snapshots("laptop/docs").to_vec();
+    let records = home.vault.ledger().snapshots("laptop/docs").to_vec();
     let runs =
-        home.vault.by(&Scope::appliance()).versions(&facts, b"quiet/a/b/c/IMG_0000007.jpg").expect("found");
+        home.vault.by(&Scope::appliance()).versions(&records, b"quiet/a/b/c/IMG_0000007.jpg").expect("found");
     assert_eq!((runs.len(), runs[0].snapshots), (1, u64::from(snapshots)));
 }

@@ -46,22 +46,22 @@ impl Keeping {
         let view = vault.ledger().clone();
         let now = view.at(clock.stamp(view.newest.map(|stamp| stamp.time_ms)));
         let mut may_go = BTreeSet::new();
-        for (source, facts) in &view.sources {
-            let moments: Vec<_> = facts.iter().map(|fact| fact.moment()).collect();
+        for (source, records) in &view.sources {
+            let moments: Vec<_> = records.iter().map(|record| record.moment()).collect();
             let verdicts = judge(&moments, rule, &now, false);
             let gone = verdicts.iter().filter(|verdict| verdict.reasons.is_empty());
             may_go.extend(gone.map(|verdict| verdict.sequence));
             self.judged += verdicts.len() as u64;
-            for (position, (fact, verdict)) in facts.iter().zip(&verdicts).enumerate() {
-                let is_newest = facts.len() - position <= rule.newest as usize;
-                self.check_one(fact, verdict, (clock, rule, is_newest)).map_err(|why| {
+            for (position, (record, verdict)) in records.iter().zip(&verdicts).enumerate() {
+                let is_newest = records.len() - position <= rule.newest as usize;
+                self.check_one(record, verdict, (clock, rule, is_newest)).map_err(|why| {
                     format!(
                         "retention lets go of snapshot {} of {source} (clock: {now:?}): {why}",
-                        fact.sequence
+                        record.sequence
                     )
                 })?;
             }
-            self.check_days(facts, &verdicts, (clock, rule))
+            self.check_days(records, &verdicts, (clock, rule))
                 .map_err(|why| format!("retention of {source} (clock: {now:?}): {why}"))?;
         }
         Ok(may_go)
@@ -69,11 +69,11 @@ impl Keeping {
 
     fn check_one(
         &mut self,
-        fact: &SnapshotRecord,
+        record: &SnapshotRecord,
         verdict: &Verdict,
         (clock, rule, is_newest): (&Clock, &Rule, bool),
     ) -> Result<(), String> {
-        let push = u128::from_be_bytes(fact.snapshot.push);
+        let push = u128::from_be_bytes(record.snapshot.push);
         let Some(made) = self.made.get(&push) else { return Ok(()) };
         let age_ms = clock.now_ms() - made.true_ms;
         if verdict.reasons.is_empty() {
@@ -98,13 +98,13 @@ impl Keeping {
     /// The first and the last of each true day.
     fn check_days(
         &self,
-        facts: &[Arc<SnapshotRecord>],
+        records: &[Arc<SnapshotRecord>],
         verdicts: &[Verdict],
         (clock, rule): (&Clock, &Rule),
     ) -> Result<(), String> {
         let mut days: BTreeMap<i64, Vec<(usize, Made)>> = BTreeMap::new();
-        for (position, fact) in facts.iter().enumerate() {
-            if let Some(made) = self.made.get(&u128::from_be_bytes(fact.snapshot.push)) {
+        for (position, record) in records.iter().enumerate() {
+            if let Some(made) = self.made.get(&u128::from_be_bytes(record.snapshot.push)) {
                 days.entry(made.true_ms.div_euclid(DAY_MS)).or_default().push((position, *made));
             }
         }
@@ -116,7 +116,7 @@ impl Keeping {
             }
             for (position, _) in [made.first(), made.last()].into_iter().flatten() {
                 if verdicts[*position].reasons.is_empty() {
-                    let sequence = facts[*position].sequence;
+                    let sequence = records[*position].sequence;
                     return Err(format!(
                         "it lets go of {sequence}, first or last of a day within {} days",
                         rule.daily_days

@@ -57,8 +57,8 @@ impl Appliance {
         let may_go = keeping.check(vault, clock, &Rule::default())?;
         let pushes: BTreeMap<u64, u128> = {
             let view = vault.ledger();
-            let facts = view.sources.values().flatten();
-            facts.map(|fact| (fact.sequence, u128::from_be_bytes(fact.snapshot.push))).collect()
+            let records = view.sources.values().flatten();
+            records.map(|record| (record.sequence, u128::from_be_bytes(record.snapshot.push))).collect()
         };
         for going in &plan.snapshots {
             if !may_go.contains(&going.sequence) {

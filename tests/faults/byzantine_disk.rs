@@ -227,7 +227,7 @@ fn a_backup_that_comes_while_a_disk_is_filled_is_on_it_before_it_counts() {
     let alone = plain::open(vec![Arc::new(new.after_power_cut(0))]).expect("opens");
     let snapshots = alone.ledger().snapshots("laptop/docs").to_vec();
     assert_eq!(snapshots.len(), 2, "the disk alone has every backup");
-    for (fact, number) in snapshots.iter().zip(1..) {
-        assert_eq!(restore(&alone, fact.snapshot.root).expect("whole"), day(number));
+    for (record, number) in snapshots.iter().zip(1..) {
+        assert_eq!(restore(&alone, record.snapshot.root).expect("whole"), day(number));
     }
 }

@@ -34,8 +34,8 @@ fn with_chapters(disks: &[&MemoryDisk]) -> Vault {
 
 fn head_of(disks: &[&MemoryDisk]) -> (u64, usize, Vec<MemberState>) {
     let vault = open(disks);
-    let fact = vault.ledger().snapshots("laptop/docs")[0].clone();
-    assert_eq!(restore(&vault, fact.snapshot.root).expect("restores"), files([("letter", b"dear all")]));
+    let record = vault.ledger().snapshots("laptop/docs")[0].clone();
+    assert_eq!(restore(&vault, record.snapshot.root).expect("restores"), files([("letter", b"dear all")]));
     let view = vault.ledger();
     (view.head.sequence, view.gaps.len(), vault.disk_states())
 }

@@ -295,7 +295,7 @@ fn disks_that_drop_out_one_after_the_other_tell_one_story() {
         fill(&vault);
         let context = format!("dropped at operation {}, {} backups on it alone", at - 1, promises.len());
         if let Some(alone) = alone {
-            let same = vault.by(&plain::APPLIANCE).commit(alone.fact.snapshot.clone(), stamp(61));
+            let same = vault.by(&plain::APPLIANCE).commit(alone.record.snapshot.clone(), stamp(61));
             assert!(same.is_err(), "{context}: a receipt that no disk here stands for");
         }
         let degraded = one_more_day(&vault, &mut promises).degraded;
@@ -712,7 +712,7 @@ fn nothing_stays_open_on_a_disk_that_left() {
     let vault = plain::open(folders.iter().map(real).collect()).expect("opens");
     let docs = files([("a.txt", b"first")]);
     let pushed = push(&vault, "laptop/docs", &docs, 1, stamp(1)).expect("a push");
-    let is_whole = || restore(&vault, pushed.fact.snapshot.root).is_ok_and(|found| found == docs);
+    let is_whole = || restore(&vault, pushed.record.snapshot.root).is_ok_and(|found| found == docs);
     assert!(is_whole());
     let open_on = |folder: &TempDir| {
         let open = fs::read_dir("/proc/self/fd").expect("Linux").flatten();

@@ -19,11 +19,11 @@ fn day() -> Files {
 /// What a device with an empty cache does when the commit says that something is missing.
 fn push_as_a_client(vault: &Vault, files: &Files, number: u128) -> u64 {
     match push(vault, "laptop/docs", files, number, stamp(2)) {
-        Ok(committed) => committed.fact.sequence,
+        Ok(committed) => committed.record.sequence,
         Err(StoreError::Missing { .. }) => {
             let again =
                 push(vault, "laptop/docs", files, number, stamp(2)).expect("what was missing is sent");
-            again.fact.sequence
+            again.record.sequence
         }
         Err(error) => panic!("a push stopped: {error}"),
     }
@@ -69,7 +69,7 @@ fn the_next_push_brings_back_what_was_damaged() {
 fn the_same_pack_pushed_again_takes_the_place_of_the_damaged_one() {
     let whole = MemoryDisk::new();
     let vault = plain::open(vec![Arc::new(whole.clone())]).expect("opens");
-    let root = push(&vault, "laptop/docs", &day(), 1, stamp(1)).expect("a push").fact.snapshot.root;
+    let root = push(&vault, "laptop/docs", &day(), 1, stamp(1)).expect("a push").record.snapshot.root;
     drop(vault);
     let (pack, len) = pack_of(&whole);
     for at in (16..len).step_by(5) {
@@ -126,7 +126,7 @@ fn two_backups() -> (MemoryDisk, (String, u64), (Snapshot, Files)) {
     let mut files = day();
     files.insert("a.txt".to_owned(), vec![3; 600]);
     let second = push(&vault, "laptop/docs", &files, 2, stamp(2)).expect("a push");
-    (disk, first, (second.fact.snapshot.clone(), files))
+    (disk, first, (second.record.snapshot.clone(), files))
 }
 
 /// A device on which nothing changed asks nothing. It is told that something is missing, and brings it.

@@ -47,7 +47,7 @@ impl Promises {
     /// Every acknowledged snapshot exists and gives back exactly what was pushed.
     pub(crate) fn check_on(&self, vault: &Vault, context: &str) {
         let known: Vec<_> =
-            vault.ledger().sources.values().flatten().map(|fact| fact.snapshot.root).collect();
+            vault.ledger().sources.values().flatten().map(|record| record.snapshot.root).collect();
         for (number, promised) in self.0.iter().enumerate() {
             assert!(known.contains(&promised.root), "{context}: snapshot {number} is not told");
             let found = restore(vault, promised.root);
@@ -81,11 +81,11 @@ pub(crate) fn live_on(vault: &Vault) -> Promises {
     for (number, (source, files)) in (1u32..).zip(days()) {
         let pushed = push(vault, source, &files, number.into(), stamp(number.into()));
         let Ok(committed) = pushed else { return promises };
-        promises.0.push(Promised { root: committed.fact.snapshot.root, files: files.clone() });
+        promises.0.push(Promised { root: committed.record.snapshot.root, files: files.clone() });
         // A client that did not hear the answer asks again.
         let again = push(vault, source, &files, number.into(), stamp(50));
         let Ok(again) = again else { return promises };
-        assert_eq!(again.fact.sequence, committed.fact.sequence, "the same push is the same snapshot");
+        assert_eq!(again.record.sequence, committed.record.sequence, "the same push is the same snapshot");
     }
     promises
 }
@@ -102,6 +102,6 @@ pub(crate) fn try_one_more_day(vault: &Vault, promises: &mut Promises) -> Result
     let files = files([("diary.txt", text.as_bytes()), ("photos/cat.jpg", &[7; 2500])]);
     let hours = u64::try_from(number).expect("few days");
     let committed = push(vault, "laptop/diary", &files, number as u128, stamp(hours))?;
-    promises.0.push(Promised { root: committed.fact.snapshot.root, files });
+    promises.0.push(Promised { root: committed.record.snapshot.root, files });
     Ok(committed)
 }

@@ -231,7 +231,7 @@ fn the_reserve_is_not_for_new_backups() {
     let disk = MemoryDisk::new();
     let vault = plain::open_with_reserve(vec![Arc::new(disk.clone())], RESERVE_BYTES).expect("opens");
     let before = files([("a.txt", b"before")]);
-    let root = push(&vault, "laptop/docs", &before, 1, stamp(1)).expect("a push").fact.snapshot.root;
+    let root = push(&vault, "laptop/docs", &before, 1, stamp(1)).expect("a push").record.snapshot.root;
     // A pack more would fit, but not beside the reserve.
     disk.limit(RESERVE_BYTES + PACK_BYTES_AIM / 2);
     let refused = push(&vault, "laptop/docs", &files([("a.txt", b"after")]), 2, stamp(2));

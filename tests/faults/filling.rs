@@ -60,7 +60,7 @@ fn a_receipt_names_no_disk_that_lacks_the_backup() {
     let mut promises = live_on(&vault);
     let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
     vault.detach(&ids[1]);
-    let confirmed = one_more_day(&vault, &mut promises).fact.snapshot.clone();
+    let confirmed = one_more_day(&vault, &mut promises).record.snapshot.clone();
     vault.attach(arc(&second), stamp(60)).expect("ours");
     assert!(matches!(vault.disks()[1].state, MemberState::Behind(_)));
     vault.detach(&ids[0]);
@@ -318,7 +318,7 @@ fn a_disk_that_comes_while_a_pack_is_given_up_brings_it_back() {
     let both = || vec![writes.arc(), arc(&comes)];
     let kept = files([("a.bin", &[1; 900]), ("b.bin", &[2; 800]), ("c/d.bin", &[3; 700])]);
     let vault = plain::open(both()).expect("opens");
-    let root = push(&vault, "laptop/docs", &kept, 1, stamp(1)).expect("a push").fact.snapshot.root;
+    let root = push(&vault, "laptop/docs", &kept, 1, stamp(1)).expect("a push").record.snapshot.root;
     mark_offsite(&vault, 1);
     let ids: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
     let vault = Arc::new(vault);

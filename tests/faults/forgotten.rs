@@ -184,11 +184,13 @@ fn what_only_a_disk_that_is_away_has_stays_known_when_the_other_one_is_replugged
     vault.attach(arc(&first), stamp(5)).expect("ours");
     fill(&vault);
     push(&vault, "laptop/docs", &files([("b.txt", &[4; 900])]), 4, stamp(6)).expect("a push");
-    let before: Vec<_> = vault.ledger().snapshots("laptop/docs").iter().map(|fact| fact.sequence).collect();
+    let before: Vec<_> =
+        vault.ledger().snapshots("laptop/docs").iter().map(|record| record.sequence).collect();
     assert_eq!(before.len(), 4);
     vault.detach(&ids[0]);
     vault.attach(arc(&first), stamp(7)).expect("ours");
-    let after: Vec<_> = vault.ledger().snapshots("laptop/docs").iter().map(|fact| fact.sequence).collect();
+    let after: Vec<_> =
+        vault.ledger().snapshots("laptop/docs").iter().map(|record| record.sequence).collect();
     assert_eq!(after, before);
     vault.attach(arc(&second), stamp(8)).expect("ours");
     fill(&vault);
@@ -207,7 +209,7 @@ fn a_merged_pack_that_rots_is_made_good_from_the_old_ones() {
     for number in 0..10 {
         let files = files([("always.txt", &[200; 650]), ("a.txt", &[number; 600])]);
         let sequence = push(&vault, "laptop/docs", &files, number.into(), stamp(kept.hour)).expect("a push");
-        kept.snapshots.insert(sequence.fact.sequence, files);
+        kept.snapshots.insert(sequence.record.sequence, files);
         kept.wait(&vault, 24);
     }
     let old = packs(&disk);

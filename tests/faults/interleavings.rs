@@ -158,7 +158,7 @@ impl History {
             }
             committed => committed,
         };
-        let sequence = committed.expect("it is complete").fact.sequence;
+        let sequence = committed.expect("it is complete").record.sequence;
         self.kept.insert(sequence, (begun.source, begun.files));
     }
 
@@ -212,14 +212,14 @@ impl History {
     }
 
     fn begin_restore(&mut self) {
-        let facts: Vec<_> = self.vault.ledger().sources.values().flatten().cloned().collect();
-        if facts.is_empty() {
+        let records: Vec<_> = self.vault.ledger().sources.values().flatten().cloned().collect();
+        if records.is_empty() {
             return;
         }
-        let fact = &facts[usize::try_from(self.dice.number_below(facts.len() as u64)).expect("small")];
-        let (_, files) = &self.kept[&fact.sequence];
+        let record = &records[usize::try_from(self.dice.number_below(records.len() as u64)).expect("small")];
+        let (_, files) = &self.kept[&record.sequence];
         let push = Push::ask(&self.vault, plain::APPLIANCE.clone(), files);
-        self.restoring.push((fact.sequence, self.vault.by(&plain::APPLIANCE).plan_fetch(&push.names)));
+        self.restoring.push((record.sequence, self.vault.by(&plain::APPLIANCE).plan_fetch(&push.names)));
     }
 
     /// A plan that was made before a sweep still gives every chunk, as long as its snapshot is kept.
@@ -249,10 +249,10 @@ impl History {
 
     fn check(&self) {
         for (sequence, (source, files)) in &self.kept {
-            let fact =
+            let record =
                 self.vault.ledger().snapshots(source).iter().find(|f| f.sequence == *sequence).cloned();
-            let fact = fact.unwrap_or_else(|| panic!("snapshot {sequence} is lost"));
-            let found = restore(&self.vault, fact.snapshot.root);
+            let record = record.unwrap_or_else(|| panic!("snapshot {sequence} is lost"));
+            let found = restore(&self.vault, record.snapshot.root);
             let found = found.unwrap_or_else(|error| panic!("snapshot {sequence} is not whole: {error:?}"));
             assert!(found == *files, "snapshot {sequence} gives other bytes");
         }

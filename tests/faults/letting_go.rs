@@ -37,7 +37,7 @@ impl Kept {
         self.hour += 1;
         vault.look_at_clock(stamp(self.hour));
         let committed = push(vault, source, &files, self.hour.into(), stamp(self.hour)).ok()?;
-        self.snapshots.insert(committed.fact.sequence, files);
+        self.snapshots.insert(committed.record.sequence, files);
         Some(())
     }
 
@@ -76,8 +76,8 @@ impl Kept {
     pub(crate) fn check(&self, vault: &Vault, context: &str) {
         let roots: BTreeMap<_, _> = {
             let view = vault.ledger();
-            let facts = view.sources.values().flatten();
-            facts.map(|fact| (fact.sequence, fact.snapshot.root)).collect()
+            let records = view.sources.values().flatten();
+            records.map(|record| (record.sequence, record.snapshot.root)).collect()
         };
         for (sequence, files) in &self.snapshots {
             let root =

@@ -26,7 +26,7 @@ fn lived(vault: &Vault) -> Kept {
         .by(&plain::APPLIANCE)
         .commit(plain::snapshot("laptop/docs", 1, root, totals), stamp(1))
         .expect("a push");
-    kept.snapshots.insert(committed.fact.sequence, day());
+    kept.snapshots.insert(committed.record.sequence, day());
     kept
 }
 

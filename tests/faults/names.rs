@@ -29,7 +29,7 @@ fn files_whose_names_begin_alike_are_told_apart() {
     let pushed = |number: u128, bytes: &[u8]| {
         let files = files([("a.txt", bytes)]);
         let committed = push(&vault, "laptop/docs", &files, number, stamp(1)).expect("a push");
-        (committed.fact.snapshot.root, files)
+        (committed.record.snapshot.root, files)
     };
     let one = pushed(1, &first);
     let other = Hash::of(&second);
@@ -58,7 +58,7 @@ fn an_entry_under_another_number_is_noticed() {
     let vault = plain::open(vec![Arc::new(disk)]).expect("opens");
     let view = vault.ledger();
     assert_eq!(view.gaps, [4]);
-    let numbers: Vec<_> = view.sources.values().flatten().map(|fact| fact.sequence).collect();
+    let numbers: Vec<_> = view.sources.values().flatten().map(|record| record.sequence).collect();
     assert_eq!(numbers.iter().filter(|number| **number == 3).count(), 1, "{numbers:?}");
 }
 

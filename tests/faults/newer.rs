@@ -29,10 +29,10 @@ fn with_newer_entry(without: Without) -> MemoryDisk {
 
 /// Everything that was backed up before is given back, and nothing is called lost.
 fn gives_everything_back(vault: &Vault) {
-    let facts: Vec<_> = vault.ledger().sources.values().flatten().cloned().collect();
-    assert!(facts.len() > 2);
-    for fact in facts {
-        assert!(!restore(vault, fact.snapshot.root).expect("it restores").is_empty());
+    let records: Vec<_> = vault.ledger().sources.values().flatten().cloned().collect();
+    assert!(records.len() > 2);
+    for record in records {
+        assert!(!restore(vault, record.snapshot.root).expect("it restores").is_empty());
     }
     assert_eq!((vault.damaged_chunks(), vault.unreadable_packs()), (0, 0));
     assert!(vault.ledger().gaps.is_empty());

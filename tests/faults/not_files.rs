@@ -73,7 +73,7 @@ fn use_all(folders: &[PathBuf]) {
     let disks = disks.into_iter().map(|disk| Arc::new(disk) as Arc<dyn Disk>).collect();
     let Ok(vault) = plain::open(disks) else { return };
     let newest = vault.ledger().snapshots("laptop/docs").last().cloned();
-    let _ = newest.map(|fact| restore(&vault, fact.snapshot.root));
+    let _ = newest.map(|record| restore(&vault, record.snapshot.root));
     for hour in [3, 4] {
         for disk in vault.disks() {
             let _ = vault.begin_scrub(&disk.id, stamp(hour));

@@ -25,7 +25,8 @@ fn lived(vault: &Vault, disk: &MemoryDisk, count: u8) -> BTreeMap<u64, (Files, B
         let before = packs(disk);
         let files = day(number);
         let now = stamp(number.into());
-        let sequence = push(vault, "laptop/docs", &files, number.into(), now).expect("a push").fact.sequence;
+        let sequence =
+            push(vault, "laptop/docs", &files, number.into(), now).expect("a push").record.sequence;
         (sequence, (files, packs(disk).difference(&before).cloned().collect()))
     };
     (1..=count).map(backup).collect()
@@ -33,9 +34,9 @@ fn lived(vault: &Vault, disk: &MemoryDisk, count: u8) -> BTreeMap<u64, (Files, B
 
 /// Numbers of the snapshots that a restore does not give back whole.
 fn not_given_back(vault: &Vault) -> Vec<u64> {
-    let facts = vault.ledger().snapshots("laptop/docs").to_vec();
-    let broken = facts.iter().filter(|fact| restore(vault, fact.snapshot.root).is_err());
-    broken.map(|fact| fact.sequence).collect()
+    let records = vault.ledger().snapshots("laptop/docs").to_vec();
+    let broken = records.iter().filter(|record| restore(vault, record.snapshot.root).is_err());
+    broken.map(|record| record.sequence).collect()
 }
 
 fn said_to_be_damaged(vault: &Vault) -> Vec<u64> {
@@ -97,7 +98,7 @@ fn what_is_named_is_what_is_not_given_back() {
         let (root, totals) = plain::send(&vault, &day(number), Vault::seal_all).expect("a push");
         let snapshot = plain::snapshot("laptop/docs", number.into(), root, totals);
         let committed = vault.by(&plain::APPLIANCE).commit(snapshot, stamp(number.into())).expect("a push");
-        kept.insert(committed.fact.sequence, day(number));
+        kept.insert(committed.record.sequence, day(number));
     }
     drop(vault);
     let all: Vec<_> = packs(&whole).into_iter().collect();
@@ -119,9 +120,9 @@ fn what_is_named_is_what_is_not_given_back() {
             })
         };
         for (number, files) in &kept {
-            let fact =
+            let record =
                 vault.ledger().snapshots("laptop/docs").iter().find(|f| f.sequence == *number).cloned();
-            let root = fact.expect("it is kept").snapshot.root;
+            let root = record.expect("it is kept").snapshot.root;
             for (path, bytes) in files {
                 let versions: Vec<_> = kept
                     .iter()
@@ -148,7 +149,7 @@ fn every_version_in_a_merged_pack_that_is_lost_is_known() {
     for number in 0..24 {
         let committed =
             push(&vault, "laptop/docs", &day(number), number.into(), stamp(kept.hour)).expect("a push");
-        kept.snapshots.insert(committed.fact.sequence, day(number));
+        kept.snapshots.insert(committed.record.sequence, day(number));
         kept.wait(&vault, 24);
     }
     let old = packs(&disk);
@@ -193,16 +194,16 @@ fn versions_go_on_past_a_lost_folder() {
     let numbers: Vec<_> = kept.keys().copied().collect();
     kept[&numbers[2]].1.iter().for_each(|pack| disk.remove(pack).expect("it was there"));
     let vault = open(std::slice::from_ref(&disk));
-    let facts = vault.ledger().snapshots("laptop/docs").to_vec();
-    let runs = vault.by(&plain::APPLIANCE).versions(&facts, b"a.txt").expect("told");
+    let records = vault.ledger().snapshots("laptop/docs").to_vec();
+    let runs = vault.by(&plain::APPLIANCE).versions(&records, b"a.txt").expect("told");
     let told: Vec<_> = runs.iter().map(|run| (run.first.sequence, run.is_known, run.is_whole)).collect();
     let is_lost = |number: &u64| *number == numbers[2];
     let expect: Vec<_> = numbers.iter().map(|number| (*number, !is_lost(number), !is_lost(number))).collect();
     assert_eq!(told, expect);
     assert!(runs.iter().all(|run| run.is_known == run.found.is_some()));
     push_until_complete(&vault, &kept[&numbers[2]].0, 100);
-    let facts = vault.ledger().snapshots("laptop/docs").to_vec();
-    let runs = vault.by(&plain::APPLIANCE).versions(&facts, b"a.txt").expect("told");
+    let records = vault.ledger().snapshots("laptop/docs").to_vec();
+    let runs = vault.by(&plain::APPLIANCE).versions(&records, b"a.txt").expect("told");
     assert!(runs.iter().all(|run| run.is_known && run.is_whole));
 }
 
@@ -230,11 +231,11 @@ fn a_version_whose_bytes_are_lost_is_told() {
     disk.remove(&pack).expect("it was there");
     let vault = open(std::slice::from_ref(&disk));
     vault.look_for_loss(&|| true).expect("looked").expect("seen");
-    let facts = vault.ledger().snapshots("laptop/docs").to_vec();
+    let records = vault.ledger().snapshots("laptop/docs").to_vec();
     let whole = |path: &[u8]| -> Vec<_> {
         vault
             .by(&plain::APPLIANCE)
-            .versions(&facts, path)
+            .versions(&records, path)
             .expect("told")
             .iter()
             .map(|run| (run.is_known, run.is_whole))

@@ -32,7 +32,7 @@ pub(crate) fn pushed(disks: &[MemoryDisk]) -> (Vault, ChunkRef) {
     let vault = open(disks);
     let committed = push(&vault, "laptop/docs", &day(), 1, stamp(1)).expect("a push");
     assert_eq!(vault.write_parity(u64::MAX).expect("parity"), 0);
-    (vault, committed.fact.snapshot.root)
+    (vault, committed.record.snapshot.root)
 }
 
 pub(crate) fn open(disks: &[MemoryDisk]) -> Vault {

@@ -29,10 +29,10 @@ fn push_until_complete(vault: &Vault, files: &Files, number: u128) -> u64 {
         Err(StoreError::Missing { .. }) => {
             push(vault, "laptop/docs", files, number, stamp(5))
                 .expect("what was missing is sent")
-                .fact
+                .record
                 .sequence
         }
-        pushed => pushed.expect("a push").fact.sequence,
+        pushed => pushed.expect("a push").record.sequence,
     }
 }
 
@@ -42,7 +42,7 @@ fn push_until_complete(vault: &Vault, files: &Files, number: u128) -> u64 {
 fn what_is_lost_is_named_remembered_and_brought_back() {
     let whole = MemoryDisk::new();
     let vault = open(std::slice::from_ref(&whole));
-    let number = push(&vault, "laptop/docs", &mixed(), 1, stamp(1)).expect("a push").fact.sequence;
+    let number = push(&vault, "laptop/docs", &mixed(), 1, stamp(1)).expect("a push").record.sequence;
     vault.write_parity(u64::MAX).expect("parity");
     drop(vault);
     let (pack, len) = find(&whole, ".pack");
@@ -84,13 +84,13 @@ fn what_is_lost_is_named_remembered_and_brought_back() {
 
 /// Every file either comes back with its own bytes or is named, itself or by a folder above it.
 fn check_against_names(vault: &Vault, number: u64, named: &[String], context: &str) {
-    let facts = vault.ledger().snapshots("laptop/docs").to_vec();
-    let fact = facts.iter().find(|fact| fact.sequence == number).expect("it is kept");
+    let records = vault.ledger().snapshots("laptop/docs").to_vec();
+    let record = records.iter().find(|record| record.sequence == number).expect("it is kept");
     for (path, bytes) in &mixed() {
         let is_named = named.iter().any(|name| {
             name == path || name == "/" || (name.ends_with('/') && path.starts_with(name.as_str()))
         });
-        match read_file(vault, fact.snapshot.root, path) {
+        match read_file(vault, record.snapshot.root, path) {
             Ok(found) => {
                 assert_eq!(&found, bytes, "{context}: {path} gives other bytes");
                 assert!(!is_named, "{context}: {path} is named and whole");
@@ -121,7 +121,7 @@ pub(crate) fn read_file(vault: &Vault, root: ChunkRef, path: &str) -> Result<Vec
 fn pulling_the_plug_while_a_pack_is_given_up_loses_nothing_more() {
     let whole = MemoryDisk::new();
     let vault = open(std::slice::from_ref(&whole));
-    let number = push(&vault, "laptop/docs", &mixed(), 1, stamp(1)).expect("a push").fact.sequence;
+    let number = push(&vault, "laptop/docs", &mixed(), 1, stamp(1)).expect("a push").record.sequence;
     vault.write_parity(u64::MAX).expect("parity");
     drop(vault);
     let (pack, _) = find(&whole, ".pack");

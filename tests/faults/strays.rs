@@ -172,7 +172,7 @@ fn a_copy_that_has_more_is_not_called_a_mere_copy() {
     let copy = first.after_clean_stop();
     let vault = open(&[&first]);
     let id = vault.disks()[0].id.clone();
-    let only_there = one_more_day(&vault, &mut promises).fact.snapshot.clone();
+    let only_there = one_more_day(&vault, &mut promises).record.snapshot.clone();
     vault.detach(&id);
     vault.attach(arc(&copy), stamp(60)).expect("it is who it says");
     while vault.catch_up(u64::MAX).expect("nobody is here to copy from") > 0 {}

@@ -84,13 +84,13 @@ fn a_disk_that_is_half_filled_holds_a_past_that_was_whole() {
         let left = vault.catch_up(1).expect("there is room");
         match plain::open(vec![Arc::new(new.after_power_cut(steps))]) {
             Ok(alone) => {
-                let facts: Vec<_> = alone.ledger().sources.values().flatten().cloned().collect();
-                for fact in facts {
-                    let found = restore(&alone, fact.snapshot.root);
+                let records: Vec<_> = alone.ledger().sources.values().flatten().cloned().collect();
+                for record in records {
+                    let found = restore(&alone, record.snapshot.root);
                     assert!(
                         found.is_ok(),
                         "step {steps}: snapshot {} is not whole: {found:?}",
-                        fact.sequence
+                        record.sequence
                     );
                 }
             }

@@ -89,7 +89,7 @@ impl Home {
         self.pushes += 1;
         self.vault.look_at_clock(stamp(hour));
         let committed = push(&self.vault, source, &files, self.pushes, stamp(hour))?;
-        self.kept.push((committed.fact.sequence, files));
+        self.kept.push((committed.record.sequence, files));
         Ok(())
     }
 
@@ -104,10 +104,10 @@ impl Home {
 
 fn check(vault: &Vault, kept: &[(u64, Files)], context: &str) {
     for (sequence, files) in kept {
-        let facts: Vec<_> = vault.ledger().sources.values().flatten().cloned().collect();
-        let fact = facts.iter().find(|fact| fact.sequence == *sequence);
-        let fact = fact.unwrap_or_else(|| panic!("{context}: snapshot {sequence} is lost"));
-        let found = restore(vault, fact.snapshot.root);
+        let records: Vec<_> = vault.ledger().sources.values().flatten().cloned().collect();
+        let record = records.iter().find(|record| record.sequence == *sequence);
+        let record = record.unwrap_or_else(|| panic!("{context}: snapshot {sequence} is lost"));
+        let found = restore(vault, record.snapshot.root);
         let found = found.unwrap_or_else(|error| panic!("{context}: snapshot {sequence}: {error:?}"));
         assert!(found == *files, "{context}: snapshot {sequence} gives other bytes");
     }
@@ -186,7 +186,7 @@ fn a_device_that_was_told_of_a_chunk_in_a_growing_pack_finds_it_at_its_commit() 
     assert!(is_full(home.push("phone/films", large(2, 3_000), 28)));
     make_room(&home.vault, 28).expect("nothing fails");
     let committed = second.commit(&home.vault, "tablet/album", 70, stamp(29)).expect("nothing of it went");
-    home.kept.push((committed.fact.sequence, shared));
+    home.kept.push((committed.record.sequence, shared));
     home.check();
 }
 
@@ -289,7 +289,7 @@ fn what_is_committed_while_room_is_made_stays() {
         }
         match asked.commit(&home.vault, "laptop/films", 70, stamp(3)) {
             Ok(committed) => {
-                home.kept.push((committed.fact.sequence, film));
+                home.kept.push((committed.record.sequence, film));
                 committed_in_time += 1;
             }
             Err(StoreError::Missing { .. }) => home.push("laptop/films", film, 3).expect("it is asked again"),
@@ -319,7 +319,7 @@ fn live(faulty: &Arc<FaultyDisk>) -> Vec<(u64, Files)> {
         let vault = open()?;
         let mut push = |vault: &Vault, source: &str, files: Files, number: u128| -> Result<()> {
             let committed = push(vault, source, &files, number, stamp(3))?;
-            kept.push((committed.fact.sequence, files));
+            kept.push((committed.record.sequence, files));
             Ok(())
         };
         push(&vault, "laptop/docs", files([("a.txt", b"kept"), ("b.bin", &noise(9, 2000))]), 1)?;

@@ -30,7 +30,7 @@ fn lived(disks: &[MemoryDisk]) -> BTreeMap<u64, Files> {
     let pushed = (1..5).map(|number| {
         let files = day(number);
         let committed = push(&vault, "laptop/docs", &files, number.into(), stamp(number.into()));
-        (committed.expect("a push").fact.sequence, files)
+        (committed.expect("a push").record.sequence, files)
     });
     let pushed = pushed.collect();
     vault.write_parity(u64::MAX).expect("parity");
@@ -46,13 +46,13 @@ fn check_all_is_well(vault: &Vault, kept: &BTreeMap<u64, Files>, context: &str) 
     let rounds = scrub(vault);
     let is_clean = |round: &care::Round| (round.damaged, round.left, round.lost) == (0, 0, 0);
     assert!(rounds.iter().all(is_clean), "{context}: {rounds:?}");
-    let facts = vault.ledger().snapshots("laptop/docs").to_vec();
-    assert_eq!(facts.len(), kept.len(), "{context}");
-    for fact in facts {
-        let found = restore(vault, fact.snapshot.root);
-        let found =
-            found.unwrap_or_else(|error| panic!("{context}: {} is not given back: {error:?}", fact.sequence));
-        assert!(found == kept[&fact.sequence], "{context}: {} gives other bytes", fact.sequence);
+    let records = vault.ledger().snapshots("laptop/docs").to_vec();
+    assert_eq!(records.len(), kept.len(), "{context}");
+    for record in records {
+        let found = restore(vault, record.snapshot.root);
+        let found = found
+            .unwrap_or_else(|error| panic!("{context}: {} is not given back: {error:?}", record.sequence));
+        assert!(found == kept[&record.sequence], "{context}: {} gives other bytes", record.sequence);
     }
     assert_eq!(vault.lost_files(), [], "{context}");
     assert_eq!(vault.damaged_snapshots(), [], "{context}");
@@ -63,8 +63,8 @@ fn check_all_is_well(vault: &Vault, kept: &BTreeMap<u64, Files>, context: &str) 
 
 /// A restore of everything and two rounds, for two days if `goes_on`; whatever fails fails.
 fn use_it(vault: &Vault, hour: u64) {
-    let facts = vault.ledger().snapshots("laptop/docs").to_vec();
-    facts.iter().for_each(|fact| drop(restore(vault, fact.snapshot.root)));
+    let records = vault.ledger().snapshots("laptop/docs").to_vec();
+    records.iter().for_each(|record| drop(restore(vault, record.snapshot.root)));
     let disks: Vec<_> = vault.disks().into_iter().map(|disk| disk.id).collect();
     for disk in disks.iter().chain(&disks) {
         let _ = vault.scrub(disk, u64::MAX, stamp(hour));
@@ -242,8 +242,8 @@ fn what_cannot_be_read_is_asked_for_at_once() {
         assert!(pushed, "what was missing is sent");
     }
     assert_eq!(vault.damaged_chunks(), 0);
-    for fact in vault.ledger().snapshots("laptop/docs").iter().take(4) {
-        assert!(restore(&vault, fact.snapshot.root).is_ok_and(|found| found == kept[&fact.sequence]));
+    for record in vault.ledger().snapshots("laptop/docs").iter().take(4) {
+        assert!(restore(&vault, record.snapshot.root).is_ok_and(|found| found == kept[&record.sequence]));
     }
     assert!(vault.has_what_was_missed());
     assert!(vault.look_at_damaged(&|| true));
@@ -303,8 +303,8 @@ fn what_an_earlier_version_gave_up_comes_back_at_the_start() {
         let kept = lived(&disks);
         disks.iter().for_each(give_everything_up);
         let vault = open(&disks);
-        for fact in vault.ledger().snapshots("laptop/docs") {
-            assert!(restore(&vault, fact.snapshot.root).is_ok_and(|found| found == kept[&fact.sequence]));
+        for record in vault.ledger().snapshots("laptop/docs") {
+            assert!(restore(&vault, record.snapshot.root).is_ok_and(|found| found == kept[&record.sequence]));
         }
         assert_eq!((vault.lost_files(), vault.damaged_chunks()), (vec![], 0));
         vault.write_parity(u64::MAX).expect("parity");
@@ -388,10 +388,10 @@ fn nothing_is_lost_as_long_as_a_stray_pack_has_it() {
         assert_eq!(vault.look_for_loss(&|| true).expect("looked"), None, "{place}: blocks came back");
         assert_eq!(vault.look_for_loss(&|| true).expect("looked"), Some(0), "{place}");
         vault.write_parity(u64::MAX).expect("parity");
-        let facts = vault.ledger().snapshots("laptop/docs").to_vec();
-        for fact in facts {
-            let found = restore(&vault, fact.snapshot.root);
-            assert!(found.is_ok_and(|found| found == kept[&fact.sequence]), "{place}: {}", fact.sequence);
+        let records = vault.ledger().snapshots("laptop/docs").to_vec();
+        for record in records {
+            let found = restore(&vault, record.snapshot.root);
+            assert!(found.is_ok_and(|found| found == kept[&record.sequence]), "{place}: {}", record.sequence);
         }
         assert_eq!((vault.lost_files(), vault.damaged_snapshots()), (vec![], vec![]), "{place}");
     }

@@ -41,7 +41,7 @@ impl Old {
         let number = self.backups.len() as u128 + 1;
         let pushed = push(&self.vault, "laptop/docs", &files, number, stamp(self.hour)).expect("a push");
         self.newest_pack = self.packs().difference(&before).next().expect("it makes a pack").clone();
-        self.backups.push((pushed.fact.snapshot.clone(), files));
+        self.backups.push((pushed.record.snapshot.clone(), files));
     }
 
     fn wait(&mut self, hours: u64) {
@@ -166,7 +166,7 @@ fn what_went_is_asked_for_again_although_its_file_is_there() {
         old.sweep();
     }
     for _ in 0..2 {
-        assert_eq!(restore(&old.vault, again.fact.snapshot.root).expect("whole"), files);
+        assert_eq!(restore(&old.vault, again.record.snapshot.root).expect("whole"), files);
         old.open_again();
     }
 }

@@ -88,7 +88,7 @@ impl Model {
     /// # Errors
     /// A receipt that contradicts an earlier one.
     pub fn confirm(&mut self, committed: &Committed, push: u128, files: &Arc<Files>) -> Result<(), String> {
-        let fact = &committed.fact;
+        let record = &committed.record;
         let disks: BTreeSet<_> = committed.disks.iter().cloned().collect();
         if disks.is_empty() {
             return Err(format!("push {push} was acknowledged by no disk"));
@@ -98,19 +98,20 @@ impl Model {
         }
         if let Some(known) = self.promises.iter_mut().rev().find(|known| known.push == push) {
             // Asked again. Whoever lost it for good reason got it again under a new number.
-            let is_same = known.sequence == fact.sequence && known.root == fact.snapshot.root;
+            let is_same = known.sequence == record.sequence && known.root == record.snapshot.root;
             if !(is_same || known.disks.is_empty()) {
                 return Err(format!("push {push} became two snapshots"));
             }
-            (known.sequence, known.root, known.files) = (fact.sequence, fact.snapshot.root, files.clone());
+            (known.sequence, known.root, known.files) =
+                (record.sequence, record.snapshot.root, files.clone());
             known.disks.extend(disks);
             return Ok(());
         }
         self.promises.push(Promise {
             push,
-            source: fact.snapshot.source.clone(),
-            root: fact.snapshot.root,
-            sequence: fact.sequence,
+            source: record.snapshot.source.clone(),
+            root: record.snapshot.root,
+            sequence: record.sequence,
             files: files.clone(),
             disks,
             is_let_go: false,
@@ -218,8 +219,8 @@ impl Model {
             let Promise { push, source, sequence, .. } = promise;
             let name = format!("snapshot {sequence} of {source} (push {push})");
             let must = self.must_keep(promise, disks);
-            let fact = vault.ledger().push(&push.to_be_bytes()).cloned();
-            if must && fact.is_none_or(|fact| fact.snapshot.root != promise.root) {
+            let record = vault.ledger().push(&push.to_be_bytes()).cloned();
+            if must && record.is_none_or(|record| record.snapshot.root != promise.root) {
                 return Err(format!("{name} is not in the ledger"));
             }
             match restore(vault, promise.root) {

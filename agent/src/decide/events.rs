@@ -24,16 +24,16 @@ pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: 
         AgentEvent::Asked(MqttCommand::Acknowledge) => Happened::Acknowledged,
         AgentEvent::PushStarted { device } => Happened::PushStarted { device: device.clone() },
         AgentEvent::Restored { device } => Happened::RestoreServed { device: device.clone() },
-        AgentEvent::Committed(fact) => Happened::Pushed(pushed(fact)),
+        AgentEvent::Committed(record) => Happened::Pushed(pushed(record)),
     };
     Some(Action::Tell(Happening { id, time: now, what }))
 }
 
-fn pushed(fact: &SnapshotRecord) -> PushFacts {
-    let snapshot = &fact.snapshot;
+fn pushed(record: &SnapshotRecord) -> PushFacts {
+    let snapshot = &record.snapshot;
     PushFacts {
         source: snapshot.source.clone(),
-        snapshot: fact.sequence,
+        snapshot: record.sequence,
         files: snapshot.totals.files,
         bytes: snapshot.totals.bytes,
         skipped: snapshot.skipped,
@@ -60,13 +60,13 @@ mod tests {
     #[test]
     fn a_push_that_skipped_files_is_a_partial_one() {
         let settings = Settings::default();
-        let mut fact = (*facts(&settings).sources[0].newest).clone();
-        let pushed = |fact: &SnapshotRecord| {
-            told(&AgentEvent::Committed(Arc::new(fact.clone()))).unwrap().event_type()
+        let mut record = (*facts(&settings).sources[0].newest).clone();
+        let pushed = |record: &SnapshotRecord| {
+            told(&AgentEvent::Committed(Arc::new(record.clone()))).unwrap().event_type()
         };
-        assert_eq!(pushed(&fact), EventType::PushSucceeded);
-        fact.snapshot.skipped = 1;
-        assert_eq!(pushed(&fact), EventType::PushPartial);
+        assert_eq!(pushed(&record), EventType::PushSucceeded);
+        record.snapshot.skipped = 1;
+        assert_eq!(pushed(&record), EventType::PushPartial);
     }
 
     #[test]

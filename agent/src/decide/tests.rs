@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub(super) const NOW_S: i64 = 1_790_000_000;
 
-fn fact(hours_ago: i64) -> Arc<SnapshotRecord> {
+fn record(hours_ago: i64) -> Arc<SnapshotRecord> {
     let stamp = WallStamp { time_ms: (NOW_S - hours_ago * 3600) * 1000, trusted: true, powered_on_s: 0 };
     let totals = Totals { files: 3, directories: 1, bytes: 2 << 30 };
     let snapshot = Snapshot::new("laptop/photos", [0; 16], ChunkRef::to(b"root"), totals);
@@ -45,8 +45,8 @@ fn source(hours_ago: i64) -> SourceFacts {
     SourceFacts {
         source: "laptop/photos".into(),
         snapshots: 1,
-        oldest: fact(hours_ago),
-        newest: fact(hours_ago),
+        oldest: record(hours_ago),
+        newest: record(hours_ago),
         counts: Counts { versions: 3, is_complete: true, ..Counts::default() },
         rule: Rule::default(),
         next_to_go: None,
@@ -144,7 +144,7 @@ fn the_lamp_says_what_is_wrong() {
     check(|facts| facts.scrubs[0] = scrub(36), Rhythm::needs_you(10));
     check(|facts| facts.scrubs[0].last = None, Rhythm::Ready);
     let of_old = |facts: &mut Facts<'_>| {
-        (facts.scrubs[0].last, facts.sources[0].oldest) = (None, fact(36 * 24));
+        (facts.scrubs[0].last, facts.sources[0].oldest) = (None, record(36 * 24));
     };
     check(of_old, Rhythm::needs_you(10));
     // Stamped by a clock a year ahead; three days of running have passed since.
@@ -293,7 +293,7 @@ fn what_is_not_counted_yet_is_not_told_as_none() {
 fn claims_add_up_without_overflow() {
     let settings = Settings::default();
     let mut facts = facts(&settings);
-    let mut endless = (*fact(1)).clone();
+    let mut endless = (*record(1)).clone();
     endless.snapshot.totals = Totals { files: u64::MAX, directories: 1, bytes: u64::MAX };
     facts.sources.push(SourceFacts { newest: Arc::new(endless), ..source(1) });
     let vault = report(&facts, &mut Memory::default()).0.vault;

@@ -39,10 +39,10 @@ impl Appliance {
     pub(crate) fn judge(
         &self,
         source: &str,
-        facts: &[Arc<SnapshotRecord>],
+        records: &[Arc<SnapshotRecord>],
     ) -> Vec<(Arc<SnapshotRecord>, Verdict)> {
-        let verdicts = self.judge_with(&self.vault.ledger(), source, facts);
-        facts.iter().cloned().zip(verdicts).collect()
+        let verdicts = self.judge_with(&self.vault.ledger(), source, records);
+        records.iter().cloned().zip(verdicts).collect()
     }
 
     /// This moment, for the next ledger entry.
@@ -94,36 +94,36 @@ impl Appliance {
 
     /// Facts of a source with snapshots.
     pub(crate) fn source_facts(&self, view: &LedgerView, source: &str) -> SourceFacts {
-        let facts = view.snapshots(source);
-        let (oldest, newest) = (facts.first(), facts.last());
+        let records = view.snapshots(source);
+        let (oldest, newest) = (records.first(), records.last());
         let (oldest, newest) = oldest.zip(newest).expect("a source is in the ledger by its first snapshot");
         let counts = {
             // Snapshots set aside are not counted, so no answer waits for their count.
-            let looked_at = facts.iter().rev().find(|fact| !view.is_set_aside(fact.sequence));
+            let looked_at = records.iter().rev().find(|record| !view.is_set_aside(record.sequence));
             let history = self.history.read().unwrap_or_else(PoisonError::into_inner);
-            history.of(source, looked_at.map(|fact| fact.sequence))
+            history.of(source, looked_at.map(|record| record.sequence))
         };
         let now = view.at(self.stamp_after(view));
-        let judged = self.judge_with(view, source, facts);
+        let judged = self.judge_with(view, source, records);
         let is_newest = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Newest);
         let next_to_go = judged.iter().filter(|verdict| !is_newest(verdict));
         let next_to_go = next_to_go.filter_map(|verdict| Some((verdict.sequence, verdict.kept_until?)));
         SourceFacts {
             source: source.to_owned(),
-            snapshots: facts.len() as u64,
+            snapshots: records.len() as u64,
             oldest: oldest.clone(),
             newest: newest.clone(),
             counts,
             rule: self.rule(view, &now).rule,
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),
             on_hold: view.is_on_hold(source, &now),
-            damaged: self.vault.damaged_among(facts),
+            damaged: self.vault.damaged_among(records),
         }
     }
 
-    fn judge_with(&self, view: &LedgerView, source: &str, facts: &[Arc<SnapshotRecord>]) -> Vec<Verdict> {
+    fn judge_with(&self, view: &LedgerView, source: &str, records: &[Arc<SnapshotRecord>]) -> Vec<Verdict> {
         let now = view.at(self.stamp_after(view));
-        let moments: Vec<_> = facts.iter().map(|fact| fact.moment()).collect();
+        let moments: Vec<_> = records.iter().map(|record| record.moment()).collect();
         judge(&moments, &self.rule(view, &now).rule, &now, view.is_on_hold(source, &now))
     }
 
@@ -199,8 +199,8 @@ impl Appliance {
         let watch = CountWatch { go_on, now_s: &|| self.clock.powered_on_s() };
         for source in pending {
             // One by one: copies of every source would be as much memory again.
-            let facts = self.vault.ledger().looked_at(&source);
-            let Some(mut pending) = history().pending(&source, &facts) else { continue };
+            let records = self.vault.ledger().looked_at(&source);
+            let Some(mut pending) = history().pending(&source, &records) else { continue };
             let is_all = pending.count(&self.vault, &watch);
             if !go_on() {
                 return;

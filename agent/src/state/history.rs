@@ -123,15 +123,15 @@ impl History {
     }
 
     /// The uncounted snapshots of a source; none when the count is complete.
-    pub(crate) fn pending(&self, source: &str, facts: &[Arc<SnapshotRecord>]) -> Option<PendingCount> {
+    pub(crate) fn pending(&self, source: &str, records: &[Arc<SnapshotRecord>]) -> Option<PendingCount> {
         let history = self.sources.get(source);
         let from = history.and_then(|history| history.counted).map_or(0, |(sequence, _)| sequence);
-        let new = facts.partition_point(|fact| fact.sequence <= from);
+        let new = records.partition_point(|record| record.sequence <= from);
         let others = self.sources.iter().filter(|(other, _)| *other != source);
         let taken = others.map(|(_, history)| history.deleted.len()).sum();
-        (new < facts.len()).then(|| PendingCount {
+        (new < records.len()).then(|| PendingCount {
             history: history.cloned().unwrap_or_default(),
-            new: facts[new..].to_vec(),
+            new: records[new..].to_vec(),
             room: PATHS_MAX.saturating_sub(taken),
             limits: LIMITS,
             forgotten: self.forgotten,
@@ -171,11 +171,11 @@ impl PendingCount {
     /// fails is stepped over, or the count would begin with it again for ever. Then the count ends with false: the
     /// snapshots behind wait for the next count, so a slow source lets the others go first.
     pub(crate) fn count(&mut self, vault: &Vault, watch: &CountWatch<'_>) -> bool {
-        for fact in std::mem::take(&mut self.new) {
-            match self.count_one(vault, &fact, watch) {
+        for record in std::mem::take(&mut self.new) {
+            match self.count_one(vault, &record, watch) {
                 Ok(true) => continue,
                 Ok(false) => {
-                    let (source, snapshot) = (&fact.snapshot.source, fact.sequence);
+                    let (source, snapshot) = (&record.snapshot.source, record.sequence);
                     tracing::warn!(
                         source,
                         snapshot,
@@ -183,7 +183,7 @@ impl PendingCount {
                     );
                 }
                 Err(error) => {
-                    let source = &fact.snapshot.source;
+                    let source = &record.snapshot.source;
                     tracing::warn!(source, %error, "could not count what changed in this source");
                 }
             }
@@ -196,12 +196,12 @@ impl PendingCount {
     fn count_one(
         &mut self,
         vault: &Vault,
-        fact: &SnapshotRecord,
+        record: &SnapshotRecord,
         watch: &CountWatch<'_>,
     ) -> Result<bool, StoreError> {
-        let root = fact.snapshot.root;
-        let Some((_, before)) = self.history.counted.replace((fact.sequence, root)) else {
-            self.history.versions = fact.snapshot.totals.files;
+        let root = record.snapshot.root;
+        let Some((_, before)) = self.history.counted.replace((record.sequence, root)) else {
+            self.history.versions = record.snapshot.totals.files;
             return Ok(true);
         };
         let (room, limits, begun_s) = (self.room, self.limits, (watch.now_s)());
@@ -271,9 +271,9 @@ mod tests {
 
     /// Counts once with these limits, on a clock that advances by `step_s` at each question.
     fn count(history: &mut History, vault: &Vault, limits: Limits, step_s: u64) -> (bool, Counts) {
-        let facts = vault.ledger().snapshots(SOURCE).to_vec();
-        let newest = facts.last().map(|fact| fact.sequence);
-        let Some(mut pending) = history.pending(SOURCE, &facts) else {
+        let records = vault.ledger().snapshots(SOURCE).to_vec();
+        let newest = records.last().map(|record| record.sequence);
+        let Some(mut pending) = history.pending(SOURCE, &records) else {
             return (true, history.of(SOURCE, newest));
         };
         pending.limits = limits;

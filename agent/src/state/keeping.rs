@@ -32,8 +32,8 @@ pub(crate) fn set_aside(
     let snapshot = wish.snapshot;
     let (source, is_aside) = {
         let view = vault.ledger();
-        let fact = view.sources.values().flatten().find(|fact| fact.sequence == snapshot);
-        (fact.map(|fact| fact.snapshot.source.clone()), view.is_set_aside(snapshot))
+        let record = view.sources.values().flatten().find(|record| record.sequence == snapshot);
+        (record.map(|record| record.snapshot.source.clone()), view.is_set_aside(snapshot))
     };
     let event = match &wish.why {
         Some(why) => Event::SetAside { snapshot, why: why.clone() },

@@ -91,7 +91,7 @@ impl Household {
         let mut push = [0; 16];
         push.copy_from_slice(&id.0[..16]);
         let totals = Totals { files: 60_000, directories: 4000, bytes: 80 << 30 };
-        let parent = self.view.snapshots(source).last().map(|fact| fact.sequence);
+        let parent = self.view.snapshots(source).last().map(|record| record.sequence);
         let path = format!("/home/ada/{source}");
         let snapshot = Snapshot {
             parent,

@@ -38,7 +38,7 @@ impl Walk {
     pub(crate) fn begin(view: &LedgerView, now: &clock::TrustedTime) -> Self {
         let mut walk = Self::default();
         let lately = view.let_go.iter().filter(|gone| !gone.at.is_past(PRUNE_GRACE_S, now));
-        walk.roots.extend(lately.flat_map(|gone| &gone.facts).map(|fact| fact.snapshot.root));
+        walk.roots.extend(lately.flat_map(|gone| &gone.records).map(|record| record.snapshot.root));
         walk.take_in(view);
         walk
     }
@@ -46,9 +46,9 @@ impl Walk {
     /// Includes snapshots committed since; returns whether there are any.
     pub(crate) fn take_in(&mut self, view: &LedgerView) -> bool {
         let before = self.roots.len();
-        for facts in view.sources.values() {
-            let new = facts.partition_point(|fact| fact.sequence <= self.up_to);
-            self.roots.extend(facts[new..].iter().map(|fact| fact.snapshot.root));
+        for records in view.sources.values() {
+            let new = records.partition_point(|record| record.sequence <= self.up_to);
+            self.roots.extend(records[new..].iter().map(|record| record.snapshot.root));
         }
         self.up_to = view.head.sequence;
         self.roots.len() > before
@@ -56,7 +56,8 @@ impl Walk {
 
     /// Whether a newer snapshot is not included yet.
     pub(crate) fn is_behind(&self, view: &LedgerView) -> bool {
-        let newest = view.sources.values().filter_map(|facts| facts.last()).map(|fact| fact.sequence).max();
+        let newest =
+            view.sources.values().filter_map(|records| records.last()).map(|record| record.sequence).max();
         newest.is_some_and(|newest| newest > self.up_to)
     }
 

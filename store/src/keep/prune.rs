@@ -76,15 +76,15 @@ pub fn plan(view: &LedgerView, now: &TrustedTime, clock: ClockVerdict) -> PruneP
         plan.locked.get_or_insert(Lock::NoRule);
         return plan;
     };
-    for (source, facts) in &view.sources {
-        let moments: Vec<_> = facts.iter().map(|fact| fact.moment()).collect();
+    for (source, records) in &view.sources {
+        let moments: Vec<_> = records.iter().map(|record| record.moment()).collect();
         let verdicts = judge(&moments, &in_force.rule, now, view.is_on_hold(source, now));
-        for (fact, _) in facts.iter().zip(verdicts).filter(|(_, verdict)| verdict.reasons.is_empty()) {
-            let age_days = fact.mark().age_s(now).div_euclid(24 * 3600);
+        for (record, _) in records.iter().zip(verdicts).filter(|(_, verdict)| verdict.reasons.is_empty()) {
+            let age_days = record.mark().age_s(now).div_euclid(24 * 3600);
             plan.snapshots.push(Going {
-                sequence: fact.sequence,
+                sequence: record.sequence,
                 source: source.clone(),
-                stamp: fact.stamp,
+                stamp: record.stamp,
                 why: why_it_goes(&in_force.rule, age_days),
             });
         }

@@ -84,7 +84,7 @@ pub struct LetGo {
     /// Their numbers, rising.
     pub snapshots: Vec<u64>,
     /// Their records, as long as the content has to be there still.
-    pub(crate) facts: Vec<Arc<SnapshotRecord>>,
+    pub(crate) records: Vec<Arc<SnapshotRecord>>,
 }
 
 /// The rule in force at some moment, and its coming change.
@@ -173,8 +173,8 @@ impl LedgerView {
     /// Snapshots of a source for history, differences and versions, oldest first: without the snapshots set aside at
     /// the box.
     pub fn looked_at(&self, source: &str) -> Vec<Arc<SnapshotRecord>> {
-        let facts = self.snapshots(source).iter();
-        facts.filter(|fact| !self.is_set_aside(fact.sequence)).cloned().collect()
+        let records = self.snapshots(source).iter();
+        records.filter(|record| !self.is_set_aside(record.sequence)).cloned().collect()
     }
 
     /// Whether no derived view looks at the snapshot. It is kept, swept and restored like any other.
@@ -281,32 +281,32 @@ impl LedgerView {
     }
 
     fn add(&mut self, sequence: u64, mark: TrustedTime, snapshot: Snapshot) {
-        let facts = self.sources.entry(snapshot.source.clone()).or_default();
-        let runs = Runs::after(facts.last().map(|fact| (fact.runs, fact.stamp)), mark.stamp);
+        let records = self.sources.entry(snapshot.source.clone()).or_default();
+        let runs = Runs::after(records.last().map(|record| (record.runs, record.stamp)), mark.stamp);
         let TrustedTime { stamp, lived_s } = mark;
-        let fact = Arc::new(SnapshotRecord { sequence, stamp, lived_s, runs, snapshot });
-        facts.push(fact.clone());
-        self.pushes.insert(fact.snapshot.push, fact);
+        let record = Arc::new(SnapshotRecord { sequence, stamp, lived_s, runs, snapshot });
+        records.push(record.clone());
+        self.pushes.insert(record.snapshot.push, record);
     }
 
     fn let_go(&mut self, at: TrustedTime, mut snapshots: Vec<u64>, why: String) {
         snapshots.sort_unstable();
         let mut gone = Vec::new();
-        for facts in self.sources.values_mut() {
-            gone.extend(facts.extract_if(.., |fact| snapshots.binary_search(&fact.sequence).is_ok()));
+        for records in self.sources.values_mut() {
+            gone.extend(records.extract_if(.., |record| snapshots.binary_search(&record.sequence).is_ok()));
         }
-        self.sources.retain(|_, facts| !facts.is_empty());
-        for fact in &gone {
-            self.pushes.remove(&fact.snapshot.push);
-            self.set_aside.remove(&fact.sequence);
+        self.sources.retain(|_, records| !records.is_empty());
+        for record in &gone {
+            self.pushes.remove(&record.snapshot.push);
+            self.set_aside.remove(&record.sequence);
         }
         // A snapshot let go of long ago needs no more memory than its number.
         for old in &mut self.let_go {
             if old.at.is_past(PRUNE_GRACE_S, &at) {
-                old.facts = Vec::new();
+                old.records = Vec::new();
             }
         }
-        self.let_go.push(LetGo { at, why, snapshots, facts: gone });
+        self.let_go.push(LetGo { at, why, snapshots, records: gone });
     }
 }
 

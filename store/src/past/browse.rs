@@ -70,11 +70,11 @@ pub(crate) fn entries(core: &Core, top: ChunkRef) -> Entries<'_, Core> {
 ///
 /// # Errors
 /// As `read_node`, but for `Damaged`: one lost folder must not hide the whole versions.
-pub(crate) fn versions(core: &Core, facts: &[Arc<SnapshotRecord>], path: &[u8]) -> Result<Vec<Run>> {
+pub(crate) fn versions(core: &Core, records: &[Arc<SnapshotRecord>], path: &[u8]) -> Result<Vec<Run>> {
     let mut runs: Vec<Run> = Vec::new();
     let (mut lookups, mut last) = (Lookups::new(path), None);
-    for fact in facts {
-        let (same, is_known) = match lookups.look(core, &fact.snapshot.root) {
+    for record in records {
+        let (same, is_known) = match lookups.look(core, &record.snapshot.root) {
             Ok(Looked::Same) => (true, true),
             Ok(Looked::Found(found)) => {
                 let same = last == found;
@@ -90,12 +90,12 @@ pub(crate) fn versions(core: &Core, facts: &[Arc<SnapshotRecord>], path: &[u8]) 
         };
         match runs.last_mut() {
             Some(run) if same && run.is_known == is_known => {
-                run.last = fact.clone();
+                run.last = record.clone();
                 run.snapshots += 1;
             }
             None if last.is_none() && is_known => {}
             _ => {
-                let (first, newest, found) = (fact.clone(), fact.clone(), last.clone());
+                let (first, newest, found) = (record.clone(), record.clone(), last.clone());
                 runs.push(Run { first, last: newest, snapshots: 1, found, is_known, is_whole: is_known });
             }
         }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Committed {
     /// The committed snapshot record.
-    pub fact: Arc<SnapshotRecord>,
+    pub record: Arc<SnapshotRecord>,
     /// The ledger's head at the answer.
     pub head: Head,
     /// Disks with the snapshot, by id.
@@ -54,7 +54,7 @@ fn commit_whole(core: &Core, snapshot: Snapshot, stamp: WallStamp) -> Result<Com
         core.damaged_chunks() == 0 && core.unreadable_packs() == 0 && !core.trouble().is_any_gone_without();
     // A chunk found now must still be there when the entry is written.
     let _no_sweep = core.sweeping.read();
-    let parent = core.ledger().snapshots(&snapshot.source).last().map(|fact| fact.snapshot.root);
+    let parent = core.ledger().snapshots(&snapshot.source).last().map(|record| record.snapshot.root);
     let parent = parent.filter(|_| is_sound);
     complete::complete(core, &snapshot, parent)?;
     let push = snapshot.push;
@@ -64,7 +64,7 @@ fn commit_whole(core: &Core, snapshot: Snapshot, stamp: WallStamp) -> Result<Com
         return Ok(known);
     }
     // Only here: a snapshot committed meanwhile is the parent.
-    let parent = core.ledger().snapshots(&snapshot.source).last().map(|fact| fact.sequence);
+    let parent = core.ledger().snapshots(&snapshot.source).last().map(|record| record.sequence);
     core.append_alone(&alone, stamp, Event::Snapshot(Snapshot { parent, ..snapshot }))?;
     let committed = committed(core, &push)?.expect("it was just applied");
     Ok(Committed { is_new: true, ..committed })
@@ -73,15 +73,15 @@ fn commit_whole(core: &Core, snapshot: Snapshot, stamp: WallStamp) -> Result<Com
 /// Result of a push committed before.
 fn committed(core: &Core, push: &[u8; 16]) -> Result<Option<Committed>> {
     let view = core.ledger();
-    let Some(fact) = view.push(push).cloned() else { return Ok(None) };
+    let Some(record) = view.push(push).cloned() else { return Ok(None) };
     let all = core.members.all();
     let ids = |is_meant: fn(&Member) -> bool| -> Vec<String> {
         all.iter().filter(|member| is_meant(member)).map(|member| member.id.clone()).collect()
     };
     let (disks, degraded) = (ids(Member::is_healthy), ids(Member::is_missed));
     // A receipt without a disk to stand for the snapshot would be a lie.
-    if disks.is_empty() || view.gaps.contains(&fact.sequence) {
+    if disks.is_empty() || view.gaps.contains(&record.sequence) {
         return Err(core.members.none_left(layout::LEDGER));
     }
-    Ok(Some(Committed { fact, head: view.head, disks, degraded, is_new: false }))
+    Ok(Some(Committed { record, head: view.head, disks, degraded, is_new: false }))
 }

@@ -120,8 +120,8 @@ impl<'a> By<'a> {
     ///
     /// # Errors
     /// As `read_node`.
-    pub fn versions(&self, facts: &[Arc<SnapshotRecord>], path: &[u8]) -> Result<Vec<Run>> {
-        browse::versions(self.core, facts, path)
+    pub fn versions(&self, records: &[Arc<SnapshotRecord>], path: &[u8]) -> Result<Vec<Run>> {
+        browse::versions(self.core, records, path)
     }
 
     /// Compares two trees entry by entry, in constant memory.

@@ -41,9 +41,9 @@ impl Vault {
         lost::damaged_snapshots(&self.core)
     }
 
-    /// Numbers of the `facts`, rising, that cannot be restored whole, as of the last check.
-    pub fn damaged_among(&self, facts: &[Arc<SnapshotRecord>]) -> Vec<u64> {
-        lost::damaged_among(&self.core, facts)
+    /// Numbers of the `records`, rising, that cannot be restored whole, as of the last check.
+    pub fn damaged_among(&self, records: &[Arc<SnapshotRecord>]) -> Vec<u64> {
+        lost::damaged_among(&self.core, records)
     }
 
     /// Whether every kept snapshot was checked since the start, and every disk answered.

@@ -87,8 +87,8 @@ pub(in crate::decide) fn numbers(all: &[u64]) -> String {
     }
 }
 
-fn day(fact: &SnapshotRecord) -> String {
-    moment(fact.stamp).map_or_else(
+fn day(record: &SnapshotRecord) -> String {
+    moment(record.stamp).map_or_else(
         || "an unknown day".to_owned(),
         |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string(),
     )

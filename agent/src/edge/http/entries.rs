@@ -46,20 +46,20 @@ pub(crate) fn entry_info(Found { entry, owner }: &Found) -> EntryInfo {
 /// `view` is the ledger behind the verdict.
 pub(crate) fn snapshot_info(
     view: &LedgerView,
-    fact: &SnapshotRecord,
+    record: &SnapshotRecord,
     verdict: &Verdict,
     damaged: bool,
 ) -> SnapshotInfo {
     SnapshotInfo {
-        source: fact.snapshot.source.clone(),
-        snapshot: fact.sequence,
-        time: time_text(fact.stamp.time_ms),
-        root: fact.snapshot.root,
-        totals: fact.snapshot.totals,
-        skipped: fact.snapshot.skipped,
+        source: record.snapshot.source.clone(),
+        snapshot: record.sequence,
+        time: time_text(record.stamp.time_ms),
+        root: record.snapshot.root,
+        totals: record.snapshot.totals,
+        skipped: record.snapshot.skipped,
         reasons: verdict.reasons.iter().map(|reason| reason.words().to_owned()).collect(),
         kept_until: verdict.kept_until.map(|moment| moment.to_string()),
-        set_aside: view.why_set_aside(fact.sequence).map(str::to_owned),
+        set_aside: view.why_set_aside(record.sequence).map(str::to_owned),
         damaged,
     }
 }

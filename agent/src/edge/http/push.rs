@@ -87,11 +87,11 @@ pub(crate) async fn commit(
     appliance.activity.ends(Traffic::Push, &device);
     let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
     if committed.is_new {
-        appliance.tell(AgentEvent::Committed(committed.fact.clone()));
+        appliance.tell(AgentEvent::Committed(committed.record.clone()));
     }
     let receipt = Receipt {
-        source: committed.fact.snapshot.source.clone(),
-        snapshot: committed.fact.sequence,
+        source: committed.record.snapshot.source.clone(),
+        snapshot: committed.record.sequence,
         head: committed.head,
         disks: committed.disks,
         degraded: committed.degraded,

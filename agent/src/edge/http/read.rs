@@ -52,7 +52,7 @@ type SnapshotPath = PathParts<(String, String, String)>;
 
 pub(crate) async fn sources(_: PastReader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
     let all = appliance.vault.ledger().sources.clone();
-    let snapshots = all.iter().map(|(source, facts)| snapshots::infos(&appliance, source, facts));
+    let snapshots = all.iter().map(|(source, records)| snapshots::infos(&appliance, source, records));
     Ok(Json(snapshots.filter_map(source_info).collect()))
 }
 
@@ -61,8 +61,8 @@ pub(crate) async fn snapshots(
     appliance: State,
     PathParts((device, name)): SourcePath,
 ) -> Result<Json<Vec<SnapshotInfo>>, Refusal> {
-    let (source, facts) = snapshots::of(&appliance, &device, &name)?;
-    Ok(Json(snapshots::infos(&appliance, &source, &facts)))
+    let (source, records) = snapshots::of(&appliance, &device, &name)?;
+    Ok(Json(snapshots::infos(&appliance, &source, &records)))
 }
 
 pub(crate) async fn snapshot(
@@ -70,9 +70,9 @@ pub(crate) async fn snapshot(
     appliance: State,
     PathParts((device, name, when)): SnapshotPath,
 ) -> Result<Json<SnapshotInfo>, Refusal> {
-    let (source, facts) = snapshots::of(&appliance, &device, &name)?;
-    let wanted = snapshots::resolve(&appliance, &facts, &when)?;
-    let all = snapshots::infos(&appliance, &source, &facts);
+    let (source, records) = snapshots::of(&appliance, &device, &name)?;
+    let wanted = snapshots::resolve(&appliance, &records, &when)?;
+    let all = snapshots::infos(&appliance, &source, &records);
     let found = all.into_iter().find(|info| info.snapshot == wanted.sequence);
     found.map(Json).ok_or_else(|| no_path("that snapshot"))
 }
@@ -83,8 +83,8 @@ pub(crate) async fn list(
     PathParts((device, name, when)): SnapshotPath,
     Query(query): Query<PathQuery>,
 ) -> Result<Response, Refusal> {
-    let (_, facts) = snapshots::of(&appliance, &device, &name)?;
-    let root = snapshots::resolve(&appliance, &facts, &when)?.snapshot.root;
+    let (_, records) = snapshots::of(&appliance, &device, &name)?;
+    let root = snapshots::resolve(&appliance, &records, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let found =
@@ -119,11 +119,11 @@ pub(crate) async fn versions(
     PathParts((device, name)): SourcePath,
     Query(query): Query<PathQuery>,
 ) -> Result<Json<Vec<VersionInfo>>, Refusal> {
-    let facts = snapshots::looked_at(&appliance, &device, &name)?;
+    let records = snapshots::looked_at(&appliance, &device, &name)?;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let runs =
-        appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).versions(&facts, &path)).await??;
+        appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).versions(&records, &path)).await??;
     if runs.is_empty() {
         let what = format!("file {} in any snapshot of this source", query.path);
         return Err(Refusal::not_found(&what, "`larder ls` shows what there is."));
@@ -137,10 +137,10 @@ pub(crate) async fn diff(
     PathParts((device, name)): SourcePath,
     Query(query): Query<DiffQuery>,
 ) -> Result<Response, Refusal> {
-    let facts = snapshots::looked_at(&appliance, &device, &name)?;
+    let records = snapshots::looked_at(&appliance, &device, &name)?;
     let (from, to) = (
-        snapshots::resolve(&appliance, &facts, &query.from)?.snapshot.root,
-        snapshots::resolve(&appliance, &facts, &query.to)?.snapshot.root,
+        snapshots::resolve(&appliance, &records, &query.from)?.snapshot.root,
+        snapshots::resolve(&appliance, &records, &query.to)?.snapshot.root,
     );
     let turn = appliance.listings.take(name_of(&scope));
     let body = stream(&appliance, turn, move |appliance, reader| {
@@ -162,8 +162,8 @@ pub(crate) async fn file(
     Query(query): Query<PathQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let (_, facts) = snapshots::of(&appliance, &device, &name)?;
-    let root = snapshots::resolve(&appliance, &facts, &when)?.snapshot.root;
+    let (_, records) = snapshots::of(&appliance, &device, &name)?;
+    let root = snapshots::resolve(&appliance, &records, &when)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let found =
@@ -296,8 +296,8 @@ pub(crate) async fn retention(
     appliance: State,
     PathParts((device, name)): SourcePath,
 ) -> Result<Json<Retention>, Refusal> {
-    let (source, facts) = snapshots::of(&appliance, &device, &name)?;
-    let snapshots = snapshots::infos(&appliance, &source, &facts);
+    let (source, records) = snapshots::of(&appliance, &device, &name)?;
+    let snapshots = snapshots::infos(&appliance, &source, &records);
     let rule = appliance.rule_now().rule;
     Ok(Json(Retention {
         rule: rules::rule_in_words(&rule),

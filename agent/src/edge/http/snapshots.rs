@@ -8,13 +8,17 @@ use larder_store::SnapshotRecord;
 use std::sync::Arc;
 
 /// The wire form of these snapshots of one source.
-pub(super) fn infos(appliance: &Appliance, source: &str, facts: &[Arc<SnapshotRecord>]) -> Vec<SnapshotInfo> {
-    let damaged = appliance.vault.damaged_among(facts);
-    let judged = appliance.judge(source, facts);
+pub(super) fn infos(
+    appliance: &Appliance,
+    source: &str,
+    records: &[Arc<SnapshotRecord>],
+) -> Vec<SnapshotInfo> {
+    let damaged = appliance.vault.damaged_among(records);
+    let judged = appliance.judge(source, records);
     // Only now: judging asks for the ledger too.
     let view = appliance.vault.ledger();
-    let info = |(fact, verdict): &(Arc<SnapshotRecord>, _)| {
-        snapshot_info(&view, fact, verdict, damaged.binary_search(&fact.sequence).is_ok())
+    let info = |(record, verdict): &(Arc<SnapshotRecord>, _)| {
+        snapshot_info(&view, record, verdict, damaged.binary_search(&record.sequence).is_ok())
     };
     judged.iter().map(info).collect()
 }
@@ -26,8 +30,8 @@ pub(super) fn of(
     name: &str,
 ) -> Result<(String, Vec<Arc<SnapshotRecord>>), Refusal> {
     let source = format!("{device}/{name}");
-    let facts = appliance.vault.ledger().snapshots(&source).to_vec();
-    if facts.is_empty() { Err(no_source(&source)) } else { Ok((source, facts)) }
+    let records = appliance.vault.ledger().snapshots(&source).to_vec();
+    if records.is_empty() { Err(no_source(&source)) } else { Ok((source, records)) }
 }
 
 /// The snapshots behind versions and differences.
@@ -43,10 +47,10 @@ pub(super) fn looked_at(
 /// The snapshot meant by `when`. A snapshot let go of is named with its date, a snapshot set aside with the reason.
 pub(super) fn resolve<'a>(
     appliance: &Appliance,
-    facts: &'a [Arc<SnapshotRecord>],
+    records: &'a [Arc<SnapshotRecord>],
     when: &str,
 ) -> Result<&'a Arc<SnapshotRecord>, Refusal> {
-    when::resolve(facts, when, &jiff::Zoned::now()).map_err(|why| {
+    when::resolve(records, when, &jiff::Zoned::now()).map_err(|why| {
         let view = appliance.vault.ledger();
         let number = when.trim().parse().ok();
         let gone = number.and_then(|number| view.let_go_of(number));

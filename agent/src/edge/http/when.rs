@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// The snapshot meant by `when`: a number, `newest`, a date, a time, or a span such as `2 weeks ago`. A time means
 /// the newest snapshot by then; a date means its end, in the zone of `now`.
 pub(crate) fn resolve<'a>(
-    facts: &'a [Arc<SnapshotRecord>],
+    records: &'a [Arc<SnapshotRecord>],
     when: &str,
     now: &Zoned,
 ) -> Result<&'a Arc<SnapshotRecord>, String> {
@@ -17,13 +17,13 @@ pub(crate) fn resolve<'a>(
         format!("`{when}` is no snapshot: write a number, `newest`, a date like 2026-03-31, a time, or `2 weeks ago`")
     })?;
     match said {
-        When::Newest => facts.last().ok_or_else(|| "there is no snapshot yet".to_owned()),
+        When::Newest => records.last().ok_or_else(|| "there is no snapshot yet".to_owned()),
         When::Number(number) => {
-            let found = facts.iter().find(|fact| fact.sequence == number);
+            let found = records.iter().find(|record| record.sequence == number);
             found.ok_or_else(|| format!("there is no snapshot {number}"))
         }
         When::By(moment) => {
-            let found = facts.iter().rev().find(|fact| fact.stamp.time_ms <= moment.as_millisecond());
+            let found = records.iter().rev().find(|record| record.stamp.time_ms <= moment.as_millisecond());
             found.ok_or_else(|| {
                 format!("nothing had been backed up by {}", moment.strftime("%Y-%m-%d %H:%M UTC"))
             })
@@ -39,7 +39,7 @@ mod tests {
     use larder_format::{ChunkRef, tree::Totals};
     use larder_store::retention::Runs;
 
-    fn fact(sequence: u64, time: &str) -> Arc<SnapshotRecord> {
+    fn record(sequence: u64, time: &str) -> Arc<SnapshotRecord> {
         let time_ms = time.parse::<Timestamp>().unwrap().as_millisecond();
         let snapshot = Snapshot::new("a/b", [0; 16], ChunkRef::to(b""), Totals::default());
         let stamp = WallStamp { time_ms, trusted: true, powered_on_s: 0 };
@@ -47,13 +47,13 @@ mod tests {
     }
 
     fn check(given: &str, expect: Result<u64, &str>) {
-        let facts = [
-            fact(2, "2026-03-01T10:00:00Z"),
-            fact(5, "2026-03-10T10:00:00Z"),
-            fact(9, "2026-03-20T10:00:00Z"),
+        let records = [
+            record(2, "2026-03-01T10:00:00Z"),
+            record(5, "2026-03-10T10:00:00Z"),
+            record(9, "2026-03-20T10:00:00Z"),
         ];
         let now = "2026-03-20T12:00:00+00:00[UTC]".parse::<Zoned>().unwrap();
-        let found = resolve(&facts, given, &now).map(|fact| fact.sequence);
+        let found = resolve(&records, given, &now).map(|record| record.sequence);
         match expect {
             Ok(number) => assert_eq!(found, Ok(number), "{given}"),
             Err(part) => assert!(found.as_ref().is_err_and(|text| text.contains(part)), "{given}: {found:?}"),

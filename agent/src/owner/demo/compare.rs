@@ -38,8 +38,8 @@ pub(super) fn folders(copy: &Path, original: &Path) -> io::Result<Comparison> {
         let (a, b) = (copy.join(&path), original.join(&path));
         let found = fs::symlink_metadata(&a)?;
         let same = fs::symlink_metadata(&b).is_ok_and(|expected| {
-            let facts = |m: &fs::Metadata| (m.mode(), m.mtime(), m.mtime_nsec(), m.is_dir() || m.len() > 0);
-            facts(&found) == facts(&expected)
+            let records = |m: &fs::Metadata| (m.mode(), m.mtime(), m.mtime_nsec(), m.is_dir() || m.len() > 0);
+            records(&found) == records(&expected)
         });
         let same_content = if found.is_file() {
             files += 1;

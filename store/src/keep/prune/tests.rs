@@ -93,7 +93,8 @@ impl Life {
     /// Notes the owner's promise for each snapshot.
     fn publish(&mut self) {
         let now = self.view.at(self.stamp());
-        let moments: Vec<_> = self.view.snapshots("laptop/docs").iter().map(|fact| fact.moment()).collect();
+        let moments: Vec<_> =
+            self.view.snapshots("laptop/docs").iter().map(|record| record.moment()).collect();
         let rule = self.view.rule(&now).expect("set").rule;
         for (moment, verdict) in moments.iter().zip(judge(&moments, &rule, &now, false)) {
             let Some(until) = verdict.kept_until else { continue };

@@ -105,17 +105,17 @@ fn what_is_let_go_of_is_gone_and_named() {
     let other = chain.push("a/c");
     chain.now_s += DAY;
     chain.add(Event::Pruned { snapshots: vec![first, other], why: "old".to_owned() });
-    let left: Vec<_> = chain.view.snapshots("a/b").iter().map(|fact| fact.sequence).collect();
+    let left: Vec<_> = chain.view.snapshots("a/b").iter().map(|record| record.sequence).collect();
     assert_eq!(left, [second]);
     assert!(!chain.view.sources.contains_key("a/c"), "a source without snapshots is none");
     let gone = chain.view.let_go_of(first).expect("named");
-    assert_eq!((gone.why.as_str(), gone.facts.len()), ("old", 2));
+    assert_eq!((gone.why.as_str(), gone.records.len()), ("old", 2));
     assert!(chain.view.let_go_of(second).is_none());
     let push = u128::from(first - 1).to_be_bytes();
     assert!(chain.view.push(&push).is_none(), "the same push again is a new snapshot");
     chain.now_s += 30 * DAY;
     chain.add(Event::Pruned { snapshots: vec![], why: "nothing".to_owned() });
-    assert!(chain.view.let_go_of(first).unwrap().facts.is_empty(), "old tombstones cost no memory");
+    assert!(chain.view.let_go_of(first).unwrap().records.is_empty(), "old tombstones cost no memory");
 }
 
 /// Retention keeps a snapshot that was set aside; counts and checks over snapshots skip the snapshot until the owner
@@ -125,7 +125,7 @@ fn a_snapshot_that_was_set_aside_is_kept_and_not_looked_at() {
     let mut chain = Chain::new();
     let [first, harmful, last] = [(); 3].map(|()| chain.push("laptop/docs"));
     let looked_at = |chain: &Chain| -> Vec<u64> {
-        chain.view.looked_at("laptop/docs").iter().map(|fact| fact.sequence).collect()
+        chain.view.looked_at("laptop/docs").iter().map(|record| record.sequence).collect()
     };
     chain.add(Event::SetAside { snapshot: harmful, why: "it stops the count".to_owned() });
     assert_eq!(looked_at(&chain), [first, last]);

@@ -63,19 +63,19 @@ pub(crate) fn damaged_snapshots(core: &Core) -> Vec<DamagedSnapshot> {
         return Vec::new();
     }
     let view = core.ledger();
-    let facts = view.sources.values().flatten();
-    let damaged = |fact: &Arc<SnapshotRecord>| {
-        let is_lost = matches!(known.get(&fact.sequence)?, Wholeness::Lost(_));
-        let source = fact.snapshot.source.clone();
-        Some(DamagedSnapshot { source, snapshot: fact.sequence, is_lost })
+    let records = view.sources.values().flatten();
+    let damaged = |record: &Arc<SnapshotRecord>| {
+        let is_lost = matches!(known.get(&record.sequence)?, Wholeness::Lost(_));
+        let source = record.snapshot.source.clone();
+        Some(DamagedSnapshot { source, snapshot: record.sequence, is_lost })
     };
-    facts.filter_map(damaged).collect()
+    records.filter_map(damaged).collect()
 }
 
-/// Rising numbers of the snapshots in `facts` not restorable whole, as of the last look.
-pub(crate) fn damaged_among(core: &Core, facts: &[Arc<SnapshotRecord>]) -> Vec<u64> {
+/// Rising numbers of the snapshots in `records` not restorable whole, as of the last look.
+pub(crate) fn damaged_among(core: &Core, records: &[Arc<SnapshotRecord>]) -> Vec<u64> {
     let known = core.maintenance.damaged_snapshots();
-    facts.iter().map(|fact| fact.sequence).filter(|number| known.contains_key(number)).collect()
+    records.iter().map(|record| record.sequence).filter(|number| known.contains_key(number)).collect()
 }
 
 /// Whether every kept snapshot was surveyed since the start, with an answer from every disk.
@@ -121,8 +121,8 @@ pub(crate) fn look_for_loss(core: &Core, go_on: &dyn Fn() -> bool) -> Result<Opt
 pub(crate) fn look_at_damaged(core: &Core, go_on: &dyn Fn() -> bool) -> bool {
     let known = core.maintenance.damaged_snapshots();
     let mut sources = core.ledger().sources.clone();
-    for facts in sources.values_mut() {
-        facts.retain(|fact| known.contains_key(&fact.sequence));
+    for records in sources.values_mut() {
+        records.retain(|record| known.contains_key(&record.sequence));
     }
     let scope = LossScope::default();
     let found = Survey::new(core, &scope, go_on).walk(&sources);

@@ -105,15 +105,15 @@ impl<'a> Survey<'a> {
 
     /// Surveys the given snapshots of each source.
     pub(crate) fn walk(mut self, sources: &BTreeMap<String, Vec<Arc<SnapshotRecord>>>) -> SurveyResult {
-        'all: for (source, facts) in sources {
+        'all: for (source, records) in sources {
             // Newest first, so the newest snapshot names a version.
-            for fact in facts.iter().rev() {
-                let Some(state) = self.tree(Some((source, fact.sequence)), fact.snapshot.root) else {
+            for record in records.iter().rev() {
+                let Some(state) = self.tree(Some((source, record.sequence)), record.snapshot.root) else {
                     self.found.is_complete = false;
                     break 'all;
                 };
                 if state != Wholeness::Whole {
-                    self.found.snapshots.insert(fact.sequence, state);
+                    self.found.snapshots.insert(record.sequence, state);
                 }
             }
         }
