@@ -12,6 +12,7 @@ use larder_format::tree::{Entry, Kind, Made, Node, NodeBuilder, Owner, Time, Tot
 use larder_store::disk::RealDisk;
 use larder_store::{IndexPlace, Options, Scope, Vault};
 use std::fs;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
@@ -212,7 +213,7 @@ fn a_path_bomb_is_compared_in_little_memory() {
     let (grown, is_over) = raises_peak_by(|| {
         let mut each = |_| {
             told += 1;
-            Ok(())
+            ControlFlow::Continue(())
         };
         home.vault.by(&Scope::appliance()).diff(roots[0], roots[1], &|| true, &mut each).expect("compared")
     });

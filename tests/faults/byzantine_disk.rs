@@ -4,7 +4,7 @@
 //! `FaultyDisk` counts operations; here the name of the file decides. For copies that must be proven before anybody
 //! relies on them.
 
-use harness::plain::{self, Files, files, push, restore, stamp};
+use harness::plain::{self, Files, Hours, files, push, restore, stamp};
 use larder_format::ledger::{Event, Rule};
 use larder_store::disk::{Disk, DiskFile, Item, MemoryDisk, Space};
 use larder_store::{MemberState, Vault};
@@ -170,25 +170,18 @@ fn a_merged_pack_that_does_not_come_back_takes_no_place() {
     let disk = ByzantineDisk::new(&memory);
     let vault = plain::open(vec![disk.arc()]).expect("opens");
     vault.append(stamp(0), Event::RetentionSet(NEWEST_ONLY)).expect("written");
-    let mut hour = 0;
-    let mut wait = |vault: &Vault, hours: u64| {
-        for _ in 0..hours {
-            hour += 1;
-            vault.look_at_clock(stamp(hour));
-        }
-        hour
-    };
+    let mut hours = Hours::default();
     for number in 1..5u8 {
-        let now = stamp(wait(&vault, 24));
+        let now = hours.pass(&vault, 24);
         push(&vault, "laptop/docs", &day(number), number.into(), now).expect("a push");
     }
-    let now = stamp(wait(&vault, 1));
+    let now = hours.pass(&vault, 1);
     vault.prune(&vault.plan_prune(now), now).expect("obeyed");
     drop(vault);
     // Pushes of this run would keep their packs for a day or two.
     let vault = plain::open(vec![disk.arc()]).expect("opens");
-    vault.sweep_step(stamp(wait(&vault, 8 * 24)), 1000).expect("it waits");
-    let now = stamp(wait(&vault, 2));
+    vault.sweep_step(hours.pass(&vault, 8 * 24), 1000).expect("it waits");
+    let now = hours.pass(&vault, 2);
     disk.bends.store(true, Ordering::SeqCst);
     let bent = (0..20).find_map(|_| vault.sweep_step(now, 1000).err());
     assert!(bent.is_some(), "the test must write something anew, and that must be noticed");

@@ -4,7 +4,7 @@
 use crate::byzantine_disk::{ByzantineDisk, NEWEST_ONLY, day};
 use crate::days::{live_on, one_more_day};
 use crate::letting_go::{mark_offsite, packs};
-use harness::plain::{self, Files, files, push, restore, stamp};
+use harness::plain::{self, Files, Hours, files, push, restore, stamp};
 use larder_format::ledger::{DiskChange, DiskEvent, DiskRole, Event};
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{MemberState, StoreError, Vault};
@@ -220,19 +220,12 @@ fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
     let both = || vec![writes.arc(), arc(&comes)];
     let vault = plain::open(both()).expect("opens");
     vault.append(stamp(0), Event::RetentionSet(NEWEST_ONLY)).expect("written");
-    let mut hour = 0;
-    let mut wait = |vault: &Vault, hours: u64| {
-        for _ in 0..hours {
-            hour += 1;
-            vault.look_at_clock(stamp(hour));
-        }
-        stamp(hour)
-    };
+    let mut hours = Hours::default();
     for number in 1..5u8 {
-        let now = wait(&vault, 24);
+        let now = hours.pass(&vault, 24);
         push(&vault, "laptop/docs", &day(number), number.into(), now).expect("a push");
     }
-    let now = wait(&vault, 1);
+    let now = hours.pass(&vault, 1);
     vault.prune(&vault.plan_prune(now), now).expect("obeyed");
     let away = vault.disks()[1].id.clone();
     // So that nobody waits for it.
@@ -240,9 +233,9 @@ fn a_disk_that_comes_while_packs_are_merged_gets_the_new_one() {
     drop(vault);
     // Pushes of this run would keep their packs for a day or two.
     let vault = Arc::new(plain::open(both()).expect("opens"));
-    vault.sweep_step(wait(&vault, 8 * 24), 1000).expect("it waits");
+    vault.sweep_step(hours.pass(&vault, 8 * 24), 1000).expect("it waits");
     vault.detach(&away);
-    let now = wait(&vault, 2);
+    let now = hours.pass(&vault, 2);
     let (weak, back) = (Arc::downgrade(&vault), arc(&comes));
     let (came, coming) = mpsc::channel();
     writes.at_next(".pack", move || {

@@ -10,7 +10,7 @@ use larder_format::{ChunkRef, Hash};
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, On, Plan, Planned, RealDisk, Schedule, When};
 use larder_store::{StoreError, Vault};
 use std::fs::{self, OpenOptions};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,7 +111,7 @@ pub(crate) fn read_file(vault: &Vault, root: ChunkRef, path: &str) -> Result<Vec
     let mut bytes = Vec::new();
     vault.by(&plain::APPLIANCE).file_bytes(&pieces, 0..size, &mut |part| {
         bytes.extend_from_slice(part);
-        Ok(())
+        ControlFlow::Continue(())
     })?;
     Ok(bytes)
 }

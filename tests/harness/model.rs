@@ -11,6 +11,7 @@ use larder_format::tree::{Kind, Piece};
 use larder_format::{ChunkRef, Hash};
 use larder_store::{Committed, MemberState, Vault};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A snapshot that was acknowledged, and what it must give back for ever.
@@ -296,7 +297,9 @@ fn reach(vault: &Vault, root: ChunkRef, seen: &mut BTreeSet<Hash>) -> larder_sto
                     let is_new =
                         |piece: &Piece| !matches!(piece, Piece::Chunk(chunk) if seen.contains(&chunk.id));
                     if pieces.iter().any(is_new) {
-                        vault.by(&APPLIANCE).file_bytes(&pieces, 0..size, &mut |_| Ok(()))?;
+                        vault
+                            .by(&APPLIANCE)
+                            .file_bytes(&pieces, 0..size, &mut |_| ControlFlow::Continue(()))?;
                         seen.extend(pieces.iter().filter_map(|piece| match piece {
                             Piece::Chunk(chunk) => Some(chunk.id),
                             _ => None,

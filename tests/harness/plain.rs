@@ -9,6 +9,7 @@ use larder_format::{ChunkRef, Hash};
 use larder_store::disk::Disk;
 use larder_store::{Committed, IndexPlace, Options, Result, Scope, Vault};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,6 +72,21 @@ pub fn stamp(hours: u64) -> WallStamp {
     let powered_on_s = hours * 3600;
     let time_ms = 1_780_000_000_000 + i64::try_from(powered_on_s).expect("a few years") * 1000;
     WallStamp { time_ms, trusted: true, powered_on_s }
+}
+
+/// The hours of a running agent, which looks at the clock in each.
+#[derive(Default)]
+pub struct Hours(u64);
+
+impl Hours {
+    /// Lets `hours` go by and returns the moment then.
+    pub fn pass(&mut self, vault: &Vault, hours: u64) -> WallStamp {
+        for _ in 0..hours {
+            self.0 += 1;
+            vault.look_at_clock(stamp(self.0));
+        }
+        stamp(self.0)
+    }
 }
 
 /// Pushes `files` as `source`; the same `push` number is the same push.
@@ -169,7 +185,7 @@ pub fn restore(vault: &Vault, root: ChunkRef) -> Result<Files> {
                     let mut bytes = Vec::new();
                     let mut take = |part: &[u8]| {
                         bytes.extend_from_slice(part);
-                        Ok(())
+                        ControlFlow::Continue(())
                     };
                     vault.by(&APPLIANCE).file_bytes(&pieces, 0..size, &mut take)?;
                     found.insert(path, bytes);

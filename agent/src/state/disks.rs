@@ -11,6 +11,7 @@ use crate::edge::random::random;
 use crate::phrase::causes;
 use crate::state::Appliance;
 use crate::state::registry::places;
+use larder_format::layout;
 use larder_format::ledger::DiskRole;
 use larder_store::{IndexPlace, MemberState, StoreError};
 use std::path::Path;
@@ -154,7 +155,7 @@ impl Appliance {
             .map(|(id, _)| id.clone());
         if here.is_none() {
             let io = |source| StoreError::Disk { path: path.display().to_string(), source };
-            let is_empty = !path.join(FOLDER).join("disk.json").exists();
+            let is_empty = !path.join(FOLDER).join(layout::DISK_FILE).exists();
             if is_empty && !disks::is_unused(path).map_err(io)? {
                 return Err(foreign("it holds other files, and nothing is ever emptied; use an empty disk"));
             }

@@ -70,7 +70,7 @@ impl PulledDisk {
     }
 
     fn read_facts(&mut self, damage: &DamageLog) {
-        let path = self.folder.join("disk.json");
+        let path = self.folder.join(layout::DISK_FILE);
         // A folder with a few packs need not have the file, and no restored file depends on the file.
         let Ok(bytes) = read(&path, DISK_FILE_BYTES_MAX) else { return };
         match DiskJson::read(&bytes) {

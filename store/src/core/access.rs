@@ -75,7 +75,7 @@ impl Core {
 
     /// Packs without a readable table on any disk.
     pub(crate) fn unreadable_packs(&self) -> usize {
-        self.trouble().unreadable().len() + usize::from(self.trouble().hides_packs())
+        self.trouble().unreadable_count()
     }
 
     /// Chunks damaged on every disk and not brought again by a push.

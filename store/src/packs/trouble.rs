@@ -181,6 +181,12 @@ impl Troubles {
         self.table().unreadable.clone()
     }
 
+    /// How many packs have no readable table; folders that cannot be read count as one more.
+    pub(crate) fn unreadable_count(&self) -> usize {
+        let table = self.table();
+        table.unreadable.len() + usize::from(table.hides_packs)
+    }
+
     /// Every table is read anew.
     pub(crate) fn forget_unreadable(&self) {
         self.table().unreadable.clear();

@@ -14,8 +14,7 @@ use larder_format::tree::read::{
 };
 use larder_format::tree::{Entry, Kind, Piece};
 use larder_format::{ChunkRef, FormatError};
-use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// Longest path followed by a comparison: a reader must not get paths of megabytes for every file in a deep tree.
@@ -137,63 +136,76 @@ pub(crate) fn compare(
 
 /// Passes every differing path to `each`, in the order of a walk. Folders count as changed only by their own
 /// attributes; the entries inside are passed separately. `go_on` is asked before each node is read, since folders
-/// naming each other twice make a practically endless walk. Returns whether the walk reached its end.
+/// naming each other twice make a practically endless walk. `each` breaks when nobody wants more. Returns whether the walk
+/// reached its end.
 ///
 /// # Errors
-/// As `read_node`, or the error of `each`.
+/// As `read_node`.
 pub(crate) fn diff(
     core: &Core,
     before: ChunkRef,
     after: ChunkRef,
     go_on: &dyn Fn() -> bool,
-    each: &mut dyn FnMut(Difference) -> Result<()>,
+    each: &mut dyn FnMut(Difference) -> ControlFlow<()>,
 ) -> Result<bool> {
-    Ok(compare(core, before, after, &mut Tell { go_on, each })?.is_complete)
+    let mut tell = Tell { go_on, each, flow: ControlFlow::Continue(()) };
+    Ok(compare(core, before, after, &mut tell)?.is_complete && tell.flow.is_continue())
 }
 
-/// Passes on the bytes of a file, piece by piece, from `range`; holes as zeros.
+/// Passes on the bytes of a file, piece by piece, from `range`; holes as zeros. `each` breaks when nobody wants more.
+/// Returns whether every byte was passed on.
 ///
 /// # Errors
-/// As `read`, or the error of `each`.
+/// As `read`.
 pub(crate) fn file_bytes(
     core: &Core,
     pieces: &[Piece],
     range: Range<u64>,
-    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-) -> Result<()> {
+    each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<bool> {
     for segment in read::ranges(core, pieces.to_vec(), range) {
         match segment? {
             Segment::Chunk { chunk, within } => {
                 let bytes = core.read(&chunk)?;
-                hand(bytes.get(within).ok_or_else(nested)?, each)?;
+                if each(bytes.get(within).ok_or_else(nested)?).is_break() {
+                    return Ok(false);
+                }
             }
             Segment::Zeros(mut left) => {
                 let zeros = [0; 64 * 1024];
                 while left > 0 {
                     let step = left.min(zeros.len() as u64);
-                    hand(&zeros[..usize::try_from(step).unwrap_or(zeros.len())], each)?;
+                    if each(&zeros[..usize::try_from(step).unwrap_or(zeros.len())]).is_break() {
+                        return Ok(false);
+                    }
                     left -= step;
                 }
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Makes a `Difference` of each differing entry.
 struct Tell<'a> {
     go_on: &'a dyn Fn() -> bool,
-    each: &'a mut dyn FnMut(Difference) -> Result<()>,
+    each: &'a mut dyn FnMut(Difference) -> ControlFlow<()>,
+    /// The last answer of `each`.
+    flow: ControlFlow<()>,
 }
 
 impl Visitor<StoreError> for Tell<'_> {
     fn may_go_on(&mut self, _: &Walked) -> bool {
-        (self.go_on)()
+        self.flow.is_continue() && (self.go_on)()
     }
 
     fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<()> {
         let [before, after] = [entry.before, entry.after].map(|view| view.map(|view| view.to_found()));
-        (self.each)(Difference { path: entry.path(), before, after })
+        // Entries of one node still come after a break.
+        if self.flow.is_continue() {
+            self.flow = (self.each)(Difference { path: entry.path(), before, after });
+        }
+        Ok(())
     }
 
     fn folder(&mut self, folder: &FolderStep) -> Result<Descend> {
@@ -213,10 +225,6 @@ fn without_content(Found { entry, owner }: &Found) -> Found {
     let entry =
         Entry { name, owner: 0, mode: *mode, modified: *modified, hard_link: *hard_link, xattrs, kind };
     Found { entry, owner: owner.clone() }
-}
-
-fn hand(bytes: &[u8], each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<()> {
-    each(bytes).map_err(|source| StoreError::Disk { path: "the reader".to_owned(), source })
 }
 
 fn nested() -> StoreError {

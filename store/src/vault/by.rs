@@ -16,8 +16,7 @@ use larder_format::tree::read::{Visitor, Walked};
 use larder_format::tree::{Node, Piece};
 use larder_format::wire::{Neighbours, Received};
 use larder_format::{ChunkId, ChunkRef};
-use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 /// The vault within the rights of one asker.
@@ -139,30 +138,32 @@ impl<'a> By<'a> {
 
     /// Tells `each` every path that differs, in the order of a walk. Folders count as changed only by their own
     /// attributes; each changed entry inside is told separately. `go_on` is asked before each node is read, since
-    /// folders that name each other twice would make a walk of exponential length. Returns whether the walk came to the end.
+    /// folders that name each other twice would make a walk of exponential length. `each` breaks when nobody wants more.
+    /// Returns whether the walk came to the end.
     ///
     /// # Errors
-    /// As `read_node`, or the error of `each`.
+    /// As `read_node`.
     pub fn diff(
         &self,
         before: ChunkRef,
         after: ChunkRef,
         go_on: &dyn Fn() -> bool,
-        each: &mut dyn FnMut(Difference) -> Result<()>,
+        each: &mut dyn FnMut(Difference) -> ControlFlow<()>,
     ) -> Result<bool> {
         browse::diff(self.core, before, after, go_on, each)
     }
 
-    /// Hands the bytes of a file over, piece by piece, from `range`; holes as zeros.
+    /// Hands the bytes of a file over, piece by piece, from `range`; holes as zeros. `each` breaks when nobody wants more.
+    /// Returns whether every byte was handed over.
     ///
     /// # Errors
-    /// As `read`, or the error of `each`.
+    /// As `read`.
     pub fn file_bytes(
         &self,
         pieces: &[Piece],
         range: Range<u64>,
-        each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<()> {
+        each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<bool> {
         browse::file_bytes(self.core, pieces, range, each)
     }
 }

@@ -4,7 +4,7 @@ use super::auth::{PastReader, name_of};
 use super::entries::{change_info, entry_info, source_info, version_info};
 use super::extract::{PathParts, Query};
 use super::push::read_body;
-use super::stream::{gone, stream};
+use super::stream::stream;
 use super::{Refusal, State, snapshots};
 use crate::decide::words::{answers, rules};
 use crate::event::AgentEvent;
@@ -103,12 +103,12 @@ pub(crate) async fn list(
         for (number, found) in appliance.vault.by(&scope).entries(node).enumerate() {
             part.extend_from_slice(if number == 0 { b"\n" } else { b",\n" });
             serde_json::to_writer(&mut part, &entry_info(&found?)).expect("plain values encode");
-            if part.len() >= PART_BYTES {
-                reader.take(std::mem::take(&mut part).into())?;
+            if part.len() >= PART_BYTES && reader.take(std::mem::take(&mut part).into()).is_break() {
+                return Ok(false);
             }
         }
         part.extend_from_slice(b"]");
-        reader.take(part.into())
+        Ok(reader.take(part.into()).is_continue())
     });
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
@@ -144,13 +144,11 @@ pub(crate) async fn diff(
     );
     let turn = appliance.listings.take(name_of(&scope));
     let body = stream(&appliance, turn, move |appliance, reader| {
-        let is_over =
-            appliance.vault.by(&scope).diff(from, to, &|| reader.is_there(), &mut |difference| {
-                let mut line = serde_json::to_vec(&change_info(&difference)).expect("plain values encode");
-                line.push(b'\n');
-                reader.take(line.into())
-            })?;
-        if is_over { Ok(()) } else { Err(gone()) }
+        appliance.vault.by(&scope).diff(from, to, &|| reader.is_there(), &mut |difference| {
+            let mut line = serde_json::to_vec(&change_info(&difference)).expect("plain values encode");
+            line.push(b'\n');
+            reader.take(line.into())
+        })
     });
     Ok(([(CONTENT_TYPE, "application/jsonl")], body).into_response())
 }
@@ -188,8 +186,7 @@ pub(crate) async fn file(
     tell_of_restore(&appliance, name_of(&scope));
     let turn = appliance.fetches.take(name_of(&scope));
     let body = stream(&appliance, turn, move |appliance, reader| {
-        let mut hand_over =
-            |bytes: &[u8]| reader.take(Bytes::copy_from_slice(bytes)).map_err(std::io::Error::other);
+        let mut hand_over = |bytes: &[u8]| reader.take(Bytes::copy_from_slice(bytes));
         appliance.vault.by(&scope).file_bytes(&pieces, range, &mut hand_over)
     });
     let mut response = (status, body).into_response();
@@ -248,7 +245,11 @@ pub(crate) async fn fetch(
         let is_asked_again = ids.len() == 1;
         for step in &plan {
             match if is_asked_again { by.fetch_proven(step) } else { by.fetch(step, query.neighbours) } {
-                Ok(block) => reader.take(block.into())?,
+                Ok(block) => {
+                    if reader.take(block.into()).is_break() {
+                        return Ok(false);
+                    }
+                }
                 // The reader notices the missing chunk; the remaining chunks must not suffer.
                 Err(StoreError::Damaged { chunk, cause }) => {
                     tracing::error!(%chunk, cause, "a stored piece is damaged on every disk");
@@ -256,7 +257,7 @@ pub(crate) async fn fetch(
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(true)
     });
     Ok(([(CONTENT_TYPE, BLOCKS_TYPE)], body).into_response())
 }

@@ -7,6 +7,7 @@ use crate::state::activity::Busy;
 use crate::state::turns::Turn;
 use axum::body::{Body, Bytes};
 use larder_store::StoreError;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,10 +24,10 @@ const STALLED_MAX: Duration = Duration::from_secs(30);
 pub(super) struct AnswerReader(mpsc::Sender<Bytes>);
 
 impl AnswerReader {
-    /// Hands over the next part.
-    pub(super) fn take(&self, part: Bytes) -> Result<(), StoreError> {
+    /// Hands over the next part. Breaks when the reader is gone.
+    pub(super) fn take(&self, part: Bytes) -> ControlFlow<()> {
         let taken = tokio::runtime::Handle::current().block_on(self.0.send_timeout(part, STALLED_MAX));
-        taken.map_err(|_| gone())
+        if taken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     /// Whether the reader still waits for more.
@@ -35,16 +36,12 @@ impl AnswerReader {
     }
 }
 
-pub(super) fn gone() -> StoreError {
-    StoreError::Disk { path: "the reader".to_owned(), source: std::io::ErrorKind::BrokenPipe.into() }
-}
-
-/// A body whose parts a thread makes, never more than a few ahead of the reader. An error cuts the body short, and
-/// the reader notices. The body begins in its turn, and keeps the turn to its end.
+/// A body whose parts a thread makes, never more than a few ahead of the reader. `work` returns whether the answer is
+/// whole. An error cuts the body short, and the reader notices. The body begins in its turn, and keeps the turn to its end.
 pub(super) fn stream<T, W>(appliance: &Arc<Appliance>, turn: T, work: W) -> Body
 where
     T: Future<Output = Turn> + Send + 'static,
-    W: FnOnce(&Appliance, &AnswerReader) -> Result<(), StoreError> + Send + 'static,
+    W: FnOnce(&Appliance, &AnswerReader) -> Result<bool, StoreError> + Send + 'static,
 {
     let (sender, parts) = mpsc::channel(PARTS_WAITING);
     let is_whole = Arc::new(AtomicBool::new(false));
@@ -55,7 +52,7 @@ where
         let blocking = tokio::task::spawn_blocking(move || {
             let _busy = Busy::with(&appliance.activity.restoring);
             match work(&appliance, &AnswerReader(sender)) {
-                Ok(()) => is_whole.store(true, Ordering::SeqCst),
+                Ok(whole) => is_whole.store(whole, Ordering::SeqCst),
                 Err(error) => tracing::warn!(%error, "an answer ended early"),
             }
         });
