@@ -63,7 +63,7 @@ fn network(reader: &mut Reader<'_>) -> NetworkSettings {
         |value: &_| values::size(value, limits::UPLOAD_MEMORY_BYTES_MIN, limits::UPLOAD_MEMORY_BYTES_MAX);
     let network = NetworkSettings {
         listen: reader
-            .read("network", "listen", default.listen, |value| values::listen(value, "\"127.0.0.1:8477\"")),
+            .read("network", "listen", default.listen, |value| values::listen(value, default.listen)),
         allow_unencrypted: reader.read(
             "network",
             "allow_unencrypted",
@@ -184,8 +184,7 @@ fn mqtt(reader: &mut Reader<'_>) -> MqttSettings {
         enabled: reader.read(SECTION, "enabled", default.enabled, values::yes_or_no),
         broker: reader
             .read_if_written(SECTION, "broker", |value| values::address(value, "\"192.168.1.10:1883\"")),
-        listen: reader
-            .read(SECTION, "listen", default.listen, |value| values::listen(value, "\"127.0.0.1:1883\"")),
+        listen: reader.read(SECTION, "listen", default.listen, |value| values::listen(value, default.listen)),
         username: reader.read_if_written(SECTION, "username", values::name),
         password_file: reader.read_if_written(SECTION, "password_file", |value| {
             values::path(value, "\"/etc/larder/mqtt-password\"")

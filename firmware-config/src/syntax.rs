@@ -88,9 +88,10 @@ impl Readable {
         let written = self.text.lines().nth(line - 1).unwrap_or_default().trim().to_owned();
         let instead = match written.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
             _ if error.message().contains("duplicate") => "write each key and each section once".to_owned(),
-            Some((key, value)) if !is_secret(&written) && lacks_quotes(value) => {
-                format!("put quotes around it: {key} = \"{value}\"")
-            }
+            Some((key, value)) if !is_secret(&written) && lacks_quotes(value) => match truth_in(value) {
+                Some(truth) => format!("write {key} = {truth}, without quotes"),
+                None => format!("put quotes around it: {key} = \"{value}\""),
+            },
             _ => format!("write KEY = VALUE or [SECTION] ({})", error.message()),
         };
         self.blame(line, quoted(&written), instead);
@@ -146,6 +147,15 @@ fn is_key_or_section(line: &str) -> bool {
         |key: &str| !key.trim().is_empty() && key.trim().chars().all(|c| c.is_ascii_lowercase() || c == '_');
     line.split_once('=').is_some_and(|(key, _)| is_key(key))
         || line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(is_key)
+}
+
+/// `true` or `false` for a word of other programs' settings with that meaning. In quotes the word would be refused again.
+pub(crate) fn truth_in(word: &str) -> Option<bool> {
+    match word.trim_matches('"').to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" => Some(true),
+        "false" | "no" | "off" => Some(false),
+        _ => None,
+    }
 }
 
 /// Whether the value looks like text without its quotes.

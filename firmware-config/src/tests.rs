@@ -144,6 +144,27 @@ fn text_without_quotes_is_answered_with_the_quotes() {
 }
 
 #[test]
+fn an_address_without_a_port_is_completed() {
+    check("[network]\nlisten = \"192.168.1.20\"\n", &[(2, "network.listen", "\"192.168.1.20:8477\"")]);
+    check("[network]\nlisten = \"fd00::20\"\n", &[(2, "network.listen", "\"[fd00::20]:8477\"")]);
+    check("[mqtt]\nlisten = \"192.168.1.20\"\n", &[(2, "mqtt.listen", "\"192.168.1.20:1883\"")]);
+}
+
+/// The one line that every owner edits: advice that is refused in turn sends people in a circle.
+#[test]
+fn a_yes_is_answered_with_true() {
+    for (written, truth) in [("yes", true), ("on", true), ("no", false), ("Off", false), ("True", true)] {
+        let expect = format!("allow_unencrypted = {truth}, without");
+        check(&format!("[network]\nallow_unencrypted = {written}\n"), &[(2, "file", &expect)]);
+        let expect = format!("write {truth}, without");
+        let text = format!("[network]\nallow_unencrypted = \"{written}\"\n");
+        check(&text, &[(2, "network.allow_unencrypted", &expect)]);
+    }
+    let text = "[network]\nallow_unencrypted = \"perhaps\"\n";
+    check(text, &[(2, "network.allow_unencrypted", "true or false")]);
+}
+
+#[test]
 fn a_line_that_cannot_be_read_does_not_hide_the_others() {
     let text = "[appliance]\nname \"Box\"\n[vault]\ncopies = 7\n[log]\nlevel = \"loud\"\n";
     check(

@@ -11,6 +11,7 @@ use toml::de::DeValue;
 
 use crate::places::{ButtonPlace, LampPlace};
 use crate::spans::{Keep, Span};
+use crate::syntax::truth_in;
 
 /// Text to write instead.
 type Instead = String;
@@ -38,7 +39,11 @@ pub(crate) fn text<'v>(value: &'v DeValue<'_>, example: &str) -> Result<&'v str,
 }
 
 pub(crate) fn yes_or_no(value: &DeValue<'_>) -> Result<bool, Instead> {
-    value.as_bool().ok_or_else(|| "write true or false, without quotes".to_owned())
+    let meant = || match value.as_str().and_then(truth_in) {
+        Some(truth) => format!("write {truth}, without quotes"),
+        None => "write true or false, without quotes".to_owned(),
+    };
+    value.as_bool().ok_or_else(meant)
 }
 
 /// A whole number from `least` to `most`.
@@ -118,19 +123,20 @@ fn spelled<T>(
     }
 }
 
-/// An address of this machine to listen on.
-pub(crate) fn listen(value: &DeValue<'_>, example: &str) -> Result<SocketAddr, Instead> {
-    let written = text(value, example)?;
+/// An address of this machine to listen on; advice takes the port of `default`.
+pub(crate) fn listen(value: &DeValue<'_>, default: SocketAddr) -> Result<SocketAddr, Instead> {
+    let example = format!("\"{default}\"");
+    let written = text(value, &example)?;
     if let Ok(address) = written.parse::<SocketAddr>().map_err(drop)
         && address.port() != 0
     {
         return Ok(address);
     }
+    if let Ok(host) = written.parse() {
+        return Err(format!("write the port too: \"{}\"", SocketAddr::new(host, default.port())));
+    }
     let guess = match written.parse::<u16>() {
         Ok(port) if port > 0 => format!("\"127.0.0.1:{port}\""),
-        _ if written.parse::<std::net::IpAddr>().is_ok() => {
-            format!("{written} with a port behind it, such as {example}")
-        }
         _ if written.starts_with("localhost:") => {
             format!("\"{}\"", written.replacen("localhost", "127.0.0.1", 1))
         }
