@@ -93,3 +93,19 @@ fn a_device_commits_to_no_source_of_another_device() {
     assert!(push(plain::device_of("laptop"), 2).is_ok());
     assert!(push(plain::APPLIANCE.clone(), 3).is_ok());
 }
+
+/// Ids of pushes are chosen by devices: one that repeats the id of another device gets neither its receipt nor the
+/// impression of a backup. The same push of the same device stays one snapshot.
+#[test]
+fn the_id_of_another_push_gives_no_receipt() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let commit = |source: &str, files: &plain::Files| plain::push(&vault, source, files, 7, plain::stamp(1));
+    let (first, second) = (plain::files([("a", b"one")]), plain::files([("a", b"two")]));
+    let kept = commit("laptop/docs", &first).expect("a push").record.sequence;
+    for (source, files) in [("phone/docs", &first), ("laptop/photos", &first), ("laptop/docs", &second)] {
+        let refused = commit(source, files).map(|committed| committed.record.sequence);
+        assert!(matches!(refused, Err(StoreError::Refused(_))), "{source}: {refused:?}");
+    }
+    assert_eq!(commit("laptop/docs", &first).expect("again").record.sequence, kept);
+    assert_eq!(vault.ledger().sources.len(), 1);
+}

@@ -11,8 +11,8 @@ use crate::disks::member::Member;
 use crate::ledger::view::SnapshotRecord;
 use crate::take::{complete, receive};
 use crate::upkeep::vanished;
-use larder_format::layout;
 use larder_format::ledger::{Event, Head, Snapshot, WallStamp};
+use larder_format::{FormatError, layout};
 use std::sync::Arc;
 
 /// A snapshot on record.
@@ -42,7 +42,7 @@ pub(crate) fn commit(core: &Core, scope: &Scope, snapshot: Snapshot, stamp: Wall
 }
 
 fn commit_whole(core: &Core, snapshot: Snapshot, stamp: WallStamp) -> Result<Committed> {
-    if let Some(known) = committed(core, &snapshot.push)? {
+    if let Some(known) = committed(core, &snapshot)? {
         return Ok(known);
     }
     core.require_own_format()?;
@@ -57,23 +57,28 @@ fn commit_whole(core: &Core, snapshot: Snapshot, stamp: WallStamp) -> Result<Com
     let parent = core.ledger().snapshots(&snapshot.source).last().map(|record| record.snapshot.root);
     let parent = parent.filter(|_| is_sound);
     complete::complete(core, &snapshot, parent)?;
-    let push = snapshot.push;
     // A failed entry may exist after all: a repeated push must not become a second snapshot.
     let alone = core.alone()?;
-    if let Some(known) = committed(core, &push)? {
+    if let Some(known) = committed(core, &snapshot)? {
         return Ok(known);
     }
     // Only here: a snapshot committed meanwhile is the parent.
     let parent = core.ledger().snapshots(&snapshot.source).last().map(|record| record.sequence);
-    core.append_alone(&alone, stamp, Event::Snapshot(Snapshot { parent, ..snapshot }))?;
-    let committed = committed(core, &push)?.expect("it was just applied");
+    let snapshot = Snapshot { parent, ..snapshot };
+    core.append_alone(&alone, stamp, Event::Snapshot(snapshot.clone()))?;
+    let committed = committed(core, &snapshot)?.expect("it was just applied");
     Ok(Committed { is_new: true, ..committed })
 }
 
-/// Result of a push committed before.
-fn committed(core: &Core, push: &[u8; 16]) -> Result<Option<Committed>> {
+/// Result of a push committed before. An id that stands for another push would give one device the receipt of another
+/// device's backup, and no backup of its own.
+fn committed(core: &Core, snapshot: &Snapshot) -> Result<Option<Committed>> {
     let view = core.ledger();
-    let Some(record) = view.push(push).cloned() else { return Ok(None) };
+    let Some(record) = view.push(&snapshot.push).cloned() else { return Ok(None) };
+    let (source, root) = (&record.snapshot.source, &record.snapshot.root);
+    if *source != snapshot.source || *root != snapshot.root {
+        return Err(FormatError::Invalid { what: "a push", why: "its id stands for another push" }.into());
+    }
     let all = core.members.all();
     let ids = |is_meant: fn(&Member) -> bool| -> Vec<String> {
         all.iter().filter(|member| is_meant(member)).map(|member| member.id.clone()).collect()
