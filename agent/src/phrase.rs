@@ -5,6 +5,23 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
+/// Bytes to one digit behind the point, in the unit that leaves at most four digits before it.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut units = UNITS.iter();
+    let mut unit = units.next();
+    // Printed to one digit, 1023.96 would be 1024.0 of the smaller unit.
+    while value >= 1023.95 && units.len() > 0 {
+        value /= 1024.0;
+        unit = units.next();
+    }
+    format!("{value:.1} {}", unit.unwrap_or(&"TiB"))
+}
+
 /// A cause as a sentence of its own.
 pub(crate) fn sentence(cause: &str) -> String {
     let mut rest = cause.chars();
@@ -23,9 +40,35 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Whether the system refused for want of rights, anywhere in the chain of causes: an owner told of a cable would look at
+/// the wrong end.
+pub(crate) fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let mut kinds =
+        chain.filter_map(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    kinds.any(|kind| kind == std::io::ErrorKind::PermissionDenied)
+}
+
+/// The command that hands a folder to the agent of the service.
+pub(crate) fn hand_over(folder: &std::path::Path) -> String {
+    format!("`sudo chown larder:larder {}`", folder.display())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_short_and_of_one_unit() {
+        let check = |bytes, expect: &str| assert_eq!(size(bytes), expect, "{bytes}");
+        check(0, "0 B");
+        check(1023, "1023 B");
+        check(1024, "1.0 KiB");
+        check((1 << 20) - 1, "1.0 MiB");
+        check(58 << 20, "58.0 MiB");
+        check(3 << 40, "3.0 TiB");
+        check(u64::MAX, "16777216.0 TiB");
+    }
 
     #[test]
     fn one_is_not_many() {

@@ -28,7 +28,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -46,6 +46,8 @@ const COUNT_FOR: Duration = Duration::from_millis(300);
 const GATHER: Duration = Duration::from_millis(50);
 /// The longest time from switching the machine on to a mounted disk.
 const SPIN_UP: Duration = Duration::from_secs(60);
+/// Connections that wait for their turn in the kernel.
+const CONNECTIONS_WAITING: u32 = 1024;
 const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the agent could not come alive.
@@ -112,14 +114,22 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let mut tasks = JoinSet::new();
     // First: the lamp has to show whatever fails below.
     tasks.spawn(show(panel, rhythms, stopped.clone()));
+    let listen = settings.network.listen;
+    let taken = |source| StartError::Listen { address: listen, source };
+    // Before the vault: an address in use must not leave a new vault behind.
+    let place = take_address(listen).map_err(taken)?;
     wait_for_disks(&settings).await;
     let opening = open_vault(&settings)?;
     let (vault, opened) = (&opening.vault, &opening.opened);
-    tracing::info!(?opened, vault = vault.id(), head = vault.ledger().head.sequence, "the vault is open");
+    tracing::info!(
+        vault = vault.id(),
+        head = vault.ledger().head.sequence,
+        index_rebuilt = opened.index_rebuilt,
+        salvaged_packs = opened.salvaged_packs,
+        "the vault is open"
+    );
     let (events, inbox) = mpsc::channel(EVENTS_WAITING);
-    let listen = settings.network.listen;
-    let listener =
-        TcpListener::bind(listen).await.map_err(|source| StartError::Listen { address: listen, source })?;
+    let listener = place.listen(CONNECTIONS_WAITING).map_err(taken)?;
     let address = listener.local_addr().unwrap_or(listen);
     let (latest, report) = watch::channel(Arc::new(decide::starting(
         &settings,
@@ -153,6 +163,16 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let finished = tokio::spawn(looped.run(inbox));
     notify::ready();
     Ok(Running { appliance, address, broker, events, finished })
+}
+
+/// Takes the address for devices, without listening: a device that connects while the disks are being opened is refused at
+/// once and does not wait.
+fn take_address(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Connections of a former agent that are still closing must not keep the address for a minute.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Starts every job.

@@ -81,6 +81,11 @@ pub fn parity(name: &Hash) -> String {
     format!("{}/{name}{PARITY}", pack_folder(name))
 }
 
+/// Whether a path is the path of a sidecar.
+pub fn is_parity(path: &str) -> bool {
+    path.ends_with(PARITY)
+}
+
 /// An unfinished file, by file name.
 pub fn open(file: &str) -> String {
     format!("{OPEN}/{file}")

@@ -33,12 +33,14 @@ pub use ledger::{clock, retention};
 pub use membership::arrival::Attached;
 pub use membership::standing::FORGET_DELAY_S;
 pub use packs::index::IndexPlace;
+pub use packs::pins::UnfinishedUpload;
 pub use packs::place::Fetch;
 pub use past::browse::{Difference, Found, Lookup, Run};
 pub use take::commit::Committed;
 pub use upkeep::audit::Audit;
 pub use upkeep::repair::lost::DamagedSnapshot;
 pub use upkeep::scrub::ScrubView;
+pub use upkeep::usage::{DiskUsage, UsageView};
 pub use vault::by::By;
 pub use vault::{Opened, Options, Vault};
 

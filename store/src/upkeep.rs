@@ -7,4 +7,5 @@ pub(crate) mod chapters;
 pub(crate) mod parity;
 pub(crate) mod repair;
 pub(crate) mod scrub;
+pub(crate) mod usage;
 pub(crate) mod vanished;

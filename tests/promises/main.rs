@@ -1,5 +1,6 @@
 //! Promises, tested on the real binaries from outside. Each test's name is a sentence that an owner understands.
 
+mod at_the_box;
 mod byte_exact;
 mod client_words;
 mod crowds;

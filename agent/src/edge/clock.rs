@@ -134,7 +134,8 @@ fn count(text: &str, known_s: u64) -> u64 {
     match read(text) {
         Some(kept) if kept <= limit => kept.max(known_s),
         kept => {
-            tracing::warn!(?kept, known_s, "the count of how long this box has run cannot be believed");
+            let kept = kept.map_or_else(|| "no number".to_owned(), |kept| kept.to_string());
+            tracing::warn!(kept, known_s, "the count of how long this box has run cannot be believed");
             known_s
         }
     }

@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 
-/// File name of the socket beside the vault's folder on each disk.
+/// File name of the socket beside the vault's folder on each disk, and in the service's runtime folder.
 const SOCKET: &str = "control.sock";
+/// The runtime folder of the installed service, as `systemd/larderd.service` names it.
+const SERVICE_RUNTIME: &str = "/run/larder";
 
 /// Between two questions of a watching command.
 const ASK_EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +48,18 @@ impl ControlError {
     }
 }
 
+/// The folder that the service manager gives this process until the end of the process; none outside of a service. A
+/// socket there answers when every disk is pulled.
+pub(crate) fn runtime_folder() -> Option<PathBuf> {
+    let folders = std::env::var_os("RUNTIME_DIRECTORY")?;
+    std::env::split_paths(&folders).next().filter(|folder| folder.is_absolute())
+}
+
+/// The same folder, as a command sees it from outside.
+pub(crate) fn service_runtime() -> PathBuf {
+    PathBuf::from(SERVICE_RUNTIME)
+}
+
 /// The socket of the agent with its vault in `folder`.
 pub(crate) fn socket_path(folder: &Path) -> PathBuf {
     folder.join(SOCKET)
@@ -71,7 +85,7 @@ pub(crate) fn remove(folder: &Path) {
     }
 }
 
-/// There is a socket on each connected disk; any will do.
+/// There is a socket on each connected disk and perhaps in the runtime folder; any will do.
 async fn connect(folders: &[PathBuf]) -> io::Result<UnixStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for folder in folders {

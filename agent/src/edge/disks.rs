@@ -44,6 +44,19 @@ pub(crate) enum DiskProblem {
     },
 }
 
+impl DiskProblem {
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::NotMounted { path }
+            | Self::Empty { path }
+            | Self::InUse { path }
+            | Self::Strange { path, .. }
+            | Self::Io { path, .. } => path,
+        }
+    }
+}
+
 /// Name of the vault's folder on each disk.
 pub(crate) const FOLDER: &str = "larder";
 

@@ -7,6 +7,7 @@
 use super::{Job, Rest, Wake, after_waiting};
 use crate::decide::pace::{FIRST_AFTER, STEP_BYTES, pace};
 use crate::state::Appliance;
+use larder_format::care::Round;
 use larder_format::ledger::WallStamp;
 use larder_store::{MemberState, ScrubView, StoreError};
 use std::collections::HashMap;
@@ -95,7 +96,16 @@ impl ScrubJob {
                     .iter()
                     .any(|after| after.disk == disk.disk && after.round.started.is_none());
                 if is_over {
-                    tracing::info!(?round, disk = disk.path, "a disk was read from end to end");
+                    let Round { bytes, damaged, repaired, left, lost, .. } = round;
+                    tracing::info!(
+                        disk = disk.path,
+                        bytes,
+                        damaged,
+                        repaired,
+                        left,
+                        lost,
+                        "a disk was read from end to end"
+                    );
                     agent.activity.scrub_wanted.done(&disk.disk);
                 }
                 self.not_before_s

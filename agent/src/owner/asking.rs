@@ -1,11 +1,11 @@
 //! Asking the running agent over its local socket.
 
-use super::which::{Which, settings_of};
+use super::which::{Which, agent_of};
 use super::words::Trouble;
 use crate::edge::control::{self, ControlError};
 use crate::edge::disks::FOLDER;
+use crate::phrase::causes;
 use larder_firmware_config::Settings;
-use std::path::PathBuf;
 
 /// Asks once.
 pub(super) fn ask<T: serde::de::DeserializeOwned>(
@@ -13,8 +13,10 @@ pub(super) fn ask<T: serde::de::DeserializeOwned>(
     path: &str,
     body: Option<serde_json::Value>,
 ) -> Result<T, Trouble> {
-    let folders = folders(&settings_of(which)?);
-    on_runtime(async { Ok(control::ask(&folders, path, body).await?) })
+    let (settings, folders) = agent_of(which)?;
+    on_runtime(async {
+        control::ask(&folders, path, body).await.map_err(|error| unanswered(error, &settings))
+    })
 }
 
 /// The same; none where no agent runs and the backups are here, so that the command itself can do the work.
@@ -23,11 +25,10 @@ pub(super) fn ask_if_running<T: serde::de::DeserializeOwned>(
     path: &str,
     body: Option<serde_json::Value>,
 ) -> Result<Option<T>, Trouble> {
-    let folders = folders(&settings_of(which)?);
-    let has_vault = || folders.iter().any(|path| path.join(FOLDER).exists());
+    let (settings, folders) = agent_of(which)?;
     match on_runtime(async { Ok(control::ask(&folders, path, body).await) })? {
-        Err(ControlError::NotRunning(_)) if has_vault() => Ok(None),
-        answer => Ok(Some(answer?)),
+        Err(ControlError::NotRunning(_)) if is_any_disk_here(&settings) => Ok(None),
+        answer => answer.map(Some).map_err(|error| unanswered(error, &settings)),
     }
 }
 
@@ -37,13 +38,30 @@ pub(super) fn ask_while<T: serde::de::DeserializeOwned>(
     path: &str,
     go_on: impl FnMut(&T) -> bool,
 ) -> Result<T, Trouble> {
-    let folders = folders(&settings_of(which)?);
-    on_runtime(async { Ok(control::ask_while(&folders, path, go_on).await?) })
+    let (settings, folders) = agent_of(which)?;
+    on_runtime(async {
+        control::ask_while(&folders, path, go_on).await.map_err(|error| unanswered(error, &settings))
+    })
 }
 
-/// Where the running agent may have a socket.
-fn folders(settings: &Settings) -> Vec<PathBuf> {
-    [&settings.vault.disks[..], &settings.vault.offsite].concat()
+fn is_any_disk_here(settings: &Settings) -> bool {
+    let vault = &settings.vault;
+    vault.disks.iter().chain(&vault.offsite).any(|path| path.join(FOLDER).exists())
+}
+
+/// The missing answer in words. An agent that was started by hand can be spoken to over its disks alone, so with the disks
+/// away nobody knows whether the agent runs.
+fn unanswered(error: ControlError, settings: &Settings) -> Trouble {
+    match error {
+        ControlError::NotRunning(_) if !is_any_disk_here(settings) => {
+            let paths: Vec<_> = settings.vault.disks.iter().map(|path| path.display().to_string()).collect();
+            let what = format!("No agent answers, and no backup disk is connected at {}.", paths.join(", "));
+            let remedy = "Connect the disk; then start the agent with `sudo systemctl start larderd` or `larderd run` if it \
+                          does not run, or name the settings that it uses with --config FILE.";
+            Trouble::new(4, what, remedy, causes(&error))
+        }
+        error => error.into(),
+    }
 }
 
 /// Runs asynchronous work to its end.

@@ -3,7 +3,7 @@
 use super::output::{report, say_all};
 use super::which::Which;
 use super::words::Trouble;
-use super::{answers, commands, disks, keys, letting_go, scrub};
+use super::{answers, commands, disks, keys, letting_go, scrub, space};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use larder_format::ledger::Role;
 use std::path::PathBuf;
@@ -87,6 +87,14 @@ enum Command {
     },
     /// Show every backup disk: where it is, how it is, and what it lacks
     Disks {
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what takes the room on each disk, and what becomes free by itself
+    Space {
         #[command(flatten)]
         which: Which,
         /// For machines
@@ -259,6 +267,7 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::Keys { which, json } => keys::list(&which, json),
         Command::Revoke { device, key, which, json } => keys::revoke(&which, &device, key.as_deref(), json),
         Command::Disks { which, json } => disks::list(&which, json),
+        Command::Space { which, json } => space::space(&which, json),
         Command::Adopt { path, offsite, which } => disks::adopt(&which, &path, offsite),
         Command::Release { disk, which } => disks::release(&which, &disk),
         Command::Forget { disk, undo, gone, which } => disks::forget(&which, &disk, undo, gone),

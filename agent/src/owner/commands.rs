@@ -13,6 +13,9 @@ use std::process::ExitCode;
 pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
     let settings = settings(config)?;
     start_log(&settings.log);
+    // Backups hold everything a family has. The service's unit says the same; an agent started by hand would let every user
+    // of the box read along.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let panel = Panel::open(&settings.panel, &panel::compatible());
     if let Some(trouble) = panel.trouble() {
         tracing::warn!("{trouble}");
@@ -21,7 +24,8 @@ pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
         // Before the first disk is opened, so that no signal can slip through and leave the end undone.
         let stop = stop_requested()?;
         let running = run::start(settings, panel).await?;
-        tracing::info!(address = %running.address, broker = ?running.broker, "serving");
+        let broker = running.broker.map_or_else(|| "none of our own".to_owned(), |broker| broker.to_string());
+        tracing::info!(address = %running.address, broker, "serving");
         stop.await;
         tracing::info!("stopping");
         running.stop().await;

@@ -11,5 +11,6 @@ mod keys;
 mod letting_go;
 mod output;
 mod scrub;
+mod space;
 mod which;
 mod words;

@@ -22,6 +22,16 @@ pub(super) fn settings_of(which: &Which) -> Result<Settings, Trouble> {
     settings(settings_file(which.config.as_deref(), Path::exists))
 }
 
+/// The settings, and the folders in which the agent of these settings may have a socket, the surest first.
+pub(super) fn agent_of(which: &Which) -> Result<(Settings, Vec<PathBuf>), Trouble> {
+    let file = settings_file(which.config.as_deref(), Path::exists);
+    let settings = settings(file)?;
+    let of_service = (file == Some(Path::new(SERVICE_SETTINGS))).then(control::service_runtime);
+    let disks = settings.vault.disks.iter().chain(&settings.vault.offsite).cloned();
+    let folders = of_service.into_iter().chain(disks).collect();
+    Ok((settings, folders))
+}
+
 /// The settings file. Without a name the file is the service's, or each recommended command would fail on an
 /// installed box; unless an agent runs in this folder, with the default settings.
 fn settings_file(named: Option<&Path>, is_there: impl Fn(&Path) -> bool) -> Option<&Path> {

@@ -3,7 +3,7 @@
 use crate::edge::control::ControlError;
 use crate::edge::dashboard::PasswordProblem;
 use crate::edge::disks::DiskProblem;
-use crate::phrase::{causes, sentence};
+use crate::phrase::{causes, hand_over, is_forbidden, sentence};
 use crate::run::StartError;
 use crate::state::opening::OpenError;
 use larder_store::StoreError;
@@ -66,6 +66,15 @@ impl From<OpenError> for Trouble {
                 "Use the one that is running, or stop it first.",
                 details,
             ),
+            OpenError::Disk(problem @ DiskProblem::Io { .. }) if is_forbidden(&problem) => Self::new(
+                1,
+                format!("larderd may not write to the backup folder {}.", problem.path().display()),
+                format!(
+                    "Give it to the agent's user: {}. Then start the agent again.",
+                    hand_over(problem.path())
+                ),
+                details,
+            ),
             OpenError::Disk(DiskProblem::Io { path, .. } | DiskProblem::Empty { path }) => Self::new(
                 1,
                 format!("The backup folder {} cannot be opened.", path.display()),
@@ -126,7 +135,7 @@ impl From<StoreError> for Trouble {
             StoreError::Full { disk, missing_mib, .. } => Self::new(
                 5,
                 format!("The backup disk at {disk} is full: at least {missing_mib} MiB more are needed."),
-                "Put a larger disk in its place.",
+                "Put a larger disk in its place; `larderd space` shows what takes the room.",
                 details,
             ),
             StoreError::Damaged { .. } => Self {

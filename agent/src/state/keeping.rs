@@ -5,6 +5,7 @@
 //! when (`larder_store`), who may ask (`edge::http`).
 
 use crate::decide::promise;
+use crate::decide::words::rules::rule_in_words;
 use crate::event::AgentEvent;
 use crate::state::Appliance;
 use larder_format::ledger::{Event, WallStamp};
@@ -51,8 +52,9 @@ impl Appliance {
     pub(crate) fn set_rule(&self) -> Result<RuleInForce, StoreError> {
         let wished = promise::rule(&self.settings.retention);
         if self.vault.ledger().rule_wished() != Some(&wished) {
+            let rule = rule_in_words(&wished);
             self.vault.append(self.stamp(), Event::RetentionSet(wished))?;
-            tracing::info!(?wished, "the rule of the settings was written down");
+            tracing::info!(rule, "the rule of the settings was written down");
         }
         Ok(self.rule_now())
     }

@@ -28,6 +28,15 @@ pub(crate) enum Holder {
     EarlierRun,
 }
 
+/// What one device has sent without a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnfinishedUpload {
+    /// The name of its pairing.
+    pub device: String,
+    /// Bytes since its last commit.
+    pub bytes: u64,
+}
+
 #[derive(Default)]
 struct Generation {
     chunks: Marks,
@@ -236,6 +245,18 @@ impl Pins {
         };
         let is_another = |of: &Holder| of != holder && matches!(of, Holder::Device(_));
         (received(&|of| of == holder), received(&is_another))
+    }
+
+    /// Devices with bytes since their last commit, by name.
+    pub(crate) fn unfinished_uploads(&self) -> Vec<UnfinishedUpload> {
+        let with_bytes = self.of.iter().filter(|(_, pinned)| pinned.received_bytes > 0);
+        let upload = |(holder, pinned): (&Holder, &Pinned)| match holder {
+            Holder::Device(device) => {
+                Some(UnfinishedUpload { device: device.clone(), bytes: pinned.received_bytes })
+            }
+            Holder::Appliance | Holder::EarlierRun => None,
+        };
+        with_bytes.filter_map(upload).collect()
     }
 
     /// These packs were swept: their pins and bytes count no more.

@@ -2,10 +2,12 @@
 
 use crate::Result;
 use crate::ledger::view::SnapshotRecord;
+use crate::packs::pins::UnfinishedUpload;
 use crate::upkeep::audit::{self, Audit};
 use crate::upkeep::repair::lost::{self, DamagedSnapshot};
 use crate::upkeep::repair::{quarantine_search, suspects};
 use crate::upkeep::scrub::{self, ScrubView};
+use crate::upkeep::usage::{self, UsageView};
 use crate::upkeep::{chapters, parity};
 use crate::vault::Vault;
 use larder_format::care::{LostFile, Round};
@@ -28,6 +30,21 @@ impl Vault {
     /// Only when a disk cannot even be listed; damage is part of the result.
     pub fn audit(&self) -> Result<Audit> {
         audit::audit(&self.core)
+    }
+
+    /// The room on every disk, by what takes it. Lists every folder of the disks and reads no file.
+    pub fn usage(&self) -> Vec<UsageView> {
+        usage::usage(&self.core)
+    }
+
+    /// What devices have sent since their last commit and no snapshot names yet, since the start of the agent.
+    pub fn unfinished_uploads(&self) -> Vec<UnfinishedUpload> {
+        self.core.pins().unfinished_uploads()
+    }
+
+    /// Bytes left free on every disk, so that ledger and sweep still work on a full disk.
+    pub fn reserve_bytes(&self) -> u64 {
+        self.core.reserve_bytes
     }
 
     /// Versions of files that cannot be given back whole, as far as scrubs found out: at most ten thousand.

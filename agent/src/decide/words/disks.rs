@@ -6,14 +6,17 @@ use crate::phrase::counted;
 
 const DAY_S: u64 = 86_400;
 
-pub(super) fn fault(disk: &DiskName, fault: DiskFault) -> [String; 3] {
+/// `is_last`: no other disk takes backups, so nobody may read of other disks.
+pub(super) fn fault(disk: &DiskName, fault: DiskFault, is_last: bool) -> [String; 3] {
+    let meanwhile =
+        if is_last { "new backups are refused" } else { "new backups go to the other disks alone" };
     match fault {
         DiskFault::ReadOnly => read_only(disk),
-        DiskFault::Failed => failed(disk),
+        DiskFault::Failed => failed(disk, meanwhile),
         DiskFault::Suspect => suspect(disk),
-        DiskFault::Away { is_released } => away(disk, is_released),
+        DiskFault::Away { is_released } => away(disk, is_released, meanwhile),
         DiskFault::OffsiteOverdue { age_s } => overdue(disk, age_s),
-        DiskFault::Behind { files, is_older_copy } => behind(disk, files, is_older_copy),
+        DiskFault::Behind { files, is_older_copy } => behind(disk, files, is_older_copy, meanwhile),
         DiskFault::Forked => forked(disk),
         DiskFault::Silent => silent(disk),
     }
@@ -42,11 +45,10 @@ pub(super) fn few_copies(copies: u64, wanted: u64) -> [String; 3] {
     ]
 }
 
-fn failed(disk: &DiskName) -> [String; 3] {
+fn failed(disk: &DiskName, meanwhile: &str) -> [String; 3] {
     [
         format!("The backup disk at {} failed.", disk.path),
-        "It is opened and read anew. Until it has caught up, new backups go to the other disks alone."
-            .to_owned(),
+        format!("It is opened and read anew. Until it has caught up, {meanwhile}."),
         "Check its cable and power. If it was once only, this heals itself.".to_owned(),
     ]
 }
@@ -82,7 +84,7 @@ fn suspect(disk: &DiskName) -> [String; 3] {
     ]
 }
 
-fn away(disk: &DiskName, is_released: bool) -> [String; 3] {
+fn away(disk: &DiskName, is_released: bool, meanwhile: &str) -> [String; 3] {
     let (what, remedy) = if is_released {
         ("was let go of and may be unplugged", "Unplug it, and connect it again whenever you like.")
     } else {
@@ -90,8 +92,7 @@ fn away(disk: &DiskName, is_released: bool) -> [String; 3] {
     };
     [
         format!("The backup disk at {} {what}.", disk.path),
-        "What it holds stays on it. New backups go to the other disks alone; it catches up when it is back."
-            .to_owned(),
+        format!("What it holds stays on it. Until it is back, {meanwhile}."),
         format!("{remedy} If it will never come back: `larderd forget {}`.", &disk.id[..8]),
     ]
 }
@@ -107,13 +108,13 @@ fn overdue(disk: &DiskName, age_s: Option<u64>) -> [String; 3] {
     ]
 }
 
-fn behind(disk: &DiskName, files: u64, is_older_copy: bool) -> [String; 3] {
+fn behind(disk: &DiskName, files: u64, is_older_copy: bool, meanwhile: &str) -> [String; 3] {
     let older =
         if is_older_copy { " It is an older copy of itself: it once had more than it has now." } else { "" };
     let files = counted(files, "file", "files");
     [
         format!("The backup disk at {} lacks {files} that the others have.{older}", disk.path),
-        "It is being filled. Until it has everything, new backups go to the other disks alone.".to_owned(),
+        format!("It is being filled. Until it has everything, {meanwhile}."),
         "Nothing, this heals itself. If the number does not fall, see whether the disk has room.".to_owned(),
     ]
 }

@@ -29,7 +29,7 @@ fn of(cause: &Cause) -> [String; 3] {
         Cause::Unrepaired(disk) => proof::unrepaired(disk),
         Cause::Repaired { disk, files } => proof::repaired(disk, *files),
         Cause::NotReadBack(disk) => proof::not_read_back(disk),
-        Cause::Disk { disk, fault, .. } => disks::fault(disk, *fault),
+        Cause::Disk { disk, fault, is_last } => disks::fault(disk, *fault, *is_last),
         Cause::Leaving(disk) => disks::leaving(disk),
         Cause::Rejected { path, why } => disks::rejected(path, why),
         Cause::FewCopies { copies, wanted } => disks::few_copies(*copies, *wanted),
@@ -64,7 +64,8 @@ fn full(path: &str) -> [String; 3] {
     [
         format!("The backup disk at {path} is full."),
         "Everything kept stays kept; new backups are refused.".to_owned(),
-        "Connect a larger disk, or exclude what needs no backup.".to_owned(),
+        "Connect a larger disk, or exclude what needs no backup; `larderd space` shows what takes the room."
+            .to_owned(),
     ]
 }
 

@@ -19,6 +19,7 @@ mod push;
 mod read;
 mod snapshots;
 pub(crate) mod sockets;
+pub(crate) mod space;
 mod stream;
 mod when;
 
@@ -73,6 +74,7 @@ fn control_routes() -> Interface {
         .get("/v1/control/scrub", control::scrub_status)
         .post("/v1/control/scrub", control::start_scrub)
         .get("/v1/control/disks", disks::list)
+        .get("/v1/control/space", space::space)
         .post("/v1/control/disks/adopt", disks::adopt)
         .post("/v1/control/disks/release", disks::release)
         .post("/v1/control/disks/forget", disks::forget)

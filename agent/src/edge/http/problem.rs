@@ -1,6 +1,6 @@
 //! Refusals: a status for programs and three sentences for people.
 
-use crate::phrase::{counted, sentence};
+use crate::phrase::{counted, hand_over, is_forbidden, sentence};
 use crate::state::is_own_fault;
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
@@ -184,6 +184,15 @@ fn of_the_box(error: &StoreError) -> Refusal {
             let texts = [&*what, "Everything is kept.", "Try again later."];
             Refusal::new(StatusCode::CONFLICT, "failed", texts)
         }
+        StoreError::Disk { path, .. } if is_forbidden(error) => {
+            let what = format!("larderd may not write to {path}.");
+            let remedy = format!(
+                "On the appliance, give it to the agent's user: {}. Then run this again.",
+                hand_over(path.as_ref())
+            );
+            let texts = [&*what, "Nothing new was confirmed; nothing that is kept was touched.", &remedy];
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", texts)
+        }
         error if is_own_fault(error) => {
             let texts = [
                 "Something went wrong inside the agent.",
@@ -228,7 +237,9 @@ fn what_makes_room(missing_mib: u64, others_mib: u64) -> String {
              are finished."
         );
     }
-    "Leave out what needs no backup with --exclude, or put a larger disk in the place of this one.".to_owned()
+    "Leave out what needs no backup with --exclude, or put a larger disk in the place of this one; on the box `larderd space` \
+     shows what takes the room."
+        .to_owned()
 }
 
 impl IntoResponse for Refusal {
@@ -287,5 +298,19 @@ mod tests {
         let disk = StoreError::Disk { path: "/a/packs".to_owned(), source: std::io::ErrorKind::Other.into() };
         let told = Refusal::from(disk).problem;
         assert!(told.what.contains("disk") && !told.remedy.contains("restart"), "{told:?}");
+    }
+
+    /// A new disk belongs to root: looking at its cable does not help.
+    #[test]
+    fn a_folder_of_somebody_else_is_blamed_on_no_cable() {
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let problem = crate::edge::disks::DiskProblem::Io { path: "/mnt/new".into(), source: denied() };
+        for source in [denied(), std::io::Error::other(problem)] {
+            let told = Refusal::from(StoreError::Disk { path: "/mnt/new".to_owned(), source }).problem;
+            assert!(
+                told.remedy.contains("chown larder:larder /mnt/new") && !told.remedy.contains("cable"),
+                "{told:?}"
+            );
+        }
     }
 }

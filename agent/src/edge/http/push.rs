@@ -75,8 +75,7 @@ pub(crate) async fn commit(
     scope.require_own(&source)?;
     let bytes = read_body(body, COMMIT_BYTES_MAX).await?;
     let commit: Commit = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
-    let push = u128::from_str_radix(&commit.push, 16).ok().filter(|_| commit.push.len() == 32);
-    let push = push.ok_or_else(|| Refusal::invalid("`push` must be 32 hex digits"))?.to_be_bytes();
+    let push = push_id(&commit.push).ok_or_else(|| Refusal::invalid("`push` must be 32 hex digits"))?;
     let snapshot = snapshot(source, push, commit)?;
     let _busy = Busy::with(&appliance.activity.receiving);
     let committed = appliance
@@ -87,6 +86,16 @@ pub(crate) async fn commit(
     appliance.activity.ends(Traffic::Push, &device);
     let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
     if committed.is_new {
+        let Snapshot { source, totals, skipped, .. } = &committed.record.snapshot;
+        let snapshot = committed.record.sequence;
+        tracing::info!(
+            source,
+            snapshot,
+            files = totals.files,
+            bytes = totals.bytes,
+            skipped,
+            "a backup was made"
+        );
         appliance.tell(AgentEvent::Committed(committed.record.clone()));
     }
     let receipt = Receipt {
@@ -97,6 +106,12 @@ pub(crate) async fn commit(
         degraded: committed.degraded,
     };
     Ok((status, Json(receipt)))
+}
+
+/// The id of a push, from exactly 32 hex digits: a number's parser would take a sign, too.
+fn push_id(text: &str) -> Option<[u8; 16]> {
+    let is_hex = text.len() == 32 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(u128::to_be_bytes)
 }
 
 /// The commit that a device asks for, within the bounds of a ledger entry. The appliance knows the parent itself.

@@ -203,6 +203,7 @@ pub(crate) async fn file(
 
 fn tell_of_restore(appliance: &Appliance, device: &str) {
     if appliance.activity.begins(Traffic::Restore, device, appliance.stamp().powered_on_s) {
+        tracing::info!(device, "a restore began");
         appliance.tell(AgentEvent::Restored { device: device.to_owned() });
     }
 }

@@ -1,5 +1,5 @@
-//! A socket for `larderd`'s own commands beside each connected disk: whichever disk is pulled, the remaining sockets
-//! still answer.
+//! A socket for `larderd`'s own commands in the service's runtime folder and beside each connected disk: whichever disk
+//! is pulled, the remaining sockets still answer.
 
 use super::serve_control;
 use crate::edge::control;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// The sockets, each by its disk.
+/// The sockets, each by its folder.
 #[derive(Default)]
 pub(crate) struct Sockets {
     open: BTreeMap<PathBuf, watch::Sender<bool>>,
@@ -20,7 +20,8 @@ pub(crate) struct Sockets {
 impl Sockets {
     /// Opens sockets on new disks, and closes the sockets of departed disks.
     pub(crate) fn follow(&mut self, appliance: &Arc<Appliance>) {
-        let here = appliance.registry.paths();
+        let mut here = appliance.registry.paths();
+        here.extend(control::runtime_folder());
         self.open.retain(|path, stop| {
             let stays = here.contains(path);
             if !stays {
