@@ -341,6 +341,16 @@ mod tests {
         pins.committed(&laptop);
         assert_eq!(pins.unfinished_bytes(&phone), (5, 0));
         assert!(pins.is_beginning(&laptop));
+        pins.received(&phone, 5, 1_000);
+        pins.received(&Holder::Appliance, 9, 1_000);
+        let told = pins.unfinished_uploads();
+        assert!(told.contains(&UnfinishedUpload {
+            device: "phone".to_owned(),
+            bytes: pins.unfinished_bytes(&phone).0
+        }));
+        assert!(told.iter().all(|upload| upload.bytes > 0), "{told:?}");
+        pins.committed(&phone);
+        assert!(pins.unfinished_uploads().iter().all(|upload| upload.device != "phone"));
     }
 
     #[test]
