@@ -5,7 +5,7 @@ use larder_client::{ClientError, Past, PushOptions, Remote, TransferProgress, pu
 use larder_format::{
     ChunkId,
     ledger::{Snapshot, WallStamp},
-    wire::{Commit, Identity, Neighbours, Receipt, Received, SnapshotInfo},
+    wire::{Commit, Identity, Neighbours, PushStart, PushWelcome, Receipt, Received, SnapshotInfo},
 };
 use larder_store::{Scope, StoreError, Vault, disk::MemoryDisk};
 use std::{
@@ -35,6 +35,10 @@ fn trouble(error: &StoreError) -> ClientError {
 impl Remote for InMemory {
     fn identity(&self) -> Result<Identity, ClientError> {
         Err(ClientError::Usage("a benchmark has no identity".to_owned()))
+    }
+
+    fn start(&self, _: &str, _: &PushStart) -> Result<PushWelcome, ClientError> {
+        Err(ClientError::Usage("a benchmark has no sources".to_owned()))
     }
 
     fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {

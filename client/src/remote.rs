@@ -6,7 +6,7 @@
 use crate::ClientError;
 use larder_format::{
     ChunkId,
-    wire::{Commit, Identity, Neighbours, Receipt, Received, SnapshotInfo},
+    wire::{Commit, Identity, Neighbours, PushStart, PushWelcome, Receipt, Received, SnapshotInfo},
 };
 
 /// The reading half: chunks by name, and snapshots by time. An appliance offers this half, and a pulled disk too
@@ -46,6 +46,13 @@ pub trait Remote: Past {
     /// `Unreachable`, `NotPaired`.
     fn identity(&self) -> Result<Identity, ClientError>;
 
+    /// Asks whether a push may become a snapshot of `source`, before a byte is sent. Only where `Identity::features` has
+    /// `wire::SOURCE_ORIGIN`.
+    ///
+    /// # Errors
+    /// `Refused` with `other_folder` when the source is another folder.
+    fn start(&self, source: &str, start: &PushStart) -> Result<PushWelcome, ClientError>;
+
     /// Names among `names` (at most `wire::IDS_MAX`) that the vault does not hold, in order.
     ///
     /// # Errors
@@ -61,6 +68,6 @@ pub trait Remote: Past {
     /// Asks for a snapshot of `source`.
     ///
     /// # Errors
-    /// `Refused` with `missing_chunks` when the vault lacks a part of the tree.
+    /// `Refused` with `missing_chunks` when the vault lacks a part of the tree, with `other_folder` as `start`.
     fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError>;
 }

@@ -6,10 +6,10 @@ mod home;
 mod vault;
 
 use home::Home;
-use larder_client::PushOptions;
+use larder_client::{PushOptions, TransferProgress};
 use larder_format::{
     Hash,
-    wire::{COMMIT_CONTENTS, COMMIT_ORIGIN, CONTENTS_MAX, Commit, unescape_name},
+    wire::{COMMIT_CONTENTS, COMMIT_ORIGIN, CONTENTS_MAX, Commit, SOURCE_ORIGIN, unescape_name},
 };
 use std::{
     fs,
@@ -82,4 +82,29 @@ fn files_that_were_sent_are_hashed_as_a_whole() {
     let paths: Vec<&str> = changed.contents.iter().map(|content| content.path.as_str()).collect();
     assert!(paths.len() == 2 && paths.contains(&"below/7"), "{paths:?}");
     check(&changed);
+}
+
+/// Two folders with one name were one source, and each push read as the deletion of the other's files.
+#[test]
+fn another_folder_under_the_same_name_is_refused_before_a_byte_is_sent() {
+    let home = home_of_files();
+    push(&home, &[COMMIT_ORIGIN, SOURCE_ORIGIN]);
+    push(&home, &[COMMIT_ORIGIN, SOURCE_ORIGIN]);
+    home.vault.take_uploaded();
+    let other = home.folder.path().join("elsewhere/source");
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join("b.txt"), "of another project").unwrap();
+    let features = [COMMIT_ORIGIN, SOURCE_ORIGIN].map(str::to_owned).to_vec();
+    let push_other = |moved| {
+        let options = PushOptions { features: features.clone(), moved, clock: later, ..PushOptions::default() };
+        larder_client::push(&home.vault, "laptop/home", &other, &options, &TransferProgress::default())
+    };
+    let refused = push_other(false).unwrap_err();
+    assert!(refused.has_code("other_folder"), "{refused:?}");
+    assert_eq!((home.vault.take_uploaded(), refused.exit_code()), (0, 5));
+    push_other(true).unwrap();
+    let told = home.vault.snapshots.lock().unwrap().last().unwrap().0.clone();
+    assert!(told.moved && told.origin.unwrap().path.ends_with("elsewhere/source"));
+    // It is the folder of this source from now on.
+    push_other(false).unwrap();
 }

@@ -3,9 +3,12 @@
 //! Bytes travel as blocks (`block`), laid out as on the disk, so the agent need not pack again. Routes and
 //! permissions: docs/protocol.md. Not here: HTTP itself (`agent`, `client`).
 
+mod source;
+
 pub use crate::ledger::{CONTENTS_MAX, ContentHash, Origin};
 use crate::{ChunkId, ChunkRef, FormatError, Hash, ledger::Head, tree::Totals};
 use serde::{Deserialize, Serialize};
+pub use source::{PushStart, PushWelcome};
 
 /// Names in one request: 128 KiB at most.
 pub const IDS_MAX: usize = 4096;
@@ -86,8 +89,11 @@ pub struct Received {
 pub const COMMIT_ORIGIN: &str = "commit_origin";
 /// Word in `Identity::features`: the agent takes `Commit::contents`.
 pub const COMMIT_CONTENTS: &str = "commit_contents";
+/// Word in `Identity::features`: the agent refuses another folder under the name of a source, takes `PushStart`, and takes
+/// `Commit::moved`.
+pub const SOURCE_ORIGIN: &str = "source_origin";
 /// `Identity::features` of an agent of this version.
-pub const FEATURES: [&str; 2] = [COMMIT_ORIGIN, COMMIT_CONTENTS];
+pub const FEATURES: [&str; 3] = [COMMIT_ORIGIN, COMMIT_CONTENTS, SOURCE_ORIGIN];
 
 /// Asks for a snapshot.
 ///
@@ -116,6 +122,9 @@ pub struct Commit {
     /// the reading that cut the file into chunks, so a mistake between reading and storing shows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contents: Vec<ContentHash>,
+    /// A person says that the folder of the source has moved to `origin`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
 }
 
 /// Proof of a commit.
@@ -182,6 +191,9 @@ pub struct SnapshotInfo {
     /// Whether something in it cannot be given back, as far as the appliance knows; a restore names what.
     #[serde(default)]
     pub damaged: bool,
+    /// Where the files lay on the device, as the device said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub origin: Option<Origin>,
 }
 
 /// One protected folder tree.
@@ -283,8 +295,8 @@ pub enum ChangeKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
-    /// Fixed word for programs: `unauthorized`, `forbidden`, `not_found`, `invalid`, `missing_chunks`, `full`,
-    /// `damaged`, `busy`, `failed`.
+    /// Fixed word for programs: `unauthorized`, `forbidden`, `not_found`, `invalid`, `missing_chunks`,
+    /// `other_folder`, `full`, `damaged`, `busy`, `failed`.
     pub code: String,
     /// What happened.
     pub what: String,

@@ -37,6 +37,7 @@ pub use packs::pins::UnfinishedUpload;
 pub use packs::place::Fetch;
 pub use past::browse::{Difference, Found, Lookup, Run};
 pub use take::commit::Committed;
+pub use take::folder::{FolderClaim, KnownSource};
 pub use upkeep::audit::Audit;
 pub use upkeep::repair::lost::DamagedSnapshot;
 pub use upkeep::scrub::ScrubView;
@@ -45,6 +46,7 @@ pub use vault::by::By;
 pub use vault::{Opened, Options, Vault};
 
 use crate::disk::Disk;
+use larder_format::ledger::Origin;
 use larder_format::{ChunkId, FormatError};
 use std::io;
 
@@ -95,6 +97,16 @@ pub enum StoreError {
         device: String,
         /// `DEVICE/NAME` of the source.
         name: String,
+    },
+    /// Another folder was pushed under the name of a source.
+    #[error("{name} is {}, and this is {}", known.in_words(), pushed.in_words())]
+    OtherFolder {
+        /// `DEVICE/NAME`.
+        name: String,
+        /// The folder of the source.
+        known: Box<Origin>,
+        /// The folder of the push.
+        pushed: Box<Origin>,
     },
     /// The disks of one vault tell different stories, or a disk is no vault.
     #[error("{what}")]

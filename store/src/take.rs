@@ -4,5 +4,6 @@
 
 pub(crate) mod commit;
 pub(crate) mod complete;
+pub(crate) mod folder;
 pub(crate) mod receive;
 pub(crate) mod unsealed;

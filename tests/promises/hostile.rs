@@ -54,6 +54,7 @@ impl Sender<'_> {
             origin: None,
             zone: None,
             contents: Vec::new(),
+            moved: false,
         };
         let body = serde_json::to_vec(&commit).expect("plain values encode");
         let answer = self.post(&format!("/v1/sources/laptop/{name}/snapshots"), &body);

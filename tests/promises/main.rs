@@ -17,4 +17,5 @@ mod rescue;
 mod room;
 mod routes;
 mod set_aside;
+mod sources;
 mod yanked;

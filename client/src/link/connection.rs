@@ -14,8 +14,8 @@ use backon::{BlockingRetryable, ExponentialBuilder};
 use larder_format::{
     ChunkId,
     wire::{
-        BLOCKS_TYPE, Commit, IDS_TYPE, Identity, Neighbours, Problem, Receipt, Received, SnapshotInfo,
-        decode_ids, decode_places, encode_ids,
+        BLOCKS_TYPE, Commit, IDS_TYPE, Identity, Neighbours, Problem, PushStart, PushWelcome, Receipt,
+        Received, SnapshotInfo, decode_ids, decode_places, encode_ids,
     },
 };
 use serde::de::DeserializeOwned;
@@ -150,6 +150,13 @@ impl Connection {
 impl Remote for Connection {
     fn identity(&self) -> Result<Identity, ClientError> {
         self.get("/v1/me")
+    }
+
+    fn start(&self, source: &str, start: &PushStart) -> Result<PushWelcome, ClientError> {
+        let source = checked_source(source)?;
+        let body = serde_json::to_vec(start).expect("plain values encode");
+        let body = self.post(&format!("/v1/sources/{source}/start"), "application/json", &body)?;
+        serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
 
     fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {

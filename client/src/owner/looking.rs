@@ -8,7 +8,9 @@ use super::{
     spot::{NEWEST, Spot, full_source},
 };
 use crate::{ClientError, Connection, link::questions};
-use larder_format::wire::{ChangeKind, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name};
+use larder_format::wire::{
+    ChangeKind, EntryInfo, Origin, SnapshotInfo, SourceInfo, VersionInfo, escape_name,
+};
 use serde_json::Value;
 use std::ffi::OsStr;
 
@@ -37,10 +39,18 @@ pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8,
             moment(oldest),
             count(newest.totals.files),
             size(newest.totals.bytes),
+            newest.origin.as_ref().map(Origin::in_words).unwrap_or_default(),
         ]
     };
-    let heads =
-        [Left("SOURCE"), Right("SNAPSHOTS"), Left("NEWEST"), Left("OLDEST"), Right("FILES"), Right("SIZE")];
+    let heads = [
+        Left("SOURCE"),
+        Right("SNAPSHOTS"),
+        Left("NEWEST"),
+        Left("OLDEST"),
+        Right("FILES"),
+        Right("SIZE"),
+        Left("FOLDER"),
+    ];
     output.table(&heads, &sources.iter().map(row).collect::<Vec<_>>())?;
     Ok(0)
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     ClientError, Connection, PushOptions, Pushed, Remote, TransferProgress,
     link::questions::ledger_entry,
-    push::{named_folder, push as push_folder},
+    push::{named_folder, push as push_folder, start},
     settings::{self, SeenHead},
     source_name_for,
 };
@@ -38,6 +38,9 @@ pub(super) struct PushArgs {
     /// Leave folders empty that lie on another filesystem
     #[arg(long)]
     one_filesystem: bool,
+    /// The folder of this source is at another place now, or its computer has another name
+    #[arg(long)]
+    moved: bool,
 }
 
 pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
@@ -47,18 +50,24 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
     let connection = global.connect()?;
     let identity = connection.identity()?;
     let mut watch = PastWatch::start(&connection, &identity)?;
-    let mut worst = 0;
-    let mut told = Vec::new();
+    let mut pushes = Vec::new();
     for (folder, name) in args.folders.iter().zip(names) {
         let source = format!("{}/{name}", identity.device);
         let options = PushOptions {
             exclude: args.exclude.clone(),
             one_filesystem: args.one_filesystem,
             cache: Some(settings::cache_path(&identity.vault, &source)?),
+            moved: args.moved,
             features: identity.features.clone(),
             ..PushOptions::default()
         };
-        let push = One { connection: &connection, source: &source, folder, options };
+        // Likewise for another folder under the name of a source.
+        start(&connection, &source, folder, &options)?;
+        pushes.push(One { connection: &connection, source, folder, options });
+    }
+    let mut worst = 0;
+    let mut told = Vec::new();
+    for push in pushes {
         let done = match push.run(output.is_json()) {
             // Without this a program would not learn of the folders that are safe already.
             Err(trouble) if output.is_json() && !told.is_empty() => {
@@ -116,7 +125,7 @@ fn source_names(args: &PushArgs) -> Result<Vec<String>, ClientError> {
 
 struct One<'a> {
     connection: &'a Connection,
-    source: &'a str,
+    source: String,
     folder: &'a Path,
     options: PushOptions,
 }
@@ -133,7 +142,7 @@ impl One<'_> {
         let progress = TransferProgress::default();
         let started = Instant::now();
         let pushed = with_bar(&progress, is_json, Some(self.folder), || {
-            push_folder(self.connection, self.source, self.folder, &self.options, &progress)
+            push_folder(self.connection, &self.source, self.folder, &self.options, &progress)
         });
         let pushed = pushed.map_err(|trouble| with_what_was_to_come(trouble, self.folder, &progress))?;
         Ok(Done { pushed, progress, seconds: started.elapsed().as_secs_f64() })

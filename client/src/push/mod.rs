@@ -33,7 +33,9 @@ use frontier::Frontier;
 use larder_format::{
     ChunkRef,
     tree::{Time, Totals},
-    wire::{COMMIT_CONTENTS, COMMIT_ORIGIN, Commit, ContentHash, Receipt},
+    wire::{
+        COMMIT_CONTENTS, COMMIT_ORIGIN, Commit, ContentHash, PushStart, PushWelcome, Receipt, SOURCE_ORIGIN,
+    },
 };
 use origin::{origin, zone};
 use sample::Sample;
@@ -57,6 +59,8 @@ pub struct PushOptions {
     pub one_filesystem: bool,
     /// Path of the cache of this source; without a cache every file is read.
     pub cache: Option<PathBuf>,
+    /// The owner says that the folder of the source has moved here.
+    pub moved: bool,
     /// Features of the appliance (`Identity::features`). A commit has more than the fields of the first version only
     /// where the appliance has the word for more.
     pub features: Vec<String>,
@@ -67,7 +71,15 @@ pub struct PushOptions {
 impl Default for PushOptions {
     fn default() -> Self {
         let (exclude, features) = (Vec::new(), Vec::new());
-        Self { exclude, one_filesystem: false, cache: None, features, clock: SystemTime::now }
+        let (one_filesystem, moved) = (false, false);
+        Self { exclude, one_filesystem, cache: None, moved, features, clock: SystemTime::now }
+    }
+}
+
+impl PushOptions {
+    /// Whether `feature` is among the appliance's features.
+    fn is_understood(&self, feature: &str) -> bool {
+        self.features.iter().any(|known| known == feature)
     }
 }
 
@@ -97,6 +109,7 @@ pub fn push(
     options: &PushOptions,
     progress: &TransferProgress,
 ) -> Result<Pushed, ClientError> {
+    start(remote, source, folder, options)?;
     let attempt = Attempt::new(remote, source, folder, options, progress)?;
     let mut pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open));
     for _ in 1..ATTEMPTS_MAX {
@@ -106,6 +119,23 @@ pub fn push(
         pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open_empty));
     }
     pushed
+}
+
+/// Asks the appliance whether `folder` may become a snapshot of `source`; nothing from an appliance that cannot tell.
+///
+/// # Errors
+/// `Refused` with `other_folder`, and errors of the question.
+pub(crate) fn start(
+    remote: &dyn Remote,
+    source: &str,
+    folder: &Path,
+    options: &PushOptions,
+) -> Result<Option<PushWelcome>, ClientError> {
+    if !options.is_understood(SOURCE_ORIGIN) {
+        return Ok(None);
+    }
+    let start = PushStart { origin: origin(&named_folder(folder)?), moved: options.moved };
+    remote.start(source, &start).map(Some)
 }
 
 struct Attempt<'a> {
@@ -167,19 +197,15 @@ impl<'a> Attempt<'a> {
             totals,
             skipped: skipped.count,
             device_time_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
-            origin: self.is_understood(COMMIT_ORIGIN).then(|| origin(&self.folder)).flatten(),
-            zone: self.is_understood(COMMIT_ORIGIN).then(zone).flatten(),
+            origin: self.options.is_understood(COMMIT_ORIGIN).then(|| origin(&self.folder)).flatten(),
+            zone: self.options.is_understood(COMMIT_ORIGIN).then(zone).flatten(),
             contents,
+            moved: self.options.moved && self.options.is_understood(SOURCE_ORIGIN),
         };
         let receipt = self.remote.commit(self.source, &commit)?;
         // The snapshot stands; without a new cache the next push only takes longer.
         let _ = cache.finish();
         Ok(Pushed { receipt, totals, skipped })
-    }
-
-    /// Whether `feature` is among the appliance's features.
-    fn is_understood(&self, feature: &str) -> bool {
-        self.options.features.iter().any(|known| known == feature)
     }
 
     fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, ClientError> {
@@ -198,7 +224,7 @@ impl<'a> Attempt<'a> {
             links: Mutex::default(),
             own: own_ids(),
             root_device: device_of(&self.folder).unwrap_or(0),
-            sample: self.is_understood(COMMIT_CONTENTS).then(|| Sample::new(self.push)),
+            sample: self.options.is_understood(COMMIT_CONTENTS).then(|| Sample::new(self.push)),
             written_out: write_out(&self.folder, now()),
         };
         let senders = Senders::new(self.remote, &queue, self.progress);

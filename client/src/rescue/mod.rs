@@ -283,6 +283,7 @@ fn info(
         kept_until: None,
         set_aside: None,
         damaged: false,
+        origin: None,
     }
 }
 

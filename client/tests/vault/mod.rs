@@ -11,7 +11,10 @@ use larder_format::{
         Kind, Node, Reference, Totals,
         read::{self, OneChunk},
     },
-    wire::{Commit, Identity, Neighbours, Problem, Receipt, Received, SnapshotInfo, UPLOAD_BYTES_MAX},
+    wire::{
+        Commit, Identity, Neighbours, Problem, PushStart, PushWelcome, Receipt, Received, SnapshotInfo,
+        UPLOAD_BYTES_MAX,
+    },
 };
 use std::{
     collections::HashMap,
@@ -54,8 +57,9 @@ impl Vault {
 
     /// Takes a tree as it is, without any of the checks.
     pub fn plant(&self, root: ChunkRef, totals: Totals) {
-        let (push, origin, zone, contents) = ("0".into(), None, None, vec![]);
-        let commit = Commit { push, root, totals, skipped: 0, device_time_ms: 0, origin, zone, contents };
+        let (push, origin, zone, contents, moved) = ("0".into(), None, None, vec![], false);
+        let commit =
+            Commit { push, root, totals, skipped: 0, device_time_ms: 0, origin, zone, contents, moved };
         let head = Head::EMPTY;
         let receipt = Receipt { source: String::new(), snapshot: 0, head, disks: vec![], degraded: vec![] };
         self.snapshots.lock().unwrap().push((commit, receipt));
@@ -126,6 +130,21 @@ impl Remote for Vault {
             version: "0".into(),
             features: vec![],
         })
+    }
+
+    fn start(&self, source: &str, start: &PushStart) -> Result<PushWelcome, ClientError> {
+        self.requests.fetch_add(1, Relaxed);
+        let snapshots = self.snapshots.lock().unwrap();
+        let of_source: Vec<_> = snapshots.iter().filter(|(_, receipt)| receipt.source == source).collect();
+        let known = of_source.last().and_then(|(commit, _)| commit.origin.as_ref());
+        let is_same_folder = match (known, &start.origin) {
+            (Some(known), Some(pushed)) => known.is_same_folder(pushed),
+            _ => false,
+        };
+        if known.is_some() && !is_same_folder && !start.moved {
+            return Err(problem("other_folder"));
+        }
+        Ok(PushWelcome { snapshots: of_source.len() as u64, is_same_folder })
     }
 
     fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {
@@ -230,6 +249,7 @@ impl Past for Vault {
             kept_until: None,
             set_aside: None,
             damaged: false,
+            origin: None,
         })
     }
 }

@@ -220,16 +220,6 @@ fn take<T: DeserializeOwned>(bytes: &[u8], event: impl FnOnce(T) -> Event) -> Op
     Some((event(value), rest))
 }
 
-/// The computer and the folder of a snapshot, as the device says.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Origin {
-    /// Name of the computer, as `wire::escape_name` writes it.
-    pub computer: String,
-    /// Absolute path of the pushed folder on the computer, as `wire::escape_name` writes it.
-    pub path: String,
-}
-
 /// The hash of one whole file, as the device read the file a second time: what a restore of it has to give back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -242,7 +232,5 @@ pub struct ContentHash {
 
 /// Hashes of whole files in a snapshot.
 pub const CONTENTS_MAX: usize = 16;
-/// Bytes of computer and path of an origin, and of the path of a `ContentHash`.
-pub const ORIGIN_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of the name of a time zone.
 pub const ZONE_BYTES_MAX: usize = 64;

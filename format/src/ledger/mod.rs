@@ -9,10 +9,14 @@ mod chain;
 pub mod chapter;
 mod entry;
 mod event;
+mod name;
+mod origin;
 
 pub use chain::{Chain, Link};
 pub use entry::Entry;
-pub use event::{CONTENTS_MAX, ContentHash, Event, Newer, ORIGIN_BYTES_MAX, Origin, Without, ZONE_BYTES_MAX};
+pub use event::{CONTENTS_MAX, ContentHash, Event, Newer, Without, ZONE_BYTES_MAX};
+pub use name::{NAME_BYTES_MAX, composed, is_folder_name, is_plain_name, is_source_name, typed};
+pub use origin::{ORIGIN_BYTES_MAX, Origin};
 
 use crate::{ChunkRef, Hash, tree::Totals};
 use serde::{Deserialize, Serialize};
@@ -216,29 +220,4 @@ pub struct Pairing {
     pub role: Role,
     /// BLAKE3 of the device's secret; the secret itself is nowhere.
     pub key: Hash,
-}
-
-/// Whether `text` names a source: `DEVICE/NAME`, each of 1 to 64 letters, digits, `-`, `_` or `.`, not starting with a
-/// dot, so the name is safe in a path, a topic and a shell.
-pub fn is_source_name(text: &str) -> bool {
-    text.split_once('/').is_some_and(|(device, name)| is_plain_name(device) && is_plain_name(name))
-}
-
-/// Whether `text` can be half of a source's name.
-pub fn is_plain_name(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.chars().all(plain)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_safe_everywhere() {
-        assert!(is_source_name("laptop/photos-2024.old"));
-        for bad in ["laptop", "/x", "a/", "a/b/c", "../x", "a/.b", "a b/c", "ä/b", "a/#"] {
-            assert!(!is_source_name(bad), "{bad}");
-        }
-    }
 }

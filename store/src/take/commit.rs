@@ -9,7 +9,8 @@ use crate::core::Core;
 use crate::core::scope::Scope;
 use crate::disks::member::Member;
 use crate::ledger::view::SnapshotRecord;
-use crate::take::{complete, receive};
+use crate::take::folder::FolderClaim;
+use crate::take::{complete, folder, receive};
 use crate::upkeep::vanished;
 use larder_format::ledger::{Event, Head, Snapshot, WallStamp};
 use larder_format::{FormatError, layout};
@@ -30,22 +31,31 @@ pub struct Committed {
     pub is_new: bool,
 }
 
+/// A snapshot to be, and the device's word on its folder.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) claim: FolderClaim,
+}
+
 /// Makes a snapshot exist. The same push twice is one snapshot.
-pub(crate) fn commit(core: &Core, scope: &Scope, snapshot: Snapshot, stamp: WallStamp) -> Result<Committed> {
-    scope.require_own(&snapshot.source)?;
+pub(crate) fn commit(core: &Core, scope: &Scope, wanted: Wanted, stamp: WallStamp) -> Result<Committed> {
+    scope.require_own(&wanted.snapshot.source)?;
     let committed =
-        commit_whole(core, snapshot, stamp).map_err(|error| receive::refused(core, scope, error))?;
+        commit_whole(core, wanted, stamp).map_err(|error| receive::refused(core, scope, error))?;
     let mut pins = core.pins();
     pins.see(stamp.powered_on_s);
     pins.committed(&scope.holder);
     Ok(committed)
 }
 
-fn commit_whole(core: &Core, snapshot: Snapshot, stamp: WallStamp) -> Result<Committed> {
+fn commit_whole(core: &Core, wanted: Wanted, stamp: WallStamp) -> Result<Committed> {
+    let Wanted { snapshot, claim } = wanted;
     if let Some(known) = committed(core, &snapshot)? {
         return Ok(known);
     }
     core.require_own_format()?;
+    folder::require_same(&core.ledger(), &snapshot.source, snapshot.origin.as_ref(), claim)?;
     core.seal_all()?;
     vanished::look_for_vanished(core, stamp);
     // With damage about, a tree complete once may be incomplete now: then the whole tree is checked, and the device is
@@ -62,6 +72,8 @@ fn commit_whole(core: &Core, snapshot: Snapshot, stamp: WallStamp) -> Result<Com
     if let Some(known) = committed(core, &snapshot)? {
         return Ok(known);
     }
+    // Another folder may have been committed meanwhile.
+    folder::require_same(&core.ledger(), &snapshot.source, snapshot.origin.as_ref(), claim)?;
     // Only here: a snapshot committed meanwhile is the parent.
     let parent = core.ledger().snapshots(&snapshot.source).last().map(|record| record.sequence);
     let snapshot = Snapshot { parent, ..snapshot };

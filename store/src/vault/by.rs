@@ -8,10 +8,11 @@ use crate::core::scope::Scope;
 use crate::ledger::view::SnapshotRecord;
 use crate::packs::place::Fetch;
 use crate::past::browse::{self, Difference, Lookup, Run};
+use crate::take::folder::{self, FolderClaim, KnownSource};
 use crate::take::{commit, receive};
 use crate::vault::Vault;
 use crate::{Committed, Found, Result};
-use larder_format::ledger::{Snapshot, WallStamp};
+use larder_format::ledger::{Origin, Snapshot, WallStamp};
 use larder_format::tree::read::{Visitor, Walked};
 use larder_format::tree::{Node, Piece};
 use larder_format::wire::{Neighbours, Received};
@@ -48,13 +49,40 @@ impl<'a> By<'a> {
         receive::receive(self.core, self.scope, upload)
     }
 
+    /// Looks, before a byte is sent, whether a push from the folder `pushed` may become a snapshot of `source`.
+    ///
+    /// # Errors
+    /// `NotYours` for a source of another device, `OtherFolder` where another folder is known.
+    pub fn may_push(
+        &self,
+        source: &str,
+        pushed: Option<&Origin>,
+        claim: FolderClaim,
+    ) -> Result<KnownSource> {
+        self.scope.require_own(source)?;
+        folder::require_same(&self.core.ledger(), source, pushed, claim)
+    }
+
     /// Makes a snapshot exist. The same push twice is one snapshot.
     ///
     /// # Errors
-    /// `NotYours` for a source of another device, `Missing` when the tree is not complete, `Refused` when the tree breaks
-    /// rules, `Full`, `Disk`.
+    /// `NotYours` for a source of another device, `OtherFolder` for another folder than the source's, `Missing` when the
+    /// tree is not complete, `Refused` when the tree breaks rules, `Full`, `Disk`.
     pub fn commit(&self, snapshot: Snapshot, stamp: WallStamp) -> Result<Committed> {
-        commit::commit(self.core, self.scope, snapshot, stamp)
+        self.commit_claiming(snapshot, FolderClaim::Same, stamp)
+    }
+
+    /// The same, with the device's word on the folder.
+    ///
+    /// # Errors
+    /// As `commit`; `OtherFolder` not for a folder that moved.
+    pub fn commit_claiming(
+        &self,
+        snapshot: Snapshot,
+        claim: FolderClaim,
+        stamp: WallStamp,
+    ) -> Result<Committed> {
+        commit::commit(self.core, self.scope, commit::Wanted { snapshot, claim }, stamp)
     }
 
     /// The bytes of a chunk, hashed again.

@@ -61,6 +61,7 @@ pub(crate) fn snapshot_info(
         kept_until: verdict.kept_until.map(|moment| moment.to_string()),
         set_aside: view.why_set_aside(record.sequence).map(str::to_owned),
         damaged,
+        origin: record.snapshot.origin.clone(),
     }
 }
 

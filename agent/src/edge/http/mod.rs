@@ -56,6 +56,7 @@ fn routes() -> Interface {
         .get("/v1/sources", read::sources)
         .get(&format!("{source}/snapshots"), read::snapshots)
         .post(&format!("{source}/snapshots"), push::commit)
+        .post(&format!("{source}/start"), push::start)
         .get(&format!("{source}/snapshots/{{when}}"), read::snapshot)
         .get(&format!("{source}/snapshots/{{when}}/list"), read::list)
         .get(&format!("{source}/snapshots/{{when}}/file"), read::file)

@@ -8,8 +8,8 @@ use super::routes;
 use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
-    BLOCKS_TYPE, Change, Commit, EntryInfo, IDS_TYPE, Identity, Neighbours, PLACES_TYPE, Problem, Receipt,
-    Received, SnapshotInfo, SourceInfo, VersionInfo,
+    BLOCKS_TYPE, Change, Commit, EntryInfo, IDS_TYPE, Identity, Neighbours, PLACES_TYPE, Problem, PushStart,
+    PushWelcome, Receipt, Received, SnapshotInfo, SourceInfo, VersionInfo,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -194,6 +194,15 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
             ("Snapshots", of::<Vec<SnapshotInfo>>(types)),
         ),
         post(commit, of::<Commit>(types)),
+        post(
+            get(
+                "/v1/sources/{device}/{name}/start",
+                Key::Push,
+                "Whether a push from this folder may become a snapshot; 409 where the source is another folder",
+                ("It may", of::<PushWelcome>(types)),
+            ),
+            of::<PushStart>(types),
+        ),
         with(
             get(
                 "/v1/sources/{device}/{name}/snapshots/{when}",

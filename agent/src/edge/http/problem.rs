@@ -129,6 +129,18 @@ impl From<StoreError> for Refusal {
                 let owner = name.split('/').next().unwrap_or(name);
                 return Self::forbidden(&format!("this key belongs to {device}, not to {owner}"));
             }
+            StoreError::OtherFolder { name, known, pushed } => {
+                let what = format!(
+                    "{name} is the folder {}, and this is {}.",
+                    known.in_words(),
+                    pushed.in_words()
+                );
+                let meaning = "No backup was made, and what is kept is as it was. Under one name each folder would look as if the \
+                               files of the other had been deleted.";
+                let remedy = "Give this folder a name of its own with --source NAME. If it is the same folder and has moved, or \
+                              its computer has a new name, say so with --moved.";
+                Self::new(StatusCode::CONFLICT, "other_folder", [&what, meaning, remedy])
+            }
             StoreError::NotFound { what } => Self::not_found(
                 &format!("{what} in its backups"),
                 "Look what there is with `larder sources`.",
@@ -208,6 +220,7 @@ fn of_the_box(error: &StoreError) -> Refusal {
         | StoreError::Missing { .. }
         | StoreError::NotFound { .. }
         | StoreError::NotYours { .. }
+        | StoreError::OtherFolder { .. }
         | StoreError::Refused(_) => {
             let texts = [
                 "The backup disk stopped answering.",

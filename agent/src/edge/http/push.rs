@@ -12,16 +12,19 @@ use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
-use larder_format::ledger::{ORIGIN_BYTES_MAX, Snapshot, ZONE_BYTES_MAX, is_source_name};
+use larder_format::ledger::{ORIGIN_BYTES_MAX, Snapshot, ZONE_BYTES_MAX, composed, is_source_name};
 use larder_format::wire::{
-    CONTENTS_MAX, Commit, IDS_MAX, Origin, Receipt, Received, UPLOAD_BYTES_MAX, decode_ids, encode_ids,
+    CONTENTS_MAX, Commit, IDS_MAX, Origin, PushStart, PushWelcome, Receipt, Received, UPLOAD_BYTES_MAX,
+    decode_ids, encode_ids,
 };
-use larder_store::StoreError;
+use larder_store::{FolderClaim, KnownSource, StoreError};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A commit with the largest number of hashes of files, at the usual length of paths.
 const COMMIT_BYTES_MAX: usize = 256 * 1024;
+/// A start with the longest origin, each byte of it escaped.
+const START_BYTES_MAX: usize = 256 * 1024;
 /// A sender silent for so long has gone away.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// A slower sender holds memory while other senders wait.
@@ -61,25 +64,55 @@ pub(crate) async fn upload(
     Ok(Json(received.inspect_err(|error| note_refusal(&appliance, error))?))
 }
 
+/// A push of another folder under the source's name is refused here, before a byte was sent.
+pub(crate) async fn start(
+    Pusher(scope): Pusher,
+    appliance: State,
+    PathParts((device, name)): PathParts<(String, String)>,
+    body: Body,
+) -> Result<Json<PushWelcome>, Refusal> {
+    let source = source_of(&device, &name)?;
+    scope.require_own(&source)?;
+    let bytes = read_body(body, START_BYTES_MAX).await?;
+    let PushStart { origin, moved } = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
+    require_sound(origin.as_ref())?;
+    let KnownSource { snapshots, is_same_folder } =
+        appliance.vault.by(&scope).may_push(&source, origin.as_ref(), claim(moved))?;
+    Ok(Json(PushWelcome { snapshots, is_same_folder }))
+}
+
+/// The source's full name, as the ledger writes it.
+fn source_of(device: &str, name: &str) -> Result<String, Refusal> {
+    let source = format!("{device}/{}", composed(name));
+    if is_source_name(&source) {
+        return Ok(source);
+    }
+    Err(Refusal::invalid("a source's name is 1 to 255 bytes of visible text without a slash"))
+}
+
+fn claim(moved: bool) -> FolderClaim {
+    if moved { FolderClaim::Moved } else { FolderClaim::Same }
+}
+
 pub(crate) async fn commit(
     Pusher(scope): Pusher,
     appliance: State,
     PathParts((device, name)): PathParts<(String, String)>,
     body: Body,
 ) -> Result<(StatusCode, Json<Receipt>), Refusal> {
-    let source = format!("{device}/{name}");
-    if !is_source_name(&source) {
-        return Err(Refusal::invalid("a source's name has letters, digits, `-`, `_` and `.` only"));
-    }
+    let source = source_of(&device, &name)?;
     // The store asks once more; here the question spares a caller without the right the body.
     scope.require_own(&source)?;
     let bytes = read_body(body, COMMIT_BYTES_MAX).await?;
     let commit: Commit = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
     let push = push_id(&commit.push).ok_or_else(|| Refusal::invalid("`push` must be 32 hex digits"))?;
+    let claim = claim(commit.moved);
     let snapshot = snapshot(source, push, commit)?;
     let _busy = Busy::with(&appliance.activity.receiving);
     let committed = appliance
-        .blocking(move |appliance| appliance.vault.by(&scope).commit(snapshot, appliance.stamp()))
+        .blocking(move |appliance| {
+            appliance.vault.by(&scope).commit_claiming(snapshot, claim, appliance.stamp())
+        })
         .await?
         .inspect_err(|error| note_refusal(&appliance, error))?;
     appliance.activity.refused_full.store(0, Ordering::SeqCst);
@@ -117,16 +150,24 @@ fn push_id(text: &str) -> Option<[u8; 16]> {
 /// The commit that a device asks for, within the bounds of a ledger entry. The appliance knows the parent itself.
 fn snapshot(source: String, push: [u8; 16], commit: Commit) -> Result<Snapshot, Refusal> {
     let Commit { root, totals, skipped, device_time_ms, origin, zone, contents, .. } = commit;
-    let is_short = |text: &str| text.len() <= ORIGIN_BYTES_MAX;
-    if origin.as_ref().is_some_and(|Origin { computer, path }| !is_short(computer) || !is_short(path))
-        || zone.as_ref().is_some_and(|zone| zone.len() > ZONE_BYTES_MAX)
+    require_sound(origin.as_ref())?;
+    if zone.as_ref().is_some_and(|zone| zone.len() > ZONE_BYTES_MAX)
         || contents.len() > CONTENTS_MAX
-        || !contents.iter().all(|content| is_short(&content.path))
+        || !contents.iter().all(|content| content.path.len() <= ORIGIN_BYTES_MAX)
     {
-        return Err(Refusal::invalid("`origin`, `zone` or `contents` is longer than a snapshot may say"));
+        return Err(Refusal::invalid("`zone` or `contents` is longer than a snapshot may say"));
     }
     let known = Snapshot::new(source, push, root, totals);
     Ok(Snapshot { skipped, device_time_ms, origin, zone, contents, ..known })
+}
+
+/// An origin within the bounds of a ledger entry.
+fn require_sound(origin: Option<&Origin>) -> Result<(), Refusal> {
+    let is_short = |text: &str| text.len() <= ORIGIN_BYTES_MAX;
+    if origin.is_some_and(|Origin { computer, path }| !is_short(computer) || !is_short(path)) {
+        return Err(Refusal::invalid("`origin` is longer than a snapshot may say"));
+    }
+    Ok(())
 }
 
 /// Has room made soon, if room was lacking.

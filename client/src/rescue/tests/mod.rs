@@ -12,7 +12,7 @@ use larder_format::{
     block::{Decoder, OpenBlock},
     ledger::{Entry, Event, Head, Snapshot, WallStamp},
     pack::{self, FOOTER_BYTES, Table},
-    wire::{Commit, Identity, Neighbours, Receipt, Received},
+    wire::{Commit, Identity, Neighbours, PushStart, PushWelcome, Receipt, Received},
 };
 use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
 use tempfile::TempDir;
@@ -43,6 +43,10 @@ impl Past for Writer {
 
 impl Remote for Writer {
     fn identity(&self) -> Result<Identity, ClientError> {
+        Err(unused())
+    }
+
+    fn start(&self, _: &str, _: &PushStart) -> Result<PushWelcome, ClientError> {
         Err(unused())
     }
 

@@ -1,0 +1,138 @@
+//! Names of devices and sources.
+//!
+//! A source is called as the owner calls the folder, in any writing of the world, so names that look alike must be one
+//! name and names that differ must stay two (docs/why/017-source-names.md). A device's name stays plain. Not here: topics
+//! of a dashboard (`agent::edge::mqtt`), the name of a folder (`client`).
+
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+/// Bytes of the second half of a source's name: the longest name of a folder.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Letters of a plain name.
+const PLAIN_LETTERS_MAX: usize = 64;
+
+/// Whether `text` names a source: `DEVICE/NAME`, a plain name and a folder's name.
+pub fn is_source_name(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(device, name)| is_plain_name(device) && is_folder_name(name))
+}
+
+/// Whether `text` can name a device: 1 to 64 letters, digits, `-`, `_` or `.` of ASCII, not starting with a dot, so the
+/// name is safe in a path, a topic and a shell.
+pub fn is_plain_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !text.is_empty()
+        && text.len() <= PLAIN_LETTERS_MAX
+        && !text.starts_with('.')
+        && text.chars().all(plain)
+}
+
+/// Whether `text` can be the second half of a source's name: 1 to 255 bytes of visible text in Unicode's composed form
+/// (NFC), without `/` and without white space at the ends, neither `.` nor `..`.
+pub fn is_folder_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= NAME_BYTES_MAX
+        && !matches!(text, "." | "..")
+        && text.trim().len() == text.len()
+        && !text.chars().any(|c| c == '/' || is_hidden(c))
+        && is_nfc(text)
+}
+
+/// `text` in Unicode's composed form. One computer writes `é` as one character and another as two; the owner sees a
+/// single name.
+pub fn composed(text: &str) -> String {
+    if is_nfc(text) { text.to_owned() } else { text.nfc().collect() }
+}
+
+/// Whether a character is not seen, or turns the writing round: two names that differ only here look the same.
+pub(super) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{61c}'
+                | '\u{200b}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
+/// `name` as a person types it where a snapshot or a path may follow: `@`, `:` and `\` with a backslash before, and all of
+/// it in quotes where a shell would tear it.
+pub fn typed(name: &str, rest: &str) -> String {
+    let mut word = String::with_capacity(name.len() + rest.len() + 2);
+    for c in name.chars() {
+        if matches!(c, '@' | ':' | '\\') {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    word.push_str(rest);
+    let is_safe = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '@' | ':');
+    if word.chars().all(is_safe) { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_device_has_a_plain_name_and_a_source_any_visible_one() {
+        for good in [
+            "laptop/photos-2024.old",
+            "a/My Files",
+            "a/Böse",
+            "a/ä",
+            "a/写真",
+            "a/صور",
+            "a/.config",
+            "a/a@b:c#+\\",
+            "a/👩‍👩‍👧",
+            "a/...",
+        ] {
+            assert!(is_source_name(good), "{good}");
+        }
+        let long = format!("a/{}", "ä".repeat(128));
+        for bad in [
+            "laptop", "/x", "a/", "a/b/c", "../x", "a/.", "a/..", "ä/b", "a b/c", "a/b ", "a/ b", "a/b\n",
+            "a/b\u{202e}c", "a/b\u{200b}", "a/\u{feff}b", "a/a\u{308}", &long,
+        ] {
+            assert!(!is_source_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn one_name_in_two_forms_is_one_name() {
+        let (one, two) = ("Bo\u{308}se", "B\u{f6}se");
+        assert_ne!(one, two);
+        assert_eq!(composed(one), composed(two));
+        assert!(is_folder_name(&composed(one)) && !is_folder_name(one));
+    }
+
+    #[test]
+    fn a_name_is_typed_so_that_shell_and_place_understand_it() {
+        let check = |name: &str, expect: &str| assert_eq!(typed(name, "@12"), expect, "{name}");
+        check("laptop/photos", "laptop/photos@12");
+        check("laptop/Böse", "laptop/Böse@12");
+        check("laptop/My Files", "'laptop/My Files@12'");
+        check("laptop/a@b", r"'laptop/a\@b@12'");
+        check("laptop/it's", r"'laptop/it'\''s@12'");
+    }
+
+    proptest! {
+        #[test]
+        fn a_composed_name_stays_as_it_is(text: String) {
+            let once = composed(&text);
+            prop_assert_eq!(composed(&once), once);
+        }
+
+        #[test]
+        fn any_text_is_judged_without_panic(text: String) {
+            let _ = is_source_name(&text);
+            prop_assert!(!is_plain_name(&text) || is_folder_name(&text));
+        }
+    }
+}

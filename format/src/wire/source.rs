@@ -1,0 +1,29 @@
+//! Messages about a source as such: the folder behind the name.
+//!
+//! Not here: the commit and its receipt (`wire`), the comparison of two origins (`ledger::origin`).
+
+use super::Origin;
+use serde::{Deserialize, Serialize};
+
+/// Asks, before a byte is sent, whether a push may become a snapshot of a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PushStart {
+    /// Where the files lie on the device.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+    /// A person says that the folder of the source has moved here.
+    #[serde(default)]
+    pub moved: bool,
+}
+
+/// Answer to `PushStart`: the push may begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct PushWelcome {
+    /// Kept snapshots of the source.
+    pub snapshots: u64,
+    /// Whether the source is known to be this folder: false for a new source, a moved folder, and a source whose
+    /// snapshots say no folder.
+    pub is_same_folder: bool,
+}
