@@ -6,7 +6,10 @@ use crate::{
     ClientError,
     platform::{cache_folder, config_folder, private_file, state_folder},
 };
-use larder_format::ledger::Head;
+use larder_format::{
+    Hash,
+    ledger::{Head, composed, is_folder_name, is_plain_name},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -82,7 +85,11 @@ fn without_key(text: &str, error: &toml::de::Error) -> String {
 /// # Errors
 /// `Usage` when this account has no home.
 pub(crate) fn cache_path(vault: &str, source: &str) -> Result<PathBuf, ClientError> {
-    let file = format!("{}.cache", source.replace('/', "@"));
+    let file = match source.split_once('/') {
+        Some((device, name)) if is_plain_name(name) => format!("{device}@{name}.cache"),
+        // A longer name would not fit as a file's name.
+        _ => format!("{}.cache", Hash::of(source.as_bytes())),
+    };
     Ok(home(cache_folder())?.join("larder").join(plain(vault)).join(file))
 }
 
@@ -107,8 +114,14 @@ fn home(folder: Option<PathBuf>) -> Result<PathBuf, ClientError> {
     })
 }
 
-/// A source's name made of a folder's name: each letter that a source's name may not hold becomes `-`.
-pub fn source_name_for(folder: &Path) -> String {
+/// A source's name made of a folder's name: as it is written. None where the folder's name cannot be a source's.
+pub fn source_name_for(folder: &Path) -> Option<String> {
+    let Some(name) = folder.file_name() else { return Some("files".to_owned()) };
+    name.to_str().map(composed).filter(|name| is_folder_name(name))
+}
+
+/// The name that earlier versions gave: each character outside ASCII's letters, digits, `_` and `.` became `-`.
+pub(crate) fn former_source_name_for(folder: &Path) -> String {
     let name = folder.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '-' };
     let name: String = name.chars().map(plain).take(64).collect();
@@ -160,15 +173,44 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::platform::OpenFolder;
-    use larder_format::{Hash, ledger::is_plain_name};
 
     #[test]
-    fn any_folder_makes_a_valid_name() {
-        for folder in ["/home/ada/Photos", "/home/ada/My Files (2024)", "/", "/x/...", "/x/äöü", "relative"]
-        {
-            assert!(is_plain_name(&source_name_for(Path::new(folder))), "{folder}");
+    fn a_source_is_called_as_its_folder_is_written() {
+        let name = |folder: &str| source_name_for(Path::new(folder));
+        for folder in ["Photos", "My Files (2024)", "Böse", "...", ".config", "写真"] {
+            assert_eq!(name(&format!("/home/ada/{folder}")).as_deref(), Some(folder));
         }
-        assert_eq!(source_name_for(Path::new("/a/My Files")), "My-Files");
+        assert_eq!(name("/").as_deref(), Some("files"));
+        assert_eq!(name("/a/Bo\u{308}se").as_deref(), Some("B\u{f6}se"));
+        for none in ["/a/two\nlines", "/a/ space", "/a/b\u{202e}c"] {
+            assert_eq!(name(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn the_former_name_of_a_folder_is_still_known() {
+        let check = |folder: &str, expect: &str| {
+            assert_eq!(former_source_name_for(Path::new(folder)), expect, "{folder}");
+            assert!(is_plain_name(expect));
+        };
+        check("/a/My Files", "My-Files");
+        check("/a/Böse", "B-se");
+        check("/x/...", "files");
+        check("/x/äöü", "files");
+        check("/a/Photos", "Photos");
+    }
+
+    /// Each source has a cache of its own, in a file that every filesystem takes.
+    #[test]
+    fn caches_of_different_sources_are_different_files() {
+        let long = format!("laptop/{}", "ä".repeat(127));
+        let sources = ["laptop/a", "laptop/A b", "laptop/a@b", "laptop/..a", &long];
+        let mut files: Vec<_> = sources.iter().map(|source| cache_path("v", source).unwrap()).collect();
+        assert!(files[0].ends_with("v/laptop@a.cache"), "as before: {:?}", files[0]);
+        assert!(files.iter().all(|file| file.file_name().unwrap().len() <= 255));
+        files.sort();
+        files.dedup();
+        assert_eq!(files.len(), sources.len());
     }
 
     #[test]

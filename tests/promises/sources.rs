@@ -1,4 +1,4 @@
-//! Sources belong to the owner: each knows its folder.
+//! Sources belong to the owner: each knows its folder, and is called as the owner calls the folder.
 
 use harness::home::{Home, text};
 use std::fs;
@@ -51,4 +51,52 @@ fn another_folder_of_the_same_name_is_refused_and_nothing_is_sent() {
     assert_eq!(push(&home, &moved, &[]).0, Some(0), "it is the source's folder now");
     let listed = home.ok(&["sources"]);
     assert!(listed.contains(&moved.display().to_string()), "{listed}");
+}
+
+/// `My Files` and `My-Files` were one source, and `Böse` was called `B-se`.
+#[test]
+fn a_folder_may_have_any_name_and_is_called_by_it_everywhere() {
+    let home = Home::new();
+    let names = ["My Files", "My-Files", "Böse", "B-se", "写真", "a@b:c", "it's #1?", ".hidden", "50%", "x+y_2e"];
+    for name in names {
+        let pushed = push(&home, &folder(&home, name, "a.txt"), &[]);
+        assert_eq!(pushed.0, Some(0), "{name}: {}", pushed.1);
+        assert!(pushed.1.contains(&format!("laptop/{name}: snapshot")), "{name}: {}", pushed.1);
+    }
+    let mut listed: Vec<_> = home.json(&["sources"]).as_array().expect("a list").clone();
+    listed.retain(|source| source["snapshots"] == 1);
+    assert_eq!(listed.len(), names.len(), "{listed:#?}");
+    let status = home.json(&["status"]);
+    let mut ids: Vec<_> = status["sources"].as_array().expect("a list").iter().map(|it| it["id"].as_str()).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), names.len());
+    // As another computer writes the same name.
+    assert!(home.ok(&["ls", "laptop/Bo\u{308}se"]).contains("a.txt"));
+    assert!(home.ok(&["ls", "写真"]).contains("a.txt"));
+    let back = home.path("back");
+    for (number, name) in names.iter().enumerate() {
+        let spot = format!("laptop/{}", name.replace('@', "\\@").replace(':', "\\:"));
+        let to = back.join(number.to_string());
+        home.ok(&["restore", &spot, "--to", &to.display().to_string()]);
+        assert_eq!(fs::read_to_string(to.join("a.txt")).expect("back"), *name);
+        assert_eq!(home.json(&["snapshots", name]).as_array().map(Vec::len), Some(1), "{name}");
+        let answers = home.larderd(&["answers", &format!("laptop/{name}")]).output().expect("larderd runs");
+        assert!(text(&answers).contains(&format!("laptop/{name}")), "{}", text(&answers));
+    }
+}
+
+/// Under the name that an earlier version gave, the past of a folder goes on.
+#[test]
+fn a_source_that_began_under_its_former_name_goes_on_under_it() {
+    let home = Home::new();
+    let own = folder(&home, "My Files", "a.txt");
+    assert_eq!(push(&home, &own, &["--source", "My-Files"]).0, Some(0));
+    let again = push(&home, &own, &[]);
+    assert!(again.1.contains("laptop/My-Files: snapshot"), "{}", again.1);
+    // Another folder is no reason to take that name.
+    let other = push(&home, &folder(&home, "other/My Files", "b.txt"), &[]);
+    assert!(other.1.contains("laptop/My Files: snapshot"), "{}", other.1);
+    let unseen = push(&home, &folder(&home, "two\nlines", "a.txt"), &[]);
+    assert_eq!(unseen.0, Some(2), "{}", unseen.1);
+    assert!(unseen.1.contains("--source"), "{}", unseen.1);
 }

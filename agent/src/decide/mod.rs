@@ -22,7 +22,7 @@ use self::facts::{BrokerFacts, Facts, RegistryView, SourceFacts};
 use self::figures::{fullest, gib, moment, repaired};
 use crate::report::{
     Condition, Doing, HeadReport, Health, Level, NextToGo, ProofReport, PushResult, Report, RetentionReport,
-    SourceReport, SystemReport, VaultReport,
+    SourceReport, SystemReport, VaultReport, source_id,
 };
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
@@ -177,8 +177,7 @@ fn source_report(source: &SourceFacts, facts: &Facts<'_>) -> SourceReport {
     let snapshot = &source.newest.snapshot;
     SourceReport {
         source: source.source.clone(),
-        // Names have no `/`, `#` or `+`, and `@` is in none of them, so the slug is unique.
-        id: source.source.replace('/', "@"),
+        id: source_id(&source.source),
         last_success: moment(source.newest.stamp),
         last_result: if snapshot.skipped == 0 { PushResult::Success } else { PushResult::Partial },
         overdue: conditions::is_overdue(source, facts),

@@ -6,17 +6,20 @@ use super::which::Which;
 use super::words::Trouble;
 use crate::edge::control::ControlError;
 use crate::report::{Answers, SourceAnswers};
-use larder_format::ledger::is_source_name;
+use larder_format::ledger::{composed, is_source_name};
+use percent_encoding::NON_ALPHANUMERIC;
 use std::process::ExitCode;
 
 pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result<ExitCode, Trouble> {
-    // The name goes into an address, where other characters would have another meaning.
-    if let Some(source) = source.filter(|source| !is_source_name(source)) {
+    let source = source.map(composed);
+    if let Some(source) = source.as_ref().filter(|source| !is_source_name(source)) {
         let what = format!("`{source}` is no source: a source is named DEVICE/NAME.");
         return Err(Trouble::new(2, what, "`larderd answers` without a name answers for all of them.", ""));
     }
-    let path =
-        source.map_or_else(|| "/v1/answers".to_owned(), |source| format!("/v1/answers?source={source}"));
+    // Other characters would have another meaning in an address.
+    let encoded = |source: String| percent_encoding::utf8_percent_encode(&source, NON_ALPHANUMERIC).to_string();
+    let path = source
+        .map_or_else(|| "/v1/answers".to_owned(), |source| format!("/v1/answers?source={}", encoded(source)));
     let value: serde_json::Value = ask(which, &path, None)?;
     if json {
         say(&value)?;

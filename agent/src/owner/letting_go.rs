@@ -11,7 +11,7 @@ use crate::edge::http::letting_go::{HoldNumber, NewHold, Prune, Pruned};
 use crate::phrase::counted;
 use crate::state::keeping::{self, SetAside};
 use crate::state::opening::{Opening, open_vault};
-use larder_format::ledger::is_source_name;
+use larder_format::ledger::{composed, is_source_name};
 use std::process::ExitCode;
 
 pub(crate) fn prune(which: &Which, dry_run: bool, json: bool) -> Result<ExitCode, Trouble> {
@@ -68,17 +68,18 @@ pub(crate) fn hold(
     reason: &str,
     json: bool,
 ) -> Result<ExitCode, Trouble> {
-    if let Some(source) = source.filter(|source| !is_source_name(source)) {
+    let source = source.map(composed);
+    if let Some(source) = source.as_ref().filter(|source| !is_source_name(source)) {
         let what = format!("`{source}` is no source: a source is named DEVICE/NAME.");
         return Err(Trouble::new(2, what, "`larderd hold --all --reason TEXT` holds everything.", ""));
     }
-    let new = NewHold { source: source.map(str::to_owned), reason: reason.to_owned() };
+    let new = NewHold { source: source.clone(), reason: reason.to_owned() };
     let body = serde_json::to_value(new).expect("plain values encode");
     let HoldNumber { hold } = ask(which, "/v1/control/hold", Some(body))?;
     if json {
         say(serde_json::json!({ "hold": hold }))?;
     } else {
-        say(format_args!("Nothing of {} is let go of from now on.", source.unwrap_or("any source")))?;
+        say(format_args!("Nothing of {} is let go of from now on.", source.as_deref().unwrap_or("any source")))?;
         say(format_args!("`larderd unhold {hold}` ends that."))?;
     }
     name_those_without(which, json, "hold nothing")?;

@@ -9,10 +9,12 @@
 mod disk;
 mod happening;
 mod health;
+mod source_id;
 
 pub(crate) use disk::{DiskHealth, DiskReport, DiskState, DiskUse, Flush};
 pub(crate) use happening::{EventType, Happened, Happening, PushFacts};
 pub(crate) use health::{About, Condition, ConditionCode, Doing, Health, Level};
+pub(crate) use source_id::source_id;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

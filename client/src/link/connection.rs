@@ -7,7 +7,7 @@
 
 use super::{
     body::{BackToBack, read_block},
-    path::{checked_source, percent_encode},
+    path::{percent_encode, source_path},
 };
 use crate::{ClientError, Past, Remote, settings::PairedAppliance};
 use backon::{BlockingRetryable, ExponentialBuilder};
@@ -153,7 +153,7 @@ impl Remote for Connection {
     }
 
     fn start(&self, source: &str, start: &PushStart) -> Result<PushWelcome, ClientError> {
-        let source = checked_source(source)?;
+        let source = source_path(source)?;
         let body = serde_json::to_vec(start).expect("plain values encode");
         let body = self.post(&format!("/v1/sources/{source}/start"), "application/json", &body)?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
@@ -175,7 +175,7 @@ impl Remote for Connection {
     }
 
     fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError> {
-        let source = checked_source(source)?;
+        let source = source_path(source)?;
         let body = serde_json::to_vec(commit).expect("plain values encode");
         let body = self.post(&format!("/v1/sources/{source}/snapshots"), "application/json", &body)?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
@@ -216,7 +216,7 @@ impl Past for Connection {
     }
 
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError> {
-        let (source, when) = (checked_source(source)?, percent_encode(when));
+        let (source, when) = (source_path(source)?, percent_encode(when));
         self.get(&format!("/v1/sources/{source}/snapshots/{when}"))
     }
 }

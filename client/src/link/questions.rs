@@ -5,7 +5,7 @@
 
 use super::{
     connection::Connection,
-    path::{percent_encode, query_path},
+    path::{percent_encode, query_path, source_path},
 };
 use crate::ClientError;
 use larder_format::{
@@ -24,7 +24,7 @@ pub(crate) fn sources(connection: &Connection) -> Result<Vec<SourceInfo>, Client
 
 /// The kept snapshots of `source`, the oldest first.
 pub(crate) fn snapshots(connection: &Connection, source: &str) -> Result<Vec<SnapshotInfo>, ClientError> {
-    connection.get(&format!("/v1/sources/{source}/snapshots"))
+    connection.get(&format!("/v1/sources/{}/snapshots", source_path(source)?))
 }
 
 /// The names in the folder `path` of the snapshot `when`.
@@ -34,7 +34,7 @@ pub(crate) fn list(
     when: &str,
     path: &[u8],
 ) -> Result<Vec<EntryInfo>, ClientError> {
-    let (when, path) = (percent_encode(when), query_path(path));
+    let (source, when, path) = (source_path(source)?, percent_encode(when), query_path(path));
     connection.get(&format!("/v1/sources/{source}/snapshots/{when}/list?path={path}"))
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn versions(
     source: &str,
     path: &[u8],
 ) -> Result<Vec<VersionInfo>, ClientError> {
-    connection.get(&format!("/v1/sources/{source}/versions?path={}", query_path(path)))
+    connection.get(&format!("/v1/sources/{}/versions?path={}", source_path(source)?, query_path(path)))
 }
 
 /// Changes in `source` between the snapshots `since` and `until`.
@@ -53,7 +53,7 @@ pub(crate) fn changes(
     source: &str,
     [since, until]: &[String; 2],
 ) -> Result<Vec<Change>, ClientError> {
-    let (since, until) = (percent_encode(since), percent_encode(until));
+    let (source, since, until) = (source_path(source)?, percent_encode(since), percent_encode(until));
     let lines = connection.get_bytes(&format!("/v1/sources/{source}/diff?from={since}&to={until}"))?;
     let changes =
         serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, serde_json::Error>>();
@@ -73,7 +73,7 @@ pub(crate) fn status(connection: &Connection) -> Result<Value, ClientError> {
 
 /// How long snapshots of `source` are kept, and why.
 pub(crate) fn retention(connection: &Connection, source: &str) -> Result<Value, ClientError> {
-    connection.get(&format!("/v1/sources/{source}/retention"))
+    connection.get(&format!("/v1/sources/{}/retention", source_path(source)?))
 }
 
 /// Number and hash of an entry of the appliance's ledger; nothing without such an entry, or where the appliance is

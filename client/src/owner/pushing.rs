@@ -4,6 +4,7 @@ use super::{
     options::GlobalOptions,
     output::{CommandError, Output, counted, size},
     progress::{measured, with_bar},
+    source_name::{name_at, require_different, typed_name},
     words::{self, say},
 };
 use crate::{
@@ -14,9 +15,8 @@ use crate::{
     source_name_for,
 };
 use clap::Args;
-use larder_format::{ledger::is_plain_name, wire::Identity};
+use larder_format::wire::Identity;
 use std::{
-    collections::HashSet,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     time::Instant,
@@ -46,9 +46,10 @@ pub(super) struct PushArgs {
 pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     // Before any request: a wrong name among many must not leave half of the folders pushed.
     args.folders.iter().try_for_each(|folder| named_folder(folder).map(drop))?;
-    let names = source_names(args)?;
+    let typed = typed_source(args)?;
     let connection = global.connect()?;
     let identity = connection.identity()?;
+    let names = source_names(args, typed, &connection, &identity)?;
     let mut watch = PastWatch::start(&connection, &identity)?;
     let mut pushes = Vec::new();
     for (folder, name) in args.folders.iter().zip(names) {
@@ -96,31 +97,35 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
     Ok(if watch.alarm { 6 } else { worst })
 }
 
-fn source_names(args: &PushArgs) -> Result<Vec<String>, ClientError> {
-    if let Some(name) = &args.source {
-        if args.folders.len() > 1 {
-            return Err(ClientError::Usage(
-                "--source names one source, and there are several folders".to_owned(),
-            ));
-        }
-        if !is_plain_name(name) {
-            let rule = "a source's name has letters, digits, - _ and . only, and does not start with a dot";
-            return Err(ClientError::Usage(format!("\"{name}\" cannot be a source's name: {rule}")));
-        }
-        return Ok(vec![name.clone()]);
-    }
-    let name = |folder: &PathBuf| {
-        // `.` and `..` have no name of their own.
-        Ok(source_name_for(&named_folder(folder)?))
+/// The typed name, if any. Before any request: a wrong name must not cost a connection.
+fn typed_source(args: &PushArgs) -> Result<Option<String>, ClientError> {
+    let Some(name) = &args.source else {
+        let names = args.folders.iter().map(|folder| named_folder(folder).map(|folder| source_name_for(&folder)));
+        let names: Vec<_> = names.collect::<Result<_, _>>()?;
+        return require_different(names.iter().flatten()).map(|()| None);
     };
-    let names: Vec<String> = args.folders.iter().map(name).collect::<Result<_, ClientError>>()?;
-    let mut seen = HashSet::new();
-    match names.iter().find(|name| !seen.insert(*name)) {
-        Some(twice) => Err(ClientError::Usage(format!(
-            "two of the folders would become the source \"{twice}\"; push them one by one with --source"
-        ))),
-        None => Ok(names),
+    if args.folders.len() > 1 {
+        return Err(ClientError::Usage(
+            "--source names one source, and there are several folders".to_owned(),
+        ));
     }
+    typed_name(name).map(Some)
+}
+
+/// The name of each folder's source at this appliance.
+fn source_names(
+    args: &PushArgs,
+    typed: Option<String>,
+    connection: &Connection,
+    identity: &Identity,
+) -> Result<Vec<String>, ClientError> {
+    if let Some(name) = typed {
+        return Ok(vec![name]);
+    }
+    let names = args.folders.iter().map(|folder| name_at(connection, identity, folder));
+    let names: Vec<_> = names.collect::<Result<_, _>>()?;
+    require_different(&names)?;
+    Ok(names)
 }
 
 struct One<'a> {

@@ -5,7 +5,7 @@ use crate::{
     link::{path::checked_source, questions},
     platform::name_bytes,
 };
-use larder_format::wire::unescape_name;
+use larder_format::{ledger::composed, wire::unescape_name};
 use std::ffi::OsStr;
 
 /// The WHEN of an empty input.
@@ -26,8 +26,7 @@ impl Spot {
     /// Takes a typed place apart.
     pub(crate) fn parse(typed: &OsStr) -> Result<Self, ClientError> {
         let bytes = &*name_bytes(typed);
-        let source_len = bytes.iter().position(|byte| matches!(byte, b'@' | b':')).unwrap_or(bytes.len());
-        let (source, rest) = bytes.split_at(source_len);
+        let (source, rest) = take_source(bytes);
         let (when, path) = match rest {
             [b'@', rest @ ..] => {
                 let end = end_of_when(rest);
@@ -43,7 +42,7 @@ impl Spot {
             ))
         };
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| wrong());
-        let (source, when) = (text(source)?, text(when)?);
+        let (source, when) = (text(&source)?, text(when)?);
         if source.is_empty() || when.trim().is_empty() {
             return Err(wrong());
         }
@@ -60,6 +59,21 @@ impl Spot {
     /// The full name of the source; without a device, the only source of the name.
     pub(super) fn full_source(&self, connection: &Connection) -> Result<String, ClientError> {
         full_source(&self.source, connection)
+    }
+}
+
+/// The source, which ends at the first `@` or `:` without a backslash before, and the part behind.
+fn take_source(typed: &[u8]) -> (Vec<u8>, &[u8]) {
+    let mut source = Vec::new();
+    let mut rest = typed;
+    loop {
+        match rest {
+            [] | [b'@' | b':', ..] => return (source, rest),
+            [b'\\', byte, behind @ ..] | [byte, behind @ ..] => {
+                source.push(*byte);
+                rest = behind;
+            }
+        }
     }
 }
 
@@ -91,8 +105,9 @@ fn end_of_when(rest: &[u8]) -> usize {
 /// The full name of a source, also where only the second half was typed.
 pub(super) fn full_source(typed: &str, connection: &Connection) -> Result<String, ClientError> {
     if typed.contains('/') {
-        return checked_source(typed).map(str::to_owned);
+        return checked_source(typed);
     }
+    let typed = &*composed(typed);
     let sources = questions::sources(connection)?;
     let mut named: Vec<String> = sources
         .into_iter()
@@ -137,6 +152,9 @@ mod tests {
         check("p@2026-03-31T10:30:05+02:00:a:b", "p", "2026-03-31T10:30:05+02:00", "a:b");
         check("p:/a//b/./c/", "p", "newest", "a/b/c");
         check("p:a\\x0ab\\\\", "p", "newest", "a\nb\\");
+        check("laptop/Böse Dinge:a", "laptop/Böse Dinge", "newest", "a");
+        check("a\\@b\\:c\\\\@12:d", "a@b:c\\", "12", "d");
+        check("a\\", "a\\", "newest", "");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 #![no_main]
 
 use larder_format::Hash;
-use larder_format::ledger::{is_plain_name, is_source_name};
+use larder_format::ledger::{composed, is_plain_name, is_source_name, typed};
 use larder_format::wire::{escape_name, unescape_name};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -11,8 +11,12 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     assert_eq!(unescape_name(&shown).as_deref(), Some(bytes));
     let Ok(text) = core::str::from_utf8(bytes) else { return };
     let _ = (unescape_name(text), Hash::from_hex(text));
+    let _ = typed(text, "@12");
+    let composed = composed(text);
+    assert_eq!(larder_format::ledger::composed(&composed), composed);
     if is_source_name(text) {
-        assert!(text.len() <= 129 && !text.starts_with('.'));
-        assert!(text.split('/').all(is_plain_name));
+        assert!(text.len() <= 320 && !text.starts_with('.') && !text.chars().any(char::is_control));
+        let (device, name) = text.split_once('/').expect("a device and a name");
+        assert!(is_plain_name(device) && !name.contains('/') && composed == text);
     }
 });

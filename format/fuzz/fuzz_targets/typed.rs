@@ -10,7 +10,7 @@ static NOW: OnceLock<Zoned> = OnceLock::new();
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let now = NOW.get_or_init(|| "2026-03-20T12:00:00+01:00[+01:00]".parse().expect("a time"));
     if let Some((source, when, path)) = larder_client::fuzzing::spot(bytes) {
-        assert!(!source.is_empty() && !source.contains(['@', ':']));
+        assert!(!source.is_empty());
         assert!(!when.trim().is_empty());
         assert!(!path.starts_with(b"/") && !path.ends_with(b"/"));
         let _ = When::parse(&when, now);

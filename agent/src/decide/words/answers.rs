@@ -4,6 +4,7 @@ use super::rules::promise_in_words;
 use crate::decide::facts::{Counts, SourceFacts};
 use crate::decide::figures::moment;
 use crate::report::Answers;
+use larder_format::ledger::typed;
 use larder_store::SnapshotRecord;
 
 /// Backups numbered in one sentence; `larder snapshots` shows the rest.
@@ -66,8 +67,8 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
     };
     let bad_edit = format!(
         "Every earlier backup stays as it is: nothing on the network can change or delete one. Before the bad edit: \
-         `larder restore {}@WHEN --to FOLDER`. Larder does not yet notice suspicious changes by itself.",
-        source.source
+         `larder restore {} --to FOLDER`. Larder does not yet notice suspicious changes by itself.",
+        typed(&source.source, "@WHEN")
     );
     // Drills are not built yet, and an unproven restore must not read like a proven restore.
     let deleted_files = format!("{deleted_files} Not yet proven by a drill.");

@@ -17,6 +17,7 @@ use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use larder_format::ledger::composed;
 use larder_format::tree::Kind;
 use larder_format::wire::{
     BLOCKS_TYPE, IDS_MAX, Neighbours, PLACES_TYPE, SnapshotInfo, SourceInfo, VersionInfo, decode_ids,
@@ -269,7 +270,8 @@ pub(crate) async fn answers(
     Query(query): Query<SourceQuery>,
 ) -> Result<Json<Vec<SourceAnswers>>, Refusal> {
     let view = appliance.vault.ledger();
-    let wanted = |source: &&String| query.source.as_ref().is_none_or(|wanted| *source == wanted);
+    let wanted = query.source.as_deref().map(composed);
+    let wanted = |source: &&String| wanted.as_ref().is_none_or(|wanted| *source == wanted);
     let all: Vec<_> = view
         .sources
         .keys()

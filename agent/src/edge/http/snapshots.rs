@@ -3,6 +3,7 @@
 use super::entries::snapshot_info;
 use super::{Refusal, when};
 use crate::state::Appliance;
+use larder_format::ledger::composed;
 use larder_format::wire::SnapshotInfo;
 use larder_store::SnapshotRecord;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub(super) fn of(
     device: &str,
     name: &str,
 ) -> Result<(String, Vec<Arc<SnapshotRecord>>), Refusal> {
-    let source = format!("{device}/{name}");
+    let source = format!("{device}/{}", composed(name));
     let records = appliance.vault.ledger().snapshots(&source).to_vec();
     if records.is_empty() { Err(no_source(&source)) } else { Ok((source, records)) }
 }

@@ -155,6 +155,10 @@ pub(crate) fn level(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::edge::mqtt::sample;
+    use crate::report::source_id;
+    use larder_format::ledger::{composed, is_source_name};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn topics() -> Topics {
         Topics::new("attic", "abc123", "homeassistant")
@@ -197,6 +201,28 @@ mod tests {
         assert_eq!(level("laptop-photos_2"), "laptop-photos_2");
         assert_eq!(level("a/b+c#"), "a_2fb_2bc_23");
         assert_eq!(topics().source("a/b"), "larder/attic/source/a_2fb");
+    }
+
+    /// Any name that a source may have, and those that were made to look like the topic of another.
+    fn source_name() -> impl Strategy<Value = String> {
+        let tricky = "[a_@.~240e7-]{1,6}/[a_@.~240e7 :ä-]{1,8}";
+        let any = any::<String>().prop_map(|name| format!("laptop/{}", composed(name.trim())));
+        prop_oneof![any, tricky.prop_map(|source| composed(source.trim()))]
+            .prop_filter("a source's name", |source| is_source_name(source))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+        /// `My Files` and `My-Files` were one source once.
+        #[test]
+        fn no_two_sources_share_a_topic(names in prop::collection::btree_set(source_name(), 2..40)) {
+            let topics: BTreeSet<_> = names.iter().map(|name| topics().source(&source_id(name))).collect();
+            prop_assert_eq!(topics.len(), names.len());
+            for topic in topics {
+                let level = topic.strip_prefix("larder/attic/source/").unwrap();
+                prop_assert!(level.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)));
+            }
+        }
     }
 
     #[test]

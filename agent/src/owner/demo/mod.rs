@@ -97,7 +97,7 @@ fn free(address: SocketAddr) -> SocketAddr {
 async fn story(running: &Running, folder: &Path, place: &Path) -> Result<Vec<Comparison>, Trouble> {
     let appliance = running.appliance.clone();
     let connection = connect(&appliance, running.address, Role::Admin)?;
-    let name = larder_client::source_name_for(folder);
+    let name = larder_client::source_name_for(folder).unwrap_or_else(|| "files".to_owned());
     let (folder, place) = (folder.to_owned(), place.to_owned());
     let told = tokio::task::spawn_blocking(move || {
         Story { appliance, connection, source: format!("{DEVICE}/{name}"), place }.tell(&folder)

@@ -1,0 +1,98 @@
+//! The name of the source that a folder is pushed as.
+//!
+//! A folder's own name, as it is written. Earlier versions put `-` for each letter outside ASCII and each space: a source
+//! that began under such a name goes on under that name, or its past would seem to end. Not here: what a name may be
+//! (`larder_format::ledger`).
+
+use crate::{
+    ClientError, Connection, PushOptions,
+    push::{named_folder, start},
+    settings::{former_source_name_for, source_name_for},
+};
+use larder_format::{
+    ledger::{composed, is_folder_name},
+    wire::{Identity, SOURCE_ORIGIN},
+};
+use std::{collections::HashSet, path::Path};
+
+/// The rule, for whoever typed another name.
+const RULE: &str = "a source's name is visible text of at most 255 bytes without a slash, and without a space at its ends";
+
+/// A typed name, as the appliance writes it.
+pub(super) fn typed_name(name: &str) -> Result<String, ClientError> {
+    let composed = composed(name);
+    if is_folder_name(&composed) {
+        return Ok(composed);
+    }
+    Err(ClientError::Usage(format!("{name:?} cannot be a source's name: {RULE}")))
+}
+
+/// Refuses folders of one command that would become one source.
+pub(super) fn require_different<'a>(names: impl IntoIterator<Item = &'a String>) -> Result<(), ClientError> {
+    let mut seen = HashSet::new();
+    match names.into_iter().find(|name| !seen.insert(*name)) {
+        Some(twice) => Err(ClientError::Usage(format!(
+            "two of the folders would become the source \"{twice}\"; push them one by one with --source"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The name of the source of `folder` at this appliance.
+pub(super) fn name_at(
+    connection: &Connection,
+    identity: &Identity,
+    folder: &Path,
+) -> Result<String, ClientError> {
+    // `.` and `..` have no name of their own.
+    let folder = named_folder(folder)?;
+    let (name, former) = (source_name_for(&folder), former_source_name_for(&folder));
+    if name.as_ref() == Some(&former) || !identity.features.iter().any(|word| word == SOURCE_ORIGIN) {
+        return Ok(former);
+    }
+    let options = PushOptions { features: identity.features.clone(), ..PushOptions::default() };
+    let is_known = |name: &str| -> Result<bool, ClientError> {
+        let source = format!("{}/{name}", identity.device);
+        match start(connection, &source, &folder, &options) {
+            Err(refused) if refused.has_code("other_folder") => Ok(false),
+            found => Ok(found?.is_some_and(|welcome| welcome.snapshots > 0)),
+        }
+    };
+    if let Some(name) = &name
+        && is_known(name)?
+    {
+        return Ok(name.clone());
+    }
+    if is_known(&former)? {
+        return Ok(former);
+    }
+    name.ok_or_else(|| {
+        let name = folder.display();
+        ClientError::Usage(format!("the folder {name} needs another name for its source, with --source NAME: {RULE}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typed_name_is_taken_as_written_or_refused_with_the_rule() {
+        for good in ["photos", "My Files", "Böse", "写真", "a@b"] {
+            assert_eq!(typed_name(good).unwrap(), good);
+        }
+        assert_eq!(typed_name("Bo\u{308}se").unwrap(), "B\u{f6}se");
+        for bad in ["", "..", "a/b", " a", "a\u{202e}b", "a\n"] {
+            let refused = typed_name(bad).unwrap_err();
+            assert_eq!(refused.exit_code(), 2);
+            assert!(!refused.to_string().chars().any(char::is_control), "{refused}");
+        }
+    }
+
+    #[test]
+    fn two_folders_of_one_name_are_not_one_source() {
+        let names = ["a", "b", "a"].map(str::to_owned);
+        assert!(require_different(&names[..2]).is_ok());
+        assert!(require_different(&names).unwrap_err().to_string().contains("\"a\""));
+    }
+}
