@@ -22,6 +22,16 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{value:.1} {}", unit.unwrap_or(&"TiB"))
 }
 
+/// A span as people say it: whole days where it is some, else hours, rounded up.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0 => counted(0, "hour", "hours"),
+        days if days.is_multiple_of(86_400) => counted(days / 86_400, "day", "days"),
+        other if other < 3600 => counted(other.div_ceil(60), "minute", "minutes"),
+        other => counted(other.div_ceil(3600), "hour", "hours"),
+    }
+}
+
 /// A cause as a sentence of its own.
 pub(crate) fn sentence(cause: &str) -> String {
     let mut rest = cause.chars();
@@ -74,6 +84,7 @@ mod tests {
     fn one_is_not_many() {
         assert_eq!(counted(1, "file is", "files are"), "1 file is");
         assert_eq!(counted(0, "file is", "files are"), "0 files are");
+        assert_eq!([60, 3600, 86_400, 90_000, 172_800].map(span), ["1 minute", "1 hour", "1 day", "25 hours", "2 days"]);
         assert_eq!(sentence("the disk at /a is away"), "The disk at /a is away.");
         assert_eq!(sentence("\"a\" means more"), "\"a\" means more.");
         assert_eq!(sentence(""), ".");

@@ -8,7 +8,7 @@ mod source;
 pub use crate::ledger::{CONTENTS_MAX, ContentHash, Origin};
 use crate::{ChunkId, ChunkRef, FormatError, Hash, ledger::Head, tree::Totals};
 use serde::{Deserialize, Serialize};
-pub use source::{PushStart, PushWelcome};
+pub use source::{Expectation, PushStart, PushWelcome, Retirement, SourceExpectation};
 
 /// Names in one request: 128 KiB at most.
 pub const IDS_MAX: usize = 4096;
@@ -208,6 +208,9 @@ pub struct SourceInfo {
     pub newest: SnapshotInfo,
     /// When the oldest arrived, RFC 3339.
     pub oldest: String,
+    /// What is expected of it; none from an appliance that does not say.
+    #[serde(default)]
+    pub expectation: Option<SourceExpectation>,
 }
 
 /// One name in a listing.

@@ -18,8 +18,8 @@
 use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
 use larder_format::ledger::chapter::{Chapter, ChapterBuilder};
 use larder_format::ledger::{
-    ContentHash, DiskChange, DiskEvent, DiskRole, Entry as LedgerEntry, Event, Newer, Origin, Pairing, Role,
-    Rule, Scrubbed, Snapshot, WallStamp, Without,
+    ContentHash, DiskChange, DiskEvent, DiskRole, Entry as LedgerEntry, Event, Expect, Newer, Origin, Pairing,
+    Role, Rule, Scrubbed, Snapshot, WallStamp, Without,
 };
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::parity::{self, Parity, Shape};
@@ -314,11 +314,17 @@ fn layout_2() -> Vec<(&'static str, LedgerEntry)> {
         contents: vec![ContentHash { path: "hello.txt".to_owned(), hash: Hash::of(b"hello, larder\n") }],
         ..first
     };
+    let expected = |expect| Event::SourceExpected { source: "laptop/Böse Dinge".to_owned(), expect };
     let newer = |kind, without| Event::Newer(Newer { since: 9, kind, without, payload: b"unknown".to_vec() });
     let events = [
         ("snapshot", Event::Snapshot(snapshot)),
         ("set-aside", Event::SetAside { snapshot: 300, why: "it harms – stop".to_owned() }),
         ("set-aside-cleared", Event::SetAsideCleared { snapshot: 300 }),
+        ("source-expected-learn", expected(Expect::Learn)),
+        ("source-expected-within", expected(Expect::Within(777_600))),
+        ("source-expected-never", expected(Expect::Never)),
+        ("source-retired", Event::SourceRetired { source: "laptop/Böse Dinge".to_owned() }),
+        ("source-returned", Event::SourceReturned { source: "laptop/Böse Dinge".to_owned() }),
         ("newer-step-over", newer(1000, Without::StepOver)),
         ("newer-keep-everything", newer(1001, Without::KeepEverything)),
         ("newer-read-only", newer(1002, Without::ReadOnly)),
@@ -423,6 +429,11 @@ fn event_name(event: &Event) -> &'static str {
         Event::ClockConfirmed => "clock-confirmed",
         Event::SetAside { .. } => "set-aside",
         Event::SetAsideCleared { .. } => "set-aside-cleared",
+        Event::SourceExpected { expect: Expect::Learn, .. } => "source-expected-learn",
+        Event::SourceExpected { expect: Expect::Within(_), .. } => "source-expected-within",
+        Event::SourceExpected { expect: Expect::Never, .. } => "source-expected-never",
+        Event::SourceRetired { .. } => "source-retired",
+        Event::SourceReturned { .. } => "source-returned",
         Event::Newer(_) => "newer",
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod letting_go;
 pub(crate) mod mark;
 pub mod prune;
 pub(crate) mod repack;
+pub(crate) mod sources;
 pub(crate) mod sweep;
 pub(crate) mod sweeps;
 pub(crate) mod unfinished;

@@ -9,3 +9,4 @@ pub(crate) mod files;
 pub(crate) mod listing;
 pub mod retention;
 pub(crate) mod view;
+pub(crate) mod wishes;

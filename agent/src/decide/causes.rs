@@ -75,8 +75,15 @@ pub(crate) enum Cause {
     Overdue {
         /// `DEVICE/NAME`.
         source: String,
-        /// The limit, as the settings write it.
+        /// The limit, in words.
         limit: String,
+    },
+    /// A source is being retired.
+    Retiring {
+        /// `DEVICE/NAME`.
+        source: String,
+        /// Seconds until it is.
+        left_s: u64,
     },
     /// A shorter rule waits to come into force.
     ShorterRule {
@@ -162,7 +169,7 @@ impl Cause {
             Self::NotReadBack(_) => ConditionCode::ProofStale,
             Self::Full { .. } | Self::NearlyFull { .. } => ConditionCode::LittleRoom,
             Self::NewerLarder | Self::NoBackupYet | Self::Overdue { .. } => ConditionCode::Overdue,
-            Self::ShorterRule { .. } => ConditionCode::ShorterRule,
+            Self::ShorterRule { .. } | Self::Retiring { .. } => ConditionCode::ShorterRule,
             Self::ClockNotSet | Self::WeakPower => ConditionCode::PowerOrClock,
             Self::BrokerNotStarted { .. } | Self::BrokerAway { .. } => ConditionCode::Network,
         }
@@ -187,6 +194,7 @@ impl Cause {
             Self::NoBackupYet => "nothing yet".to_owned(),
             Self::Overdue { source, .. } => format!("overdue {source}"),
             Self::ShorterRule { .. } => "shorter promise".to_owned(),
+            Self::Retiring { source, .. } => format!("retiring {source}"),
             Self::ClockNotSet => "clock".to_owned(),
             Self::WeakPower => "power".to_owned(),
             Self::BrokerNotStarted { .. } | Self::BrokerAway { .. } => "broker".to_owned(),
@@ -197,7 +205,7 @@ impl Cause {
     pub(crate) fn about(&self, unnamed: &str) -> About {
         match self {
             Self::Damage(_) => About::Files { unnamed: unnamed.to_owned() },
-            Self::Overdue { source, .. } => About::Source(source.clone()),
+            Self::Overdue { source, .. } | Self::Retiring { source, .. } => About::Source(source.clone()),
             _ => About::Appliance,
         }
     }
@@ -252,6 +260,7 @@ mod tests {
         check(Cause::NoBackupYet, 3, "nothing yet");
         check(Cause::Overdue { source: source(), limit: "2 days".to_owned() }, 3, "overdue a/b");
         check(Cause::ShorterRule { rule: Rule::default(), left_s: 1 }, 9, "shorter promise");
+        check(Cause::Retiring { source: source(), left_s: 1 }, 9, "retiring a/b");
         check(Cause::ClockNotSet, 7, "clock");
         check(Cause::WeakPower, 7, "power");
         check(Cause::BrokerNotStarted { error: None }, 8, "broker");

@@ -5,6 +5,8 @@ use super::disks;
 use super::facts::{Facts, SourceFacts};
 use super::figures::{fullest, repaired};
 use super::pace::{LATE_AFTER_S, elapsed_s};
+use super::rhythm;
+use crate::phrase::span;
 use crate::report::VaultReport;
 use larder_format::ledger::Scrubbed;
 use larder_store::{Access, MemberState, MemberView, ScrubView};
@@ -27,6 +29,7 @@ pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<Cause> {
     found.extend(facts.scrubs.iter().flat_map(|disk| read_back(disk, facts)));
     found.extend(room(facts, vault));
     found.extend(overdue(facts));
+    found.extend(facts.sources.iter().filter_map(retiring));
     found.extend(facts.rule.shorter.map(|(rule, left_s)| Cause::ShorterRule { rule, left_s }));
     found.extend((!facts.system.clock_trusted).then_some(Cause::ClockNotSet));
     found.extend((facts.system.undervoltage == Some(true)).then_some(Cause::WeakPower));
@@ -91,20 +94,18 @@ fn room(facts: &Facts<'_>, vault: &VaultReport) -> Option<Cause> {
     Some(Cause::NearlyFull { path, days })
 }
 
-/// Whether a source should have pushed by now.
-pub(super) fn is_overdue(source: &SourceFacts, facts: &Facts<'_>) -> bool {
-    let limit = facts.settings.sources.overdue_after.duration();
-    // A source stamped in the future by a wrong clock gets older too.
-    elapsed_s(&source.newest.stamp, &facts.stamp) > limit.as_secs()
-}
-
 fn overdue(facts: &Facts<'_>) -> Vec<Cause> {
-    if facts.sources.is_empty() {
+    if rhythm::is_box_overdue(facts) {
         return vec![Cause::NoBackupYet];
     }
-    let limit = facts.settings.sources.overdue_after.to_string();
-    let late = facts.sources.iter().filter(|source| is_overdue(source, facts));
-    late.map(|source| Cause::Overdue { source: source.source.clone(), limit: limit.clone() }).collect()
+    let late = facts.sources.iter().filter(|source| rhythm::is_overdue(source, facts));
+    let limit = |source| rhythm::of(source, facts.settings).overdue_after_s.map_or(String::new(), span);
+    late.map(|source| Cause::Overdue { source: source.source.clone(), limit: limit(source) }).collect()
+}
+
+fn retiring(source: &SourceFacts) -> Option<Cause> {
+    let left_s = source.retires_in_s.filter(|left_s| *left_s > 0)?;
+    Some(Cause::Retiring { source: source.source.clone(), left_s })
 }
 
 fn broker(facts: &Facts<'_>) -> Option<Cause> {

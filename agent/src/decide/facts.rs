@@ -4,7 +4,7 @@ use crate::report::{Flush, SystemReport};
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_format::care::LostFile;
-use larder_format::ledger::{Head, WallStamp};
+use larder_format::ledger::{Expect, Head, WallStamp};
 use larder_store::clock::ClockVerdict;
 use larder_store::retention::Rule;
 use larder_store::{Access, DamagedSnapshot, MemberView, RuleInForce, ScrubView, SnapshotRecord};
@@ -38,6 +38,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) scrubs: Vec<ScrubView>,
     /// This moment, as the ledger counts.
     pub(crate) stamp: WallStamp,
+    /// Seconds that the vault has lived for certain.
+    pub(crate) lived_s: u64,
     pub(crate) refused_full: u64,
     pub(crate) system: SystemReport,
     pub(crate) broker: BrokerFacts,
@@ -56,6 +58,14 @@ pub(crate) struct SourceFacts {
     pub(crate) on_hold: bool,
     /// Its damaged snapshots, rising.
     pub(crate) damaged: Vec<u64>,
+    /// How long it may be silent, as the owner says.
+    pub(crate) expect: Expect,
+    /// The longest gap between two pushes of late, in seconds.
+    pub(crate) longest_gap_s: Option<u64>,
+    /// Seconds until it is retired, 0 once it is.
+    pub(crate) retires_in_s: Option<u64>,
+    /// Every key of its device was ended.
+    pub(crate) is_cut_off: bool,
 }
 
 /// How things stand with the MQTT broker.

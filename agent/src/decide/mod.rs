@@ -13,6 +13,7 @@ mod figures;
 mod memory;
 pub(crate) mod pace;
 pub(crate) mod promise;
+pub(crate) mod rhythm;
 pub(crate) mod words;
 
 pub(crate) use actions::Action;
@@ -26,7 +27,7 @@ use crate::report::{
 };
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
-use larder_format::ledger::{Head, WallStamp};
+use larder_format::ledger::{Head, Origin, WallStamp};
 use larder_panel::Rhythm;
 use larder_store::clock::ClockVerdict;
 use larder_store::{Access, MemberState, RuleInForce};
@@ -88,6 +89,7 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         damaged_snapshots: Vec::new(),
         scrubs: Vec::new(),
         stamp: WallStamp::default(),
+        lived_s: 0,
         refused_full: 0,
         system,
         broker: BrokerFacts::default(),
@@ -175,12 +177,17 @@ fn retention_report(facts: &Facts<'_>) -> RetentionReport {
 
 fn source_report(source: &SourceFacts, facts: &Facts<'_>) -> SourceReport {
     let snapshot = &source.newest.snapshot;
+    let rhythm = rhythm::of(source, facts.settings);
     SourceReport {
         source: source.source.clone(),
         id: source_id(&source.source),
         last_success: moment(source.newest.stamp),
         last_result: if snapshot.skipped == 0 { PushResult::Success } else { PushResult::Partial },
-        overdue: conditions::is_overdue(source, facts),
+        overdue: rhythm::is_overdue(source, facts),
+        expected: words::sources::expected(source, &rhythm),
+        standing: rhythm.standing,
+        overdue_after_s: rhythm.overdue_after_s,
+        folder: snapshot.origin.as_ref().map(Origin::in_words),
         files: snapshot.totals.files,
         bytes: snapshot.totals.bytes,
         gib: gib(snapshot.totals.bytes),

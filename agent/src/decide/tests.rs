@@ -7,7 +7,7 @@ use crate::report::{EventType, Flush, Happening};
 use larder_format::care::LostFile;
 use larder_format::care::Round;
 use larder_format::ledger::DiskRole;
-use larder_format::ledger::{Scrubbed, Snapshot, WallStamp};
+use larder_format::ledger::{Expect, Scrubbed, Snapshot, WallStamp};
 use larder_format::{ChunkRef, Hash, tree::Totals};
 use larder_store::disk::Space;
 use larder_store::retention::{Rule, Runs};
@@ -52,6 +52,10 @@ fn source(hours_ago: i64) -> SourceFacts {
         next_to_go: None,
         on_hold: false,
         damaged: vec![],
+        expect: Expect::Learn,
+        longest_gap_s: None,
+        retires_in_s: None,
+        is_cut_off: false,
     }
 }
 
@@ -102,6 +106,7 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         damaged_snapshots: vec![],
         scrubs: vec![scrub(1)],
         stamp: stamp(0),
+        lived_s: 400 * 86_400,
         refused_full: 0,
         system: system(),
         broker: BrokerFacts::default(),

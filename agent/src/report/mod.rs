@@ -10,11 +10,13 @@ mod disk;
 mod happening;
 mod health;
 mod source_id;
+mod standing;
 
 pub(crate) use disk::{DiskHealth, DiskReport, DiskState, DiskUse, Flush};
 pub(crate) use happening::{EventType, Happened, Happening, PushFacts};
 pub(crate) use health::{About, Condition, ConditionCode, Doing, Health, Level};
 pub(crate) use source_id::source_id;
+pub(crate) use standing::SourceStanding;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -140,6 +142,14 @@ pub(crate) struct SourceReport {
     pub(crate) last_result: PushResult,
     /// Whether a push is overdue.
     pub(crate) overdue: bool,
+    /// What is expected of it, in words: `within 2 days`, `never`, `no longer (retired)`.
+    pub(crate) expected: String,
+    /// `expected`, `never`, `retiring`, `retired` or `revoked`.
+    pub(crate) standing: SourceStanding,
+    /// Seconds of silence until it is overdue; none if never.
+    pub(crate) overdue_after_s: Option<u64>,
+    /// Where it lies on its device; none where the device did not say.
+    pub(crate) folder: Option<String>,
     /// Files in the newest snapshot.
     pub(crate) files: u64,
     /// Bytes in the newest snapshot.

@@ -3,6 +3,7 @@
 use super::history::CountWatch;
 use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, RegistryView, SourceFacts};
 use crate::decide::promise;
+use crate::decide::rhythm::longest_gap;
 use crate::edge::mqtt::MqttState;
 use crate::edge::random::random_hex;
 use crate::edge::{flush, system};
@@ -108,6 +109,7 @@ impl Appliance {
         let is_newest = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Newest);
         let next_to_go = judged.iter().filter(|verdict| !is_newest(verdict));
         let next_to_go = next_to_go.filter_map(|verdict| Some((verdict.sequence, verdict.kept_until?)));
+        let wish = view.wish(source);
         SourceFacts {
             source: source.to_owned(),
             snapshots: records.len() as u64,
@@ -118,6 +120,10 @@ impl Appliance {
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),
             on_hold: view.is_on_hold(source, &now),
             damaged: self.vault.damaged_among(records),
+            expect: wish.expect,
+            longest_gap_s: longest_gap(records.iter().rev().map(|record| record.stamp), &now.stamp),
+            retires_in_s: wish.retires_in_s(&now),
+            is_cut_off: view.is_cut_off(source),
         }
     }
 
@@ -180,6 +186,7 @@ impl Appliance {
             damaged_snapshots,
             scrubs,
             stamp,
+            lived_s: now.lived_s,
             refused_full: count(&self.activity.refused_full),
             system: system_report(stamp, broker, address, started),
             broker: broker.map(broker_facts).unwrap_or_default(),

@@ -18,7 +18,7 @@ use larder_format::{
         Received, SnapshotInfo, decode_ids, decode_places, encode_ids,
     },
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{io, time::Duration};
 use ureq::{Agent, Body, RequestBuilder, SendBody, http::Response, typestate::WithBody};
 
@@ -84,6 +84,20 @@ impl Connection {
             let request = self.agent.get(self.url(path)).header("authorization", &self.authorization);
             self.read(self.checked(request.call())?)
         })
+    }
+
+    /// Tells a `POST` route something in JSON, with an answer in JSON.
+    ///
+    /// # Errors
+    /// As `get`.
+    pub(super) fn say<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).expect("plain values encode");
+        let body = self.post(path, "application/json", &body)?;
+        serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
 
     fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Vec<u8>, ClientError> {
@@ -153,10 +167,7 @@ impl Remote for Connection {
     }
 
     fn start(&self, source: &str, start: &PushStart) -> Result<PushWelcome, ClientError> {
-        let source = source_path(source)?;
-        let body = serde_json::to_vec(start).expect("plain values encode");
-        let body = self.post(&format!("/v1/sources/{source}/start"), "application/json", &body)?;
-        serde_json::from_slice(&body).map_err(|error| self.strange(&error))
+        self.say(&format!("/v1/sources/{}/start", source_path(source)?), start)
     }
 
     fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {
@@ -175,10 +186,7 @@ impl Remote for Connection {
     }
 
     fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError> {
-        let source = source_path(source)?;
-        let body = serde_json::to_vec(commit).expect("plain values encode");
-        let body = self.post(&format!("/v1/sources/{source}/snapshots"), "application/json", &body)?;
-        serde_json::from_slice(&body).map_err(|error| self.strange(&error))
+        self.say(&format!("/v1/sources/{}/snapshots", source_path(source)?), commit)
     }
 }
 

@@ -9,8 +9,10 @@ use super::{
 };
 use crate::ClientError;
 use larder_format::{
-    ledger::Head,
-    wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo},
+    ledger::{Expect, Head},
+    wire::{
+        Change, EntryInfo, Expectation, Retirement, SnapshotInfo, SourceExpectation, SourceInfo, VersionInfo,
+    },
 };
 use serde_json::Value;
 
@@ -58,6 +60,29 @@ pub(crate) fn changes(
     let changes =
         serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, serde_json::Error>>();
     changes.map_err(|error| connection.strange(&error))
+}
+
+/// What is expected of `source`.
+pub(crate) fn expectation(connection: &Connection, source: &str) -> Result<SourceExpectation, ClientError> {
+    connection.get(&format!("/v1/sources/{}/expect", source_path(source)?))
+}
+
+/// Says how long `source` may be silent.
+pub(crate) fn expect(
+    connection: &Connection,
+    source: &str,
+    expect: Expect,
+) -> Result<SourceExpectation, ClientError> {
+    connection.say(&format!("/v1/sources/{}/expect", source_path(source)?), &Expectation { expect })
+}
+
+/// Retires `source`, or takes that back.
+pub(crate) fn retire(
+    connection: &Connection,
+    source: &str,
+    retired: bool,
+) -> Result<SourceExpectation, ClientError> {
+    connection.say(&format!("/v1/sources/{}/retire", source_path(source)?), &Retirement { retired })
 }
 
 /// The answers to the four questions, of `source` or of every source.

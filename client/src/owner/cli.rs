@@ -4,7 +4,7 @@ use super::{
     getting, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
-    pairing, pushing, rescuing, words,
+    pairing, pushing, rescuing, source, words,
 };
 use crate::ClientError;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -38,6 +38,8 @@ enum TypedCommand {
     Push(pushing::PushArgs),
     /// List what is protected
     Sources,
+    /// Show what is expected of a source, set its rhythm, or retire it
+    Source(source::SourceArgs),
     /// List the kept snapshots of a source, and how long each stays at least
     Snapshots {
         /// SOURCE
@@ -113,6 +115,7 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
         TypedCommand::Pair(args) => pairing::pair(&args, global, output),
         TypedCommand::Push(args) => pushing::push(&args, global, output),
         TypedCommand::Sources => looking::sources(global, output),
+        TypedCommand::Source(args) => source::source(&args, global, output),
         TypedCommand::Snapshots { source } => looking::snapshots(&source, global, output),
         TypedCommand::Ls { place } => looking::ls(&place, global, output),
         TypedCommand::Versions { place } => looking::versions(&place, global, output),

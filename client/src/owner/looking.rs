@@ -31,7 +31,7 @@ pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8,
         return Ok(0);
     }
     let row = |source: &SourceInfo| {
-        let SourceInfo { source, snapshots, newest, oldest } = source;
+        let SourceInfo { source, snapshots, newest, oldest, expectation } = source;
         vec![
             source.clone(),
             count(*snapshots),
@@ -39,6 +39,7 @@ pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8,
             moment(oldest),
             count(newest.totals.files),
             size(newest.totals.bytes),
+            expectation.as_ref().map(|it| it.expected.clone()).unwrap_or_default(),
             newest.origin.as_ref().map(Origin::in_words).unwrap_or_default(),
         ]
     };
@@ -49,6 +50,7 @@ pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8,
         Left("OLDEST"),
         Right("FILES"),
         Right("SIZE"),
+        Left("EXPECTED"),
         Left("FOLDER"),
     ];
     output.table(&heads, &sources.iter().map(row).collect::<Vec<_>>())?;

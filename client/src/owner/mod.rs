@@ -12,6 +12,7 @@ mod progress;
 mod pushing;
 mod rescued;
 mod rescuing;
+mod source;
 mod source_name;
 pub(crate) mod spot;
 mod words;

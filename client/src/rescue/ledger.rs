@@ -193,6 +193,9 @@ fn lets_go_of(event: &Event) -> &[u64] {
         | Event::ClockConfirmed
         | Event::SetAside { .. }
         | Event::SetAsideCleared { .. }
+        | Event::SourceExpected { .. }
+        | Event::SourceRetired { .. }
+        | Event::SourceReturned { .. }
         | Event::Newer(_) => &[],
         Event::Pruned { snapshots, .. } => snapshots,
     }

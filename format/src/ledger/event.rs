@@ -4,7 +4,7 @@
 //! new kind protects. So an entry states what a reader without the kind may do ([`Without`]), and such a reader keeps
 //! the entry as [`Event::Newer`]. Bytes: FORMAT.md, "Ledger". Not here: the frame around a kind (`entry`).
 
-use super::{DiskEvent, Pairing, Rule, Scrubbed, Snapshot};
+use super::{DiskEvent, Expect, Pairing, Rule, Scrubbed, Snapshot};
 use crate::Hash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,23 @@ pub enum Event {
     SetAsideCleared {
         /// Number of the snapshot.
         snapshot: u64,
+    },
+    /// How long a source may be silent from now on.
+    SourceExpected {
+        /// `DEVICE/NAME`.
+        source: String,
+        /// How long.
+        expect: Expect,
+    },
+    /// A source is no longer expected to push, after a while. Its snapshots are kept as before.
+    SourceRetired {
+        /// `DEVICE/NAME`.
+        source: String,
+    },
+    /// The end of `SourceRetired`.
+    SourceReturned {
+        /// `DEVICE/NAME`.
+        source: String,
     },
     /// A kind unknown to this reader.
     Newer(Newer),
@@ -152,6 +169,10 @@ impl Event {
             Self::Snapshot(_) => Kind { number: 12, since: 2, without: Without::KeepEverything },
             Self::SetAside { .. } => Kind { number: 13, since: 2, without: Without::StepOver },
             Self::SetAsideCleared { .. } => Kind { number: 14, since: 2, without: Without::StepOver },
+            // A reader without these kinds calls a source overdue, and loses nothing.
+            Self::SourceExpected { .. } => Kind { number: 15, since: 2, without: Without::StepOver },
+            Self::SourceRetired { .. } => Kind { number: 16, since: 2, without: Without::StepOver },
+            Self::SourceReturned { .. } => Kind { number: 17, since: 2, without: Without::StepOver },
             Self::Newer(newer) => Kind { number: newer.kind, since: newer.since, without: newer.without },
         }
     }
@@ -177,6 +198,8 @@ impl Event {
             Self::ClockConfirmed => Vec::new(),
             Self::SetAside { snapshot, why } => encode(&(snapshot, why)),
             Self::SetAsideCleared { snapshot } => encode(snapshot),
+            Self::SourceExpected { source, expect } => encode(&(source, expect)),
+            Self::SourceRetired { source } | Self::SourceReturned { source } => encode(source),
             Self::Newer(newer) => newer.payload.clone(),
         }
     }
@@ -203,12 +226,15 @@ impl Event {
             12 => take(payload, Self::Snapshot)?,
             13 => take(payload, |(snapshot, why)| Self::SetAside { snapshot, why })?,
             14 => take(payload, |snapshot| Self::SetAsideCleared { snapshot })?,
+            15 => take(payload, |(source, expect)| Self::SourceExpected { source, expect })?,
+            16 => take(payload, |source| Self::SourceRetired { source })?,
+            17 => take(payload, |source| Self::SourceReturned { source })?,
             _ => return None,
         })
     }
 
     /// The last number known to `read`.
-    pub(super) const LAST: u32 = 14;
+    pub(super) const LAST: u32 = 17;
 }
 
 fn encode(value: &impl Serialize) -> Vec<u8> {

@@ -9,12 +9,14 @@ mod chain;
 pub mod chapter;
 mod entry;
 mod event;
+mod expect;
 mod name;
 mod origin;
 
 pub use chain::{Chain, Link};
 pub use entry::Entry;
 pub use event::{CONTENTS_MAX, ContentHash, Event, Newer, Without, ZONE_BYTES_MAX};
+pub use expect::{EXPECT_SECONDS_MAX, EXPECT_SECONDS_MIN, Expect, LEARNT_TIMES_MAX};
 pub use name::{NAME_BYTES_MAX, composed, is_folder_name, is_plain_name, is_source_name, typed};
 pub use origin::{ORIGIN_BYTES_MAX, Origin};
 

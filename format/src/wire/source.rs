@@ -1,8 +1,9 @@
-//! Messages about a source as such: the folder behind the name.
+//! Messages about a source as such: the folder behind the name, and what is expected of it.
 //!
 //! Not here: the commit and its receipt (`wire`), the comparison of two origins (`ledger::origin`).
 
 use super::Origin;
+use crate::ledger::Expect;
 use serde::{Deserialize, Serialize};
 
 /// Asks, before a byte is sent, whether a push may become a snapshot of a source.
@@ -26,4 +27,34 @@ pub struct PushWelcome {
     /// Whether the source is known to be this folder: false for a new source, a moved folder, and a source whose
     /// snapshots say no folder.
     pub is_same_folder: bool,
+}
+
+/// Says how long a source may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Expectation {
+    /// `learn`, `never`, or `{"within": SECONDS}`.
+    pub expect: Expect,
+}
+
+/// Retires a source after 72 hours, or takes that back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Retirement {
+    /// False takes it back.
+    pub retired: bool,
+}
+
+/// What is expected of a source now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SourceExpectation {
+    /// `DEVICE/NAME`.
+    pub source: String,
+    /// In words, such as `within 2 days`.
+    pub expected: String,
+    /// `expected`, `never`, `retiring`, `retired` or `revoked`.
+    pub standing: String,
+    /// Seconds of silence until it is overdue; none if never.
+    pub overdue_after_s: Option<u64>,
 }

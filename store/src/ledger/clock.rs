@@ -43,6 +43,9 @@ impl TrustedTime {
     }
 }
 
+/// What makes less waits so long, and is shown meanwhile: a shorter promise, the end of a hold, a source's retirement.
+pub const SHORTEN_DELAY_S: i64 = 72 * 3600;
+
 /// Why letting go is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Because {

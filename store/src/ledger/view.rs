@@ -6,15 +6,13 @@
 
 use crate::disks::identity;
 use crate::disks::known::{self, KnownDisks};
-use crate::ledger::clock::{Lifetime, TrustedTime};
+use crate::ledger::clock::{Lifetime, SHORTEN_DELAY_S, TrustedTime};
 use crate::ledger::retention::{Moment, Rule, Runs};
+use crate::ledger::wishes::{self, SourceWish, SourceWishes};
 use larder_format::Hash;
 use larder_format::ledger::{Entry, Event, Head, Newer, Pairing, Scrubbed, Snapshot, WallStamp, Without};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-
-/// A shorter promise and the end of a hold wait so long, and are shown meanwhile.
-pub const SHORTEN_DELAY_S: i64 = 72 * 3600;
 
 /// So long after a snapshot was let go of its content is still there: a restore begun just before gets every file.
 pub const PRUNE_GRACE_S: i64 = 7 * 24 * 3600;
@@ -123,6 +121,12 @@ pub struct LedgerView {
     pub lifetime: Lifetime,
     access: Access,
     rules: Vec<(TrustedTime, Rule)>,
+    /// What the owner wishes of sources.
+    wishes: SourceWishes,
+    /// Names of all devices that ever had a key.
+    devices: BTreeSet<String>,
+    /// When each key in force was made.
+    keys_made: HashMap<Hash, WallStamp>,
     /// Snapshots that no derived view looks at, and why.
     set_aside: BTreeMap<u64, String>,
     /// Swept packs, with the time of the sweep.
@@ -148,6 +152,9 @@ impl LedgerView {
             lifetime: Lifetime::default(),
             access: Access::Full,
             rules: Vec::new(),
+            wishes: SourceWishes::new(),
+            devices: BTreeSet::new(),
+            keys_made: HashMap::new(),
             set_aside: BTreeMap::new(),
             swept: HashMap::new(),
             salt: 0,
@@ -185,6 +192,23 @@ impl LedgerView {
     /// The reason for setting the snapshot aside, in the owner's words; `None` for other snapshots.
     pub fn why_set_aside(&self, sequence: u64) -> Option<&str> {
         self.set_aside.get(&sequence).map(String::as_str)
+    }
+
+    /// What the owner wishes of a source.
+    pub fn wish(&self, source: &str) -> SourceWish {
+        self.wishes.get(source).cloned().unwrap_or_default()
+    }
+
+    /// Whether every key of the device of `source` was ended, so that nobody can push there any more. False for a device
+    /// that never had a key: such sources are the box's own.
+    pub fn is_cut_off(&self, source: &str) -> bool {
+        let device = source.split('/').next().unwrap_or_default();
+        self.devices.contains(device) && !self.pairings.values().any(|pairing| pairing.device == device)
+    }
+
+    /// When a key in force was made.
+    pub fn key_made(&self, key: &Hash) -> Option<WallStamp> {
+        self.keys_made.get(key).copied()
     }
 
     /// The moment of `now`.
@@ -245,8 +269,13 @@ impl LedgerView {
             Event::ClockConfirmed => self.lifetime.confirm(stamp),
             _ => self.lifetime.observe(stamp),
         };
+        wishes::apply(&mut self.wishes, mark, &event);
         match event {
-            Event::VaultCreated { .. } | Event::ClockConfirmed => {}
+            Event::VaultCreated { .. }
+            | Event::ClockConfirmed
+            | Event::SourceExpected { .. }
+            | Event::SourceRetired { .. }
+            | Event::SourceReturned { .. } => {}
             Event::Newer(Newer { since, without, .. }) => {
                 self.access = self.access.max(match without {
                     Without::StepOver => Access::Full,
@@ -255,8 +284,15 @@ impl LedgerView {
                 });
             }
             Event::Snapshot(snapshot) => self.add(sequence, mark, snapshot),
-            Event::DevicePaired(pairing) => drop(self.pairings.insert(pairing.key, pairing)),
-            Event::DeviceRevoked { key } => drop(self.pairings.remove(&key)),
+            Event::DevicePaired(pairing) => {
+                self.devices.insert(pairing.device.clone());
+                self.keys_made.insert(pairing.key, stamp);
+                self.pairings.insert(pairing.key, pairing);
+            }
+            Event::DeviceRevoked { key } => {
+                self.keys_made.remove(&key);
+                self.pairings.remove(&key);
+            }
             Event::HoldSet { source, reason } => {
                 self.holds.insert(sequence, Hold { source, reason, cleared: None });
             }

@@ -5,6 +5,7 @@
 
 use crate::core::Core;
 use crate::core::scope::Scope;
+use crate::keep::sources::{self, Career, RhythmWish, Said};
 use crate::ledger::view::SnapshotRecord;
 use crate::packs::place::Fetch;
 use crate::past::browse::{self, Difference, Lookup, Run};
@@ -83,6 +84,22 @@ impl<'a> By<'a> {
         stamp: WallStamp,
     ) -> Result<Committed> {
         commit::commit(self.core, self.scope, commit::Wanted { snapshot, claim }, stamp)
+    }
+
+    /// Says how long a source may be silent. A key that only pushes may say so of its own sources, and only shorten it.
+    ///
+    /// # Errors
+    /// `NotFound` for a source without snapshots; `Full`, `Disk`.
+    pub fn expect(&self, wish: &RhythmWish, stamp: WallStamp) -> Result<Said> {
+        sources::expect(self.core, self.scope, wish, stamp)
+    }
+
+    /// Retires a source, in force after 72 hours, or takes that back.
+    ///
+    /// # Errors
+    /// As `expect`.
+    pub fn retire(&self, source: &str, career: Career, stamp: WallStamp) -> Result<Said> {
+        sources::retire(self.core, self.scope, source, career, stamp)
     }
 
     /// The bytes of a chunk, hashed again.

@@ -7,12 +7,14 @@ pub(crate) mod answers;
 mod disks;
 pub(super) mod proof;
 pub(crate) mod rules;
+pub(crate) mod sources;
 
 use super::causes::Cause;
 use super::facts::{HoldFacts, WhyRejected};
 use crate::phrase::counted;
 use crate::report::Condition;
 use jiff::Timestamp;
+use larder_format::ledger::typed;
 
 /// A cause and the begin of its condition, in words.
 pub(super) fn condition(cause: &Cause, since: Timestamp) -> Condition {
@@ -38,6 +40,7 @@ fn of(cause: &Cause) -> [String; 3] {
         Cause::NewerLarder => newer_larder(),
         Cause::NoBackupYet => no_backup_yet(),
         Cause::Overdue { source, limit } => overdue(source, limit),
+        Cause::Retiring { source, left_s } => sources::retiring(source, *left_s),
         Cause::ShorterRule { rule, left_s } => shorter_rule(rules::shorter(rule, *left_s)),
         Cause::ClockNotSet => clock_not_set(),
         Cause::WeakPower => weak_power(),
@@ -98,7 +101,10 @@ fn overdue(source: &str, limit: &str) -> [String; 3] {
     [
         format!("{source} has not made a backup for more than {limit}."),
         "Its older backups are safe; what changed since then is not protected.".to_owned(),
-        "Switch that computer on and run `larder push` there.".to_owned(),
+        format!(
+            "Switch that computer on and run `larder push` there; if it may be silent for longer: `larder source {} --expect weekly`.",
+            typed(source, "")
+        ),
     ]
 }
 

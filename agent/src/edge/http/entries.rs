@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use larder_format::tree::{Kind, Time};
 use larder_format::wire::{
-    Change, ChangeKind, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo, escape_name,
+    Change, ChangeKind, EntryInfo, SnapshotInfo, SourceExpectation, SourceInfo, VersionInfo, escape_name,
 };
 use larder_store::retention::Verdict;
 use larder_store::{Difference, Found, LedgerView, Run, SnapshotRecord};
@@ -66,11 +66,14 @@ pub(crate) fn snapshot_info(
 }
 
 /// None for a source without snapshots.
-pub(crate) fn source_info(all: Vec<SnapshotInfo>) -> Option<SourceInfo> {
+pub(crate) fn source_info(
+    all: Vec<SnapshotInfo>,
+    expectation: Option<SourceExpectation>,
+) -> Option<SourceInfo> {
     let snapshots = all.len() as u64;
     let oldest = all.first()?.time.clone();
     let newest = all.into_iter().next_back()?;
-    Some(SourceInfo { source: newest.source.clone(), snapshots, newest, oldest })
+    Some(SourceInfo { source: newest.source.clone(), snapshots, newest, oldest, expectation })
 }
 
 pub(crate) fn version_info(run: &Run) -> VersionInfo {

@@ -22,6 +22,7 @@ pub(crate) mod sockets;
 pub(crate) mod space;
 mod stream;
 mod when;
+mod wishes;
 
 pub(crate) use problem::Refusal;
 
@@ -60,6 +61,9 @@ fn routes() -> Interface {
         .get(&format!("{source}/snapshots/{{when}}"), read::snapshot)
         .get(&format!("{source}/snapshots/{{when}}/list"), read::list)
         .get(&format!("{source}/snapshots/{{when}}/file"), read::file)
+        .get(&format!("{source}/expect"), wishes::expectation)
+        .post(&format!("{source}/expect"), wishes::expect)
+        .post(&format!("{source}/retire"), wishes::retire)
         .get(&format!("{source}/versions"), read::versions)
         .get(&format!("{source}/diff"), read::diff)
         .get(&format!("{source}/retention"), read::retention)

@@ -8,8 +8,9 @@ use super::routes;
 use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
-    BLOCKS_TYPE, Change, Commit, EntryInfo, IDS_TYPE, Identity, Neighbours, PLACES_TYPE, Problem, PushStart,
-    PushWelcome, Receipt, Received, SnapshotInfo, SourceInfo, VersionInfo,
+    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, IDS_TYPE, Identity, Neighbours, PLACES_TYPE, Problem,
+    PushStart, PushWelcome, Receipt, Received, Retirement, SnapshotInfo, SourceExpectation, SourceInfo,
+    VersionInfo,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -202,6 +203,30 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
                 ("It may", of::<PushWelcome>(types)),
             ),
             of::<PushStart>(types),
+        ),
+        get(
+            "/v1/sources/{device}/{name}/expect",
+            Key::Any,
+            "What is expected of a source; for push only of its own",
+            ("Expectation", of::<SourceExpectation>(types)),
+        ),
+        post(
+            get(
+                "/v1/sources/{device}/{name}/expect",
+                Key::Any,
+                "How long a source may be silent; push may only shorten it, of its own sources",
+                ("Expectation", of::<SourceExpectation>(types)),
+            ),
+            of::<Expectation>(types),
+        ),
+        post(
+            get(
+                "/v1/sources/{device}/{name}/retire",
+                Key::Any,
+                "Retire a source after 72 hours, or take that back; for admin",
+                ("Expectation", of::<SourceExpectation>(types)),
+            ),
+            of::<Retirement>(types),
         ),
         with(
             get(

@@ -82,7 +82,7 @@ pub(crate) async fn start(
 }
 
 /// The source's full name, as the ledger writes it.
-fn source_of(device: &str, name: &str) -> Result<String, Refusal> {
+pub(super) fn source_of(device: &str, name: &str) -> Result<String, Refusal> {
     let source = format!("{device}/{}", composed(name));
     if is_source_name(&source) {
         return Ok(source);

@@ -5,7 +5,7 @@ use super::entries::{change_info, entry_info, source_info, version_info};
 use super::extract::{PathParts, Query};
 use super::push::read_body;
 use super::stream::stream;
-use super::{Refusal, State, snapshots};
+use super::{Refusal, State, snapshots, wishes};
 use crate::decide::words::{answers, rules};
 use crate::event::AgentEvent;
 use crate::report::SourceAnswers;
@@ -53,8 +53,10 @@ type SnapshotPath = PathParts<(String, String, String)>;
 
 pub(crate) async fn sources(_: PastReader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
     let all = appliance.vault.ledger().sources.clone();
-    let snapshots = all.iter().map(|(source, records)| snapshots::infos(&appliance, source, records));
-    Ok(Json(snapshots.filter_map(source_info).collect()))
+    let info = |(source, records): (&String, &Vec<_>)| {
+        source_info(snapshots::infos(&appliance, source, records), wishes::expected_of(&appliance, source))
+    };
+    Ok(Json(all.iter().filter_map(info).collect()))
 }
 
 pub(crate) async fn snapshots(

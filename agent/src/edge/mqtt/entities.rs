@@ -267,13 +267,19 @@ pub(crate) fn of_disk(topic: &str) -> Vec<Entity> {
     ]
 }
 
+/// What is expected of a source, and of which folder.
+const EXPECTATION: &str = "{'source': value_json.source, 'expected': value_json.expected, 'standing': value_json.standing, \
+                           'folder': value_json.folder}";
+
 /// One source, with its state at `topic`.
 pub(crate) fn of_source(topic: &str) -> Vec<Entity> {
     vec![
         Entity::sensor("last_success", "Last successful backup", topic, "value_json.last_success")
             .class("timestamp")
             .always(),
-        Entity::binary("overdue", "Backup overdue", topic, "value_json.overdue").class("problem"),
+        Entity::binary("overdue", "Backup overdue", topic, "value_json.overdue")
+            .class("problem")
+            .details(topic, EXPECTATION),
         Entity::sensor("last_result", "Last result", topic, "value_json.last_result")
             .one_of(&["success", "partial"])
             .icon("clipboard-check"),

@@ -6,7 +6,7 @@ use larder_panel::Rhythm;
 use crate::report::{
     About, Answers, Condition, ConditionCode, DiskHealth, DiskReport, DiskState, DiskUse, Doing, Flush,
     Happened, Happening, HeadReport, Health, Level, NextToGo, ProofReport, PushFacts, PushResult, Report,
-    RetentionReport, SourceReport, SystemReport, VaultReport,
+    RetentionReport, SourceReport, SourceStanding, SystemReport, VaultReport,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -112,6 +112,10 @@ pub(crate) fn source(name: &str, last_success: Option<&str>, overdue: bool) -> S
         last_success: last_success.map(at),
         last_result: PushResult::Success,
         overdue,
+        expected: "within 2 days".to_owned(),
+        standing: SourceStanding::Expected,
+        overdue_after_s: Some(172_800),
+        folder: None,
         files: 24_000,
         bytes: 114_890_375_168,
         gib: 107.0,

@@ -1,0 +1,108 @@
+//! `larder source`: what is expected of a source, and words to change that.
+
+use super::{
+    options::GlobalOptions,
+    output::{CommandError, Output},
+    spot::full_source,
+};
+use crate::{ClientError, link::questions};
+use clap::Args;
+use larder_format::{
+    ledger::{Expect, typed},
+    wire::SourceExpectation,
+};
+
+/// Without an option: shows what is expected of it. A computer's own key may shorten the time that its sources may be
+/// silent; a longer time, `never` and --retire need a key of the role admin.
+#[derive(Debug, Args)]
+pub(super) struct SourceArgs {
+    /// DEVICE/NAME; NAME alone where it is clear
+    source: String,
+    /// How often it makes a backup: daily, weekly, monthly, never, learn, or a span such as "10 days"
+    #[arg(long, value_name = "HOW OFTEN", conflicts_with_all = ["retire", "unretire"])]
+    expect: Option<String>,
+    /// It will push no more: its backups are kept as before, and after three days nobody waits for it
+    #[arg(long, conflicts_with = "unretire")]
+    retire: bool,
+    /// Wait for it again
+    #[arg(long)]
+    unretire: bool,
+}
+
+pub(super) fn source(
+    args: &SourceArgs,
+    global: &GlobalOptions,
+    output: &mut Output,
+) -> Result<u8, CommandError> {
+    let expect = args.expect.as_deref().map(read_expect).transpose()?;
+    let connection = global.ask()?;
+    let source = full_source(&args.source, &connection)?;
+    let told = match (expect, args.retire, args.unretire) {
+        (Some(expect), ..) => questions::expect(&connection, &source, expect)?,
+        (None, true, _) => questions::retire(&connection, &source, true)?,
+        (None, false, true) => questions::retire(&connection, &source, false)?,
+        (None, false, false) => questions::expectation(&connection, &source)?,
+    };
+    if output.is_json() {
+        output.json(&told)?;
+        return Ok(0);
+    }
+    for line in lines(&told) {
+        output.line(line)?;
+    }
+    Ok(0)
+}
+
+fn read_expect(text: &str) -> Result<Expect, ClientError> {
+    Expect::parse(text).ok_or_else(|| {
+        ClientError::Usage(format!(
+            "{text:?} is no rhythm: write daily, weekly, monthly, never, learn, or a span of one hour to ten years, such as \
+             \"10 days\""
+        ))
+    })
+}
+
+/// What is expected, and what follows.
+fn lines(told: &SourceExpectation) -> Vec<String> {
+    let SourceExpectation { source, expected, standing, .. } = told;
+    let undo = typed(source, "");
+    let mut lines = vec![format!("{source}: a backup is expected {expected}.")];
+    match standing.as_str() {
+        "retiring" => {
+            lines.push("What it backed up is kept as before.".to_owned());
+            lines.push(format!("`larder source {undo} --unretire` takes it back; so does a push."));
+        }
+        "retired" => lines.push(format!("`larder source {undo} --unretire`, or a push, takes it back.")),
+        "revoked" => lines.push("What it backed up is kept as before.".to_owned()),
+        "never" => lines.push("Nobody is told when it falls silent.".to_owned()),
+        _ => {}
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rhythm_that_nobody_understands_is_wrong_usage() {
+        assert_eq!(read_expect("weekly").unwrap(), Expect::Within(9 * 86_400));
+        for nonsense in ["", "often", "5 minutes"] {
+            assert_eq!(read_expect(nonsense).unwrap_err().exit_code(), 2, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_retirement_says_how_it_is_taken_back() {
+        let told = |standing: &str| {
+            lines(&SourceExpectation {
+                source: "laptop/My Files".to_owned(),
+                expected: "no longer in 72 hours".to_owned(),
+                standing: standing.to_owned(),
+                overdue_after_s: None,
+            })
+        };
+        assert!(told("retiring").join("\n").contains("larder source 'laptop/My Files' --unretire"));
+        assert_eq!(told("a word of a newer appliance").len(), 1);
+    }
+}

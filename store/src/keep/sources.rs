@@ -1,0 +1,80 @@
+//! Words on a source: how long it may be silent, and that it is retired.
+//!
+//! A key that only pushes may ask for more attention to its own sources and never for less: a thief holds such a key, and
+//! the lamp is the one thing that tells of the theft. Not here: what the words mean later (`ledger::wishes`).
+
+use crate::core::Core;
+use crate::core::scope::Scope;
+use crate::{Result, StoreError};
+use larder_format::ledger::{Event, Expect, Role, WallStamp};
+
+/// A rhythm for a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RhythmWish {
+    /// `DEVICE/NAME`.
+    pub source: String,
+    /// How long the source may be silent.
+    pub expect: Expect,
+    /// Seconds that the settings allow to every source.
+    pub default_s: u64,
+}
+
+/// The answer to a word on a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// It holds, or held before.
+    Done,
+    /// Only a key of the role `admin`, or the box itself, may say so.
+    NeedsAdmin,
+}
+
+/// Whether a source is expected to push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Career {
+    /// No longer, after 72 hours.
+    Retired,
+    /// As ever.
+    Active,
+}
+
+pub(crate) fn expect(core: &Core, scope: &Scope, wish: &RhythmWish, stamp: WallStamp) -> Result<Said> {
+    let RhythmWish { source, expect, default_s } = wish;
+    require_source(core, source)?;
+    let now = core.ledger().wish(source).expect;
+    let may_tighten = scope.role() == Role::Push && scope.require_own(source).is_ok();
+    if scope.role() != Role::Admin && !(may_tighten && expect.is_no_looser_than(now, *default_s)) {
+        return Ok(Said::NeedsAdmin);
+    }
+    if now != *expect {
+        core.append(stamp, Event::SourceExpected { source: source.clone(), expect: *expect })?;
+    }
+    Ok(Said::Done)
+}
+
+pub(crate) fn retire(
+    core: &Core,
+    scope: &Scope,
+    source: &str,
+    career: Career,
+    stamp: WallStamp,
+) -> Result<Said> {
+    require_source(core, source)?;
+    if scope.role() != Role::Admin {
+        return Ok(Said::NeedsAdmin);
+    }
+    let is_retired = core.ledger().wish(source).retired.is_some();
+    let source = source.to_owned();
+    match career {
+        Career::Retired if !is_retired => core.append(stamp, Event::SourceRetired { source })?,
+        Career::Active if is_retired => core.append(stamp, Event::SourceReturned { source })?,
+        Career::Retired | Career::Active => return Ok(Said::Done),
+    };
+    Ok(Said::Done)
+}
+
+fn require_source(core: &Core, source: &str) -> Result<()> {
+    if core.ledger().snapshots(source).is_empty() {
+        return Err(StoreError::NotFound { what: format!("source {source}") });
+    }
+    Ok(())
+}
