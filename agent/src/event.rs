@@ -25,6 +25,8 @@ pub(crate) enum AgentEvent {
         /// The asking device.
         device: String,
     },
+    /// Somebody at the box has seen the present conditions, an alarm among them.
+    AcknowledgedHere,
     /// A command came over MQTT.
     Asked(MqttCommand),
     /// The system or the owner wants the agent to end.

@@ -3,11 +3,11 @@
 use crate::decide::{self, Action, Memory};
 use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
-use crate::edge::disks;
+use crate::edge::disks::{self, FOLDER};
 use crate::edge::http::sockets::Sockets;
 use crate::edge::panel::Panel;
 use crate::edge::random::random_hex;
-use crate::edge::{control, http, notify};
+use crate::edge::{control, http, notes, notify};
 use crate::event::{AgentEvent, MqttCommand};
 use crate::jobs::fill::FillJob;
 use crate::jobs::index::IndexJob;
@@ -136,6 +136,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         system_report(opening.clock.stamp(None), None, address, started),
         started,
     )));
+    let memory = Memory::of(notes::load(&opening.registry.primary().join(FOLDER)));
     let wires = Wires { report, events: events.clone(), stop: stopped.clone() };
     let appliance = Arc::new(Appliance::new(opening, settings, wires));
     make_ready(&appliance).await;
@@ -149,7 +150,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let broker = dashboard.own_broker();
     let looped = Loop {
         appliance: appliance.clone(),
-        memory: Memory::default(),
+        memory,
         latest,
         rhythm,
         dashboard,
@@ -303,6 +304,12 @@ impl Loop {
             match action {
                 Action::Light(rhythm) => drop(self.rhythm.send_replace(rhythm)),
                 Action::Tell(happening) => self.dashboard.tell(&happening),
+                Action::Remember(remembered) => {
+                    let save = move |appliance: &Appliance| {
+                        notes::save(&appliance.registry.primary().join(FOLDER), &remembered);
+                    };
+                    let _ = self.appliance.blocking(save).await;
+                }
                 Action::FlushIndex => {
                     let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;
                 }

@@ -58,6 +58,9 @@ pub enum Rhythm {
     Busy,
     /// Waiting for a disk or the clock: very slow and even.
     Starting,
+    /// Nothing is new, but something that the owner has seen is not mended, or there is no backup yet: dark, with one short
+    /// light as a sign of life. Never says that a restore would succeed.
+    Quiet,
     /// You could restore right now: light, with a short dip as a sign of life.
     Ready,
     /// The agent is not running. Never means "fine".
@@ -66,7 +69,7 @@ pub enum Rhythm {
 
 impl Rhythm {
     /// Every rhythm, worst first; for cards, tests and completions.
-    pub const ALL: [Rhythm; 16] = [
+    pub const ALL: [Rhythm; 17] = [
         Rhythm::Alarm,
         Rhythm::NeedsYou(Code(3)),
         Rhythm::NeedsYou(Code(4)),
@@ -81,6 +84,7 @@ impl Rhythm {
         Rhythm::MayUnplug,
         Rhythm::Busy,
         Rhythm::Starting,
+        Rhythm::Quiet,
         Rhythm::Ready,
         Rhythm::Off,
     ];
@@ -104,6 +108,7 @@ impl Rhythm {
             Rhythm::MayUnplug => &[2_700, 300, 2_700, 300, 2_700, 300],
             Rhythm::Busy => &[1_000, 1_000],
             Rhythm::Starting => &[2_000, 2_000],
+            Rhythm::Quiet => &[250, 4_750],
             Rhythm::Ready => &[4_880, 120],
             Rhythm::Off => &[],
         }
@@ -134,6 +139,7 @@ impl Rhythm {
             Rhythm::MayUnplug => "may_unplug",
             Rhythm::Busy => "busy",
             Rhythm::Starting => "starting",
+            Rhythm::Quiet => "quiet",
             Rhythm::Ready => "ready",
             Rhythm::Off => "off",
         }
@@ -163,6 +169,7 @@ impl Rhythm {
             Rhythm::MayUnplug => "you may unplug the disk",
             Rhythm::Busy => "working on your files",
             Rhythm::Starting => "starting",
+            Rhythm::Quiet => "nothing new, but not everything is well",
             Rhythm::Ready => "you could restore right now",
             Rhythm::Off => "not running",
         }

@@ -14,6 +14,7 @@ mod messages;
 mod mqtt;
 mod old_disks;
 mod rescue;
+mod rhythm;
 mod room;
 mod routes;
 mod set_aside;

@@ -1,6 +1,6 @@
 //! What a decision asks for: the loop does these things, and nothing else.
 
-use crate::report::Happening;
+use crate::report::{Happening, Remembered};
 use larder_panel::Rhythm;
 
 /// One thing to do.
@@ -12,4 +12,6 @@ pub(crate) enum Action {
     Tell(Happening),
     /// The index is written out.
     FlushIndex,
+    /// This is remembered over a restart.
+    Remember(Remembered),
 }

@@ -201,6 +201,16 @@ impl Cause {
         }
     }
 
+    /// How much of it there is, where more of it is something new; no figure that changes by itself.
+    pub(crate) fn weight(&self) -> u64 {
+        let count = match self {
+            Self::LedgerGap { entries, .. } => *entries,
+            Self::Damage(damage) => damage.files.len() + damage.snapshots.len(),
+            _ => 0,
+        };
+        count as u64
+    }
+
     /// The audience, given the meaning without file names.
     pub(crate) fn about(&self, unnamed: &str) -> About {
         match self {

@@ -6,6 +6,7 @@ use super::figures::{gib, moment, round};
 use super::pace::elapsed_s;
 use crate::report::{DiskHealth, DiskReport, DiskState, DiskUse, Flush, VaultReport};
 use larder_format::ledger::DiskRole;
+use larder_store::disk::Space;
 use larder_store::{MemberState, MemberView};
 use std::collections::BTreeSet;
 
@@ -40,9 +41,16 @@ fn may_unplug(disk: &MemberView, facts: &Facts<'_>) -> bool {
         || facts.registry.released.contains(&disk.id)
 }
 
+fn used(space: Space) -> u64 {
+    space.total.saturating_sub(space.free)
+}
+
+/// None for a filesystem without any size: of nothing there is no share.
+fn used_percent(space: Space) -> Option<f64> {
+    (space.total > 0).then(|| round(used(space) as f64 * 100.0 / space.total as f64))
+}
+
 pub(super) fn report(disk: &MemberView, flush: Flush, facts: &Facts<'_>) -> DiskReport {
-    let (total, free) = disk.space.map_or((0, 0), |space| (space.total, space.free));
-    let used_bytes = total.saturating_sub(free);
     let scrub = facts.scrubs.iter().find(|scrub| scrub.disk == disk.id);
     let is_proven = scrub.is_some_and(|scrub| {
         scrub.round.damaged == 0 && scrub.last.is_some_and(|(_, found)| found.damaged == 0)
@@ -64,10 +72,10 @@ pub(super) fn report(disk: &MemberView, flush: Flush, facts: &Facts<'_>) -> Disk
         id: disk.id[..8].to_owned(),
         path: disk.path.clone(),
         present: disk.space.is_some(),
-        used_bytes,
-        free_bytes: free,
-        free_gib: gib(free),
-        used_percent: if total == 0 { 0.0 } else { round(used_bytes as f64 * 100.0 / total as f64) },
+        used_bytes: disk.space.map(used),
+        free_bytes: disk.space.map(|space| space.free),
+        free_gib: disk.space.map(|space| gib(space.free)),
+        used_percent: disk.space.and_then(used_percent),
         health,
         flush,
         behind: if let MemberState::Behind(entries) = disk.state { entries } else { 0 },

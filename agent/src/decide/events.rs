@@ -3,7 +3,7 @@
 use super::actions::Action;
 use super::memory::Memory;
 use crate::event::{AgentEvent, MqttCommand};
-use crate::report::{Happened, Happening, PushFacts};
+use crate::report::{Happened, Happening, Level, PushFacts};
 use jiff::Timestamp;
 use larder_store::SnapshotRecord;
 
@@ -21,7 +21,14 @@ pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: 
             memory.identify(now);
             return None;
         }
-        AgentEvent::Asked(MqttCommand::Acknowledge) => Happened::Acknowledged,
+        AgentEvent::Asked(MqttCommand::Acknowledge) => {
+            memory.acknowledge(Level::NeedsYou);
+            Happened::Acknowledged
+        }
+        AgentEvent::AcknowledgedHere => {
+            memory.acknowledge(Level::Alarm);
+            Happened::Acknowledged
+        }
         AgentEvent::PushStarted { device } => Happened::PushStarted { device: device.clone() },
         AgentEvent::Restored { device } => Happened::RestoreServed { device: device.clone() },
         AgentEvent::Committed(record) => Happened::Pushed(pushed(record)),

@@ -1,15 +1,21 @@
 //! The memory from one report to the next, so that a change is told once.
 
 use super::actions::Action;
+use super::causes::Cause;
 use super::disks::Unplug;
 use super::facts::Facts;
-use crate::report::{Condition, Happened, Happening};
+use crate::report::{
+    Condition, Happened, Happening, Level, Remembered, RememberedCondition, SeenCondition,
+};
 use jiff::Timestamp;
 use larder_format::ledger::WallStamp;
 use larder_panel::Rhythm;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const IDENTIFY_FOR_MS: i64 = 60_000;
+/// So long after a start a condition of the earlier run may still come back, as the same one: a broker is missed only after
+/// two minutes, and damage is known only when every snapshot was walked.
+const MET_WITHIN_S: i64 = 600;
 /// How often the index is written out; only spares work after a power cut.
 const FLUSH_EVERY_S: u64 = 30;
 /// Samples of the stored bytes, one a day: the growth of the last 30 days.
@@ -18,8 +24,16 @@ const GROWTH_DAYS: usize = 31;
 /// Earlier decisions.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    /// First sight of each present condition, by its key.
-    since: BTreeMap<String, Timestamp>,
+    /// First sight of each present condition, and whether the owner has seen it, by its key.
+    conditions: BTreeMap<String, RememberedCondition>,
+    /// How bad each present condition is at this moment.
+    present: BTreeMap<String, SeenCondition>,
+    /// Conditions of an earlier run that this run has not met yet.
+    unmet: BTreeSet<String>,
+    /// End of waiting for those.
+    unmet_until: Option<Timestamp>,
+    /// As written down.
+    saved: Remembered,
     /// Stored bytes and their moments, the oldest first.
     growth: VecDeque<(Timestamp, u64)>,
     identify_until_ms: i64,
@@ -45,32 +59,74 @@ impl Memory {
         self.unplug.is_said(facts)
     }
 
-    /// Since when a condition has held.
-    pub(super) fn since(&self, key: &str) -> Option<Timestamp> {
-        self.since.get(key).copied()
+    /// The memory of an earlier run.
+    pub(crate) fn of(remembered: Remembered) -> Self {
+        let unmet = remembered.conditions.keys().cloned().collect();
+        Self { conditions: remembered.conditions.clone(), unmet, saved: remembered, ..Self::default() }
     }
 
-    /// Tells of new conditions and of conditions that are over. `keys` are the keys of `conditions`.
+    /// Since when a condition has held.
+    pub(super) fn since(&self, cause: &Cause) -> Option<Timestamp> {
+        self.conditions.get(&cause.key()).map(|condition| condition.since)
+    }
+
+    /// Whether the owner has seen a condition, no better than it is now.
+    pub(super) fn is_acknowledged(&self, cause: &Cause) -> bool {
+        let seen = self.conditions.get(&cause.key()).and_then(|condition| condition.seen);
+        seen.is_some_and(|seen| seen.level >= cause.code().level() && seen.weight >= cause.weight())
+    }
+
+    /// The owner has seen every present condition up to this level.
+    pub(super) fn acknowledge(&mut self, up_to: Level) {
+        for (key, present) in self.present.iter().filter(|(_, present)| present.level <= up_to) {
+            if let Some(condition) = self.conditions.get_mut(key) {
+                condition.seen = Some(*present);
+            }
+        }
+    }
+
+    /// Tells of new conditions and of conditions that are over. `conditions` are those of `causes`.
     pub(super) fn changes(
         &mut self,
-        keys: &[String],
+        causes: &[Cause],
         conditions: &[Condition],
         now: Timestamp,
     ) -> Vec<Action> {
         let mut actions = Vec::new();
-        for (key, condition) in keys.iter().zip(conditions) {
-            if !self.since.contains_key(key) {
-                self.since.insert(key.clone(), now);
+        self.present.clear();
+        for (cause, condition) in causes.iter().zip(conditions) {
+            let key = cause.key();
+            self.unmet.remove(&key);
+            let present = SeenCondition { level: condition.level, weight: cause.weight() };
+            self.present.insert(key.clone(), present);
+            if !self.conditions.contains_key(&key) {
+                self.conditions.insert(key.clone(), RememberedCondition { since: now, seen: None });
                 let what = Happened::ConditionRaised { code: condition.code, what: condition.what.clone() };
-                actions.push(self.tell(key, now, what));
+                actions.push(self.tell(&key, now, what));
             }
         }
-        let gone: Vec<_> = self.since.keys().filter(|key| !keys.contains(key)).cloned().collect();
+        let unmet_until = *self.unmet_until.get_or_insert_with(|| {
+            Timestamp::from_second(now.as_second().saturating_add(MET_WITHIN_S)).unwrap_or(now)
+        });
+        if now >= unmet_until {
+            self.unmet.clear();
+        }
+        let is_over = |key: &&String| !self.present.contains_key(*key) && !self.unmet.contains(*key);
+        let gone: Vec<_> = self.conditions.keys().filter(is_over).cloned().collect();
         for key in gone {
-            self.since.remove(&key);
+            self.conditions.remove(&key);
             actions.push(self.tell(&key, now, Happened::ConditionCleared { condition: key.clone() }));
         }
         actions
+    }
+
+    /// What is to be written down, if that has changed.
+    pub(super) fn remember(&mut self) -> Option<Action> {
+        if self.saved.conditions == self.conditions {
+            return None;
+        }
+        self.saved = Remembered { conditions: self.conditions.clone() };
+        Some(Action::Remember(self.saved.clone()))
     }
 
     fn tell(&mut self, key: &str, now: Timestamp, what: Happened) -> Action {

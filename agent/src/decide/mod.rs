@@ -36,11 +36,12 @@ use larder_store::{Access, MemberState, RuleInForce};
 pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Action>) {
     let vault = vault_report(facts, memory);
     let causes = conditions::find(facts, &vault);
-    let since = |cause: &causes::Cause| memory.since(&cause.key()).unwrap_or(facts.now);
-    let conditions: Vec<_> = causes.iter().map(|cause| words::condition(cause, since(cause))).collect();
-    let keys: Vec<_> = causes.iter().map(causes::Cause::key).collect();
-    let mut actions = memory.changes(&keys, &conditions, facts.now);
-    let level = conditions.iter().map(|condition| condition.level).max().unwrap_or(Level::Fine);
+    let in_words = |cause: &causes::Cause| {
+        words::condition(cause, memory.since(cause).unwrap_or(facts.now), memory.is_acknowledged(cause))
+    };
+    let conditions: Vec<_> = causes.iter().map(in_words).collect();
+    let mut actions = memory.changes(&causes, &conditions, facts.now);
+    let level = conditions.iter().map(Condition::open_level).max().unwrap_or(Level::Fine);
     let doing = match (facts.receiving, facts.restoring) {
         (1.., _) => Doing::Receiving,
         (_, 1..) => Doing::Restoring,
@@ -49,6 +50,7 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Act
     let lamp = rhythm(&conditions, doing, facts, memory);
     actions.extend(memory.light(lamp));
     actions.extend(memory.flush(facts.stamp));
+    actions.extend(memory.remember());
     let report = Report {
         health: Health { level, conditions, doing, lamp },
         vault,
@@ -106,16 +108,18 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
     }
 }
 
-/// The worst wins. Identify comes before "needs you", or a box in need could never be found.
+/// The worst that the owner has not seen wins. Identify comes before "needs you", or a box in need could never be found.
 fn rhythm(conditions: &[Condition], doing: Doing, facts: &Facts<'_>, memory: &mut Memory) -> Rhythm {
     let may_unplug = memory.may_unplug(facts);
-    match conditions.first() {
+    match conditions.iter().find(|condition| !condition.acknowledged) {
         Some(worst) if worst.level == Level::Alarm => Rhythm::Alarm,
         _ if memory.is_identifying(facts.now) => Rhythm::Identify,
         Some(worst) => Rhythm::needs_you(worst.code.number()),
         None if may_unplug => Rhythm::MayUnplug,
         None if doing == Doing::Starting => Rhythm::Starting,
         None if doing != Doing::Idle => Rhythm::Busy,
+        // Seen is not mended, and of nothing nothing comes back: the lamp must not say that it could.
+        None if !conditions.is_empty() || facts.sources.is_empty() => Rhythm::Quiet,
         None => Rhythm::Ready,
     }
 }

@@ -179,7 +179,7 @@ fn the_worst_wins_and_work_goes_on_below() {
 fn events(actions: &[Action]) -> Vec<EventType> {
     let event = |action: &Action| match action {
         Action::Tell(Happening { what, .. }) => Some(what.event_type()),
-        Action::Light(_) | Action::FlushIndex => None,
+        Action::Light(_) | Action::FlushIndex | Action::Remember(_) => None,
     };
     actions.iter().filter_map(event).collect()
 }
@@ -347,4 +347,102 @@ fn what_is_lost_is_named_and_what_is_read_back_is_dated() {
     let many: Vec<_> = (0..9).map(|number| ("laptop/docs".to_owned(), format!("{number}.txt"))).collect();
     let named = names_of(&many);
     assert!(named.starts_with("0.txt of laptop/docs, 1.txt") && named.ends_with("and 6 more"), "{named}");
+}
+
+/// What the owner has seen is quiet until something new happens, and never says that a restore would succeed.
+#[test]
+fn what_was_seen_is_quiet_until_something_is_new() {
+    let settings = Settings::default();
+    let (mut facts, mut memory) = (facts(&settings), Memory::default());
+    facts.sources[0] = source(100);
+    report(&facts, &mut memory);
+    memory.acknowledge(Level::NeedsYou);
+    let health = |facts: &Facts<'_>, memory: &mut Memory| report(facts, memory).0.health;
+    let seen = health(&facts, &mut memory);
+    assert_eq!((seen.level, seen.lamp), (Level::Fine, Rhythm::Quiet));
+    assert!(seen.conditions.len() == 1 && seen.conditions[0].acknowledged);
+    facts.receiving = 1;
+    assert_eq!(health(&facts, &mut memory).lamp, Rhythm::Busy);
+    facts.receiving = 0;
+    facts.system.clock_trusted = false;
+    let new = health(&facts, &mut memory);
+    assert_eq!((new.level, new.lamp), (Level::NeedsYou, Rhythm::needs_you(7)), "the new one, not the old");
+    facts.system.clock_trusted = true;
+    facts.sources[0] = source(1);
+    assert_eq!(health(&facts, &mut memory).lamp, Rhythm::Ready);
+    facts.sources[0] = source(100);
+    assert_eq!(health(&facts, &mut memory).lamp, Rhythm::needs_you(3), "overdue once more is new");
+}
+
+/// Whoever answers an alarm over MQTT may be whoever caused it.
+#[test]
+fn an_alarm_yields_at_the_box_alone_and_comes_back_when_it_grows() {
+    let settings = Settings::default();
+    let (mut facts, mut memory) = (facts(&settings), Memory::default());
+    facts.gaps = 1;
+    report(&facts, &mut memory);
+    memory.acknowledge(Level::NeedsYou);
+    assert_eq!(report(&facts, &mut memory).0.health.lamp, Rhythm::Alarm);
+    memory.acknowledge(Level::Alarm);
+    let seen = report(&facts, &mut memory).0.health;
+    assert_eq!((seen.level, seen.lamp), (Level::NeedsYou, Rhythm::Quiet), "files at risk are never fine");
+    facts.gaps = 2;
+    let worse = report(&facts, &mut memory).0.health;
+    assert_eq!((worse.level, worse.lamp), (Level::Alarm, Rhythm::Alarm));
+}
+
+/// The last thing that a run wanted to be remembered.
+fn remembered(actions: Vec<Action>) -> Option<crate::report::Remembered> {
+    actions.into_iter().rev().find_map(|action| match action {
+        Action::Remember(remembered) => Some(remembered),
+        _ => None,
+    })
+}
+
+/// A condition is raised once, keeps its `since` over restarts, and goes once.
+#[test]
+fn a_restart_tells_nothing_twice_and_forgets_nothing_that_was_seen() {
+    let settings = Settings::default();
+    let (mut facts, mut memory) = (facts(&settings), Memory::default());
+    facts.sources[0] = source(100);
+    let (first, told) = report(&facts, &mut memory);
+    assert!(remembered(told).is_some());
+    memory.acknowledge(Level::NeedsYou);
+    let kept = remembered(report(&facts, &mut memory).1).expect("it was seen");
+    assert_eq!(remembered(report(&facts, &mut memory).1), None, "nothing is written twice");
+
+    let mut memory = Memory::of(kept.clone());
+    facts.now = Timestamp::from_second(NOW_S + 60).unwrap();
+    let (second, told) = report(&facts, &mut memory);
+    assert!(events(&told).is_empty(), "{told:?}");
+    assert_eq!(second.health.conditions[0].since, first.health.conditions[0].since);
+    assert_eq!(second.health.lamp, Rhythm::Quiet);
+
+    // What is not met at once is not over at once.
+    let mut memory = Memory::of(kept);
+    facts.sources[0] = source(1);
+    assert!(events(&report(&facts, &mut memory).1).is_empty());
+    facts.now = Timestamp::from_second(NOW_S + 60 + 600).unwrap();
+    assert_eq!(events(&report(&facts, &mut memory).1), [EventType::ConditionCleared]);
+    assert!(events(&report(&facts, &mut memory).1).is_empty());
+}
+
+/// In its first day a box owes nothing; its lamp does not claim that anything could be restored.
+#[test]
+fn a_new_box_is_not_overdue_and_not_ready() {
+    let settings = Settings::default();
+    let mut facts = facts(&settings);
+    facts.sources.clear();
+    facts.lived_s = 86_399;
+    let young = report(&facts, &mut Memory::default()).0.health;
+    assert_eq!((young.level, young.lamp), (Level::Fine, Rhythm::Quiet));
+    facts.lived_s = 86_400;
+    assert_eq!(report(&facts, &mut Memory::default()).0.health.lamp, Rhythm::needs_you(3));
+}
+
+#[test]
+fn a_retirement_is_shown_until_it_is_in_force() {
+    check(|facts| facts.sources[0].retires_in_s = Some(72 * 3600), Rhythm::needs_you(9));
+    check(|facts| (facts.sources[0] = source(100), facts.sources[0].retires_in_s = Some(0)).0, Rhythm::Ready);
+    check(|facts| (facts.sources[0] = source(100), facts.sources[0].is_cut_off = true).0, Rhythm::Ready);
 }

@@ -7,13 +7,10 @@
 //! count read back has to be plausible beside the ledger's, whatever its check says; a count too low only keeps data
 //! longer. No clock is asked about the count: the count is there for the day of a wrong clock.
 
+use super::small_file::{read_small, replace_small};
 use jiff::Timestamp;
 use larder_format::Hash;
 use larder_format::ledger::WallStamp;
-use rustix::fs::OFlags;
-use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
@@ -57,7 +54,7 @@ impl Clock {
     /// before the ledger is read.
     pub(crate) fn open(folder: &Path, known_s: u64) -> Self {
         let file = folder.join("powered-on-seconds");
-        let before_s = match read_plain(&file) {
+        let before_s = match read_small(&file, COUNT_BYTES_MAX) {
             Ok(text) => count(&text, known_s),
             Err(_) => known_s,
         };
@@ -97,34 +94,11 @@ impl Clock {
             return;
         }
         let file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let part = file.with_extension("part");
-        let result = write_plain(&part, &written(now)).and_then(|()| fs::rename(&part, &file));
-        match result {
+        match replace_small(&file, &written(now)) {
             Ok(()) => *saved = now,
             Err(error) => tracing::warn!(%error, "could not write down how long this box has run"),
         }
     }
-}
-
-/// The text of a regular file; opening a planted FIFO would wait for ever.
-fn read_plain(path: &Path) -> io::Result<String> {
-    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
-    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
-    }
-    let mut text = String::new();
-    file.take(COUNT_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// Writes a new file in place of any former file.
-fn write_plain(path: &Path, text: &str) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    fs::OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// The count to go on from: the file's count where plausible, and at least the ledger's, since the file is only
@@ -168,6 +142,7 @@ fn check_of(number: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const DAY_S: u64 = 24 * 3600;
 

@@ -7,9 +7,11 @@ pub(crate) mod disks;
 pub(crate) mod flush;
 pub(crate) mod http;
 pub(crate) mod mqtt;
+pub(crate) mod notes;
 pub(crate) mod notify;
 pub(crate) mod panel;
 pub(crate) mod random;
+mod small_file;
 pub(crate) mod system;
 #[cfg(feature = "demo")]
 pub(crate) mod witness;

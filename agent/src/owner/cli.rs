@@ -3,7 +3,7 @@
 use super::output::{report, say_all};
 use super::which::Which;
 use super::words::Trouble;
-use super::{answers, commands, disks, keys, letting_go, scrub, space};
+use super::{acknowledge, answers, commands, disks, keys, letting_go, scrub, space};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use larder_format::ledger::Role;
 use std::path::PathBuf;
@@ -202,6 +202,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say that you have seen what is wrong: the lamp is quiet until something new happens, after an alarm too
+    Acknowledge {
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Say that the appliance's clock is right, after it jumped; otherwise a day in sync proves it
     ConfirmClock {
         #[command(flatten)]
@@ -281,6 +289,7 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::SetAside { snapshot, reason, undo, which, json } => {
             letting_go::set_aside(&which, snapshot, (!undo).then_some(reason), json)
         }
+        Command::Acknowledge { which, json } => acknowledge::acknowledge(&which, json),
         Command::ConfirmClock { which, json } => letting_go::confirm_clock(&which, json),
         Command::LampOff { which } => commands::lamp_off(&which),
         Command::Completions { shell } => {

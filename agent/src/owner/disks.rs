@@ -28,7 +28,7 @@ fn print_table(disks: &[DiskReport]) -> Result<(), Trouble> {
     let width = disks.iter().map(|disk| disk.path.len()).max().unwrap_or(0).max(4);
     say(format_args!("DISK      {:width$}  ROLE     STATE     BEHIND  FREE        FLUSH", "PATH"))?;
     for disk in disks {
-        let free = if disk.present { format!("{:.1} GiB", disk.free_gib) } else { "-".to_owned() };
+        let free = disk.free_gib.map_or_else(|| "-".to_owned(), |free_gib| format!("{free_gib:.1} GiB"));
         let DiskReport { id, path, role, state, behind, flush, .. } = disk;
         let flush = if disk.present { flush.to_string() } else { "-".to_owned() };
         say(format_args!("{id}  {path:width$}  {role:7}  {state:8}  {behind:<6}  {free:10}  {flush}"))?;

@@ -1,5 +1,6 @@
 //! A person's words at the box, typed and read.
 
+mod acknowledge;
 mod answers;
 mod asking;
 pub(crate) mod cli;

@@ -13,14 +13,14 @@ pub(crate) struct DiskReport {
     pub(crate) path: String,
     /// Whether the disk answers.
     pub(crate) present: bool,
-    /// Bytes in use on the filesystem.
-    pub(crate) used_bytes: u64,
-    /// Bytes free on the filesystem.
-    pub(crate) free_bytes: u64,
+    /// Bytes in use on the filesystem; none for a disk that does not say, such as an absent one.
+    pub(crate) used_bytes: Option<u64>,
+    /// Bytes free on the filesystem; likewise.
+    pub(crate) free_bytes: Option<u64>,
     /// The same in GiB.
-    pub(crate) free_gib: f64,
-    /// Share of the filesystem in use, in percent.
-    pub(crate) used_percent: f64,
+    pub(crate) free_gib: Option<f64>,
+    /// Share of the filesystem in use, in percent; likewise.
+    pub(crate) used_percent: Option<f64>,
     /// The known state of health.
     pub(crate) health: DiskHealth,
     /// Whether the disk is known to obey flushes.

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use larder_panel::Rhythm;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// How worried the owner has to be. Unknown is never `Fine`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Level {
     /// No work for the owner.
@@ -73,6 +73,8 @@ pub(crate) struct Condition {
     pub(crate) meaning: String,
     /// The one thing to do.
     pub(crate) remedy: String,
+    /// The owner has seen it, and it has not become worse since.
+    pub(crate) acknowledged: bool,
     /// The audience.
     #[serde(skip)]
     pub(crate) about: About,
@@ -94,6 +96,15 @@ pub(crate) enum About {
 }
 
 impl Condition {
+    /// How worried the owner has to be beyond what the owner has seen. Files at risk stay at risk, whoever looked.
+    pub(crate) fn open_level(&self) -> Level {
+        match self.level {
+            level if !self.acknowledged => level,
+            Level::Alarm => Level::NeedsYou,
+            Level::NeedsYou | Level::Fine => Level::Fine,
+        }
+    }
+
     /// The condition for a key without the right to read, whose sources `is_own` picks.
     fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Self {
         match &self.about {
@@ -129,7 +140,7 @@ pub(crate) enum Doing {
 /// Level, reasons and present work: topic `health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Health {
-    /// The worst of the conditions.
+    /// The worst of the conditions, less what the owner has seen.
     pub(crate) level: Level,
     /// Worst first; empty when fine.
     pub(crate) conditions: Vec<Condition>,

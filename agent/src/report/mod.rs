@@ -9,12 +9,14 @@
 mod disk;
 mod happening;
 mod health;
+mod remembered;
 mod source_id;
 mod standing;
 
 pub(crate) use disk::{DiskHealth, DiskReport, DiskState, DiskUse, Flush};
 pub(crate) use happening::{EventType, Happened, Happening, PushFacts};
 pub(crate) use health::{About, Condition, ConditionCode, Doing, Health, Level};
+pub(crate) use remembered::{Remembered, RememberedCondition, SeenCondition};
 pub(crate) use source_id::source_id;
 pub(crate) use standing::SourceStanding;
 

@@ -66,6 +66,11 @@ impl DiskRegistry {
         RegistryView { released: mounts.released.keys().cloned().collect(), rejected: rejected.collect() }
     }
 
+    /// The disk with the agent's own files.
+    pub(crate) fn primary(&self) -> PathBuf {
+        self.mounts().primary.clone()
+    }
+
     /// Where disks are connected at this moment.
     pub(crate) fn paths(&self) -> BTreeSet<PathBuf> {
         self.mounts().here.values().map(|mount| mount.path.clone()).collect()

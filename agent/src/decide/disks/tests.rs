@@ -207,9 +207,9 @@ fn a_disk_that_is_three_quarters_full_says_75_percent() {
     let used_percent =
         |facts: &Facts<'_>| whole_report(facts, &mut Memory::default()).0.disks[0].used_percent;
     facts.disks[0].0.space = Some(Space { total: 4 << 40, free: 1 << 40 });
-    assert_eq!(used_percent(&facts), 75.0);
+    assert_eq!(used_percent(&facts), Some(75.0));
     facts.disks[0].0.space = Some(Space { total: 3 << 40, free: 2 << 40 });
-    assert_eq!(used_percent(&facts), 33.333);
+    assert_eq!(used_percent(&facts), Some(33.333));
     facts.disks[0].0.space = None;
-    assert_eq!(used_percent(&facts), 0.0);
+    assert_eq!(used_percent(&facts), None, "of an absent disk nothing is known");
 }

@@ -16,11 +16,11 @@ use crate::report::Condition;
 use jiff::Timestamp;
 use larder_format::ledger::typed;
 
-/// A cause and the begin of its condition, in words.
-pub(super) fn condition(cause: &Cause, since: Timestamp) -> Condition {
+/// A cause in words, with the begin of its condition, and whether the owner has seen it.
+pub(super) fn condition(cause: &Cause, since: Timestamp, acknowledged: bool) -> Condition {
     let [what, meaning, remedy] = of(cause);
     let (code, about) = (cause.code(), cause.about(proof::UNNAMED));
-    Condition { code, level: code.level(), since, what, meaning, remedy, about }
+    Condition { code, level: code.level(), since, what, meaning, remedy, acknowledged, about }
 }
 
 fn of(cause: &Cause) -> [String; 3] {

@@ -4,6 +4,7 @@
 //! the answers mean (`larder_store`), how health is decided (`decide`), how many may ask at once (`connections`).
 
 mod about;
+pub(crate) mod acknowledge;
 mod auth;
 mod connections;
 pub(crate) mod control;
@@ -83,6 +84,7 @@ fn control_routes() -> Interface {
         .post("/v1/control/disks/adopt", disks::adopt)
         .post("/v1/control/disks/release", disks::release)
         .post("/v1/control/disks/forget", disks::forget)
+        .post("/v1/control/acknowledge", acknowledge::acknowledge)
         .post("/v1/control/set-aside", control::set_aside)
         .post("/v1/control/prune", letting_go::prune)
         .post("/v1/control/hold", letting_go::hold)

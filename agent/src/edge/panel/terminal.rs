@@ -66,6 +66,7 @@ fn sign(rhythm: Rhythm) -> char {
         Rhythm::MayUnplug => '◇',
         Rhythm::Busy => '◐',
         Rhythm::Starting => '◌',
+        Rhythm::Quiet => '◦',
         Rhythm::Ready => '●',
         Rhythm::Off => '○',
     }
@@ -97,6 +98,6 @@ mod tests {
     fn signs_are_told_apart_by_shape() {
         let mut signs: Vec<char> = Rhythm::ALL.into_iter().map(sign).collect();
         signs.dedup();
-        assert_eq!(signs.len(), 9);
+        assert_eq!(signs.len(), 10);
     }
 }

@@ -1,0 +1,30 @@
+//! Small text files of the agent's own, beside the vault: read under a cap, and replaced as a whole.
+
+use rustix::fs::OFlags;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The text of a regular file, of at most `bytes_max` bytes; opening a planted FIFO would wait for ever.
+pub(super) fn read_small(path: &Path, bytes_max: u64) -> io::Result<String> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a regular file"));
+    }
+    let mut text = String::new();
+    file.take(bytes_max).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Puts a new file in the place of any former file: half a file would be no file.
+pub(super) fn replace_small(path: &Path, text: &str) -> io::Result<()> {
+    let part = path.with_extension("part");
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::OpenOptions::new().write(true).create_new(true).open(&part)?.write_all(text.as_bytes())?;
+    fs::rename(&part, path)
+}

@@ -1,0 +1,33 @@
+//! What the agent remembers of conditions over a restart: since when each holds, and whether the owner has seen it.
+//!
+//! A file beside the vault, not the ledger: forgetting it costs a message told twice, and nothing else. Not here: the file
+//! (`edge::notes`), what counts as seen (`decide::memory`).
+
+use super::Level;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Every condition that held, by its key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Remembered {
+    pub(crate) conditions: BTreeMap<String, RememberedCondition>,
+}
+
+/// One condition that held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RememberedCondition {
+    /// First sight.
+    pub(crate) since: Timestamp,
+    /// The condition as the owner has seen it; none before.
+    #[serde(default)]
+    pub(crate) seen: Option<SeenCondition>,
+}
+
+/// How bad a condition was when the owner saw it: worse is something new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SeenCondition {
+    pub(crate) level: Level,
+    /// How much of it there is; grows as it gets worse.
+    pub(crate) weight: u64,
+}
