@@ -339,7 +339,7 @@ impl Loop {
     async fn look(&mut self) {
         self.count().await;
         let asked = self.appliance.blocking(|appliance| {
-            appliance.clock.save(false);
+            appliance.save_counts(false);
             appliance.ask_disks()
         });
         let Ok(disks) = asked.await else { return };
@@ -361,7 +361,7 @@ impl Loop {
         let sealed = self.appliance.blocking(|appliance| {
             let sealed = appliance.vault.seal_all();
             appliance.vault.flush_index();
-            appliance.clock.save(true);
+            appliance.save_counts(true);
             sealed
         });
         if let Err(error) | Ok(Err(error)) = sealed.await {

@@ -77,17 +77,25 @@ pub(crate) fn revoke(
 }
 
 fn print_keys(keys: &[Key]) -> Result<(), Trouble> {
+    table(keys).into_iter().try_for_each(say)
+}
+
+/// A line for each key, with what tells two keys of one computer apart.
+fn table(keys: &[Key]) -> Vec<String> {
     let width = keys.iter().map(|key| key.device.len()).max().unwrap_or(0).max(6);
-    say(format_args!("{:width$}  ROLE   KEY", "DEVICE"))?;
-    for Key { device, role, key } in keys {
+    let moment = |time: Option<jiff::Timestamp>| {
+        time.map_or_else(|| "not known".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+    };
+    let line = |Key { device, role, key, made, last_used }: &Key| {
         let role = match role {
             Role::Push => "push",
             Role::Read => "read",
             Role::Admin => "admin",
         };
-        say(format_args!("{device:width$}  {role:5}  {key}"))?;
-    }
-    Ok(())
+        format!("{device:width$}  {role:5}  {key:8}  {:20}  {}", moment(*made), moment(*last_used))
+    };
+    let head = format!("{:width$}  ROLE   KEY       {:20}  LAST USED", "DEVICE", "MADE");
+    std::iter::once(head).chain(keys.iter().map(line)).collect()
 }
 
 #[cfg(test)]
@@ -105,5 +113,21 @@ mod tests {
             check(hopeless, "laptop");
         }
         assert!(is_plain_name(&plain_name_like(&"long name ".repeat(20))));
+    }
+
+    /// After a theft two keys have one name, and only one of them may go.
+    #[test]
+    fn two_keys_of_one_computer_are_told_apart() {
+        let key = |key: &str, used: Option<i64>| Key {
+            device: "laptop".to_owned(),
+            role: Role::Admin,
+            key: key.to_owned(),
+            made: jiff::Timestamp::from_second(1_790_000_000).ok(),
+            last_used: used.and_then(|used| jiff::Timestamp::from_second(used).ok()),
+        };
+        let told = table(&[key("0011aabb", Some(1_790_086_400)), key("2233ccdd", None)]);
+        assert_eq!(told[0], "DEVICE  ROLE   KEY       MADE                  LAST USED");
+        assert_eq!(told[1], "laptop  admin  0011aabb  2026-09-21 14:13 UTC  2026-09-22 14:13 UTC");
+        assert_eq!(told[2], "laptop  admin  2233ccdd  2026-09-21 14:13 UTC  not known");
     }
 }

@@ -8,6 +8,7 @@ mod disks;
 pub(crate) mod gather;
 pub(crate) mod history;
 pub(crate) mod keeping;
+pub(crate) mod key_uses;
 pub(crate) mod opening;
 pub(crate) mod registry;
 #[cfg(test)]
@@ -16,15 +17,18 @@ pub(crate) mod turns;
 pub(crate) mod upload_memory;
 
 use crate::edge::clock::Clock;
+use crate::edge::disks::FOLDER;
 use crate::event::AgentEvent;
 use crate::report::Report;
 use crate::state::activity::Activity;
 use crate::state::history::History;
+use crate::state::key_uses::KeyUses;
 use crate::state::opening::Opening;
 use crate::state::registry::DiskRegistry;
 use crate::state::turns::Turns;
 use crate::state::upload_memory::UploadMemory;
 use larder_firmware_config::Settings;
+use larder_format::Hash;
 use larder_store::{StoreError, Vault};
 use std::sync::{Arc, RwLock};
 use tokio::sync::{Notify, mpsc, watch};
@@ -49,6 +53,8 @@ pub(crate) struct Appliance {
     pub(crate) clock: Clock,
     pub(crate) history: RwLock<History>,
     pub(crate) activity: Activity,
+    /// When each key was last used.
+    pub(crate) key_uses: KeyUses,
     pub(crate) upload_memory: Arc<UploadMemory>,
     pub(crate) fetches: Turns,
     pub(crate) listings: Turns,
@@ -74,6 +80,7 @@ impl Appliance {
         let Opening { vault, registry, clock, .. } = opening;
         let Wires { report, events, stop } = wires;
         let upload_bytes = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX);
+        let key_uses = KeyUses::load(&registry.primary().join(FOLDER));
         let turns = || Turns::new(READS_MAX, READS_OF_DEVICE_MAX);
         Self {
             vault,
@@ -84,6 +91,7 @@ impl Appliance {
             clock,
             history: RwLock::default(),
             activity: Activity::default(),
+            key_uses,
             upload_memory: Arc::new(UploadMemory::new(upload_bytes)),
             fetches: turns(),
             listings: turns(),
@@ -118,6 +126,14 @@ impl Appliance {
             found
         })
         .await
+    }
+
+    /// Writes down what the agent itself counts; at once when `force`.
+    pub(crate) fn save_counts(&self, force: bool) {
+        self.clock.save(force);
+        let is_in_force = |key: &Hash| self.vault.ledger().pairings.contains_key(key);
+        let now_ms = (!force).then(|| self.stamp().time_ms);
+        self.key_uses.save(&self.registry.primary().join(FOLDER), is_in_force, now_ms);
     }
 
     /// Whether the agent is about to end, so that long work breaks off.

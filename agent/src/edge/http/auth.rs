@@ -81,7 +81,8 @@ pub(crate) async fn by_token(
     let key = token.map(|token| Hash::of(token.trim().as_bytes()));
     let pairing = key.and_then(|key| appliance.vault.ledger().pairings.get(&key).cloned());
     let is_known = pairing.is_some();
-    if let Some(Pairing { device, role, .. }) = pairing {
+    if let Some(Pairing { device, role, key }) = pairing {
+        appliance.key_uses.note(key, appliance.stamp().time_ms);
         request.extensions_mut().insert(Caller::Device(Scope::device(device, role)));
     }
     let mut response = next.run(request).await;

@@ -4,8 +4,10 @@
 use super::auth::BoxOwner;
 use super::letting_go::REASON_BYTES_MAX;
 use super::{Refusal, State};
+use crate::state::Appliance;
 use crate::state::keeping::SetAside;
 use axum::Json;
+use jiff::Timestamp;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Pairing, Role, is_plain_name};
 use larder_store::{DamagedSnapshot, ScrubView, Vault};
@@ -45,11 +47,20 @@ pub(crate) struct Key {
     pub(crate) role: Role,
     /// The first digits of the key's hash; the key itself is not kept.
     pub(crate) key: String,
+    /// When it was made.
+    #[serde(default)]
+    pub(crate) made: Option<Timestamp>,
+    /// When it was last used, to the minute; none where that is not known.
+    #[serde(default)]
+    pub(crate) last_used: Option<Timestamp>,
 }
 
-impl From<Pairing> for Key {
-    fn from(pairing: Pairing) -> Self {
-        Self { device: pairing.device, role: pairing.role, key: pairing.key.short() }
+impl Key {
+    fn of(appliance: &Appliance, pairing: Pairing) -> Self {
+        let moment = |ms| Timestamp::from_millisecond(ms).ok();
+        let made = appliance.vault.ledger().key_made(&pairing.key).and_then(|stamp| moment(stamp.time_ms));
+        let last_used = appliance.key_uses.last_ms(&pairing.key).and_then(moment);
+        Self { device: pairing.device, role: pairing.role, key: pairing.key.short(), made, last_used }
     }
 }
 
@@ -63,7 +74,7 @@ pub(crate) struct Revoked {
 }
 
 pub(crate) async fn keys(_: BoxOwner, appliance: State) -> Json<Vec<Key>> {
-    Json(appliance.keys().into_iter().map(Key::from).collect())
+    Json(appliance.keys().into_iter().map(|pairing| Key::of(&appliance, pairing)).collect())
 }
 
 pub(crate) async fn revoke(
@@ -88,13 +99,15 @@ pub(crate) async fn revoke(
         if is_one && meant > 1 {
             return Err(Refusal::ambiguous(&what, meant));
         }
-        let ended = appliance.end_keys(is_meant)?;
-        if ended.is_empty() {
+        let told: Vec<_> = appliance.keys().into_iter().filter(&is_meant).collect();
+        // What is known of a key goes with the key.
+        let told: Vec<_> = told.into_iter().map(|pairing| Key::of(appliance, pairing)).collect();
+        if appliance.end_keys(is_meant)?.is_empty() {
             return Err(Refusal::not_found(&what, "`larderd keys` lists what there is."));
         }
-        Ok(ended)
+        Ok(told)
     });
-    Ok(Json(ended.await??.into_iter().map(Key::from).collect()))
+    Ok(Json(ended.await??))
 }
 
 /// How reading the disks back stands.
