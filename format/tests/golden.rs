@@ -324,6 +324,12 @@ fn layout_2() -> Vec<(&'static str, LedgerEntry)> {
         ("source-expected-within", expected(Expect::Within(777_600))),
         ("source-expected-never", expected(Expect::Never)),
         ("source-retired", Event::SourceRetired { source: "laptop/Böse Dinge".to_owned() }),
+        ("source-let-go", Event::SourceLetGo { source: "laptop/proc".to_owned(), before_ms: None }),
+        (
+            "source-let-go-before",
+            Event::SourceLetGo { source: "laptop/proc".to_owned(), before_ms: Some(1_700_000_000_000) },
+        ),
+        ("source-kept", Event::SourceKept { source: "laptop/proc".to_owned() }),
         ("source-returned", Event::SourceReturned { source: "laptop/Böse Dinge".to_owned() }),
         ("newer-step-over", newer(1000, Without::StepOver)),
         ("newer-keep-everything", newer(1001, Without::KeepEverything)),
@@ -434,6 +440,9 @@ fn event_name(event: &Event) -> &'static str {
         Event::SourceExpected { expect: Expect::Never, .. } => "source-expected-never",
         Event::SourceRetired { .. } => "source-retired",
         Event::SourceReturned { .. } => "source-returned",
+        Event::SourceLetGo { before_ms: None, .. } => "source-let-go",
+        Event::SourceLetGo { before_ms: Some(_), .. } => "source-let-go-before",
+        Event::SourceKept { .. } => "source-kept",
         Event::Newer(_) => "newer",
     }
 }
@@ -508,5 +517,5 @@ fn every_kind_has_golden_bytes() {
         every_disk_change().into_iter().chain(letting_go()).chain(layout_2()).map(|(_, entry)| entry.event),
     );
     let events: BTreeSet<_> = events.map(|event| event_name(&event)).collect();
-    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 28));
+    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 31));
 }

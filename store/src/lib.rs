@@ -24,14 +24,14 @@ pub use disks::known::{KnownDisk, KnownDisks};
 pub use disks::member::{MemberState, MemberView};
 pub use keep::letting_go::Swept;
 pub use keep::prune;
-pub use keep::sources::{Career, RhythmWish, Said};
+pub use keep::sources::{Career, LetGoOf, RhythmWish, Said};
 pub use keep::unlink::UNLINK_GRACE_S;
 pub use ledger::files::disks_known_to;
 pub use ledger::view::{
     Access, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SnapshotRecord,
 };
 pub use ledger::clock::SHORTEN_DELAY_S;
-pub use ledger::wishes::SourceWish;
+pub use ledger::wishes::{LetGoWish, SourceWish};
 pub use ledger::{clock, retention};
 pub use membership::arrival::Attached;
 pub use membership::standing::FORGET_DELAY_S;

@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::disk::Disk;
 use crate::disks::identity;
 use crate::keep::prune::{self, PrunePlan};
+use crate::keep::sources::{self, LetGoOf};
 use crate::keep::sweeps::Sweeps;
 use crate::keep::unlink;
 use crate::ledger::clock::ClockVerdict;
@@ -181,6 +182,22 @@ impl Vault {
     /// `Full` or `Disk`.
     pub fn confirm_clock(&self, now: WallStamp) -> Result<Head> {
         prune::confirm_clock(&self.core, now)
+    }
+
+    /// Lets go of what a source has so far, in force after 72 hours; only for a person at the box.
+    ///
+    /// # Errors
+    /// `NotFound` for a source without snapshots; `Full` or `Disk`.
+    pub fn let_go_of(&self, wish: &LetGoOf, now: WallStamp) -> Result<()> {
+        sources::let_go_of(&self.core, wish, now)
+    }
+
+    /// Takes that back, as far as nothing went yet.
+    ///
+    /// # Errors
+    /// `NotFound` without such a wish; `Full` or `Disk`.
+    pub fn keep_source(&self, source: &str, now: WallStamp) -> Result<()> {
+        sources::keep(&self.core, source, now)
     }
 
     /// The plan of a prune at `now`.

@@ -100,3 +100,35 @@ fn a_source_that_began_under_its_former_name_goes_on_under_it() {
     assert_eq!(unseen.0, Some(2), "{}", unseen.1);
     assert!(unseen.1.contains("--source"), "{}", unseen.1);
 }
+
+/// `/proc`, pushed by mistake: the box lets go of it, three days later, and one word keeps it.
+#[test]
+fn a_source_pushed_by_mistake_is_let_go_of_at_the_box_alone() {
+    let mut home = Home::new();
+    let own = folder(&home, "proc", "a.txt");
+    assert_eq!(push(&home, &own, &[]).0, Some(0));
+    let larderd = |home: &Home, args: &[&str], code: i32| {
+        let output = home.larderd(args).output().expect("larderd runs");
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output));
+        text(&output)
+    };
+    larderd(&home, &["let-go", "laptop/nothing"], 1);
+    larderd(&home, &["let-go", "laptop/proc", "--undo"], 1);
+    larderd(&home, &["let-go", "laptop/proc", "--before", "soon"], 2);
+    let old = larderd(&home, &["let-go", "laptop/proc", "--before", "2020-01-01"], 0);
+    assert!(old.contains("Nothing of laptop/proc is that old"), "{old}");
+    let told = larderd(&home, &["let-go", "laptop/proc"], 0);
+    assert!(told.contains("1 backup of laptop/proc go in 72 hours") && told.contains("--undo"), "{told}");
+    home.kill_agent();
+    home.start();
+    let status = home.ok(&["status"]);
+    assert!(status.contains("lets go of laptop/proc"), "{status}");
+    assert!(home.ok(&["snapshots", "proc"]).contains("at least until"), "no date promises more");
+    assert_eq!(home.json(&["status"])["health"]["lamp"], "needs_you_9");
+    let planned = larderd(&home, &["prune", "--dry-run"], 0);
+    assert!(!planned.contains("laptop/proc"), "not before its time: {planned}");
+    let to = home.path("back").display().to_string();
+    home.ok(&["restore", "proc", "--to", &to]);
+    larderd(&home, &["let-go", "laptop/proc", "--undo"], 0);
+    assert!(!home.ok(&["status"]).contains("lets go of"), "it is kept");
+}

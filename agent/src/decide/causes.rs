@@ -1,7 +1,7 @@
 //! Causes as data: each has a code, a level and a key. Not here: the causes of one moment (`conditions`), their words
 //! (`words`).
 
-use super::facts::WhyRejected;
+use super::facts::{LettingGo, WhyRejected};
 use crate::report::{About, ConditionCode};
 use larder_store::retention::Rule;
 
@@ -84,6 +84,15 @@ pub(crate) enum Cause {
         source: String,
         /// Seconds until it is.
         left_s: u64,
+    },
+    /// Somebody at the box lets go of what a source has.
+    LettingGo {
+        /// `DEVICE/NAME`.
+        source: String,
+        /// What, and when.
+        what: LettingGo,
+        /// A hold keeps it.
+        on_hold: bool,
     },
     /// A shorter rule waits to come into force.
     ShorterRule {
@@ -169,7 +178,9 @@ impl Cause {
             Self::NotReadBack(_) => ConditionCode::ProofStale,
             Self::Full { .. } | Self::NearlyFull { .. } => ConditionCode::LittleRoom,
             Self::NewerLarder | Self::NoBackupYet | Self::Overdue { .. } => ConditionCode::Overdue,
-            Self::ShorterRule { .. } | Self::Retiring { .. } => ConditionCode::ShorterRule,
+            Self::ShorterRule { .. } | Self::Retiring { .. } | Self::LettingGo { .. } => {
+                ConditionCode::ShorterRule
+            }
             Self::ClockNotSet | Self::WeakPower => ConditionCode::PowerOrClock,
             Self::BrokerNotStarted { .. } | Self::BrokerAway { .. } => ConditionCode::Network,
         }
@@ -195,6 +206,7 @@ impl Cause {
             Self::Overdue { source, .. } => format!("overdue {source}"),
             Self::ShorterRule { .. } => "shorter promise".to_owned(),
             Self::Retiring { source, .. } => format!("retiring {source}"),
+            Self::LettingGo { source, .. } => format!("letting go {source}"),
             Self::ClockNotSet => "clock".to_owned(),
             Self::WeakPower => "power".to_owned(),
             Self::BrokerNotStarted { .. } | Self::BrokerAway { .. } => "broker".to_owned(),
@@ -215,7 +227,9 @@ impl Cause {
     pub(crate) fn about(&self, unnamed: &str) -> About {
         match self {
             Self::Damage(_) => About::Files { unnamed: unnamed.to_owned() },
-            Self::Overdue { source, .. } | Self::Retiring { source, .. } => About::Source(source.clone()),
+            Self::Overdue { source, .. } | Self::Retiring { source, .. } | Self::LettingGo { source, .. } => {
+                About::Source(source.clone())
+            }
             _ => About::Appliance,
         }
     }
@@ -271,6 +285,8 @@ mod tests {
         check(Cause::Overdue { source: source(), limit: "2 days".to_owned() }, 3, "overdue a/b");
         check(Cause::ShorterRule { rule: Rule::default(), left_s: 1 }, 9, "shorter promise");
         check(Cause::Retiring { source: source(), left_s: 1 }, 9, "retiring a/b");
+        let what = LettingGo { snapshots: 1, left_s: 1 };
+        check(Cause::LettingGo { source: source(), what, on_hold: false }, 9, "letting go a/b");
         check(Cause::ClockNotSet, 7, "clock");
         check(Cause::WeakPower, 7, "power");
         check(Cause::BrokerNotStarted { error: None }, 8, "broker");

@@ -30,6 +30,7 @@ pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<Cause> {
     found.extend(room(facts, vault));
     found.extend(overdue(facts));
     found.extend(facts.sources.iter().filter_map(retiring));
+    found.extend(facts.sources.iter().filter_map(letting_go));
     found.extend(facts.rule.shorter.map(|(rule, left_s)| Cause::ShorterRule { rule, left_s }));
     found.extend((!facts.system.clock_trusted).then_some(Cause::ClockNotSet));
     found.extend((facts.system.undervoltage == Some(true)).then_some(Cause::WeakPower));
@@ -101,6 +102,11 @@ fn overdue(facts: &Facts<'_>) -> Vec<Cause> {
     let late = facts.sources.iter().filter(|source| rhythm::is_overdue(source, facts));
     let limit = |source| rhythm::of(source, facts.settings).overdue_after_s.map_or(String::new(), span);
     late.map(|source| Cause::Overdue { source: source.source.clone(), limit: limit(source) }).collect()
+}
+
+fn letting_go(source: &SourceFacts) -> Option<Cause> {
+    let what = source.letting_go?;
+    Some(Cause::LettingGo { source: source.source.clone(), what, on_hold: source.on_hold })
 }
 
 fn retiring(source: &SourceFacts) -> Option<Cause> {

@@ -66,6 +66,17 @@ pub(crate) struct SourceFacts {
     pub(crate) retires_in_s: Option<u64>,
     /// Every key of its device was ended.
     pub(crate) is_cut_off: bool,
+    /// What somebody at the box lets go of.
+    pub(crate) letting_go: Option<LettingGo>,
+}
+
+/// Snapshots of a source that somebody at the box lets go of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LettingGo {
+    /// How many.
+    pub(crate) snapshots: u64,
+    /// Seconds until they may go.
+    pub(crate) left_s: u64,
 }
 
 /// How things stand with the MQTT broker.

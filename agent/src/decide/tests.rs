@@ -56,6 +56,7 @@ fn source(hours_ago: i64) -> SourceFacts {
         longest_gap_s: None,
         retires_in_s: None,
         is_cut_off: false,
+        letting_go: None,
     }
 }
 
@@ -442,6 +443,10 @@ fn a_new_box_is_not_overdue_and_not_ready() {
 
 #[test]
 fn a_retirement_is_shown_until_it_is_in_force() {
+    let letting_go = |facts: &mut Facts<'_>| {
+        facts.sources[0].letting_go = Some(super::facts::LettingGo { snapshots: 2, left_s: 5 });
+    };
+    check(letting_go, Rhythm::needs_you(9));
     check(|facts| facts.sources[0].retires_in_s = Some(72 * 3600), Rhythm::needs_you(9));
     check(|facts| (facts.sources[0] = source(100), facts.sources[0].retires_in_s = Some(0)).0, Rhythm::Ready);
     check(|facts| (facts.sources[0] = source(100), facts.sources[0].is_cut_off = true).0, Rhythm::Ready);

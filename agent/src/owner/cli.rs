@@ -3,7 +3,7 @@
 use super::output::{report, say_all};
 use super::which::Which;
 use super::words::Trouble;
-use super::{acknowledge, answers, commands, disks, keys, letting_go, scrub, space};
+use super::{acknowledge, answers, commands, disks, keys, let_go, letting_go, scrub, space};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use larder_format::ledger::Role;
 use std::path::PathBuf;
@@ -186,6 +186,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Let go of everything that a source has, such as one pushed by mistake: three days from now, and shown until then
+    LetGo {
+        /// DEVICE/NAME
+        source: String,
+        /// Only what arrived before this day, such as 2026-03-31
+        #[arg(long, value_name = "DATE", conflicts_with = "undo")]
+        before: Option<String>,
+        /// Keep it after all
+        #[arg(long)]
+        undo: bool,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Keep a snapshot and look at it no more: counts, versions and differences leave out one that harms the appliance
     SetAside {
         /// Its number, as `larder snapshots` lists it
@@ -284,6 +300,10 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::Prune { dry_run, which, json } => letting_go::prune(&which, dry_run, json),
         Command::Hold { source, all: _, reason, which, json } => {
             letting_go::hold(&which, source.as_deref(), &reason, json)
+        }
+        Command::LetGo { source, before, undo, which, json } => {
+            let request = let_go::request(&source, before.as_deref(), undo)?;
+            let_go::let_go(&which, request, json)
         }
         Command::Unhold { hold, which, json } => letting_go::unhold(&which, hold, json),
         Command::SetAside { snapshot, reason, undo, which, json } => {

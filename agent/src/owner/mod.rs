@@ -9,6 +9,7 @@ mod commands;
 mod demo;
 mod disks;
 mod keys;
+mod let_go;
 mod letting_go;
 mod output;
 mod scrub;

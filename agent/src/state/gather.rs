@@ -1,7 +1,7 @@
 //! Gathering facts: vault, machine and broker at one moment, for `decide` to make sense of.
 
 use super::history::CountWatch;
-use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, RegistryView, SourceFacts};
+use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, LettingGo, RegistryView, SourceFacts};
 use crate::decide::promise;
 use crate::decide::rhythm::longest_gap;
 use crate::edge::mqtt::MqttState;
@@ -124,13 +124,26 @@ impl Appliance {
             longest_gap_s: longest_gap(records.iter().rev().map(|record| record.stamp), &now.stamp),
             retires_in_s: wish.retires_in_s(&now),
             is_cut_off: view.is_cut_off(source),
+            letting_go: letting_go(view, source, &now),
         }
     }
 
     fn judge_with(&self, view: &LedgerView, source: &str, records: &[Arc<SnapshotRecord>]) -> Vec<Verdict> {
         let now = view.at(self.stamp_after(view));
         let moments: Vec<_> = records.iter().map(|record| record.moment()).collect();
-        judge(&moments, &self.rule(view, &now).rule, &now, view.is_on_hold(source, &now))
+        let on_hold = view.is_on_hold(source, &now);
+        let mut verdicts = judge(&moments, &self.rule(view, &now).rule, &now, on_hold);
+        let Some(wish) = view.wish(source).let_go.filter(|_| !on_hold) else { return verdicts };
+        // No date may promise more than the wish at the box leaves.
+        let until_ms = wish.asked.stamp.time_ms.saturating_add(SHORTEN_DELAY_S * 1000);
+        let goes = Timestamp::from_millisecond(until_ms).ok();
+        for (verdict, record) in verdicts.iter_mut().zip(records) {
+            if wish.covers(record.sequence, record.stamp.time_ms) {
+                verdict.reasons.clear();
+                verdict.kept_until = goes;
+            }
+        }
+        verdicts
     }
 
     /// The facts of the disks. A hanging disk is met here, so this call runs away from the tasks that must answer.
@@ -218,6 +231,13 @@ impl Appliance {
             }
         }
     }
+}
+
+/// What somebody at the box lets go of.
+fn letting_go(view: &LedgerView, source: &str, now: &TrustedTime) -> Option<LettingGo> {
+    let snapshots = view.letting_go(source).count() as u64;
+    let left_s = view.wish(source).let_go?.left_s(now);
+    (snapshots > 0).then_some(LettingGo { snapshots, left_s })
 }
 
 fn hold_facts(number: u64, hold: &Hold, now: &TrustedTime) -> HoldFacts {

@@ -10,7 +10,7 @@ use crate::event::AgentEvent;
 use crate::state::Appliance;
 use larder_format::ledger::{Event, WallStamp};
 use larder_store::prune::PrunePlan;
-use larder_store::{RuleInForce, StoreError, Vault};
+use larder_store::{LetGoOf, RuleInForce, StoreError, Vault};
 use std::sync::PoisonError;
 
 /// A plan is made anew when something was backed up just then; more often than this in a row is no chance.
@@ -81,6 +81,20 @@ impl Appliance {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Lets go of what a source has so far, 72 hours from now.
+    pub(crate) fn let_go_of(&self, wish: &LetGoOf) -> Result<(), StoreError> {
+        self.vault.let_go_of(wish, self.stamp())?;
+        self.tell(AgentEvent::KeepingChanged);
+        Ok(())
+    }
+
+    /// Takes that back, as far as nothing went yet.
+    pub(crate) fn keep_source(&self, source: &str) -> Result<(), StoreError> {
+        self.vault.keep_source(source, self.stamp())?;
+        self.tell(AgentEvent::KeepingChanged);
+        Ok(())
     }
 
     /// Puts a source, or everything, on hold; returns the number of the hold.

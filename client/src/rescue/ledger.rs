@@ -196,6 +196,8 @@ fn lets_go_of(event: &Event) -> &[u64] {
         | Event::SourceExpected { .. }
         | Event::SourceRetired { .. }
         | Event::SourceReturned { .. }
+        | Event::SourceLetGo { .. }
+        | Event::SourceKept { .. }
         | Event::Newer(_) => &[],
         Event::Pruned { snapshots, .. } => snapshots,
     }

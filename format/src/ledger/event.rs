@@ -89,6 +89,18 @@ pub enum Event {
         /// `DEVICE/NAME`.
         source: String,
     },
+    /// A person at the box lets go of what a source has so far, after a while.
+    SourceLetGo {
+        /// `DEVICE/NAME`.
+        source: String,
+        /// Only what arrived before this moment, in milliseconds since 1970.
+        before_ms: Option<i64>,
+    },
+    /// The end of `SourceLetGo`, as far as nothing went yet.
+    SourceKept {
+        /// `DEVICE/NAME`.
+        source: String,
+    },
     /// A kind unknown to this reader.
     Newer(Newer),
 }
@@ -173,6 +185,9 @@ impl Event {
             Self::SourceExpected { .. } => Kind { number: 15, since: 2, without: Without::StepOver },
             Self::SourceRetired { .. } => Kind { number: 16, since: 2, without: Without::StepOver },
             Self::SourceReturned { .. } => Kind { number: 17, since: 2, without: Without::StepOver },
+            // A reader without these kinds keeps what it might let go of.
+            Self::SourceLetGo { .. } => Kind { number: 18, since: 2, without: Without::StepOver },
+            Self::SourceKept { .. } => Kind { number: 19, since: 2, without: Without::StepOver },
             Self::Newer(newer) => Kind { number: newer.kind, since: newer.since, without: newer.without },
         }
     }
@@ -199,7 +214,10 @@ impl Event {
             Self::SetAside { snapshot, why } => encode(&(snapshot, why)),
             Self::SetAsideCleared { snapshot } => encode(snapshot),
             Self::SourceExpected { source, expect } => encode(&(source, expect)),
-            Self::SourceRetired { source } | Self::SourceReturned { source } => encode(source),
+            Self::SourceRetired { source }
+            | Self::SourceReturned { source }
+            | Self::SourceKept { source } => encode(source),
+            Self::SourceLetGo { source, before_ms } => encode(&(source, before_ms)),
             Self::Newer(newer) => newer.payload.clone(),
         }
     }
@@ -229,12 +247,14 @@ impl Event {
             15 => take(payload, |(source, expect)| Self::SourceExpected { source, expect })?,
             16 => take(payload, |source| Self::SourceRetired { source })?,
             17 => take(payload, |source| Self::SourceReturned { source })?,
+            18 => take(payload, |(source, before_ms)| Self::SourceLetGo { source, before_ms })?,
+            19 => take(payload, |source| Self::SourceKept { source })?,
             _ => return None,
         })
     }
 
     /// The last number known to `read`.
-    pub(super) const LAST: u32 = 17;
+    pub(super) const LAST: u32 = 19;
 }
 
 fn encode(value: &impl Serialize) -> Vec<u8> {

@@ -7,7 +7,7 @@
 use crate::core::Core;
 use crate::ledger::clock::{ClockVerdict, TrustedTime};
 use crate::ledger::retention::{judge, why_it_goes};
-use crate::ledger::view::{Access, LedgerView};
+use crate::ledger::view::{Access, LedgerView, SnapshotRecord};
 use crate::{Result, StoreError};
 use larder_format::ledger::{Event, Head, PRUNED_PER_ENTRY_MAX, WallStamp};
 use std::collections::BTreeMap;
@@ -62,6 +62,9 @@ pub struct Going {
     pub why: String,
 }
 
+/// Why a snapshot goes that the rule would keep.
+pub const LET_GO_AT_THE_BOX: &str = "somebody at the box let go of this source three days before";
+
 /// Snapshots due at `now`, as far as `clock` allows.
 pub fn plan(view: &LedgerView, now: &TrustedTime, clock: ClockVerdict) -> PrunePlan {
     let mut plan = PrunePlan { head: view.head, locked: None, snapshots: Vec::new() };
@@ -78,8 +81,20 @@ pub fn plan(view: &LedgerView, now: &TrustedTime, clock: ClockVerdict) -> PruneP
     };
     for (source, records) in &view.sources {
         let moments: Vec<_> = records.iter().map(|record| record.moment()).collect();
-        let verdicts = judge(&moments, &in_force.rule, now, view.is_on_hold(source, now));
-        for (record, _) in records.iter().zip(verdicts).filter(|(_, verdict)| verdict.reasons.is_empty()) {
+        let on_hold = view.is_on_hold(source, now);
+        let let_go = view.wish(source).let_go.filter(|wish| !on_hold && wish.left_s(now) == 0);
+        let verdicts = judge(&moments, &in_force.rule, now, on_hold);
+        let is_let_go = |record: &SnapshotRecord| {
+            let_go.is_some_and(|wish| wish.covers(record.sequence, record.stamp.time_ms))
+        };
+        plan.snapshots.extend(records.iter().filter(|record| is_let_go(record)).map(|record| Going {
+            sequence: record.sequence,
+            source: source.clone(),
+            stamp: record.stamp,
+            why: LET_GO_AT_THE_BOX.to_owned(),
+        }));
+        let by_rule = records.iter().zip(verdicts).filter(|(_, verdict)| verdict.reasons.is_empty());
+        for (record, _) in by_rule.filter(|(record, _)| !is_let_go(record)) {
             let age_days = record.mark().age_s(now).div_euclid(24 * 3600);
             plan.snapshots.push(Going {
                 sequence: record.sequence,

@@ -1,4 +1,4 @@
-//! Words on a source: how long it may be silent, and that it is retired.
+//! Words on a source: how long it may be silent, that it is retired, and at the box that its past is let go of.
 //!
 //! A key that only pushes may ask for more attention to its own sources and never for less: a thief holds such a key, and
 //! the lamp is the one thing that tells of the theft. Not here: what the words mean later (`ledger::wishes`).
@@ -70,6 +70,36 @@ pub(crate) fn retire(
         Career::Retired | Career::Active => return Ok(Said::Done),
     };
     Ok(Said::Done)
+}
+
+/// The wish to let go of what a source has so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LetGoOf {
+    /// `DEVICE/NAME`.
+    pub source: String,
+    /// Only what arrived before this moment, in milliseconds since 1970.
+    pub before_ms: Option<i64>,
+}
+
+pub(crate) fn let_go_of(core: &Core, wish: &LetGoOf, stamp: WallStamp) -> Result<()> {
+    let LetGoOf { source, before_ms } = wish;
+    require_source(core, source)?;
+    if core.ledger().wish(source).let_go.is_some_and(|known| known.before_ms == *before_ms) {
+        // Done with what it covered, the wish is one for what came since.
+        let is_done = !core.ledger().is_letting_go(source);
+        if !is_done {
+            return Ok(());
+        }
+        core.append(stamp, Event::SourceKept { source: source.clone() })?;
+    }
+    core.append(stamp, Event::SourceLetGo { source: source.clone(), before_ms: *before_ms }).map(drop)
+}
+
+pub(crate) fn keep(core: &Core, source: &str, stamp: WallStamp) -> Result<()> {
+    if core.ledger().wish(source).let_go.is_none() {
+        return Err(StoreError::NotFound { what: format!("wish to let go of {source}") });
+    }
+    core.append(stamp, Event::SourceKept { source: source.to_owned() }).map(drop)
 }
 
 fn require_source(core: &Core, source: &str) -> Result<()> {

@@ -199,6 +199,20 @@ impl LedgerView {
         self.wishes.get(source).cloned().unwrap_or_default()
     }
 
+    /// Snapshots of a source that a wish at the box lets go of, oldest first.
+    pub fn letting_go<'a>(&'a self, source: &str) -> impl Iterator<Item = &'a Arc<SnapshotRecord>> + use<'a> {
+        let wish = self.wishes.get(source).and_then(|wish| wish.let_go);
+        let is_covered = move |record: &&Arc<SnapshotRecord>| {
+            wish.is_some_and(|wish| wish.covers(record.sequence, record.stamp.time_ms))
+        };
+        self.snapshots(source).iter().filter(is_covered)
+    }
+
+    /// Whether a wish at the box lets go of a snapshot of the source.
+    pub(crate) fn is_letting_go(&self, source: &str) -> bool {
+        self.letting_go(source).next().is_some()
+    }
+
     /// Whether every key of the device of `source` was ended, so that nobody can push there any more. False for a device
     /// that never had a key: such sources are the box's own.
     pub fn is_cut_off(&self, source: &str) -> bool {
@@ -269,13 +283,15 @@ impl LedgerView {
             Event::ClockConfirmed => self.lifetime.confirm(stamp),
             _ => self.lifetime.observe(stamp),
         };
-        wishes::apply(&mut self.wishes, mark, &event);
+        wishes::apply(&mut self.wishes, wishes::Told { sequence, mark }, &event);
         match event {
             Event::VaultCreated { .. }
             | Event::ClockConfirmed
             | Event::SourceExpected { .. }
             | Event::SourceRetired { .. }
-            | Event::SourceReturned { .. } => {}
+            | Event::SourceReturned { .. }
+            | Event::SourceLetGo { .. }
+            | Event::SourceKept { .. } => {}
             Event::Newer(Newer { since, without, .. }) => {
                 self.access = self.access.max(match without {
                     Without::StepOver => Access::Full,

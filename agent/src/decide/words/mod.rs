@@ -41,6 +41,7 @@ fn of(cause: &Cause) -> [String; 3] {
         Cause::NoBackupYet => no_backup_yet(),
         Cause::Overdue { source, limit } => overdue(source, limit),
         Cause::Retiring { source, left_s } => sources::retiring(source, *left_s),
+        Cause::LettingGo { source, what, on_hold } => sources::letting_go(source, *what, *on_hold),
         Cause::ShorterRule { rule, left_s } => shorter_rule(rules::shorter(rule, *left_s)),
         Cause::ClockNotSet => clock_not_set(),
         Cause::WeakPower => weak_power(),

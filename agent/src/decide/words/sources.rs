@@ -1,6 +1,6 @@
 //! Words about what is expected of a source.
 
-use crate::decide::facts::SourceFacts;
+use crate::decide::facts::{LettingGo, SourceFacts};
 use crate::decide::rhythm::SourceRhythm;
 use crate::phrase::{counted, span};
 use crate::report::SourceStanding;
@@ -29,5 +29,20 @@ pub(super) fn retiring(source: &str, left_s: u64) -> [String; 3] {
         format!("Somebody with an admin key retired {source}; in {} nobody waits for it any more.", hours(Some(left_s))),
         "What it backed up is kept as before. If it falls silent then, nobody is told.".to_owned(),
         format!("Nothing, if it was you. If not: `larder source {} --unretire`.", typed(source, "")),
+    ]
+}
+
+/// What somebody at the box lets go of.
+pub(super) fn letting_go(source: &str, what: LettingGo, on_hold: bool) -> [String; 3] {
+    let backups = counted(what.snapshots, "backup", "backups");
+    let when = match what.left_s {
+        _ if on_hold => "as soon as no hold keeps them".to_owned(),
+        0 => "within a day".to_owned(),
+        left_s => format!("in {}", hours(Some(left_s))),
+    };
+    [
+        format!("Somebody at the box lets go of {source}: {backups} go {when}."),
+        "Until then all of it is kept and can be restored; after that, none of it can.".to_owned(),
+        format!("Nothing, if it was you. If not, at the box: `larderd let-go {} --undo`.", typed(source, "")),
     ]
 }

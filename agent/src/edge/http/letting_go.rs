@@ -3,9 +3,11 @@
 
 use super::auth::BoxOwner;
 use super::{Refusal, State};
+use crate::state::Appliance;
 use axum::Json;
 use jiff::Timestamp;
 use larder_format::ledger::is_source_name;
+use larder_store::LetGoOf;
 use larder_store::prune::{Lock, PrunePlan};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +59,55 @@ pub(crate) async fn prune(
 ) -> Result<Json<Pruned>, Refusal> {
     let plan = appliance.blocking(move |appliance| appliance.prune_as_wished(dry_run)).await??;
     Ok(Json(Pruned::from(plan)))
+}
+
+/// Asks to let go of what a source has so far, or takes that back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LetGoRequest {
+    /// `DEVICE/NAME`.
+    pub(crate) source: String,
+    /// Only what arrived before this moment.
+    pub(crate) before: Option<Timestamp>,
+    /// Take it back.
+    pub(crate) undo: bool,
+}
+
+/// What goes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LetGoAnswer {
+    pub(crate) source: String,
+    /// Backups that go; none after a wish was taken back.
+    pub(crate) snapshots: u64,
+    /// Backups of the source that stay.
+    pub(crate) stay: u64,
+    /// Hours until they go.
+    pub(crate) hours: u64,
+    /// Whether a hold keeps them all the same.
+    pub(crate) on_hold: bool,
+}
+
+pub(crate) async fn let_go(
+    _: BoxOwner,
+    appliance: State,
+    Json(request): Json<LetGoRequest>,
+) -> Result<Json<LetGoAnswer>, Refusal> {
+    let LetGoRequest { source, before, undo } = request;
+    let name = source.clone();
+    let wish = LetGoOf { source: name.clone(), before_ms: before.map(|before| before.as_millisecond()) };
+    let wished = move |appliance: &Appliance| {
+        if undo { appliance.keep_source(&name) } else { appliance.let_go_of(&wish) }
+    };
+    appliance.blocking(wished).await??;
+    let view = appliance.vault.ledger();
+    let all = view.snapshots(&source).len() as u64;
+    if all == 0 {
+        return Err(Refusal::not_found(&format!("source {source}"), "`larder sources` lists what there is."));
+    }
+    let facts = appliance.source_facts(&view, &source);
+    let (snapshots, left_s) = facts.letting_go.map_or((0, 0), |it| (it.snapshots, it.left_s));
+    let (hours, on_hold) = (left_s.div_ceil(3600), facts.on_hold);
+    Ok(Json(LetGoAnswer { source, snapshots, stay: all - snapshots, hours, on_hold }))
 }
 
 /// Asks for a hold.

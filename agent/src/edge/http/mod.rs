@@ -87,6 +87,7 @@ fn control_routes() -> Interface {
         .post("/v1/control/acknowledge", acknowledge::acknowledge)
         .post("/v1/control/set-aside", control::set_aside)
         .post("/v1/control/prune", letting_go::prune)
+        .post("/v1/control/let-go", letting_go::let_go)
         .post("/v1/control/hold", letting_go::hold)
         .post("/v1/control/unhold", letting_go::unhold)
         .post("/v1/control/confirm-clock", letting_go::confirm_clock)

@@ -194,3 +194,44 @@ fn a_plan_says_which_part_of_the_rule_has_ended() {
         assert!(why.contains(words), "day {day}: {why}");
     }
 }
+
+/// A source pushed by mistake goes as a whole after 72 hours, unless a hold or a word stops it; nothing else goes with it.
+#[test]
+fn a_source_is_let_go_of_after_three_days_and_nothing_else_is() {
+    let mut view = LedgerView::new();
+    let add = |view: &mut LedgerView, hours: u64, event: Event| {
+        let time_ms = 1_780_000_000_000 + i64::try_from(hours * 3_600_000).unwrap();
+        let stamp = WallStamp { time_ms, trusted: true, powered_on_s: hours * 3600 };
+        let sequence = view.head.sequence + 1;
+        view.apply(Entry { sequence, previous: Hash::ZERO, stamp, event }, Hash::ZERO);
+        sequence
+    };
+    let push = |source: &str, number: u8| {
+        let root = ChunkRef { id: Hash::ZERO, len: 0 };
+        Event::Snapshot(Snapshot::new(source, [number; 16], root, Totals::default()))
+    };
+    let going = |view: &LedgerView, hours: u64| -> Vec<u64> {
+        let time_ms = 1_780_000_000_000 + i64::try_from(hours * 3_600_000).unwrap();
+        let now = view.at(WallStamp { time_ms, trusted: true, powered_on_s: hours * 3600 });
+        plan(view, &now, ClockVerdict::MayLetGo).snapshots.iter().map(|going| going.sequence).collect()
+    };
+    add(&mut view, 0, Event::RetentionSet(Rule::default()));
+    let (proc, docs) = (add(&mut view, 1, push("a/proc", 1)), add(&mut view, 1, push("a/docs", 2)));
+    let again = add(&mut view, 5, push("a/proc", 3));
+    add(&mut view, 6, Event::SourceLetGo { source: "a/proc".to_owned(), before_ms: None });
+    let later = add(&mut view, 7, push("a/proc", 4));
+    assert_eq!(going(&view, 6 + 71), [0; 0]);
+    assert_eq!(going(&view, 6 + 72), [proc, again]);
+    assert!(![docs, later].iter().any(|kept| going(&view, 6 + 72).contains(kept)));
+    let hold = add(&mut view, 8, Event::HoldSet { source: Some("a/proc".to_owned()), reason: "wait".to_owned() });
+    assert_eq!(going(&view, 6 + 72), [0; 0], "a hold stops it");
+    add(&mut view, 9, Event::HoldCleared { sequence: hold });
+    assert_eq!(going(&view, 9 + 71), [0; 0]);
+    assert_eq!(going(&view, 9 + 72), [proc, again]);
+    let time_ms = 1_780_000_000_000 + 4 * 3_600_000;
+    add(&mut view, 100, Event::SourceLetGo { source: "a/proc".to_owned(), before_ms: Some(time_ms) });
+    assert_eq!(going(&view, 100 + 71), [0; 0]);
+    assert_eq!(going(&view, 100 + 72), [proc], "only what is older than that moment");
+    add(&mut view, 101, Event::SourceKept { source: "a/proc".to_owned() });
+    assert_eq!(going(&view, 1000), [0; 0]);
+}

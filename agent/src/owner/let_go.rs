@@ -1,0 +1,94 @@
+//! `larderd let-go`: everything of a source that was pushed by mistake, or belongs to nobody any more.
+
+use super::asking::ask;
+use super::output::say;
+use super::which::Which;
+use super::words::Trouble;
+use crate::edge::http::letting_go::{LetGoAnswer, LetGoRequest};
+use crate::phrase::counted;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use larder_format::ledger::{composed, is_source_name, typed};
+use std::process::ExitCode;
+
+/// The typed wish.
+pub(crate) fn request(source: &str, before: Option<&str>, undo: bool) -> Result<LetGoRequest, Trouble> {
+    let source = composed(source);
+    if !is_source_name(&source) {
+        let what = format!("{source:?} is no source: a source is named DEVICE/NAME.");
+        return Err(Trouble::new(2, what, "`larder sources` lists what there is.", ""));
+    }
+    let before = before.map(|day| {
+        let midnight = day.trim().parse::<Date>().and_then(|date| date.to_zoned(TimeZone::system()));
+        midnight.map(|midnight| midnight.timestamp()).map_err(|error| {
+            let what = format!("{day:?} is no day.");
+            Trouble::new(2, what, "Write year, month and day, such as 2026-03-31.", error)
+        })
+    });
+    Ok(LetGoRequest { source, before: before.transpose()?, undo })
+}
+
+pub(crate) fn let_go(which: &Which, request: LetGoRequest, json: bool) -> Result<ExitCode, Trouble> {
+    let undo = request.undo;
+    let body = serde_json::to_value(request).expect("plain values encode");
+    let answer: LetGoAnswer = ask(which, "/v1/control/let-go", Some(body))?;
+    if json {
+        say(serde_json::to_string(&answer).expect("plain values encode"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for line in told(&answer, undo) {
+        say(line)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(answer: &LetGoAnswer, undo: bool) -> Vec<String> {
+    let LetGoAnswer { source, snapshots, stay, hours, on_hold } = answer;
+    let stay = counted(*stay, "backup", "backups");
+    if undo {
+        return vec![format!("{source} is kept: {stay}, as the rule says.")];
+    }
+    if *snapshots == 0 {
+        return vec![format!("Nothing of {source} is that old: its {stay} stay.")];
+    }
+    let goes = counted(*snapshots, "backup of", "backups of");
+    let mut lines = vec![
+        format!("{goes} {source} go in {}; {stay} stay.", counted(*hours, "hour", "hours")),
+        "Until then all of it can be restored, and lamp, status and dashboards say what is to go. Later pushes are kept."
+            .to_owned(),
+        format!("`larderd let-go {} --undo` keeps it.", typed(source, "")),
+    ];
+    if *on_hold {
+        lines.push("A hold keeps it all the same; `larder status` names the hold.".to_owned());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_understood_or_refused_before_anything_is_asked() {
+        let day = request("laptop/Bo\u{308}se", Some("2026-03-31"), false).unwrap();
+        assert_eq!(day.source, "laptop/B\u{f6}se");
+        let midnight = day.before.unwrap().to_zoned(TimeZone::system());
+        assert_eq!(midnight.strftime("%Y-%m-%d %H:%M").to_string(), "2026-03-31 00:00");
+        assert_eq!(request("laptop/a", None, true).unwrap().before, None);
+        assert_eq!(request("laptop", None, false).unwrap_err().code, 2);
+        assert_eq!(request("laptop/a", Some("last year"), false).unwrap_err().code, 2);
+    }
+
+    #[test]
+    fn what_goes_and_what_stays_are_both_told() {
+        let answer = |snapshots, on_hold| {
+            let (source, stay, hours) = ("laptop/proc".to_owned(), 1, 72);
+            told(&LetGoAnswer { source, snapshots, stay, hours, on_hold }, false).join("\n")
+        };
+        let goes = answer(2, false);
+        assert!(goes.starts_with("2 backups of laptop/proc go in 72 hours; 1 backup stay"), "{goes}");
+        assert!(goes.contains("--undo") && !goes.contains("hold"), "{goes}");
+        assert!(answer(2, true).contains("A hold keeps it"));
+        assert!(answer(0, false).contains("Nothing of laptop/proc is that old"));
+    }
+}
