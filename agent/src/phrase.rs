@@ -84,7 +84,10 @@ mod tests {
     fn one_is_not_many() {
         assert_eq!(counted(1, "file is", "files are"), "1 file is");
         assert_eq!(counted(0, "file is", "files are"), "0 files are");
-        assert_eq!([60, 3600, 86_400, 90_000, 172_800].map(span), ["1 minute", "1 hour", "1 day", "25 hours", "2 days"]);
+        assert_eq!(
+            [60, 3600, 86_400, 90_000, 172_800].map(span),
+            ["1 minute", "1 hour", "1 day", "25 hours", "2 days"]
+        );
         assert_eq!(sentence("the disk at /a is away"), "The disk at /a is away.");
         assert_eq!(sentence("\"a\" means more"), "\"a\" means more.");
         assert_eq!(sentence(""), ".");

@@ -96,7 +96,8 @@ fn another_folder_under_the_same_name_is_refused_before_a_byte_is_sent() {
     fs::write(other.join("b.txt"), "of another project").unwrap();
     let features = [COMMIT_ORIGIN, SOURCE_ORIGIN].map(str::to_owned).to_vec();
     let push_other = |moved| {
-        let options = PushOptions { features: features.clone(), moved, clock: later, ..PushOptions::default() };
+        let options =
+            PushOptions { features: features.clone(), moved, clock: later, ..PushOptions::default() };
         larder_client::push(&home.vault, "laptop/home", &other, &options, &TransferProgress::default())
     };
     let refused = push_other(false).unwrap_err();

@@ -18,8 +18,8 @@
 use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
 use larder_format::ledger::chapter::{Chapter, ChapterBuilder};
 use larder_format::ledger::{
-    ContentHash, DiskChange, DiskEvent, DiskRole, Entry as LedgerEntry, Event, Expect, Newer, Origin, Pairing,
-    Role, Rule, Scrubbed, Snapshot, WallStamp, Without,
+    ContentHash, DiskChange, DiskEvent, DiskRole, Entry as LedgerEntry, Event, Expect, Newer, Origin,
+    Pairing, Role, Rule, Scrubbed, Snapshot, WallStamp, Without,
 };
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::parity::{self, Parity, Shape};

@@ -169,7 +169,7 @@ impl Rhythm {
             Rhythm::MayUnplug => "you may unplug the disk",
             Rhythm::Busy => "working on your files",
             Rhythm::Starting => "starting",
-            Rhythm::Quiet => "nothing new, but not everything is well",
+            Rhythm::Quiet => "nothing new, but not everything is backed up and well",
             Rhythm::Ready => "you could restore right now",
             Rhythm::Off => "not running",
         }

@@ -26,11 +26,9 @@ pub use keep::letting_go::Swept;
 pub use keep::prune;
 pub use keep::sources::{Career, LetGoOf, RhythmWish, Said};
 pub use keep::unlink::UNLINK_GRACE_S;
-pub use ledger::files::disks_known_to;
-pub use ledger::view::{
-    Access, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SnapshotRecord,
-};
 pub use ledger::clock::SHORTEN_DELAY_S;
+pub use ledger::files::disks_known_to;
+pub use ledger::view::{Access, Hold, LedgerView, LetGo, PRUNE_GRACE_S, RuleInForce, SnapshotRecord};
 pub use ledger::wishes::{LetGoWish, SourceWish};
 pub use ledger::{clock, retention};
 pub use membership::arrival::Attached;
@@ -102,7 +100,7 @@ pub enum StoreError {
         name: String,
     },
     /// Another folder was pushed under the name of a source.
-    #[error("{name} is {}, and this is {}", known.in_words(), pushed.in_words())]
+    #[error("{name} is the folder {}, and this is {}", known.in_words(), pushed.in_words())]
     OtherFolder {
         /// `DEVICE/NAME`.
         name: String,

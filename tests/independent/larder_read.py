@@ -11,7 +11,7 @@ of every source goes into FOLDER/DEVICE/NAME. What only a newer reader knows is 
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped, 6 damaged data met.
 """
 # Needs Python 3.11 on Linux, and: pip install blake3 zstandard
-import argparse, collections, contextlib, functools, grp, io, os, pwd, re, stat, struct, sys, time
+import argparse, collections, contextlib, functools, grp, io, os, pwd, re, stat, struct, sys, time, unicodedata
 from pathlib import Path
 import blake3, zstandard
 
@@ -19,7 +19,8 @@ CHUNK_MAX, NODE_MAX, ENTRY_MAX, DEPTH_MAX, LEVELS_MAX = 4 << 20, 2 << 20, 1 << 2
 Entry = collections.namedtuple("Entry", "name owner mode modified_ns hard_link xattrs kind fields")
 Snapshot = collections.namedtuple("Snapshot", "number time_ms trusted source root files bytes skipped")
 SPECIAL = {3: stat.S_IFIFO, 4: stat.S_IFSOCK, 5: stat.S_IFCHR, 6: stat.S_IFBLK}
-SOURCE = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,64}/(?!\.)[A-Za-z0-9_.-]{1,64}")
+DEVICE = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,64}")
+HIDDEN = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 told = collections.Counter()
 
 class Damaged(Exception): """The bytes are not what the format says."""
@@ -28,6 +29,11 @@ BROKEN = Damaged, OSError, OverflowError, ValueError, struct.error, zstandard.Zs
 def need(condition, why):
     if not condition:
         raise Damaged(why)
+
+def is_source(text):  # DEVICE/NAME. The name becomes a folder's, and is printed.
+    device, slash, name = text.partition("/")
+    is_folder = 0 < len(name.encode()) <= 255 and "/" not in name and name not in (".", "..") and name == name.strip()
+    return bool(slash and DEVICE.fullmatch(device)) and is_folder and not HIDDEN.search(name) and unicodedata.is_normalized("NFC", name)
 
 def digest(data): return blake3.blake3(data).digest()
 
@@ -230,20 +236,20 @@ def take_entry(found, number, writer, oldest, values):
     if oldest == 2:
         values.raw(1)  # What a reader without the kind may do; this one only reads anyway.
     last = values.last if writer <= 2 else lambda value: value  # A newer writer may say more behind what is known here.
-    if kind is None or kind > 14:
+    if kind is None or kind > 19:
         tell("newer", f"ledger entry {number}: it is whole, and only a newer reader knows what it says")
     elif kind == 8:
         for gone in values.list(values.number):  # Snapshots that were let go of.
             found.pop(gone, None)
     elif kind in (1, 12):
-        source, _, root = values.bytes().decode("ascii"), values.raw(16), values.reference()
+        source, _, root = values.bytes().decode(), values.raw(16), values.reference()
         files, _, size, skipped, _ = *(values.number() for _ in range(4)), values.signed()
         if kind == 12:  # Parent, origin, zone, hashes of whole files: labels.
             optional = lambda item: item() if values.raw(1) == b"\1" else None
             optional(values.number), optional(lambda: (values.bytes(), values.bytes())), optional(values.bytes)
             values.list(lambda: (values.bytes(), values.raw(32)))
         last(None)
-        need(SOURCE.fullmatch(source), "its source has no proper name")
+        need(is_source(source), "its source has no proper name")
         found[number] = Snapshot(number, time_ms, trusted, source, root, files, size, skipped)
 
 class Restore:

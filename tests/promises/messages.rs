@@ -43,7 +43,7 @@ fn mistakes_at_the_computer_are_told_in_words() {
     let (home, folder) = with_a_letter();
     check(&home, &["push"], 2, &["FOLDER"]);
     check(&home, &["push", "/nowhere/at/all"], 1, &["/nowhere/at/all"]);
-    check(&home, &["push", &folder.display().to_string(), "--source", "a b"], 2, &["a b"]);
+    check(&home, &["push", &folder.display().to_string(), "--source", "a/b"], 2, &["a/b"]);
     check(&home, &["ls", "laptop/music"], 1, &["laptop/music", "larder sources"]);
     check(&home, &["ls", "laptop/data@last-week-ish"], 1, &["2 weeks ago"]);
     check(&home, &["ls", "laptop/data@99999"], 1, &["99999"]);
@@ -239,7 +239,7 @@ fn pairing_does_not_lead_in_a_circle() {
 #[test]
 fn mistakes_at_the_box_are_told_in_words() {
     let home = Home::new();
-    for bad in ["my photos", "laptop", "a/b c"] {
+    for bad in ["my photos", "laptop", "a b/c"] {
         let output = home.larderd(&["answers", bad]).output().expect("larderd runs");
         let said = text(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");

@@ -103,6 +103,7 @@ fn what_was_seen_is_quiet_until_something_new_happens() {
     let mut home = Home::new();
     let health = home.json(&["status"])["health"].clone();
     assert_eq!((&health["level"], &health["lamp"]), (&"fine".into(), &"quiet".into()), "a new box: {health}");
+    assert!(home.ok(&["status"]).contains("Nothing is protected yet"));
     push_something(&home, "docs");
     until(&home, "ready", |status| status["health"]["lamp"] == "ready");
     home.ok(&["source", "docs", "--retire"]);
@@ -112,6 +113,7 @@ fn what_was_seen_is_quiet_until_something_new_happens() {
     assert!(text(&told).contains("None of it is mended"), "{}", text(&told));
     let seen = until(&home, "quiet", |status| status["health"]["lamp"] == "quiet");
     assert_eq!(seen["health"]["level"], "fine");
+    assert!(home.ok(&["status"]).contains("(You have seen this.)"));
     home.kill_agent();
     home.start();
     let after = until(&home, "quiet", |status| status["health"]["lamp"] == "quiet");

@@ -57,7 +57,8 @@ fn another_folder_of_the_same_name_is_refused_and_nothing_is_sent() {
 #[test]
 fn a_folder_may_have_any_name_and_is_called_by_it_everywhere() {
     let home = Home::new();
-    let names = ["My Files", "My-Files", "Böse", "B-se", "写真", "a@b:c", "it's #1?", ".hidden", "50%", "x+y_2e"];
+    let names =
+        ["My Files", "My-Files", "Böse", "B-se", "写真", "a@b:c", "it's #1?", ".hidden", "50%", "x+y_2e"];
     for name in names {
         let pushed = push(&home, &folder(&home, name, "a.txt"), &[]);
         assert_eq!(pushed.0, Some(0), "{name}: {}", pushed.1);
@@ -67,7 +68,8 @@ fn a_folder_may_have_any_name_and_is_called_by_it_everywhere() {
     listed.retain(|source| source["snapshots"] == 1);
     assert_eq!(listed.len(), names.len(), "{listed:#?}");
     let status = home.json(&["status"]);
-    let mut ids: Vec<_> = status["sources"].as_array().expect("a list").iter().map(|it| it["id"].as_str()).collect();
+    let mut ids: Vec<_> =
+        status["sources"].as_array().expect("a list").iter().map(|it| it["id"].as_str()).collect();
     ids.dedup();
     assert_eq!(ids.len(), names.len());
     // As another computer writes the same name.

@@ -50,7 +50,7 @@ pub(crate) const RULES: &[Rule] = &[
         except: &[
             "store/src/disk/",
             "store/src/packs/index.rs",
-            "agent/src/edge/clock.rs",
+            "agent/src/edge/small_file.rs",
             "client/src/settings.rs",
             "client/src/push/cache/",
             "client/src/platform/",

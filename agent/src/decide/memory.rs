@@ -4,9 +4,7 @@ use super::actions::Action;
 use super::causes::Cause;
 use super::disks::Unplug;
 use super::facts::Facts;
-use crate::report::{
-    Condition, Happened, Happening, Level, Remembered, RememberedCondition, SeenCondition,
-};
+use crate::report::{Condition, Happened, Happening, Level, Remembered, RememberedCondition, SeenCondition};
 use jiff::Timestamp;
 use larder_format::ledger::WallStamp;
 use larder_panel::Rhythm;

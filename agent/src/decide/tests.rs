@@ -1,5 +1,5 @@
 use super::actions::Action;
-use super::facts::Counts;
+use super::facts::{Counts, LettingGo};
 use super::words::answers;
 use super::words::proof::names_of;
 use super::*;
@@ -444,10 +444,10 @@ fn a_new_box_is_not_overdue_and_not_ready() {
 #[test]
 fn a_retirement_is_shown_until_it_is_in_force() {
     let letting_go = |facts: &mut Facts<'_>| {
-        facts.sources[0].letting_go = Some(super::facts::LettingGo { snapshots: 2, left_s: 5 });
+        facts.sources[0].letting_go = Some(LettingGo { snapshots: 2, left_s: 5 });
     };
     check(letting_go, Rhythm::needs_you(9));
     check(|facts| facts.sources[0].retires_in_s = Some(72 * 3600), Rhythm::needs_you(9));
-    check(|facts| (facts.sources[0] = source(100), facts.sources[0].retires_in_s = Some(0)).0, Rhythm::Ready);
-    check(|facts| (facts.sources[0] = source(100), facts.sources[0].is_cut_off = true).0, Rhythm::Ready);
+    check(|facts| facts.sources[0] = SourceFacts { retires_in_s: Some(0), ..source(100) }, Rhythm::Ready);
+    check(|facts| facts.sources[0] = SourceFacts { is_cut_off: true, ..source(100) }, Rhythm::Ready);
 }

@@ -17,7 +17,8 @@ pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result
         return Err(Trouble::new(2, what, "`larderd answers` without a name answers for all of them.", ""));
     }
     // Other characters would have another meaning in an address.
-    let encoded = |source: String| percent_encoding::utf8_percent_encode(&source, NON_ALPHANUMERIC).to_string();
+    let encoded =
+        |source: String| percent_encoding::utf8_percent_encode(&source, NON_ALPHANUMERIC).to_string();
     let path = source
         .map_or_else(|| "/v1/answers".to_owned(), |source| format!("/v1/answers?source={}", encoded(source)));
     let value: serde_json::Value = ask(which, &path, None)?;

@@ -75,8 +75,8 @@ mod tests {
         let midnight = day.before.unwrap().to_zoned(TimeZone::system());
         assert_eq!(midnight.strftime("%Y-%m-%d %H:%M").to_string(), "2026-03-31 00:00");
         assert_eq!(request("laptop/a", None, true).unwrap().before, None);
-        assert_eq!(request("laptop", None, false).unwrap_err().code, 2);
-        assert_eq!(request("laptop/a", Some("last year"), false).unwrap_err().code, 2);
+        assert_eq!(request("laptop", None, false).unwrap_err().exit, 2);
+        assert_eq!(request("laptop/a", Some("last year"), false).unwrap_err().exit, 2);
     }
 
     #[test]

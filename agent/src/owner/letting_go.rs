@@ -79,7 +79,10 @@ pub(crate) fn hold(
     if json {
         say(serde_json::json!({ "hold": hold }))?;
     } else {
-        say(format_args!("Nothing of {} is let go of from now on.", source.as_deref().unwrap_or("any source")))?;
+        say(format_args!(
+            "Nothing of {} is let go of from now on.",
+            source.as_deref().unwrap_or("any source")
+        ))?;
         say(format_args!("`larderd unhold {hold}` ends that."))?;
     }
     name_those_without(which, json, "hold nothing")?;

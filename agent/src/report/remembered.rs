@@ -3,7 +3,7 @@
 //! A file beside the vault, not the ledger: forgetting it costs a message told twice, and nothing else. Not here: the file
 //! (`edge::notes`), what counts as seen (`decide::memory`).
 
-use super::Level;
+use super::health::Level;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -19,7 +19,8 @@ pub(crate) fn source_id(source: &str) -> String {
     if is_plain_name(device) && is_plain_name(name) && !is_mistakable {
         return format!("{device}@{name}");
     }
-    let words: Vec<_> = source.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let words: Vec<_> =
+        source.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).collect();
     let letters: String = words.join("-").chars().take(LETTERS_MAX).collect();
     // No plain name has `~`, and the letters have no `@`.
     format!("{letters}~{}", &Hash::of(source.as_bytes()).to_string()[..HASH_DIGITS])

@@ -16,10 +16,10 @@ const SAVE_EVERY_MS: i64 = 600_000;
 
 /// Last uses, by the hash of the key.
 #[derive(Debug, Default)]
-pub(crate) struct KeyUses(Mutex<Noted>);
+pub(crate) struct KeyUses(Mutex<NotedUses>);
 
 #[derive(Debug, Default)]
-struct Noted {
+struct NotedUses {
     last_ms: BTreeMap<Hash, i64>,
     is_changed: bool,
     saved_ms: i64,
@@ -29,10 +29,10 @@ impl KeyUses {
     /// The uses of earlier runs.
     pub(crate) fn load(folder: &Path) -> Self {
         let last_ms = key_file::load(folder);
-        Self(Mutex::new(Noted { last_ms, ..Noted::default() }))
+        Self(Mutex::new(NotedUses { last_ms, ..NotedUses::default() }))
     }
 
-    fn noted(&self) -> MutexGuard<'_, Noted> {
+    fn noted(&self) -> MutexGuard<'_, NotedUses> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -18,7 +18,7 @@ use larder_format::{
         Received, SnapshotInfo, decode_ids, decode_places, encode_ids,
     },
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use std::{io, time::Duration};
 use ureq::{Agent, Body, RequestBuilder, SendBody, http::Response, typestate::WithBody};
 
@@ -90,13 +90,8 @@ impl Connection {
     ///
     /// # Errors
     /// As `get`.
-    pub(super) fn say<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &impl Serialize,
-    ) -> Result<T, ClientError> {
-        let body = serde_json::to_vec(body).expect("plain values encode");
-        let body = self.post(path, "application/json", &body)?;
+    pub(super) fn say<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, ClientError> {
+        let body = self.post(path, "application/json", body)?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
 
@@ -167,7 +162,8 @@ impl Remote for Connection {
     }
 
     fn start(&self, source: &str, start: &PushStart) -> Result<PushWelcome, ClientError> {
-        self.say(&format!("/v1/sources/{}/start", source_path(source)?), start)
+        let body = serde_json::to_vec(start).expect("plain values encode");
+        self.say(&format!("/v1/sources/{}/start", source_path(source)?), &body)
     }
 
     fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {
@@ -186,7 +182,8 @@ impl Remote for Connection {
     }
 
     fn commit(&self, source: &str, commit: &Commit) -> Result<Receipt, ClientError> {
-        self.say(&format!("/v1/sources/{}/snapshots", source_path(source)?), commit)
+        let body = serde_json::to_vec(commit).expect("plain values encode");
+        self.say(&format!("/v1/sources/{}/snapshots", source_path(source)?), &body)
     }
 }
 

@@ -73,7 +73,8 @@ pub(crate) fn expect(
     source: &str,
     expect: Expect,
 ) -> Result<SourceExpectation, ClientError> {
-    connection.say(&format!("/v1/sources/{}/expect", source_path(source)?), &Expectation { expect })
+    let body = serde_json::to_vec(&Expectation { expect }).expect("plain values encode");
+    connection.say(&format!("/v1/sources/{}/expect", source_path(source)?), &body)
 }
 
 /// Retires `source`, or takes that back.
@@ -82,7 +83,8 @@ pub(crate) fn retire(
     source: &str,
     retired: bool,
 ) -> Result<SourceExpectation, ClientError> {
-    connection.say(&format!("/v1/sources/{}/retire", source_path(source)?), &Retirement { retired })
+    let body = serde_json::to_vec(&Retirement { retired }).expect("plain values encode");
+    connection.say(&format!("/v1/sources/{}/retire", source_path(source)?), &body)
 }
 
 /// The answers to the four questions, of `source` or of every source.

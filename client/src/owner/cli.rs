@@ -114,7 +114,7 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
     match command {
         TypedCommand::Pair(args) => pairing::pair(&args, global, output),
         TypedCommand::Push(args) => pushing::push(&args, global, output),
-        TypedCommand::Sources => looking::sources(global, output),
+        TypedCommand::Sources => source::sources(global, output),
         TypedCommand::Source(args) => source::source(&args, global, output),
         TypedCommand::Snapshots { source } => looking::snapshots(&source, global, output),
         TypedCommand::Ls { place } => looking::ls(&place, global, output),

@@ -8,9 +8,7 @@ use super::{
     spot::{NEWEST, Spot, full_source},
 };
 use crate::{ClientError, Connection, link::questions};
-use larder_format::wire::{
-    ChangeKind, EntryInfo, Origin, SnapshotInfo, SourceInfo, VersionInfo, escape_name,
-};
+use larder_format::wire::{ChangeKind, EntryInfo, SnapshotInfo, VersionInfo, escape_name};
 use serde_json::Value;
 use std::ffi::OsStr;
 
@@ -18,44 +16,7 @@ use Column::{Left, Right};
 
 const NOT_WHOLE: &str = "What is not whole cannot be given back entirely: pieces of it are lost, or could not be read. A push from the computer \
      that it is from heals what that still has.";
-const NOTHING_YET: &str = "Nothing is protected yet. `larder push FOLDER` makes the first backup.";
-
-pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
-    let sources = questions::sources(&global.ask()?)?;
-    if output.is_json() {
-        output.json(&sources)?;
-        return Ok(0);
-    }
-    if sources.is_empty() {
-        output.line(NOTHING_YET)?;
-        return Ok(0);
-    }
-    let row = |source: &SourceInfo| {
-        let SourceInfo { source, snapshots, newest, oldest, expectation } = source;
-        vec![
-            source.clone(),
-            count(*snapshots),
-            moment(&newest.time),
-            moment(oldest),
-            count(newest.totals.files),
-            size(newest.totals.bytes),
-            expectation.as_ref().map(|it| it.expected.clone()).unwrap_or_default(),
-            newest.origin.as_ref().map(Origin::in_words).unwrap_or_default(),
-        ]
-    };
-    let heads = [
-        Left("SOURCE"),
-        Right("SNAPSHOTS"),
-        Left("NEWEST"),
-        Left("OLDEST"),
-        Right("FILES"),
-        Right("SIZE"),
-        Left("EXPECTED"),
-        Left("FOLDER"),
-    ];
-    output.table(&heads, &sources.iter().map(row).collect::<Vec<_>>())?;
-    Ok(0)
-}
+pub(super) const NOTHING_YET: &str = "Nothing is protected yet. `larder push FOLDER` makes the first backup.";
 
 pub(super) fn snapshots(
     source: &str,
@@ -334,8 +295,9 @@ pub(super) fn status(global: &GlobalOptions, output: &mut Output) -> Result<u8, 
     let level = health["level"].as_str().unwrap_or("unknown").replace('_', " ");
     output.line(format!("The appliance says: {level}."))?;
     for condition in health["conditions"].as_array().into_iter().flatten() {
-        for part in ["what", "meaning", "remedy"] {
-            output.line(format!("  {}", condition[part].as_str().unwrap_or_default()))?;
+        let seen = if condition["acknowledged"] == true { " (You have seen this.)" } else { "" };
+        for (part, behind) in [("what", seen), ("meaning", ""), ("remedy", "")] {
+            output.line(format!("  {}{behind}", condition[part].as_str().unwrap_or_default()))?;
         }
     }
     // A key that only adds backups is told nothing of the whole vault.
@@ -353,6 +315,10 @@ pub(super) fn status(global: &GlobalOptions, output: &mut Output) -> Result<u8, 
         ]
     };
     let rows: Vec<_> = status["sources"].as_array().into_iter().flatten().map(row).collect();
+    let is_quiet = health["conditions"].as_array().is_none_or(Vec::is_empty);
+    if rows.is_empty() && is_quiet {
+        output.line(NOTHING_YET)?;
+    }
     if !rows.is_empty() {
         output.line("")?;
         let heads = [Left("SOURCE"), Left("LAST BACKUP"), Left("RESULT"), Right("SNAPSHOTS")];

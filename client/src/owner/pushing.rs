@@ -100,7 +100,8 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
 /// The typed name, if any. Before any request: a wrong name must not cost a connection.
 fn typed_source(args: &PushArgs) -> Result<Option<String>, ClientError> {
     let Some(name) = &args.source else {
-        let names = args.folders.iter().map(|folder| named_folder(folder).map(|folder| source_name_for(&folder)));
+        let names =
+            args.folders.iter().map(|folder| named_folder(folder).map(|folder| source_name_for(&folder)));
         let names: Vec<_> = names.collect::<Result<_, _>>()?;
         return require_different(names.iter().flatten()).map(|()| None);
     };

@@ -1,15 +1,19 @@
-//! `larder source`: what is expected of a source, and words to change that.
+//! `larder sources` and `larder source`: what is protected, what is expected of it, and words to change that.
 
 use super::{
+    looking::NOTHING_YET,
     options::GlobalOptions,
-    output::{CommandError, Output},
+    output::{
+        Column::{Left, Right},
+        CommandError, Output, count, moment, size,
+    },
     spot::full_source,
 };
 use crate::{ClientError, link::questions};
 use clap::Args;
 use larder_format::{
     ledger::{Expect, typed},
-    wire::SourceExpectation,
+    wire::{Origin, SourceExpectation, SourceInfo},
 };
 
 /// Without an option: shows what is expected of it. A computer's own key may shorten the time that its sources may be
@@ -27,6 +31,43 @@ pub(super) struct SourceArgs {
     /// Wait for it again
     #[arg(long)]
     unretire: bool,
+}
+
+pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
+    let sources = questions::sources(&global.ask()?)?;
+    if output.is_json() {
+        output.json(&sources)?;
+        return Ok(0);
+    }
+    if sources.is_empty() {
+        output.line(NOTHING_YET)?;
+        return Ok(0);
+    }
+    let row = |source: &SourceInfo| {
+        let SourceInfo { source, snapshots, newest, oldest, expectation } = source;
+        vec![
+            source.clone(),
+            count(*snapshots),
+            moment(&newest.time),
+            moment(oldest),
+            count(newest.totals.files),
+            size(newest.totals.bytes),
+            expectation.as_ref().map(|it| it.expected.clone()).unwrap_or_default(),
+            newest.origin.as_ref().map(Origin::in_words).unwrap_or_default(),
+        ]
+    };
+    let heads = [
+        Left("SOURCE"),
+        Right("SNAPSHOTS"),
+        Left("NEWEST"),
+        Left("OLDEST"),
+        Right("FILES"),
+        Right("SIZE"),
+        Left("EXPECTED"),
+        Left("FOLDER"),
+    ];
+    output.table(&heads, &sources.iter().map(row).collect::<Vec<_>>())?;
+    Ok(0)
 }
 
 pub(super) fn source(
@@ -66,7 +107,7 @@ fn read_expect(text: &str) -> Result<Expect, ClientError> {
 fn lines(told: &SourceExpectation) -> Vec<String> {
     let SourceExpectation { source, expected, standing, .. } = told;
     let undo = typed(source, "");
-    let mut lines = vec![format!("{source}: a backup is expected {expected}.")];
+    let mut lines = vec![format!("{source}: expected {expected}.")];
     match standing.as_str() {
         "retiring" => {
             lines.push("What it backed up is kept as before.".to_owned());

@@ -16,7 +16,8 @@ use larder_format::{
 use std::{collections::HashSet, path::Path};
 
 /// The rule, for whoever typed another name.
-const RULE: &str = "a source's name is visible text of at most 255 bytes without a slash, and without a space at its ends";
+const RULE: &str =
+    "a source's name is visible text of at most 255 bytes without a slash, and without a space at its ends";
 
 /// A typed name, as the appliance writes it.
 pub(super) fn typed_name(name: &str) -> Result<String, ClientError> {
@@ -68,7 +69,9 @@ pub(super) fn name_at(
     }
     name.ok_or_else(|| {
         let name = folder.display();
-        ClientError::Usage(format!("the folder {name} needs another name for its source, with --source NAME: {RULE}"))
+        ClientError::Usage(format!(
+            "the folder {name} needs another name for its source, with --source NAME: {RULE}"
+        ))
     })
 }
 

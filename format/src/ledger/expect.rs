@@ -101,7 +101,9 @@ mod tests {
         check("2w", days(14));
         check("36 hours", Some(Expect::Within(36 * 3600)));
         check("2 months", days(62));
-        for nonsense in ["", "often", "0 days", "5 minutes", "-1 days", "3", "99999999999999999999 days", "20 years"] {
+        for nonsense in
+            ["", "often", "0 days", "5 minutes", "-1 days", "3", "99999999999999999999 days", "20 years"]
+        {
             check(nonsense, None);
         }
     }

@@ -20,10 +20,7 @@ pub fn is_source_name(text: &str) -> bool {
 /// name is safe in a path, a topic and a shell.
 pub fn is_plain_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !text.is_empty()
-        && text.len() <= PLAIN_LETTERS_MAX
-        && !text.starts_with('.')
-        && text.chars().all(plain)
+    !text.is_empty() && text.len() <= PLAIN_LETTERS_MAX && !text.starts_with('.') && text.chars().all(plain)
 }
 
 /// Whether `text` can be the second half of a source's name: 1 to 255 bytes of visible text in Unicode's composed form
@@ -97,8 +94,23 @@ mod tests {
         }
         let long = format!("a/{}", "ä".repeat(128));
         for bad in [
-            "laptop", "/x", "a/", "a/b/c", "../x", "a/.", "a/..", "ä/b", "a b/c", "a/b ", "a/ b", "a/b\n",
-            "a/b\u{202e}c", "a/b\u{200b}", "a/\u{feff}b", "a/a\u{308}", &long,
+            "laptop",
+            "/x",
+            "a/",
+            "a/b/c",
+            "../x",
+            "a/.",
+            "a/..",
+            "ä/b",
+            "a b/c",
+            "a/b ",
+            "a/ b",
+            "a/b\n",
+            "a/b\u{202e}c",
+            "a/b\u{200b}",
+            "a/\u{feff}b",
+            "a/a\u{308}",
+            &long,
         ] {
             assert!(!is_source_name(bad), "{bad:?}");
         }

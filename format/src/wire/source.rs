@@ -2,8 +2,7 @@
 //!
 //! Not here: the commit and its receipt (`wire`), the comparison of two origins (`ledger::origin`).
 
-use super::Origin;
-use crate::ledger::Expect;
+use crate::ledger::{Expect, Origin};
 use serde::{Deserialize, Serialize};
 
 /// Asks, before a byte is sent, whether a push may become a snapshot of a source.

@@ -55,7 +55,7 @@ impl SourceWish {
 }
 
 /// The wishes of every source with one, by `DEVICE/NAME`.
-pub type SourceWishes = BTreeMap<String, SourceWish>;
+pub(crate) type SourceWishes = BTreeMap<String, SourceWish>;
 
 /// Number and moment of an entry.
 #[derive(Debug, Clone, Copy)]

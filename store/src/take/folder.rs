@@ -81,29 +81,29 @@ mod tests {
 
     #[test]
     fn another_folder_is_refused_with_both_and_a_moved_one_is_not() {
-        let (work, home) = (origin("pc", "/work/src"), origin("pc", "/home/src"));
-        let view = ledger(&[Some(work.clone())]);
+        let (first, home) = (origin("pc", "/first/src"), origin("pc", "/home/src"));
+        let view = ledger(&[Some(first.clone())]);
         let look = |pushed: &Origin, claim| require_same(&view, "laptop/src", Some(pushed), claim);
         let same = KnownSource { snapshots: 1, is_same_folder: true };
-        assert_eq!(look(&work, FolderClaim::Same).unwrap(), same);
+        assert_eq!(look(&first, FolderClaim::Same).unwrap(), same);
         let refused = look(&home, FolderClaim::Same).unwrap_err().to_string();
-        assert_eq!(refused, "laptop/src is /work/src on pc, and this is /home/src on pc");
-        assert!(look(&origin("other", "/work/src"), FolderClaim::Same).is_err());
+        assert_eq!(refused, "laptop/src is the folder /first/src on pc, and this is /home/src on pc");
+        assert!(look(&origin("other", "/first/src"), FolderClaim::Same).is_err());
         let moved = KnownSource { snapshots: 1, is_same_folder: false };
         assert_eq!(look(&home, FolderClaim::Moved).unwrap(), moved);
     }
 
     #[test]
     fn a_source_without_a_known_folder_takes_any_and_the_newest_known_one_counts() {
-        let (work, home) = (origin("pc", "/work/src"), origin("pc", "/home/src"));
+        let (first, home) = (origin("pc", "/first/src"), origin("pc", "/home/src"));
         let look = |origins: &[Option<Origin>], pushed: Option<&Origin>| {
             require_same(&ledger(origins), "laptop/src", pushed, FolderClaim::Same)
         };
-        assert_eq!(look(&[], Some(&work)).unwrap().snapshots, 0);
-        assert!(look(&[None], Some(&work)).is_ok());
-        assert!(look(&[Some(work.clone())], None).is_ok(), "an older client does not say");
-        assert!(look(&[Some(work.clone()), None], Some(&home)).is_err(), "what it pushed hides nothing");
-        assert!(look(&[Some(work.clone()), Some(home.clone())], Some(&home)).is_ok());
-        assert!(look(&[Some(work.clone()), Some(home)], Some(&work)).is_err());
+        assert_eq!(look(&[], Some(&first)).unwrap().snapshots, 0);
+        assert!(look(&[None], Some(&first)).is_ok());
+        assert!(look(&[Some(first.clone())], None).is_ok(), "an older client does not say");
+        assert!(look(&[Some(first.clone()), None], Some(&home)).is_err(), "what it pushed hides nothing");
+        assert!(look(&[Some(first.clone()), Some(home.clone())], Some(&home)).is_ok());
+        assert!(look(&[Some(first.clone()), Some(home)], Some(&first)).is_err());
     }
 }

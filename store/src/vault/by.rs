@@ -54,12 +54,7 @@ impl<'a> By<'a> {
     ///
     /// # Errors
     /// `NotYours` for a source of another device, `OtherFolder` where another folder is known.
-    pub fn may_push(
-        &self,
-        source: &str,
-        pushed: Option<&Origin>,
-        claim: FolderClaim,
-    ) -> Result<KnownSource> {
+    pub fn may_push(&self, source: &str, pushed: Option<&Origin>, claim: FolderClaim) -> Result<KnownSource> {
         self.scope.require_own(source)?;
         folder::require_same(&self.core.ledger(), source, pushed, claim)
     }

@@ -26,7 +26,10 @@ fn hours(left_s: Option<u64>) -> String {
 /// A source that somebody retires.
 pub(super) fn retiring(source: &str, left_s: u64) -> [String; 3] {
     [
-        format!("Somebody with an admin key retired {source}; in {} nobody waits for it any more.", hours(Some(left_s))),
+        format!(
+            "Somebody with an admin key retired {source}; in {} nobody waits for it any more.",
+            hours(Some(left_s))
+        ),
         "What it backed up is kept as before. If it falls silent then, nobody is told.".to_owned(),
         format!("Nothing, if it was you. If not: `larder source {} --unretire`.", typed(source, "")),
     ]

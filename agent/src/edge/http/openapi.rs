@@ -8,9 +8,9 @@ use super::routes;
 use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
-    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, IDS_TYPE, Identity, Neighbours, PLACES_TYPE, Problem,
-    PushStart, PushWelcome, Receipt, Received, Retirement, SnapshotInfo, SourceExpectation, SourceInfo,
-    VersionInfo,
+    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, IDS_TYPE, Identity, Neighbours, PLACES_TYPE,
+    Problem, PushStart, PushWelcome, Receipt, Received, Retirement, SnapshotInfo, SourceExpectation,
+    SourceInfo, VersionInfo,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};

@@ -129,18 +129,7 @@ impl From<StoreError> for Refusal {
                 let owner = name.split('/').next().unwrap_or(name);
                 return Self::forbidden(&format!("this key belongs to {device}, not to {owner}"));
             }
-            StoreError::OtherFolder { name, known, pushed } => {
-                let what = format!(
-                    "{name} is the folder {}, and this is {}.",
-                    known.in_words(),
-                    pushed.in_words()
-                );
-                let meaning = "No backup was made, and what is kept is as it was. Under one name each folder would look as if the \
-                               files of the other had been deleted.";
-                let remedy = "Give this folder a name of its own with --source NAME. If it is the same folder and has moved, or \
-                              its computer has a new name, say so with --moved.";
-                Self::new(StatusCode::CONFLICT, "other_folder", [&what, meaning, remedy])
-            }
+            StoreError::OtherFolder { .. } => other_folder(&error),
             StoreError::NotFound { what } => Self::not_found(
                 &format!("{what} in its backups"),
                 "Look what there is with `larder sources`.",
@@ -172,6 +161,16 @@ impl From<StoreError> for Refusal {
         };
         refusal.with_details(details)
     }
+}
+
+/// Another folder under the name of a source; the error names both.
+fn other_folder(error: &StoreError) -> Refusal {
+    let what = format!("{error}.");
+    let meaning = "No backup was made, and what is kept is as it was. Under one name each folder would look as if the files of the \
+                   other had been deleted.";
+    let remedy = "Give this folder a name of its own with --source NAME. If it is the same folder and has moved, or its computer \
+                  has a new name, say so with --moved.";
+    Refusal::new(StatusCode::CONFLICT, "other_folder", [&what, meaning, remedy])
 }
 
 /// Trouble of the box or its disks, not of the request.

@@ -18,16 +18,7 @@ pub(crate) fn report() -> Report {
     Report {
         health: Health {
             level: Level::NeedsYou,
-            conditions: vec![Condition {
-                code: ConditionCode::Overdue,
-                level: Level::NeedsYou,
-                since: at("2026-05-02T00:00:00Z"),
-                what: "The phone has not backed up its camera folder for 9 days.".to_owned(),
-                meaning: "Pictures taken since then exist only on the phone.".to_owned(),
-                remedy: "Open the app on the phone while it is at home.".to_owned(),
-                acknowledged: false,
-                about: About::default(),
-            }],
+            conditions: vec![overdue()],
             doing: Doing::Idle,
             lamp: Rhythm::needs_you(3),
         },
@@ -85,6 +76,19 @@ pub(crate) fn report() -> Report {
             source("laptop/photos", Some("2026-05-02T03:04:05Z"), false),
             source("phone/camera", Some("2026-04-23T20:00:00Z"), true),
         ],
+    }
+}
+
+fn overdue() -> Condition {
+    Condition {
+        code: ConditionCode::Overdue,
+        level: Level::NeedsYou,
+        since: at("2026-05-02T00:00:00Z"),
+        what: "The phone has not backed up its camera folder for 9 days.".to_owned(),
+        meaning: "Pictures taken since then exist only on the phone.".to_owned(),
+        remedy: "Open the app on the phone while it is at home.".to_owned(),
+        acknowledged: false,
+        about: About::default(),
     }
 }
 

@@ -223,7 +223,8 @@ fn a_source_is_let_go_of_after_three_days_and_nothing_else_is() {
     assert_eq!(going(&view, 6 + 71), [0; 0]);
     assert_eq!(going(&view, 6 + 72), [proc, again]);
     assert!(![docs, later].iter().any(|kept| going(&view, 6 + 72).contains(kept)));
-    let hold = add(&mut view, 8, Event::HoldSet { source: Some("a/proc".to_owned()), reason: "wait".to_owned() });
+    let hold =
+        add(&mut view, 8, Event::HoldSet { source: Some("a/proc".to_owned()), reason: "wait".to_owned() });
     assert_eq!(going(&view, 6 + 72), [0; 0], "a hold stops it");
     add(&mut view, 9, Event::HoldCleared { sequence: hold });
     assert_eq!(going(&view, 9 + 71), [0; 0]);
