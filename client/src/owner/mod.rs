@@ -4,15 +4,21 @@
 
 mod cli;
 mod getting;
+mod left_out;
 mod looking;
 mod options;
 mod output;
+mod pace;
 mod pairing;
+mod plain;
 mod progress;
 mod pushing;
 mod rescued;
 mod rescuing;
+mod screen;
+mod skipped;
 pub(crate) mod spot;
+mod status;
 mod words;
 
 pub use cli::main;
