@@ -5,23 +5,6 @@ pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Bytes to one digit behind the point, in the unit that leaves at most four digits before it.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut units = UNITS.iter();
-    let mut unit = units.next();
-    // Printed to one digit, 1023.96 would be 1024.0 of the smaller unit.
-    while value >= 1023.95 && units.len() > 0 {
-        value /= 1024.0;
-        unit = units.next();
-    }
-    format!("{value:.1} {}", unit.unwrap_or(&"TiB"))
-}
-
 /// A span as people say it: whole days where it is some, else hours, rounded up.
 pub(crate) fn span(seconds: u64) -> String {
     match seconds {
@@ -64,20 +47,37 @@ pub(crate) fn hand_over(folder: &std::path::Path) -> String {
     format!("`sudo chown larder:larder {}`", folder.display())
 }
 
+/// `1.3 GB`: sizes count in thousands, as disks are sold and as `larder` counts. Two units beside each other would look
+/// like two different sizes.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let (mut value, mut unit) = (bytes, 0);
+    // Integers only: 999,950 must not become "1000.0 kB".
+    while value >= 999_950 && unit + 1 < UNITS.len() {
+        value /= 1000;
+        unit += 1;
+    }
+    let tenths = (value + 50) / 100;
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// The same for a number of mebibytes.
+pub(crate) fn size_of_mib(mib: u64) -> String {
+    size(mib.saturating_mul(1 << 20))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn sizes_are_short_and_of_one_unit() {
-        let check = |bytes, expect: &str| assert_eq!(size(bytes), expect, "{bytes}");
-        check(0, "0 B");
-        check(1023, "1023 B");
-        check(1024, "1.0 KiB");
-        check((1 << 20) - 1, "1.0 MiB");
-        check(58 << 20, "58.0 MiB");
-        check(3 << 40, "3.0 TiB");
-        check(u64::MAX, "16777216.0 TiB");
+        let sizes = [0, 999, 1000, 999_950, 1_340_000_000, u64::MAX].map(size);
+        assert_eq!(sizes, ["0 B", "999 B", "1.0 kB", "1.0 MB", "1.3 GB", "18.4 EB"]);
+        assert_eq!(size_of_mib(58), "60.8 MB");
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum ClientError {
     Unreachable {
         /// Address that was asked.
         address: String,
+        /// Why, as far as this computer can tell.
+        why: NoAnswer,
         /// Words of the network.
         cause: String,
     },
@@ -31,6 +33,8 @@ pub enum ClientError {
     #[error("this computer is not paired: {cause}")]
     NotPaired {
         /// The missing part.
+        lack: PairingLack,
+        /// Words of the system or of the appliance.
         cause: String,
     },
     /// The appliance understood and said no.
@@ -49,13 +53,13 @@ pub enum ClientError {
         /// Words of the system.
         cause: String,
     },
-    /// The target disk did not take every restored file, and which files are missing is not known.
-    #[error("writing the restored files: {path}: {cause}", path = .path.display())]
+    /// The target disk did not take every restored file, or has no room for all.
+    #[error("writing the restored files: {path}: {why}", path = .path.display())]
     Unwritten {
         /// The target folder of the restore.
         path: PathBuf,
-        /// Words of the system.
-        cause: String,
+        /// How far the restore came.
+        why: NotWritten,
     },
     /// The owner named a thing that is not there.
     #[error("{what}")]
@@ -76,6 +80,61 @@ pub enum ClientError {
     /// The owner asked for a combination without a meaning.
     #[error("{0}")]
     Usage(String),
+}
+
+/// Why no answer came, told apart by what the owner must look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// No computer of this name is known.
+    UnknownName,
+    /// The computer is there, and no program listens at the port.
+    NothingListens,
+    /// This computer knows no way there, or nobody on the network answers for the address.
+    NoWay,
+    /// No answer within the time.
+    TooSlow,
+    /// The connection ended in the middle.
+    BrokenOff,
+    /// A program on the way says that the appliance is not there.
+    Between,
+}
+
+/// The missing part of a pairing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PairingLack {
+    /// This computer was never paired.
+    Pairing,
+    /// The appliance does not know the key: ended, or mistyped.
+    KnownKey,
+}
+
+/// How far a restore came that the target disk did not take whole.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// Nothing was written.
+    #[error("{needed} bytes are needed and {free} are free")]
+    NoRoom {
+        /// Bytes of the files that were asked for.
+        needed: u64,
+        /// Bytes free at the target.
+        free: u64,
+    },
+    /// The disk became full.
+    #[error("no room is left: {files} files are back, with {bytes} of {needed} bytes")]
+    Full {
+        /// Bytes of the files that were asked for.
+        needed: u64,
+        /// Files that are back and whole.
+        files: u64,
+        /// Bytes of the files that are back.
+        bytes: u64,
+    },
+    /// Some files may be lost, and which is not known.
+    #[error("{cause}")]
+    Unsure {
+        /// Words of the system.
+        cause: String,
+    },
 }
 
 impl ClientError {

@@ -21,12 +21,12 @@ mod restore;
 mod settings;
 mod unfinished;
 
-pub use error::{ClientError, Skipped, SkippedList};
+pub use error::{ClientError, NoAnswer, NotWritten, PairingLack, Skipped, SkippedList};
 pub use link::connection::Connection;
 pub use past::{read_file::read_file, selection::Selection};
 pub use progress::TransferProgress;
-pub use push::{PushOptions, Pushed, push};
+pub use push::{DefaultExcludes, LeftOut, LeftOutNames, LeftOutReason, PushOptions, Pushed, push};
 pub use remote::{Past, Remote};
 pub use rescue::{FoundSnapshot, KeptSnapshot, PulledDisk, Rescue, SnapshotStanding};
-pub use restore::{Existing, RestoreOptions, Restored, restore};
+pub use restore::{Existing, RestoreOptions, Restored, RoomCheck, SpecialEntries, restore};
 pub use settings::{PairedAppliance, source_name_for};

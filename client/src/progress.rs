@@ -8,6 +8,7 @@ pub struct TransferProgress {
     files: AtomicU64,
     folders: AtomicU64,
     bytes: AtomicU64,
+    passed_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     new_bytes: AtomicU64,
     skipped: AtomicU64,
@@ -70,6 +71,24 @@ impl TransferProgress {
         packs, add_packs
     );
 
+    /// Bytes of files that are done, and of files under way as far as they are. Never more than the files have: a file
+    /// that is read again begins anew.
+    pub fn passed_bytes(&self) -> u64 {
+        self.passed_bytes.load(Relaxed)
+    }
+
+    /// A file of this size is done with, without any reading.
+    pub(crate) fn pass(&self, bytes: u64) {
+        self.passed_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// The work begins anew; what went over the network stays counted.
+    pub(crate) fn begin_again(&self) {
+        for counter in [&self.files, &self.folders, &self.bytes, &self.passed_bytes, &self.skipped] {
+            counter.store(0, Relaxed);
+        }
+    }
+
     /// Packs to read in total; 0 where there are none.
     pub fn expected_packs(&self) -> u64 {
         self.expected_packs.load(Relaxed)
@@ -87,5 +106,77 @@ impl TransferProgress {
     /// Says how many bytes of files there will be.
     pub fn expect_bytes(&self, bytes: u64) {
         self.expected_bytes.store(bytes, Relaxed);
+    }
+}
+
+/// Bytes of a file under way that `passed_bytes` has already. The size is known for certain only at the end: a file may
+/// be read anew, may shrink meanwhile, or be given up half way.
+#[derive(Debug, Default)]
+pub(crate) struct ToldBytes(AtomicU64);
+
+impl ToldBytes {
+    /// Some more bytes of the file went by.
+    pub(crate) fn add(&self, progress: &TransferProgress, bytes: u64) {
+        self.0.fetch_add(bytes, Relaxed);
+        progress.passed_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// The file is done with, and counts this many bytes.
+    pub(crate) fn finish(&self, progress: &TransferProgress, bytes: u64) {
+        let told = self.0.swap(0, Relaxed);
+        // Wraps around where there is less than was told; together the sum is right.
+        progress.passed_bytes.fetch_add(bytes.wrapping_sub(told), Relaxed);
+    }
+}
+
+/// Tells of one file after another.
+#[derive(Debug)]
+pub(crate) struct FileMeter<'a> {
+    progress: &'a TransferProgress,
+    told: ToldBytes,
+}
+
+impl<'a> FileMeter<'a> {
+    pub(crate) fn new(progress: &'a TransferProgress) -> Self {
+        Self { progress, told: ToldBytes::default() }
+    }
+
+    /// Some more bytes of the file went by.
+    pub(crate) fn add(&self, bytes: u64) {
+        self.told.add(self.progress, bytes);
+    }
+
+    /// The file begins anew.
+    pub(crate) fn restart(&self) {
+        self.finish(0);
+    }
+
+    /// The file is done with, and counts this many bytes; the meter is ready for the next file.
+    pub(crate) fn finish(&self, bytes: u64) {
+        self.told.finish(self.progress, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_counts_once_however_often_it_is_read() {
+        let progress = TransferProgress::default();
+        let meter = FileMeter::new(&progress);
+        let mut seen = Vec::new();
+        for step in [700, 200] {
+            meter.add(step);
+            seen.push(progress.passed_bytes());
+        }
+        meter.restart();
+        seen.push(progress.passed_bytes());
+        meter.add(300);
+        meter.finish(1000);
+        seen.push(progress.passed_bytes());
+        meter.finish(5);
+        seen.push(progress.passed_bytes());
+        assert_eq!(seen, [700, 900, 0, 1000, 1005]);
     }
 }

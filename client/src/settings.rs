@@ -3,7 +3,7 @@
 //! The pairing holds a secret and is readable by the owner alone.
 
 use crate::{
-    ClientError,
+    ClientError, PairingLack,
     platform::{cache_folder, config_folder, private_file, state_folder},
 };
 use larder_format::{
@@ -51,7 +51,8 @@ impl PairedAppliance {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(ClientError::NotPaired { cause: format!("{} does not exist", path.display()) });
+                let (lack, cause) = (PairingLack::Pairing, format!("{} does not exist", path.display()));
+                return Err(ClientError::NotPaired { lack, cause });
             }
             Err(error) => return Err(ClientError::local("reading the pairing", path, error)),
         };

@@ -80,7 +80,7 @@ impl Home {
             &self.vault,
             &wanted,
             &self.target(),
-            &RestoreOptions { existing },
+            &RestoreOptions { existing, ..RestoreOptions::default() },
             &TransferProgress::default(),
         )
     }

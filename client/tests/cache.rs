@@ -85,7 +85,7 @@ impl Home {
         let target = tempfile::tempdir().unwrap();
         let to = target.path().join("target");
         let wanted = Selection { source: "laptop/home", when: "newest", path: b"" };
-        let options = RestoreOptions { existing: Existing::Keep };
+        let options = RestoreOptions { existing: Existing::Keep, ..RestoreOptions::default() };
         let restored = restore(&self.vault, &wanted, &to, &options, &TransferProgress::default()).unwrap();
         assert_eq!(restored.skipped.named, []);
         assert_eq!(tree::look(&to), tree::look(&self.source()));

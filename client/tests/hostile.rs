@@ -54,9 +54,14 @@ impl Trap {
         self.vault.plant(root, Totals::default());
         let wanted = Selection { source: "laptop/trap", when: "newest", path: b"" };
         let to = self.folder.path().join("target");
-        let restored =
-            restore(&self.vault, &wanted, &to, &RestoreOptions { existing }, &TransferProgress::default())
-                .unwrap();
+        let restored = restore(
+            &self.vault,
+            &wanted,
+            &to,
+            &RestoreOptions { existing, ..RestoreOptions::default() },
+            &TransferProgress::default(),
+        )
+        .unwrap();
         assert_eq!(fs::read(self.folder.path().join("outside/precious")).unwrap(), b"precious");
         assert_eq!(names(&self.folder.path().join("outside")), ["deep", "precious"]);
         assert_eq!(names(&self.folder.path().join("outside/deep")), [""; 0]);

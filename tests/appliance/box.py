@@ -88,7 +88,7 @@ class Box:
     def pair(self, computer):
         """Makes a key inside the box and gives it to the computer."""
         token = self.machine.inside("larderd token --device laptop --role admin --config /etc/larder.toml 2>/dev/null")
-        code, printed, told = computer.run("pair", self.address, given=token)
+        code, printed, told = computer.run("pair", "--replace", self.address, given=token)
         if code != FINE:
             raise Trouble(f"the computer cannot be paired: {printed}{told}")
 

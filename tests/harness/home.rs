@@ -274,7 +274,8 @@ impl Home {
     }
 
     fn pair_on_with(&self, computer: &str, key: &[u8]) {
-        let mut pairing = self.larder_on(computer, &["pair", &format!("http://127.0.0.1:{}", self.port)]);
+        let mut pairing =
+            self.larder_on(computer, &["pair", "--replace", &format!("http://127.0.0.1:{}", self.port)]);
         let mut child = pairing.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("larder runs");
         child.stdin.take().expect("a pipe").write_all(key).expect("the key is taken");
         let output = child.wait_with_output().expect("larder ends");

@@ -6,6 +6,7 @@ mod client_words;
 mod crowds;
 mod damaged;
 mod disks;
+mod honest_client;
 mod hostile;
 mod injected;
 mod interruptions;

@@ -213,7 +213,7 @@ fn who_may_not_is_told_why() {
 fn pairing_does_not_lead_in_a_circle() {
     let home = Home::new();
     let pair = |key: &[u8]| {
-        let mut command = home.larder(&["pair", &format!("127.0.0.1:{}", home.port)]);
+        let mut command = home.larder(&["pair", "--replace", &format!("127.0.0.1:{}", home.port)]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("larder runs");
         child.stdin.take().expect("a pipe").write_all(key).expect("the key is taken");

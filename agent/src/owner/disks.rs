@@ -5,6 +5,7 @@ use super::output::{hint, say};
 use super::which::{Which, settings_of};
 use super::words::Trouble;
 use crate::edge::http::disks::Meant;
+use crate::phrase::size;
 use crate::report::{DiskReport, DiskState};
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,7 +29,7 @@ fn print_table(disks: &[DiskReport]) -> Result<(), Trouble> {
     let width = disks.iter().map(|disk| disk.path.len()).max().unwrap_or(0).max(4);
     say(format_args!("DISK      {:width$}  ROLE     STATE     BEHIND  FREE        FLUSH", "PATH"))?;
     for disk in disks {
-        let free = disk.free_gib.map_or_else(|| "-".to_owned(), |free_gib| format!("{free_gib:.1} GiB"));
+        let free = disk.free_bytes.map_or_else(|| "-".to_owned(), size);
         let DiskReport { id, path, role, state, behind, flush, .. } = disk;
         let flush = if disk.present { flush.to_string() } else { "-".to_owned() };
         say(format_args!("{id}  {path:width$}  {role:7}  {state:8}  {behind:<6}  {free:10}  {flush}"))?;

@@ -7,7 +7,7 @@ use super::output::{hint, say};
 use super::which::{Which, settings_of};
 use super::words::Trouble;
 use crate::edge::http::control::{DamagedName, DiskScrub, LastScrub, LostName, ScrubStatus, scrub_status_of};
-use crate::phrase::{causes, counted};
+use crate::phrase::{causes, counted, size};
 use crate::state::opening::{Opening, open_vault};
 use larder_format::ledger::WallStamp;
 use larder_store::{StoreError, Vault};
@@ -19,7 +19,6 @@ use std::time::Instant;
 const ROUTE: &str = "/v1/control/scrub";
 /// Read between two looks where no agent runs.
 const STEP_BYTES: u64 = 64 * 1024 * 1024;
-const MIB: f64 = 1_048_576.0;
 
 pub(crate) fn scrub(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     let progress = Progress::new(!json && io::stderr().is_terminal());
@@ -120,15 +119,15 @@ impl ScrubOutcome {
             }
             // Every present file may be whole, and a file that a backup needs may still be missing.
             Some(LastScrub { bytes, damaged: 0, .. }) if is_anything_missing(after) => {
-                format!("{path}: {:.0} MiB read, nothing that is on it is damaged.", *bytes as f64 / MIB)
+                format!("{path}: {} read, nothing that is on it is damaged.", size(*bytes))
             }
             Some(LastScrub { bytes, damaged: 0, .. }) => {
-                format!("{path}: {:.0} MiB read, all of it is as it should be.", *bytes as f64 / MIB)
+                format!("{path}: {} read, all of it is as it should be.", size(*bytes))
             }
             Some(LastScrub { bytes, damaged, repaired, .. }) => {
-                let mib = *bytes as f64 / MIB;
+                let read = size(*bytes);
                 let damaged = counted(*damaged, "damaged file", "damaged files");
-                format!("{path}: {mib:.0} MiB read, {damaged} found, {repaired} repaired.")
+                format!("{path}: {read} read, {damaged} found, {repaired} repaired.")
             }
         }
     }
@@ -198,17 +197,16 @@ impl Progress {
         }
         let read: u64 = status.disks.iter().map(|disk| disk.read_bytes).sum();
         let total: u64 = status.disks.iter().map(|disk| disk.total_bytes).sum::<u64>().max(read);
-        let per_second = read as f64 / self.started.elapsed().as_secs_f64().max(1.0);
-        let left_s = total.saturating_sub(read) as f64 / per_second.max(1.0);
+        let per_second = read / self.started.elapsed().as_secs().max(1);
+        let left_min = (total - read) / per_second.max(1) / 60;
         let mut out = io::stderr();
         // Back to the start of the line, and the last line is gone.
         let _ = write!(
             out,
-            "\r\x1b[K{:.0} of {:.0} MiB, {:.0} MiB/s, {:.0} min left",
-            read as f64 / MIB,
-            total as f64 / MIB,
-            per_second / MIB,
-            left_s / 60.0
+            "\r\x1b[K{} of {}, {}/s, {left_min} min left",
+            size(read),
+            size(total),
+            size(per_second),
         );
         let _ = out.flush();
     }

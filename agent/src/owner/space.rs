@@ -80,27 +80,27 @@ mod tests {
     use super::*;
     use crate::edge::http::space::DiskSpace;
 
-    const GIB: u64 = 1 << 30;
+    const GB: u64 = 1_000_000_000;
 
     /// An owner adds up the rows: a reserve that is also told as free would be room that nobody has.
     #[test]
     fn the_rows_of_a_disk_add_up_to_its_size() {
         let room = DiskRoom {
-            total_bytes: 100 * GIB,
-            free_bytes: 10 * GIB,
-            packs_bytes: 70 * GIB,
-            parity_bytes: 10 * GIB,
+            total_bytes: 100 * GB,
+            free_bytes: 10 * GB,
+            packs_bytes: 70 * GB,
+            parity_bytes: 10 * GB,
             open_bytes: 0,
             quarantine_bytes: 0,
-            records_bytes: GIB,
-            other_bytes: 9 * GIB,
+            records_bytes: GB,
+            other_bytes: 9 * GB,
         };
         let sum = |reserve_bytes: u64| -> f64 {
             let lines = of_disk("/mnt/a", &room, reserve_bytes);
-            let gib = |line: &String| line.trim().split(' ').next().and_then(|text| text.parse::<f64>().ok());
-            lines[1..].iter().filter_map(gib).sum()
+            let gb = |line: &String| line.trim().split(' ').next().and_then(|text| text.parse::<f64>().ok());
+            lines[1..].iter().filter_map(gb).sum()
         };
-        assert_eq!((sum(GIB), sum(64 * GIB)), (100.0, 100.0));
+        assert_eq!((sum(GB), sum(64 * GB)), (100.0, 100.0));
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         let disks = vec![DiskSpace { disk: "ab".into(), path: "/mnt/b".into(), room: None }];
         let report = SpaceReport {
             disks,
-            reserve_bytes: GIB,
+            reserve_bytes: GB,
             unfinished: Vec::new(),
             let_go: Vec::new(),
             sources: Vec::new(),

@@ -3,7 +3,7 @@
 use crate::edge::control::ControlError;
 use crate::edge::dashboard::PasswordProblem;
 use crate::edge::disks::DiskProblem;
-use crate::phrase::{causes, hand_over, is_forbidden, sentence};
+use crate::phrase::{causes, hand_over, is_forbidden, sentence, size_of_mib};
 use crate::run::StartError;
 use crate::state::opening::OpenError;
 use larder_store::StoreError;
@@ -134,7 +134,10 @@ impl From<StoreError> for Trouble {
         match error {
             StoreError::Full { disk, missing_mib, .. } => Self::new(
                 5,
-                format!("The backup disk at {disk} is full: at least {missing_mib} MiB more are needed."),
+                format!(
+                    "The backup disk at {disk} is full: at least {} more are needed.",
+                    size_of_mib(missing_mib)
+                ),
                 "Put a larger disk in its place; `larderd space` shows what takes the room.",
                 details,
             ),

@@ -1,15 +1,17 @@
 //! The appliance over HTTP: addresses, requests, retries, and problems turned into `ClientError`.
 //!
 //! A box at home is restarted, updated and unplugged. A request without an answer is repeated, with two minutes of
-//! pauses, before a push gives up. Every request may be repeated: uploads are asked for anew, commits carry a number
-//! of their own. Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel. Not
+//! pauses, before a push gives up. A person who waits for the first answer is told within seconds instead: the
+//! commonest cause is a wrong address. Every request may be repeated: uploads are asked for anew, commits carry a
+//! number of their own. Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel. Not
 //! here: questions of a person (`questions`).
 
 use super::{
+    answer::{AnswerError, AnswerSize, endless, read_answer, why_no_answer},
     body::{BackToBack, read_block},
     path::{percent_encode, source_path},
 };
-use crate::{ClientError, Past, Remote, settings::PairedAppliance};
+use crate::{ClientError, NoAnswer, PairingLack, Past, Remote, settings::PairedAppliance};
 use backon::{BlockingRetryable, ExponentialBuilder};
 use larder_format::{
     ChunkId,
@@ -19,18 +21,30 @@ use larder_format::{
     },
 };
 use serde::de::DeserializeOwned;
-use std::{io, time::Duration};
+use std::{
+    cell::Cell,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use ureq::{Agent, Body, RequestBuilder, SendBody, http::Response, typestate::WithBody};
 
-/// Answers in JSON end here; the longest are listings of large folders.
-const JSON_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Between two attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Pauses of a request together: longer than a box needs after a power cut, half a minute to boot and a minute to
 /// wait for disks (`SPIN_UP` in agent/src/run.rs).
 const RETRY_FOR: Duration = Duration::from_secs(120);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pauses before the first answer together, for a person who waits.
+const FIRST_CONTACT_FOR: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(8);
+/// The first question needs no disk. Without this limit, a program that takes connections and says nothing would keep
+/// a person waiting for ten minutes.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// A commit answers when every disk holds the snapshot: a spun-down disk and a large tree take time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
@@ -41,7 +55,18 @@ pub struct Connection {
     address: String,
     authorization: String,
     retry_for: Duration,
+    /// Whether somebody waits for the first answer and would rather hear of a wrong address.
+    is_awaited: bool,
+    /// Set by the first answer.
+    is_met: Arc<AtomicBool>,
+    /// Called at the first failed request of an outage that is waited out.
+    on_outage: Option<OnOutage>,
+    /// Whether `on_outage` was called for the present outage.
+    is_outage_told: AtomicBool,
 }
+
+/// Takes the failure, and how long the request will be repeated.
+type OnOutage = Box<dyn Fn(&ClientError, Duration) + Send + Sync>;
 
 impl Connection {
     /// A connection to the appliance of a pairing. Sends nothing yet.
@@ -51,7 +76,25 @@ impl Connection {
             address: pairing.address.trim_end_matches('/').to_owned(),
             authorization: format!("Bearer {}", pairing.token),
             retry_for: RETRY_FOR,
+            is_awaited: false,
+            is_met: Arc::default(),
+            on_outage: None,
+            is_outage_told: AtomicBool::new(false),
         }
+    }
+
+    /// Gives up soon where the very first question gets no answer; later questions are repeated as ever.
+    #[must_use]
+    pub fn awaited(mut self) -> Self {
+        self.is_awaited = true;
+        self
+    }
+
+    /// Has `tell` called once in each outage that is waited out, with the failure and the time of waiting.
+    #[must_use]
+    pub fn telling_outages(mut self, tell: impl Fn(&ClientError, Duration) + Send + Sync + 'static) -> Self {
+        self.on_outage = Some(Box::new(tell));
+        self
     }
 
     /// Gives up at the first missing answer: for questions of a person at the keyboard.
@@ -59,6 +102,11 @@ impl Connection {
     pub fn without_retries(mut self) -> Self {
         self.retry_for = Duration::ZERO;
         self
+    }
+
+    /// Set by the first answer of any kind.
+    pub(crate) fn is_met(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_met)
     }
 
     /// Address of the appliance.
@@ -69,9 +117,9 @@ impl Connection {
     /// Asks a `GET` route with an answer in JSON. `path` starts with `/v1/` and is percent-encoded.
     ///
     /// # Errors
-    /// `Unreachable`, `NotPaired`, `Refused`.
-    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let body = self.get_bytes(path)?;
+    /// `Unreachable`, `NotPaired`, `Refused`; `Strange` for an answer that is longer than `size`.
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str, size: AnswerSize) -> Result<T, ClientError> {
+        let body = self.get_bytes(path, size)?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
 
@@ -79,27 +127,24 @@ impl Connection {
     ///
     /// # Errors
     /// As `get`.
-    pub(super) fn get_bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+    pub(super) fn get_bytes(&self, path: &str, size: AnswerSize) -> Result<Vec<u8>, ClientError> {
         self.with_retries(|| {
             let request = self.agent.get(self.url(path)).header("authorization", &self.authorization);
-            self.read(self.checked(request.call())?)
+            self.read(self.checked(request.call())?, size)
         })
     }
 
-    /// Tells a `POST` route something in JSON, with an answer in JSON.
+    /// Tells a `POST` route something in JSON, with an answer of some facts in JSON.
     ///
     /// # Errors
     /// As `get`.
     pub(super) fn say<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, ClientError> {
-        let body = self.post(path, "application/json", body)?;
-        serde_json::from_slice(&body).map_err(|error| self.strange(&error))
+        let answer =
+            self.with_retries(|| self.read(self.post(path, "application/json", body)?, AnswerSize::Facts))?;
+        serde_json::from_slice(&answer).map_err(|error| self.strange(&error))
     }
 
-    fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Vec<u8>, ClientError> {
-        self.with_retries(|| self.read(self.post_once(path, content_type, body)?))
-    }
-
-    fn post_once(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Response<Body>, ClientError> {
+    fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Response<Body>, ClientError> {
         self.checked(self.request(path, content_type).send(body))
     }
 
@@ -112,7 +157,7 @@ impl Connection {
         format!("{}{path}", self.address)
     }
 
-    fn with_retries<T>(&self, ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    fn with_retries<T>(&self, mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(PAUSE_MIN)
             .with_max_delay(PAUSE_MAX)
@@ -120,7 +165,44 @@ impl Connection {
             .with_jitter();
         let pauses =
             if self.retry_for.is_zero() { pauses.with_max_times(0) } else { pauses.without_max_times() };
-        ask.retry(pauses).when(ClientError::is_passing).call()
+        let paused = Cell::new(Duration::ZERO);
+        let asked = || {
+            let answer = ask();
+            if !matches!(answer, Err(ClientError::Unreachable { .. })) {
+                self.is_met.store(true, Relaxed);
+                self.is_outage_told.store(false, Relaxed);
+            }
+            answer
+        };
+        asked
+            .retry(pauses)
+            .when(|trouble| trouble.is_passing() && !self.is_first_contact_over(trouble, paused.get()))
+            .notify(|trouble, pause| {
+                paused.set(paused.get() + pause);
+                self.tell_outage(trouble);
+            })
+            .call()
+    }
+
+    /// Whether a person should hear now that nobody answers.
+    fn is_first_contact_over(&self, trouble: &ClientError, paused: Duration) -> bool {
+        let ClientError::Unreachable { why, .. } = trouble else { return false };
+        // A restarting box refuses for a moment; an unknown name stays unknown, and the other causes took their time.
+        let may_pass_soon = matches!(why, NoAnswer::NothingListens | NoAnswer::BrokenOff);
+        let is_first = self.is_awaited && !self.is_met.load(Relaxed);
+        is_first && !(may_pass_soon && paused < FIRST_CONTACT_FOR)
+    }
+
+    fn tell_outage(&self, trouble: &ClientError) {
+        let is_outage = matches!(trouble, ClientError::Unreachable { .. });
+        let is_waited_out = !self.is_awaited || self.is_met.load(Relaxed);
+        if let Some(tell) = &self.on_outage
+            && is_outage
+            && is_waited_out
+            && !self.is_outage_told.swap(true, Relaxed)
+        {
+            tell(trouble, self.retry_for);
+        }
     }
 
     fn checked(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, ClientError> {
@@ -132,22 +214,30 @@ impl Connection {
         let body = answer.body_mut().with_config().limit(64 * 1024).read_to_vec().unwrap_or_default();
         let problem = serde_json::from_slice::<Problem>(&body).unwrap_or_else(|_| stand_in(status.as_u16()));
         Err(match (status.as_u16(), problem.code.as_str()) {
-            (401, _) => ClientError::NotPaired { cause: problem.what },
+            (401, _) => ClientError::NotPaired { lack: PairingLack::KnownKey, cause: problem.what },
             // A proxy on the way says that the box is not there.
-            (502..=504, code) if code != "busy" => {
-                ClientError::Unreachable { address: self.address.clone(), cause: problem.what }
-            }
+            (502..=504, code) if code != "busy" => ClientError::Unreachable {
+                address: self.address.clone(),
+                why: NoAnswer::Between,
+                cause: problem.what,
+            },
             _ => ClientError::Refused(Box::new(problem)),
         })
     }
 
-    fn read(&self, mut answer: Response<Body>) -> Result<Vec<u8>, ClientError> {
-        let body = answer.body_mut().with_config().limit(JSON_BYTES_MAX).read_to_vec();
-        body.map_err(|error| self.unreachable(&error))
+    fn read(&self, mut answer: Response<Body>, size: AnswerSize) -> Result<Vec<u8>, ClientError> {
+        read_answer(&mut answer, size).map_err(|error| match error {
+            AnswerError::Cut(error) => self.unreachable(&error),
+            AnswerError::TooLong(most) => ClientError::Strange {
+                address: self.address.clone(),
+                cause: format!("the answer did not end after {most} bytes"),
+            },
+        })
     }
 
-    fn unreachable(&self, error: &dyn std::error::Error) -> ClientError {
-        ClientError::Unreachable { address: self.address.clone(), cause: error.to_string() }
+    fn unreachable(&self, error: &ureq::Error) -> ClientError {
+        let (address, why) = (self.address.clone(), why_no_answer(error));
+        ClientError::Unreachable { address, why, cause: error.to_string() }
     }
 
     /// An answer to another question: another program listens at the address, or a newer Larder.
@@ -158,7 +248,12 @@ impl Connection {
 
 impl Remote for Connection {
     fn identity(&self) -> Result<Identity, ClientError> {
-        self.get("/v1/me")
+        let body = self.with_retries(|| {
+            let request = self.agent.get(self.url("/v1/me")).header("authorization", &self.authorization);
+            let request = request.config().timeout_recv_response(Some(FIRST_ANSWER_TIMEOUT)).build();
+            self.read(self.checked(request.call())?, AnswerSize::Facts)
+        })?;
+        serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
 
     fn start(&self, source: &str, start: &PushStart) -> Result<PushWelcome, ClientError> {
@@ -167,7 +262,10 @@ impl Remote for Connection {
     }
 
     fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {
-        let body = self.post("/v1/chunks/missing", IDS_TYPE, &encode_ids(names))?;
+        let asked = encode_ids(names);
+        let body = self.with_retries(|| {
+            self.read(self.post("/v1/chunks/missing", IDS_TYPE, &asked)?, AnswerSize::PerChunk)
+        })?;
         decode_ids(&body).map_err(|error| self.strange(&error))
     }
 
@@ -176,7 +274,8 @@ impl Remote for Connection {
         let body = self.with_retries(|| {
             let mut reader = BackToBack { blocks, at: 0 };
             let request = self.request("/v1/chunks", BLOCKS_TYPE).header("content-length", len);
-            self.read(self.checked(request.send(SendBody::from_reader(&mut reader)))?)
+            let answer = self.checked(request.send(SendBody::from_reader(&mut reader)))?;
+            self.read(answer, AnswerSize::Facts)
         })?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))
     }
@@ -199,30 +298,39 @@ impl Past for Connection {
             Neighbours::Unwanted => "/v1/chunks/fetch",
             Neighbours::Welcome => "/v1/chunks/fetch?neighbours=welcome",
         };
-        let mut answer = self.with_retries(|| self.post_once(path, IDS_TYPE, &body))?;
+        let mut answer = self.with_retries(|| self.post(path, IDS_TYPE, &body))?;
         let mut reader = answer.body_mut().as_reader();
         let mut block = Vec::new();
+        // Each block holds a chunk that was asked for, so there are no more blocks than names.
+        let mut blocks_left = names.len();
         loop {
             match read_block(&mut reader, &mut block) {
-                Ok(true) => each(&block),
+                Ok(true) if blocks_left == 0 => return Err(endless(&self.address)),
+                Ok(true) => {
+                    blocks_left -= 1;
+                    each(&block);
+                }
                 Ok(false) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     let why = format!("{} gave a block that cannot be read: {error}", self.address);
                     return Err(ClientError::Damaged(why));
                 }
-                Err(error) => return Err(self.unreachable(&error)),
+                Err(error) => return Err(self.unreachable(&error.into())),
             }
         }
     }
 
     fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, ClientError> {
-        let body = self.post("/v1/chunks/places", IDS_TYPE, &encode_ids(names))?;
+        let asked = encode_ids(names);
+        let body = self.with_retries(|| {
+            self.read(self.post("/v1/chunks/places", IDS_TYPE, &asked)?, AnswerSize::PerChunk)
+        })?;
         decode_places(&body, names.len()).map_err(|error| self.strange(&error))
     }
 
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError> {
         let (source, when) = (source_path(source)?, percent_encode(when));
-        self.get(&format!("/v1/sources/{source}/snapshots/{when}"))
+        self.get(&format!("/v1/sources/{source}/snapshots/{when}"), AnswerSize::Facts)
     }
 }
 
@@ -234,6 +342,7 @@ fn agent_for() -> Agent {
         .proxy(None)
         .max_redirects(0)
         .user_agent(concat!("larder/", env!("CARGO_PKG_VERSION")))
+        .timeout_resolve(Some(RESOLVE_TIMEOUT))
         .timeout_connect(Some(CONNECT_TIMEOUT))
         .timeout_send_body(Some(SEND_TIMEOUT))
         .timeout_recv_response(Some(ANSWER_TIMEOUT))

@@ -2,6 +2,7 @@
 //!
 //! The rest of the client asks through the traits `Past` and `Remote`, or by one of the `questions` of a person.
 
+mod answer;
 mod body;
 pub(crate) mod connection;
 pub(crate) mod path;

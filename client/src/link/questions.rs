@@ -4,6 +4,7 @@
 //! questions of a push and a restore (`Connection`).
 
 use super::{
+    answer::AnswerSize,
     connection::Connection,
     path::{percent_encode, query_path, source_path},
 };
@@ -21,12 +22,12 @@ use serde_json::Value;
 /// # Errors
 /// As `Connection::get`, of this and of every other question.
 pub(crate) fn sources(connection: &Connection) -> Result<Vec<SourceInfo>, ClientError> {
-    connection.get("/v1/sources")
+    connection.get("/v1/sources", AnswerSize::Report)
 }
 
 /// The kept snapshots of `source`, the oldest first.
 pub(crate) fn snapshots(connection: &Connection, source: &str) -> Result<Vec<SnapshotInfo>, ClientError> {
-    connection.get(&format!("/v1/sources/{}/snapshots", source_path(source)?))
+    connection.get(&format!("/v1/sources/{}/snapshots", source_path(source)?), AnswerSize::Report)
 }
 
 /// The names in the folder `path` of the snapshot `when`.
@@ -37,7 +38,7 @@ pub(crate) fn list(
     path: &[u8],
 ) -> Result<Vec<EntryInfo>, ClientError> {
     let (source, when, path) = (source_path(source)?, percent_encode(when), query_path(path));
-    connection.get(&format!("/v1/sources/{source}/snapshots/{when}/list?path={path}"))
+    connection.get(&format!("/v1/sources/{source}/snapshots/{when}/list?path={path}"), AnswerSize::Listing)
 }
 
 /// The kept versions of the file `path`.
@@ -46,7 +47,8 @@ pub(crate) fn versions(
     source: &str,
     path: &[u8],
 ) -> Result<Vec<VersionInfo>, ClientError> {
-    connection.get(&format!("/v1/sources/{}/versions?path={}", source_path(source)?, query_path(path)))
+    let (source, path) = (source_path(source)?, query_path(path));
+    connection.get(&format!("/v1/sources/{source}/versions?path={path}"), AnswerSize::Report)
 }
 
 /// Changes in `source` between the snapshots `since` and `until`.
@@ -56,7 +58,8 @@ pub(crate) fn changes(
     [since, until]: &[String; 2],
 ) -> Result<Vec<Change>, ClientError> {
     let (source, since, until) = (source_path(source)?, percent_encode(since), percent_encode(until));
-    let lines = connection.get_bytes(&format!("/v1/sources/{source}/diff?from={since}&to={until}"))?;
+    let path = format!("/v1/sources/{source}/diff?from={since}&to={until}");
+    let lines = connection.get_bytes(&path, AnswerSize::Listing)?;
     let changes =
         serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, serde_json::Error>>();
     changes.map_err(|error| connection.strange(&error))
@@ -64,7 +67,7 @@ pub(crate) fn changes(
 
 /// What is expected of `source`.
 pub(crate) fn expectation(connection: &Connection, source: &str) -> Result<SourceExpectation, ClientError> {
-    connection.get(&format!("/v1/sources/{}/expect", source_path(source)?))
+    connection.get(&format!("/v1/sources/{}/expect", source_path(source)?), AnswerSize::Facts)
 }
 
 /// Says how long `source` may be silent.
@@ -90,23 +93,23 @@ pub(crate) fn retire(
 /// The answers to the four questions, of `source` or of every source.
 pub(crate) fn answers(connection: &Connection, source: Option<&str>) -> Result<Value, ClientError> {
     let query = source.map(|source| format!("?source={}", percent_encode(source))).unwrap_or_default();
-    connection.get(&format!("/v1/answers{query}"))
+    connection.get(&format!("/v1/answers{query}"), AnswerSize::Report)
 }
 
 /// How the appliance is.
 pub(crate) fn status(connection: &Connection) -> Result<Value, ClientError> {
-    connection.get("/v1/status")
+    connection.get("/v1/status", AnswerSize::Report)
 }
 
 /// How long snapshots of `source` are kept, and why.
 pub(crate) fn retention(connection: &Connection, source: &str) -> Result<Value, ClientError> {
-    connection.get(&format!("/v1/sources/{}/retention", source_path(source)?))
+    connection.get(&format!("/v1/sources/{}/retention", source_path(source)?), AnswerSize::Report)
 }
 
 /// Number and hash of an entry of the appliance's ledger; nothing without such an entry, or where the appliance is
 /// too old to tell.
 pub(crate) fn ledger_entry(connection: &Connection, number: u64) -> Result<Option<Head>, ClientError> {
-    match connection.get(&format!("/v1/ledger/{number}")) {
+    match connection.get(&format!("/v1/ledger/{number}"), AnswerSize::Facts) {
         Err(ClientError::Refused(_)) => Ok(None),
         entry => entry.map(Some),
     }

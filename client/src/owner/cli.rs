@@ -4,9 +4,11 @@ use super::{
     getting, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
-    pairing, pushing, rescuing, source, words,
+    pairing, pushing, rescuing,
+    screen::say_last,
+    source, status, words,
 };
-use crate::ClientError;
+use crate::{ClientError, platform::on_interrupt};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::{ffi::OsString, process::ExitCode};
 
@@ -28,7 +30,7 @@ A place is SOURCE[@WHEN][:PATH], for example laptop/photos@2026-03-31:2024/cat.j
 
 Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped (each is named) or
 came back without their owner or some attribute, 4 not reachable or not paired, 5 refused by the
-appliance, 6 damaged data met.";
+appliance, 6 damaged data met. `status --check`: 0 fine, 3 it needs you, 6 alarm.";
 
 #[derive(Debug, Subcommand)]
 enum TypedCommand {
@@ -77,7 +79,7 @@ enum TypedCommand {
         source: Option<String>,
     },
     /// Show how the appliance is: what its lamp shows, in full
-    Status,
+    Status(status::StatusArgs),
     /// Show how long a source's snapshots are kept, and why
     Retention {
         /// SOURCE
@@ -100,13 +102,30 @@ pub fn main() -> ExitCode {
     // clap prints its own errors and exits with 2, the code for wrong usage.
     let Typed { command, global } = Typed::parse();
     let mut output = Output::new(global.json);
+    if let Some(last_words) = last_words(&command) {
+        on_interrupt(move || say_last(last_words));
+    }
     let ended = run(command, &global, &mut output).and_then(|code| {
         output.flush()?;
         Ok(code)
     });
     match ended {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => words::report(&failure.into_trouble(), global.json),
+        Err(failure) => words::report(&failure.into_trouble(), &mut output),
+    }
+}
+
+/// What Ctrl-C means for the files.
+fn last_words(command: &TypedCommand) -> Option<&'static str> {
+    match command {
+        TypedCommand::Push(_) => Some(
+            "Stopped. No new snapshot was made; what was sent already is not sent again when you run this again.",
+        ),
+        TypedCommand::Restore(_) | TypedCommand::Rescue(_) => Some(
+            "Stopped. Files that are back are whole; run this again as it was, and it goes on where it stopped.",
+        ),
+        TypedCommand::Pair(_) => Some("Stopped. The pairing of this computer is as it was."),
+        _ => None,
     }
 }
 
@@ -124,7 +143,7 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
         TypedCommand::Cat { place } => getting::cat(&place, global, output),
         TypedCommand::Rescue(args) => rescuing::rescue(&args, output),
         TypedCommand::Answers { source } => looking::answers(source.as_deref(), global, output),
-        TypedCommand::Status => looking::status(global, output),
+        TypedCommand::Status(args) => status::status(args, global, output),
         TypedCommand::Retention { source } => looking::retention(&source, global, output),
         TypedCommand::Completions { shell } => {
             let mut script = Vec::new();

@@ -2,14 +2,16 @@
 
 use super::{
     options::GlobalOptions,
-    output::{CommandError, Output, counted, size},
+    output::{CommandError, Output},
     progress::with_bar,
+    screen::{ask_yes, may_ask},
+    skipped::{Loudness, name_skipped, skipped_json},
     spot::Spot,
     words,
 };
 use crate::{
-    ClientError, Existing, RestoreOptions, Restored, Selection, TransferProgress, read_file,
-    restore as bring_back,
+    ClientError, Existing, RestoreOptions, Restored, RoomCheck, Selection, SpecialEntries, TransferProgress,
+    read_file, restore as bring_back,
 };
 use clap::Args;
 use std::{
@@ -29,6 +31,42 @@ pub(super) struct RestoreArgs {
     /// Replace files in DIR that have the same names; without this they stay, and where they differ they are named
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    target: TargetWishes,
+    #[command(flatten)]
+    loudness: Loudness,
+}
+
+/// What a restore and a rescue may do to this computer.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct TargetWishes {
+    /// As root: also make devices, set-user and set-group programs, and files with rights of their own, without asking;
+    /// only for a backup that you trust as you trust root
+    #[arg(long)]
+    special: bool,
+    /// Start even if the files seem to need more room than is free
+    #[arg(long)]
+    no_room_check: bool,
+}
+
+impl TargetWishes {
+    /// The options of the library. `output` tells whether a person can be asked.
+    pub(super) fn options(self, existing: Existing, output: &Output) -> RestoreOptions {
+        let special = match self.special {
+            true => SpecialEntries::Restore,
+            false if may_ask() && !output.is_quiet() => SpecialEntries::Ask(ask_for_special),
+            false => SpecialEntries::LeaveOut,
+        };
+        let room = if self.no_room_check { RoomCheck::Never } else { RoomCheck::First };
+        RestoreOptions { existing, special, room }
+    }
+}
+
+fn ask_for_special() -> bool {
+    ask_yes(
+        "This backup has devices, programs that run as another user, or files with rights of their own. Whoever made \
+         it could take over this computer with them. Make them?",
+    )
 }
 
 pub(super) fn restore(
@@ -41,9 +79,13 @@ pub(super) fn restore(
     let source = spot.full_source(&connection)?;
     let wanted = Selection { source: &source, when: &spot.when, path: &spot.path };
     let existing = if args.overwrite { Existing::Replace } else { Existing::Keep };
+    if args.loudness.quiet {
+        output.hush();
+    }
     let (progress, started) = (TransferProgress::default(), Instant::now());
-    let restored = with_bar(&progress, output.is_json(), None, || {
-        bring_back(&connection, &wanted, &args.to, &RestoreOptions { existing }, &progress)
+    let options = args.target.options(existing, output);
+    let restored = with_bar(&progress, output, None, || {
+        bring_back(&connection, &wanted, &args.to, &options, &progress)
     })?;
     let seconds = started.elapsed().as_secs_f64();
     if output.is_json() {
@@ -57,7 +99,7 @@ pub(super) fn restore(
             "damaged": restored.damaged,
             "owners_left_out": restored.owners_left_out,
             "attributes_left_out": restored.attributes_left_out,
-            "skipped": words::skipped_json(&restored.skipped),
+            "skipped": skipped_json(&restored.skipped),
         }))?;
     } else {
         tell(&restored, args, seconds, output)?;
@@ -72,12 +114,8 @@ fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Outp
     if brought_nothing {
         output.line(format!("No file was brought back into {to}; {seconds:.1} s."))?;
     } else {
-        output.line(format!(
-            "{} in {}, {}, are back in {to}; {seconds:.1} s.",
-            counted(restored.files, "file", "files"),
-            counted(restored.folders, "folder", "folders"),
-            size(restored.bytes),
-        ))?;
+        let back = words::are_back(restored.files, restored.folders, restored.bytes);
+        output.note(format!("{back} in {to}; {seconds:.1} s."))?;
     }
     for line in words::left_out(restored.owners_left_out, restored.attributes_left_out) {
         output.line(line)?;
@@ -86,14 +124,14 @@ fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Outp
     let remedy = if restored.damaged > 0 {
         "Take the damaged ones from another snapshot: `larder versions SOURCE:PATH` lists them."
     } else {
-        "Mend what is said beside each name; what is in the way stays unless you add --overwrite."
+        "Mend what is said beside each name and run it again; what is in the way stays unless you add --overwrite."
     };
     let meaning = if brought_nothing {
         "Files that were in that folder before are as they were."
     } else {
         "Everything else is back."
     };
-    words::name_skipped(&restored.skipped, meaning, remedy);
+    name_skipped(&restored.skipped, args.loudness, meaning, remedy);
     Ok(())
 }
 

@@ -4,12 +4,11 @@
 
 use super::{
     options::GlobalOptions,
-    output::{Column, CommandError, Output, count, counted, moment, permissions, size},
+    output::{Column, CommandError, Output, count, moment, permissions, size},
     spot::{NEWEST, Spot, full_source},
 };
 use crate::{ClientError, Connection, link::questions};
 use larder_format::wire::{ChangeKind, EntryInfo, SnapshotInfo, VersionInfo, escape_name};
-use serde_json::Value;
 use std::ffi::OsStr;
 
 use Column::{Left, Right};
@@ -269,82 +268,11 @@ pub(super) fn answers(
         output.line(source["source"].as_str().unwrap_or_default())?;
         for (key, question) in QUESTIONS {
             let answer = source["answers"][key].as_str().unwrap_or("The appliance gave no answer.");
-            output.line(format!("  {question}\n    {answer}"))?;
+            output.line(format!("  {question}"))?;
+            output.line(format!("    {answer}"))?;
         }
     }
     Ok(0)
-}
-
-/// How long snapshots are kept, and the obstacles to letting go.
-fn told_of_retention(retention: &Value) -> impl Iterator<Item = String> {
-    let text = |key: &str| retention[key].as_str();
-    let promise = text("promise").map(|promise| format!("Promise: {promise}"));
-    let shorter = text("shorter").map(str::to_owned);
-    let holds = retention["holds"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let holds = holds.map(|hold| format!("On hold, {hold}"));
-    promise.into_iter().chain(shorter).chain(holds).collect::<Vec<_>>().into_iter()
-}
-
-pub(super) fn status(global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
-    let status = questions::status(&global.ask()?)?;
-    if output.is_json() {
-        output.json(&status)?;
-        return Ok(0);
-    }
-    let health = &status["health"];
-    let level = health["level"].as_str().unwrap_or("unknown").replace('_', " ");
-    output.line(format!("The appliance says: {level}."))?;
-    for condition in health["conditions"].as_array().into_iter().flatten() {
-        let seen = if condition["acknowledged"] == true { " (You have seen this.)" } else { "" };
-        for (part, behind) in [("what", seen), ("meaning", ""), ("remedy", "")] {
-            output.line(format!("  {}{behind}", condition[part].as_str().unwrap_or_default()))?;
-        }
-    }
-    // A key that only adds backups is told nothing of the whole vault.
-    if status["vault"].is_object() {
-        output.line(whole(&status["vault"]))?;
-    }
-    told_of_retention(&status["retention"]).try_for_each(|line| output.line(line))?;
-    let row = |source: &Value| {
-        let text = |key: &str| source[key].as_str().unwrap_or_default().to_owned();
-        vec![
-            text("source"),
-            moment(&text("last_success")),
-            text("last_result"),
-            count(number(source, "snapshots")),
-        ]
-    };
-    let rows: Vec<_> = status["sources"].as_array().into_iter().flatten().map(row).collect();
-    let is_quiet = health["conditions"].as_array().is_none_or(Vec::is_empty);
-    if rows.is_empty() && is_quiet {
-        output.line(NOTHING_YET)?;
-    }
-    if !rows.is_empty() {
-        output.line("")?;
-        let heads = [Left("SOURCE"), Left("LAST BACKUP"), Left("RESULT"), Right("SNAPSHOTS")];
-        output.table(&heads, &rows)?;
-    }
-    Ok(0)
-}
-
-fn number(value: &Value, key: &str) -> u64 {
-    value[key].as_u64().unwrap_or_default()
-}
-
-/// The whole vault, in a line.
-fn whole(vault: &Value) -> String {
-    let free = vault["free_bytes"].as_u64();
-    format!(
-        "It keeps {}; {} with {} are protected, and take {} on its disks. {}.",
-        counted(number(vault, "snapshots"), "snapshot", "snapshots"),
-        counted(number(vault, "files"), "file", "files"),
-        size(number(vault, "protected_bytes")),
-        size(number(vault, "stored_bytes")),
-        free.map_or_else(
-            || "How much is free no disk says".to_owned(),
-            |free| format!("{} free", size(free))
-        ),
-    )
 }
 
 pub(super) fn retention(

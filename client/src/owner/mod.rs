@@ -4,17 +4,23 @@
 
 mod cli;
 mod getting;
+mod left_out;
 mod looking;
 mod options;
 mod output;
+mod pace;
 mod pairing;
+mod plain;
 mod progress;
 mod pushing;
 mod rescued;
 mod rescuing;
+mod screen;
+mod skipped;
 mod source;
 mod source_name;
 pub(crate) mod spot;
+mod status;
 mod words;
 
 pub use cli::main;

@@ -1,8 +1,12 @@
 //! Options that every command understands.
 
+use super::{
+    progress::announce,
+    screen::{is_watched, say},
+};
 use crate::{ClientError, Connection, PairedAppliance};
 use clap::Args;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// What every command understands.
 #[derive(Debug, Args)]
@@ -21,13 +25,33 @@ impl GlobalOptions {
         self.appliance.clone().map_or_else(PairedAppliance::default_path, Ok)
     }
 
-    /// A connection to the paired appliance, with retries for as long as a box takes to start.
+    /// Files and folders that may hold the key of this computer: the named pairing, and the account's own folder.
+    pub(super) fn key_places(&self) -> Result<Vec<PathBuf>, ClientError> {
+        let own = PairedAppliance::default_path().ok().and_then(|path| path.parent().map(PathBuf::from));
+        Ok(self.appliance.iter().cloned().chain(own).collect())
+    }
+
+    /// A connection to the paired appliance, with retries for as long as a box takes to start. A person hears within
+    /// seconds that nobody answers at all; a timer that runs while the network comes up gets its backup.
     pub(super) fn connect(&self) -> Result<Connection, ClientError> {
-        Ok(Connection::new(&PairedAppliance::load(&self.pairing_path()?)?))
+        let connection = Connection::new(&PairedAppliance::load(&self.pairing_path()?)?);
+        let connection = if is_watched() { connection.awaited() } else { connection };
+        let connection = connection.telling_outages(|trouble, waiting| {
+            say(told_of_outage(trouble, waiting));
+        });
+        if !self.json {
+            announce(&connection);
+        }
+        Ok(connection)
     }
 
     /// A connection to the paired appliance, for a question of a waiting person.
     pub(super) fn ask(&self) -> Result<Connection, ClientError> {
         self.connect().map(Connection::without_retries)
     }
+}
+
+fn told_of_outage(trouble: &ClientError, waiting: Duration) -> String {
+    let what = super::words::problem_of(trouble).what;
+    format!("{what} Trying again for {} minutes.", waiting.as_secs() / 60)
 }

@@ -1,9 +1,11 @@
 //! The standard output: lines, tables, JSON.
 //!
 //! A reader that goes away (`larder push … | head`) ends nothing: further output is dropped, and the work and its
-//! exit code stay. Only here are numbers and times written for people; JSON carries the values of the appliance. Not
-//! here: the standard error (`words`).
+//! exit code stay. Only here are numbers and times written for people; JSON carries the values of the appliance.
+//! Whatever a line holds, the line stays one line and acts on nothing (`plain`). Sizes count in thousands, as disks are
+//! sold. Not here: the standard error (`screen`).
 
+use super::plain::{PlainJson, plain};
 use crate::{ClientError, platform::sync_output};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -13,6 +15,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 pub(super) struct Output {
     out: BufWriter<Stdout>,
     json: bool,
+    is_quiet: bool,
 }
 
 /// Why a command ended early.
@@ -44,15 +47,31 @@ impl CommandError {
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        Self { out: BufWriter::new(io::stdout()), json }
+        Self { out: BufWriter::new(io::stdout()), json, is_quiet: false }
+    }
+
+    /// From now on `note` says nothing.
+    pub(super) fn hush(&mut self) {
+        self.is_quiet = true;
+    }
+
+    /// Whether nobody wants to hear of work that goes well: a timer, or a program that reads JSON.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.is_quiet || self.json
     }
 
     pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
+    /// Prints one line.
     pub(super) fn line(&mut self, line: impl AsRef<str>) -> io::Result<()> {
-        or_nobody_reads(writeln!(self.out, "{}", line.as_ref()))
+        or_nobody_reads(writeln!(self.out, "{}", plain(line.as_ref())))
+    }
+
+    /// Prints one line about work that went well.
+    pub(super) fn note(&mut self, line: impl AsRef<str>) -> io::Result<()> {
+        if self.is_quiet { Ok(()) } else { self.line(line) }
     }
 
     /// Writes bytes unchanged.
@@ -77,19 +96,23 @@ impl Output {
     }
 
     pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
-        let written = serde_json::to_writer_pretty(&mut self.out, value).map_err(io::Error::from);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.out, PlainJson::default());
+        let written = value.serialize(&mut serializer).map_err(io::Error::from);
         or_nobody_reads(written.and_then(|()| writeln!(self.out)))
     }
 
     /// Columns as wide as their cells; numbers to the right.
     pub(super) fn table(&mut self, heads: &[Column], rows: &[Vec<String>]) -> io::Result<()> {
+        // Before the widths are taken: an escaped character is wider.
+        let rows: Vec<Vec<_>> =
+            rows.iter().map(|row| row.iter().map(|cell| plain(cell).into_owned()).collect()).collect();
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count());
             cells.chain([heads[column].name().chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..heads.len()).map(width).collect();
         let names: Vec<String> = heads.iter().map(|head| head.name().to_owned()).collect();
-        for row in std::iter::once(&names).chain(rows) {
+        for row in std::iter::once(&names).chain(&rows) {
             let mut line = String::new();
             for ((cell, head), width) in row.iter().zip(heads).zip(&widths) {
                 match head {

@@ -1,11 +1,16 @@
 //! `larder pair`: address and key of an appliance, checked before saving.
+//!
+//! A key is shown once, where it is made. So a pairing is replaced only when that is meant: the old key would be gone.
 
 use super::{
     options::GlobalOptions,
     output::{CommandError, Output},
+    progress::announce,
+    screen::{ask_yes, may_ask},
 };
 use crate::{
-    ClientError, Connection, PairedAppliance, Remote,
+    ClientError, Connection, PairedAppliance, PairingLack, Remote,
+    platform::HiddenInput,
     settings::{SeenHead, state_path},
 };
 use clap::Args;
@@ -13,22 +18,33 @@ use larder_format::{ledger::Role, wire::Problem};
 use std::{
     io::{IsTerminal, Write},
     net::Ipv6Addr,
+    path::Path,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct PairArgs {
     /// Where the appliance is, for example http://larder.local:8477
     address: String,
+    /// Put the new pairing in the place of one that is there, without asking; the old key is gone then
+    #[arg(long)]
+    replace: bool,
 }
 
 const PORT: u16 = 8477;
 
 pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     let address = full_address(&args.address)?;
+    let path = global.pairing_path()?;
+    if !args.replace {
+        may_replace(&path, |question| may_ask() && ask_yes(question))?;
+    }
     let token = ask_for_key()?;
     let pairing = PairedAppliance { address, token };
-    let identity = Connection::new(&pairing).without_retries().identity().map_err(about_the_key)?;
-    let path = global.pairing_path()?;
+    let connection = Connection::new(&pairing).without_retries();
+    if !output.is_quiet() {
+        announce(&connection);
+    }
+    let identity = connection.identity().map_err(about_the_key)?;
     pairing.store(&path)?;
     // Pairing again says that this is the right appliance, also after an old disk was put back.
     SeenHead { head: identity.head, receipt: None }
@@ -41,9 +57,27 @@ pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output)
             "This computer is paired with \"{}\" as {}.",
             identity.appliance, identity.device
         ))?;
-        output.line(next_step(identity.role))?;
+        next_step(identity.role).lines().try_for_each(|line| output.line(line))?;
     }
     Ok(0)
+}
+
+/// Asks whether a pairing that is there may go; where nobody can be asked, it stays.
+fn may_replace(path: &Path, ask: impl FnOnce(&str) -> bool) -> Result<(), ClientError> {
+    // A file that cannot be understood may still hold the only copy of a key.
+    if !path.exists() {
+        return Ok(());
+    }
+    let with = PairedAppliance::load(path).map_or_else(|_| "an appliance".to_owned(), |old| old.address);
+    let question =
+        format!("This computer is paired with {with} already. Replace that? Its key is shown nowhere again.");
+    if ask(&question) {
+        return Ok(());
+    }
+    Err(ClientError::WrongKind {
+        what: format!("This computer is paired with {with} already, and stays so."),
+        remedy: "Add --replace if the new pairing is to take the place of that one.",
+    })
 }
 
 /// The rights of the key, and the next step.
@@ -66,7 +100,7 @@ fn next_step(role: Role) -> &'static str {
 
 /// To be told to pair would lead in a circle.
 fn about_the_key(trouble: ClientError) -> ClientError {
-    let ClientError::NotPaired { cause } = trouble else { return trouble };
+    let ClientError::NotPaired { lack: PairingLack::KnownKey, cause } = trouble else { return trouble };
     ClientError::Refused(Box::new(Problem {
         code: "unauthorized".to_owned(),
         what: "The appliance does not know this key.".to_owned(),
@@ -80,6 +114,14 @@ fn about_the_key(trouble: ClientError) -> ClientError {
 /// `larder`, `larder:8477` and `http://larder:8477` mean the same. An impossible address is told as such: without an
 /// answer, the owner would go and look at the box.
 fn full_address(typed: &str) -> Result<String, ClientError> {
+    if typed.starts_with("https://") {
+        return Err(ClientError::WrongKind {
+            what:
+                "Larder does not encrypt what goes over the network yet, so no https:// address can be used."
+                    .to_owned(),
+            remedy: "Write it with http://, and use it in a network that you trust, or through a VPN.",
+        });
+    }
     let wrong =
         || ClientError::Usage(format!("\"{typed}\" is not an address such as http://larder.local:{PORT}"));
     let rest = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
@@ -100,21 +142,34 @@ fn full_address(typed: &str) -> Result<String, ClientError> {
 }
 
 fn ask_for_key() -> Result<String, CommandError> {
+    let hidden = if std::io::stdin().is_terminal() { HiddenInput::begin() } else { None };
     if std::io::stdin().is_terminal() {
         // A person who does not see the question may still answer.
         let mut asked = std::io::stderr();
-        let _ = write!(asked, "Key for this computer (`larderd token` on the appliance makes one): ");
+        let _ = write!(
+            asked,
+            "Key for this computer (`larderd token` on the appliance makes one; it is not shown here): "
+        );
         let _ = asked.flush();
     }
     let mut line = String::new();
-    std::io::stdin()
-        .read_line(&mut line)
-        .map_err(|error| ClientError::local("reading the key", "standard input", error))?;
-    let token = line.trim();
-    if token.is_empty() || token.chars().any(|c| !c.is_ascii_graphic()) {
-        return Err(ClientError::Usage("no key was entered".to_owned()).into());
-    }
-    Ok(token.to_owned())
+    let read = std::io::stdin().read_line(&mut line);
+    drop(hidden);
+    read.map_err(|error| ClientError::local("reading the key", "standard input", error))?;
+    Ok(checked_key(&line)?)
+}
+
+fn checked_key(line: &str) -> Result<String, ClientError> {
+    let key = line.trim();
+    let what = if key.is_empty() {
+        "No key was entered."
+    } else if key.chars().any(|c| !c.is_ascii_graphic()) {
+        "What was entered is no key: a key is one word of letters and digits."
+    } else {
+        return Ok(key.to_owned());
+    };
+    let remedy = "Make one with `larderd token` on the appliance, then run this again and paste it.";
+    Err(ClientError::WrongKind { what: what.to_owned(), remedy })
 }
 
 #[cfg(test)]
@@ -129,6 +184,35 @@ mod tests {
         };
         check(Role::Push, "larder push", "larder sources");
         check(Role::Read, "larder sources", "larder push");
+    }
+
+    #[test]
+    fn a_missing_key_is_told_as_such() {
+        assert_eq!(checked_key(" 00ff\n").expect("a key"), "00ff");
+        for (typed, word) in
+            [("\n", "No key"), ("", "No key"), ("two words", "no key"), ("\u{1b}[A", "no key")]
+        {
+            let trouble = checked_key(typed).expect_err("no key");
+            assert!(trouble.to_string().contains(word) && trouble.exit_code() == 2, "{trouble}");
+        }
+    }
+
+    #[test]
+    fn a_pairing_is_not_replaced_unasked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("appliance.toml");
+        assert!(may_replace(&path, |_| false).is_ok(), "nothing to replace");
+        let pairing = PairedAppliance { address: "http://old:8477".into(), token: "secret".into() };
+        pairing.store(&path).expect("stored");
+        assert!(may_replace(&path, |_| true).is_ok(), "confirmed");
+        let told = may_replace(&path, |_| false).expect_err("it stays").to_string();
+        assert!(told.contains("http://old:8477") && !told.contains("secret"), "{told}");
+    }
+
+    #[test]
+    fn https_is_told_and_not_called_a_wrong_address() {
+        let told = full_address("https://larder.local").expect_err("no encryption yet");
+        assert!(told.to_string().contains("encrypt"), "{told}");
     }
 
     #[test]

@@ -1,91 +1,177 @@
-//! The bar while bytes move: how far, how fast, how long still. No bar without a terminal.
+//! What moves, while it moves: a bar on a terminal, a line now and then elsewhere.
+//!
+//! Nobody sits before a silent screen for more than two seconds: before the first answer it says whom it tries to
+//! reach, and afterwards how far the work is. Not here: speed and time left (`pace`), the lines themselves (`screen`).
 
-use super::output::{counted, size};
-use crate::TransferProgress;
+use super::{
+    output::{Output, counted, size},
+    pace::{TransferPace, about},
+    screen::{is_watched, say, set_bar},
+};
+use crate::{Connection, TransferProgress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    io::IsTerminal,
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const REDRAW: Duration = Duration::from_millis(150);
+/// After this, whoever waits wants to know for what.
+const SILENCE_MAX: Duration = Duration::from_secs(2);
+/// Between two lines where nobody watches: a log of an hour has a page of them.
+const LINE_EVERY: Duration = Duration::from_secs(60);
 
-/// Runs `work`, with a bar if the standard error is a terminal. `folder` is measured alongside for the total.
+/// Finds out how many bytes there are; gives up once the flag is set.
+pub(super) type MeasureBytes<'a> = dyn Fn(&AtomicBool) -> Option<u64> + Sync + 'a;
+
+/// Runs `work`, and tells of it unless `output` is quiet. `measure` runs alongside.
 pub(super) fn with_bar<T>(
     progress: &TransferProgress,
-    json: bool,
-    folder: Option<&Path>,
+    output: &Output,
+    measure: Option<&MeasureBytes<'_>>,
     work: impl FnOnce() -> T,
 ) -> T {
-    if json || !std::io::stderr().is_terminal() {
+    if output.is_quiet() {
         return work();
     }
     let done = AtomicBool::new(false);
+    let (ending, over) = channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(|| draw(progress, &done));
-        if let Some(folder) = folder {
-            scope.spawn(|| measure(folder, progress, &done));
+        scope.spawn(move || if is_watched() { draw(progress, &over) } else { tell(progress, &over) });
+        if let Some(measure) = measure {
+            let done = &done;
+            scope.spawn(move || {
+                if let Some(bytes) = measure(done) {
+                    progress.expect_bytes(bytes);
+                }
+            });
         }
         let result = work();
         done.store(true, Relaxed);
+        drop(ending);
         result
     })
 }
 
-fn draw(progress: &TransferProgress, done: &AtomicBool) {
+/// Says whom the program waits for, if the first answer takes long.
+pub(super) fn announce(connection: &Connection) {
+    let (is_met, address) = (connection.is_met(), connection.address().to_owned());
+    // Left alone: the program may end before.
+    thread::spawn(move || {
+        thread::sleep(SILENCE_MAX);
+        if !is_met.load(Relaxed) {
+            say(format_args!("Trying to reach the appliance at {address} ..."));
+        }
+    });
+}
+
+/// Waits for the end of the work; true if it goes on after `time`.
+fn is_longer_than(time: Duration, over: &Receiver<()>) -> bool {
+    over.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
+}
+
+fn draw(progress: &TransferProgress, over: &Receiver<()>) {
     let style = |template: &str| {
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
     };
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    bar.set_style(style("{bytes} {bytes_per_sec}  {msg}"));
-    while !done.load(Relaxed) {
-        let expected = progress.expected_bytes();
+    bar.set_style(style("{wide_msg}"));
+    set_bar(Some(bar.clone()));
+    let (mut pace, since) = (TransferPace::default(), Instant::now());
+    loop {
+        let (passed, expected) = (progress.passed_bytes(), progress.expected_bytes());
+        pace.note(since.elapsed(), passed);
         if expected > 0 && bar.length() != Some(expected) {
-            bar.set_style(style(
-                "{wide_bar} {percent}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left  {msg}",
-            ));
+            bar.set_style(style("{bar:24} {wide_msg}"));
             bar.set_length(expected);
         }
-        bar.set_position(progress.bytes());
-        bar.set_message(message(progress));
-        thread::sleep(REDRAW);
+        bar.set_position(passed.min(expected));
+        bar.set_message(message(progress, &pace));
+        if !is_longer_than(REDRAW, over) {
+            break;
+        }
     }
+    set_bar(None);
     bar.finish_and_clear();
 }
 
-fn message(progress: &TransferProgress) -> String {
+fn tell(progress: &TransferProgress, over: &Receiver<()>) {
+    let (mut pace, since) = (TransferPace::default(), Instant::now());
+    let mut wait = SILENCE_MAX;
+    pace.note(Duration::ZERO, progress.passed_bytes());
+    while is_longer_than(wait, over) {
+        pace.note(since.elapsed(), progress.passed_bytes());
+        say(format_args!("So far: {}", message(progress, &pace)));
+        wait = LINE_EVERY;
+    }
+}
+
+/// How far, how fast, how long still.
+fn message(progress: &TransferProgress, pace: &TransferPace) -> String {
     if progress.expected_packs() > 0 {
         return format!("looking through pack {} of {}", progress.packs(), progress.expected_packs());
     }
+    let (passed, expected) = (progress.passed_bytes(), progress.expected_bytes());
+    let mut parts = Vec::new();
+    if expected > 0 {
+        // Rounded down, and files may grow meanwhile: 100 % is told by the end alone.
+        let percent = u64::try_from(u128::from(passed) * 100 / u128::from(expected)).unwrap_or(99).min(99);
+        parts.push(format!("{percent}%  {} of {}", size(passed), size(expected)));
+    } else {
+        parts.push(size(passed));
+    }
+    if let Some(rate) = pace.rate() {
+        parts.push(format!("{}/s", size(rate)));
+    }
+    if let Some(left) = pace.left(expected).filter(|_| expected > passed) {
+        parts.push(format!("{} left", about(left)));
+    }
     let way = if progress.is_local() { "off the disk" } else { "over the network" };
-    format!("{}, {} {way}", counted(progress.files(), "file", "files"), size(progress.sent_bytes()))
+    parts.push(format!(
+        "{}, {} {way}",
+        counted(progress.files(), "file", "files"),
+        size(progress.sent_bytes())
+    ));
+    parts.join("  ")
 }
 
-/// Tells the bar its end, unless the work is done before.
-fn measure(folder: &Path, progress: &TransferProgress, done: &AtomicBool) {
-    if let Some(bytes) = measured(folder, done) {
-        progress.expect_bytes(bytes);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Adds up what lies in a folder; nothing once `done`. An estimate: excludes and unreadable folders count.
-pub(super) fn measured(folder: &Path, done: &AtomicBool) -> Option<u64> {
-    let mut folders = vec![folder.to_owned()];
-    let mut bytes = 0;
-    while let Some(folder) = folders.pop() {
-        if done.load(Relaxed) {
-            return None;
-        }
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(kind) if kind.is_file() => bytes += entry.metadata().map_or(0, |metadata| metadata.len()),
-                _ => {}
-            }
-        }
+    fn paced(samples: &[(u64, u64)]) -> TransferPace {
+        let mut pace = TransferPace::default();
+        samples.iter().for_each(|(seconds, bytes)| pace.note(Duration::from_secs(*seconds), *bytes));
+        pace
     }
-    Some(bytes)
+
+    #[test]
+    fn a_large_file_is_seen_to_move() {
+        let progress = TransferProgress::default();
+        progress.expect_bytes(720_000_000);
+        assert_eq!(
+            message(&progress, &paced(&[(0, 0)])),
+            "0%  0 B of 720.0 MB  0 files, 0 B over the network"
+        );
+        progress.pass(180_000_000);
+        progress.add_sent_bytes(180_000_000);
+        let told = message(&progress, &paced(&[(0, 0), (3, 180_000_000)]));
+        assert_eq!(
+            told,
+            "25%  180.0 MB of 720.0 MB  60.0 MB/s  about 9 s left  0 files, 180.0 MB over the network"
+        );
+    }
+
+    #[test]
+    fn more_than_expected_is_never_a_hundred_percent_and_no_time_is_left_to_tell() {
+        let progress = TransferProgress::default();
+        progress.expect_bytes(100);
+        progress.pass(250);
+        let told = message(&progress, &paced(&[(0, 0), (3, 250)]));
+        assert!(told.starts_with("99%") && !told.contains("left"), "{told}");
+    }
 }

@@ -1,16 +1,19 @@
 //! `larder push`: each folder becomes a snapshot of its own source.
 
 use super::{
+    left_out::{left_out_json, told_of_left_out},
     options::GlobalOptions,
     output::{CommandError, Output, counted, size},
-    progress::{measured, with_bar},
+    progress::with_bar,
+    screen::say,
+    skipped::{Loudness, name_skipped, skipped_json},
     source_name::{name_at, require_different, typed_name},
-    words::{self, say},
+    words,
 };
 use crate::{
-    ClientError, Connection, PushOptions, Pushed, Remote, TransferProgress,
+    ClientError, Connection, DefaultExcludes, PushOptions, Pushed, Remote, TransferProgress,
     link::questions::ledger_entry,
-    push::{named_folder, push as push_folder, start},
+    push::{measured, named_folder, push as push_folder, start},
     settings::{self, SeenHead},
     source_name_for,
 };
@@ -22,9 +25,17 @@ use std::{
     time::Instant,
 };
 
-/// Files named in a `.larderignore`, contents of folders with a CACHEDIR.TAG and the kernel's own filesystems (/proc,
-/// /sys) are left out; what a .gitignore names is not.
+/// The end of `push --help`.
+const LEFT_OUT_HELP: &str = "\
+What is left out, and told at the end of each push:
+  what --exclude matches, and what a file .larderignore in a folder matches in and below that folder
+      (both are written as a .gitignore; what a .gitignore itself names is backed up)
+  the content of folders that a program marked as its cache with a file CACHEDIR.TAG (--include-caches)
+  halves of files that a broken-off restore left, such as .larder-restore-4711-0 (--no-default-excludes)
+  always: this computer's key to the appliance, Larder's own cache, the kernel's /proc, /sys and the like";
+
 #[derive(Debug, Args)]
+#[command(after_help = LEFT_OUT_HELP)]
 pub(super) struct PushArgs {
     /// The folders to back up
     #[arg(required = true)]
@@ -35,18 +46,39 @@ pub(super) struct PushArgs {
     /// Leave out what matches, by the rules of a .gitignore; may be given several times
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
+    /// Back up folders that are marked as caches (CACHEDIR.TAG), too
+    #[arg(long)]
+    include_caches: bool,
+    /// Leave nothing out but what --exclude and .larderignore match; never a key, Larder's own cache or /proc
+    #[arg(long)]
+    no_default_excludes: bool,
     /// Leave folders empty that lie on another filesystem
     #[arg(long)]
     one_filesystem: bool,
     /// The folder of this source is at another place now, or its computer has another name
     #[arg(long)]
     moved: bool,
+    #[command(flatten)]
+    loudness: Loudness,
+}
+
+impl PushArgs {
+    fn default_excludes(&self) -> DefaultExcludes {
+        match (self.no_default_excludes, self.include_caches) {
+            (true, _) => DefaultExcludes::None,
+            (false, true) => DefaultExcludes::ButCaches,
+            (false, false) => DefaultExcludes::All,
+        }
+    }
 }
 
 pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     // Before any request: a wrong name among many must not leave half of the folders pushed.
     args.folders.iter().try_for_each(|folder| named_folder(folder).map(drop))?;
     let typed = typed_source(args)?;
+    if args.loudness.quiet {
+        output.hush();
+    }
     let connection = global.connect()?;
     let identity = connection.identity()?;
     let names = source_names(args, typed, &connection, &identity)?;
@@ -56,6 +88,8 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
         let source = format!("{}/{name}", identity.device);
         let options = PushOptions {
             exclude: args.exclude.clone(),
+            default_excludes: args.default_excludes(),
+            own_keys: global.key_places()?,
             one_filesystem: args.one_filesystem,
             cache: Some(settings::cache_path(&identity.vault, &source)?),
             moved: args.moved,
@@ -64,12 +98,12 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
         };
         // Likewise for another folder under the name of a source.
         start(&connection, &source, folder, &options)?;
-        pushes.push(One { connection: &connection, source, folder, options });
+        pushes.push(One { connection: &connection, source, folder, options, loudness: args.loudness });
     }
     let mut worst = 0;
     let mut told = Vec::new();
     for push in pushes {
-        let done = match push.run(output.is_json()) {
+        let done = match push.run(output) {
             // Without this a program would not learn of the folders that are safe already.
             Err(trouble) if output.is_json() && !told.is_empty() => {
                 output.json(&serde_json::json!({
@@ -134,6 +168,7 @@ struct One<'a> {
     source: String,
     folder: &'a Path,
     options: PushOptions,
+    loudness: Loudness,
 }
 
 /// The result of a push.
@@ -144,19 +179,21 @@ struct Done {
 }
 
 impl One<'_> {
-    fn run(&self, is_json: bool) -> Result<Done, ClientError> {
+    fn run(&self, output: &Output) -> Result<Done, ClientError> {
         let progress = TransferProgress::default();
         let started = Instant::now();
-        let pushed = with_bar(&progress, is_json, Some(self.folder), || {
+        let measure = |done: &AtomicBool| measured(self.folder, &self.options, done);
+        let pushed = with_bar(&progress, output, Some(&measure), || {
             push_folder(self.connection, &self.source, self.folder, &self.options, &progress)
         });
-        let pushed = pushed.map_err(|trouble| with_what_was_to_come(trouble, self.folder, &progress))?;
+        let measure = || measure(&AtomicBool::new(false));
+        let pushed = pushed.map_err(|trouble| with_what_was_to_come(trouble, measure, &progress))?;
         Ok(Done { pushed, progress, seconds: started.elapsed().as_secs_f64() })
     }
 
     fn tell(&self, done: &Done, output: &mut Output) -> std::io::Result<()> {
-        let Done { pushed: Pushed { receipt, totals, skipped }, progress, seconds } = done;
-        output.line(format!(
+        let Done { pushed: Pushed { receipt, totals, skipped, left_out }, progress, seconds } = done;
+        output.note(format!(
             "{}: snapshot {} with {} in {}, {}.",
             self.source,
             receipt.snapshot,
@@ -164,18 +201,22 @@ impl One<'_> {
             counted(totals.directories, "folder", "folders"),
             size(totals.bytes),
         ))?;
-        output.line(format!(
+        output.note(format!(
             "New: {}; sent: {}; {seconds:.1} s. Kept on {}.",
             size(progress.new_bytes()),
             size(progress.sent_bytes()),
             counted(receipt.disks.len() as u64, "disk", "disks"),
         ))?;
+        for line in told_of_left_out(left_out) {
+            output.note(line)?;
+        }
         if !receipt.degraded.is_empty() {
-            output.line(lacking(&receipt.degraded))?;
+            lacking(&receipt.degraded).iter().try_for_each(|line| output.line(line))?;
         }
         output.flush()?;
-        words::name_skipped(
+        name_skipped(
             skipped,
+            self.loudness,
             &format!("Everything else ({}) is in the backup.", counted(totals.files, "file", "files")),
             "Mend what is said beside each name and push again, or leave them out with --exclude.",
         );
@@ -185,12 +226,16 @@ impl One<'_> {
 
 /// A refusal for want of room, with how much of the folder was still to come. The appliance knows only what had been sent, so
 /// its number alone would be taken for all that is missing.
-fn with_what_was_to_come(trouble: ClientError, folder: &Path, progress: &TransferProgress) -> ClientError {
+fn with_what_was_to_come(
+    trouble: ClientError,
+    measure: impl FnOnce() -> Option<u64>,
+    progress: &TransferProgress,
+) -> ClientError {
     let ClientError::Refused(mut problem) = trouble else { return trouble };
     if problem.code == "full"
-        && let Some(all) = measured(folder, &AtomicBool::new(false))
+        && let Some(all) = measure()
     {
-        let left = all.saturating_sub(progress.bytes());
+        let left = all.saturating_sub(progress.passed_bytes());
         let (all, left) = (size(all), size(left));
         problem.what =
             format!("{} Of the {all} in this folder up to {left} were still to come.", problem.what);
@@ -199,26 +244,27 @@ fn with_what_was_to_come(trouble: ClientError, folder: &Path, progress: &Transfe
 }
 
 /// Tells of disks that lack a backup. The appliance tells why: a disk may be away, or still being filled.
-fn lacking(degraded: &[String]) -> String {
-    format!(
-        "{} not have this backup yet.\n\
-         Your files are safe on the disks that have it.\n\
-         `larder status` says why; a disk that is being filled needs nothing.\ndetails: {}",
-        counted(degraded.len() as u64, "disk does", "disks do"),
-        degraded.join(", "),
-    )
+fn lacking(degraded: &[String]) -> [String; 4] {
+    let disks = counted(degraded.len() as u64, "disk does", "disks do");
+    [
+        format!("{disks} not have this backup yet."),
+        "Your files are safe on the disks that have it.".to_owned(),
+        "`larder status` says why; a disk that is being filled needs nothing.".to_owned(),
+        format!("details: {}", degraded.join(", ")),
+    ]
 }
 
 impl Done {
     fn json(&self) -> serde_json::Value {
-        let Self { pushed: Pushed { receipt, totals, skipped }, progress, seconds } = self;
+        let Self { pushed: Pushed { receipt, totals, skipped, left_out }, progress, seconds } = self;
         serde_json::json!({
             "receipt": receipt,
             "totals": totals,
             "new_bytes": progress.new_bytes(),
             "sent_bytes": progress.sent_bytes(),
             "seconds": seconds,
-            "skipped": words::skipped_json(skipped),
+            "skipped": skipped_json(skipped),
+            "left_out": left_out_json(left_out),
         })
     }
 }
@@ -244,12 +290,14 @@ impl PastWatch {
         let now = same_number.unwrap_or(identity.head);
         let alarm = seen.as_ref().is_some_and(|seen| seen.contradicts(&now));
         if let (true, Some(seen)) = (alarm, seen) {
+            say("ALARM: the appliance's record of the past is not the one that this computer saw before.");
+            say("Older snapshots may be missing or exchanged. This push goes on, so that today is safe.");
             say(format_args!(
-                "ALARM: the appliance's record of the past is not the one that this computer saw before.\n\
-                 Older snapshots may be missing or exchanged. This push goes on, so that today is safe.\n\
-                 If you put an old disk back into \"{}\", run `larder pair` again; if not, trust none of it.\n\
-                 details: seen entry {} {}, now {} {}",
+                "If you put an old disk back into \"{}\", run `larder pair` again; if not, trust none of it.",
                 identity.appliance,
+            ));
+            say(format_args!(
+                "details: seen entry {} {}, now {} {}",
                 seen.head.sequence,
                 seen.head.hash.short(),
                 now.sequence,
@@ -282,11 +330,8 @@ mod tests {
     /// Told that 58 MiB are missing, nobody knows that 340 are.
     #[test]
     fn a_full_disk_is_told_with_what_was_still_to_come() {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("below")).expect("a folder");
-        std::fs::write(folder.path().join("below/a"), [0; 900]).expect("written");
         let progress = TransferProgress::default();
-        progress.add_bytes(300);
+        progress.pass(300);
         let told = |code: &str| {
             let problem = Problem {
                 code: code.to_owned(),
@@ -295,7 +340,7 @@ mod tests {
                 remedy: String::new(),
                 details: String::new(),
             };
-            match with_what_was_to_come(ClientError::Refused(Box::new(problem)), folder.path(), &progress) {
+            match with_what_was_to_come(ClientError::Refused(Box::new(problem)), || Some(900), &progress) {
                 ClientError::Refused(told) => told.what,
                 other => panic!("{other:?}"),
             }
@@ -308,9 +353,10 @@ mod tests {
     #[test]
     fn a_disk_without_the_backup_is_not_called_missing() {
         let told = lacking(&["0011".to_owned()]);
-        assert!(told.starts_with("1 disk does not have this backup yet.\n"), "{told}");
+        assert_eq!(told[0], "1 disk does not have this backup yet.");
         let told = lacking(&["0011".to_owned(), "2233".to_owned()]);
-        assert!(told.starts_with("2 disks do not have this backup yet.\n"), "{told}");
+        assert_eq!(told[0], "2 disks do not have this backup yet.");
+        let told = told.join("\n");
         assert!(
             !told.contains("onnect") && !told.contains("missing") && told.contains("larder status"),
             "{told}"

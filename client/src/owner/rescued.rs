@@ -2,7 +2,9 @@
 
 use super::{
     output::counted,
-    words::{self, name_skipped, say},
+    screen::say,
+    skipped::{Loudness, name_files, name_skipped, skipped_json},
+    words,
 };
 use crate::{ClientError, Rescue, Restored, SkippedList};
 
@@ -64,11 +66,12 @@ impl Sum {
             "damaged": self.damaged,
             "owners_left_out": self.owners_left_out,
             "attributes_left_out": self.attributes_left_out,
-            "skipped": words::skipped_json(&self.skipped),
+            "skipped": skipped_json(&self.skipped),
             "missing_entries": rescue.missing_entries(),
             "ledger_is_gone": rescue.is_ledger_gone(),
             "too_new": rescue.too_new(),
-            "damage": words::skipped_json(&rescue.damage()),
+            "damage": skipped_json(&rescue.damage()),
+            "not_looked_at": not_looked_at(rescue),
         })
     }
 
@@ -83,8 +86,13 @@ impl Sum {
     }
 }
 
+/// Places on the disks that this account may not read, and that need hold nothing.
+pub(super) fn not_looked_at(rescue: &Rescue) -> Vec<String> {
+    rescue.not_looked_at().iter().map(|path| path.display().to_string()).collect()
+}
+
 /// Tells of files that could not be brought back, and of the state of the disk.
-pub(super) fn tell(sum: &Sum, rescue: &Rescue) {
+pub(super) fn tell(sum: &Sum, rescue: &Rescue, loudness: Loudness) {
     words::left_out(sum.owners_left_out, sum.attributes_left_out).for_each(say);
     let remedy = if sum.damaged > 0 {
         "If there is another disk of this backup, name both: what is damaged on one is taken from the other. Otherwise take \
@@ -92,25 +100,24 @@ pub(super) fn tell(sum: &Sum, rescue: &Rescue) {
     } else {
         "Mend what is said beside each name; a rescue replaces nothing."
     };
-    name_skipped(&sum.skipped, "Everything else is back.", remedy);
-    tell_about_disk(rescue);
+    name_skipped(&sum.skipped, loudness, "Everything else is back.", remedy);
+    tell_about_disk(rescue, loudness);
     if sum.damaged == 0 && sum.skipped.count == 0 && rescue.damage().count > 0 {
         say("Every file that was asked for came back whole all the same.");
     }
 }
 
 /// Tells of damage of the disks themselves.
-pub(super) fn tell_about_disk(rescue: &Rescue) {
+pub(super) fn tell_about_disk(rescue: &Rescue, loudness: Loudness) {
     let damage = rescue.damage();
     if damage.count > 0 {
         say(format_args!("{} on the disk not whole:", counted(damage.count, "thing is", "things are")));
-        for file in &damage.named {
-            say(format_args!("  {}: {}", file.path, file.why));
-        }
-        let unnamed = damage.count - damage.named.len() as u64;
-        if unnamed > 0 {
-            say(format_args!("  and {} more", counted(unnamed, "thing", "things")));
-        }
+        name_files(&damage, loudness, ["thing", "things"]);
+    }
+    for place in not_looked_at(rescue) {
+        say(format_args!(
+            "{place} was not looked at: only root may. What a check of the filesystem saved would lie there; usually nothing."
+        ));
     }
     for (first, last) in rescue.missing_entries() {
         let numbers = if first == last { format!("{first} is") } else { format!("{first} to {last} are") };

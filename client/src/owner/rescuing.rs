@@ -4,15 +4,19 @@
 //! every source, damage is named and never stops the rest, and the last lines tell where the owner stands.
 
 use super::{
+    getting::TargetWishes,
     output::{Column, CommandError, Output, count, counted, moment, size},
     progress::with_bar,
-    rescued::{Sum, tell, tell_about_disk},
+    rescued::{Sum, not_looked_at, tell, tell_about_disk},
+    skipped::{Loudness, skipped_json},
     spot::{NEWEST, Spot},
     words,
 };
 use crate::{
-    ClientError, FoundSnapshot, KeptSnapshot, Past, Rescue, RestoreOptions, Selection, SnapshotStanding,
-    TransferProgress, platform::device_of, restore as bring_back,
+    ClientError, Existing, FoundSnapshot, KeptSnapshot, Past, Rescue, RoomCheck, Selection, SnapshotStanding,
+    TransferProgress,
+    platform::device_of,
+    restore::{check_room, restore as bring_back},
 };
 use clap::Args;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
@@ -26,14 +30,14 @@ use std::{
 use Column::{Left, Right};
 
 #[derive(Debug, Args)]
-#[command(override_usage = "larder rescue [OPTIONS] <DISK>... --list\n       \
+#[command(override_usage = "larder rescue [OPTIONS] <DISK>... [--list]\n       \
                             larder rescue [OPTIONS] <DISK>... --to <DIR> [SOURCE[@WHEN][:PATH]]...")]
 pub(super) struct RescueArgs {
     /// Where the disk is mounted, or a folder with what is left of one; several disks of one vault help each other
     #[arg(required = true, value_name = "DISK")]
     disks: Vec<PathBuf>,
-    /// List the snapshots on it
-    #[arg(long, required_unless_present = "to", conflicts_with = "to")]
+    /// List the snapshots on it; so does the DISK alone
+    #[arg(long, conflicts_with = "to")]
     list: bool,
     /// Restore into DIR: the newest snapshot of every source, or each SOURCE[@WHEN][:PATH]
     #[arg(long, num_args = 1.., value_names = ["DIR", "SOURCE"])]
@@ -41,25 +45,34 @@ pub(super) struct RescueArgs {
     /// Look for snapshots that no ledger entry names; takes long, and happens by itself where the ledger is gone
     #[arg(long)]
     search: bool,
+    #[command(flatten)]
+    target: TargetWishes,
+    #[command(flatten)]
+    loudness: Loudness,
 }
 
 pub(super) fn rescue(args: &RescueArgs, output: &mut Output) -> Result<u8, CommandError> {
+    if args.loudness.quiet {
+        output.hush();
+    }
     let mut rescue = Rescue::open(&args.disks, now())?;
     let progress = TransferProgress::local();
     // Before the disk is read for minutes: a visible mistake is told at once.
     if let Some([to, ..]) = args.to.as_deref() {
         is_elsewhere(Path::new(to), &rescue)?;
     }
-    with_bar(&progress, output.is_json(), None, || rescue.settle(&progress));
+    with_bar(&progress, output, None, || rescue.settle(&progress));
     if args.search || rescue.snapshots().is_empty() {
-        with_bar(&progress, output.is_json(), None, || rescue.search(&progress));
+        with_bar(&progress, output, None, || rescue.search(&progress));
     }
     match args.to.as_deref() {
         Some([to, sources @ ..]) => {
-            with_bar(&progress, output.is_json(), None, || rescue.look_through(&progress));
-            restore(&rescue, Path::new(to), sources, output)
+            with_bar(&progress, output, None, || rescue.look_through(&progress));
+            let wishes =
+                RescueWishes { to: Path::new(to), sources, target: args.target, loudness: args.loudness };
+            restore(&rescue, &wishes, output)
         }
-        _ => list(&rescue, output),
+        _ => list(&rescue, args.loudness, output),
     }
 }
 
@@ -106,7 +119,15 @@ fn is_mount_point(path: &Path) -> bool {
 
 const NOTHING: &str = "No snapshot can be made out on this disk.";
 
-fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, CommandError> {
+/// The wishes of the owner for files that come back.
+struct RescueWishes<'a> {
+    to: &'a Path,
+    sources: &'a [OsString],
+    target: TargetWishes,
+    loudness: Loudness,
+}
+
+fn list(rescue: &Rescue, loudness: Loudness, output: &mut Output) -> Result<u8, CommandError> {
     let damage = rescue.damage();
     if output.is_json() {
         output.json(&serde_json::json!({
@@ -116,7 +137,8 @@ fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, CommandError> {
             "missing_entries": rescue.missing_entries(),
             "ledger_is_gone": rescue.is_ledger_gone(),
             "too_new": rescue.too_new(),
-            "damage": words::skipped_json(&damage),
+            "damage": skipped_json(&damage),
+            "not_looked_at": not_looked_at(rescue),
         }))?;
     } else {
         if !rescue.snapshots().is_empty() {
@@ -132,7 +154,7 @@ fn list(rescue: &Rescue, output: &mut Output) -> Result<u8, CommandError> {
             output.line(note)?;
         }
         output.flush()?;
-        tell_about_disk(rescue);
+        tell_about_disk(rescue, loudness);
     }
     let nothing = rescue.snapshots().is_empty() && rescue.found().is_empty();
     Ok(if damage.count > 0 || nothing || !rescue.missing_entries().is_empty() { 6 } else { 0 })
@@ -225,18 +247,22 @@ fn found_json(found: &FoundSnapshot) -> serde_json::Value {
     })
 }
 
-fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) -> Result<u8, CommandError> {
+fn restore(rescue: &Rescue, wishes: &RescueWishes<'_>, output: &mut Output) -> Result<u8, CommandError> {
+    let RescueWishes { to, sources: typed, target, loudness } = *wishes;
     let spots = spots(rescue, typed)?;
     let started = Instant::now();
     let mut sum = Sum::default();
     // Decided before any write: a mistyped second SOURCE must not end the run half way.
     let folders = folders(rescue, to, &spots, typed.is_empty())?;
+    let options = target.options(Existing::Keep, output);
+    if options.room == RoomCheck::First {
+        check_room(to, bytes_of(rescue, &spots)?)?;
+    }
     for (spot, folder) in spots.iter().zip(&folders) {
         let wanted = Selection { source: &spot.source, when: &spot.when, path: &spot.path };
         let progress = TransferProgress::local();
-        let restored = with_bar(&progress, output.is_json(), None, || {
-            bring_back(rescue, &wanted, folder, &RestoreOptions::default(), &progress)
-        });
+        let restored =
+            with_bar(&progress, output, None, || bring_back(rescue, &wanted, folder, &options, &progress));
         let name = if folder == to { String::new() } else { spot.source.clone() };
         sum.add(&name, restored)?;
     }
@@ -246,18 +272,13 @@ fn restore(rescue: &Rescue, to: &Path, typed: &[OsString], output: &mut Output) 
     } else if spots.is_empty() {
         output.line(NOTHING)?;
         output.flush()?;
-        tell_about_disk(rescue);
+        tell_about_disk(rescue, loudness);
     } else {
         let what = counted(spots.len() as u64, "snapshot", "snapshots");
-        output.line(format!(
-            "{} in {}, {}, of {what} are back in {}; {seconds:.1} s.",
-            counted(sum.files, "file", "files"),
-            counted(sum.folders, "folder", "folders"),
-            size(sum.bytes),
-            to.display(),
-        ))?;
+        let back = words::are_back(sum.files, sum.folders, sum.bytes);
+        output.note(format!("{back} in {}, of {what}; {seconds:.1} s.", to.display()))?;
         output.flush()?;
-        tell(&sum, rescue);
+        tell(&sum, rescue, loudness);
     }
     // A script that only looks at the code must not take the restored files for everything.
     Ok(if spots.is_empty() { 6 } else { sum.exit_code(rescue) })
@@ -302,6 +323,14 @@ fn full_name(rescue: &Rescue, typed: &str) -> Result<String, ClientError> {
             several.join(" or ")
         ))),
     }
+}
+
+/// Bytes of the files of all these snapshots; what is a part of a snapshot is measured when it comes back.
+fn bytes_of(rescue: &Rescue, spots: &[Spot]) -> Result<u64, ClientError> {
+    let mut whole = spots.iter().filter(|spot| spot.path.is_empty());
+    whole.try_fold(0u64, |sum, spot| {
+        Ok(sum.saturating_add(rescue.snapshot(&spot.source, &spot.when)?.totals.bytes))
+    })
 }
 
 /// The target of each restore: a single typed source goes straight into the target, several sources go into folders

@@ -1,29 +1,25 @@
 //! Errors in three parts: what happened, what it means for the files, the one thing to do; details for support.
 //!
-//! Every line for the standard error goes through `say`. Not here: the standard output (`output`).
+//! Not here: printing (`screen`, `output`), the names of skipped files (`skipped`).
 
-use super::output::counted;
-use crate::{ClientError, SkippedList};
+use super::{
+    output::{Output, counted, size},
+    screen::say,
+};
+use crate::{ClientError, NoAnswer, NotWritten, PairingLack};
 use larder_format::wire::Problem;
-use std::{fmt::Display, io::Write, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 const UNTOUCHED: &str = "Nothing that is already in the backup changed.";
 
-/// Prints a line to the standard error. Without a reader (`larder push … 2>&1 | head`) the work goes on: a panic
-/// would end the work between a snapshot and the saving of its receipt.
-pub(super) fn say(line: impl Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
 /// Prints a trouble and gives the exit code.
-pub(super) fn report(trouble: &ClientError, json: bool) -> ExitCode {
+pub(super) fn report(trouble: &ClientError, output: &mut Output) -> ExitCode {
     let problem = problem_of(trouble);
-    if json {
-        let text = serde_json::json!({ "problem": problem });
+    if output.is_json() {
         // The reader may be gone already; the exit code still tells.
-        let _ = writeln!(std::io::stdout(), "{text:#}");
+        let _ = output.json(&serde_json::json!({ "problem": problem })).and_then(|()| output.flush());
     } else {
-        say(format_args!("{}\n{}\n{}", problem.what, problem.meaning, problem.remedy));
+        [&problem.what, &problem.meaning, &problem.remedy].into_iter().for_each(say);
         if !problem.details.is_empty() {
             say(format_args!("details: {}", problem.details));
         }
@@ -41,13 +37,10 @@ pub fn problem_of(trouble: &ClientError) -> Problem {
         details,
     };
     match trouble {
-        ClientError::Unreachable { address, cause } => problem(
-            "unreachable",
-            format!("The appliance at {address} does not answer."),
-            UNTOUCHED,
-            "Check that it has power and network, then run this again: it goes on where it stopped.",
-            cause.clone(),
-        ),
+        ClientError::Unreachable { address, why, cause } => {
+            let (what, remedy) = no_answer(address, *why);
+            problem("unreachable", what, UNTOUCHED, remedy, cause.clone())
+        }
         ClientError::Strange { address, cause } => problem(
             "strange",
             format!("What answers at {address} is no Larder appliance, or a newer one."),
@@ -55,11 +48,18 @@ pub fn problem_of(trouble: &ClientError) -> Problem {
             "Check the address; `larder pair` sets it.",
             cause.clone(),
         ),
-        ClientError::NotPaired { cause } => problem(
+        ClientError::NotPaired { lack: PairingLack::Pairing, cause } => problem(
             "unauthorized",
             "This computer is not paired with an appliance.".to_owned(),
             "Nothing on this computer is being backed up. What is already in a backup did not change.",
             "Run `larder pair ADDRESS` and enter the key that the appliance made for this computer.",
+            cause.clone(),
+        ),
+        ClientError::NotPaired { lack: PairingLack::KnownKey, cause } => problem(
+            "unauthorized",
+            "The appliance does not know the key of this computer: it was ended there, or is not written right.".to_owned(),
+            "Nothing on this computer is being backed up. What is already in a backup did not change.",
+            "Make a new key with `larderd token` on the appliance, then run `larder pair ADDRESS` here and enter it.",
             cause.clone(),
         ),
         ClientError::Refused(problem) => Problem::clone(problem),
@@ -74,16 +74,10 @@ pub fn problem_of(trouble: &ClientError) -> Problem {
             "local",
             format!("On this computer something failed while {}.", doing(what, path)),
             UNTOUCHED,
-            &format!("Put this right, then run it again: {}.", plain_cause(cause)),
+            &put_right(cause),
             format!("{}: {cause}", path.display()),
         ),
-        ClientError::Unwritten { path, cause } => problem(
-            "unwritten",
-            format!("On this computer something failed while {}.", doing("writing the restored files", path)),
-            "Some of them may be damaged or empty. Nothing that is already in the backup changed.",
-            &format!("Put this right, then restore once more into an empty folder: {}.", plain_cause(cause)),
-            format!("{}: {cause}", path.display()),
-        ),
+        ClientError::Unwritten { path, why } => unwritten(path, why),
         ClientError::NotThere { what, remedy } => {
             problem("not_found", what.clone(), UNTOUCHED, remedy, String::new())
         }
@@ -105,25 +99,97 @@ fn doing(what: &str, path: &Path) -> String {
     if path.as_os_str().is_empty() { what.to_owned() } else { format!("{what} ({})", path.display()) }
 }
 
+/// The remedy for a failed call of this computer, by the system's words.
+fn put_right(cause: &str) -> String {
+    let words = plain_cause(cause);
+    match words {
+        "Permission denied" | "Operation not permitted" => {
+            "This account may not do that: choose another place, or run it as the user who may.".to_owned()
+        }
+        "No such file or directory" => {
+            "Check the name, and that the disk it lies on is mounted; then run it again.".to_owned()
+        }
+        "Read-only file system" => {
+            "That place is mounted so that nothing can be written: choose another, or mount it for writing."
+                .to_owned()
+        }
+        _ => format!("Put this right, then run it again: {words}."),
+    }
+}
+
 /// The system's words, without the number that only support can read.
 fn plain_cause(cause: &str) -> &str {
     cause.split_once(" (os error ").map_or(cause, |(words, _)| words)
 }
 
-/// Names every skipped file on the standard error, then the meaning and the remedy.
-pub(super) fn name_skipped(skipped: &SkippedList, what_it_means: &str, remedy: &str) {
-    if skipped.count == 0 {
-        return;
+/// What happened, and the one thing to do.
+fn no_answer(address: &str, why: NoAnswer) -> (String, &'static str) {
+    match why {
+        NoAnswer::UnknownName => (
+            format!("No computer with the name in {address} can be found on this network."),
+            "Check how the name is written, or use the appliance's number, such as 192.168.1.20: `larder pair ADDRESS`.",
+        ),
+        NoAnswer::NothingListens => (
+            format!("The computer at {address} is there, but Larder does not answer on it."),
+            "Look whether it runs there (`systemctl status larderd`). A new appliance answers itself alone, until \
+             network.listen in its larder.toml names its address on your network.",
+        ),
+        NoAnswer::NoWay => (
+            format!("There is no way to {address} from here, or nobody there."),
+            "Check that this computer is on the same network, that the appliance is switched on, and its address.",
+        ),
+        NoAnswer::TooSlow => (
+            format!("The appliance at {address} did not answer in time."),
+            "Check its address, that it has power and network, and that no firewall stands between; then run this again.",
+        ),
+        NoAnswer::BrokenOff | NoAnswer::Between => (
+            format!("The appliance at {address} does not answer."),
+            "Check that it has power and network, then run this again: it goes on where it stopped.",
+        ),
     }
-    say(format_args!("{} not as it should be:", counted(skipped.count, "file is", "files are")));
-    for file in &skipped.named {
-        say(format_args!("  {}: {}", file.path, file.why));
-    }
-    let unnamed = skipped.count.saturating_sub(skipped.named.len() as u64);
-    if unnamed > 0 {
-        say(format_args!("  and {} more", counted(unnamed, "file", "files")));
-    }
-    say(format_args!("{what_it_means}\n{remedy}"));
+}
+
+fn unwritten(path: &Path, why: &NotWritten) -> Problem {
+    let at = path.display();
+    let (what, meaning, remedy) = match why {
+        NotWritten::NoRoom { needed, free } => (
+            format!(
+                "There is no room for this in {at}: {} are to come back, and {} are free.",
+                size(*needed),
+                size(*free)
+            ),
+            "Nothing was written, and nothing that is already in the backup changed.".to_owned(),
+            "Make room, or name another folder with --to. Files with holes take less than their size: if that is so, add \
+             --no-room-check."
+                .to_owned(),
+        ),
+        NotWritten::Full { needed, files, bytes } => (
+            format!("The disk became full while files came back into {at}."),
+            format!(
+                "Of {} {} back and whole, {}; the rest is still in the backup. A folder that is not complete yet \
+                 stays closed to others.",
+                size(*needed),
+                counted(*files, "file is", "files are"),
+                size(*bytes),
+            ),
+            "Make room, then run the same command again: it goes on where it stopped.".to_owned(),
+        ),
+        NotWritten::Unsure { cause } => (
+            format!("On this computer something failed while writing the restored files ({at})."),
+            "Some of them may be damaged or empty. Nothing that is already in the backup changed.".to_owned(),
+            format!("Put this right, then restore once more into an empty folder: {}.", plain_cause(cause)),
+        ),
+    };
+    let code = if matches!(why, NotWritten::Unsure { .. }) { "unwritten" } else { "no_room" };
+    Problem { code: code.to_owned(), what, meaning, remedy, details: format!("{at}: {why}") }
+}
+
+/// `1 file in 2 folders, 19 B, is back`.
+pub(super) fn are_back(files: u64, folders: u64, bytes: u64) -> String {
+    let within =
+        if folders > 0 { format!(" in {}", counted(folders, "folder", "folders")) } else { String::new() };
+    let is = if files == 1 { "is" } else { "are" };
+    format!("{}{within}, {}, {is} back", counted(files, "file", "files"), size(bytes))
 }
 
 /// The exit code of a restore, from a box or a pulled disk: 3 where a file came back different, even if only its
@@ -151,13 +217,6 @@ pub(super) fn left_out(owners: u64, attributes: u64) -> impl Iterator<Item = Str
     owners.into_iter().chain(attributes)
 }
 
-/// Skipped files as JSON.
-pub(super) fn skipped_json(skipped: &SkippedList) -> serde_json::Value {
-    let named: Vec<_> =
-        skipped.named.iter().map(|file| serde_json::json!({ "path": file.path, "why": file.why })).collect();
-    serde_json::json!({ "count": skipped.count, "files": named })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +231,36 @@ mod tests {
     }
 
     #[test]
+    fn every_missing_answer_has_a_cause_and_a_remedy_of_its_own() {
+        use NoAnswer::{Between, BrokenOff, NoWay, NothingListens, TooSlow, UnknownName};
+        let told: Vec<Problem> = [UnknownName, NothingListens, NoWay, TooSlow, BrokenOff, Between]
+            .map(|why| ClientError::Unreachable { address: "http://box:8477".into(), why, cause: "c".into() })
+            .iter()
+            .map(problem_of)
+            .collect();
+        assert!(
+            told.iter()
+                .all(|problem| problem.what.contains("http://box:8477") && problem.code == "unreachable")
+        );
+        let remedies: std::collections::HashSet<_> = told.iter().map(|problem| &problem.remedy).collect();
+        assert_eq!(remedies.len(), 5, "only the last two are one");
+        assert!(told[1].remedy.contains("network.listen"), "{:?}", told[1]);
+    }
+
+    #[test]
+    fn a_full_disk_says_how_much_is_needed_and_what_is_back() {
+        let told = |why| problem_of(&ClientError::Unwritten { path: "/mnt".into(), why });
+        let first = told(NotWritten::NoRoom { needed: 57_000_000, free: 20_000_000 });
+        assert!(first.what.contains("57.0 MB") && first.what.contains("20.0 MB"), "{first:?}");
+        assert!(first.meaning.starts_with("Nothing was written"), "{first:?}");
+        let late = told(NotWritten::Full { needed: 57_000_000, files: 1, bytes: 9_000_000 });
+        assert!(late.meaning.starts_with("Of 57.0 MB 1 file is back and whole, 9.0 MB;"), "{late:?}");
+    }
+
+    #[test]
     fn one_and_many_are_told_apart() {
+        assert_eq!(are_back(1, 0, 19), "1 file, 19 B, is back");
+        assert_eq!(are_back(2, 1, 2000), "2 files in 1 folder, 2.0 kB, are back");
         let told: Vec<String> = left_out(1, 2).collect();
         assert!(told[0].starts_with("1 of them belongs to you"), "{told:?}");
         assert!(told[1].starts_with("2 attributes were"), "{told:?}");

@@ -27,5 +27,6 @@ pub(crate) use unix::{
         cache_folder, computer_name, config_folder, device_of, name_bytes, open_files_max, own_ids,
         path_of_bytes, private_file, state_folder, sync_output,
     },
+    terminal::{HiddenInput, on_interrupt},
     xattrs::{UNREADABLE, Xattrs, XattrsLeftOut, xattrs_of},
 };

@@ -6,6 +6,7 @@
 
 use crate::{
     platform::{FileStatus, SystemError, next_data, next_hole, read_at},
+    progress::FileMeter,
     push::batch::{Batcher, Stopped},
     push::cut_choice::{Earlier, FIRST_BYTES, choose},
 };
@@ -23,6 +24,8 @@ use std::{
 pub(crate) struct Batches<'a> {
     pub(crate) files: Batcher<'a>,
     pub(crate) trees: Batcher<'a>,
+    /// How far the file under way has come.
+    pub(crate) meter: FileMeter<'a>,
 }
 
 /// The content of a file, as read.
@@ -61,6 +64,7 @@ pub(crate) fn read(
         return read_small(file, len, order, out);
     }
     let _one_of_few = out.files.begin_large_file();
+    out.meter.restart();
     let mut first = [0; FIRST_BYTES];
     let seen = retry_on_signal(|space| read_at(file, space, 0), &mut first)?;
     let cut = choose(name, status, &first[..seen], earlier);
@@ -125,6 +129,7 @@ const READ_BYTES: usize = 512 * 1024;
 
 impl Stream<'_, '_> {
     fn hole(&mut self, bytes: u64) -> Result<(), ReadError> {
+        self.out.meter.add(bytes);
         if bytes > 0 { self.piece(Piece::Hole(bytes)) } else { Ok(()) }
     }
 
@@ -170,6 +175,7 @@ impl Stream<'_, '_> {
             }
             wanted = base;
             let chunk = self.out.files.seal(len, self.order)?;
+            self.out.meter.add(len as u64);
             self.piece(Piece::Chunk(chunk))?;
         }
     }

@@ -11,6 +11,7 @@ use crate::{
         ErrorCause, FileKind, FileStatus, FolderRef, OwnerIds, OwnerNames, SystemError, Xattrs,
         XattrsLeftOut, status_of, xattrs_of,
     },
+    progress::FileMeter,
     push::batch::{Batcher, Queue, Stopped},
     push::cache::{Cache, Fingerprint},
     push::cut_choice::Earlier,
@@ -163,9 +164,8 @@ impl From<SystemError> for Absent {
 
 impl<'a> EntryReader<'a> {
     pub(crate) fn new(shared: &'a PushContext<'a>) -> Self {
-        let out =
-            Batches { files: Batcher::for_files(shared.queue), trees: Batcher::for_trees(shared.queue) };
-        Self { shared, out }
+        let (files, trees) = (Batcher::for_files(shared.queue), Batcher::for_trees(shared.queue));
+        Self { shared, out: Batches { files, trees, meter: FileMeter::new(shared.progress) } }
     }
 
     /// The entry of a name other than a folder; nothing when the entry is gone or unreadable.
@@ -323,7 +323,7 @@ pub(crate) fn in_words(error: SystemError) -> String {
 #[cfg(test)]
 pub(in crate::push) mod tests {
     use super::*;
-    use crate::platform::OpenFolder;
+    use crate::{platform::OpenFolder, push::exclude::ExcludeRules};
 
     /// Hands over the shared values of a push without cache, excludes or senders; `now` is the clock of the walkers.
     pub(in crate::push) fn with_context<R>(
@@ -332,7 +332,7 @@ pub(in crate::push) mod tests {
     ) -> R {
         // Without senders, each walker must find room for its rest at the end.
         let (queue, progress, skipped) = (Queue::new(9), TransferProgress::default(), Mutex::default());
-        let (cache, excludes) = (Cache::none(), Excludes::new(&[], None, false).expect("none"));
+        let (cache, excludes) = (Cache::none(), Excludes::new(&ExcludeRules::default()).expect("none"));
         test(&PushContext {
             cache: &cache,
             excludes: &excludes,

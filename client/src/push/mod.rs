@@ -12,6 +12,8 @@ mod entry;
 mod exclude;
 mod folder;
 mod frontier;
+mod left_out;
+mod measure;
 mod node_merge;
 mod origin;
 mod sample;
@@ -28,7 +30,8 @@ use crate::{
 use batch::{Queue, Stopped};
 use cache::{Cache, FolderKey};
 use entry::PushContext;
-use exclude::Excludes;
+pub use exclude::DefaultExcludes;
+use exclude::{ExcludeRules, Excludes};
 use frontier::Frontier;
 use larder_format::{
     ChunkRef,
@@ -37,6 +40,8 @@ use larder_format::{
         COMMIT_CONTENTS, COMMIT_ORIGIN, Commit, ContentHash, PushStart, PushWelcome, Receipt, SOURCE_ORIGIN,
     },
 };
+pub use left_out::{LeftOut, LeftOutNames, LeftOutReason};
+pub(crate) use measure::measured;
 use origin::{origin, zone};
 use sample::Sample;
 use send::Senders;
@@ -55,6 +60,10 @@ use walker::Walker;
 pub struct PushOptions {
     /// Patterns as in a `.gitignore`, relative to the folder.
     pub exclude: Vec<String>,
+    /// What is left out without a pattern.
+    pub default_excludes: DefaultExcludes,
+    /// Files and folders with the key of this computer; never in a backup.
+    pub own_keys: Vec<PathBuf>,
     /// Folders on another filesystem stay empty.
     pub one_filesystem: bool,
     /// Path of the cache of this source; without a cache every file is read.
@@ -70,9 +79,16 @@ pub struct PushOptions {
 
 impl Default for PushOptions {
     fn default() -> Self {
-        let (exclude, features) = (Vec::new(), Vec::new());
-        let (one_filesystem, moved) = (false, false);
-        Self { exclude, one_filesystem, cache: None, moved, features, clock: SystemTime::now }
+        Self {
+            exclude: Vec::new(),
+            default_excludes: DefaultExcludes::default(),
+            own_keys: Vec::new(),
+            one_filesystem: false,
+            cache: None,
+            moved: false,
+            features: Vec::new(),
+            clock: SystemTime::now,
+        }
     }
 }
 
@@ -96,6 +112,8 @@ pub struct Pushed {
     pub totals: Totals,
     /// Files that could not be read, or changed during the reading.
     pub skipped: SkippedList,
+    /// What was left out on purpose.
+    pub left_out: LeftOut,
 }
 
 /// Pushes the folder `folder` as `source` (`DEVICE/NAME`).
@@ -116,6 +134,7 @@ pub fn push(
         if !pushed.as_ref().is_err_and(ClientError::is_missing_chunks) {
             break;
         }
+        progress.begin_again();
         pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open_empty));
     }
     pushed
@@ -136,6 +155,17 @@ pub(crate) fn start(
     }
     let start = PushStart { origin: origin(&named_folder(folder)?), moved: options.moved };
     remote.start(source, &start).map(Some)
+}
+
+/// The rules for what is left out.
+fn excludes_of(options: &PushOptions) -> Result<Excludes, ClientError> {
+    Excludes::new(&ExcludeRules {
+        globs: &options.exclude,
+        defaults: options.default_excludes,
+        is_one_filesystem: options.one_filesystem,
+        own_cache: options.cache.as_deref().and_then(Path::parent),
+        own_keys: &options.own_keys,
+    })
 }
 
 struct Attempt<'a> {
@@ -175,8 +205,7 @@ impl<'a> Attempt<'a> {
         progress: &'a TransferProgress,
     ) -> Result<Self, ClientError> {
         let folder = named_folder(folder)?;
-        let own_cache = options.cache.as_deref().and_then(Path::parent);
-        let excludes = Excludes::new(&options.exclude, own_cache, options.one_filesystem)?;
+        let excludes = excludes_of(options)?;
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| {
             let cause = std::io::Error::other(error.to_string());
@@ -188,6 +217,8 @@ impl<'a> Attempt<'a> {
 
     fn run(&self, cache: Cache) -> Result<Pushed, ClientError> {
         let skipped = Mutex::new(SkippedList::default());
+        // An attempt before may have looked at some folders.
+        let _ = self.excludes.take_left_out();
         let Tree { root, totals, contents } = self.send_tree(&cache, &skipped)?;
         let skipped = skipped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = (self.options.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -205,7 +236,7 @@ impl<'a> Attempt<'a> {
         let receipt = self.remote.commit(self.source, &commit)?;
         // The snapshot stands; without a new cache the next push only takes longer.
         let _ = cache.finish();
-        Ok(Pushed { receipt, totals, skipped })
+        Ok(Pushed { receipt, totals, skipped, left_out: self.excludes.take_left_out() })
     }
 
     fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, ClientError> {

@@ -5,13 +5,13 @@
 
 use crate::{
     handle::{Handle, OpenedFolder},
-    platform::{FileKind, KindHint, NameList, SystemError, UNREADABLE, Xattrs, XattrsLeftOut},
+    platform::{KindHint, NameList, SystemError, UNREADABLE, Xattrs, XattrsLeftOut},
     push::{
         batch::Stopped,
         cache::{Fingerprint, Folded, FolderKey, RecordReader},
         cut_choice::Earlier,
         entry::{EntryReader, EntrySpot, NewEntry, Observed, PushContext, in_words},
-        exclude::Ignores,
+        exclude::{Ignores, SiftedFolder},
         folder::{Below, FolderPlace, NotMade, WalkedFolder},
         frontier::Frontier,
         node_merge::{MergeError, NodeMerge},
@@ -54,8 +54,9 @@ impl<'a> Walker<'a> {
     ) -> Result<Arc<WalkedFolder>, SystemError> {
         let opened = handle.open()?;
         let seen = self.shared().see(|| opened.as_ref().status())?;
-        let mut listing = opened.as_ref().list(&mut self.room)?;
         let spot = EntrySpot { handle: &handle, folder: opened.as_ref(), name: b"" };
+        // The owner may have named the folder of the key itself.
+        let mut listing = self.listing(spot, &seen, seen.status.device)?;
         let ignores = self.sift(spot, &mut listing, None);
         drop(opened);
         Ok(WalkedFolder::new(FolderPlace { handle, parent: None, key, depth: 1, seen }, listing, ignores))
@@ -91,10 +92,9 @@ impl<'a> Walker<'a> {
         let opened = above.open()?.as_ref().open_folder(name)?;
         let seen = self.shared().see(|| opened.as_ref().status())?;
         let identity = seen.status.identity();
-        let is_mount = seen.status.device != parent_seen.status.device;
-        let is_empty = self.shared().excludes.leaves_empty(opened.as_ref(), identity, is_mount);
+        let device_above = parent_seen.status.device;
         let mut listing =
-            if is_empty { NameList::default() } else { opened.as_ref().list(&mut self.room)? };
+            self.listing(EntrySpot { handle: above, folder: opened.as_ref(), name }, &seen, device_above)?;
         let (handle, opened) = Handle::child(above, name, opened, identity);
         let folder = opened.map_or_else(|| handle.open(), |folder| Ok(OpenedFolder::Again(folder)))?;
         let spot = EntrySpot { handle: &handle, folder: folder.as_ref(), name: b"" };
@@ -105,6 +105,27 @@ impl<'a> Walker<'a> {
         Ok(WalkedFolder::new(FolderPlace { handle, parent, key, depth: depth + 1, seen }, listing, ignores))
     }
 
+    /// The names in an open folder; none where the content is left out. `spot.name` is the name of the folder.
+    fn listing(
+        &mut self,
+        spot: EntrySpot<'_>,
+        seen: &Observed,
+        device_above: u64,
+    ) -> Result<NameList, SystemError> {
+        let path = || {
+            let mut path = spot.handle.path();
+            if !path.is_empty() && !spot.name.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(spot.name);
+            path
+        };
+        let at = SiftedFolder { folder: spot.folder, path: &path };
+        let is_mount = seen.status.device != device_above;
+        let is_empty = self.shared().excludes.leaves_empty(&at, seen.status.identity(), is_mount);
+        if is_empty { Ok(NameList::default()) } else { spot.folder.list(&mut self.room) }
+    }
+
     /// Finds the folders among the names, and leaves out excluded names.
     fn sift(
         &self,
@@ -112,14 +133,9 @@ impl<'a> Walker<'a> {
         listing: &mut NameList,
         above: Option<&Arc<Ignores>>,
     ) -> Option<Arc<Ignores>> {
-        for position in 0..listing.len() {
-            if listing.hint(position) == KindHint::Unknown {
-                let status = EntrySpot { name: listing.name(position), ..spot }.status();
-                let is_folder = status.is_ok_and(|status| status.kind == FileKind::Folder);
-                listing.set_hint(position, if is_folder { KindHint::Folder } else { KindHint::Other });
-            }
-        }
-        self.shared().excludes.apply(listing, spot.folder, || spot.handle.path(), above)
+        spot.folder.settle_hints(listing);
+        let at = SiftedFolder { folder: spot.folder, path: &|| spot.handle.path() };
+        self.shared().excludes.apply(listing, &at, above)
     }
 
     /// Makes the folder's node, after the folders in the folder.
@@ -203,6 +219,7 @@ impl<'a> Walker<'a> {
             let spot = EntrySpot { handle, folder: opened.as_ref(), name };
             let Some(seen) = self.see(spot) else { continue };
             let fresh = self.read_entry(spot, seen, None)?;
+            self.entries.out.meter.finish(seen.status.size);
             read.push(ReadEntry { position, size: seen.status.size, fresh });
         }
         Ok(Some(read))
@@ -259,6 +276,7 @@ impl<'a> Walker<'a> {
                 if let Some(sample) = &self.shared().sample {
                     sample.put_unread(spot.handle, spot.name, &seen.status);
                 }
+                self.entries.out.meter.finish(seen.status.size);
                 return Ok(Some(seen.status.size));
             }
             Some(cached) => Some(Earlier { status: cached.fingerprint, fixed_size: cached.fixed_size }),
@@ -267,6 +285,7 @@ impl<'a> Walker<'a> {
         if let Some(fresh) = self.read_entry(spot, seen, earlier)? {
             merge.put(fresh, &mut self.entries.out.trees)?;
         }
+        self.entries.out.meter.finish(seen.status.size);
         Ok(Some(seen.status.size))
     }
 

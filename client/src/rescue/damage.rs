@@ -20,6 +20,7 @@ pub(crate) struct DamageLog {
     found: Mutex<DamageNotes>,
     too_new: AtomicU64,
     set_aside: Mutex<Vec<PathBuf>>,
+    not_looked_at: Mutex<Vec<PathBuf>>,
 }
 
 #[derive(Debug, Default)]
@@ -56,6 +57,20 @@ impl DamageLog {
             let shown = escape_name(&name_bytes(path.as_os_str()));
             found.list.add(shown, why);
         }
+    }
+
+    /// A folder beside the vault that this account may not read: no damage, and worth a word.
+    pub(crate) fn not_looked_at(&self, folder: PathBuf) {
+        let mut places = self.not_looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        // The disk is gone through more than once.
+        if !places.contains(&folder) {
+            places.push(folder);
+        }
+    }
+
+    /// The folders of `not_looked_at`.
+    pub(crate) fn places_not_looked_at(&self) -> Vec<PathBuf> {
+        self.not_looked_at.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts a thing that only a newer Larder understands.

@@ -10,7 +10,14 @@ use super::{
 };
 use crate::{ClientError, platform::path_of_bytes};
 use larder_format::{Hash, layout, ledger::LEDGER_MAGIC, pack::PACK_MAGIC};
-use std::path::{Path, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+fn is_lost_and_found(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name == "lost+found")
+}
 
 /// Levels of folders that are looked through; a disk of ours has two.
 const LEVELS_MAX: usize = 3;
@@ -98,6 +105,11 @@ impl PulledDisk {
         while let Some((folder, level, is_nameless)) = folders.pop() {
             let listing = match names(&folder) {
                 Ok(listing) => listing,
+                // Every ext4 has the folder, for root alone, and the vault never wrote there.
+                Err(cause) if cause.kind() == ErrorKind::PermissionDenied && is_lost_and_found(&folder) => {
+                    damage.not_looked_at(folder);
+                    continue;
+                }
                 Err(cause) => {
                     damage.file(&folder, format!("this folder cannot be read: {cause}"));
                     continue;

@@ -210,6 +210,11 @@ impl Rescue {
         self.damage.list()
     }
 
+    /// Folders beside the vault that this account may not read: no damage, since usually nothing lies there.
+    pub fn not_looked_at(&self) -> Vec<PathBuf> {
+        self.damage.places_not_looked_at()
+    }
+
     /// How many things on the disks only a newer Larder understands.
     pub fn too_new(&self) -> u64 {
         self.damage.too_new()

@@ -51,7 +51,10 @@ pub(crate) fn is_back(
             let is_alike =
                 status.kind == FileKind::File && status.size == *size && attributes.is_time(status.modified);
             let is_own = status.owner.user == site.restorer.own.user;
-            Ok(is_alike && {
+            // An earlier run may have left out the bits that this run was told to give.
+            let is_to_give_rights = attributes.give_rights(true) && site.special.is_root_and_open();
+            let lacks_bits = is_to_give_rights && status.permissions != attributes.mode;
+            Ok(is_alike && !lacks_bits && {
                 let file = match folder.open_file(name) {
                     // People keep files that even their owner may not read, and a repeated restore would call each
                     // such file in the way.
@@ -60,7 +63,8 @@ pub(crate) fn is_back(
                     }
                     opened => opened?,
                 };
-                holds(reader, &file, *size, pieces)
+                let lacks_rights = is_to_give_rights && !attributes.are_rights_among(&file);
+                !lacks_rights && holds(reader, &file, *size, pieces)
             })
         }
         Kind::Symlink(target) => Ok(folder.read_link(name)? == *target),

@@ -5,7 +5,7 @@
 //! nothing may be left tomorrow.
 
 use crate::{
-    ClientError,
+    ClientError, NotWritten,
     platform::{FolderRef, OpenFolder, SystemError},
 };
 use std::{
@@ -62,7 +62,8 @@ impl Filesystems {
         self.flush();
         let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         failed.map_or(Ok(()), |error| {
-            Err(ClientError::Unwritten { path: target.to_owned(), cause: error.to_string() })
+            let why = NotWritten::Unsure { cause: error.to_string() };
+            Err(ClientError::Unwritten { path: target.to_owned(), why })
         })
     }
 }

@@ -8,7 +8,10 @@ use super::{
     site::Site,
     target_folder::TargetFolder,
 };
-use crate::platform::{Attributes, FolderRef, NewFile, SystemError, write_all_at};
+use crate::{
+    platform::{Attributes, FolderRef, NewFile, SystemError, write_all_at},
+    progress::ToldBytes,
+};
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -22,6 +25,7 @@ pub(crate) struct GrowingFile {
     beside: Vec<u8>,
     attributes: Attributes,
     size: u64,
+    told: ToldBytes,
     /// End of the last written byte.
     end: AtomicU64,
     open_writes: AtomicU64,
@@ -65,6 +69,7 @@ impl GrowingFile {
             beside: site.name_beside(),
             attributes,
             size,
+            told: ToldBytes::default(),
             end: AtomicU64::new(0),
             open_writes: AtomicU64::new(1),
             state: Mutex::default(),
@@ -111,6 +116,7 @@ impl GrowingFile {
         // Only making the file needs the lock; other parts of the file may be written at the same time.
         drop(state);
         let written = opened.and_then(|new| write_all_at(&new.file, bytes, offset));
+        self.told.add(site.progress, bytes.len() as u64);
         self.end.fetch_max(offset.saturating_add(bytes.len() as u64), Ordering::Relaxed);
         if let Err(error) = written {
             self.fail(error);
@@ -143,6 +149,8 @@ impl GrowingFile {
         {
             state.failed = Some(FileFailure::Here(why));
         }
+        // Also where nothing came back: what is left to do has become less.
+        self.told.finish(site.progress, self.size);
         let path = || place.handle.path_of(&self.name);
         match (&state.failed, folder) {
             (Some(why), folder) => {

@@ -90,6 +90,7 @@ impl Links {
                 let first = first.place.handle.path_of(&first.name);
                 Err(format!("it is another name of the file {first}, which did not come back either"))
             };
+            site.progress.pass(bytes);
             match made {
                 Ok(()) => {
                     site.progress.add_files(1);

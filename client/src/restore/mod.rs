@@ -13,10 +13,13 @@ mod links;
 mod naming;
 mod options;
 mod plan;
+mod room;
 mod site;
+mod special;
 mod target_folder;
 
-pub use options::{Existing, RestoreOptions, Restored};
+pub use options::{Existing, RestoreOptions, Restored, RoomCheck, SpecialEntries};
+pub(crate) use room::check_room;
 
 use crate::{
     ClientError, Past, TransferProgress,
@@ -27,6 +30,7 @@ use crate::{
 use fetching::write_groups;
 use larder_format::tree::{Kind, read::Found};
 use site::Site;
+use special::permitted;
 use std::{
     path::Path,
     sync::{
@@ -58,15 +62,20 @@ pub fn restore(
     let found = reader.find(&root, wanted.path)?;
     let Found { entry, owner } = &found;
     let is_root = entry.name.is_empty() && matches!(entry.kind, Kind::Directory { .. });
-    let Target { handle, is_ours, is_empty } = Target::open(to, is_root)?;
-    progress.expect_bytes(match &entry.kind {
+    let needed = match &entry.kind {
         Kind::Directory { totals, .. } => totals.bytes,
         Kind::File { size, .. } => *size,
         _ => 0,
-    });
-    let attributes = Attributes::of(entry, owner.clone());
+    };
+    if options.room == RoomCheck::First {
+        check_room(to, needed)?;
+    }
+    let Target { handle, is_ours, is_empty } = Target::open(to, is_root)?;
+    progress.expect_bytes(needed);
     let keeps = is_root && (is_ours || options.existing == Existing::Replace);
-    let site = Site::new(options.existing, progress, to);
+    let site = Site::new(options, progress, to);
+    let attributes = Attributes::of(entry, owner.clone());
+    let attributes = if keeps { permitted(&site, &entry.kind, attributes, || ".".to_owned()) } else { None };
     let opened = handle.open().and_then(|folder| {
         if keeps && is_ours {
             // Before the first file: otherwise every file in the folder would have to lose an inherited ACL.
@@ -75,7 +84,7 @@ pub fn restore(
         site.filesystems.note(handle.device(), folder.as_ref())
     });
     opened.map_err(|error| ClientError::local("opening the target folder", to, error))?;
-    let place = TargetFolder::root(handle, keeps.then_some(attributes), is_empty);
+    let place = TargetFolder::root(handle, attributes, is_empty);
     let (sender, groups) = sync_channel(GROUPS_AHEAD);
     let groups = Mutex::new(groups);
     let (going_on, over) = channel();

@@ -12,11 +12,38 @@ pub enum Existing {
     Replace,
 }
 
+/// The fate of entries that could hand this computer to whoever made the tree, where root restores: devices, programs
+/// that run as somebody else, and attributes that give rights.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum SpecialEntries {
+    /// Devices are left out and files come back without such bits and attributes; each is named.
+    #[default]
+    LeaveOut,
+    /// Everything comes back as it was pushed.
+    Restore,
+    /// The answer decides for the whole restore. It is asked for at the first such entry, by a thread of the restore.
+    Ask(fn() -> bool),
+}
+
+/// Whether the room is compared with what is to come back, before the first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RoomCheck {
+    /// A restore that cannot fit is refused.
+    First,
+    /// The disk will tell: files with holes take less than their size.
+    #[default]
+    Never,
+}
+
 /// How to restore.
 #[derive(Debug, Clone, Default)]
 pub struct RestoreOptions {
     /// The fate of entries that are there already.
     pub existing: Existing,
+    /// The fate of entries that only root could make.
+    pub special: SpecialEntries,
+    /// Whether a restore starts that cannot fit.
+    pub room: RoomCheck,
 }
 
 /// The result of a restore.

@@ -12,6 +12,7 @@ use super::{
     naming::words,
     options::Existing,
     site::Site,
+    special::permitted,
     target_folder::{TargetFolder, make_other},
 };
 use crate::{
@@ -122,7 +123,10 @@ impl<'a> Planner<'a> {
 
     fn folder(&mut self, parent: Arc<TargetFolder>, found: Found, inner: InnerFolder) {
         let Found { entry, owner } = found;
-        let attributes = Attributes::of(&entry, owner);
+        let path = || parent.handle.path_of(&entry.name);
+        let attributes = permitted(self.site, &entry.kind, Attributes::of(&entry, owner), path);
+        // A folder is never left out.
+        let Some(attributes) = attributes else { return TargetFolder::release(parent, self.site) };
         // Only a root may be nameless; the system refuses to make a folder without a name.
         let name = usable(&entry.name);
         let entered = name.and_then(|name| TargetFolder::enter(&parent, name, attributes, self.site));
@@ -142,7 +146,6 @@ impl<'a> Planner<'a> {
     fn other_than_folder(&mut self, place: &Arc<TargetFolder>, found: Found) {
         let held_bytes = found.bytes();
         let Found { entry, owner } = found;
-        let attributes = Attributes::of(&entry, owner);
         let Ok(name) = usable(&entry.name) else { return };
         if name.is_empty() {
             // Only a root may be nameless, and a root does not lie in a folder.
@@ -154,10 +157,15 @@ impl<'a> Planner<'a> {
             LinkName::First(is_there) => Some(is_there),
             LinkName::Further => return,
         };
+        let path = || place.handle.path_of(&entry.name);
+        let attributes = permitted(self.site, &entry.kind, Attributes::of(&entry, owner), path);
+        let Some(attributes) = attributes else { return };
         let planned = PlannedEntry { place, entry: &entry, attributes: &attributes };
         if is_back(self.site, self.reader, planned).unwrap_or(false) {
             self.site.progress.add_files(1);
-            self.site.progress.add_bytes(if let Kind::File { size, .. } = entry.kind { size } else { 0 });
+            let bytes = if let Kind::File { size, .. } = entry.kind { size } else { 0 };
+            self.site.progress.add_bytes(bytes);
+            self.site.progress.pass(bytes);
             first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));
             return;
         }

@@ -2,10 +2,11 @@
 
 use super::{
     filesystems::Filesystems,
-    options::{Existing, Restored},
+    options::{Existing, RestoreOptions, Restored},
+    special::SpecialGate,
 };
 use crate::{
-    ClientError, SkippedList, TransferProgress,
+    ClientError, NotWritten, SkippedList, TransferProgress,
     platform::{Attributes, ErrorCause, NewFiles, Restorer, SystemError},
     unfinished,
 };
@@ -27,6 +28,7 @@ pub(crate) struct Site<'a> {
     pub(crate) progress: &'a TransferProgress,
     target: &'a Path,
     pub(crate) restorer: Restorer,
+    pub(crate) special: SpecialGate,
     pub(crate) new_files: NewFiles,
     pub(crate) filesystems: Filesystems,
     skipped: Mutex<SkippedList>,
@@ -40,13 +42,15 @@ pub(crate) struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    pub(crate) fn new(existing: Existing, progress: &'a TransferProgress, target: &'a Path) -> Self {
+    pub(crate) fn new(options: &RestoreOptions, progress: &'a TransferProgress, target: &'a Path) -> Self {
+        let restorer = Restorer::new();
         Self {
-            existing,
+            existing: options.existing,
             progress,
             target,
-            restorer: Restorer::new(),
-            new_files: match existing {
+            special: SpecialGate::new(options.special, restorer.own.is_root()),
+            restorer,
+            new_files: match options.existing {
                 Existing::Keep => NewFiles::for_free_names(),
                 Existing::Replace => NewFiles::for_any_names(),
             },
@@ -107,7 +111,9 @@ impl<'a> Site<'a> {
     /// A full disk ends the restore: every further file would only fail alike.
     pub(crate) fn stop_if_full(&self, error: SystemError) {
         if error.cause() == ErrorCause::Full {
-            self.stop(ClientError::local("writing the restored files", self.target, error));
+            // How much is back is known when every file under way has ended.
+            let why = NotWritten::Full { needed: self.progress.expected_bytes(), files: 0, bytes: 0 };
+            self.stop(ClientError::Unwritten { path: self.target.to_owned(), why });
         }
     }
 
@@ -125,7 +131,10 @@ impl<'a> Site<'a> {
     pub(crate) fn finish(self) -> Result<Restored, ClientError> {
         // Before any other error: "run this again" is no remedy for files that look whole and are not.
         self.filesystems.settle(self.target)?;
-        if let Some(trouble) = self.trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(mut trouble) = self.trouble.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            if let ClientError::Unwritten { why: NotWritten::Full { files, bytes, .. }, .. } = &mut trouble {
+                (*files, *bytes) = (self.progress.files(), self.progress.bytes());
+            }
             return Err(trouble);
         }
         Ok(Restored {

@@ -3,7 +3,8 @@
 
 use crate::vault::Vault;
 use larder_client::{
-    Existing, PushOptions, Pushed, RestoreOptions, Restored, Selection, TransferProgress, push, restore,
+    Existing, PushOptions, Pushed, RestoreOptions, Restored, Selection, SpecialEntries, TransferProgress,
+    push, restore,
 };
 use std::{
     fs,
@@ -57,7 +58,10 @@ impl Home {
     }
 
     pub fn restore_to(&self, to: &Path, path: &[u8], existing: Existing) -> Restored {
-        let (options, progress) = (RestoreOptions { existing }, TransferProgress::default());
+        // Tests may run as root, and compare everything.
+        let special = SpecialEntries::Restore;
+        let options = RestoreOptions { existing, special, ..RestoreOptions::default() };
+        let progress = TransferProgress::default();
         restore(&self.vault, &newest(path), to, &options, &progress).unwrap()
     }
 }

@@ -2,7 +2,7 @@
 //! refuses a commit of which anything is missing. Faults are planted by the tests.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its own part")]
 
-use larder_client::{ClientError, Past, Remote};
+use larder_client::{ClientError, NoAnswer, Past, Remote};
 use larder_format::{
     ChunkId, ChunkRef, Hash,
     block::{BLOCK_PLAIN_BYTES_AIM, Decoder, Encoder, Header, OpenBlock},
@@ -108,7 +108,11 @@ impl Vault {
 /// Counts one request; fails where none is left.
 fn break_if_due(left: &Mutex<Option<u64>>) -> Result<(), ClientError> {
     let Some(left) = &mut *left.lock().unwrap() else { return Ok(()) };
-    let broken = || ClientError::Unreachable { address: "memory".into(), cause: "planted".into() };
+    let broken = || ClientError::Unreachable {
+        address: "memory".into(),
+        why: NoAnswer::BrokenOff,
+        cause: "planted".into(),
+    };
     *left = left.checked_sub(1).ok_or_else(broken)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Refusals: a status for programs and three sentences for people.
 
-use crate::phrase::{counted, hand_over, is_forbidden, sentence};
+use crate::phrase::{counted, hand_over, is_forbidden, sentence, size_of_mib};
 use crate::state::is_own_fault;
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
@@ -234,10 +234,12 @@ fn of_the_box(error: &StoreError) -> Refusal {
 /// The missing bytes on a full disk, as far as known: only the pushing computer knows how much more it would have
 /// sent.
 fn lacking(missing_mib: u64, sent_mib: u64) -> String {
-    let missing = format!("at least {missing_mib} MiB more are needed");
+    let missing = format!("at least {} more are needed", size_of_mib(missing_mib));
     match sent_mib {
         0 => missing,
-        sent_mib => format!("{missing}, beside the {sent_mib} MiB that this computer has sent already"),
+        sent_mib => {
+            format!("{missing}, beside the {} that this computer has sent already", size_of_mib(sent_mib))
+        }
     }
 }
 
@@ -245,8 +247,8 @@ fn lacking(missing_mib: u64, sent_mib: u64) -> String {
 fn what_makes_room(missing_mib: u64, others_mib: u64) -> String {
     if others_mib >= missing_mib {
         return format!(
-            "Push again in an hour: unfinished backups of other computers take {others_mib} MiB, which come back unless they \
-             are finished."
+            "Push again in an hour: unfinished backups of other computers take {}, which come back unless they are finished.",
+            size_of_mib(others_mib)
         );
     }
     "Leave out what needs no backup with --exclude, or put a larger disk in the place of this one; on the box `larderd space` \
@@ -285,14 +287,14 @@ mod tests {
         let told = full(831, 0);
         assert_eq!(
             told.what,
-            "The backup disk at /mnt/small is full: at least 58 MiB more are needed, beside the 831 MiB that this computer \
-             has sent already."
+            "The backup disk at /mnt/small is full: at least 60.8 MB more are needed, beside the 871.4 MB that this \
+             computer has sent already."
         );
         assert_eq!(told.code, "full");
         assert!(told.meaning.contains("not complete") && told.remedy.contains("--exclude"), "{told:?}");
         let told = full(0, 700);
-        assert!(told.what.ends_with("at least 58 MiB more are needed."), "{}", told.what);
-        assert!(told.remedy.contains("700 MiB") && !told.remedy.contains("larger disk"), "{}", told.remedy);
+        assert!(told.what.ends_with("at least 60.8 MB more are needed."), "{}", told.what);
+        assert!(told.remedy.contains("734.0 MB") && !told.remedy.contains("larger disk"), "{}", told.remedy);
     }
 
     /// An owner who reads of a cable when the agent made a mistake pulls at the wrong cable.

@@ -10,6 +10,7 @@ use crate::edge::witness::Witness;
 use crate::owner::answers::print_answers;
 use crate::owner::output::say;
 use crate::owner::words::Trouble;
+use crate::phrase::size;
 use crate::run::{self, Running};
 use crate::state::Appliance;
 use compare::Comparison;
@@ -187,7 +188,7 @@ impl Story {
 
     fn restore(&self, snapshot: u64, path: &str, to: &Path) -> Result<(), Trouble> {
         fs::create_dir_all(to).map_err(|error| local("make a folder", &error))?;
-        let options = RestoreOptions { existing: Existing::Keep };
+        let options = RestoreOptions { existing: Existing::Keep, ..RestoreOptions::default() };
         let path = larder_format::wire::unescape_name(path).unwrap_or_default();
         let when = snapshot.to_string();
         let wanted = Selection { source: &self.source, when: &when, path: &path };
@@ -248,15 +249,6 @@ fn larder_command() -> String {
         || "cargo run --release -p larder-client --".to_owned(),
         |path| path.display().to_string(),
     )
-}
-
-fn size(bytes: u64) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "one decimal of a size for people")]
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
 }
 
 fn local(what: &str, error: &dyn std::error::Error) -> Trouble {

@@ -136,6 +136,16 @@ impl FolderRef<'_> {
         Ok(listing)
     }
 
+    /// Looks at the names of which the folder does not tell whether they are folders.
+    pub(crate) fn settle_hints(self, listing: &mut NameList) {
+        for position in 0..listing.len() {
+            if listing.hint(position) == KindHint::Unknown {
+                let is_folder = self.holds_folder(listing.name(position));
+                listing.set_hint(position, if is_folder { KindHint::Folder } else { KindHint::Other });
+            }
+        }
+    }
+
     /// Opens the folder `name`.
     pub(crate) fn open_folder(self, name: &[u8]) -> Result<OpenFolder, SystemError> {
         Ok(OpenFolder(rustix::fs::openat(self.0, name, FOLDER, Mode::empty())?))
@@ -195,6 +205,14 @@ impl FolderRef<'_> {
     /// Extended attributes of `name`, without opening or following: for entries that must not be opened.
     pub(crate) fn xattrs_at(self, name: &[u8]) -> Result<Xattrs, XattrsLeftOut> {
         xattrs_at(self.0, name)
+    }
+
+    /// Bytes that this account may still write to the folder's filesystem.
+    pub(crate) fn free_bytes(self) -> Result<u64, SystemError> {
+        let room = rustix::fs::fstatvfs(self.0)?;
+        // Some blocks are kept for root.
+        let blocks = if super::system::own_ids().is_root() { room.f_bfree } else { room.f_bavail };
+        Ok(blocks.saturating_mul(room.f_frsize))
     }
 
     /// Whether the folder only shows the kernel's own state.

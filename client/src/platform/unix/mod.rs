@@ -8,4 +8,5 @@ pub(super) mod owners;
 pub(super) mod restorer;
 mod stat;
 pub(super) mod system;
+pub(super) mod terminal;
 pub(super) mod xattrs;

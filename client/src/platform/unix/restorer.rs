@@ -12,7 +12,7 @@ use super::{
     folder::{FolderRef, NameAt},
     owners::ids_of,
     system::own_ids,
-    xattrs::is_nothing,
+    xattrs::{is_nothing, xattrs_of},
 };
 use crate::platform::status::OwnerIds;
 use larder_format::tree::{Entry, Owner, Time};
@@ -60,6 +60,40 @@ impl Attributes {
     pub(crate) fn bare(self) -> Self {
         let owner = Owner { user: String::new(), group: String::new(), ..self.owner };
         Self { owner, xattrs: Vec::new(), ..self }
+    }
+
+    /// Whether there are such bits or extended attributes as `without_rights` takes away.
+    pub(crate) fn give_rights(&self, may_lend: bool) -> bool {
+        may_lend && self.lends_rights() || self.xattrs.iter().any(|(name, _)| gives_rights(name))
+    }
+
+    /// The same attributes without the bits and extended attributes that give rights, and the names of those. The bits
+    /// count only for what can run (`may_lend`).
+    pub(crate) fn without_rights(mut self, may_lend: bool) -> (Self, Vec<String>) {
+        let mut lost = Vec::new();
+        if may_lend && self.lends_rights() {
+            self.mode &= !LENDS_RIGHTS;
+            lost.push("its set-user and set-group bits".to_owned());
+        }
+        self.xattrs.retain(|(name, _)| {
+            let gives = gives_rights(name);
+            if gives {
+                lost.push(larder_format::wire::escape_name(name));
+            }
+            !gives
+        });
+        (self, lost)
+    }
+
+    /// Whether the open `file` has every extended attribute that gives rights.
+    pub(crate) fn are_rights_among(&self, file: impl AsFd) -> bool {
+        let Ok(found) = xattrs_of(file) else { return false };
+        self.xattrs.iter().filter(|(name, _)| gives_rights(name)).all(|xattr| found.contains(xattr))
+    }
+
+    /// Whether whoever runs the file gets the rights of its owner or group.
+    pub(crate) fn lends_rights(&self) -> bool {
+        self.mode & LENDS_RIGHTS != 0
     }
 
     /// ACLs last: an ACL that takes the right to write from the owner would keep the other attributes out.
@@ -277,6 +311,14 @@ impl Restorer {
             self.attributes_left.fetch_add(1, Relaxed);
         }
     }
+}
+
+/// The set-user and the set-group bit.
+const LENDS_RIGHTS: u16 = 0o6000;
+
+/// Whether an extended attribute gives rights of root, or is believed as only root could have set it.
+fn gives_rights(name: &[u8]) -> bool {
+    name == b"security.capability" || name.starts_with(b"trusted.")
 }
 
 /// Whether an extended attribute is none of a user's own.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    TransferProgress,
+    NoAnswer, RestoreOptions, TransferProgress,
     handle::{Budget, Handle},
     platform::OpenFolder,
 };
@@ -18,7 +18,11 @@ struct Known(Option<Vec<ChunkId>>);
 
 impl Past for Known {
     fn fetch(&self, _: &[ChunkId], _: Neighbours, _: &mut dyn FnMut(&[u8])) -> Result<(), ClientError> {
-        Err(ClientError::Unreachable { address: String::new(), cause: String::new() })
+        Err(ClientError::Unreachable {
+            address: String::new(),
+            why: NoAnswer::BrokenOff,
+            cause: String::new(),
+        })
     }
 
     fn places(&self, names: &[ChunkId]) -> Result<Vec<u64>, ClientError> {
@@ -54,7 +58,7 @@ fn with_planner(
     let handle = Handle::root(opened.expect("opens"), Budget::new(9)).expect("a handle");
     let place = TargetFolder::root(handle, None, true);
     let progress = TransferProgress::default();
-    let site = Site::new(Existing::Keep, &progress, folder.path());
+    let site = Site::new(&RestoreOptions::default(), &progress, folder.path());
     let (sender, groups) = sync_channel(groups_max);
     let reader = TreeReader::new(past, &progress);
     test(Planner::new(&site, past, &reader, sender), &place, groups);
