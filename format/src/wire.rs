@@ -236,6 +236,34 @@ pub struct EntryInfo {
     pub target: Option<String>,
 }
 
+/// Header of a list of snapshots: the number of snapshots older than those listed.
+pub const OLDER_HEADER: &str = "larder-older";
+
+/// Content type of a recursive listing: lines of JSON, each a `ListingLine`.
+pub const LISTING_TYPE: &str = "application/jsonl";
+
+/// A line of a recursive listing. The entries of a folder come before the entries of its sub-folders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum ListingLine {
+    /// An entry.
+    Entry {
+        /// Path in the source, written like a name.
+        path: String,
+        /// The entry itself.
+        #[serde(flatten)]
+        entry: EntryInfo,
+    },
+    /// The last line: without it the listing broke off.
+    End {
+        /// Number of entries.
+        entries: u64,
+        /// Folders, and parts of large folders, that could not be read and whose entries are missing.
+        unreadable: u64,
+    },
+}
+
 /// One version of a file: a run of snapshots in which it was the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -299,7 +327,7 @@ pub enum ChangeKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Fixed word for programs: `unauthorized`, `forbidden`, `not_found`, `invalid`, `missing_chunks`,
-    /// `other_folder`, `full`, `damaged`, `busy`, `failed`.
+    /// `other_folder`, `full`, `damaged`, `busy`, `failed`, `unknown_zone`.
     pub code: String,
     /// What happened.
     pub what: String,

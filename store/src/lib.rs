@@ -36,7 +36,7 @@ pub use membership::standing::FORGET_DELAY_S;
 pub use packs::index::IndexPlace;
 pub use packs::pins::UnfinishedUpload;
 pub use packs::place::Fetch;
-pub use past::browse::{Difference, Found, Lookup, Run};
+pub use past::browse::{Difference, Found, ListedBelow, Lookup, Run};
 pub use take::commit::Committed;
 pub use take::folder::{FolderClaim, KnownSource};
 pub use upkeep::audit::Audit;

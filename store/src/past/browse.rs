@@ -10,7 +10,8 @@ use crate::upkeep::repair::survey::{self, Survey};
 use crate::{Result, StoreError};
 pub use larder_format::tree::read::Found;
 use larder_format::tree::read::{
-    self, Descend, DiffEntry, Entries, FolderStep, Looked, Lookups, Segment, TreeComparison, Visitor, Walked,
+    self, Descend, DiffEntry, Entries, FolderStep, Looked, Lookups, Segment, Side, TreeComparison, Visitor,
+    Walked,
 };
 use larder_format::tree::{Entry, Kind, Piece};
 use larder_format::{ChunkRef, FormatError};
@@ -38,6 +39,17 @@ pub struct Run {
     pub is_known: bool,
     /// Whether the entry can be restored whole.
     pub is_whole: bool,
+}
+
+/// The end of a list of everything below a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedBelow {
+    /// Number of entries passed on.
+    pub entries: u64,
+    /// Folders, and parts of large folders, that no disk gives back whole.
+    pub unreadable: u64,
+    /// False when nobody wanted more.
+    pub is_complete: bool,
 }
 
 /// A path with a difference between two snapshots.
@@ -152,6 +164,23 @@ pub(crate) fn diff(
     Ok(compare(core, before, after, &mut tell)?.is_complete && tell.flow.is_continue())
 }
 
+/// Passes everything below a folder to `each`, with paths from that folder on: the entries of a folder, then those of
+/// each sub-folder. A damaged folder is counted, and the rest goes on. `go_on` and `each` as for `diff`.
+///
+/// # Errors
+/// As `read_node`, but for `Damaged`.
+pub(crate) fn list_below(
+    core: &Core,
+    top: ChunkRef,
+    go_on: &dyn Fn() -> bool,
+    each: &mut dyn FnMut(&[u8], &Found) -> ControlFlow<()>,
+) -> Result<ListedBelow> {
+    let mut list = ListBelow { go_on, each, flow: ControlFlow::Continue(()), entries: 0, unreadable: 0 };
+    let walked = TreeComparison::new(None, Some(top)).run(core, &mut list)?;
+    let ListBelow { entries, unreadable, flow, .. } = list;
+    Ok(ListedBelow { entries, unreadable, is_complete: walked.is_complete && flow.is_continue() })
+}
+
 /// Passes on the bytes of a file, piece by piece, from `range`; holes as zeros. `each` breaks when nobody wants more.
 /// Returns whether every byte was passed on.
 ///
@@ -184,6 +213,44 @@ pub(crate) fn file_bytes(
         }
     }
     Ok(true)
+}
+
+/// Makes a list of a walk: beside no tree at all every entry differs.
+struct ListBelow<'a> {
+    go_on: &'a dyn Fn() -> bool,
+    each: &'a mut dyn FnMut(&[u8], &Found) -> ControlFlow<()>,
+    /// The last answer of `each`.
+    flow: ControlFlow<()>,
+    entries: u64,
+    unreadable: u64,
+}
+
+impl Visitor<StoreError> for ListBelow<'_> {
+    fn may_go_on(&mut self, _: &Walked) -> bool {
+        self.flow.is_continue() && (self.go_on)()
+    }
+
+    fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<()> {
+        // Entries of one node still come after a break.
+        if let Some(view) = entry.after
+            && self.flow.is_continue()
+        {
+            self.entries += 1;
+            self.flow = (self.each)(&entry.path(), &view.to_found());
+        }
+        Ok(())
+    }
+
+    fn folder(&mut self, folder: &FolderStep) -> Result<Descend> {
+        if folder.path_bytes > PATH_BYTES_MAX { Err(nested()) } else { Ok(Descend::Into) }
+    }
+
+    fn unreadable(&mut self, _: Side, _: &ChunkRef, error: StoreError) -> Result<()> {
+        // One lost folder must not hide the others.
+        let StoreError::Damaged { .. } = error else { return Err(error) };
+        self.unreadable += 1;
+        Ok(())
+    }
 }
 
 /// Makes a `Difference` of each differing entry.

@@ -8,7 +8,7 @@ use crate::core::scope::Scope;
 use crate::keep::sources::{self, Career, RhythmWish, Said};
 use crate::ledger::view::SnapshotRecord;
 use crate::packs::place::Fetch;
-use crate::past::browse::{self, Difference, Lookup, Run};
+use crate::past::browse::{self, Difference, ListedBelow, Lookup, Run};
 use crate::take::folder::{self, FolderClaim, KnownSource};
 use crate::take::{commit, receive};
 use crate::vault::Vault;
@@ -191,6 +191,20 @@ impl<'a> By<'a> {
         each: &mut dyn FnMut(Difference) -> ControlFlow<()>,
     ) -> Result<bool> {
         browse::diff(self.core, before, after, go_on, each)
+    }
+
+    /// Hands everything below a folder to `each`, with paths from that folder on: the entries of a folder, then those of
+    /// each sub-folder. A damaged folder is counted, and the rest goes on. `go_on` and `each` as for `diff`.
+    ///
+    /// # Errors
+    /// As `read_node`, but for `Damaged`.
+    pub fn list_below(
+        &self,
+        top: ChunkRef,
+        go_on: &dyn Fn() -> bool,
+        each: &mut dyn FnMut(&[u8], &Found) -> ControlFlow<()>,
+    ) -> Result<ListedBelow> {
+        browse::list_below(self.core, top, go_on, each)
     }
 
     /// Hands the bytes of a file over, piece by piece, from `range`; holes as zeros. `each` breaks when nobody wants more.
