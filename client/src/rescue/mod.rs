@@ -20,7 +20,7 @@ use jiff::{Timestamp, Zoned};
 use larder_format::{
     ChunkId, ChunkRef,
     tree::{Kind, Totals, read},
-    when::When,
+    when::{SnapshotMoment, WHEN_FORMS, When},
     wire::{Neighbours, SnapshotInfo, escape_name},
 };
 use ledger::Ledger;
@@ -66,7 +66,8 @@ pub struct Rescue {
 }
 
 impl Rescue {
-    /// Opens disks and reads the remains of the ledger. Spans such as `2 weeks ago` count from `now`.
+    /// Opens disks and reads the remains of the ledger. Spans such as `2 weeks ago` count from `now`, and times are
+    /// those of its zone.
     ///
     /// # Errors
     /// When there is no backup, or the disks are of several vaults.
@@ -219,12 +220,26 @@ impl Rescue {
     pub fn too_new(&self) -> u64 {
         self.damage.too_new()
     }
+}
 
-    fn not_there(source: &str, why: &str) -> ClientError {
-        ClientError::NotThere {
-            what: format!("There is no snapshot of {source} {why} on this disk."),
-            remedy: "`larder rescue DISK --list` shows what there is.",
-        }
+impl Rescue {
+    /// The snapshot meant, as an appliance would choose. A snapshot that was let go of is only meant by its number, or
+    /// where no other snapshot fits.
+    fn chosen(&self, source: &str, said: When) -> Option<&KeptSnapshot> {
+        let of_source = |is_offered: fn(&KeptSnapshot) -> bool| {
+            let all = self.ledger.snapshots.iter();
+            let offered: Vec<_> = all.filter(|kept| kept.source == source && is_offered(kept)).collect();
+            let look = |kept: &&KeptSnapshot| SnapshotMoment { number: kept.snapshot, time_ms: kept.time_ms };
+            said.choose(&offered, look).copied()
+        };
+        let kept = match said {
+            When::Number(_) => None,
+            // What cannot be had whole must not stand for everything, while an older snapshot can be had.
+            When::Newest => of_source(|kept| kept.standing == SnapshotStanding::KeptSnapshot),
+            // A moment is not answered with another moment: what is not here is told by the restore.
+            When::Before(_) | When::By(_) => of_source(|kept| kept.standing != SnapshotStanding::LetGo),
+        };
+        kept.or_else(|| of_source(|_| true))
     }
 }
 
@@ -250,20 +265,13 @@ impl Past for Rescue {
         }
         // Like the answer of an appliance, with the same exit code.
         let said = When::parse(when, &self.now).ok_or_else(|| ClientError::NotThere {
-            what: format!("There is no such snapshot: \"{when}\" is neither a number nor a date nor a time."),
-            remedy: "Write a number from `larder rescue DISK --list`, a date, a time, or \"2 weeks ago\".",
+            what: format!("There is no such snapshot: \"{when}\" is no WHEN. Write {WHEN_FORMS}."),
+            remedy: "`larder rescue DISK --list` shows the snapshots on it, with their numbers.",
         })?;
-        let mut of_source = self.ledger.snapshots.iter().filter(|kept| kept.source == source);
-        let kept = match said {
-            // A snapshot that was let go of is only meant by its number, or where no other snapshot is left.
-            When::Newest => {
-                let kept = of_source.clone().rfind(|kept| kept.standing == SnapshotStanding::KeptSnapshot);
-                kept.or_else(|| of_source.next_back())
-            }
-            When::Number(number) => of_source.find(|kept| kept.snapshot == number),
-            When::By(moment) => of_source.rfind(|kept| kept.time_ms <= moment.as_millisecond()),
-        };
-        let kept = kept.ok_or_else(|| Self::not_there(source, &format!("at \"{when}\"")))?;
+        let kept = self.chosen(source, said).ok_or_else(|| ClientError::NotThere {
+            what: format!("Of {source}, {} on this disk.", said.why_none(self.now.time_zone())),
+            remedy: "`larder rescue DISK --list` shows what there is.",
+        })?;
         let time = Timestamp::from_millisecond(kept.time_ms).unwrap_or(Timestamp::UNIX_EPOCH);
         Ok(info(source, kept.snapshot, time.to_string(), (kept.root, kept.totals), kept.skipped))
     }

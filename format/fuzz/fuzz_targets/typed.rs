@@ -14,5 +14,10 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         assert!(!when.trim().is_empty());
         assert!(!path.starts_with(b"/") && !path.ends_with(b"/"));
         let _ = When::parse(&when, now);
+        // Whatever was understood can be written so that nothing else is meant.
+        if !when.contains('"') {
+            let written = format!("{source}@\"{when}\":{}", larder_format::wire::escape_name(&path));
+            assert_eq!(larder_client::fuzzing::spot(written.as_bytes()), Some((source, when, path)));
+        }
     }
 });

@@ -13,6 +13,7 @@ mod entries;
 mod extract;
 mod interface;
 pub(crate) mod letting_go;
+mod listing;
 #[cfg(test)]
 mod openapi;
 mod problem;
@@ -60,7 +61,7 @@ fn routes() -> Interface {
         .post(&format!("{source}/snapshots"), push::commit)
         .post(&format!("{source}/start"), push::start)
         .get(&format!("{source}/snapshots/{{when}}"), read::snapshot)
-        .get(&format!("{source}/snapshots/{{when}}/list"), read::list)
+        .get(&format!("{source}/snapshots/{{when}}/list"), listing::list)
         .get(&format!("{source}/snapshots/{{when}}/file"), read::file)
         .get(&format!("{source}/expect"), wishes::expectation)
         .post(&format!("{source}/expect"), wishes::expect)

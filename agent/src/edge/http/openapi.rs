@@ -8,9 +8,9 @@ use super::routes;
 use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
-    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, IDS_TYPE, Identity, Neighbours, PLACES_TYPE,
-    Problem, PushStart, PushWelcome, Receipt, Received, Retirement, SnapshotInfo, SourceExpectation,
-    SourceInfo, VersionInfo,
+    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, IDS_TYPE, Identity, LISTING_TYPE, ListingLine,
+    Neighbours, PLACES_TYPE, Problem, PushStart, PushWelcome, Receipt, Received, Retirement, SnapshotInfo,
+    SourceExpectation, SourceInfo, VersionInfo,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -19,7 +19,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 const JSON: &str = "application/json";
-const WHEN: &str = "A snapshot number, `newest`, a date, a time, or a span such as `2 weeks ago`";
+const WHEN: &str = "A snapshot number, `newest`, `-1` for the one before it, a date, a time, `last tuesday 18:00`, or a span such as \
+     `2 weeks ago`";
+const ZONE: &str = "Time zone of the reader, for a WHEN without one: an IANA name or a distance such as `+02:00`; the \
+     appliance's own without it";
 const PATH: &str = "Names with `/` between; a backslash is `\\\\`, a byte that is not UTF-8 is `\\xNN`";
 
 /// The callers with access.
@@ -35,6 +38,8 @@ enum Key {
 /// The body of an answer or a request.
 enum Body {
     Json(Value),
+    /// A value, or lines of values.
+    Either(Value, Value),
     /// Bytes of this content type.
     Bytes(&'static str),
 }
@@ -88,10 +93,21 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
     fn of<T: JsonSchema>(types: &mut SchemaGenerator) -> Body {
         Body::Json(types.subschema_for::<T>().to_value())
     }
+    fn either<T: JsonSchema, L: JsonSchema>(types: &mut SchemaGenerator) -> Body {
+        Body::Either(types.subschema_for::<T>().to_value(), types.subschema_for::<L>().to_value())
+    }
     let with = |route: Described, parameters: Vec<Parameter>| Described { parameters, ..route };
     let post = |route: Described, takes: Body| Described { method: "post", takes: Some(takes), ..route };
     let when = || text("when", "path", true, WHEN);
     let path = || text("path", "query", false, PATH);
+    let zone = || text("zone", "query", false, ZONE);
+    let query = |name, what, kind: &str| Parameter {
+        name,
+        place: "query",
+        is_required: false,
+        what,
+        schema: json!({ "type": kind }),
+    };
     let neighbours = Parameter {
         name: "neighbours",
         place: "query",
@@ -188,11 +204,17 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
             Body::Bytes(IDS_TYPE),
         ),
         get("/v1/sources", Key::Read, "Every source", ("Sources", of::<Vec<SourceInfo>>(types))),
-        get(
-            "/v1/sources/{device}/{name}/snapshots",
-            Key::Read,
-            "Kept snapshots, oldest first",
-            ("Snapshots", of::<Vec<SnapshotInfo>>(types)),
+        with(
+            get(
+                "/v1/sources/{device}/{name}/snapshots",
+                Key::Read,
+                "Kept snapshots, oldest first; the header larder-older tells how many are older than those listed",
+                ("Snapshots", of::<Vec<SnapshotInfo>>(types)),
+            ),
+            vec![
+                query("limit", "The newest of them, so many at most", "integer"),
+                query("before", "Only those with a lower number", "integer"),
+            ],
         ),
         post(commit, of::<Commit>(types)),
         post(
@@ -235,16 +257,16 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
                 "One snapshot",
                 ("Snapshot", of::<SnapshotInfo>(types)),
             ),
-            vec![when()],
+            vec![when(), zone()],
         ),
         with(
             get(
                 "/v1/sources/{device}/{name}/snapshots/{when}/list",
                 Key::Read,
-                "A folder's entries, or the one file",
-                ("Entries", of::<Vec<EntryInfo>>(types)),
+                "A folder's entries, or the one file; with recursive=true everything below, one ListingLine a line (application/jsonl)",
+                ("Entries", either::<Vec<EntryInfo>, ListingLine>(types)),
             ),
-            vec![when(), path()],
+            vec![when(), path(), zone(), query("recursive", "Everything below the folder too", "boolean")],
         ),
         with(
             get(
@@ -253,7 +275,7 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
                 "A file's bytes; Range is honoured",
                 ("Bytes", Body::Bytes("application/octet-stream")),
             ),
-            vec![when(), path()],
+            vec![when(), path(), zone()],
         ),
         with(
             get(
@@ -271,7 +293,7 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
                 "What changed between two snapshots, one JSON object a line (application/jsonl)",
                 ("Changes", of::<Change>(types)),
             ),
-            vec![text("from", "query", false, WHEN), text("to", "query", false, WHEN)],
+            vec![text("from", "query", false, WHEN), text("to", "query", false, WHEN), zone()],
         ),
         get(
             "/v1/sources/{device}/{name}/retention",
@@ -285,6 +307,7 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
 fn content(body: Body) -> Value {
     match body {
         Body::Json(schema) => json!({ JSON: { "schema": schema } }),
+        Body::Either(whole, line) => json!({ JSON: { "schema": whole }, LISTING_TYPE: { "schema": line } }),
         Body::Bytes(kind) => json!({ kind: { "schema": { "type": "string", "format": "binary" } } }),
     }
 }

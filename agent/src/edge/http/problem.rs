@@ -76,6 +76,16 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid", texts).with_details(why)
     }
 
+    /// A moment read in another zone would give the files of another moment.
+    pub(crate) fn unknown_zone(name: &str) -> Self {
+        let name: String = name.chars().take(64).flat_map(char::escape_default).collect();
+        let what = format!("The appliance knows no time zone \"{name}\".");
+        let meaning = "No file was looked at: in another zone the same words mean another moment.";
+        let remedy =
+            "Name a zone like Europe/Berlin, or its distance from UTC like +02:00 (in an address %2B02:00).";
+        Self::new(StatusCode::BAD_REQUEST, "unknown_zone", [&what, meaning, remedy])
+    }
+
     pub(crate) fn too_large(limit_bytes: usize) -> Self {
         let mut refusal =
             Self::invalid(format!("a request may have {limit_bytes} bytes and must say how many it has"));

@@ -1,10 +1,12 @@
-//! Reading: sources, snapshots, folders, versions, differences and the bytes of files.
+//! Reading: sources, snapshots, versions, differences and the bytes of files. Not here: lists of folders (`listing`).
 
 use super::auth::{PastReader, name_of};
-use super::entries::{change_info, entry_info, source_info, version_info};
+use super::entries::{change_info, source_info, version_info};
 use super::extract::{PathParts, Query};
 use super::push::read_body;
+use super::snapshots::PageQuery;
 use super::stream::stream;
+use super::when::now_in;
 use super::{Refusal, State, snapshots, wishes};
 use crate::decide::words::{answers, rules};
 use crate::event::AgentEvent;
@@ -20,19 +22,22 @@ use bytes::Bytes;
 use larder_format::ledger::composed;
 use larder_format::tree::Kind;
 use larder_format::wire::{
-    BLOCKS_TYPE, IDS_MAX, Neighbours, PLACES_TYPE, SnapshotInfo, SourceInfo, VersionInfo, decode_ids,
-    encode_places, escape_name, unescape_name,
+    BLOCKS_TYPE, IDS_MAX, Neighbours, OLDER_HEADER, PLACES_TYPE, SnapshotInfo, SourceInfo, VersionInfo,
+    decode_ids, encode_places, escape_name, unescape_name,
 };
 use larder_store::{Found, StoreError};
 use serde::{Deserialize, Serialize};
 
-/// Bytes of one part of a long list.
-const PART_BYTES: usize = 64 * 1024;
+#[derive(Deserialize)]
+pub(crate) struct ZoneQuery {
+    zone: Option<String>,
+}
 
 #[derive(Deserialize)]
 pub(crate) struct PathQuery {
     #[serde(default)]
     path: String,
+    zone: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +46,7 @@ pub(crate) struct DiffQuery {
     from: String,
     #[serde(default)]
     to: String,
+    zone: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +55,7 @@ pub(crate) struct SourceQuery {
 }
 
 type SourcePath = PathParts<(String, String)>;
-type SnapshotPath = PathParts<(String, String, String)>;
+pub(super) type SnapshotPath = PathParts<(String, String, String)>;
 
 pub(crate) async fn sources(_: PastReader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
     let all = appliance.vault.ledger().sources.clone();
@@ -63,57 +69,26 @@ pub(crate) async fn snapshots(
     _: PastReader,
     appliance: State,
     PathParts((device, name)): SourcePath,
-) -> Result<Json<Vec<SnapshotInfo>>, Refusal> {
+    Query(page): Query<PageQuery>,
+) -> Result<([(&'static str, String); 1], Json<Vec<SnapshotInfo>>), Refusal> {
     let (source, records) = snapshots::of(&appliance, &device, &name)?;
-    Ok(Json(snapshots::infos(&appliance, &source, &records)))
+    let positions = page.positions(&records);
+    let older = positions.start.to_string();
+    Ok(([(OLDER_HEADER, older)], Json(snapshots::infos_of(&appliance, &source, &records, positions))))
 }
 
 pub(crate) async fn snapshot(
     _: PastReader,
     appliance: State,
     PathParts((device, name, when)): SnapshotPath,
+    Query(query): Query<ZoneQuery>,
 ) -> Result<Json<SnapshotInfo>, Refusal> {
+    let now = now_in(query.zone.as_deref())?;
     let (source, records) = snapshots::of(&appliance, &device, &name)?;
-    let wanted = snapshots::resolve(&appliance, &records, &when)?;
-    let all = snapshots::infos(&appliance, &source, &records);
-    let found = all.into_iter().find(|info| info.snapshot == wanted.sequence);
+    let wanted = snapshots::resolve(&appliance, &records, &when, &now)?.sequence;
+    let position = records.partition_point(|record| record.sequence < wanted);
+    let found = snapshots::infos_of(&appliance, &source, &records, position..position + 1).pop();
     found.map(Json).ok_or_else(|| no_path("that snapshot"))
-}
-
-pub(crate) async fn list(
-    PastReader(scope): PastReader,
-    appliance: State,
-    PathParts((device, name, when)): SnapshotPath,
-    Query(query): Query<PathQuery>,
-) -> Result<Response, Refusal> {
-    let (_, records) = snapshots::of(&appliance, &device, &name)?;
-    let root = snapshots::resolve(&appliance, &records, &when)?.snapshot.root;
-    let path = path_bytes(&query.path)?;
-    let by = scope.clone();
-    let found =
-        appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).look_up(&root, &path)).await??;
-    let found = found.ok_or_else(|| no_path(&query.path))?;
-    let Kind::Directory { node, .. } = found.entry.kind else {
-        return Ok(Json([entry_info(&found)]).into_response());
-    };
-    // A folder may have a million entries, so the list is never whole in memory. An unreadable folder is refused at
-    // once; later the answer can only break off.
-    let by = scope.clone();
-    appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).read_node(&node)).await??;
-    let turn = appliance.listings.take(name_of(&scope));
-    let body = stream(&appliance, turn, move |appliance, reader| {
-        let mut part = b"[".to_vec();
-        for (number, found) in appliance.vault.by(&scope).entries(node).enumerate() {
-            part.extend_from_slice(if number == 0 { b"\n" } else { b",\n" });
-            serde_json::to_writer(&mut part, &entry_info(&found?)).expect("plain values encode");
-            if part.len() >= PART_BYTES && reader.take(std::mem::take(&mut part).into()).is_break() {
-                return Ok(false);
-            }
-        }
-        part.extend_from_slice(b"]");
-        Ok(reader.take(part.into()).is_continue())
-    });
-    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 pub(crate) async fn versions(
@@ -140,10 +115,11 @@ pub(crate) async fn diff(
     PathParts((device, name)): SourcePath,
     Query(query): Query<DiffQuery>,
 ) -> Result<Response, Refusal> {
+    let now = now_in(query.zone.as_deref())?;
     let records = snapshots::looked_at(&appliance, &device, &name)?;
     let (from, to) = (
-        snapshots::resolve(&appliance, &records, &query.from)?.snapshot.root,
-        snapshots::resolve(&appliance, &records, &query.to)?.snapshot.root,
+        snapshots::resolve(&appliance, &records, &query.from, &now)?.snapshot.root,
+        snapshots::resolve(&appliance, &records, &query.to, &now)?.snapshot.root,
     );
     let turn = appliance.listings.take(name_of(&scope));
     let body = stream(&appliance, turn, move |appliance, reader| {
@@ -163,8 +139,9 @@ pub(crate) async fn file(
     Query(query): Query<PathQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
+    let now = now_in(query.zone.as_deref())?;
     let (_, records) = snapshots::of(&appliance, &device, &name)?;
-    let root = snapshots::resolve(&appliance, &records, &when)?.snapshot.root;
+    let root = snapshots::resolve(&appliance, &records, &when, &now)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let found =
@@ -312,12 +289,12 @@ pub(crate) async fn retention(
     }))
 }
 
-fn path_bytes(text: &str) -> Result<Vec<u8>, Refusal> {
+pub(super) fn path_bytes(text: &str) -> Result<Vec<u8>, Refusal> {
     unescape_name(text)
         .ok_or_else(|| Refusal::invalid("a backslash in a path is written `\\\\`, other bytes `\\xNN`"))
 }
 
-fn no_path(path: &str) -> Refusal {
+pub(super) fn no_path(path: &str) -> Refusal {
     let what = format!("`{}` in that snapshot", escape_name(path.as_bytes()));
     Refusal::not_found(&what, "`larder ls` shows what is there, `larder versions` when it was.")
 }

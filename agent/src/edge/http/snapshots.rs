@@ -3,25 +3,57 @@
 use super::entries::snapshot_info;
 use super::{Refusal, when};
 use crate::state::Appliance;
+use jiff::Zoned;
 use larder_format::ledger::composed;
 use larder_format::wire::SnapshotInfo;
 use larder_store::SnapshotRecord;
+use serde::Deserialize;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// The wire form of these snapshots of one source.
+/// The wire form of every snapshot of a source.
 pub(super) fn infos(
     appliance: &Appliance,
     source: &str,
     records: &[Arc<SnapshotRecord>],
 ) -> Vec<SnapshotInfo> {
-    let damaged = appliance.vault.damaged_among(records);
+    infos_of(appliance, source, records, 0..records.len())
+}
+
+/// The wire form of those of a source's snapshots at these positions. All of them come in: the rule judges each beside
+/// the others.
+pub(super) fn infos_of(
+    appliance: &Appliance,
+    source: &str,
+    records: &[Arc<SnapshotRecord>],
+    positions: Range<usize>,
+) -> Vec<SnapshotInfo> {
+    let damaged = appliance.vault.damaged_among(&records[positions.clone()]);
     let judged = appliance.judge(source, records);
     // Only now: judging asks for the ledger too.
     let view = appliance.vault.ledger();
     let info = |(record, verdict): &(Arc<SnapshotRecord>, _)| {
         snapshot_info(&view, record, verdict, damaged.binary_search(&record.sequence).is_ok())
     };
-    judged.iter().map(info).collect()
+    judged[positions].iter().map(info).collect()
+}
+
+/// A part of a source's snapshots, for a reader who leafs back from the newest.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PageQuery {
+    /// So many at most, the newest of them.
+    limit: Option<usize>,
+    /// Only those with a lower number.
+    before: Option<u64>,
+}
+
+impl PageQuery {
+    /// Positions of the snapshots asked for; everything for a caller that says nothing.
+    pub(super) fn positions(&self, records: &[Arc<SnapshotRecord>]) -> Range<usize> {
+        let end =
+            self.before.map_or(records.len(), |before| records.partition_point(|it| it.sequence < before));
+        self.limit.map_or(0, |limit| end.saturating_sub(limit))..end
+    }
 }
 
 /// Every snapshot of a source, with the source's name.
@@ -45,19 +77,22 @@ pub(super) fn looked_at(
     Ok(appliance.vault.ledger().looked_at(&source))
 }
 
-/// The snapshot meant by `when`. A snapshot let go of is named with its date, a snapshot set aside with the reason.
+/// The snapshot meant by `when`, said at the moment and in the zone of `now`. A snapshot let go of is named with its
+/// date, a snapshot set aside with the reason.
 pub(super) fn resolve<'a>(
     appliance: &Appliance,
     records: &'a [Arc<SnapshotRecord>],
     when: &str,
+    now: &Zoned,
 ) -> Result<&'a Arc<SnapshotRecord>, Refusal> {
-    when::resolve(records, when, &jiff::Zoned::now()).map_err(|why| {
+    when::resolve(records, when, now).map_err(|why| {
         let view = appliance.vault.ledger();
         let number = when.trim().parse().ok();
         let gone = number.and_then(|number| view.let_go_of(number));
         let why = gone.map_or(why, |gone| {
             let at = jiff::Timestamp::from_millisecond(gone.at.stamp.time_ms).unwrap_or_default();
-            format!("snapshot {} was let go of on {}: {}", when.trim(), at.strftime("%Y-%m-%d"), gone.why)
+            let at = larder_format::when::in_words(at, now.time_zone());
+            format!("snapshot {} was let go of on {at}: {}", when.trim(), gone.why)
         });
         if let Some(aside) = number.and_then(|number| view.why_set_aside(number)) {
             return Refusal::set_aside(when.trim(), aside);
