@@ -4,7 +4,7 @@
 //! the reading ends there. Not here: which question is asked (`questions`), trying again (`connection`).
 
 use crate::{ClientError, NoAnswer};
-use larder_format::wire::IDS_MAX;
+use larder_format::wire::{IDS_MAX, Problem};
 use std::io::{self, ErrorKind, Read};
 use ureq::{Body, Timeout, http::Response};
 
@@ -83,6 +83,17 @@ fn why_no_connection(error: &io::Error) -> NoAnswer {
 /// An answer of blocks went on after everything that was asked for could have come.
 pub(super) fn endless(address: &str) -> ClientError {
     ClientError::Damaged(format!("{address} sent more blocks than chunks were asked for"))
+}
+
+/// Stands in for an answer without a problem of ours: a program between the client and the appliance made the answer.
+pub(super) fn stand_in(status: u16) -> Problem {
+    Problem {
+        code: if matches!(status, 429 | 503) { "busy" } else { "failed" }.to_owned(),
+        what: format!("The appliance answered with status {status} and no reason."),
+        meaning: "Nothing that is already in the backup changed.".to_owned(),
+        remedy: "Check the address: something else may answer there.".to_owned(),
+        details: format!("HTTP status {status}"),
+    }
 }
 
 #[cfg(test)]

@@ -7,12 +7,14 @@
 //! here: questions of a person (`questions`).
 
 use super::{
-    answer::{AnswerError, AnswerSize, endless, read_answer, why_no_answer},
+    answer::{AnswerError, AnswerSize, endless, read_answer, stand_in, why_no_answer},
+    asker::Asker,
     body::{BackToBack, read_block},
     path::{percent_encode, source_path},
 };
 use crate::{ClientError, NoAnswer, PairingLack, Past, Remote, settings::PairedAppliance};
 use backon::{BlockingRetryable, ExponentialBuilder};
+use jiff::Zoned;
 use larder_format::{
     ChunkId,
     wire::{
@@ -63,6 +65,7 @@ pub struct Connection {
     on_outage: Option<OnOutage>,
     /// Whether `on_outage` was called for the present outage.
     is_outage_told: AtomicBool,
+    asker: Option<Asker>,
 }
 
 /// Takes the failure, and how long the request will be repeated.
@@ -80,6 +83,7 @@ impl Connection {
             is_met: Arc::default(),
             on_outage: None,
             is_outage_told: AtomicBool::new(false),
+            asker: None,
         }
     }
 
@@ -101,6 +105,13 @@ impl Connection {
     #[must_use]
     pub fn without_retries(mut self) -> Self {
         self.retry_for = Duration::ZERO;
+        self
+    }
+
+    /// Reads each WHEN at the moment and in the zone of `now`; otherwise times are those of the appliance's clock.
+    #[must_use]
+    pub fn asked_at(mut self, now: Zoned) -> Self {
+        self.asker = Some(Asker(now));
         self
     }
 
@@ -128,10 +139,39 @@ impl Connection {
     /// # Errors
     /// As `get`.
     pub(super) fn get_bytes(&self, path: &str, size: AnswerSize) -> Result<Vec<u8>, ClientError> {
-        self.with_retries(|| {
-            let request = self.agent.get(self.url(path)).header("authorization", &self.authorization);
-            self.read(self.checked(request.call())?, size)
-        })
+        self.with_retries(|| self.read(self.get_once(path)?, size))
+    }
+
+    /// As `get`, before the body is read: for answers that are too long for the memory.
+    ///
+    /// # Errors
+    /// As `get`.
+    pub(super) fn get_answer(&self, path: &str) -> Result<Response<Body>, ClientError> {
+        self.with_retries(|| self.get_once(path))
+    }
+
+    fn get_once(&self, path: &str) -> Result<Response<Body>, ClientError> {
+        let request = self.agent.get(self.url(path)).header("authorization", &self.authorization);
+        self.checked(request.call())
+    }
+
+    /// Makes a request of `ask`, which gets WHENs from `written`, and a part for the query with the reader's zone.
+    ///
+    /// # Errors
+    /// Those of `ask`.
+    pub(super) fn with_zone<T>(
+        &self,
+        ask: impl Fn(&str) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        match &self.asker {
+            Some(asker) => asker.with_zone(ask),
+            None => ask(""),
+        }
+    }
+
+    /// A WHEN for the address of a request.
+    pub(super) fn written(&self, when: &str) -> String {
+        self.asker.as_ref().map_or_else(|| percent_encode(when), |asker| asker.written(when))
     }
 
     /// Tells a `POST` route something in JSON, with an answer of some facts in JSON.
@@ -225,7 +265,7 @@ impl Connection {
         })
     }
 
-    fn read(&self, mut answer: Response<Body>, size: AnswerSize) -> Result<Vec<u8>, ClientError> {
+    pub(super) fn read(&self, mut answer: Response<Body>, size: AnswerSize) -> Result<Vec<u8>, ClientError> {
         read_answer(&mut answer, size).map_err(|error| match error {
             AnswerError::Cut(error) => self.unreachable(&error),
             AnswerError::TooLong(most) => ClientError::Strange {
@@ -235,7 +275,7 @@ impl Connection {
         })
     }
 
-    fn unreachable(&self, error: &ureq::Error) -> ClientError {
+    pub(super) fn unreachable(&self, error: &ureq::Error) -> ClientError {
         let (address, why) = (self.address.clone(), why_no_answer(error));
         ClientError::Unreachable { address, why, cause: error.to_string() }
     }
@@ -329,8 +369,9 @@ impl Past for Connection {
     }
 
     fn snapshot(&self, source: &str, when: &str) -> Result<SnapshotInfo, ClientError> {
-        let (source, when) = (source_path(source)?, percent_encode(when));
-        self.get(&format!("/v1/sources/{source}/snapshots/{when}"), AnswerSize::Facts)
+        let (source, when) = (source_path(source)?, self.written(when));
+        let path = format!("/v1/sources/{source}/snapshots/{when}");
+        self.with_zone(|zone| self.get(&format!("{path}?{zone}"), AnswerSize::Facts))
     }
 }
 
@@ -353,15 +394,4 @@ fn agent_for() -> Agent {
         .max_idle_connections_per_host(8)
         .build()
         .new_agent()
-}
-
-/// Stands in for an answer without a problem of ours: a program between the client and the appliance made the answer.
-fn stand_in(status: u16) -> Problem {
-    Problem {
-        code: if matches!(status, 429 | 503) { "busy" } else { "failed" }.to_owned(),
-        what: format!("The appliance answered with status {status} and no reason."),
-        meaning: "Nothing that is already in the backup changed.".to_owned(),
-        remedy: "Check the address: something else may answer there.".to_owned(),
-        details: format!("HTTP status {status}"),
-    }
 }

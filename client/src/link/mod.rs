@@ -3,7 +3,9 @@
 //! The rest of the client asks through the traits `Past` and `Remote`, or by one of the `questions` of a person.
 
 mod answer;
+mod asker;
 mod body;
 pub(crate) mod connection;
+pub(crate) mod listing;
 pub(crate) mod path;
 pub(crate) mod questions;

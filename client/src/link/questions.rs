@@ -1,7 +1,7 @@
 //! Questions of a person to the appliance, one function for each question.
 //!
 //! Answers come in the types of `wire`; answers that only go on to people and programs stay JSON. Not here: the
-//! questions of a push and a restore (`Connection`).
+//! questions of a push and a restore (`Connection`), lists of folders (`listing`).
 
 use super::{
     answer::AnswerSize,
@@ -12,7 +12,8 @@ use crate::ClientError;
 use larder_format::{
     ledger::{Expect, Head},
     wire::{
-        Change, EntryInfo, Expectation, Retirement, SnapshotInfo, SourceExpectation, SourceInfo, VersionInfo,
+        Change, Expectation, OLDER_HEADER, Retirement, SnapshotInfo, SourceExpectation, SourceInfo,
+        VersionInfo,
     },
 };
 use serde_json::Value;
@@ -25,20 +26,35 @@ pub(crate) fn sources(connection: &Connection) -> Result<Vec<SourceInfo>, Client
     connection.get("/v1/sources", AnswerSize::Report)
 }
 
+/// The newest kept snapshots of a source.
+pub(crate) struct NewestSnapshots {
+    /// The oldest of them first.
+    pub(crate) snapshots: Vec<SnapshotInfo>,
+    /// Number of kept snapshots that are older.
+    pub(crate) older: u64,
+}
+
+/// The newest kept snapshots of `source`, at most `limit`.
+pub(crate) fn newest_snapshots(
+    connection: &Connection,
+    source: &str,
+    limit: usize,
+) -> Result<NewestSnapshots, ClientError> {
+    let path = format!("/v1/sources/{}/snapshots?limit={limit}", source_path(source)?);
+    let answer = connection.get_answer(&path)?;
+    let older = answer.headers().get(OLDER_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = connection.read(answer, AnswerSize::Report)?;
+    let mut snapshots: Vec<SnapshotInfo> =
+        serde_json::from_slice(&body).map_err(|error| connection.strange(&error))?;
+    // An older appliance gives all of them.
+    let beyond = snapshots.len().saturating_sub(limit);
+    snapshots.drain(..beyond);
+    Ok(NewestSnapshots { snapshots, older: older.unwrap_or(0) + beyond as u64 })
+}
+
 /// The kept snapshots of `source`, the oldest first.
 pub(crate) fn snapshots(connection: &Connection, source: &str) -> Result<Vec<SnapshotInfo>, ClientError> {
     connection.get(&format!("/v1/sources/{}/snapshots", source_path(source)?), AnswerSize::Report)
-}
-
-/// The names in the folder `path` of the snapshot `when`.
-pub(crate) fn list(
-    connection: &Connection,
-    source: &str,
-    when: &str,
-    path: &[u8],
-) -> Result<Vec<EntryInfo>, ClientError> {
-    let (source, when, path) = (source_path(source)?, percent_encode(when), query_path(path));
-    connection.get(&format!("/v1/sources/{source}/snapshots/{when}/list?path={path}"), AnswerSize::Listing)
 }
 
 /// The kept versions of the file `path`.
@@ -57,9 +73,10 @@ pub(crate) fn changes(
     source: &str,
     [since, until]: &[String; 2],
 ) -> Result<Vec<Change>, ClientError> {
-    let (source, since, until) = (source_path(source)?, percent_encode(since), percent_encode(until));
+    let (source, since, until) = (source_path(source)?, connection.written(since), connection.written(until));
     let path = format!("/v1/sources/{source}/diff?from={since}&to={until}");
-    let lines = connection.get_bytes(&path, AnswerSize::Listing)?;
+    let lines =
+        connection.with_zone(|zone| connection.get_bytes(&format!("{path}&{zone}"), AnswerSize::Listing))?;
     let changes =
         serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, serde_json::Error>>();
     changes.map_err(|error| connection.strange(&error))

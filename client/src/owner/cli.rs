@@ -1,12 +1,12 @@
 //! The command line: the commands, and a call for each command.
 
 use super::{
-    getting, looking,
+    getting, help, listing, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
     pairing, pushing, rescuing,
     screen::say_last,
-    source, status, words,
+    snapshots, source, status, words,
 };
 use crate::{ClientError, platform::on_interrupt};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -14,23 +14,13 @@ use std::{ffi::OsString, process::ExitCode};
 
 /// Backs this computer up to a Larder appliance at home, and gets everything back.
 #[derive(Debug, Parser)]
-#[command(name = "larder", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(name = "larder", version, max_term_width = 100, after_help = help::PLACES)]
 struct Typed {
     #[command(subcommand)]
     command: TypedCommand,
     #[command(flatten)]
     global: GlobalOptions,
 }
-
-const AFTER_HELP: &str = "\
-A place is SOURCE[@WHEN][:PATH], for example laptop/photos@2026-03-31:2024/cat.jpg
-  SOURCE  DEVICE/NAME; NAME alone where it is clear
-  WHEN    a snapshot number, a date, a time with its date, \"2 weeks ago\"; the newest if left out
-  PATH    names with slashes between; \\xNN stands for a byte that cannot be typed
-
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped (each is named) or
-came back without their owner or some attribute, 4 not reachable or not paired, 5 refused by the
-appliance, 6 damaged data met. `status --check`: 0 fine, 3 it needs you, 6 alarm.";
 
 #[derive(Debug, Subcommand)]
 enum TypedCommand {
@@ -42,22 +32,20 @@ enum TypedCommand {
     Sources,
     /// Show what is expected of a source, set its rhythm, or retire it
     Source(source::SourceArgs),
-    /// List the kept snapshots of a source, and how long each stays at least
-    Snapshots {
-        /// SOURCE
-        source: String,
-    },
+    /// List the kept snapshots of a source, the newest first, and how long each stays at least
+    #[command(after_help = help::SNAPSHOTS)]
+    Snapshots(snapshots::SnapshotsArgs),
     /// List a folder as it was
-    Ls {
-        /// SOURCE[@WHEN][:PATH]
-        place: OsString,
-    },
+    #[command(after_help = help::WHEN)]
+    Ls(listing::LsArgs),
     /// List every kept version of one file
+    #[command(after_help = help::VERSIONS)]
     Versions {
         /// SOURCE:PATH
         place: OsString,
     },
     /// Show what changed between two snapshots
+    #[command(after_help = help::WHEN)]
     Diff {
         /// SOURCE[@WHEN]; alone and without WHEN, the snapshot before the newest
         from: OsString,
@@ -65,13 +53,13 @@ enum TypedCommand {
         to: Option<OsString>,
     },
     /// Bring files back into a folder, with every attribute
+    #[command(after_help = help::WHEN)]
     Restore(getting::RestoreArgs),
     /// Write one file to the standard output
-    Cat {
-        /// SOURCE[@WHEN]:PATH
-        place: OsString,
-    },
+    #[command(after_help = help::WHEN)]
+    Cat(getting::CatArgs),
     /// Read a disk that was pulled out of an appliance: no box, no agent, nothing is written to it
+    #[command(after_help = help::WHEN)]
     Rescue(rescuing::RescueArgs),
     /// Answer the four questions to ask of any backup, from facts
     Answers {
@@ -111,7 +99,11 @@ pub fn main() -> ExitCode {
     });
     match ended {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => words::report(&failure.into_trouble(), &mut output),
+        Err(failure) => {
+            // What was listed before comes before the trouble; without a reader the exit code still tells.
+            let _ = output.flush();
+            words::report(&failure.into_trouble(), &mut output)
+        }
     }
 }
 
@@ -135,12 +127,12 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
         TypedCommand::Push(args) => pushing::push(&args, global, output),
         TypedCommand::Sources => source::sources(global, output),
         TypedCommand::Source(args) => source::source(&args, global, output),
-        TypedCommand::Snapshots { source } => looking::snapshots(&source, global, output),
-        TypedCommand::Ls { place } => looking::ls(&place, global, output),
+        TypedCommand::Snapshots(args) => snapshots::snapshots(&args, global, output),
+        TypedCommand::Ls(args) => listing::ls(&args, global, output),
         TypedCommand::Versions { place } => looking::versions(&place, global, output),
         TypedCommand::Diff { from, to } => looking::diff(&from, to.as_deref(), global, output),
         TypedCommand::Restore(args) => getting::restore(&args, global, output),
-        TypedCommand::Cat { place } => getting::cat(&place, global, output),
+        TypedCommand::Cat(args) => getting::cat(&args, global, output),
         TypedCommand::Rescue(args) => rescuing::rescue(&args, output),
         TypedCommand::Answers { source } => looking::answers(source.as_deref(), global, output),
         TypedCommand::Status(args) => status::status(args, global, output),

@@ -6,7 +6,7 @@ use super::{
     progress::with_bar,
     screen::{ask_yes, may_ask},
     skipped::{Loudness, name_skipped, skipped_json},
-    spot::Spot,
+    spot::{AtOption, Spot},
     words,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 use clap::Args;
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     io::{self, Write},
     path::PathBuf,
     time::Instant,
@@ -25,6 +25,8 @@ use std::{
 pub(super) struct RestoreArgs {
     /// SOURCE[@WHEN][:PATH]; without PATH everything, straight into DIR; with PATH, DIR gets that file or folder
     place: OsString,
+    #[command(flatten)]
+    at: AtOption,
     /// The folder to restore into; it is made if it is not there
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
@@ -74,7 +76,7 @@ pub(super) fn restore(
     global: &GlobalOptions,
     output: &mut Output,
 ) -> Result<u8, CommandError> {
-    let spot = Spot::parse(&args.place)?;
+    let spot = Spot::parse_at(&args.place, &args.at)?;
     let connection = global.connect()?;
     let source = spot.full_source(&connection)?;
     let wanted = Selection { source: &source, when: &spot.when, path: &spot.path };
@@ -135,8 +137,16 @@ fn tell(restored: &Restored, args: &RestoreArgs, seconds: f64, output: &mut Outp
     Ok(())
 }
 
-pub(super) fn cat(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
-    let spot = Spot::parse(place)?;
+#[derive(Debug, Args)]
+pub(super) struct CatArgs {
+    /// SOURCE[@WHEN]:PATH
+    place: OsString,
+    #[command(flatten)]
+    at: AtOption,
+}
+
+pub(super) fn cat(args: &CatArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
+    let spot = Spot::parse_at(&args.place, &args.at)?;
     let connection = global.connect()?;
     let source = spot.full_source(&connection)?;
     let wanted = Selection { source: &source, when: &spot.when, path: &spot.path };

@@ -4,126 +4,18 @@
 
 use super::{
     options::GlobalOptions,
-    output::{Column, CommandError, Output, count, moment, permissions, size},
+    output::{CommandError, Output, moment, size},
+    snapshots::{NOT_WHOLE, snapshot_table, yes_unless},
     spot::{NEWEST, Spot, full_source},
+    table::{Column, print_table},
 };
 use crate::{ClientError, Connection, link::questions};
-use larder_format::wire::{ChangeKind, EntryInfo, SnapshotInfo, VersionInfo, escape_name};
+use larder_format::wire::{ChangeKind, SnapshotInfo, VersionInfo, escape_name};
 use std::ffi::OsStr;
 
 use Column::{Left, Right};
 
-const NOT_WHOLE: &str = "What is not whole cannot be given back entirely: pieces of it are lost, or could not be read. A push from the computer \
-     that it is from heals what that still has.";
 pub(super) const NOTHING_YET: &str = "Nothing is protected yet. `larder push FOLDER` makes the first backup.";
-
-pub(super) fn snapshots(
-    source: &str,
-    global: &GlobalOptions,
-    output: &mut Output,
-) -> Result<u8, CommandError> {
-    let connection = global.ask()?;
-    let source = full_source(source, &connection)?;
-    let snapshots = questions::snapshots(&connection, &source)?;
-    if output.is_json() {
-        output.json(&snapshots)?;
-    } else {
-        snapshot_table(&snapshots, output)?;
-    }
-    Ok(0)
-}
-
-fn snapshot_table(snapshots: &[SnapshotInfo], output: &mut Output) -> std::io::Result<()> {
-    let row = |snapshot: &SnapshotInfo| {
-        vec![
-            snapshot.snapshot.to_string(),
-            moment(&snapshot.time),
-            count(snapshot.totals.files),
-            size(snapshot.totals.bytes),
-            if snapshot.skipped > 0 { count(snapshot.skipped) } else { String::new() },
-            yes_unless(snapshot.damaged),
-            kept(snapshot),
-            because(snapshot),
-        ]
-    };
-    let heads = [
-        Right("SNAPSHOT"),
-        Left("ARRIVED"),
-        Right("FILES"),
-        Right("SIZE"),
-        Right("SKIPPED"),
-        Left("WHOLE"),
-        Left("KEPT"),
-        Left("BECAUSE"),
-    ];
-    output.table(&heads, &snapshots.iter().map(row).collect::<Vec<_>>())?;
-    if snapshots.iter().any(|snapshot| snapshot.damaged) {
-        output.line(NOT_WHOLE)?;
-    }
-    output.line("Nothing goes before its date, and what goes then is named by `larderd prune --dry-run` on the appliance.")
-}
-
-/// Why the rule keeps it, and why nothing but a restore looks at it.
-fn because(snapshot: &SnapshotInfo) -> String {
-    let aside = snapshot.set_aside.iter().map(|why| format!("set aside: {why}"));
-    snapshot.reasons.iter().cloned().chain(aside).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether it can be given back.
-fn yes_unless(is_damaged: bool) -> String {
-    if is_damaged { "no" } else { "yes" }.to_owned()
-}
-
-/// The appliance's words.
-const ONE_OF_THE_NEWEST: &str = "one of the newest";
-
-/// How long the rule keeps a snapshot. A snapshot among the newest has no date: the date begins to count when newer
-/// snapshots come.
-fn kept(snapshot: &SnapshotInfo) -> String {
-    match &snapshot.kept_until {
-        None => "no end".to_owned(),
-        Some(_) if snapshot.reasons.iter().any(|reason| reason == ONE_OF_THE_NEWEST) => {
-            "while it is so new".to_owned()
-        }
-        Some(until) => format!("at least until {}", moment(until)),
-    }
-}
-
-pub(super) fn ls(place: &OsStr, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
-    let spot = Spot::parse(place)?;
-    let connection = global.ask()?;
-    let source = spot.full_source(&connection)?;
-    let entries = questions::list(&connection, &source, &spot.when, &spot.path)?;
-    if output.is_json() {
-        output.json(&entries)?;
-        return Ok(0);
-    }
-    let row = |entry: &EntryInfo| {
-        let mut name = entry.name.clone();
-        if let Some(target) = &entry.target {
-            name = format!("{name} -> {target}");
-        } else if entry.kind == "directory" {
-            name.push('/');
-        }
-        let mode = format!("{}{}", kind_letter(&entry.kind), permissions(entry.mode));
-        vec![mode, entry.user.clone(), entry.group.clone(), size(entry.bytes), moment(&entry.modified), name]
-    };
-    let heads = [Left("MODE"), Left("USER"), Left("GROUP"), Right("SIZE"), Left("CHANGED"), Left("NAME")];
-    output.table(&heads, &entries.iter().map(row).collect::<Vec<_>>())?;
-    Ok(0)
-}
-
-fn kind_letter(kind: &str) -> char {
-    match kind {
-        "directory" => 'd',
-        "symlink" => 'l',
-        "fifo" => 'p',
-        "socket" => 's',
-        "char_device" => 'c',
-        "block_device" => 'b',
-        _ => '-',
-    }
-}
 
 pub(super) fn versions(
     place: &OsStr,
@@ -164,7 +56,7 @@ pub(super) fn versions(
         vec![snapshots, moment(since), moment(until), bytes, changed, yes_unless(*damaged)]
     };
     let heads = [Left("SNAPSHOTS"), Left("FROM"), Left("TO"), Right("SIZE"), Left("CHANGED"), Left("WHOLE")];
-    output.table(&heads, &versions.iter().map(row).collect::<Vec<_>>())?;
+    print_table(&heads, versions.iter().map(row).collect(), output)?;
     if versions.iter().any(|version| version.damaged) {
         output.line(NOT_WHOLE)?;
     }
@@ -172,7 +64,7 @@ pub(super) fn versions(
 }
 
 fn is_there(source: &str, connection: &Connection) -> bool {
-    questions::snapshots(connection, source).is_ok()
+    questions::newest_snapshots(connection, source, 1).is_ok()
 }
 
 pub(super) fn diff(
@@ -223,8 +115,8 @@ fn span(
         }
         Some(to) => Ok(Some([from.when, to.when])),
         None if from.when == NEWEST => {
-            let all = questions::snapshots(connection, source)?;
-            Ok(all.last_chunk().map(|two: &[_; 2]| two.each_ref().map(|one| one.snapshot.to_string())))
+            let newest = questions::newest_snapshots(connection, source, 2)?.snapshots;
+            Ok(newest.last_chunk().map(|two: &[_; 2]| two.each_ref().map(|one| one.snapshot.to_string())))
         }
         None => Ok(Some([from.when, NEWEST.to_owned()])),
     }
@@ -295,7 +187,7 @@ pub(super) fn retention(
     let snapshots: Vec<SnapshotInfo> =
         serde_json::from_value(retention["snapshots"].clone()).unwrap_or_default();
     output.line("")?;
-    snapshot_table(&snapshots, output)?;
+    snapshot_table(snapshots.iter().rev(), output)?;
     Ok(0)
 }
 

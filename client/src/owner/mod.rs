@@ -4,7 +4,9 @@
 
 mod cli;
 mod getting;
+mod help;
 mod left_out;
+mod listing;
 mod looking;
 mod options;
 mod output;
@@ -17,10 +19,12 @@ mod rescued;
 mod rescuing;
 mod screen;
 mod skipped;
+mod snapshots;
 mod source;
 mod source_name;
 pub(crate) mod spot;
 mod status;
+mod table;
 mod words;
 
 pub use cli::main;

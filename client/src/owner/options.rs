@@ -6,7 +6,11 @@ use super::{
 };
 use crate::{ClientError, Connection, PairedAppliance};
 use clap::Args;
-use std::{path::PathBuf, time::Duration};
+use jiff::{Timestamp, Zoned, tz::TimeZone};
+use std::{
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 /// What every command understands.
 #[derive(Debug, Args)]
@@ -34,7 +38,7 @@ impl GlobalOptions {
     /// A connection to the paired appliance, with retries for as long as a box takes to start. A person hears within
     /// seconds that nobody answers at all; a timer that runs while the network comes up gets its backup.
     pub(super) fn connect(&self) -> Result<Connection, ClientError> {
-        let connection = Connection::new(&PairedAppliance::load(&self.pairing_path()?)?);
+        let connection = Connection::new(&PairedAppliance::load(&self.pairing_path()?)?).asked_at(now());
         let connection = if is_watched() { connection.awaited() } else { connection };
         let connection = connection.telling_outages(|trouble, waiting| {
             say(told_of_outage(trouble, waiting));
@@ -54,4 +58,9 @@ impl GlobalOptions {
 fn told_of_outage(trouble: &ClientError, waiting: Duration) -> String {
     let what = super::words::problem_of(trouble).what;
     format!("{what} Trying again for {} minutes.", waiting.as_secs() / 60)
+}
+
+/// This moment in the zone of this computer: every typed time is meant so, as every printed time is.
+pub(super) fn now() -> Zoned {
+    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::system())
 }

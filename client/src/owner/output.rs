@@ -1,14 +1,14 @@
-//! The standard output: lines, tables, JSON.
+//! The standard output: lines and JSON.
 //!
 //! A reader that goes away (`larder push … | head`) ends nothing: further output is dropped, and the work and its
 //! exit code stay. Only here are numbers and times written for people; JSON carries the values of the appliance.
 //! Whatever a line holds, the line stays one line and acts on nothing (`plain`). Sizes count in thousands, as disks are
-//! sold. Not here: the standard error (`screen`).
+//! sold. Not here: tables (`table`), the standard error (`screen`).
 
-use super::plain::{PlainJson, plain};
+use super::plain::{PlainJson, PlainJsonLine, plain};
 use crate::{ClientError, platform::sync_output};
 use jiff::{Timestamp, tz::TimeZone};
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeSeq};
 use std::io::{self, BufWriter, Stdout, Write};
 
 /// The standard output, and whether a program reads the output.
@@ -101,47 +101,30 @@ impl Output {
         or_nobody_reads(written.and_then(|()| writeln!(self.out)))
     }
 
-    /// Columns as wide as their cells; numbers to the right.
-    pub(super) fn table(&mut self, heads: &[Column], rows: &[Vec<String>]) -> io::Result<()> {
-        // Before the widths are taken: an escaped character is wider.
-        let rows: Vec<Vec<_>> =
-            rows.iter().map(|row| row.iter().map(|cell| plain(cell).into_owned()).collect()).collect();
-        let width = |column: usize| {
-            let cells = rows.iter().map(|row| row[column].chars().count());
-            cells.chain([heads[column].name().chars().count()]).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..heads.len()).map(width).collect();
-        let names: Vec<String> = heads.iter().map(|head| head.name().to_owned()).collect();
-        for row in std::iter::once(&names).chain(&rows) {
-            let mut line = String::new();
-            for ((cell, head), width) in row.iter().zip(heads).zip(&widths) {
-                match head {
-                    Column::Left(_) => line.push_str(&format!("{cell:<width$}  ")),
-                    Column::Right(_) => line.push_str(&format!("{cell:>width$}  ")),
-                }
-            }
-            self.line(line.trim_end())?;
-        }
-        Ok(())
+    /// A list of values as one array, written while `fill` hands the values over.
+    pub(super) fn json_list<T: Serialize, E: From<io::Error>>(
+        &mut self,
+        fill: impl FnOnce(&mut dyn FnMut(T) -> Result<(), E>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error: serde_json::Error| E::from(io::Error::from(error));
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.out, PlainJson::default());
+        let mut list = serializer.serialize_seq(None).map_err(failed)?;
+        fill(&mut |value| list.serialize_element(&value).map_err(failed))?;
+        list.end().map_err(failed)?;
+        Ok(or_nobody_reads(writeln!(self.out))?)
+    }
+
+    /// A value on a line of its own.
+    pub(super) fn json_line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.out, PlainJsonLine);
+        value.serialize(&mut serializer)?;
+        writeln!(self.out)
     }
 }
 
 /// A pipe with a closed reader is no failure; a full disk is a failure.
-fn or_nobody_reads(written: io::Result<()>) -> io::Result<()> {
+pub(super) fn or_nobody_reads(written: io::Result<()>) -> io::Result<()> {
     written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
-}
-
-/// A column of a table.
-pub(super) enum Column {
-    Left(&'static str),
-    Right(&'static str),
-}
-
-impl Column {
-    fn name(&self) -> &'static str {
-        let (Self::Left(name) | Self::Right(name)) = self;
-        name
-    }
 }
 
 /// `1.3 GB`; three digits are enough to compare by.

@@ -36,22 +36,36 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A part of a JSON string with every acting character as `\uNNNN`.
+fn write_plain<W: ?Sized + Write>(out: &mut W, fragment: &str) -> io::Result<()> {
+    let mut rest = fragment;
+    while let Some(at) = rest.find(is_acting) {
+        out.write_all(&rest.as_bytes()[..at])?;
+        let mut after = rest[at..].chars();
+        let acting = after.next().map(u32::from).unwrap_or_default();
+        // All acting characters are below U+10000, so that one escape is enough.
+        write!(out, "\\u{acting:04x}")?;
+        rest = after.as_str();
+    }
+    out.write_all(rest.as_bytes())
+}
+
+/// JSON on one line, with every acting character as `\uNNNN`.
+pub(super) struct PlainJsonLine;
+
+impl Formatter for PlainJsonLine {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        write_plain(out, fragment)
+    }
+}
+
 /// Pretty JSON with every acting character as `\uNNNN`.
 #[derive(Default)]
 pub(super) struct PlainJson(PrettyFormatter<'static>);
 
 impl Formatter for PlainJson {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = rest.find(is_acting) {
-            out.write_all(&rest.as_bytes()[..at])?;
-            let mut after = rest[at..].chars();
-            let acting = after.next().map(u32::from).unwrap_or_default();
-            // All acting characters are below U+10000, so that one escape is enough.
-            write!(out, "\\u{acting:04x}")?;
-            rest = after.as_str();
-        }
-        out.write_all(rest.as_bytes())
+        write_plain(out, fragment)
     }
 
     fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {

@@ -5,11 +5,13 @@
 
 use super::{
     getting::TargetWishes,
-    output::{Column, CommandError, Output, count, counted, moment, size},
+    options::now,
+    output::{CommandError, Output, count, counted, moment, size},
     progress::with_bar,
     rescued::{Sum, not_looked_at, tell, tell_about_disk},
     skipped::{Loudness, skipped_json},
     spot::{NEWEST, Spot},
+    table::{Column, print_table},
     words,
 };
 use crate::{
@@ -19,12 +21,12 @@ use crate::{
     restore::{check_room, restore as bring_back},
 };
 use clap::Args;
-use jiff::{Timestamp, Zoned, tz::TimeZone};
+use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use Column::{Left, Right};
@@ -74,11 +76,6 @@ pub(super) fn rescue(args: &RescueArgs, output: &mut Output) -> Result<u8, Comma
         }
         _ => list(&rescue, args.loudness, output),
     }
-}
-
-/// The time from which `2 weeks ago` counts.
-fn now() -> Zoned {
-    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::system())
 }
 
 /// Refuses a target on a pulled disk: no byte may be written to a pulled disk.
@@ -181,7 +178,7 @@ fn snapshot_table(snapshots: &[KeptSnapshot], output: &mut Output) -> std::io::R
         Right("SKIPPED"),
         Left(""),
     ];
-    output.table(&heads, &snapshots.iter().map(row).collect::<Vec<_>>())?;
+    print_table(&heads, snapshots.iter().map(row).collect(), output)?;
     if snapshots.iter().any(|kept| !kept.is_time_trusted) {
         output.line("?  the appliance was not sure of its clock")?;
     }
@@ -208,7 +205,7 @@ fn found_table(found: &[FoundSnapshot], output: &mut Output) -> std::io::Result<
         ]
     };
     let heads = [Left("SOURCE"), Left("FOLDER CHANGED"), Right("FILES"), Right("SIZE"), Left("BEGINS WITH")];
-    output.table(&heads, &found.iter().map(row).collect::<Vec<_>>())
+    print_table(&heads, found.iter().map(row).collect(), output)
 }
 
 fn time(time_ms: i64) -> String {

@@ -3,11 +3,12 @@
 use super::{
     looking::NOTHING_YET,
     options::GlobalOptions,
-    output::{
-        Column::{Left, Right},
-        CommandError, Output, count, moment, size,
-    },
+    output::{CommandError, Output, count, moment, size},
     spot::full_source,
+    table::{
+        Column::{Left, Right},
+        print_table,
+    },
 };
 use crate::{ClientError, link::questions};
 use clap::Args;
@@ -66,7 +67,7 @@ pub(super) fn sources(global: &GlobalOptions, output: &mut Output) -> Result<u8,
         Left("EXPECTED"),
         Left("FOLDER"),
     ];
-    output.table(&heads, &sources.iter().map(row).collect::<Vec<_>>())?;
+    print_table(&heads, sources.iter().map(row).collect(), output)?;
     Ok(0)
 }
 

@@ -1,15 +1,34 @@
 //! A typed `SOURCE[@WHEN][:PATH]`.
+//!
+//! A time has colons, and so has the end of WHEN. The longest text up to a colon, or up to the end, that is a WHEN counts
+//! as WHEN: `@2026-12-01 09:31:2024/cat.jpg` ends behind 09:31, since no time has four digits there. Where a name of two
+//! digits would be taken for seconds, a slash begins the path (`@2026-12-01 09:31:/20`), quotes hold the WHEN, or WHEN
+//! stands apart (`--at`).
 
 use crate::{
     ClientError, Connection, Remote,
     link::{path::checked_source, questions},
     platform::name_bytes,
 };
-use larder_format::{ledger::composed, wire::unescape_name};
+use clap::Args;
+use larder_format::{
+    ledger::composed,
+    when::{WHEN_BYTES_MAX, When},
+    wire::unescape_name,
+};
 use std::ffi::OsStr;
 
 /// The WHEN of an empty input.
 pub(super) const NEWEST: &str = "newest";
+
+/// A WHEN apart from its place.
+#[derive(Debug, Args)]
+pub(super) struct AtOption {
+    /// The moment, in place of @WHEN
+    // A WHEN such as `-1` begins like an option.
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    at: Option<String>,
+}
 
 /// A part of a snapshot, as typed.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,19 +46,16 @@ impl Spot {
     pub(crate) fn parse(typed: &OsStr) -> Result<Self, ClientError> {
         let bytes = &*name_bytes(typed);
         let (source, rest) = take_source(bytes);
-        let (when, path) = match rest {
-            [b'@', rest @ ..] => {
-                let end = end_of_when(rest);
-                (&rest[..end], rest.get(end + 1..).unwrap_or_default())
-            }
-            [b':', path @ ..] => (NEWEST.as_bytes(), path),
-            _ => (NEWEST.as_bytes(), rest),
-        };
         let wrong = || {
             let typed = typed.to_string_lossy();
             ClientError::Usage(format!(
                 "\"{typed}\" is not SOURCE[@WHEN][:PATH], such as laptop/photos@12:2024"
             ))
+        };
+        let (when, path) = match rest {
+            [b'@', rest @ ..] => when_and_path(rest).ok_or_else(wrong)?,
+            [b':', path @ ..] => (NEWEST.as_bytes(), path),
+            _ => (NEWEST.as_bytes(), rest),
         };
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| wrong());
         let (source, when) = (text(&source)?, text(when)?);
@@ -54,6 +70,19 @@ impl Spot {
             Err(_) => path.to_vec(),
         };
         Ok(Self { source, when, path: tidy(&path) })
+    }
+
+    /// Takes a typed place apart, with its WHEN typed apart, if at all.
+    pub(super) fn parse_at(typed: &OsStr, AtOption { at }: &AtOption) -> Result<Self, ClientError> {
+        let spot = Self::parse(typed)?;
+        match at {
+            None => Ok(spot),
+            Some(_) if take_source(&name_bytes(typed)).1.starts_with(b"@") => {
+                Err(ClientError::Usage("the moment is said twice; write @WHEN or --at WHEN".to_owned()))
+            }
+            Some(at) if at.trim().is_empty() => Err(ClientError::Usage("--at needs a moment".to_owned())),
+            Some(at) => Ok(Self { when: at.clone(), ..spot }),
+        }
     }
 
     /// The full name of the source; without a device, the only source of the name.
@@ -84,22 +113,26 @@ fn tidy(path: &[u8]) -> Vec<u8> {
     names.join(&b'/')
 }
 
-/// The end of WHEN: the first colon outside a time of day. A time of day stands behind its date, so that `@12:34`
-/// remains the path `34` in snapshot 12.
-fn end_of_when(rest: &[u8]) -> usize {
-    let is_digit = |at: usize| rest.get(at).is_some_and(u8::is_ascii_digit);
-    let mut in_time = false;
-    let mut at = 0;
-    while at < rest.len() {
-        match rest[at] {
-            b'T' | b' ' | b'+' if at > 0 => in_time = is_digit(at + 1),
-            b':' if in_time && at > 1 && is_digit(at - 1) && is_digit(at + 1) && is_digit(at + 2) => {}
-            b':' => return at,
-            _ => {}
-        }
-        at += 1;
+/// Takes apart what stands behind the `@`. Nothing where a quote has no end.
+fn when_and_path(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    if let [b'"', quoted @ ..] = rest {
+        let end = quoted.iter().position(|byte| *byte == b'"')?;
+        return match &quoted[end + 1..] {
+            [] => Some((&quoted[..end], &[])),
+            [b':', path @ ..] => Some((&quoted[..end], path)),
+            _ => None,
+        };
     }
-    rest.len()
+    let end = end_of_when(rest);
+    Some((&rest[..end], rest.get(end + 1..).unwrap_or_default()))
+}
+
+/// The last colon, or the end, behind a WHEN. Behind nonsense the first colon, so that a message quotes the nonsense.
+fn end_of_when(rest: &[u8]) -> usize {
+    let is_end = |at: &usize| rest.get(*at).is_none_or(|byte| *byte == b':');
+    let is_when = |at: &usize| std::str::from_utf8(&rest[..*at]).is_ok_and(When::is_form);
+    let longest = (1..=rest.len().min(WHEN_BYTES_MAX)).rev().filter(is_end).find(is_when);
+    longest.or_else(|| rest.iter().position(|byte| *byte == b':')).unwrap_or(rest.len())
 }
 
 /// The full name of a source, also where only the second half was typed.
@@ -158,8 +191,92 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_begin_with_digits() {
+        check("p@2026-12-01 09:31:2024/cat.jpg", "p", "2026-12-01 09:31", "2024/cat.jpg");
+        check("p@2026-12-01:2024", "p", "2026-12-01", "2024");
+        check("p@2026-12-01 09:31:20/cat.jpg", "p", "2026-12-01 09:31", "20/cat.jpg");
+        check("p@2026-12-01 09:31:20:cat.jpg", "p", "2026-12-01 09:31:20", "cat.jpg");
+        check("p@12:34:56", "p", "12", "34:56");
+        check("p@yesterday 09:31:2024", "p", "yesterday 09:31", "2024");
+        check("p@last tuesday:14:00", "p", "last tuesday", "14:00");
+        check("p@-1:20", "p", "-1", "20");
+        check("p@latest", "p", "latest", "");
+        check("p@2026-03-31T10:30:05+02:00:15", "p", "2026-03-31T10:30:05+02:00", "15");
+        // Seconds, unless the place says otherwise.
+        check("p@2026-12-01 09:31:20", "p", "2026-12-01 09:31:20", "");
+        check("p@2026-12-01 09:31:/20", "p", "2026-12-01 09:31", "20");
+        check("p@\"2026-12-01 09:31\":20", "p", "2026-12-01 09:31", "20");
+        check("p@\"2026-12-01 09:31\"", "p", "2026-12-01 09:31", "");
+        // A newer appliance may know the word.
+        check("p@before-change:a:b", "p", "before-change", "a:b");
+    }
+
+    #[test]
+    fn the_moment_may_stand_apart() {
+        let parse = |typed: &str, at: Option<&str>| {
+            Spot::parse_at(OsStr::new(typed), &AtOption { at: at.map(str::to_owned) })
+        };
+        let spot = parse("p:20/a", Some("2026-12-01 09:31")).unwrap();
+        assert_eq!((&*spot.when, &*spot.path), ("2026-12-01 09:31", &b"20/a"[..]));
+        assert_eq!(parse("p:a@b", Some("-1")).unwrap().path, b"a@b");
+        assert_eq!(parse("p:a", None).unwrap().when, NEWEST);
+        for (typed, at) in [("p@3:a", "4"), ("p@newest", "4"), ("p", " ")] {
+            assert_eq!(parse(typed, Some(at)).unwrap_err().exit_code(), 2, "{typed} {at}");
+        }
+    }
+
+    const FORMS: [&str; 16] = [
+        "latest",
+        "newest",
+        "-1",
+        "-20",
+        "12",
+        "2026-12-01",
+        "2026-12-01 09:31",
+        "2026-12-01T09:31",
+        "2026-12-01 09:31:20",
+        "2026-12-01T09:31:20.5+05:30",
+        "2026-12-01 09:31Z",
+        "yesterday",
+        "yesterday 09:31",
+        "last tuesday 09:31",
+        "2 weeks ago",
+        "1h 30m",
+    ];
+
+    proptest::proptest! {
+        /// Every moment can be written with every path, in three ways; plainly too, but for a name of two digits behind
+        /// a time without seconds.
+        #[test]
+        fn every_place_can_be_written(
+            form in 0..FORMS.len(),
+            path in proptest::collection::vec("[0-9]{1,4}|[a-z:@\"+. ]{1,4}|[0-9:]{1,8}|.{1,4}", 0..3),
+        ) {
+            let when = FORMS[form];
+            let path = tidy(path.join("/").as_bytes());
+            let written = larder_format::wire::escape_name(&path);
+            let spot = Spot { source: "a/b".into(), when: when.into(), path };
+            let parse = |typed: String| Spot::parse(OsStr::new(&typed)).unwrap();
+            proptest::prop_assert_eq!(&parse(format!("a/b@\"{when}\":{written}")), &spot);
+            proptest::prop_assert_eq!(&parse(format!("a/b@{when}:/{written}")), &spot);
+            let at = AtOption { at: Some(when.into()) };
+            proptest::prop_assert_eq!(&Spot::parse_at(OsStr::new(&format!("a/b:{written}")), &at).unwrap(), &spot);
+            let begins_like_seconds = match written.as_bytes() {
+                [a, b, rest @ ..] => {
+                    let is_more = |byte: &u8| byte.is_ascii_digit() || *byte == b'/';
+                    a.is_ascii_digit() && b.is_ascii_digit() && !rest.first().is_some_and(is_more)
+                }
+                _ => false,
+            };
+            if !(when.ends_with(":31") && begins_like_seconds) {
+                proptest::prop_assert_eq!(&parse(format!("a/b@{when}:{written}")), &spot);
+            }
+        }
+    }
+
+    #[test]
     fn nonsense_is_wrong_usage() {
-        for typed in ["", "@12", ":a", "p@", "p@ :a", "p:a\\q"] {
+        for typed in ["", "@12", ":a", "p@", "p@ :a", "p:a\\q", "p@\"12", "p@\"12\"a", "p@\"\":a"] {
             assert_eq!(Spot::parse(OsStr::new(typed)).unwrap_err().exit_code(), 2, "{typed}");
         }
     }

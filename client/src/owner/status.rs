@@ -3,7 +3,8 @@
 use super::{
     looking::NOTHING_YET,
     options::GlobalOptions,
-    output::{Column, CommandError, Output, count, counted, moment, size},
+    output::{CommandError, Output, count, counted, moment, size},
+    table::{Column, print_table},
 };
 use crate::link::questions;
 use clap::Args;
@@ -76,7 +77,7 @@ fn tell_status(status: &Value, output: &mut Output) -> std::io::Result<()> {
     if !rows.is_empty() {
         output.line("")?;
         let heads = [Left("SOURCE"), Left("LAST BACKUP"), Left("RESULT"), Right("SNAPSHOTS")];
-        output.table(&heads, &rows)?;
+        print_table(&heads, rows, output)?;
     }
     Ok(())
 }

@@ -16,7 +16,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         let _ = When::parse(&when, now);
         // Whatever was understood can be written so that nothing else is meant.
         if !when.contains('"') {
-            let written = format!("{source}@\"{when}\":{}", larder_format::wire::escape_name(&path));
+            let name: String = source.chars().flat_map(|c| ['\\', c]).collect();
+            let written = format!("{name}@\"{when}\":{}", larder_format::wire::escape_name(&path));
             assert_eq!(larder_client::fuzzing::spot(written.as_bytes()), Some((source, when, path)));
         }
     }

@@ -1,0 +1,59 @@
+//! What stands below the options in `larder COMMAND --help`: how places and moments are written.
+//!
+//! Not here: the parsers (`spot`, `larder_format::when`); a test feeds them each form that is written here.
+
+/// Below the list of commands.
+pub(super) const PLACES: &str = "\
+A place is SOURCE[@WHEN][:PATH], for example laptop/photos@2026-03-31:2024/cat.jpg
+  SOURCE  DEVICE/NAME; NAME alone where it is clear
+  WHEN    a snapshot number, a date, a time with its date, \"2 weeks ago\"; the newest if left out;
+          `larder restore --help` tells all forms
+  PATH    names with slashes between; \\xNN stands for a byte that cannot be typed
+
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped (each is named) or
+came back without their owner or some attribute, 4 not reachable or not paired, 5 refused by the
+appliance, 6 damaged data met. `status --check`: 0 fine, 3 it needs you, 6 alarm.";
+
+/// Below each command that takes a WHEN.
+pub(super) const WHEN: &str = "\
+WHEN chooses a snapshot, in this computer's time zone; a moment means the newest one by then:
+  latest, newest              the newest; also if WHEN is left out
+  -1, -2                      one before the newest, two before it
+  47                          a number from `larder snapshots SOURCE`
+  2026-03-31                  the end of that day
+  2026-03-31 18:00            the end of that minute; 18:00:30 the end of that second
+  2026-03-31T18:00:30+02:00   with a zone of its own
+  today, yesterday 18:00      days; alone the end of the day
+  tuesday, last tuesday 18:00 the newest one, today too; with `last` the one before today
+  2 weeks ago, 5 hours ago    spans
+Quote what has spaces: larder ls 'photos@last tuesday 18:00:2024'
+A PATH that begins with two digits can be taken for seconds; then write @'2026-03-31 18:00':/20";
+
+/// Below `larder versions`.
+pub(super) const VERSIONS: &str = "\
+Versions are those of all snapshots, so there is no WHEN here. A number from the first column brings
+one back: larder restore SOURCE@NUMBER:PATH --to DIR";
+
+/// Below `larder snapshots`.
+pub(super) const SNAPSHOTS: &str = "\
+A number or a time from this list is a WHEN: larder ls SOURCE@47, larder ls 'SOURCE@2026-03-31 18:00'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder_format::when::When;
+
+    /// Help that tells of a form which nobody understands would be worse than none.
+    #[test]
+    fn every_form_in_the_help_is_understood() {
+        let now = "2026-04-20T12:00:00+02:00[Europe/Berlin]".parse().unwrap();
+        let mut forms = 0;
+        for line in WHEN.lines().filter_map(|line| line.strip_prefix("  ")) {
+            for form in line[..28].split(',').map(str::trim) {
+                assert!(When::parse(form, &now).is_some(), "{form}");
+                forms += 1;
+            }
+        }
+        assert_eq!(forms, 14);
+    }
+}
