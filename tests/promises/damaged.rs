@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 /// Time for the agent to have looked at everything that is kept.
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
-fn packs(home: &Home) -> BTreeSet<PathBuf> {
+pub(crate) fn packs(home: &Home) -> BTreeSet<PathBuf> {
     let below = |folder: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).into_iter().flatten();
         entries.map(|entry| entry.expect("an entry").path()).collect()

@@ -9,7 +9,7 @@ fn status(home: &Home, method: &str, path: &str, token: &str) -> u16 {
 }
 
 /// Status and body.
-fn answer(home: &Home, method: &str, path: &str, token: &str) -> (u16, String) {
+pub(crate) fn answer(home: &Home, method: &str, path: &str, token: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", home.port)).expect("connected");
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -167,7 +167,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         words: &["blocking", "spawn_blocking"],
         to: Shipped,
-        within: &["agent/src/edge/http/read.rs"],
+        within: &["agent/src/edge/http/read.rs", "agent/src/edge/http/listing.rs"],
         except: &[],
         say: "what reads the past takes one of the few places for it: `Appliance::looking_up`, or `stream` for long answers",
     },
