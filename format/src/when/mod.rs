@@ -84,7 +84,7 @@ impl When {
     }
 
     /// The snapshot meant, among `all`, the oldest first; `look` tells about each.
-    pub fn choose<'a, T>(self, all: &'a [T], look: impl Fn(&T) -> SnapshotMoment) -> Option<&'a T> {
+    pub fn choose<T>(self, all: &[T], look: impl Fn(&T) -> SnapshotMoment) -> Option<&T> {
         let before = |count: u64| {
             let count = usize::try_from(count).ok()?;
             all.get(all.len().checked_sub(1)?.checked_sub(count)?)
