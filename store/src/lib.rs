@@ -36,6 +36,7 @@ pub use packs::index::IndexPlace;
 pub use packs::pins::UnfinishedUpload;
 pub use packs::place::Fetch;
 pub use past::browse::{Difference, Found, Lookup, Run};
+pub use past::names::{NameHit, NameIndex, NameQuery, NamesBudget, NamesFound};
 pub use take::commit::Committed;
 pub use upkeep::audit::Audit;
 pub use upkeep::repair::lost::DamagedSnapshot;

@@ -16,6 +16,7 @@ pub(crate) mod turns;
 pub(crate) mod upload_memory;
 
 use crate::edge::clock::Clock;
+use crate::edge::disks::FOLDER;
 use crate::event::AgentEvent;
 use crate::report::Report;
 use crate::state::activity::Activity;
@@ -25,7 +26,8 @@ use crate::state::registry::DiskRegistry;
 use crate::state::turns::Turns;
 use crate::state::upload_memory::UploadMemory;
 use larder_firmware_config::Settings;
-use larder_store::{StoreError, Vault};
+use larder_format::layout;
+use larder_store::{NameIndex, StoreError, Vault};
 use std::sync::{Arc, RwLock};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinError;
@@ -118,6 +120,13 @@ impl Appliance {
             found
         })
         .await
+    }
+
+    /// The index of names, beside the index of chunks.
+    pub(crate) fn names(&self) -> NameIndex {
+        let of_disk = || self.registry.primary().join(FOLDER);
+        let folder = self.settings.vault.index.clone().unwrap_or_else(of_disk);
+        self.vault.name_index(folder.join(layout::NAMES))
     }
 
     /// Whether the agent is about to end, so that long work breaks off.

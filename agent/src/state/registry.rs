@@ -34,6 +34,11 @@ pub(super) struct Mounts {
 
 impl DiskRegistry {
     /// The disks that the vault was opened on.
+    /// The disk with the index, where the settings name no other place.
+    pub(crate) fn primary(&self) -> PathBuf {
+        self.mounts().primary.clone()
+    }
+
     pub(crate) fn new(here: BTreeMap<String, Mount>, primary: PathBuf) -> Self {
         Self { mounts: Mutex::new(Mounts { here, primary, ..Mounts::default() }), moving: Mutex::default() }
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::ClientError;
 use larder_format::{
     ledger::Head,
-    wire::{Change, EntryInfo, SnapshotInfo, SourceInfo, VersionInfo},
+    wire::{Change, EntryInfo, FoundNames, SnapshotInfo, SourceInfo, VersionInfo},
 };
 use serde_json::Value;
 
@@ -36,6 +36,17 @@ pub(crate) fn list(
 ) -> Result<Vec<EntryInfo>, ClientError> {
     let (when, path) = (percent_encode(when), query_path(path));
     connection.get(&format!("/v1/sources/{source}/snapshots/{when}/list?path={path}"))
+}
+
+/// Where names with `typed` in them are or were, in `source` or everywhere.
+pub(crate) fn find(
+    connection: &Connection,
+    typed: &str,
+    source: Option<&str>,
+    limit: u64,
+) -> Result<FoundNames, ClientError> {
+    let source = source.map(|source| format!("&source={}", percent_encode(source))).unwrap_or_default();
+    connection.get(&format!("/v1/find?name={}{source}&limit={limit}", percent_encode(typed)))
 }
 
 /// The kept versions of the file `path`.

@@ -1,7 +1,7 @@
 //! The command line: the commands, and a call for each command.
 
 use super::{
-    getting, looking,
+    finding, getting, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
     pairing, pushing, rescuing, words,
@@ -60,6 +60,8 @@ enum TypedCommand {
         /// SOURCE[@WHEN]; the newest if left out
         to: Option<OsString>,
     },
+    /// Find a name over all kept snapshots, deleted files too: since when, until when, and how to get it back
+    Find(finding::FindArgs),
     /// Bring files back into a folder, with every attribute
     Restore(getting::RestoreArgs),
     /// Write one file to the standard output
@@ -117,6 +119,7 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
         TypedCommand::Ls { place } => looking::ls(&place, global, output),
         TypedCommand::Versions { place } => looking::versions(&place, global, output),
         TypedCommand::Diff { from, to } => looking::diff(&from, to.as_deref(), global, output),
+        TypedCommand::Find(args) => finding::find(&args, global, output),
         TypedCommand::Restore(args) => getting::restore(&args, global, output),
         TypedCommand::Cat { place } => getting::cat(&place, global, output),
         TypedCommand::Rescue(args) => rescuing::rescue(&args, output),

@@ -8,7 +8,7 @@ use super::routes;
 use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
-    BLOCKS_TYPE, Change, Commit, EntryInfo, IDS_TYPE, Identity, Neighbours, PLACES_TYPE, Problem, Receipt,
+    BLOCKS_TYPE, Change, Commit, EntryInfo, FoundNames, IDS_TYPE, Identity, Neighbours, PLACES_TYPE, Problem, Receipt,
     Received, SnapshotInfo, SourceInfo, VersionInfo,
 };
 use schemars::generate::SchemaSettings;
@@ -98,6 +98,13 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
         what: "Whether chunks that nobody asked for may come along",
         schema: types.subschema_for::<Neighbours>().to_value(),
     };
+    let limit = Parameter {
+        name: "limit",
+        place: "query",
+        is_required: false,
+        what: "Hits at most, up to 1000",
+        schema: json!({ "type": "integer" }),
+    };
     let number = Parameter {
         name: "number",
         place: "path",
@@ -185,6 +192,14 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
                 vec![neighbours],
             ),
             Body::Bytes(IDS_TYPE),
+        ),
+        with(
+            get("/v1/find", Key::Read, "Names over all time", ("What was found", of::<FoundNames>(types))),
+            vec![
+                text("name", "query", true, "A part of a name in any case, or a pattern with `*` and `?`"),
+                text("source", "query", false, "`DEVICE/NAME`; every source if left out"),
+                limit,
+            ],
         ),
         get("/v1/sources", Key::Read, "Every source", ("Sources", of::<Vec<SourceInfo>>(types))),
         get(
