@@ -13,6 +13,7 @@ use crate::jobs::fill::FillJob;
 use crate::jobs::index::IndexJob;
 use crate::jobs::keep::KeepJob;
 use crate::jobs::look::LookJob;
+use crate::jobs::names::NamesJob;
 use crate::jobs::room::RoomJob;
 use crate::jobs::scrub::ScrubJob;
 use crate::jobs::{self, Job};
@@ -188,6 +189,7 @@ fn start_jobs(
     spawn_job::<FillJob>(tasks, appliance, stopped);
     spawn_job::<IndexJob>(tasks, appliance, stopped);
     spawn_job::<KeepJob>(tasks, appliance, stopped);
+    spawn_job::<NamesJob>(tasks, appliance, stopped);
     spawn_job::<RoomJob>(tasks, appliance, stopped);
     spawn_job::<ScrubJob>(tasks, appliance, stopped);
 }

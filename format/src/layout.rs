@@ -26,6 +26,8 @@ pub const OPEN: &str = "open";
 pub const QUARANTINE: &str = "quarantine";
 /// Made from packs and ledger; safe to delete.
 pub const INDEX: &str = "index";
+/// The index of names, beside the index; safe to delete.
+pub const NAMES: &str = "names";
 /// How far the scrub of the disk has come.
 pub const SCRUB: &str = "scrub";
 

@@ -13,6 +13,7 @@ mod interleavings;
 mod letting_go;
 mod lost_folder;
 mod names;
+mod names_over_time;
 mod newer;
 mod not_files;
 mod not_whole;

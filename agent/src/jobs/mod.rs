@@ -8,6 +8,7 @@ pub(crate) mod fill;
 pub(crate) mod index;
 pub(crate) mod keep;
 pub(crate) mod look;
+pub(crate) mod names;
 pub(crate) mod room;
 pub(crate) mod scrub;
 

@@ -28,8 +28,8 @@ use crate::state::registry::DiskRegistry;
 use crate::state::turns::Turns;
 use crate::state::upload_memory::UploadMemory;
 use larder_firmware_config::Settings;
-use larder_format::Hash;
-use larder_store::{StoreError, Vault};
+use larder_format::{Hash, layout};
+use larder_store::{NameIndex, StoreError, Vault};
 use std::sync::{Arc, RwLock};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinError;
@@ -134,6 +134,13 @@ impl Appliance {
         let is_in_force = |key: &Hash| self.vault.ledger().pairings.contains_key(key);
         let now_ms = (!force).then(|| self.stamp().time_ms);
         self.key_uses.save(&self.registry.primary().join(FOLDER), is_in_force, now_ms);
+    }
+
+    /// The index of names, beside the index of chunks.
+    pub(crate) fn names(&self) -> NameIndex {
+        let of_disk = || self.registry.primary().join(FOLDER);
+        let folder = self.settings.vault.index.clone().unwrap_or_else(of_disk);
+        self.vault.name_index(folder.join(layout::NAMES))
     }
 
     /// Whether the agent is about to end, so that long work breaks off.

@@ -12,8 +12,8 @@ use crate::ClientError;
 use larder_format::{
     ledger::{Expect, Head},
     wire::{
-        Change, Expectation, OLDER_HEADER, Retirement, SnapshotInfo, SourceExpectation, SourceInfo,
-        VersionInfo,
+        Change, Expectation, FoundNames, OLDER_HEADER, Retirement, SnapshotInfo, SourceExpectation,
+        SourceInfo, VersionInfo,
     },
 };
 use serde_json::Value;
@@ -55,6 +55,18 @@ pub(crate) fn newest_snapshots(
 /// The kept snapshots of `source`, the oldest first.
 pub(crate) fn snapshots(connection: &Connection, source: &str) -> Result<Vec<SnapshotInfo>, ClientError> {
     connection.get(&format!("/v1/sources/{}/snapshots", source_path(source)?), AnswerSize::Report)
+}
+
+/// Where names with `typed` in them are or were, in `source` or everywhere.
+pub(crate) fn find(
+    connection: &Connection,
+    typed: &str,
+    source: Option<&str>,
+    limit: u64,
+) -> Result<FoundNames, ClientError> {
+    let source = source.map(|source| format!("&source={}", percent_encode(source))).unwrap_or_default();
+    let path = format!("/v1/find?name={}{source}&limit={limit}", percent_encode(typed));
+    connection.get(&path, AnswerSize::Report)
 }
 
 /// The kept versions of the file `path`.

@@ -1,7 +1,7 @@
 //! The command line: the commands, and a call for each command.
 
 use super::{
-    getting, help, listing, looking,
+    finding, getting, help, listing, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
     pairing, pushing, rescuing,
@@ -52,6 +52,8 @@ enum TypedCommand {
         /// SOURCE[@WHEN]; the newest if left out
         to: Option<OsString>,
     },
+    /// Find a name over all kept snapshots, deleted files too: since when, until when, and how to get it back
+    Find(finding::FindArgs),
     /// Bring files back into a folder, with every attribute
     #[command(after_help = help::WHEN)]
     Restore(getting::RestoreArgs),
@@ -131,6 +133,7 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
         TypedCommand::Ls(args) => listing::ls(&args, global, output),
         TypedCommand::Versions { place } => looking::versions(&place, global, output),
         TypedCommand::Diff { from, to } => looking::diff(&from, to.as_deref(), global, output),
+        TypedCommand::Find(args) => finding::find(&args, global, output),
         TypedCommand::Restore(args) => getting::restore(&args, global, output),
         TypedCommand::Cat(args) => getting::cat(&args, global, output),
         TypedCommand::Rescue(args) => rescuing::rescue(&args, output),

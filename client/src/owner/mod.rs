@@ -3,6 +3,7 @@
 //! Not here: moving and checking bytes; the commands call the library's plain functions.
 
 mod cli;
+mod finding;
 mod getting;
 mod help;
 mod left_out;

@@ -23,7 +23,7 @@ pub struct DiskUsage {
     pub quarantine: u64,
     /// Ledger entries and chapters.
     pub ledger: u64,
-    /// The index, where it lies on this disk.
+    /// The index and the index of names, where they lie on this disk.
     pub index: u64,
     /// Anything else in the vault's folder.
     pub other: u64,
@@ -78,7 +78,7 @@ impl DiskUsage {
             layout::OPEN => &mut self.open,
             layout::QUARANTINE => &mut self.quarantine,
             layout::LEDGER => &mut self.ledger,
-            layout::INDEX => &mut self.index,
+            layout::INDEX | layout::NAMES => &mut self.index,
             _ => &mut self.other,
         }
     }
@@ -99,7 +99,8 @@ mod tests {
             ("open/3.part", 4),
             ("quarantine/x.pack", 8),
             ("ledger/000000/000000000001.entry", 16),
-            ("index/db", 32),
+            ("index/db", 20),
+            ("names/ab.names", 12),
             ("disk.json", 64),
         ];
         for (path, bytes) in files {

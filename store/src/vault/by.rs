@@ -9,6 +9,7 @@ use crate::keep::sources::{self, Career, RhythmWish, Said};
 use crate::ledger::view::SnapshotRecord;
 use crate::packs::place::Fetch;
 use crate::past::browse::{self, Difference, ListedBelow, Lookup, Run};
+use crate::past::names::{self, NameIndex, NameQuery, NamesFound};
 use crate::take::folder::{self, FolderClaim, KnownSource};
 use crate::take::{commit, receive};
 use crate::vault::Vault;
@@ -205,6 +206,15 @@ impl<'a> By<'a> {
         each: &mut dyn FnMut(&[u8], &Found) -> ControlFlow<()>,
     ) -> Result<ListedBelow> {
         browse::list_below(self.core, top, go_on, each)
+    }
+
+    /// Paths of `source` whose names match, over all kept snapshots that `index` knows.
+    ///
+    /// # Errors
+    /// `Disk` when the index cannot be read.
+    pub fn find_names(&self, index: &NameIndex, source: &str, query: &NameQuery<'_>) -> Result<NamesFound> {
+        let records = self.core.ledger().looked_at(source);
+        names::find(index, &records, query)
     }
 
     /// Hands the bytes of a file over, piece by piece, from `range`; holes as zeros. `each` breaks when nobody wants more.

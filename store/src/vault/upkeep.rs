@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::ledger::view::SnapshotRecord;
 use crate::packs::pins::UnfinishedUpload;
+use crate::past::names::{self, NameIndex, NamesBudget};
 use crate::upkeep::audit::{self, Audit};
 use crate::upkeep::repair::lost::{self, DamagedSnapshot};
 use crate::upkeep::repair::{quarantine_search, suspects};
@@ -12,6 +13,7 @@ use crate::upkeep::{chapters, parity};
 use crate::vault::Vault;
 use larder_format::care::{LostFile, Round};
 use larder_format::ledger::WallStamp;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 impl Vault {
@@ -35,6 +37,25 @@ impl Vault {
     /// The room on every disk, by what takes it. Lists every folder of the disks and reads no file.
     pub fn usage(&self) -> Vec<UsageView> {
         usage::usage(&self.core)
+    }
+
+    /// The index of names of this vault in `folder`.
+    pub fn name_index(&self, folder: PathBuf) -> NameIndex {
+        NameIndex::new(folder, self.core.id)
+    }
+
+    /// Tells `index` what the oldest untold snapshot of `source` changed. Returns whether more are left.
+    ///
+    /// # Errors
+    /// `Disk` when a node cannot be read, or the index not be written.
+    pub fn tell_names(&self, index: &NameIndex, source: &str, budget: &NamesBudget<'_>) -> Result<bool> {
+        let records = self.core.ledger().looked_at(source);
+        names::tell_next(&self.core, index, &records, budget)
+    }
+
+    /// Whether the disks have `bytes` free beside the reserve and what an upload needs.
+    pub fn has_room_beside_uploads(&self, bytes: u64) -> bool {
+        self.core.room_for_uploads() >= bytes
     }
 
     /// What devices have sent since their last commit and no snapshot names yet, since the start of the agent.

@@ -11,6 +11,7 @@ pub(crate) mod control;
 pub(crate) mod disks;
 mod entries;
 mod extract;
+mod find;
 mod interface;
 pub(crate) mod letting_go;
 mod listing;
@@ -56,6 +57,7 @@ fn routes() -> Interface {
         .post("/v1/chunks", push::upload)
         .post("/v1/chunks/places", read::places)
         .post("/v1/chunks/fetch", read::fetch)
+        .get("/v1/find", find::find)
         .get("/v1/sources", read::sources)
         .get(&format!("{source}/snapshots"), read::snapshots)
         .post(&format!("{source}/snapshots"), push::commit)

@@ -8,9 +8,9 @@ use super::routes;
 use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
-    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, IDS_TYPE, Identity, LISTING_TYPE, ListingLine,
-    Neighbours, PLACES_TYPE, Problem, PushStart, PushWelcome, Receipt, Received, Retirement, SnapshotInfo,
-    SourceExpectation, SourceInfo, VersionInfo,
+    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, FoundNames, IDS_TYPE, Identity, LISTING_TYPE,
+    ListingLine, Neighbours, PLACES_TYPE, Problem, PushStart, PushWelcome, Receipt, Received, Retirement,
+    SnapshotInfo, SourceExpectation, SourceInfo, VersionInfo,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -115,6 +115,13 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
         what: "Whether chunks that nobody asked for may come along",
         schema: types.subschema_for::<Neighbours>().to_value(),
     };
+    let limit = Parameter {
+        name: "limit",
+        place: "query",
+        is_required: false,
+        what: "Hits at most, up to 1000",
+        schema: json!({ "type": "integer" }),
+    };
     let number = Parameter {
         name: "number",
         place: "path",
@@ -202,6 +209,14 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
                 vec![neighbours],
             ),
             Body::Bytes(IDS_TYPE),
+        ),
+        with(
+            get("/v1/find", Key::Read, "Names over all time", ("What was found", of::<FoundNames>(types))),
+            vec![
+                text("name", "query", true, "A part of a name in any case, or a pattern with `*` and `?`"),
+                text("source", "query", false, "`DEVICE/NAME`; every source if left out"),
+                limit,
+            ],
         ),
         get("/v1/sources", Key::Read, "Every source", ("Sources", of::<Vec<SourceInfo>>(types))),
         with(

@@ -1,0 +1,74 @@
+//! Telling the index of names what each new snapshot changed, a snapshot at a time, while nobody pushes or restores.
+//!
+//! No start and no backup waits for it: without the index `larder find` says that something is missing. Not here: the
+//! index itself (`larder_store`).
+
+use super::{Job, Rest};
+use crate::state::Appliance;
+use larder_format::ledger::WallStamp;
+use larder_store::NamesBudget;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two looks for new snapshots.
+const REST: Duration = Duration::from_secs(10);
+/// While a push or a restore is under way: the index reads the same disks.
+const GIVE_WAY: Duration = Duration::from_secs(2);
+/// After an error: the disk may be away for long.
+const AFTER_ERROR: Duration = Duration::from_secs(600);
+/// Forty folders, each named twice in its parent, have 2^40 paths.
+const FOLDERS_MAX: u64 = 2_000_000;
+/// Bytes of nodes read for one snapshot: a folder may have as many entries as its device cares to send.
+const NODE_BYTES_MAX: u64 = 4 << 30;
+/// Of one source. Ten million names are less than half of it.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Left on the disk beside the reserve, or the index would take the room of the next backup.
+const ROOM_LEFT_BYTES: u64 = 1 << 30;
+
+/// Tells the index.
+#[derive(Default)]
+pub(crate) struct NamesJob {
+    /// The source told last, so that one with many snapshots does not keep the others waiting.
+    last: Option<String>,
+}
+
+impl Job for NamesJob {
+    const NAME: &'static str = "names";
+    const FIRST: Rest = Rest::of(REST);
+
+    fn step(&mut self, agent: &Arc<Appliance>, _: WallStamp) -> Rest {
+        if agent.activity.is_busy() {
+            return Rest::of(GIVE_WAY);
+        }
+        if !agent.vault.has_room_beside_uploads(ROOM_LEFT_BYTES) {
+            return Rest::of(AFTER_ERROR);
+        }
+        let sources: Vec<_> = agent.vault.ledger().sources.keys().cloned().collect();
+        let index = agent.names();
+        let budget = NamesBudget {
+            folders_max: FOLDERS_MAX,
+            node_bytes_max: NODE_BYTES_MAX,
+            file_bytes_max: FILE_BYTES_MAX,
+            go_on: &|| !agent.is_stopping(),
+        };
+        let behind = self.last.take();
+        let after = sources.partition_point(|source| behind.as_ref().is_some_and(|last| source <= last));
+        for source in sources[after..].iter().chain(&sources[..after]) {
+            match agent.vault.tell_names(&index, source, &budget) {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.last = Some(source.clone());
+                    return Rest::NONE;
+                }
+                Err(error) => {
+                    tracing::warn!(source, %error, "the index of names could not be written; `larder find` misses something");
+                    return Rest::of(AFTER_ERROR);
+                }
+            }
+        }
+        if let Err(error) = index.keep_only(sources.iter()) {
+            tracing::debug!(%error, "names of sources that are no more could not be removed");
+        }
+        Rest::of(REST)
+    }
+}

@@ -1,0 +1,163 @@
+//! Telling the files of names what each snapshot changed.
+
+use super::{Extent, NameIndex, mark_of};
+use crate::core::Core;
+use crate::ledger::view::SnapshotRecord;
+use crate::{Result, StoreError};
+use larder_format::ChunkRef;
+use larder_format::names::{NameChange, NamesEncoder, PATH_BYTES_MAX, Told};
+use larder_format::tree::read::{Descend, DiffEntry, FolderStep, Side, TreeComparison, Visitor, Walked};
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// A file is made anew when more of its snapshots were let go of than are kept, and at least so many.
+const LET_GO_MIN: usize = 32;
+
+/// Limits of the work for one snapshot; a device can make trees of 2^40 paths.
+#[derive(Clone, Copy)]
+pub struct NamesBudget<'a> {
+    /// Folders entered.
+    pub folders_max: u64,
+    /// Bytes of nodes read.
+    pub node_bytes_max: u64,
+    /// Bytes of one source's file.
+    pub file_bytes_max: u64,
+    /// Whether to go on; asked before each node. A snapshot broken off is told from its beginning next time.
+    pub go_on: &'a dyn Fn() -> bool,
+}
+
+/// Tells the oldest of `records` that the file of their source does not know; `records` are the kept snapshots of one source,
+/// oldest first. Returns whether more are left.
+///
+/// # Errors
+/// `Disk` when a node cannot be read, or the file not be written.
+pub(crate) fn tell_next(
+    core: &Core,
+    index: &NameIndex,
+    records: &[Arc<SnapshotRecord>],
+    budget: &NamesBudget<'_>,
+) -> Result<bool> {
+    let Some(newest) = records.last() else { return Ok(false) };
+    let source = &newest.snapshot.source;
+    let failed = |source| StoreError::Disk { path: index.folder().display().to_string(), source };
+    let (mut file, extent) = open_to_go_on(index, source, records).map_err(failed)?;
+    // What is not told in order cannot be told later: differences are from one snapshot to the next.
+    let last = extent.snapshots.last().map_or(0, |mark| mark.snapshot);
+    let next = records.partition_point(|record| record.sequence <= last);
+    let Some(record) = records.get(next) else { return Ok(false) };
+    let before = next.checked_sub(1).map(|before| records[before].snapshot.root);
+    let has_gaps = extent.whole_bytes > budget.file_bytes_max;
+    let encoder = NamesEncoder::default();
+    let mut teller = Teller { file: &mut file, index, encoder, record, budget, has_gaps };
+    match teller.tell(core, before) {
+        Ok(true) => Ok(next + 1 < records.len()),
+        not_told => {
+            // Half a snapshot would be taken for the beginning of the next attempt.
+            file.set_len(extent.whole_bytes).map_err(failed)?;
+            not_told.map(|_| true)
+        }
+    }
+}
+
+/// The file at the end of its last whole snapshot; a new one where the old one is of no use.
+fn open_to_go_on(
+    index: &NameIndex,
+    source: &str,
+    records: &[Arc<SnapshotRecord>],
+) -> io::Result<(File, Extent)> {
+    if let Some(mut file) = index.open(source)? {
+        let extent = Extent::of(&mut file)?;
+        let let_go = extent.let_go(records);
+        let is_worth = let_go < LET_GO_MIN.max(extent.snapshots.len() - let_go);
+        // The next difference is from the snapshot told last, so that one must be there.
+        let goes_on = extent.snapshots.last().is_none_or(|mark| {
+            let at = records.binary_search_by_key(&mark.snapshot, |record| record.sequence);
+            at.is_ok_and(|at| extent.has(&records[at]))
+        });
+        if is_worth && goes_on {
+            let file = std::fs::OpenOptions::new().append(true).open(index.path_of(source))?;
+            file.set_len(extent.whole_bytes)?;
+            return Ok((file, extent));
+        }
+    }
+    let mut file = index.create(source)?;
+    let extent = Extent::of(&mut file)?;
+    Ok((file, extent))
+}
+
+/// Writes the changes of one snapshot.
+struct Teller<'a> {
+    file: &'a mut File,
+    index: &'a NameIndex,
+    encoder: NamesEncoder,
+    record: &'a SnapshotRecord,
+    budget: &'a NamesBudget<'a>,
+    has_gaps: bool,
+}
+
+impl Teller<'_> {
+    /// Returns whether the snapshot was told to its end; false when the agent stops. A file that is too large already is
+    /// told nothing but that something is missing.
+    fn tell(&mut self, core: &Core, before: Option<ChunkRef>) -> Result<bool> {
+        if !self.has_gaps {
+            let walked = TreeComparison::new(before, Some(self.record.snapshot.root)).run(core, self)?;
+            self.has_gaps |= !walked.is_complete;
+        }
+        if !(self.budget.go_on)() {
+            return Ok(false);
+        }
+        self.write(if self.has_gaps { Told::WithGaps } else { Told::Whole })?;
+        Ok(true)
+    }
+
+    fn write(&mut self, told: Told) -> Result<()> {
+        let block = self.encoder.finish(mark_of(self.record, told));
+        let failed = |source| StoreError::Disk { path: self.index.folder().display().to_string(), source };
+        self.file.write_all(&block).map_err(failed)
+    }
+}
+
+impl Visitor<StoreError> for Teller<'_> {
+    fn may_go_on(&mut self, so_far: &Walked) -> bool {
+        so_far.folders <= self.budget.folders_max
+            && so_far.bytes <= self.budget.node_bytes_max
+            && (self.budget.go_on)()
+    }
+
+    fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<()> {
+        let is_folder = |view: larder_format::tree::read::EntryView<'_>| view.folder().is_some();
+        let (came, is_folder) = match (entry.before, entry.after) {
+            (None, Some(after)) => (true, is_folder(after)),
+            (Some(before), None) => (false, is_folder(before)),
+            _ => return Ok(()),
+        };
+        // The root is the pushed folder itself.
+        if entry.depth() == 0 {
+            return Ok(());
+        }
+        if self.encoder.push(&NameChange { path: &entry.path(), came, is_folder }) {
+            self.write(Told::Partly)?;
+        }
+        Ok(())
+    }
+
+    fn folder(&mut self, folder: &FolderStep) -> Result<Descend> {
+        if folder.path_bytes < PATH_BYTES_MAX {
+            return Ok(Descend::Into);
+        }
+        self.has_gaps = true;
+        Ok(Descend::Past)
+    }
+
+    fn unreadable(&mut self, _: Side, _: &ChunkRef, error: StoreError) -> Result<()> {
+        match error {
+            // One lost folder must not hide the names of all others.
+            StoreError::Damaged { .. } | StoreError::Refused(_) => {
+                self.has_gaps = true;
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+}

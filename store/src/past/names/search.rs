@@ -1,0 +1,180 @@
+//! Finding names over all time: each file is read once from front to back.
+
+use super::pattern::Pattern;
+use super::{Extent, NameIndex, mark_of};
+use crate::ledger::view::SnapshotRecord;
+use crate::{Result, StoreError};
+use larder_format::names::{FILE_HEADER_BYTES, HEADER_BYTES, NameChange, NamesDecoder, NamesHeader, Told};
+use std::collections::HashMap;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Read at once.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// What to find.
+#[derive(Clone, Copy)]
+pub struct NameQuery<'a> {
+    /// A part of a name, or a pattern with `*` and `?`; with `/` about whole paths.
+    pub typed: &'a str,
+    /// Hits at most.
+    pub limit: usize,
+    /// Whether the asker still waits; asked at each block.
+    pub go_on: &'a dyn Fn() -> bool,
+}
+
+/// A path that is or was there.
+#[derive(Debug, Clone)]
+pub struct NameHit {
+    /// Bytes of the path.
+    pub path: Vec<u8>,
+    /// Whether it was a folder when it was last there.
+    pub is_folder: bool,
+    /// The oldest kept snapshot with the path.
+    pub first: Arc<SnapshotRecord>,
+    /// The newest kept snapshot with the path.
+    pub last: Arc<SnapshotRecord>,
+}
+
+/// The paths found in one source.
+#[derive(Debug, Clone, Default)]
+pub struct NamesFound {
+    /// In the order of their paths.
+    pub hits: Vec<NameHit>,
+    /// There may be more than the limit allows.
+    pub has_more: bool,
+    /// Every kept snapshot was searched, and nothing was left out.
+    pub is_complete: bool,
+}
+
+/// Searches one source, whose kept snapshots are `records`, oldest first.
+///
+/// # Errors
+/// `Disk` when the file cannot be read. A damaged file is searched as far as it is whole, and removed.
+pub(crate) fn find(
+    index: &NameIndex,
+    records: &[Arc<SnapshotRecord>],
+    query: &NameQuery<'_>,
+) -> Result<NamesFound> {
+    let Some(newest) = records.last() else {
+        return Ok(NamesFound { is_complete: true, ..NamesFound::default() });
+    };
+    let failed = |source| StoreError::Disk { path: index.folder().display().to_string(), source };
+    let Some(mut file) = index.open(&newest.snapshot.source).map_err(failed)? else {
+        return Ok(NamesFound::default());
+    };
+    let extent = Extent::of(&mut file).map_err(failed)?;
+    file.seek(SeekFrom::Start(FILE_HEADER_BYTES as u64)).map_err(failed)?;
+    let bytes = extent.whole_bytes - FILE_HEADER_BYTES as u64;
+    let mut search = Search {
+        pattern: Pattern::new(query.typed),
+        query,
+        candidates: HashMap::new(),
+        records,
+        has_more: false,
+    };
+    let is_read = search.read(BufReader::with_capacity(READ_BYTES, file.take(bytes))).map_err(failed)?;
+    if !is_read && (query.go_on)() {
+        // Found by the job as missing, and made anew.
+        index.remove(&newest.snapshot.source).map_err(failed)?;
+    }
+    let is_told = extent.snapshots.last().is_some_and(|mark| *mark == mark_of(newest, Told::Whole));
+    let has_gaps = extent.snapshots.iter().any(|mark| mark.told == Told::WithGaps);
+    Ok(NamesFound {
+        has_more: search.has_more,
+        is_complete: is_read && is_told && !has_gaps,
+        hits: search.hits(),
+    })
+}
+
+/// A path that matches, and when it was there.
+struct Candidate {
+    is_folder: bool,
+    /// From which snapshot on the path is there; none while it is not.
+    since: Option<u64>,
+    /// Kept snapshots with the path, as positions in the list: the first and the last.
+    kept: Option<(usize, usize)>,
+}
+
+struct Search<'a> {
+    pattern: Pattern,
+    query: &'a NameQuery<'a>,
+    candidates: HashMap<Vec<u8>, Candidate>,
+    records: &'a [Arc<SnapshotRecord>],
+    has_more: bool,
+}
+
+impl Search<'_> {
+    /// Returns whether every block was read.
+    fn read(&mut self, mut file: impl Read) -> io::Result<bool> {
+        let mut decoder = NamesDecoder::default();
+        let (mut header, mut packed) = ([0; HEADER_BYTES], Vec::new());
+        loop {
+            match file.read_exact(&mut header) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
+                read => read?,
+            }
+            let Ok(header) = NamesHeader::read(&header) else { return Ok(false) };
+            packed.resize(header.packed_len, 0);
+            file.read_exact(&mut packed)?;
+            let mut each = |change: &NameChange<'_>| {
+                self.take(header.mark.snapshot, change);
+                ControlFlow::Continue(())
+            };
+            if decoder.each(&header, &packed, &mut each).is_err() || !(self.query.go_on)() {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn take(&mut self, snapshot: u64, change: &NameChange<'_>) {
+        if !self.pattern.matches(change.path) {
+            return;
+        }
+        let is_full = self.candidates.len() >= self.query.limit;
+        match (self.candidates.get_mut(change.path), change.came) {
+            (Some(candidate), true) => {
+                (candidate.is_folder, candidate.since) = (change.is_folder, Some(snapshot));
+            }
+            (None, true) if is_full => self.has_more = true,
+            (None, true) => {
+                let candidate = Candidate { is_folder: change.is_folder, since: Some(snapshot), kept: None };
+                self.candidates.insert(change.path.to_vec(), candidate);
+            }
+            (Some(candidate), false) => {
+                candidate.end(snapshot, self.records);
+                // No kept snapshot has the path: the place is free for another.
+                if candidate.kept.is_none() {
+                    self.candidates.remove(change.path);
+                }
+            }
+            (None, false) => {}
+        }
+    }
+
+    fn hits(self) -> Vec<NameHit> {
+        let records = self.records;
+        let hit = |(path, mut candidate): (Vec<u8>, Candidate)| {
+            candidate.end(u64::MAX, records);
+            let (first, last) = candidate.kept?;
+            let (first, last) = (records[first].clone(), records[last].clone());
+            Some(NameHit { path, is_folder: candidate.is_folder, first, last })
+        };
+        let mut hits: Vec<_> = self.candidates.into_iter().filter_map(hit).collect();
+        hits.sort_by(|a, b| a.path.cmp(&b.path));
+        hits
+    }
+}
+
+impl Candidate {
+    /// The path was there until before `snapshot`.
+    fn end(&mut self, snapshot: u64, records: &[Arc<SnapshotRecord>]) {
+        let Some(since) = self.since.take() else { return };
+        let position = |number| records.partition_point(|record| record.sequence < number);
+        let (first, behind) = (position(since), position(snapshot));
+        if first < behind {
+            self.kept = Some((self.kept.map_or(first, |(first, _)| first), behind - 1));
+        }
+    }
+}

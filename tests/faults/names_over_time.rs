@@ -1,0 +1,166 @@
+//! Names over all time, against a plain list of what was there in each snapshot.
+
+use harness::plain::{self, APPLIANCE, Files, Hours, push};
+use larder_format::ledger::{Event, Rule};
+use larder_store::disk::{Dice, MemoryDisk};
+use larder_store::{NameIndex, NameQuery, NamesBudget, NamesFound, Vault};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const SOURCE: &str = "laptop/docs";
+const GENEROUS: NamesBudget<'static> =
+    NamesBudget { folders_max: 1000, node_bytes_max: 1 << 30, file_bytes_max: 1 << 30, go_on: &|| true };
+
+/// First and last kept snapshot of each path.
+type Spans = BTreeMap<String, (u64, u64)>;
+
+fn find_at_most(vault: &Vault, index: &NameIndex, typed: &str, limit: usize) -> NamesFound {
+    let query = NameQuery { typed, limit, go_on: &|| true };
+    vault.by(&APPLIANCE).find_names(index, SOURCE, &query).expect("searched")
+}
+
+fn find(vault: &Vault, index: &NameIndex, typed: &str) -> Spans {
+    let found = find_at_most(vault, index, typed, 1000);
+    assert!(found.is_complete && !found.has_more, "{typed}");
+    let span = |hit: larder_store::NameHit| {
+        (String::from_utf8(hit.path).expect("a text"), (hit.first.sequence, hit.last.sequence))
+    };
+    found.hits.into_iter().map(span).collect()
+}
+
+fn tell_all(vault: &Vault, index: &NameIndex) {
+    while vault.tell_names(index, SOURCE, &GENEROUS).expect("told") {}
+}
+
+/// Paths of the files and of every folder above them.
+fn paths(files: &Files) -> BTreeSet<String> {
+    let with_folders = |path: &String| {
+        let folders: Vec<_> = path.match_indices('/').map(|(at, _)| path[..at].to_owned()).collect();
+        folders.into_iter().chain([path.clone()])
+    };
+    files.keys().flat_map(with_folders).collect()
+}
+
+/// What a search must find among the kept snapshots.
+fn expected(vault: &Vault, pushed: &BTreeMap<u64, BTreeSet<String>>, typed: &str) -> Spans {
+    let mut spans = Spans::new();
+    for record in vault.ledger().snapshots(SOURCE) {
+        for path in &pushed[&record.sequence] {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            if name.to_lowercase().contains(&typed.to_lowercase()) {
+                let span = spans.entry(path.clone()).or_insert((record.sequence, record.sequence));
+                span.1 = record.sequence;
+            }
+        }
+    }
+    spans
+}
+
+fn shake(files: &mut Files, dice: &mut Dice) {
+    for _ in 0..dice.number_below(6) {
+        let folder = ["", "Old/", "Photos/2024/", "Photos/2025/"]
+            [usize::try_from(dice.number_below(4)).expect("small")];
+        let path = format!("{folder}File-{}.TXT", dice.number_below(9));
+        let bytes = vec![u8::try_from(dice.number_below(200)).expect("small"); 30];
+        if files.remove(&path).is_none() {
+            files.insert(path, bytes);
+        }
+    }
+}
+
+/// Files come, go and come back, snapshots are let go of, the agent ends in the middle: what is found is what is kept.
+#[test]
+fn what_is_found_is_what_is_kept() {
+    for seed in 0..12 {
+        let mut dice = Dice::new(seed);
+        let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+        let folder = TempDir::new().expect("a folder");
+        let index = vault.name_index(folder.path().join("names"));
+        let rule =
+            Rule { everything_days: 2, daily_days: 0, weekly_days: 0, monthly_days: Some(0), newest: 3 };
+        let mut hours = Hours::default();
+        vault.append(plain::stamp(0), Event::RetentionSet(rule)).expect("written");
+        let (mut files, mut pushed) = (Files::new(), BTreeMap::new());
+        for number in 1..60 {
+            shake(&mut files, &mut dice);
+            let now = hours.pass(&vault, 10);
+            let committed = push(&vault, SOURCE, &files, number, now).expect("a push");
+            pushed.insert(committed.record.sequence, paths(&files));
+            match dice.number_below(6) {
+                // A clock that is new lets nothing go yet.
+                0 => drop(vault.prune(&vault.plan_prune(now), now)),
+                1 => spoil(folder.path(), &mut dice),
+                2 => drop(vault.tell_names(&index, SOURCE, &NamesBudget { go_on: &|| false, ..GENEROUS })),
+                _ => {}
+            }
+            tell_all(&vault, &index);
+            for typed in ["file", "FILE-3.t", "2024", "old", "nothing"] {
+                let context = format!("seed {seed}, push {number}, {typed}");
+                assert_eq!(find(&vault, &index, typed), expected(&vault, &pushed, typed), "{context}");
+            }
+        }
+    }
+}
+
+/// Cuts the file off, as a power cut would.
+fn spoil(folder: &Path, dice: &mut Dice) {
+    for entry in fs::read_dir(folder.join("names")).into_iter().flatten() {
+        let path = entry.expect("listed").path();
+        let len = fs::metadata(&path).expect("there").len();
+        let file = fs::OpenOptions::new().write(true).open(&path).expect("opens");
+        file.set_len(dice.number_below(len)).expect("cut");
+    }
+}
+
+/// Damage in the middle ends a search there, and the answer says so.
+#[test]
+fn a_damaged_index_is_told_and_never_wrong() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let folder = TempDir::new().expect("a folder");
+    let index = vault.name_index(folder.path().to_owned());
+    for number in 1..6u8 {
+        let name = format!("file-{number}");
+        push(&vault, SOURCE, &plain::files([(&name, &[number])]), number.into(), plain::stamp(number.into()))
+            .expect("a push");
+    }
+    assert!(!find_at_most(&vault, &index, "file", 9).is_complete, "nothing is told yet");
+    tell_all(&vault, &index);
+    let whole = find(&vault, &index, "file");
+    assert_eq!(whole.len(), 5);
+    let path = fs::read_dir(folder.path()).expect("listed").next().expect("a file").expect("listed").path();
+    let bytes = fs::read(&path).expect("read");
+    for at in 0..bytes.len() {
+        let mut bent = bytes.clone();
+        bent[at] ^= 4;
+        fs::write(&path, &bent).expect("written");
+        let found = find_at_most(&vault, &index, "file", 9);
+        assert!(!found.is_complete, "byte {at}");
+        for hit in &found.hits {
+            let path = std::str::from_utf8(&hit.path).expect("a text");
+            assert!(whole.contains_key(path), "byte {at} made up {path}");
+        }
+        tell_all(&vault, &index);
+        assert_eq!(find(&vault, &index, "file"), whole, "byte {at}: it is made anew");
+    }
+}
+
+/// A search for everything keeps no more in memory than was asked for.
+#[test]
+fn no_more_is_found_than_was_asked_for() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let folder = TempDir::new().expect("a folder");
+    let index = vault.name_index(folder.path().to_owned());
+    let files: Files = (0..50).map(|number| (format!("file-{number}"), vec![number])).collect();
+    push(&vault, SOURCE, &files, 1, plain::stamp(1)).expect("a push");
+    tell_all(&vault, &index);
+    let found = find_at_most(&vault, &index, "file", 7);
+    assert_eq!((found.hits.len(), found.has_more), (7, true));
+    let no_folders = NamesBudget { folders_max: 0, ..GENEROUS };
+    index.keep_only([].into_iter()).expect("removed");
+    assert!(!find_at_most(&vault, &index, "file", 7).is_complete);
+    while vault.tell_names(&index, SOURCE, &no_folders).expect("told") {}
+    assert!(!find_at_most(&vault, &index, "file", 70).is_complete, "a snapshot that was cut short is told");
+}
