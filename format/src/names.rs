@@ -59,12 +59,12 @@ pub struct NamesMark {
     /// First bytes of its root's name: numbers come again when a disk follows another past.
     pub root: u64,
     /// How far the changes of the snapshot are told with this block.
-    pub told: Told,
+    pub told: Coverage,
 }
 
 /// How far the changes of a snapshot are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum Coverage {
     /// More blocks follow.
     Partly,
     /// This block is the snapshot's last.
@@ -75,7 +75,7 @@ pub enum Told {
 
 impl NamesMark {
     /// The mark of a snapshot with this root.
-    pub fn new(snapshot: u64, root: &Hash, told: Told) -> Self {
+    pub fn new(snapshot: u64, root: &Hash, told: Coverage) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = root.0;
         Self { snapshot, root: u64::from_le_bytes([a, b, c, d, e, f, g, h]), told }
     }
@@ -126,9 +126,9 @@ impl NamesEncoder {
         bytes.extend_from_slice(&mark.snapshot.to_le_bytes());
         bytes.extend_from_slice(&mark.root.to_le_bytes());
         bytes.push(match mark.told {
-            Told::Partly => 0,
-            Told::Whole => 1,
-            Told::WithGaps => 2,
+            Coverage::Partly => 0,
+            Coverage::Whole => 1,
+            Coverage::WithGaps => 2,
         });
         let check = check(&bytes, &packed);
         bytes.extend_from_slice(&check);
@@ -168,9 +168,9 @@ impl NamesHeader {
         let (packed_len, plain_len) = (len()?, len()?);
         let (snapshot, root) = (u64::from_le_bytes(fields.array()?), u64::from_le_bytes(fields.array()?));
         let told = match fields.u8()? {
-            0 => Told::Partly,
-            1 => Told::Whole,
-            2 => Told::WithGaps,
+            0 => Coverage::Partly,
+            1 => Coverage::Whole,
+            2 => Coverage::WithGaps,
             _ => return Err(FormatError::Invalid { what: WHAT, why: "nobody knows what its end means" }),
         };
         if plain_len > PLAIN_BYTES_MAX || packed_len > zstd::zstd_safe::compress_bound(PLAIN_BYTES_MAX) {
@@ -264,7 +264,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const MARK: NamesMark = NamesMark { snapshot: 9, root: 7, told: Told::Whole };
+    const MARK: NamesMark = NamesMark { snapshot: 9, root: 7, told: Coverage::Whole };
 
     fn changes() -> impl Strategy<Value = Vec<(Vec<u8>, bool, bool)>> {
         prop::collection::vec(

@@ -3,10 +3,12 @@
 //! Bytes travel as blocks (`block`), laid out as on the disk, so the agent need not pack again. Routes and
 //! permissions: docs/protocol.md. Not here: HTTP itself (`agent`, `client`).
 
+mod found;
 mod source;
 
 pub use crate::ledger::{CONTENTS_MAX, ContentHash, Origin};
 use crate::{ChunkId, ChunkRef, FormatError, Hash, ledger::Head, tree::Totals};
+pub use found::{FoundName, FoundNames};
 use serde::{Deserialize, Serialize};
 pub use source::{Expectation, PushStart, PushWelcome, Retirement, SourceExpectation};
 
@@ -286,40 +288,6 @@ pub struct VersionInfo {
     /// Whether a folder above it cannot be read, so that nobody can tell whether it was there.
     #[serde(default)]
     pub unknown: bool,
-}
-
-/// A path that is or was there, as a search over all time finds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct FoundName {
-    /// `DEVICE/NAME`.
-    pub source: String,
-    /// Path in the source.
-    pub path: String,
-    /// Whether it was a folder when it was last there.
-    pub is_folder: bool,
-    /// Number of the oldest kept snapshot with it.
-    pub first: u64,
-    /// When that one arrived, RFC 3339.
-    pub since: String,
-    /// Number of the newest kept snapshot with it.
-    pub last: u64,
-    /// When that one arrived, RFC 3339.
-    pub until: String,
-    /// Whether the newest snapshot of the source has it.
-    pub is_there: bool,
-}
-
-/// What a search found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct FoundNames {
-    /// By source and path.
-    pub hits: Vec<FoundName>,
-    /// There may be more than the limit allows.
-    pub has_more: bool,
-    /// Every kept snapshot was searched, and nothing was left out.
-    pub is_complete: bool,
 }
 
 /// One difference between two snapshots.

@@ -377,6 +377,14 @@ fn a_folder_that_only_root_may_read_is_no_damage() {
     home.stop_agent();
     let everybody = fs::Permissions::from_mode(0o755);
     fs::set_permissions(home.path(""), everybody.clone()).expect("set");
+    // The agent keeps its folders to itself; this owner has opened them.
+    for folder in
+        harness::fault_injection::files_below(&home.path("disk")).iter().filter_map(|file| file.parent())
+    {
+        for above in folder.ancestors().take_while(|above| above.starts_with(home.path("disk"))) {
+            fs::set_permissions(above, everybody.clone()).expect("set");
+        }
+    }
     let lost = home.path("disk/lost+found");
     fs::create_dir(&lost).expect("a folder");
     fs::set_permissions(&lost, fs::Permissions::from_mode(0o700)).expect("set");

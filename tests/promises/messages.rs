@@ -366,7 +366,7 @@ fn one_folder_that_fails_does_not_hide_the_receipt_of_another() {
         fs::write(home.path(name).join("letter.txt"), name).expect("written");
     }
     let pairing = home.path("config/larder/appliance.toml");
-    let port = refusing(home.port, b"POST /v1/sources/laptop/second/");
+    let port = refusing(home.port, b"POST /v1/sources/laptop/second/snapshots");
     let text = fs::read_to_string(&pairing).expect("a pairing");
     let through = format!("127.0.0.1:{port}");
     fs::write(&pairing, text.replace(&format!("127.0.0.1:{}", home.port), &through)).expect("written");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const ROOM_WITHIN: Duration = Duration::from_secs(60);
 
 fn push_on(home: &Home, computer: &str, folder: &Path) -> Output {
-    let push = ["push", &folder.display().to_string(), "--source", "films"];
+    let push = ["push", &folder.display().to_string()];
     home.larder_on(computer, &push).output().expect("larder runs")
 }
 

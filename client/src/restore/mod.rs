@@ -30,7 +30,6 @@ use crate::{
 use fetching::write_groups;
 use larder_format::tree::{Kind, read::Found};
 use site::Site;
-use special::permitted;
 use std::{
     path::Path,
     sync::{
@@ -75,7 +74,7 @@ pub fn restore(
     let keeps = is_root && (is_ours || options.existing == Existing::Replace);
     let site = Site::new(options, progress, to);
     let attributes = Attributes::of(entry, owner.clone());
-    let attributes = if keeps { permitted(&site, &entry.kind, attributes, || ".".to_owned()) } else { None };
+    let attributes = if keeps { site.permitted(&entry.kind, attributes, || ".".to_owned()) } else { None };
     let opened = handle.open().and_then(|folder| {
         if keeps && is_ours {
             // Before the first file: otherwise every file in the folder would have to lose an inherited ACL.

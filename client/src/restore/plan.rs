@@ -12,7 +12,6 @@ use super::{
     naming::words,
     options::Existing,
     site::Site,
-    special::permitted,
     target_folder::{TargetFolder, make_other},
 };
 use crate::{
@@ -124,7 +123,7 @@ impl<'a> Planner<'a> {
     fn folder(&mut self, parent: Arc<TargetFolder>, found: Found, inner: InnerFolder) {
         let Found { entry, owner } = found;
         let path = || parent.handle.path_of(&entry.name);
-        let attributes = permitted(self.site, &entry.kind, Attributes::of(&entry, owner), path);
+        let attributes = self.site.permitted(&entry.kind, Attributes::of(&entry, owner), path);
         // A folder is never left out.
         let Some(attributes) = attributes else { return TargetFolder::release(parent, self.site) };
         // Only a root may be nameless; the system refuses to make a folder without a name.
@@ -158,7 +157,7 @@ impl<'a> Planner<'a> {
             LinkName::Further => return,
         };
         let path = || place.handle.path_of(&entry.name);
-        let attributes = permitted(self.site, &entry.kind, Attributes::of(&entry, owner), path);
+        let attributes = self.site.permitted(&entry.kind, Attributes::of(&entry, owner), path);
         let Some(attributes) = attributes else { return };
         let planned = PlannedEntry { place, entry: &entry, attributes: &attributes };
         if is_back(self.site, self.reader, planned).unwrap_or(false) {

@@ -3,13 +3,14 @@
 use super::{
     filesystems::Filesystems,
     options::{Existing, RestoreOptions, Restored},
-    special::SpecialGate,
+    special::{Permission, SpecialGate},
 };
 use crate::{
     ClientError, NotWritten, SkippedList, TransferProgress,
     platform::{Attributes, ErrorCause, NewFiles, Restorer, SystemError},
     unfinished,
 };
+use larder_format::tree::Kind;
 use std::{
     path::Path,
     sync::{
@@ -68,6 +69,20 @@ impl<'a> Site<'a> {
     pub(crate) fn skip(&self, path: String, why: impl Into<String>) {
         self.progress.add_skipped(1);
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).add(path, why);
+    }
+
+    /// The attributes with which an entry may be made; none where it may not be made. Names what is left out.
+    pub(crate) fn permitted(
+        &self,
+        kind: &Kind,
+        attributes: Attributes,
+        path: impl FnOnce() -> String,
+    ) -> Option<Attributes> {
+        let Permission { attributes, lost } = self.special.permitted(kind, attributes);
+        if let Some(lost) = lost {
+            self.skip(path(), lost);
+        }
+        attributes
     }
 
     /// Names an entry that the appliance does not hold whole.

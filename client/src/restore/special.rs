@@ -5,7 +5,7 @@
 //! or the network between would be root here. So root makes such entries only when told to; for any other user the
 //! system refuses them by itself. Not here: setting attributes (`platform`).
 
-use super::{options::SpecialEntries, site::Site};
+use super::options::SpecialEntries;
 use crate::platform::Attributes;
 use larder_format::tree::Kind;
 use std::sync::OnceLock;
@@ -39,29 +39,37 @@ impl SpecialGate {
     pub(crate) fn is_root_and_open(&self) -> bool {
         self.is_root && self.is_open()
     }
+
+    /// Whether an entry may be made, and with which attributes.
+    pub(crate) fn permitted(&self, kind: &Kind, attributes: Attributes) -> Permission {
+        if matches!(kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. }) {
+            if self.is_open() {
+                return Permission::whole(attributes);
+            }
+            return Permission { attributes: None, lost: Some(DEVICE.to_owned()) };
+        }
+        // The bits of a folder make no program run as somebody else.
+        let may_lend = matches!(kind, Kind::File { .. });
+        if !attributes.give_rights(may_lend) || self.is_open() {
+            return Permission::whole(attributes);
+        }
+        let (harmless, lost) = attributes.without_rights(may_lend);
+        let lost = lost.join(", ");
+        let lost = format!("it comes back without {lost}: root gives that only when told to: --special");
+        Permission { attributes: Some(harmless), lost: Some(lost) }
+    }
 }
 
-/// Whether an entry may be made, with attributes that may be given. Names what is left out.
-pub(crate) fn permitted(
-    site: &Site<'_>,
-    kind: &Kind,
-    attributes: Attributes,
-    path: impl FnOnce() -> String,
-) -> Option<Attributes> {
-    if matches!(kind, Kind::CharDevice { .. } | Kind::BlockDevice { .. }) {
-        if site.special.is_open() {
-            return Some(attributes);
-        }
-        site.skip(path(), DEVICE);
-        return None;
+/// What may be made of an entry.
+pub(crate) struct Permission {
+    /// The attributes that may be given; none where the entry may not be made.
+    pub(crate) attributes: Option<Attributes>,
+    /// What is left out, in words.
+    pub(crate) lost: Option<String>,
+}
+
+impl Permission {
+    fn whole(attributes: Attributes) -> Self {
+        Self { attributes: Some(attributes), lost: None }
     }
-    // The bits of a folder make no program run as somebody else.
-    let may_lend = matches!(kind, Kind::File { .. });
-    if !attributes.give_rights(may_lend) || site.special.is_open() {
-        return Some(attributes);
-    }
-    let (harmless, lost) = attributes.without_rights(may_lend);
-    let lost = lost.join(", ");
-    site.skip(path(), format!("it comes back without {lost}: root gives that only when told to: --special"));
-    Some(harmless)
 }

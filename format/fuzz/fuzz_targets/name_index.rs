@@ -2,7 +2,7 @@
 //! be reached behind them.
 #![no_main]
 
-use larder_format::names::{NameChange, NamesEncoder, NamesMark, Told, file_header, read_file};
+use larder_format::names::{NameChange, NamesEncoder, NamesMark, Coverage, file_header, read_file};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     read_file(bytes);
@@ -16,6 +16,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         told += 1;
     }
     file.truncate(file_header(&[7; 16]).len());
-    file.extend_from_slice(&encoder.finish(NamesMark { snapshot: 1, root: 2, told: Told::Whole }));
+    file.extend_from_slice(&encoder.finish(NamesMark { snapshot: 1, root: 2, told: Coverage::Whole }));
     assert_eq!(read_file(&file), told);
 });

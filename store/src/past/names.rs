@@ -2,7 +2,7 @@
 //!
 //! One file a source, in a folder beside the index, made from the snapshots and never needed for anything else: a broken
 //! file is removed and made anew. A snapshot adds its differences from the snapshot before, so a look at each tree is
-//! taken once. What was let go of is found no more at once, and leaves the files when most of a file speaks of it. Not
+//! taken once. What was let go of is found no more at once, and leaves the files when most of a file speaks of it. Why so: docs/why/018-names.md. Not
 //! here: the bytes of a file (`larder_format::names`), when the work is done (the agent).
 
 mod build;
@@ -16,7 +16,7 @@ pub use search::{NameHit, NameQuery, NamesFound};
 
 use crate::ledger::view::SnapshotRecord;
 use larder_format::Hash;
-use larder_format::names::{FILE_HEADER_BYTES, HEADER_BYTES, NamesHeader, NamesMark, Told, file_header};
+use larder_format::names::{Coverage, FILE_HEADER_BYTES, HEADER_BYTES, NamesHeader, NamesMark, file_header};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -119,7 +119,7 @@ impl Extent {
             if at > len {
                 break;
             }
-            if header.mark.told != Told::Partly {
+            if header.mark.told != Coverage::Partly {
                 extent.snapshots.push(header.mark);
                 extent.whole_bytes = at;
             }
@@ -129,7 +129,7 @@ impl Extent {
 
     /// Whether the file says something of this snapshot.
     fn has(&self, record: &SnapshotRecord) -> bool {
-        let mark = mark_of(record, Told::Whole);
+        let mark = mark_of(record, Coverage::Whole);
         let same = |told: &NamesMark| (told.snapshot, told.root) == (mark.snapshot, mark.root);
         // Numbers rise, so the newest is looked at first.
         self.snapshots.iter().rev().any(same)
@@ -143,6 +143,6 @@ impl Extent {
     }
 }
 
-fn mark_of(record: &SnapshotRecord, told: Told) -> NamesMark {
+fn mark_of(record: &SnapshotRecord, told: Coverage) -> NamesMark {
     NamesMark::new(record.sequence, &record.snapshot.root.id, told)
 }

@@ -1,6 +1,6 @@
 //! Refusals: a status for programs and three sentences for people.
 
-use crate::phrase::{counted, hand_over, is_forbidden, sentence, size_of_mib};
+use crate::phrase::{causes, counted, hand_over, is_forbidden, sentence, size_of_mib};
 use crate::state::is_own_fault;
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
@@ -125,7 +125,7 @@ impl Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        let details = format!("{error:?}");
+        let details = causes(&error);
         let refusal = match &error {
             StoreError::Full { disk, missing_mib, sent_mib, others_mib } => {
                 let what =

@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::ledger::view::SnapshotRecord;
 use crate::{Result, StoreError};
 use larder_format::ChunkRef;
-use larder_format::names::{NameChange, NamesEncoder, PATH_BYTES_MAX, Told};
+use larder_format::names::{Coverage, NameChange, NamesEncoder, PATH_BYTES_MAX};
 use larder_format::tree::read::{Descend, DiffEntry, FolderStep, Side, TreeComparison, Visitor, Walked};
 use std::fs::File;
 use std::io::{self, Write};
@@ -107,11 +107,11 @@ impl Teller<'_> {
         if !(self.budget.go_on)() {
             return Ok(false);
         }
-        self.write(if self.has_gaps { Told::WithGaps } else { Told::Whole })?;
+        self.write(if self.has_gaps { Coverage::WithGaps } else { Coverage::Whole })?;
         Ok(true)
     }
 
-    fn write(&mut self, told: Told) -> Result<()> {
+    fn write(&mut self, told: Coverage) -> Result<()> {
         let block = self.encoder.finish(mark_of(self.record, told));
         let failed = |source| StoreError::Disk { path: self.index.folder().display().to_string(), source };
         self.file.write_all(&block).map_err(failed)
@@ -137,7 +137,7 @@ impl Visitor<StoreError> for Teller<'_> {
             return Ok(());
         }
         if self.encoder.push(&NameChange { path: &entry.path(), came, is_folder }) {
-            self.write(Told::Partly)?;
+            self.write(Coverage::Partly)?;
         }
         Ok(())
     }

@@ -4,7 +4,9 @@ use super::pattern::Pattern;
 use super::{Extent, NameIndex, mark_of};
 use crate::ledger::view::SnapshotRecord;
 use crate::{Result, StoreError};
-use larder_format::names::{FILE_HEADER_BYTES, HEADER_BYTES, NameChange, NamesDecoder, NamesHeader, Told};
+use larder_format::names::{
+    Coverage, FILE_HEADER_BYTES, HEADER_BYTES, NameChange, NamesDecoder, NamesHeader,
+};
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
@@ -67,7 +69,7 @@ pub(crate) fn find(
     let extent = Extent::of(&mut file).map_err(failed)?;
     file.seek(SeekFrom::Start(FILE_HEADER_BYTES as u64)).map_err(failed)?;
     let bytes = extent.whole_bytes - FILE_HEADER_BYTES as u64;
-    let mut search = Search {
+    let mut search = NameSearch {
         pattern: Pattern::new(query.typed),
         query,
         candidates: HashMap::new(),
@@ -79,8 +81,8 @@ pub(crate) fn find(
         // Found by the job as missing, and made anew.
         index.remove(&newest.snapshot.source).map_err(failed)?;
     }
-    let is_told = extent.snapshots.last().is_some_and(|mark| *mark == mark_of(newest, Told::Whole));
-    let has_gaps = extent.snapshots.iter().any(|mark| mark.told == Told::WithGaps);
+    let is_told = extent.snapshots.last().is_some_and(|mark| *mark == mark_of(newest, Coverage::Whole));
+    let has_gaps = extent.snapshots.iter().any(|mark| mark.told == Coverage::WithGaps);
     Ok(NamesFound {
         has_more: search.has_more,
         is_complete: is_read && is_told && !has_gaps,
@@ -89,7 +91,7 @@ pub(crate) fn find(
 }
 
 /// A path that matches, and when it was there.
-struct Candidate {
+struct NameCandidate {
     is_folder: bool,
     /// From which snapshot on the path is there; none while it is not.
     since: Option<u64>,
@@ -97,15 +99,15 @@ struct Candidate {
     kept: Option<(usize, usize)>,
 }
 
-struct Search<'a> {
+struct NameSearch<'a> {
     pattern: Pattern,
     query: &'a NameQuery<'a>,
-    candidates: HashMap<Vec<u8>, Candidate>,
+    candidates: HashMap<Vec<u8>, NameCandidate>,
     records: &'a [Arc<SnapshotRecord>],
     has_more: bool,
 }
 
-impl Search<'_> {
+impl NameSearch<'_> {
     /// Returns whether every block was read.
     fn read(&mut self, mut file: impl Read) -> io::Result<bool> {
         let mut decoder = NamesDecoder::default();
@@ -139,7 +141,8 @@ impl Search<'_> {
             }
             (None, true) if is_full => self.has_more = true,
             (None, true) => {
-                let candidate = Candidate { is_folder: change.is_folder, since: Some(snapshot), kept: None };
+                let candidate =
+                    NameCandidate { is_folder: change.is_folder, since: Some(snapshot), kept: None };
                 self.candidates.insert(change.path.to_vec(), candidate);
             }
             (Some(candidate), false) => {
@@ -155,7 +158,7 @@ impl Search<'_> {
 
     fn hits(self) -> Vec<NameHit> {
         let records = self.records;
-        let hit = |(path, mut candidate): (Vec<u8>, Candidate)| {
+        let hit = |(path, mut candidate): (Vec<u8>, NameCandidate)| {
             candidate.end(u64::MAX, records);
             let (first, last) = candidate.kept?;
             let (first, last) = (records[first].clone(), records[last].clone());
@@ -167,7 +170,7 @@ impl Search<'_> {
     }
 }
 
-impl Candidate {
+impl NameCandidate {
     /// The path was there until before `snapshot`.
     fn end(&mut self, snapshot: u64, records: &[Arc<SnapshotRecord>]) {
         let Some(since) = self.since.take() else { return };
