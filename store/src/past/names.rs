@@ -42,7 +42,7 @@ impl NameIndex {
 
     /// Names of sources are any text, names of files are not.
     fn path_of(&self, source: &str) -> PathBuf {
-        self.folder.join(format!("{}.names", Hash::of(source.as_bytes()).short()))
+        self.folder.join(format!("{}.names", Hash::of(source.as_bytes())))
     }
 
     /// The file of a source to read, behind its header; none where there is no file of this vault.
