@@ -13,13 +13,16 @@ mod link;
 pub mod owner;
 mod past;
 mod platform;
+mod programs;
 mod progress;
 mod push;
 mod remote;
 mod rescue;
 mod restore;
+mod schedule;
 mod settings;
 mod unfinished;
+mod watch;
 
 pub use error::{ClientError, NoAnswer, NotWritten, PairingLack, Skipped, SkippedList};
 pub use link::connection::Connection;

@@ -4,7 +4,7 @@
 
 use crate::{
     ClientError, PairingLack,
-    platform::{cache_folder, config_folder, private_file, state_folder},
+    platform::{cache_folder, config_folder, private_file, public_file, state_folder},
 };
 use larder_format::{
     Hash,
@@ -16,6 +16,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
 };
+use tempfile::NamedTempFile;
 
 /// Address and key of an appliance.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,11 +104,11 @@ pub(crate) fn state_path(vault: &str) -> Result<PathBuf, ClientError> {
 }
 
 /// The vault's name comes over the network and must not lead anywhere as a path.
-fn plain(vault: &str) -> String {
+pub(crate) fn plain(vault: &str) -> String {
     vault.chars().filter(char::is_ascii_alphanumeric).take(64).collect()
 }
 
-fn home(folder: Option<PathBuf>) -> Result<PathBuf, ClientError> {
+pub(crate) fn home(folder: Option<PathBuf>) -> Result<PathBuf, ClientError> {
     folder.ok_or_else(|| {
         ClientError::Usage(
             "this account has no home folder; set HOME, or name the pairing with --appliance".to_owned(),
@@ -128,6 +129,17 @@ pub(crate) fn former_source_name_for(folder: &Path) -> String {
     let name: String = name.chars().map(plain).take(64).collect();
     let name = name.trim_matches(['-', '.']);
     if name.is_empty() { "files".to_owned() } else { name.to_owned() }
+}
+
+/// A name for the files and timers that belong to the source called `name`, in letters that every system takes.
+pub(crate) fn handle_of(name: &str) -> String {
+    if is_plain_name(name) {
+        return name.to_owned();
+    }
+    let mut letters = former_source_name_for(Path::new(name));
+    letters.truncate(48);
+    // Without the hash `写真` and `音楽` would be one.
+    format!("{letters}-{}", Hash::of(name.as_bytes()).short())
 }
 
 /// The head of a vault's ledger as this computer last saw the ledger.
@@ -161,10 +173,19 @@ impl SeenHead {
 }
 
 /// Writes a file beside the old file and renames the new file: half a pairing would be no pairing.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, private_file)
+}
+
+/// The same for a file that other accounts may read, such as a unit of systemd.
+pub(crate) fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    put(path, bytes, public_file)
+}
+
+fn put(path: &Path, bytes: &[u8], make: fn(&Path) -> io::Result<NamedTempFile>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    let mut file = private_file(folder)?;
+    let mut file = make(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map(|_| ()).map_err(|error| error.error)
@@ -199,6 +220,16 @@ mod tests {
         check("/x/...", "files");
         check("/x/äöü", "files");
         check("/a/Photos", "Photos");
+    }
+
+    #[test]
+    fn names_of_any_letters_have_different_plain_handles() {
+        assert_eq!(handle_of("Photos"), "Photos");
+        let long = "ä".repeat(120);
+        let mut handles = ["B-se", "Böse", "写真", "音楽", ".config", "My Files", &long].map(handle_of);
+        assert!(handles.iter().all(|handle| is_plain_name(handle)), "{handles:?}");
+        handles.sort();
+        assert!(handles.windows(2).all(|two| two[0] != two[1]), "{handles:?}");
     }
 
     /// Each source has a cache of its own, in a file that every filesystem takes.

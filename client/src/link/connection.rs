@@ -3,16 +3,19 @@
 //! A box at home is restarted, updated and unplugged. A request without an answer is repeated, with two minutes of
 //! pauses, before a push gives up. A person who waits for the first answer is told within seconds instead: the
 //! commonest cause is a wrong address. Every request may be repeated: uploads are asked for anew, commits carry a
-//! number of their own. Encryption and pinned keys belong in `agent_for`, the only place that knows how bytes travel. Not
-//! here: questions of a person (`questions`).
+//! number of their own. Not here: how bytes travel (`transport`), questions of a person (`questions`).
 
 use super::{
     answer::{AnswerError, AnswerSize, endless, read_answer, stand_in, why_no_answer},
     asker::Asker,
     body::{BackToBack, read_block},
+    limit::{ByteRate, Paced, RateLimit},
     path::{percent_encode, source_path},
+    transport::{SEND_TIMEOUT, agent_for},
 };
-use crate::{ClientError, NoAnswer, PairingLack, Past, Remote, settings::PairedAppliance};
+use crate::{
+    ClientError, NoAnswer, PairingLack, Past, Remote, platform::since_boot, settings::PairedAppliance,
+};
 use backon::{BlockingRetryable, ExponentialBuilder};
 use jiff::Zoned;
 use larder_format::{
@@ -42,14 +45,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 const RETRY_FOR: Duration = Duration::from_secs(120);
 /// Pauses before the first answer together, for a person who waits.
 const FIRST_CONTACT_FOR: Duration = Duration::from_secs(3);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(8);
 /// The first question needs no disk. Without this limit, a program that takes connections and says nothing would keep
 /// a person waiting for ten minutes.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// A commit answers when every disk holds the snapshot: a spun-down disk and a large tree take time.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
-const SEND_TIMEOUT: Duration = Duration::from_secs(120);
+/// Senders of a push (`Threads` in push/mod.rs), which share a limit.
+const UPLOADS_AT_ONCE: u32 = 4;
 
 /// A paired appliance.
 pub struct Connection {
@@ -66,6 +66,7 @@ pub struct Connection {
     /// Whether `on_outage` was called for the present outage.
     is_outage_told: AtomicBool,
     asker: Option<Asker>,
+    limit: Option<RateLimit>,
 }
 
 /// Takes the failure, and how long the request will be repeated.
@@ -84,7 +85,15 @@ impl Connection {
             on_outage: None,
             is_outage_told: AtomicBool::new(false),
             asker: None,
+            limit: None,
         }
+    }
+
+    /// Sends no faster than `rate`.
+    #[must_use]
+    pub(crate) fn with_limit(mut self, rate: Option<ByteRate>) -> Self {
+        self.limit = rate.map(|rate| RateLimit::new(rate, since_boot));
+        self
     }
 
     /// Gives up soon where the very first question gets no answer; later questions are repeated as ever.
@@ -185,6 +194,9 @@ impl Connection {
     }
 
     fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<Response<Body>, ClientError> {
+        if let Some(limit) = &self.limit {
+            limit.wait(body.len() as u64);
+        }
         self.checked(self.request(path, content_type).send(body))
     }
 
@@ -311,9 +323,13 @@ impl Remote for Connection {
 
     fn upload(&self, blocks: &[&[u8]]) -> Result<Received, ClientError> {
         let len: usize = blocks.iter().map(|part| part.len()).sum();
+        let limit = self.limit.as_ref();
+        // Slowed on purpose, a body may take longer than a body may otherwise.
+        let slowed = limit.map_or(Duration::ZERO, |limit| UPLOADS_AT_ONCE * limit.rate.time_for(len as u64));
         let body = self.with_retries(|| {
-            let mut reader = BackToBack { blocks, at: 0 };
+            let mut reader = Paced { body: BackToBack { blocks, at: 0 }, limit };
             let request = self.request("/v1/chunks", BLOCKS_TYPE).header("content-length", len);
+            let request = request.config().timeout_send_body(Some(SEND_TIMEOUT + slowed)).build();
             let answer = self.checked(request.send(SendBody::from_reader(&mut reader)))?;
             self.read(answer, AnswerSize::Facts)
         })?;
@@ -373,25 +389,4 @@ impl Past for Connection {
         let path = format!("/v1/sources/{source}/snapshots/{when}");
         self.with_zone(|zone| self.get(&format!("{path}?{zone}"), AnswerSize::Facts))
     }
-}
-
-/// The place that knows how bytes travel.
-fn agent_for() -> Agent {
-    Agent::config_builder()
-        .http_status_as_error(false)
-        // The appliance is on this network; a proxy for the web has no business in between.
-        .proxy(None)
-        .max_redirects(0)
-        .user_agent(concat!("larder/", env!("CARGO_PKG_VERSION")))
-        .timeout_resolve(Some(RESOLVE_TIMEOUT))
-        .timeout_connect(Some(CONNECT_TIMEOUT))
-        .timeout_send_body(Some(SEND_TIMEOUT))
-        .timeout_recv_response(Some(ANSWER_TIMEOUT))
-        .timeout_per_read(Some(SEND_TIMEOUT))
-        // Small: each connection allocates both buffers, and large bodies gain nothing from buffering.
-        .input_buffer_size(64 * 1024)
-        .output_buffer_size(64 * 1024)
-        .max_idle_connections_per_host(8)
-        .build()
-        .new_agent()
 }

@@ -6,6 +6,8 @@ mod answer;
 mod asker;
 mod body;
 pub(crate) mod connection;
+pub(crate) mod limit;
 pub(crate) mod listing;
 pub(crate) mod path;
 pub(crate) mod questions;
+mod transport;

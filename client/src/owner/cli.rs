@@ -4,9 +4,9 @@ use super::{
     finding, getting, help, listing, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
-    pairing, pushing, rescuing,
+    pairing, pushing, rescuing, scheduling,
     screen::say_last,
-    snapshots, source, status, words,
+    snapshots, source, status, watching, words,
 };
 use crate::{ClientError, platform::on_interrupt};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -28,6 +28,11 @@ enum TypedCommand {
     Pair(pairing::PairArgs),
     /// Back up folders, each as a source of its own
     Push(pushing::PushArgs),
+    /// Have folders backed up by themselves, at times; without a folder, show what is scheduled
+    ///
+    /// Each folder gets a timer of its own (systemd). A time that the computer slept through is made up for after
+    /// wake-up; a daily or weekly backup that could not be made is tried again every hour until it is made.
+    Schedule(scheduling::ScheduleArgs),
     /// List what is protected
     Sources,
     /// Show what is expected of a source, set its rhythm, or retire it
@@ -112,6 +117,8 @@ pub fn main() -> ExitCode {
 /// What Ctrl-C means for the files.
 fn last_words(command: &TypedCommand) -> Option<&'static str> {
     match command {
+        // A watch ends by itself when it is asked to, and tells so.
+        TypedCommand::Push(args) if args.watch => None,
         TypedCommand::Push(_) => Some(
             "Stopped. No new snapshot was made; what was sent already is not sent again when you run this again.",
         ),
@@ -126,7 +133,9 @@ fn last_words(command: &TypedCommand) -> Option<&'static str> {
 fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     match command {
         TypedCommand::Pair(args) => pairing::pair(&args, global, output),
+        TypedCommand::Push(args) if args.watch => watching::watch(&args, global, output),
         TypedCommand::Push(args) => pushing::push(&args, global, output),
+        TypedCommand::Schedule(args) => scheduling::schedule(&args, global, output),
         TypedCommand::Sources => source::sources(global, output),
         TypedCommand::Source(args) => source::source(&args, global, output),
         TypedCommand::Snapshots(args) => snapshots::snapshots(&args, global, output),

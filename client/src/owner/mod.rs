@@ -2,6 +2,8 @@
 //!
 //! Not here: moving and checking bytes; the commands call the library's plain functions.
 
+mod around;
+mod choice;
 mod cli;
 mod finding;
 mod getting;
@@ -9,15 +11,20 @@ mod help;
 mod left_out;
 mod listing;
 mod looking;
+mod offering;
 mod options;
 mod output;
 mod pace;
 mod pairing;
+mod past_watch;
 mod plain;
 mod progress;
 mod pushing;
 mod rescued;
 mod rescuing;
+mod schedule_state;
+mod scheduled_run;
+mod scheduling;
 mod screen;
 mod skipped;
 mod snapshots;
@@ -26,6 +33,8 @@ mod source_name;
 pub(crate) mod spot;
 mod status;
 mod table;
+mod watched_source;
+mod watching;
 mod words;
 
 pub use cli::main;

@@ -24,6 +24,11 @@ pub(super) struct GlobalOptions {
 }
 
 impl GlobalOptions {
+    /// For a program without a person: this pairing, and words for people.
+    pub(super) fn with_pairing(pairing: PathBuf) -> Self {
+        Self { json: false, appliance: Some(pairing) }
+    }
+
     /// Where the pairing lies.
     pub(super) fn pairing_path(&self) -> Result<PathBuf, ClientError> {
         self.appliance.clone().map_or_else(PairedAppliance::default_path, Ok)

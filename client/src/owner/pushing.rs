@@ -1,21 +1,22 @@
 //! `larder push`: each folder becomes a snapshot of its own source.
 
 use super::{
+    around::{AroundArgs, AroundPush, told_after},
+    choice::ChoiceArgs,
     left_out::{left_out_json, told_of_left_out},
+    offering::offer_schedule,
     options::GlobalOptions,
     output::{CommandError, Output, counted, size},
+    past_watch::PastWatch,
     progress::with_bar,
-    screen::say,
     skipped::{Loudness, name_skipped, skipped_json},
     source_name::{name_at, require_different, typed_name},
     words,
 };
 use crate::{
-    ClientError, Connection, DefaultExcludes, PushOptions, Pushed, Remote, TransferProgress,
-    link::questions::ledger_entry,
+    ClientError, Connection, PushOptions, Pushed, Remote, TransferProgress,
     push::{measured, named_folder, push as push_folder, start},
-    settings::{self, SeenHead},
-    source_name_for,
+    settings, source_name_for,
 };
 use clap::Args;
 use larder_format::wire::Identity;
@@ -39,66 +40,63 @@ What is left out, and told at the end of each push:
 pub(super) struct PushArgs {
     /// The folders to back up
     #[arg(required = true)]
-    folders: Vec<PathBuf>,
+    pub(super) folders: Vec<PathBuf>,
     /// Name of the source; the folder's own name if left out
     #[arg(long, value_name = "NAME")]
-    source: Option<String>,
-    /// Leave out what matches, by the rules of a .gitignore; may be given several times
-    #[arg(long, value_name = "GLOB")]
-    exclude: Vec<String>,
-    /// Back up folders that are marked as caches (CACHEDIR.TAG), too
-    #[arg(long)]
-    include_caches: bool,
-    /// Leave nothing out but what --exclude and .larderignore match; never a key, Larder's own cache or /proc
-    #[arg(long)]
-    no_default_excludes: bool,
-    /// Leave folders empty that lie on another filesystem
-    #[arg(long)]
-    one_filesystem: bool,
+    pub(super) source: Option<String>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// The folder of this source is at another place now, or its computer has another name
     #[arg(long)]
     moved: bool,
+    /// Go on until interrupted: send what changes within seconds, with a snapshot every quarter-hour at most
+    #[arg(long, conflicts_with_all = ["before", "after"])]
+    pub(super) watch: bool,
     #[command(flatten)]
-    loudness: Loudness,
+    pub(super) around: AroundArgs,
+    #[command(flatten)]
+    pub(super) loudness: Loudness,
 }
 
 impl PushArgs {
-    fn default_excludes(&self) -> DefaultExcludes {
-        match (self.no_default_excludes, self.include_caches) {
-            (true, _) => DefaultExcludes::None,
-            (false, true) => DefaultExcludes::ButCaches,
-            (false, false) => DefaultExcludes::All,
-        }
+    /// How to push a folder as `source`.
+    pub(super) fn options_for(
+        &self,
+        source: &str,
+        identity: &Identity,
+        global: &GlobalOptions,
+    ) -> Result<PushOptions, ClientError> {
+        Ok(PushOptions {
+            exclude: self.choice.exclude.clone(),
+            default_excludes: self.choice.default_excludes(),
+            own_keys: global.key_places()?,
+            one_filesystem: self.choice.one_filesystem,
+            cache: Some(settings::cache_path(&identity.vault, source)?),
+            moved: self.moved,
+            features: identity.features.clone(),
+            ..PushOptions::default()
+        })
     }
 }
 
 pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     // Before any request: a wrong name among many must not leave half of the folders pushed.
     args.folders.iter().try_for_each(|folder| named_folder(folder).map(drop))?;
-    let typed = typed_source(args)?;
+    let typed = typed_source(args.source.as_deref(), &args.folders)?;
     if args.loudness.quiet {
         output.hush();
     }
-    let connection = global.connect()?;
+    let connection = global.connect()?.with_limit(args.around.limit);
     let identity = connection.identity()?;
     let names = source_names(args, typed, &connection, &identity)?;
     let mut watch = PastWatch::start(&connection, &identity)?;
     let mut pushes = Vec::new();
     for (folder, name) in args.folders.iter().zip(names) {
         let source = format!("{}/{name}", identity.device);
-        let options = PushOptions {
-            exclude: args.exclude.clone(),
-            default_excludes: args.default_excludes(),
-            own_keys: global.key_places()?,
-            one_filesystem: args.one_filesystem,
-            cache: Some(settings::cache_path(&identity.vault, &source)?),
-            moved: args.moved,
-            features: identity.features.clone(),
-            ..PushOptions::default()
-        };
+        let options = args.options_for(&source, &identity, global)?;
         // Likewise for another folder under the name of a source.
         start(&connection, &source, folder, &options)?;
-        pushes.push(One { connection: &connection, source, folder, options, loudness: args.loudness });
+        pushes.push(One { connection: &connection, source, folder, options, args });
     }
     let mut worst = 0;
     let mut told = Vec::new();
@@ -120,10 +118,15 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
         if !output.is_json() {
             push.tell(&done, output)?;
         }
-        if done.pushed.skipped.count > 0 {
-            worst = 3;
-        }
+        worst = match (told_after(&done.after, output.is_json()), done.pushed.skipped.count) {
+            (failed @ 1.., _) => failed,
+            (0, 1..) if worst == 0 => 3,
+            _ => worst,
+        };
         told.push(done.json());
+    }
+    if watch.is_first {
+        offer_schedule(&args.folders, output)?;
     }
     if output.is_json() {
         output.json(&serde_json::json!({ "pushes": told, "past_was_changed": watch.alarm }))?;
@@ -132,14 +135,13 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
 }
 
 /// The typed name, if any. Before any request: a wrong name must not cost a connection.
-fn typed_source(args: &PushArgs) -> Result<Option<String>, ClientError> {
-    let Some(name) = &args.source else {
-        let names =
-            args.folders.iter().map(|folder| named_folder(folder).map(|folder| source_name_for(&folder)));
+pub(super) fn typed_source(typed: Option<&str>, folders: &[PathBuf]) -> Result<Option<String>, ClientError> {
+    let Some(name) = typed else {
+        let names = folders.iter().map(|folder| named_folder(folder).map(|folder| source_name_for(&folder)));
         let names: Vec<_> = names.collect::<Result<_, _>>()?;
         return require_different(names.iter().flatten()).map(|()| None);
     };
-    if args.folders.len() > 1 {
+    if folders.len() > 1 {
         return Err(ClientError::Usage(
             "--source names one source, and there are several folders".to_owned(),
         ));
@@ -168,18 +170,22 @@ struct One<'a> {
     source: String,
     folder: &'a Path,
     options: PushOptions,
-    loudness: Loudness,
+    args: &'a PushArgs,
 }
 
 /// The result of a push.
 struct Done {
     pushed: Pushed,
+    after: Result<(), ClientError>,
     progress: TransferProgress,
     seconds: f64,
 }
 
 impl One<'_> {
     fn run(&self, output: &Output) -> Result<Done, ClientError> {
+        let folder = named_folder(self.folder)?;
+        let around = AroundPush { args: &self.args.around, source: &self.source, folder: &folder };
+        around.before()?;
         let progress = TransferProgress::default();
         let started = Instant::now();
         let measure = |done: &AtomicBool| measured(self.folder, &self.options, done);
@@ -187,12 +193,20 @@ impl One<'_> {
             push_folder(self.connection, &self.source, self.folder, &self.options, &progress)
         });
         let measure = || measure(&AtomicBool::new(false));
-        let pushed = pushed.map_err(|trouble| with_what_was_to_come(trouble, measure, &progress))?;
-        Ok(Done { pushed, progress, seconds: started.elapsed().as_secs_f64() })
+        let pushed = pushed.map_err(|trouble| with_what_was_to_come(trouble, measure, &progress));
+        let seconds = started.elapsed().as_secs_f64();
+        let after = around.after(pushed.as_ref());
+        match pushed {
+            Ok(pushed) => Ok(Done { pushed, after, progress, seconds }),
+            Err(trouble) => {
+                told_after(&after, output.is_json());
+                Err(trouble)
+            }
+        }
     }
 
     fn tell(&self, done: &Done, output: &mut Output) -> std::io::Result<()> {
-        let Done { pushed: Pushed { receipt, totals, skipped, left_out }, progress, seconds } = done;
+        let Done { pushed: Pushed { receipt, totals, skipped, left_out }, progress, seconds, .. } = done;
         output.note(format!(
             "{}: snapshot {} with {} in {}, {}.",
             self.source,
@@ -216,7 +230,7 @@ impl One<'_> {
         output.flush()?;
         name_skipped(
             skipped,
-            self.loudness,
+            self.args.loudness,
             &format!("Everything else ({}) is in the backup.", counted(totals.files, "file", "files")),
             "Mend what is said beside each name and push again, or leave them out with --exclude.",
         );
@@ -256,7 +270,7 @@ fn lacking(degraded: &[String]) -> [String; 4] {
 
 impl Done {
     fn json(&self) -> serde_json::Value {
-        let Self { pushed: Pushed { receipt, totals, skipped, left_out }, progress, seconds } = self;
+        let Self { pushed: Pushed { receipt, totals, skipped, left_out }, after, progress, seconds } = self;
         serde_json::json!({
             "receipt": receipt,
             "totals": totals,
@@ -265,60 +279,8 @@ impl Done {
             "seconds": seconds,
             "skipped": skipped_json(skipped),
             "left_out": left_out_json(left_out),
+            "after_failed": after.as_ref().err().map(words::problem_of),
         })
-    }
-}
-
-/// Watches that the appliance's past only ever grows.
-struct PastWatch {
-    path: PathBuf,
-    alarm: bool,
-}
-
-impl PastWatch {
-    fn start(connection: &Connection, identity: &Identity) -> Result<Self, ClientError> {
-        let path = settings::state_path(&identity.vault)?;
-        let seen = SeenHead::load(&path);
-        // An old disk that was put back may have grown past the last seen number: then the entry of that number
-        // differs.
-        let same_number = match &seen {
-            Some(seen) if seen.head.sequence < identity.head.sequence => {
-                ledger_entry(connection, seen.head.sequence)?
-            }
-            _ => None,
-        };
-        let now = same_number.unwrap_or(identity.head);
-        let alarm = seen.as_ref().is_some_and(|seen| seen.contradicts(&now));
-        if let (true, Some(seen)) = (alarm, seen) {
-            say("ALARM: the appliance's record of the past is not the one that this computer saw before.");
-            say("Older snapshots may be missing or exchanged. This push goes on, so that today is safe.");
-            say(format_args!(
-                "If you put an old disk back into \"{}\", run `larder pair` again; if not, trust none of it.",
-                identity.appliance,
-            ));
-            say(format_args!(
-                "details: seen entry {} {}, now {} {}",
-                seen.head.sequence,
-                seen.head.hash.short(),
-                now.sequence,
-                now.hash.short(),
-            ));
-        }
-        Ok(Self { path, alarm })
-    }
-
-    /// Remembers the newest receipt.
-    fn saw(&mut self, pushed: &Pushed) {
-        let seen = SeenHead { head: pushed.receipt.head, receipt: Some(pushed.receipt.clone()) };
-        // An alarm is not forgotten by the next push: the old head stays until the computer is paired again.
-        if !self.alarm
-            && let Err(error) = seen.store(&self.path)
-        {
-            say(format_args!(
-                "details: the receipt could not be remembered in {}: {error}",
-                self.path.display()
-            ));
-        }
     }
 }
 

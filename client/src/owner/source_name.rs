@@ -7,7 +7,7 @@
 use crate::{
     ClientError, Connection, PushOptions,
     push::{named_folder, start},
-    settings::{former_source_name_for, source_name_for},
+    settings::{former_source_name_for, handle_of, source_name_for},
 };
 use larder_format::{
     ledger::{composed, is_folder_name},
@@ -73,6 +73,13 @@ pub(super) fn name_at(
             "the folder {name} needs another name for its source, with --source NAME: {RULE}"
         ))
     })
+}
+
+/// The handle of what this computer keeps for the source of `folder`. It asks no appliance, so it may differ from the
+/// source's name there.
+pub(super) fn handle_for(typed: Option<&str>, folder: &Path) -> String {
+    let name = typed.map(str::to_owned).or_else(|| source_name_for(folder));
+    handle_of(&name.unwrap_or_else(|| former_source_name_for(folder)))
 }
 
 #[cfg(test)]

@@ -19,12 +19,18 @@ pub(super) fn report(trouble: &ClientError, output: &mut Output) -> ExitCode {
         // The reader may be gone already; the exit code still tells.
         let _ = output.json(&serde_json::json!({ "problem": problem })).and_then(|()| output.flush());
     } else {
-        [&problem.what, &problem.meaning, &problem.remedy].into_iter().for_each(say);
-        if !problem.details.is_empty() {
-            say(format_args!("details: {}", problem.details));
-        }
+        tell(trouble);
     }
     ExitCode::from(trouble.exit_code())
+}
+
+/// Prints a trouble for a person.
+pub(super) fn tell(trouble: &ClientError) {
+    let problem = problem_of(trouble);
+    [&problem.what, &problem.meaning, &problem.remedy].into_iter().for_each(say);
+    if !problem.details.is_empty() {
+        say(format_args!("details: {}", problem.details));
+    }
 }
 
 /// A trouble in the owner's words.

@@ -17,15 +17,18 @@ pub(crate) use status::{FileKind, FileStatus, OwnerIds};
 pub(crate) use unix::system::set_permissions;
 #[cfg(unix)]
 pub(crate) use unix::{
+    change_events::{ChangeEvents, FolderEvent, FolderSpot, tells_of_changes, wait_for_event},
     error::SystemError,
     files::{next_data, next_hole, open_untouched, read_at, read_exact_at, status_of, write_all_at},
     folder::{FolderRef, NameAt, OpenFolder, is_unfinished, make_unfinished},
     new_files::{NewFile, NewFiles},
     owners::OwnerNames,
     restorer::{Acls, Attributes, Restorer, gives_acl},
+    signals::starting_program,
+    stop::StopRequest,
     system::{
         cache_folder, computer_name, config_folder, device_of, name_bytes, open_files_max, own_ids,
-        path_of_bytes, private_file, state_folder, sync_output,
+        path_of_bytes, private_file, public_file, since_boot, state_folder, sync_output,
     },
     terminal::{HiddenInput, on_interrupt},
     xattrs::{UNREADABLE, Xattrs, XattrsLeftOut, xattrs_of},

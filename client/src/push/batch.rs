@@ -65,17 +65,26 @@ pub(crate) struct Batcher<'a> {
     queue: &'a Queue,
     batch: Batch,
     aim: usize,
+    goes: BatchGoes,
+}
+
+/// What becomes of a finished batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BatchGoes {
+    ToSenders,
+    /// The walk looks at a part of the tree, so its nodes belong to no snapshot.
+    Nowhere,
 }
 
 impl<'a> Batcher<'a> {
     /// For bytes of files.
     pub(crate) fn for_files(queue: &'a Queue) -> Self {
-        Self { queue, batch: Batch::default(), aim: BATCH_BYTES_AIM }
+        Self { queue, batch: Batch::default(), aim: BATCH_BYTES_AIM, goes: BatchGoes::ToSenders }
     }
 
     /// For nodes and lists of pieces, so that nodes share blocks with nodes.
-    pub(crate) fn for_trees(queue: &'a Queue) -> Self {
-        Self { queue, batch: Batch::default(), aim: TREE_BYTES_AIM }
+    pub(crate) fn for_trees(queue: &'a Queue, goes: BatchGoes) -> Self {
+        Self { queue, batch: Batch::default(), aim: TREE_BYTES_AIM, goes }
     }
 
     /// Makes room for a chunk of `bytes`, so that the chunk stays with its batch.
@@ -132,6 +141,12 @@ impl<'a> Batcher<'a> {
     /// Hands over the finished chunks; the tail stays.
     pub(crate) fn flush(&mut self) -> Result<(), Stopped> {
         if self.batch.parts.is_empty() {
+            return Ok(());
+        }
+        if self.goes == BatchGoes::Nowhere {
+            // Nodes are added whole, so there is no tail.
+            (self.batch.filled, self.batch.sealed) = (0, 0);
+            self.batch.parts.clear();
             return Ok(());
         }
         // Before taking another buffer: a waiting reader should hold a single buffer.

@@ -12,11 +12,12 @@ use crate::{
         XattrsLeftOut, status_of, xattrs_of,
     },
     progress::FileMeter,
-    push::batch::{Batcher, Queue, Stopped},
+    push::batch::{BatchGoes, Batcher, Queue, Stopped},
     push::cache::{Cache, Fingerprint},
     push::cut_choice::Earlier,
     push::cut_file::{self, Batches, Content, ReadError},
     push::exclude::Excludes,
+    push::guide::WalkGuide,
     push::sample::Sample,
 };
 use larder_format::tree::{Entry, Kind, Owner, Time, hard_link_group};
@@ -42,6 +43,9 @@ pub(crate) struct PushContext<'a> {
     pub(crate) sample: Option<Sample>,
     /// Start of the finished write-out of that filesystem's memory; nothing while the write-out goes on.
     pub(crate) written_out: Arc<OnceLock<Time>>,
+    /// Whoever follows the walk.
+    pub(crate) guide: Option<&'a dyn WalkGuide>,
+    pub(crate) nodes_go: BatchGoes,
 }
 
 /// Content of a file with several names.
@@ -164,7 +168,8 @@ impl From<SystemError> for Absent {
 
 impl<'a> EntryReader<'a> {
     pub(crate) fn new(shared: &'a PushContext<'a>) -> Self {
-        let (files, trees) = (Batcher::for_files(shared.queue), Batcher::for_trees(shared.queue));
+        let files = Batcher::for_files(shared.queue);
+        let trees = Batcher::for_trees(shared.queue, shared.nodes_go);
         Self { shared, out: Batches { files, trees, meter: FileMeter::new(shared.progress) } }
     }
 
@@ -346,6 +351,8 @@ pub(in crate::push) mod tests {
             root_device: 0,
             sample: None,
             written_out: Arc::default(),
+            guide: None,
+            nodes_go: BatchGoes::ToSenders,
         })
     }
 

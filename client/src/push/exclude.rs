@@ -230,6 +230,11 @@ impl Excludes {
     }
 }
 
+/// Tells mistakes in the owner's patterns.
+pub(crate) fn check_patterns(globs: &[String]) -> Result<(), ClientError> {
+    Excludes::new(&ExcludeRules { globs, ..ExcludeRules::default() }).map(drop)
+}
+
 fn identity_of(path: &Path) -> Option<FolderIdentity> {
     Some(OpenFolder::open(path).ok()?.as_ref().status().ok()?.identity())
 }

@@ -11,7 +11,9 @@ mod cut_file;
 mod entry;
 mod exclude;
 mod folder;
+pub(crate) mod followed;
 mod frontier;
+pub(crate) mod guide;
 mod left_out;
 mod measure;
 mod node_merge;
@@ -27,12 +29,14 @@ use crate::{
     handle::{Budget, Handle},
     platform::{OpenFolder, OwnerNames, SystemError, device_of, name_bytes, own_ids},
 };
-use batch::{Queue, Stopped};
+use batch::{BatchGoes, Queue, Stopped};
 use cache::{Cache, FolderKey};
 use entry::PushContext;
 pub use exclude::DefaultExcludes;
+pub(crate) use exclude::check_patterns;
 use exclude::{ExcludeRules, Excludes};
 use frontier::Frontier;
+use guide::WalkGuide;
 use larder_format::{
     ChunkRef,
     tree::{Time, Totals},
@@ -116,6 +120,12 @@ pub struct Pushed {
     pub left_out: LeftOut,
 }
 
+/// A committed push, and the root of its tree.
+pub(crate) struct MadeSnapshot {
+    pub(crate) pushed: Pushed,
+    pub(crate) root: ChunkRef,
+}
+
 /// Pushes the folder `folder` as `source` (`DEVICE/NAME`).
 ///
 /// # Errors
@@ -129,13 +139,22 @@ pub fn push(
 ) -> Result<Pushed, ClientError> {
     start(remote, source, folder, options)?;
     let attempt = Attempt::new(remote, source, folder, options, progress)?;
-    let mut pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open));
+    with_attempts(options, progress, |cache| attempt.run(cache))
+}
+
+/// Runs a push; where the appliance lacks a part that the cache took for stored, again as if without a cache.
+fn with_attempts<T>(
+    options: &PushOptions,
+    progress: &TransferProgress,
+    mut run: impl FnMut(Cache) -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    let mut pushed = run(options.cache.clone().map_or_else(Cache::none, Cache::open));
     for _ in 1..ATTEMPTS_MAX {
         if !pushed.as_ref().is_err_and(ClientError::is_missing_chunks) {
             break;
         }
         progress.begin_again();
-        pushed = attempt.run(options.cache.clone().map_or_else(Cache::none, Cache::open_empty));
+        pushed = run(options.cache.clone().map_or_else(Cache::none, Cache::open_empty));
     }
     pushed
 }
@@ -168,6 +187,14 @@ fn excludes_of(options: &PushOptions) -> Result<Excludes, ClientError> {
     })
 }
 
+/// What a walk is for, and whoever follows the walk.
+#[derive(Clone, Copy)]
+enum PushPlan<'a> {
+    Snapshot(Option<&'a dyn WalkGuide>),
+    /// Files are sent, and no snapshot is made.
+    Ahead(&'a dyn WalkGuide),
+}
+
 struct Attempt<'a> {
     remote: &'a dyn Remote,
     source: &'a str,
@@ -177,6 +204,7 @@ struct Attempt<'a> {
     excludes: Excludes,
     /// Random, and the same for every attempt of a push, so that a push can only become a single snapshot.
     push: u128,
+    plan: PushPlan<'a>,
 }
 
 /// Lets the senders go at the end of the walk, also after a panic: otherwise the push would wait for the senders for
@@ -212,14 +240,24 @@ impl<'a> Attempt<'a> {
             ClientError::local("asking this computer for a random number", "", cause)
         })?;
         let push = u128::from_be_bytes(id);
-        Ok(Self { remote, source, options, progress, folder, excludes, push })
+        let plan = PushPlan::Snapshot(None);
+        Ok(Self { remote, source, options, progress, folder, excludes, push, plan })
     }
 
     fn run(&self, cache: Cache) -> Result<Pushed, ClientError> {
+        let made = self.run_unless(cache, None)?;
+        Ok(made.expect("a tree without a tree to compare with is new").pushed)
+    }
+
+    /// Sends everything and makes a snapshot, unless the tree has the root `last`.
+    fn run_unless(&self, cache: Cache, last: Option<ChunkRef>) -> Result<Option<MadeSnapshot>, ClientError> {
         let skipped = Mutex::new(SkippedList::default());
         // An attempt before may have looked at some folders.
         let _ = self.excludes.take_left_out();
         let Tree { root, totals, contents } = self.send_tree(&cache, &skipped)?;
+        if last == Some(root) {
+            return Ok(None);
+        }
         let skipped = skipped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = (self.options.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
         let commit = Commit {
@@ -236,7 +274,8 @@ impl<'a> Attempt<'a> {
         let receipt = self.remote.commit(self.source, &commit)?;
         // The snapshot stands; without a new cache the next push only takes longer.
         let _ = cache.finish();
-        Ok(Pushed { receipt, totals, skipped, left_out: self.excludes.take_left_out() })
+        let left_out = self.excludes.take_left_out();
+        Ok(Some(MadeSnapshot { pushed: Pushed { receipt, totals, skipped, left_out }, root }))
     }
 
     fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, ClientError> {
@@ -244,6 +283,11 @@ impl<'a> Attempt<'a> {
         let queue = Queue::new(threads.queued_batches);
         let clock = self.options.clock;
         let now = move || time_of(clock());
+        let (guide, is_for_snapshot) = match self.plan {
+            PushPlan::Snapshot(guide) => (guide, true),
+            PushPlan::Ahead(guide) => (Some(guide), false),
+        };
+        let has_sample = is_for_snapshot && self.options.is_understood(COMMIT_CONTENTS);
         let shared = PushContext {
             cache,
             excludes: &self.excludes,
@@ -255,8 +299,11 @@ impl<'a> Attempt<'a> {
             links: Mutex::default(),
             own: own_ids(),
             root_device: device_of(&self.folder).unwrap_or(0),
-            sample: self.options.is_understood(COMMIT_CONTENTS).then(|| Sample::new(self.push)),
-            written_out: write_out(&self.folder, now()),
+            sample: has_sample.then(|| Sample::new(self.push)),
+            // Without new records in the cache nothing needs to be trusted.
+            written_out: if is_for_snapshot { write_out(&self.folder, now()) } else { Arc::default() },
+            guide,
+            nodes_go: if is_for_snapshot { BatchGoes::ToSenders } else { BatchGoes::Nowhere },
         };
         let senders = Senders::new(self.remote, &queue, self.progress);
         let tree = thread::scope(|scope| {
@@ -285,13 +332,16 @@ impl<'a> Attempt<'a> {
             }
             take_part(&frontier, shared);
         });
-        let stopped = || ClientError::Usage("the push was stopped".to_owned());
         let below = frontier.into_root().ok_or_else(stopped)?;
         let root = walker.root_node(&handle, &below).map_err(|Stopped| stopped())?;
         // Senders go on with the queue meanwhile.
         let contents = shared.sample.as_ref().map_or_else(Vec::new, |sample| sample.hash(shared.own));
         Ok(Tree { root, totals: below.folded.totals, contents })
     }
+}
+
+fn stopped() -> ClientError {
+    ClientError::Usage("the push was stopped".to_owned())
 }
 
 /// The folder behind a name that the owner typed.

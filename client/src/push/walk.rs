@@ -41,7 +41,8 @@ pub(crate) fn take_part(frontier: &Frontier, shared: &PushContext<'_>) {
 fn work(frontier: &Frontier, walker: &mut Walker<'_>) -> Result<(), Stopped> {
     let own = frontier.join();
     while let Some(task) = frontier.next(own) {
-        if walker.shared().queue.is_stopped() {
+        let PushContext { queue, guide, .. } = walker.shared();
+        if queue.is_stopped() || guide.is_some_and(|guide| guide.is_stopped()) {
             return Err(Stopped);
         }
         let (parent, number) = match task {

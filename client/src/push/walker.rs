@@ -14,6 +14,7 @@ use crate::{
         exclude::{Ignores, SiftedFolder},
         folder::{Below, FolderPlace, NotMade, WalkedFolder},
         frontier::Frontier,
+        guide::{FilesWanted, FolderInterest},
         node_merge::{MergeError, NodeMerge},
         shares::{self, ReadEntry},
     },
@@ -56,10 +57,11 @@ impl<'a> Walker<'a> {
         let seen = self.shared().see(|| opened.as_ref().status())?;
         let spot = EntrySpot { handle: &handle, folder: opened.as_ref(), name: b"" };
         // The owner may have named the folder of the key itself.
-        let mut listing = self.listing(spot, &seen, seen.status.device)?;
-        let ignores = self.sift(spot, &mut listing, None);
+        let Listed { mut names, guided } = self.listing(spot, &seen, seen.status.device)?;
+        let ignores = self.sift(spot, &mut names, None);
+        self.leave_out_unchanged(&mut names, guided);
         drop(opened);
-        Ok(WalkedFolder::new(FolderPlace { handle, parent: None, key, depth: 1, seen }, listing, ignores))
+        Ok(WalkedFolder::new(FolderPlace { handle, parent: None, key, depth: 1, seen }, names, ignores))
     }
 
     /// Opens and lists the folder number `number` of `parent`.
@@ -93,16 +95,17 @@ impl<'a> Walker<'a> {
         let seen = self.shared().see(|| opened.as_ref().status())?;
         let identity = seen.status.identity();
         let device_above = parent_seen.status.device;
-        let mut listing =
+        let Listed { mut names, guided } =
             self.listing(EntrySpot { handle: above, folder: opened.as_ref(), name }, &seen, device_above)?;
         let (handle, opened) = Handle::child(above, name, opened, identity);
         let folder = opened.map_or_else(|| handle.open(), |folder| Ok(OpenedFolder::Again(folder)))?;
         let spot = EntrySpot { handle: &handle, folder: folder.as_ref(), name: b"" };
-        let ignores = self.sift(spot, &mut listing, parent.ignores.as_ref());
+        let ignores = self.sift(spot, &mut names, parent.ignores.as_ref());
+        self.leave_out_unchanged(&mut names, guided);
         drop(folder);
         let key = key.child(name);
         let parent = Some((Arc::clone(parent), number));
-        Ok(WalkedFolder::new(FolderPlace { handle, parent, key, depth: depth + 1, seen }, listing, ignores))
+        Ok(WalkedFolder::new(FolderPlace { handle, parent, key, depth: depth + 1, seen }, names, ignores))
     }
 
     /// The names in an open folder; none where the content is left out. `spot.name` is the name of the folder.
@@ -111,19 +114,34 @@ impl<'a> Walker<'a> {
         spot: EntrySpot<'_>,
         seen: &Observed,
         device_above: u64,
-    ) -> Result<NameList, SystemError> {
-        let path = || {
-            let mut path = spot.handle.path();
-            if !path.is_empty() && !spot.name.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(spot.name);
-            path
-        };
+    ) -> Result<Listed, SystemError> {
+        let path = || joined(spot.handle.path(), spot.name);
         let at = SiftedFolder { folder: spot.folder, path: &path };
         let is_mount = seen.status.device != device_above;
-        let is_empty = self.shared().excludes.leaves_empty(&at, seen.status.identity(), is_mount);
-        if is_empty { Ok(NameList::default()) } else { spot.folder.list(&mut self.room) }
+        if self.shared().excludes.leaves_empty(&at, seen.status.identity(), is_mount) {
+            // No guide: a watch on our own cache would see a change with every push.
+            return Ok(Listed { names: NameList::default(), guided: None });
+        }
+        // Before the listing: a change after the listing must not go unseen.
+        let guided = self.shared().guide.map(|guide| {
+            let path = path();
+            GuidedFolder { interest: guide.enter(&path), path }
+        });
+        Ok(Listed { names: spot.folder.list(&mut self.room)?, guided })
+    }
+
+    /// Takes names out of the listing that the guide does not want.
+    fn leave_out_unchanged(&self, listing: &mut NameList, guided: Option<GuidedFolder>) {
+        let (Some(guide), Some(GuidedFolder { path, interest })) = (self.shared().guide, guided) else {
+            return;
+        };
+        match interest {
+            FolderInterest::Everything => {}
+            FolderInterest::Changes { files } => listing.retain(|name, hint| match hint {
+                KindHint::Folder => guide.wants_folder(&joined(path.clone(), name)),
+                _ => files == FilesWanted::Yes,
+            }),
+        }
     }
 
     /// Finds the folders among the names, and leaves out excluded names.
@@ -327,6 +345,26 @@ impl<'a> Walker<'a> {
         trees.flush()?;
         Ok(root)
     }
+}
+
+/// The names in a folder before anything is left out, and what the guide wants of the folder.
+struct Listed {
+    names: NameList,
+    guided: Option<GuidedFolder>,
+}
+
+/// A folder of a walk with a guide.
+struct GuidedFolder {
+    path: Vec<u8>,
+    interest: FolderInterest,
+}
+
+fn joined(mut path: Vec<u8>, name: &[u8]) -> Vec<u8> {
+    if !path.is_empty() && !name.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+    path
 }
 
 fn xattrs_of_folder(spot: EntrySpot<'_>) -> Result<Xattrs, XattrsLeftOut> {

@@ -6,6 +6,7 @@ use rustix::{
     fd::AsFd,
     io::Errno,
     process::{Resource, Rlimit, getegid, geteuid, getrlimit, setrlimit},
+    time::{ClockId, clock_gettime},
 };
 use std::{
     borrow::Cow,
@@ -18,6 +19,7 @@ use std::{
         fs::{MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 use tempfile::NamedTempFile;
 
@@ -89,9 +91,21 @@ pub(crate) fn sync_output() -> Result<(), SystemError> {
     }
 }
 
+/// Time since the computer started, sleep included. Nobody can set this clock.
+pub(crate) fn since_boot() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
+}
+
 /// A new file in `folder`, readable by its owner alone.
 pub(crate) fn private_file(folder: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o600)).tempfile_in(folder)
+}
+
+/// A new file in `folder`, readable by everybody.
+pub(crate) fn public_file(folder: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder)
 }
 
 /// Sets the permission bits of `path`.

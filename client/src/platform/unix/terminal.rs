@@ -3,7 +3,8 @@
 //! A key that is typed must not stand on the screen afterwards. A program that is ended while it hides what is typed
 //! would leave a terminal that stays dumb, so both belong together here.
 
-use nix::sys::signal::{SigSet, Signal, raise};
+use super::signals::HeldSignals;
+use nix::sys::signal::Signal;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::{
     io::stdin,
@@ -46,30 +47,12 @@ fn show_input() {
 /// From now on Ctrl-C calls `last_words` before the program ends by the signal, as ever. To be called before the first
 /// thread begins.
 pub(crate) fn on_interrupt(last_words: impl FnOnce() + Send + 'static) {
-    if is_interrupt_ignored() {
-        return;
-    }
-    let mut interrupt = SigSet::empty();
-    interrupt.add(Signal::SIGINT);
-    // Threads begin with the mask of their maker, so that only the waiting thread below takes the signal.
-    if interrupt.thread_block().is_err() {
-        return;
-    }
+    let Ok(signals) = HeldSignals::hold(&[Signal::SIGINT]) else { return };
     thread::spawn(move || {
-        if interrupt.wait().is_ok() {
+        if let Some(signal) = signals.wait() {
             show_input();
             last_words();
-            // Whoever called the program is to see that the signal ended it.
-            let _ = interrupt.thread_unblock();
-            let _ = raise(Signal::SIGINT);
+            signals.end_by(signal);
         }
     });
-}
-
-/// Whether the signal has no effect here, as in a shell's background.
-fn is_interrupt_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
-    ignored.is_some_and(|bits| bits & 1 << (Signal::SIGINT as i32 - 1) != 0)
 }

@@ -93,6 +93,11 @@ impl Cache {
         Self { path: Some(path), old, fresh: Mutex::new(None) }
     }
 
+    /// The cache at `path` for a walk whose findings are not kept.
+    pub(crate) fn open_unchanging(path: &Path) -> Self {
+        Self { path: None, old: OldCache::open(path).ok().flatten(), fresh: Mutex::new(None) }
+    }
+
     /// An empty cache; findings of the push are still kept.
     pub(crate) fn open_empty(path: PathBuf) -> Self {
         Self { path: Some(path), old: None, fresh: Mutex::new(None) }

@@ -1,0 +1,44 @@
+//! What of a folder is backed up, as a push and a schedule are told.
+//!
+//! Not here: the rules themselves (`push::exclude`), and telling what was left out (`left_out`).
+
+use crate::DefaultExcludes;
+use clap::Args;
+
+/// What is left out of a folder, and what is not.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ChoiceArgs {
+    /// Leave out what matches, by the rules of a .gitignore; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    pub(super) exclude: Vec<String>,
+    /// Back up folders that are marked as caches (CACHEDIR.TAG), too
+    #[arg(long)]
+    include_caches: bool,
+    /// Leave nothing out but what --exclude and .larderignore match; never a key, Larder's own cache or /proc
+    #[arg(long)]
+    no_default_excludes: bool,
+    /// Leave folders empty that lie on another filesystem
+    #[arg(long)]
+    pub(super) one_filesystem: bool,
+}
+
+impl ChoiceArgs {
+    /// What is left out without a pattern.
+    pub(super) fn default_excludes(&self) -> DefaultExcludes {
+        match (self.no_default_excludes, self.include_caches) {
+            (true, _) => DefaultExcludes::None,
+            (false, true) => DefaultExcludes::ButCaches,
+            (false, false) => DefaultExcludes::All,
+        }
+    }
+
+    /// The same as words of `larder push`.
+    pub(super) fn words(&self) -> Vec<String> {
+        let Self { exclude, include_caches, no_default_excludes, one_filesystem } = self;
+        let mut words: Vec<String> = exclude.iter().map(|glob| format!("--exclude={glob}")).collect();
+        words.extend(include_caches.then(|| "--include-caches".to_owned()));
+        words.extend(no_default_excludes.then(|| "--no-default-excludes".to_owned()));
+        words.extend(one_filesystem.then(|| "--one-filesystem".to_owned()));
+        words
+    }
+}

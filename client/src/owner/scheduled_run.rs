@@ -1,0 +1,103 @@
+//! One run of a scheduled push, started by its timer: whether it is due, the push, and what became of it.
+
+use super::{
+    options::{GlobalOptions, now},
+    output::{CommandError, Output},
+    pushing::{self, PushArgs},
+    screen::say,
+    words::problem_of,
+};
+use crate::{
+    ClientError, PairedAppliance,
+    programs::InstalledPrograms,
+    schedule::{LastPush, LastPushes, MeteredLine, ScheduledPushes, is_metered},
+};
+use clap::Parser;
+use std::{ffi::OsString, path::PathBuf};
+
+/// The words of a schedule, read as those of a person are.
+#[derive(Debug, Parser)]
+#[command(name = "larder push", no_binary_name = true)]
+struct PushWords {
+    #[command(flatten)]
+    push: PushArgs,
+}
+
+/// The push with these words and folders.
+///
+/// # Errors
+/// `Usage` where a schedule was written by hand, or by another version.
+pub(super) fn push_words(words: Vec<String>, folders: &[PathBuf]) -> Result<PushArgs, ClientError> {
+    let folders = folders.iter().map(OsString::from);
+    let all = words.into_iter().map(OsString::from).chain(["--".into()]).chain(folders);
+    PushWords::try_parse_from(all).map(|words| words.push).map_err(|error| {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        ClientError::Usage(first.strip_prefix("error: ").unwrap_or(first).to_owned())
+    })
+}
+
+/// Runs the scheduled push called `name`.
+pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
+    let Some(scheduled) = ScheduledPushes::of_account()?.load(name)? else {
+        let what = format!("No backup called \"{name}\" is scheduled on this account.");
+        return Err(ClientError::NotThere { what, remedy: "`larder schedule` lists what is." }.into());
+    };
+    let pushes = LastPushes::to(&PairedAppliance::load(&scheduled.pairing)?.address)?;
+    let succeeded = pushes.load(name).and_then(|last| last.succeeded);
+    if !scheduled.times()?.is_due(&now(), succeeded) {
+        output.line(format!("{} is backed up already; nothing is due.", scheduled.folder.display()))?;
+        return Ok(0);
+    }
+    let keep = |exit_code, told: String, succeeded| {
+        let last = LastPush { ended: now().timestamp(), exit_code, told, succeeded };
+        // The backup counts, not the note about it.
+        if let Err(error) = pushes.store(name, &last) {
+            say(format_args!("details: the result could not be remembered: {error}"));
+        }
+    };
+    if !scheduled.on_metered && is_metered(&InstalledPrograms) == MeteredLine::Yes {
+        let told = "waits: this connection costs by volume";
+        keep(0, told.to_owned(), succeeded);
+        output.line(format!("{}: {told}", scheduled.folder.display()))?;
+        return Ok(0);
+    }
+    let args = push_words(scheduled.push.clone(), std::slice::from_ref(&scheduled.folder))?;
+    match pushing::push(&args, &GlobalOptions::with_pairing(scheduled.pairing), output) {
+        Ok(code) => {
+            keep(code, in_words(code).to_owned(), Some(now().timestamp()));
+            Ok(code)
+        }
+        Err(failure) => {
+            let trouble = failure.into_trouble();
+            keep(trouble.exit_code(), problem_of(&trouble).what, succeeded);
+            Err(trouble.into())
+        }
+    }
+}
+
+/// What a push says with its exit code, once the snapshot is made.
+fn in_words(code: u8) -> &'static str {
+    match code {
+        0 => "fine",
+        1 => "backed up; the command after it failed",
+        3 => "backed up, without some files",
+        _ => "backed up; the appliance's past is not what it was",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_schedule_are_those_of_a_push() {
+        let folder = [PathBuf::from("--exclude")];
+        let words = ["--source=Photos", "--exclude=--odd", "--limit=2000000B/s", "--before=echo \"a b\""];
+        let args = push_words(words.map(str::to_owned).to_vec(), &folder).expect("understood");
+        assert_eq!(args.folders, folder);
+        assert_eq!(args.around.before.as_deref(), Some("echo \"a b\""));
+        let trouble = push_words(vec!["--wait=5".to_owned()], &folder).expect_err("no such word").to_string();
+        assert!(trouble.contains("--wait"), "{trouble}");
+    }
+}

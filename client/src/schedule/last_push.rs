@@ -1,0 +1,75 @@
+//! What became of the last push of a source that went by itself, for `larder schedule` and for the next push.
+//!
+//! A file for each source, apart for each appliance. Without the file the next push takes the source for new, and
+//! nothing worse happens. Not here: the receipts, by which a changed past is noticed (`settings`).
+
+use crate::{
+    ClientError,
+    platform::state_folder,
+    settings::{home, plain, replace},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{fs, io, path::PathBuf};
+
+/// The end of the last push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LastPush {
+    pub(crate) ended: Timestamp,
+    pub(crate) exit_code: u8,
+    /// The result in words.
+    pub(crate) told: String,
+    /// End of the last push that made a snapshot.
+    pub(crate) succeeded: Option<Timestamp>,
+}
+
+/// The last pushes of this computer to one appliance.
+pub(crate) struct LastPushes {
+    folder: PathBuf,
+}
+
+impl LastPushes {
+    /// For the appliance at this address.
+    ///
+    /// # Errors
+    /// `Usage` when this account has no home.
+    pub(crate) fn to(address: &str) -> Result<Self, ClientError> {
+        Ok(Self { folder: home(state_folder())?.join("larder/pushes").join(plain(address)) })
+    }
+
+    /// The last push of the source with the handle `name` (`settings::handle_of`); nothing at first.
+    pub(crate) fn load(&self, name: &str) -> Option<LastPush> {
+        serde_json::from_slice(&fs::read(self.path(name)).ok()?).ok()
+    }
+
+    /// Remembers the end of a push.
+    ///
+    /// # Errors
+    /// Errors of writing the file.
+    pub(crate) fn store(&self, name: &str, last: &LastPush) -> io::Result<()> {
+        replace(&self.path(name), &serde_json::to_vec_pretty(last)?)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.json"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_push_comes_back_and_a_broken_file_counts_as_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pushes = LastPushes { folder: folder.path().join("pushes") };
+        assert_eq!(pushes.load("Photos"), None);
+        let ended = "2026-12-01T12:30:00Z".parse().expect("a time");
+        let last =
+            LastPush { ended, exit_code: 3, told: "2 files were skipped".to_owned(), succeeded: Some(ended) };
+        pushes.store("Photos", &last).expect("stored");
+        assert_eq!(pushes.load("Photos"), Some(last));
+        fs::write(folder.path().join("pushes/Photos.json"), b"{").expect("written");
+        assert_eq!(pushes.load("Photos"), None);
+    }
+}

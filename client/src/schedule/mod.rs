@@ -1,0 +1,87 @@
+//! Backups at times: the timers of the system, and what this computer remembers of each.
+//!
+//! The owner's wishes lie in a file of our own for each scheduled folder. A timer only says "run the push called so",
+//! so that another system needs a `Scheduler` and nothing else. Not here: the words of `larder schedule` (`owner`), and
+//! the push itself.
+
+mod last_push;
+mod metered;
+mod scheduled;
+mod systemd;
+mod times;
+mod units;
+
+pub(crate) use last_push::{LastPush, LastPushes};
+pub(crate) use metered::{MeteredLine, is_metered};
+pub(crate) use scheduled::{ScheduledPush, ScheduledPushes};
+pub(crate) use systemd::Systemd;
+pub(crate) use times::{Every, PushTimes, TimeOfDay};
+pub(crate) use units::UnitScope;
+
+use crate::ClientError;
+use jiff::Timestamp;
+use std::path::PathBuf;
+
+/// The part of the system that starts programs at times.
+pub(crate) trait Scheduler {
+    /// Has the push run at its times from now on, also after a restart of the computer.
+    ///
+    /// # Errors
+    /// `Local` where the scheduler refuses or is missing.
+    fn install(&self, timer: &PushTimer) -> Result<(), ClientError>;
+
+    /// Ends the times of the push called `name`; nothing happens where there is no such push.
+    ///
+    /// # Errors
+    /// As `install`.
+    fn remove(&self, name: &str) -> Result<(), ClientError>;
+
+    /// What the scheduler knows of the push called `name`.
+    ///
+    /// # Errors
+    /// As `install`.
+    fn state(&self, name: &str) -> Result<TimerState, ClientError>;
+
+    /// Has timers run also while the account is logged out.
+    fn run_logged_out(&self) -> LoggedOut;
+}
+
+/// A push for the scheduler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PushTimer {
+    /// Letters, digits, `-`, `_` and `.` only.
+    pub(crate) name: String,
+    /// Words for lists of timers.
+    pub(crate) about: String,
+    /// Path of this program.
+    pub(crate) program: PathBuf,
+    pub(crate) times: PushTimes,
+    pub(crate) power: PowerWish,
+    /// Variables that lead to the owner's files.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PowerWish {
+    /// Wait for the mains.
+    Mains,
+    Any,
+}
+
+/// What a scheduler knows of a push.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TimerState {
+    /// Whether the timer runs.
+    pub(crate) is_active: bool,
+    pub(crate) next: Option<Timestamp>,
+    /// Whether the last time was passed over for want of the mains.
+    pub(crate) waits_for_mains: bool,
+}
+
+/// Whether timers run while the account is logged out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LoggedOut {
+    Runs,
+    /// Only while somebody is logged in, because of this.
+    Waits(String),
+}
