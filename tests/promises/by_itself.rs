@@ -401,7 +401,7 @@ fn a_real_systemd_runs_what_was_scheduled() {
     let output =
         run("\"$1\" schedule \"$2\" --every 15m --on-battery; \"$1\" schedule --json > \"$2/before.json\"; \
          systemctl --user start larder-push-data.service; \"$1\" schedule --json; \
-         \"$1\" schedule --remove >&2; systemctl --user list-unit-files 'larder-push-*' >&2");
+         \"$1\" schedule --remove >&2; systemctl --user list-unit-files 'larder-push-*' >&2 || true");
     let said = text(&output);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("every 15 minutes") && said.contains("0 unit files listed"), "{said}");
