@@ -6,12 +6,15 @@
 use super::{Job, Rest};
 use crate::state::Appliance;
 use larder_format::ledger::WallStamp;
-use larder_store::NamesBudget;
+use larder_store::{NamesBudget, SnapshotRecord};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Between two looks for new snapshots.
 const REST: Duration = Duration::from_secs(10);
+/// An hour of looks.
+const LOOKS_PER_CHECK: u32 = 360;
 /// While a push or a restore is under way: the index reads the same disks.
 const GIVE_WAY: Duration = Duration::from_secs(2);
 /// After an error: the disk may be away for long.
@@ -30,6 +33,11 @@ const ROOM_LEFT_BYTES: u64 = 1 << 30;
 pub(crate) struct NamesJob {
     /// The source told last, so that one with many snapshots does not keep the others waiting.
     last: Option<String>,
+    /// The newest snapshot of each source that is told whole. A file that needs nothing is not opened every few seconds, or no
+    /// disk would ever come to rest.
+    told: HashMap<String, u64>,
+    /// Looks until every file is opened again: one may have been damaged and removed, or lie on another disk now.
+    looks_left: u32,
 }
 
 impl Job for NamesJob {
@@ -43,8 +51,15 @@ impl Job for NamesJob {
         if !agent.vault.has_room_beside_uploads(ROOM_LEFT_BYTES) {
             return Rest::of(AFTER_ERROR);
         }
-        let sources: Vec<_> = agent.vault.ledger().sources.keys().cloned().collect();
+        let sources = newest_snapshots(agent);
         let index = agent.names();
+        if self.looks_left == 0 {
+            self.told.clear();
+            self.looks_left = LOOKS_PER_CHECK;
+            if let Err(error) = index.keep_only(sources.iter().map(|(source, _)| source)) {
+                tracing::debug!(%error, "names of sources that are no more could not be removed");
+            }
+        }
         let budget = NamesBudget {
             folders_max: FOLDERS_MAX,
             node_bytes_max: NODE_BYTES_MAX,
@@ -52,10 +67,13 @@ impl Job for NamesJob {
             go_on: &|| !agent.is_stopping(),
         };
         let behind = self.last.take();
-        let after = sources.partition_point(|source| behind.as_ref().is_some_and(|last| source <= last));
-        for source in sources[after..].iter().chain(&sources[..after]) {
+        let after = sources.partition_point(|(source, _)| behind.as_ref().is_some_and(|last| source <= last));
+        for (source, newest) in sources[after..].iter().chain(&sources[..after]) {
+            if self.told.get(source) == Some(newest) {
+                continue;
+            }
             match agent.vault.tell_names(&index, source, &budget) {
-                Ok(false) => {}
+                Ok(false) => drop(self.told.insert(source.clone(), *newest)),
                 Ok(true) => {
                     self.last = Some(source.clone());
                     return Rest::NONE;
@@ -66,9 +84,16 @@ impl Job for NamesJob {
                 }
             }
         }
-        if let Err(error) = index.keep_only(sources.iter()) {
-            tracing::debug!(%error, "names of sources that are no more could not be removed");
-        }
+        self.looks_left -= 1;
         Rest::of(REST)
     }
+}
+
+/// Each source with the number of its newest snapshot, by name.
+fn newest_snapshots(agent: &Appliance) -> Vec<(String, u64)> {
+    let view = agent.vault.ledger();
+    let newest = |(source, records): (&String, &Vec<Arc<SnapshotRecord>>)| {
+        Some((source.clone(), records.last()?.sequence))
+    };
+    view.sources.iter().filter_map(newest).collect()
 }
