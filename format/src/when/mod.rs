@@ -46,31 +46,17 @@ impl When {
     /// the minute. So a printed time typed again gives the snapshot printed beside it. A time that comes twice, when clocks
     /// are set back, means the second; a time that clocks are set forward over means the moment of setting.
     pub fn parse(text: &str, now: &Zoned) -> Option<Self> {
-        let text = tidy(text)?;
-        let number =
-            |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
-        match text.as_str() {
-            "" | "newest" | "latest" | "live" => return Some(Self::Newest),
-            "now" | "today" => return Some(Self::By(now.timestamp())),
-            _ => {}
+        match Form::read(&tidy(text)?)? {
+            Form::Counted(when) => Some(when),
+            Form::Now => Some(Self::By(now.timestamp())),
+            Form::Civil(civil) => civil.moment(now).map(Self::By),
+            Form::Ago(span) => now.checked_sub(span).ok().map(|moment| Self::By(moment.timestamp())),
         }
-        if let Some(number) = number(text.strip_prefix('+').unwrap_or(&text)) {
-            return number.map(Self::Number);
-        }
-        if let Some(before) = text.strip_prefix('-').and_then(number) {
-            return before.map(|before| if before == 0 { Self::Newest } else { Self::Before(before) });
-        }
-        let moment = match CivilText::read(&text) {
-            Some(civil) => civil.moment(now),
-            None => ago(&text, now),
-        };
-        moment.map(Self::By)
     }
 
-    /// Whether some moment makes a WHEN of `text`: for finding the end of a WHEN in a longer text.
+    /// Whether `text` is written like a WHEN, whatever the moment: for finding the end of a WHEN in a longer text.
     pub fn is_form(text: &str) -> bool {
-        let now = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-        !text.trim().is_empty() && Self::parse(text, &now).is_some()
+        tidy(text).is_some_and(|text| !text.is_empty() && Form::read(&text).is_some())
     }
 
     /// A date, with or without a time, written so that it means the same moment in every zone and on every day. `None`
@@ -134,16 +120,46 @@ fn tidy(text: &str) -> Option<String> {
     Some(text.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase())
 }
 
-/// The moment a span ago, with or without the word `ago`: a span forward would point where no snapshots are.
-fn ago(text: &str, now: &Zoned) -> Option<Timestamp> {
+/// How a WHEN is written, before a moment and a zone give it a meaning.
+enum Form {
+    /// Counted among the snapshots, whatever the moment.
+    Counted(When),
+    Now,
+    Civil(CivilText),
+    /// A span, 0 or more.
+    Ago(Span),
+}
+
+impl Form {
+    /// Reads small letters with one space between words.
+    fn read(text: &str) -> Option<Self> {
+        let number =
+            |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok());
+        match text {
+            "" | "newest" | "latest" | "live" => return Some(Self::Counted(When::Newest)),
+            "now" | "today" => return Some(Self::Now),
+            _ => {}
+        }
+        if let Some(number) = number(text.strip_prefix('+').unwrap_or(text)) {
+            return number.map(|number| Self::Counted(When::Number(number)));
+        }
+        if let Some(before) = text.strip_prefix('-').and_then(number) {
+            return before
+                .map(|before| Self::Counted(if before == 0 { When::Newest } else { When::Before(before) }));
+        }
+        CivilText::read(text).map(Self::Civil).or_else(|| ago(text).map(Self::Ago))
+    }
+}
+
+/// A span, with or without the word `ago`: a span forward would point where no snapshots are.
+fn ago(text: &str) -> Option<Span> {
     // `12:34:56` would be read as hours ago, by a person who means a time of day.
     if text.contains(':') {
         return None;
     }
     let one = text.strip_prefix("a ").or_else(|| text.strip_prefix("an ")).map(|rest| format!("1 {rest}"));
     let span: Span = one.as_deref().unwrap_or(text).parse().ok()?;
-    let past = if span.is_positive() { span.negate() } else { span };
-    now.checked_add(past).ok().map(|moment| moment.timestamp())
+    Some(span.abs())
 }
 
 #[cfg(test)]

@@ -177,6 +177,20 @@ fn a_snapshot_is_chosen_or_the_reason_told() {
     assert_eq!(When::Before(1).choose(&all[..0], look), None);
 }
 
+/// A path behind a WHEN begins at the same colon on every day.
+#[test]
+fn a_form_needs_no_moment_inside_all_time() {
+    let early = Timestamp::MIN.to_zoned(TimeZone::UTC);
+    for text in ["-626006 weeks", "19000 years", "last tuesday", "yesterday 10:00", "9999-12-31 23:59 -23:00"]
+    {
+        assert!(When::is_form(text), "{text}");
+        assert_eq!(When::parse(text, &early), None, "{text}");
+    }
+    for text in ["", " ", "weeks", "12:30", "99999999999999999999", "last", "2026-13-01"] {
+        assert!(!When::is_form(text), "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_without_panic(text: String) {
