@@ -16,7 +16,7 @@ use crate::packs::pins::Pins;
 use crate::packs::trouble::Troubles;
 pub(crate) use exclusive::Exclusive;
 use std::sync::Condvar;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 mod access;
 mod exclusive;
@@ -48,6 +48,8 @@ pub(crate) struct Core {
     growing: Mutex<Growing, { rank::GROWING }>,
     sealed: Condvar,
     pub(crate) reserve_bytes: u64,
+    /// Disks that must take each new backup: with fewer, a full disk stops new backups.
+    pub(crate) copies: AtomicUsize,
     /// Time as known from the ledger and all clock readings since the start.
     pub(crate) lifetime: Mutex<Lifetime, { rank::LIFETIME }>,
     /// Held for writing while packs are removed, so that no device is told meanwhile of a chunk in such a pack.
@@ -91,6 +93,7 @@ impl Core {
             growing: Mutex::default(),
             sealed: Condvar::new(),
             reserve_bytes,
+            copies: AtomicUsize::new(usize::MAX),
         }
     }
 

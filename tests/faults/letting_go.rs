@@ -23,7 +23,7 @@ pub(crate) struct Kept {
     pub(crate) hour: u64,
 }
 
-fn day(number: u8) -> Files {
+pub(crate) fn day(number: u8) -> Files {
     let photo = |n: u8| vec![n; 1500];
     files([
         ("always.txt", b"always the same"),
@@ -33,7 +33,7 @@ fn day(number: u8) -> Files {
 }
 
 impl Kept {
-    fn push(&mut self, vault: &Vault, source: &str, files: Files) -> Option<()> {
+    pub(crate) fn push(&mut self, vault: &Vault, source: &str, files: Files) -> Option<()> {
         self.hour += 1;
         vault.look_at_clock(stamp(self.hour));
         let committed = push(vault, source, &files, self.hour.into(), stamp(self.hour)).ok()?;

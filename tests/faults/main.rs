@@ -8,6 +8,7 @@ mod days;
 mod failing_disk;
 mod filling;
 mod forgotten;
+mod full_disk;
 mod hostile_tree;
 mod interleavings;
 mod letting_go;

@@ -150,6 +150,8 @@ pub(crate) enum DiskFault {
         /// The disk was fuller once.
         is_older_copy: bool,
     },
+    /// Left as the disk is until everything that the disk lacks fits.
+    Full,
     /// With another past.
     Forked,
     /// The free room is unknown.
@@ -268,8 +270,8 @@ mod tests {
             check(fault(gone, false), 4, "disk d");
         }
         let behind = DiskFault::Behind { files: 3, is_older_copy: false };
-        for late in [behind, DiskFault::Forked, DiskFault::Silent, DiskFault::OffsiteOverdue { age_s: None }]
-        {
+        let overdue = DiskFault::OffsiteOverdue { age_s: None };
+        for late in [behind, DiskFault::Full, DiskFault::Forked, DiskFault::Silent, overdue] {
             check(fault(late, true), 4, "disk d");
         }
         check(Cause::Leaving(disk()), 4, "leaving d");

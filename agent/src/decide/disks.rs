@@ -59,6 +59,7 @@ pub(super) fn report(disk: &MemberView, flush: Flush, facts: &Facts<'_>) -> Disk
     let good = if is_proven { DiskHealth::Fine } else { DiskHealth::Unknown };
     let (state, health) = match disk.state {
         MemberState::Healthy => (DiskState::Healthy, good),
+        MemberState::Behind(_) if disk.is_full => (DiskState::Full, good),
         MemberState::Behind(_) => (DiskState::Behind, good),
         MemberState::Failed(_) => (DiskState::Failed, DiskHealth::Suspect),
         MemberState::Suspect(_) => (DiskState::Suspect, DiskHealth::Suspect),
@@ -121,6 +122,7 @@ fn fault(disk: &MemberView, facts: &Facts<'_>, vault: &VaultReport) -> Option<Di
         MemberState::Away => {
             Some(DiskFault::Away { is_released: facts.registry.released.contains(&disk.id) })
         }
+        MemberState::Behind(_) if disk.is_full => Some(DiskFault::Full),
         MemberState::Behind(files) => {
             Some(DiskFault::Behind { files: *files, is_older_copy: disk.is_older_copy })
         }

@@ -85,6 +85,7 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         is_older_copy: false,
         complete: None,
         leaving: None,
+        is_full: false,
     };
     Facts {
         now: Timestamp::from_second(NOW_S).unwrap(),

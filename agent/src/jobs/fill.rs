@@ -18,12 +18,17 @@ const AFTER_ERROR: Duration = Duration::from_secs(60);
 /// Between two steps while a push or a restore is under way, or after a step without progress: a repair is in the
 /// way.
 const GIVE_WAY: Duration = Duration::from_secs(1);
+/// Looks of `REST` until a full disk is looked at again, ten minutes: its room changes when a pack is let go of, and a
+/// look lists all that it has.
+const LOOKS_PER_FULL_DISK: u32 = 120;
 
 /// Fills disks.
 #[derive(Default)]
 pub(crate) struct FillJob {
     /// The lack after the last step.
     lacking: u64,
+    /// Looks left until full disks are looked at.
+    looks_left: u32,
 }
 
 impl Job for FillJob {
@@ -33,6 +38,12 @@ impl Job for FillJob {
         let lags = |state| matches!(state, MemberState::Behind(_));
         if !agent.vault.disk_states().into_iter().any(lags) {
             return Rest::of(REST);
+        }
+        self.looks_left = self.looks_left.checked_sub(1).unwrap_or(LOOKS_PER_FULL_DISK);
+        if self.looks_left == 0
+            && let Err(error) = agent.vault.look_at_full_disks()
+        {
+            tracing::warn!(%error, "a full backup disk could not be looked at");
         }
         match agent.vault.catch_up(STEP_BYTES) {
             Ok(left) => Rest::of(self.after(left, agent.activity.is_busy())),

@@ -79,6 +79,8 @@ pub(crate) enum DiskState {
     Healthy,
     /// Being filled.
     Behind,
+    /// Has no room for what the others have, and takes no backups.
+    Full,
     /// Failed once, and is opened anew.
     Failed,
     /// Failed more than once; nothing more is written here.

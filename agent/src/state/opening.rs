@@ -59,6 +59,7 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, OpenError> {
         stamp: clock.stamp(None),
     };
     let (vault, opened) = Vault::open(options)?;
+    vault.set_copies(settings.vault.copies.try_into().unwrap_or(usize::MAX));
     // From here on the count of running time is compared with the ledger's.
     let known_s = |vault: &Vault| vault.ledger().newest.map_or(0, |stamp| stamp.powered_on_s);
     let clock = Clock::open(&folder, known_s(&vault));

@@ -23,7 +23,9 @@ impl Core {
         if self.access() != Access::Full {
             return Some("a newer Larder has written what this one does not know".to_owned());
         }
-        if self.members.all().iter().any(|member| !member.is_healthy() && member.is_missed()) {
+        // A full disk lacks only what the others have, and would get no room as long as nothing is let go of.
+        let is_missed = |member: &Member| !member.is_healthy() && member.is_missed() && !member.is_full();
+        if self.members.all().iter().any(|member| is_missed(member)) {
             return Some("a disk lacks something, failed or is away".to_owned());
         }
         // Trees below a lost folder look unneeded, and the absent disk may have the folder.

@@ -64,6 +64,8 @@ pub struct MemberView {
     pub complete: Option<WallStamp>,
     /// Start of the disk's retirement.
     pub leaving: Option<WallStamp>,
+    /// Behind for want of room: left as it is until all that the disk lacks fits.
+    pub is_full: bool,
 }
 
 pub(crate) struct Member {
@@ -76,6 +78,7 @@ pub(crate) struct Member {
     pub(crate) left_at: AtomicU64,
     state: Mutex<MemberState, { rank::MEMBER_STATE }>,
     packs_lacking: AtomicU64,
+    has_no_room: AtomicBool,
     /// Held during a fill: two concurrent fills would write into the same unfinished file.
     pub(crate) filling: Mutex<(), { rank::FILLING }>,
     /// Files whose publishing failed: their presence on the medium is unknown, whatever the cache shows.
@@ -96,6 +99,7 @@ impl Member {
             left_at: AtomicU64::new(0),
             state: Mutex::new(state),
             packs_lacking: AtomicU64::new(0),
+            has_no_room: AtomicBool::new(false),
             filling: Mutex::default(),
             doubtful: Mutex::default(),
             unnoted_failures: AtomicU32::new(0),
@@ -125,6 +129,22 @@ impl Member {
 
     pub(crate) fn is_behind(&self) -> bool {
         matches!(self.state(), MemberState::Behind(_))
+    }
+
+    /// Whether the disk lags for want of room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.has_no_room.load(Ordering::SeqCst) && self.is_behind()
+    }
+
+    /// Notes whether the disk lags for want of room.
+    pub(crate) fn note_full(&self, is_full: bool) {
+        self.has_no_room.store(is_full, Ordering::SeqCst);
+    }
+
+    /// From now on the disk takes no new backups, for want of room.
+    pub(crate) fn step_aside(&self) {
+        self.note_full(true);
+        self.update(|state| (*state == MemberState::Healthy).then_some(MemberState::Behind(0)));
     }
 
     /// Whether reads from the disk may be believed.
@@ -167,6 +187,12 @@ impl Member {
             MemberState::Healthy | MemberState::Behind(_) => Some(MemberState::Healthy),
             _ => None,
         });
+    }
+
+    /// Notes the lacks of a disk that stays behind: so many packs, and so many files in total.
+    pub(crate) fn recounts(&self, packs: u64, files: u64) {
+        self.packs_lacking.store(packs, Ordering::SeqCst);
+        self.update(|state| matches!(state, MemberState::Behind(_)).then_some(MemberState::Behind(files)));
     }
 
     /// Takes back files of uncertain presence that could not be set aside.

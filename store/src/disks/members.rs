@@ -152,6 +152,29 @@ impl Members {
         StoreError::Disk { path: path.to_owned(), source: io::Error::other("no healthy disk is left") }
     }
 
+    /// Takes the healthy disks with less than `wanted` free bytes out of new backups, where `copies` disks with the room
+    /// are left. Returns whether a disk stepped aside.
+    pub(crate) fn leave_out_full(&self, wanted: u64, copies: usize) -> bool {
+        let all = self.all();
+        let told = all.iter().filter(|member| member.is_healthy()).filter_map(|member| {
+            let free = member.disk.space().ok()?.free;
+            Some((member, free))
+        });
+        let (roomy, full): (Vec<_>, Vec<_>) = told.partition(|(_, free)| *free >= wanted);
+        if full.is_empty() || roomy.len() < copies.max(1) {
+            return false;
+        }
+        for (member, free) in full {
+            tracing::warn!(
+                disk = member.disk.name(),
+                free,
+                "the disk is full; new backups go to the others alone"
+            );
+            member.step_aside();
+        }
+        true
+    }
+
     /// The least room on any healthy disk.
     pub(crate) fn free(&self) -> u64 {
         self.tightest().map_or(0, |(_, free)| free)
@@ -178,6 +201,7 @@ impl Members {
                 .filter(|known| known.complete.0 > 0)
                 .map(|known| known.complete.1),
             leaving: known.get(&member.key).and_then(|known| known.leaving),
+            is_full: member.is_full(),
         };
         self.all().iter().filter(|member| member.state() != MemberState::Retired).map(view).collect()
     }

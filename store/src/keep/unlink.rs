@@ -77,6 +77,14 @@ pub(crate) fn make_room_on(core: &Core, member: &Member) -> Result<usize> {
     else {
         return Ok(0);
     };
+    let ripe = removable_from(core, member)?;
+    remove_from(member, &ripe)?;
+    Ok(ripe.len())
+}
+
+/// Swept packs on `member` that are gone from every healthy disk: those disks imply a later mark phase without need of
+/// the packs.
+pub(crate) fn removable_from(core: &Core, member: &Member) -> Result<Vec<Hash>> {
     let mut ripe: BTreeSet<_> = {
         let view = core.ledger();
         let left = core.catalog.packs.left_to_sweep();
@@ -85,9 +93,8 @@ pub(crate) fn make_room_on(core: &Core, member: &Member) -> Result<usize> {
     let all = core.members.all();
     let healthy: Vec<_> = all.iter().filter(|other| other.is_healthy()).collect();
     if healthy.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
-    // Files already gone from healthy disks imply a later mark phase without need of them.
     for other in healthy {
         let there =
             on_disk::names_on(other.disk.as_ref()).map_err(|error| other.failed(layout::PACKS, error))?;
@@ -96,9 +103,7 @@ pub(crate) fn make_room_on(core: &Core, member: &Member) -> Result<usize> {
     let there =
         on_disk::names_on(member.disk.as_ref()).map_err(|error| member.failed(layout::PACKS, error))?;
     ripe.retain(|name| there.contains_key(name));
-    let ripe: Vec<_> = ripe.into_iter().collect();
-    remove_from(member, &ripe)?;
-    Ok(ripe.len())
+    Ok(ripe.into_iter().collect())
 }
 
 /// Removes packs from one disk, durably. Sidecars first: a sidecar without its pack would look like a loss.

@@ -173,6 +173,7 @@ fn put(core: &Core, disk: Arc<dyn Disk>, key: DiskId, is_vouched: bool) -> Resul
     let name = disk.name();
     member.disk.put(disk);
     member.set_state(ready);
+    member.note_full(false);
     member.is_older_copy.store(is_older_copy, Ordering::SeqCst);
     let taken = learn_from(core, &member, &past);
     let is_news = taken.as_ref().is_ok_and(|is_news| *is_news);

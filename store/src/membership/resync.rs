@@ -17,30 +17,61 @@ use crate::upkeep::repair::mend::{self, Mended};
 use crate::{Result, StoreError};
 use larder_format::Hash;
 use larder_format::layout::{self, unfinished};
+use larder_format::pack::PACK_BYTES_AIM;
 use std::io;
 
 const STEP_BYTES: usize = 1 << 20;
 
+/// Left free beside the reserve by a full disk that is filled again: a disk that takes one pack and is full again would be
+/// told each time.
+const ROOM_TO_COME_BACK_BYTES: u64 = 4 * PACK_BYTES_AIM;
+
 /// Packs possibly new since the last copies; pushes wait while these are copied.
 const PACKS_COPIED_IN_HOLD: usize = 4;
 
-/// Copies missing files to lagging disks, until about `bytes_max` are copied. Returns the number still missing.
+/// Copies missing files to lagging disks, until about `bytes_max` are copied. Returns the number still missing. Full disks
+/// are left as they are.
 pub(crate) fn catch_up(core: &Core, bytes_max: u64) -> Result<u64> {
     core.require_own_format()?;
     let all = core.members.all();
-    let behind = all.iter().filter(|member| member.is_behind());
+    let behind = all.iter().filter(|member| member.is_behind() && !member.is_full());
     let left: Vec<Result<u64>> = behind.map(|member| catch_up_one(core, member, bytes_max)).collect();
     left.into_iter().sum()
 }
 
 pub(crate) fn catch_up_one(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> {
     let _alone = member.filling.lock();
-    match fill(core, member, bytes_max) {
+    let left = match fill(core, member, bytes_max) {
         Err(StoreError::Full { .. }) if unlink::make_room_on(core, member)? > 0 => {
             fill(core, member, bytes_max)
         }
         left => left,
+    };
+    if matches!(left, Err(StoreError::Full { .. })) {
+        member.note_full(true);
     }
+    left
+}
+
+/// Looks whether everything that a full disk lacks fits on the disk by now; such a disk is filled by the next `catch_up`.
+/// Until then a full disk stays as it is, a past once whole.
+pub(crate) fn look_at_full(core: &Core) -> Result<()> {
+    for member in core.members.all().iter().filter(|member| member.is_full()) {
+        let _alone = member.filling.lock();
+        let lacking = core.lacking(member)?;
+        member.recounts(lacking.packs.len() as u64, lacking.files());
+        let wanted: u64 = lacking.packs.iter().map(|name| core.catalog.packs.len(name)).sum();
+        let len =
+            |name: &Hash| member.disk.open(&layout::pack(name)).and_then(|file| file.len()).unwrap_or(0);
+        let to_go: u64 = unlink::removable_from(core, member)?.iter().map(len).sum();
+        let wanted = wanted.saturating_add(ROOM_TO_COME_BACK_BYTES).saturating_sub(to_go);
+        match member.require_room(wanted, core.reserve_bytes) {
+            Ok(()) => member.note_full(false),
+            Err(StoreError::Full { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn fill(core: &Core, member: &Member, bytes_max: u64) -> Result<u64> {

@@ -15,11 +15,11 @@ use std::sync::atomic::Ordering;
 /// the owner sees it on the way out.
 pub const FORGET_DELAY_S: u64 = 72 * 3600;
 
-/// Brings a disk up to date and releases the disk, safe to unplug.
+/// Brings a disk up to date and releases the disk, safe to unplug. A full disk is released as it is.
 pub(crate) fn release(core: &Core, id: &str, stamp: WallStamp) -> Result<()> {
     let member = core.members.in_use(id)?;
     require_others(core, &member)?;
-    while member.is_behind() && resync::catch_up_one(core, &member, u64::MAX)? > 0 {}
+    while member.is_behind() && !member.is_full() && resync::catch_up_one(core, &member, u64::MAX)? > 0 {}
     require_well(&member)?;
     note_complete(core, id, stamp)?;
     let _growing = core.hold_growing()?;
@@ -31,7 +31,7 @@ pub(crate) fn release(core: &Core, id: &str, stamp: WallStamp) -> Result<()> {
 }
 
 fn require_well(member: &Member) -> Result<()> {
-    if member.is_healthy() {
+    if member.is_healthy() || member.is_full() {
         return Ok(());
     }
     let why = "it does not work well enough to be brought up to date";

@@ -11,6 +11,7 @@ use crate::{Result, StoreError};
 use larder_format::block::Decoder;
 use larder_format::pack::PACK_BYTES_AIM;
 use larder_format::{ChunkId, Hash, layout, wire};
+use std::sync::atomic::Ordering;
 
 /// Room to be left by a device above its share: a pack for the remaining devices.
 const LEFT_TO_OTHERS_BYTES: u64 = PACK_BYTES_AIM;
@@ -88,9 +89,17 @@ fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<(
     Ok(())
 }
 
+/// No pack grows at this moment, so a disk that steps aside has no half of a pack.
 fn require_room(core: &Core, bytes: u64) -> Result<()> {
-    // No healthy disk states its room: the disks are at fault, and a larger disk would not help.
-    let (disk, free) = core.members.tightest().ok_or_else(|| core.members.none_left(layout::OPEN))?;
     let wanted = core.reserve_bytes + bytes;
-    if free >= wanted { Ok(()) } else { Err(StoreError::full(disk, wanted - free)) }
+    loop {
+        // No healthy disk states its room: the disks are at fault, and a larger disk would not help.
+        let (disk, free) = core.members.tightest().ok_or_else(|| core.members.none_left(layout::OPEN))?;
+        if free >= wanted {
+            return Ok(());
+        }
+        if !core.members.leave_out_full(wanted, core.copies.load(Ordering::Relaxed)) {
+            return Err(StoreError::full(disk, wanted - free));
+        }
+    }
 }

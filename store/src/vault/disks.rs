@@ -8,6 +8,7 @@ use crate::vault::Vault;
 use crate::{Attached, Result};
 use larder_format::ledger::{DiskId, DiskRole, WallStamp};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Vault {
     /// The disks in their present state.
@@ -60,7 +61,22 @@ impl Vault {
         arrival::move_index(&self.core, place)
     }
 
-    /// Brings files to incomplete disks, until about `bytes_max` are copied. Returns how many are still lacking.
+    /// From now on a full disk steps aside for new backups as long as so many disks take them. Without this call a full
+    /// disk stops new backups.
+    pub fn set_copies(&self, copies: usize) {
+        self.core.copies.store(copies, Ordering::Relaxed);
+    }
+
+    /// Looks whether full disks have room again for everything that they lack; `catch_up` fills those that have.
+    ///
+    /// # Errors
+    /// `Disk`.
+    pub fn look_at_full_disks(&self) -> Result<()> {
+        resync::look_at_full(&self.core)
+    }
+
+    /// Brings files to incomplete disks, until about `bytes_max` are copied. Returns how many are still lacking; full disks
+    /// are left as they are.
     ///
     /// # Errors
     /// `Full` when a disk has no room for the lacking files; `Disk` when a disk fails. Other disks are not affected.

@@ -41,6 +41,10 @@ fn each_state_of_a_disk_has_its_words() {
     check(|_, disk| disk.state = read_only(), four, "can only be read: the system stopped writing");
     check(|_, disk| disk.state = MemberState::Behind(3), four, "lacks 3 files");
     check(|_, disk| disk.state = MemberState::Behind(1), four, "lacks 1 file that");
+    let full = |_: &mut Facts<'_>, disk: &mut MemberView| {
+        (disk.state, disk.is_full) = (MemberState::Behind(3), true);
+    };
+    check(full, four, "is full, and newer backups are not on it");
     check(|_, disk| disk.state = MemberState::Forked, four, "another past");
     check(|_, disk| disk.space = None, four, "does not say how much room");
     check(|_, disk| disk.leaving = stamp(1), four, "asked to forget");

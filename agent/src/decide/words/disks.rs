@@ -17,6 +17,7 @@ pub(super) fn fault(disk: &DiskName, fault: DiskFault, is_last: bool) -> [String
         DiskFault::Away { is_released } => away(disk, is_released, meanwhile),
         DiskFault::OffsiteOverdue { age_s } => overdue(disk, age_s),
         DiskFault::Behind { files, is_older_copy } => behind(disk, files, is_older_copy, meanwhile),
+        DiskFault::Full => full(disk, meanwhile),
         DiskFault::Forked => forked(disk),
         DiskFault::Silent => silent(disk),
     }
@@ -116,6 +117,18 @@ fn behind(disk: &DiskName, files: u64, is_older_copy: bool, meanwhile: &str) -> 
         format!("The backup disk at {} lacks {files} that the others have.{older}", disk.path),
         format!("It is being filled. Until it has everything, {meanwhile}."),
         "Nothing, this heals itself. If the number does not fall, see whether the disk has room.".to_owned(),
+    ]
+}
+
+fn full(disk: &DiskName, meanwhile: &str) -> [String; 3] {
+    [
+        format!("The backup disk at {} is full, and newer backups are not on it.", disk.path),
+        format!("What it holds stays on it, and as long as it is full, {meanwhile}."),
+        format!(
+            "Take a larger disk in its place (`larderd adopt PATH`, then `larderd forget {}`). When enough is let go of, it is \
+             filled by itself.",
+            &disk.id[..8]
+        ),
     ]
 }
 
