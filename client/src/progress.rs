@@ -13,6 +13,8 @@ pub struct TransferProgress {
     new_bytes: AtomicU64,
     skipped: AtomicU64,
     expected_bytes: AtomicU64,
+    /// 0 where it is not known, otherwise one more than it is.
+    room_bytes: AtomicU64,
     packs: AtomicU64,
     expected_packs: AtomicU64,
     is_local: bool,
@@ -101,6 +103,16 @@ impl TransferProgress {
     /// Bytes of files in total, once known; 0 before.
     pub fn expected_bytes(&self) -> u64 {
         self.expected_bytes.load(Relaxed)
+    }
+
+    /// Room at the far end for a push of which the far end knows nothing yet; none where the room is not known, or a part of
+    /// the files may be there already.
+    pub fn room_bytes(&self) -> Option<u64> {
+        self.room_bytes.load(Relaxed).checked_sub(1)
+    }
+
+    pub(crate) fn tell_room(&self, bytes: u64) {
+        self.room_bytes.store(bytes.saturating_add(1), Relaxed);
     }
 
     /// Says how many bytes of files there will be.

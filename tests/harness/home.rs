@@ -234,6 +234,18 @@ impl Home {
         self.larder_on("", args)
     }
 
+    /// The same for a test that presses Ctrl-C: a shell's background hands down that nobody listens to it.
+    pub fn larder_heeding_ctrl_c(&self, args: &[&str]) -> Command {
+        let larder = self.larder(args);
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(larder.get_program()).args(larder.get_args());
+        for (variable, value) in larder.get_envs() {
+            command.env(variable, value.expect("none is taken away"));
+        }
+        command.stdin(Stdio::null());
+        command
+    }
+
     /// The same on another computer, which keeps its pairing and its cache in folders of its own.
     pub fn larder_on(&self, computer: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program("larder"));

@@ -115,7 +115,7 @@ impl Watch {
     fn start(home: &Home, folder: &Path, said: &str) -> Self {
         let said = home.path(said);
         let file = fs::File::create(&said).expect("a file");
-        let mut command = home.larder(&["push", "--watch", &folder.display().to_string()]);
+        let mut command = home.larder_heeding_ctrl_c(&["push", "--watch", &folder.display().to_string()]);
         let errors = file.try_clone().expect("the same file");
         let child = command.stdout(file).stderr(errors).spawn().expect("larder runs");
         Self { child, said }

@@ -38,15 +38,18 @@ pub(super) fn with_bar<T>(
     if output.is_quiet() {
         return work();
     }
-    let done = AtomicBool::new(false);
+    let (done, room) = (AtomicBool::new(false), RoomWarning::default());
     let (ending, over) = channel::<()>();
     thread::scope(|scope| {
-        scope.spawn(move || if is_watched() { draw(progress, &over) } else { tell(progress, &over) });
+        let (done, room) = (&done, &room);
+        let tell_often =
+            move || if is_watched() { draw(progress, room, &over) } else { tell(progress, room, &over) };
+        scope.spawn(tell_often);
         if let Some(measure) = measure {
-            let done = &done;
             scope.spawn(move || {
                 if let Some(bytes) = measure(done) {
                     progress.expect_bytes(bytes);
+                    room.tell(progress);
                 }
             });
         }
@@ -74,7 +77,31 @@ fn is_longer_than(time: Duration, over: &Receiver<()>) -> bool {
     over.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
 }
 
-fn draw(progress: &TransferProgress, over: &Receiver<()>) {
+/// Tells once that a first push has more bytes than the appliance has room for. Nobody knows before how much of it packs
+/// smaller or is known from other computers, so the push goes on.
+#[derive(Default)]
+struct RoomWarning {
+    is_told: AtomicBool,
+}
+
+impl RoomWarning {
+    fn of(&self, progress: &TransferProgress) -> Option<String> {
+        let expected = progress.expected_bytes();
+        let room = progress.room_bytes().filter(|room| *room < expected)?;
+        (!self.is_told.swap(true, Relaxed)).then(|| format!(
+            "This folder has {}, and the appliance has room for {}. What packs smaller, or is known already, may fit all the \
+             same; otherwise the backup will be refused. To leave something out: Ctrl-C, then --exclude GLOB.",
+            size(expected),
+            size(room)
+        ))
+    }
+
+    fn tell(&self, progress: &TransferProgress) {
+        self.of(progress).into_iter().for_each(say);
+    }
+}
+
+fn draw(progress: &TransferProgress, room: &RoomWarning, over: &Receiver<()>) {
     let style = |template: &str| {
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
     };
@@ -83,6 +110,7 @@ fn draw(progress: &TransferProgress, over: &Receiver<()>) {
     set_bar(Some(bar.clone()));
     let (mut pace, since) = (TransferPace::default(), Instant::now());
     loop {
+        room.tell(progress);
         let (passed, expected) = (progress.passed_bytes(), progress.expected_bytes());
         pace.note(since.elapsed(), passed);
         if expected > 0 && bar.length() != Some(expected) {
@@ -99,11 +127,17 @@ fn draw(progress: &TransferProgress, over: &Receiver<()>) {
     bar.finish_and_clear();
 }
 
-fn tell(progress: &TransferProgress, over: &Receiver<()>) {
+fn tell(progress: &TransferProgress, room: &RoomWarning, over: &Receiver<()>) {
     let (mut pace, since) = (TransferPace::default(), Instant::now());
     let mut wait = SILENCE_MAX;
     pace.note(Duration::ZERO, progress.passed_bytes());
+    // Soon, since whoever reads it may want to leave something out; the room is known a moment after the start.
+    if !is_longer_than(REDRAW, over) {
+        return;
+    }
+    room.tell(progress);
     while is_longer_than(wait, over) {
+        room.tell(progress);
         pace.note(since.elapsed(), progress.passed_bytes());
         say(format_args!("So far: {}", message(progress, &pace)));
         wait = LINE_EVERY;
@@ -164,6 +198,24 @@ mod tests {
             told,
             "25%  180.0 MB of 720.0 MB  60.0 MB/s  about 9 s left  0 files, 180.0 MB over the network"
         );
+    }
+
+    #[test]
+    fn a_folder_larger_than_the_room_is_told_once() {
+        let (progress, warning) = (TransferProgress::default(), RoomWarning::default());
+        progress.expect_bytes(1_200_000_000_000);
+        assert_eq!(warning.of(&progress), None, "the room is not known");
+        progress.tell_room(1_200_000_000_000);
+        assert_eq!(warning.of(&progress), None, "it fits");
+        progress.tell_room(800_000_000_000);
+        let told = warning.of(&progress).expect("told");
+        assert!(
+            told.starts_with("This folder has 1.2 TB, and the appliance has room for 800.0 GB."),
+            "{told}"
+        );
+        assert_eq!(warning.of(&progress), None);
+        progress.tell_room(0);
+        assert!(RoomWarning::default().of(&progress).is_some(), "none at all is known room too");
     }
 
     #[test]

@@ -137,7 +137,10 @@ pub fn push(
     options: &PushOptions,
     progress: &TransferProgress,
 ) -> Result<Pushed, ClientError> {
-    start(remote, source, folder, options)?;
+    let welcome = start(remote, source, folder, options)?;
+    if let Some(PushWelcome { snapshots: 0, room_bytes: Some(room_bytes), .. }) = welcome {
+        progress.tell_room(room_bytes);
+    }
     let attempt = Attempt::new(remote, source, folder, options, progress)?;
     with_attempts(options, progress, |cache| attempt.run(cache))
 }

@@ -148,7 +148,7 @@ impl Remote for Vault {
         if known.is_some() && !is_same_folder && !start.moved {
             return Err(problem("other_folder"));
         }
-        Ok(PushWelcome { snapshots: of_source.len() as u64, is_same_folder })
+        Ok(PushWelcome { snapshots: of_source.len() as u64, is_same_folder, room_bytes: None })
     }
 
     fn missing(&self, names: &[ChunkId]) -> Result<Vec<ChunkId>, ClientError> {

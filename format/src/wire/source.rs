@@ -26,6 +26,9 @@ pub struct PushWelcome {
     /// Whether the source is known to be this folder: false for a new source, a moved folder, and a source whose
     /// snapshots say no folder.
     pub is_same_folder: bool,
+    /// Bytes that fit on the disks at this moment, packed as they are kept; none where the disks do not say.
+    #[serde(default)]
+    pub room_bytes: Option<u64>,
 }
 
 /// Says how long a source may be silent.

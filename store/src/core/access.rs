@@ -70,9 +70,15 @@ impl Core {
         self.trouble().is_any_gone_without() || self.trouble().hides_packs()
     }
 
-    /// Bytes that uploads can still bring before a refusal.
+    /// Bytes that uploads can still bring before a refusal; 0 where no disk tells its room.
     pub(crate) fn room_for_uploads(&self) -> u64 {
-        self.members.free().saturating_sub(self.reserve_bytes + PACK_BYTES_AIM)
+        self.told_room_for_uploads().unwrap_or(0)
+    }
+
+    /// The same; `None` where no disk tells its room.
+    pub(crate) fn told_room_for_uploads(&self) -> Option<u64> {
+        let free = self.members.free_for(self.copies.load(Ordering::Relaxed))?;
+        Some(free.saturating_sub(self.reserve_bytes + PACK_BYTES_AIM))
     }
 
     /// Packs without a readable table on any disk.

@@ -175,6 +175,16 @@ impl Members {
         true
     }
 
+    /// The room on each of the `copies` healthy disks with the most; on each healthy disk where there are not so many. `None`
+    /// when no such disk tells its room.
+    pub(crate) fn free_for(&self, copies: usize) -> Option<u64> {
+        let members = self.all();
+        let healthy = members.iter().filter(|member| member.is_healthy());
+        let mut free: Vec<_> = healthy.filter_map(|member| Some(member.disk.space().ok()?.free)).collect();
+        free.sort_unstable_by(|a, b| b.cmp(a));
+        free.get(copies.clamp(1, free.len().max(1)) - 1).copied()
+    }
+
     /// The least room on any healthy disk.
     pub(crate) fn free(&self) -> u64 {
         self.tightest().map_or(0, |(_, free)| free)

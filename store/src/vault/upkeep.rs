@@ -13,6 +13,7 @@ use crate::upkeep::{chapters, parity};
 use crate::vault::Vault;
 use larder_format::care::{LostFile, Round};
 use larder_format::ledger::WallStamp;
+use larder_format::pack::PACK_BYTES_AIM;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -53,9 +54,14 @@ impl Vault {
         names::tell_next(&self.core, index, &records, budget)
     }
 
-    /// Whether the disks have `bytes` free beside the reserve and what an upload needs.
+    /// Whether each disk that takes backups has `bytes` free beside the reserve and what an upload needs.
     pub fn has_room_beside_uploads(&self, bytes: u64) -> bool {
-        self.core.room_for_uploads() >= bytes
+        self.core.members.free() >= bytes.saturating_add(self.core.reserve_bytes + PACK_BYTES_AIM)
+    }
+
+    /// Bytes, packed as they are kept, that uploads can still bring; `None` where no disk tells its room.
+    pub fn room_for_uploads(&self) -> Option<u64> {
+        self.core.told_room_for_uploads()
     }
 
     /// What devices have sent since their last commit and no snapshot names yet, since the start of the agent.

@@ -32,6 +32,8 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
         }
         n => format!("Yes. {n} deleted files can be restored, back to {oldest}."),
     };
+    let between =
+        if oldest == newest { format!("at {oldest}") } else { format!("between {oldest} and {newest}") };
     let older_versions = match changed {
         _ if !is_complete => {
             format!("Yes, back to {oldest} ({backups}). What changed since then is being counted.")
@@ -40,15 +42,13 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
             format!("Yes, back to {oldest} ({backups}). What changed since then could not be counted.")
         }
         n if changed_at_least => format!(
-            "Yes. At least {versions} versions in {backups}; files changed {n} times or more between {oldest} and {newest}."
+            "Yes. At least {versions} versions in {backups}; files changed {n} times or more {between}."
         ),
         0 => format!("Yes, back to {oldest}. No file has changed since then ({backups})."),
         1 => {
-            format!("Yes. {versions} versions in {backups}; one file changed between {oldest} and {newest}.")
+            format!("Yes. {versions} versions in {backups}; one file changed {between}.")
         }
-        n => format!(
-            "Yes. {versions} versions in {backups}; {n} times a file changed between {oldest} and {newest}."
-        ),
+        n => format!("Yes. {versions} versions in {backups}; {n} times a file changed {between}."),
     };
     let older_versions = match source.damaged.as_slice() {
         [] => older_versions,

@@ -4,6 +4,8 @@ use crate::phrase::counted;
 use larder_store::RuleInForce;
 use larder_store::retention::Rule;
 
+const YEAR_DAYS: u32 = 366;
+
 /// The whole rule.
 pub(crate) fn rule_in_words(rule: &Rule) -> String {
     let Rule { everything_days, daily_days, weekly_days, monthly_days, newest } = *rule;
@@ -33,9 +35,29 @@ pub(super) fn shorter(rule: &Rule, left_s: i64) -> String {
     format!("A shorter rule comes into force in about {hours}: {}", rule_in_words(rule))
 }
 
+/// A year of the settings is 366 days: nobody who wrote `1 year` looks for 366 days.
 fn spell(days: u32) -> String {
     match days {
         u32::MAX => "for ever".to_owned(),
+        days if days > 0 && days.is_multiple_of(YEAR_DAYS) => {
+            format!("for {}", counted((days / YEAR_DAYS).into(), "year", "years"))
+        }
         days => format!("for {}", counted(days.into(), "day", "days")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_as_somebody_would_say_them() {
+        let check = |days, said| assert_eq!(spell(days), said);
+        check(0, "for 0 days");
+        check(1, "for 1 day");
+        check(365, "for 365 days");
+        check(366, "for 1 year");
+        check(1830, "for 5 years");
+        check(u32::MAX, "for ever");
     }
 }

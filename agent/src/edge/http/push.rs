@@ -78,7 +78,8 @@ pub(crate) async fn start(
     require_sound(origin.as_ref())?;
     let KnownSource { snapshots, is_same_folder } =
         appliance.vault.by(&scope).may_push(&source, origin.as_ref(), claim(moved))?;
-    Ok(Json(PushWelcome { snapshots, is_same_folder }))
+    let room_bytes = appliance.blocking(|appliance| appliance.vault.room_for_uploads()).await?;
+    Ok(Json(PushWelcome { snapshots, is_same_folder, room_bytes }))
 }
 
 /// The source's full name, as the ledger writes it.
