@@ -29,4 +29,5 @@ mod two_disks;
 mod unfinished;
 mod unread;
 mod waits;
+mod whose_chunks;
 mod workload;
