@@ -14,6 +14,7 @@ use crate::jobs::index::IndexJob;
 use crate::jobs::keep::KeepJob;
 use crate::jobs::look::LookJob;
 use crate::jobs::names::NamesJob;
+use crate::jobs::owners::OwnersJob;
 use crate::jobs::room::RoomJob;
 use crate::jobs::scrub::ScrubJob;
 use crate::jobs::{self, Job};
@@ -190,6 +191,7 @@ fn start_jobs(
     spawn_job::<IndexJob>(tasks, appliance, stopped);
     spawn_job::<KeepJob>(tasks, appliance, stopped);
     spawn_job::<NamesJob>(tasks, appliance, stopped);
+    spawn_job::<OwnersJob>(tasks, appliance, stopped);
     spawn_job::<RoomJob>(tasks, appliance, stopped);
     spawn_job::<ScrubJob>(tasks, appliance, stopped);
 }

@@ -12,6 +12,7 @@ use crate::ledger::view::LedgerView;
 use crate::locks::{Mutex, MutexGuard, ReadGuard, RwLock, rank};
 use crate::packs::catalog::Catalog;
 use crate::packs::growing::Growing;
+use crate::packs::owners::Owners;
 use crate::packs::pins::Pins;
 use crate::packs::trouble::Troubles;
 pub(crate) use exclusive::Exclusive;
@@ -26,12 +27,15 @@ pub(crate) mod maintenance;
 mod reading;
 pub(crate) mod scope;
 pub(crate) mod watchlist;
+pub(crate) mod whose;
 mod writing;
 
 /// The ledger, read.
 pub(crate) type LedgerGuard<'a> = ReadGuard<'a, LedgerView, { rank::LEDGER }>;
 /// Pins, held.
 pub(crate) type PinsGuard<'a> = MutexGuard<'a, Pins, { rank::PINS }>;
+/// The table of what each device brought, held.
+pub(crate) type OwnersGuard<'a> = MutexGuard<'a, Owners, { rank::OWNERS }>;
 /// Growing packs, held.
 pub(crate) type GrowingGuard<'a> = MutexGuard<'a, Growing, { rank::GROWING }>;
 
@@ -56,6 +60,10 @@ pub(crate) struct Core {
     pub(crate) sweeping: RwLock<(), { rank::SWEEPING }>,
     /// Pinned chunks and packs of pushes under way, for each device.
     pins: Mutex<Pins, { rank::PINS }>,
+    /// What each device brought itself.
+    owners: Mutex<Owners, { rank::OWNERS }>,
+    /// One block at a time is written anew, since each takes some megabytes.
+    pub(crate) parting: Mutex<(), { rank::POOL }>,
     /// Held during a step of a sweep: the last mark phase's result, valid as long as no disk brings new packs.
     pub(crate) mark_proof: Mutex<MarkProof, { rank::MARK_PROOF }>,
 }
@@ -80,14 +88,16 @@ impl Core {
     ) -> Self {
         Self {
             members,
-            catalog,
             maintenance: Maintenance::default(),
             id,
             lifetime: Mutex::new(ledger.lifetime),
             ledger: RwLock::new(ledger),
             sweeping: RwLock::default(),
             pins: Mutex::default(),
+            owners: Mutex::new(catalog.open_owners()),
+            parting: Mutex::default(),
             mark_proof: Mutex::default(),
+            catalog,
             commits: Mutex::new(()),
             ledger_uncertain: AtomicBool::new(false),
             growing: Mutex::default(),

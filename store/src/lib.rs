@@ -100,6 +100,14 @@ pub enum StoreError {
         /// `DEVICE/NAME` of the source.
         name: String,
     },
+    /// A device asked for one more source than a device may have.
+    #[error("{device} has {sources} sources already, as many as a computer may have")]
+    TooManySources {
+        /// The device.
+        device: String,
+        /// Its sources with kept snapshots.
+        sources: usize,
+    },
     /// Another folder was pushed under the name of a source.
     #[error("{name} is the folder {}, and this is {}", known.in_words(), pushed.in_words())]
     OtherFolder {

@@ -10,66 +10,70 @@ use std::sync::{self, Condvar, PoisonError, TryLockError};
 
 /// Ranks in the order in which locks may be taken.
 pub(crate) mod rank {
+    /// The walk that finds out whose chunks are whose.
+    pub(crate) const OWNERS_WALK: u8 = 0;
     /// Sweeps under way: one step at a time.
-    pub(crate) const SWEEPS: u8 = 0;
+    pub(crate) const SWEEPS: u8 = 1;
     /// The fill of a disk: two concurrent fills would write into the same unfinished file.
-    pub(crate) const FILLING: u8 = 1;
+    pub(crate) const FILLING: u8 = 2;
     /// Result of mark phases: held during a step of a sweep, and while a disk joins.
-    pub(crate) const MARK_PROOF: u8 = 2;
+    pub(crate) const MARK_PROOF: u8 = 3;
     /// Sidecars are written one at a time, since each takes some megabytes of memory.
-    pub(crate) const PARITY: u8 = 3;
+    pub(crate) const PARITY: u8 = 4;
     /// Rounds of scrubs: held during a step, so that repairs never meet.
-    pub(crate) const ROUNDS: u8 = 4;
+    pub(crate) const ROUNDS: u8 = 5;
     /// Held for writing while packs go, for reading while a device is told of a chunk.
-    pub(crate) const SWEEPING: u8 = 5;
+    pub(crate) const SWEEPING: u8 = 6;
     /// The growing pack, and the packs being sealed.
-    pub(crate) const GROWING: u8 = 6;
+    pub(crate) const GROWING: u8 = 7;
     /// One commit at a time: an entry names the entry before.
-    pub(crate) const COMMITS: u8 = 7;
+    pub(crate) const COMMITS: u8 = 8;
     /// Times of the last checks.
-    pub(crate) const LOOKED: u8 = 8;
+    pub(crate) const LOOKED: u8 = 9;
     /// Clock readings since the start.
-    pub(crate) const LIFETIME: u8 = 9;
+    pub(crate) const LIFETIME: u8 = 10;
     /// The present ledger.
-    pub(crate) const LEDGER: u8 = 10;
+    pub(crate) const LEDGER: u8 = 11;
     /// Pending checks of the quarantines.
-    pub(crate) const SEARCHES: u8 = 11;
+    pub(crate) const SEARCHES: u8 = 12;
     /// Packs that a disk could not read.
-    pub(crate) const SUSPECTS: u8 = 12;
+    pub(crate) const SUSPECTS: u8 = 13;
     /// A number is given to one pack only.
-    pub(crate) const ENTERING: u8 = 13;
+    pub(crate) const ENTERING: u8 = 14;
     /// The index.
-    pub(crate) const INDEX: u8 = 14;
+    pub(crate) const INDEX: u8 = 15;
     /// Where the index lies.
-    pub(crate) const INDEX_PLACE: u8 = 15;
+    pub(crate) const INDEX_PLACE: u8 = 16;
     /// Packs that the index does not know yet.
-    pub(crate) const PENDING: u8 = 16;
+    pub(crate) const PENDING: u8 = 17;
     /// Findings of scrubs and repairs.
-    pub(crate) const FINDINGS: u8 = 17;
+    pub(crate) const FINDINGS: u8 = 18;
     /// Chunks and packs that pushes rely on.
-    pub(crate) const PINS: u8 = 18;
+    pub(crate) const PINS: u8 = 19;
+    /// Whose chunks are whose.
+    pub(crate) const OWNERS: u8 = 20;
     /// The list of packs.
-    pub(crate) const REGISTRY: u8 = 19;
+    pub(crate) const REGISTRY: u8 = 21;
     /// Opened packs.
-    pub(crate) const VIEWS: u8 = 20;
+    pub(crate) const VIEWS: u8 = 22;
     /// Opened blocks.
-    pub(crate) const BLOCKS: u8 = 21;
+    pub(crate) const BLOCKS: u8 = 23;
     /// Table of damage.
-    pub(crate) const TROUBLE: u8 = 22;
+    pub(crate) const TROUBLE: u8 = 24;
     /// The list of disks.
-    pub(crate) const MEMBERS: u8 = 23;
+    pub(crate) const MEMBERS: u8 = 25;
     /// Role of one disk.
-    pub(crate) const MEMBER_ROLE: u8 = 24;
+    pub(crate) const MEMBER_ROLE: u8 = 26;
     /// Trust level of one disk.
-    pub(crate) const MEMBER_STATE: u8 = 25;
+    pub(crate) const MEMBER_STATE: u8 = 27;
     /// Files of uncertain presence on one disk.
-    pub(crate) const DOUBTFUL: u8 = 26;
+    pub(crate) const DOUBTFUL: u8 = 28;
     /// The disk in the slot, if connected.
-    pub(crate) const SLOT: u8 = 27;
+    pub(crate) const SLOT: u8 = 29;
     /// Present path of a disk, or the last.
-    pub(crate) const SLOT_NAME: u8 = 28;
+    pub(crate) const SLOT_NAME: u8 = 30;
     /// Compressors and their like.
-    pub(crate) const POOL: u8 = 29;
+    pub(crate) const POOL: u8 = 31;
 }
 
 /// A mutex of a rank.

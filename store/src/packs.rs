@@ -4,11 +4,13 @@
 
 pub(crate) mod block_cache;
 pub(crate) mod catalog;
+pub(crate) mod claims;
 pub(crate) mod given_up;
 pub(crate) mod growing;
 pub(crate) mod index;
 pub(crate) mod marks;
 pub(crate) mod on_disk;
+pub(crate) mod owners;
 pub(crate) mod pins;
 pub(crate) mod place;
 pub(crate) mod pool;

@@ -2,5 +2,6 @@
 //!
 //! Not here: single chunks (`core`), how a tree is read (`larder_format::tree::read`).
 
+pub(crate) mod brought;
 pub(crate) mod browse;
 pub(crate) mod names;

@@ -19,6 +19,7 @@ use crate::ledger::entry_files;
 use crate::ledger::view::{Access, LedgerView};
 use crate::locks::{Mutex, rank};
 use crate::packs::index::IndexPlace;
+use crate::past::brought::{self, BroughtWalk};
 use crate::{Result, Swept};
 use larder_format::Hash;
 use larder_format::ledger::{Event, Head, WallStamp};
@@ -53,6 +54,8 @@ pub struct Vault {
     pub(crate) core: Core,
     /// The sweeps under way.
     sweeps: Mutex<Sweeps, { rank::SWEEPS }>,
+    /// The walk that finds out anew what each device brought.
+    brought: Mutex<BroughtWalk, { rank::OWNERS_WALK }>,
 }
 
 impl Vault {
@@ -94,9 +97,24 @@ impl Vault {
         self.core.catalog.enter_and_keep(&self.core.members)
     }
 
+    /// Whether the index knows every pack.
+    pub fn is_index_whole(&self) -> bool {
+        self.core.catalog.pending_count() == 0
+    }
+
+    /// Finds out what each device brought where that is not known, about `chunks_max` chunks at a time; until then devices are
+    /// asked for what they have sent before. Returns whether more is left.
+    ///
+    /// # Errors
+    /// `Disk` when no disk answers.
+    pub fn find_owners_step(&self, chunks_max: u64) -> Result<bool> {
+        brought::step(&self.core, &mut self.brought.lock(), chunks_max)
+    }
+
     /// Writes the index out; only spares work at the next start.
     pub fn flush_index(&self) {
         self.core.catalog.flush();
+        self.core.write_owners();
     }
 
     /// Writes any other event into the ledger; returns the new head.

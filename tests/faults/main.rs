@@ -30,4 +30,5 @@ mod two_disks;
 mod unfinished;
 mod unread;
 mod waits;
+mod whose_chunks;
 mod workload;

@@ -91,7 +91,7 @@ fn a_device_is_sent_what_is_whole() {
     // In one block, as a real client sends what is small.
     let lengths = asked.missing.iter().map(|chunk| u32::try_from(chunk.len()).expect("short")).collect();
     vault
-        .by(&plain::APPLIANCE)
+        .by(&plain::device_of("laptop"))
         .receive(&Encoder::new().encode(&asked.missing.concat(), lengths))
         .expect("a block");
     asked.commit(&vault, "laptop/docs", 1, stamp(1)).expect("a push");

@@ -19,6 +19,17 @@ pub(crate) struct Sender<'a> {
 
 impl Sender<'_> {
     fn post(&self, path: &str, body: &[u8]) -> String {
+        String::from_utf8_lossy(&self.answer(path, body)).into_owned()
+    }
+
+    /// The body of the answer.
+    fn post_for_bytes(&self, path: &str, body: &[u8]) -> Vec<u8> {
+        let answer = self.answer(path, body);
+        let head = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an answer has a head");
+        answer[head + 4..].to_vec()
+    }
+
+    fn answer(&self, path: &str, body: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.home.port)).expect("connected");
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -29,7 +40,7 @@ impl Sender<'_> {
         stream.write_all(body).expect("sent");
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).into_owned()
+        answer
     }
 
     fn keep(&self, bytes: &[u8]) -> ChunkRef {
@@ -44,6 +55,12 @@ impl Sender<'_> {
     }
 
     pub(crate) fn commit(&self, name: &str, push: u128, top: Kind, totals: Totals) {
+        let answer = self.try_commit(&format!("laptop/{name}"), push, top, totals);
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+
+    /// Commits to `source` (`DEVICE/NAME`) and returns the answer.
+    fn try_commit(&self, source: &str, push: u128, top: Kind, totals: Totals) -> String {
         let root = self.keep_folder(&[("", top)]);
         let commit = Commit {
             push: format!("{push:032x}"),
@@ -57,8 +74,7 @@ impl Sender<'_> {
             moved: false,
         };
         let body = serde_json::to_vec(&commit).expect("plain values encode");
-        let answer = self.post(&format!("/v1/sources/laptop/{name}/snapshots"), &body);
-        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        self.post(&format!("/v1/sources/{source}/snapshots"), &body)
     }
 }
 
@@ -200,4 +216,63 @@ fn a_crowd_without_keys_keeps_nobody_out() {
     assert_eq!(home.stop_agent(), Some(0));
     assert!(since.elapsed() < Duration::from_secs(30), "{:?}", since.elapsed());
     drop(silent);
+}
+
+/// A key that may only add guesses what another computer keeps: it is told nothing, it may not cite it, and what it sends
+/// itself it has.
+#[test]
+fn a_stolen_key_learns_and_takes_nothing_of_another_computer() {
+    let home = Home::new();
+    let folder = home.path("docs");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("pin.txt"), b"the PIN is 4711").expect("written");
+    home.push(&folder, "docs");
+    let made =
+        home.larderd(&["token", "--device", "phone", "--role", "push"]).output().expect("larderd runs");
+    let token = String::from_utf8(made.stdout).expect("text").trim().to_owned();
+    let sender = Sender { home: &home, token };
+    let pin = |pin: u32| ChunkRef::to(format!("the PIN is {pin}").as_bytes());
+    let guesses: Vec<u8> = (4000..5000).flat_map(|number| pin(number).id.0).collect();
+    let answer = sender.post_for_bytes("/v1/chunks/missing", &guesses);
+    assert_eq!(answer, guesses, "every guess gets the same answer");
+    // The tree is its own, the bytes of the file are not.
+    let file = Kind::File { size: 15, pieces: vec![Piece::Chunk(pin(4711))] };
+    let node = sender.keep_folder(&[("stolen.txt", file)]);
+    let totals = Totals { files: 1, directories: 0, bytes: 15 };
+    let answer = sender.try_commit("phone/steal", 1, Kind::Directory { node, totals }, totals);
+    assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("missing_chunks"), "{answer}");
+    sender.keep(b"the PIN is 4711");
+    let answer = sender.try_commit("phone/steal", 1, Kind::Directory { node, totals }, totals);
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+}
+
+/// A key makes sources without end: at some point it is refused with what to do, its own sources go on, and so do others.
+#[test]
+fn a_stolen_key_makes_no_sources_without_end() {
+    let home = Home::new();
+    let folder = home.path("docs");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("a.txt"), b"kept").expect("written");
+    let made =
+        home.larderd(&["token", "--device", "phone", "--role", "push"]).output().expect("larderd runs");
+    let token = String::from_utf8(made.stdout).expect("text").trim().to_owned();
+    let sender = Sender { home: &home, token };
+    let nothing = sender.keep_folder(&[]);
+    let totals = Totals::default();
+    let top = || Kind::Directory { node: nothing, totals };
+    let mut refused = None;
+    for number in 0..300u32 {
+        let answer = sender.try_commit(&format!("phone/{number}"), u128::from(number), top(), totals);
+        if !answer.starts_with("HTTP/1.1 201") {
+            refused = Some((number, answer));
+            break;
+        }
+    }
+    let (number, answer) = refused.expect("300 sources are too many");
+    assert_eq!(number, 200);
+    assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("too_many_sources"), "{answer}");
+    assert!(answer.contains("larderd let-go"), "{answer}");
+    let answer = sender.try_commit("phone/7", 1000, top(), totals);
+    assert!(answer.starts_with("HTTP/1.1 201"), "what is there goes on: {answer}");
+    home.push(&folder, "docs");
 }

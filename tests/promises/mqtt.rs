@@ -149,3 +149,85 @@ fn backups_run_without_a_broker() {
     push_something(&home);
     assert_eq!(home.json(&["sources"]).as_array().map(Vec::len), Some(1));
 }
+
+/// Publishes to be retained, as anybody with the broker's login can.
+fn publish(port: u16, topic: &str, text: Option<&str>) {
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-p", &port.to_string(), "-q", "1", "-r", "-t", topic]);
+    match text {
+        Some(text) => command.args(["-m", text]),
+        None => command.arg("-n"),
+    };
+    assert!(command.status().expect("mosquitto_pub runs: `tests/run` installs it").success());
+}
+
+/// Somebody else at the broker says that all is well, removes the ledger's head, and makes up a source: dashboards and the
+/// outside witness see the truth again at once, and two writers make no storm.
+#[test]
+fn what_others_write_to_its_topics_is_put_right() {
+    let port = free_port();
+    let folder = tempfile::tempdir().expect("a folder");
+    let _broker = Mosquitto::start(folder.path(), port);
+    let home = Home::with_settings(&format!("[mqtt]\nbroker = \"127.0.0.1:{port}\"\n"));
+    push_something(&home);
+    let before = wait_for(port, "the whole device", is_complete);
+    let source = before.keys().find(|topic| topic.starts_with("larder/larder/source/")).expect("one").clone();
+    let config = before.keys().find(|topic| topic.starts_with("homeassistant/device/")).expect("one").clone();
+    let made_up = "larder/larder/source/laptop_40made-up";
+    publish(port, "larder/larder/health", Some("{\"level\":\"fine\",\"lamp\":\"spoofed\"}"));
+    publish(port, "larder/larder/head", None);
+    publish(port, "larder/larder/availability", Some("offline"));
+    publish(port, &source, None);
+    publish(port, &config, Some("{}"));
+    publish(port, made_up, Some("{}"));
+    let since = Instant::now();
+    let is_right = |topics: &BTreeMap<String, String>| {
+        is_complete(topics)
+            && !topics["larder/larder/health"].contains("spoofed")
+            && topics[&config] != "{}"
+            && !topics.contains_key(made_up)
+    };
+    wait_for(port, "the truth", is_right);
+    // Two looks of two seconds each, and no change of state meanwhile that would have sent these topics anyway.
+    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+    // Somebody with a loop: the last word is the truth, and the appliance has not joined the loop.
+    let heard = Command::new("mosquitto_sub")
+        .args(["-p", &port.to_string(), "-t", "larder/larder/head", "-W", "4", "-F", "%p"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("mosquitto_sub runs");
+    for number in 0..100 {
+        publish(port, "larder/larder/head", Some(&format!("{{\"sequence\":{number}}}")));
+    }
+    let heard = heard.wait_with_output().expect("it ends");
+    let truths =
+        String::from_utf8_lossy(&heard.stdout).lines().filter(|line| line.contains("\"hash\"")).count();
+    assert!(truths <= 4, "{truths} repairs in four seconds");
+    wait_for(port, "the truth after a loop", |topics| topics["larder/larder/head"].contains("\"hash\""));
+}
+
+/// Whoever connects under our name at the broker ends our connection; the uid in discovery does not tell the name.
+#[test]
+fn its_name_at_the_broker_cannot_be_guessed_from_discovery() {
+    let port = free_port();
+    let folder = tempfile::tempdir().expect("a folder");
+    let _broker = Mosquitto::start(folder.path(), port);
+    let home = Home::with_settings(&format!("[mqtt]\nbroker = \"127.0.0.1:{port}\"\n"));
+    push_something(&home);
+    let topics = wait_for(port, "the whole device", is_complete);
+    let config = topics.keys().find(|topic| topic.starts_with("homeassistant/device/")).expect("one");
+    let uid = config.split('/').nth(2).expect("the uid is a level of its own");
+    let heard = Command::new("mosquitto_sub")
+        .args(["-p", &port.to_string(), "-t", "larder/larder/availability", "-W", "6", "-F", "%r %p"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("mosquitto_sub runs");
+    for name in [format!("larder-{uid}"), uid.to_owned(), "larder".to_owned()] {
+        let taken = Command::new("mosquitto_sub")
+            .args(["-p", &port.to_string(), "-i", &name, "-t", "nothing", "-W", "1"])
+            .status();
+        taken.expect("mosquitto_sub runs");
+    }
+    let heard = String::from_utf8_lossy(&heard.wait_with_output().expect("it ends").stdout).into_owned();
+    assert_eq!(heard.trim(), "1 online", "the connection never broke");
+}

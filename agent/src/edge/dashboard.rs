@@ -3,6 +3,7 @@
 //! No call here can stop a backup: without any broker every call does nothing. Not here: messages (`mqtt`).
 
 use crate::edge::mqtt::{self, Mqtt, MqttState};
+use crate::edge::random::random_hex;
 use crate::event::MqttCommand;
 use crate::report::{Happening, Report};
 use jiff::Timestamp;
@@ -66,6 +67,7 @@ impl Dashboard {
             password,
             node: settings.node.clone(),
             uid,
+            client_id: format!("larder-{}", random_hex::<10>()),
             name: all_settings.appliance.name.clone(),
             discovery_prefix: settings.discovery_prefix.clone(),
             spool_events_max: usize::try_from(settings.spool_events).unwrap_or(usize::MAX),

@@ -9,6 +9,7 @@ pub(crate) mod index;
 pub(crate) mod keep;
 pub(crate) mod look;
 pub(crate) mod names;
+pub(crate) mod owners;
 pub(crate) mod room;
 pub(crate) mod scrub;
 

@@ -302,7 +302,7 @@ impl Watching<'_> {
 /// Whether trying again would change nothing.
 fn is_final(trouble: &ClientError) -> bool {
     matches!(trouble, ClientError::NotPaired { .. } | ClientError::Usage(_))
-        || ["forbidden", "other_folder"].iter().any(|code| trouble.has_code(code))
+        || ["forbidden", "other_folder", "too_many_sources"].iter().any(|code| trouble.has_code(code))
 }
 
 /// A push of one watched folder.

@@ -2,10 +2,11 @@
 
 use crate::Result;
 use crate::core::{Core, GrowingGuard};
+use crate::packs::claims::Claims;
 use crate::packs::growing::{Growing, Sealed, SealingPack};
 use crate::packs::pins::Holder;
 use larder_format::ChunkId;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Core {
@@ -23,13 +24,15 @@ impl Core {
     /// The same for a pack that pushes did not see grow: a disk that joined meanwhile lacks the pack.
     pub(crate) fn enter_made_apart(&self, pack: &Sealed) {
         // A disk joins only while no pack grows: the disk is either counted with this pack, or noted here.
-        let _growing = self.growing();
+        let growing = self.growing();
         self.enter(pack, &BTreeMap::from([(Holder::Appliance, pack.len)]));
         for (position, member) in self.members.all().iter().enumerate() {
             if member.is_healthy() && !pack.on.contains(&position) {
                 member.misses_pack();
             }
         }
+        drop(growing);
+        self.note_copies_in(&pack.table.chunks);
     }
 
     /// Seals the open pack without the lock, so that pushes go on; returns with the lock held again.
@@ -43,11 +46,18 @@ impl Core {
         let sealed = pack.seal(&self.members)?;
         let number = self.catalog.enter(&sealed);
         let mut growing = self.growing();
-        // In one step: a holder told of a chunk in the pack during sealing pins the pack like the senders.
+        // In one step: a holder told of a chunk in the pack during sealing pins the pack like the senders, and what is a
+        // device's own stays its own.
         let brought = sealing.take_out(&mut growing);
         self.pin(number, &brought);
+        let mut owners = self.owners();
+        for (holder, slots) in sealing.chunks.slots(&sealed.table.chunks) {
+            owners.note(holder, slots.map(|slot| (number, slot)));
+        }
+        drop(owners);
         drop(growing);
         drop(sealing);
+        self.write_owners();
         Ok(self.growing())
     }
 
@@ -61,6 +71,15 @@ impl Core {
             growing = growing.wait(&self.sealed);
         }
         Ok(())
+    }
+
+    /// Waits until no chunk of `ids` lies in a pack that is being sealed: its place there is not known yet.
+    pub(crate) fn growing_once_sealed(&self, ids: &[ChunkId]) -> GrowingGuard<'_> {
+        let mut growing = self.growing();
+        while ids.iter().any(|id| growing.is_sealing(id)) {
+            growing = growing.wait(&self.sealed);
+        }
+        growing
     }
 
     /// Seals every pack, and keeps new packs from being started as long as the result is held.
@@ -81,7 +100,7 @@ impl Core {
 /// A pack that is being sealed. However sealing ends, no thread waits for the pack afterwards.
 struct Sealing<'a> {
     core: &'a Core,
-    chunks: Arc<HashSet<ChunkId>>,
+    chunks: Arc<Claims>,
 }
 
 impl Sealing<'_> {

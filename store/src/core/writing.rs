@@ -27,6 +27,7 @@ impl Core {
             known.filter(|(_, name)| view.swept.contains_key(name)).map(|(number, _)| number).collect();
         drop(view);
         self.catalog.forget(&gone);
+        self.disown(&gone);
     }
 
     /// Writes any other event into the ledger; returns the new head.

@@ -49,6 +49,7 @@ pub(crate) fn sweep_away(
     let salt = seconds.max(core.catalog.packs.salt().saturating_add(1));
     // First of all: the entry may exist despite a failed write, so no push may rely on these packs any more.
     core.catalog.forget(&numbers);
+    core.disown(&numbers);
     core.catalog.packs.raise_salt(salt);
     for part in packs.chunks(SWEPT_PER_ENTRY_MAX) {
         let names = part.iter().map(|(_, name, _)| *name).collect();

@@ -198,6 +198,9 @@ fn learn_from(core: &Core, member: &Member, past: &LedgerPast) -> Result<bool> {
         (view.swept.clone(), view.disks.get(&member.key).is_some_and(|known| known.complete.0 > 0))
     };
     let new_packs = core.catalog.absorb(&core.members, member, (&swept, was_complete))?;
+    if new_packs > 0 {
+        core.owners_are_partial();
+    }
     // Disks filled without these packs get the packs now.
     let went_without = !core.trouble().end_going_without().is_empty();
     let has_gaps = !core.ledger().gaps.is_empty();
@@ -263,7 +266,8 @@ pub(crate) fn try_again(core: &Core, id: &str) {
 
 /// Makes the index anew at `place`: the index's disk is away, or the index is to lie elsewhere.
 pub(crate) fn move_index(core: &Core, place: IndexPlace) {
-    core.catalog.move_to(&core.members, place);
+    core.catalog.move_to(&core.members, place.clone());
+    core.move_owners_to(&place);
 }
 
 /// Clears files unfinished at the departure, and sets aside files whose rename is in doubt.

@@ -16,6 +16,7 @@ use crate::packs::given_up::gone_or_missing;
 use crate::packs::growing::Sealed;
 use crate::packs::index::part::PackNames;
 use crate::packs::index::{Index, IndexPlace, open_index};
+use crate::packs::owners::Owners;
 use crate::packs::reader;
 use crate::packs::registry::Packs;
 use larder_format::Hash;
@@ -124,6 +125,11 @@ impl Catalog {
         missing.into_iter().for_each(|(number, name)| catalog.miss(members, number, name));
         catalog.enter_pending(members, PACKS_AT_ONCE);
         Ok((catalog, is_new))
+    }
+
+    /// What each device brought, as written down beside the index.
+    pub(crate) fn open_owners(&self) -> Owners {
+        Owners::open(&self.place.lock(), self.vault, |name| self.packs.number(name))
     }
 
     /// Makes a sealed pack, whole on every healthy disk, findable; returns its number.

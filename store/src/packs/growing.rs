@@ -9,12 +9,13 @@ use crate::disk::hash::hash_of;
 use crate::disk::quarantine::set_aside;
 use crate::disk::{Disk, DiskFile, folder_of, make_folders, sync_file, sync_names};
 use crate::disks::members::Members;
+use crate::packs::claims::Claims;
 use crate::packs::pins::Holder;
 use crate::{Result, StoreError};
-use larder_format::block::{Decoder, OpenBlock};
+use larder_format::block::{Decoder, Encoder, OpenBlock};
 use larder_format::pack::{self, PACK_BYTES_AIM, PACK_CHUNKS_MAX, Table};
 use larder_format::{ChunkId, Hash, layout};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub(crate) struct OpenPack {
     hasher: blake3::Hasher,
     len: u64,
     table: Table,
-    pub(crate) chunks: HashSet<ChunkId>,
+    pub(crate) chunks: Claims,
 }
 
 /// Chunks received and not sealed yet.
@@ -40,23 +41,28 @@ pub(crate) struct Growing {
 
 /// Known facts about a pack while sealing runs.
 pub(crate) struct SealingPack {
-    pub(crate) chunks: Arc<HashSet<ChunkId>>,
+    pub(crate) chunks: Arc<Claims>,
     /// Bytes of each device in the pack.
     pub(crate) brought: BTreeMap<Holder, u64>,
 }
 
 impl Growing {
-    /// The `ids` in no unsealed pack. From now on `holder` pins the unsealed packs of the remaining ids.
-    pub(crate) fn not_held(&mut self, ids: &[ChunkId], holder: &Holder) -> Vec<ChunkId> {
+    /// The `ids` that `holder` brought to no unsealed pack. From now on `holder` pins the unsealed packs of the remaining ids.
+    pub(crate) fn not_of(&mut self, ids: &[ChunkId], holder: &Holder) -> Vec<ChunkId> {
         let is_missing = |id: &&ChunkId| {
-            if self.open.as_ref().is_some_and(|pack| pack.chunks.contains(*id)) {
+            if self.open.as_ref().is_some_and(|pack| pack.chunks.is_of(id, holder)) {
                 add(&mut self.brought, holder, 0);
                 return false;
             }
-            let sealing = self.sealing.iter_mut().find(|pack| pack.chunks.contains(*id));
+            let sealing = self.sealing.iter_mut().find(|pack| pack.chunks.is_of(id, holder));
             sealing.map(|pack| add(&mut pack.brought, holder, 0)).is_none()
         };
         ids.iter().filter(is_missing).copied().collect()
+    }
+
+    /// Whether a pack that is being sealed has the chunk.
+    pub(crate) fn is_sealing(&self, id: &ChunkId) -> bool {
+        self.sealing.iter().any(|pack| pack.chunks.contains(id))
     }
 
     /// `holder` brought so many bytes to the open pack.
@@ -104,7 +110,7 @@ impl OpenPack {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&head);
         let len = head.len() as u64;
-        Ok(Self { part, files, hasher, len, table: Table::default(), chunks: HashSet::new() })
+        Ok(Self { part, files, hasher, len, table: Table::default(), chunks: Claims::default() })
     }
 
     /// Whether a block with so many chunks more would not fit.
@@ -245,11 +251,27 @@ fn keep_whole_one(disk: &dyn Disk, part: &str, path: &str, name: &Hash) -> io::R
 pub(crate) struct Verified<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) names: Vec<ChunkId>,
+    /// The chunks' bytes, and where each lies.
+    open: OpenBlock<'a>,
+}
+
+impl Verified<'_> {
+    /// The chunks that are wanted, in a block of their own.
+    pub(crate) fn only(&self, is_wanted: impl Fn(&ChunkId) -> bool) -> (Vec<u8>, Vec<ChunkId>) {
+        let (mut plain, mut lengths, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, range) in self.open.chunks.iter().filter(|(name, _)| is_wanted(name)) {
+            plain.extend_from_slice(&self.open.plain[range.clone()]);
+            lengths.push(u32::try_from(range.len()).expect("a chunk is at most 4 MiB"));
+            names.push(*name);
+        }
+        (Encoder::new().encode(&plain, lengths), names)
+    }
 }
 
 /// Opens the first block of `upload` and names its chunks; returns the block and the rest.
 pub(crate) fn verify<'a>(decoder: &mut Decoder, upload: &'a [u8]) -> Result<(Verified<'a>, &'a [u8])> {
     let (header, open) = OpenBlock::read(decoder, upload)?;
     let (bytes, rest) = upload.split_at(header.block_len());
-    Ok((Verified { bytes, names: open.chunks.into_iter().map(|(name, _)| name).collect() }, rest))
+    let names = open.chunks.iter().map(|(name, _)| *name).collect();
+    Ok((Verified { bytes, names, open }, rest))
 }

@@ -40,6 +40,23 @@ impl Marks {
         self.0.is_empty()
     }
 
+    /// Sets every mark of one pack that is set in `words`, 64 slots a word.
+    pub(crate) fn join(&mut self, pack: u32, words: &[u64]) {
+        let marks = self.0.entry(pack).or_default();
+        marks.resize(marks.len().max(words.len()), 0);
+        marks.iter_mut().zip(words).for_each(|(mark, word)| *mark |= word);
+    }
+
+    /// Marks of one pack, 64 slots a word.
+    pub(crate) fn words(&self, pack: u32) -> Option<&[u64]> {
+        self.0.get(&pack).map(Vec::as_slice)
+    }
+
+    /// Packs with a mark.
+    pub(crate) fn packs(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.keys().copied()
+    }
+
     /// Removes every mark of one pack.
     pub(crate) fn clear(&mut self, pack: u32) {
         self.0.remove(&pack);

@@ -42,14 +42,16 @@ pub(crate) struct Wanted {
 pub(crate) fn commit(core: &Core, scope: &Scope, wanted: Wanted, stamp: WallStamp) -> Result<Committed> {
     scope.require_own(&wanted.snapshot.source)?;
     let committed =
-        commit_whole(core, wanted, stamp).map_err(|error| receive::refused(core, scope, error))?;
+        commit_whole(core, scope, wanted, stamp).map_err(|error| receive::refused(core, scope, error))?;
     let mut pins = core.pins();
     pins.see(stamp.powered_on_s);
     pins.committed(&scope.holder);
+    drop(pins);
+    core.write_owners();
     Ok(committed)
 }
 
-fn commit_whole(core: &Core, wanted: Wanted, stamp: WallStamp) -> Result<Committed> {
+fn commit_whole(core: &Core, scope: &Scope, wanted: Wanted, stamp: WallStamp) -> Result<Committed> {
     let Wanted { snapshot, claim } = wanted;
     if let Some(known) = committed(core, &snapshot)? {
         return Ok(known);
@@ -66,7 +68,7 @@ fn commit_whole(core: &Core, wanted: Wanted, stamp: WallStamp) -> Result<Committ
     let _no_sweep = core.sweeping.read();
     let parent = core.ledger().snapshots(&snapshot.source).last().map(|record| record.snapshot.root);
     let parent = parent.filter(|_| is_sound);
-    complete::complete(core, &snapshot, parent)?;
+    complete::complete(core, scope, &snapshot, parent)?;
     // A failed entry may exist after all: a repeated push must not become a second snapshot.
     let alone = core.alone()?;
     if let Some(known) = committed(core, &snapshot)? {

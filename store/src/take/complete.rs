@@ -3,7 +3,9 @@
 //! The cost is the new part: nodes of the source's last snapshot were checked at that commit.
 
 use crate::core::Core;
+use crate::core::scope::Scope;
 use crate::packs::marks::Marks;
+use crate::packs::pins::Holder;
 use crate::packs::place::{BlockAt, Place};
 use crate::{Result, StoreError};
 use larder_format::ledger::Snapshot;
@@ -22,8 +24,18 @@ const PAST_PIECES_MAX: usize = 100_000;
 /// Remembered lengths of piece lists, about 1.3 MiB. A list named again after so many more is read again.
 const COVERED_MAX: usize = 25_000;
 
-/// Whether every chunk named by the snapshot's tree is in the vault and in good order.
-pub(crate) fn complete(core: &Core, snapshot: &Snapshot, parent: Option<ChunkRef>) -> Result<()> {
+/// Whether every chunk named by the snapshot's tree is in the vault, in good order, and brought by the device itself: a
+/// device that cites a chunk of another device would read the other device's file out of its own snapshot.
+pub(crate) fn complete(
+    core: &Core,
+    scope: &Scope,
+    snapshot: &Snapshot,
+    parent: Option<ChunkRef>,
+) -> Result<()> {
+    let held = HeldChunks { core, holder: &scope.holder };
+    if parent != Some(snapshot.root) && held.place(&snapshot.root.id).is_none() {
+        return Err(StoreError::Missing { count: 1, first: snapshot.root.id });
+    }
     let root = core.read_node(&snapshot.root).map_err(|error| as_missing(error, snapshot.root.id))?;
     let Node::Leaf { entries, .. } = &root else { return Err(refused("its root is not a single entry")) };
     let [top] = entries.as_slice() else { return Err(refused("its root is not a single entry")) };
@@ -38,7 +50,6 @@ pub(crate) fn complete(core: &Core, snapshot: &Snapshot, parent: Option<ChunkRef
     if totals != snapshot.totals {
         return Err(refused("its counts are not those of its root"));
     }
-    let held = HeldChunks(core);
     let mut check = Check {
         held: &held,
         missing: Vec::new(),
@@ -56,14 +67,18 @@ pub(crate) fn complete(core: &Core, snapshot: &Snapshot, parent: Option<ChunkRef
     }
 }
 
-/// Chunks known to the index and readable whole; any further chunk is `Missing`, so the device sends the chunk again.
+/// Chunks that the device brought, known to the index and readable whole; any further chunk is `Missing`, so the device sends
+/// the chunk again.
 /// An index without the chunk is believed: a second copy is stored. Asking every pack instead would take a push with a
 /// million unknown chunks a day.
-struct HeldChunks<'a>(&'a Core);
+struct HeldChunks<'a> {
+    core: &'a Core,
+    holder: &'a Holder,
+}
 
 impl HeldChunks<'_> {
     fn place(&self, id: &ChunkId) -> Option<Place> {
-        self.0.catalog.held(&self.0.members, id)
+        self.core.whose(self.holder, id).own()
     }
 }
 
@@ -73,13 +88,14 @@ impl Chunks for HeldChunks<'_> {
 
     fn get(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
         let missing = Err(StoreError::Missing { count: 1, first: chunk.id });
-        let Some(place) = self.place(&chunk.id) else { return missing };
-        match self.0.catalog.packs.read(&self.0.members, place, &chunk.id) {
+        // Not only the device's own: nodes of the snapshot before are read here too, and whoever cites one was asked before.
+        let Some(place) = self.core.catalog.held(&self.core.members, &chunk.id) else { return missing };
+        match self.core.catalog.packs.read(&self.core.members, place, &chunk.id) {
             Ok(bytes) if bytes.len() == chunk.len as usize => return Ok(bytes),
             _ => {}
         }
         // Another copy may be whole.
-        match self.0.read(chunk) {
+        match self.core.read(chunk) {
             Err(StoreError::Damaged { .. }) => missing,
             read => read,
         }
@@ -117,6 +133,16 @@ impl Visitor<StoreError> for Check<'_> {
             return Ok(Descend::Past);
         };
         Ok(if self.folders.set_first((place.pack, place.slot)) { Descend::Into } else { Descend::Past })
+    }
+
+    /// Nodes of the last snapshot may be read without further questions: their device is the same.
+    fn may_open(&mut self, side: Side, node: &ChunkRef) -> Result<()> {
+        match side {
+            Side::After if self.held.place(&node.id).is_none() => {
+                Err(StoreError::Missing { count: 1, first: node.id })
+            }
+            Side::Before | Side::After => Ok(()),
+        }
     }
 
     fn unreadable(&mut self, side: Side, _: &ChunkRef, error: StoreError) -> Result<()> {
@@ -195,7 +221,7 @@ impl Check<'_> {
         };
         let at = place.block_at();
         if self.lengths.as_ref().is_none_or(|(known, ..)| *known != at) {
-            let core = self.held.0;
+            let core = self.held.core;
             let found = core.catalog.packs.lengths(&core.members, place);
             self.lengths = found.map(|(slots, lengths)| (at, slots, lengths));
         }
@@ -216,7 +242,7 @@ impl Check<'_> {
         if level > LISTS_MAX {
             return Err(refused("a file's pieces are nested too deeply"));
         }
-        let vouched = &past.level(self.held.0, level).ids;
+        let vouched = &past.level(self.held.core, level).ids;
         let fresh: Vec<_> = new
             .iter()
             .filter_map(|piece| Some((piece, Reference::of(piece)?)))

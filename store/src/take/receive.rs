@@ -5,25 +5,32 @@
 
 use crate::core::Core;
 use crate::core::scope::Scope;
-use crate::packs::growing::{self, OpenPack};
+use crate::core::whose::Whose;
+use crate::packs::growing::{self, OpenPack, Verified};
 use crate::packs::pins::Holder;
 use crate::{Result, StoreError};
 use larder_format::block::Decoder;
 use larder_format::pack::PACK_BYTES_AIM;
 use larder_format::{ChunkId, Hash, layout, wire};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 /// Room to be left by a device above its share: a pack for the remaining devices.
 const LEFT_TO_OTHERS_BYTES: u64 = PACK_BYTES_AIM;
 
-/// Chunks of `ids` not held whole by the vault, in order. The rest stays until the device's next commit, for a day at
-/// least.
+/// Chunks of `ids` that the vault does not hold whole, or that only others brought, in order. The rest stays until the
+/// device's next commit, for a day at least.
 pub(crate) fn missing(core: &Core, scope: &Scope, ids: &[ChunkId]) -> Vec<ChunkId> {
-    let missing = core.growing().not_held(ids, &scope.holder);
+    let unsealed = core.growing().not_of(ids, &scope.holder);
     // A device need not send a chunk reported as held, so the chunk has to stay until the device's commit.
     let _no_sweep = core.sweeping.read();
-    let mut held = Vec::new();
-    let missing = core.catalog.not_held(&core.members, missing, &mut held);
+    let (mut missing, mut held) = (Vec::new(), Vec::new());
+    for (id, whose) in unsealed.iter().zip(core.whose_each(&scope.holder, &unsealed)) {
+        match whose {
+            Whose::Own(place) => held.push((place.pack, place.slot)),
+            Whose::Others(_) | Whose::Nobodys => missing.push(*id),
+        }
+    }
     core.pins().note(&scope.holder, &held);
     missing
 }
@@ -43,10 +50,55 @@ pub(crate) fn receive(core: &Core, scope: &Scope, upload: &[u8]) -> Result<wire:
         }
         chunks += verified.names.len() as u64;
         if !missing(core, scope, &verified.names).is_empty() {
-            take(core, &verified, &scope.holder).map_err(|error| refused(core, scope, error))?;
+            take_in(core, scope, &verified)?;
         }
     }
     Ok(wire::Received { chunks, names: Hash(*names.finalize().as_bytes()) })
+}
+
+/// Takes in a block of which the device did not bring every chunk before. What others brought becomes the device's too, and
+/// is not stored twice.
+fn take_in(core: &Core, scope: &Scope, block: &Verified<'_>) -> Result<()> {
+    let holder = &scope.holder;
+    let held = claim(core, holder, &block.names);
+    if held.is_empty() {
+        let whole = Block { bytes: block.bytes, names: &block.names };
+        return take(core, &whole, holder).map_err(|error| refused(core, scope, error));
+    }
+    if block.names.iter().all(|id| held.contains(id)) {
+        return Ok(());
+    }
+    let one_at_a_time = core.parting.lock();
+    let (bytes, names) = block.only(|id| !held.contains(id));
+    drop(one_at_a_time);
+    let rest = Block { bytes: &bytes, names: &names };
+    take(core, &rest, holder).map_err(|error| refused(core, scope, error))
+}
+
+/// Makes those of `ids` the holder's own that the vault holds, and returns these.
+fn claim(core: &Core, holder: &Holder, ids: &[ChunkId]) -> HashSet<ChunkId> {
+    let mut held = HashSet::new();
+    let mut growing = core.growing_once_sealed(ids);
+    if let Some(pack) = growing.open.as_mut().filter(|pack| pack.chunks.has_place_for(holder)) {
+        held.extend(ids.iter().filter(|id| pack.chunks.contains(id)));
+        if !held.is_empty() {
+            pack.chunks.claim(holder, ids);
+            growing.brought(holder, 0);
+        }
+    }
+    drop(growing);
+    let _no_sweep = core.sweeping.read();
+    let rest: Vec<_> = ids.iter().filter(|id| !held.contains(*id)).copied().collect();
+    let mut places = Vec::new();
+    for (id, whose) in rest.iter().zip(core.whose_each(holder, &rest)) {
+        if let Whose::Own(place) | Whose::Others(place) = whose {
+            held.insert(*id);
+            places.push((place.pack, place.slot));
+        }
+    }
+    core.pins().note(holder, &places);
+    core.owners().note(holder, places);
+    held
 }
 
 /// Notes a refusal for want of room, and adds the bytes held by unfinished uploads: the room may come back.
@@ -58,10 +110,20 @@ pub(crate) fn refused(core: &Core, scope: &Scope, error: StoreError) -> StoreErr
     StoreError::Full { disk, missing_mib, sent_mib: sent >> 20, others_mib: others >> 20 }
 }
 
-fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<()> {
+/// A verified block and its chunks.
+struct Block<'a> {
+    bytes: &'a [u8],
+    names: &'a [ChunkId],
+}
+
+fn take(core: &Core, block: &Block<'_>, holder: &Holder) -> Result<()> {
     let mut growing = core.growing();
     // Checked again after each sealing: a concurrent push may have filled the next pack meanwhile.
-    while growing.open.as_ref().is_some_and(|pack| pack.is_full(block.names.len())) {
+    while growing
+        .open
+        .as_ref()
+        .is_some_and(|pack| pack.is_full(block.names.len()) || !pack.chunks.has_place_for(holder))
+    {
         growing = core.seal(growing)?;
     }
     if growing.open.is_none() {
@@ -72,7 +134,7 @@ fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<(
         growing.open = Some(OpenPack::create(&core.members, core.catalog.packs.salt())?);
     }
     let pack = growing.open.as_mut().expect("just opened");
-    if let Err(error) = pack.append(&core.members, block.bytes, &block.names) {
+    if let Err(error) = pack.append(&core.members, block.bytes, block.names) {
         // After a failed write the part's contents are unknown. Its chunks will be asked for again.
         if let Some(pack) = growing.open.take() {
             pack.abandon(&core.members);
@@ -80,6 +142,7 @@ fn take(core: &Core, block: &growing::Verified<'_>, holder: &Holder) -> Result<(
         growing.brought.clear();
         return Err(error);
     }
+    pack.chunks.claim(holder, block.names);
     let bytes = block.bytes.len() as u64;
     growing.brought(holder, bytes);
     // The disk is not asked while a thread waits for the pins.

@@ -9,6 +9,7 @@ use crate::membership::{opening, resync, standing};
 use crate::packs::catalog::Catalog;
 use crate::packs::pins::Holder;
 use crate::packs::{growing, on_disk};
+use crate::past::brought::{self, BroughtWalk};
 use crate::take::unsealed;
 use crate::upkeep::repair::{finish, lost};
 use crate::vault::{Opened, Options, Vault};
@@ -47,7 +48,10 @@ impl Vault {
             core.append(stamp, Event::VaultCreated { vault: id })?;
         }
         standing::enter_disks(&core, stamp);
-        Ok((Self { core, sweeps: Mutex::default() }, Opened { index_rebuilt, salvaged_packs }))
+        let mut walk = BroughtWalk::default();
+        brought::begin_at_once(&core, &mut walk);
+        let vault = Self { core, sweeps: Mutex::default(), brought: Mutex::new(walk) };
+        Ok((vault, Opened { index_rebuilt, salvaged_packs }))
     }
 }
 

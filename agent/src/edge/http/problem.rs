@@ -140,6 +140,7 @@ impl From<StoreError> for Refusal {
                 return Self::forbidden(&format!("this key belongs to {device}, not to {owner}"));
             }
             StoreError::OtherFolder { .. } => other_folder(&error),
+            StoreError::TooManySources { device, .. } => too_many_sources(device, &error),
             StoreError::NotFound { what } => Self::not_found(
                 &format!("{what} in its backups"),
                 "Look what there is with `larder sources`.",
@@ -181,6 +182,16 @@ fn other_folder(error: &StoreError) -> Refusal {
     let remedy = "Give this folder a name of its own with --source NAME. If it is the same folder and has moved, or its computer \
                   has a new name, say so with --moved.";
     Refusal::new(StatusCode::CONFLICT, "other_folder", [&what, meaning, remedy])
+}
+
+fn too_many_sources(device: &str, error: &StoreError) -> Refusal {
+    let what = format!("{error}.");
+    let meaning = "No backup of this folder was made. The backups of the other sources are safe, and go on.";
+    let remedy = format!(
+        "Push one folder above these folders instead, or let go of a source of {device} that nobody needs: `larderd let-go \
+         SOURCE` on the appliance."
+    );
+    Refusal::new(StatusCode::CONFLICT, "too_many_sources", [&what, meaning, &remedy])
 }
 
 /// Trouble of the box or its disks, not of the request.
@@ -230,6 +241,7 @@ fn of_the_box(error: &StoreError) -> Refusal {
         | StoreError::NotFound { .. }
         | StoreError::NotYours { .. }
         | StoreError::OtherFolder { .. }
+        | StoreError::TooManySources { .. }
         | StoreError::Refused(_) => {
             let texts = [
                 "The backup disk stopped answering.",

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::entities::{self, Entity};
-use super::topics::{Shown, Topics, level};
+use super::topics::{Shown, Topics, by_share, level};
 use crate::report::Report;
 
 /// Sources beyond this number still have their topics, but no device of their own: every device adds ten entities to
@@ -36,7 +36,7 @@ pub(crate) fn devices(topics: &Topics, who: &Identity, report: &Report, buttons:
         let device = Device { id: format!("disk_{}", level(&disk.id)), name, model: "Backup disk" };
         shown.push(device.shown(topics, who, version, entities::of_disk(&topics.disk(&disk.id))));
     }
-    for source in report.sources.iter().take(SOURCE_DEVICES_MAX) {
+    for source in by_share(&report.sources).take(SOURCE_DEVICES_MAX) {
         let name = format!("{} {}", who.name, source.source);
         let device = Device { id: format!("source_{}", level(&source.id)), name, model: "Protected folder" };
         shown.push(device.shown(topics, who, version, entities::of_source(&topics.source(&source.id))));

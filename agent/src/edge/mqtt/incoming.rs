@@ -1,7 +1,8 @@
 //! Incoming messages of MQTT.
 //!
-//! Three kinds of message, each of them untrusted bytes from outside: a command, the birth of Home Assistant, and,
-//! for a few seconds after the first connection, our own retained topics from an earlier life. Retained topics
+//! Four kinds of message, each of them untrusted bytes from outside: a command, the birth of Home Assistant, what somebody
+//! else writes to a topic of ours (`overwritten`), and, for a few seconds after the first connection, our own retained topics
+//! from an earlier life. Retained topics
 //! without a present source or disk are removed: no other program ever would, and stale topics stay on dashboards for
 //! years. Pure but for the channel to the agent; time comes in. Not here: sockets (`link`).
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::overwritten::{Overwritten, TopicKind};
 use super::topics::Shown;
 use super::{SUPPORTED, Shared, discovery};
 use crate::event::MqttCommand;
@@ -64,6 +66,7 @@ pub(super) struct Inbound {
     found: HashMap<String, String>,
     /// Whether a whole report was seen; before that, every topic would look stale.
     saw_whole: bool,
+    overwritten: Overwritten,
 }
 
 impl Inbound {
@@ -78,6 +81,7 @@ impl Inbound {
             is_cleaned: false,
             found: HashMap::new(),
             saw_whole: false,
+            overwritten: Overwritten::default(),
         }
     }
 
@@ -87,9 +91,9 @@ impl Inbound {
         let mut filters = vec![listen(topics.command("+")), listen(topics.birth())];
         // Otherwise a command sent to be retained would look like any other the first time.
         filters[0].preserve_retain = true;
+        filters.extend(topics.single().into_iter().chain(topics.outliving()).map(listen));
         if !self.is_cleaned {
             self.stale_until = Some(now + LISTEN_FOR_STALE);
-            filters.extend(topics.outliving().map(listen));
         }
         filters
     }
@@ -97,7 +101,7 @@ impl Inbound {
     /// When `on_time` has to be called next.
     pub(super) fn due(&self) -> Option<Instant> {
         let stale_until = self.stale_until.filter(|_| self.saw_whole);
-        self.birth_due.into_iter().chain(stale_until).min()
+        self.birth_due.into_iter().chain(stale_until).chain(self.overwritten.due()).min()
     }
 
     /// A report with every disk and source has been shown.
@@ -122,11 +126,46 @@ impl Inbound {
             if !message.retain && message.payload.as_ref() == b"online" {
                 self.birth_due = Some(Instant::now() + self.birth_pause);
             }
-        } else if message.retain && self.stale_until.is_some() && self.found.len() < STALE_TOPICS_MAX {
+        } else if !message.retain {
+            // Not what was there before we came, which is put right by showing everything.
+            self.on_foreign(topic, &message.payload);
+        } else if self.stale_until.is_some() && self.found.len() < STALE_TOPICS_MAX {
             let text = String::from_utf8_lossy(&message.payload).into_owned();
             self.found.insert(topic.to_owned(), text);
         }
         None
+    }
+
+    /// Somebody else wrote to a topic of ours.
+    fn on_foreign(&mut self, topic: &str, payload: &[u8]) {
+        let kind = {
+            let outbox = self.shared.outbox();
+            match outbox.text_of(topic) {
+                Some(text) if text.as_bytes() == payload => return,
+                Some(_) => TopicKind::Ours,
+                None => TopicKind::Unknown,
+            }
+        };
+        // Before the first whole report a topic may be one that we are about to show.
+        if kind == TopicKind::Unknown && (payload.is_empty() || !self.saw_whole) {
+            return;
+        }
+        let now = Instant::now();
+        if self.overwritten.note(topic, kind, now) {
+            if self.overwritten.is_news(now) {
+                tracing::warn!(topic, "somebody else writes to topics of this appliance; they are put right");
+            }
+            self.put_right(topic);
+        }
+    }
+
+    fn put_right(&self, topic: &str) {
+        let mut outbox = self.shared.outbox();
+        if outbox.text_of(topic).is_some() {
+            outbox.show_again(topic);
+        } else {
+            outbox.show(topic, String::new());
+        }
     }
 
     /// Does the due work at `now`.
@@ -134,6 +173,9 @@ impl Inbound {
         if self.birth_due.is_some_and(|due| due <= now) {
             self.birth_due = None;
             self.shared.outbox().show_all_again();
+        }
+        for topic in self.overwritten.take_due(now) {
+            self.put_right(&topic);
         }
         if self.saw_whole && self.stale_until.is_some_and(|until| until <= now) {
             self.stale_until = None;

@@ -171,10 +171,10 @@ impl BrokerLink {
     }
 
     fn options(&self) -> MqttOptions {
-        let BrokerSettings { host, port, username, password, uid, .. } = &self.settings;
+        let BrokerSettings { host, port, username, password, client_id, .. } = &self.settings;
         // An IPv6 address needs brackets, since the library joins host and port with a colon.
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let mut options = MqttOptions::new(format!("larder-{uid}"), host, *port);
+        let mut options = MqttOptions::new(client_id, host, *port);
         options.set_keep_alive(KEEP_ALIVE);
         options.set_connection_timeout(TRY_SECONDS);
         options.set_clean_start(true); // The outbox is the session.

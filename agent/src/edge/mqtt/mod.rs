@@ -14,6 +14,7 @@ mod entities;
 mod incoming;
 mod link;
 mod outbox;
+mod overwritten;
 mod poller;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -53,6 +54,9 @@ pub(crate) struct BrokerSettings {
     pub(crate) node: String,
     /// Stable machine id; never the host name, which owners change.
     pub(crate) uid: String,
+    /// Our name at the broker, another one at each start: whoever connects under it ends our connection, and `uid` stands in
+    /// discovery for everybody to read.
+    pub(crate) client_id: String,
     /// The appliance's name as people read it.
     pub(crate) name: String,
     /// Home Assistant's prefix, usually `homeassistant`.

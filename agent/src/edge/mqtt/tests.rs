@@ -37,6 +37,7 @@ fn settings(at: SocketAddr) -> BrokerSettings {
         password: None,
         node: "attic".to_owned(),
         uid: "abc123".to_owned(),
+        client_id: "larder-0123456789".to_owned(),
         name: "Attic".to_owned(),
         discovery_prefix: "homeassistant".to_owned(),
         spool_events_max: 100,

@@ -7,12 +7,17 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::report::{ConditionCode, Doing, Report, VaultReport};
+use crate::report::{ConditionCode, Doing, Report, SourceReport, VaultReport};
+use std::collections::BTreeMap;
 
 /// Payload of `availability` while the agent is connected.
 pub(crate) const ONLINE: &str = "online";
 /// Payload of `availability` after a stop, and the last will after a death.
 pub(crate) const OFFLINE: &str = "offline";
+
+/// Sources with a topic. Without a bound one device with thousands of sources would fill the broker, and the sources of others
+/// would not be retained.
+pub(crate) const SOURCES_SHOWN_MAX: usize = 500;
 
 /// A topic and the text to be shown there; empty text removes a retained topic.
 pub(crate) type Shown = (String, String);
@@ -89,6 +94,13 @@ impl Topics {
         format!("{}/status", self.discovery)
     }
 
+    /// Retained topics that nobody else writes to, besides those of `outliving`.
+    pub(crate) fn single(&self) -> [String; 7] {
+        let states = ["health", "vault", "retention", "proof", "head", "system"].map(|name| self.state(name));
+        let [health, vault, retention, proof, head, system] = states;
+        [self.availability(), health, vault, retention, proof, head, system]
+    }
+
     /// Retained topics that can outlive their disk or source, as filters.
     pub(crate) fn outliving(&self) -> [String; 3] {
         [self.discovery("+"), self.disk("+"), self.source("+")]
@@ -105,9 +117,31 @@ impl Topics {
             (self.state("system"), json(&report.system)),
         ];
         shown.extend(report.disks.iter().map(|disk| (self.disk(&disk.id), json(disk))));
-        shown.extend(report.sources.iter().map(|source| (self.source(&source.id), json(source))));
+        shown.extend(
+            by_share(&report.sources)
+                .take(SOURCES_SHOWN_MAX)
+                .map(|source| (self.source(&source.id), json(source))),
+        );
         shown
     }
+}
+
+/// The sources in the order of shares: the first one of each device, then the second of each. Whatever is cut off at the end is of
+/// the devices with most, and a device loses nothing to another one with fewer.
+pub(crate) fn by_share(sources: &[SourceReport]) -> impl Iterator<Item = &SourceReport> {
+    let mut of_device: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut ranked: Vec<_> = sources
+        .iter()
+        .map(|source| {
+            let device = source.source.split_once('/').map_or("", |(device, _)| device);
+            let rank = of_device.entry(device).or_default();
+            *rank += 1;
+            (*rank, source)
+        })
+        .collect();
+    // Stable, so that devices and their sources keep the order of the report.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, source)| source)
 }
 
 /// Topic `vault`: the report's figures, and the newest success over every source, a dashboard's first question.
@@ -186,6 +220,25 @@ mod tests {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert!(value.is_object(), "{topic}");
         }
+    }
+
+    /// One computer with sources without end, whose name comes first, and two with a few each.
+    #[test]
+    fn a_device_with_many_sources_pushes_no_other_device_out() {
+        let mut report = sample::report();
+        let one = report.sources[0].clone();
+        let named = |source: String| SourceReport { id: source_id(&source), source, ..one.clone() };
+        let many = (0..3000).map(|number| format!("a-thief/{number:04}"));
+        let few = ["laptop/docs", "laptop/photos", "phone/camera"].map(str::to_owned);
+        report.sources = many.chain(few.clone()).map(named).collect();
+        let shown: Vec<_> = topics().states(&report).into_iter().map(|(topic, _)| topic).collect();
+        for source in few {
+            assert!(shown.contains(&topics().source(&source_id(&source))), "{source}");
+        }
+        let sources = shown.iter().filter(|topic| topic.contains("/source/")).count();
+        assert_eq!(sources, SOURCES_SHOWN_MAX);
+        let first: Vec<_> = by_share(&report.sources).take(5).map(|source| source.source.as_str()).collect();
+        assert_eq!(first, ["a-thief/0000", "laptop/docs", "phone/camera", "a-thief/0001", "laptop/photos"]);
     }
 
     #[test]

@@ -67,6 +67,14 @@ pub trait Visitor<E> {
         Ok(Descend::Into)
     }
 
+    /// Asked about each node before it is read; an error stands for a node that cannot be read.
+    ///
+    /// # Errors
+    /// The error goes to `unreadable`.
+    fn may_open(&mut self, _side: Side, _node: &ChunkRef) -> Result<(), E> {
+        Ok(())
+    }
+
     /// A node could not be read. Without an error the comparison goes on behind the node.
     ///
     /// # Errors
@@ -270,7 +278,14 @@ impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
             }
             self.walked.bytes += u64::from(wanted.len);
             let cursor = if side == Side::After { &mut cursors.after } else { &mut cursors.before };
-            if let Err(error) = cursor.open() {
+            let opened = match self.visitor.may_open(side, &wanted) {
+                Ok(()) => cursor.open(),
+                Err(error) => {
+                    cursor.skip_node();
+                    Err(error)
+                }
+            };
+            if let Err(error) = opened {
                 self.visitor.unreadable(side, &wanted, error)?;
             }
         }

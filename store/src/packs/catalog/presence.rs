@@ -6,7 +6,6 @@
 use crate::disks::members::Members;
 use crate::packs::catalog::{Catalog, PACKS_AT_ONCE};
 use crate::packs::index::Hint;
-use crate::packs::marks::At;
 use crate::packs::place::{Answer, Place};
 use larder_format::ChunkId;
 
@@ -38,6 +37,29 @@ impl Catalog {
         (hints, places)
     }
 
+    /// Every confirmed place of each chunk, with the position of the chunk in `ids`.
+    pub(crate) fn every_place_of_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<(usize, Place)> {
+        let mut places = Vec::with_capacity(ids.len());
+        self.packs.confirm(members, &self.hints_of_each(ids), ids, |asked, answer| {
+            if let Answer::Here(place) = answer {
+                places.push((asked, place));
+            }
+        });
+        places
+    }
+
+    /// Hints for each chunk, in the order of packs.
+    fn hints_of_each(&self, ids: &[ChunkId]) -> Vec<(Hint, usize)> {
+        let mut hints: Vec<(Hint, usize)> = Vec::new();
+        let index = self.index();
+        for (asked, id) in ids.iter().enumerate() {
+            hints.extend(index.hints(id).map(|hint| (hint, asked)));
+        }
+        drop(index);
+        hints.sort_unstable();
+        hints
+    }
+
     /// The place of a chunk by the index, confirmed by the pack itself: a place without known damage, if there is
     /// one.
     pub(crate) fn locate(&self, members: &Members, id: &ChunkId) -> Option<Place> {
@@ -55,14 +77,7 @@ impl Catalog {
 
     /// The same for callers that must tell a missing chunk from an unanswered question.
     pub(crate) fn presence_of_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<Presence> {
-        let mut hints: Vec<(Hint, usize)> = Vec::new();
-        {
-            let index = self.index();
-            for (asked, id) in ids.iter().enumerate() {
-                hints.extend(index.hints(id).map(|hint| (hint, asked)));
-            }
-        }
-        hints.sort_unstable();
+        let hints = self.hints_of_each(ids);
         let mut known = vec![Presence::Absent; ids.len()];
         self.packs.confirm(members, &hints, ids, |asked, answer| {
             let known = &mut known[asked];
@@ -84,29 +99,6 @@ impl Catalog {
     /// The place of a durable chunk that can be given back, as far as is known; `None` for any other.
     pub(crate) fn held(&self, members: &Members, id: &ChunkId) -> Option<Place> {
         self.locate(members, id).filter(|place| !self.packs.is_damaged(*place))
-    }
-
-    /// The ids not held, in their order. While packs are still being entered, a present chunk may be named too: a
-    /// second copy costs less than a push that waits for every pack. `held` gets the places of the other chunks.
-    pub(crate) fn not_held(&self, members: &Members, ids: Vec<ChunkId>, held: &mut Vec<At>) -> Vec<ChunkId> {
-        let missing = self.not_held_by_index(members, ids, held);
-        if missing.is_empty() || self.pending().count() == 0 {
-            return missing;
-        }
-        self.enter_pending(members, PACKS_AT_ONCE);
-        self.not_held_by_index(members, missing, held)
-    }
-
-    fn not_held_by_index(&self, members: &Members, ids: Vec<ChunkId>, held: &mut Vec<At>) -> Vec<ChunkId> {
-        let places = self.locate_each(members, &ids);
-        let mut missing = Vec::new();
-        for (id, place) in ids.into_iter().zip(places) {
-            match place {
-                Some(place) if !self.packs.is_damaged(place) => held.push((place.pack, place.slot)),
-                _ => missing.push(id),
-            }
-        }
-        missing
     }
 
     /// Like `locate` for many, but a chunk unknown to the index is searched in every pack. A chunk in no pack is left

@@ -100,6 +100,16 @@ impl Outbox {
         self.states.shows(topic)
     }
 
+    /// The text shown at `topic` at present; empty for a topic under removal.
+    pub(crate) fn text_of(&self, topic: &str) -> Option<&str> {
+        self.states.text_of(topic)
+    }
+
+    /// Sends a shown topic once more, though it did not change.
+    pub(crate) fn show_again(&mut self, topic: &str) {
+        self.states.show_again(topic);
+    }
+
     /// Queues an event; a full spool gives up the oldest waiting event and counts the loss.
     pub(crate) fn tell(&mut self, topic: &str, text: String) {
         self.spool.tell(topic, text);

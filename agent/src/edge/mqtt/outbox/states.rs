@@ -70,6 +70,16 @@ impl States {
         self.topics.get(topic).is_some_and(|state| !state.text.is_empty())
     }
 
+    /// The text shown at `topic`.
+    pub(super) fn text_of(&self, topic: &str) -> Option<&str> {
+        self.topics.get(topic).map(|state| state.text.as_str())
+    }
+
+    /// A shown topic is due again.
+    pub(super) fn show_again(&mut self, topic: &str) {
+        self.make_due(topic);
+    }
+
     /// Everything shown is due again, in order of first appearance.
     pub(super) fn show_all_again(&mut self) {
         let mut topics: Vec<(u64, String)> =
