@@ -19,6 +19,7 @@ mod push;
 mod remote;
 mod rescue;
 mod restore;
+mod rollback;
 mod schedule;
 mod settings;
 mod unfinished;
@@ -31,5 +32,9 @@ pub use progress::TransferProgress;
 pub use push::{DefaultExcludes, LeftOut, LeftOutNames, LeftOutReason, PushOptions, Pushed, push};
 pub use remote::{Past, Remote};
 pub use rescue::{FoundSnapshot, KeptSnapshot, PulledDisk, Rescue, SnapshotStanding};
-pub use restore::{Existing, RestoreOptions, Restored, RoomCheck, SpecialEntries, restore};
+pub use restore::{
+    Existing, RestoreChoice, RestoreOptions, RestorePreview, Restored, RoomCheck, SpecialEntries, Tally,
+    preview, restore, wanted_bytes,
+};
+pub use rollback::{FolderPart, Removed, Rollback, RollbackPlan, RolledBack};
 pub use settings::{PairedAppliance, source_name_for};

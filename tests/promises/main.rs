@@ -1,6 +1,7 @@
 //! Promises, tested on the real binaries from outside. Each test's name is a sentence that an owner understands.
 
 mod at_the_box;
+mod bring_back;
 mod by_itself;
 mod byte_exact;
 mod client_words;

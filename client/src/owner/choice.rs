@@ -32,6 +32,19 @@ impl ChoiceArgs {
         }
     }
 
+    /// These choices, and those among the words of a scheduled `larder push`.
+    pub(super) fn with_words(mut self, words: &[String]) -> Self {
+        let globs = words.iter().filter_map(|word| word.strip_prefix("--exclude="));
+        let new: Vec<String> =
+            globs.filter(|glob| !self.exclude.iter().any(|known| known == glob)).map(str::to_owned).collect();
+        self.exclude.extend(new);
+        let has = |wanted: &str| words.iter().any(|word| word == wanted);
+        self.include_caches |= has("--include-caches");
+        self.no_default_excludes |= has("--no-default-excludes");
+        self.one_filesystem |= has("--one-filesystem");
+        self
+    }
+
     /// The same as words of `larder push`.
     pub(super) fn words(&self) -> Vec<String> {
         let Self { exclude, include_caches, no_default_excludes, one_filesystem } = self;
@@ -40,5 +53,26 @@ impl ChoiceArgs {
         words.extend(no_default_excludes.then(|| "--no-default-excludes".to_owned()));
         words.extend(one_filesystem.then(|| "--one-filesystem".to_owned()));
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scheduled_choice_is_read_back_as_it_was_written() {
+        let choice = ChoiceArgs {
+            exclude: vec!["*.o".to_owned(), "cache/".to_owned()],
+            include_caches: true,
+            no_default_excludes: false,
+            one_filesystem: true,
+        };
+        let words = [choice.words(), vec!["--quiet".to_owned()]].concat();
+        let typed =
+            ChoiceArgs { exclude: vec!["*.o".to_owned(), "*.iso".to_owned()], ..ChoiceArgs::default() };
+        let both = typed.with_words(&words);
+        assert_eq!(both.exclude, ["*.o", "*.iso", "cache/"]);
+        assert!(both.include_caches && !both.no_default_excludes && both.one_filesystem);
     }
 }

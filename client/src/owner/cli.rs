@@ -4,7 +4,7 @@ use super::{
     finding, getting, help, listing, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
-    pairing, pushing, rescuing, scheduling,
+    pairing, pushing, rescuing, rolling_back, scheduling,
     screen::say_last,
     snapshots, source, status, watching, words,
 };
@@ -62,6 +62,9 @@ enum TypedCommand {
     /// Bring files back into a folder, with every attribute
     #[command(after_help = help::WHEN)]
     Restore(getting::RestoreArgs),
+    /// Make a folder of this computer what it was; shows the plan first, and backs up what is there now
+    #[command(after_help = help::ROLLBACK)]
+    Rollback(rolling_back::RollbackArgs),
     /// Write one file to the standard output
     #[command(after_help = help::WHEN)]
     Cat(getting::CatArgs),
@@ -125,6 +128,10 @@ fn last_words(command: &TypedCommand) -> Option<&'static str> {
         TypedCommand::Restore(_) | TypedCommand::Rescue(_) => Some(
             "Stopped. Files that are back are whole; run this again as it was, and it goes on where it stopped.",
         ),
+        TypedCommand::Rollback(_) => Some(
+            "Stopped. Every file that is there is whole, and what was there before is in the backup once its number was \
+             told; the line told then goes on where this stopped.",
+        ),
         TypedCommand::Pair(_) => Some("Stopped. The pairing of this computer is as it was."),
         _ => None,
     }
@@ -144,6 +151,7 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
         TypedCommand::Diff { from, to } => looking::diff(&from, to.as_deref(), global, output),
         TypedCommand::Find(args) => finding::find(&args, global, output),
         TypedCommand::Restore(args) => getting::restore(&args, global, output),
+        TypedCommand::Rollback(args) => rolling_back::rollback(&args, global, output),
         TypedCommand::Cat(args) => getting::cat(&args, global, output),
         TypedCommand::Rescue(args) => rescuing::rescue(&args, output),
         TypedCommand::Answers { source } => looking::answers(source.as_deref(), global, output),

@@ -1,8 +1,10 @@
 //! `larder restore` and `larder cat`: files come back.
 
 use super::{
+    getting_all,
     options::GlobalOptions,
     output::{CommandError, Output},
+    previewing,
     progress::with_bar,
     screen::{ask_yes, may_ask},
     skipped::{Loudness, name_skipped, skipped_json},
@@ -10,8 +12,8 @@ use super::{
     words,
 };
 use crate::{
-    ClientError, Existing, RestoreOptions, Restored, RoomCheck, Selection, SpecialEntries, TransferProgress,
-    read_file, restore as bring_back,
+    ClientError, Existing, RestoreChoice, RestoreOptions, Restored, RoomCheck, Selection, SpecialEntries,
+    TransferProgress, preview, read_file, restore as bring_back, restore::check_room,
 };
 use clap::Args;
 use std::{
@@ -24,19 +26,44 @@ use std::{
 #[derive(Debug, Args)]
 pub(super) struct RestoreArgs {
     /// SOURCE[@WHEN][:PATH]; without PATH everything, straight into DIR; with PATH, DIR gets that file or folder
-    place: OsString,
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    place: Option<OsString>,
+    /// Everything that this key may read: each source into DIR/DEVICE/NAME, as it is now or as it was at --at WHEN
+    #[arg(long)]
+    pub(super) all: bool,
+    /// With --all: only what this device has backed up
+    #[arg(long, value_name = "DEVICE", requires = "all")]
+    pub(super) device: Option<String>,
     #[command(flatten)]
-    at: AtOption,
+    pub(super) at: AtOption,
     /// The folder to restore into; it is made if it is not there
     #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    pub(super) to: PathBuf,
     /// Replace files in DIR that have the same names; without this they stay, and where they differ they are named
     #[arg(long)]
     overwrite: bool,
+    /// Bring back only what matches, by the rules of a .gitignore below the source's folder; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Leave out what matches, by the same rules, whatever --include says; may be given several times
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Write nothing: say what would be made, replaced, left as it is, and what is in the way
+    #[arg(long)]
+    pub(super) dry_run: bool,
     #[command(flatten)]
     target: TargetWishes,
     #[command(flatten)]
-    loudness: Loudness,
+    pub(super) loudness: Loudness,
+}
+
+impl RestoreArgs {
+    /// The options of the library.
+    pub(super) fn options(&self, output: &Output) -> RestoreOptions {
+        let existing = if self.overwrite { Existing::Replace } else { Existing::Keep };
+        let choice = RestoreChoice { include: self.include.clone(), exclude: self.exclude.clone() };
+        RestoreOptions { choice, ..self.target.options(existing, output) }
+    }
 }
 
 /// What a restore and a rescue may do to this computer.
@@ -60,7 +87,7 @@ impl TargetWishes {
             false => SpecialEntries::LeaveOut,
         };
         let room = if self.no_room_check { RoomCheck::Never } else { RoomCheck::First };
-        RestoreOptions { existing, special, room }
+        RestoreOptions { existing, special, room, choice: RestoreChoice::default() }
     }
 }
 
@@ -76,16 +103,25 @@ pub(super) fn restore(
     global: &GlobalOptions,
     output: &mut Output,
 ) -> Result<u8, CommandError> {
-    let spot = Spot::parse_at(&args.place, &args.at)?;
-    let connection = global.connect()?;
-    let source = spot.full_source(&connection)?;
-    let wanted = Selection { source: &source, when: &spot.when, path: &spot.path };
-    let existing = if args.overwrite { Existing::Replace } else { Existing::Keep };
     if args.loudness.quiet {
         output.hush();
     }
+    let Some(place) = &args.place else { return getting_all::restore_all(args, global, output) };
+    let spot = Spot::parse_at(place, &args.at)?;
+    let connection = global.connect()?;
+    let source = spot.full_source(&connection)?;
+    let wanted = Selection { source: &source, when: &spot.when, path: &spot.path };
+    let options = args.options(output);
+    if args.dry_run {
+        let seen = preview(&connection, &wanted, &args.to, &options)?;
+        let code = previewing::show(&source, &seen, args, output)?;
+        if options.room == RoomCheck::First {
+            output.flush()?;
+            check_room(&args.to, seen.bytes_to_come())?;
+        }
+        return Ok(code);
+    }
     let (progress, started) = (TransferProgress::default(), Instant::now());
-    let options = args.target.options(existing, output);
     let restored = with_bar(&progress, output, None, || {
         bring_back(&connection, &wanted, &args.to, &options, &progress)
     })?;

@@ -29,6 +29,15 @@ WHEN chooses a snapshot, in this computer's time zone; a moment means the newest
 Quote what has spaces: larder ls 'photos@last tuesday 18:00:2024'
 A PATH that begins with two digits can be taken for seconds; then write @'2026-03-31 18:00':/20";
 
+/// Below `larder rollback`.
+pub(super) const ROLLBACK: &str = "\
+The folder is the one that the backups say they are of; --to DIR names another. What is there now is
+backed up first, and nothing is replaced or removed that is not in that backup. What a push leaves out
+stays as it is: give the same --exclude as to `larder push` (those of a schedule are known).
+
+WHEN is as for `larder restore --help`. A WHEN that is counted from the newest (`-1`, or none) means another
+snapshot once the present was backed up; to go on after a break, use the line that was told.";
+
 /// Below `larder versions`.
 pub(super) const VERSIONS: &str = "\
 Versions are those of all snapshots, so there is no WHEN here. A number from the first column brings

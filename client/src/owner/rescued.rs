@@ -15,9 +15,9 @@ pub(super) struct Sum {
     pub(super) folders: u64,
     pub(super) bytes: u64,
     damaged: u64,
-    owners_left_out: u64,
-    attributes_left_out: u64,
-    skipped: SkippedList,
+    pub(super) owners_left_out: u64,
+    pub(super) attributes_left_out: u64,
+    pub(super) skipped: SkippedList,
 }
 
 impl Sum {
@@ -27,34 +27,39 @@ impl Sum {
         source: &str,
         restored: Result<Restored, ClientError>,
     ) -> Result<(), ClientError> {
-        let below = |path: &str| if source.is_empty() { path.to_owned() } else { format!("{source}/{path}") };
         match restored {
-            Ok(restored) => {
-                self.files += restored.files;
-                self.folders += restored.folders;
-                self.bytes += restored.bytes;
-                self.damaged += restored.damaged;
-                self.owners_left_out += restored.owners_left_out;
-                self.attributes_left_out += restored.attributes_left_out;
-                let unnamed = restored.skipped.count - restored.skipped.named.len() as u64;
-                restored
-                    .skipped
-                    .named
-                    .iter()
-                    .for_each(|file| self.skipped.add(below(&file.path), &*file.why));
-                self.skipped.count += unnamed;
-            }
+            Ok(restored) => self.add_restored(source, &restored),
             Err(ClientError::Damaged(why)) => {
                 self.damaged += 1;
-                self.skipped.add(below(""), why);
+                self.skipped.add(below(source, ""), why);
             }
             // A missing path among several: the other paths are still wanted.
             Err(trouble) if !source.is_empty() && trouble.has_code("not_found") => {
-                self.skipped.add(below(""), trouble.to_string());
+                self.skipped.add(below(source, ""), trouble.to_string());
             }
             Err(trouble) => return Err(trouble),
         }
         Ok(())
+    }
+
+    /// Adds a restore that came to its end.
+    pub(super) fn add_restored(&mut self, source: &str, restored: &Restored) {
+        self.files += restored.files;
+        self.folders += restored.folders;
+        self.bytes += restored.bytes;
+        self.damaged += restored.damaged;
+        self.owners_left_out += restored.owners_left_out;
+        self.attributes_left_out += restored.attributes_left_out;
+        let unnamed = restored.skipped.count - restored.skipped.named.len() as u64;
+        let named = &restored.skipped.named;
+        named.iter().for_each(|file| self.skipped.add(below(source, &file.path), &*file.why));
+        self.skipped.count += unnamed;
+    }
+
+    /// The exit code as far as files tell.
+    pub(super) fn files_code(&self) -> u8 {
+        let left_out = self.owners_left_out + self.attributes_left_out;
+        words::exit_code(self.damaged, self.skipped.count, left_out)
     }
 
     pub(super) fn json(&self, rescue: &Rescue, seconds: f64) -> serde_json::Value {
@@ -77,13 +82,12 @@ impl Sum {
 
     pub(super) fn exit_code(&self, rescue: &Rescue) -> u8 {
         let is_ledger_whole = rescue.missing_entries().is_empty() && !rescue.is_ledger_gone();
-        if rescue.damage().count > 0 || !is_ledger_whole {
-            6
-        } else {
-            let left_out = self.owners_left_out + self.attributes_left_out;
-            words::exit_code(self.damaged, self.skipped.count, left_out)
-        }
+        if rescue.damage().count > 0 || !is_ledger_whole { 6 } else { self.files_code() }
     }
+}
+
+fn below(source: &str, path: &str) -> String {
+    if source.is_empty() { path.to_owned() } else { format!("{source}/{path}") }
 }
 
 /// Places on the disks that this account may not read, and that need hold nothing.

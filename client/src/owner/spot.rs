@@ -14,7 +14,7 @@ use clap::Args;
 use larder_format::{
     ledger::composed,
     when::{WHEN_BYTES_MAX, When},
-    wire::unescape_name,
+    wire::{escape_name, unescape_name},
 };
 use std::ffi::OsStr;
 
@@ -28,6 +28,16 @@ pub(super) struct AtOption {
     // A WHEN such as `-1` begins like an option.
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     at: Option<String>,
+}
+
+impl AtOption {
+    /// The moment for a whole source.
+    pub(super) fn when(&self) -> Result<&str, ClientError> {
+        match self.at.as_deref() {
+            Some(at) if at.trim().is_empty() => Err(ClientError::Usage("--at needs a moment".to_owned())),
+            at => Ok(at.unwrap_or(NEWEST)),
+        }
+    }
 }
 
 /// A part of a snapshot, as typed.
@@ -83,6 +93,24 @@ impl Spot {
             Some(at) if at.trim().is_empty() => Err(ClientError::Usage("--at needs a moment".to_owned())),
             Some(at) => Ok(Self { when: at.clone(), ..spot }),
         }
+    }
+
+    /// A whole snapshot, or a path in it, as a person types it in a shell.
+    pub(super) fn typed(source: &str, snapshot: u64, path: &[u8]) -> String {
+        let mut typed = String::new();
+        for c in source.chars() {
+            if matches!(c, '\\' | '@' | ':') {
+                typed.push('\\');
+            }
+            typed.push(c);
+        }
+        typed.push_str(&format!("@{snapshot}"));
+        if !path.is_empty() {
+            typed.push_str(&format!(":{}", escape_name(path)));
+        }
+        let is_plain =
+            |c: char| c.is_alphanumeric() || matches!(c, '/' | '@' | ':' | '.' | '_' | '-' | '+' | ',');
+        if typed.chars().all(is_plain) { typed } else { format!("'{}'", typed.replace('\'', "'\\''")) }
     }
 
     /// The full name of the source; without a device, the only source of the name.
@@ -254,7 +282,7 @@ mod tests {
         ) {
             let when = FORMS[form];
             let path = tidy(path.join("/").as_bytes());
-            let written = larder_format::wire::escape_name(&path);
+            let written = escape_name(&path);
             let spot = Spot { source: "a/b".into(), when: when.into(), path };
             let parse = |typed: String| Spot::parse(OsStr::new(&typed)).unwrap();
             proptest::prop_assert_eq!(&parse(format!("a/b@\"{when}\":{written}")), &spot);
@@ -271,6 +299,20 @@ mod tests {
             if !(when.ends_with(":31") && begins_like_seconds) {
                 proptest::prop_assert_eq!(&parse(format!("a/b@{when}:{written}")), &spot);
             }
+        }
+    }
+
+    #[test]
+    fn a_told_place_can_be_typed_again() {
+        assert_eq!(Spot::typed("laptop/photos", 12, b""), "laptop/photos@12");
+        assert_eq!(Spot::typed("laptop/photos", 12, b"2024/cat.jpg"), "laptop/photos@12:2024/cat.jpg");
+        assert_eq!(Spot::typed("laptop/My Files", 3, b""), "'laptop/My Files@3'");
+        assert_eq!(Spot::typed("laptop/it's", 3, b"a"), "'laptop/it'\\''s@3:a'");
+        for source in ["a/b@c:d", "a/b\\", "a/b c"] {
+            let typed = Spot::typed(source, 7, b"20/x\n");
+            let unquoted = typed.trim_matches('\'');
+            let spot = Spot::parse(OsStr::new(unquoted)).unwrap();
+            assert_eq!((&*spot.source, &*spot.when, &*spot.path), (source, "7", &b"20/x\n"[..]), "{typed}");
         }
     }
 

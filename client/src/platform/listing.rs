@@ -4,7 +4,7 @@
 //! here: asking the system for the names (`OpenFolder`).
 
 /// Names of a folder, sorted, without `.` and `..`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct NameList {
     /// The names back to back.
     bytes: Vec<u8>,
@@ -76,6 +76,11 @@ impl NameList {
     }
 
     pub(crate) fn contains(&self, name: &[u8]) -> bool {
-        self.spans.binary_search_by(|span| span.of(&self.bytes).cmp(name)).is_ok()
+        self.position(name).is_some()
+    }
+
+    /// Position of `name`, if it is among the names.
+    pub(crate) fn position(&self, name: &[u8]) -> Option<usize> {
+        self.spans.binary_search_by(|span| span.of(&self.bytes).cmp(name)).ok()
     }
 }

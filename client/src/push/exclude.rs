@@ -94,13 +94,7 @@ impl SiftedFolder<'_> {
 
 impl Excludes {
     pub(crate) fn new(rules: &ExcludeRules<'_>) -> Result<Self, ClientError> {
-        let mut builder = GitignoreBuilder::new("");
-        for glob in rules.globs {
-            builder.add_line(None, glob).map_err(|error| {
-                ClientError::Usage(format!("\"{glob}\" is not a pattern that --exclude understands: {error}"))
-            })?;
-        }
-        let globs = builder.build().map_err(|error| ClientError::Usage(error.to_string()))?;
+        let globs = patterns(rules.globs, "--exclude")?;
         let (mut key_folders, mut key_files) = (Vec::new(), Vec::new());
         // A place that is not there holds no key.
         for place in rules.own_keys.iter().filter_map(|place| place.canonicalize().ok()) {
@@ -228,6 +222,17 @@ impl Excludes {
         }
         None
     }
+}
+
+/// The patterns that the owner gave with the option `option`.
+pub(crate) fn patterns(globs: &[String], option: &str) -> Result<Gitignore, ClientError> {
+    let mut builder = GitignoreBuilder::new("");
+    for glob in globs {
+        builder.add_line(None, glob).map_err(|error| {
+            ClientError::Usage(format!("\"{glob}\" is not a pattern that {option} understands: {error}"))
+        })?;
+    }
+    builder.build().map_err(|error| ClientError::Usage(error.to_string()))
 }
 
 /// Tells mistakes in the owner's patterns.

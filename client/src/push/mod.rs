@@ -23,6 +23,7 @@ mod send;
 mod shares;
 mod walk;
 mod walker;
+mod written_out;
 
 use crate::{
     ClientError, Remote, SkippedList, TransferProgress,
@@ -33,31 +34,33 @@ use batch::{BatchGoes, Queue, Stopped};
 use cache::{Cache, FolderKey};
 use entry::PushContext;
 pub use exclude::DefaultExcludes;
-pub(crate) use exclude::check_patterns;
-use exclude::{ExcludeRules, Excludes};
+use exclude::ExcludeRules;
+pub(crate) use exclude::{Excludes, Ignores, SiftedFolder, check_patterns, patterns};
 use frontier::Frontier;
 use guide::WalkGuide;
 use larder_format::{
     ChunkRef,
-    tree::{Time, Totals},
+    tree::Totals,
     wire::{
         COMMIT_CONTENTS, COMMIT_ORIGIN, Commit, ContentHash, PushStart, PushWelcome, Receipt, SOURCE_ORIGIN,
     },
 };
 pub use left_out::{LeftOut, LeftOutNames, LeftOutReason};
 pub(crate) use measure::measured;
-use origin::{origin, zone};
+pub(crate) use origin::origin;
+use origin::zone;
 use sample::Sample;
 use send::Senders;
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, mpsc},
+    sync::{Arc, Mutex},
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 use walk::take_part;
 use walker::Walker;
+use written_out::{time_of, write_out};
 
 /// How to push a folder.
 #[derive(Debug, Clone)]
@@ -137,6 +140,20 @@ pub fn push(
     options: &PushOptions,
     progress: &TransferProgress,
 ) -> Result<Pushed, ClientError> {
+    push_made(remote, source, folder, options, progress).map(|made| made.pushed)
+}
+
+/// As `push`, with the root of the tree.
+///
+/// # Errors
+/// As `push`.
+pub(crate) fn push_made(
+    remote: &dyn Remote,
+    source: &str,
+    folder: &Path,
+    options: &PushOptions,
+    progress: &TransferProgress,
+) -> Result<MadeSnapshot, ClientError> {
     let welcome = start(remote, source, folder, options)?;
     if let Some(PushWelcome { snapshots: 0, room_bytes: Some(room_bytes), .. }) = welcome {
         progress.tell_room(room_bytes);
@@ -180,7 +197,7 @@ pub(crate) fn start(
 }
 
 /// The rules for what is left out.
-fn excludes_of(options: &PushOptions) -> Result<Excludes, ClientError> {
+pub(crate) fn excludes_of(options: &PushOptions) -> Result<Excludes, ClientError> {
     Excludes::new(&ExcludeRules {
         globs: &options.exclude,
         defaults: options.default_excludes,
@@ -247,9 +264,9 @@ impl<'a> Attempt<'a> {
         Ok(Self { remote, source, options, progress, folder, excludes, push, plan })
     }
 
-    fn run(&self, cache: Cache) -> Result<Pushed, ClientError> {
+    fn run(&self, cache: Cache) -> Result<MadeSnapshot, ClientError> {
         let made = self.run_unless(cache, None)?;
-        Ok(made.expect("a tree without a tree to compare with is new").pushed)
+        Ok(made.expect("a tree without a tree to compare with is new"))
     }
 
     /// Sends everything and makes a snapshot, unless the tree has the root `last`.
@@ -374,29 +391,4 @@ impl Threads {
         // more senders would only take memory.
         Self { walkers: 4, senders: (cores + 1).clamp(3, 4), queued_batches: 1 }
     }
-}
-
-/// The longest wait for a busy disk before a push begins.
-const WRITE_OUT_FOR: Duration = Duration::from_secs(1);
-
-/// Has the memory of the folder's filesystem written out: afterwards, a write by way of a program's memory moves a
-/// file's times too. A long write-out goes on beside the push, which meanwhile trusts young files less.
-fn write_out(folder: &Path, now: Time) -> Arc<OnceLock<Time>> {
-    let written_out = Arc::new(OnceLock::new());
-    let Ok(opened) = OpenFolder::open(folder) else { return written_out };
-    let (done, ended) = mpsc::channel();
-    let told = Arc::clone(&written_out);
-    thread::spawn(move || {
-        if opened.sync_filesystem().is_ok() {
-            let _ = told.set(now);
-        }
-        let _ = done.send(());
-    });
-    let _ = ended.recv_timeout(WRITE_OUT_FOR);
-    written_out
-}
-
-fn time_of(time: SystemTime) -> Time {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time { seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX), nanos: since.subsec_nanos() }
 }

@@ -5,6 +5,7 @@
 
 use super::{
     naming::{rename, words},
+    replacing::NameMustBe,
     site::Site,
     target_folder::TargetFolder,
 };
@@ -23,6 +24,7 @@ pub(crate) struct GrowingFile {
     place: Mutex<Option<Arc<TargetFolder>>>,
     name: Vec<u8>,
     beside: Vec<u8>,
+    must_be: NameMustBe,
     attributes: Attributes,
     size: u64,
     told: ToldBytes,
@@ -67,6 +69,7 @@ impl GrowingFile {
             place: Mutex::new(Some(Arc::clone(place))),
             name,
             beside: site.name_beside(),
+            must_be: site.replacing.unseen(),
             attributes,
             size,
             told: ToldBytes::default(),
@@ -79,6 +82,11 @@ impl GrowingFile {
     /// `is_there` is set when the file is whole and has its name: other names wait for the link.
     pub(crate) fn linked(self, is_there: Option<Arc<AtomicBool>>) -> Arc<Self> {
         Arc::new(Self { is_there, ..self })
+    }
+
+    /// What must stand under the name when the file is whole.
+    pub(crate) fn over(self, must_be: NameMustBe) -> Self {
+        Self { must_be, ..self }
     }
 
     pub(crate) fn name(&self) -> &[u8] {
@@ -166,6 +174,7 @@ impl GrowingFile {
             (None, Err(error)) => site.skip(path(), words(error)),
             (None, Ok(_)) => {
                 self.is_there.iter().for_each(|is_there| is_there.store(true, Ordering::Relaxed));
+                site.note_named(self.must_be);
                 site.progress.add_files(1);
                 site.progress.add_bytes(self.size);
             }
@@ -195,6 +204,6 @@ impl GrowingFile {
         if *is_unnamed {
             return site.new_files.name(file, folder, &self.name).map_err(words);
         }
-        rename(site, folder, &self.beside, &self.name)
+        rename(folder, &self.beside, &self.name, self.must_be)
     }
 }

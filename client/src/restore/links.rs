@@ -4,9 +4,12 @@
 //! push has the old content under a name and the new content under another, and both come back.
 
 use super::{
+    naming::words,
+    replacing::{TargetSpot, name_must_be},
     site::Site,
-    target_folder::{TargetFolder, make_link},
+    target_folder::{LinkEnds, TargetFolder, make_link},
 };
+use crate::past::tree_reader::TreeReader;
 use larder_format::{
     Hash,
     tree::{Entry, Kind, encode_pieces},
@@ -81,11 +84,12 @@ impl Links {
     }
 
     /// Makes the further names.
-    pub(crate) fn make(self, site: &Site<'_>) {
+    pub(crate) fn make(self, site: &Site<'_>, reader: &TreeReader<'_>) {
         for FurtherName { first, place, name, bytes } in self.more {
             let first = &self.names[first];
             let made = if first.is_there.load(Relaxed) {
-                make_link(site, &first.place, &first.name, &place, &name)
+                let ends = LinkEnds { at: &first.place, first: &first.name, place: &place, name: &name };
+                link(site, reader, ends)
             } else {
                 let first = first.place.handle.path_of(&first.name);
                 Err(format!("it is another name of the file {first}, which did not come back either"))
@@ -104,4 +108,15 @@ impl Links {
             TargetFolder::release(first.place, site);
         }
     }
+}
+
+fn link(site: &Site<'_>, reader: &TreeReader<'_>, ends: LinkEnds<'_>) -> Result<(), String> {
+    if ends.is_made() {
+        site.note_already();
+        return Ok(());
+    }
+    let folder = ends.place.handle.open().map_err(words)?;
+    let spot = TargetSpot { handle: &ends.place.handle, folder: folder.as_ref(), name: ends.name };
+    let must_be = name_must_be(site.replacing, reader, spot)?;
+    make_link(site, ends, must_be).inspect(|()| site.note_named(must_be))
 }

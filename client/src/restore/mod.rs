@@ -6,6 +6,7 @@
 //! files and the next folders. Not here: fetching and checking chunks (`past::fetch`).
 
 mod already;
+mod choice;
 mod fetching;
 mod filesystems;
 mod growing;
@@ -13,13 +14,28 @@ mod links;
 mod naming;
 mod options;
 mod plan;
+mod preview;
+mod replacing;
 mod room;
 mod site;
 mod special;
+mod survey;
+mod tally;
 mod target_folder;
+mod visit;
 
+pub(crate) use already::{PlannedEntry, is_back};
+pub use choice::RestoreChoice;
+pub(crate) use choice::{Choice, EntryFate, PathSet};
+pub(crate) use naming::words;
 pub use options::{Existing, RestoreOptions, Restored, RoomCheck, SpecialEntries};
-pub(crate) use room::check_room;
+pub use preview::{RestorePreview, preview};
+pub(crate) use replacing::{NOT_IN_THE_BACKUP, PushRecord, PushedEntry, Replacing, TargetSpot, is_pushed};
+pub(crate) use room::{check_room, free_at};
+pub(crate) use site::Site;
+pub(crate) use survey::joined;
+pub use tally::Tally;
+pub(crate) use visit::{SnapshotVisitor, visit};
 
 use crate::{
     ClientError, Past, TransferProgress,
@@ -29,7 +45,7 @@ use crate::{
 };
 use fetching::write_groups;
 use larder_format::tree::{Kind, read::Found};
-use site::Site;
+use plan::WantedTree;
 use std::{
     path::Path,
     sync::{
@@ -38,6 +54,7 @@ use std::{
     },
     thread,
 };
+use survey::WantedPart;
 use target_folder::TargetFolder;
 
 /// Requests for chunks that are under way at once.
@@ -56,23 +73,109 @@ pub fn restore(
     options: &RestoreOptions,
     progress: &TransferProgress,
 ) -> Result<Restored, ClientError> {
-    let root = past.snapshot(wanted.source, wanted.when)?.root;
     let reader = TreeReader::new(past, progress);
-    let found = reader.find(&root, wanted.path)?;
-    let Found { entry, owner } = &found;
-    let is_root = entry.name.is_empty() && matches!(entry.kind, Kind::Directory { .. });
-    let needed = match &entry.kind {
-        Kind::Directory { totals, .. } => totals.bytes,
-        Kind::File { size, .. } => *size,
-        _ => 0,
-    };
+    let Chosen { found, choice, bytes } = Chosen::of(past, &reader, wanted, options)?;
     if options.room == RoomCheck::First {
-        check_room(to, needed)?;
+        check_room(to, bytes)?;
     }
-    let Target { handle, is_ours, is_empty } = Target::open(to, is_root)?;
-    progress.expect_bytes(needed);
-    let keeps = is_root && (is_ours || options.existing == Existing::Replace);
+    let target = Target::open(to, is_root(&found))?;
+    progress.expect_bytes(bytes);
     let site = Site::new(options, progress, to);
+    bring_back(past, WantedTree { reader: &reader, choice: &choice }, site, TargetOf { found, target })
+}
+
+/// Bytes of the files that a restore would bring back.
+///
+/// # Errors
+/// As `restore`.
+pub fn wanted_bytes(
+    past: &dyn Past,
+    wanted: &Selection<'_>,
+    options: &RestoreOptions,
+) -> Result<u64, ClientError> {
+    let progress = TransferProgress::default();
+    Chosen::of(past, &TreeReader::new(past, &progress), wanted, options).map(|chosen| chosen.bytes)
+}
+
+fn is_root(found: &Found) -> bool {
+    found.entry.name.is_empty() && matches!(found.entry.kind, Kind::Directory { .. })
+}
+
+/// The selected entry, and what of it is wanted.
+struct Chosen {
+    found: Found,
+    choice: Choice,
+    /// Bytes of the wanted files.
+    bytes: u64,
+}
+
+impl Chosen {
+    fn of(
+        past: &dyn Past,
+        reader: &TreeReader<'_>,
+        wanted: &Selection<'_>,
+        options: &RestoreOptions,
+    ) -> Result<Self, ClientError> {
+        // Before any request: a mistyped pattern is told at once.
+        let mut choice = Choice::new(&options.choice, wanted.path)?;
+        let root = past.snapshot(wanted.source, wanted.when)?.root;
+        let found = reader.find(&root, wanted.path)?;
+        let all = match &found.entry.kind {
+            Kind::Directory { totals, .. } => totals.bytes,
+            Kind::File { size, .. } => *size,
+            _ => 0,
+        };
+        if !choice.has_patterns() {
+            return Ok(Self { found, choice, bytes: all });
+        }
+        let WantedPart { entries, bytes, damaged, passages } = WantedPart::of(reader, &found, &choice)?;
+        if entries == 0 && damaged == 0 {
+            return Err(ClientError::NotThere {
+                what: format!("Nothing in {} is wanted by --include and --exclude.", wanted.source),
+                remedy: "Check the patterns; `larder ls -R SOURCE` shows every path, and `--dry-run` what would come back.",
+            });
+        }
+        choice.pass_through(passages);
+        Ok(Self { found, choice, bytes })
+    }
+}
+
+/// An entry, and the folder that it comes back into.
+struct TargetOf {
+    found: Found,
+    target: Target,
+}
+
+/// Brings the content of the root `found` back into the open folder `folder`, as far as `choice` and the rules of `site`
+/// go.
+///
+/// # Errors
+/// As `restore`.
+pub(crate) fn restore_in_place(
+    past: &dyn Past,
+    choice: &Choice,
+    site: Site<'_>,
+    InPlace { found, handle }: InPlace,
+) -> Result<Restored, ClientError> {
+    let reader = TreeReader::new(past, site.progress);
+    let target = Target { handle, is_ours: false, is_empty: false };
+    bring_back(past, WantedTree { reader: &reader, choice }, site, TargetOf { found, target })
+}
+
+/// The root of a snapshot, and the living folder in its place.
+pub(crate) struct InPlace {
+    pub(crate) found: Found,
+    pub(crate) handle: Arc<Handle>,
+}
+
+fn bring_back(
+    past: &dyn Past,
+    wanted: WantedTree<'_, '_>,
+    site: Site<'_>,
+    TargetOf { found, target: Target { handle, is_ours, is_empty } }: TargetOf,
+) -> Result<Restored, ClientError> {
+    let Found { entry, owner } = &found;
+    let keeps = is_root(&found) && (is_ours || matches!(site.replacing, Replacing::Everything));
     let attributes = Attributes::of(entry, owner.clone());
     let attributes = if keeps { site.permitted(&entry.kind, attributes, || ".".to_owned()) } else { None };
     let opened = handle.open().and_then(|folder| {
@@ -82,25 +185,25 @@ pub fn restore(
         }
         site.filesystems.note(handle.device(), folder.as_ref())
     });
-    opened.map_err(|error| ClientError::local("opening the target folder", to, error))?;
+    opened.map_err(|error| ClientError::local("opening the target folder", site.target(), error))?;
     let place = TargetFolder::root(handle, attributes, is_empty);
     let (sender, groups) = sync_channel(GROUPS_AHEAD);
     let groups = Mutex::new(groups);
     let (going_on, over) = channel();
     let links = thread::scope(|scope| {
-        let (site, reader) = (&site, &reader);
+        let site = &site;
         scope.spawn(move || site.filesystems.flush_until(&over));
         let _going_on = going_on;
         thread::scope(|scope| {
             for _ in 0..FETCHERS {
                 scope.spawn(|| write_groups(past, site, &groups));
             }
-            let mut planner = plan::Planner::new(site, past, reader, sender);
+            let mut planner = plan::Planner::new(site, past, wanted, sender);
             planner.run(place, found);
             planner.into_links()
         })
     });
-    links.make(&site);
+    links.make(&site, wanted.reader);
     site.finish()
 }
 

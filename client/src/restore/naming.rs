@@ -2,19 +2,24 @@
 //!
 //! Not here: files without any name (`platform::NewFiles`).
 
-use super::{options::Existing, site::Site};
+use super::replacing::{NOT_IN_THE_BACKUP, NameMustBe};
 use crate::platform::{ErrorCause, FolderRef, SystemError};
 
 /// Renames `beside` to the final name.
 pub(crate) fn rename(
-    site: &Site<'_>,
     folder: FolderRef<'_>,
     beside: &[u8],
     name: &[u8],
+    must_be: NameMustBe,
 ) -> Result<(), String> {
-    let renamed = match site.existing {
-        Existing::Replace => folder.rename(beside, name),
-        Existing::Keep => folder.rename_if_free(beside, name),
+    let renamed = match must_be {
+        NameMustBe::Anything => folder.rename(beside, name),
+        NameMustBe::Free => folder.rename_if_free(beside, name),
+        NameMustBe::As(seen) => match folder.status_at(name) {
+            Ok(now) if now.same_state(&seen) => folder.rename(beside, name),
+            Err(error) if error.is_gone() => folder.rename_if_free(beside, name),
+            _ => return Err(NOT_IN_THE_BACKUP.to_owned()),
+        },
     };
     renamed.map_err(words)
 }

@@ -1,5 +1,6 @@
 //! Options and result of a restore.
 
+use super::choice::RestoreChoice;
 use crate::SkippedList;
 
 /// The fate of an entry in the target under a name that comes back.
@@ -44,6 +45,8 @@ pub struct RestoreOptions {
     pub special: SpecialEntries,
     /// Whether a restore starts that cannot fit.
     pub room: RoomCheck,
+    /// What comes back of the selection.
+    pub choice: RestoreChoice,
 }
 
 /// The result of a restore.
@@ -51,6 +54,10 @@ pub struct RestoreOptions {
 pub struct Restored {
     /// Files and other entries that are there now.
     pub files: u64,
+    /// Files among them that were there already, the same.
+    pub already: u64,
+    /// Files among them that took the place of something else.
+    pub replaced: u64,
     /// Folders that are there now.
     pub folders: u64,
     /// Bytes of the files, as the owner sees files.

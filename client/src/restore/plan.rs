@@ -6,13 +6,15 @@
 
 use super::{
     already::{PlannedEntry, is_back},
+    choice::{Choice, EntryFate},
     fetching::{FetchGroup, Write},
     growing::{FileFailure, GrowingFile},
     links::{LinkName, Links},
     naming::words,
-    options::Existing,
+    replacing::{NameMustBe, Replacing, TargetSpot, name_must_be},
     site::Site,
-    target_folder::{TargetFolder, make_other},
+    survey::joined,
+    target_folder::{OtherEntry, TargetFolder, make_other},
 };
 use crate::{
     ClientError, Past,
@@ -22,7 +24,7 @@ use crate::{
 use larder_format::{
     ChunkId,
     tree::{
-        Kind, Piece,
+        Entry, Kind, Piece,
         read::{FolderWalk, Found, InnerFolder, Segment, WalkStep, ranges},
     },
     wire::{IDS_MAX, NOWHERE},
@@ -43,10 +45,11 @@ const WINDOW_OPEN_FILES_MAX: usize = 64;
 /// name, and sixteen thousand such files would take gigabytes.
 const WINDOW_ATTRIBUTES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-pub(crate) struct Planner<'a> {
+pub(crate) struct Planner<'a, 'r> {
     site: &'a Site<'a>,
     past: &'a dyn Past,
-    reader: &'a TreeReader<'a>,
+    reader: &'a TreeReader<'r>,
+    choice: &'a Choice,
     groups: SyncSender<FetchGroup>,
     walk: FolderWalk<Arc<TargetFolder>>,
     window: Vec<Write>,
@@ -57,17 +60,34 @@ pub(crate) struct Planner<'a> {
     links: Links,
 }
 
-impl<'a> Planner<'a> {
+/// The tree of a restore, and what of it is wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct WantedTree<'a, 'r> {
+    pub(crate) reader: &'a TreeReader<'r>,
+    pub(crate) choice: &'a Choice,
+}
+
+/// What becomes of an entry other than a folder.
+enum EntryOutcome {
+    /// The entry stands in the target already.
+    Back,
+    /// Something else stands there and stays.
+    Stays(&'static str),
+    Comes(NameMustBe),
+}
+
+impl<'a, 'r> Planner<'a, 'r> {
     pub(crate) fn new(
         site: &'a Site<'a>,
         past: &'a dyn Past,
-        reader: &'a TreeReader<'a>,
+        WantedTree { reader, choice }: WantedTree<'a, 'r>,
         groups: SyncSender<FetchGroup>,
     ) -> Self {
         Self {
             site,
             past,
             reader,
+            choice,
             groups,
             walk: FolderWalk::default(),
             window: Vec::new(),
@@ -122,6 +142,15 @@ impl<'a> Planner<'a> {
 
     fn folder(&mut self, parent: Arc<TargetFolder>, found: Found, inner: InnerFolder) {
         let Found { entry, owner } = found;
+        let below = || joined(&parent.handle.path(), &entry.name);
+        let is_made = match self.choice.fate(true, below) {
+            EntryFate::Wanted => true,
+            EntryFate::Passage => self.choice.leads_on(&below()),
+            EntryFate::LeftOut => false,
+        };
+        if !is_made {
+            return TargetFolder::release(parent, self.site);
+        }
         let path = || parent.handle.path_of(&entry.name);
         let attributes = self.site.permitted(&entry.kind, Attributes::of(&entry, owner), path);
         // A folder is never left out.
@@ -151,6 +180,9 @@ impl<'a> Planner<'a> {
             self.site.skip_damaged(place.handle.path_of(b""));
             return;
         }
+        if self.choice.fate(false, || joined(&place.handle.path(), name)) != EntryFate::Wanted {
+            return;
+        }
         let first_name = match self.links.take(place, name, &entry) {
             LinkName::Only => None,
             LinkName::First(is_there) => Some(is_there),
@@ -159,23 +191,28 @@ impl<'a> Planner<'a> {
         let path = || place.handle.path_of(&entry.name);
         let attributes = self.site.permitted(&entry.kind, Attributes::of(&entry, owner), path);
         let Some(attributes) = attributes else { return };
-        let planned = PlannedEntry { place, entry: &entry, attributes: &attributes };
-        if is_back(self.site, self.reader, planned).unwrap_or(false) {
-            self.site.progress.add_files(1);
-            let bytes = if let Kind::File { size, .. } = entry.kind { size } else { 0 };
-            self.site.progress.add_bytes(bytes);
-            self.site.progress.pass(bytes);
-            first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));
-            return;
-        }
+        let must_be = match self.standing(place, &entry, &attributes) {
+            EntryOutcome::Comes(must_be) => must_be,
+            EntryOutcome::Stays(why) => return self.site.skip(path(), why),
+            EntryOutcome::Back => {
+                self.note_back(&entry.kind);
+                first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));
+                return;
+            }
+        };
         match entry.kind {
             Kind::File { size, pieces } => {
                 self.attributes_bytes += held_bytes;
-                let file = GrowingFile::new(self.site, place, entry.name, attributes, size);
+                let file = GrowingFile::new(self.site, place, entry.name, attributes, size).over(must_be);
                 self.file(&file.linked(first_name), place, size, pieces);
             }
-            kind => match make_other(self.site, place, &entry.name, &kind, &attributes) {
+            kind => match make_other(
+                self.site,
+                place,
+                OtherEntry { name: &entry.name, kind: &kind, attributes: &attributes, must_be },
+            ) {
                 Ok(()) => {
+                    self.site.note_named(must_be);
                     self.site.progress.add_files(1);
                     first_name.iter().for_each(|is_there| is_there.store(true, Relaxed));
                 }
@@ -184,9 +221,34 @@ impl<'a> Planner<'a> {
         }
     }
 
+    fn standing(&self, place: &TargetFolder, entry: &Entry, attributes: &Attributes) -> EntryOutcome {
+        let replacing = self.site.replacing;
+        if place.is_new || matches!(replacing, Replacing::Everything) {
+            return EntryOutcome::Comes(replacing.unseen());
+        }
+        // Whoever cannot open the folder cannot write into it either, and is told so then.
+        let Ok(folder) = place.handle.open() else { return EntryOutcome::Comes(NameMustBe::Free) };
+        let spot = TargetSpot { handle: &place.handle, folder: folder.as_ref(), name: &entry.name };
+        if is_back(self.site, self.reader, PlannedEntry { spot, entry, attributes }).unwrap_or(false) {
+            return EntryOutcome::Back;
+        }
+        match name_must_be(replacing, self.reader, spot) {
+            Ok(must_be) => EntryOutcome::Comes(must_be),
+            Err(why) => EntryOutcome::Stays(why),
+        }
+    }
+
+    fn note_back(&self, kind: &Kind) {
+        let bytes = if let Kind::File { size, .. } = kind { *size } else { 0 };
+        self.site.note_already();
+        self.site.progress.add_files(1);
+        self.site.progress.add_bytes(bytes);
+        self.site.progress.pass(bytes);
+    }
+
     fn file(&mut self, file: &Arc<GrowingFile>, place: &TargetFolder, size: u64, pieces: Vec<Piece>) {
         // Looked at before anything is fetched for it; the rename at the end looks again.
-        let is_kept = !place.is_new && self.site.existing == Existing::Keep;
+        let is_kept = !place.is_new && matches!(self.site.replacing, Replacing::Nothing);
         if is_kept && place.handle.open().is_ok_and(|folder| folder.as_ref().holds(file.name())) {
             file.fail(SystemError::TAKEN);
             file.written(self.site);

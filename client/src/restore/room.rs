@@ -13,14 +13,24 @@ use std::path::Path;
 
 /// Refuses a restore of `needed` bytes into `to` that cannot fit. The target may not be there yet.
 pub(crate) fn check_room(to: &Path, needed: u64) -> Result<(), ClientError> {
-    let here = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
-    let Some(folder) = here.ancestors().find_map(|path| OpenFolder::open(path).ok()) else { return Ok(()) };
+    let Some(folder) = nearest(to) else { return Ok(()) };
     // Without an answer of the system nothing is known, and the disk itself will tell.
     let Ok(free) = folder.as_ref().free_bytes() else { return Ok(()) };
     if needed <= free || to.is_dir() && needed <= free.saturating_add(bytes_below(&folder)) {
         return Ok(());
     }
     Err(ClientError::Unwritten { path: to.to_owned(), why: NotWritten::NoRoom { needed, free } })
+}
+
+/// Bytes free where `to` is or will be; nothing where the system does not say.
+pub(crate) fn free_at(to: &Path) -> Option<u64> {
+    nearest(to)?.as_ref().free_bytes().ok()
+}
+
+/// The folder, or the nearest folder above that is there.
+fn nearest(to: &Path) -> Option<OpenFolder> {
+    let here = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
+    here.ancestors().find_map(|path| OpenFolder::open(path).ok())
 }
 
 /// Folders that are looked through at most; whoever has more there has another restore in mind.

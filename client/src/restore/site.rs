@@ -2,7 +2,8 @@
 
 use super::{
     filesystems::Filesystems,
-    options::{Existing, RestoreOptions, Restored},
+    options::{RestoreOptions, Restored},
+    replacing::{NameMustBe, Replacing},
     special::{Permission, SpecialGate},
 };
 use crate::{
@@ -25,7 +26,8 @@ const FOLDER_ATTRIBUTES_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// Values that planner and fetchers share.
 pub(crate) struct Site<'a> {
-    pub(crate) existing: Existing,
+    pub(crate) replacing: Replacing<'a>,
+    is_only_looking: bool,
     pub(crate) progress: &'a TransferProgress,
     target: &'a Path,
     pub(crate) restorer: Restorer,
@@ -34,6 +36,8 @@ pub(crate) struct Site<'a> {
     pub(crate) filesystems: Filesystems,
     skipped: Mutex<SkippedList>,
     damaged: AtomicU64,
+    already: AtomicU64,
+    replaced: AtomicU64,
     folder_attributes_bytes: AtomicUsize,
     /// Tells the unfinished files of this run from the files of another run.
     process: u32,
@@ -45,25 +49,46 @@ pub(crate) struct Site<'a> {
 impl<'a> Site<'a> {
     pub(crate) fn new(options: &RestoreOptions, progress: &'a TransferProgress, target: &'a Path) -> Self {
         let restorer = Restorer::new();
+        let replacing = Replacing::from(options.existing);
         Self {
-            existing: options.existing,
+            replacing,
+            is_only_looking: false,
             progress,
             target,
             special: SpecialGate::new(options.special, restorer.own.is_root()),
             restorer,
-            new_files: match options.existing {
-                Existing::Keep => NewFiles::for_free_names(),
-                Existing::Replace => NewFiles::for_any_names(),
-            },
+            new_files: new_files(replacing),
             filesystems: Filesystems::default(),
             skipped: Mutex::default(),
             damaged: AtomicU64::new(0),
+            already: AtomicU64::new(0),
+            replaced: AtomicU64::new(0),
             folder_attributes_bytes: AtomicUsize::new(0),
             process: std::process::id(),
             beside: AtomicU64::new(0),
             trouble: Mutex::default(),
             stopped: AtomicBool::new(false),
         }
+    }
+
+    /// The same with other rules for what may be replaced.
+    pub(crate) fn replacing(self, replacing: Replacing<'a>) -> Self {
+        Self { replacing, new_files: new_files(replacing), ..self }
+    }
+
+    /// The same for a look at the target that changes nothing there.
+    pub(crate) fn only_looking(self) -> Self {
+        Self { is_only_looking: true, ..self }
+    }
+
+    /// The folder that the owner named.
+    pub(crate) fn target(&self) -> &Path {
+        self.target
+    }
+
+    /// Whether permissions may be lent for a look.
+    pub(crate) fn may_touch(&self) -> bool {
+        !self.is_only_looking
     }
 
     pub(crate) fn skip(&self, path: String, why: impl Into<String>) {
@@ -83,6 +108,18 @@ impl<'a> Site<'a> {
             self.skip(path(), lost);
         }
         attributes
+    }
+
+    /// A file was there already, the same.
+    pub(crate) fn note_already(&self) {
+        self.already.fetch_add(1, Relaxed);
+    }
+
+    /// A file has its name now, which stood for this before.
+    pub(crate) fn note_named(&self, must_be: NameMustBe) {
+        if let NameMustBe::As(_) = must_be {
+            self.replaced.fetch_add(1, Relaxed);
+        }
     }
 
     /// Names an entry that the appliance does not hold whole.
@@ -154,6 +191,8 @@ impl<'a> Site<'a> {
         }
         Ok(Restored {
             files: self.progress.files(),
+            already: self.already.into_inner(),
+            replaced: self.replaced.into_inner(),
             folders: self.progress.folders(),
             bytes: self.progress.bytes(),
             skipped: self.skipped.into_inner().unwrap_or_else(PoisonError::into_inner),
@@ -161,5 +200,13 @@ impl<'a> Site<'a> {
             owners_left_out: self.restorer.owners_left.into_inner(),
             attributes_left_out: self.restorer.attributes_left.into_inner(),
         })
+    }
+}
+
+/// A file without a name takes only a free name.
+fn new_files(replacing: Replacing<'_>) -> NewFiles {
+    match replacing {
+        Replacing::Nothing => NewFiles::for_free_names(),
+        Replacing::Everything | Replacing::Pushed(_) => NewFiles::for_any_names(),
     }
 }

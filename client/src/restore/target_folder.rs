@@ -5,7 +5,7 @@
 
 use super::{
     naming::{rename, words},
-    options::Existing,
+    replacing::{NameMustBe, Replacing},
     site::Site,
 };
 use crate::{
@@ -49,14 +49,14 @@ impl TargetFolder {
         attributes: Attributes,
         site: &Site<'_>,
     ) -> Result<Arc<Self>, SystemError> {
-        let existing = site.existing;
+        let replaces = matches!(site.replacing, Replacing::Everything);
         if parent.depth >= DEPTH_MAX {
             return Err(SystemError::TOO_DEEP);
         }
         let opened = parent.handle.open()?;
         let above = opened.as_ref();
         let mut made = above.make_unfinished(name);
-        if is_taken(made) && existing == Existing::Replace && !above.holds_folder(name) {
+        if is_taken(made) && replaces && !above.holds_folder(name) {
             above.remove(name)?;
             made = above.make_unfinished(name);
         }
@@ -66,6 +66,10 @@ impl TargetFolder {
         }
         let folder = above.open_folder(name)?;
         let status = folder.as_ref().status()?;
+        if matches!(site.replacing, Replacing::Pushed(_)) && status.device != parent.handle.device() {
+            // A disk that was mounted a moment ago is not the folder that is being rolled back.
+            return Err(SystemError::EXCHANGED);
+        }
         site.filesystems.note(status.device, folder.as_ref())?;
         if is_new && parent.gives_acl {
             site.restorer.remove_acls(folder.as_ref(), Acls::OfFolder);
@@ -74,7 +78,7 @@ impl TargetFolder {
         let (handle, _) = Handle::child(&parent.handle, name, folder, status.identity());
         let is_ours =
             is_new || (is_unfinished(&status) && site.restorer.may_have_made(status.owner, &attributes));
-        let attributes = (is_ours || existing == Existing::Replace).then(|| site.keep_for_folder(attributes));
+        let attributes = (is_ours || replaces).then(|| site.keep_for_folder(attributes));
         Ok(Arc::new(Self {
             handle,
             parent: Some(Arc::clone(parent)),
@@ -117,20 +121,27 @@ fn is_taken(made: Result<(), SystemError>) -> bool {
     made.is_err_and(|error| error.cause() == ErrorCause::Taken)
 }
 
+/// A symlink, a pipe, a socket or a device to be made.
+#[derive(Clone, Copy)]
+pub(crate) struct OtherEntry<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) kind: &'a Kind,
+    pub(crate) attributes: &'a Attributes,
+    pub(crate) must_be: NameMustBe,
+}
+
 /// Makes an entry of any kind but a file and a folder.
 pub(crate) fn make_other(
     site: &Site<'_>,
     place: &TargetFolder,
-    name: &[u8],
-    kind: &Kind,
-    attributes: &Attributes,
+    OtherEntry { name, kind, attributes, must_be }: OtherEntry<'_>,
 ) -> Result<(), String> {
     if matches!(kind, Kind::File { .. } | Kind::Directory { .. }) {
         return Ok(());
     }
     let folder = place.handle.open().map_err(words)?;
     let folder = folder.as_ref();
-    if !place.is_new && site.existing == Existing::Keep && folder.holds(name) {
+    if !place.is_new && matches!(must_be, NameMustBe::Free) && folder.holds(name) {
         return Err(words(SystemError::TAKEN));
     }
     // Made beside and renamed like a file, so that no half-owned entry ever stands under the name.
@@ -140,31 +151,41 @@ pub(crate) fn make_other(
     // Symlinks have no ACLs.
     let acls = if is_symlink { Acls::None } else { place.acls_in_here() };
     site.restorer.apply_at(NameAt { folder, name: &beside }, attributes, is_symlink, acls);
-    let finished = rename(site, folder, &beside, name);
+    let finished = rename(folder, &beside, name, must_be);
     if finished.is_err() {
         let _ = folder.remove(&beside);
     }
     finished
 }
 
-/// Gives the file `first` in `at` a further name.
-pub(crate) fn make_link(
-    site: &Site<'_>,
-    at: &TargetFolder,
-    first: &[u8],
-    place: &TargetFolder,
-    name: &[u8],
-) -> Result<(), String> {
+/// A file with its first name, and a further name for it.
+#[derive(Clone, Copy)]
+pub(crate) struct LinkEnds<'a> {
+    pub(crate) at: &'a TargetFolder,
+    pub(crate) first: &'a [u8],
+    pub(crate) place: &'a TargetFolder,
+    pub(crate) name: &'a [u8],
+}
+
+impl LinkEnds<'_> {
+    /// Whether both are names of one file.
+    pub(crate) fn is_made(&self) -> bool {
+        let identity = |place: &TargetFolder, name: &[u8]| {
+            Some(place.handle.open().ok()?.as_ref().status_at(name).ok()?.identity())
+        };
+        let first = identity(self.at, self.first);
+        first.is_some() && first == identity(self.place, self.name)
+    }
+}
+
+/// Gives a file a further name.
+pub(crate) fn make_link(site: &Site<'_>, ends: LinkEnds<'_>, must_be: NameMustBe) -> Result<(), String> {
+    let LinkEnds { at, first, place, name } = ends;
     let (from, to) = (at.handle.open().map_err(words)?, place.handle.open().map_err(words)?);
     let (from, to) = (from.as_ref(), to.as_ref());
-    if let (Ok(first), Ok(found)) = (from.status_at(first), to.status_at(name))
-        && first.identity() == found.identity()
-    {
-        return Ok(());
-    }
     let beside = site.name_beside();
     from.link(first, to, &beside).map_err(words)?;
-    let renamed = rename(site, to, &beside, name);
+    let renamed = rename(to, &beside, name, must_be);
     // Renaming over another name of the same file does nothing and leaves both names.
     if renamed.is_err() || to.holds(&beside) {
         let _ = to.remove(&beside);

@@ -66,8 +66,8 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
         }
     };
     let bad_edit = format!(
-        "Every earlier backup stays as it is: nothing on the network can change or delete one. Before the bad edit: \
-         `larder restore {} --to FOLDER`. Larder does not yet notice suspicious changes by itself.",
+        "Every earlier backup stays as it is: nothing on the network can change or delete one. `larder rollback {}` makes \
+         the folder what it was before the bad edit. Larder does not yet notice suspicious changes by itself.",
         typed(&source.source, "@WHEN")
     );
     // Drills are not built yet, and an unproven restore must not read like a proven restore.

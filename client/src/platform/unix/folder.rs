@@ -262,6 +262,11 @@ impl FolderRef<'_> {
         }
     }
 
+    /// Removes the folder `name`; a folder with anything in it is an error, and so is any other entry.
+    pub(crate) fn remove_folder(self, name: &[u8]) -> Result<(), SystemError> {
+        Ok(rustix::fs::unlinkat(self.0, name, AtFlags::REMOVEDIR)?)
+    }
+
     /// Removes `name`, of any kind but a folder.
     pub(crate) fn remove(self, name: &[u8]) -> Result<(), SystemError> {
         Ok(rustix::fs::unlinkat(self.0, name, AtFlags::empty())?)

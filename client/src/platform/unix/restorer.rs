@@ -282,6 +282,11 @@ impl Restorer {
         owner.user == self.own.user || owner.user == self.ids_of(&attributes.owner).user
     }
 
+    /// Whether `owner` is the pushed owner, as far as this computer knows the pushed owner.
+    pub(crate) fn is_owner(&self, owner: OwnerIds, attributes: &Attributes) -> bool {
+        owner == self.ids_of(&attributes.owner)
+    }
+
     fn ids_of(&self, owner: &Owner) -> OwnerIds {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = ids.get(owner) {

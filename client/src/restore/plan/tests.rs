@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    NoAnswer, RestoreOptions, TransferProgress,
+    NoAnswer, RestoreChoice, RestoreOptions, TransferProgress,
     handle::{Budget, Handle},
     platform::OpenFolder,
 };
@@ -51,7 +51,7 @@ fn entry(kind: Kind) -> Entry {
 fn with_planner(
     past: &dyn Past,
     groups_max: usize,
-    test: impl FnOnce(Planner<'_>, &Arc<TargetFolder>, Receiver<FetchGroup>),
+    test: impl FnOnce(Planner<'_, '_>, &Arc<TargetFolder>, Receiver<FetchGroup>),
 ) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let opened = OpenFolder::open(folder.path());
@@ -61,7 +61,9 @@ fn with_planner(
     let site = Site::new(&RestoreOptions::default(), &progress, folder.path());
     let (sender, groups) = sync_channel(groups_max);
     let reader = TreeReader::new(past, &progress);
-    test(Planner::new(&site, past, &reader, sender), &place, groups);
+    let choice = Choice::new(&RestoreChoice::default(), b"").expect("no patterns");
+    let wanted = WantedTree { reader: &reader, choice: &choice };
+    test(Planner::new(&site, past, wanted, sender), &place, groups);
     std::fs::read_dir(folder.path()).expect("a folder").count()
 }
 
