@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn a_device_has_a_share_of_sources_and_keeps_those_that_it_has() {
         let mut view = LedgerView::new();
-        let mut sequence = 0;
+        let mut sequence = 0u64;
         let mut push = |view: &mut LedgerView, source: &str| {
             sequence += 1;
             let mut id = [0; 16];
