@@ -75,7 +75,11 @@ impl Members {
     }
 
     pub(crate) fn is_any_healthy(&self) -> bool {
-        self.all().iter().any(|member| member.is_healthy())
+        self.count_healthy() > 0
+    }
+
+    pub(crate) fn count_healthy(&self) -> usize {
+        self.all().iter().filter(|member| member.is_healthy()).count()
     }
 
     pub(crate) fn all(&self) -> Arc<[Arc<Member>]> {

@@ -19,6 +19,7 @@ use larder_format::Hash;
 use larder_format::layout::{self, unfinished};
 use larder_format::pack::PACK_BYTES_AIM;
 use std::io;
+use std::sync::atomic::Ordering;
 
 const STEP_BYTES: usize = 1 << 20;
 
@@ -47,7 +48,9 @@ pub(crate) fn catch_up_one(core: &Core, member: &Member, bytes_max: u64) -> Resu
         }
         left => left,
     };
-    if matches!(left, Err(StoreError::Full { .. })) {
+    // Where the copy of this disk is wanted, each attempt may find room.
+    let copies = core.copies.load(Ordering::Relaxed);
+    if matches!(left, Err(StoreError::Full { .. })) && core.members.count_healthy() >= copies.max(1) {
         member.note_full(true);
     }
     left
