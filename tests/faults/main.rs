@@ -10,6 +10,7 @@ mod filling;
 mod forgotten;
 mod hostile_tree;
 mod interleavings;
+mod labels;
 mod letting_go;
 mod lost_folder;
 mod names;

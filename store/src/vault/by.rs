@@ -5,6 +5,7 @@
 
 use crate::core::Core;
 use crate::core::scope::Scope;
+use crate::keep::labels::{self, LabelWish, Labelling};
 use crate::keep::sources::{self, Career, RhythmWish, Said};
 use crate::ledger::view::SnapshotRecord;
 use crate::packs::place::Fetch;
@@ -96,6 +97,14 @@ impl<'a> By<'a> {
     /// As `expect`.
     pub fn retire(&self, source: &str, career: Career, stamp: WallStamp) -> Result<Said> {
         sources::retire(self.core, self.scope, source, career, stamp)
+    }
+
+    /// Has a snapshot stay whatever the rule says, for as long as `wish` says or longer.
+    ///
+    /// # Errors
+    /// `NotFound` for a snapshot that is not kept; `Full`, `Disk`.
+    pub fn label(&self, wish: &LabelWish, stamp: WallStamp) -> Result<Labelling> {
+        labels::label(self.core, self.scope, wish, stamp)
     }
 
     /// The bytes of a chunk, hashed again.
