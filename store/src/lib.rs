@@ -38,7 +38,7 @@ pub use membership::standing::FORGET_DELAY_S;
 pub use packs::index::IndexPlace;
 pub use packs::pins::UnfinishedUpload;
 pub use packs::place::Fetch;
-pub use past::browse::{Difference, Found, ListedBelow, Lookup, Run};
+pub use past::browse::{Difference, Found, ListedBelow, ListedFolder, Lookup, Run};
 pub use past::names::{NameHit, NameIndex, NameQuery, NamesBudget, NamesFound};
 pub use take::commit::Committed;
 pub use take::folder::{FolderClaim, KnownSource};

@@ -32,9 +32,10 @@ use crate::{
 use batch::{BatchGoes, Queue, Stopped};
 use cache::{Cache, FolderKey};
 use entry::PushContext;
+pub(crate) use entry::in_words;
 pub use exclude::DefaultExcludes;
-pub(crate) use exclude::check_patterns;
-use exclude::{ExcludeRules, Excludes};
+use exclude::ExcludeRules;
+pub(crate) use exclude::{Excludes, Ignores, SiftedFolder, check_patterns};
 use frontier::Frontier;
 use guide::WalkGuide;
 use larder_format::{
@@ -177,7 +178,7 @@ pub(crate) fn start(
 }
 
 /// The rules for what is left out.
-fn excludes_of(options: &PushOptions) -> Result<Excludes, ClientError> {
+pub(crate) fn excludes_of(options: &PushOptions) -> Result<Excludes, ClientError> {
     Excludes::new(&ExcludeRules {
         globs: &options.exclude,
         defaults: options.default_excludes,

@@ -7,6 +7,7 @@
 
 use super::{options::Existing, site::Site, target_folder::TargetFolder};
 use crate::{
+    ClientError,
     past::tree_reader::TreeReader,
     platform::{Attributes, ErrorCause, FileKind, SystemError, next_data, read_at, read_exact_at},
 };
@@ -18,7 +19,7 @@ use larder_format::{
         read::{Segment, ranges},
     },
 };
-use std::fs::File;
+use std::{fs::File, io};
 
 /// An entry to be restored, with its place in the target.
 #[derive(Clone, Copy)]
@@ -64,7 +65,8 @@ pub(crate) fn is_back(
                     opened => opened?,
                 };
                 let lacks_rights = is_to_give_rights && !attributes.are_rights_among(&file);
-                !lacks_rights && holds(reader, &file, *size, pieces)
+                // Unreadable bytes, on either side, are not the same.
+                !lacks_rights && holds(reader, &file, *size, pieces).unwrap_or(false)
             })
         }
         Kind::Symlink(target) => Ok(folder.read_link(name)? == *target),
@@ -72,40 +74,62 @@ pub(crate) fn is_back(
     }
 }
 
-/// Whether the file's bytes are these pieces. Unreadable bytes, on either side, are not.
-fn holds(reader: &TreeReader<'_>, file: &File, size: u64, pieces: &[Piece]) -> bool {
+/// Why nobody can tell whether bytes are the same.
+pub(crate) enum ContentTrouble {
+    /// The file here cannot be read.
+    Here(io::Error),
+    /// A list of pieces cannot be read.
+    Stored(ClientError),
+}
+
+/// Whether the file's bytes are these pieces.
+///
+/// # Errors
+/// Where a side cannot be read before a difference is found.
+pub(crate) fn holds(
+    reader: &TreeReader<'_>,
+    file: &File,
+    size: u64,
+    pieces: &[Piece],
+) -> Result<bool, ContentTrouble> {
     let (mut offset, mut bytes) = (0u64, Vec::new());
     for segment in ranges(&reader.lists(), pieces.to_vec(), 0..size) {
         let (is_same, len) = match segment {
-            Err(_) => return false,
-            Ok(Segment::Zeros(len)) => (is_zero(file, offset, offset.saturating_add(len)), len),
+            Err(error) => return Err(ContentTrouble::Stored(error)),
+            Ok(Segment::Zeros(len)) => (is_zero(file, offset, offset.saturating_add(len))?, len),
             Ok(Segment::Chunk { chunk, within }) => {
                 // A length beyond every chunk would only take memory.
                 bytes.resize(within.len().min(CHUNK_BYTES_MAX), 0);
-                let is_same = read_exact_at(file, &mut bytes, offset).is_ok() && Hash::of(&bytes) == chunk.id;
+                let is_same = match read_exact_at(file, &mut bytes, offset) {
+                    Ok(()) => Hash::of(&bytes) == chunk.id,
+                    // It is shorter by now.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+                    Err(error) => return Err(ContentTrouble::Here(error)),
+                };
                 (is_same, within.len() as u64)
             }
         };
         if !is_same {
-            return false;
+            return Ok(false);
         }
         offset = offset.saturating_add(len);
     }
-    true
+    Ok(true)
 }
 
 /// Whether there are only zeros from `at` to `end`. Holes are passed by, or a hole of a terabyte would take an hour.
-fn is_zero(file: &File, mut at: u64, end: u64) -> bool {
+fn is_zero(file: &File, mut at: u64, end: u64) -> Result<bool, ContentTrouble> {
     let mut bytes = [0; 64 * 1024];
     while at < end {
-        let Some(data) = next_data(file, at) else { return true };
+        let Some(data) = next_data(file, at) else { return Ok(true) };
         at = data;
         let len = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
         match read_at(file, &mut bytes[..len], at) {
-            Ok(0) => return len == 0,
+            Ok(0) => return Ok(len == 0),
             Ok(read) if bytes[..read].iter().all(|byte| *byte == 0) => at += read as u64,
-            _ => return false,
+            Ok(_) => return Ok(false),
+            Err(error) => return Err(ContentTrouble::Here(error)),
         }
     }
-    true
+    Ok(true)
 }

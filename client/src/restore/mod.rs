@@ -18,6 +18,7 @@ mod site;
 mod special;
 mod target_folder;
 
+pub(crate) use already::{ContentTrouble, holds};
 pub use options::{Existing, RestoreOptions, Restored, RoomCheck, SpecialEntries};
 pub(crate) use room::check_room;
 
