@@ -10,6 +10,7 @@ mod error;
 pub mod fuzzing;
 mod handle;
 mod link;
+mod live;
 pub mod owner;
 mod past;
 mod platform;

@@ -3,6 +3,7 @@
 //! Bytes travel as blocks (`block`), laid out as on the disk, so the agent need not pack again. Routes and
 //! permissions: docs/protocol.md. Not here: HTTP itself (`agent`, `client`).
 
+mod entry;
 mod found;
 mod source;
 
@@ -10,7 +11,7 @@ pub use crate::ledger::{CONTENTS_MAX, ContentHash, Origin};
 use crate::{ChunkId, ChunkRef, FormatError, Hash, ledger::Head, tree::Totals};
 pub use found::{FoundName, FoundNames};
 use serde::{Deserialize, Serialize};
-pub use source::{Expectation, PushStart, PushWelcome, Retirement, SourceExpectation};
+pub use source::{Expectation, KeepWish, PushStart, PushWelcome, Retirement, SourceExpectation};
 
 /// Names in one request: 128 KiB at most.
 pub const IDS_MAX: usize = 4096;
@@ -190,6 +191,9 @@ pub struct SnapshotInfo {
     /// Why the owner set it aside: it is kept and given back, and nothing computed from snapshots looks at it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub set_aside: Option<String>,
+    /// The label of a snapshot that the owner keeps, if it has words; also a WHEN of the source.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub label: Option<String>,
     /// Whether something in it cannot be given back, as far as the appliance knows; a restore names what.
     #[serde(default)]
     pub damaged: bool,
@@ -233,6 +237,9 @@ pub struct EntryInfo {
     pub user: String,
     /// Group name, or number where none was known.
     pub group: String,
+    /// Files in a folder and below; none for anything else, and from an appliance that does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub files: Option<u64>,
     /// Where a symlink points.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub target: Option<String>,

@@ -315,6 +315,8 @@ fn layout_2() -> Vec<(&'static str, LedgerEntry)> {
         ..first
     };
     let expected = |expect| Event::SourceExpected { source: "laptop/Böse Dinge".to_owned(), expect };
+    let labelled =
+        |label: &str, until_ms| Event::Labelled { snapshot: 300, label: label.to_owned(), until_ms };
     let newer = |kind, without| Event::Newer(Newer { since: 9, kind, without, payload: b"unknown".to_vec() });
     let events = [
         ("snapshot", Event::Snapshot(snapshot)),
@@ -331,6 +333,10 @@ fn layout_2() -> Vec<(&'static str, LedgerEntry)> {
         ),
         ("source-kept", Event::SourceKept { source: "laptop/proc".to_owned() }),
         ("source-returned", Event::SourceReturned { source: "laptop/Böse Dinge".to_owned() }),
+        ("labelled", labelled("before the move – Küche", None)),
+        ("labelled-until", labelled("", Some(1_900_000_000_000))),
+        ("label-ended", Event::LabelEnded { snapshot: 300, until_ms: None }),
+        ("label-ended-until", Event::LabelEnded { snapshot: 300, until_ms: Some(1_800_000_000_000) }),
         ("newer-step-over", newer(1000, Without::StepOver)),
         ("newer-keep-everything", newer(1001, Without::KeepEverything)),
         ("newer-read-only", newer(1002, Without::ReadOnly)),
@@ -443,6 +449,10 @@ fn event_name(event: &Event) -> &'static str {
         Event::SourceLetGo { before_ms: None, .. } => "source-let-go",
         Event::SourceLetGo { before_ms: Some(_), .. } => "source-let-go-before",
         Event::SourceKept { .. } => "source-kept",
+        Event::Labelled { until_ms: None, .. } => "labelled",
+        Event::Labelled { until_ms: Some(_), .. } => "labelled-until",
+        Event::LabelEnded { until_ms: None, .. } => "label-ended",
+        Event::LabelEnded { until_ms: Some(_), .. } => "label-ended-until",
         Event::Newer(_) => "newer",
     }
 }
@@ -517,5 +527,5 @@ fn every_kind_has_golden_bytes() {
         every_disk_change().into_iter().chain(letting_go()).chain(layout_2()).map(|(_, entry)| entry.event),
     );
     let events: BTreeSet<_> = events.map(|event| event_name(&event)).collect();
-    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 31));
+    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 35));
 }

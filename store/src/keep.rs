@@ -1,5 +1,6 @@
 //! Retention and release: the rule's wishes, the needed chunks, and the removal of the rest.
 
+pub(crate) mod labels;
 pub(crate) mod letting_go;
 pub(crate) mod mark;
 pub mod prune;

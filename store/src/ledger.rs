@@ -6,6 +6,7 @@ pub(crate) mod chapters;
 pub mod clock;
 pub(crate) mod entry_files;
 pub(crate) mod files;
+pub(crate) mod labels;
 pub(crate) mod listing;
 pub mod retention;
 pub(crate) mod view;

@@ -10,6 +10,7 @@ mod upkeep;
 use crate::core::Core;
 use crate::disk::Disk;
 use crate::disks::identity;
+use crate::keep::labels;
 use crate::keep::prune::{self, PrunePlan};
 use crate::keep::sources::{self, LetGoOf};
 use crate::keep::sweeps::Sweeps;
@@ -216,6 +217,15 @@ impl Vault {
     /// `NotFound` without such a wish; `Full` or `Disk`.
     pub fn keep_source(&self, source: &str, now: WallStamp) -> Result<()> {
         sources::keep(&self.core, source, now)
+    }
+
+    /// Ends a label, or has it end at a date: in force after 72 hours; only for a person at the box. False without such a
+    /// label.
+    ///
+    /// # Errors
+    /// `Full` or `Disk`.
+    pub fn end_label(&self, snapshot: u64, until_ms: Option<i64>, now: WallStamp) -> Result<bool> {
+        labels::end(&self.core, snapshot, until_ms, now)
     }
 
     /// The plan of a prune at `now`.

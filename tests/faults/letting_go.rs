@@ -3,8 +3,8 @@
 use crate::repair_limits::push_large;
 use harness::plain::{self, Files, files, push, restore, stamp};
 use larder_format::ledger::{DiskChange, DiskEvent, DiskRole, Event, Rule};
-use larder_store::Vault;
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, Plan};
+use larder_store::{LabelWish, Labelling, Scope, Vault};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ pub(crate) struct Kept {
     pub(crate) snapshots: BTreeMap<u64, Files>,
     /// Snapshots of which a prune was under way: each is there whole, or was let go of.
     pub(crate) maybe_gone: BTreeMap<u64, Files>,
+    /// Snapshots of which a label was acknowledged: no prune may ever name one.
+    pub(crate) labelled: BTreeSet<u64>,
     pub(crate) swept: u64,
     pub(crate) removed: u64,
     pub(crate) hour: u64,
@@ -48,9 +50,24 @@ impl Kept {
         }
     }
 
+    /// Labels the newest snapshot.
+    fn label(&mut self, vault: &Vault) -> Option<()> {
+        let snapshot = *self.snapshots.keys().last()?;
+        let wish = LabelWish { snapshot, text: "before the move".to_owned(), until_ms: None };
+        let said = vault.by(&Scope::appliance()).label(&wish, stamp(self.hour)).ok()?;
+        assert_eq!(said, Labelling::Done);
+        self.labelled.insert(snapshot);
+        Some(())
+    }
+
     pub(crate) fn prune(&mut self, vault: &Vault) -> Option<()> {
         let plan = vault.plan_prune(stamp(self.hour));
         for going in &plan.snapshots {
+            assert!(
+                !self.labelled.contains(&going.sequence),
+                "{} goes, although it has a label",
+                going.sequence
+            );
             // One whose push was never answered may be there as well.
             if let Some(files) = self.snapshots.remove(&going.sequence) {
                 self.maybe_gone.insert(going.sequence, files);
@@ -131,6 +148,9 @@ fn live(disks: Vec<Arc<dyn Disk>>) -> Kept {
         vault.append(stamp(1), Event::RetentionSet(SHORT)).ok()?;
         for number in 0..10 {
             kept.push(&vault, "laptop/docs", day(number))?;
+            if number == 3 {
+                kept.label(&vault)?;
+            }
             kept.wait(&vault, 23);
         }
         kept.push(&vault, "phone/dcim", day(3))?;
@@ -156,6 +176,7 @@ fn live(disks: Vec<Arc<dyn Disk>>) -> Kept {
 fn operations() -> u64 {
     let disk = Arc::new(FaultyDisk::new(MemoryDisk::new(), None));
     let kept = live(vec![disk.clone()]);
+    assert_eq!(kept.labelled.len(), 1, "and keep one that the rule lets go of");
     assert!(kept.maybe_gone.len() >= 7, "the test must let go of something: {}", kept.maybe_gone.len());
     assert!(
         kept.swept >= 6 && kept.removed >= 6,

@@ -11,6 +11,7 @@ mod forgotten;
 mod full_disk;
 mod hostile_tree;
 mod interleavings;
+mod labels;
 mod letting_go;
 mod lost_folder;
 mod names;

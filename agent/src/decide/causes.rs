@@ -1,7 +1,7 @@
 //! Causes as data: each has a code, a level and a key. Not here: the causes of one moment (`conditions`), their words
 //! (`words`).
 
-use super::facts::{LettingGo, WhyRejected};
+use super::facts::{LabelFacts, LettingGo, WhyRejected};
 use crate::report::{About, ConditionCode};
 use larder_store::retention::Rule;
 
@@ -94,6 +94,13 @@ pub(crate) enum Cause {
         /// A hold keeps it.
         on_hold: bool,
     },
+    /// Somebody at the box wants a label to keep its snapshot for less long.
+    LabelEnding {
+        /// `DEVICE/NAME`.
+        source: String,
+        /// The label.
+        label: LabelFacts,
+    },
     /// A shorter rule waits to come into force.
     ShorterRule {
         /// The rule.
@@ -180,9 +187,10 @@ impl Cause {
             Self::NotReadBack(_) => ConditionCode::ProofStale,
             Self::Full { .. } | Self::NearlyFull { .. } => ConditionCode::LittleRoom,
             Self::NewerLarder | Self::NoBackupYet | Self::Overdue { .. } => ConditionCode::Overdue,
-            Self::ShorterRule { .. } | Self::Retiring { .. } | Self::LettingGo { .. } => {
-                ConditionCode::ShorterRule
-            }
+            Self::ShorterRule { .. }
+            | Self::Retiring { .. }
+            | Self::LettingGo { .. }
+            | Self::LabelEnding { .. } => ConditionCode::ShorterRule,
             Self::ClockNotSet | Self::WeakPower => ConditionCode::PowerOrClock,
             Self::BrokerNotStarted { .. } | Self::BrokerAway { .. } => ConditionCode::Network,
         }
@@ -209,6 +217,7 @@ impl Cause {
             Self::ShorterRule { .. } => "shorter promise".to_owned(),
             Self::Retiring { source, .. } => format!("retiring {source}"),
             Self::LettingGo { source, .. } => format!("letting go {source}"),
+            Self::LabelEnding { label, .. } => format!("label of {}", label.snapshot),
             Self::ClockNotSet => "clock".to_owned(),
             Self::WeakPower => "power".to_owned(),
             Self::BrokerNotStarted { .. } | Self::BrokerAway { .. } => "broker".to_owned(),
@@ -229,9 +238,10 @@ impl Cause {
     pub(crate) fn about(&self, unnamed: &str) -> About {
         match self {
             Self::Damage(_) => About::Files { unnamed: unnamed.to_owned() },
-            Self::Overdue { source, .. } | Self::Retiring { source, .. } | Self::LettingGo { source, .. } => {
-                About::Source(source.clone())
-            }
+            Self::Overdue { source, .. }
+            | Self::Retiring { source, .. }
+            | Self::LettingGo { source, .. }
+            | Self::LabelEnding { source, .. } => About::Source(source.clone()),
             _ => About::Appliance,
         }
     }
@@ -289,6 +299,8 @@ mod tests {
         check(Cause::Retiring { source: source(), left_s: 1 }, 9, "retiring a/b");
         let what = LettingGo { snapshots: 1, left_s: 1 };
         check(Cause::LettingGo { source: source(), what, on_hold: false }, 9, "letting go a/b");
+        let label = LabelFacts { snapshot: 7, text: String::new(), until: None, shortens_in_s: Some(1) };
+        check(Cause::LabelEnding { source: source(), label }, 9, "label of 7");
         check(Cause::ClockNotSet, 7, "clock");
         check(Cause::WeakPower, 7, "power");
         check(Cause::BrokerNotStarted { error: None }, 8, "broker");

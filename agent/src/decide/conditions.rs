@@ -31,6 +31,7 @@ pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<Cause> {
     found.extend(overdue(facts));
     found.extend(facts.sources.iter().filter_map(retiring));
     found.extend(facts.sources.iter().filter_map(letting_go));
+    found.extend(facts.sources.iter().flat_map(labels_ending));
     found.extend(facts.rule.shorter.map(|(rule, left_s)| Cause::ShorterRule { rule, left_s }));
     found.extend((!facts.system.clock_trusted).then_some(Cause::ClockNotSet));
     found.extend((facts.system.undervoltage == Some(true)).then_some(Cause::WeakPower));
@@ -107,6 +108,11 @@ fn overdue(facts: &Facts<'_>) -> Vec<Cause> {
 fn letting_go(source: &SourceFacts) -> Option<Cause> {
     let what = source.letting_go?;
     Some(Cause::LettingGo { source: source.source.clone(), what, on_hold: source.on_hold })
+}
+
+fn labels_ending(source: &SourceFacts) -> impl Iterator<Item = Cause> {
+    let ending = source.labels.iter().filter(|label| label.shortens_in_s.is_some());
+    ending.map(|label| Cause::LabelEnding { source: source.source.clone(), label: label.clone() })
 }
 
 fn retiring(source: &SourceFacts) -> Option<Cause> {

@@ -68,6 +68,21 @@ pub(crate) struct SourceFacts {
     pub(crate) is_cut_off: bool,
     /// What somebody at the box lets go of.
     pub(crate) letting_go: Option<LettingGo>,
+    /// Labels on its snapshots, by rising numbers.
+    pub(crate) labels: Vec<LabelFacts>,
+}
+
+/// A label that keeps a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LabelFacts {
+    /// Number of the snapshot.
+    pub(crate) snapshot: u64,
+    /// In the owner's words; empty without any.
+    pub(crate) text: String,
+    /// Kept until then; none for ever.
+    pub(crate) until: Option<Timestamp>,
+    /// Seconds until somebody's wish for an earlier end is in force; none without such a wish.
+    pub(crate) shortens_in_s: Option<u64>,
 }
 
 /// Snapshots of a source that somebody at the box lets go of.

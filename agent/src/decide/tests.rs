@@ -1,5 +1,5 @@
 use super::actions::Action;
-use super::facts::{Counts, LettingGo};
+use super::facts::{Counts, LabelFacts, LettingGo};
 use super::words::answers;
 use super::words::proof::names_of;
 use super::*;
@@ -57,6 +57,7 @@ fn source(hours_ago: i64) -> SourceFacts {
         retires_in_s: None,
         is_cut_off: false,
         letting_go: None,
+        labels: Vec::new(),
     }
 }
 
@@ -448,6 +449,11 @@ fn a_retirement_is_shown_until_it_is_in_force() {
         facts.sources[0].letting_go = Some(LettingGo { snapshots: 2, left_s: 5 });
     };
     check(letting_go, Rhythm::needs_you(9));
+    let label_ending = |facts: &mut Facts<'_>| {
+        let label = LabelFacts { snapshot: 4, text: String::new(), until: None, shortens_in_s: Some(5) };
+        facts.sources[0].labels = vec![label];
+    };
+    check(label_ending, Rhythm::needs_you(9));
     check(|facts| facts.sources[0].retires_in_s = Some(72 * 3600), Rhythm::needs_you(9));
     check(|facts| facts.sources[0] = SourceFacts { retires_in_s: Some(0), ..source(100) }, Rhythm::Ready);
     check(|facts| facts.sources[0] = SourceFacts { is_cut_off: true, ..source(100) }, Rhythm::Ready);

@@ -3,7 +3,7 @@
 use super::output::{report, say_all};
 use super::which::Which;
 use super::words::Trouble;
-use super::{acknowledge, answers, commands, disks, keys, let_go, letting_go, scrub, space};
+use super::{acknowledge, answers, commands, disks, keeping, keys, let_go, letting_go, scrub, space};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use larder_format::ledger::Role;
 use std::path::PathBuf;
@@ -159,6 +159,35 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Keep one snapshot whatever the rule says, until `unkeep`; said again, only for longer
+    Keep {
+        /// Its number, as `larder snapshots` lists it
+        snapshot: u64,
+        /// What it is called from now on, such as "before the move"
+        #[arg(long)]
+        label: Option<String>,
+        /// Up to the end of this day, such as 2030-12-31; for ever without one
+        #[arg(long, value_name = "DATE")]
+        until: Option<String>,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep a snapshot only as long as the rule says, three days from now
+    Unkeep {
+        /// Its number
+        snapshot: u64,
+        /// Still up to the end of this day
+        #[arg(long, value_name = "DATE")]
+        until: Option<String>,
+        #[command(flatten)]
+        which: Which,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
     /// Stop letting go of anything, until `unhold`
     Hold {
         /// DEVICE/NAME
@@ -298,6 +327,12 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::RebuildIndex { which, json } => commands::rebuild_index(&which, json),
         Command::Scrub { which, json } => scrub::scrub(&which, json),
         Command::Prune { dry_run, which, json } => letting_go::prune(&which, dry_run, json),
+        Command::Keep { snapshot, label, until, which, json } => {
+            keeping::keep(&which, keeping::request(snapshot, label, until.as_deref())?, json)
+        }
+        Command::Unkeep { snapshot, until, which, json } => {
+            keeping::unkeep(&which, snapshot, until.as_deref(), json)
+        }
         Command::Hold { source, all: _, reason, which, json } => {
             letting_go::hold(&which, source.as_deref(), &reason, json)
         }

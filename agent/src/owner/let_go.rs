@@ -43,21 +43,35 @@ pub(crate) fn let_go(which: &Which, request: LetGoRequest, json: bool) -> Result
 }
 
 fn told(answer: &LetGoAnswer, undo: bool) -> Vec<String> {
-    let LetGoAnswer { source, snapshots, stay, hours, on_hold } = answer;
+    let LetGoAnswer { source, snapshots, stay, hours, labelled, on_hold } = answer;
     let stay = counted(*stay, "backup", "backups");
     if undo {
         return vec![format!("{source} is kept: {stay}, as the rule says.")];
     }
-    if *snapshots == 0 {
+    if *snapshots == 0 && *labelled == 0 {
         return vec![format!("Nothing of {source} is that old: its {stay} stay.")];
     }
-    let goes = counted(*snapshots, "backup of", "backups of");
+    let goes = match snapshots {
+        0 => format!("Nothing of {source} goes; {stay} stay."),
+        some => {
+            let goes = counted(*some, "backup of", "backups of");
+            format!("{goes} {source} go in {}; {stay} stay.", counted(*hours, "hour", "hours"))
+        }
+    };
     let mut lines = vec![
-        format!("{goes} {source} go in {}; {stay} stay.", counted(*hours, "hour", "hours")),
+        goes,
         "Until then all of it can be restored, and lamp, status and dashboards say what is to go. Later pushes are kept."
             .to_owned(),
         format!("`larderd let-go {} --undo` keeps it.", typed(source, "")),
     ];
+    if *labelled > 0 {
+        let (stay, have) =
+            if *labelled == 1 { ("stays", "it has a label") } else { ("stay", "they have labels") };
+        lines.push(format!(
+            "{} {stay} since {have}: `larder snapshots` names what is kept by the owner, `larderd unkeep` ends that.",
+            counted(*labelled, "backup", "backups")
+        ));
+    }
     if *on_hold {
         lines.push("A hold keeps it all the same; `larder status` names the hold.".to_owned());
     }
@@ -81,10 +95,13 @@ mod tests {
 
     #[test]
     fn what_goes_and_what_stays_are_both_told() {
-        let answer = |snapshots, on_hold| {
+        let of = |snapshots, labelled, on_hold| {
             let (source, stay, hours) = ("laptop/proc".to_owned(), 1, 72);
-            told(&LetGoAnswer { source, snapshots, stay, hours, on_hold }, false).join("\n")
+            told(&LetGoAnswer { source, snapshots, stay, hours, labelled, on_hold }, false).join("\n")
         };
+        let answer = |snapshots, on_hold| of(snapshots, 0, on_hold);
+        assert!(of(2, 1, false).contains("1 backup stays since it has a label"), "{}", of(2, 1, false));
+        assert!(of(0, 2, false).contains("2 backups stay since they have labels"), "{}", of(0, 2, false));
         let goes = answer(2, false);
         assert!(goes.starts_with("2 backups of laptop/proc go in 72 hours; 1 backup stay"), "{goes}");
         assert!(goes.contains("--undo") && !goes.contains("hold"), "{goes}");

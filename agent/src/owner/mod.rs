@@ -8,6 +8,7 @@ mod commands;
 #[cfg(feature = "demo")]
 mod demo;
 mod disks;
+mod keeping;
 mod keys;
 mod let_go;
 mod letting_go;

@@ -1,7 +1,7 @@
 //! Gathering facts: vault, machine and broker at one moment, for `decide` to make sense of.
 
 use super::history::CountWatch;
-use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, LettingGo, RegistryView, SourceFacts};
+use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, LabelFacts, LettingGo, RegistryView, SourceFacts};
 use crate::decide::promise;
 use crate::decide::rhythm::longest_gap;
 use crate::edge::mqtt::MqttState;
@@ -15,10 +15,10 @@ use larder_format::Hash;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Event, Pairing, Role, WallStamp};
 use larder_store::clock::TrustedTime;
-use larder_store::retention::{Reason, Verdict, judge};
+use larder_store::retention::{Reason, Verdict};
 use larder_store::{
-    DamagedSnapshot, Hold, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView, SnapshotRecord,
-    StoreError,
+    DamagedSnapshot, Hold, Label, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView,
+    SnapshotRecord, StoreError,
 };
 use std::net::SocketAddr;
 use std::path::Path;
@@ -125,22 +125,27 @@ impl Appliance {
             retires_in_s: wish.retires_in_s(&now),
             is_cut_off: view.is_cut_off(source),
             letting_go: letting_go(view, source, &now),
+            labels: labels(view, records, &now),
         }
     }
 
     fn judge_with(&self, view: &LedgerView, source: &str, records: &[Arc<SnapshotRecord>]) -> Vec<Verdict> {
         let now = view.at(self.stamp_after(view));
-        let moments: Vec<_> = records.iter().map(|record| record.moment()).collect();
         let on_hold = view.is_on_hold(source, &now);
-        let mut verdicts = judge(&moments, &self.rule(view, &now).rule, &now, on_hold);
+        let mut verdicts = view.judge(records, &self.rule(view, &now).rule, &now);
         let Some(wish) = view.wish(source).let_go.filter(|_| !on_hold) else { return verdicts };
         // No date may promise more than the wish at the box leaves.
         let until_ms = wish.asked.stamp.time_ms.saturating_add(SHORTEN_DELAY_S * 1000);
         let goes = Timestamp::from_millisecond(until_ms).ok();
         for (verdict, record) in verdicts.iter_mut().zip(records) {
             if wish.covers(record.sequence, record.stamp.time_ms) {
-                verdict.reasons.clear();
-                verdict.kept_until = goes;
+                verdict.reasons.retain(|reason| *reason == Reason::Label);
+                let label = view.label(record.sequence, &now).map(Label::until_ms);
+                verdict.kept_until = match label {
+                    Some(None) => None,
+                    Some(Some(label_ms)) => Timestamp::from_millisecond(label_ms.max(until_ms)).ok(),
+                    None => goes,
+                };
             }
         }
         verdicts
@@ -235,9 +240,24 @@ impl Appliance {
 
 /// What somebody at the box lets go of.
 fn letting_go(view: &LedgerView, source: &str, now: &TrustedTime) -> Option<LettingGo> {
-    let snapshots = view.letting_go(source).count() as u64;
+    let is_free = |record: &&Arc<SnapshotRecord>| view.label(record.sequence, now).is_none();
+    let snapshots = view.letting_go(source).filter(is_free).count() as u64;
     let left_s = view.wish(source).let_go?.left_s(now);
     (snapshots > 0).then_some(LettingGo { snapshots, left_s })
+}
+
+/// Labels on the snapshots of a source.
+fn labels(view: &LedgerView, records: &[Arc<SnapshotRecord>], now: &TrustedTime) -> Vec<LabelFacts> {
+    let label = |record: &Arc<SnapshotRecord>| {
+        let label = view.label(record.sequence, now)?;
+        Some(LabelFacts {
+            snapshot: record.sequence,
+            text: label.text.clone(),
+            until: label.until_ms().and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            shortens_in_s: label.shortens_in_s(now),
+        })
+    };
+    records.iter().filter_map(label).collect()
 }
 
 fn hold_facts(number: u64, hold: &Hold, now: &TrustedTime) -> HoldFacts {

@@ -10,7 +10,7 @@ use crate::event::AgentEvent;
 use crate::state::Appliance;
 use larder_format::ledger::{Event, WallStamp};
 use larder_store::prune::PrunePlan;
-use larder_store::{LetGoOf, RuleInForce, StoreError, Vault};
+use larder_store::{LabelWish, Labelling, LetGoOf, RuleInForce, Scope, StoreError, Vault};
 use std::sync::PoisonError;
 
 /// A plan is made anew when something was backed up just then; more often than this in a row is no chance.
@@ -95,6 +95,20 @@ impl Appliance {
         self.vault.keep_source(source, self.stamp())?;
         self.tell(AgentEvent::KeepingChanged);
         Ok(())
+    }
+
+    /// Has a snapshot stay, on behalf of `scope`.
+    pub(crate) fn label(&self, scope: &Scope, wish: &LabelWish) -> Result<Labelling, StoreError> {
+        let said = self.vault.by(scope).label(wish, self.stamp())?;
+        self.tell(AgentEvent::KeepingChanged);
+        Ok(said)
+    }
+
+    /// Has a label end, three days later at the earliest; false without a label.
+    pub(crate) fn end_label(&self, snapshot: u64, until_ms: Option<i64>) -> Result<bool, StoreError> {
+        let is_known = self.vault.end_label(snapshot, until_ms, self.stamp())?;
+        self.tell(AgentEvent::KeepingChanged);
+        Ok(is_known)
     }
 
     /// Puts a source, or everything, on hold; returns the number of the hold.

@@ -17,8 +17,6 @@ pub(super) enum AnswerSize {
     PerChunk,
     /// A report of everything: sources, snapshots, versions, status.
     Report,
-    /// The names in a folder, or the differences of two snapshots: a million names of a hundred bytes and more.
-    Listing,
 }
 
 impl AnswerSize {
@@ -32,7 +30,6 @@ impl AnswerSize {
             Self::PerChunk => 40 * IDS_MAX as u64 + KIB,
             // A hundred thousand snapshots, at most 700 bytes each.
             Self::Report => 64 * KIB * KIB,
-            Self::Listing => 256 * KIB * KIB,
         }
     }
 }

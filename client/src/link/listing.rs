@@ -62,15 +62,30 @@ pub(crate) fn list_below<'a>(
     connection: &'a Connection,
     place: ListedPlace<'_>,
 ) -> Result<FolderList<'a>, ClientError> {
-    let list = ask(connection, place, "&recursive=true")?;
+    as_lines(ask(connection, place, "&recursive=true")?)
+}
+
+fn as_lines(list: FolderList<'_>) -> Result<FolderList<'_>, ClientError> {
     // An older appliance passes over the wish and gives the entries of one folder.
     if list.answer.headers().get("content-type").is_none_or(|found| found != LISTING_TYPE) {
         return Err(ClientError::NotThere {
             what: "The appliance is too old to list a folder with everything below.".to_owned(),
-            remedy: "Update larderd on the appliance, or list one folder after the other without -R.",
+            remedy: "Update larderd on the appliance, or list one folder after the other with `larder ls`.",
         });
     }
     Ok(list)
+}
+
+/// A folder with what is below, down to `levels` levels: 1 for its own entries.
+///
+/// # Errors
+/// As `list_below`. An older appliance gives everything below: the caller passes over what is too deep.
+pub(crate) fn list_levels<'a>(
+    connection: &'a Connection,
+    place: ListedPlace<'_>,
+    levels: usize,
+) -> Result<FolderList<'a>, ClientError> {
+    as_lines(ask(connection, place, &format!("&recursive=true&depth={levels}"))?)
 }
 
 fn ask<'a>(

@@ -5,6 +5,7 @@
 mod answer;
 mod asker;
 mod body;
+pub(crate) mod changes;
 pub(crate) mod connection;
 pub(crate) mod limit;
 pub(crate) mod listing;

@@ -12,7 +12,7 @@ use crate::ClientError;
 use larder_format::{
     ledger::{Expect, Head},
     wire::{
-        Change, Expectation, FoundNames, OLDER_HEADER, Retirement, SnapshotInfo, SourceExpectation,
+        Expectation, FoundNames, KeepWish, OLDER_HEADER, Retirement, SnapshotInfo, SourceExpectation,
         SourceInfo, VersionInfo,
     },
 };
@@ -79,19 +79,15 @@ pub(crate) fn versions(
     connection.get(&format!("/v1/sources/{source}/versions?path={path}"), AnswerSize::Report)
 }
 
-/// Changes in `source` between the snapshots `since` and `until`.
-pub(crate) fn changes(
+/// Has the snapshot `number` of `source` stay.
+pub(crate) fn keep(
     connection: &Connection,
     source: &str,
-    [since, until]: &[String; 2],
-) -> Result<Vec<Change>, ClientError> {
-    let (source, since, until) = (source_path(source)?, connection.written(since), connection.written(until));
-    let path = format!("/v1/sources/{source}/diff?from={since}&to={until}");
-    let lines =
-        connection.with_zone(|zone| connection.get_bytes(&format!("{path}&{zone}"), AnswerSize::Listing))?;
-    let changes =
-        serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, serde_json::Error>>();
-    changes.map_err(|error| connection.strange(&error))
+    number: u64,
+    wish: &KeepWish,
+) -> Result<SnapshotInfo, ClientError> {
+    let body = serde_json::to_vec(wish).expect("plain values encode");
+    connection.say(&format!("/v1/sources/{}/snapshots/{number}/keep", source_path(source)?), &body)
 }
 
 /// What is expected of `source`.

@@ -1,12 +1,12 @@
 //! The command line: the commands, and a call for each command.
 
 use super::{
-    finding, getting, getting_all, help, listing, looking,
+    comparing, finding, getting, getting_all, help, keeping, listing, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
     pairing, pushing, rescuing, rolling_back, scheduling,
     screen::say_last,
-    snapshots, source, status, watching, words,
+    sizes, snapshots, source, status, watching, words,
 };
 use crate::{ClientError, platform::on_interrupt};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -49,14 +49,15 @@ enum TypedCommand {
         /// SOURCE:PATH
         place: OsString,
     },
-    /// Show what changed between two snapshots
+    /// Show what takes the room in a folder as it was: the folders in it, the largest last
     #[command(after_help = help::WHEN)]
-    Diff {
-        /// SOURCE[@WHEN]; alone and without WHEN, the snapshot before the newest
-        from: OsString,
-        /// SOURCE[@WHEN]; the newest if left out
-        to: Option<OsString>,
-    },
+    Du(sizes::DuArgs),
+    /// Show what changed between two snapshots, or with --live between a snapshot and a folder of this computer
+    #[command(after_help = help::WHEN)]
+    Diff(comparing::DiffArgs),
+    /// Keep a snapshot whatever the rule says, under a name of your own
+    #[command(after_help = help::WHEN)]
+    Keep(keeping::KeepArgs),
     /// Find a name over all kept snapshots, deleted files too: since when, until when, and how to get it back
     Find(finding::FindArgs),
     /// Bring files back into a folder, with every attribute
@@ -148,7 +149,9 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
         TypedCommand::Snapshots(args) => snapshots::snapshots(&args, global, output),
         TypedCommand::Ls(args) => listing::ls(&args, global, output),
         TypedCommand::Versions { place } => looking::versions(&place, global, output),
-        TypedCommand::Diff { from, to } => looking::diff(&from, to.as_deref(), global, output),
+        TypedCommand::Du(args) => sizes::du(&args, global, output),
+        TypedCommand::Diff(args) => comparing::diff(&args, global, output),
+        TypedCommand::Keep(args) => keeping::keep(&args, global, output),
         TypedCommand::Find(args) => finding::find(&args, global, output),
         TypedCommand::Restore(args) if args.all => getting_all::restore_all(&args, global, output),
         TypedCommand::Restore(args) => getting::restore(&args, global, output),

@@ -26,6 +26,7 @@ WHEN chooses a snapshot, in this computer's time zone; a moment means the newest
   today, yesterday 18:00      days; alone the end of the day
   tuesday, last tuesday 18:00 the newest one, today too; with `last` the one before today
   2 weeks ago, 5 hours ago    spans
+A label of `larder keep` chooses its snapshot: larder ls 'photos@before the move'
 Quote what has spaces: larder ls 'photos@last tuesday 18:00:2024'
 A PATH that begins with two digits can be taken for seconds; then write @'2026-03-31 18:00':/20";
 
@@ -45,7 +46,7 @@ one back: larder restore SOURCE@NUMBER:PATH --to DIR";
 
 /// Below `larder snapshots`.
 pub(super) const SNAPSHOTS: &str = "\
-A number or a time from this list is a WHEN: larder ls SOURCE@47, larder ls 'SOURCE@2026-03-31 18:00'";
+A number, a time or a label from this list is a WHEN: larder ls SOURCE@47, larder ls 'SOURCE@2026-03-31 18:00'";
 
 #[cfg(test)]
 mod tests {

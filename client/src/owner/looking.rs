@@ -1,4 +1,4 @@
-//! The commands that only look: protected sources, kept snapshots, changes, the state of the appliance.
+//! The commands that only look: versions of a file, the four answers, the rule.
 //!
 //! The appliance answers; here the answers become tables for people, or go on to programs unchanged.
 
@@ -10,7 +10,7 @@ use super::{
     table::{Column, print_table},
 };
 use crate::{ClientError, Connection, link::questions};
-use larder_format::wire::{ChangeKind, SnapshotInfo, VersionInfo, escape_name};
+use larder_format::wire::{SnapshotInfo, VersionInfo, escape_name};
 use std::ffi::OsStr;
 
 use Column::{Left, Right};
@@ -65,72 +65,6 @@ pub(super) fn versions(
 
 fn is_there(source: &str, connection: &Connection) -> bool {
     questions::newest_snapshots(connection, source, 1).is_ok()
-}
-
-pub(super) fn diff(
-    from: &OsStr,
-    to: Option<&OsStr>,
-    global: &GlobalOptions,
-    output: &mut Output,
-) -> Result<u8, CommandError> {
-    let from = Spot::parse(from)?;
-    let to = to.map(Spot::parse).transpose()?;
-    let connection = global.ask()?;
-    let source = from.full_source(&connection)?;
-    let span = span(from, to, &source, &connection)?;
-    let changes =
-        span.as_ref().map_or(Ok(Vec::new()), |span| questions::changes(&connection, &source, span))?;
-    if output.is_json() {
-        output.json(&changes)?;
-        return Ok(0);
-    }
-    let Some([since, until]) = span else {
-        output.line(format!("{source} has one snapshot, so there is nothing to compare yet."))?;
-        return Ok(0);
-    };
-    output.line(format!("{source}, from {since} to {until}:"))?;
-    for change in &changes {
-        output.line(format!("{}  {}", change_word(&change.change), change.path))?;
-    }
-    if changes.is_empty() {
-        output.line("Nothing changed.")?;
-    }
-    Ok(0)
-}
-
-/// The two snapshots to compare; nothing for a single snapshot. Without a typed WHEN, the newest is compared with the
-/// snapshot before: compared with itself, the newest would always be equal.
-fn span(
-    from: Spot,
-    to: Option<Spot>,
-    source: &str,
-    connection: &Connection,
-) -> Result<Option<[String; 2]>, ClientError> {
-    if !from.path.is_empty() || to.as_ref().is_some_and(|to| !to.path.is_empty()) {
-        return Err(ClientError::Usage("snapshots are compared as a whole; leave out the path".to_owned()));
-    }
-    match to {
-        Some(to) if to.full_source(connection)? != source => {
-            Err(ClientError::Usage("both snapshots must be of the same source".to_owned()))
-        }
-        Some(to) => Ok(Some([from.when, to.when])),
-        None if from.when == NEWEST => {
-            let newest = questions::newest_snapshots(connection, source, 2)?.snapshots;
-            Ok(newest.last_chunk().map(|two: &[_; 2]| two.each_ref().map(|one| one.snapshot.to_string())))
-        }
-        None => Ok(Some([from.when, NEWEST.to_owned()])),
-    }
-}
-
-fn change_word(change: &ChangeKind) -> &str {
-    match change {
-        ChangeKind::Added => "added      ",
-        ChangeKind::Removed => "deleted    ",
-        ChangeKind::Content => "changed    ",
-        ChangeKind::Attributes => "attributes ",
-        ChangeKind::Kind => "other kind ",
-        ChangeKind::Other(word) => word,
-    }
 }
 
 pub(super) fn answers(
@@ -189,27 +123,4 @@ pub(super) fn retention(
     output.line("")?;
     snapshot_table(snapshots.iter().rev(), output)?;
     Ok(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kinds_of_change_are_words_on_the_wire_and_a_newer_one_is_shown() {
-        use ChangeKind::{Added, Attributes, Content, Kind, Other, Removed};
-        let words = [
-            (Added, "added"),
-            (Removed, "removed"),
-            (Content, "content"),
-            (Attributes, "attributes"),
-            (Kind, "kind"),
-            (Other("moved".into()), "moved"),
-        ];
-        for (kind, word) in words {
-            assert_eq!(serde_json::to_value(&kind).expect("a word"), word);
-            assert_eq!(serde_json::from_value::<ChangeKind>(word.into()).expect("a kind"), kind);
-        }
-        assert_eq!(change_word(&Other("moved".into())), "moved");
-    }
 }

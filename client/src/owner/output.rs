@@ -69,6 +69,11 @@ impl Output {
         or_nobody_reads(writeln!(self.out, "{}", plain(line.as_ref())))
     }
 
+    /// Prints one line, for a caller that must know of a missing reader.
+    pub(super) fn line_or_stop(&mut self, line: impl AsRef<str>) -> io::Result<()> {
+        writeln!(self.out, "{}", plain(line.as_ref()))
+    }
+
     /// Prints one line about work that went well.
     pub(super) fn note(&mut self, line: impl AsRef<str>) -> io::Result<()> {
         if self.is_quiet { Ok(()) } else { self.line(line) }

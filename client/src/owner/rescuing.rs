@@ -166,6 +166,7 @@ fn snapshot_table(snapshots: &[KeptSnapshot], output: &mut Output) -> std::io::R
             count(kept.totals.files),
             size(kept.totals.bytes),
             if kept.skipped > 0 { count(kept.skipped) } else { String::new() },
+            kept.label.iter().map(|label| format!("\"{label}\"")).collect(),
             standing(kept.standing).to_owned(),
         ]
     };
@@ -176,6 +177,7 @@ fn snapshot_table(snapshots: &[KeptSnapshot], output: &mut Output) -> std::io::R
         Right("FILES"),
         Right("SIZE"),
         Right("SKIPPED"),
+        Left("LABEL"),
         Left(""),
     ];
     print_table(&heads, snapshots.iter().map(row).collect(), output)?;
@@ -229,6 +231,7 @@ fn kept_json(kept: &KeptSnapshot) -> serde_json::Value {
         "root": kept.root,
         "totals": kept.totals,
         "skipped": kept.skipped,
+        "label": kept.label,
         "standing": match kept.standing {
             SnapshotStanding::KeptSnapshot => "kept",
             SnapshotStanding::LetGo => "let_go",

@@ -94,6 +94,7 @@ mod tests {
     fn snapshot(origin: Option<Origin>) -> SnapshotInfo {
         let root = larder_format::ChunkRef::to(b"");
         SnapshotInfo {
+            label: None,
             source: "laptop/docs".into(),
             snapshot: 7,
             time: String::new(),

@@ -26,6 +26,9 @@ pub(super) struct Loudness {
 }
 
 impl Loudness {
+    /// Names everything.
+    pub(super) const ALL_NAMES: Self = Self { quiet: false, verbose: true };
+
     /// How many names of `all` are shown; the rest is counted.
     pub(super) fn shown(self, all: usize) -> usize {
         self.shown_to(all, is_watched())

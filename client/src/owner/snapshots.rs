@@ -119,7 +119,11 @@ pub(super) fn snapshot_table<'a>(
 /// Why the rule keeps it, and why nothing but a restore looks at it.
 fn because(snapshot: &SnapshotInfo) -> String {
     let aside = snapshot.set_aside.iter().map(|why| format!("set aside: {why}"));
-    snapshot.reasons.iter().cloned().chain(aside).collect::<Vec<_>>().join(", ")
+    let reason = |reason: &String| match &snapshot.label {
+        Some(label) if reason == KEPT_BY_THE_OWNER => format!("{reason}: \"{label}\""),
+        _ => reason.clone(),
+    };
+    snapshot.reasons.iter().map(reason).chain(aside).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether it can be given back.
@@ -129,15 +133,15 @@ pub(super) fn yes_unless(is_damaged: bool) -> String {
 
 /// The appliance's words.
 const ONE_OF_THE_NEWEST: &str = "one of the newest";
+const KEPT_BY_THE_OWNER: &str = "kept by the owner";
 
-/// How long the rule keeps a snapshot. A snapshot among the newest has no date: the date begins to count when newer
-/// snapshots come.
+/// How long rule and label keep a snapshot. A snapshot among the newest has no date, unless the owner gave one: the date of
+/// the rule begins to count when newer snapshots come.
 fn kept(snapshot: &SnapshotInfo) -> String {
+    let has = |word: &str| snapshot.reasons.iter().any(|reason| reason == word);
     match &snapshot.kept_until {
         None => "no end".to_owned(),
-        Some(_) if snapshot.reasons.iter().any(|reason| reason == ONE_OF_THE_NEWEST) => {
-            "while it is so new".to_owned()
-        }
+        Some(_) if has(ONE_OF_THE_NEWEST) && !has(KEPT_BY_THE_OWNER) => "while it is so new".to_owned(),
         Some(until) => format!("at least until {}", moment(until)),
     }
 }
@@ -145,6 +149,25 @@ fn kept(snapshot: &SnapshotInfo) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn kept_for(reasons: &[&str], label: Option<&str>) -> SnapshotInfo {
+        serde_json::from_value(serde_json::json!({
+            "source": "a/b", "snapshot": 7, "time": "2026-03-31T10:00:00Z", "skipped": 0,
+            "root": { "id": larder_format::Hash::ZERO, "len": 0 },
+            "totals": { "files": 1, "directories": 0, "bytes": 1 },
+            "reasons": reasons, "kept_until": "2030-01-01T12:00:00Z", "label": label,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_label_is_shown_with_its_reason_and_its_date() {
+        let named = kept_for(&[ONE_OF_THE_NEWEST, KEPT_BY_THE_OWNER], Some("before the move"));
+        assert_eq!(because(&named), "one of the newest, kept by the owner: \"before the move\"");
+        assert!(kept(&named).starts_with("at least until 2030-01-01"));
+        assert_eq!(because(&kept_for(&[KEPT_BY_THE_OWNER], None)), "kept by the owner");
+        assert_eq!(kept(&kept_for(&[ONE_OF_THE_NEWEST], None)), "while it is so new");
+    }
 
     #[test]
     fn people_see_the_newest_and_programs_all() {

@@ -33,6 +33,7 @@ use crate::{
 use batch::{BatchGoes, Queue, Stopped};
 use cache::{Cache, FolderKey};
 use entry::PushContext;
+pub(crate) use entry::in_words;
 pub use exclude::DefaultExcludes;
 use exclude::ExcludeRules;
 pub(crate) use exclude::{Excludes, Ignores, SiftedFolder, check_patterns, patterns};

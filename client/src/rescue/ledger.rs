@@ -8,7 +8,7 @@ use super::{damage::DamageLog, reading::read};
 use larder_format::{
     ChunkRef, Hash, layout,
     ledger::chapter::{CHAPTER_BYTES_MAX, Chapter, chapter_of, entries_of},
-    ledger::{Chain, ENTRY_BYTES_MAX, Entry, Event, Link, Without, is_source_name},
+    ledger::{Chain, ENTRY_BYTES_MAX, Entry, Event, Link, Without, is_source_name, label},
     tree::Totals,
 };
 use std::{
@@ -44,6 +44,8 @@ pub struct KeptSnapshot {
     pub totals: Totals,
     /// Files that the device could not read.
     pub skipped: u64,
+    /// The owner's words for it, if any.
+    pub label: Option<String>,
     /// Whether the snapshot is still kept.
     pub standing: SnapshotStanding,
 }
@@ -151,6 +153,13 @@ impl Ledger {
             damage.newer();
         }
         self.let_go.extend(lets_go_of(&event));
+        if let Event::Labelled { snapshot, label: words, .. } = &event
+            && let Ok(place) = self.snapshots.binary_search_by_key(snapshot, |kept| kept.snapshot)
+        {
+            let words = label(words);
+            // Without words, the words so far stay.
+            self.snapshots[place].label = words.or(self.snapshots[place].label.take());
+        }
         if let Event::Snapshot(snapshot) = event {
             // The source becomes the name of a folder.
             if !is_source_name(&snapshot.source) {
@@ -165,6 +174,7 @@ impl Ledger {
                 root: snapshot.root,
                 totals: snapshot.totals,
                 skipped: snapshot.skipped,
+                label: None,
                 standing: SnapshotStanding::KeptSnapshot,
             });
         }
@@ -198,6 +208,8 @@ fn lets_go_of(event: &Event) -> &[u64] {
         | Event::SourceReturned { .. }
         | Event::SourceLetGo { .. }
         | Event::SourceKept { .. }
+        | Event::Labelled { .. }
+        | Event::LabelEnded { .. }
         | Event::Newer(_) => &[],
         Event::Pruned { snapshots, .. } => snapshots,
     }

@@ -19,6 +19,7 @@ use disk::DiskItem;
 use jiff::{Timestamp, Zoned};
 use larder_format::{
     ChunkId, ChunkRef,
+    ledger::label,
     tree::{Kind, Totals, read},
     when::{SnapshotMoment, WHEN_FORMS, When},
     wire::{Neighbours, SnapshotInfo, escape_name},
@@ -241,6 +242,13 @@ impl Rescue {
         };
         kept.or_else(|| of_source(|_| true))
     }
+
+    /// The newest snapshot with the label `when`.
+    fn labelled(&self, source: &str, when: &str) -> Option<&KeptSnapshot> {
+        let words = label(when)?;
+        let mut all = self.ledger.snapshots.iter();
+        all.rfind(|kept| kept.source == source && kept.label.as_deref() == Some(&words))
+    }
 }
 
 impl Past for Rescue {
@@ -264,14 +272,19 @@ impl Past for Rescue {
             return Ok(info(source, 0, modified, (root, totals), 0));
         }
         // Like the answer of an appliance, with the same exit code.
-        let said = When::parse(when, &self.now).ok_or_else(|| ClientError::NotThere {
-            what: format!("There is no such snapshot: \"{when}\" is no WHEN. Write {WHEN_FORMS}."),
-            remedy: "`larder rescue DISK --list` shows the snapshots on it, with their numbers.",
-        })?;
-        let kept = self.chosen(source, said).ok_or_else(|| ClientError::NotThere {
-            what: format!("Of {source}, {} on this disk.", said.why_none(self.now.time_zone())),
-            remedy: "`larder rescue DISK --list` shows what there is.",
-        })?;
+        let kept = match (When::parse(when, &self.now), self.labelled(source, when)) {
+            (Some(said), _) => self.chosen(source, said).ok_or_else(|| ClientError::NotThere {
+                what: format!("Of {source}, {} on this disk.", said.why_none(self.now.time_zone())),
+                remedy: "`larder rescue DISK --list` shows what there is.",
+            })?,
+            (None, Some(kept)) => kept,
+            (None, None) => {
+                return Err(ClientError::NotThere {
+                    what: format!("There is no such snapshot: \"{when}\" is no WHEN. Write {WHEN_FORMS}."),
+                    remedy: "`larder rescue DISK --list` shows the snapshots on it, with their numbers.",
+                });
+            }
+        };
         let time = Timestamp::from_millisecond(kept.time_ms).unwrap_or(Timestamp::UNIX_EPOCH);
         Ok(info(source, kept.snapshot, time.to_string(), (kept.root, kept.totals), kept.skipped))
     }
@@ -295,6 +308,7 @@ fn info(
         reasons: Vec::new(),
         kept_until: None,
         set_aside: None,
+        label: None,
         damaged: false,
         origin: None,
     }

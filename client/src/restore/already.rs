@@ -72,6 +72,7 @@ pub(crate) fn is_back(
             opened => opened?,
         };
         let lacks_rights = is_to_give_rights && !attributes.are_rights_among(&file);
-        !lacks_rights && holds(reader, &file, *size, pieces)
+        // Unreadable bytes, on either side, are not the same.
+        !lacks_rights && holds(reader, &file, *size, pieces).unwrap_or(false)
     })
 }

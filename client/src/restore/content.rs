@@ -4,6 +4,7 @@
 //! Attributes do not count. Not here: what follows from it (`already`, `replacing`).
 
 use crate::{
+    ClientError,
     past::tree_reader::TreeReader,
     platform::{FileKind, FileStatus, FolderRef, SystemError, next_data, read_at, read_exact_at},
 };
@@ -15,7 +16,7 @@ use larder_format::{
         read::{Segment, ranges},
     },
 };
-use std::fs::File;
+use std::{fs::File, io};
 
 /// A name, and the content that may stand there.
 #[derive(Clone, Copy)]
@@ -35,47 +36,70 @@ pub(crate) fn has_content(
         Kind::File { size, pieces } => {
             status.kind == FileKind::File
                 && status.size == *size
-                && holds(reader, &folder.open_file(name)?, *size, pieces)
+                // Unreadable bytes, on either side, are not the same.
+                && holds(reader, &folder.open_file(name)?, *size, pieces).unwrap_or(false)
         }
         Kind::Symlink(target) => folder.read_link(name)? == *target,
         kind => status.special_kind().as_ref() == Some(kind),
     })
 }
 
-/// Whether the file's bytes are these pieces. Unreadable bytes, on either side, are not.
-pub(crate) fn holds(reader: &TreeReader<'_>, file: &File, size: u64, pieces: &[Piece]) -> bool {
+/// Why nobody can tell whether bytes are the same.
+pub(crate) enum ContentTrouble {
+    /// The file here cannot be read.
+    Here(io::Error),
+    /// A list of pieces cannot be read.
+    Stored(ClientError),
+}
+
+/// Whether the file's bytes are these pieces.
+///
+/// # Errors
+/// Where a side cannot be read before a difference is found.
+pub(crate) fn holds(
+    reader: &TreeReader<'_>,
+    file: &File,
+    size: u64,
+    pieces: &[Piece],
+) -> Result<bool, ContentTrouble> {
     let (mut offset, mut bytes) = (0u64, Vec::new());
     for segment in ranges(&reader.lists(), pieces.to_vec(), 0..size) {
         let (is_same, len) = match segment {
-            Err(_) => return false,
-            Ok(Segment::Zeros(len)) => (is_zero(file, offset, offset.saturating_add(len)), len),
+            Err(error) => return Err(ContentTrouble::Stored(error)),
+            Ok(Segment::Zeros(len)) => (is_zero(file, offset, offset.saturating_add(len))?, len),
             Ok(Segment::Chunk { chunk, within }) => {
                 // A length beyond every chunk would only take memory.
                 bytes.resize(within.len().min(CHUNK_BYTES_MAX), 0);
-                let is_same = read_exact_at(file, &mut bytes, offset).is_ok() && Hash::of(&bytes) == chunk.id;
+                let is_same = match read_exact_at(file, &mut bytes, offset) {
+                    Ok(()) => Hash::of(&bytes) == chunk.id,
+                    // It is shorter by now.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+                    Err(error) => return Err(ContentTrouble::Here(error)),
+                };
                 (is_same, within.len() as u64)
             }
         };
         if !is_same {
-            return false;
+            return Ok(false);
         }
         offset = offset.saturating_add(len);
     }
-    true
+    Ok(true)
 }
 
 /// Whether there are only zeros from `at` to `end`. Holes are passed by, or a hole of a terabyte would take an hour.
-fn is_zero(file: &File, mut at: u64, end: u64) -> bool {
+fn is_zero(file: &File, mut at: u64, end: u64) -> Result<bool, ContentTrouble> {
     let mut bytes = [0; 64 * 1024];
     while at < end {
-        let Some(data) = next_data(file, at) else { return true };
+        let Some(data) = next_data(file, at) else { return Ok(true) };
         at = data;
         let len = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
         match read_at(file, &mut bytes[..len], at) {
-            Ok(0) => return len == 0,
+            Ok(0) => return Ok(len == 0),
             Ok(read) if bytes[..read].iter().all(|byte| *byte == 0) => at += read as u64,
-            _ => return false,
+            Ok(_) => return Ok(false),
+            Err(error) => return Err(ContentTrouble::Here(error)),
         }
     }
-    true
+    Ok(true)
 }

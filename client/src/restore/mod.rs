@@ -28,6 +28,7 @@ mod visit;
 pub(crate) use already::{PlannedEntry, is_back};
 pub use choice::RestoreChoice;
 pub(crate) use choice::{Choice, EntryFate, PathSet};
+pub(crate) use content::{ContentTrouble, holds};
 pub(crate) use naming::words;
 pub use options::{Existing, RestoreOptions, Restored, RoomCheck, SpecialEntries};
 pub use preview::{RestorePreview, preview};

@@ -252,6 +252,7 @@ impl Past for Vault {
             reasons: vec![],
             kept_until: None,
             set_aside: None,
+            label: None,
             damaged: false,
             origin: None,
         })

@@ -101,6 +101,22 @@ pub enum Event {
         /// `DEVICE/NAME`.
         source: String,
     },
+    /// A snapshot stays, whatever the rule says; a further entry for the snapshot only makes that longer.
+    Labelled {
+        /// Number of the snapshot.
+        snapshot: u64,
+        /// In the owner's words; empty where the snapshot only stays, or keeps its words.
+        label: String,
+        /// Until then, in milliseconds since 1970; none for ever.
+        until_ms: Option<i64>,
+    },
+    /// A person at the box wants a label to keep its snapshot no longer, after a while.
+    LabelEnded {
+        /// Number of the snapshot.
+        snapshot: u64,
+        /// Not beyond then, in milliseconds since 1970; none for no longer at all.
+        until_ms: Option<i64>,
+    },
     /// A kind unknown to this reader.
     Newer(Newer),
 }
@@ -188,6 +204,9 @@ impl Event {
             // A reader without these kinds keeps what it might let go of.
             Self::SourceLetGo { .. } => Kind { number: 18, since: 2, without: Without::StepOver },
             Self::SourceKept { .. } => Kind { number: 19, since: 2, without: Without::StepOver },
+            // A reader without this kind would let go of what the label keeps.
+            Self::Labelled { .. } => Kind { number: 20, since: 2, without: Without::KeepEverything },
+            Self::LabelEnded { .. } => Kind { number: 21, since: 2, without: Without::StepOver },
             Self::Newer(newer) => Kind { number: newer.kind, since: newer.since, without: newer.without },
         }
     }
@@ -218,6 +237,8 @@ impl Event {
             | Self::SourceReturned { source }
             | Self::SourceKept { source } => encode(source),
             Self::SourceLetGo { source, before_ms } => encode(&(source, before_ms)),
+            Self::Labelled { snapshot, label, until_ms } => encode(&(snapshot, label, until_ms)),
+            Self::LabelEnded { snapshot, until_ms } => encode(&(snapshot, until_ms)),
             Self::Newer(newer) => newer.payload.clone(),
         }
     }
@@ -249,12 +270,14 @@ impl Event {
             17 => take(payload, |source| Self::SourceReturned { source })?,
             18 => take(payload, |(source, before_ms)| Self::SourceLetGo { source, before_ms })?,
             19 => take(payload, |source| Self::SourceKept { source })?,
+            20 => take(payload, |(snapshot, label, until_ms)| Self::Labelled { snapshot, label, until_ms })?,
+            21 => take(payload, |(snapshot, until_ms)| Self::LabelEnded { snapshot, until_ms })?,
             _ => return None,
         })
     }
 
     /// The last number known to `read`.
-    pub(super) const LAST: u32 = 19;
+    pub(super) const LAST: u32 = 21;
 }
 
 fn encode(value: &impl Serialize) -> Vec<u8> {

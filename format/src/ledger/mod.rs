@@ -10,6 +10,7 @@ pub mod chapter;
 mod entry;
 mod event;
 mod expect;
+mod label;
 mod name;
 mod origin;
 
@@ -17,6 +18,7 @@ pub use chain::{Chain, Link};
 pub use entry::Entry;
 pub use event::{CONTENTS_MAX, ContentHash, Event, Newer, Without, ZONE_BYTES_MAX};
 pub use expect::{EXPECT_SECONDS_MAX, EXPECT_SECONDS_MIN, Expect, LEARNT_TIMES_MAX};
+pub use label::{LABEL_BYTES_MAX, label};
 pub use name::{NAME_BYTES_MAX, composed, is_folder_name, is_plain_name, is_source_name, typed};
 pub use origin::{ORIGIN_BYTES_MAX, Origin};
 

@@ -1,4 +1,4 @@
-//! Messages about a source as such: the folder behind the name, and what is expected of it.
+//! Messages about a source as such: the folder behind the name, what is expected of it, and what of it stays.
 //!
 //! Not here: the commit and its receipt (`wire`), the comparison of two origins (`ledger::origin`).
 
@@ -45,6 +45,18 @@ pub struct Expectation {
 pub struct Retirement {
     /// False takes it back.
     pub retired: bool,
+}
+
+/// Asks that a snapshot stays whatever the rule says; said again, only for longer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KeepWish {
+    /// In the owner's words, at most 80 bytes and nothing that reads like a moment; none for no words, or the words so far.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// Until then, RFC 3339; none for ever.
+    #[serde(default)]
+    pub until: Option<String>,
 }
 
 /// What is expected of a source now.

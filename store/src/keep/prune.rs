@@ -6,7 +6,7 @@
 
 use crate::core::Core;
 use crate::ledger::clock::{ClockVerdict, TrustedTime};
-use crate::ledger::retention::{judge, why_it_goes};
+use crate::ledger::retention::why_it_goes;
 use crate::ledger::view::{Access, LedgerView, SnapshotRecord};
 use crate::{Result, StoreError};
 use larder_format::ledger::{Event, Head, PRUNED_PER_ENTRY_MAX, WallStamp};
@@ -80,12 +80,12 @@ pub fn plan(view: &LedgerView, now: &TrustedTime, clock: ClockVerdict) -> PruneP
         return plan;
     };
     for (source, records) in &view.sources {
-        let moments: Vec<_> = records.iter().map(|record| record.moment()).collect();
         let on_hold = view.is_on_hold(source, now);
         let let_go = view.wish(source).let_go.filter(|wish| !on_hold && wish.left_s(now) == 0);
-        let verdicts = judge(&moments, &in_force.rule, now, on_hold);
+        let verdicts = view.judge(records, &in_force.rule, now);
         let is_let_go = |record: &SnapshotRecord| {
             let_go.is_some_and(|wish| wish.covers(record.sequence, record.stamp.time_ms))
+                && view.label(record.sequence, now).is_none()
         };
         plan.snapshots.extend(records.iter().filter(|record| is_let_go(record)).map(|record| Going {
             sequence: record.sequence,

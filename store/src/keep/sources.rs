@@ -86,7 +86,12 @@ pub(crate) fn let_go_of(core: &Core, wish: &LetGoOf, stamp: WallStamp) -> Result
     require_source(core, source)?;
     if core.ledger().wish(source).let_go.is_some_and(|known| known.before_ms == *before_ms) {
         // Done with what it covered, the wish is one for what came since.
-        let is_done = !core.ledger().is_letting_go(source);
+        // What has a label does not go, and must not keep the wish open.
+        let is_done = {
+            let view = core.ledger();
+            let now = view.at(stamp);
+            view.letting_go(source).all(|record| view.label(record.sequence, &now).is_some())
+        };
         if !is_done {
             return Ok(());
         }

@@ -25,6 +25,8 @@ pub enum Reason {
     Month,
     /// History is on hold.
     Hold,
+    /// The owner said so, with a label.
+    Label,
 }
 
 impl Reason {
@@ -37,6 +39,7 @@ impl Reason {
             Self::Week => "first or last of its week",
             Self::Month => "first or last of its month",
             Self::Hold => "history is on hold",
+            Self::Label => "kept by the owner",
         }
     }
 }
@@ -82,7 +85,7 @@ pub struct Verdict {
     pub kept_until: Option<Timestamp>,
 }
 
-/// Judges the snapshots of one source, oldest first.
+/// Judges the snapshots of one source, oldest first, by the rule alone.
 pub fn judge(moments: &[Moment], rule: &Rule, now: &TrustedTime, on_hold: bool) -> Vec<Verdict> {
     let Rule { everything_days, daily_days, weekly_days, monthly_days, newest } = *rule;
     // The newest snapshot stays even if the rule asks for none, or a source would vanish.

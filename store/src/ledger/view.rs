@@ -7,12 +7,15 @@
 use crate::disks::identity;
 use crate::disks::known::{self, KnownDisks};
 use crate::ledger::clock::{Lifetime, SHORTEN_DELAY_S, TrustedTime};
+use crate::ledger::labels::{self, Labels};
 use crate::ledger::retention::{Moment, Rule, Runs};
 use crate::ledger::wishes::{self, SourceWish, SourceWishes};
 use larder_format::Hash;
 use larder_format::ledger::{Entry, Event, Head, Newer, Pairing, Scrubbed, Snapshot, WallStamp, Without};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+
+mod judged;
 
 /// So long after a snapshot was let go of its content is still there: a restore begun just before gets every file.
 pub const PRUNE_GRACE_S: i64 = 7 * 24 * 3600;
@@ -123,6 +126,8 @@ pub struct LedgerView {
     rules: Vec<(TrustedTime, Rule)>,
     /// What the owner wishes of sources.
     wishes: SourceWishes,
+    /// Labels, by the number of their snapshot; also those that keep nothing any more.
+    pub(crate) labels: Labels,
     /// Names of all devices that ever had a key.
     devices: BTreeSet<String>,
     /// When each key in force was made.
@@ -153,6 +158,7 @@ impl LedgerView {
             access: Access::Full,
             rules: Vec::new(),
             wishes: SourceWishes::new(),
+            labels: Labels::new(),
             devices: BTreeSet::new(),
             keys_made: HashMap::new(),
             set_aside: BTreeMap::new(),
@@ -199,7 +205,8 @@ impl LedgerView {
         self.wishes.get(source).cloned().unwrap_or_default()
     }
 
-    /// Snapshots of a source that a wish at the box lets go of, oldest first.
+    /// Snapshots of a source that a wish at the box lets go of, oldest first; labelled ones among them stay for as long as
+    /// they are labelled.
     pub fn letting_go<'a>(&'a self, source: &str) -> impl Iterator<Item = &'a Arc<SnapshotRecord>> + use<'a> {
         let wish = self.wishes.get(source).and_then(|wish| wish.let_go);
         let is_covered = move |record: &&Arc<SnapshotRecord>| {
@@ -208,11 +215,6 @@ impl LedgerView {
         // Hardly any source has a wish, and every look asks for each.
         let records = if wish.is_some() { self.snapshots(source) } else { &[] };
         records.iter().filter(is_covered)
-    }
-
-    /// Whether a wish at the box lets go of a snapshot of the source.
-    pub(crate) fn is_letting_go(&self, source: &str) -> bool {
-        self.letting_go(source).next().is_some()
     }
 
     /// Whether every key of the device of `source` was ended, so that nobody can push there any more. False for a device
@@ -286,6 +288,7 @@ impl LedgerView {
             _ => self.lifetime.observe(stamp),
         };
         wishes::apply(&mut self.wishes, wishes::Told { sequence, mark }, &event);
+        labels::apply(&mut self.labels, mark, &event);
         match event {
             Event::VaultCreated { .. }
             | Event::ClockConfirmed
@@ -293,7 +296,9 @@ impl LedgerView {
             | Event::SourceRetired { .. }
             | Event::SourceReturned { .. }
             | Event::SourceLetGo { .. }
-            | Event::SourceKept { .. } => {}
+            | Event::SourceKept { .. }
+            | Event::Labelled { .. }
+            | Event::LabelEnded { .. } => {}
             Event::Newer(Newer { since, without, .. }) => {
                 self.access = self.access.max(match without {
                     Without::StepOver => Access::Full,

@@ -41,6 +41,15 @@ pub struct Run {
     pub is_whole: bool,
 }
 
+/// A folder, and how far down it is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedFolder {
+    /// Its top node.
+    pub top: ChunkRef,
+    /// 1 for its own entries, 2 for those of its sub-folders too, and so on.
+    pub levels: usize,
+}
+
 /// The end of a list of everything below a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedBelow {
@@ -164,18 +173,19 @@ pub(crate) fn diff(
     Ok(compare(core, before, after, &mut tell)?.is_complete && tell.flow.is_continue())
 }
 
-/// Passes everything below a folder to `each`, with paths from that folder on: the entries of a folder, then those of
-/// each sub-folder. A damaged folder is counted, and the rest goes on. `go_on` and `each` as for `diff`.
+/// Passes everything below a folder, down to a level, to `each`, with paths from that folder on: the entries of a
+/// folder, then those of each sub-folder. A damaged folder is counted, and the rest goes on. `go_on` and `each` as for `diff`.
 ///
 /// # Errors
 /// As `read_node`, but for `Damaged`.
 pub(crate) fn list_below(
     core: &Core,
-    top: ChunkRef,
+    ListedFolder { top, levels }: ListedFolder,
     go_on: &dyn Fn() -> bool,
     each: &mut dyn FnMut(&[u8], &Found) -> ControlFlow<()>,
 ) -> Result<ListedBelow> {
-    let mut list = ListBelow { go_on, each, flow: ControlFlow::Continue(()), entries: 0, unreadable: 0 };
+    let flow = ControlFlow::Continue(());
+    let mut list = ListBelow { levels, go_on, each, flow, entries: 0, unreadable: 0 };
     let walked = TreeComparison::new(None, Some(top)).run(core, &mut list)?;
     let ListBelow { entries, unreadable, flow, .. } = list;
     Ok(ListedBelow { entries, unreadable, is_complete: walked.is_complete && flow.is_continue() })
@@ -217,6 +227,7 @@ pub(crate) fn file_bytes(
 
 /// Makes a list of a walk: beside no tree at all every entry differs.
 struct ListBelow<'a> {
+    levels: usize,
     go_on: &'a dyn Fn() -> bool,
     each: &'a mut dyn FnMut(&[u8], &Found) -> ControlFlow<()>,
     /// The last answer of `each`.
@@ -242,7 +253,11 @@ impl Visitor<StoreError> for ListBelow<'_> {
     }
 
     fn folder(&mut self, folder: &FolderStep) -> Result<Descend> {
-        if folder.path_bytes > PATH_BYTES_MAX { Err(nested()) } else { Ok(Descend::Into) }
+        match folder.depth + 1 < self.levels {
+            true if folder.path_bytes > PATH_BYTES_MAX => Err(nested()),
+            true => Ok(Descend::Into),
+            false => Ok(Descend::Past),
+        }
     }
 
     fn unreadable(&mut self, _: Side, _: &ChunkRef, error: StoreError) -> Result<()> {

@@ -5,10 +5,11 @@
 
 use crate::core::Core;
 use crate::core::scope::Scope;
+use crate::keep::labels::{self, LabelWish, Labelling};
 use crate::keep::sources::{self, Career, RhythmWish, Said};
 use crate::ledger::view::SnapshotRecord;
 use crate::packs::place::Fetch;
-use crate::past::browse::{self, Difference, ListedBelow, Lookup, Run};
+use crate::past::browse::{self, Difference, ListedBelow, ListedFolder, Lookup, Run};
 use crate::past::names::{self, NameIndex, NameQuery, NamesFound};
 use crate::take::folder::{self, FolderClaim, KnownSource};
 use crate::take::{commit, receive};
@@ -96,6 +97,14 @@ impl<'a> By<'a> {
     /// As `expect`.
     pub fn retire(&self, source: &str, career: Career, stamp: WallStamp) -> Result<Said> {
         sources::retire(self.core, self.scope, source, career, stamp)
+    }
+
+    /// Has a snapshot stay whatever the rule says, for as long as `wish` says or longer.
+    ///
+    /// # Errors
+    /// `NotFound` for a snapshot that is not kept; `Full`, `Disk`.
+    pub fn label(&self, wish: &LabelWish, stamp: WallStamp) -> Result<Labelling> {
+        labels::label(self.core, self.scope, wish, stamp)
     }
 
     /// The bytes of a chunk, hashed again.
@@ -194,18 +203,18 @@ impl<'a> By<'a> {
         browse::diff(self.core, before, after, go_on, each)
     }
 
-    /// Hands everything below a folder to `each`, with paths from that folder on: the entries of a folder, then those of
-    /// each sub-folder. A damaged folder is counted, and the rest goes on. `go_on` and `each` as for `diff`.
+    /// Hands everything below a folder, down to a level, to `each`, with paths from that folder on: the entries of a
+    /// folder, then those of each sub-folder. A damaged folder is counted, and the rest goes on. `go_on` and `each` as for `diff`.
     ///
     /// # Errors
     /// As `read_node`, but for `Damaged`.
     pub fn list_below(
         &self,
-        top: ChunkRef,
+        folder: ListedFolder,
         go_on: &dyn Fn() -> bool,
         each: &mut dyn FnMut(&[u8], &Found) -> ControlFlow<()>,
     ) -> Result<ListedBelow> {
-        browse::list_below(self.core, top, go_on, each)
+        browse::list_below(self.core, folder, go_on, each)
     }
 
     /// Paths of `source` whose names match, over all kept snapshots that `index` knows.

@@ -1,5 +1,6 @@
 //! The four questions to ask of any backup, answered from facts.
 
+use super::labels;
 use super::rules::promise_in_words;
 use crate::decide::facts::{Counts, SourceFacts};
 use crate::decide::figures::moment;
@@ -72,7 +73,8 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
     );
     // Drills are not built yet, and an unproven restore must not read like a proven restore.
     let deleted_files = format!("{deleted_files} Not yet proven by a drill.");
-    let (kept_how_long, damaged) = (format!("{promise} {next}"), source.damaged.clone());
+    let labels = labels::kept(&source.labels).map(|labels| format!(" {labels}")).unwrap_or_default();
+    let (kept_how_long, damaged) = (format!("{promise} {next}{labels}"), source.damaged.clone());
     Answers { deleted_files, older_versions, kept_how_long, bad_edit, damaged }
 }
 

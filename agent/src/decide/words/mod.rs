@@ -5,6 +5,7 @@
 
 pub(crate) mod answers;
 mod disks;
+mod labels;
 pub(super) mod proof;
 pub(crate) mod rules;
 pub(crate) mod sources;
@@ -42,6 +43,7 @@ fn of(cause: &Cause) -> [String; 3] {
         Cause::Overdue { source, limit } => overdue(source, limit),
         Cause::Retiring { source, left_s } => sources::retiring(source, *left_s),
         Cause::LettingGo { source, what, on_hold } => sources::letting_go(source, *what, *on_hold),
+        Cause::LabelEnding { source, label } => labels::ending(source, label),
         Cause::ShorterRule { rule, left_s } => shorter_rule(rules::shorter(rule, *left_s)),
         Cause::ClockNotSet => clock_not_set(),
         Cause::WeakPower => weak_power(),

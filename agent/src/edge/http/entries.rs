@@ -1,46 +1,16 @@
 //! Entries, snapshots and differences as JSON shows them.
 
 use jiff::Timestamp;
-use larder_format::tree::{Kind, Time};
+use larder_format::tree::Kind;
 use larder_format::wire::{
     Change, ChangeKind, EntryInfo, SnapshotInfo, SourceExpectation, SourceInfo, VersionInfo, escape_name,
 };
-use larder_store::retention::Verdict;
+use larder_store::retention::{Reason, Verdict};
 use larder_store::{Difference, Found, LedgerView, Run, SnapshotRecord};
 
 /// RFC 3339 in UTC.
 pub(crate) fn time_text(ms: i64) -> String {
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
-}
-
-fn file_time_text(time: Time) -> String {
-    let nanos = i32::try_from(time.nanos).unwrap_or(0);
-    Timestamp::new(time.seconds, nanos)
-        .map_or_else(|_| format!("@{}", time.seconds), |moment| moment.to_string())
-}
-
-pub(crate) fn entry_info(Found { entry, owner }: &Found) -> EntryInfo {
-    let name_or =
-        |name: &str, number: u32| if name.is_empty() { number.to_string() } else { name.to_owned() };
-    let (kind, bytes, target) = match &entry.kind {
-        Kind::File { size, .. } => ("file", *size, None),
-        Kind::Directory { totals, .. } => ("directory", totals.bytes, None),
-        Kind::Symlink(target) => ("symlink", 0, Some(escape_name(target))),
-        Kind::Fifo => ("fifo", 0, None),
-        Kind::Socket => ("socket", 0, None),
-        Kind::CharDevice { .. } => ("char_device", 0, None),
-        Kind::BlockDevice { .. } => ("block_device", 0, None),
-    };
-    EntryInfo {
-        name: escape_name(&entry.name),
-        kind: kind.to_owned(),
-        bytes,
-        mode: entry.mode,
-        modified: file_time_text(entry.modified),
-        user: name_or(&owner.user, owner.uid),
-        group: name_or(&owner.group, owner.gid),
-        target,
-    }
 }
 
 /// `view` is the ledger behind the verdict.
@@ -59,6 +29,10 @@ pub(crate) fn snapshot_info(
         skipped: record.snapshot.skipped,
         reasons: verdict.reasons.iter().map(|reason| reason.words().to_owned()).collect(),
         kept_until: verdict.kept_until.map(|moment| moment.to_string()),
+        label: view
+            .label_words(record.sequence)
+            .filter(|_| verdict.reasons.contains(&Reason::Label))
+            .map(str::to_owned),
         set_aside: view.why_set_aside(record.sequence).map(str::to_owned),
         damaged,
         origin: record.snapshot.origin.clone(),
@@ -83,7 +57,7 @@ pub(crate) fn version_info(run: &Run) -> VersionInfo {
         since: time_text(run.first.stamp.time_ms),
         until: time_text(run.last.stamp.time_ms),
         snapshots: run.snapshots,
-        entry: run.found.as_ref().map(entry_info),
+        entry: run.found.as_ref().map(EntryInfo::of),
         damaged: !run.is_whole,
         unknown: !run.is_known,
     }
@@ -102,7 +76,7 @@ pub(crate) fn change_info(difference: &Difference) -> Change {
     Change {
         change,
         path: escape_name(&difference.path),
-        before: difference.before.as_ref().map(entry_info),
-        after: difference.after.as_ref().map(entry_info),
+        before: difference.before.as_ref().map(EntryInfo::of),
+        after: difference.after.as_ref().map(EntryInfo::of),
     }
 }

@@ -83,6 +83,8 @@ pub(crate) struct LetGoAnswer {
     pub(crate) stay: u64,
     /// Hours until they go.
     pub(crate) hours: u64,
+    /// Backups among those that stay, for their labels alone.
+    pub(crate) labelled: u64,
     /// Whether a hold keeps them all the same.
     pub(crate) on_hold: bool,
 }
@@ -107,7 +109,9 @@ pub(crate) async fn let_go(
     let facts = appliance.source_facts(&view, &source);
     let (snapshots, left_s) = facts.letting_go.map_or((0, 0), |it| (it.snapshots, it.left_s));
     let (hours, on_hold) = (left_s.div_ceil(3600), facts.on_hold);
-    Ok(Json(LetGoAnswer { source, snapshots, stay: all - snapshots, hours, on_hold }))
+    let covered: Vec<_> = view.letting_go(&source).map(|record| record.sequence).collect();
+    let labelled = facts.labels.iter().filter(|label| covered.contains(&label.snapshot)).count() as u64;
+    Ok(Json(LetGoAnswer { source, snapshots, stay: all - snapshots, hours, labelled, on_hold }))
 }
 
 /// Asks for a hold.

@@ -4,7 +4,6 @@
 //! reading folders (`larder_store`), the parts of an answer (`stream`).
 
 use super::auth::{PastReader, name_of};
-use super::entries::entry_info;
 use super::extract::{PathParts, Query};
 use super::read::{SnapshotPath, no_path, path_bytes};
 use super::stream::{AnswerReader, stream};
@@ -14,8 +13,8 @@ use axum::Json;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use larder_format::tree::Kind;
-use larder_format::wire::{LISTING_TYPE, ListingLine, escape_name};
-use larder_store::{Found, ListedBelow};
+use larder_format::wire::{EntryInfo, LISTING_TYPE, ListingLine, escape_name};
+use larder_store::{Found, ListedBelow, ListedFolder};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
@@ -28,6 +27,8 @@ pub(crate) struct ListQuery {
     path: String,
     #[serde(default)]
     recursive: bool,
+    /// Levels of a recursive list; all of them without it.
+    depth: Option<usize>,
     zone: Option<String>,
 }
 
@@ -49,7 +50,7 @@ pub(crate) async fn list(
         return Ok(if query.recursive {
             one_line(&path, &found)
         } else {
-            Json([entry_info(&found)]).into_response()
+            Json([EntryInfo::of(&found)]).into_response()
         });
     };
     // An unreadable folder is refused at once; later the answer can only break off.
@@ -57,13 +58,14 @@ pub(crate) async fn list(
     appliance.looking_up(name_of(&scope), move |it| it.vault.by(&by).read_node(&node)).await??;
     let turn = appliance.listings.take(name_of(&scope));
     if query.recursive {
+        let folder = ListedFolder { top: node, levels: query.depth.unwrap_or(usize::MAX) };
         let body = stream(&appliance, turn, move |appliance, reader| {
             let mut lines = Lines { part: Vec::new(), reader };
             let mut each = |below: &[u8], found: &Found| {
                 let path = if path.is_empty() { below.to_vec() } else { [&path[..], b"/", below].concat() };
-                lines.add(&ListingLine::Entry { path: escape_name(&path), entry: entry_info(found) })
+                lines.add(&ListingLine::Entry { path: escape_name(&path), entry: EntryInfo::of(found) })
             };
-            let end = appliance.vault.by(&scope).list_below(node, &|| reader.is_there(), &mut each)?;
+            let end = appliance.vault.by(&scope).list_below(folder, &|| reader.is_there(), &mut each)?;
             Ok(end.is_complete && lines.end(&end).is_continue())
         });
         return Ok(([(CONTENT_TYPE, LISTING_TYPE)], body).into_response());
@@ -72,7 +74,7 @@ pub(crate) async fn list(
         let mut part = b"[".to_vec();
         for (number, found) in appliance.vault.by(&scope).entries(node).enumerate() {
             part.extend_from_slice(if number == 0 { b"\n" } else { b",\n" });
-            write_json(&mut part, &entry_info(&found?));
+            write_json(&mut part, &EntryInfo::of(&found?));
             if part.len() >= PART_BYTES && reader.take(std::mem::take(&mut part).into()).is_break() {
                 return Ok(false);
             }
@@ -87,7 +89,7 @@ pub(crate) async fn list(
 fn one_line(path: &[u8], found: &Found) -> Response {
     let mut lines = Vec::new();
     for line in [
-        ListingLine::Entry { path: escape_name(path), entry: entry_info(found) },
+        ListingLine::Entry { path: escape_name(path), entry: EntryInfo::of(found) },
         ListingLine::End { entries: 1, unreadable: 0 },
     ] {
         write_json(&mut lines, &line);

@@ -13,6 +13,7 @@ mod entries;
 mod extract;
 mod find;
 mod interface;
+pub(crate) mod labels;
 pub(crate) mod letting_go;
 mod listing;
 #[cfg(test)]
@@ -65,6 +66,7 @@ fn routes() -> Interface {
         .get(&format!("{source}/snapshots/{{when}}"), read::snapshot)
         .get(&format!("{source}/snapshots/{{when}}/list"), listing::list)
         .get(&format!("{source}/snapshots/{{when}}/file"), read::file)
+        .post(&format!("{source}/snapshots/{{when}}/keep"), labels::keep)
         .get(&format!("{source}/expect"), wishes::expectation)
         .post(&format!("{source}/expect"), wishes::expect)
         .post(&format!("{source}/retire"), wishes::retire)
@@ -91,6 +93,8 @@ fn control_routes() -> Interface {
         .post("/v1/control/set-aside", control::set_aside)
         .post("/v1/control/prune", letting_go::prune)
         .post("/v1/control/let-go", letting_go::let_go)
+        .post("/v1/control/keep", labels::keep_at_the_box)
+        .post("/v1/control/unkeep", labels::unkeep)
         .post("/v1/control/hold", letting_go::hold)
         .post("/v1/control/unhold", letting_go::unhold)
         .post("/v1/control/confirm-clock", letting_go::confirm_clock)

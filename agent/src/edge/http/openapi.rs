@@ -8,9 +8,9 @@ use super::routes;
 use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
-    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, FoundNames, IDS_TYPE, Identity, LISTING_TYPE,
-    ListingLine, Neighbours, PLACES_TYPE, Problem, PushStart, PushWelcome, Receipt, Received, Retirement,
-    SnapshotInfo, SourceExpectation, SourceInfo, VersionInfo,
+    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, FoundNames, IDS_TYPE, Identity, KeepWish,
+    LISTING_TYPE, ListingLine, Neighbours, PLACES_TYPE, Problem, PushStart, PushWelcome, Receipt, Received,
+    Retirement, SnapshotInfo, SourceExpectation, SourceInfo, VersionInfo,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -19,8 +19,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 const JSON: &str = "application/json";
-const WHEN: &str = "A snapshot number, `newest`, `-1` for the one before it, a date, a time, `last tuesday 18:00`, or a span such as \
-     `2 weeks ago`";
+const WHEN: &str = "A snapshot number, `newest`, `-1` for the one before it, a date, a time, `last tuesday 18:00`, a span such as \
+     `2 weeks ago`, or a label";
 const ZONE: &str = "Time zone of the reader, for a WHEN without one: an IANA name or a distance such as `+02:00`; the \
      appliance's own without it";
 const PATH: &str = "Names with `/` between; a backslash is `\\\\`, a byte that is not UTF-8 is `\\xNN`";
@@ -281,7 +281,17 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
                 "A folder's entries, or the one file; with recursive=true everything below, one ListingLine a line (application/jsonl)",
                 ("Entries", either::<Vec<EntryInfo>, ListingLine>(types)),
             ),
-            vec![when(), path(), zone(), query("recursive", "Everything below the folder too", "boolean")],
+            vec![
+                when(),
+                path(),
+                zone(),
+                query("recursive", "Everything below the folder too", "boolean"),
+                query(
+                    "depth",
+                    "Levels of a recursive list: 1 for the folder's own entries; all without it",
+                    "integer",
+                ),
+            ],
         ),
         with(
             get(
@@ -291,6 +301,19 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
                 ("Bytes", Body::Bytes("application/octet-stream")),
             ),
             vec![when(), path(), zone()],
+        ),
+        with(
+            post(
+                get(
+                    "/v1/sources/{device}/{name}/snapshots/{when}/keep",
+                    Key::Any,
+                    "Keeps a snapshot whatever the rule says, with a label that is a WHEN from then on; an admin key only. Said \
+                     again, it only makes that longer; nothing on the network ends it",
+                    ("Kept", of::<SnapshotInfo>(types)),
+                ),
+                of::<KeepWish>(types),
+            ),
+            vec![when(), zone()],
         ),
         with(
             get(

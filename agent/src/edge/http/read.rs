@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 pub(crate) struct ZoneQuery {
-    zone: Option<String>,
+    pub(super) zone: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use super::entries::snapshot_info;
 use super::{Refusal, when};
 use crate::state::Appliance;
 use jiff::Zoned;
-use larder_format::ledger::composed;
+use larder_format::ledger::{composed, label};
 use larder_format::wire::SnapshotInfo;
 use larder_store::SnapshotRecord;
 use serde::Deserialize;
@@ -67,6 +67,11 @@ pub(super) fn of(
     if records.is_empty() { Err(no_source(&source)) } else { Ok((source, records)) }
 }
 
+/// The place of a snapshot among all of its source.
+pub(super) fn position(records: &[Arc<SnapshotRecord>], snapshot: u64) -> Option<usize> {
+    records.binary_search_by_key(&snapshot, |record| record.sequence).ok()
+}
+
 /// The snapshots behind versions and differences.
 pub(super) fn looked_at(
     appliance: &Appliance,
@@ -78,14 +83,16 @@ pub(super) fn looked_at(
 }
 
 /// The snapshot meant by `when`, said at the moment and in the zone of `now`. A snapshot let go of is named with its
-/// date, a snapshot set aside with the reason.
+/// date, a snapshot set aside with the reason. Any other text may be the label of a snapshot.
 pub(super) fn resolve<'a>(
     appliance: &Appliance,
     records: &'a [Arc<SnapshotRecord>],
     when: &str,
     now: &Zoned,
 ) -> Result<&'a Arc<SnapshotRecord>, Refusal> {
-    when::resolve(records, when, now).map_err(|why| {
+    let found = when::resolve(records, when, now);
+    let found = found.or_else(|why| labelled(appliance, records, when).ok_or(why));
+    found.map_err(|why| {
         let view = appliance.vault.ledger();
         let number = when.trim().parse().ok();
         let gone = number.and_then(|number| view.let_go_of(number));
@@ -99,6 +106,20 @@ pub(super) fn resolve<'a>(
         }
         Refusal::not_found(&format!("such snapshot: {why}"), "`larder snapshots SOURCE` lists what there is.")
     })
+}
+
+/// The snapshot with the label `when`. No label reads like a moment, and a source has no two labels with the same words.
+fn labelled<'a>(
+    appliance: &Appliance,
+    records: &'a [Arc<SnapshotRecord>],
+    when: &str,
+) -> Option<&'a Arc<SnapshotRecord>> {
+    let (words, stamp) = (label(when)?, appliance.stamp());
+    let view = appliance.vault.ledger();
+    let now = view.at(stamp);
+    let has_words =
+        |it: &&Arc<SnapshotRecord>| view.label(it.sequence, &now).is_some_and(|it| it.text == words);
+    records.iter().find(has_words)
 }
 
 pub(super) fn no_source(source: &str) -> Refusal {

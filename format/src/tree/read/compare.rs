@@ -93,6 +93,8 @@ pub struct FolderStep {
     pub after: Option<ChunkRef>,
     /// Bytes of the path.
     pub path_bytes: usize,
+    /// Folders above the folder, as for its entry.
+    pub depth: usize,
 }
 
 /// A differing entry, as long as the enclosing nodes are in memory.
@@ -313,7 +315,8 @@ impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
         }
         let name = name_of(before, after);
         let path_bytes = self.pending.path_bytes(name);
-        let step = FolderStep { before: pair.before, after: pair.after, path_bytes };
+        let depth = self.pending.depth();
+        let step = FolderStep { before: pair.before, after: pair.after, path_bytes, depth };
         match self.visitor.folder(&step)? {
             Descend::Into => Ok(self.pending.push(name, pair)),
             Descend::Past => Ok(true),

@@ -1,7 +1,8 @@
 use super::*;
 use crate::clock::{Because, Lifetime};
 use crate::disk::Dice;
-use crate::retention::Rule;
+use crate::ledger::clock::SHORTEN_DELAY_S;
+use crate::retention::{Rule, judge};
 use larder_format::ledger::{Entry, Snapshot};
 use larder_format::tree::Totals;
 use larder_format::{ChunkRef, Hash};
@@ -26,6 +27,8 @@ struct Life {
     trusted: bool,
     /// Promise to each snapshot: the true time of arrival, and the most days ever told.
     promised: HashMap<u64, (i64, i64)>,
+    /// True time up to which the label of a snapshot keeps it.
+    labelled: HashMap<u64, i64>,
     let_go: u64,
 }
 
@@ -40,6 +43,7 @@ impl Life {
             wrong_s: 0,
             trusted: true,
             promised: HashMap::new(),
+            labelled: HashMap::new(),
             let_go: 0,
         }
     }
@@ -104,6 +108,25 @@ impl Life {
         }
     }
 
+    /// Labels a snapshot, or has a label end.
+    fn label(&mut self) {
+        let records = self.view.snapshots("laptop/docs");
+        let count = records.len() as u64;
+        let snapshot = records[usize::try_from(self.dice.number_below(count)).unwrap()].sequence;
+        let span_s = self.dice.number_below(60 * 86_400).cast_signed();
+        // Told by the clock of the box, right or wrong.
+        let until_ms = (self.dice.number_below(8) > 0).then(|| self.stamp().time_ms + span_s * 1000);
+        let until_s = until_ms.map_or(i64::MAX, |_| self.real_s + span_s);
+        if self.dice.number_below(3) > 0 {
+            self.add(Event::Labelled { snapshot, label: String::new(), until_ms });
+            let until_s = until_s.max(self.labelled.get(&snapshot).copied().unwrap_or(0));
+            self.labelled.insert(snapshot, until_s);
+        } else if let Some(kept_s) = self.labelled.get(&snapshot).copied() {
+            self.add(Event::LabelEnded { snapshot, until_ms: None });
+            self.labelled.insert(snapshot, kept_s.min(self.real_s + SHORTEN_DELAY_S));
+        }
+    }
+
     fn prune(&mut self, seed: u64) {
         let clock = self.looks.verdict(self.stamp(), self.view.newest);
         let plan = plan(&self.view, &self.view.at(self.stamp()), clock);
@@ -112,6 +135,8 @@ impl Life {
         }
         assert!(self.trusted, "history {seed}: a clock that is not in sync let go of something");
         for going in &plan.snapshots {
+            let labelled_s = self.labelled.get(&going.sequence).copied().unwrap_or(0);
+            assert!(self.real_s >= labelled_s, "history {seed}: the label of {} is not over", going.sequence);
             let (came_s, days) = self.promised[&going.sequence];
             let age_s = self.real_s - came_s;
             assert!(
@@ -136,6 +161,9 @@ fn live(seed: u64, may_jump: bool) -> u64 {
         // Now and then a flood of pushes, perhaps garbage.
         let pushes = if life.dice.number_below(10) == 0 { 12 } else { 1 };
         (0..pushes).for_each(|_| life.push());
+        if life.dice.number_below(6) == 0 {
+            life.label();
+        }
         life.publish();
         life.prune(seed);
     }
@@ -235,4 +263,11 @@ fn a_source_is_let_go_of_after_three_days_and_nothing_else_is() {
     assert_eq!(going(&view, 100 + 72), [proc], "only what is older than that moment");
     add(&mut view, 101, Event::SourceKept { source: "a/proc".to_owned() });
     assert_eq!(going(&view, 1000), [0; 0]);
+    // What has a label stays, and goes with the rest once the label is over.
+    add(&mut view, 1001, Event::Labelled { snapshot: proc, label: "odd".to_owned(), until_ms: None });
+    add(&mut view, 1002, Event::SourceLetGo { source: "a/proc".to_owned(), before_ms: None });
+    assert_eq!(going(&view, 1002 + 72), [again, later]);
+    add(&mut view, 1100, Event::LabelEnded { snapshot: proc, until_ms: None });
+    assert_eq!(going(&view, 1100 + 71), [again, later]);
+    assert_eq!(going(&view, 1100 + 72), [proc, again, later]);
 }

@@ -1,0 +1,131 @@
+//! Looking into the past: what takes the room, and what a folder here has become since.
+
+use harness::home::{Home, text};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn write(folder: &Path, name: &str, bytes: usize) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    fs::write(path, vec![b'x'; bytes]).expect("written");
+}
+
+/// A pushed folder with some folders in it.
+fn pushed(home: &Home) -> PathBuf {
+    let folder = home.path("docs");
+    for (name, bytes) in
+        [("a/1", 1000), ("a/deep/2", 20_000), ("b/3", 300_000), ("b/4", 0), ("empty/5", 0), ("top", 7)]
+    {
+        write(&folder, name, bytes);
+    }
+    home.push(&folder, "docs");
+    folder
+}
+
+/// What takes the room in a backup is told without reading it.
+#[test]
+fn the_sizes_of_folders_are_what_is_in_them() {
+    let home = Home::new();
+    let folder = pushed(&home);
+    let sizes = |args: &[&str]| -> (Vec<(String, u64, u64)>, Value) {
+        let told = home.json(&[&["du"], args].concat());
+        let row = |row: &Value| {
+            let path = row["path"].as_str().expect("a path").to_owned();
+            (path, row["bytes"].as_u64().expect("bytes"), row["files"].as_u64().unwrap_or(0))
+        };
+        (told["folders"].as_array().expect("a list").iter().map(row).collect(), told["total"].clone())
+    };
+    let row = |path: &str, bytes, files| (path.to_owned(), bytes, files);
+    let (rows, total) = sizes(&["docs"]);
+    assert_eq!(rows, [row("empty", 0, 1), row("a", 21_000, 2), row("b", 300_000, 2)]);
+    assert_eq!((total["bytes"].as_u64(), total["files"].as_u64()), (Some(321_007), Some(6)));
+    assert_eq!(
+        sizes(&["docs", "--depth", "2"]).0,
+        [row("empty", 0, 1), row("a/deep", 20_000, 1), row("a", 21_000, 2), row("b", 300_000, 2)]
+    );
+    assert_eq!(sizes(&["docs:a"]).0, [row("a/deep", 20_000, 1)]);
+    assert_eq!(sizes(&["docs:a", "--all"]).0, [row("a/1", 1000, 0), row("a/deep", 20_000, 1)]);
+    assert!(sizes(&["docs", "--depth", "0"]).0.is_empty());
+    assert_eq!(sizes(&["docs:a/1", "--depth", "0"]).1["bytes"].as_u64(), Some(1000), "a file is its own sum");
+    // As it was, whatever it is now.
+    write(&folder, "b/3", 1);
+    home.push(&folder, "docs");
+    assert_eq!(sizes(&["docs@-1"]).1["bytes"].as_u64(), Some(321_007));
+    let told = home.ok(&["du", "docs@-1"]);
+    assert!(told.lines().last().expect("lines").contains("321.0 kB"), "{told}");
+}
+
+/// What each path has become, by the folder of this computer.
+fn live(home: &Home, args: &[&str]) -> BTreeMap<String, String> {
+    let told = home.json(&[&["diff", "--live"], args].concat());
+    let word = |change: &Value| {
+        let text = |key: &str| change[key].as_str().expect("text").to_owned();
+        (text("path"), text("change"))
+    };
+    told.as_array().expect("a list").iter().map(word).collect()
+}
+
+/// Before anything is put back, one wants to know what is different here.
+#[test]
+fn a_folder_of_this_computer_is_compared_with_any_backup() {
+    let home = Home::new();
+    let folder = pushed(&home);
+    assert!(home.ok(&["diff", "docs", "--live"]).contains("Nothing changed."));
+    write(&folder, "a/1", 1001);
+    write(&folder, "new/6", 1);
+    write(&folder, "junk.o", 1);
+    fs::remove_file(folder.join("b/3")).expect("removed");
+    let changed =
+        [("a/1", "content"), ("b/3", "removed"), ("junk.o", "added"), ("new", "added"), ("new/6", "added")];
+    let changed: BTreeMap<_, _> = changed.map(|(path, word)| (path.to_owned(), word.to_owned())).into();
+    assert_eq!(live(&home, &["docs"]), changed);
+    let mut without = changed.clone();
+    without.remove("junk.o");
+    assert_eq!(live(&home, &["docs", "--exclude", "*.o"]), without);
+    let part = live(&home, &["docs:a", folder.join("a").to_str().expect("text")]);
+    assert_eq!(part.into_iter().collect::<Vec<_>>(), [("1".to_owned(), "content".to_owned())]);
+    // A push says the same, once it is made.
+    home.push(&folder, "docs");
+    let pushed: BTreeMap<_, _> = {
+        let told = home.json(&["diff", "docs"]);
+        let all = told.as_array().expect("a list").iter();
+        all.map(|it| {
+            (it["path"].as_str().expect("text").to_owned(), it["change"].as_str().expect("text").to_owned())
+        })
+        .collect()
+    };
+    assert_eq!(pushed, changed);
+    assert!(live(&home, &["docs"]).is_empty());
+    assert_eq!(live(&home, &["docs@-1"]), changed);
+    let told = home.ok(&["diff", "docs@-1", "--live"]);
+    assert!(told.contains("deleted      b/3") && told.contains(folder.to_str().expect("text")), "{told}");
+    // A change behind the same size and time.
+    let path = folder.join("top");
+    let modified = fs::metadata(&path).expect("there").modified().expect("known");
+    fs::write(&path, "another").expect("written");
+    let file = fs::File::options().write(true).open(&path).expect("opened");
+    file.set_times(fs::FileTimes::new().set_modified(modified)).expect("set");
+    assert!(live(&home, &["docs"]).is_empty());
+    assert_eq!(live(&home, &["docs", "--contents"]).into_keys().collect::<Vec<_>>(), ["top"]);
+}
+
+/// A wrong folder, or none, is told before anything is called deleted.
+#[test]
+fn a_folder_that_is_not_there_is_told_and_not_called_deleted() {
+    let home = Home::new();
+    let folder = pushed(&home);
+    fs::rename(&folder, home.path("elsewhere")).expect("moved");
+    for (args, code) in [
+        (vec!["diff", "docs", "--live"], 1),
+        (vec!["diff", "docs:nothing", "--live", "."], 1),
+        (vec!["diff", "docs:top", "--live", "."], 1),
+        (vec!["diff", "docs", "--contents"], 2),
+    ] {
+        let output = home.larder(&args).output().expect("larder runs");
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", text(&output));
+        assert!(!text(&output).contains("deleted      "), "{}", text(&output));
+    }
+    assert!(live(&home, &["docs", home.path("elsewhere").to_str().expect("text")]).is_empty());
+}
