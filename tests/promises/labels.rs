@@ -111,7 +111,7 @@ fn a_label_ends_at_the_box_alone_and_not_before_three_days() {
     status_says(&home, "shortens how long backup", true);
     assert_eq!(home.json(&["status"])["health"]["lamp"], "needs_you_9");
     assert!(home.ok(&["snapshots", "docs"]).contains("kept by the owner: \"v1\""), "not yet");
-    assert!(home.ok(&["cat", &format!("docs@v1:a.txt")]).contains("letter"));
+    assert!(home.ok(&["cat", "docs@v1:a.txt"]).contains("letter"));
 
     let kept = larderd(&home, &["keep", &number.to_string()], 0);
     assert!(kept.contains("is kept for ever"), "{kept}");
