@@ -44,16 +44,17 @@ pub(crate) fn let_go(which: &Which, request: LetGoRequest, json: bool) -> Result
 
 fn told(answer: &LetGoAnswer, undo: bool) -> Vec<String> {
     let LetGoAnswer { source, snapshots, stay, hours, on_hold } = answer;
-    let stay = counted(*stay, "backup", "backups");
+    let stay = counted(*stay, "backup stays", "backups stay");
     if undo {
-        return vec![format!("{source} is kept: {stay}, as the rule says.")];
+        return vec![format!("{source} is kept: {stay} as long as the rule says.")];
     }
     if *snapshots == 0 {
-        return vec![format!("Nothing of {source} is that old: its {stay} stay.")];
+        return vec![format!("Nothing of {source} is that old: its {stay}.")];
     }
-    let goes = counted(*snapshots, "backup of", "backups of");
+    let (goes, go) =
+        (counted(*snapshots, "backup of", "backups of"), if *snapshots == 1 { "goes" } else { "go" });
     let mut lines = vec![
-        format!("{goes} {source} go in {}; {stay} stay.", counted(*hours, "hour", "hours")),
+        format!("{goes} {source} {go} in {}; {stay}.", counted(*hours, "hour", "hours")),
         "Until then all of it can be restored, and lamp, status and dashboards say what is to go. Later pushes are kept."
             .to_owned(),
         format!("`larderd let-go {} --undo` keeps it.", typed(source, "")),
@@ -86,7 +87,7 @@ mod tests {
             told(&LetGoAnswer { source, snapshots, stay, hours, on_hold }, false).join("\n")
         };
         let goes = answer(2, false);
-        assert!(goes.starts_with("2 backups of laptop/proc go in 72 hours; 1 backup stay"), "{goes}");
+        assert!(goes.starts_with("2 backups of laptop/proc go in 72 hours; 1 backup stays."), "{goes}");
         assert!(goes.contains("--undo") && !goes.contains("hold"), "{goes}");
         assert!(answer(2, true).contains("A hold keeps it"));
         assert!(answer(0, false).contains("Nothing of laptop/proc is that old"));
