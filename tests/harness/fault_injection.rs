@@ -16,7 +16,7 @@ pub fn compiled(name: &str, folder: &Path) -> PathBuf {
     let made = folder.join(name.trim_end_matches(".c"));
     let mut compiler = Command::new("cc");
     compiler.args(["-O1", "-Wall", "-Werror"]).arg("-o").arg(&made).arg(source);
-    if name == "shim.c" {
+    if name != "shutdown.c" {
         compiler.args(["-shared", "-fPIC"]);
     }
     let output = compiler.output().expect("a C compiler");

@@ -5,5 +5,6 @@ pub mod fault_injection;
 pub mod home;
 pub mod model;
 pub mod mounts;
+pub mod moved_clock;
 pub mod plain;
 pub mod shrink;

@@ -120,7 +120,7 @@ fn a_source_pushed_by_mistake_is_let_go_of_at_the_box_alone() {
     let old = larderd(&home, &["let-go", "laptop/proc", "--before", "2020-01-01"], 0);
     assert!(old.contains("Nothing of laptop/proc is that old"), "{old}");
     let told = larderd(&home, &["let-go", "laptop/proc"], 0);
-    assert!(told.contains("1 backup of laptop/proc go in 72 hours") && told.contains("--undo"), "{told}");
+    assert!(told.contains("1 backup of laptop/proc goes in 72 hours") && told.contains("--undo"), "{told}");
     home.kill_agent();
     home.start();
     let status = home.ok(&["status"]);

@@ -4,11 +4,14 @@ use super::actions::Action;
 use super::causes::Cause;
 use super::disks::Unplug;
 use super::facts::Facts;
-use crate::report::{Condition, Happened, Happening, Level, Remembered, RememberedCondition, SeenCondition};
+use super::growth::Growth;
+use crate::report::{
+    Condition, Happened, Happening, Level, Remembered, RememberedCondition, SeenCondition, StoredSample,
+};
 use jiff::Timestamp;
 use larder_format::ledger::WallStamp;
 use larder_panel::Rhythm;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 const IDENTIFY_FOR_MS: i64 = 60_000;
 /// So long after a start a condition of the earlier run may still come back, as the same one: a broker is missed only after
@@ -16,8 +19,6 @@ const IDENTIFY_FOR_MS: i64 = 60_000;
 const MET_WITHIN_S: i64 = 600;
 /// How often the index is written out; only spares work after a power cut.
 const FLUSH_EVERY_S: u64 = 30;
-/// Samples of the stored bytes, one a day: the growth of the last 30 days.
-const GROWTH_DAYS: usize = 31;
 
 /// Earlier decisions.
 #[derive(Debug, Default)]
@@ -32,8 +33,7 @@ pub(crate) struct Memory {
     unmet_until: Option<Timestamp>,
     /// As written down.
     saved: Remembered,
-    /// Stored bytes and their moments, the oldest first.
-    growth: VecDeque<(Timestamp, u64)>,
+    growth: Growth,
     identify_until_ms: i64,
     unplug: Unplug,
     /// Conditions that came or went, counted since the start.
@@ -60,7 +60,8 @@ impl Memory {
     /// The memory of an earlier run.
     pub(crate) fn of(remembered: Remembered) -> Self {
         let unmet = remembered.conditions.keys().cloned().collect();
-        Self { conditions: remembered.conditions.clone(), unmet, saved: remembered, ..Self::default() }
+        let (conditions, growth) = (remembered.conditions.clone(), Growth::of(remembered.growth.clone()));
+        Self { conditions, growth, unmet, saved: remembered, ..Self::default() }
     }
 
     /// Since when a condition has held.
@@ -120,10 +121,11 @@ impl Memory {
 
     /// What is to be written down, if that has changed.
     pub(super) fn remember(&mut self) -> Option<Action> {
-        if self.saved.conditions == self.conditions {
+        if self.saved.conditions == self.conditions && self.saved.growth == self.growth.samples() {
             return None;
         }
-        self.saved = Remembered { conditions: self.conditions.clone() };
+        self.saved =
+            Remembered { conditions: self.conditions.clone(), growth: self.growth.samples().to_vec() };
         Some(Action::Remember(self.saved.clone()))
     }
 
@@ -149,19 +151,10 @@ impl Memory {
         Some(Action::FlushIndex)
     }
 
-    /// Days until full at the growth of the last 30 days, less the room let go of; unknown before a whole day was
-    /// seen, and as long as no disk tells its room.
+    /// Days until the fullest disk is full; unknown as long as no disk tells its room.
     pub(super) fn days_left(&mut self, facts: &Facts<'_>, free_bytes: Option<u64>) -> Option<u64> {
-        let days_since = |then: Timestamp| (facts.now.as_second() - then.as_second()) / 86_400;
-        if self.growth.back().is_none_or(|(then, _)| days_since(*then) >= 1) {
-            self.growth.push_back((facts.now, facts.stored_bytes));
-        }
-        while self.growth.len() > GROWTH_DAYS {
-            self.growth.pop_front();
-        }
-        let (since, then) = *self.growth.front()?;
-        let grown = facts.stored_bytes.saturating_sub(then);
-        let per_day = grown.checked_div(u64::try_from(days_since(since)).ok()?)?;
-        free_bytes?.saturating_sub(facts.settings.vault.reserve_bytes).checked_div(per_day)
+        let now = StoredSample { at: facts.now, bytes: facts.stored_bytes };
+        self.growth.sample(now.at, now.bytes);
+        self.growth.days_left(now, free_bytes?.saturating_sub(facts.settings.vault.reserve_bytes))
     }
 }

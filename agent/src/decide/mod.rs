@@ -10,6 +10,7 @@ mod disks;
 pub(crate) mod events;
 pub(crate) mod facts;
 mod figures;
+mod growth;
 mod memory;
 pub(crate) mod pace;
 pub(crate) mod promise;

@@ -8,7 +8,7 @@ use super::facts::{Facts, SourceFacts};
 use super::pace::elapsed_s;
 use crate::report::SourceStanding;
 use larder_firmware_config::Settings;
-use larder_format::ledger::{Expect, LEARNT_TIMES_MAX, WallStamp};
+use larder_format::ledger::{Expect, LEARNT_TIMES_MAX, Rule, WallStamp};
 
 const DAY_S: u64 = 86_400;
 /// Pushes of so long ago teach nothing any more.
@@ -56,9 +56,16 @@ fn learnt(longest_gap_s: Option<u64>, default_s: u64) -> u64 {
     limit_s.clamp(default_s, default_s.saturating_mul(LEARNT_TIMES_MAX))
 }
 
-/// The longest gap between two pushes of late, in seconds; none before there is a rhythm. `stamps` are the newest first.
-pub(crate) fn longest_gap(stamps: impl Iterator<Item = WallStamp>, now: &WallStamp) -> Option<u64> {
-    let late: Vec<_> = stamps.take_while(|stamp| elapsed_s(stamp, now) <= LEARN_FROM_S).collect();
+/// The longest gap between two pushes of late, in seconds; none before there is a rhythm. `stamps` are those of what is kept,
+/// the newest first.
+pub(crate) fn longest_gap(
+    stamps: impl Iterator<Item = WallStamp>,
+    rule: &Rule,
+    now: &WallStamp,
+) -> Option<u64> {
+    // Where the rule has thinned out the past, gaps are those of the rule and not of the pushes.
+    let learn_from_s = LEARN_FROM_S.min(u64::from(rule.everything_days) * DAY_S);
+    let late: Vec<_> = stamps.take_while(|stamp| elapsed_s(stamp, now) <= learn_from_s).collect();
     let gaps = late.windows(2).map(|two| elapsed_s(&two[1], &two[0]));
     (gaps.len() >= GAPS_MIN).then(|| gaps.max()).flatten()
 }
@@ -66,6 +73,10 @@ pub(crate) fn longest_gap(stamps: impl Iterator<Item = WallStamp>, now: &WallSta
 /// Whether a source should have pushed by now.
 pub(super) fn is_overdue(source: &SourceFacts, facts: &Facts<'_>) -> bool {
     let Some(limit_s) = of(source, facts.settings).overdue_after_s else { return false };
+    // Asked for a backup of what somebody lets go of, an owner who obeys would have it kept.
+    if source.letting_go.is_some_and(|what| what.snapshots >= source.snapshots) && !source.on_hold {
+        return false;
+    }
     // A source stamped in the future by a wrong clock gets older too.
     let silent_s = elapsed_s(&source.newest.stamp, &facts.stamp);
     // In its first day nobody has had the time to make a habit.
@@ -79,6 +90,7 @@ pub(super) fn is_box_overdue(facts: &Facts<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::facts::LettingGo;
     use super::super::tests::{NOW_S, facts};
     use super::*;
 
@@ -88,7 +100,11 @@ mod tests {
     }
 
     fn gap_hours(pushed_hours_ago: &[u64]) -> Option<u64> {
-        longest_gap(pushed_hours_ago.iter().map(|hours| at(*hours)), &at(0)).map(|gap_s| gap_s / 3600)
+        gap_hours_under(&Rule::default(), pushed_hours_ago)
+    }
+
+    fn gap_hours_under(rule: &Rule, pushed_hours_ago: &[u64]) -> Option<u64> {
+        longest_gap(pushed_hours_ago.iter().map(|hours| at(*hours)), rule, &at(0)).map(|gap_s| gap_s / 3600)
     }
 
     #[test]
@@ -98,6 +114,9 @@ mod tests {
         assert_eq!(gap_hours(&[1, 25, 49, 73, 97]), Some(24));
         // Over a weekend.
         assert_eq!(gap_hours(&[1, 25, 97, 121, 145]), Some(72));
+        // What the rule has thinned out teaches nothing.
+        let thin = Rule { everything_days: 3, ..Rule::default() };
+        assert_eq!(gap_hours_under(&thin, &[1, 9, 17, 25, 33, 41, 49, 200, 400]), Some(8));
         // A holiday before is forgotten.
         assert_eq!(gap_hours(&[1, 25, 49, 73, 97, 97 + 60 * 24]), Some(24));
     }
@@ -140,6 +159,10 @@ mod tests {
         check(|source| source.retires_in_s = Some(1), 49, (Retiring, true));
         check(|source| source.retires_in_s = Some(0), 9999, (Retired, false));
         check(|source| source.is_cut_off = true, 9999, (Revoked, false));
+        let lets_go = |snapshots| Some(LettingGo { snapshots, left_s: 9 });
+        check(|source| source.letting_go = lets_go(1), 49, (Expected, false));
+        check(|source| (source.letting_go, source.snapshots) = (lets_go(1), 2), 49, (Expected, true));
+        check(|source| (source.letting_go, source.on_hold) = (lets_go(1), true), 49, (Expected, true));
         let in_its_first_day = |source: &mut SourceFacts| {
             source.expect = Expect::Within(3600);
             source.oldest = source.newest.clone();

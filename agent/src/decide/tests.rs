@@ -228,15 +228,20 @@ fn a_condition_is_told_once_and_remembers_since_when() {
 }
 
 #[test]
-fn growth_is_unknown_before_a_day_has_passed() {
+fn growth_is_foretold_after_a_week_and_over_restarts() {
     let settings = Settings::default();
-    let mut memory = Memory::default();
     let mut facts = facts(&settings);
-    assert_eq!(report(&facts, &mut memory).0.vault.days_left, None);
-    facts.now = Timestamp::from_second(NOW_S + 2 * 86_400).unwrap();
-    facts.sources[0] = source(-47);
-    facts.stored_bytes = 2 << 37;
-    assert_eq!(report(&facts, &mut memory).0.vault.days_left, Some(3));
+    let (mut memory, mut kept) = (Memory::default(), crate::report::Remembered::default());
+    for day in 0..8_u32 {
+        facts.now = Timestamp::from_second(NOW_S + i64::from(day) * 86_400).unwrap();
+        facts.sources[0] = source(i64::from(day) * -24 - 1);
+        facts.stored_bytes = (1 << 37) + (1 << 30) * u64::from(day);
+        let (report, actions) = report(&facts, &mut memory);
+        assert_eq!(report.vault.days_left.is_some(), day >= 7, "day {day}: {:?}", report.vault.days_left);
+        kept = remembered(actions).unwrap_or(kept);
+        memory = Memory::of(kept.clone());
+    }
+    assert!(report(&facts, &mut memory).0.vault.days_left.is_some(), "also after a restart");
     // Of an absent disk no room is known, least of all that it is full today.
     facts.disks[0].0.space = None;
     assert_eq!(report(&facts, &mut memory).0.vault.days_left, None);

@@ -44,18 +44,19 @@ pub(crate) fn let_go(which: &Which, request: LetGoRequest, json: bool) -> Result
 
 fn told(answer: &LetGoAnswer, undo: bool) -> Vec<String> {
     let LetGoAnswer { source, snapshots, stay, hours, labelled, on_hold } = answer;
-    let stay = counted(*stay, "backup", "backups");
+    let stay = counted(*stay, "backup stays", "backups stay");
     if undo {
-        return vec![format!("{source} is kept: {stay}, as the rule says.")];
+        return vec![format!("{source} is kept: {stay} as long as the rule says.")];
     }
     if *snapshots == 0 && *labelled == 0 {
-        return vec![format!("Nothing of {source} is that old: its {stay} stay.")];
+        return vec![format!("Nothing of {source} is that old: its {stay}.")];
     }
     let goes = match snapshots {
-        0 => format!("Nothing of {source} goes; {stay} stay."),
+        0 => format!("Nothing of {source} goes; {stay}."),
         some => {
             let goes = counted(*some, "backup of", "backups of");
-            format!("{goes} {source} go in {}; {stay} stay.", counted(*hours, "hour", "hours"))
+            let go = if *some == 1 { "goes" } else { "go" };
+            format!("{goes} {source} {go} in {}; {stay}.", counted(*hours, "hour", "hours"))
         }
     };
     let mut lines = vec![
@@ -103,7 +104,7 @@ mod tests {
         assert!(of(2, 1, false).contains("1 backup stays since it has a label"), "{}", of(2, 1, false));
         assert!(of(0, 2, false).contains("2 backups stay since they have labels"), "{}", of(0, 2, false));
         let goes = answer(2, false);
-        assert!(goes.starts_with("2 backups of laptop/proc go in 72 hours; 1 backup stay"), "{goes}");
+        assert!(goes.starts_with("2 backups of laptop/proc go in 72 hours; 1 backup stays."), "{goes}");
         assert!(goes.contains("--undo") && !goes.contains("hold"), "{goes}");
         assert!(answer(2, true).contains("A hold keeps it"));
         assert!(answer(0, false).contains("Nothing of laptop/proc is that old"));

@@ -1,4 +1,5 @@
-//! What the agent remembers of conditions over a restart: since when each holds, and whether the owner has seen it.
+//! What the agent remembers over a restart: since when each condition holds, whether the owner has seen it, and how the
+//! stored bytes grew.
 //!
 //! A file beside the vault, not the ledger: forgetting it costs a message told twice, and nothing else. Not here: the file
 //! (`edge::notes`), what counts as seen (`decide::memory`).
@@ -8,10 +9,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Every condition that held, by its key.
+/// Every condition that held, by its key, and what foretells the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Remembered {
     pub(crate) conditions: BTreeMap<String, RememberedCondition>,
+    /// How the stored bytes grew of late, a sample a day, the oldest first.
+    #[serde(default)]
+    pub(crate) growth: Vec<StoredSample>,
+}
+
+/// The stored bytes at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredSample {
+    pub(crate) at: Timestamp,
+    pub(crate) bytes: u64,
 }
 
 /// One condition that held.

@@ -109,19 +109,20 @@ impl Appliance {
         let is_newest = |verdict: &&Verdict| verdict.reasons.contains(&Reason::Newest);
         let next_to_go = judged.iter().filter(|verdict| !is_newest(verdict));
         let next_to_go = next_to_go.filter_map(|verdict| Some((verdict.sequence, verdict.kept_until?)));
-        let wish = view.wish(source);
+        let (wish, rule) = (view.wish(source), self.rule(view, &now).rule);
+        let stamps = records.iter().rev().map(|record| record.stamp);
         SourceFacts {
             source: source.to_owned(),
             snapshots: records.len() as u64,
             oldest: oldest.clone(),
             newest: newest.clone(),
             counts,
-            rule: self.rule(view, &now).rule,
+            rule,
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),
             on_hold: view.is_on_hold(source, &now),
             damaged: self.vault.damaged_among(records),
             expect: wish.expect,
-            longest_gap_s: longest_gap(records.iter().rev().map(|record| record.stamp), &now.stamp),
+            longest_gap_s: longest_gap(stamps, &rule, &now.stamp),
             retires_in_s: wish.retires_in_s(&now),
             is_cut_off: view.is_cut_off(source),
             letting_go: letting_go(view, source, &now),

@@ -90,6 +90,11 @@ impl Scheduler for Systemd<'_> {
         let unit = format!("{PREFIX}{name}.timer");
         let is_there = self.path(name, "timer").exists();
         let disabled = if is_there { self.tell(&["disable", "--now", &unit]).map(drop) } else { Ok(()) };
+        if is_there {
+            // The time of its last run stays otherwise, and has a timer of this name run at once years later. An older systemd
+            // refuses, and nothing depends on it.
+            let _ = self.ask("systemctl", &["clean", "--what=state", &unit]);
+        }
         for kind in ["timer", "service"] {
             let path = self.path(name, kind);
             match fs::remove_file(&path) {
@@ -101,7 +106,12 @@ impl Scheduler for Systemd<'_> {
         }
         // Without the files the timer ends with the session at the latest, whatever systemd answered.
         disabled?;
-        self.tell(&["daemon-reload"]).map(drop)
+        self.tell(&["daemon-reload"])?;
+        if is_there {
+            // A push that failed last would stay in the list of failed units until the next start. Refused where none failed.
+            let _ = self.ask("systemctl", &["reset-failed", &format!("{PREFIX}{name}.service")]);
+        }
+        Ok(())
     }
 
     fn state(&self, name: &str) -> Result<TimerState, ClientError> {
@@ -202,7 +212,9 @@ mod tests {
                 "systemctl --user --no-ask-password enable larder-push-Photos.timer",
                 "systemctl --user --no-ask-password restart larder-push-Photos.timer",
                 "systemctl --user --no-ask-password disable --now larder-push-Photos.timer",
+                "systemctl --user --no-ask-password clean --what=state larder-push-Photos.timer",
                 "systemctl --user --no-ask-password daemon-reload",
+                "systemctl --user --no-ask-password reset-failed larder-push-Photos.service",
                 "systemctl --user --no-ask-password daemon-reload",
             ]
         );

@@ -43,8 +43,9 @@ pub(super) fn letting_go(source: &str, what: LettingGo, on_hold: bool) -> [Strin
         0 => "within a day".to_owned(),
         left_s => format!("in {}", hours(Some(left_s))),
     };
+    let go = if what.snapshots == 1 { "goes" } else { "go" };
     [
-        format!("Somebody at the box lets go of {source}: {backups} go {when}."),
+        format!("Somebody at the box lets go of {source}: {backups} {go} {when}."),
         "Until then all of it is kept and can be restored; after that, none of it can.".to_owned(),
         format!("Nothing, if it was you. If not, at the box: `larderd let-go {} --undo`.", typed(source, "")),
     ]
