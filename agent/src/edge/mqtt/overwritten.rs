@@ -99,14 +99,14 @@ mod tests {
         let mut overwritten = Overwritten::default();
         assert!(overwritten.note("health", TopicKind::Ours, start));
         let mut repairs = 0;
-        for tenth in 1..=300u32 {
+        for tenth in 1..300u32 {
             let now = start + tenth * Duration::from_millis(100);
             repairs += u32::from(overwritten.note("health", TopicKind::Ours, now));
             if overwritten.due().is_some_and(|due| due <= now) {
                 repairs += u32::try_from(overwritten.take_due(now).len()).unwrap();
             }
         }
-        assert_eq!(repairs, 6, "30 seconds of writing");
+        assert_eq!(repairs, 5, "30 seconds of writing");
         let later = start + Duration::from_secs(60);
         assert_eq!(overwritten.take_due(later), ["health"], "the last writing is put right too");
         let later = later + APART;
