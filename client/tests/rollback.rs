@@ -276,6 +276,22 @@ fn a_file_and_a_folder_that_exchanged_places_exchange_them_again() {
     assert_eq!(tree::look(&home.source()), before);
 }
 
+/// The time of change of a file moves when one of its names goes.
+#[test]
+fn files_with_several_names_change_and_go_like_all_others() {
+    let home = home();
+    let before = tree::look(&home.source());
+    fs::write(home.source().join("notes.txt"), b"other words under both names").unwrap();
+    let one = home.write("new/one", b"one file");
+    fs::hard_link(&one, home.source().join("new/two")).unwrap();
+    fs::hard_link(&one, home.source().join("three")).unwrap();
+    let plan = Run::to(&home, "1").plan();
+    assert_eq!(names(&plan.changed), ["letters/same as notes", "notes.txt"]);
+    let done = Run::to(&home, "1").run();
+    assert_eq!(skipped(&done), [""; 0]);
+    assert_eq!(tree::look(&home.source()), before);
+}
+
 #[test]
 fn a_roll_back_that_broke_off_is_run_again_and_finishes() {
     let home = home();

@@ -1,7 +1,7 @@
 //! The command line: the commands, and a call for each command.
 
 use super::{
-    finding, getting, help, listing, looking,
+    finding, getting, getting_all, help, listing, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
     pairing, pushing, rescuing, rolling_back, scheduling,
@@ -150,6 +150,7 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
         TypedCommand::Versions { place } => looking::versions(&place, global, output),
         TypedCommand::Diff { from, to } => looking::diff(&from, to.as_deref(), global, output),
         TypedCommand::Find(args) => finding::find(&args, global, output),
+        TypedCommand::Restore(args) if args.all => getting_all::restore_all(&args, global, output),
         TypedCommand::Restore(args) => getting::restore(&args, global, output),
         TypedCommand::Rollback(args) => rolling_back::rollback(&args, global, output),
         TypedCommand::Cat(args) => getting::cat(&args, global, output),

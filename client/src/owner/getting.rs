@@ -1,10 +1,9 @@
 //! `larder restore` and `larder cat`: files come back.
 
 use super::{
-    getting_all,
     options::GlobalOptions,
     output::{CommandError, Output},
-    previewing,
+    previewing::{self, PreviewTold},
     progress::with_bar,
     screen::{ask_yes, may_ask},
     skipped::{Loudness, name_skipped, skipped_json},
@@ -106,7 +105,9 @@ pub(super) fn restore(
     if args.loudness.quiet {
         output.hush();
     }
-    let Some(place) = &args.place else { return getting_all::restore_all(args, global, output) };
+    let Some(place) = &args.place else {
+        return Err(ClientError::Usage("name a SOURCE, or --all".to_owned()).into());
+    };
     let spot = Spot::parse_at(place, &args.at)?;
     let connection = global.connect()?;
     let source = spot.full_source(&connection)?;
@@ -114,7 +115,8 @@ pub(super) fn restore(
     let options = args.options(output);
     if args.dry_run {
         let seen = preview(&connection, &wanted, &args.to, &options)?;
-        let code = previewing::show(&source, &seen, args, output)?;
+        let told = PreviewTold { source: &source, to: &args.to, loudness: args.loudness };
+        let code = previewing::show(&told, &seen, output)?;
         if options.room == RoomCheck::First {
             output.flush()?;
             check_room(&args.to, seen.bytes_to_come())?;

@@ -51,6 +51,9 @@ pub(super) fn restore_all(
     global: &GlobalOptions,
     output: &mut Output,
 ) -> Result<u8, CommandError> {
+    if args.loudness.quiet {
+        output.hush();
+    }
     let when = args.at.when()?;
     let connection = global.connect()?;
     let mut sources = sources(&connection, args)?;

@@ -3,26 +3,28 @@
 //! Not here: finding it out (`restore::preview`), the plan of a roll-back (`rolling_back`).
 
 use super::{
-    getting::RestoreArgs,
     output::{Output, count, counted, size},
     skipped::{Loudness, name_skipped, skipped_json},
     words,
 };
 use crate::{RestorePreview, Tally};
 use serde_json::{Value, json};
-use std::io;
+use std::{io, path::Path};
+
+/// What a preview is of.
+#[derive(Clone, Copy)]
+pub(super) struct PreviewTold<'a> {
+    pub(super) source: &'a str,
+    pub(super) to: &'a Path,
+    pub(super) loudness: Loudness,
+}
 
 /// Shows a preview, and tells the exit code that the restore would have.
-pub(super) fn show(
-    source: &str,
-    seen: &RestorePreview,
-    args: &RestoreArgs,
-    output: &mut Output,
-) -> io::Result<u8> {
+pub(super) fn show(told: &PreviewTold<'_>, seen: &RestorePreview, output: &mut Output) -> io::Result<u8> {
     if output.is_json() {
-        output.json(&preview_json(source, seen))?;
+        output.json(&preview_json(told.source, seen))?;
     } else {
-        tell(seen, args, output)?;
+        tell(told, seen, output)?;
     }
     Ok(words::exit_code(seen.damaged, seen.skipped.count + seen.in_the_way.count(), 0))
 }
@@ -46,34 +48,32 @@ pub(super) fn tally_json(tally: &Tally) -> Value {
     json!({ "files": tally.files, "folders": tally.folders, "bytes": tally.bytes, "names": tally.named })
 }
 
-fn tell(seen: &RestorePreview, args: &RestoreArgs, output: &mut Output) -> io::Result<()> {
-    let to = args.to.display();
+fn tell(told: &PreviewTold<'_>, seen: &RestorePreview, output: &mut Output) -> io::Result<()> {
+    let (to, loudness) = (told.to.display(), told.loudness);
     let RestorePreview { made, replaced, left, in_the_way, skipped, .. } = seen;
     if made.count() > 0 {
         output.line(format!("Would be made in {to}: {}.", in_words(made)))?;
-        name(made, args.loudness, output)?;
+        name(made, loudness, output)?;
     }
     if replaced.count() > 0 {
         output.line(format!("Would be replaced there: {}.", in_words(replaced)))?;
-        name(replaced, args.loudness, output)?;
+        name(replaced, loudness, output)?;
     }
     if left.count() > 0 {
-        let are =
-            if left.count() == 1 { "is there already, the same" } else { "are there already, the same" };
-        output.line(format!("{} {are}.", in_words(left)))?;
+        output.line(format!("There already, the same: {}.", in_words(left)))?;
     }
     if in_the_way.count() > 0 {
         output.line(format!(
             "Would not come back, since something else of the same name is there: {}.",
             in_words(in_the_way)
         ))?;
-        name(in_the_way, args.loudness, output)?;
+        name(in_the_way, loudness, output)?;
     }
     output.line("This was a dry run: nothing was written.")?;
     output.flush()?;
     name_skipped(
         skipped,
-        args.loudness,
+        loudness,
         "Everything else would come back as said above.",
         "Without --dry-run the same is done and named again.",
     );

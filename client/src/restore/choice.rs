@@ -191,7 +191,7 @@ mod tests {
         let letters = choice(&["/2024/letters"], &[], b"2024/letters");
         assert_eq!(fate(&letters, "letters/"), EntryFate::Wanted);
         assert_eq!(fate(&letters, "letters/a.odt"), EntryFate::Wanted);
-        let wrong = RestoreChoice { include: vec!["a[".into()], exclude: vec![] };
+        let wrong = RestoreChoice { include: vec!["a{b".into()], exclude: vec![] };
         assert_eq!(Choice::new(&wrong, b"").err().map(|error| error.exit_code()), Some(2));
     }
 

@@ -7,6 +7,7 @@
 
 mod already;
 mod choice;
+mod content;
 mod fetching;
 mod filesystems;
 mod growing;

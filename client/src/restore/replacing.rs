@@ -5,7 +5,7 @@
 //! push saw (`rollback`), the rename itself (`naming`).
 
 use super::{
-    already::{ContentCheck, has_content},
+    content::{ContentCheck, has_content},
     options::Existing,
 };
 use crate::{

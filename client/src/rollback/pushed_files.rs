@@ -90,8 +90,14 @@ impl OpenRecord<'_> {
 impl PushRecord for PushedFiles<'_> {
     fn entry(&self, spot: TargetSpot<'_>, status: &FileStatus) -> Option<PushedEntry> {
         let RememberedEntry { fingerprint, is_racy, entry } = self.remembered(spot)?;
-        let is_same = fingerprint == Fingerprint::of(status);
-        is_same.then_some(PushedEntry { kind: entry.kind, is_sure: !is_racy })
+        let now = Fingerprint::of(status);
+        let is_same = fingerprint == now;
+        // Another name of the file went a moment before, which moves the time of change of them all. The content is
+        // compared then.
+        let is_other_name =
+            entry.hard_link != 0 && Fingerprint { changed: now.changed, ..fingerprint } == now;
+        let is_sure = is_same && !is_racy;
+        (is_same || is_other_name).then_some(PushedEntry { kind: entry.kind, is_sure })
     }
 
     fn has_folder(&self, spot: TargetSpot<'_>) -> bool {
