@@ -118,7 +118,8 @@ impl<'a> LiveLook<'a> {
         above: Option<&Arc<Ignores>>,
     ) -> Result<Option<LiveListing>, SystemError> {
         let (all, wanted, ignores) = {
-            let opened = handle.open()?;
+            // The system goes on listing an open folder where the listing before ended.
+            let opened = handle.open()?.as_ref().open_folder(b".")?;
             let folder = opened.as_ref();
             let at = SiftedFolder { folder, path: &|| path.to_owned() };
             if self.excludes.leaves_empty(&at, folder.status()?.identity(), false) || folder.is_of_kernel() {
