@@ -50,11 +50,11 @@ impl Claims {
         }
     }
 
-    /// Whether the chunk lies here and `holder` brought it. The appliance may name every chunk.
-    pub(crate) fn is_of(&self, id: &ChunkId, holder: &Holder) -> bool {
-        let Some(claims) = self.of.get(id) else { return false };
+    /// Whether `holder` brought the chunk; none where it does not lie here. The appliance may name every chunk.
+    pub(crate) fn is_own(&self, id: &ChunkId, holder: &Holder) -> Option<bool> {
+        let claims = self.of.get(id)?;
         let place = self.holders.iter().position(|known| known == holder);
-        *holder == Holder::Appliance || place.is_some_and(|place| claims & 1 << place != 0)
+        Some(*holder == Holder::Appliance || place.is_some_and(|place| claims & 1 << place != 0))
     }
 
     /// The slots of each device in a pack with these chunks by slot.
@@ -87,7 +87,9 @@ mod tests {
         claims.extend(&ids[..3]);
         claims.claim(&laptop, &ids[..2]);
         claims.claim(&phone, &ids[1..]);
-        let of = |holder: &Holder| ids.iter().map(|id| claims.is_of(id, holder)).collect::<Vec<_>>();
+        let of = |holder: &Holder| {
+            ids.iter().map(|id| claims.is_own(id, holder) == Some(true)).collect::<Vec<_>>()
+        };
         assert_eq!(of(&laptop), [true, true, false, false]);
         assert_eq!(of(&phone), [false, true, true, false], "the last chunk does not lie here");
         assert_eq!(of(&device("stranger")), [false; 4]);
@@ -109,7 +111,7 @@ mod tests {
             let device = device(&number.to_string());
             assert!(claims.has_place_for(&device));
             claims.claim(&device, &[id]);
-            assert!(claims.is_of(&id, &device));
+            assert_eq!(claims.is_own(&id, &device), Some(true));
         }
         assert!(!claims.has_place_for(&device("one more")) && claims.has_place_for(&device("0")));
     }

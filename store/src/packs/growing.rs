@@ -47,17 +47,29 @@ pub(crate) struct SealingPack {
 }
 
 impl Growing {
-    /// The `ids` that `holder` brought to no unsealed pack. From now on `holder` pins the unsealed packs of the remaining ids.
-    pub(crate) fn not_of(&mut self, ids: &[ChunkId], holder: &Holder) -> Vec<ChunkId> {
+    /// The `ids` that `holder` brought to no unsealed pack, and whether an unsealed pack has one of the `ids`, whoever brought
+    /// it. From now on `holder` pins the unsealed packs of the remaining ids.
+    pub(crate) fn not_of(&mut self, ids: &[ChunkId], holder: &Holder) -> (Vec<ChunkId>, bool) {
+        let mut is_any_here = false;
         let is_missing = |id: &&ChunkId| {
-            if self.open.as_ref().is_some_and(|pack| pack.chunks.is_of(id, holder)) {
+            let is_own = self.open.as_ref().and_then(|pack| pack.chunks.is_own(id, holder));
+            is_any_here |= is_own.is_some();
+            if is_own == Some(true) {
                 add(&mut self.brought, holder, 0);
                 return false;
             }
-            let sealing = self.sealing.iter_mut().find(|pack| pack.chunks.is_of(id, holder));
-            sealing.map(|pack| add(&mut pack.brought, holder, 0)).is_none()
+            for pack in &mut self.sealing {
+                let is_own = pack.chunks.is_own(id, holder);
+                is_any_here |= is_own.is_some();
+                if is_own == Some(true) {
+                    add(&mut pack.brought, holder, 0);
+                    return false;
+                }
+            }
+            true
         };
-        ids.iter().filter(is_missing).copied().collect()
+        let missing = ids.iter().filter(is_missing).copied().collect();
+        (missing, is_any_here)
     }
 
     /// Whether a pack that is being sealed has the chunk.

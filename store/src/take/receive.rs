@@ -21,18 +21,31 @@ const LEFT_TO_OTHERS_BYTES: u64 = PACK_BYTES_AIM;
 /// Chunks of `ids` that the vault does not hold whole, or that only others brought, in order. The rest stays until the
 /// device's next commit, for a day at least.
 pub(crate) fn missing(core: &Core, scope: &Scope, ids: &[ChunkId]) -> Vec<ChunkId> {
-    let unsealed = core.growing().not_of(ids, &scope.holder);
+    ask(core, scope, ids).missing
+}
+
+/// The vault's answer about chunks.
+struct Asked {
+    missing: Vec<ChunkId>,
+    /// Nobody brought any of the chunks.
+    are_all_new: bool,
+}
+
+fn ask(core: &Core, scope: &Scope, ids: &[ChunkId]) -> Asked {
+    let (unsealed, is_any_here) = core.growing().not_of(ids, &scope.holder);
     // A device need not send a chunk reported as held, so the chunk has to stay until the device's commit.
     let _no_sweep = core.sweeping.read();
     let (mut missing, mut held) = (Vec::new(), Vec::new());
+    let mut are_all_new = !is_any_here;
     for (id, whose) in unsealed.iter().zip(core.whose_each(&scope.holder, &unsealed)) {
+        are_all_new &= whose == Whose::Nobodys;
         match whose {
             Whose::Own(place) => held.push((place.pack, place.slot)),
             Whose::Others(_) | Whose::Nobodys => missing.push(*id),
         }
     }
     core.pins().note(&scope.holder, &held);
-    missing
+    Asked { missing, are_all_new }
 }
 
 /// Takes in an upload of blocks. The return value proves the names were computed here.
@@ -49,7 +62,13 @@ pub(crate) fn receive(core: &Core, scope: &Scope, upload: &[u8]) -> Result<wire:
             names.update(&name.0);
         }
         chunks += verified.names.len() as u64;
-        if !missing(core, scope, &verified.names).is_empty() {
+        let asked = ask(core, scope, &verified.names);
+        if asked.missing.is_empty() {
+            continue;
+        }
+        if asked.are_all_new {
+            take_whole(core, scope, &verified)?;
+        } else {
             take_in(core, scope, &verified)?;
         }
     }
@@ -62,8 +81,7 @@ fn take_in(core: &Core, scope: &Scope, block: &Verified<'_>) -> Result<()> {
     let holder = &scope.holder;
     let held = claim(core, holder, &block.names);
     if held.is_empty() {
-        let whole = Block { bytes: block.bytes, names: &block.names };
-        return take(core, &whole, holder).map_err(|error| refused(core, scope, error));
+        return take_whole(core, scope, block);
     }
     if block.names.iter().all(|id| held.contains(id)) {
         return Ok(());
@@ -73,6 +91,11 @@ fn take_in(core: &Core, scope: &Scope, block: &Verified<'_>) -> Result<()> {
     drop(one_at_a_time);
     let rest = Block { bytes: &bytes, names: &names };
     take(core, &rest, holder).map_err(|error| refused(core, scope, error))
+}
+
+fn take_whole(core: &Core, scope: &Scope, block: &Verified<'_>) -> Result<()> {
+    let whole = Block { bytes: block.bytes, names: &block.names };
+    take(core, &whole, &scope.holder).map_err(|error| refused(core, scope, error))
 }
 
 /// Makes those of `ids` the holder's own that the vault holds, and returns these.
