@@ -126,7 +126,10 @@ mod tests {
         assert_eq!(folder_of(&snapshot(None), None).unwrap_err().exit_code(), 1);
         std::fs::rename(&folder, place.path().join("elsewhere")).unwrap();
         assert_eq!(folder_of(&snapshot(Some(own.clone())), None).unwrap_err().exit_code(), 1);
-        std::os::unix::fs::symlink(place.path().join("elsewhere"), &folder).unwrap();
+        let elsewhere = place.path().join("elsewhere");
+        let opened = crate::platform::OpenFolder::open(place.path()).unwrap();
+        let link = larder_format::tree::Kind::Symlink(elsewhere.into_os_string().into_encoded_bytes());
+        opened.as_ref().make_other(folder.file_name().unwrap().as_encoded_bytes(), &link).unwrap();
         let refused = folder_of(&snapshot(Some(own)), None).unwrap_err();
         assert!(refused.to_string().contains("elsewhere"), "{refused}");
     }

@@ -189,13 +189,15 @@ impl<'a> Wish<'a> {
             return self.stop_at_skipped(&pushed.skipped, present, output);
         }
         let again = Spot::typed(&self.old.source, self.old.snapshot, &self.path);
-        output.note(format!(
-            "What is there now is snapshot {present} of {}: {}, {}.",
-            self.present,
-            counted(pushed.totals.files, "file", "files"),
-            size(pushed.totals.bytes)
-        ))?;
-        output.note(format!("If this breaks off, `larder rollback {again}` goes on."))?;
+        if !output.is_json() {
+            output.note(format!(
+                "What is there now is snapshot {present} of {}: {}, {}.",
+                self.present,
+                counted(pushed.totals.files, "file", "files"),
+                size(pushed.totals.bytes)
+            ))?;
+            output.note(format!("If this breaks off, `larder rollback {again}` goes on."))?;
+        }
         output.flush()?;
         let damaged = plan.damaged.clone();
         let options = self.args.target.options(Existing::Keep, output);

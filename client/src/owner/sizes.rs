@@ -14,7 +14,6 @@ use super::{
 use crate::link::listing::{ListedPlace, list_levels};
 use clap::Args;
 use larder_format::wire::{EntryInfo, ListingLine};
-use serde::Serialize;
 use std::{cmp::Reverse, collections::BinaryHeap, ffi::OsString};
 
 use Column::{Left, Right};
@@ -37,14 +36,23 @@ pub(super) struct DuArgs {
 }
 
 /// A folder or file with its size. Ordered by size.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct SizeRow {
     bytes: u64,
     /// In the source, as it is typed.
     path: String,
     /// None from an appliance that does not say.
-    #[serde(skip_serializing_if = "Option::is_none")]
     files: Option<u64>,
+}
+
+impl SizeRow {
+    fn json(&self) -> serde_json::Value {
+        let mut row = serde_json::json!({ "bytes": self.bytes, "path": self.path });
+        if let Some(files) = self.files {
+            row["files"] = files.into();
+        }
+        row
+    }
 }
 
 /// The largest rows and the sum.
@@ -142,7 +150,9 @@ fn tell(top: &str, sizes: FolderSizes, output: &mut Output) -> Result<(), Comman
     let path = if top.is_empty() { ".".to_owned() } else { top.to_owned() };
     let sum = SizeRow { bytes: total.bytes, path, files: total.counts_files.then_some(total.files) };
     if output.is_json() {
-        let value = serde_json::json!({ "folders": rows, "total": sum, "smaller_left_out": smaller });
+        let folders: Vec<_> = rows.iter().map(SizeRow::json).collect();
+        let value =
+            serde_json::json!({ "folders": folders, "total": sum.json(), "smaller_left_out": smaller });
         output.json(&value)?;
         return Ok(());
     }
