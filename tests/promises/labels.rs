@@ -107,7 +107,7 @@ fn a_label_ends_at_the_box_alone_and_not_before_three_days() {
 
     larderd(&home, &["unkeep", "4711"], 1);
     let told = larderd(&home, &["unkeep", &number.to_string()], 0);
-    assert!(told.contains("stays at least until") && told.contains("larderd keep"), "{told}");
+    assert!(told.contains("stays for 72 hours at least") && told.contains("larderd keep"), "{told}");
     status_says(&home, "shortens how long backup", true);
     assert_eq!(home.json(&["status"])["health"]["lamp"], "needs_you_9");
     assert!(home.ok(&["snapshots", "docs"]).contains("kept by the owner: \"v1\""), "not yet");

@@ -56,8 +56,14 @@ pub(crate) fn unkeep(
         say(serde_json::to_string(&kept).expect("plain values encode"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    say(format_args!("{} stays {}; from then on as long as the rule says.", named(&kept), until(&kept)))?;
-    say("Until then it can be restored, and lamp, status and dashboards say what is to come.")?;
+    say(format_args!(
+        "{} stays for 72 hours at least; from then on as long as the rule says.",
+        named(&kept)
+    ))?;
+    say(format_args!(
+        "As things stand, it stays {}. Lamp, status and dashboards say what is to come.",
+        until(&kept)
+    ))?;
     say(format_args!("`larderd keep {snapshot}` takes that back."))?;
     Ok(ExitCode::SUCCESS)
 }
