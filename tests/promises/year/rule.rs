@@ -143,14 +143,14 @@ fn end_of_reasons(backups: &[Listed], at: usize, rule: &WrittenRule) -> Option<T
         let buckets = usize::try_from((days + days_each - 1) / days_each).expect("not below zero");
         later.get(buckets).map(|(_, begins)| old.max(*begins))
     };
-    let is_first_or_last = |bucket: fn(civil::Date) -> civil::Date| {
+    let is_first_or_last = |bucket: DateBucket| {
         let is_other =
             |other: Option<&Listed>| other.is_none_or(|other| bucket(date_of(other)) != bucket(own));
         is_other(at.checked_sub(1).and_then(|before| backups.get(before))) || is_other(backups.get(at + 1))
     };
     let mut ends =
         vec![backups.get(at + rule.newest).map(|later| later.arrived), part(rule.everything, 1, |date| date)];
-    let parts: [(i64, i64, fn(civil::Date) -> civil::Date); 3] = [
+    let parts: [(i64, i64, DateBucket); 3] = [
         (rule.daily, 1, |date| date),
         (rule.weekly, 7, monday),
         (rule.monthly, 28, civil::Date::first_of_month),
@@ -160,6 +160,9 @@ fn end_of_reasons(backups: &[Listed], at: usize, rule: &WrittenRule) -> Option<T
     }
     ends.into_iter().reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other))).flatten()
 }
+
+/// First day of the day, week or month of a date.
+type DateBucket = fn(civil::Date) -> civil::Date;
 
 fn date_of(backup: &Listed) -> civil::Date {
     backup.arrived.to_zoned(TimeZone::UTC).date()
