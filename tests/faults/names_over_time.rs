@@ -25,10 +25,7 @@ fn find_at_most(vault: &Vault, index: &NameIndex, typed: &str, limit: usize) -> 
 fn find(vault: &Vault, index: &NameIndex, typed: &str) -> Spans {
     let found = find_at_most(vault, index, typed, 1000);
     assert!(found.is_complete && !found.has_more, "{typed}");
-    let span = |hit: larder_store::NameHit| {
-        (String::from_utf8(hit.path).expect("a text"), (hit.first.sequence, hit.last.sequence))
-    };
-    found.hits.into_iter().map(span).collect()
+    spans(found)
 }
 
 fn tell_all(vault: &Vault, index: &NameIndex) {
@@ -49,7 +46,7 @@ fn expected(vault: &Vault, pushed: &BTreeMap<u64, BTreeSet<String>>, typed: &str
     let mut spans = Spans::new();
     for record in vault.ledger().snapshots(SOURCE) {
         for path in &pushed[&record.sequence] {
-            let name = path.rsplit('/').next().unwrap_or(path);
+            let name = if typed.contains('/') { path } else { path.rsplit('/').next().unwrap_or(path) };
             if name.to_lowercase().contains(&typed.to_lowercase()) {
                 let span = spans.entry(path.clone()).or_insert((record.sequence, record.sequence));
                 span.1 = record.sequence;
@@ -103,6 +100,74 @@ fn what_is_found_is_what_is_kept() {
             }
         }
     }
+}
+
+/// Blocks are large enough for filters: nothing is stepped over that a search is for, and a bent filter is noticed.
+#[test]
+fn what_is_stepped_over_has_nothing_that_is_kept() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let folder = TempDir::new().expect("a folder");
+    let index = vault.name_index(folder.path().to_owned());
+    let (mut dice, mut pushed) = (Dice::new(7), BTreeMap::new());
+    let mut files = Files::new();
+    for number in 1..6_u64 {
+        // Every name of some areas is another one in each push: each block has much of one area and nothing of most.
+        for area in 0..4 {
+            if dice.number_below(2) == 0 && number > 1 {
+                continue;
+            }
+            files.retain(|path, _| !path.starts_with(&format!("Area {area}/")));
+            for at in 0..700 {
+                let odd = if at % 90 == 0 { "Büro " } else { "" };
+                let path = format!("Area {area}/Folder {}/{odd}PAGE-{number}-{at:05}-of-{area}.pdf", at % 7);
+                files.insert(path, vec![1]);
+            }
+        }
+        let committed = push(&vault, SOURCE, &files, number.into(), plain::stamp(number)).expect("a push");
+        pushed.insert(committed.record.sequence, paths(&files));
+    }
+    tell_all(&vault, &index);
+    let sought =
+        ["page-3-", "büro", "-00690-of-2", "Folder 3/büro page", "area 2/folder 6/p", "area", "nowhere"];
+    for typed in sought {
+        let expected = expected(&vault, &pushed, typed);
+        let found = find_at_most(&vault, &index, typed, 100_000);
+        assert!(found.is_complete && !found.has_more, "{typed}");
+        assert_eq!(spans(found), expected, "{typed}");
+        // With too many, those that are found are told whole: from when until when.
+        for limit in [1, 5, 300] {
+            let found = find_at_most(&vault, &index, typed, limit);
+            assert_eq!(found.has_more, expected.len() > limit, "{typed}");
+            assert_eq!(found.hits.len(), limit.min(expected.len()), "{typed}");
+            assert!(spans(found).iter().all(|(path, span)| expected[path] == *span), "{typed}");
+        }
+    }
+    let path = fs::read_dir(folder.path()).expect("listed").next().expect("a file").expect("listed").path();
+    let bytes = fs::read(&path).expect("read");
+    let mut noticed = 0;
+    for at in (30..9000).step_by(97) {
+        let mut bent = bytes.clone();
+        bent[at] ^= 4;
+        for typed in ["nowhere", "page-1-", "page-3-"] {
+            fs::write(&path, &bent).expect("written");
+            let expected = expected(&vault, &pushed, typed);
+            let found = find_at_most(&vault, &index, typed, 100_000);
+            noticed += usize::from(!found.is_complete);
+            if found.is_complete {
+                assert_eq!(spans(found), expected, "byte {at}, {typed}");
+            } else {
+                assert!(spans(found).keys().all(|path| expected.contains_key(path)), "byte {at}, {typed}");
+            }
+        }
+    }
+    assert!(noticed > 100, "{noticed}");
+}
+
+fn spans(found: NamesFound) -> Spans {
+    let span = |hit: larder_store::NameHit| {
+        (String::from_utf8(hit.path).expect("a text"), (hit.first.sequence, hit.last.sequence))
+    };
+    found.hits.into_iter().map(span).collect()
 }
 
 /// Cuts the file off, as a power cut would.

@@ -115,7 +115,7 @@ impl Extent {
             file.seek(SeekFrom::Start(at))?;
             file.read_exact(&mut bytes)?;
             let Ok(header) = NamesHeader::read(&bytes) else { break };
-            at += (HEADER_BYTES + header.packed_len) as u64;
+            at += header.block_len() as u64;
             if at > len {
                 break;
             }

@@ -4,16 +4,19 @@ use super::pattern::Pattern;
 use super::{Extent, NameIndex, mark_of};
 use crate::ledger::view::SnapshotRecord;
 use crate::{Result, StoreError};
+use larder_format::FormatError;
 use larder_format::names::{
-    Coverage, FILE_HEADER_BYTES, HEADER_BYTES, NameChange, NamesDecoder, NamesHeader,
+    Coverage, FILE_HEADER_BYTES, HEADER_BYTES, NameRecord, NamesBlock, NamesDecoder, NamesFilter, NamesHeader,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Read at once.
 const READ_BYTES: usize = 1024 * 1024;
+/// A filter is not asked about more folders: it would say yes to one of them.
+const FOLDERS_ASKED_MAX: usize = 64;
 
 /// What to find.
 #[derive(Clone, Copy)]
@@ -69,14 +72,17 @@ pub(crate) fn find(
     let extent = Extent::of(&mut file).map_err(failed)?;
     file.seek(SeekFrom::Start(FILE_HEADER_BYTES as u64)).map_err(failed)?;
     let bytes = extent.whole_bytes - FILE_HEADER_BYTES as u64;
+    let pattern = Pattern::new(query.typed);
     let mut search = NameSearch {
-        pattern: Pattern::new(query.typed),
+        pattern: &pattern,
         query,
         candidates: HashMap::new(),
+        folders: HashSet::new(),
+        path: Vec::new(),
         records,
         has_more: false,
     };
-    let is_read = search.read(BufReader::with_capacity(READ_BYTES, file.take(bytes))).map_err(failed)?;
+    let is_read = search.read(BufReader::with_capacity(READ_BYTES, file), bytes).map_err(failed)?;
     if !is_read && (query.go_on)() {
         // Found by the job as missing, and made anew.
         index.remove(&newest.snapshot.source).map_err(failed)?;
@@ -100,42 +106,87 @@ struct NameCandidate {
 }
 
 struct NameSearch<'a> {
-    pattern: Pattern,
+    pattern: &'a Pattern,
     query: &'a NameQuery<'a>,
     candidates: HashMap<Vec<u8>, NameCandidate>,
+    /// Folders of candidates of now and before.
+    folders: HashSet<Vec<u8>>,
+    path: Vec<u8>,
     records: &'a [Arc<SnapshotRecord>],
     has_more: bool,
 }
 
 impl NameSearch<'_> {
-    /// Returns whether every block was read.
-    fn read(&mut self, mut file: impl Read) -> io::Result<bool> {
+    /// Returns whether every block was read, or was seen to have nothing.
+    fn read(&mut self, mut file: BufReader<File>, mut left: u64) -> io::Result<bool> {
         let mut decoder = NamesDecoder::default();
-        let (mut header, mut packed) = ([0; HEADER_BYTES], Vec::new());
-        loop {
-            match file.read_exact(&mut header) {
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
-                read => read?,
-            }
+        let (mut header, mut filter, mut packed) = ([0; HEADER_BYTES], Vec::new(), Vec::new());
+        while left > 0 {
+            file.read_exact(&mut header)?;
             let Ok(header) = NamesHeader::read(&header) else { return Ok(false) };
+            left = left.saturating_sub(header.block_len() as u64);
+            filter.resize(header.filter_len, 0);
+            file.read_exact(&mut filter)?;
+            let Ok(head) = header.with_filter(&filter) else { return Ok(false) };
+            if !(self.query.go_on)() {
+                return Ok(false);
+            }
+            if !self.may_have_news(&head.filter) {
+                // Within what was read ahead: the disk is read from front to back all the same.
+                file.seek_relative(i64::try_from(header.packed_len).unwrap_or(i64::MAX))?;
+                continue;
+            }
             packed.resize(header.packed_len, 0);
             file.read_exact(&mut packed)?;
-            let mut each = |change: &NameChange<'_>| {
-                self.take(header.mark.snapshot, change);
-                ControlFlow::Continue(())
-            };
-            if decoder.each(&header, &packed, &mut each).is_err() || !(self.query.go_on)() {
+            let Ok(block) = decoder.unpack(&head, &packed) else { return Ok(false) };
+            if self.look_through(header.mark.snapshot, &block).is_err() {
                 return Ok(false);
             }
         }
+        Ok(true)
     }
 
-    fn take(&mut self, snapshot: u64, change: &NameChange<'_>) {
-        if !self.pattern.matches(change.path) {
-            return;
+    /// False only where a block changes nothing about what is found.
+    fn may_have_news(&self, filter: &NamesFilter<'_>) -> bool {
+        self.pattern.may_have(filter)
+            && (!self.only_candidates()
+                || self.folders.len() > FOLDERS_ASKED_MAX
+                || self.folders.iter().any(|folder| filter.may_have_folder(folder)))
+    }
+
+    /// Whether nothing can be found anymore: only when it was there is still open.
+    fn only_candidates(&self) -> bool {
+        self.has_more && self.candidates.len() >= self.query.limit
+    }
+
+    fn look_through(&mut self, snapshot: u64, block: &NamesBlock<'_>) -> Result<(), FormatError> {
+        // Nearly always false: blocks are looked through at the speed of memory, records one by one.
+        let pattern = self.pattern;
+        if !pattern.may_be_in(block.lower) {
+            return Ok(());
         }
+        for group in block.groups() {
+            let group = group?;
+            let is_of_candidates = || self.folders.contains(group.folder);
+            if !pattern.may_be_in(group.lower) || self.only_candidates() && !is_of_candidates() {
+                continue;
+            }
+            let mut test = pattern.in_folder(group.folded_folder);
+            for record in group.records() {
+                let record = record?;
+                if test.is_meant(record.folded) {
+                    group.path_of(record.name, &mut self.path);
+                    self.take(snapshot, group.folder, &record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A change of a path that matches, `self.path`.
+    fn take(&mut self, snapshot: u64, folder: &[u8], change: &NameRecord<'_>) {
         let is_full = self.candidates.len() >= self.query.limit;
-        match (self.candidates.get_mut(change.path), change.came) {
+        match (self.candidates.get_mut(&self.path), change.came) {
             (Some(candidate), true) => {
                 (candidate.is_folder, candidate.since) = (change.is_folder, Some(snapshot));
             }
@@ -143,13 +194,16 @@ impl NameSearch<'_> {
             (None, true) => {
                 let candidate =
                     NameCandidate { is_folder: change.is_folder, since: Some(snapshot), kept: None };
-                self.candidates.insert(change.path.to_vec(), candidate);
+                self.candidates.insert(self.path.clone(), candidate);
+                if !self.folders.contains(folder) {
+                    self.folders.insert(folder.to_vec());
+                }
             }
             (Some(candidate), false) => {
                 candidate.end(snapshot, self.records);
                 // No kept snapshot has the path: the place is free for another.
                 if candidate.kept.is_none() {
-                    self.candidates.remove(change.path);
+                    self.candidates.remove(&self.path);
                 }
             }
             (None, false) => {}
