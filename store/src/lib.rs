@@ -110,6 +110,16 @@ pub enum StoreError {
         /// Its sources with kept snapshots.
         sources: usize,
     },
+    /// A device asked for one more snapshot than a device may make within a day.
+    #[error("{device} has made {snapshots} backups within a day, as many as a computer may")]
+    TooManySnapshots {
+        /// The device.
+        device: String,
+        /// Snapshots that it may make within a day.
+        snapshots: usize,
+        /// Seconds with power until it may make the next one.
+        wait_s: u64,
+    },
     /// Another folder was pushed under the name of a source.
     #[error("{name} is the folder {}, and this is {}", known.in_words(), pushed.in_words())]
     OtherFolder {

@@ -6,4 +6,5 @@ pub(crate) mod commit;
 pub(crate) mod complete;
 pub(crate) mod folder;
 pub(crate) mod receive;
+pub(crate) mod share;
 pub(crate) mod unsealed;

@@ -246,9 +246,9 @@ fn a_stolen_key_learns_and_takes_nothing_of_another_computer() {
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
 }
 
-/// A key makes sources without end: at some point it is refused with what to do, its own sources go on, and so do others.
+/// A key makes sources without end, then snapshots: at some point it is refused with what to do, and others go on.
 #[test]
-fn a_stolen_key_makes_no_sources_without_end() {
+fn a_stolen_key_makes_no_sources_and_snapshots_without_end() {
     let home = Home::new();
     let folder = home.path("docs");
     std::fs::create_dir_all(&folder).expect("a folder");
@@ -274,5 +274,12 @@ fn a_stolen_key_makes_no_sources_without_end() {
     assert!(answer.contains("larderd let-go"), "{answer}");
     let answer = sender.try_commit("phone/7", 1000, top(), totals);
     assert!(answer.starts_with("HTTP/1.1 201"), "what is there goes on: {answer}");
+    // And of snapshots a day: 201 are made.
+    let more = (2000..2900u128).map(|push| sender.try_commit("phone/7", push, top(), totals));
+    let taken = more.take_while(|answer| answer.starts_with("HTTP/1.1 201")).count();
+    assert_eq!(taken, 799);
+    let answer = sender.try_commit("phone/8", 3000, top(), totals);
+    assert!(answer.starts_with("HTTP/1.1 429") && answer.contains("too_many_snapshots"), "{answer}");
+    assert!(answer.contains("is taken in"), "{answer}");
     home.push(&folder, "docs");
 }

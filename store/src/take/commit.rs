@@ -10,7 +10,7 @@ use crate::core::scope::Scope;
 use crate::disks::member::Member;
 use crate::ledger::view::SnapshotRecord;
 use crate::take::folder::FolderClaim;
-use crate::take::{complete, folder, receive};
+use crate::take::{complete, folder, receive, share};
 use crate::upkeep::vanished;
 use larder_format::ledger::{Event, Head, Snapshot, WallStamp};
 use larder_format::{FormatError, layout};
@@ -58,6 +58,7 @@ fn commit_whole(core: &Core, scope: &Scope, wanted: Wanted, stamp: WallStamp) ->
     }
     core.require_own_format()?;
     folder::require_same(&core.ledger(), &snapshot.source, snapshot.origin.as_ref(), claim)?;
+    share::require(&core.ledger(), &snapshot.source, stamp)?;
     core.seal_all()?;
     vanished::look_for_vanished(core, stamp);
     // With damage about, a tree complete once may be incomplete now: then the whole tree is checked, and the device is
@@ -74,8 +75,9 @@ fn commit_whole(core: &Core, scope: &Scope, wanted: Wanted, stamp: WallStamp) ->
     if let Some(known) = committed(core, &snapshot)? {
         return Ok(known);
     }
-    // Another folder may have been committed meanwhile.
+    // Another folder, or the last of the device's share, may have been committed meanwhile.
     folder::require_same(&core.ledger(), &snapshot.source, snapshot.origin.as_ref(), claim)?;
+    share::require(&core.ledger(), &snapshot.source, stamp)?;
     // Only here: a snapshot committed meanwhile is the parent.
     let parent = core.ledger().snapshots(&snapshot.source).last().map(|record| record.sequence);
     let snapshot = Snapshot { parent, ..snapshot };

@@ -2,16 +2,12 @@
 //!
 //! Two folders pushed under one name would make one source, and each push would read as the deletion of every file of the
 //! other folder. Refused here, where the ledger is written, and asked for before a device sends a byte. The newest known
-//! origin counts: snapshots of older clients say none. And a device has a share of sources: each takes memory and a place on
-//! dashboards for as long as it is kept, so whoever makes thousands would take the places of others. Not here: whether two origins are one folder
+//! origin counts: snapshots of older clients say none. Not here: whether two origins are one folder
 //! (`larder_format::ledger`).
 
 use crate::ledger::view::LedgerView;
 use crate::{Result, StoreError};
 use larder_format::ledger::Origin;
-
-/// Sources of one device. A source that is there already is never refused.
-pub(crate) const SOURCES_OF_DEVICE_MAX: usize = 200;
 
 /// The device's word on the folder of a source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,7 +31,7 @@ pub struct KnownSource {
 /// Looks whether a push from `pushed` may become a snapshot of `source`.
 ///
 /// # Errors
-/// `OtherFolder` where another folder is known, unless it moved; `TooManySources` for a new source beyond the device's share.
+/// `OtherFolder` where another folder is known, unless it moved.
 pub(crate) fn require_same(
     view: &LedgerView,
     source: &str,
@@ -44,9 +40,6 @@ pub(crate) fn require_same(
 ) -> Result<KnownSource> {
     let records = view.snapshots(source);
     let snapshots = records.len() as u64;
-    if records.is_empty() {
-        require_share(view, source)?;
-    }
     let known = records.iter().rev().find_map(|record| record.snapshot.origin.as_ref());
     let (Some(known), Some(pushed)) = (known, pushed) else {
         return Ok(KnownSource { snapshots, is_same_folder: false });
@@ -60,18 +53,6 @@ pub(crate) fn require_same(
         known: Box::new(known.clone()),
         pushed: Box::new(pushed.clone()),
     })
-}
-
-/// Looks whether the device of a new source may have one more.
-fn require_share(view: &LedgerView, source: &str) -> Result<()> {
-    let Some((device, _)) = source.split_once('/') else { return Ok(()) };
-    let first = format!("{device}/");
-    let of_device = view.sources.range(first.clone()..).take_while(|(known, _)| known.starts_with(&first));
-    let sources = of_device.count();
-    if sources < SOURCES_OF_DEVICE_MAX {
-        return Ok(());
-    }
-    Err(StoreError::TooManySources { device: device.to_owned(), sources })
 }
 
 #[cfg(test)]
@@ -124,39 +105,5 @@ mod tests {
         assert!(look(&[Some(first.clone()), None], Some(&home)).is_err(), "what it pushed hides nothing");
         assert!(look(&[Some(first.clone()), Some(home.clone())], Some(&home)).is_ok());
         assert!(look(&[Some(first.clone()), Some(home)], Some(&first)).is_err());
-    }
-
-    /// Every source takes memory for as long as it is kept: a stolen key could make them without end.
-    #[test]
-    fn a_device_has_a_share_of_sources_and_keeps_those_that_it_has() {
-        let mut view = LedgerView::new();
-        let mut sequence = 0u64;
-        let mut push = |view: &mut LedgerView, source: &str| {
-            sequence += 1;
-            let mut id = [0; 16];
-            id[..8].copy_from_slice(&sequence.to_le_bytes());
-            let event = Event::Snapshot(Snapshot::new(source, id, ChunkRef::to(b"root"), Totals::default()));
-            let (previous, stamp) = (Hash::ZERO, WallStamp::default());
-            view.apply(Entry { sequence, previous, stamp, event }, Hash::ZERO);
-        };
-        let look = |view: &LedgerView, source: &str| require_same(view, source, None, FolderClaim::Same);
-        for number in 0..SOURCES_OF_DEVICE_MAX {
-            let source = format!("thief/{number}");
-            assert!(look(&view, &source).is_ok(), "{source}");
-            push(&mut view, &source);
-            // Names around it in the order of sources.
-            push(&mut view, &format!("thief-2/{number}"));
-        }
-        let refused = look(&view, "thief/one more").expect_err("too many");
-        assert!(
-            matches!(refused, StoreError::TooManySources { sources: SOURCES_OF_DEVICE_MAX, .. }),
-            "{refused}"
-        );
-        assert!(look(&view, "thief/7").is_ok() && look(&view, "laptop/docs").is_ok());
-        // Sources of an older appliance stay, however many there are.
-        for number in 0..100 {
-            push(&mut view, &format!("thief/older {number}"));
-        }
-        assert!(look(&view, "thief/older 99").is_ok() && look(&view, "thief/one more").is_err());
     }
 }

@@ -12,6 +12,7 @@ use crate::packs::place::Fetch;
 use crate::past::browse::{self, Difference, ListedBelow, ListedFolder, Lookup, Run};
 use crate::past::names::{self, NameIndex, NameQuery, NamesFound};
 use crate::take::folder::{self, FolderClaim, KnownSource};
+use crate::take::share;
 use crate::take::{commit, receive};
 use crate::vault::Vault;
 use crate::{Committed, Found, Result};
@@ -55,9 +56,17 @@ impl<'a> By<'a> {
     /// Looks, before a byte is sent, whether a push from the folder `pushed` may become a snapshot of `source`.
     ///
     /// # Errors
-    /// `NotYours` for a source of another device, `OtherFolder` where another folder is known.
-    pub fn may_push(&self, source: &str, pushed: Option<&Origin>, claim: FolderClaim) -> Result<KnownSource> {
+    /// `NotYours` for a source of another device, `OtherFolder` where another folder is known, `TooManySources` or
+    /// `TooManySnapshots` beyond the device's share.
+    pub fn may_push(
+        &self,
+        source: &str,
+        pushed: Option<&Origin>,
+        claim: FolderClaim,
+        now: WallStamp,
+    ) -> Result<KnownSource> {
         self.scope.require_own(source)?;
+        share::require(&self.core.ledger(), source, now)?;
         folder::require_same(&self.core.ledger(), source, pushed, claim)
     }
 

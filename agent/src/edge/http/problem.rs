@@ -1,6 +1,6 @@
 //! Refusals: a status for programs and three sentences for people.
 
-use crate::phrase::{causes, counted, hand_over, is_forbidden, sentence, size_of_mib};
+use crate::phrase::{causes, counted, hand_over, is_forbidden, sentence, size_of_mib, span};
 use crate::state::is_own_fault;
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
@@ -141,6 +141,7 @@ impl From<StoreError> for Refusal {
             }
             StoreError::OtherFolder { .. } => other_folder(&error),
             StoreError::TooManySources { device, .. } => too_many_sources(device, &error),
+            StoreError::TooManySnapshots { wait_s, .. } => too_many_snapshots(*wait_s, &error),
             StoreError::NotFound { what } => Self::not_found(
                 &format!("{what} in its backups"),
                 "Look what there is with `larder sources`.",
@@ -194,6 +195,16 @@ fn too_many_sources(device: &str, error: &StoreError) -> Refusal {
     Refusal::new(StatusCode::CONFLICT, "too_many_sources", [&what, meaning, &remedy])
 }
 
+fn too_many_snapshots(wait_s: u64, error: &StoreError) -> Refusal {
+    let what = format!("{error}.");
+    let meaning = "No backup was made now. Those that were made are safe, and what was sent ahead is kept for the next.";
+    let remedy = format!(
+        "Something here backs up again and again: look for it. The next backup is taken in {} with the appliance's power on.",
+        span(wait_s)
+    );
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_snapshots", [&what, meaning, &remedy])
+}
+
 /// Trouble of the box or its disks, not of the request.
 fn of_the_box(error: &StoreError) -> Refusal {
     match error {
@@ -242,6 +253,7 @@ fn of_the_box(error: &StoreError) -> Refusal {
         | StoreError::NotYours { .. }
         | StoreError::OtherFolder { .. }
         | StoreError::TooManySources { .. }
+        | StoreError::TooManySnapshots { .. }
         | StoreError::Refused(_) => {
             let texts = [
                 "The backup disk stopped answering.",

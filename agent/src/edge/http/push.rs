@@ -77,7 +77,7 @@ pub(crate) async fn start(
     let PushStart { origin, moved } = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
     require_sound(origin.as_ref())?;
     let KnownSource { snapshots, is_same_folder } =
-        appliance.vault.by(&scope).may_push(&source, origin.as_ref(), claim(moved))?;
+        appliance.vault.by(&scope).may_push(&source, origin.as_ref(), claim(moved), appliance.stamp())?;
     let room_bytes = appliance.blocking(|appliance| appliance.vault.room_for_uploads()).await?;
     Ok(Json(PushWelcome { snapshots, is_same_folder, room_bytes }))
 }
