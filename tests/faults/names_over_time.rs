@@ -18,7 +18,7 @@ const GENEROUS: NamesBudget<'static> =
 type Spans = BTreeMap<String, (u64, u64)>;
 
 fn find_at_most(vault: &Vault, index: &NameIndex, typed: &str, limit: usize) -> NamesFound {
-    let query = NameQuery { typed, limit, go_on: &|| true };
+    let query = NameQuery { typed, is_deleted: false, limit, go_on: &|| true };
     vault.by(&APPLIANCE).find_names(index, SOURCE, &query).expect("searched")
 }
 
@@ -96,7 +96,14 @@ fn what_is_found_is_what_is_kept() {
             tell_all(&vault, &index);
             for typed in ["file", "FILE-3.t", "2024", "old", "nothing"] {
                 let context = format!("seed {seed}, push {number}, {typed}");
-                assert_eq!(find(&vault, &index, typed), expected(&vault, &pushed, typed), "{context}");
+                let expected = expected(&vault, &pushed, typed);
+                assert_eq!(find(&vault, &index, typed), expected, "{context}");
+                let newest = committed.record.sequence;
+                let gone: Spans = expected.into_iter().filter(|(_, span)| span.1 < newest).collect();
+                let query = NameQuery { typed, is_deleted: true, limit: 1000, go_on: &|| true };
+                let found = vault.by(&APPLIANCE).find_names(&index, SOURCE, &query).expect("searched");
+                assert!(found.is_complete && !found.has_more, "{context}");
+                assert_eq!(spans(found), gone, "{context}, deleted");
             }
         }
     }
@@ -134,6 +141,19 @@ fn what_is_stepped_over_has_nothing_that_is_kept() {
         let found = find_at_most(&vault, &index, typed, 100_000);
         assert!(found.is_complete && !found.has_more, "{typed}");
         assert_eq!(spans(found), expected, "{typed}");
+        let newest = vault.ledger().snapshots(SOURCE).last().expect("pushed").sequence;
+        let gone: Spans = expected.clone().into_iter().filter(|(_, span)| span.1 < newest).collect();
+        for limit in [3, 100_000] {
+            let query = NameQuery { typed, is_deleted: true, limit, go_on: &|| true };
+            let found = vault.by(&APPLIANCE).find_names(&index, SOURCE, &query).expect("searched");
+            assert!(found.hits.iter().all(|hit| !hit.is_there), "{typed}");
+            assert_eq!(
+                (found.hits.len(), found.has_more),
+                (gone.len().min(limit), gone.len() > limit),
+                "{typed}"
+            );
+            assert!(spans(found).iter().all(|(path, span)| gone[path] == *span), "{typed}");
+        }
         // With too many, those that are found are told whole: from when until when.
         for limit in [1, 5, 300] {
             let found = find_at_most(&vault, &index, typed, limit);

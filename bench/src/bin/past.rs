@@ -127,7 +127,7 @@ fn find(folder: &Path, text: &str) -> io::Result<()> {
     let index = vault.name_index(folder.join("names"));
     let before_mib = peak_mib();
     let started = Instant::now();
-    let query = NameQuery { typed: text, limit: HITS_MAX, go_on: &|| true };
+    let query = NameQuery { typed: text, is_deleted: false, limit: HITS_MAX, go_on: &|| true };
     let found = vault.by(&laptop()).find_names(&index, SOURCE, &query).map_err(io::Error::other)?;
     let seconds = started.elapsed().as_secs_f64();
     if !found.is_complete {

@@ -57,15 +57,24 @@ pub(crate) fn snapshots(connection: &Connection, source: &str) -> Result<Vec<Sna
     connection.get(&format!("/v1/sources/{}/snapshots", source_path(source)?), AnswerSize::Report)
 }
 
-/// Where names with `typed` in them are or were, in `source` or everywhere.
-pub(crate) fn find(
-    connection: &Connection,
-    typed: &str,
-    source: Option<&str>,
-    limit: u64,
-) -> Result<FoundNames, ClientError> {
+/// What to find over all kept snapshots.
+pub(crate) struct FindWish<'a> {
+    /// A part of a name, or a pattern.
+    pub(crate) name: &'a str,
+    /// Everywhere, if none.
+    pub(crate) source: Option<&'a str>,
+    /// Only what is not in the newest snapshot.
+    pub(crate) deleted: bool,
+    /// Names at most.
+    pub(crate) limit: u64,
+}
+
+/// Where names are or were.
+pub(crate) fn find(connection: &Connection, wish: &FindWish<'_>) -> Result<FoundNames, ClientError> {
+    let FindWish { name, source, deleted, limit } = wish;
     let source = source.map(|source| format!("&source={}", percent_encode(source))).unwrap_or_default();
-    let path = format!("/v1/find?name={}{source}&limit={limit}", percent_encode(typed));
+    let deleted = if *deleted { "&deleted=true" } else { "" };
+    let path = format!("/v1/find?name={}{source}{deleted}&limit={limit}", percent_encode(name));
     connection.get(&path, AnswerSize::Report)
 }
 

@@ -3,11 +3,14 @@
 use super::{
     options::GlobalOptions,
     output::{CommandError, Output, moment},
-    spot::full_source,
+    spot::{Spot, full_source},
     table::{Column, print_table},
 };
-use crate::{ClientError, link::questions};
-use larder_format::wire::{FoundName, FoundNames};
+use crate::{
+    ClientError,
+    link::questions::{self, FindWish},
+};
+use larder_format::wire::{FoundName, FoundNames, unescape_name};
 
 use Column::Left;
 
@@ -33,16 +36,16 @@ pub(super) fn find(args: &FindArgs, global: &GlobalOptions, output: &mut Output)
     }
     let connection = global.ask()?;
     let source = args.source.as_deref().map(|source| full_source(source, &connection)).transpose()?;
-    let mut found = questions::find(&connection, &args.name, source.as_deref(), args.limit)?;
-    if args.deleted {
-        found.hits.retain(|hit| !hit.is_there);
-    }
+    let wish =
+        FindWish { name: &args.name, source: source.as_deref(), deleted: args.deleted, limit: args.limit };
+    let found = questions::find(&connection, &wish)?;
     if output.is_json() {
         output.json(&found)?;
         return Ok(0);
     }
     if found.hits.is_empty() {
-        output.line(format!("No kept snapshot has a name with \"{}\".", args.name))?;
+        let what = if args.deleted { "Nothing deleted is kept" } else { "No kept snapshot has anything" };
+        output.line(format!("{what} with \"{}\" in its name.", args.name))?;
     } else {
         table(&found, output)?;
     }
@@ -61,8 +64,9 @@ fn table(found: &FoundNames, output: &mut Output) -> std::io::Result<()> {
     let row = |hit: &FoundName| {
         let end = if hit.is_folder { "/" } else { "" };
         let until = if hit.is_there { "still there".to_owned() } else { moment(&hit.until) };
-        // As `larder restore` takes it.
-        let place = format!("{}@{}:{}{end}", hit.source, hit.last, hit.path);
+        // As `larder restore` takes it in a shell.
+        let path = unescape_name(&hit.path).unwrap_or_else(|| hit.path.clone().into_bytes());
+        let place = Spot::typed(&hit.source, hit.last, &[&*path, end.as_bytes()].concat());
         vec![moment(&hit.since), until, place]
     };
     let rows: Vec<_> = found.hits.iter().map(row).collect();

@@ -6,6 +6,7 @@
 //! here: the bytes of a file (`larder_format::names`), when the work is done (the agent).
 
 mod build;
+mod candidates;
 mod pattern;
 mod search;
 

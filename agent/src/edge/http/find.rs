@@ -23,6 +23,9 @@ pub(crate) struct FindQuery {
     source: Option<String>,
     /// Hits at most.
     limit: Option<usize>,
+    /// Whether only what the newest snapshot of its source does not have.
+    #[serde(default)]
+    deleted: bool,
 }
 
 pub(crate) async fn find(
@@ -51,10 +54,11 @@ pub(crate) async fn find(
                 all.has_more = true;
                 break;
             }
-            let wanted = NameQuery { typed: &query.name, limit: left, go_on: &|| !appliance.is_stopping() };
+            let go_on = || !appliance.is_stopping();
+            let wanted =
+                NameQuery { typed: &query.name, is_deleted: query.deleted, limit: left, go_on: &go_on };
             let found = appliance.vault.by(&scope).find_names(&appliance.names(), source, &wanted)?;
-            let newest = appliance.vault.ledger().snapshots(source).last().map(|record| record.sequence);
-            all.hits.extend(found.hits.iter().map(|hit| found_name(source, hit, newest)));
+            all.hits.extend(found.hits.iter().map(|hit| found_name(source, hit)));
             all.has_more |= found.has_more;
             all.is_complete &= found.is_complete;
         }
@@ -63,7 +67,7 @@ pub(crate) async fn find(
     Ok(Json(found.await??))
 }
 
-fn found_name(source: &str, hit: &NameHit, newest: Option<u64>) -> FoundName {
+fn found_name(source: &str, hit: &NameHit) -> FoundName {
     FoundName {
         source: source.to_owned(),
         path: escape_name(&hit.path),
@@ -72,6 +76,6 @@ fn found_name(source: &str, hit: &NameHit, newest: Option<u64>) -> FoundName {
         since: time_text(hit.first.stamp.time_ms),
         last: hit.last.sequence,
         until: time_text(hit.last.stamp.time_ms),
-        is_there: newest == Some(hit.last.sequence),
+        is_there: hit.is_there,
     }
 }
