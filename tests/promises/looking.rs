@@ -129,3 +129,77 @@ fn a_folder_that_is_not_there_is_told_and_not_called_deleted() {
     }
     assert!(live(&home, &["docs", home.path("elsewhere").to_str().expect("text")]).is_empty());
 }
+
+/// Waits until the names of every snapshot are read; that is done beside everything else.
+fn found(home: &Home, args: &[&str]) -> Vec<Value> {
+    for _ in 0..150 {
+        let told = home.json(&[&["find"], args].concat());
+        if told["is_complete"] == Value::Bool(true) {
+            return told["hits"].as_array().expect("a list").clone();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    panic!("names are not read after half a minute");
+}
+
+/// A name that somebody remembers leads to the file, also to one that was deleted behind many that are there.
+#[test]
+fn a_remembered_name_is_found_and_brought_back_as_it_is_told() {
+    let home = Home::new();
+    let folder = home.path("It's 9:00");
+    for number in 0..30 {
+        write(&folder, &format!("Pictures/IMG_{number:04}.JPG"), 10 + number);
+    }
+    write(&folder, "Zoë's letters/Bu\u{308}ro 1.txt", 77);
+    home.ok(&["push", folder.to_str().expect("text"), "--source", "It's @home"]);
+    fs::remove_file(folder.join("Pictures/IMG_0029.JPG")).expect("removed");
+    fs::remove_dir_all(folder.join("Zoë's letters")).expect("removed");
+    home.ok(&["push", folder.to_str().expect("text"), "--source", "It's @home"]);
+    let paths = |args: &[&str]| -> Vec<String> {
+        let path = |hit: &Value| hit["path"].as_str().expect("a path").to_owned();
+        found(&home, args).iter().map(path).collect()
+    };
+    assert_eq!(paths(&["img_"]).len(), 30);
+    assert_eq!(paths(&["img_*9.jpg", "--deleted"]), ["Pictures/IMG_0029.JPG"]);
+    // The limit counts what is asked for, not what stands before it.
+    assert_eq!(paths(&["img_", "--deleted", "--limit", "1"]), ["Pictures/IMG_0029.JPG"]);
+    assert_eq!(paths(&["BÜRO"]), ["Zoë's letters/Bu\u{308}ro 1.txt"]);
+    assert!(paths(&["letters/büro", "--source", "It's @home"]).len() == 1 && paths(&["nowhere"]).is_empty());
+    let told = home.ok(&["find", "büro"]);
+    let place = told.lines().last().and_then(|line| line.find('\'').map(|at| &line[at..])).expect("a place");
+    let back = home.path("back");
+    let larder = home.larder(&[]);
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("-c").arg(format!("{:?} restore {place} --to {back:?}", larder.get_program()));
+    let variables = larder.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let restored = shell.envs(variables).output().expect("sh runs");
+    assert!(restored.status.success(), "{place}: {}", text(&restored));
+    assert_eq!(fs::metadata(back.join("Bu\u{308}ro 1.txt")).expect("brought back").len(), 77);
+    assert!(home.ok(&["find", "nowhere", "--deleted"]).contains("Nothing deleted is kept"), "{told}");
+}
+
+/// The mount point of a disk that is not there is an empty folder. A backup of it would say that all is deleted.
+#[test]
+fn an_empty_folder_that_was_full_is_not_backed_up_by_mistake() {
+    let home = Home::new();
+    let folder = pushed(&home);
+    let before = home.newest("docs");
+    let aside = home.path("aside");
+    fs::rename(&folder, &aside).expect("moved");
+    fs::create_dir(&folder).expect("made");
+    let typed = folder.to_str().expect("text");
+    let refused = home.larder(&["push", typed, "--source", "docs"]).output().expect("larder runs");
+    let told = text(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("is empty, and") && told.contains("mount it") && told.contains("--empty"),
+        "{told}"
+    );
+    assert_eq!(home.newest("docs"), before, "no backup was made");
+    home.ok(&["push", typed, "--source", "docs", "--empty"]);
+    assert!(home.newest("docs") > before);
+    // A folder that never had anything in it hides nothing.
+    let empty = home.path("never full");
+    fs::create_dir(&empty).expect("made");
+    home.ok(&["push", empty.to_str().expect("text")]);
+}

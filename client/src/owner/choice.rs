@@ -2,8 +2,9 @@
 //!
 //! Not here: the rules themselves (`push::exclude`), and telling what was left out (`left_out`).
 
-use crate::DefaultExcludes;
+use crate::{DefaultExcludes, schedule::ScheduledPushes};
 use clap::Args;
+use std::path::Path;
 
 /// What is left out of a folder, and what is not.
 #[derive(Debug, Clone, Default, Args)]
@@ -32,8 +33,16 @@ impl ChoiceArgs {
         }
     }
 
+    /// These choices, and those of a scheduled push of `folder`: what such a push leaves out is neither new nor deleted.
+    pub(super) fn with_scheduled(self, folder: &Path) -> Self {
+        // A schedule that cannot be read is told by `larder schedule`.
+        let all = ScheduledPushes::of_account().and_then(|scheduled| scheduled.all()).unwrap_or_default();
+        let words = all.into_iter().find(|scheduled| scheduled.folder == folder).map(|found| found.push);
+        self.with_words(&words.unwrap_or_default())
+    }
+
     /// These choices, and those among the words of a scheduled `larder push`.
-    pub(super) fn with_words(mut self, words: &[String]) -> Self {
+    fn with_words(mut self, words: &[String]) -> Self {
         let globs = words.iter().filter_map(|word| word.strip_prefix("--exclude="));
         let new: Vec<String> =
             globs.filter(|glob| !self.exclude.iter().any(|known| known == glob)).map(str::to_owned).collect();

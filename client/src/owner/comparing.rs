@@ -20,7 +20,11 @@ use crate::{
 };
 use clap::Args;
 use larder_format::wire::{Change, ChangeKind, Origin, SnapshotInfo, escape_name, unescape_name};
-use std::{ffi::OsString, io, path::PathBuf};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
@@ -116,7 +120,7 @@ fn with_folder(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> 
         Some(folder) => PathBuf::from(folder),
         None => backed_up_folder(&snapshot, &spot.path)?,
     };
-    let options = options(args, global, &connection, &source)?;
+    let options = options(args, global, &connection, &source, &folder)?;
     let look = if args.contents { ContentLook::Always } else { ContentLook::WhereUnsure };
     let wish = LiveWish { root: snapshot.root, path: &spot.path, options: &options, look };
     let end = if output.is_json() {
@@ -139,12 +143,14 @@ fn options(
     global: &GlobalOptions,
     connection: &Connection,
     source: &str,
+    folder: &Path,
 ) -> Result<PushOptions, ClientError> {
+    let choice = args.choice.clone().with_scheduled(folder);
     Ok(PushOptions {
-        exclude: args.choice.exclude.clone(),
-        default_excludes: args.choice.default_excludes(),
+        default_excludes: choice.default_excludes(),
         own_keys: global.key_places()?,
-        one_filesystem: args.choice.one_filesystem,
+        one_filesystem: choice.one_filesystem,
+        exclude: choice.exclude,
         cache: Some(settings::cache_path(&connection.identity()?.vault, source)?),
         ..PushOptions::default()
     })

@@ -49,6 +49,9 @@ pub(super) struct PushArgs {
     /// The folder of this source is at another place now, or its computer has another name
     #[arg(long)]
     moved: bool,
+    /// A folder that has backups is empty now on purpose; otherwise it is taken for a disk that is not mounted
+    #[arg(long)]
+    empty: bool,
     /// Go on until interrupted: send what changes within seconds, with a snapshot every quarter-hour at most
     #[arg(long, conflicts_with_all = ["before", "after"])]
     pub(super) watch: bool,
@@ -73,6 +76,7 @@ impl PushArgs {
             one_filesystem: self.choice.one_filesystem,
             cache: Some(settings::cache_path(&identity.vault, source)?),
             moved: self.moved,
+            may_be_empty: self.empty,
             features: identity.features.clone(),
             ..PushOptions::default()
         })

@@ -22,16 +22,11 @@ use crate::{
     ClientError, Connection, Existing, Past, PushOptions, Remote, RoomCheck, TransferProgress,
     push::{MadeSnapshot, push_made, start},
     rollback::{FolderPart, Rollback, RollbackPlan},
-    schedule::ScheduledPushes,
     settings,
 };
 use clap::Args;
 use larder_format::wire::{Identity, SnapshotInfo};
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{ffi::OsString, path::PathBuf, time::Instant};
 
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
@@ -146,7 +141,7 @@ impl<'a> Wish<'a> {
         let folder = folder_of(&newest, args.to.as_deref())?;
         let identity = connection.identity()?;
         let present = present_source(connection, &identity, &newest, &folder)?;
-        let choice = args.choice.clone().with_words(&scheduled_words(&folder));
+        let choice = args.choice.clone().with_scheduled(&folder);
         let push = PushOptions {
             exclude: choice.exclude.clone(),
             default_excludes: choice.default_excludes(),
@@ -154,6 +149,8 @@ impl<'a> Wish<'a> {
             one_filesystem: choice.one_filesystem,
             cache: Some(settings::cache_path(&identity.vault, &present)?),
             features: identity.features.clone(),
+            // Whoever rolls back may have lost everything.
+            may_be_empty: true,
             ..PushOptions::default()
         };
         if !args.dry_run {
@@ -248,11 +245,4 @@ impl<'a> Wish<'a> {
         );
         Ok(1)
     }
-}
-
-/// What a scheduled push of the folder leaves out is left alone here too.
-fn scheduled_words(folder: &Path) -> Vec<String> {
-    // A schedule that cannot be read is told by `larder schedule`; without it more is backed up, not less.
-    let all = ScheduledPushes::of_account().and_then(|scheduled| scheduled.all()).unwrap_or_default();
-    all.into_iter().find(|scheduled| scheduled.folder == folder).map(|found| found.push).unwrap_or_default()
 }

@@ -55,7 +55,10 @@ pub(super) fn name_at(
     let is_known = |name: &str| -> Result<bool, ClientError> {
         let source = format!("{}/{name}", identity.device);
         match start(connection, &source, &folder, &options) {
-            Err(refused) if refused.has_code("other_folder") => Ok(false),
+            // Beyond the share of sources a new name is refused, and a former one goes on.
+            Err(refused) if refused.has_code("other_folder") || refused.has_code("too_many_sources") => {
+                Ok(false)
+            }
             found => Ok(found?.is_some_and(|welcome| welcome.snapshots > 0)),
         }
     };

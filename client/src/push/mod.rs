@@ -78,6 +78,8 @@ pub struct PushOptions {
     pub cache: Option<PathBuf>,
     /// The owner says that the folder of the source has moved here.
     pub moved: bool,
+    /// The owner says that a folder with backups may be empty now.
+    pub may_be_empty: bool,
     /// Features of the appliance (`Identity::features`). A commit has more than the fields of the first version only
     /// where the appliance has the word for more.
     pub features: Vec<String>,
@@ -94,6 +96,7 @@ impl Default for PushOptions {
             one_filesystem: false,
             cache: None,
             moved: false,
+            may_be_empty: false,
             features: Vec::new(),
             clock: SystemTime::now,
         }
@@ -279,6 +282,9 @@ impl<'a> Attempt<'a> {
         if last == Some(root) {
             return Ok(None);
         }
+        if !self.options.may_be_empty && totals == Totals::default() {
+            self.require_mounted()?;
+        }
         let skipped = skipped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = (self.options.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
         let commit = Commit {
@@ -297,6 +303,25 @@ impl<'a> Attempt<'a> {
         let _ = cache.finish();
         let left_out = self.excludes.take_left_out();
         Ok(Some(MadeSnapshot { pushed: Pushed { receipt, totals, skipped, left_out }, root }))
+    }
+
+    /// The folder of a disk that is not mounted is empty: its backup would say that every file was deleted, and the lamp
+    /// that all is well.
+    fn require_mounted(&self) -> Result<(), ClientError> {
+        let has_entries = std::fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some());
+        let is_first = start(self.remote, self.source, &self.folder, self.options)?
+            .is_none_or(|welcome| welcome.snapshots == 0);
+        if has_entries || is_first {
+            return Ok(());
+        }
+        Err(ClientError::NotThere {
+            what: format!(
+                "{} is empty, and {} has backups already. No backup was made.",
+                self.folder.display(),
+                self.source
+            ),
+            remedy: "If its disk is not mounted, mount it and push again. If it is empty on purpose, push with --empty.",
+        })
     }
 
     fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, ClientError> {
