@@ -235,6 +235,26 @@ fn the_checker_sees_circles() {
     check(&[("a", "struct A;"), ("b", "use crate::a::A;\nimpl Clone for A { }")], 0);
 }
 
+/// A mistake whose line was changed is made by nobody any more, and its rule is without a guard.
+#[test]
+fn every_deliberate_mistake_can_be_made() {
+    let list = read("tests/mutations/mistakes.toml");
+    let list: toml::Table = list.parse().expect("TOML");
+    let mistakes = list["mistake"].as_array().expect("a list of mistakes");
+    let word = |mistake: &toml::Value, key: &str| mistake[key].as_str().expect("a text").to_owned();
+    let misses = mistakes.iter().filter(|mistake| {
+        let places = read(&word(mistake, "file")).matches(&word(mistake, "text")).count();
+        places != 1
+    });
+    let found = misses.map(|mistake| {
+        let (name, file) = (word(mistake, "name"), word(mistake, "file"));
+        format!(
+            "{name}: its text must stand once in {file}; change tests/mutations/mistakes.toml with the line"
+        )
+    });
+    report("mistakes", found.collect());
+}
+
 /// Whoever reads a name must not have to ask which of five things it means.
 #[test]
 fn a_type_name_means_one_thing() {
