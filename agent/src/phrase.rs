@@ -1,5 +1,9 @@
 //! Pieces of sentences for the messages of every part of the agent. Not here: the messages.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use larder_format::when;
+
 /// `1 file`, `2 files`.
 pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
@@ -13,6 +17,12 @@ pub(crate) fn span(seconds: u64) -> String {
         other if other < 3600 => counted(other.div_ceil(60), "minute", "minutes"),
         other => counted(other.div_ceil(3600), "hour", "hours"),
     }
+}
+
+/// A moment as a reader in `zone` sees it, to the minute, with the zone's name.
+pub(crate) fn moment_in(time: Timestamp, zone: &TimeZone) -> String {
+    let minute = Timestamp::from_second(time.as_second().div_euclid(60) * 60);
+    when::in_words(minute.unwrap_or(time), zone)
 }
 
 /// A cause as a sentence of its own.

@@ -79,7 +79,11 @@ pub(super) fn report(disk: &MemberView, flush: Flush, facts: &Facts<'_>) -> Disk
         used_percent: disk.space.and_then(used_percent),
         health,
         flush,
-        behind: if let MemberState::Behind(entries) = disk.state { entries } else { 0 },
+        behind: match disk.state {
+            MemberState::Healthy => Some(0),
+            MemberState::Behind(entries) => Some(entries),
+            _ => None,
+        },
         role: match disk.role {
             DiskRole::Offsite => DiskUse::Offsite,
             DiskRole::Home => DiskUse::Home,

@@ -151,7 +151,6 @@ fn proof_report(facts: &Facts<'_>) -> ProofReport {
     let ended = facts.scrubs.iter().map(|disk| disk.last.map(|(stamp, _)| stamp.time_ms));
     let oldest = ended.collect::<Option<Vec<_>>>().and_then(|ended| ended.into_iter().min());
     ProofReport {
-        last_drill: None,
         last_scrub: oldest.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         damaged: facts.damaged,
         repaired: facts.scrubs.iter().map(repaired).sum(),

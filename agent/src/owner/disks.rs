@@ -31,6 +31,7 @@ fn print_table(disks: &[DiskReport]) -> Result<(), Trouble> {
     for disk in disks {
         let free = disk.free_bytes.map_or_else(|| "-".to_owned(), size);
         let DiskReport { id, path, role, state, behind, flush, .. } = disk;
+        let behind = behind.map_or_else(|| "-".to_owned(), |entries| entries.to_string());
         let flush = if disk.present { flush.to_string() } else { "-".to_owned() };
         say(format_args!("{id}  {path:width$}  {role:7}  {state:8}  {behind:<6}  {free:10}  {flush}"))?;
     }

@@ -6,6 +6,7 @@ use super::output::say;
 use super::which::Which;
 use super::words::Trouble;
 use crate::edge::http::labels::{KeepRequest, UnkeepRequest};
+use crate::phrase::moment_in;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -78,7 +79,7 @@ fn until(kept: &SnapshotInfo) -> String {
     let until = kept.kept_until.as_ref().map(|until| until.parse::<Timestamp>());
     match until {
         None => "for ever".to_owned(),
-        Some(Ok(until)) => until.strftime("at least until %Y-%m-%d %H:%M UTC").to_string(),
+        Some(Ok(until)) => format!("at least until {}", moment_in(until, &TimeZone::system())),
         Some(Err(_)) => "for a while".to_owned(),
     }
 }

@@ -6,6 +6,9 @@ use super::output::{hint, say};
 use super::which::Which;
 use super::words::Trouble;
 use crate::edge::http::control::{Key, Revoked};
+use crate::phrase::moment_in;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use larder_format::Hash;
 use larder_format::ledger::{Role, is_plain_name};
 use std::process::ExitCode;
@@ -77,24 +80,24 @@ pub(crate) fn revoke(
 }
 
 fn print_keys(keys: &[Key]) -> Result<(), Trouble> {
-    table(keys).into_iter().try_for_each(say)
+    table(keys, &TimeZone::system()).into_iter().try_for_each(say)
 }
 
 /// A line for each key, with what tells two keys of one computer apart.
-fn table(keys: &[Key]) -> Vec<String> {
+fn table(keys: &[Key], zone: &TimeZone) -> Vec<String> {
     let width = keys.iter().map(|key| key.device.len()).max().unwrap_or(0).max(6);
-    let moment = |time: Option<jiff::Timestamp>| {
-        time.map_or_else(|| "not known".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
-    };
+    let moment =
+        |time: Option<Timestamp>| time.map_or_else(|| "not known".to_owned(), |time| moment_in(time, zone));
+    let made_width = keys.iter().map(|key| moment(key.made).chars().count()).max().unwrap_or(0).max(4);
     let line = |Key { device, role, key, made, last_used }: &Key| {
         let role = match role {
             Role::Push => "push",
             Role::Read => "read",
             Role::Admin => "admin",
         };
-        format!("{device:width$}  {role:5}  {key:8}  {:20}  {}", moment(*made), moment(*last_used))
+        format!("{device:width$}  {role:5}  {key:8}  {:made_width$}  {}", moment(*made), moment(*last_used))
     };
-    let head = format!("{:width$}  ROLE   KEY       {:20}  LAST USED", "DEVICE", "MADE");
+    let head = format!("{:width$}  ROLE   KEY       {:made_width$}  LAST USED", "DEVICE", "MADE");
     std::iter::once(head).chain(keys.iter().map(line)).collect()
 }
 
@@ -122,12 +125,14 @@ mod tests {
             device: "laptop".to_owned(),
             role: Role::Admin,
             key: key.to_owned(),
-            made: jiff::Timestamp::from_second(1_790_000_000).ok(),
-            last_used: used.and_then(|used| jiff::Timestamp::from_second(used).ok()),
+            made: Timestamp::from_second(1_790_000_000).ok(),
+            last_used: used.and_then(|used| Timestamp::from_second(used).ok()),
         };
-        let told = table(&[key("0011aabb", Some(1_790_086_400)), key("2233ccdd", None)]);
-        assert_eq!(told[0], "DEVICE  ROLE   KEY       MADE                  LAST USED");
-        assert_eq!(told[1], "laptop  admin  0011aabb  2026-09-21 14:13 UTC  2026-09-22 14:13 UTC");
-        assert_eq!(told[2], "laptop  admin  2233ccdd  2026-09-21 14:13 UTC  not known");
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let told = table(&[key("0011aabb", Some(1_790_086_400)), key("2233ccdd", None)], &berlin);
+        let made = "2026-09-21 16:13 (Europe/Berlin)";
+        assert_eq!(told[0], format!("DEVICE  ROLE   KEY       {:32}  LAST USED", "MADE"));
+        assert_eq!(told[1], format!("laptop  admin  0011aabb  {made}  2026-09-22 16:13 (Europe/Berlin)"));
+        assert_eq!(told[2], format!("laptop  admin  2233ccdd  {made}  not known"));
     }
 }

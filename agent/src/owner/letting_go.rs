@@ -8,9 +8,10 @@ use super::which::{Which, settings_of};
 use super::words::Trouble;
 use crate::edge::http::control::Aside;
 use crate::edge::http::letting_go::{HoldNumber, NewHold, Prune, Pruned};
-use crate::phrase::counted;
+use crate::phrase::{counted, moment_in};
 use crate::state::keeping::{self, SetAside};
 use crate::state::opening::{Opening, open_vault};
+use jiff::tz::TimeZone;
 use larder_format::ledger::{composed, is_source_name};
 use std::process::ExitCode;
 
@@ -34,8 +35,9 @@ fn told(pruned: &Pruned, dry_run: bool) -> String {
     let count = counted(pruned.snapshots.len() as u64, "snapshot", "snapshots");
     match (&pruned.locked, dry_run) {
         (Some(why), _) if pruned.snapshots.is_empty() => {
-            format!("There is nothing to let go of. Nothing would go at this moment either: {why}.")
+            format!("There is nothing to let go of. If there were, it would wait: {why}.")
         }
+        (None, _) if pruned.snapshots.is_empty() => "There is nothing to let go of.".to_owned(),
         (Some(why), _) => {
             // No word about the clock mends a ledger.
             let remedy = if pruned.is_clock {
@@ -49,7 +51,6 @@ fn told(pruned: &Pruned, dry_run: bool) -> String {
                  {remedy}"
             )
         }
-        (None, _) if pruned.snapshots.is_empty() => "There is nothing to let go of.".to_owned(),
         (None, true) => format!("{count} would be let go of. Nothing was done."),
         (None, false) => {
             let (was, its) = if pruned.snapshots.len() == 1 { ("was", "Its") } else { ("were", "Their") };
@@ -59,7 +60,7 @@ fn told(pruned: &Pruned, dry_run: bool) -> String {
 }
 
 fn in_words(time: jiff::Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    moment_in(time, &TimeZone::system())
 }
 
 pub(crate) fn hold(

@@ -6,6 +6,7 @@ use super::which::Which;
 use super::words::Trouble;
 use crate::edge::http::space::{DiskRoom, PendingRoom, SpaceReport};
 use crate::phrase::{counted, size};
+use jiff::tz::TimeZone;
 use std::process::ExitCode;
 
 pub(crate) fn space(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
@@ -70,7 +71,7 @@ fn of_let_go(gone: &PendingRoom) -> String {
     let count = counted(gone.snapshots as u64, "backup", "backups");
     let from = gone.free_from.map_or_else(
         || "some days after the clock is right".to_owned(),
-        |at| format!("{} at the earliest", at.strftime("%Y-%m-%d")),
+        |at| format!("{} at the earliest", at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d")),
     );
     format!("let go of: {count} ({}); what only they had is free from {from}", gone.why)
 }

@@ -25,8 +25,8 @@ pub(crate) struct DiskReport {
     pub(crate) health: DiskHealth,
     /// Whether the disk is known to obey flushes.
     pub(crate) flush: Flush,
-    /// Ledger entries still to catch up.
-    pub(crate) behind: u64,
+    /// Ledger entries still to catch up; none for a disk that does not say.
+    pub(crate) behind: Option<u64>,
     /// The intended place.
     pub(crate) role: DiskUse,
     /// The standing beside the other disks.

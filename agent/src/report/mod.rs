@@ -85,8 +85,6 @@ pub(crate) struct NextToGo {
 /// Proof, not belief: topic `proof`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct ProofReport {
-    /// Last successful restore drill.
-    pub(crate) last_drill: Option<Timestamp>,
     /// Last time that every byte had been read back.
     pub(crate) last_scrub: Option<Timestamp>,
     /// Chunks known to be damaged and not yet repaired.

@@ -16,6 +16,7 @@ mod frontier;
 pub(crate) mod guide;
 mod left_out;
 mod measure;
+mod mounted;
 mod node_merge;
 mod origin;
 mod sample;
@@ -80,8 +81,7 @@ pub struct PushOptions {
     pub moved: bool,
     /// The owner says that a folder with backups may be empty now.
     pub may_be_empty: bool,
-    /// Features of the appliance (`Identity::features`). A commit has more than the fields of the first version only
-    /// where the appliance has the word for more.
+    /// Features of the appliance (`Identity::features`), without which a commit has the fields of the first version.
     pub features: Vec<String>,
     /// The clock of this computer.
     pub clock: fn() -> SystemTime,
@@ -110,8 +110,7 @@ impl PushOptions {
     }
 }
 
-/// Parts that the cache counts on may be lost, and a box that loses its power forgets the last chunks, also more than
-/// once.
+/// The cache may count on parts that are lost, and a box forgets its last chunks at each loss of power.
 const ATTEMPTS_MAX: u32 = 4;
 
 /// A committed push.
@@ -231,8 +230,7 @@ struct Attempt<'a> {
     plan: PushPlan<'a>,
 }
 
-/// Lets the senders go at the end of the walk, also after a panic: otherwise the push would wait for the senders for
-/// ever.
+/// Lets the senders go at the end of the walk, also after a panic: otherwise the push would wait for them for ever.
 struct ClosesQueue<'a>(&'a Queue);
 
 impl Drop for ClosesQueue<'_> {
@@ -283,7 +281,8 @@ impl<'a> Attempt<'a> {
             return Ok(None);
         }
         if !self.options.may_be_empty && totals == Totals::default() {
-            self.require_mounted()?;
+            let welcome = start(self.remote, self.source, &self.folder, self.options)?;
+            mounted::require_mounted(&self.folder, self.source, welcome.as_ref())?;
         }
         let skipped = skipped.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = (self.options.clock)().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -303,25 +302,6 @@ impl<'a> Attempt<'a> {
         let _ = cache.finish();
         let left_out = self.excludes.take_left_out();
         Ok(Some(MadeSnapshot { pushed: Pushed { receipt, totals, skipped, left_out }, root }))
-    }
-
-    /// The folder of a disk that is not mounted is empty: its backup would say that every file was deleted, and the lamp
-    /// that all is well.
-    fn require_mounted(&self) -> Result<(), ClientError> {
-        let has_entries = std::fs::read_dir(&self.folder).is_ok_and(|mut entries| entries.next().is_some());
-        let is_first = start(self.remote, self.source, &self.folder, self.options)?
-            .is_none_or(|welcome| welcome.snapshots == 0);
-        if has_entries || is_first {
-            return Ok(());
-        }
-        Err(ClientError::NotThere {
-            what: format!(
-                "{} is empty, and {} has backups already. No backup was made.",
-                self.folder.display(),
-                self.source
-            ),
-            remedy: "If its disk is not mounted, mount it and push again. If it is empty on purpose, push with --empty.",
-        })
     }
 
     fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, ClientError> {

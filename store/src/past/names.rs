@@ -12,8 +12,9 @@ mod search;
 
 pub use build::NamesBudget;
 pub(crate) use build::tell_next;
+pub use candidates::NameHit;
 pub(crate) use search::find;
-pub use search::{NameHit, NameQuery, NamesFound};
+pub use search::{NameQuery, NamesFound};
 
 use crate::ledger::view::SnapshotRecord;
 use larder_format::Hash;

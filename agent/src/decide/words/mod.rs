@@ -105,7 +105,8 @@ fn overdue(source: &str, limit: &str) -> [String; 3] {
         format!("{source} has not made a backup for more than {limit}."),
         "Its older backups are safe; what changed since then is not protected.".to_owned(),
         format!(
-            "Switch that computer on and run `larder push` there; if it may be silent for longer: `larder source {} --expect weekly`.",
+            "Switch that computer on and run `larder push` there; `larder schedule` does that by itself. If it may be silent for \
+             longer: `larder source {0} --expect weekly`; if it is gone for good: `larder source {0} --retire`.",
             typed(source, "")
         ),
     ]

@@ -30,7 +30,8 @@ pub(crate) struct Identity {
 pub(crate) fn devices(topics: &Topics, who: &Identity, report: &Report, buttons: &[&str]) -> Vec<Shown> {
     let version = &report.system.version;
     let appliance = Device { id: String::new(), name: who.name.clone(), model: "Backup appliance" };
-    let mut shown = vec![appliance.shown(topics, who, version, entities::of_appliance(topics, buttons))];
+    let of_appliance = entities::of_appliance(topics, &report.system, buttons);
+    let mut shown = vec![appliance.shown(topics, who, version, of_appliance)];
     for disk in &report.disks {
         let name = format!("{} disk {}", who.name, disk.id);
         let device = Device { id: format!("disk_{}", level(&disk.id)), name, model: "Backup disk" };

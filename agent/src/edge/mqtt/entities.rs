@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::topics::{OFFLINE, ONLINE, Topics};
-use crate::report::EventType;
+use crate::report::{EventType, SystemReport};
 
 /// One entity: its key within the device and the fields of its component.
 pub(crate) struct Entity {
@@ -97,17 +97,18 @@ impl Entity {
 }
 
 /// The appliance as a whole; `buttons` are the names of the commands that are served.
-pub(crate) fn of_appliance(topics: &Topics, buttons: &[&str]) -> Vec<Entity> {
+pub(crate) fn of_appliance(topics: &Topics, now: &SystemReport, buttons: &[&str]) -> Vec<Entity> {
     let mut entities = first_page(topics);
     entities.extend(diagnostics(topics));
     entities.extend(system(topics));
+    entities.extend(sensors(topics, now));
     entities.extend(buttons.iter().filter_map(|name| button(topics, name)));
     entities
 }
 
 fn first_page(topics: &Topics) -> Vec<Entity> {
     let (health, vault) = (topics.state("health"), topics.state("vault"));
-    let (retention, proof) = (topics.state("retention"), topics.state("proof"));
+    let retention = topics.state("retention");
     vec![
         Entity::binary("problem", "Problem", &health, "value_json.level != 'fine'")
             .class("problem")
@@ -140,8 +141,6 @@ fn first_page(topics: &Topics) -> Vec<Entity> {
             .icon("history"),
         Entity::sensor("oldest", "Oldest snapshot", &retention, "value_json.oldest").class("timestamp"),
         next_to_go(&retention),
-        Entity::sensor("last_drill", "Last proven by a restore", &proof, "value_json.last_drill")
-            .class("timestamp"),
         happened(topics),
     ]
 }
@@ -212,14 +211,6 @@ fn system(topics: &Topics) -> Vec<Entity> {
         Entity::sensor(key, name, &system, value).with("state_class", "total_increasing").quiet()
     };
     vec![
-        Entity::sensor("cpu", "Processor temperature", &system, "value_json.cpu_celsius")
-            .class("temperature")
-            .with("unit_of_measurement", "°C")
-            .measured()
-            .diagnostic(),
-        Entity::binary("undervoltage", "Supply voltage", &system, "value_json.undervoltage")
-            .class("problem")
-            .diagnostic(),
         Entity::binary("clock", "Clock", &system, "not value_json.clock_trusted")
             .class("problem")
             .diagnostic(),
@@ -235,6 +226,21 @@ fn system(topics: &Topics) -> Vec<Entity> {
         counter("dropped", "Events dropped", "value_json.mqtt_dropped"),
         counter("connects", "Connections to the broker", "value_json.mqtt_connects"),
     ]
+}
+
+/// What only some boards measure: elsewhere a row would be unknown for ever.
+fn sensors(topics: &Topics, now: &SystemReport) -> Vec<Entity> {
+    let system = topics.state("system");
+    let cpu = Entity::sensor("cpu", "Processor temperature", &system, "value_json.cpu_celsius")
+        .class("temperature")
+        .with("unit_of_measurement", "°C")
+        .measured()
+        .diagnostic();
+    let undervoltage = Entity::binary("undervoltage", "Supply voltage", &system, "value_json.undervoltage")
+        .class("problem")
+        .diagnostic();
+    let measured = [(now.cpu_celsius.is_some(), cpu), (now.undervoltage.is_some(), undervoltage)];
+    measured.into_iter().filter_map(|(is_measured, entity)| is_measured.then_some(entity)).collect()
 }
 
 /// A command as a button; none for a command that has no place on a dashboard.

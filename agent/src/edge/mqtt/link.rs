@@ -243,7 +243,10 @@ impl BrokerLink {
             _ => BrokerAnswer::Refused,
         };
         if let Some(topic) = self.shared.outbox().answered(answer.pkid, verdict) {
-            self.complain(format!("the broker refuses the topic {topic}: {:?}", answer.reason));
+            self.complain(format!(
+                "the broker refuses the topic {topic}: {}",
+                troubles::reason(&answer.reason)
+            ));
         }
     }
 

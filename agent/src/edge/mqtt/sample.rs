@@ -36,12 +36,7 @@ pub(crate) fn report() -> Report {
             days_left: Some(900),
         },
         retention: retention(),
-        proof: ProofReport {
-            last_drill: Some(at("2026-05-02T04:00:00Z")),
-            last_scrub: Some(at("2026-04-20T04:00:00Z")),
-            damaged: 0,
-            repaired: 2,
-        },
+        proof: ProofReport { last_scrub: Some(at("2026-04-20T04:00:00Z")), damaged: 0, repaired: 2 },
         head: HeadReport { sequence: 1234, hash: "5f".repeat(32), time: Some(at("2026-05-02T03:04:05Z")) },
         system: SystemReport {
             cpu_celsius: Some(51.5),
@@ -65,7 +60,7 @@ pub(crate) fn report() -> Report {
             used_percent: Some(47.4),
             health: DiskHealth::Fine,
             flush: Flush::Trusted,
-            behind: 0,
+            behind: Some(0),
             role: DiskUse::Home,
             state: DiskState::Healthy,
             may_unplug: false,

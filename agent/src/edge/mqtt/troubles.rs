@@ -34,7 +34,7 @@ pub(super) fn silence(settings: &BrokerSettings) -> String {
 /// What the broker forbids us to listen to, if anything.
 pub(super) fn subscription(answer: &SubAck) -> Option<String> {
     let refused = answer.return_codes.iter().find(|code| !matches!(code, SubscribeReasonCode::Success(_)))?;
-    Some(format!("the broker does not let us listen for commands: {refused:?}"))
+    Some(format!("the broker does not let us listen for commands: {}", reason(refused)))
 }
 
 /// A message did not fit.
@@ -59,8 +59,21 @@ fn refusal(code: ConnectReturnCode, at: &str, settings: &BrokerSettings) -> Stri
         ConnectReturnCode::UnsupportedProtocolVersion | ConnectReturnCode::RefusedProtocolVersion => {
             format!("the broker at {at} is too old: it does not know MQTT 5")
         }
-        other => format!("the broker at {at} refuses the connection: {other:?}"),
+        other => format!("the broker at {at} refuses the connection: {}", reason(&other)),
     }
+}
+
+/// A reason of the protocol in words. Its names are English run together: `QuotaExceeded`.
+pub(super) fn reason(code: &impl std::fmt::Debug) -> String {
+    let name = format!("{code:?}");
+    let mut words = String::new();
+    for c in name.chars().take_while(|c| c.is_alphanumeric()) {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
 }
 
 fn broken(state: &StateError, at: &str) -> String {
@@ -75,8 +88,20 @@ fn broken(state: &StateError, at: &str) -> String {
             format!("another appliance with the same identity is connected to the broker at {at}")
         }
         StateError::ServerDisconnect { reason_code, .. } => {
-            format!("the broker at {at} ended the connection: {reason_code:?}")
+            format!("the broker at {at} ended the connection: {}", reason(reason_code))
         }
         other => format!("the connection to the broker at {at} broke: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_in_words() {
+        assert_eq!(reason(&DisconnectReasonCode::QuotaExceeded), "quota exceeded");
+        assert_eq!(reason(&SubscribeReasonCode::NotAuthorized), "not authorized");
+        assert_eq!(reason(&Some(7)), "some");
     }
 }

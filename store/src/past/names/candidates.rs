@@ -1,6 +1,5 @@
 //! What a search keeps while it reads: paths that match, and when they were there. Never more than was asked for.
 
-use super::search::NameHit;
 use crate::ledger::view::SnapshotRecord;
 use larder_format::names::{NameRecord, NamesFilter};
 use std::collections::{HashMap, HashSet};
@@ -12,6 +11,21 @@ const FOLDERS_ASKED_MAX: usize = 64;
 const GONE_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Of a path, besides its bytes, about.
 const GONE_PATH_BYTES: usize = 64;
+
+/// A path that is or was there.
+#[derive(Debug, Clone)]
+pub struct NameHit {
+    /// Bytes of the path.
+    pub path: Vec<u8>,
+    /// Whether it was a folder when it was last there.
+    pub is_folder: bool,
+    /// Whether the newest snapshot has it.
+    pub is_there: bool,
+    /// The oldest kept snapshot with the path.
+    pub first: Arc<SnapshotRecord>,
+    /// The newest kept snapshot with the path.
+    pub last: Arc<SnapshotRecord>,
+}
 
 /// Takes changes of paths that match, in order.
 pub(super) trait NameSink {
@@ -53,14 +67,14 @@ pub(super) struct Candidates<'a> {
     /// Only these paths, where there is a list.
     only: Option<HashSet<Vec<u8>>>,
     candidates: HashMap<Vec<u8>, NameCandidate>,
-    /// Folders of candidates of now and before.
-    folders: HashSet<Vec<u8>>,
+    /// Folders of candidates, with the number of candidates in each.
+    folders: HashMap<Vec<u8>, usize>,
     pub(super) has_more: bool,
 }
 
 impl<'a> Candidates<'a> {
     pub(super) fn new(records: &'a [Arc<SnapshotRecord>], limit: usize) -> Self {
-        let (candidates, folders) = (HashMap::new(), HashSet::new());
+        let (candidates, folders) = (HashMap::new(), HashMap::new());
         Self { records, limit, only: None, candidates, folders, has_more: false }
     }
 
@@ -93,11 +107,11 @@ impl NameSink for Candidates<'_> {
     fn wants_block(&self, filter: &NamesFilter<'_>) -> bool {
         !self.is_settled()
             || self.folders.len() > FOLDERS_ASKED_MAX
-            || self.folders.iter().any(|folder| filter.may_have_folder(folder))
+            || self.folders.keys().any(|folder| filter.may_have_folder(folder))
     }
 
     fn wants_folder(&self, folder: &[u8]) -> bool {
-        !self.is_settled() || self.folders.contains(folder)
+        !self.is_settled() || self.folders.contains_key(folder)
     }
 
     fn take(&mut self, snapshot: u64, folder: &[u8], path: &[u8], change: &NameRecord<'_>) {
@@ -114,8 +128,9 @@ impl NameSink for Candidates<'_> {
                 let candidate =
                     NameCandidate { is_folder: change.is_folder, since: Some(snapshot), kept: None };
                 self.candidates.insert(path.to_vec(), candidate);
-                if !self.folders.contains(folder) {
-                    self.folders.insert(folder.to_vec());
+                match self.folders.get_mut(folder) {
+                    Some(count) => *count += 1,
+                    None => drop(self.folders.insert(folder.to_vec(), 1)),
                 }
             }
             (Some(candidate), false) => {
@@ -123,6 +138,13 @@ impl NameSink for Candidates<'_> {
                 // No kept snapshot has the path: the place is free for another.
                 if candidate.kept.is_none() {
                     self.candidates.remove(path);
+                    // Years of names that were let go of must not fill the memory with folders.
+                    if let Some(count) = self.folders.get_mut(folder) {
+                        *count -= 1;
+                        if *count == 0 {
+                            self.folders.remove(folder);
+                        }
+                    }
                 }
             }
             (None, false) => {}

@@ -1,6 +1,6 @@
 //! Finding names over all time: each file is read once from front to back.
 
-use super::candidates::{Candidates, GonePaths, NameSink};
+use super::candidates::{Candidates, GonePaths, NameHit, NameSink};
 use super::pattern::Pattern;
 use super::{Extent, NameIndex, mark_of};
 use crate::ledger::view::SnapshotRecord;
@@ -27,21 +27,6 @@ pub struct NameQuery<'a> {
     pub limit: usize,
     /// Whether the asker still waits; asked at each block.
     pub go_on: &'a dyn Fn() -> bool,
-}
-
-/// A path that is or was there.
-#[derive(Debug, Clone)]
-pub struct NameHit {
-    /// Bytes of the path.
-    pub path: Vec<u8>,
-    /// Whether it was a folder when it was last there.
-    pub is_folder: bool,
-    /// Whether the newest snapshot has it.
-    pub is_there: bool,
-    /// The oldest kept snapshot with the path.
-    pub first: Arc<SnapshotRecord>,
-    /// The newest kept snapshot with the path.
-    pub last: Arc<SnapshotRecord>,
 }
 
 /// The paths found in one source.
@@ -111,6 +96,14 @@ struct NamesReader<'a> {
 impl NamesReader<'_> {
     /// Tells `sink` every change of a path that matches. Returns whether every block was read, or was seen to have nothing.
     fn read(&mut self, sink: &mut dyn NameSink) -> io::Result<bool> {
+        match self.read_blocks(sink) {
+            // Shorter than its headers said a moment ago.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            read => read,
+        }
+    }
+
+    fn read_blocks(&mut self, sink: &mut dyn NameSink) -> io::Result<bool> {
         self.file.seek(SeekFrom::Start(FILE_HEADER_BYTES as u64))?;
         let mut decoder = NamesDecoder::default();
         let (mut header, mut filter, mut packed) = ([0; HEADER_BYTES], Vec::new(), Vec::new());
