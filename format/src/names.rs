@@ -26,8 +26,9 @@ pub const HEADER_BYTES: usize = CHECKED_BYTES + 8;
 const CHECKED_BYTES: usize = 4 + 4 + 2 + 8 + 8 + 1 + 8;
 /// Plain bytes of a block, about: large enough for zstd, small enough for memory.
 pub const PLAIN_BYTES_AIM: usize = 256 * 1024;
-/// No path is longer; longer ones are left out by the writer.
-pub const PATH_BYTES_MAX: usize = 32 * 1024;
+/// No path is longer, nor can Linux open a longer one at once; the writer leaves longer ones out. Each group of names repeats
+/// the path of its folder, so that a tree of a few nodes could become gigabytes of long paths.
+pub const PATH_BYTES_MAX: usize = 4096;
 /// No block has more plain bytes: the records of one change more than the aim.
 pub const PLAIN_BYTES_MAX: usize = PLAIN_BYTES_AIM + block::CHANGE_BYTES_MAX;
 

@@ -223,9 +223,9 @@ fn a_damaged_index_is_told_and_never_wrong() {
         fs::write(&path, &bent).expect("written");
         let found = find_at_most(&vault, &index, "file", 9);
         assert!(!found.is_complete, "byte {at}");
-        for hit in &found.hits {
-            let path = std::str::from_utf8(&hit.path).expect("a text");
-            assert!(whole.contains_key(path), "byte {at} made up {path}");
+        for (path, (first, last)) in spans(found) {
+            let span = whole.get(&path).unwrap_or_else(|| panic!("byte {at} made up {path}"));
+            assert!(span.0 <= first && last <= span.1, "byte {at}: {path} from {first} to {last}");
         }
         tell_all(&vault, &index);
         assert_eq!(find(&vault, &index, "file"), whole, "byte {at}: it is made anew");
@@ -248,4 +248,56 @@ fn no_more_is_found_than_was_asked_for() {
     assert!(!find_at_most(&vault, &index, "file", 7).is_complete);
     while vault.tell_names(&index, SOURCE, &no_folders).expect("told") {}
     assert!(!find_at_most(&vault, &index, "file", 70).is_complete, "a snapshot that was cut short is told");
+}
+
+/// What a search says of a path holds for what it knows: a file that became a folder, and a snapshot that counts again.
+#[test]
+fn what_is_told_of_a_path_is_true() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let folder = TempDir::new().expect("a folder");
+    let index = vault.name_index(folder.path().to_owned());
+    let commit = |number: u64, names: &[&str]| {
+        let files: Files = names.iter().map(|name| ((*name).to_owned(), vec![1])).collect();
+        let pushed = push(&vault, SOURCE, &files, number.into(), plain::stamp(number)).expect("a push");
+        pushed.record.sequence
+    };
+    let first = commit(1, &["thing", "old"]);
+    tell_all(&vault, &index);
+    let second = commit(2, &["thing/inside"]);
+    // Nobody has told the second yet: that "old" is still there is not known.
+    let found = find_at_most(&vault, &index, "old", 9);
+    let hit = &found.hits[0];
+    assert!(!found.is_complete && !hit.is_there && hit.last.sequence == first, "{hit:?}");
+    tell_all(&vault, &index);
+    let hits = find_at_most(&vault, &index, "thing", 9).hits;
+    assert!(hits[0].is_folder && hits[0].is_there, "{hits:?}");
+    assert_eq!((hits[0].first.sequence, hits[0].last.sequence), (first, second));
+
+    let third = commit(3, &["only here"]);
+    vault
+        .append(plain::stamp(3), Event::SetAside { snapshot: third, why: "a test".to_owned() })
+        .expect("written");
+    commit(4, &["thing"]);
+    tell_all(&vault, &index);
+    assert!(find(&vault, &index, "only").is_empty());
+    vault.append(plain::stamp(4), Event::SetAsideCleared { snapshot: third }).expect("written");
+    assert!(!find_at_most(&vault, &index, "only", 9).is_complete, "it is not told");
+    tell_all(&vault, &index);
+    assert_eq!(find(&vault, &index, "only"), Spans::from([("only here".to_owned(), (third, third))]));
+}
+
+/// A tree of few nodes can have millions of long paths, and each would be written.
+#[test]
+fn long_paths_fill_no_disk() {
+    let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("opens");
+    let folder = TempDir::new().expect("a folder");
+    let index = vault.name_index(folder.path().to_owned());
+    let deep = ["d".repeat(1000), "e".repeat(1000), "f".repeat(1000)].join("/");
+    let files: Files = (0..2000).map(|number| (format!("{deep}/{number}/file"), vec![1])).collect();
+    push(&vault, SOURCE, &files, 1, plain::stamp(1)).expect("a push");
+    let little = NamesBudget { file_bytes_max: 10_000, folders_max: 1 << 20, ..GENEROUS };
+    while vault.tell_names(&index, SOURCE, &little).expect("told") {}
+    let path = fs::read_dir(folder.path()).expect("listed").next().expect("a file").expect("listed").path();
+    assert!(fs::metadata(path).expect("there").len() < 30_000);
+    assert!(!find_at_most(&vault, &index, "file", 9).is_complete);
 }

@@ -80,6 +80,8 @@ impl Job for NamesJob {
                 }
                 Err(error) => {
                     tracing::warn!(source, %error, "the index of names could not be written; `larder find` misses something");
+                    // One source that always fails must not keep the others waiting.
+                    self.last = Some(source.clone());
                     return Rest::of(AFTER_ERROR);
                 }
             }

@@ -132,9 +132,15 @@ impl Extent {
     /// Whether the file says something of this snapshot.
     fn has(&self, record: &SnapshotRecord) -> bool {
         let mark = mark_of(record, Coverage::Whole);
-        let same = |told: &NamesMark| (told.snapshot, told.root) == (mark.snapshot, mark.root);
-        // Numbers rise, so the newest is looked at first.
-        self.snapshots.iter().rev().any(same)
+        // Numbers rise.
+        let at = self.snapshots.binary_search_by_key(&mark.snapshot, |told| told.snapshot);
+        at.is_ok_and(|at| self.snapshots[at].root == mark.root)
+    }
+
+    /// Whether none of `records`, as far as the file goes, is missing in it.
+    fn has_all_up_to_its_last(&self, records: &[Arc<SnapshotRecord>]) -> bool {
+        let last = self.snapshots.last().map_or(0, |mark| mark.snapshot);
+        records.iter().take_while(|record| record.sequence <= last).all(|record| self.has(record))
     }
 
     /// How many told snapshots are kept no more, where `records` are kept.

@@ -6,13 +6,18 @@ use crate::ledger::view::SnapshotRecord;
 use crate::{Result, StoreError};
 use larder_format::ChunkRef;
 use larder_format::names::{Coverage, NameChange, NamesEncoder, PATH_BYTES_MAX};
-use larder_format::tree::read::{Descend, DiffEntry, FolderStep, Side, TreeComparison, Visitor, Walked};
+use larder_format::tree::read::{
+    Descend, DiffEntry, EntryView, FolderStep, Side, TreeComparison, Visitor, Walked,
+};
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 
 /// A file is made anew when more of its snapshots were let go of than are kept, and at least so many.
 const LET_GO_MIN: usize = 32;
+
+/// Bytes of paths for each byte that a file may have: names that repeat shrink much.
+const PATHS_TO_FILE: u64 = 4;
 
 /// Limits of the work for one snapshot; a device can make trees of 2^40 paths.
 #[derive(Clone, Copy)]
@@ -21,7 +26,7 @@ pub struct NamesBudget<'a> {
     pub folders_max: u64,
     /// Bytes of nodes read.
     pub node_bytes_max: u64,
-    /// Bytes of one source's file.
+    /// Bytes of one source's file. The paths of one snapshot take four times as much at most.
     pub file_bytes_max: u64,
     /// Whether to go on; asked before each node. A snapshot broken off is told from its beginning next time.
     pub go_on: &'a dyn Fn() -> bool,
@@ -49,7 +54,9 @@ pub(crate) fn tell_next(
     let before = next.checked_sub(1).map(|before| records[before].snapshot.root);
     let has_gaps = extent.whole_bytes > budget.file_bytes_max;
     let encoder = NamesEncoder::default();
-    let mut teller = Teller { file: &mut file, index, encoder, record, budget, has_gaps };
+    let file_bytes = extent.whole_bytes;
+    let mut teller =
+        Teller { file: &mut file, index, encoder, record, budget, has_gaps, file_bytes, path_bytes: 0 };
     match teller.tell(core, before) {
         Ok(true) => Ok(next + 1 < records.len()),
         not_told => {
@@ -75,7 +82,8 @@ fn open_to_go_on(
             let at = records.binary_search_by_key(&mark.snapshot, |record| record.sequence);
             at.is_ok_and(|at| extent.has(&records[at]))
         });
-        if is_worth && goes_on {
+        // A snapshot that was set aside, and counts again, cannot be told between others.
+        if is_worth && goes_on && extent.has_all_up_to_its_last(records) {
             let file = std::fs::OpenOptions::new().append(true).open(index.path_of(source))?;
             file.set_len(extent.whole_bytes)?;
             return Ok((file, extent));
@@ -94,6 +102,10 @@ struct Teller<'a> {
     record: &'a SnapshotRecord,
     budget: &'a NamesBudget<'a>,
     has_gaps: bool,
+    /// Bytes of the file so far.
+    file_bytes: u64,
+    /// Bytes of the paths told of this snapshot.
+    path_bytes: u64,
 }
 
 impl Teller<'_> {
@@ -114,6 +126,7 @@ impl Teller<'_> {
     fn write(&mut self, told: Coverage) -> Result<()> {
         let block = self.encoder.finish(mark_of(self.record, told));
         let failed = |source| StoreError::Disk { path: self.index.folder().display().to_string(), source };
+        self.file_bytes += block.len() as u64;
         self.file.write_all(&block).map_err(failed)
     }
 }
@@ -122,22 +135,31 @@ impl Visitor<StoreError> for Teller<'_> {
     fn may_go_on(&mut self, so_far: &Walked) -> bool {
         so_far.folders <= self.budget.folders_max
             && so_far.bytes <= self.budget.node_bytes_max
+            // A device can make a tree of few nodes and millions of long paths.
+            && self.file_bytes <= self.budget.file_bytes_max
+            && self.path_bytes / PATHS_TO_FILE <= self.budget.file_bytes_max
             && (self.budget.go_on)()
     }
 
     fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<()> {
-        let is_folder = |view: larder_format::tree::read::EntryView<'_>| view.folder().is_some();
-        let (came, is_folder) = match (entry.before, entry.after) {
-            (None, Some(after)) => (true, is_folder(after)),
-            (Some(before), None) => (false, is_folder(before)),
-            _ => return Ok(()),
-        };
+        let is_folder = |view: EntryView<'_>| view.folder().is_some();
+        let (went, came) = (entry.before.map(is_folder), entry.after.map(is_folder));
         // The root is the pushed folder itself.
-        if entry.depth() == 0 {
+        if went == came || entry.depth() == 0 {
             return Ok(());
         }
-        if self.encoder.push(&NameChange { path: &entry.path(), came, is_folder }) {
-            self.write(Coverage::Partly)?;
+        let path = entry.path();
+        if path.len() > PATH_BYTES_MAX {
+            self.has_gaps = true;
+            return Ok(());
+        }
+        // A file in place of a folder of the same name went as one, and came as the other.
+        for (came, is_folder) in [(false, went), (true, came)] {
+            let Some(is_folder) = is_folder else { continue };
+            self.path_bytes += path.len() as u64;
+            if self.encoder.push(&NameChange { path: &path, came, is_folder }) {
+                self.write(Coverage::Partly)?;
+            }
         }
         Ok(())
     }

@@ -88,11 +88,13 @@ impl<'a> Candidates<'a> {
         self.has_more && self.candidates.len() >= self.limit
     }
 
-    pub(super) fn hits(self) -> Vec<NameHit> {
+    /// What was found, where nothing is known of snapshots after `told`.
+    pub(super) fn hits(self, told: u64) -> Vec<NameHit> {
         let Self { records, candidates, .. } = self;
+        let is_newest = records.last().is_some_and(|newest| newest.sequence <= told);
         let hit = |(path, mut candidate): (Vec<u8>, NameCandidate)| {
-            let is_there = candidate.since.is_some();
-            candidate.end(u64::MAX, records);
+            let is_there = is_newest && candidate.since.is_some();
+            candidate.end(told + 1, records);
             let (first, last) = candidate.kept?;
             let (first, last) = (records[first].clone(), records[last].clone());
             Some(NameHit { path, is_folder: candidate.is_folder, is_there, first, last })
@@ -121,7 +123,9 @@ impl NameSink for Candidates<'_> {
         let is_full = self.candidates.len() >= self.limit;
         match (self.candidates.get_mut(path), change.came) {
             (Some(candidate), true) => {
-                (candidate.is_folder, candidate.since) = (change.is_folder, Some(snapshot));
+                candidate.is_folder = change.is_folder;
+                // Told twice where its going was not told: a folder between could not be read.
+                candidate.since.get_or_insert(snapshot);
             }
             (None, true) if is_full => self.has_more = true,
             (None, true) => {

@@ -63,6 +63,7 @@ pub(crate) fn find(
         file: BufReader::with_capacity(READ_BYTES, file),
         bytes: extent.whole_bytes - FILE_HEADER_BYTES as u64,
         path: Vec::new(),
+        told: 0,
     };
     let (mut candidates, mut is_read) = (Candidates::new(records, query.limit), true);
     if query.is_deleted {
@@ -75,12 +76,13 @@ pub(crate) fn find(
         // Found by the job as missing, and made anew.
         index.remove(&newest.snapshot.source).map_err(failed)?;
     }
-    let is_told = extent.snapshots.last().is_some_and(|mark| *mark == mark_of(newest, Coverage::Whole));
+    let is_told = extent.snapshots.last().is_some_and(|mark| *mark == mark_of(newest, Coverage::Whole))
+        && extent.has_all_up_to_its_last(records);
     let has_gaps = extent.snapshots.iter().any(|mark| mark.told == Coverage::WithGaps);
     Ok(NamesFound {
         has_more: candidates.has_more,
         is_complete: is_read && is_told && !has_gaps,
-        hits: candidates.hits(),
+        hits: candidates.hits(reader.told),
     })
 }
 
@@ -91,6 +93,8 @@ struct NamesReader<'a> {
     file: BufReader<File>,
     bytes: u64,
     path: Vec<u8>,
+    /// The newest snapshot that was read to its end.
+    told: u64,
 }
 
 impl NamesReader<'_> {
@@ -108,6 +112,7 @@ impl NamesReader<'_> {
         let mut decoder = NamesDecoder::default();
         let (mut header, mut filter, mut packed) = ([0; HEADER_BYTES], Vec::new(), Vec::new());
         let mut left = self.bytes;
+        self.told = 0;
         while left > 0 {
             self.file.read_exact(&mut header)?;
             let Ok(header) = NamesHeader::read(&header) else { return Ok(false) };
@@ -121,6 +126,7 @@ impl NamesReader<'_> {
             if !self.pattern.may_have(&head.filter) || !sink.wants_block(&head.filter) {
                 // Within what was read ahead: the disk is read from front to back all the same.
                 self.file.seek_relative(i64::try_from(header.packed_len).unwrap_or(i64::MAX))?;
+                self.passed(&header);
                 continue;
             }
             packed.resize(header.packed_len, 0);
@@ -129,8 +135,15 @@ impl NamesReader<'_> {
             if self.look_through(header.mark.snapshot, &block, sink).is_err() {
                 return Ok(false);
             }
+            self.passed(&header);
         }
         Ok(true)
+    }
+
+    fn passed(&mut self, header: &NamesHeader) {
+        if header.mark.told != Coverage::Partly {
+            self.told = header.mark.snapshot;
+        }
     }
 
     fn look_through(
