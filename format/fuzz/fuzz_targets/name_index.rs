@@ -1,5 +1,5 @@
-//! The index of names: damaged files end a search, and stop nothing. The checks of blocks are made right first, or nothing would
-//! be reached behind them.
+//! The index of names: damaged files end a search, and stop nothing; what was written is read. Random bytes end at the checks of
+//! a block, so the records behind the checks are only reached with paths that the encoder wrote.
 #![no_main]
 
 use larder_format::names::{NameChange, NamesEncoder, NamesMark, Coverage, file_header, read_file};
