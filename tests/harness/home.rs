@@ -25,6 +25,19 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// Puts a program that everybody may run at `path`. Another process writes it: what a test beside this one starts in the
+/// meantime would inherit the open file, and a file that anybody has open for writing cannot be run ("text file busy").
+///
+/// # Panics
+/// When it cannot be written.
+pub fn put_program(path: &Path, bytes: &[u8]) {
+    let mut install = Command::new("install");
+    let install = install.args(["-m", "755", "/dev/stdin"]).arg(path).stdin(Stdio::piped());
+    let mut install = install.spawn().expect("install runs");
+    install.stdin.take().expect("a pipe").write_all(bytes).expect("install reads");
+    assert!(install.wait().expect("install ends").success(), "{} is not written", path.display());
+}
+
 /// A port that nobody uses.
 ///
 /// # Panics
@@ -220,6 +233,18 @@ impl Home {
     /// When none is running.
     pub fn agent_pid(&self) -> u32 {
         self.agent.as_ref().expect("an agent runs").id()
+    }
+
+    /// Largest memory of the agent since it started, in bytes. The kernel adds up counts of several processors and may tell
+    /// a page or two less than it told before.
+    ///
+    /// # Panics
+    /// When none is running.
+    pub fn memory_peak(&self) -> u64 {
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.agent_pid())).expect("the agent runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// A command of `larderd` on this home's settings.

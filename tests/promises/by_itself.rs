@@ -1,14 +1,13 @@
 //! Backups without a person: at times, while folders are watched, with commands around them, at a limited speed.
 
 use crate::messages::check;
-use harness::home::{Home, text};
+use harness::home::{Home, put_program, text};
 use larder_format::ChunkRef;
 use larder_format::wire::encode_ids;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -242,9 +241,8 @@ impl PlantedSystemd<'_> {
                     12:30:00 UTC;; *show*) echo ConditionResult=yes;; esac";
         for (name, does) in [("systemctl", show), ("loginctl", "true"), ("busctl", "cat metered 2>/dev/null")]
         {
-            let path = programs.join(name);
-            fs::write(&path, format!("#!/bin/sh\necho {name} \"$@\" >> {log}\n{does}\n")).expect("written");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a program");
+            let script = format!("#!/bin/sh\necho {name} \"$@\" >> {log}\n{does}\n");
+            put_program(&programs.join(name), script.as_bytes());
         }
         PlantedSystemd { home }
     }

@@ -150,13 +150,6 @@ fn a_comparison_without_end_stops_nothing() {
     goes_on(&home, snapshot);
 }
 
-/// Peak of the agent's memory since it started, in bytes.
-fn peak_of(home: &Home) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", home.agent_pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
-}
-
 /// Sixty-four folders with names of a thousand bytes, and 40,000 folders in the last one: 2.5 GB of paths in 20 KB. The box
 /// takes it in, starts again, and counts what changed.
 #[test]
@@ -186,7 +179,7 @@ fn a_tree_with_endless_paths_takes_no_memory() {
             assert!(since.elapsed() < Duration::from_secs(60), "start {start}: it is not counted");
             std::thread::sleep(Duration::from_millis(200));
         }
-        let peak = peak_of(&home);
+        let peak = home.memory_peak();
         assert!(peak < 100 * 1024 * 1024, "start {start}: {peak} bytes");
         home.kill_agent();
         home.start();
