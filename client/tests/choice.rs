@@ -29,7 +29,7 @@ fn bring(home: &Home, to: &Path, options: &RestoreOptions) -> Result<Restored, C
 }
 
 fn look_ahead(home: &Home, to: &Path, options: &RestoreOptions) -> RestorePreview {
-    preview(&home.vault, &newest(b""), to, options).unwrap()
+    preview(&home.vault, &newest(b""), to, options, &TransferProgress::default()).unwrap()
 }
 
 /// Paths below the folder, folders with a slash.

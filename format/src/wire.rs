@@ -310,6 +310,12 @@ pub struct Change {
     pub before: Option<EntryInfo>,
     /// As it is.
     pub after: Option<EntryInfo>,
+    /// Of what is new or gone, the name of its content: what only has another path has the same. None for what is empty.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub content: Option<String>,
+    /// Of what was moved, the path before; the client finds it out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<String>,
 }
 
 /// How an entry differs between two snapshots; a word on the wire.
@@ -326,6 +332,8 @@ pub enum ChangeKind {
     Attributes,
     /// A folder became a file, or the like.
     Kind,
+    /// It has another path; told by clients, which see both ends.
+    Moved,
     /// The word of a newer Larder.
     #[serde(untagged)]
     Other(String),

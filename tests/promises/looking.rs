@@ -1,5 +1,6 @@
 //! Looking into the past: what takes the room, and what a folder here has become since.
 
+use crate::messages::check;
 use harness::home::{Home, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -109,6 +110,44 @@ fn a_folder_of_this_computer_is_compared_with_any_backup() {
     file.set_times(fs::FileTimes::new().set_modified(modified)).expect("set");
     assert!(live(&home, &["docs"]).is_empty());
     assert_eq!(live(&home, &["docs", "--contents"]).into_keys().collect::<Vec<_>>(), ["top"]);
+}
+
+/// Who tidied up wants to see what is gone, not everything twice; and asks about one folder.
+#[test]
+fn what_only_has_another_path_is_told_once() {
+    let home = Home::new();
+    let folder = pushed(&home);
+    fs::rename(folder.join("a"), folder.join("holidays")).expect("moved");
+    fs::rename(folder.join("top"), folder.join("b/top")).expect("moved");
+    fs::remove_file(folder.join("b/3")).expect("removed");
+    home.push(&folder, "docs");
+    let told = home.ok(&["diff", "docs"]);
+    let lines: Vec<_> = told.lines().skip(1).filter(|line| !line.starts_with("attributes")).collect();
+    assert_eq!(
+        lines,
+        ["moved        a -> holidays", "deleted      b/3", "moved        top -> b/top"],
+        "{told}"
+    );
+    let told = home.json(&["diff", "docs"]);
+    let moved = |it: &&Value| it["change"] == "moved" && it["from"] == "a" && it["path"] == "holidays";
+    assert_eq!(told.as_array().expect("a list").iter().filter(moved).count(), 1, "{told}");
+    let told = home.ok(&["diff", "docs:b"]);
+    assert!(told.contains("added        b/top") && !told.contains("holidays"), "{told}");
+    assert!(home.ok(&["diff", "docs:b/4"]).contains("Nothing changed."));
+    check(&home, &["diff", "docs:nothing"], 1, &["nothing"]);
+    check(&home, &["diff", "docs@-1:a", "docs:b"], 2, &["one path is compared at two moments"]);
+}
+
+/// The four answers tell their times in the zone of whoever asks.
+#[test]
+fn answers_are_in_the_readers_zone() {
+    let home = Home::new();
+    pushed(&home);
+    for zone in ["Asia/Tokyo", "America/Los_Angeles"] {
+        let told = home.larder(&["answers", "docs"]).env("TZ", zone).output().expect("larder runs");
+        let told = text(&told);
+        assert!(told.contains(&format!("({zone})")) && !told.contains("UTC"), "{told}");
+    }
 }
 
 /// A wrong folder, or none, is told before anything is called deleted.

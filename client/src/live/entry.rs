@@ -113,10 +113,12 @@ impl EntryComparison<'_, '_> {
         }
         let opened = here.folder.open()?;
         let file = opened.as_ref().open_file_quietly(here.name, status, self.own)?;
-        holds(self.reader, &file, *size, pieces).map_err(|trouble| match trouble {
+        let is_same = holds(self.reader, &file, *size, pieces).map_err(|trouble| match trouble {
             ContentTrouble::Here(error) => NotCompared::Here(error.into()),
             ContentTrouble::Stored(error) => NotCompared::Stored(error),
-        })
+        })?;
+        self.reader.progress().pass(*size);
+        Ok(is_same)
     }
 
     /// The entry as a snapshot would have it, without content.

@@ -58,10 +58,10 @@ pub(crate) fn compare_live<E: From<ClientError>>(
     past: &dyn Past,
     folder: &Path,
     wish: &LiveWish<'_>,
+    progress: &TransferProgress,
     each: &mut dyn FnMut(Change) -> Result<(), E>,
 ) -> Result<LiveEnd, E> {
-    let progress = TransferProgress::default();
-    let reader = TreeReader::new(past, &progress);
+    let reader = TreeReader::new(past, progress);
     let nodes = reader.nodes();
     let excludes = excludes_of(wish.options)?;
     let stored = top_folder(&nodes, wish)?;
@@ -259,7 +259,10 @@ impl<'n, C: Chunks<Error = ClientError> + ?Sized, E: From<ClientError>> LiveComp
         let name = local.names.name(position);
         let path = level.path_of(name);
         match LocalEntry::see(local, name) {
-            Ok(entry) => Some((path, entry)),
+            Ok(entry) => {
+                self.entries.reader.progress().add_files(u64::from(!entry.is_folder()));
+                Some((path, entry))
+            }
             Err(error) => {
                 self.skip(&path, error);
                 None
@@ -303,7 +306,7 @@ impl<'n, C: Chunks<Error = ClientError> + ?Sized, E: From<ClientError>> LiveComp
     ) -> Result<(), E> {
         self.end.changes += 1;
         let [before, after] = [before, after].map(|found| found.map(EntryInfo::of));
-        (self.each)(Change { change, path: escape_name(path), before, after })
+        (self.each)(Change { change, path: escape_name(path), before, after, content: None, from: None })
     }
 }
 

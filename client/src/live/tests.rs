@@ -143,10 +143,16 @@ impl Home {
         let wish =
             LiveWish { root: self.root, path: path.as_bytes(), options: &self.options, look: self.look };
         let folder = self.path(path);
-        let end = compare_live::<ClientError>(&self.memory, &folder, &wish, &mut |change| {
-            assert!(found.insert(change.path, change.change).is_none(), "told once");
-            Ok(())
-        });
+        let end = compare_live::<ClientError>(
+            &self.memory,
+            &folder,
+            &wish,
+            &TransferProgress::default(),
+            &mut |change| {
+                assert!(found.insert(change.path, change.change).is_none(), "told once");
+                Ok(())
+            },
+        );
         (found, end.unwrap())
     }
 
@@ -267,7 +273,9 @@ fn a_place_that_is_not_there_ends_before_anything_is_told() {
         let wish =
             LiveWish { root: home.root, path: path.as_bytes(), options: &home.options, look: home.look };
         let mut each = |_: Change| -> Result<(), ClientError> { panic!("nothing is compared") };
-        let error = compare_live(&home.memory, home.folder.path(), &wish, &mut each).unwrap_err();
+        let error =
+            compare_live(&home.memory, home.folder.path(), &wish, &TransferProgress::default(), &mut each)
+                .unwrap_err();
         assert!(matches!(&error, ClientError::NotThere { what, .. } if what.contains(told)), "{error:?}");
     }
 }

@@ -5,15 +5,21 @@
 use super::{
     choice::ChoiceArgs,
     left_out::told_of_left_out,
+    moves::{HELD_MAX, with_moves},
     options::GlobalOptions,
-    output::{CommandError, Output},
+    output::{CommandError, Output, count},
+    progress::with_bar_unless,
     screen::say,
     skipped::{Loudness, name_files},
     spot::{AtOption, NEWEST, Spot},
 };
 use crate::{
-    ClientError, Connection, Past, PushOptions, Remote,
-    link::{changes, questions},
+    ClientError, Connection, Past, PushOptions, Remote, TransferProgress,
+    link::{
+        changes,
+        listing::{self, ListedPlace},
+        questions,
+    },
     live::{ContentLook, LiveEnd, LiveWish, compare_live},
     platform::{computer_name, path_of_bytes},
     settings,
@@ -28,7 +34,7 @@ use std::{
 
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
-    /// SOURCE[@WHEN]; alone and without WHEN, the snapshot before the newest; with --live SOURCE[@WHEN][:PATH]
+    /// SOURCE[@WHEN][:PATH]; alone and without WHEN, the snapshot before the newest
     from: OsString,
     /// SOURCE[@WHEN]; the newest if left out; with --live a folder of this computer, the one that was backed up if left out
     to: Option<OsString>,
@@ -61,6 +67,7 @@ fn two(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> Result<u
     let to = args.to.as_deref().map(Spot::parse).transpose()?;
     let connection = global.ask()?;
     let source = from.full_source(&connection)?;
+    let path = from.path.clone();
     let Some(span) = span(from, to, &source, &connection)? else {
         if output.is_json() {
             output.json(&Vec::<Change>::new())?;
@@ -70,21 +77,90 @@ fn two(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> Result<u
         return Ok(0);
     };
     let list = changes::changes(&connection, &source, &span)?;
+    let mut end = SpanEnd::default();
     if output.is_json() {
-        output.json_list::<Change, CommandError>(|each| list.each(each))?;
-        return Ok(0);
+        output.json_list::<Change, CommandError>(|each| {
+            end = each_of(list, &path, each)?;
+            Ok(())
+        })?;
+    } else {
+        let [since, until] = &span;
+        let part = if path.is_empty() { String::new() } else { format!(":{}", escape_name(&path)) };
+        output.line(format!("{source}{part}, from {since} to {until}:"))?;
+        end = each_of(list, &path, &mut |change| tell(&change, output))?;
     }
-    let [since, until] = &span;
-    output.line(format!("{source}, from {since} to {until}:"))?;
-    let mut found = false;
-    list.each::<CommandError>(&mut |change| {
-        found = true;
-        tell(&change, output)
-    })?;
-    if !found {
-        output.line("Nothing changed.")?;
+    if end.changes == 0 {
+        require_there(&connection, &source, &span, &path)?;
+        if !output.is_json() {
+            output.line("Nothing changed.")?;
+        }
+    }
+    if end.is_long && !output.is_json() {
+        output.line(format!(
+            "There are more than {} differences: what was moved is shown as deleted and added.",
+            count(HELD_MAX as u64)
+        ))?;
     }
     Ok(0)
+}
+
+/// The end of a list of differences.
+#[derive(Debug, Default)]
+struct SpanEnd {
+    changes: u64,
+    /// Whether there were too many to look for what was moved.
+    is_long: bool,
+}
+
+/// Hands over each difference at `path` and below; what was moved once.
+fn each_of(
+    list: changes::ChangeList<'_>,
+    path: &[u8],
+    each: &mut dyn FnMut(Change) -> Result<(), CommandError>,
+) -> Result<SpanEnd, CommandError> {
+    let path = escape_name(path);
+    let is_in = |changed: &str| {
+        path.is_empty()
+            || changed.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let (mut held, mut end) = (Vec::new(), SpanEnd::default());
+    list.each::<CommandError>(&mut |change| {
+        if !is_in(&change.path) {
+            return Ok(());
+        }
+        end.changes += 1;
+        if end.is_long {
+            return each(change);
+        }
+        held.push(change);
+        if held.len() > HELD_MAX {
+            end.is_long = true;
+            held.drain(..).try_for_each(&mut *each)?;
+        }
+        Ok(())
+    })?;
+    with_moves(held).into_iter().try_for_each(each)?;
+    Ok(end)
+}
+
+/// A path that neither snapshot has is a mistake of whoever typed it, and not a part without differences.
+fn require_there(
+    connection: &Connection,
+    source: &str,
+    span: &[String; 2],
+    path: &[u8],
+) -> Result<(), ClientError> {
+    if path.is_empty() {
+        return Ok(());
+    }
+    let mut missing = None;
+    for when in span {
+        match listing::list(connection, ListedPlace { source, when, path }) {
+            Ok(_) => return Ok(()),
+            Err(trouble) => missing = Some(trouble),
+        }
+    }
+    missing.map_or(Ok(()), Err)
 }
 
 /// The two snapshots to compare; nothing for a single snapshot. Without a typed WHEN, the newest is compared with the
@@ -95,8 +171,9 @@ fn span(
     source: &str,
     connection: &Connection,
 ) -> Result<Option<[String; 2]>, ClientError> {
-    if !from.path.is_empty() || to.as_ref().is_some_and(|to| !to.path.is_empty()) {
-        return Err(ClientError::Usage("snapshots are compared as a whole; leave out the path".to_owned()));
+    if to.as_ref().is_some_and(|to| !to.path.is_empty() && to.path != from.path) {
+        let why = "one path is compared at two moments; write the path once, behind the first";
+        return Err(ClientError::Usage(why.to_owned()));
     }
     match to {
         Some(to) if to.full_source(connection)? != source => {
@@ -123,17 +200,22 @@ fn with_folder(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> 
     let options = options(args, global, &connection, &source, &folder)?;
     let look = if args.contents { ContentLook::Always } else { ContentLook::WhereUnsure };
     let wish = LiveWish { root: snapshot.root, path: &spot.path, options: &options, look };
+    let progress = TransferProgress::default();
     let end = if output.is_json() {
         let mut end = LiveEnd::default();
         output.json_list::<Change, CommandError>(|each| {
-            end = compare_live(&connection, &folder, &wish, each)?;
+            end = compare_live(&connection, &folder, &wish, &progress, each)?;
             Ok(())
         })?;
         end
     } else {
         let number = snapshot.snapshot;
         output.line(format!("{source}, from {number} to {} now:", folder.display()))?;
-        compare_live::<CommandError>(&connection, &folder, &wish, &mut |change| tell(&change, output))?
+        let compare = || {
+            let mut told = |change| tell(&change, output);
+            compare_live::<CommandError>(&connection, &folder, &wish, &progress, &mut told)
+        };
+        with_bar_unless(false, &progress, None, compare)?
     };
     told_at_the_end(&end, args, output)
 }
@@ -210,7 +292,11 @@ fn told_at_the_end(end: &LiveEnd, args: &DiffArgs, output: &mut Output) -> Resul
 }
 
 fn tell(change: &Change, output: &mut Output) -> Result<(), CommandError> {
-    let line = format!("{}  {}", change_word(&change.change), change.path);
+    let word = change_word(&change.change);
+    let line = match &change.from {
+        Some(from) => format!("{word}  {from} -> {}", change.path),
+        None => format!("{word}  {}", change.path),
+    };
     // For nobody, nothing is fetched.
     Ok(output.line_or_stop(line)?)
 }
@@ -222,6 +308,7 @@ fn change_word(change: &ChangeKind) -> &str {
         ChangeKind::Content => "changed    ",
         ChangeKind::Attributes => "attributes ",
         ChangeKind::Kind => "other kind ",
+        ChangeKind::Moved => "moved      ",
         ChangeKind::Other(word) => word,
     }
 }
@@ -264,19 +351,20 @@ mod tests {
 
     #[test]
     fn kinds_of_change_are_words_on_the_wire_and_a_newer_one_is_shown() {
-        use ChangeKind::{Added, Attributes, Content, Kind, Other, Removed};
+        use ChangeKind::{Added, Attributes, Content, Kind, Moved, Other, Removed};
         let words = [
             (Added, "added"),
             (Removed, "removed"),
             (Content, "content"),
             (Attributes, "attributes"),
             (Kind, "kind"),
-            (Other("moved".into()), "moved"),
+            (Moved, "moved"),
+            (Other("renamed".into()), "renamed"),
         ];
         for (kind, word) in words {
             assert_eq!(serde_json::to_value(&kind).expect("a word"), word);
             assert_eq!(serde_json::from_value::<ChangeKind>(word.into()).expect("a kind"), kind);
         }
-        assert_eq!(change_word(&Other("moved".into())), "moved");
+        assert_eq!(change_word(&Other("renamed".into())), "renamed");
     }
 }

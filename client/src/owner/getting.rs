@@ -114,7 +114,9 @@ pub(super) fn restore(
     let wanted = Selection { source: &source, when: &spot.when, path: &spot.path };
     let options = args.options(output);
     if args.dry_run {
-        let seen = preview(&connection, &wanted, &args.to, &options)?;
+        let progress = TransferProgress::default();
+        let look = || preview(&connection, &wanted, &args.to, &options, &progress);
+        let seen = with_bar(&progress, output, None, look)?;
         let told = PreviewTold { source: &source, to: &args.to, loudness: args.loudness };
         let code = previewing::show(&told, &seen, output)?;
         if options.room == RoomCheck::First {

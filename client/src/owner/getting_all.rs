@@ -278,7 +278,9 @@ fn dry_run(
     let (mut worst, mut bytes, mut told) = (0, 0u64, Vec::new());
     for source in sources {
         let wanted = Selection { source: &source.name, when, path: b"" };
-        let seen = match preview(connection, &wanted, &source.to, &options) {
+        let progress = TransferProgress::default();
+        let look = || preview(connection, &wanted, &source.to, &options, &progress);
+        let seen = match with_bar(&progress, output, None, look) {
             Ok(seen) => seen,
             Err(trouble) if ends_all(&trouble) => return Err(trouble.into()),
             Err(trouble) => {

@@ -14,6 +14,7 @@ mod keeping;
 mod left_out;
 mod listing;
 mod looking;
+mod moves;
 mod offering;
 mod options;
 mod output;

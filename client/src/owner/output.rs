@@ -5,17 +5,22 @@
 //! Whatever a line holds, the line stays one line and acts on nothing (`plain`). Sizes count in thousands, as disks are
 //! sold. Not here: tables (`table`), the standard error (`screen`).
 
-use super::plain::{PlainJson, PlainJsonLine, plain};
+use super::{
+    plain::{PlainJson, PlainJsonLine, plain},
+    screen::above_bar,
+};
 use crate::{ClientError, platform::sync_output};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Serialize, Serializer, ser::SerializeSeq};
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
 /// The standard output, and whether a program reads the output.
 pub(super) struct Output {
     out: BufWriter<Stdout>,
     json: bool,
     is_quiet: bool,
+    /// Whether a person sits before it.
+    is_watched: bool,
 }
 
 /// Why a command ended early.
@@ -47,7 +52,9 @@ impl CommandError {
 
 impl Output {
     pub(super) fn new(json: bool) -> Self {
-        Self { out: BufWriter::new(io::stdout()), json, is_quiet: false }
+        let out = io::stdout();
+        let is_watched = out.is_terminal();
+        Self { out: BufWriter::new(out), json, is_quiet: false, is_watched }
     }
 
     /// From now on `note` says nothing.
@@ -71,7 +78,15 @@ impl Output {
 
     /// Prints one line, for a caller that must know of a missing reader.
     pub(super) fn line_or_stop(&mut self, line: impl AsRef<str>) -> io::Result<()> {
-        writeln!(self.out, "{}", plain(line.as_ref()))
+        let line = plain(line.as_ref());
+        if !self.is_watched {
+            return writeln!(self.out, "{line}");
+        }
+        // A bar on the same terminal would be painted over a line that comes out later.
+        above_bar(|| {
+            writeln!(self.out, "{line}")?;
+            self.out.flush()
+        })
     }
 
     /// Prints one line about work that went well.

@@ -35,7 +35,17 @@ pub(super) fn with_bar<T>(
     measure: Option<&MeasureBytes<'_>>,
     work: impl FnOnce() -> T,
 ) -> T {
-    if output.is_quiet() {
+    with_bar_unless(output.is_quiet(), progress, measure, work)
+}
+
+/// As `with_bar`, for work that prints.
+pub(super) fn with_bar_unless<T>(
+    is_quiet: bool,
+    progress: &TransferProgress,
+    measure: Option<&MeasureBytes<'_>>,
+    work: impl FnOnce() -> T,
+) -> T {
+    if is_quiet {
         return work();
     }
     let (done, room) = (AtomicBool::new(false), RoomWarning::default());

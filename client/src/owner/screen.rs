@@ -21,7 +21,7 @@ pub(super) fn set_bar(bar: Option<ProgressBar>) {
 }
 
 /// Does `work`, which writes to the terminal, with the bar out of the way.
-fn above_bar<T>(work: impl FnOnce() -> T) -> T {
+pub(super) fn above_bar<T>(work: impl FnOnce() -> T) -> T {
     let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match bar {
         Some(bar) => bar.suspend(work),

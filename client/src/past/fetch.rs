@@ -30,6 +30,11 @@ impl<'a> Fetcher<'a> {
         Self { past, progress, decoder: Decoder::new() }
     }
 
+    /// The counters of the run that reads.
+    pub(crate) fn progress(&self) -> &'a TransferProgress {
+        self.progress
+    }
+
     /// Hands every chunk to `take` once, in any order. Returns the chunks that cannot be had whole.
     ///
     /// # Errors

@@ -87,6 +87,11 @@ impl<'a> TreeReader<'a> {
         Self { source: RefCell::new(source) }
     }
 
+    /// The counters of the run that reads.
+    pub(crate) fn progress(&self) -> &'a TransferProgress {
+        self.source.borrow().fetcher.progress()
+    }
+
     pub(crate) fn nodes(&self) -> FolderNodes<'_, 'a> {
         FolderNodes(self)
     }

@@ -7,6 +7,7 @@ use crate::{
     ClientError,
     past::tree_reader::TreeReader,
     platform::{FileKind, FileStatus, FolderRef, SystemError, next_data, read_at, read_exact_at},
+    progress::ToldBytes,
 };
 use larder_format::{
     Hash,
@@ -52,7 +53,8 @@ pub(crate) enum ContentTrouble {
     Stored(ClientError),
 }
 
-/// Whether the file's bytes are these pieces.
+/// Whether the file's bytes are these pieces. While they are read they count as passed; afterwards the caller says whether
+/// the file is done with.
 ///
 /// # Errors
 /// Where a side cannot be read before a difference is found.
@@ -61,6 +63,19 @@ pub(crate) fn holds(
     file: &File,
     size: u64,
     pieces: &[Piece],
+) -> Result<bool, ContentTrouble> {
+    let told = ToldBytes::default();
+    let is_same = is_made_of(reader, file, size, pieces, &told);
+    told.finish(reader.progress(), 0);
+    is_same
+}
+
+fn is_made_of(
+    reader: &TreeReader<'_>,
+    file: &File,
+    size: u64,
+    pieces: &[Piece],
+    told: &ToldBytes,
 ) -> Result<bool, ContentTrouble> {
     let (mut offset, mut bytes) = (0u64, Vec::new());
     for segment in ranges(&reader.lists(), pieces.to_vec(), 0..size) {
@@ -83,6 +98,7 @@ pub(crate) fn holds(
             return Ok(false);
         }
         offset = offset.saturating_add(len);
+        told.add(reader.progress(), len);
     }
     Ok(true)
 }

@@ -52,7 +52,7 @@ impl RestorePreview {
     }
 }
 
-/// Tells what `restore` would do.
+/// Tells what `restore` would do, and on the way how many files it has looked at.
 ///
 /// # Errors
 /// As `restore`, without those of writing.
@@ -61,9 +61,9 @@ pub fn preview(
     wanted: &Selection<'_>,
     to: &Path,
     options: &RestoreOptions,
+    progress: &TransferProgress,
 ) -> Result<RestorePreview, ClientError> {
-    let progress = TransferProgress::default();
-    let reader = TreeReader::new(past, &progress);
+    let reader = TreeReader::new(past, progress);
     let Chosen { found, choice, .. } = Chosen::of(past, &reader, wanted, options)?;
     if to.exists() && !to.is_dir() {
         return Err(ClientError::no_folder(to));
@@ -74,7 +74,7 @@ pub fn preview(
         other => other,
     };
     let options = RestoreOptions { special, ..options.clone() };
-    let site = Site::new(&options, &progress, to).only_looking();
+    let site = Site::new(&options, progress, to).only_looking();
     let handle = if to.exists() {
         let opened = OpenFolder::open(to).and_then(|folder| Handle::root(folder, Budget::of_this_process()));
         Some(opened.map_err(|error| ClientError::local("looking into the target folder", to, error))?)
@@ -167,6 +167,7 @@ impl SnapshotVisitor for Previewer<'_> {
             return;
         }
         let Some(attributes) = self.permitted(found, &path) else { return };
+        self.site.progress.add_files(1);
         let told = || escape_name(&path);
         let bytes = if let Kind::File { size, .. } = entry.kind { size } else { 0 };
         if place.is_blocked {
@@ -189,6 +190,7 @@ impl SnapshotVisitor for Previewer<'_> {
             Existing::Keep | Existing::Replace => &mut self.seen.in_the_way,
         };
         tally.add_file(bytes, told);
+        self.site.progress.pass(bytes);
     }
 
     fn unreadable(&mut self, place: &Rc<SeenFolder>) {

@@ -151,6 +151,21 @@ pub enum Piece {
     },
 }
 
+impl Kind {
+    /// A name of the content of a file or folder, equal for equal content that was cut alike; a folder's covers the names
+    /// and attributes in it. None for what has no content: empty files and folders, links, devices.
+    pub fn content(&self) -> Option<Hash> {
+        match self {
+            Self::File { size: 1.., pieces } => Some(match pieces[..] {
+                [Piece::Chunk(chunk)] => chunk.id,
+                _ => Hash::of(&encode_pieces(pieces)),
+            }),
+            Self::Directory { node, totals } if totals.files > 0 => Some(node.id),
+            _ => None,
+        }
+    }
+}
+
 impl Piece {
     /// Bytes of the file covered by this piece.
     pub fn bytes(&self) -> u64 {

@@ -73,10 +73,16 @@ pub(crate) fn change_info(difference: &Difference) -> Change {
         (Some(a), _) if matches!(a.entry.kind, Kind::Directory { .. }) => ChangeKind::Attributes,
         _ => ChangeKind::Content,
     };
+    let content = match (&difference.before, &difference.after) {
+        (None, Some(found)) | (Some(found), None) => found.entry.kind.content(),
+        _ => None,
+    };
     Change {
         change,
         path: escape_name(&difference.path),
         before: difference.before.as_ref().map(EntryInfo::of),
         after: difference.after.as_ref().map(EntryInfo::of),
+        content: content.map(|name| name.to_string()),
+        from: None,
     }
 }

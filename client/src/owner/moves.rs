@@ -1,0 +1,164 @@
+//! What only has another path: a file or folder that is gone in one place, and there in another with the same content.
+//!
+//! A list of differences names such a thing twice. Two copies of one file are not told apart: one of them was moved. Not
+//! here: the differences (`link::changes`), how they are shown (`comparing`).
+
+use larder_format::wire::{Change, ChangeKind, EntryInfo};
+use std::collections::{HashMap, HashSet};
+
+/// Differences that are held back until all are known; with more of them, nothing is looked for: a year of a large folder
+/// must not fill the memory.
+pub(super) const HELD_MAX: usize = 50_000;
+
+/// The same differences, with one for each thing that was moved, at its new path.
+pub(super) fn with_moves(changes: Vec<Change>) -> Vec<Change> {
+    let mut pairs = Pairs::default();
+    // Folders first: what is in a moved folder was moved with it.
+    for are_folders in [true, false] {
+        pairs.find(&changes, are_folders);
+    }
+    let Pairs { new_paths, old_paths } = pairs;
+    let is_moved_along = |path: &str, tops: &dyn Fn(&str) -> bool| above(path).any(tops);
+    let told = changes.into_iter().filter_map(|change| match change.change {
+        ChangeKind::Added => match new_paths.get(&change.path) {
+            Some((from, before)) => Some(Change {
+                change: ChangeKind::Moved,
+                before: Some(before.clone()),
+                from: Some(from.clone()),
+                ..change
+            }),
+            None => (!is_moved_along(&change.path, &|top| new_paths.contains_key(top))).then_some(change),
+        },
+        ChangeKind::Removed => {
+            let is_told = old_paths.contains(&change.path)
+                || is_moved_along(&change.path, &|top| old_paths.contains(top));
+            (!is_told).then_some(change)
+        }
+        _ => Some(change),
+    });
+    told.collect()
+}
+
+/// Old and new paths of what was moved.
+#[derive(Default)]
+struct Pairs {
+    /// By the new path: the old path, and the entry as it was.
+    new_paths: HashMap<String, (String, EntryInfo)>,
+    old_paths: HashSet<String>,
+}
+
+impl Pairs {
+    fn find(&mut self, changes: &[Change], are_folders: bool) {
+        let is_of_kind = |entry: &EntryInfo| (entry.kind == "directory") == are_folders;
+        let mut gone: HashMap<&str, Vec<(&str, &EntryInfo)>> = HashMap::new();
+        for change in changes.iter().filter(|change| change.change == ChangeKind::Removed) {
+            let before = change.before.as_ref().filter(|entry| is_of_kind(entry));
+            if let (Some(content), Some(before)) = (&change.content, before) {
+                gone.entry(content).or_default().push((&change.path, before));
+            }
+        }
+        for change in changes.iter().filter(|change| change.change == ChangeKind::Added) {
+            let is_wanted = change.after.as_ref().is_some_and(is_of_kind)
+                && !above(&change.path).any(|top| self.new_paths.contains_key(top));
+            let content = change.content.as_deref().filter(|_| is_wanted);
+            let Some(candidates) = content.and_then(|content| gone.get_mut(content)) else { continue };
+            candidates.retain(|(path, _)| !above(path).any(|top| self.old_paths.contains(top)));
+            // Of several, the one that kept its name.
+            let same_name = candidates.iter().position(|(path, _)| name_of(path) == name_of(&change.path));
+            if candidates.is_empty() {
+                continue;
+            }
+            let (from, before) = candidates.remove(same_name.unwrap_or(0));
+            self.old_paths.insert(from.to_owned());
+            self.new_paths.insert(change.path.clone(), (from.to_owned(), before.clone()));
+        }
+    }
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
+}
+
+/// The folders above a path, the lowest first.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(path.rsplit_once('/'), |(top, _)| top.rsplit_once('/')).map(|(top, _)| top)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(kind: &str) -> EntryInfo {
+        let [name, modified, user, group] = [const { String::new() }; 4];
+        let (kind, files, target) = (kind.to_owned(), None, None);
+        EntryInfo { name, kind, bytes: 1, mode: 0, modified, user, group, files, target }
+    }
+
+    /// `-` or `+`, a path with `/` behind a folder, and the name of its content.
+    fn change(line: &str) -> Change {
+        let [sign, path, content] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let kind = if path.ends_with('/') { "directory" } else { "file" };
+        let (path, entry) = (path.trim_end_matches('/').to_owned(), Some(entry(kind)));
+        let content = (!content.is_empty()).then(|| content.to_owned());
+        let (change, before, after) = match sign {
+            "-" => (ChangeKind::Removed, entry, None),
+            "+" => (ChangeKind::Added, None, entry),
+            _ => (ChangeKind::Content, None, None),
+        };
+        Change { change, path, before, after, content, from: None }
+    }
+
+    fn check(lines: &[&str], expect: &[&str]) {
+        let told = with_moves(lines.iter().map(|line| change(line)).collect());
+        let told: Vec<_> = told
+            .iter()
+            .map(|change| match (&change.change, &change.from) {
+                (ChangeKind::Moved, Some(from)) => format!("{from} -> {}", change.path),
+                (ChangeKind::Added, None) => format!("+{}", change.path),
+                (ChangeKind::Removed, None) => format!("-{}", change.path),
+                (_, None) => format!("~{}", change.path),
+                (_, Some(from)) => panic!("{from}"),
+            })
+            .collect();
+        assert_eq!(told, expect, "{lines:?}");
+    }
+
+    #[test]
+    fn what_only_has_another_path_was_moved() {
+        check(&["- a.txt A", "+ b.txt A"], &["a.txt -> b.txt"]);
+        check(&["- a.txt A", "+ b.txt B"], &["-a.txt", "+b.txt"]);
+        check(&["- empty ", "+ other "], &["-empty", "+other"]);
+        check(&["~ a.txt A", "+ b.txt A"], &["~a.txt", "+b.txt"]);
+        check(&["- a A", "+ b/ A"], &["-a", "+b"]);
+    }
+
+    #[test]
+    fn of_several_copies_the_one_that_kept_its_name_was_moved() {
+        check(&["- x/a A", "- x/b A", "+ y/b A"], &["-x/a", "x/b -> y/b"]);
+        check(&["- x/a A", "+ y/1 A", "+ y/2 A"], &["x/a -> y/1", "+y/2"]);
+    }
+
+    #[test]
+    fn what_is_in_a_moved_folder_was_moved_with_it() {
+        check(
+            &[
+                "+ new/ F",
+                "+ new/a A",
+                "+ new/sub/ S",
+                "+ new/sub/b B",
+                "- old/ F",
+                "- old/a A",
+                "- old/sub/ S",
+                "- old/sub/b B",
+            ],
+            &["old -> new"],
+        );
+        // A copy elsewhere is not taken for what went along.
+        check(&["+ copy A", "+ new/ F", "+ new/a A", "- old/ F", "- old/a A"], &["+copy", "old -> new"]);
+        // A folder with one more file is another folder; the files in it were moved.
+        check(
+            &["+ new/ G", "+ new/a A", "+ new/c C", "- old/ F", "- old/a A"],
+            &["+new", "old/a -> new/a", "+new/c", "-old"],
+        );
+    }
+}
