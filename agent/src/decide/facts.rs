@@ -1,7 +1,8 @@
 //! The facts of one moment, as data: no sentence is made before `words`.
 
 use crate::report::{Flush, SystemReport};
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use larder_firmware_config::Settings;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Expect, Head, WallStamp};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 /// Every fact of one moment.
 pub(crate) struct Facts<'a> {
     pub(crate) now: Timestamp,
+    /// The box's own zone, for what is told to readers whose zone is not known.
+    pub(crate) zone: TimeZone,
     pub(crate) settings: &'a Settings,
     pub(crate) sources: Vec<SourceFacts>,
     pub(crate) disks: Vec<(MemberView, Flush)>,
@@ -79,8 +82,8 @@ pub(crate) struct LabelFacts {
     pub(crate) snapshot: u64,
     /// In the owner's words; empty without any.
     pub(crate) text: String,
-    /// Kept until then; none for ever.
-    pub(crate) until: Option<Timestamp>,
+    /// Kept until then, in the zone of the box; none for ever.
+    pub(crate) until: Option<Zoned>,
     /// Seconds until somebody's wish for an earlier end is in force; none without such a wish.
     pub(crate) shortens_in_s: Option<u64>,
 }

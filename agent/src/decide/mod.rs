@@ -27,6 +27,7 @@ use crate::report::{
     SourceReport, SystemReport, VaultReport, source_id,
 };
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use larder_firmware_config::Settings;
 use larder_format::ledger::{Head, Origin, WallStamp};
 use larder_panel::Rhythm;
@@ -73,6 +74,7 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Act
 pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp) -> Report {
     let facts = Facts {
         now,
+        zone: TimeZone::UTC,
         settings,
         sources: Vec::new(),
         disks: Vec::new(),
@@ -198,7 +200,7 @@ fn source_report(source: &SourceFacts, facts: &Facts<'_>) -> SourceReport {
         skipped: snapshot.skipped,
         snapshots: source.snapshots,
         oldest: moment(source.oldest.stamp),
-        answers: words::answers::of(source),
+        answers: words::answers::of(source, &facts.zone),
     }
 }
 

@@ -4,6 +4,7 @@ use super::words::answers;
 use super::words::proof::names_of;
 use super::*;
 use crate::report::{EventType, Flush, Happening};
+use jiff::tz::TimeZone;
 use larder_format::care::LostFile;
 use larder_format::care::Round;
 use larder_format::ledger::DiskRole;
@@ -90,6 +91,7 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
     };
     Facts {
         now: Timestamp::from_second(NOW_S).unwrap(),
+        zone: TimeZone::UTC,
         settings,
         sources: vec![source(1)],
         disks: vec![(disk, Flush::Trusted)],
@@ -256,7 +258,7 @@ fn a_date_never_speaks_of_something_that_does_not_happen() {
     let check = |given: fn(&mut SourceFacts), expect: &str, never: &str| {
         let mut source = source(1);
         given(&mut source);
-        let told = answers::of(&source).kept_how_long;
+        let told = answers::of(&source, &TimeZone::UTC).kept_how_long;
         assert!(told.contains(expect) && !told.contains(never), "{told}");
     };
     let day: fn(&mut SourceFacts) =
@@ -274,9 +276,9 @@ fn a_date_never_speaks_of_something_that_does_not_happen() {
 #[test]
 fn one_backup_is_not_several() {
     let mut source = source(1);
-    assert!(answers::of(&source).older_versions.ends_with("(1 backup)."));
+    assert!(answers::of(&source, &TimeZone::UTC).older_versions.ends_with("(1 backup)."));
     source.snapshots = 2;
-    assert!(answers::of(&source).older_versions.ends_with("(2 backups)."));
+    assert!(answers::of(&source, &TimeZone::UTC).older_versions.ends_with("(2 backups)."));
 }
 
 #[test]
@@ -284,7 +286,7 @@ fn what_is_not_counted_yet_is_not_told_as_none() {
     let check = |counts: Counts, expect: &str| {
         let mut source = source(1);
         source.counts = counts;
-        let told = answers::of(&source).deleted_files;
+        let told = answers::of(&source, &TimeZone::UTC).deleted_files;
         assert!(told.contains(expect), "{told}");
     };
     let complete = Counts { is_complete: true, ..Counts::default() };
@@ -296,7 +298,7 @@ fn what_is_not_counted_yet_is_not_told_as_none() {
     let check = |counts: Counts, expect: &str| {
         let mut source = source(1);
         source.counts = counts;
-        let told = answers::of(&source).older_versions;
+        let told = answers::of(&source, &TimeZone::UTC).older_versions;
         assert!(told.contains(expect), "{told}");
     };
     check(complete, "No file has changed");

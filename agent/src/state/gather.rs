@@ -11,6 +11,7 @@ use crate::event::AgentEvent;
 use crate::report::{Flush, SystemReport};
 use crate::state::Appliance;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use larder_format::Hash;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Event, Pairing, Role, WallStamp};
@@ -186,6 +187,7 @@ impl Appliance {
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::SeqCst);
         Facts {
             now: Timestamp::from_millisecond(stamp.time_ms).unwrap_or(Timestamp::UNIX_EPOCH),
+            zone: TimeZone::system(),
             settings: &self.settings,
             sources: view.sources.keys().map(|source| self.source_facts(&view, source)).collect(),
             disks,
@@ -254,7 +256,10 @@ fn labels(view: &LedgerView, records: &[Arc<SnapshotRecord>], now: &TrustedTime)
         Some(LabelFacts {
             snapshot: record.sequence,
             text: label.text.clone(),
-            until: label.until_ms().and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            until: label
+                .until_ms()
+                .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+                .map(|at| at.to_zoned(TimeZone::system())),
             shortens_in_s: label.shortens_in_s(now),
         })
     };

@@ -124,10 +124,10 @@ pub(crate) fn retire(
     connection.say(&format!("/v1/sources/{}/retire", source_path(source)?), &body)
 }
 
-/// The answers to the four questions, of `source` or of every source.
+/// The answers to the four questions, of `source` or of every source, with times in the reader's zone.
 pub(crate) fn answers(connection: &Connection, source: Option<&str>) -> Result<Value, ClientError> {
-    let query = source.map(|source| format!("?source={}", percent_encode(source))).unwrap_or_default();
-    connection.get(&format!("/v1/answers{query}"), AnswerSize::Report)
+    let source = source.map(|source| format!("&source={}", percent_encode(source))).unwrap_or_default();
+    connection.with_zone(|zone| connection.get(&format!("/v1/answers?{zone}{source}"), AnswerSize::Report))
 }
 
 /// How the appliance is.

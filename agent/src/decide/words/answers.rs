@@ -4,20 +4,22 @@ use super::labels;
 use super::rules::promise_in_words;
 use crate::decide::facts::{Counts, SourceFacts};
 use crate::decide::figures::moment;
+use crate::phrase::moment_in;
 use crate::report::Answers;
+use jiff::tz::TimeZone;
 use larder_format::ledger::typed;
 use larder_store::SnapshotRecord;
 
 /// Backups numbered in one sentence; `larder snapshots` shows the rest.
 const NUMBERED_MAX: usize = 10;
 
-/// The answers for one source, in whole sentences.
-pub(crate) fn of(source: &SourceFacts) -> Answers {
+/// The answers for one source, in whole sentences, with the times of a reader in `zone`.
+pub(crate) fn of(source: &SourceFacts, zone: &TimeZone) -> Answers {
     let SourceFacts { snapshots, rule, .. } = source;
     let promise = promise_in_words(rule);
     let Counts { deleted, deleted_at_least, is_complete, versions, changed, changed_at_least } =
         source.counts;
-    let (oldest, newest) = (day(&source.oldest), day(&source.newest));
+    let (oldest, newest) = (day(&source.oldest, zone), day(&source.newest, zone));
     let backups = if *snapshots == 1 { "1 backup".to_owned() } else { format!("{snapshots} backups") };
     let deleted_files = match deleted {
         0 if !is_complete => format!("Yes, back to {oldest}. What was deleted since then is being counted."),
@@ -62,7 +64,7 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
         (_, true) => "History is on hold: nothing is let go of.".to_owned(),
         (None, _) => "The rule gives no end to any that is kept now.".to_owned(),
         (Some((_, at)), _) => {
-            let day = at.strftime("%Y-%m-%d");
+            let day = at.to_zoned(zone.clone()).strftime("%Y-%m-%d");
             format!("What is kept now stays at least until {day}.")
         }
     };
@@ -73,7 +75,7 @@ pub(crate) fn of(source: &SourceFacts) -> Answers {
     );
     // Drills are not built yet, and an unproven restore must not read like a proven restore.
     let deleted_files = format!("{deleted_files} Not yet proven by a drill.");
-    let labels = labels::kept(&source.labels).map(|labels| format!(" {labels}")).unwrap_or_default();
+    let labels = labels::kept(&source.labels, zone).map(|labels| format!(" {labels}")).unwrap_or_default();
     let (kept_how_long, damaged) = (format!("{promise} {next}{labels}"), source.damaged.clone());
     Answers { deleted_files, older_versions, kept_how_long, bad_edit, damaged }
 }
@@ -90,9 +92,6 @@ pub(in crate::decide) fn numbers(all: &[u64]) -> String {
     }
 }
 
-fn day(record: &SnapshotRecord) -> String {
-    moment(record.stamp).map_or_else(
-        || "an unknown day".to_owned(),
-        |moment| moment.strftime("%Y-%m-%d %H:%M UTC").to_string(),
-    )
+fn day(record: &SnapshotRecord, zone: &TimeZone) -> String {
+    moment(record.stamp).map_or_else(|| "an unknown day".to_owned(), |moment| moment_in(moment, zone))
 }

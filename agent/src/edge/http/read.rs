@@ -52,6 +52,7 @@ pub(crate) struct DiffQuery {
 #[derive(Deserialize)]
 pub(crate) struct SourceQuery {
     source: Option<String>,
+    zone: Option<String>,
 }
 
 type SourcePath = PathParts<(String, String)>;
@@ -248,6 +249,7 @@ pub(crate) async fn answers(
     appliance: State,
     Query(query): Query<SourceQuery>,
 ) -> Result<Json<Vec<SourceAnswers>>, Refusal> {
+    let zone = now_in(query.zone.as_deref())?.time_zone().clone();
     let view = appliance.vault.ledger();
     let wanted = query.source.as_deref().map(composed);
     let wanted = |source: &&String| wanted.as_ref().is_none_or(|wanted| *source == wanted);
@@ -257,7 +259,7 @@ pub(crate) async fn answers(
         .filter(wanted)
         .map(|source| SourceAnswers {
             source: source.clone(),
-            answers: answers::of(&appliance.source_facts(&view, source)),
+            answers: answers::of(&appliance.source_facts(&view, source), &zone),
         })
         .collect();
     match (all.is_empty(), query.source) {

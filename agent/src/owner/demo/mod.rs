@@ -14,6 +14,7 @@ use crate::phrase::size;
 use crate::run::{self, Running};
 use crate::state::Appliance;
 use compare::Comparison;
+use jiff::tz::TimeZone;
 use larder_client::{
     Connection, Existing, PairedAppliance, PushOptions, Pushed, RestoreOptions, Selection, TransferProgress,
 };
@@ -147,7 +148,8 @@ impl Story {
         self.push(&copy)?;
         say("6. The four questions to ask of any backup:\n")?;
         self.appliance.count_history(&|| true);
-        let answers = answers::of(&self.appliance.source_facts(&self.appliance.vault.ledger(), &self.source));
+        let facts = self.appliance.source_facts(&self.appliance.vault.ledger(), &self.source);
+        let answers = answers::of(&facts, &TimeZone::system());
         print_answers(&self.source, &answers)?;
         say(format_args!(
             "\n7. Bring back what the present has lost, from backup {}.",
