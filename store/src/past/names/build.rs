@@ -57,14 +57,9 @@ pub(crate) fn tell_next(
     let file_bytes = extent.whole_bytes;
     let mut teller =
         Teller { file: &mut file, index, encoder, record, budget, has_gaps, file_bytes, path_bytes: 0 };
-    match teller.tell(core, before) {
-        Ok(true) => Ok(next + 1 < records.len()),
-        not_told => {
-            // Half a snapshot would be taken for the beginning of the next attempt.
-            file.set_len(extent.whole_bytes).map_err(failed)?;
-            not_told.map(|_| true)
-        }
-    }
+    // Half a snapshot stays behind the last whole one until the next attempt, and nobody reads it.
+    let is_told = teller.tell(core, before)?;
+    Ok(!is_told || next + 1 < records.len())
 }
 
 /// The file at the end of its last whole snapshot; a new one where the old one is of no use.
@@ -85,6 +80,7 @@ fn open_to_go_on(
         // A snapshot that was set aside, and counts again, cannot be told between others.
         if is_worth && goes_on && extent.has_all_up_to_its_last(records) {
             let file = std::fs::OpenOptions::new().append(true).open(index.path_of(source))?;
+            // Half a snapshot would be taken for the beginning of the next.
             file.set_len(extent.whole_bytes)?;
             return Ok((file, extent));
         }
