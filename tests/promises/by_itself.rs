@@ -354,6 +354,52 @@ fn a_folder_is_backed_up_at_times() {
     systemd.check(&["schedule", "--run", "data"], 1, &["larder schedule"]);
 }
 
+/// A folder is watched by a service: it waits while the connection costs by volume, tells so, and goes on by itself.
+#[test]
+fn a_watched_folder_is_a_service_that_heeds_the_connection() {
+    let home = Home::new();
+    let folder = folder_with_letter(&home);
+    let path = folder.display().to_string();
+    let systemd = PlantedSystemd::new(&home);
+    systemd.check(&["schedule", &path, "--watch", "--every", "1h"], 2, &["--every"]);
+    systemd.check(&["push", &path, "--on-battery"], 2, &["--watch"]);
+    systemd.check(&["schedule", &path, "--every", "1h"], 0, &["every hour"]);
+    systemd.check(&["schedule", &path, "--watch"], 0, &["within seconds of a change", "--on-battery"]);
+    let units = systemd.units();
+    assert!(units.len() == 1 && units[0].ends_with("larder-push-data.service"), "{units:?}");
+    if let Ok(verified) = Command::new("systemd-analyze").arg("verify").args(&units).output() {
+        assert!(verified.status.success() && verified.stderr.is_empty(), "{}", text(&verified));
+    }
+    let calls = fs::read_to_string(home.path("calls")).expect("called");
+    assert!(calls.contains("disable --now larder-push-data.timer"), "{calls}");
+    assert!(calls.contains("enable larder-push-data.service"), "{calls}");
+
+    fs::write(home.path("programs/metered"), b"u 1").expect("planted");
+    let log = fs::File::create(home.path("said")).expect("a file");
+    let mut service = systemd.larder(&["schedule", "--run", "data"]);
+    let mut service =
+        service.stdout(log.try_clone().expect("a file")).stderr(log).spawn().expect("larder runs");
+    let said = || fs::read_to_string(home.path("said")).expect("a file");
+    let wait_until = |is_so: &dyn Fn() -> bool| {
+        let since = Instant::now();
+        while !is_so() {
+            assert!(since.elapsed() < Duration::from_secs(40), "{}", said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    wait_until(&|| said().contains("costs by volume"));
+    systemd.check(&["schedule"], 0, &["waits: this connection costs by volume", &path]);
+    assert_eq!(snapshots(&home), 0);
+    fs::remove_file(home.path("programs/metered")).expect("taken away");
+    wait_until(&|| said().contains("It goes on.") && snapshots(&home) == 1);
+    wait_until(&|| systemd.check(&["schedule"], 0, &[]).contains("fine"));
+    let pid = Pid::from_raw(service.id().cast_signed()).expect("a process");
+    kill_process(pid, Signal::TERM).expect("it runs");
+    assert_eq!(service.wait().expect("it ends").code(), Some(0), "{}", said());
+    systemd.check(&["schedule", "--remove"], 0, &["not backed up by itself any more"]);
+    assert_eq!(systemd.units(), Vec::<PathBuf>::new());
+}
+
 /// Starts a systemd of an account in a namespace of its own, then runs `$@` as that account (not root) beside it.
 const WITH_SYSTEMD: &str = r#"
 set -e

@@ -28,10 +28,11 @@ enum TypedCommand {
     Pair(pairing::PairArgs),
     /// Back up folders, each as a source of its own
     Push(pushing::PushArgs),
-    /// Have folders backed up by themselves, at times; without a folder, show what is scheduled
+    /// Have folders backed up by themselves, at times or with each change; without a folder, show what is scheduled
     ///
-    /// Each folder gets a timer of its own (systemd). A time that the computer slept through is made up for after
-    /// wake-up; a daily or weekly backup that could not be made is tried again every hour until it is made.
+    /// Each folder gets a timer of its own (systemd), or with --watch a service. A time that the computer slept through
+    /// is made up for after wake-up; a daily or weekly backup that could not be made is tried again every hour until it
+    /// is made.
     Schedule(scheduling::ScheduleArgs),
     /// List what is protected
     Sources,

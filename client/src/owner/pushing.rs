@@ -55,6 +55,12 @@ pub(super) struct PushArgs {
     /// Go on until interrupted: send what changes within seconds, with a snapshot every quarter-hour at most
     #[arg(long, conflicts_with_all = ["before", "after"])]
     pub(super) watch: bool,
+    /// With --watch: also while the computer runs on its battery
+    #[arg(long, requires = "watch")]
+    pub(super) on_battery: bool,
+    /// With --watch: also over a connection that costs by volume, such as a phone
+    #[arg(long = "metered", requires = "watch")]
+    pub(super) on_metered: bool,
     #[command(flatten)]
     pub(super) around: AroundArgs,
     #[command(flatten)]
@@ -62,6 +68,11 @@ pub(super) struct PushArgs {
 }
 
 impl PushArgs {
+    /// The same with `--watch`.
+    pub(super) fn watching(self, on_battery: bool, on_metered: bool) -> Self {
+        Self { watch: true, on_battery, on_metered, ..self }
+    }
+
     /// How to push a folder as `source`.
     pub(super) fn options_for(
         &self,

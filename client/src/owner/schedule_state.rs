@@ -3,7 +3,7 @@
 use super::{options::now, output::moment};
 use crate::{
     ClientError, PairedAppliance,
-    schedule::{LastPush, LastPushes, ScheduledPush, TimerState},
+    schedule::{JobState, LastPush, LastPushes, ScheduledPush, ScheduledStart, WaitsFor},
 };
 
 /// What became of the last push, if there was one.
@@ -13,9 +13,9 @@ pub(super) fn last_of(scheduled: &ScheduledPush) -> Option<LastPush> {
 }
 
 /// The last result in words.
-pub(super) fn result_of(last: Option<&LastPush>, state: Option<&TimerState>) -> String {
+pub(super) fn result_of(last: Option<&LastPush>, state: Option<&JobState>) -> String {
     if state.is_some_and(|state| state.waits_for_mains) {
-        return "waits for the mains".to_owned();
+        return WaitsFor::Mains.in_words().to_owned();
     }
     last.map_or_else(String::new, |last| last.told.clone())
 }
@@ -27,14 +27,16 @@ pub(super) fn result_of(last: Option<&LastPush>, state: Option<&TimerState>) -> 
 pub(super) fn next_of(
     scheduled: &ScheduledPush,
     last: Option<&LastPush>,
-    state: Option<&TimerState>,
+    state: Option<&JobState>,
 ) -> Result<String, ClientError> {
     let Some(state) = state else { return Ok("unknown".to_owned()) };
-    if !state.is_active {
-        return Ok("never: its timer is off".to_owned());
-    }
+    let times = match scheduled.start()? {
+        ScheduledStart::Watching if state.is_active => return Ok("with the next change".to_owned()),
+        ScheduledStart::Watching => return Ok("never: its service is off".to_owned()),
+        ScheduledStart::At(_) if !state.is_active => return Ok("never: its timer is off".to_owned()),
+        ScheduledStart::At(times) => times,
+    };
     let now = now();
-    let times = scheduled.times()?;
     // A daily push that is done sees the timer every hour, and does nothing.
     let is_done = !times.is_due(&now, last.and_then(|last| last.succeeded));
     let next = times.next_due(&now).filter(|_| is_done).or(state.next);
@@ -45,7 +47,7 @@ pub(super) fn next_of(
 pub(super) fn json_of(
     scheduled: &ScheduledPush,
     last: Option<&LastPush>,
-    state: Option<&TimerState>,
+    state: Option<&JobState>,
 ) -> serde_json::Value {
     let ScheduledPush { name, folder, every, at, on_battery, on_metered, push, .. } = scheduled;
     let last = last.map(|last| {
@@ -56,6 +58,7 @@ pub(super) fn json_of(
         "name": name,
         "folder": folder.display().to_string(),
         "every": every,
+        "watch": every.is_none(),
         "at": at,
         "on_battery": on_battery,
         "metered": on_metered,
@@ -75,7 +78,7 @@ mod tests {
         ScheduledPush {
             name: "Photos".to_owned(),
             folder: "/home/ada/Photos".into(),
-            every: "daily".to_owned(),
+            every: Some("daily".to_owned()),
             at: None,
             on_battery: false,
             on_metered: false,
@@ -89,7 +92,7 @@ mod tests {
     fn the_next_backup_is_told_and_not_the_next_start_of_the_timer() {
         let now = now().timestamp();
         let soon = now.checked_add(jiff::SignedDuration::from_mins(20)).expect("a time");
-        let state = TimerState { is_active: true, next: Some(soon), waits_for_mains: false };
+        let state = JobState { is_active: true, next: Some(soon), waits_for_mains: false };
         let last = |succeeded| LastPush { ended: now, exit_code: 0, told: "fine".to_owned(), succeeded };
         let next = |last: &LastPush, state| next_of(&daily(), Some(last), state).expect("understood");
         let in_words = moment(&soon.to_string());
@@ -97,9 +100,15 @@ mod tests {
         let done = next(&last(Some(now)), Some(&state));
         assert!(done.ends_with("00:00"), "{done}");
         assert_eq!(next(&last(None), None), "unknown");
-        let off = TimerState { is_active: false, ..state };
+        let off = JobState { is_active: false, ..state };
         assert!(next(&last(None), Some(&off)).starts_with("never"));
-        let waits = TimerState { waits_for_mains: true, ..state };
+        let watched = ScheduledPush { every: None, ..daily() };
+        let next_of_watched = |state| next_of(&watched, None, Some(state)).expect("understood");
+        assert_eq!(
+            [&state, &off].map(next_of_watched),
+            ["with the next change", "never: its service is off"]
+        );
+        let waits = JobState { waits_for_mains: true, ..state };
         assert_eq!(result_of(Some(&last(None)), Some(&waits)), "waits for the mains");
         assert_eq!(result_of(Some(&last(None)), Some(&state)), "fine");
     }

@@ -5,15 +5,16 @@ use super::{
     output::{CommandError, Output},
     pushing::{self, PushArgs},
     screen::say,
+    watching,
     words::problem_of,
 };
 use crate::{
     ClientError, PairedAppliance,
     programs::InstalledPrograms,
-    schedule::{LastPush, LastPushes, MeteredLine, ScheduledPushes, is_metered},
+    schedule::{LastPush, LastPushes, PowerAndLine, ScheduledPushes, ScheduledStart},
 };
 use clap::Parser;
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// The words of a schedule, read as those of a person are.
 #[derive(Debug, Parser)]
@@ -43,9 +44,17 @@ pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
         let what = format!("No backup called \"{name}\" is scheduled on this account.");
         return Err(ClientError::NotThere { what, remedy: "`larder schedule` lists what is." }.into());
     };
+    let args = push_words(scheduled.push.clone(), std::slice::from_ref(&scheduled.folder))?;
+    let times = match scheduled.start()? {
+        ScheduledStart::Watching => {
+            let args = args.watching(scheduled.on_battery, scheduled.on_metered);
+            return watching::watch(&args, &GlobalOptions::with_pairing(scheduled.pairing), output);
+        }
+        ScheduledStart::At(times) => times,
+    };
     let pushes = LastPushes::to(&PairedAppliance::load(&scheduled.pairing)?.address)?;
     let succeeded = pushes.load(name).and_then(|last| last.succeeded);
-    if !scheduled.times()?.is_due(&now(), succeeded) {
+    if !times.is_due(&now(), succeeded) {
         output.line(format!("{} is backed up already; nothing is due.", scheduled.folder.display()))?;
         return Ok(0);
     }
@@ -56,13 +65,15 @@ pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
             say(format_args!("details: the result could not be remembered: {error}"));
         }
     };
-    if !scheduled.on_metered && is_metered(&InstalledPrograms) == MeteredLine::Yes {
-        let told = "waits: this connection costs by volume";
+    // The timer has waited for the mains already.
+    if let Some(waits) =
+        PowerAndLine::new(&InstalledPrograms, true, scheduled.on_metered).look(Duration::ZERO)
+    {
+        let told = waits.in_words();
         keep(0, told.to_owned(), succeeded);
         output.line(format!("{}: {told}", scheduled.folder.display()))?;
         return Ok(0);
     }
-    let args = push_words(scheduled.push.clone(), std::slice::from_ref(&scheduled.folder))?;
     match pushing::push(&args, &GlobalOptions::with_pairing(scheduled.pairing), output) {
         Ok(code) => {
             keep(code, in_words(code).to_owned(), Some(now().timestamp()));

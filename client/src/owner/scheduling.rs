@@ -1,6 +1,6 @@
 //! `larder schedule`: has folders backed up by themselves, shows how that goes, and ends it.
 //!
-//! Not here: the timers (`schedule`), and one run of a scheduled push (`scheduled_run`).
+//! Not here: the timers and services (`schedule`), and one run of a scheduled push (`scheduled_run`).
 
 use super::{
     around::AroundArgs,
@@ -20,7 +20,7 @@ use crate::{
     programs::{InstalledPrograms, Programs},
     push::{check_patterns, named_folder},
     schedule::{
-        Every, LoggedOut, MeteredLine, PowerWish, PushTimer, ScheduledPush, ScheduledPushes, Scheduler,
+        Every, LoggedOut, MeteredLine, PowerWish, PushJob, ScheduledPush, ScheduledPushes, Scheduler,
         Systemd, TimeOfDay, UnitScope, is_metered,
     },
     settings::home,
@@ -41,6 +41,9 @@ pub(super) struct ScheduleArgs {
     /// The time of day for daily and weekly (Mondays); from midnight on, as soon as it can be, if left out
     #[arg(long, value_name = "HH:MM")]
     at: Option<TimeOfDay>,
+    /// Send what changes within seconds, with a snapshot every quarter-hour at most
+    #[arg(long, conflicts_with_all = ["every", "at", "before", "after"])]
+    watch: bool,
     /// Also while the computer runs on its battery
     #[arg(long)]
     on_battery: bool,
@@ -55,10 +58,10 @@ pub(super) struct ScheduleArgs {
     #[command(flatten)]
     around: AroundArgs,
     /// Back these folders up by themselves no longer; without a folder, none of all
-    #[arg(long, conflicts_with_all = ["every", "at", "on_battery", "metered", "source", "exclude", "include_caches",
+    #[arg(long, conflicts_with_all = ["every", "at", "watch", "on_battery", "metered", "source", "exclude", "include_caches",
         "no_default_excludes", "one_filesystem", "limit", "before", "after"])]
     remove: bool,
-    /// What the timer runs: the scheduled push called so
+    /// What the timer or service runs: the scheduled push called so
     #[arg(long, hide = true, value_name = "NAME", exclusive = true)]
     run: Option<String>,
 }
@@ -91,7 +94,8 @@ pub(super) fn schedule(
 
 impl ScheduleArgs {
     fn has_wishes(&self) -> bool {
-        let is_timed = self.every.is_some() || self.at.is_some() || self.on_battery || self.metered;
+        let is_timed =
+            self.every.is_some() || self.at.is_some() || self.watch || self.on_battery || self.metered;
         is_timed || !self.push_words(self.source.as_deref()).is_empty()
     }
 
@@ -119,7 +123,7 @@ impl ScheduleArgs {
             name: handle_for(source.as_deref(), &folder),
             folder,
             push: self.push_words(source.as_deref()),
-            every: every.to_string(),
+            every: (!self.watch).then(|| every.to_string()),
             at: self.at.map(|at| at.to_string()),
             on_battery: self.on_battery,
             on_metered: self.metered,
@@ -167,11 +171,11 @@ impl ScheduleDesk<'_> {
         }
         let (program, variables) = (this_program()?, variables(scope));
         for scheduled in wanted {
-            let timer = PushTimer {
+            let timer = PushJob {
                 name: scheduled.name.clone(),
                 about: format!("Larder backs up {}", scheduled.folder.display()),
                 program: program.clone(),
-                times: scheduled.times()?,
+                start: scheduled.start()?,
                 power: scheduled.power(),
                 variables: variables.clone(),
             };
@@ -209,7 +213,7 @@ impl ScheduleDesk<'_> {
             return Ok(0);
         }
         for scheduled in added {
-            let (folder, times) = (scheduled.folder.display(), scheduled.times()?.in_words());
+            let (folder, times) = (scheduled.folder.display(), scheduled.start()?.in_words());
             output.line(format!("{folder} is backed up {times} from now on."))?;
         }
         if added.iter().any(|scheduled| scheduled.power() == PowerWish::Mains) {
@@ -247,7 +251,7 @@ impl ScheduleDesk<'_> {
             told.push(json_of(&scheduled, last.as_ref(), state.as_ref()));
             rows.push(vec![
                 scheduled.folder.display().to_string(),
-                scheduled.times()?.in_words(),
+                scheduled.start()?.in_words(),
                 last.as_ref().map_or_else(|| "never".to_owned(), |last| moment(&last.ended.to_string())),
                 result_of(last.as_ref(), state.as_ref()),
                 next_of(&scheduled, last.as_ref(), state.as_ref())?,

@@ -37,6 +37,8 @@ pub(super) struct WatchedSource {
     pub(super) blinded: Mutex<Option<SystemError>>,
     /// The trouble that was told last; the same trouble is told once.
     pub(super) told: Option<String>,
+    /// Whether `larder schedule` shows a trouble that is over with the next good step.
+    pub(super) is_troubled: bool,
     told_skipped: u64,
     is_left_out_told: bool,
     /// Path in the folder of what this computer remembers of pushes, if it lies there. Each snapshot changes it, and
@@ -71,6 +73,7 @@ impl WatchedSource {
             root: None,
             blinded: Mutex::default(),
             told: None,
+            is_troubled: false,
             told_skipped: 0,
             is_left_out_told: false,
             own_notes,

@@ -19,10 +19,12 @@ use super::{
 use crate::{
     ClientError, Connection, PushOptions, Pushed, Remote, TransferProgress,
     platform::{ChangeEvents, FolderEvent, StopRequest, SystemError, since_boot, wait_for_event},
+    programs::InstalledPrograms,
     push::{followed::FollowedPush, guide::WalkGuide, named_folder, start},
-    schedule::{LastPush, LastPushes},
+    schedule::{BELIEVED, LastPush, LastPushes, PowerAndLine, WaitsFor},
     watch::{AheadGuide, ChangedFolders, SnapshotWish, TreeWatch, WatchStep, WholeGuide},
 };
+use jiff::Timestamp;
 use larder_format::wire::Identity;
 use std::{io, path::PathBuf, time::Duration};
 
@@ -46,6 +48,9 @@ struct Watching<'a> {
     identity: Option<Identity>,
     is_unreachable: bool,
     past_was_changed: bool,
+    power_and_line: PowerAndLine<'a>,
+    /// What was told to be waited for.
+    waits_for: Option<WaitsFor>,
 }
 
 pub(super) fn watch(
@@ -88,6 +93,8 @@ pub(super) fn watch(
         identity: None,
         is_unreachable: false,
         past_was_changed: false,
+        power_and_line: PowerAndLine::new(&InstalledPrograms, args.on_battery, args.on_metered),
+        waits_for: None,
     };
     watching.run(output)
 }
@@ -114,6 +121,9 @@ impl Watching<'_> {
                     // A program that writes without a pause would wake this one for every few bytes.
                     wait_for_event(None, &self.stop, GATHERING.min(at_most));
                 }
+                WatchStep::Ahead | WatchStep::Snapshot(_) if self.waits(number, now) => {
+                    wait_for_event(None, &self.stop, BELIEVED);
+                }
                 WatchStep::Ahead => {
                     let ended = self.send_ahead(number);
                     self.settle(number, ended)?;
@@ -126,6 +136,42 @@ impl Watching<'_> {
         }
         say("Stopped. What was sent is kept: the next push goes on from there.");
         Ok(if self.past_was_changed { 6 } else { 0 })
+    }
+
+    /// Whether nothing may be sent now for a source that has something to send; told once.
+    fn waits(&mut self, number: usize, now: Duration) -> bool {
+        let found = self.power_and_line.look(now);
+        if std::mem::replace(&mut self.waits_for, found) != found {
+            say(match found {
+                Some(WaitsFor::Mains) => {
+                    "This computer runs on its battery: nothing is sent until it is on the mains. --on-battery changes that."
+                }
+                Some(WaitsFor::FreeLine) => {
+                    "This connection costs by volume: nothing is sent over it. --metered changes that."
+                }
+                None => "It goes on.",
+            });
+        }
+        if let Some(found) = found.filter(|_| !self.sources[number].is_troubled) {
+            self.remember_trouble(number, 0, found.in_words());
+        }
+        found.is_some()
+    }
+
+    fn remember_trouble(&mut self, number: usize, exit_code: u8, told: &str) {
+        self.sources[number].is_troubled = true;
+        self.remember(number, exit_code, told, None);
+    }
+
+    /// Remembers a result for `larder schedule`. The moment of the last snapshot stays where there is no new one.
+    fn remember(&self, number: usize, exit_code: u8, told: &str, succeeded: Option<Timestamp>) {
+        let handle = &self.sources[number].handle;
+        let succeeded = succeeded.or_else(|| self.last_pushes.load(handle)?.succeeded);
+        let last = LastPush { ended: wall_clock().timestamp(), exit_code, told: told.to_owned(), succeeded };
+        // The backup counts, not the note about it.
+        if let Err(error) = self.last_pushes.store(handle, &last) {
+            say(format_args!("details: the result could not be remembered: {error}"));
+        }
     }
 
     fn take_events(&mut self) {
@@ -217,15 +263,13 @@ impl Watching<'_> {
         progress: &TransferProgress,
         output: &mut Output,
     ) -> io::Result<()> {
-        let source = &mut self.sources[number];
         let Pushed { receipt, totals, skipped, left_out } = pushed;
         let (exit_code, told) =
             if skipped.count > 0 { (3, "backed up, without some files") } else { (0, "fine") };
         let at = wall_clock().timestamp();
-        let last = LastPush { ended: at, exit_code, told: told.to_owned(), succeeded: Some(at) };
-        if let Err(error) = self.last_pushes.store(&source.handle, &last) {
-            say(format_args!("details: the result could not be remembered: {error}"));
-        }
+        self.remember(number, exit_code, told, Some(at));
+        let source = &mut self.sources[number];
+        source.is_troubled = false;
         if output.is_json() {
             let told = serde_json::json!({
                 "receipt": receipt,
@@ -266,6 +310,9 @@ impl Watching<'_> {
             Ok(()) => {
                 source.told = None;
                 self.is_unreachable = false;
+                if std::mem::take(&mut source.is_troubled) {
+                    self.remember(number, 0, "fine", None);
+                }
                 return Ok(());
             }
             Err(CommandError::Output(error)) => return Err(error.into()),
@@ -294,6 +341,9 @@ impl Watching<'_> {
             if !problem.details.is_empty() {
                 say(format_args!("details: {}", problem.details));
             }
+        }
+        if is_new || !self.sources[number].is_troubled {
+            self.remember_trouble(number, trouble.exit_code(), &problem.what);
         }
         Ok(())
     }

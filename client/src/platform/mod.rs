@@ -23,6 +23,7 @@ pub(crate) use unix::{
     folder::{FolderRef, NameAt, OpenFolder, is_unfinished, make_unfinished},
     new_files::{NewFile, NewFiles},
     owners::OwnerNames,
+    power::is_on_battery,
     restorer::{Acls, Attributes, Restorer, gives_acl},
     signals::starting_program,
     stop::StopRequest,

@@ -1,6 +1,6 @@
 //! The scheduled pushes of this account: a file for each, which the owner may read.
 
-use super::{PowerWish, PushTimes};
+use super::{PowerWish, PushTimes, ScheduledStart};
 use crate::{
     ClientError,
     platform::config_folder,
@@ -13,15 +13,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A folder that is pushed at times.
+/// A folder that is pushed at times, or watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScheduledPush {
     /// The handle of the source (`settings::handle_of`); also the name of the file and of the timer.
     pub(crate) name: String,
     pub(crate) folder: PathBuf,
-    /// As typed after `--every`.
-    pub(crate) every: String,
+    /// As typed after `--every`; none for a folder that is watched.
+    pub(crate) every: Option<String>,
     /// As typed after `--at`.
     pub(crate) at: Option<String>,
     pub(crate) on_battery: bool,
@@ -33,14 +33,15 @@ pub(crate) struct ScheduledPush {
 }
 
 impl ScheduledPush {
-    /// The times of the push.
+    /// When the push runs.
     ///
     /// # Errors
     /// `Usage` where the file was changed by hand and cannot be understood.
-    pub(crate) fn times(&self) -> Result<PushTimes, ClientError> {
+    pub(crate) fn start(&self) -> Result<ScheduledStart, ClientError> {
+        let Some(every) = &self.every else { return Ok(ScheduledStart::Watching) };
         let wrong = |why| ClientError::Usage(format!("in the schedule of {}, {why}", self.folder.display()));
         let at = self.at.as_deref().map(str::parse).transpose().map_err(wrong)?;
-        Ok(PushTimes { every: self.every.parse().map_err(wrong)?, at })
+        Ok(ScheduledStart::At(PushTimes { every: every.parse().map_err(wrong)?, at }))
     }
 
     /// Whether the push waits for the mains.
@@ -145,7 +146,7 @@ mod tests {
         ScheduledPush {
             name: "Photos".to_owned(),
             folder: "/home/ada/My Photos".into(),
-            every: "daily".to_owned(),
+            every: Some("daily".to_owned()),
             at: Some("12:30".to_owned()),
             on_battery: false,
             on_metered: true,
@@ -165,7 +166,9 @@ mod tests {
         assert_eq!(pushes.all().expect("read"), [photos()]);
         assert!(pushes.has_folder(Path::new("/home/ada/My Photos")));
         assert_eq!(pushes.load("../schedule/Photos").expect("no name"), None);
-        assert_eq!(photos().times().expect("understood").in_words(), "daily at 12:30");
+        assert_eq!(photos().start().expect("understood").in_words(), "daily at 12:30");
+        let watched = ScheduledPush { every: None, at: None, ..photos() };
+        assert_eq!(watched.start().expect("understood"), ScheduledStart::Watching);
         pushes.remove("Photos").expect("removed");
         pushes.remove("Photos").expect("gone already");
         assert!(!pushes.has_folder(Path::new("/home/ada/My Photos")));
@@ -178,7 +181,7 @@ mod tests {
         fs::write(folder.path().join("Photos.toml"), b"every = \"daily\"\n").expect("written");
         let told = pushes.all().expect_err("incomplete").to_string();
         assert!(told.contains("Photos.toml") && told.contains("missing field"), "{told}");
-        let wrong = ScheduledPush { every: "5h".to_owned(), ..photos() };
-        assert!(wrong.times().expect_err("no such span").to_string().contains("My Photos"));
+        let wrong = ScheduledPush { every: Some("5h".to_owned()), ..photos() };
+        assert!(wrong.start().expect_err("no such span").to_string().contains("My Photos"));
     }
 }

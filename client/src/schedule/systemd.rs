@@ -1,10 +1,10 @@
-//! Timers of systemd: the account's own, or the system's where root schedules.
+//! Timers and services of systemd: the account's own, or the system's where root schedules.
 //!
 //! A timer counts by the calendar and makes up for missed times (`Persistent`), so a push that slept through its time
 //! comes after wake-up. An account's timers end with its last session unless the account lingers. Not here: the text
 //! of the units (`units`).
 
-use super::{LoggedOut, PushTimer, Scheduler, TimerState, units, units::UnitScope};
+use super::{JobState, LoggedOut, PushJob, ScheduledStart, Scheduler, units, units::UnitScope};
 use crate::{ClientError, programs::ProgramAnswer, programs::Programs, settings::replace_public};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use std::{
@@ -32,6 +32,11 @@ impl<'a> Systemd<'a> {
         Self { programs, scope: UnitScope::User, units: config.join("systemd/user") }
     }
 
+    /// The kind of unit that has the push called `name` run; none without any.
+    fn kind_of(&self, name: &str) -> Option<&'static str> {
+        ["timer", "service"].into_iter().find(|kind| self.path(name, kind).exists())
+    }
+
     fn path(&self, name: &str, kind: &str) -> PathBuf {
         self.units.join(format!("{PREFIX}{name}.{kind}"))
     }
@@ -53,7 +58,7 @@ impl<'a> Systemd<'a> {
             } else {
                 error
             };
-            ClientError::local("asking the system for a timer", program, cause)
+            ClientError::local("asking the system to run it", program, cause)
         })
     }
 }
@@ -69,28 +74,38 @@ fn refused(args: &[&str], answer: &str) -> ClientError {
         first.to_owned()
     };
     let what = format!("systemctl {}", args.join(" "));
-    ClientError::local("asking the system for a timer", what, io::Error::other(cause))
+    ClientError::local("asking the system to run it", what, io::Error::other(cause))
 }
 
 impl Scheduler for Systemd<'_> {
-    fn install(&self, timer: &PushTimer) -> Result<(), ClientError> {
-        for (kind, text) in [("service", units::service(timer, self.scope)), ("timer", units::timer(timer))] {
-            let path = self.path(&timer.name, kind);
+    fn install(&self, job: &PushJob) -> Result<(), ClientError> {
+        let timer = match job.start {
+            ScheduledStart::At(times) => Some(("timer", units::timer(&job.about, times))),
+            ScheduledStart::Watching => None,
+        };
+        let kind = if timer.is_some() { "timer" } else { "service" };
+        // A watch must not go on beside a timer, nor a timer beside a watch.
+        if self.kind_of(&job.name).is_some_and(|before| before != kind) {
+            self.remove(&job.name)?;
+        }
+        for (kind, text) in [("service", units::service(job, self.scope))].into_iter().chain(timer) {
+            let path = self.path(&job.name, kind);
             replace_public(&path, text.as_bytes())
-                .map_err(|error| ClientError::local("writing the timer", &path, error))?;
+                .map_err(|error| ClientError::local("writing the unit", &path, error))?;
         }
         self.tell(&["daemon-reload"])?;
-        let unit = format!("{PREFIX}{}.timer", timer.name);
+        let unit = format!("{PREFIX}{}.{kind}", job.name);
         self.tell(&["enable", &unit])?;
-        // Also where the timer runs already: with new times it must forget the old.
+        // Also where it runs already: with new times or wishes it must forget the old.
         self.tell(&["restart", &unit]).map(drop)
     }
 
     fn remove(&self, name: &str) -> Result<(), ClientError> {
-        let unit = format!("{PREFIX}{name}.timer");
-        let is_there = self.path(name, "timer").exists();
+        let kind = self.kind_of(name);
+        let unit = format!("{PREFIX}{name}.{}", kind.unwrap_or("timer"));
+        let is_there = kind.is_some();
         let disabled = if is_there { self.tell(&["disable", "--now", &unit]).map(drop) } else { Ok(()) };
-        if is_there {
+        if kind == Some("timer") {
             // The time of its last run stays otherwise, and has a timer of this name run at once years later. An older systemd
             // refuses, and nothing depends on it.
             let _ = self.ask("systemctl", &["clean", "--what=state", &unit]);
@@ -99,7 +114,7 @@ impl Scheduler for Systemd<'_> {
             let path = self.path(name, kind);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(ClientError::local("removing the timer", &path, error));
+                    return Err(ClientError::local("removing the unit", &path, error));
                 }
                 _ => {}
             }
@@ -114,15 +129,21 @@ impl Scheduler for Systemd<'_> {
         Ok(())
     }
 
-    fn state(&self, name: &str) -> Result<TimerState, ClientError> {
+    fn state(&self, name: &str) -> Result<JobState, ClientError> {
         let show = |kind: &str, properties: &str| {
             self.tell(&["show", &format!("{PREFIX}{name}.{kind}"), "--property", properties])
         };
+        if self.kind_of(name) == Some("service") {
+            let service = show("service", "ActiveState")?;
+            // Between a failure and the next try it is activating.
+            let is_active = matches!(property(&service, "ActiveState"), Some("active" | "activating"));
+            return Ok(JobState { is_active, ..JobState::default() });
+        }
         let timer = show("timer", "ActiveState,NextElapseUSecRealtime")?;
         let service = show("service", "ConditionResult,ConditionTimestamp")?;
         let is_passed_over = property(&service, "ConditionResult") == Some("no")
             && property(&service, "ConditionTimestamp").is_some_and(|time| !time.is_empty());
-        Ok(TimerState {
+        Ok(JobState {
             is_active: property(&timer, "ActiveState") == Some("active"),
             next: property(&timer, "NextElapseUSecRealtime").and_then(moment),
             waits_for_mains: is_passed_over,
@@ -221,6 +242,38 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_and_a_timer_take_each_others_place() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let answers = vec![(
+            "systemctl --user --no-ask-password show larder-push-Photos.service",
+            told("ActiveState=activating"),
+        )];
+        let programs = PlantedPrograms { answers, ..PlantedPrograms::default() };
+        let systemd = user(&programs, folder.path());
+        systemd.install(&photos()).expect("installed");
+        systemd.install(&PushJob { start: ScheduledStart::Watching, ..photos() }).expect("installed");
+        assert!(systemd.state("Photos").expect("an answer").is_active);
+        systemd.install(&photos()).expect("installed");
+        systemd.remove("Photos").expect("removed");
+        let calls = programs.calls.lock().expect("whole");
+        let turned: Vec<_> = calls.iter().filter(|call| call.contains("able ")).collect();
+        let turn = |word: &str, kind: &str| {
+            format!("systemctl --user --no-ask-password {word} larder-push-Photos.{kind}")
+        };
+        assert_eq!(
+            turned,
+            [
+                &turn("enable", "timer"),
+                &turn("disable --now", "timer"),
+                &turn("enable", "service"),
+                &turn("disable --now", "service"),
+                &turn("enable", "timer"),
+                &turn("disable --now", "timer"),
+            ]
+        );
+    }
+
+    #[test]
     fn a_refusal_is_told_in_words() {
         let folder = tempfile::tempdir().expect("a folder");
         let bus = failed("Failed to connect to bus: No medium found");
@@ -258,9 +311,9 @@ mod tests {
         let programs = PlantedPrograms { answers, ..PlantedPrograms::default() };
         let state = user(&programs, folder.path()).state("Photos").expect("an answer");
         let next = Some("2026-12-02T12:30:00Z".parse().expect("a time"));
-        assert_eq!(state, TimerState { is_active: true, next, waits_for_mains: true });
+        assert_eq!(state, JobState { is_active: true, next, waits_for_mains: true });
         let state = user(&programs, folder.path()).state("New").expect("an answer");
-        assert_eq!(state, TimerState::default(), "a service that never began is not waiting");
+        assert_eq!(state, JobState::default(), "a service that never began is not waiting");
     }
 
     #[test]

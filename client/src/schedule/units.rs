@@ -1,6 +1,6 @@
 //! The text of the unit files of a scheduled push (systemd.service(5), systemd.timer(5)).
 
-use super::{PowerWish, PushTimer};
+use super::{PowerWish, PushJob, PushTimes, ScheduledStart};
 use crate::schedule::times::Every;
 
 /// Whose systemd runs the units.
@@ -14,36 +14,44 @@ pub(crate) enum UnitScope {
 
 const MADE_BY: &str = "# Made by `larder schedule`, which also changes and removes it.\n";
 
-/// The service that a timer starts.
-pub(super) fn service(timer: &PushTimer, scope: UnitScope) -> String {
-    let mut text = format!("{MADE_BY}[Unit]\nDescription={}\n", plain(&timer.about));
+/// The service that a timer starts, or that runs all the time.
+pub(super) fn service(job: &PushJob, scope: UnitScope) -> String {
+    let mut text = format!("{MADE_BY}[Unit]\nDescription={}\n", plain(&job.about));
     if scope == UnitScope::System {
         // An account's own systemd does not know when there is a network; there the push waits by itself.
         text.push_str("Wants=network-online.target\nAfter=network-online.target\n");
     }
-    if timer.power == PowerWish::Mains {
+    let is_watch = job.start == ScheduledStart::Watching;
+    // A watch sees for itself when the power comes and goes.
+    if job.power == PowerWish::Mains && !is_watch {
         text.push_str("ConditionACPower=true\n");
     }
-    text.push_str("\n[Service]\nType=oneshot\n");
-    for (name, value) in &timer.variables {
+    text.push_str(if is_watch { "\n[Service]\nType=exec\n" } else { "\n[Service]\nType=oneshot\n" });
+    for (name, value) in &job.variables {
         text.push_str(&format!("Environment={}\n", quoted(&format!("{name}={value}"))));
     }
-    let program = quoted(&timer.program.display().to_string());
-    text.push_str(&format!("ExecStart={program} schedule --run={}\n", timer.name));
+    let program = quoted(&job.program.display().to_string());
+    text.push_str(&format!("ExecStart={program} schedule --run={}\n", job.name));
     // 3: the backup is made, and some files were skipped, which `larder schedule` tells.
     text.push_str("SuccessExitStatus=3\nNice=10\nIOSchedulingClass=idle\n");
+    if is_watch {
+        // 2: a wrong word, which no further try puts right.
+        text.push_str("Restart=on-failure\nRestartSec=5min\nRestartPreventExitStatus=2\n");
+        let target = if scope == UnitScope::System { "multi-user.target" } else { "default.target" };
+        text.push_str(&format!("\n[Install]\nWantedBy={target}\n"));
+    }
     text
 }
 
 /// The times.
-pub(super) fn timer(timer: &PushTimer) -> String {
+pub(super) fn timer(about: &str, times: PushTimes) -> String {
     // Several folders, and several computers of a home, must not all begin in the same second.
-    let delay_min = if matches!(timer.times.every, Every::Minutes(_)) { 1 } else { 5 };
+    let delay_min = if matches!(times.every, Every::Minutes(_)) { 1 } else { 5 };
     format!(
         "{MADE_BY}[Unit]\nDescription={}\n\n[Timer]\nOnCalendar={}\nPersistent=true\nRandomizedDelaySec={delay_min}min\n\
          \n[Install]\nWantedBy=timers.target\n",
-        plain(&format!("Times of: {}", timer.about)),
-        timer.times.calendar(),
+        plain(&format!("Times of: {about}")),
+        times.calendar(),
     )
 }
 
@@ -71,17 +79,32 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::schedule::PushTimes;
 
-    pub(in crate::schedule) fn photos() -> PushTimer {
-        PushTimer {
+    pub(in crate::schedule) fn photos() -> PushJob {
+        PushJob {
             name: "Photos".to_owned(),
             about: "Larder backs up /home/ada/100% \"mine\"\\".to_owned(),
             program: "/opt/my programs/100%/larder".into(),
-            times: PushTimes { every: Every::Day, at: Some("12:30".parse().expect("a time")) },
+            start: ScheduledStart::At(daily()),
             power: PowerWish::Mains,
             variables: vec![("XDG_STATE_HOME".to_owned(), "/home/ada/my \"state\"\n".to_owned())],
         }
+    }
+
+    fn daily() -> PushTimes {
+        PushTimes { every: Every::Day, at: Some("12:30".parse().expect("a time")) }
+    }
+
+    #[test]
+    fn a_watch_runs_from_the_start_of_the_system_and_again_after_a_failure() {
+        let watch = PushJob { start: ScheduledStart::Watching, ..photos() };
+        let text = service(&watch, UnitScope::User);
+        assert!(text.contains("Type=exec\n") && text.contains("Restart=on-failure\n"), "{text}");
+        assert!(
+            text.ends_with("[Install]\nWantedBy=default.target\n") && !text.contains("ACPower"),
+            "{text}"
+        );
+        assert!(service(&watch, UnitScope::System).contains("WantedBy=multi-user.target\n"));
     }
 
     #[test]
@@ -102,7 +125,7 @@ pub(super) mod tests {
              Nice=10\n\
              IOSchedulingClass=idle\n"
         );
-        let text = service(&PushTimer { power: PowerWish::Any, ..photos() }, UnitScope::System);
+        let text = service(&PushJob { power: PowerWish::Any, ..photos() }, UnitScope::System);
         assert!(
             text.contains("After=network-online.target\n") && !text.contains("ConditionACPower"),
             "{text}"
@@ -111,7 +134,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_timer_makes_up_for_missed_times() {
-        let text = timer(&photos());
+        let text = timer("Photos", daily());
         assert!(text.contains("OnCalendar=*-*-* *:30:00\nPersistent=true\n"), "{text}");
         let calendar = |every: &str| PushTimes { every: every.parse().expect("a span"), at: None }.calendar();
         assert_eq!(

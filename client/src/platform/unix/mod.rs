@@ -6,6 +6,7 @@ pub(super) mod files;
 pub(super) mod folder;
 pub(super) mod new_files;
 pub(super) mod owners;
+pub(super) mod power;
 pub(super) mod restorer;
 pub(super) mod signals;
 mod stat;
