@@ -74,7 +74,14 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
-/// The same for a number of mebibytes.
+/// A full disk, with what is free there all the same.
+pub(crate) fn full_disk(disk: &str, free_mib: Option<u64>) -> String {
+    let free = free_mib
+        .map(|free| format!(" but for {}, most of it a reserve that letting go needs", size_of_mib(free)));
+    format!("The backup disk at {disk} is full{}", free.unwrap_or_default())
+}
+
+/// `size` for a number of mebibytes.
 pub(crate) fn size_of_mib(mib: u64) -> String {
     size(mib.saturating_mul(1 << 20))
 }

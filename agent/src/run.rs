@@ -3,7 +3,7 @@
 use crate::decide::{self, Action, Memory};
 use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
-use crate::edge::disks::{self, FOLDER};
+use crate::edge::disks;
 use crate::edge::http::sockets::Sockets;
 use crate::edge::panel::Panel;
 use crate::edge::random::random_hex;
@@ -51,6 +51,8 @@ const SPIN_UP: Duration = Duration::from_secs(60);
 /// Connections that wait for their turn in the kernel.
 const CONNECTIONS_WAITING: u32 = 1024;
 const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
+/// A small file on each disk.
+const REMEMBERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the agent could not come alive.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +140,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         system_report(opening.clock.stamp(None), None, address, started),
         started,
     )));
-    let memory = Memory::of(notes::load(&opening.registry.primary().join(FOLDER)));
+    let memory = Memory::of(notes::load(&opening.registry.folders()));
     let wires = Wires { report, events: events.clone(), stop: stopped.clone() };
     let appliance = Arc::new(Appliance::new(opening, settings, wires));
     make_ready(&appliance).await;
@@ -310,9 +312,10 @@ impl Loop {
                 Action::Tell(happening) => self.dashboard.tell(&happening),
                 Action::Remember(remembered) => {
                     let save = move |appliance: &Appliance| {
-                        notes::save(&appliance.registry.primary().join(FOLDER), &remembered);
+                        notes::save(&appliance.registry.folders(), remembered);
                     };
-                    let _ = self.appliance.blocking(save).await;
+                    // A disk that hangs must not hold up what the owner is told.
+                    let _ = tokio::time::timeout(REMEMBERED_WITHIN, self.appliance.blocking(save)).await;
                 }
                 Action::FlushIndex => {
                     let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;

@@ -15,6 +15,7 @@ from peers import larder
 
 # As the unit starts the agent.
 AGENT_ENV = {"MALLOC_ARENA_MAX": "1"}
+SHOWN_WITHIN_S = 120
 
 
 class Filled:
@@ -32,15 +33,19 @@ class Filled:
             (filled / "index").rename(self.site.repo / "larder" / "index")
         began = time.monotonic()
         self.server = Server(self.site, {**larder.server_start(self.site), "env": AGENT_ENV}, self.link, self.box)
-        # It answers a moment before it takes orders.
-        ask = [larder.AGENT, "disks", "--config", self.site.state / "larder.toml"]
-        while subprocess.run(ask, capture_output=True).returncode:
+        # It answers a moment before it takes orders, and takes orders a moment before it shows its disks.
+        ask = [larder.AGENT, "disks", "--json", "--config", self.site.state / "larder.toml"]
+        shown = []
+        while not shown:
             self.server.must_run()
-            time.sleep(0.1)
+            if time.monotonic() > began + SHOWN_WITHIN_S:
+                raise RuntimeError("the agent shows no disk")
+            asked = subprocess.run(ask, capture_output=True)
+            shown = json.loads(asked.stdout)["disks"] if asked.returncode == 0 else []
+            time.sleep(0 if shown else 0.1)
         self.start_s = time.monotonic() - began
-        known = json.loads(subprocess.run([*ask, "--json"], check=True, capture_output=True).stdout)
-        if len(known["disks"]) != 1:
-            raise RuntimeError("the agent does not use the vault that was filled")
+        if len(shown) != 1:
+            raise RuntimeError(f"the agent does not use the vault that was filled: {shown}")
 
     def __enter__(self):
         return self

@@ -64,6 +64,8 @@ pub enum StoreError {
         disk: String,
         /// Room that the next step lacks, in MiB, rounded up. Unannounced bytes may need more.
         missing_mib: u64,
+        /// Free on the disk, in MiB: the reserve, and less than the next step needs. None where the disk did not say.
+        free_mib: Option<u64>,
         /// MiB sent by this device since its last commit, named by no snapshot.
         sent_mib: u64,
         /// The same for every other device: room that comes back without a commit.
@@ -160,13 +162,14 @@ pub enum StoreError {
 
 impl StoreError {
     /// A disk lacks so many bytes; the holders of the remaining room are added in the reply to a device.
-    pub(crate) fn full(disk: String, missing_bytes: u64) -> Self {
-        Self::Full { disk, missing_mib: missing_bytes.div_ceil(1 << 20), sent_mib: 0, others_mib: 0 }
+    pub(crate) fn full(disk: String, missing_bytes: u64, free_bytes: Option<u64>) -> Self {
+        let (missing_mib, free_mib) = (missing_bytes.div_ceil(1 << 20), free_bytes.map(|free| free >> 20));
+        Self::Full { disk, missing_mib, free_mib, sent_mib: 0, others_mib: 0 }
     }
 
     /// A full filesystem does not say how much room is lacking: at least the next pack.
     pub(crate) fn full_disk(disk: &dyn Disk) -> Self {
-        Self::full(disk.name(), larder_format::pack::PACK_BYTES_AIM)
+        Self::full(disk.name(), larder_format::pack::PACK_BYTES_AIM, None)
     }
 }
 

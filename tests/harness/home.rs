@@ -38,6 +38,17 @@ pub fn put_program(path: &Path, bytes: &[u8]) {
     assert!(install.wait().expect("install ends").success(), "{} is not written", path.display());
 }
 
+/// Largest memory of a process since it started, in bytes; 0 once it has ended. The kernel adds up counts of several
+/// processors and may tell a page or two less than it told before.
+///
+/// # Panics
+/// When the system does not tell.
+pub fn memory_peak_of(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let told = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    told.map_or(0, |told| told.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024)
+}
+
 /// A port that nobody uses.
 ///
 /// # Panics
@@ -235,16 +246,12 @@ impl Home {
         self.agent.as_ref().expect("an agent runs").id()
     }
 
-    /// Largest memory of the agent since it started, in bytes. The kernel adds up counts of several processors and may tell
-    /// a page or two less than it told before.
+    /// Largest memory of the agent since it started, in bytes.
     ///
     /// # Panics
     /// When none is running.
     pub fn memory_peak(&self) -> u64 {
-        let status =
-            fs::read_to_string(format!("/proc/{}/status", self.agent_pid())).expect("the agent runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+        memory_peak_of(self.agent_pid())
     }
 
     /// A command of `larderd` on this home's settings.

@@ -43,7 +43,7 @@ impl Sender<'_> {
         answer
     }
 
-    fn keep(&self, bytes: &[u8]) -> ChunkRef {
+    pub(crate) fn keep(&self, bytes: &[u8]) -> ChunkRef {
         let len = u32::try_from(bytes.len()).expect("small");
         let answer = self.post("/v1/chunks", &Encoder::new().encode(bytes, vec![len]));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

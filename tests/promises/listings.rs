@@ -1,12 +1,16 @@
 //! Long lists of the past: the newest first, everything below a folder, and no list that looks whole and is not.
 
 use crate::damaged::packs;
+use crate::hostile::Sender;
 use crate::messages::check;
 use crate::routes::{answer, token};
-use harness::home::{Home, text};
+use harness::home::{Home, memory_peak_of, text};
+use larder_format::tree::{Child, Kind, Node, Totals};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
+use std::process::Stdio;
 
 fn numbers(snapshots: &Value) -> Vec<u64> {
     let all = snapshots.as_array().expect("an array").iter();
@@ -150,6 +154,37 @@ fn a_long_list_is_whole() {
     home.push(&empty, "empty");
     assert_eq!(home.ok(&["ls", "empty", "--json"]).trim(), "[]");
     assert!(home.ok(&["ls", "empty"]).starts_with("MODE"));
+}
+
+/// A folder of a million entries is listed while it arrives: neither end holds it.
+#[test]
+fn a_million_entries_take_no_memory() {
+    let home = Home::new();
+    let sender = Sender { home: &home, token: token(&home, "admin") };
+    let children = (0..250).map(|part| {
+        let names: Vec<_> =
+            (0..4000).map(|number| format!("{part:03} a name as long as most {number:04}.jpg")).collect();
+        let entries: Vec<_> = names.iter().map(|name| (&**name, Kind::Fifo)).collect();
+        Child { last: names[3999].clone().into_bytes(), node: sender.keep_folder(&entries) }
+    });
+    let node = sender.keep(&Node::Branch(children.collect()).encode());
+    sender.commit("many", 1, Kind::Directory { node, totals: Totals::default() }, Totals::default());
+    for (args, heads) in [(&["ls", "laptop/many"][..], 1), (&["ls", "-R", "--json", "laptop/many"], 0)] {
+        let mut larder = home.larder(args).stdout(Stdio::piped()).spawn().expect("larder runs");
+        let mut printed = BufReader::new(larder.stdout.take().expect("a pipe"));
+        let (mut line, mut lines, mut peak) = (Vec::new(), 0, 0);
+        while printed.read_until(b'\n', &mut line).expect("read") > 0 {
+            line.clear();
+            lines += 1;
+            if lines % 1000 == 0 {
+                peak = peak.max(memory_peak_of(larder.id()));
+            }
+        }
+        assert!(larder.wait().expect("it ends").success());
+        assert_eq!(lines, 1_000_000 + heads, "{args:?}");
+        assert!(peak > 0 && peak < 64 << 20, "{args:?}: {peak} bytes");
+    }
+    assert!(home.memory_peak() < 64 << 20, "the agent: {} bytes", home.memory_peak());
 }
 
 /// A folder that is lost is counted and turns the exit code; everything else is listed all the same.

@@ -137,7 +137,10 @@ fn answers_do_not_mislead() {
         assert!(!told.contains("until 2"), "a date for what always stays: {told}");
     }
     let answers = home.ok(&["answers", "data"]);
-    assert!(!answers.contains("Next to go") && answers.contains("gives no end"), "{answers}");
+    assert!(
+        !answers.contains("Next to go") && answers.contains("as long as no newer backup comes"),
+        "{answers}"
+    );
 }
 
 /// The appliance and the computer ask the four questions in the same words.

@@ -53,8 +53,13 @@ fn a_backup_that_is_too_large_keeps_no_other_computer_out() {
     let refused = push_on(&home, "", &films);
     let told = text(&refused);
     assert_eq!(refused.status.code(), Some(5), "{told}");
-    let disk = format!("The backup disk at {}/larder is full: at least ", home.path("a").display());
-    assert!(told.contains(&disk) && told.contains("that this computer has sent already"), "{told}");
+    let disk = format!("The backup disk at {}/larder is full but for ", home.path("a").display());
+    assert!(
+        told.contains(&disk)
+            && told.contains("at least ")
+            && told.contains("that this computer has sent already"),
+        "{told}"
+    );
     assert!(told.contains("this backup is not complete") && told.contains("--exclude"), "{told}");
     let early = "This folder has 400.0 MB, and the appliance has room for ";
     assert!(told.contains(early), "told before it is refused: {told}");

@@ -1,6 +1,8 @@
 //! Sources belong to the owner: each knows its folder, and is called as the owner calls the folder.
 
 use harness::home::{Home, text};
+use larder_store::disk::Dice;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -85,6 +87,100 @@ fn a_folder_may_have_any_name_and_is_called_by_it_everywhere() {
         let answers = home.larderd(&["answers", &format!("laptop/{name}")]).output().expect("larderd runs");
         assert!(text(&answers).contains(&format!("laptop/{name}")), "{}", text(&answers));
     }
+}
+
+/// Names that look, sort or compare alike somewhere.
+const ALIKE: [&str; 16] = [
+    "B\u{f6}se",
+    "Bo\u{308}se",
+    "B-se",
+    "B_se",
+    "My Files",
+    "My-Files",
+    "my files",
+    " My Files",
+    "photos",
+    "photos ",
+    "Photos",
+    "\u{5199}\u{771f}",
+    "\u{fb01}le",
+    "file",
+    "a@b:c",
+    "\u{202e}gpj.exe",
+];
+
+/// A name of letters of everywhere, or one of those that are easily mixed up.
+fn any_name(dice: &mut Dice) -> String {
+    if dice.below(3) > 0 {
+        return ALIKE[dice.below(ALIKE.len())].to_owned();
+    }
+    let letter = |dice: &mut Dice| {
+        let any = std::iter::from_fn(|| {
+            Some(char::from_u32(0x20 + u32::try_from(dice.below(0x1_f6ff)).expect("a letter")))
+        });
+        any.flatten().find(|c| *c != '/').expect("there are letters")
+    };
+    (0..=dice.below(12)).map(|_| letter(dice)).collect()
+}
+
+/// Folders of any name anywhere, pushed in any order, again and again, alone or two at once, some under a name of their own:
+/// every source is one folder for ever, and whoever pushes another one is told.
+#[test]
+fn no_two_folders_become_one_source() {
+    let home = Home::new();
+    let pushes: usize = std::env::var("LARDER_FOLDERS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let mut dice = Dice::new(43);
+    let (mut folders, mut refused) = (Vec::new(), 0);
+    for number in 0..pushes {
+        for _ in 0..=dice.below(2) {
+            let place =
+                format!("{}/{}", ["home", "work", "old\\disk", "\u{f6}"][dice.below(4)], any_name(&mut dice));
+            // A filesystem takes no longer names.
+            if !folders.contains(&place) && home.path(&place).file_name().is_some_and(|name| name.len() < 250)
+            {
+                folder(&home, &place, "whose");
+                folders.push(place);
+            }
+        }
+        let chosen: Vec<_> =
+            (0..1 + dice.below(4) / 3).map(|_| folders[dice.below(folders.len())].clone()).collect();
+        let paths: Vec<_> = chosen.iter().map(|place| home.path(place).display().to_string()).collect();
+        let name = format!("--source={}", any_name(&mut dice));
+        let mut args = vec!["push"];
+        args.extend((paths.len() == 1 && dice.below(5) == 0).then_some(&*name));
+        args.push("--");
+        args.extend(paths.iter().map(String::as_str));
+        let pushed = home.larder(&args).output().expect("larder runs");
+        let told = text(&pushed);
+        match pushed.status.code() {
+            Some(0) => assert!(told.contains("snapshot"), "{number}: {args:?}: {told}"),
+            Some(2 | 5) => refused += 1,
+            code => panic!("{number}: {args:?}: {code:?}: {told}"),
+        }
+    }
+    let mut whose: BTreeMap<String, String> = BTreeMap::new();
+    let sources = home.json(&["sources"]);
+    let mut snapshots = 0;
+    for source in sources.as_array().expect("a list") {
+        let source = source["source"].as_str().expect("a name");
+        let typed: String = source
+            .chars()
+            .flat_map(|c| ["\\", ""][usize::from(!"@:\\".contains(c))].chars().chain([c]))
+            .collect();
+        for snapshot in home.json(&["snapshots", "--all", source]).as_array().expect("a list") {
+            let spot = format!("{typed}@{}:whose", snapshot["snapshot"]);
+            let place = home.ok(&["cat", &spot]);
+            let first = whose.entry(source.to_owned()).or_insert_with(|| place.clone());
+            assert_eq!(*first, place, "{source} is two folders");
+            snapshots += 1;
+        }
+    }
+    assert!(refused > pushes / 10 && snapshots > pushes / 4, "{refused} refused, {snapshots} made: too easy");
+    println!(
+        "{pushes} pushes of {} folders: {} sources, {snapshots} snapshots, {refused} refused in words, 0 of two folders",
+        folders.len(),
+        whose.len()
+    );
 }
 
 /// Under the name that an earlier version gave, the past of a folder goes on.

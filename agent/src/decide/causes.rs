@@ -70,7 +70,10 @@ pub(crate) enum Cause {
         days: u64,
     },
     /// No source has a snapshot.
-    NoBackupYet,
+    NoBackupYet {
+        /// Whether a computer has a key already.
+        is_paired: bool,
+    },
     /// A source has not pushed for too long.
     Overdue {
         /// `DEVICE/NAME`.
@@ -186,7 +189,7 @@ impl Cause {
             Self::Unrepaired(_) | Self::Repaired { .. } => ConditionCode::DiskHealth,
             Self::NotReadBack(_) => ConditionCode::ProofStale,
             Self::Full { .. } | Self::NearlyFull { .. } => ConditionCode::LittleRoom,
-            Self::NewerLarder | Self::NoBackupYet | Self::Overdue { .. } => ConditionCode::Overdue,
+            Self::NewerLarder | Self::NoBackupYet { .. } | Self::Overdue { .. } => ConditionCode::Overdue,
             Self::ShorterRule { .. }
             | Self::Retiring { .. }
             | Self::LettingGo { .. }
@@ -212,7 +215,7 @@ impl Cause {
             Self::Full { .. } => "full".to_owned(),
             Self::NearlyFull { .. } => "nearly full".to_owned(),
             Self::NewerLarder => "newer".to_owned(),
-            Self::NoBackupYet => "nothing yet".to_owned(),
+            Self::NoBackupYet { .. } => "nothing yet".to_owned(),
             Self::Overdue { source, .. } => format!("overdue {source}"),
             Self::ShorterRule { .. } => "shorter promise".to_owned(),
             Self::Retiring { source, .. } => format!("retiring {source}"),
@@ -293,7 +296,7 @@ mod tests {
         check(Cause::Full { path: path() }, 5, "full");
         check(Cause::NearlyFull { path: path(), days: 3 }, 5, "nearly full");
         check(Cause::NewerLarder, 3, "newer");
-        check(Cause::NoBackupYet, 3, "nothing yet");
+        check(Cause::NoBackupYet { is_paired: true }, 3, "nothing yet");
         check(Cause::Overdue { source: source(), limit: "2 days".to_owned() }, 3, "overdue a/b");
         check(Cause::ShorterRule { rule: Rule::default(), left_s: 1 }, 9, "shorter promise");
         check(Cause::Retiring { source: source(), left_s: 1 }, 9, "retiring a/b");

@@ -98,7 +98,7 @@ fn room(facts: &Facts<'_>, vault: &VaultReport) -> Option<Cause> {
 
 fn overdue(facts: &Facts<'_>) -> Vec<Cause> {
     if rhythm::is_box_overdue(facts) {
-        return vec![Cause::NoBackupYet];
+        return vec![Cause::NoBackupYet { is_paired: facts.is_paired }];
     }
     let late = facts.sources.iter().filter(|source| rhythm::is_overdue(source, facts));
     let limit = |source| rhythm::of(source, facts.settings).overdue_after_s.map_or(String::new(), span);

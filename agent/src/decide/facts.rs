@@ -21,6 +21,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) sources: Vec<SourceFacts>,
     pub(crate) disks: Vec<(MemberView, Flush)>,
     pub(crate) registry: RegistryView,
+    /// Whether a computer has a key.
+    pub(crate) is_paired: bool,
     pub(crate) head: Head,
     pub(crate) head_time_ms: Option<i64>,
     pub(crate) gaps: usize,

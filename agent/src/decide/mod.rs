@@ -79,6 +79,7 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         sources: Vec::new(),
         disks: Vec::new(),
         registry: RegistryView::default(),
+        is_paired: false,
         head: Head::EMPTY,
         head_time_ms: None,
         gaps: 0,

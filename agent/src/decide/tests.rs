@@ -96,6 +96,7 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         sources: vec![source(1)],
         disks: vec![(disk, Flush::Trusted)],
         registry: RegistryView::default(),
+        is_paired: true,
         head: Head { sequence: 2, hash: Hash::ZERO },
         head_time_ms: None,
         gaps: 0,
@@ -264,7 +265,7 @@ fn a_date_never_speaks_of_something_that_does_not_happen() {
     let day: fn(&mut SourceFacts) =
         |source| source.next_to_go = Some((4, Timestamp::from_second(NOW_S).unwrap()));
     check(day, "at least until 2026-09-21", "backup 4");
-    check(|_| {}, "no end", "until");
+    check(|_| {}, "no newer backup", "until");
     check(|source| source.on_hold = true, "on hold", "until");
     let settings = Settings::default();
     let mut facts = facts(&settings);

@@ -217,8 +217,9 @@ enum Command {
     },
     /// Let go of everything that a source has, such as one pushed by mistake: three days from now, and shown until then
     LetGo {
-        /// DEVICE/NAME
-        source: String,
+        /// DEVICE/NAME each
+        #[arg(required = true)]
+        sources: Vec<String>,
         /// Only what arrived before this day, such as 2026-03-31
         #[arg(long, value_name = "DATE", conflicts_with = "undo")]
         before: Option<String>,
@@ -336,9 +337,10 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::Hold { source, all: _, reason, which, json } => {
             letting_go::hold(&which, source.as_deref(), &reason, json)
         }
-        Command::LetGo { source, before, undo, which, json } => {
-            let request = let_go::request(&source, before.as_deref(), undo)?;
-            let_go::let_go(&which, request, json)
+        Command::LetGo { sources, before, undo, which, json } => {
+            let request = |source: &String| let_go::request(source, before.as_deref(), undo);
+            let requests = sources.iter().map(request).collect::<Result<_, _>>()?;
+            let_go::let_go(&which, requests, json)
         }
         Command::Unhold { hold, which, json } => letting_go::unhold(&which, hold, json),
         Command::SetAside { snapshot, reason, undo, which, json } => {

@@ -3,7 +3,7 @@
 use super::asking::ask;
 use super::disks::name_those_without;
 use super::output::{hint, say};
-use super::which::Which;
+use super::which::{Which, settings_of};
 use super::words::Trouble;
 use crate::edge::http::control::{Key, Revoked};
 use crate::phrase::moment_in;
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use larder_format::Hash;
 use larder_format::ledger::{Role, is_plain_name};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
 pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Result<ExitCode, Trouble> {
@@ -35,9 +36,42 @@ pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Resu
         Trouble { remedy, ..trouble }
     })?;
     if !json {
-        hint(format_args!("This key is shown once. On {device}, run `larder pair ADDRESS` and paste it."));
+        for line in pairing_words(device, settings_of(which)?.network.listen, own_address()) {
+            hint(line);
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to do with the key, on a box that listens at `listen` and has the address `own` in its network.
+fn pairing_words(device: &str, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
+    let at = |address: String| {
+        vec![format!("This key is shown once. On {device}, run `larder pair {address}` and paste it.")]
+    };
+    let mut of_network = listen;
+    if let Some(own) = own.filter(|_| listen.ip().is_unspecified()) {
+        of_network.set_ip(own);
+    }
+    if of_network.ip().is_unspecified() {
+        return at("ADDRESS".to_owned());
+    }
+    let mut lines = at(of_network.to_string());
+    if listen.ip().is_loopback() {
+        lines.push(
+            "The appliance answers programs on this box only. For other computers set `network.listen` in its settings to \
+             \"0.0.0.0:8477\", and restart it."
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+/// The address of this box in its network, by the way that a packet to somewhere else would take; none is sent.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // An address for documents (RFC 5737): nobody has it.
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
 }
 
 /// An allowed name, as near as can be to the typed name.
@@ -104,6 +138,17 @@ fn table(keys: &[Key], zone: &TimeZone) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_to_pair_with_is_told() {
+        let own: IpAddr = "192.168.1.20".parse().unwrap();
+        let told = |listen: &str, own| pairing_words("laptop", listen.parse().unwrap(), own).join("\n");
+        assert!(told("0.0.0.0:8477", Some(own)).contains("`larder pair 192.168.1.20:8477`"));
+        assert!(told("0.0.0.0:8477", None).contains("`larder pair ADDRESS`"));
+        assert!(told("192.168.7.7:99", Some(own)).contains("`larder pair 192.168.7.7:99`"));
+        let alone = told("127.0.0.1:8477", Some(own));
+        assert!(alone.contains("larder pair 127.0.0.1:8477") && alone.contains("this box only"), "{alone}");
+    }
 
     #[test]
     fn a_name_that_is_suggested_is_allowed() {

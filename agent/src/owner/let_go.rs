@@ -28,17 +28,23 @@ pub(crate) fn request(source: &str, before: Option<&str>, undo: bool) -> Result<
     Ok(LetGoRequest { source, before: before.transpose()?, undo })
 }
 
-pub(crate) fn let_go(which: &Which, request: LetGoRequest, json: bool) -> Result<ExitCode, Trouble> {
-    let undo = request.undo;
-    let body = serde_json::to_value(request).expect("plain values encode");
-    let answer: LetGoAnswer = ask(which, "/v1/control/let-go", Some(body))?;
-    if json {
-        say(serde_json::to_string(&answer).expect("plain values encode"))?;
-        return Ok(ExitCode::SUCCESS);
+pub(crate) fn let_go(which: &Which, requests: Vec<LetGoRequest>, json: bool) -> Result<ExitCode, Trouble> {
+    let mut answers = Vec::new();
+    for request in requests {
+        let undo = request.undo;
+        let body = serde_json::to_value(request).expect("plain values encode");
+        let answer: LetGoAnswer = ask(which, "/v1/control/let-go", Some(body))?;
+        if !json {
+            told(&answer, undo).into_iter().try_for_each(say)?;
+        }
+        answers.push(answer);
     }
-    for line in told(&answer, undo) {
-        say(line)?;
-    }
+    let text = match &answers[..] {
+        _ if !json => return Ok(ExitCode::SUCCESS),
+        [one] => serde_json::to_string(one),
+        several => serde_json::to_string(several),
+    };
+    say(text.expect("plain values encode"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -29,6 +29,13 @@ fn lines(report: &SpaceReport) -> Vec<String> {
             None => lines.push(format!("{}: not connected, or it does not answer", disk.path)),
         }
     }
+    if report.disks.len() > 1 {
+        lines.push(
+            "Every disk has a copy of everything, so backups have the room of the smallest disk. With fewer `copies` in the settings \
+             than disks, larger disks go on alone once it is full."
+                .to_owned(),
+        );
+    }
     for push in &report.unfinished {
         lines.push(format!(
             "unfinished: {} sent {} that no backup names yet; it comes back after a day or two unless its push is finished",

@@ -3,7 +3,7 @@
 use crate::edge::control::ControlError;
 use crate::edge::dashboard::PasswordProblem;
 use crate::edge::disks::DiskProblem;
-use crate::phrase::{causes, hand_over, is_forbidden, sentence, size_of_mib};
+use crate::phrase::{causes, full_disk, hand_over, is_forbidden, sentence, size_of_mib};
 use crate::run::StartError;
 use crate::state::opening::OpenError;
 use larder_store::StoreError;
@@ -132,10 +132,11 @@ impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         let details = causes(&error);
         match error {
-            StoreError::Full { disk, missing_mib, .. } => Self::new(
+            StoreError::Full { disk, missing_mib, free_mib, .. } => Self::new(
                 5,
                 format!(
-                    "The backup disk at {disk} is full: at least {} more are needed.",
+                    "{}: at least {} more are needed.",
+                    full_disk(&disk, free_mib),
                     size_of_mib(missing_mib)
                 ),
                 "Put a larger disk in its place; `larderd space` shows what takes the room.",

@@ -18,6 +18,16 @@ pub(crate) struct Remembered {
     pub(crate) growth: Vec<StoredSample>,
 }
 
+/// The same as it lies on each disk.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct RememberedFile {
+    /// Rises with each saving: a disk that was away has an older one.
+    #[serde(default)]
+    pub(crate) number: u64,
+    #[serde(flatten)]
+    pub(crate) remembered: Remembered,
+}
+
 /// The stored bytes at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredSample {

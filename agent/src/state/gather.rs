@@ -192,6 +192,7 @@ impl Appliance {
             sources: view.sources.keys().map(|source| self.source_facts(&view, source)).collect(),
             disks,
             registry,
+            is_paired: !view.pairings.is_empty(),
             head: view.head,
             head_time_ms: view.newest.map(|stamp| stamp.time_ms),
             gaps: view.gaps.len(),

@@ -1,7 +1,7 @@
 //! Which disk is connected where. Not here: arrivals and departures (`disks`).
 
 use crate::decide::facts::{RegistryView, WhyRejected};
-use crate::edge::disks::Mount;
+use crate::edge::disks::{FOLDER, Mount};
 use larder_firmware_config::VaultSettings;
 use larder_format::ledger::DiskRole;
 use larder_store::Vault;
@@ -69,6 +69,11 @@ impl DiskRegistry {
     /// The disk with the agent's own files.
     pub(crate) fn primary(&self) -> PathBuf {
         self.mounts().primary.clone()
+    }
+
+    /// The vault's folders on the disks that are connected at this moment.
+    pub(crate) fn folders(&self) -> Vec<PathBuf> {
+        self.mounts().here.values().map(|mount| mount.path.join(FOLDER)).collect()
     }
 
     /// Where disks are connected at this moment.

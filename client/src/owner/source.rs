@@ -21,8 +21,9 @@ use larder_format::{
 /// silent; a longer time, `never` and --retire need a key of the role admin.
 #[derive(Debug, Args)]
 pub(super) struct SourceArgs {
-    /// DEVICE/NAME; NAME alone where it is clear
-    source: String,
+    /// DEVICE/NAME each; NAME alone where it is clear
+    #[arg(required = true)]
+    sources: Vec<String>,
     /// How often it makes a backup: daily, weekly, monthly, never, learn, or a span such as "10 days"
     #[arg(long, value_name = "HOW OFTEN", conflicts_with_all = ["retire", "unretire"])]
     expect: Option<String>,
@@ -78,19 +79,29 @@ pub(super) fn source(
 ) -> Result<u8, CommandError> {
     let expect = args.expect.as_deref().map(read_expect).transpose()?;
     let connection = global.ask()?;
-    let source = full_source(&args.source, &connection)?;
-    let told = match (expect, args.retire, args.unretire) {
-        (Some(expect), ..) => questions::expect(&connection, &source, expect)?,
-        (None, true, _) => questions::retire(&connection, &source, true)?,
-        (None, false, true) => questions::retire(&connection, &source, false)?,
-        (None, false, false) => questions::expectation(&connection, &source)?,
-    };
-    if output.is_json() {
-        output.json(&told)?;
-        return Ok(0);
+    // Before anything is said: a wrong name among many must not leave half of them changed.
+    let sources: Vec<_> =
+        args.sources.iter().map(|source| full_source(source, &connection)).collect::<Result<_, _>>()?;
+    if expect.is_some() || args.retire || args.unretire {
+        sources.iter().try_for_each(|source| questions::expectation(&connection, source).map(drop))?;
     }
-    for line in lines(&told) {
-        output.line(line)?;
+    let mut told = Vec::new();
+    for source in &sources {
+        let said = match (expect, args.retire, args.unretire) {
+            (Some(expect), ..) => questions::expect(&connection, source, expect)?,
+            (None, true, _) => questions::retire(&connection, source, true)?,
+            (None, false, true) => questions::retire(&connection, source, false)?,
+            (None, false, false) => questions::expectation(&connection, source)?,
+        };
+        if !output.is_json() {
+            lines(&said).into_iter().try_for_each(|line| output.line(line))?;
+        }
+        told.push(said);
+    }
+    match &told[..] {
+        _ if !output.is_json() => {}
+        [one] => output.json(one)?,
+        several => output.json(&several)?,
     }
     Ok(0)
 }

@@ -50,8 +50,10 @@ fn tell_status(status: &Value, output: &mut Output) -> std::io::Result<()> {
     let level = health["level"].as_str().unwrap_or("unknown").replace('_', " ");
     output.line(format!("The appliance says: {level}."))?;
     for condition in health["conditions"].as_array().into_iter().flatten() {
+        let since = condition["since"].as_str().map(moment).unwrap_or_default();
+        let since = if since.is_empty() { since } else { format!(" Since {since}.") };
         let seen = if condition["acknowledged"] == true { " (You have seen this.)" } else { "" };
-        for (part, behind) in [("what", seen), ("meaning", ""), ("remedy", "")] {
+        for (part, behind) in [("what", &*format!("{since}{seen}")), ("meaning", ""), ("remedy", "")] {
             output.line(format!("  {}{behind}", condition[part].as_str().unwrap_or_default()))?;
         }
     }

@@ -267,7 +267,7 @@ impl Member {
         if free >= wanted {
             return Ok(());
         }
-        Err(StoreError::full(self.disk.name(), wanted - free))
+        Err(StoreError::full(self.disk.name(), wanted - free, Some(free)))
     }
 }
 

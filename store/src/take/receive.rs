@@ -126,11 +126,11 @@ fn claim(core: &Core, holder: &Holder, ids: &[ChunkId]) -> HashSet<ChunkId> {
 
 /// Notes a refusal for want of room, and adds the bytes held by unfinished uploads: the room may come back.
 pub(crate) fn refused(core: &Core, scope: &Scope, error: StoreError) -> StoreError {
-    let StoreError::Full { disk, missing_mib, .. } = error else { return error };
+    let StoreError::Full { disk, missing_mib, free_mib, .. } = error else { return error };
     let mut pins = core.pins();
     pins.note_refusal();
     let (sent, others) = pins.unfinished_bytes(&scope.holder);
-    StoreError::Full { disk, missing_mib, sent_mib: sent >> 20, others_mib: others >> 20 }
+    StoreError::Full { disk, missing_mib, free_mib, sent_mib: sent >> 20, others_mib: others >> 20 }
 }
 
 /// A verified block and its chunks.
@@ -185,7 +185,7 @@ fn require_room(core: &Core, bytes: u64) -> Result<()> {
             return Ok(());
         }
         if !core.members.leave_out_full(wanted, core.copies.load(Ordering::Relaxed)) {
-            return Err(StoreError::full(disk, wanted - free));
+            return Err(StoreError::full(disk, wanted - free, Some(free)));
         }
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn of(source: &SourceFacts, zone: &TimeZone) -> Answers {
     // kept whatever its date says.
     let next = match (&source.next_to_go, source.on_hold) {
         (_, true) => "History is on hold: nothing is let go of.".to_owned(),
-        (None, _) => "The rule gives no end to any that is kept now.".to_owned(),
+        (None, _) => "Nothing that is kept now goes as long as no newer backup comes.".to_owned(),
         (Some((_, at)), _) => {
             let day = at.to_zoned(zone.clone()).strftime("%Y-%m-%d");
             format!("What is kept now stays at least until {day}.")

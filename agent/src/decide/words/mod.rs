@@ -39,7 +39,7 @@ fn of(cause: &Cause) -> [String; 3] {
         Cause::Full { path } => full(path),
         Cause::NearlyFull { path, days } => nearly_full(path, *days),
         Cause::NewerLarder => newer_larder(),
-        Cause::NoBackupYet => no_backup_yet(),
+        Cause::NoBackupYet { is_paired } => no_backup_yet(*is_paired),
         Cause::Overdue { source, limit } => overdue(source, limit),
         Cause::Retiring { source, left_s } => sources::retiring(source, *left_s),
         Cause::LettingGo { source, what, on_hold } => sources::letting_go(source, *what, *on_hold),
@@ -91,13 +91,13 @@ fn newer_larder() -> [String; 3] {
     ]
 }
 
-fn no_backup_yet() -> [String; 3] {
-    [
-        "No computer has made a backup yet.".to_owned(),
-        "Nothing is protected yet.".to_owned(),
+fn no_backup_yet(is_paired: bool) -> [String; 3] {
+    let remedy = if is_paired {
+        "Run `larder push FOLDER` on the computer that has a key; `larder schedule FOLDER` does it by itself from then on."
+    } else {
         "Make a key with `larderd token`, then run `larder pair` and `larder push` on the computer."
-            .to_owned(),
-    ]
+    };
+    ["No computer has made a backup yet.", "Nothing is protected yet.", remedy].map(str::to_owned)
 }
 
 fn overdue(source: &str, limit: &str) -> [String; 3] {

@@ -5,12 +5,16 @@
 
 use super::auth::BoxOwner;
 use super::{Refusal, State};
-use crate::report::{Condition, ConditionCode, DiskReport};
+use crate::report::{Condition, ConditionCode, DiskReport, DiskState};
 use crate::state::Appliance;
 use axum::Json;
 use larder_format::ledger::DiskRole;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// A look at the disks takes less.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Every disk, and the conditions of disks.
 #[derive(Debug, Serialize)]
@@ -71,8 +75,17 @@ pub(crate) async fn adopt(
     let id = appliance
         .blocking(move |appliance| appliance.adopt(&adopt.path, DiskRole::of(adopt.offsite)))
         .await??;
-    appliance.disks_changed.notify_one();
+    shown(&appliance, |disks| disks.iter().any(|disk| disk.id == id)).await;
     Ok(Json(Meant { id }))
+}
+
+/// Waits until the report shows what the owner did, or a moment: whoever asks `larderd disks` next must not read of a
+/// healthy disk that was let go of.
+async fn shown(appliance: &Appliance, is_so: impl Fn(&[DiskReport]) -> bool) {
+    let mut report = appliance.report.clone();
+    appliance.disks_changed.notify_one();
+    // A disk that hangs holds up the report, and not the answer.
+    let _ = tokio::time::timeout(SHOWN_WITHIN, report.wait_for(|report| is_so(&report.disks))).await;
 }
 
 pub(crate) async fn release(
@@ -83,7 +96,8 @@ pub(crate) async fn release(
     let id = meant(&appliance, &which.disk)?;
     let released = id.clone();
     appliance.blocking(move |appliance| appliance.release(&released)).await??;
-    appliance.disks_changed.notify_one();
+    let is_released = |disk: &DiskReport| disk.id == id && disk.state == DiskState::Released;
+    shown(&appliance, |disks| disks.iter().any(is_released)).await;
     Ok(Json(Meant { id }))
 }
 

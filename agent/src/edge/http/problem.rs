@@ -1,6 +1,6 @@
 //! Refusals: a status for programs and three sentences for people.
 
-use crate::phrase::{causes, counted, hand_over, is_forbidden, sentence, size_of_mib, span};
+use crate::phrase::{causes, counted, full_disk, hand_over, is_forbidden, sentence, size_of_mib, span};
 use crate::state::is_own_fault;
 use axum::Json;
 use axum::http::{Method, StatusCode, Uri};
@@ -127,9 +127,8 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let details = causes(&error);
         let refusal = match &error {
-            StoreError::Full { disk, missing_mib, sent_mib, others_mib } => {
-                let what =
-                    format!("The backup disk at {disk} is full: {}.", lacking(*missing_mib, *sent_mib));
+            StoreError::Full { disk, missing_mib, free_mib, sent_mib, others_mib } => {
+                let what = format!("{}: {}.", full_disk(disk, *free_mib), lacking(*missing_mib, *sent_mib));
                 let meaning = "Everything backed up so far is safe; this backup is not complete. What it sent is kept for a day, \
                                unless other computers need the room.";
                 let remedy = what_makes_room(*missing_mib, *others_mib);
@@ -315,14 +314,14 @@ mod tests {
     #[test]
     fn a_full_disk_is_named_with_what_is_known_to_be_missing() {
         let full = |sent_mib, others_mib| {
-            let disk = "/mnt/small".to_owned();
-            *Refusal::from(StoreError::Full { disk, missing_mib: 58, sent_mib, others_mib }).problem
+            let (disk, free_mib) = ("/mnt/small".to_owned(), (sent_mib > 0).then_some(1100));
+            *Refusal::from(StoreError::Full { disk, missing_mib: 58, free_mib, sent_mib, others_mib }).problem
         };
         let told = full(831, 0);
         assert_eq!(
             told.what,
-            "The backup disk at /mnt/small is full: at least 60.8 MB more are needed, beside the 871.4 MB that this \
-             computer has sent already."
+            "The backup disk at /mnt/small is full but for 1.2 GB, most of it a reserve that letting go needs: at least \
+             60.8 MB more are needed, beside the 871.4 MB that this computer has sent already."
         );
         assert_eq!(told.code, "full");
         assert!(told.meaning.contains("not complete") && told.remedy.contains("--exclude"), "{told:?}");

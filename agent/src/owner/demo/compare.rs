@@ -41,8 +41,8 @@ pub(super) fn folders(copy: &Path, original: &Path) -> io::Result<Comparison> {
             let records = |m: &fs::Metadata| (m.mode(), m.mtime(), m.mtime_nsec(), m.is_dir() || m.len() > 0);
             records(&found) == records(&expected)
         });
+        files += u64::from(!found.is_dir());
         let same_content = if found.is_file() {
-            files += 1;
             bytes += found.len();
             fs::read(&a)? == fs::read(&b)?
         } else if found.is_symlink() {
