@@ -1,6 +1,6 @@
 //! How far a push or a restore has come: counters that the work adds to and any thread may read at any time.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// Counters of one run, shared with the thread that draws the bar.
 #[derive(Debug, Default)]
@@ -14,7 +14,10 @@ pub struct TransferProgress {
     skipped: AtomicU64,
     expected_bytes: AtomicU64,
     /// 0 where it is not known, otherwise one more than it is.
+    changed_bytes: AtomicU64,
+    /// Likewise.
     room_bytes: AtomicU64,
+    is_first: AtomicBool,
     packs: AtomicU64,
     expected_packs: AtomicU64,
     is_local: bool,
@@ -105,13 +108,27 @@ impl TransferProgress {
         self.expected_bytes.load(Relaxed)
     }
 
-    /// Room at the far end for a push of which the far end knows nothing yet; none where the room is not known, or a part of
-    /// the files may be there already.
+    /// Bytes of files that changed since the last push; none where that is not known.
+    pub fn changed_bytes(&self) -> Option<u64> {
+        self.changed_bytes.load(Relaxed).checked_sub(1)
+    }
+
+    pub(crate) fn expect_changed(&self, bytes: u64) {
+        self.changed_bytes.store(bytes.saturating_add(1), Relaxed);
+    }
+
+    /// Room at the far end for a push; none where it is not known.
     pub fn room_bytes(&self) -> Option<u64> {
         self.room_bytes.load(Relaxed).checked_sub(1)
     }
 
-    pub(crate) fn tell_room(&self, bytes: u64) {
+    /// Whether the far end knows nothing of the folder yet.
+    pub fn is_first(&self) -> bool {
+        self.is_first.load(Relaxed)
+    }
+
+    pub(crate) fn tell_room(&self, bytes: u64, is_first: bool) {
+        self.is_first.store(is_first, Relaxed);
         self.room_bytes.store(bytes.saturating_add(1), Relaxed);
     }
 

@@ -5,7 +5,7 @@
 use super::{
     choice::ChoiceArgs,
     left_out::told_of_left_out,
-    moves::{HELD_MAX, with_moves},
+    moves::{HELD_BYTES_MAX, HELD_MAX, with_moves},
     options::GlobalOptions,
     output::{CommandError, Output, count},
     progress::with_bar_unless,
@@ -97,8 +97,8 @@ fn two(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> Result<u
     }
     if end.is_long && !output.is_json() {
         output.line(format!(
-            "There are more than {} differences: what was moved is shown as deleted and added.",
-            count(HELD_MAX as u64)
+            "There are {} differences, too many to look for what was moved: that is shown as deleted and added.",
+            count(end.changes)
         ))?;
     }
     Ok(0)
@@ -123,7 +123,7 @@ fn each_of(
         path.is_empty()
             || changed.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let (mut held, mut end) = (Vec::new(), SpanEnd::default());
+    let (mut held, mut held_bytes, mut end) = (Vec::new(), 0, SpanEnd::default());
     list.each::<CommandError>(&mut |change| {
         if !is_in(&change.path) {
             return Ok(());
@@ -132,8 +132,9 @@ fn each_of(
         if end.is_long {
             return each(change);
         }
+        held_bytes += change.path.len();
         held.push(change);
-        if held.len() > HELD_MAX {
+        if held.len() > HELD_MAX || held_bytes > HELD_BYTES_MAX {
             end.is_long = true;
             held.drain(..).try_for_each(&mut *each)?;
         }

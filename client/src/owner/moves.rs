@@ -9,6 +9,8 @@ use std::collections::{HashMap, HashSet};
 /// Differences that are held back until all are known; with more of them, nothing is looked for: a year of a large folder
 /// must not fill the memory.
 pub(super) const HELD_MAX: usize = 50_000;
+/// Bytes of their paths; an appliance may name each path with megabytes.
+pub(super) const HELD_BYTES_MAX: usize = 32 << 20;
 
 /// The same differences, with one for each thing that was moved, at its new path.
 pub(super) fn with_moves(changes: Vec<Change>) -> Vec<Change> {
@@ -50,28 +52,61 @@ struct Pairs {
 impl Pairs {
     fn find(&mut self, changes: &[Change], are_folders: bool) {
         let is_of_kind = |entry: &EntryInfo| (entry.kind == "directory") == are_folders;
-        let mut gone: HashMap<&str, Vec<(&str, &EntryInfo)>> = HashMap::new();
+        let mut gone: HashMap<&str, Gone<'_>> = HashMap::new();
         for change in changes.iter().filter(|change| change.change == ChangeKind::Removed) {
             let before = change.before.as_ref().filter(|entry| is_of_kind(entry));
             if let (Some(content), Some(before)) = (&change.content, before) {
-                gone.entry(content).or_default().push((&change.path, before));
+                gone.entry(content).or_default().add(&change.path, before);
             }
         }
         for change in changes.iter().filter(|change| change.change == ChangeKind::Added) {
             let is_wanted = change.after.as_ref().is_some_and(is_of_kind)
                 && !above(&change.path).any(|top| self.new_paths.contains_key(top));
             let content = change.content.as_deref().filter(|_| is_wanted);
-            let Some(candidates) = content.and_then(|content| gone.get_mut(content)) else { continue };
-            candidates.retain(|(path, _)| !above(path).any(|top| self.old_paths.contains(top)));
-            // Of several, the one that kept its name.
-            let same_name = candidates.iter().position(|(path, _)| name_of(path) == name_of(&change.path));
-            if candidates.is_empty() {
-                continue;
+            let Some(gone) = content.and_then(|content| gone.get_mut(content)) else { continue };
+            let has_moved_along = |path: &str| above(path).any(|top| self.old_paths.contains(top));
+            if let Some((from, before)) = gone.take(name_of(&change.path), &has_moved_along) {
+                self.old_paths.insert(from.to_owned());
+                self.new_paths.insert(change.path.clone(), (from.to_owned(), before.clone()));
             }
-            let (from, before) = candidates.remove(same_name.unwrap_or(0));
-            self.old_paths.insert(from.to_owned());
-            self.new_paths.insert(change.path.clone(), (from.to_owned(), before.clone()));
         }
+    }
+}
+
+/// What is gone with one content. Each is looked at a few times in all, however many copies there are: a folder may have
+/// thousands of equal files.
+#[derive(Default)]
+struct Gone<'a> {
+    all: Vec<(&'a str, &'a EntryInfo)>,
+    is_taken: Vec<bool>,
+    /// None before this position can be taken.
+    next: usize,
+    by_name: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Gone<'a> {
+    fn add(&mut self, path: &'a str, before: &'a EntryInfo) {
+        self.by_name.entry(name_of(path)).or_default().push(self.all.len());
+        self.all.push((path, before));
+        self.is_taken.push(false);
+    }
+
+    /// One that kept its name, or else the first; none that `has_moved_along` with a folder.
+    fn take(
+        &mut self,
+        name: &str,
+        has_moved_along: &dyn Fn(&str) -> bool,
+    ) -> Option<(&'a str, &'a EntryInfo)> {
+        let is_free = |at: usize| !self.is_taken[at] && !has_moved_along(self.all[at].0);
+        let named = self.by_name.get_mut(name);
+        let named = named.and_then(|places| std::iter::from_fn(|| places.pop()).find(|at| is_free(*at)));
+        let at = named.or_else(|| {
+            let found = (self.next..self.all.len()).find(|at| is_free(*at));
+            self.next = found.map_or(self.all.len(), |at| at + 1);
+            found
+        })?;
+        self.is_taken[at] = true;
+        Some(self.all[at])
     }
 }
 
@@ -135,7 +170,24 @@ mod tests {
     #[test]
     fn of_several_copies_the_one_that_kept_its_name_was_moved() {
         check(&["- x/a A", "- x/b A", "+ y/b A"], &["-x/a", "x/b -> y/b"]);
+        check(
+            &["- x/a A", "- x/b A", "- x/c A", "+ y/b A", "+ y/d A", "+ y/e A"],
+            &["x/b -> y/b", "x/a -> y/d", "x/c -> y/e"],
+        );
         check(&["- x/a A", "+ y/1 A", "+ y/2 A"], &["x/a -> y/1", "+y/2"]);
+    }
+
+    /// Compared each with each, they would take minutes.
+    #[test]
+    fn many_equal_files_are_paired_at_once() {
+        let lines: Vec<_> = ['-', '+']
+            .into_iter()
+            .flat_map(|sign| (0..25_000).map(move |at| format!("{sign} {sign}/{at} A")))
+            .collect();
+        let told = with_moves(lines.iter().map(|line| change(line)).collect());
+        assert_eq!(told.len(), 25_000);
+        let kept_its_name = |it: &Change| it.from.as_deref().map(name_of) == Some(name_of(&it.path));
+        assert!(told.iter().all(kept_its_name));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     pace::{TransferPace, about},
     screen::{is_watched, say, set_bar},
 };
-use crate::{Connection, TransferProgress};
+use crate::{Connection, TransferProgress, push::PushMeasure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     sync::{
@@ -26,7 +26,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(2);
 const LINE_EVERY: Duration = Duration::from_secs(60);
 
 /// Finds out how many bytes there are; gives up once the flag is set.
-pub(super) type MeasureBytes<'a> = dyn Fn(&AtomicBool) -> Option<u64> + Sync + 'a;
+pub(super) type MeasureBytes<'a> = dyn Fn(&AtomicBool) -> Option<PushMeasure> + Sync + 'a;
 
 /// Runs `work`, and tells of it unless `output` is quiet. `measure` runs alongside.
 pub(super) fn with_bar<T>(
@@ -57,8 +57,9 @@ pub(super) fn with_bar_unless<T>(
         scope.spawn(tell_often);
         if let Some(measure) = measure {
             scope.spawn(move || {
-                if let Some(bytes) = measure(done) {
-                    progress.expect_bytes(bytes);
+                if let Some(found) = measure(done) {
+                    progress.expect_bytes(found.bytes);
+                    found.changed_bytes.into_iter().for_each(|bytes| progress.expect_changed(bytes));
                     room.tell(progress);
                 }
             });
@@ -87,7 +88,7 @@ fn is_longer_than(time: Duration, over: &Receiver<()>) -> bool {
     over.recv_timeout(time) == Err(RecvTimeoutError::Timeout)
 }
 
-/// Tells once that a first push has more bytes than the appliance has room for. Nobody knows before how much of it packs
+/// Tells once that a push has more new bytes than the appliance has room for. Nobody knows before how much of it packs
 /// smaller or is known from other computers, so the push goes on.
 #[derive(Default)]
 struct RoomWarning {
@@ -96,12 +97,14 @@ struct RoomWarning {
 
 impl RoomWarning {
     fn of(&self, progress: &TransferProgress) -> Option<String> {
-        let expected = progress.expected_bytes();
-        let room = progress.room_bytes().filter(|room| *room < expected)?;
+        let is_first = progress.is_first();
+        let new = if is_first { progress.expected_bytes() } else { progress.changed_bytes()? };
+        let room = progress.room_bytes().filter(|room| *room < new)?;
+        let what = if is_first { "This folder has" } else { "Files that changed since the last backup have" };
         (!self.is_told.swap(true, Relaxed)).then(|| format!(
-            "This folder has {}, and the appliance has room for {}. What packs smaller, or is known already, may fit all the \
-             same; otherwise the backup will be refused. To leave something out: Ctrl-C, then --exclude GLOB.",
-            size(expected),
+            "{what} {}, and the appliance has room for {}. What packs smaller, or is known already, may fit all the same; \
+             otherwise the backup will be refused. To leave something out: Ctrl-C, then --exclude GLOB.",
+            size(new),
             size(room)
         ))
     }
@@ -215,17 +218,25 @@ mod tests {
         let (progress, warning) = (TransferProgress::default(), RoomWarning::default());
         progress.expect_bytes(1_200_000_000_000);
         assert_eq!(warning.of(&progress), None, "the room is not known");
-        progress.tell_room(1_200_000_000_000);
+        progress.tell_room(1_200_000_000_000, true);
         assert_eq!(warning.of(&progress), None, "it fits");
-        progress.tell_room(800_000_000_000);
+        progress.tell_room(800_000_000_000, true);
         let told = warning.of(&progress).expect("told");
         assert!(
             told.starts_with("This folder has 1.2 TB, and the appliance has room for 800.0 GB."),
             "{told}"
         );
         assert_eq!(warning.of(&progress), None);
-        progress.tell_room(0);
+        progress.tell_room(0, true);
         assert!(RoomWarning::default().of(&progress).is_some(), "none at all is known room too");
+        // Of a later push only what changed is new.
+        progress.tell_room(800_000_000_000, false);
+        assert_eq!(RoomWarning::default().of(&progress), None, "nobody knows what changed");
+        progress.expect_changed(900_000_000_000);
+        let told = RoomWarning::default().of(&progress).expect("told");
+        assert!(told.starts_with("Files that changed since the last backup have 900.0 GB, and"), "{told}");
+        progress.expect_changed(700_000_000_000);
+        assert_eq!(RoomWarning::default().of(&progress), None);
     }
 
     #[test]

@@ -207,7 +207,7 @@ impl One<'_> {
         let pushed = with_bar(&progress, output, Some(&measure), || {
             push_folder(self.connection, &self.source, self.folder, &self.options, &progress)
         });
-        let measure = || measure(&AtomicBool::new(false));
+        let measure = || measure(&AtomicBool::new(false)).map(|found| found.bytes);
         let pushed = pushed.map_err(|trouble| with_what_was_to_come(trouble, measure, &progress));
         let seconds = started.elapsed().as_secs_f64();
         let after = around.after(pushed.as_ref());

@@ -48,7 +48,7 @@ use larder_format::{
     },
 };
 pub use left_out::{LeftOut, LeftOutNames, LeftOutReason};
-pub(crate) use measure::measured;
+pub(crate) use measure::{PushMeasure, measured};
 pub(crate) use origin::origin;
 use origin::zone;
 use sample::Sample;
@@ -158,8 +158,8 @@ pub(crate) fn push_made(
     progress: &TransferProgress,
 ) -> Result<MadeSnapshot, ClientError> {
     let welcome = start(remote, source, folder, options)?;
-    if let Some(PushWelcome { snapshots: 0, room_bytes: Some(room_bytes), .. }) = welcome {
-        progress.tell_room(room_bytes);
+    if let Some(PushWelcome { snapshots, room_bytes: Some(room_bytes), .. }) = welcome {
+        progress.tell_room(room_bytes, snapshots == 0);
     }
     let attempt = Attempt::new(remote, source, folder, options, progress)?;
     with_attempts(options, progress, |cache| attempt.run(cache))
