@@ -76,7 +76,9 @@ pub(crate) fn size(bytes: u64) -> String {
 
 /// A full disk, with what is free there all the same.
 pub(crate) fn full_disk(disk: &str, free_mib: Option<u64>) -> String {
+    // Less is as good as nothing, and is no reserve.
     let free = free_mib
+        .filter(|free| *free >= 16)
         .map(|free| format!(" but for {}, most of it a reserve that letting go needs", size_of_mib(free)));
     format!("The backup disk at {disk} is full{}", free.unwrap_or_default())
 }

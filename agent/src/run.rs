@@ -18,7 +18,7 @@ use crate::jobs::owners::OwnersJob;
 use crate::jobs::room::RoomJob;
 use crate::jobs::scrub::ScrubJob;
 use crate::jobs::{self, Job};
-use crate::report::Report;
+use crate::report::{Remembered, Report};
 use crate::state::gather::system_report;
 use crate::state::opening::{OpenError, open_vault};
 use crate::state::{Appliance, Wires};
@@ -52,7 +52,7 @@ const SPIN_UP: Duration = Duration::from_secs(60);
 const CONNECTIONS_WAITING: u32 = 1024;
 const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 /// A small file on each disk.
-const REMEMBERED_WITHIN: Duration = Duration::from_secs(5);
+const REMEMBERED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the agent could not come alive.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +140,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         system_report(opening.clock.stamp(None), None, address, started),
         started,
     )));
-    let memory = Memory::of(notes::load(&opening.registry.folders()));
+    let memory = Memory::of(notes::load(&opening.registry.home_folders(vault)));
     let wires = Wires { report, events: events.clone(), stop: stopped.clone() };
     let appliance = Arc::new(Appliance::new(opening, settings, wires));
     make_ready(&appliance).await;
@@ -163,6 +163,8 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         stop,
         tasks,
         counting: None,
+        unsaved: None,
+        saving: None,
         asked,
     };
     let finished = tokio::spawn(looped.run(inbox));
@@ -265,6 +267,9 @@ struct Loop {
     asked: mpsc::Receiver<MqttCommand>,
     /// The running count.
     counting: Option<tokio::task::JoinHandle<()>>,
+    /// What is to be remembered, while a disk keeps it from being saved.
+    unsaved: Option<Remembered>,
+    saving: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Loop {
@@ -293,6 +298,7 @@ impl Loop {
                 break;
             }
             self.look().await;
+            self.save_conditions().await;
         }
         self.end().await;
     }
@@ -311,16 +317,28 @@ impl Loop {
                 Action::Light(rhythm) => drop(self.rhythm.send_replace(rhythm)),
                 Action::Tell(happening) => self.dashboard.tell(&happening),
                 Action::Remember(remembered) => {
-                    let save = move |appliance: &Appliance| {
-                        notes::save(&appliance.registry.folders(), remembered);
-                    };
-                    // A disk that hangs must not hold up what the owner is told.
-                    let _ = tokio::time::timeout(REMEMBERED_WITHIN, self.appliance.blocking(save)).await;
+                    self.unsaved = Some(remembered);
+                    self.save_conditions().await;
                 }
                 Action::FlushIndex => {
                     let _ = self.appliance.blocking(|appliance| appliance.vault.flush_index()).await;
                 }
             }
+        }
+    }
+
+    /// Saves what is to be remembered. A disk that hangs holds up neither what the owner is told, nor more than one thread.
+    async fn save_conditions(&mut self) {
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+            return;
+        }
+        let Some(remembered) = self.unsaved.take() else { return };
+        let appliance = Arc::clone(&self.appliance);
+        let mut saving = tokio::task::spawn_blocking(move || {
+            notes::save(&appliance.registry.home_folders(&appliance.vault), remembered, Timestamp::now());
+        });
+        if tokio::time::timeout(REMEMBERED_WITHIN, &mut saving).await.is_err() {
+            self.saving = Some(saving);
         }
     }
 

@@ -109,6 +109,11 @@ const ALIKE: [&str; 16] = [
     "\u{202e}gpj.exe",
 ];
 
+/// A refusal names the two folders, or the number of sources that a computer may have.
+const REFUSED: &[&str] = &["--moved", "sources"];
+/// A name that no source can have, or that two folders of one command have.
+const WRONG: &[&str] = &["--source"];
+
 /// A name of letters of everywhere, or one of those that are easily mixed up.
 fn any_name(dice: &mut Dice) -> String {
     if dice.below(3) > 0 {
@@ -154,7 +159,11 @@ fn no_two_folders_become_one_source() {
         let told = text(&pushed);
         match pushed.status.code() {
             Some(0) => assert!(told.contains("snapshot"), "{number}: {args:?}: {told}"),
-            Some(2 | 5) => refused += 1,
+            Some(code @ (2 | 5)) => {
+                let words = if code == 5 { REFUSED } else { WRONG };
+                assert!(words.iter().any(|words| told.contains(words)), "{number}: {args:?}: {told}");
+                refused += 1;
+            }
             code => panic!("{number}: {args:?}: {code:?}: {told}"),
         }
     }

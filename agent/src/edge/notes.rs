@@ -5,6 +5,7 @@
 
 use super::small_file::{read_small, replace_small};
 use crate::report::{Remembered, RememberedFile};
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "conditions.json";
@@ -13,11 +14,8 @@ const BYTES_MAX: u64 = 1024 * 1024;
 
 /// What an earlier run remembered last in any of the folders; nothing where there is no such file.
 pub(crate) fn load(folders: &[PathBuf]) -> Remembered {
-    newest(folders).remembered
-}
-
-fn newest(folders: &[PathBuf]) -> RememberedFile {
-    folders.iter().filter_map(|folder| read(folder)).max_by_key(|note| note.number).unwrap_or_default()
+    let files = folders.iter().filter_map(|folder| read(folder));
+    files.max_by_key(|file| file.saved).map(|file| file.remembered).unwrap_or_default()
 }
 
 fn read(folder: &Path) -> Option<RememberedFile> {
@@ -29,10 +27,10 @@ fn read(folder: &Path) -> Option<RememberedFile> {
     .ok()
 }
 
-/// Remembers in each of the folders.
-pub(crate) fn save(folders: &[PathBuf], remembered: Remembered) {
-    let note = RememberedFile { number: newest(folders).number.saturating_add(1), remembered };
-    let text = serde_json::to_string(&note).expect("plain values encode");
+/// Remembers in each of the folders, at this moment.
+pub(crate) fn save(folders: &[PathBuf], remembered: Remembered, now: Timestamp) {
+    let file = RememberedFile { saved: Some(now), remembered };
+    let text = serde_json::to_string(&file).expect("plain values encode");
     for folder in folders {
         if let Err(error) = replace_small(&folder.join(NAME), &text) {
             tracing::warn!(%error, "the conditions could not be remembered; after a restart they may be told anew");
@@ -53,15 +51,16 @@ mod tests {
         assert_eq!(load(&folders), Remembered::default());
         let seen = Some(SeenCondition { level: Level::Alarm, weight: 7 });
         let remembered = |since: i64| {
-            let since = jiff::Timestamp::from_second(since).unwrap();
+            let since = Timestamp::from_second(since).unwrap();
             let condition = RememberedCondition { since, seen };
             let conditions = [("overdue laptop/Böse".to_owned(), condition)].into();
             Remembered { conditions, ..Remembered::default() }
         };
-        save(&folders, remembered(1));
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        save(&folders, remembered(1), at(10));
         assert_eq!(load(&folders[..1]), remembered(1));
         // The second disk is away, and comes back alone and then beside the first.
-        save(&folders[..1], remembered(2));
+        save(&folders[..1], remembered(2), at(20));
         assert_eq!(load(&folders[1..]), remembered(1));
         assert_eq!(load(&folders), remembered(2));
         for broken in ["", "{", "{\"conditions\":{\"a\":{\"since\":\"never\"}}}", "\0\0\0"] {

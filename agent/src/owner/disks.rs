@@ -78,9 +78,7 @@ pub(crate) fn adopt(which: &Which, path: &Path, offsite: bool) -> Result<ExitCod
     let Meant { id } = ask(which, "/v1/control/disks/adopt", Some(body))?;
     say(format_args!("The disk {} at {} belongs to the appliance now.", &id[..8], path.display()))?;
     say("It is being filled; `larderd disks` shows how far it is.")?;
-    say(
-        "Every disk gets a copy of everything: a disk that breaks takes nothing with it. More room gives only a larger disk.",
-    )?;
+    say("It gets a copy of what the others have. Disks of one size together have the room of one.")?;
     let named = settings_of(which)?.vault;
     if !named.disks.iter().chain(&named.offsite).any(|known| *known == path) {
         let list = if offsite { "vault.offsite" } else { "vault.disks" };

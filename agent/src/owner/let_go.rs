@@ -9,6 +9,7 @@ use crate::phrase::counted;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use larder_format::ledger::{composed, is_source_name, typed};
+use percent_encoding::NON_ALPHANUMERIC;
 use std::process::ExitCode;
 
 /// The typed wish.
@@ -29,6 +30,11 @@ pub(crate) fn request(source: &str, before: Option<&str>, undo: bool) -> Result<
 }
 
 pub(crate) fn let_go(which: &Which, requests: Vec<LetGoRequest>, json: bool) -> Result<ExitCode, Trouble> {
+    // A wrong name among many must not leave half of them changed.
+    for request in &requests {
+        let source = percent_encoding::utf8_percent_encode(&request.source, NON_ALPHANUMERIC);
+        ask::<serde_json::Value>(which, &format!("/v1/answers?source={source}"), None)?;
+    }
     let mut answers = Vec::new();
     for request in requests {
         let undo = request.undo;

@@ -29,10 +29,10 @@ fn lines(report: &SpaceReport) -> Vec<String> {
             None => lines.push(format!("{}: not connected, or it does not answer", disk.path)),
         }
     }
-    if report.disks.len() > 1 {
+    if report.disks.iter().filter(|disk| disk.room.is_some()).count() > 1 {
         lines.push(
-            "Every disk has a copy of everything, so backups have the room of the smallest disk. With fewer `copies` in the settings \
-             than disks, larger disks go on alone once it is full."
+            "Each disk gets a copy of everything as long as it has room: disks of one size together have the room of one. \
+             `larderd disks` says what a disk lacks."
                 .to_owned(),
         );
     }

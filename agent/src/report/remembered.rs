@@ -21,9 +21,9 @@ pub(crate) struct Remembered {
 /// The same as it lies on each disk.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RememberedFile {
-    /// Rises with each saving: a disk that was away has an older one.
+    /// When: a disk that was away has an older one.
     #[serde(default)]
-    pub(crate) number: u64,
+    pub(crate) saved: Option<Timestamp>,
     #[serde(flatten)]
     pub(crate) remembered: Remembered,
 }

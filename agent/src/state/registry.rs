@@ -71,9 +71,17 @@ impl DiskRegistry {
         self.mounts().primary.clone()
     }
 
-    /// The vault's folders on the disks that are connected at this moment.
-    pub(crate) fn folders(&self) -> Vec<PathBuf> {
-        self.mounts().here.values().map(|mount| mount.path.join(FOLDER)).collect()
+    /// The vault's folders on the connected disks that stay at home; on the others where no such disk is connected. What an
+    /// offsite disk remembers is old, and was in the hands of others.
+    pub(crate) fn home_folders(&self, vault: &Vault) -> Vec<PathBuf> {
+        let disks = vault.disks();
+        let is_away_mostly =
+            |id: &str| disks.iter().any(|disk| disk.id == id && disk.role == DiskRole::Offsite);
+        let mounts = self.mounts();
+        let (offsite, home): (Vec<_>, Vec<_>) =
+            mounts.here.iter().partition(|(id, _)| is_away_mostly(id.as_str()));
+        let chosen = if home.is_empty() { offsite } else { home };
+        chosen.into_iter().map(|(_, mount)| mount.path.join(FOLDER)).collect()
     }
 
     /// Where disks are connected at this moment.

@@ -1,11 +1,12 @@
 //! `larder diff`: what changed between two snapshots, or between a snapshot and a folder of this computer.
 //!
-//! Differences are printed while they are found. Not here: finding them (the appliance, `live`).
+//! Differences from a folder here are printed while they are found; those of two snapshots once all are known, so that
+//! what was moved is told once. Not here: finding them (the appliance, `live`).
 
 use super::{
     choice::ChoiceArgs,
     left_out::told_of_left_out,
-    moves::{HELD_BYTES_MAX, HELD_MAX, with_moves},
+    moves::{HELD_BYTES_MAX, HELD_MAX, bytes_of, with_moves},
     options::GlobalOptions,
     output::{CommandError, Output, count},
     progress::with_bar_unless,
@@ -25,7 +26,7 @@ use crate::{
     settings,
 };
 use clap::Args;
-use larder_format::wire::{Change, ChangeKind, Origin, SnapshotInfo, escape_name, unescape_name};
+use larder_format::wire::{Change, ChangeKind, EntryInfo, Origin, SnapshotInfo, escape_name, unescape_name};
 use std::{
     ffi::OsString,
     io,
@@ -77,17 +78,18 @@ fn two(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> Result<u
         return Ok(0);
     };
     let list = changes::changes(&connection, &source, &span)?;
-    let mut end = SpanEnd::default();
+    let (progress, mut end) = (TransferProgress::default(), SpanEnd::default());
     if output.is_json() {
         output.json_list::<Change, CommandError>(|each| {
-            end = each_of(list, &path, each)?;
+            end = each_of(list, &path, &progress, each)?;
             Ok(())
         })?;
     } else {
         let [since, until] = &span;
         let part = if path.is_empty() { String::new() } else { format!(":{}", escape_name(&path)) };
         output.line(format!("{source}{part}, from {since} to {until}:"))?;
-        end = each_of(list, &path, &mut |change| tell(&change, output))?;
+        let look = || each_of(list, &path, &progress, &mut |change| tell(&change, output));
+        end = with_bar_unless(false, &progress, None, look)?;
     }
     if end.changes == 0 {
         require_there(&connection, &source, &span, &path)?;
@@ -110,12 +112,24 @@ struct SpanEnd {
     changes: u64,
     /// Whether there were too many to look for what was moved.
     is_long: bool,
+    /// Whether they are no longer held back.
+    is_streaming: bool,
+}
+
+/// Whether the content of what is new or gone is not named, although there is some.
+fn is_nameless(change: &Change) -> bool {
+    let has_content = |entry: &EntryInfo| entry.kind == "file" && entry.bytes > 0;
+    match (&change.before, &change.after, &change.content) {
+        (None, Some(entry), None) | (Some(entry), None, None) => has_content(entry),
+        _ => false,
+    }
 }
 
 /// Hands over each difference at `path` and below; what was moved once.
 fn each_of(
     list: changes::ChangeList<'_>,
     path: &[u8],
+    progress: &TransferProgress,
     each: &mut dyn FnMut(Change) -> Result<(), CommandError>,
 ) -> Result<SpanEnd, CommandError> {
     let path = escape_name(path);
@@ -129,13 +143,16 @@ fn each_of(
             return Ok(());
         }
         end.changes += 1;
-        if end.is_long {
+        progress.add_files(1);
+        if end.is_streaming {
             return each(change);
         }
-        held_bytes += change.path.len();
+        held_bytes += bytes_of(&change);
+        // An older appliance names no content, and nothing can be paired.
+        let is_blind = is_nameless(&change);
         held.push(change);
-        if held.len() > HELD_MAX || held_bytes > HELD_BYTES_MAX {
-            end.is_long = true;
+        if is_blind || held.len() > HELD_MAX || held_bytes > HELD_BYTES_MAX {
+            (end.is_long, end.is_streaming) = (!is_blind, true);
             held.drain(..).try_for_each(&mut *each)?;
         }
         Ok(())

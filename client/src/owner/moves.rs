@@ -9,16 +9,29 @@ use std::collections::{HashMap, HashSet};
 /// Differences that are held back until all are known; with more of them, nothing is looked for: a year of a large folder
 /// must not fill the memory.
 pub(super) const HELD_MAX: usize = 50_000;
-/// Bytes of their paths; an appliance may name each path with megabytes.
+/// Their bytes, about; an appliance may name each with megabytes.
 pub(super) const HELD_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes that a difference takes, about.
+pub(super) fn bytes_of(change: &Change) -> usize {
+    let of_entry = |entry: &EntryInfo| {
+        let EntryInfo { name, kind, modified, user, group, target, .. } = entry;
+        let target = target.as_ref().map_or(0, String::len);
+        [name, kind, modified, user, group].map(String::len).iter().sum::<usize>() + target
+    };
+    let entries = [&change.before, &change.after].map(|entry| entry.as_ref().map_or(0, of_entry));
+    change.path.len() + change.content.as_ref().map_or(0, String::len) + entries.iter().sum::<usize>()
+}
 
 /// The same differences, with one for each thing that was moved, at its new path.
 pub(super) fn with_moves(changes: Vec<Change>) -> Vec<Change> {
     let mut pairs = Pairs::default();
-    // Folders first: what is in a moved folder was moved with it.
-    for are_folders in [true, false] {
-        pairs.find(&changes, are_folders);
-    }
+    // Folders first: what is in a moved folder was moved with it. What kept its name goes before what did not.
+    pairs.find(&changes, PairingPass { are_folders: true, kept_name: true });
+    pairs.find(&changes, PairingPass { are_folders: true, kept_name: false });
+    pairs.drop_copies();
+    pairs.find(&changes, PairingPass { are_folders: false, kept_name: true });
+    pairs.find(&changes, PairingPass { are_folders: false, kept_name: false });
     let Pairs { new_paths, old_paths } = pairs;
     let is_moved_along = |path: &str, tops: &dyn Fn(&str) -> bool| above(path).any(tops);
     let told = changes.into_iter().filter_map(|change| match change.change {
@@ -49,23 +62,41 @@ struct Pairs {
     old_paths: HashSet<String>,
 }
 
+/// What a pass pairs.
+#[derive(Clone, Copy)]
+struct PairingPass {
+    are_folders: bool,
+    /// Only what has the same name in another folder.
+    kept_name: bool,
+}
+
 impl Pairs {
-    fn find(&mut self, changes: &[Change], are_folders: bool) {
-        let is_of_kind = |entry: &EntryInfo| (entry.kind == "directory") == are_folders;
+    /// A folder that was paired with a part of another moved folder is a copy of that part.
+    fn drop_copies(&mut self) {
+        let Self { new_paths, old_paths } = self;
+        new_paths.retain(|_, (from, _)| !above(from).any(|top| old_paths.contains(top)));
+        *old_paths = new_paths.values().map(|(from, _)| from.clone()).collect();
+    }
+
+    fn find(&mut self, changes: &[Change], wanted: PairingPass) {
+        let is_of_kind = |entry: &EntryInfo| (entry.kind == "directory") == wanted.are_folders;
         let mut gone: HashMap<&str, Gone<'_>> = HashMap::new();
         for change in changes.iter().filter(|change| change.change == ChangeKind::Removed) {
             let before = change.before.as_ref().filter(|entry| is_of_kind(entry));
+            let before = before.filter(|_| !self.old_paths.contains(&change.path));
             if let (Some(content), Some(before)) = (&change.content, before) {
                 gone.entry(content).or_default().add(&change.path, before);
             }
         }
         for change in changes.iter().filter(|change| change.change == ChangeKind::Added) {
             let is_wanted = change.after.as_ref().is_some_and(is_of_kind)
+                && !self.new_paths.contains_key(&change.path)
                 && !above(&change.path).any(|top| self.new_paths.contains_key(top));
             let content = change.content.as_deref().filter(|_| is_wanted);
             let Some(gone) = content.and_then(|content| gone.get_mut(content)) else { continue };
             let has_moved_along = |path: &str| above(path).any(|top| self.old_paths.contains(top));
-            if let Some((from, before)) = gone.take(name_of(&change.path), &has_moved_along) {
+            let name = wanted.kept_name.then(|| name_of(&change.path));
+            if let Some((from, before)) = gone.take(name, &has_moved_along) {
                 self.old_paths.insert(from.to_owned());
                 self.new_paths.insert(change.path.clone(), (from.to_owned(), before.clone()));
             }
@@ -78,8 +109,7 @@ impl Pairs {
 #[derive(Default)]
 struct Gone<'a> {
     all: Vec<(&'a str, &'a EntryInfo)>,
-    is_taken: Vec<bool>,
-    /// None before this position can be taken.
+    /// Those before this position were looked at.
     next: usize,
     by_name: HashMap<&'a str, Vec<usize>>,
 }
@@ -88,25 +118,25 @@ impl<'a> Gone<'a> {
     fn add(&mut self, path: &'a str, before: &'a EntryInfo) {
         self.by_name.entry(name_of(path)).or_default().push(self.all.len());
         self.all.push((path, before));
-        self.is_taken.push(false);
     }
 
-    /// One that kept its name, or else the first; none that `has_moved_along` with a folder.
+    /// One of this name, or the first of any; none that `has_moved_along` with a folder.
     fn take(
         &mut self,
-        name: &str,
+        name: Option<&str>,
         has_moved_along: &dyn Fn(&str) -> bool,
     ) -> Option<(&'a str, &'a EntryInfo)> {
-        let is_free = |at: usize| !self.is_taken[at] && !has_moved_along(self.all[at].0);
-        let named = self.by_name.get_mut(name);
-        let named = named.and_then(|places| std::iter::from_fn(|| places.pop()).find(|at| is_free(*at)));
-        let at = named.or_else(|| {
-            let found = (self.next..self.all.len()).find(|at| is_free(*at));
-            self.next = found.map_or(self.all.len(), |at| at + 1);
-            found
-        })?;
-        self.is_taken[at] = true;
-        Some(self.all[at])
+        let Self { all, next, by_name } = self;
+        match name {
+            Some(name) => {
+                let places = by_name.get_mut(name)?;
+                std::iter::from_fn(|| places.pop()).map(|at| all[at]).find(|(path, _)| !has_moved_along(path))
+            }
+            None => {
+                let rest = all.iter().skip(*next);
+                rest.inspect(|_| *next += 1).find(|(path, _)| !has_moved_along(path)).copied()
+            }
+        }
     }
 }
 
@@ -175,6 +205,7 @@ mod tests {
             &["x/b -> y/b", "x/a -> y/d", "x/c -> y/e"],
         );
         check(&["- x/a A", "+ y/1 A", "+ y/2 A"], &["x/a -> y/1", "+y/2"]);
+        check(&["- x/b A", "+ y/1 A", "+ y/b A"], &["+y/1", "x/b -> y/b"]);
     }
 
     /// Compared each with each, they would take minutes.
@@ -207,6 +238,18 @@ mod tests {
         );
         // A copy elsewhere is not taken for what went along.
         check(&["+ copy A", "+ new/ F", "+ new/a A", "- old/ F", "- old/a A"], &["+copy", "old -> new"]);
+        check(
+            &[
+                "+ Best/ S",
+                "+ Best/1 A",
+                "+ Pictures/ F",
+                "+ Pictures/2024/ S",
+                "- Photos/ F",
+                "- Photos/2024/ S",
+                "- Photos/2024/1 A",
+            ],
+            &["+Best", "+Best/1", "Photos -> Pictures"],
+        );
         // A folder with one more file is another folder; the files in it were moved.
         check(
             &["+ new/ G", "+ new/a A", "+ new/c C", "- old/ F", "- old/a A"],

@@ -31,6 +31,7 @@ pub(super) fn next_of(
 ) -> Result<String, ClientError> {
     let Some(state) = state else { return Ok("unknown".to_owned()) };
     let times = match scheduled.start()? {
+        ScheduledStart::Watching if state.is_retrying => return Ok("again in some minutes".to_owned()),
         ScheduledStart::Watching if state.is_active => return Ok("with the next change".to_owned()),
         ScheduledStart::Watching => return Ok("never: its service is off".to_owned()),
         ScheduledStart::At(_) if !state.is_active => return Ok("never: its timer is off".to_owned()),
@@ -92,7 +93,7 @@ mod tests {
     fn the_next_backup_is_told_and_not_the_next_start_of_the_timer() {
         let now = now().timestamp();
         let soon = now.checked_add(jiff::SignedDuration::from_mins(20)).expect("a time");
-        let state = JobState { is_active: true, next: Some(soon), waits_for_mains: false };
+        let state = JobState { is_active: true, next: Some(soon), ..JobState::default() };
         let last = |succeeded| LastPush { ended: now, exit_code: 0, told: "fine".to_owned(), succeeded };
         let next = |last: &LastPush, state| next_of(&daily(), Some(last), state).expect("understood");
         let in_words = moment(&soon.to_string());
@@ -104,10 +105,9 @@ mod tests {
         assert!(next(&last(None), Some(&off)).starts_with("never"));
         let watched = ScheduledPush { every: None, ..daily() };
         let next_of_watched = |state| next_of(&watched, None, Some(state)).expect("understood");
-        assert_eq!(
-            [&state, &off].map(next_of_watched),
-            ["with the next change", "never: its service is off"]
-        );
+        let failed = JobState { is_retrying: true, ..state };
+        let expect = ["with the next change", "never: its service is off", "again in some minutes"];
+        assert_eq!([&state, &off, &failed].map(next_of_watched), expect);
         let waits = JobState { waits_for_mains: true, ..state };
         assert_eq!(result_of(Some(&last(None)), Some(&waits)), "waits for the mains");
         assert_eq!(result_of(Some(&last(None)), Some(&state)), "fine");

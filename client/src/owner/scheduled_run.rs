@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ClientError, PairedAppliance,
     programs::InstalledPrograms,
-    schedule::{LastPush, LastPushes, PowerAndLine, ScheduledPushes, ScheduledStart},
+    schedule::{LastPush, LastPushes, PowerAndLine, ScheduledPush, ScheduledPushes, ScheduledStart},
 };
 use clap::Parser;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -48,7 +48,12 @@ pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
     let times = match scheduled.start()? {
         ScheduledStart::Watching => {
             let args = args.watching(scheduled.on_battery, scheduled.on_metered);
-            return watching::watch(&args, &GlobalOptions::with_pairing(scheduled.pairing), output);
+            let global = GlobalOptions::with_pairing(scheduled.pairing.clone());
+            return watching::watch(&args, &global, output).map_err(|failure| {
+                let trouble = failure.into_trouble();
+                keep_failure(&scheduled, &trouble);
+                trouble.into()
+            });
         }
         ScheduledStart::At(times) => times,
     };
@@ -84,6 +89,18 @@ pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
             keep(trouble.exit_code(), problem_of(&trouble).what, succeeded);
             Err(trouble.into())
         }
+    }
+}
+
+/// Remembers why a watch ended: systemd starts it again and again, and `larder schedule` would show the last good result.
+fn keep_failure(scheduled: &ScheduledPush, trouble: &ClientError) {
+    let Ok(pairing) = PairedAppliance::load(&scheduled.pairing) else { return };
+    let Ok(pushes) = LastPushes::to(&pairing.address) else { return };
+    let succeeded = pushes.load(&scheduled.name).and_then(|last| last.succeeded);
+    let told = problem_of(trouble).what;
+    let last = LastPush { ended: now().timestamp(), exit_code: trouble.exit_code(), told, succeeded };
+    if let Err(error) = pushes.store(&scheduled.name, &last) {
+        say(format_args!("details: the result could not be remembered: {error}"));
     }
 }
 

@@ -171,7 +171,7 @@ impl ScheduleDesk<'_> {
         }
         let (program, variables) = (this_program()?, variables(scope));
         for scheduled in wanted {
-            let timer = PushJob {
+            let job = PushJob {
                 name: scheduled.name.clone(),
                 about: format!("Larder backs up {}", scheduled.folder.display()),
                 program: program.clone(),
@@ -182,7 +182,7 @@ impl ScheduleDesk<'_> {
             let is_new = self.pushes.load(&scheduled.name)?.is_none();
             // Before the first run of the timer, which reads this.
             self.pushes.store(scheduled)?;
-            if let Err(trouble) = self.scheduler.install(&timer) {
+            if let Err(trouble) = self.scheduler.install(&job) {
                 if is_new {
                     // What never runs must not be listed. The first trouble is the one to tell.
                     let _ = self.scheduler.remove(&scheduled.name);

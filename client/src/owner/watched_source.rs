@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Pushed,
     platform::{SystemError, name_bytes, since_boot, state_folder, tells_of_changes},
-    schedule::LastPushes,
+    schedule::{LastPush, LastPushes},
     watch::{ChangedFolders, SNAPSHOT_EVERY, Sight, SourcePacing},
 };
 use larder_format::ChunkRef;
@@ -37,8 +37,8 @@ pub(super) struct WatchedSource {
     pub(super) blinded: Mutex<Option<SystemError>>,
     /// The trouble that was told last; the same trouble is told once.
     pub(super) told: Option<String>,
-    /// Whether `larder schedule` shows a trouble that is over with the next good step.
-    pub(super) is_troubled: bool,
+    /// While `larder schedule` shows a trouble that is over with the next good step: the result before it, if any.
+    pub(super) before_trouble: Option<Option<LastPush>>,
     told_skipped: u64,
     is_left_out_told: bool,
     /// Path in the folder of what this computer remembers of pushes, if it lies there. Each snapshot changes it, and
@@ -50,7 +50,8 @@ impl WatchedSource {
     /// A folder that nobody has looked at yet.
     pub(super) fn new(folder: PathBuf, handle: String, last_pushes: &LastPushes, has_events: bool) -> Self {
         let now = since_boot();
-        let succeeded = last_pushes.load(&handle).and_then(|last| last.succeeded);
+        let last = last_pushes.load(&handle);
+        let succeeded = last.as_ref().and_then(|last| last.succeeded);
         // A watch that is started again and again must not make a snapshot each time. A clock that was set back
         // leaves no negative wait behind.
         let ago =
@@ -73,7 +74,7 @@ impl WatchedSource {
             root: None,
             blinded: Mutex::default(),
             told: None,
-            is_troubled: false,
+            before_trouble: last.filter(|last| !last.is_good()).map(Some),
             told_skipped: 0,
             is_left_out_told: false,
             own_notes,

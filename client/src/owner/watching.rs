@@ -152,14 +152,15 @@ impl Watching<'_> {
                 None => "It goes on.",
             });
         }
-        if let Some(found) = found.filter(|_| !self.sources[number].is_troubled) {
+        if let Some(found) = found.filter(|_| self.sources[number].before_trouble.is_none()) {
             self.remember_trouble(number, 0, found.in_words());
         }
         found.is_some()
     }
 
     fn remember_trouble(&mut self, number: usize, exit_code: u8, told: &str) {
-        self.sources[number].is_troubled = true;
+        let before = self.last_pushes.load(&self.sources[number].handle);
+        self.sources[number].before_trouble.get_or_insert(before);
         self.remember(number, exit_code, told, None);
     }
 
@@ -269,7 +270,7 @@ impl Watching<'_> {
         let at = wall_clock().timestamp();
         self.remember(number, exit_code, told, Some(at));
         let source = &mut self.sources[number];
-        source.is_troubled = false;
+        source.before_trouble = None;
         if output.is_json() {
             let told = serde_json::json!({
                 "receipt": receipt,
@@ -310,8 +311,13 @@ impl Watching<'_> {
             Ok(()) => {
                 source.told = None;
                 self.is_unreachable = false;
-                if std::mem::take(&mut source.is_troubled) {
-                    self.remember(number, 0, "fine", None);
+                // What the last snapshot lacked is still so.
+                if let Some(before) = source.before_trouble.take() {
+                    let is_made = before.as_ref().is_some_and(|it| it.succeeded.is_some());
+                    let good = if is_made { "fine" } else { "sent ahead, no snapshot yet" };
+                    let before = before.filter(LastPush::is_good);
+                    let (exit_code, told) = before.map_or((0, good.to_owned()), |it| (it.exit_code, it.told));
+                    self.remember(number, exit_code, &told, None);
                 }
                 return Ok(());
             }
@@ -322,6 +328,7 @@ impl Watching<'_> {
             return Ok(());
         }
         if is_final(&trouble) {
+            self.remember_trouble(number, trouble.exit_code(), &words::problem_of(&trouble).what);
             return Err(trouble.into());
         }
         source.pacing.failed(since_boot());
@@ -342,7 +349,7 @@ impl Watching<'_> {
                 say(format_args!("details: {}", problem.details));
             }
         }
-        if is_new || !self.sources[number].is_troubled {
+        if is_new || self.sources[number].before_trouble.is_none() {
             self.remember_trouble(number, trouble.exit_code(), &problem.what);
         }
         Ok(())

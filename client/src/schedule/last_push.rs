@@ -23,6 +23,13 @@ pub(crate) struct LastPush {
     pub(crate) succeeded: Option<Timestamp>,
 }
 
+impl LastPush {
+    /// Whether it tells of a snapshot, and not of a failure or a wait.
+    pub(crate) fn is_good(&self) -> bool {
+        matches!(self.exit_code, 0 | 3) && !self.told.starts_with("waits")
+    }
+}
+
 /// The last pushes of this computer to one appliance.
 pub(crate) struct LastPushes {
     folder: PathBuf,

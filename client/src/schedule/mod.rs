@@ -1,6 +1,6 @@
 //! Backups by themselves: the timers and services of the system, and what this computer remembers of each.
 //!
-//! The owner's wishes lie in a file of our own for each scheduled folder. A timer only says "run the push called so",
+//! The owner's wishes lie in a file of our own for each scheduled folder. A timer or service only says "run the push called so",
 //! so that another system needs a `Scheduler` and nothing else. Not here: the words of `larder schedule` (`owner`), and
 //! the push itself.
 
@@ -30,7 +30,7 @@ pub(crate) trait Scheduler {
     ///
     /// # Errors
     /// `Local` where the scheduler refuses or is missing.
-    fn install(&self, timer: &PushJob) -> Result<(), ClientError>;
+    fn install(&self, job: &PushJob) -> Result<(), ClientError>;
 
     /// Ends the push called `name`; nothing happens where there is no such push.
     ///
@@ -93,6 +93,8 @@ pub(crate) enum PowerWish {
 pub(crate) struct JobState {
     /// Whether the timer, or the watch, runs.
     pub(crate) is_active: bool,
+    /// Whether the watch failed and is started again after a pause.
+    pub(crate) is_retrying: bool,
     pub(crate) next: Option<Timestamp>,
     /// Whether the last time was passed over for want of the mains.
     pub(crate) waits_for_mains: bool,

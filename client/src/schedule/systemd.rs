@@ -134,10 +134,11 @@ impl Scheduler for Systemd<'_> {
             self.tell(&["show", &format!("{PREFIX}{name}.{kind}"), "--property", properties])
         };
         if self.kind_of(name) == Some("service") {
-            let service = show("service", "ActiveState")?;
+            let service = show("service", "ActiveState,SubState")?;
             // Between a failure and the next try it is activating.
             let is_active = matches!(property(&service, "ActiveState"), Some("active" | "activating"));
-            return Ok(JobState { is_active, ..JobState::default() });
+            let is_retrying = property(&service, "SubState") == Some("auto-restart");
+            return Ok(JobState { is_active, is_retrying, ..JobState::default() });
         }
         let timer = show("timer", "ActiveState,NextElapseUSecRealtime")?;
         let service = show("service", "ConditionResult,ConditionTimestamp")?;
@@ -147,6 +148,7 @@ impl Scheduler for Systemd<'_> {
             is_active: property(&timer, "ActiveState") == Some("active"),
             next: property(&timer, "NextElapseUSecRealtime").and_then(moment),
             waits_for_mains: is_passed_over,
+            is_retrying: false,
         })
     }
 
@@ -246,13 +248,14 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let answers = vec![(
             "systemctl --user --no-ask-password show larder-push-Photos.service",
-            told("ActiveState=activating"),
+            told("ActiveState=activating\nSubState=auto-restart"),
         )];
         let programs = PlantedPrograms { answers, ..PlantedPrograms::default() };
         let systemd = user(&programs, folder.path());
         systemd.install(&photos()).expect("installed");
         systemd.install(&PushJob { start: ScheduledStart::Watching, ..photos() }).expect("installed");
-        assert!(systemd.state("Photos").expect("an answer").is_active);
+        let state = systemd.state("Photos").expect("an answer");
+        assert!(state.is_active && state.is_retrying);
         systemd.install(&photos()).expect("installed");
         systemd.remove("Photos").expect("removed");
         let calls = programs.calls.lock().expect("whole");
@@ -311,7 +314,7 @@ mod tests {
         let programs = PlantedPrograms { answers, ..PlantedPrograms::default() };
         let state = user(&programs, folder.path()).state("Photos").expect("an answer");
         let next = Some("2026-12-02T12:30:00Z".parse().expect("a time"));
-        assert_eq!(state, JobState { is_active: true, next, waits_for_mains: true });
+        assert_eq!(state, JobState { is_active: true, next, waits_for_mains: true, is_retrying: false });
         let state = user(&programs, folder.path()).state("New").expect("an answer");
         assert_eq!(state, JobState::default(), "a service that never began is not waiting");
     }

@@ -93,7 +93,8 @@ fn newer_larder() -> [String; 3] {
 
 fn no_backup_yet(is_paired: bool) -> [String; 3] {
     let remedy = if is_paired {
-        "Run `larder push FOLDER` on the computer that has a key; `larder schedule FOLDER` does it by itself from then on."
+        "Run `larder push FOLDER` on the computer that has the key (`larder pair` first, if it never did); `larder schedule \
+         FOLDER` does it by itself from then on."
     } else {
         "Make a key with `larderd token`, then run `larder pair` and `larder push` on the computer."
     };

@@ -75,7 +75,12 @@ pub(crate) async fn adopt(
     let id = appliance
         .blocking(move |appliance| appliance.adopt(&adopt.path, DiskRole::of(adopt.offsite)))
         .await??;
-    shown(&appliance, |disks| disks.iter().any(|disk| disk.id == id)).await;
+    // Known already, where it comes back after a failure.
+    let is_in_use = |disk: &DiskReport| {
+        id.starts_with(&disk.id)
+            && matches!(disk.state, DiskState::Healthy | DiskState::Behind | DiskState::Full)
+    };
+    shown(&appliance, |disks| disks.iter().any(is_in_use)).await;
     Ok(Json(Meant { id }))
 }
 
@@ -96,7 +101,7 @@ pub(crate) async fn release(
     let id = meant(&appliance, &which.disk)?;
     let released = id.clone();
     appliance.blocking(move |appliance| appliance.release(&released)).await??;
-    let is_released = |disk: &DiskReport| disk.id == id && disk.state == DiskState::Released;
+    let is_released = |disk: &DiskReport| id.starts_with(&disk.id) && disk.state == DiskState::Released;
     shown(&appliance, |disks| disks.iter().any(is_released)).await;
     Ok(Json(Meant { id }))
 }
