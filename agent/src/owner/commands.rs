@@ -1,7 +1,7 @@
 //! The work and the output of each command of `larderd`.
 
 use super::asking::{ask_if_running, on_runtime};
-use super::output::say;
+use super::output::{hint, say};
 use super::which::{Which, read_settings, settings, settings_of};
 use super::words::Trouble;
 use crate::edge::panel::{self, Panel};
@@ -50,6 +50,9 @@ pub(crate) fn rebuild_index(which: &Which, json: bool) -> Result<ExitCode, Troub
     let seconds = match ask_if_running::<serde_json::Value>(which, path, Some(serde_json::json!({})))? {
         Some(value) => value["seconds"].as_f64().unwrap_or(0.0),
         None => {
+            if !json {
+                hint("No agent runs, so the index is made anew here: the list of every pack is read.");
+            }
             let started = std::time::Instant::now();
             let vault = crate::state::opening::open_vault(&settings_of(which)?).map_err(Trouble::from)?.vault;
             vault.rebuild_index();
