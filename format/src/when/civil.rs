@@ -58,12 +58,13 @@ impl CivilText {
     pub(super) fn moment(&self, now: &Zoned) -> Option<Timestamp> {
         let zone = self.offset.map_or_else(|| now.time_zone().clone(), TimeZone::fixed);
         let today = now.timestamp().to_zoned(zone.clone());
-        let is_over = |day: Date| self.time == DAY_END || day.to_datetime(self.time) <= today.datetime();
+        let has_come =
+            |day: Date| self.time == DAY_END || day.to_datetime(beginning(self.time)) <= today.datetime();
         let date = match self.day {
             Day::Date(date) => date,
             Day::Today => today.date(),
             Day::Yesterday => today.date().yesterday().ok()?,
-            Day::Weekday(weekday) if today.weekday() == weekday && is_over(today.date()) => today.date(),
+            Day::Weekday(weekday) if today.weekday() == weekday && has_come(today.date()) => today.date(),
             Day::Weekday(weekday) | Day::LastWeekday(weekday) => {
                 let back = i64::from(today.weekday().since(weekday));
                 today.date().checked_sub(if back == 0 { 7.days() } else { back.days() }).ok()?
@@ -71,6 +72,12 @@ impl CivilText {
         };
         last_moment(date.to_datetime(self.time), &zone)
     }
+}
+
+/// The beginning of the minute or second that ends with `end`. A moment of the minute at hand is today's.
+fn beginning(end: Time) -> Time {
+    let second = if end.second() == 59 { 0 } else { end.second() };
+    end.with().second(second).subsec_nanosecond(0).build().unwrap_or(end)
 }
 
 /// The last moment when clocks of the zone show `shown`; where clocks are set forward over it, the last moment before.

@@ -105,6 +105,17 @@ fn a_time_is_the_readers() {
     }
 }
 
+/// Whoever asks for this very minute of today does not mean last week.
+#[test]
+fn a_time_of_a_weekday_is_todays_once_it_has_begun() {
+    let now: Zoned = "2026-03-20T16:00:30Z[UTC]".parse().unwrap();
+    check_at(&now, "friday 16:00", Some("2026-03-20T16:00:59.999999999Z"));
+    check_at(&now, "friday 16:00:30", Some("2026-03-20T16:00:30.999999999Z"));
+    check_at(&now, "friday 16:01", Some("2026-03-13T16:01:59.999999999Z"));
+    check_at(&now, "friday 16:00:31", Some("2026-03-13T16:00:31.999999999Z"));
+    check_at(&now, "last friday 16:00", Some("2026-03-13T16:00:59.999999999Z"));
+}
+
 /// Berlin sets its clocks forward from 02:00 to 03:00 in March, and back from 03:00 to 02:00 in October.
 #[test]
 fn times_that_clocks_show_twice_or_never_have_one_meaning() {
