@@ -11,6 +11,8 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// Far below the two minutes for which a push goes on trying.
+const SAID_WITHIN: Duration = Duration::from_secs(60);
 const TAG: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55\n";
 
 fn shown(path: &Path) -> String {
@@ -149,7 +151,7 @@ fn why_nobody_answers_is_told_and_soon() {
     let push = ["push", &shown(&folder)];
     let (line, took) = first_line(home.larder(&push));
     assert!(line.starts_with("Trying to reach the appliance at http://127.0.0.1:"), "{line}");
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < SAID_WITHIN, "{took:?}");
     fs::write(&pairing, &good).expect("written");
     home.stop_agent();
     check(&home, &["status"], 4, &["is there, but Larder does not answer on it", "network.listen"]);
@@ -158,7 +160,7 @@ fn why_nobody_answers_is_told_and_soon() {
         line.contains("Larder does not answer on it") && line.contains("Trying again for 2 minutes"),
         "{line}"
     );
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took < SAID_WITHIN, "{took:?}");
 }
 
 /// A key that was ended is not "not paired": the computer is, and needs a new key.

@@ -154,11 +154,9 @@ fn disks_may_be_swapped_and_wrong_ones_are_told() {
     assert_eq!(describe(&home.restore("data", snapshot)), describe(&folder));
     // Swapped while it runs: one is let go of, and an empty one comes to its place.
     let place = home.path("b").display().to_string();
-    let since = Instant::now();
     let released = home.larderd(&["release", &place]).output().expect("larderd runs");
     let shown = text(&home.larderd(&["disks"]).output().expect("larderd runs"));
     assert!(shown.contains("released"), "at once: {shown}");
-    assert!(since.elapsed() < Duration::from_secs(4), "it waits for nothing: {:?}", since.elapsed());
     assert!(released.status.success(), "{}", text(&released));
     let since = Instant::now();
     while mounts.inside(&["sh", "-c", &format!("umount {place} 2>/dev/null && echo done || true")]) != "done"

@@ -75,13 +75,19 @@ pub(crate) async fn adopt(
     let id = appliance
         .blocking(move |appliance| appliance.adopt(&adopt.path, DiskRole::of(adopt.offsite)))
         .await??;
-    // Known already, where it comes back after a failure.
-    let is_in_use = |disk: &DiskReport| {
-        id.starts_with(&disk.id)
-            && matches!(disk.state, DiskState::Healthy | DiskState::Behind | DiskState::Full)
-    };
-    shown(&appliance, |disks| disks.iter().any(is_in_use)).await;
+    shown(&appliance, |disks| disks.iter().any(|disk| is_in_use(disk, &id))).await;
     Ok(Json(Meant { id }))
+}
+
+/// Whether `disk` is the disk with the whole id `id` and in use. It may be known already, where it comes back after a failure.
+fn is_in_use(disk: &DiskReport, id: &str) -> bool {
+    use DiskState::{Behind, Full, Healthy};
+    id.starts_with(&disk.id) && matches!(disk.state, Healthy | Behind | Full)
+}
+
+/// Whether `disk` is the disk with the whole id `id` and was let go of.
+fn is_released(disk: &DiskReport, id: &str) -> bool {
+    id.starts_with(&disk.id) && disk.state == DiskState::Released
 }
 
 /// Waits until the report shows what the owner did, or a moment: whoever asks `larderd disks` next must not read of a
@@ -101,8 +107,7 @@ pub(crate) async fn release(
     let id = meant(&appliance, &which.disk)?;
     let released = id.clone();
     appliance.blocking(move |appliance| appliance.release(&released)).await??;
-    let is_released = |disk: &DiskReport| id.starts_with(&disk.id) && disk.state == DiskState::Released;
-    shown(&appliance, |disks| disks.iter().any(is_released)).await;
+    shown(&appliance, |disks| disks.iter().any(|disk| is_released(disk, &id))).await;
     Ok(Json(Meant { id }))
 }
 
@@ -120,4 +125,27 @@ pub(crate) async fn forget(
     told.await??;
     appliance.disks_changed.notify_one();
     Ok(Json(Meant { id }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The report has the first digits of an id, and the routes have all. A mix-up would let every answer wait in vain.
+    #[test]
+    fn a_disk_of_the_report_is_known_by_its_whole_id() {
+        let disk = |state: &str| -> DiskReport {
+            let disk = serde_json::json!({
+                "id": "00112233", "path": "/srv/a", "present": true, "used_bytes": 1, "free_bytes": 1,
+                "free_gib": 0.0, "used_percent": 50.0, "health": "fine", "flush": "trusted", "behind": 0,
+                "role": "home", "state": state, "may_unplug": true, "complete": null, "leaving": false,
+            });
+            serde_json::from_value(disk).expect("a disk")
+        };
+        let (id, other) = ("00112233445566778899aabbccddeeff", "ff112233445566778899aabbccddeeff");
+        assert!(is_in_use(&disk("healthy"), id) && is_in_use(&disk("full"), id));
+        assert!(!is_in_use(&disk("healthy"), other) && !is_in_use(&disk("released"), id));
+        assert!(is_released(&disk("released"), id));
+        assert!(!is_released(&disk("released"), other) && !is_released(&disk("healthy"), id));
+    }
 }
