@@ -98,6 +98,11 @@ fn what_is_found_is_what_is_kept() {
                 let context = format!("seed {seed}, push {number}, {typed}");
                 let expected = expected(&vault, &pushed, typed);
                 assert_eq!(find(&vault, &index, typed), expected, "{context}");
+                // A place that a path without a kept snapshot gave back goes to one that was there before it, too.
+                for limit in [1, 2] {
+                    let found = spans(find_at_most(&vault, &index, typed, limit));
+                    assert!(found.iter().all(|(path, span)| expected[path] == *span), "{context}: {found:?}");
+                }
                 let newest = committed.record.sequence;
                 let gone: Spans = expected.into_iter().filter(|(_, span)| span.1 < newest).collect();
                 let query = NameQuery { typed, is_deleted: true, limit: 1000, go_on: &|| true };

@@ -36,6 +36,8 @@ use tokio::task::JoinError;
 
 /// Restores that read at the same time, as many listings, and as many look-ups; each holds a few opened blocks.
 const READS_MAX: usize = 4;
+/// A look-up that takes longer breaks off: a pattern of 4 KiB against millions of names would hold a place for hours.
+const LOOK_UP_MAX_S: u64 = 60;
 /// Of these for one device: a restore asks for three answers at once.
 const READS_OF_DEVICE_MAX: usize = 3;
 
@@ -118,14 +120,33 @@ impl Appliance {
         device: &str,
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.looking_up_long(device, |appliance, _| work(appliance)).await
+    }
+
+    /// The same for work that may take long. The work is to break off once nobody waits for the answer any more: the
+    /// callers of a few dropped connections would otherwise hold all places.
+    pub(crate) async fn looking_up_long<T: Send + 'static>(
+        self: &Arc<Self>,
+        device: &str,
+        work: impl FnOnce(&Self, &dyn Fn() -> bool) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
         let turn = self.look_ups.take(device).await;
+        let (waits, begun_s) = (Arc::new(()), self.clock.powered_on_s());
+        let is_awaited = Arc::downgrade(&waits);
         // The place goes along: the work outlives the caller's connection.
-        self.blocking(move |appliance| {
-            let found = work(appliance);
+        let work = self.blocking(move |appliance| {
+            let go_on = || {
+                is_awaited.strong_count() > 0
+                    && appliance.clock.powered_on_s() <= begun_s + LOOK_UP_MAX_S
+                    && !appliance.is_stopping()
+            };
+            let found = work(appliance, &go_on);
             drop(turn);
             found
-        })
-        .await
+        });
+        let found = work.await;
+        drop(waits);
+        found
     }
 
     /// Writes down what the agent itself counts; at once when `force`.
@@ -166,4 +187,36 @@ pub(crate) fn broke_off(error: JoinError) -> StoreError {
 pub(crate) fn is_own_fault(error: &StoreError) -> bool {
     let StoreError::Disk { source, .. } = error else { return false };
     source.get_ref().is_some_and(|cause| cause.is::<JoinError>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    /// Whoever asks and leaves, again and again, must not keep every place for look-ups busy.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_look_up_ends_when_its_asker_leaves() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let appliance = sample::appliance(folder.path());
+        let (begun, begins) = channel();
+        let (ended, ends) = channel();
+        let asked = Arc::clone(&appliance);
+        let asker = tokio::spawn(async move {
+            let work = move |_: &Appliance, go_on: &dyn Fn() -> bool| {
+                begun.send(go_on()).expect("heard");
+                while go_on() {
+                    std::thread::yield_now();
+                }
+                ended.send(()).expect("heard");
+            };
+            asked.looking_up_long("laptop", work).await
+        });
+        assert!(begins.recv_timeout(Duration::from_secs(20)).expect("begun"), "it is awaited");
+        asker.abort();
+        assert!(asker.await.is_err());
+        ends.recv_timeout(Duration::from_secs(LOOK_UP_MAX_S / 2))
+            .expect("it breaks off before its time is over");
+    }
 }

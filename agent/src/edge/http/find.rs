@@ -45,7 +45,7 @@ pub(crate) async fn find(
         return Err(Refusal::not_found(&format!("source {source}"), "`larder sources` lists them."));
     }
     let device = name_of(&scope).to_owned();
-    let found = appliance.looking_up(&device, move |appliance| {
+    let found = appliance.looking_up_long(&device, move |appliance, go_on| {
         let limit = query.limit.unwrap_or(HITS_MAX).clamp(1, HITS_MAX);
         let mut all = FoundNames { hits: Vec::new(), has_more: false, is_complete: true };
         for source in &sources {
@@ -54,9 +54,7 @@ pub(crate) async fn find(
                 all.has_more = true;
                 break;
             }
-            let go_on = || !appliance.is_stopping();
-            let wanted =
-                NameQuery { typed: &query.name, is_deleted: query.deleted, limit: left, go_on: &go_on };
+            let wanted = NameQuery { typed: &query.name, is_deleted: query.deleted, limit: left, go_on };
             let found = appliance.vault.by(&scope).find_names(&appliance.names(), source, &wanted)?;
             all.hits.extend(found.hits.iter().map(|hit| found_name(source, hit)));
             all.has_more |= found.has_more;

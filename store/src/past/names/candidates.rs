@@ -70,12 +70,24 @@ pub(super) struct Candidates<'a> {
     /// Folders of candidates, with the number of candidates in each.
     folders: HashMap<Vec<u8>, usize>,
     pub(super) has_more: bool,
+    /// A path came after others had been passed over for want of a place. It may be one of them, and older than told.
+    has_late_ones: bool,
 }
 
 impl<'a> Candidates<'a> {
     pub(super) fn new(records: &'a [Arc<SnapshotRecord>], limit: usize) -> Self {
         let (candidates, folders) = (HashMap::new(), HashMap::new());
-        Self { records, limit, only: None, candidates, folders, has_more: false }
+        Self { records, limit, only: None, candidates, folders, has_more: false, has_late_ones: false }
+    }
+
+    /// Whether another reading is needed, of these paths alone and each from its beginning; begins it.
+    pub(super) fn begins_anew(&mut self) -> bool {
+        if !self.has_late_ones {
+            return false;
+        }
+        self.only = Some(std::mem::take(&mut self.candidates).into_keys().collect());
+        self.folders.clear();
+        true
     }
 
     /// Of the deleted paths only.
@@ -129,6 +141,7 @@ impl NameSink for Candidates<'_> {
             }
             (None, true) if is_full => self.has_more = true,
             (None, true) => {
+                self.has_late_ones |= self.has_more;
                 let candidate =
                     NameCandidate { is_folder: change.is_folder, since: Some(snapshot), kept: None };
                 self.candidates.insert(path.to_vec(), candidate);

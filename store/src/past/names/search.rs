@@ -25,7 +25,7 @@ pub struct NameQuery<'a> {
     pub is_deleted: bool,
     /// Hits at most.
     pub limit: usize,
-    /// Whether the asker still waits; asked at each block.
+    /// Whether to go on; asked at each block. What was found until then is told, as incomplete.
     pub go_on: &'a dyn Fn() -> bool,
 }
 
@@ -72,6 +72,9 @@ pub(crate) fn find(
         candidates = Candidates::of_gone(records, gone, query.limit);
     }
     is_read = is_read && reader.read(&mut candidates).map_err(failed)?;
+    if candidates.begins_anew() {
+        is_read = is_read && reader.read(&mut candidates).map_err(failed)?;
+    }
     if !is_read && (query.go_on)() {
         // Found by the job as missing, and made anew.
         index.remove(&newest.snapshot.source).map_err(failed)?;
