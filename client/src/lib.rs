@@ -23,6 +23,7 @@ mod restore;
 mod rollback;
 mod schedule;
 mod settings;
+mod tally;
 mod unfinished;
 mod watch;
 
@@ -30,12 +31,16 @@ pub use error::{ClientError, NoAnswer, NotWritten, PairingLack, Skipped, Skipped
 pub use link::connection::Connection;
 pub use past::{read_file::read_file, selection::Selection};
 pub use progress::TransferProgress;
-pub use push::{DefaultExcludes, LeftOut, LeftOutNames, LeftOutReason, PushOptions, Pushed, push};
+pub use push::{
+    DefaultExcludes, LeftOut, LeftOutNames, LeftOutReason, PushOptions, PushPreview, Pushed, preview_push,
+    push,
+};
 pub use remote::{Past, Remote};
 pub use rescue::{FoundSnapshot, KeptSnapshot, PulledDisk, Rescue, SnapshotStanding};
 pub use restore::{
-    Existing, RestoreChoice, RestoreOptions, RestorePreview, Restored, RoomCheck, SpecialEntries, Tally,
-    preview, restore, wanted_bytes,
+    Existing, RestoreChoice, RestoreOptions, RestorePreview, Restored, RoomCheck, SpecialEntries, preview,
+    restore, wanted_bytes,
 };
 pub use rollback::{FolderPart, Removed, Rollback, RollbackPlan, RolledBack};
 pub use settings::{PairedAppliance, source_name_for};
+pub use tally::Tally;

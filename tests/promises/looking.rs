@@ -5,7 +5,10 @@ use harness::home::{Home, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 fn write(folder: &Path, name: &str, bytes: usize) {
     let path = folder.join(name);
@@ -176,7 +179,7 @@ fn found(home: &Home, args: &[&str]) -> Vec<Value> {
         if told["is_complete"] == Value::Bool(true) {
             return told["hits"].as_array().expect("a list").clone();
         }
-        std::thread::sleep(std::time::Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(200));
     }
     panic!("names are not read after half a minute");
 }
@@ -208,7 +211,7 @@ fn a_remembered_name_is_found_and_brought_back_as_it_is_told() {
     let place = told.lines().last().and_then(|line| line.find('\'').map(|at| &line[at..])).expect("a place");
     let back = home.path("back");
     let larder = home.larder(&[]);
-    let mut shell = std::process::Command::new("sh");
+    let mut shell = Command::new("sh");
     shell.arg("-c").arg(format!("{:?} restore {place} --to {back:?}", larder.get_program()));
     let variables = larder.get_envs().filter_map(|(name, value)| Some((name, value?)));
     let restored = shell.envs(variables).output().expect("sh runs");
@@ -241,4 +244,86 @@ fn an_empty_folder_that_was_full_is_not_backed_up_by_mistake() {
     let empty = home.path("never full");
     fs::create_dir(&empty).expect("made");
     home.ok(&["push", empty.to_str().expect("text")]);
+}
+
+/// The same command of an account that may not read everything; root may.
+fn without_root_powers(command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    bound.args(["--bounding-set", "-dac_override,-dac_read_search"]);
+    bound.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    for (variable, value) in command.get_envs() {
+        bound.env(variable, value.expect("none is taken away"));
+    }
+    bound
+}
+
+/// A dry run of a push tells what the push does then, sends nothing, and is refused where the push is.
+#[test]
+fn a_dry_run_of_a_push_tells_the_truth_and_sends_nothing() {
+    let home = Home::new();
+    let folder = home.path("docs");
+    for (name, bytes) in [("top", 7), ("a/1", 1000), ("a/old.o", 20_000), ("shut/b", 1), ("locked", 10)] {
+        write(&folder, name, bytes);
+    }
+    let shut = |permissions: [u32; 2]| {
+        for (name, mode) in ["shut", "locked"].into_iter().zip(permissions) {
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).expect("set");
+        }
+    };
+    shut([0o000, 0o000]);
+    let place = folder.display().to_string();
+    let args = ["push", &place, "--source", "docs", "--exclude", "*.o"];
+    let run = |more: &[&str]| {
+        let command = home.larder(&[&args[..], more].concat());
+        without_root_powers(&command).output().expect("larder runs")
+    };
+    let json = |done: &std::process::Output| -> Value {
+        let told: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+        told["pushes"][0].clone()
+    };
+    let dry = run(&["--dry-run"]);
+    let told = text(&dry);
+    for wanted in [
+        "laptop/docs: would become a snapshot with 2 files in 1 folder, 1.0 kB.",
+        "This computer has not backed it up yet: all of it would be read.",
+        "1 name that --exclude matches: a/old.o",
+        "This was a dry run: nothing was sent.",
+        "  shut: you are not allowed to read it",
+        "  locked: you are not allowed to read it",
+    ] {
+        assert!(told.contains(wanted), "{wanted}\n{told}");
+    }
+    assert_eq!(dry.status.code(), Some(3), "{told}");
+    assert!(!home.ok(&["sources"]).contains("docs"), "nothing became of it");
+    // A change in the second of a push is told once more.
+    std::thread::sleep(Duration::from_millis(1100));
+    let (dry, pushed) = (json(&run(&["--dry-run", "--json"])), json(&run(&["--json"])));
+    for part in ["totals", "left_out"] {
+        assert_eq!(dry[part], pushed[part], "{part}");
+    }
+    let names = |told: &Value| {
+        let files = told["skipped"]["files"].as_array().expect("a list").iter();
+        let mut names: Vec<_> = files.map(|file| file["path"].to_string()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!((names(&dry), &dry["skipped"]["count"]), (names(&pushed), &pushed["skipped"]["count"]));
+    let changed = |told: &Value| told["changed"]["names"].clone();
+    assert_eq!((&dry["is_first"], changed(&dry)), (&true.into(), serde_json::json!(["top", "a/1"])));
+    shut([0o700, 0o600]);
+    std::thread::sleep(Duration::from_millis(1100));
+    home.ok(&args);
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(text(&run(&["--dry-run"])).contains("Nothing in it changed since its last backup"));
+    write(&folder, "a/1", 999);
+    let dry = run(&["--dry-run", "--json"]);
+    assert_eq!((changed(&json(&dry)), dry.status.code()), (serde_json::json!(["a/1"]), Some(0)));
+    assert_eq!(home.json(&["snapshots", "docs"]).as_array().map(Vec::len), Some(2));
+    let other = home.path("other").display().to_string();
+    write(&home.path("other"), "x", 1);
+    check(&home, &["push", &other, "--source", "docs", "--dry-run"], 5, &[&place, &other]);
+    fs::remove_dir_all(&folder).expect("removed");
+    fs::create_dir(&folder).expect("made");
+    check(&home, &["push", &place, "--source", "docs", "--dry-run"], 1, &["is empty", "--empty"]);
+    check(&home, &["push", &place, "--dry-run", "--watch"], 2, &["--watch"]);
 }

@@ -24,6 +24,7 @@ mod past_watch;
 mod plain;
 mod previewing;
 mod progress;
+mod push_preview;
 mod pushing;
 mod rescued;
 mod rescuing;

@@ -9,13 +9,14 @@ use super::{
     output::{CommandError, Output, counted, size},
     past_watch::PastWatch,
     progress::with_bar,
+    push_preview::FolderPreview,
     skipped::{Loudness, name_skipped, skipped_json},
     source_name::{name_at, require_different, typed_name},
     words,
 };
 use crate::{
     ClientError, Connection, PushOptions, Pushed, Remote, TransferProgress,
-    push::{measured, named_folder, push as push_folder, start},
+    push::{measured, named_folder, preview_push, push as push_folder, start},
     settings, source_name_for,
 };
 use clap::Args;
@@ -52,6 +53,9 @@ pub(super) struct PushArgs {
     /// A folder that has backups is empty now on purpose; otherwise it is taken for a disk that is not mounted
     #[arg(long)]
     empty: bool,
+    /// Send nothing: tell what would be in the backup, what changed since the last one, and what would be left out
+    #[arg(long, conflicts_with_all = ["watch", "before", "after"])]
+    dry_run: bool,
     /// Go on until interrupted: send what changes within seconds, with a snapshot every quarter-hour at most
     #[arg(long, conflicts_with_all = ["before", "after"])]
     pub(super) watch: bool,
@@ -104,6 +108,9 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
     let connection = global.connect()?.with_limit(args.around.limit);
     let identity = connection.identity()?;
     let names = source_names(args, typed, &connection, &identity)?;
+    if args.dry_run {
+        return PushDryRun { args, connection: &connection, identity: &identity, global }.tell(names, output);
+    }
     let mut watch = PastWatch::start(&connection, &identity)?;
     let mut pushes = Vec::new();
     for (folder, name) in args.folders.iter().zip(names) {
@@ -147,6 +154,41 @@ pub(super) fn push(args: &PushArgs, global: &GlobalOptions, output: &mut Output)
         output.json(&serde_json::json!({ "pushes": told, "past_was_changed": watch.alarm }))?;
     }
     Ok(if watch.alarm { 6 } else { worst })
+}
+
+/// `--dry-run`: the same folders, and nothing is sent.
+struct PushDryRun<'a> {
+    args: &'a PushArgs,
+    connection: &'a Connection,
+    identity: &'a Identity,
+    global: &'a GlobalOptions,
+}
+
+impl PushDryRun<'_> {
+    /// Tells what the push would do, folder by folder.
+    fn tell(&self, names: Vec<String>, output: &mut Output) -> Result<u8, CommandError> {
+        let Self { args, connection, identity, global } = *self;
+        let (mut worst, mut told) = (0, Vec::new());
+        for (folder, name) in args.folders.iter().zip(names) {
+            let source = format!("{}/{name}", identity.device);
+            let options = args.options_for(&source, identity, global)?;
+            let look = || preview_push(connection, &source, folder, &options);
+            let seen = with_bar(&TransferProgress::default(), output, None, look)?;
+            let preview = FolderPreview { source: &source, folder, loudness: args.loudness, seen };
+            worst = worst.max(preview.exit_code());
+            if output.is_json() {
+                told.push(preview.json());
+            } else {
+                preview.tell(output)?;
+            }
+        }
+        if output.is_json() {
+            output.json(&serde_json::json!({ "pushes": told, "dry_run": true }))?;
+        } else {
+            output.line("This was a dry run: nothing was sent.")?;
+        }
+        Ok(worst)
+    }
 }
 
 /// The typed name, if any. Before any request: a wrong name must not cost a connection.

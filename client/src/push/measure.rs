@@ -1,14 +1,19 @@
-//! How many bytes a push will look at, and how many of them changed, by the same rules as the push.
+//! What a push will look at, by the same rules as the push, without reading any file.
 //!
-//! Measured beside the push, for the bar; an estimate, since files come and go. Without the rules, a left-out folder
-//! of fifty gigabytes would keep the bar from ever coming to its end. Not here: the walk of the push itself (`walk`).
+//! Beside a push it finds the bytes for the bar; an estimate, since files come and go. Without the rules, a left-out
+//! folder of fifty gigabytes would keep the bar from ever coming to its end. Not here: the walk of the push itself
+//! (`walk`), the preview of a push (`preview`).
 
 use super::{
     PushOptions,
     exclude::{Excludes, Ignores, SiftedFolder},
-    excludes_of,
+    excludes_of, named_folder,
 };
-use crate::platform::{FileKind, KindHint, NameList, OpenFolder, path_of_bytes};
+use crate::{
+    ClientError,
+    handle::{Budget, Handle},
+    platform::{FileKind, FileStatus, FolderRef, KindHint, NameList, OpenFolder, SystemError},
+};
 use std::{
     fs,
     path::Path,
@@ -19,13 +24,8 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-/// A folder that is still to be looked at.
-struct Waiting {
-    /// Path below the pushed folder.
-    path: Vec<u8>,
-    ignores: Option<Arc<Ignores>>,
-    device_above: u64,
-}
+/// Folders that the walk holds open besides those of the push.
+const OPEN_MAX: usize = 64;
 
 /// Bytes of the files that a push will look at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -36,66 +36,149 @@ pub(crate) struct PushMeasure {
 }
 
 /// Adds up the sizes of the files that a push of `folder` will look at; nothing once `done`, and nothing where the
-/// rules cannot be read.
+/// folder or the rules cannot be read.
 pub(crate) fn measured(folder: &Path, options: &PushOptions, done: &AtomicBool) -> Option<PushMeasure> {
-    // The cache is written at the end of each push. A file whose time was set back has a new time of its status.
-    let written = options.cache.as_ref().and_then(|cache| fs::metadata(cache).ok()?.modified().ok());
-    let last_push = written.and_then(|at| i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok());
-    let excludes = excludes_of(options).ok()?;
-    let device_above = crate::platform::device_of(folder).ok()?;
-    let mut waiting = vec![Waiting { path: Vec::new(), ignores: None, device_above }];
-    let (mut bytes, mut changed_bytes, mut room) = (0u64, 0u64, Vec::new());
-    while let Some(next) = waiting.pop() {
-        if done.load(Relaxed) {
-            return None;
-        }
+    let (mut bytes, mut changed_bytes) = (0u64, 0u64);
+    let survey = PushSurvey::new(folder, options).ok()?;
+    let is_whole = survey.walk(done, &mut |met| {
         // What cannot be opened is named by the push itself.
-        if let Some(more) = look_at(folder, &next, &excludes, &mut room, last_push) {
-            bytes = bytes.saturating_add(more.bytes);
-            changed_bytes = changed_bytes.saturating_add(more.changed_bytes);
-            waiting.extend(more.folders);
-        }
-    }
-    Some(PushMeasure { bytes, changed_bytes: last_push.map(|_| changed_bytes) })
-}
-
-struct LookedAt {
-    bytes: u64,
-    changed_bytes: u64,
-    folders: Vec<Waiting>,
-}
-
-fn look_at(
-    top: &Path,
-    at: &Waiting,
-    excludes: &Excludes,
-    room: &mut Vec<u8>,
-    last_push: Option<i64>,
-) -> Option<LookedAt> {
-    let opened = OpenFolder::open(&top.join(path_of_bytes(&at.path))).ok()?;
-    let (folder, status) = (opened.as_ref(), opened.as_ref().status().ok()?);
-    let sifted = SiftedFolder { folder, path: &|| at.path.clone() };
-    let is_mount = status.device != at.device_above;
-    let is_empty = excludes.leaves_empty(&sifted, status.identity(), is_mount);
-    let mut names = if is_empty { NameList::default() } else { folder.list(room).ok()? };
-    folder.settle_hints(&mut names);
-    let ignores = excludes.apply(&mut names, &sifted, at.ignores.as_ref());
-    let mut found = LookedAt { bytes: 0, changed_bytes: 0, folders: Vec::new() };
-    for position in 0..names.len() {
-        let name = names.name(position);
-        if names.hint(position) == KindHint::Folder {
-            let path = if at.path.is_empty() { name.to_owned() } else { [&at.path[..], name].join(&b'/') };
-            found.folders.push(Waiting { path, ignores: ignores.clone(), device_above: status.device });
-        } else if let Ok(file) = folder.status_at(name)
-            && file.kind == FileKind::File
+        if let SurveyFind::File { status, is_changed, .. } = met
+            && status.kind == FileKind::File
         {
-            found.bytes = found.bytes.saturating_add(file.size);
-            if last_push.is_some_and(|at| file.changed.seconds >= at) {
-                found.changed_bytes = found.changed_bytes.saturating_add(file.size);
+            bytes = bytes.saturating_add(status.size);
+            changed_bytes = changed_bytes.saturating_add(if is_changed { status.size } else { 0 });
+        }
+    });
+    is_whole.then(|| PushMeasure { bytes, changed_bytes: survey.last_push.map(|_| changed_bytes) })
+}
+
+/// A walk through a folder by the rules of a push.
+pub(super) struct PushSurvey {
+    top: Arc<Handle>,
+    pub(super) excludes: Excludes,
+    /// Seconds since 1970; none for a folder that this computer never pushed.
+    pub(super) last_push: Option<i64>,
+}
+
+/// What the walk meets.
+pub(super) enum SurveyFind<'a> {
+    /// A folder below the top.
+    Folder,
+    /// A file, or any other entry than a folder.
+    File {
+        folder: FolderRef<'a>,
+        name: &'a [u8],
+        path: &'a dyn Fn() -> String,
+        status: &'a FileStatus,
+        /// Since the last push; true for all where there was none.
+        is_changed: bool,
+    },
+    /// A folder or a file that cannot be looked at, and is not gone meanwhile.
+    Unreadable { path: &'a dyn Fn() -> String, cause: SystemError },
+}
+
+/// A folder that is still to be looked at: the top, or a name in a folder.
+struct Waiting {
+    above: Arc<Handle>,
+    name: Option<Vec<u8>>,
+    ignores: Option<Arc<Ignores>>,
+    device_above: u64,
+}
+
+impl PushSurvey {
+    /// Opens `folder`, and reads the rules.
+    ///
+    /// # Errors
+    /// A folder that cannot be opened, and patterns that are none.
+    pub(super) fn new(folder: &Path, options: &PushOptions) -> Result<Self, ClientError> {
+        // The cache is written at the end of each push. A file whose time was set back has a new time of its status.
+        let written = options.cache.as_ref().and_then(|cache| fs::metadata(cache).ok()?.modified().ok());
+        let last_push =
+            written.and_then(|at| i64::try_from(at.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok());
+        let excludes = excludes_of(options)?;
+        let folder = named_folder(folder)?;
+        let top = OpenFolder::open(&folder)
+            .and_then(|opened| Handle::root(opened, Budget::new(OPEN_MAX)))
+            .map_err(|error| ClientError::local("opening the folder", &folder, error))?;
+        Ok(Self { top, excludes, last_push })
+    }
+
+    /// Hands each entry to `meet`, a folder before what is in it; false where `done` was set before the end.
+    pub(super) fn walk(&self, done: &AtomicBool, meet: &mut dyn FnMut(SurveyFind<'_>)) -> bool {
+        let device_above = self.top.device();
+        let mut waiting =
+            vec![Waiting { above: Arc::clone(&self.top), name: None, ignores: None, device_above }];
+        let mut room = Vec::new();
+        while let Some(next) = waiting.pop() {
+            if done.load(Relaxed) {
+                return false;
+            }
+            match self.look_at(&next, &mut room, meet) {
+                Ok(folders) => waiting.extend(folders),
+                Err(cause) if cause.is_gone() => {}
+                Err(cause) => {
+                    let path = || next.above.path_of(next.name.as_deref().unwrap_or_default());
+                    meet(SurveyFind::Unreadable { path: &path, cause });
+                }
             }
         }
+        true
     }
-    Some(found)
+
+    fn look_at(
+        &self,
+        at: &Waiting,
+        room: &mut Vec<u8>,
+        meet: &mut dyn FnMut(SurveyFind<'_>),
+    ) -> Result<Vec<Waiting>, SystemError> {
+        let above = at.above.open()?;
+        let handle = match &at.name {
+            None => Arc::clone(&at.above),
+            Some(name) => {
+                let opened = above.as_ref().open_folder(name)?;
+                let identity = opened.as_ref().status()?.identity();
+                // Where no descriptor is left, the folder is opened again below.
+                Handle::child(&at.above, name, opened, identity).0
+            }
+        };
+        let opened = handle.open()?;
+        let (folder, status) = (opened.as_ref(), opened.as_ref().status()?);
+        let sifted = SiftedFolder { folder, path: &|| handle.path() };
+        let is_mount = status.device != at.device_above;
+        let is_empty = self.excludes.leaves_empty(&sifted, status.identity(), is_mount);
+        let mut names = if is_empty { NameList::default() } else { folder.list(room)? };
+        folder.settle_hints(&mut names);
+        let ignores = self.excludes.apply(&mut names, &sifted, at.ignores.as_ref());
+        if at.name.is_some() {
+            meet(SurveyFind::Folder);
+        }
+        let mut folders = Vec::new();
+        for position in 0..names.len() {
+            let name = names.name(position);
+            if names.hint(position) == KindHint::Folder {
+                let (above, ignores) = (Arc::clone(&handle), ignores.clone());
+                folders.push(Waiting {
+                    above,
+                    name: Some(name.to_owned()),
+                    ignores,
+                    device_above: status.device,
+                });
+                continue;
+            }
+            let path = || handle.path_of(name);
+            match folder.status_at(name) {
+                Ok(status) => {
+                    let is_changed = self.last_push.is_none_or(|at| status.changed.seconds >= at);
+                    meet(SurveyFind::File { folder, name, path: &path, status: &status, is_changed });
+                }
+                Err(cause) if cause.is_gone() => {}
+                Err(cause) => meet(SurveyFind::Unreadable { path: &path, cause }),
+            }
+        }
+        // The last in comes out first: names are met in their order.
+        folders.reverse();
+        Ok(folders)
+    }
 }
 
 #[cfg(test)]

@@ -19,9 +19,11 @@ mod measure;
 mod mounted;
 mod node_merge;
 mod origin;
+mod preview;
 mod sample;
 mod send;
 mod shares;
+mod threads;
 mod walk;
 mod walker;
 mod written_out;
@@ -51,6 +53,7 @@ pub use left_out::{LeftOut, LeftOutNames, LeftOutReason};
 pub(crate) use measure::{PushMeasure, measured};
 pub(crate) use origin::origin;
 use origin::zone;
+pub use preview::{PushPreview, preview_push};
 use sample::Sample;
 use send::Senders;
 use std::{
@@ -60,6 +63,7 @@ use std::{
     thread,
     time::{SystemTime, UNIX_EPOCH},
 };
+use threads::Threads;
 use walk::take_part;
 use walker::Walker;
 use written_out::{time_of, write_out};
@@ -380,21 +384,4 @@ pub(crate) fn named_folder(named: &Path) -> Result<PathBuf, ClientError> {
         _ => ClientError::local("looking for the folder to back up", named, cause),
     })?;
     if found.is_dir() { Ok(found) } else { Err(ClientError::no_folder(named)) }
-}
-
-/// Number of threads of a push; each thread costs a few MiB, together less than 64 MB.
-struct Threads {
-    walkers: usize,
-    senders: usize,
-    queued_batches: usize,
-}
-
-impl Threads {
-    fn for_this_computer() -> Self {
-        let cores = thread::available_parallelism().map_or(2, usize::from);
-        // Walkers wait for disks and senders for the network, so there are more of both than of cores: four walkers
-        // took a fifth less time than two for small files on a busy disk. Four senders compress a gigabyte a second;
-        // more senders would only take memory.
-        Self { walkers: 4, senders: (cores + 1).clamp(3, 4), queued_batches: 1 }
-    }
 }

@@ -21,7 +21,6 @@ mod room;
 mod site;
 mod special;
 mod survey;
-mod tally;
 mod target_folder;
 mod visit;
 
@@ -36,7 +35,6 @@ pub(crate) use replacing::{NOT_IN_THE_BACKUP, PushRecord, PushedEntry, Replacing
 pub(crate) use room::{check_room, free_at};
 pub(crate) use site::Site;
 pub(crate) use survey::joined;
-pub use tally::Tally;
 pub(crate) use visit::{SnapshotVisitor, visit};
 
 use crate::{

@@ -11,11 +11,10 @@ use super::{
     replacing::TargetSpot,
     site::Site,
     survey::joined,
-    tally::Tally,
     visit::{SnapshotVisitor, visit},
 };
 use crate::{
-    ClientError, Past, SkippedList, TransferProgress,
+    ClientError, Past, SkippedList, Tally, TransferProgress,
     handle::{Budget, Handle},
     past::{selection::Selection, tree_reader::TreeReader},
     platform::{Attributes, FileKind, OpenFolder},
