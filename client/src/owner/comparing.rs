@@ -97,11 +97,13 @@ fn two(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> Result<u
             output.line("Nothing changed.")?;
         }
     }
-    if end.is_long && !output.is_json() {
-        output.line(format!(
+    if end.is_long {
+        let told = format!(
             "There are {} differences, too many to look for what was moved: that is shown as deleted and added.",
             count(end.changes)
-        ))?;
+        );
+        // The list of a program is a list of differences, and nothing else.
+        if output.is_json() { say(told) } else { output.line(told)? }
     }
     Ok(0)
 }
