@@ -362,9 +362,10 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("format", &[]),
     ("panel", &[]),
     ("firmware-config", &[]),
+    ("trust", &[]),
     ("store", &["format"]),
-    ("client", &["format"]),
-    ("agent", &["client", "firmware-config", "format", "panel", "store"]),
+    ("client", &["format", "trust"]),
+    ("agent", &["client", "firmware-config", "format", "panel", "store", "trust"]),
 ];
 
 pub(crate) fn broken(rule: &Rule, source: &Source) -> Vec<String> {
