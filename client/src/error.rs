@@ -97,6 +97,8 @@ pub enum NoAnswer {
     BrokenOff,
     /// A program on the way says that the appliance is not there.
     Between,
+    /// Another appliance than the paired one, by its key; or somebody who wants to pass for it.
+    OtherAppliance,
 }
 
 /// The missing part of a pairing.
@@ -161,7 +163,8 @@ impl ClientError {
 
     /// Whether the same request may work in a moment.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. }) || self.has_code("busy")
+        let is_there = |why| why != NoAnswer::OtherAppliance;
+        matches!(self, Self::Unreachable { why, .. } if is_there(*why)) || self.has_code("busy")
     }
 
     /// The exit code that product.md promises for the error.

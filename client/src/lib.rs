@@ -42,5 +42,5 @@ pub use restore::{
     restore, wanted_bytes,
 };
 pub use rollback::{FolderPart, Removed, Rollback, RollbackPlan, RolledBack};
-pub use settings::{PairedAppliance, source_name_for};
+pub use settings::{PairedAppliance, PairedKeys, source_name_for};
 pub use tally::Tally;

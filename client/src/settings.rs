@@ -10,6 +10,7 @@ use larder_format::{
     Hash,
     ledger::{Head, composed, is_folder_name, is_plain_name},
 };
+use larder_trust::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -18,14 +19,70 @@ use std::{
 };
 use tempfile::NamedTempFile;
 
-/// Address and key of an appliance.
+/// Address and keys of an appliance.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairedAppliance {
-    /// `http://HOST:PORT`.
+    /// `https://HOST:PORT`; `http://HOST:PORT` for a pairing from before there was encryption.
     pub address: String,
-    /// The secret that this computer shows.
-    pub token: String,
+    /// The secret of such a pairing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// By which both ends know each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<PairedKeys>,
+}
+
+/// The keys of a pairing.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PairedKeys {
+    /// Of the appliance.
+    #[serde(with = "key_text")]
+    pub appliance: PublicKey,
+    /// Of this computer, with its secret.
+    #[serde(with = "key_text")]
+    pub own: SecretKey,
+}
+
+/// Keys as hex digits.
+mod key_text {
+    use larder_trust::{PublicKey, SecretKey, TrustError};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// A key that is written as a text.
+    pub(super) trait KeyText: Sized {
+        fn read(text: &str) -> Result<Self, TrustError>;
+        fn text(&self) -> String;
+    }
+
+    impl KeyText for PublicKey {
+        fn read(text: &str) -> Result<Self, TrustError> {
+            Self::from_hex(text)
+        }
+
+        fn text(&self) -> String {
+            self.to_string()
+        }
+    }
+
+    impl KeyText for SecretKey {
+        fn read(text: &str) -> Result<Self, TrustError> {
+            Self::from_hex(text)
+        }
+
+        fn text(&self) -> String {
+            self.to_hex()
+        }
+    }
+
+    pub(super) fn serialize<K: KeyText, S: Serializer>(key: &K, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&key.text())
+    }
+
+    pub(super) fn deserialize<'de, K: KeyText, D: Deserializer<'de>>(from: D) -> Result<K, D::Error> {
+        K::read(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
 }
 
 // The secret must not end up in a log by way of `{:?}`.
@@ -249,7 +306,11 @@ mod tests {
     fn a_pairing_comes_back_and_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/appliance.toml");
-        let pairing = PairedAppliance { address: "http://larder:8477".into(), token: "secret".into() };
+        let pairing = PairedAppliance {
+            address: "http://larder:8477".into(),
+            token: Some("secret".into()),
+            keys: None,
+        };
         pairing.store(&path).unwrap();
         assert_eq!(PairedAppliance::load(&path).unwrap(), pairing);
         let found =

@@ -5,11 +5,15 @@
 
 mod entry;
 mod found;
+mod neighbours;
+mod pairing;
 mod source;
 
 pub use crate::ledger::{CONTENTS_MAX, ContentHash, Origin};
 use crate::{ChunkId, ChunkRef, FormatError, Hash, ledger::Head, tree::Totals};
 pub use found::{FoundName, FoundNames};
+pub use neighbours::Neighbours;
+pub use pairing::{PairingAnswer, PairingBegin, PairingProof};
 use serde::{Deserialize, Serialize};
 pub use source::{Expectation, KeepWish, PushStart, PushWelcome, Retirement, SourceExpectation};
 
@@ -26,18 +30,6 @@ pub const BLOCKS_TYPE: &str = "application/vnd.larder.blocks";
 
 /// The place of a chunk missing from the vault.
 pub const NOWHERE: u64 = u64::MAX;
-
-/// Whether chunks that nobody asked for may come along with those that somebody did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Neighbours {
-    /// Only where leaving them out would be more work than sending them.
-    #[default]
-    Unwanted,
-    /// Whoever asks will most likely want them next: folders of one tree.
-    Welcome,
-}
 
 /// Names back to back.
 pub fn encode_ids<'a>(ids: impl IntoIterator<Item = &'a ChunkId>) -> Vec<u8> {

@@ -304,7 +304,7 @@ impl Home {
     /// When it does not succeed.
     pub fn pair_on(&self, computer: &str, device: &str, role: &str) {
         let made =
-            self.larderd(&["token", "--device", device, "--role", role]).output().expect("larderd runs");
+            self.larderd(&["pair", "--device", device, "--role", role]).output().expect("larderd runs");
         assert!(made.status.success(), "{}", text(&made));
         self.pair_on_with(computer, &made.stdout);
     }

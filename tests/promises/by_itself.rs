@@ -1,6 +1,7 @@
 //! Backups without a person: at times, while folders are watched, with commands around them, at a limited speed.
 
 use crate::messages::check;
+use crate::routes::token;
 use harness::home::{Home, put_program, text};
 use larder_format::ChunkRef;
 use larder_format::wire::encode_ids;
@@ -146,9 +147,7 @@ impl Drop for Watch {
 
 /// Whether the appliance has a chunk of these bytes already.
 fn has_arrived(home: &Home, bytes: &[u8]) -> bool {
-    let pairing = fs::read_to_string(home.path("config/larder/appliance.toml")).expect("a pairing");
-    let token =
-        pairing.lines().find_map(|line| line.strip_prefix("token = ")).expect("a key").trim_matches('"');
+    let token = token(home, "admin");
     let ids = encode_ids(&[ChunkRef::to(bytes).id]);
     let mut stream = TcpStream::connect(("127.0.0.1", home.port)).expect("connected");
     let head = format!(

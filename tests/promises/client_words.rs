@@ -1,6 +1,7 @@
 //! What the client says, and how it ends, where somebody else answers, nobody reads, or something is mistyped.
 
 use crate::messages::{check, check_first_line, with_a_letter};
+use crate::routes::token;
 use harness::home::{Home, text};
 use std::fs;
 use std::io::{Read, Write};
@@ -76,6 +77,7 @@ fn answering(answer: &'static str) -> u16 {
 #[test]
 fn what_is_no_appliance_is_told_as_such() {
     let (home, folder) = with_a_letter();
+    home.pair_with(token(&home, "admin").as_bytes());
     let pairing = home.path("config/larder/appliance.toml");
     let before = fs::read_to_string(&pairing).expect("a pairing");
     let folder = folder.display().to_string();
@@ -107,7 +109,7 @@ fn what_is_mistyped_is_not_passed_over() {
     check(&Home::new(), &["answers"], 0, &["Nothing is protected yet"]);
     let (home, _) = with_a_letter();
     check(&home, &["pair", ":84777"], 2, &[":84777"]);
-    check(&home, &["pair", "fe80::1"], 2, &["http://[fe80::1]:8477"]);
+    check(&home, &["pair", "fe80::1"], 2, &["[fe80::1]:8477"]);
     check(&home, &["versions", "data@1:letter.txt"], 2, &["@WHEN"]);
     let [disk, to] = ["disk", "to"].map(|name| home.path(name).display().to_string());
     check(&home, &["ls", "data@nonsense"], 1, &["nonsense", "2 weeks ago"]);

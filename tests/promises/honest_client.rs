@@ -2,6 +2,7 @@
 //! wants to do to the screen.
 
 use crate::messages::{check, with_a_letter};
+use crate::routes::token;
 use harness::home::{Home, program, put_program, text};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -115,10 +116,9 @@ fn a_pairing_is_not_lost_by_pairing_again() {
         parts.iter().for_each(|part| assert!(said.contains(part), "{args:?}: {part}: {said}"));
         assert_eq!(fs::read(&file).expect("a pairing"), before, "{args:?}: the pairing is as it was");
     };
-    check(&[&here], b"00ff\n", 2, &["is paired with http://127.0.0.1", "stays so", "--replace"]);
-    check(&[&here, "--replace"], b"\n", 2, &["No key was entered", "larderd token"]);
+    check(&[&here], b"00ff\n", 2, &["is paired with https://127.0.0.1", "stays so", "--replace"]);
+    check(&[&here, "--replace"], b"\n", 2, &["No code was entered", "larderd pair"]);
     check(&[&here, "--replace"], b"00ff\n", 4, &["does not know this key"]);
-    check(&["https://larder.local", "--replace"], b"00ff\n", 2, &["does not encrypt", "http://"]);
     check(&["nowhere.invalid", "--replace"], b"00ff\n", 4, &["No computer with the name", "192.168"]);
 }
 
@@ -145,12 +145,12 @@ fn why_nobody_answers_is_told_and_soon() {
         fs::write(&pairing, good.replace(&address, host)).expect("written");
     };
     go_to("nowhere.invalid:8477");
-    check(&home, &["status"], 4, &["No computer with the name in http://nowhere.invalid:8477"]);
+    check(&home, &["status"], 4, &["No computer with the name in https://nowhere.invalid:8477"]);
     let silent = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     go_to(&silent.local_addr().expect("an address").to_string());
     let push = ["push", &shown(&folder)];
     let (line, took) = first_line(home.larder(&push));
-    assert!(line.starts_with("Trying to reach the appliance at http://127.0.0.1:"), "{line}");
+    assert!(line.starts_with("Trying to reach the appliance at https://127.0.0.1:"), "{line}");
     assert!(took < SAID_WITHIN, "{took:?}");
     fs::write(&pairing, &good).expect("written");
     home.stop_agent();
@@ -169,7 +169,7 @@ fn an_ended_key_is_told_as_such() {
     let (home, folder) = with_a_letter();
     let ended = home.larderd(&["revoke", "laptop"]).output().expect("larderd runs");
     assert!(ended.status.success(), "{}", text(&ended));
-    check(&home, &["push", &shown(&folder)], 4, &["does not know the key of this computer", "larderd token"]);
+    check(&home, &["push", &shown(&folder)], 4, &["does not know the key of this computer", "larderd pair"]);
 }
 
 /// Ctrl-C says what it means for the files, and the program ends by it as any other.
@@ -254,9 +254,11 @@ fn no_answer_drives_the_terminal() {
     let (home, folder) = with_a_letter();
     fs::write(folder.join("letter.txt"), b"dear all of you").expect("written");
     home.push(&folder, "data");
+    // Between two ends that encrypt nobody can change a word.
+    let key = token(&home, "admin");
+    home.pair_with(key.as_bytes());
     let pairing = home.path("config/larder/appliance.toml");
     let good = fs::read_to_string(&pairing).expect("a pairing");
-    let key = good.lines().find_map(|line| line.strip_prefix("token = ")).expect("a key").replace('"', "");
     // Names of everything, and words of every message.
     let words = &["letter", "root", "laptop", "There ", " is ", " are ", "Nothing"];
     let port = hostile_between(home.port, words);

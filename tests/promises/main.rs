@@ -8,6 +8,7 @@ mod client_words;
 mod crowds;
 mod damaged;
 mod disks;
+mod encrypted;
 mod honest_client;
 mod hostile;
 mod household;

@@ -1,5 +1,6 @@
 //! Wrong input of every kind: each message names the place and the remedy, and the exit code is the promised one.
 
+use crate::routes::token;
 use harness::home::{Home, program, text};
 use std::fs;
 use std::io::{Read, Write};
@@ -225,7 +226,7 @@ fn pairing_does_not_lead_in_a_circle() {
     let wrong = pair(b"bad\n");
     check_first_line(&wrong, 4, "The appliance does not know this key.");
     assert!(
-        text(&wrong).contains("larderd token") && !text(&wrong).contains("is not paired"),
+        text(&wrong).contains("larderd pair") && !text(&wrong).contains("is not paired"),
         "{}",
         text(&wrong)
     );
@@ -368,6 +369,8 @@ fn one_folder_that_fails_does_not_hide_the_receipt_of_another() {
         fs::create_dir_all(home.path(name)).expect("a folder");
         fs::write(home.path(name).join("letter.txt"), name).expect("written");
     }
+    // Between two ends that encrypt nobody can tell one request from another.
+    home.pair_with(token(&home, "admin").as_bytes());
     let pairing = home.path("config/larder/appliance.toml");
     let port = refusing(home.port, b"POST /v1/sources/laptop/second/snapshots");
     let text = fs::read_to_string(&pairing).expect("a pairing");

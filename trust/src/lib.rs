@@ -9,5 +9,5 @@ mod pairing;
 mod tls;
 
 pub use key::{PublicKey, SecretKey, TrustError};
-pub use pairing::{ApplianceAnswer, DeviceSide, Grant, PairingKeys, PairingProofs};
+pub use pairing::{ApplianceAnswer, DeviceSide, Grant, PairingKeys, PairingProofs, Proof};
 pub use tls::{client_config, offers_raw_keys, peer_key, server_config};

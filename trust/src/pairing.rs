@@ -36,13 +36,16 @@ pub struct Grant<'a> {
     pub role: &'a str,
 }
 
-/// What each end shows to prove that it has the code. Equality takes the same time for all proofs.
+/// What an end shows. Equality takes the same time whatever is compared.
+pub type Proof = blake3::Hash;
+
+/// What each end shows to prove that it has the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PairingProofs {
     /// Shown by the computer.
-    pub device: blake3::Hash,
+    pub device: Proof,
     /// Shown by the appliance.
-    pub appliance: blake3::Hash,
+    pub appliance: Proof,
 }
 
 impl PairingProofs {
@@ -84,12 +87,7 @@ impl DeviceSide {
     ///
     /// # Errors
     /// `Garbled`, and `NotProven` where the appliance has not shown that it knows the code.
-    pub fn finish(
-        self,
-        answer: &[u8],
-        grant: &Grant<'_>,
-        shown: blake3::Hash,
-    ) -> Result<PairingProofs, TrustError> {
+    pub fn finish(self, answer: &[u8], grant: &Grant<'_>, shown: Proof) -> Result<PairingProofs, TrustError> {
         let Self { exchange, keys, message } = self;
         let secret = exchange.finish(answer).map_err(|_| TrustError::Garbled)?;
         let proofs = PairingProofs::of(&secret, &keys, [&message, answer], grant);

@@ -1,5 +1,6 @@
 //! The edges: each file touches one outside thing, and nothing else does.
 
+pub(crate) mod box_key;
 pub(crate) mod clock;
 pub(crate) mod control;
 pub(crate) mod dashboard;

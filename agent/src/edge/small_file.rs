@@ -18,13 +18,25 @@ pub(super) fn read_small(path: &Path, bytes_max: u64) -> io::Result<String> {
     Ok(text)
 }
 
-/// Puts a new file in the place of any former file: half a file would be no file.
+/// Puts a new file in the place of any former file: half a file would be no file. Only this account may read it.
 pub(super) fn replace_small(path: &Path, text: &str) -> io::Result<()> {
     let part = path.with_extension("part");
     match fs::remove_file(&part) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    fs::OpenOptions::new().write(true).create_new(true).open(&part)?.write_all(text.as_bytes())?;
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)?
+        .write_all(text.as_bytes())?;
     fs::rename(&part, path)
+}
+
+/// The same for what must be there after a power cut or a pulled disk.
+pub(super) fn replace_durably(path: &Path, text: &str) -> io::Result<()> {
+    replace_small(path, text)?;
+    fs::File::open(path)?.sync_all()?;
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }

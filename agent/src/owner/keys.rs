@@ -6,6 +6,7 @@ use super::output::{hint, say};
 use super::which::{Which, settings_of};
 use super::words::Trouble;
 use crate::edge::http::control::{Key, Revoked};
+use crate::edge::http::pairing::{OpenedWindow, WindowWish};
 use crate::phrase::moment_in;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,15 +15,38 @@ use larder_format::ledger::{Role, is_plain_name};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
 
-pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Result<ExitCode, Trouble> {
-    if !is_plain_name(device) {
-        let what = format!("\"{device}\" cannot be a computer's name.");
-        let remedy = format!(
-            "Use only a to z, A to Z, 0 to 9, `-`, `_` and `.`, at most 64 of them and no dot in front, such as {}.",
-            plain_name_like(device)
-        );
-        return Err(Trouble::new(2, what, remedy, ""));
+/// Opens a window in which a computer may pair, and shows its code.
+pub(crate) fn pair(which: &Which, device: &str, role: Role, json: bool) -> Result<ExitCode, Trouble> {
+    require_name(device)?;
+    let wish = WindowWish { device: device.to_owned(), role };
+    let body = serde_json::to_value(wish).expect("plain values encode");
+    let opened: OpenedWindow = ask(which, "/v1/control/pair", Some(body))?;
+    if json {
+        say(serde_json::to_string(&opened).expect("plain values encode"))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    say(&opened.code)?;
+    let (listen, minutes) = (settings_of(which)?.network.listen, opened.open_s.div_ceil(60));
+    for line in window_words(device, minutes, listen, own_address()) {
+        hint(line);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn require_name(device: &str) -> Result<(), Trouble> {
+    if is_plain_name(device) {
+        return Ok(());
+    }
+    let what = format!("\"{device}\" cannot be a computer's name.");
+    let remedy = format!(
+        "Use only a to z, A to Z, 0 to 9, `-`, `_` and `.`, at most 64 of them and no dot in front, such as {}.",
+        plain_name_like(device)
+    );
+    Err(Trouble::new(2, what, remedy, ""))
+}
+
+pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Result<ExitCode, Trouble> {
+    require_name(device)?;
     let body = serde_json::json!({ "device": device, "role": role });
     let value: serde_json::Value = ask(which, "/v1/control/tokens", Some(body))?;
     let key = value["token"].as_str().unwrap_or_default();
@@ -43,19 +67,31 @@ pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
+/// What to do with a code, likewise.
+fn window_words(device: &str, minutes: u64, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
+    let at = |address: String| {
+        format!("Within {minutes} minutes, on {device}, run `larder pair {address}` and type this code.")
+    };
+    told_with_address(&at, listen, own)
+}
+
 /// What to do with the key, on a box that listens at `listen` and has the address `own` in its network.
 fn pairing_words(device: &str, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
     let at = |address: String| {
-        vec![format!("This key is shown once. On {device}, run `larder pair {address}` and paste it.")]
+        format!("This key is shown once. On {device}, run `larder pair {address}` and paste it.")
     };
+    told_with_address(&at, listen, own)
+}
+
+fn told_with_address(at: &dyn Fn(String) -> String, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
     let mut of_network = listen;
     if let Some(own) = own.filter(|_| listen.ip().is_unspecified()) {
         of_network.set_ip(own);
     }
     if of_network.ip().is_unspecified() {
-        return at("ADDRESS".to_owned());
+        return vec![at("ADDRESS".to_owned())];
     }
-    let mut lines = at(of_network.to_string());
+    let mut lines = vec![at(of_network.to_string())];
     if listen.ip().is_loopback() {
         lines.push(
             "The appliance answers programs on this box only. For other computers set `network.listen` in its settings to \
@@ -124,11 +160,7 @@ fn table(keys: &[Key], zone: &TimeZone) -> Vec<String> {
         |time: Option<Timestamp>| time.map_or_else(|| "not known".to_owned(), |time| moment_in(time, zone));
     let made_width = keys.iter().map(|key| moment(key.made).chars().count()).max().unwrap_or(0).max(4);
     let line = |Key { device, role, key, made, last_used }: &Key| {
-        let role = match role {
-            Role::Push => "push",
-            Role::Read => "read",
-            Role::Admin => "admin",
-        };
+        let role = role.word();
         format!("{device:width$}  {role:5}  {key:8}  {:made_width$}  {}", moment(*made), moment(*last_used))
     };
     let head = format!("{:width$}  ROLE   KEY       {:made_width$}  LAST USED", "DEVICE", "MADE");

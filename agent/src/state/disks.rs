@@ -6,6 +6,7 @@
 
 use crate::decide::facts::WhyRejected;
 use crate::decide::words;
+use crate::edge::box_key;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
 use crate::phrase::causes;
@@ -79,7 +80,7 @@ impl Appliance {
             return;
         }
         match self.come(path, role) {
-            Ok(Some((id, mount))) => self.registry.enter(id, mount),
+            Ok(Some((id, mount))) => self.enter(id, mount),
             Ok(None) => drop(self.registry.mounts().rejected.remove(path)),
             Err(why) => {
                 let before = self.registry.mounts().rejected.insert(path.to_owned(), why.clone());
@@ -89,6 +90,11 @@ impl Appliance {
                 }
             }
         }
+    }
+
+    fn enter(&self, id: String, mount: Mount) {
+        self.registry.enter(id, mount);
+        box_key::keep(&self.registry.folders(&self.vault).concat(), &self.box_key);
     }
 
     /// Takes the disk at `path`, if it belongs to the vault; none where no disk is.
@@ -166,7 +172,7 @@ impl Appliance {
             self.vault.detach(&id);
         }
         let (id, mount) = self.take_in(path, role)?;
-        self.registry.enter(id.clone(), mount);
+        self.enter(id.clone(), mount);
         Ok(id)
     }
 

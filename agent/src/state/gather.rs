@@ -21,6 +21,7 @@ use larder_store::{
     DamagedSnapshot, Hold, Label, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView,
     SnapshotRecord, StoreError,
 };
+use larder_trust::PublicKey;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -63,6 +64,14 @@ impl Appliance {
         self.vault.append(self.stamp(), Event::DevicePaired(pairing))?;
         self.tell(AgentEvent::KeysChanged);
         Ok(secret)
+    }
+
+    /// Lets a key in from now on that a computer has proven to have.
+    pub(crate) fn take_key(&self, device: String, role: Role, key: &PublicKey) -> Result<(), StoreError> {
+        let pairing = Pairing { device, role, key: Hash::of(key.bytes()) };
+        self.vault.append(self.stamp(), Event::DevicePaired(pairing))?;
+        self.tell(AgentEvent::KeysChanged);
+        Ok(())
     }
 
     /// Keys in force, in the order of their devices' names.

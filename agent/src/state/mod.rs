@@ -10,6 +10,7 @@ pub(crate) mod history;
 pub(crate) mod keeping;
 pub(crate) mod key_uses;
 pub(crate) mod opening;
+pub(crate) mod pairing;
 pub(crate) mod registry;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -24,12 +25,14 @@ use crate::state::activity::Activity;
 use crate::state::history::History;
 use crate::state::key_uses::KeyUses;
 use crate::state::opening::Opening;
+use crate::state::pairing::PairingWindows;
 use crate::state::registry::DiskRegistry;
 use crate::state::turns::Turns;
 use crate::state::upload_memory::UploadMemory;
 use larder_firmware_config::Settings;
 use larder_format::{Hash, layout};
 use larder_store::{NameIndex, StoreError, Vault};
+use larder_trust::SecretKey;
 use std::sync::{Arc, RwLock};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinError;
@@ -57,6 +60,9 @@ pub(crate) struct Appliance {
     pub(crate) activity: Activity,
     /// When each key was last used.
     pub(crate) key_uses: KeyUses,
+    /// The key by which computers know this appliance.
+    pub(crate) box_key: SecretKey,
+    pub(crate) pairing: PairingWindows,
     pub(crate) upload_memory: Arc<UploadMemory>,
     pub(crate) fetches: Turns,
     pub(crate) listings: Turns,
@@ -79,7 +85,7 @@ pub(crate) struct Wires {
 
 impl Appliance {
     pub(crate) fn new(opening: Opening, settings: Settings, wires: Wires) -> Self {
-        let Opening { vault, registry, clock, .. } = opening;
+        let Opening { vault, registry, clock, box_key, .. } = opening;
         let Wires { report, events, stop } = wires;
         let upload_bytes = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX);
         let key_uses = KeyUses::load(&registry.primary().join(FOLDER));
@@ -94,6 +100,8 @@ impl Appliance {
             history: RwLock::default(),
             activity: Activity::default(),
             key_uses,
+            box_key,
+            pairing: PairingWindows::default(),
             upload_memory: Arc::new(UploadMemory::new(upload_bytes)),
             fetches: turns(),
             listings: turns(),

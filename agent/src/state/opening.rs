@@ -4,6 +4,7 @@
 //! with a disk away, a new vault could not be told from an old vault whose disk is missing. Not here: disks that come
 //! later (`registry`).
 
+use crate::edge::box_key;
 use crate::edge::clock::Clock;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
@@ -14,6 +15,7 @@ use larder_store::{
     Identity, IndexPlace, KnownDisks, MemberState, MemberView, Opened, Options, StoreError, Vault,
     disks_known_to, identity_of,
 };
+use larder_trust::{SecretKey, TrustError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +35,9 @@ pub(crate) enum OpenError {
     /// The vault on the disks.
     #[error(transparent)]
     Vault(#[from] StoreError),
+    /// The appliance has no key, and none can be made.
+    #[error("the appliance cannot make its key: {0}")]
+    Key(#[from] TrustError),
 }
 
 /// A vault that is open.
@@ -40,6 +45,7 @@ pub(crate) struct Opening {
     pub(crate) vault: Vault,
     pub(crate) registry: DiskRegistry,
     pub(crate) clock: Clock,
+    pub(crate) box_key: SecretKey,
     pub(crate) opened: Opened,
 }
 
@@ -76,7 +82,8 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, OpenError> {
     take_known(settings, &vault, &clock, &mut here);
     // A disk attached since may know more.
     let (registry, clock) = (DiskRegistry::new(here, primary), Clock::open(&folder, known_s(&vault)));
-    Ok(Opening { vault, registry, clock, opened })
+    let box_key = box_key::load_or_make(&registry.folders(&vault).concat())?;
+    Ok(Opening { vault, registry, clock, box_key, opened })
 }
 
 /// A disk known to the ledger alone may know more than the opened disks; a commit without it would begin another

@@ -74,14 +74,19 @@ impl DiskRegistry {
     /// The vault's folders on the connected disks that stay at home; on the others where no such disk is connected. What an
     /// offsite disk remembers is old, and was in the hands of others.
     pub(crate) fn home_folders(&self, vault: &Vault) -> Vec<PathBuf> {
+        let [home, offsite] = self.folders(vault);
+        if home.is_empty() { offsite } else { home }
+    }
+
+    /// The vault's folders on the connected disks: on those that stay at home, and on the others.
+    pub(crate) fn folders(&self, vault: &Vault) -> [Vec<PathBuf>; 2] {
         let disks = vault.disks();
         let is_away_mostly =
             |id: &str| disks.iter().any(|disk| disk.id == id && disk.role == DiskRole::Offsite);
         let mounts = self.mounts();
         let (offsite, home): (Vec<_>, Vec<_>) =
             mounts.here.iter().partition(|(id, _)| is_away_mostly(id.as_str()));
-        let chosen = if home.is_empty() { offsite } else { home };
-        chosen.into_iter().map(|(_, mount)| mount.path.join(FOLDER)).collect()
+        [home, offsite].map(|chosen| chosen.into_iter().map(|(_, mount)| mount.path.join(FOLDER)).collect())
     }
 
     /// Where disks are connected at this moment.

@@ -5,6 +5,7 @@
 
 use crate::{ClientError, NoAnswer};
 use larder_format::wire::{IDS_MAX, Problem};
+use rustls::CertificateError;
 use std::io::{self, ErrorKind, Read};
 use ureq::{Body, Timeout, http::Response};
 
@@ -59,9 +60,17 @@ pub(super) fn why_no_answer(error: &ureq::Error) -> NoAnswer {
     match error {
         ureq::Error::HostNotFound | ureq::Error::Timeout(Timeout::Resolve) => NoAnswer::UnknownName,
         ureq::Error::Timeout(_) => NoAnswer::TooSlow,
+        ureq::Error::Io(error) if is_other_key(error) => NoAnswer::OtherAppliance,
         ureq::Error::Io(error) => why_no_connection(error),
         _ => NoAnswer::BrokenOff,
     }
+}
+
+/// Whether the handshake ended because the appliance showed another key than the one it was paired with.
+fn is_other_key(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let other = rustls::Error::from(CertificateError::ApplicationVerificationFailure);
+    cause.is_some_and(|cause| *cause == other)
 }
 
 fn why_no_connection(error: &io::Error) -> NoAnswer {

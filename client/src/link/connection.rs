@@ -11,7 +11,8 @@ use super::{
     body::{BackToBack, read_block},
     limit::{ByteRate, Paced, RateLimit},
     path::{percent_encode, source_path},
-    transport::{SEND_TIMEOUT, agent_for},
+    pinned::PinnedTls,
+    transport::{SEND_TIMEOUT, agent_for, authorized},
 };
 use crate::{
     ClientError, NoAnswer, PairingLack, Past, Remote, platform::since_boot, settings::PairedAppliance,
@@ -55,7 +56,8 @@ const UPLOADS_AT_ONCE: u32 = 4;
 pub struct Connection {
     agent: Agent,
     address: String,
-    authorization: String,
+    /// For a pairing from before there was encryption.
+    authorization: Option<String>,
     retry_for: Duration,
     /// Whether somebody waits for the first answer and would rather hear of a wrong address.
     is_awaited: bool,
@@ -75,10 +77,16 @@ type OnOutage = Box<dyn Fn(&ClientError, Duration) + Send + Sync>;
 impl Connection {
     /// A connection to the appliance of a pairing. Sends nothing yet.
     pub fn new(pairing: &PairedAppliance) -> Self {
+        let tls = pairing.keys.as_ref().map(|keys| PinnedTls::new(&keys.own, Some(keys.appliance)));
+        let authorization = pairing.token.as_ref().map(|token| format!("Bearer {token}"));
+        Self::over(tls, &pairing.address, authorization)
+    }
+
+    pub(super) fn over(tls: Option<PinnedTls>, address: &str, authorization: Option<String>) -> Self {
         Self {
-            agent: agent_for(),
-            address: pairing.address.trim_end_matches('/').to_owned(),
-            authorization: format!("Bearer {}", pairing.token),
+            agent: agent_for(tls),
+            address: address.trim_end_matches('/').to_owned(),
+            authorization,
             retry_for: RETRY_FOR,
             is_awaited: false,
             is_met: Arc::default(),
@@ -160,8 +168,7 @@ impl Connection {
     }
 
     fn get_once(&self, path: &str) -> Result<Response<Body>, ClientError> {
-        let request = self.agent.get(self.url(path)).header("authorization", &self.authorization);
-        self.checked(request.call())
+        self.checked(authorized(self.agent.get(self.url(path)), &self.authorization).call())
     }
 
     /// Makes a request of `ask`, which gets WHENs from `written`, and a part for the query with the reader's zone.
@@ -201,8 +208,7 @@ impl Connection {
     }
 
     fn request(&self, path: &str, content_type: &str) -> RequestBuilder<WithBody> {
-        let request = self.agent.post(self.url(path)).header("authorization", &self.authorization);
-        request.header("content-type", content_type)
+        authorized(self.agent.post(self.url(path)), &self.authorization).header("content-type", content_type)
     }
 
     fn url(&self, path: &str) -> String {
@@ -301,7 +307,7 @@ impl Connection {
 impl Remote for Connection {
     fn identity(&self) -> Result<Identity, ClientError> {
         let body = self.with_retries(|| {
-            let request = self.agent.get(self.url("/v1/me")).header("authorization", &self.authorization);
+            let request = authorized(self.agent.get(self.url("/v1/me")), &self.authorization);
             let request = request.config().timeout_recv_response(Some(FIRST_ANSWER_TIMEOUT)).build();
             self.read(self.checked(request.call())?, AnswerSize::Facts)
         })?;

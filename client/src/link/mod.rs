@@ -9,6 +9,8 @@ pub(crate) mod changes;
 pub(crate) mod connection;
 pub(crate) mod limit;
 pub(crate) mod listing;
+pub(crate) mod pairing;
 pub(crate) mod path;
+mod pinned;
 pub(crate) mod questions;
 mod transport;

@@ -1,9 +1,16 @@
 //! How bytes travel: timeouts, buffers, and no way around.
 //!
-//! Encryption and pinned keys belong here. Not here: what is asked (`connection`).
+//! Not here: what is asked (`connection`), encryption (`pinned`).
 
+use super::pinned::PinnedTls;
 use std::time::Duration;
-use ureq::Agent;
+use ureq::{
+    Agent, RequestBuilder,
+    unversioned::{
+        resolver::DefaultResolver,
+        transport::{Connector, TcpConnector},
+    },
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -12,9 +19,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// For the body of a request that nobody slows on purpose.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The place that knows how bytes travel.
-pub(super) fn agent_for() -> Agent {
-    Agent::config_builder()
+/// The place that knows how bytes travel; encrypted by `tls`.
+pub(super) fn agent_for(tls: Option<PinnedTls>) -> Agent {
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         // The appliance is on this network; a proxy for the web has no business in between.
         .proxy(None)
@@ -29,6 +36,21 @@ pub(super) fn agent_for() -> Agent {
         .input_buffer_size(64 * 1024)
         .output_buffer_size(64 * 1024)
         .max_idle_connections_per_host(8)
-        .build()
-        .new_agent()
+        .build();
+    match tls {
+        None => config.new_agent(),
+        Some(tls) => Agent::with_parts(
+            config,
+            ().chain(TcpConnector::default()).chain(tls),
+            DefaultResolver::default(),
+        ),
+    }
+}
+
+/// The request with the secret of a pairing from before there was encryption.
+pub(super) fn authorized<B>(request: RequestBuilder<B>, authorization: &Option<String>) -> RequestBuilder<B> {
+    match authorization {
+        Some(authorization) => request.header("authorization", authorization),
+        None => request,
+    }
 }

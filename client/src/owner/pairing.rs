@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     ClientError, Connection, PairedAppliance, PairingLack, Remote,
+    link::pairing::{CODE_DIGITS, pair_by_code},
     platform::HiddenInput,
     settings::{SeenHead, state_path},
 };
@@ -23,7 +24,7 @@ use std::{
 
 #[derive(Debug, Args)]
 pub(super) struct PairArgs {
-    /// Where the appliance is, for example http://larder.local:8477
+    /// Where the appliance is, for example larder.local:8477
     address: String,
     /// Put the new pairing in the place of one that is there, without asking; the old key is gone then
     #[arg(long)]
@@ -38,13 +39,19 @@ pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output)
     if !args.replace {
         may_replace(&path, |question| may_ask() && ask_yes(question))?;
     }
-    let token = ask_for_key()?;
-    let pairing = PairedAppliance { address, token };
-    let connection = Connection::new(&pairing).without_retries();
-    if !output.is_quiet() {
-        announce(&connection);
-    }
-    let identity = connection.identity().map_err(about_the_key)?;
+    let (pairing, identity) = match ask_for_key()? {
+        Entered::Code(code) => pair_by_code(&format!("https://{address}"), &code)?,
+        Entered::Key(token) => {
+            let address = format!("http://{address}");
+            let pairing = PairedAppliance { address, token: Some(token), keys: None };
+            let connection = Connection::new(&pairing).without_retries();
+            if !output.is_quiet() {
+                announce(&connection);
+            }
+            let identity = connection.identity().map_err(about_the_key)?;
+            (pairing, identity)
+        }
+    };
     pairing.store(&path)?;
     // Pairing again says that this is the right appliance, also after an old disk was put back.
     SeenHead { head: identity.head, receipt: None }
@@ -105,29 +112,21 @@ fn about_the_key(trouble: ClientError) -> ClientError {
         code: "unauthorized".to_owned(),
         what: "The appliance does not know this key.".to_owned(),
         meaning: "Nothing changed: if this computer was paired before, it still is as it was.".to_owned(),
-        remedy: "Make a new one with `larderd token` on the appliance, then pair again and paste it."
+        remedy: "Run `larderd pair` on the appliance, then pair again and type the code that it shows."
             .to_owned(),
         details: cause,
     }))
 }
 
-/// `larder`, `larder:8477` and `http://larder:8477` mean the same. An impossible address is told as such: without an
-/// answer, the owner would go and look at the box.
+/// `larder`, `larder:8477` and `https://larder:8477` mean the same: host and port. An impossible address is told as such:
+/// without an answer, the owner would go and look at the box.
 fn full_address(typed: &str) -> Result<String, ClientError> {
-    if typed.starts_with("https://") {
-        return Err(ClientError::WrongKind {
-            what:
-                "Larder does not encrypt what goes over the network yet, so no https:// address can be used."
-                    .to_owned(),
-            remedy: "Write it with http://, and use it in a network that you trust, or through a VPN.",
-        });
-    }
-    let wrong =
-        || ClientError::Usage(format!("\"{typed}\" is not an address such as http://larder.local:{PORT}"));
-    let rest = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
+    let wrong = || ClientError::Usage(format!("\"{typed}\" is not an address such as larder.local:{PORT}"));
+    let bare = typed.strip_prefix("https://").or_else(|| typed.strip_prefix("http://"));
+    let rest = bare.unwrap_or(typed).trim_end_matches('/');
     if rest.parse::<Ipv6Addr>().is_ok() {
         return Err(ClientError::Usage(format!(
-            "an address of version 6 stands in brackets: http://[{rest}]:{PORT}"
+            "an address of version 6 stands in brackets: [{rest}]:{PORT}"
         )));
     }
     // A colon inside brackets belongs to an address of version 6.
@@ -138,17 +137,26 @@ fn full_address(typed: &str) -> Result<String, ClientError> {
         None => !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)),
     };
     let port: u16 = port.map_or(Ok(PORT), str::parse).map_err(|_| wrong())?;
-    if is_host && port > 0 { Ok(format!("http://{host}:{port}")) } else { Err(wrong()) }
+    if is_host && port > 0 { Ok(format!("{host}:{port}")) } else { Err(wrong()) }
 }
 
-fn ask_for_key() -> Result<String, CommandError> {
+/// What was typed to show that this computer may pair.
+#[derive(Debug, PartialEq, Eq)]
+enum Entered {
+    /// The code of an open window.
+    Code(String),
+    /// A key, as it was before there was encryption.
+    Key(String),
+}
+
+fn ask_for_key() -> Result<Entered, CommandError> {
     let hidden = if std::io::stdin().is_terminal() { HiddenInput::begin() } else { None };
     if std::io::stdin().is_terminal() {
         // A person who does not see the question may still answer.
         let mut asked = std::io::stderr();
         let _ = write!(
             asked,
-            "Key for this computer (`larderd token` on the appliance makes one; it is not shown here): "
+            "Code of the appliance (`larderd pair` on it shows one; what you type is not shown here): "
         );
         let _ = asked.flush();
     }
@@ -159,16 +167,21 @@ fn ask_for_key() -> Result<String, CommandError> {
     Ok(checked_key(&line)?)
 }
 
-fn checked_key(line: &str) -> Result<String, ClientError> {
+fn checked_key(line: &str) -> Result<Entered, ClientError> {
     let key = line.trim();
+    // Read aloud and written down, a code comes in groups.
+    let code: String = key.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
+    if code.len() == CODE_DIGITS && code.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Ok(Entered::Code(code));
+    }
     let what = if key.is_empty() {
-        "No key was entered."
+        "No code was entered."
     } else if key.chars().any(|c| !c.is_ascii_graphic()) {
-        "What was entered is no key: a key is one word of letters and digits."
+        "What was entered is no code: a code has eight digits."
     } else {
-        return Ok(key.to_owned());
+        return Ok(Entered::Key(key.to_owned()));
     };
-    let remedy = "Make one with `larderd token` on the appliance, then run this again and paste it.";
+    let remedy = "Get one with `larderd pair` on the appliance, then run this again and type it.";
     Err(ClientError::WrongKind { what: what.to_owned(), remedy })
 }
 
@@ -188,9 +201,12 @@ mod tests {
 
     #[test]
     fn a_missing_key_is_told_as_such() {
-        assert_eq!(checked_key(" 00ff\n").expect("a key"), "00ff");
+        let code = Entered::Code("12345678".to_owned());
+        assert_eq!(checked_key("1234 5678\n").expect("a code"), code);
+        assert_eq!(checked_key("1234-5678").expect("a code"), code);
+        assert_eq!(checked_key(" 00ff\n").expect("a key"), Entered::Key("00ff".to_owned()));
         for (typed, word) in
-            [("\n", "No key"), ("", "No key"), ("two words", "no key"), ("\u{1b}[A", "no key")]
+            [("\n", "No code"), ("", "No code"), ("two words", "no code"), ("\u{1b}[A", "no code")]
         {
             let trouble = checked_key(typed).expect_err("no key");
             assert!(trouble.to_string().contains(word) && trouble.exit_code() == 2, "{trouble}");
@@ -202,7 +218,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("appliance.toml");
         assert!(may_replace(&path, |_| false).is_ok(), "nothing to replace");
-        let pairing = PairedAppliance { address: "http://old:8477".into(), token: "secret".into() };
+        let pairing =
+            PairedAppliance { address: "http://old:8477".into(), token: Some("secret".into()), keys: None };
         pairing.store(&path).expect("stored");
         assert!(may_replace(&path, |_| true).is_ok(), "confirmed");
         let told = may_replace(&path, |_| false).expect_err("it stays").to_string();
@@ -210,20 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn https_is_told_and_not_called_a_wrong_address() {
-        let told = full_address("https://larder.local").expect_err("no encryption yet");
-        assert!(told.to_string().contains("encrypt"), "{told}");
-    }
-
-    #[test]
     fn addresses_are_completed() {
         for typed in ["larder.local", "larder.local:8477", "http://larder.local/", "http://larder.local:8477"]
         {
-            assert_eq!(full_address(typed).unwrap(), "http://larder.local:8477", "{typed}");
+            assert_eq!(full_address(typed).unwrap(), "larder.local:8477", "{typed}");
         }
-        assert_eq!(full_address("[fe80::1]").unwrap(), "http://[fe80::1]:8477");
-        assert_eq!(full_address("http://[fe80::1]:80/").unwrap(), "http://[fe80::1]:80");
-        assert_eq!(full_address("192.168.1.7").unwrap(), "http://192.168.1.7:8477");
+        assert_eq!(full_address("[fe80::1]").unwrap(), "[fe80::1]:8477");
+        assert_eq!(full_address("https://[fe80::1]:80/").unwrap(), "[fe80::1]:80");
+        assert_eq!(full_address("192.168.1.7").unwrap(), "192.168.1.7:8477");
         let no_ports = ":84777|:8477|larder:84777|larder:0|larder:x|larder:|[fe80::1]8477";
         let no_hosts = "|ftp://x|http://a/b|a b|a@b|[fe80::1|[larder]|a:b:c|fe80::1|http://fe80::1|larder?";
         for typed in [no_ports, no_hosts].iter().flat_map(|list| list.split('|')) {

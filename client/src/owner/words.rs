@@ -58,14 +58,14 @@ pub fn problem_of(trouble: &ClientError) -> Problem {
             "unauthorized",
             "This computer is not paired with an appliance.".to_owned(),
             "Nothing on this computer is being backed up. What is already in a backup did not change.",
-            "Run `larder pair ADDRESS` and enter the key that the appliance made for this computer.",
+            "Run `larderd pair` on the appliance, then `larder pair ADDRESS` here, and type the code that it shows.",
             cause.clone(),
         ),
         ClientError::NotPaired { lack: PairingLack::KnownKey, cause } => problem(
             "unauthorized",
             "The appliance does not know the key of this computer: it was ended there, or is not written right.".to_owned(),
             "Nothing on this computer is being backed up. What is already in a backup did not change.",
-            "Make a new key with `larderd token` on the appliance, then run `larder pair ADDRESS` here and enter it.",
+            "Run `larderd pair` on the appliance, then `larder pair ADDRESS` here, and type the code that it shows.",
             cause.clone(),
         ),
         ClientError::Refused(problem) => Problem::clone(problem),
@@ -147,6 +147,13 @@ fn no_answer(address: &str, why: NoAnswer) -> (String, &'static str) {
         NoAnswer::TooSlow => (
             format!("The appliance at {address} did not answer in time."),
             "Check its address, that it has power and network, and that no firewall stands between; then run this again.",
+        ),
+        NoAnswer::OtherAppliance => (
+            format!(
+                "What answers at {address} is not the appliance that this computer was paired with: it has another key."
+            ),
+            "Nothing was sent. If the appliance is a new one, pair again with `larder pair ADDRESS --replace`; if not, somebody \
+             in your network passes for it.",
         ),
         NoAnswer::BrokenOff | NoAnswer::Between => (
             format!("The appliance at {address} does not answer."),

@@ -215,6 +215,17 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// The role in one word, as an owner types it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// A device and the device's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pairing {

@@ -4,8 +4,9 @@ use super::auth::{Paired, may_read, name_of};
 use super::extract::PathParts;
 use super::{Refusal, State};
 use crate::report::Report;
+use crate::state::Appliance;
 use axum::Json;
-use larder_format::ledger::Head;
+use larder_format::ledger::{Head, Role};
 use larder_format::wire::{FEATURES, Identity};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +18,20 @@ pub(crate) async fn health(appliance: State) -> Json<serde_json::Value> {
 }
 
 pub(crate) async fn me(Paired(scope): Paired, appliance: State) -> Json<Identity> {
-    Json(Identity {
-        device: name_of(&scope).to_owned(),
-        role: scope.role(),
+    Json(identity(&appliance, name_of(&scope).to_owned(), scope.role()))
+}
+
+/// What a device is told of itself and of the appliance.
+pub(super) fn identity(appliance: &Appliance, device: String, role: Role) -> Identity {
+    Identity {
+        device,
+        role,
         appliance: appliance.settings.appliance.name.clone(),
         vault: appliance.vault.id(),
         head: appliance.vault.ledger().head,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         features: FEATURES.map(str::to_owned).to_vec(),
-    })
+    }
 }
 
 /// A device that saw this entry compares: an old disk put back has another entry by now, or none.

@@ -3,8 +3,7 @@
 //!
 //! A handler reaches the vault's content only with a scope, and scopes are made only here, so a route whose handler
 //! names no role does not compile. A token is looked up by its hash in the ledger; the secret itself is stored
-//! nowhere. Guessing is hopeless (256 random bits), so no rate is limited here. Mutual TLS will set the same
-//! `Caller`. Not here: whose source is whose (`larder_store::Scope`).
+//! nowhere. Guessing is hopeless (256 random bits), so no rate is limited here. Not here: whose source is whose (`larder_store::Scope`).
 
 use super::Refusal;
 use crate::state::Appliance;
@@ -16,10 +15,22 @@ use axum::response::Response;
 use larder_format::Hash;
 use larder_format::ledger::{Pairing, Role};
 use larder_store::Scope;
+use larder_trust::PublicKey;
 use std::sync::Arc;
 
 /// The owner's name at the box, in the place of a device's name.
 const OWNER: &str = "owner";
+
+/// The key that a caller proved to have in TLS, known or not.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProvenKey(pub(crate) PublicKey);
+
+impl ProvenKey {
+    /// Name of the key in the ledger.
+    pub(crate) fn name(self) -> Hash {
+        Hash::of(self.0.bytes())
+    }
+}
 
 /// A recognised caller.
 #[derive(Debug, Clone)]
@@ -39,6 +50,10 @@ impl Caller {
         }
     }
 }
+
+/// A caller with a key of its own, known or not.
+#[derive(Debug)]
+pub(crate) struct KeyHolder(pub(crate) PublicKey);
 
 /// Any recognised caller.
 #[derive(Debug)]
@@ -70,15 +85,16 @@ fn may_push(scope: &Scope) -> bool {
     matches!(scope.role(), Role::Push | Role::Admin)
 }
 
-/// Finds the caller by the token. A request without a token goes on: some routes need none.
-pub(crate) async fn by_token(
+/// Finds the caller by the key proven in TLS, or by the token. A request without either goes on: some routes need none.
+pub(crate) async fn by_key(
     State(appliance): State<Arc<Appliance>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|value| value.strip_prefix("Bearer "));
-    let key = token.map(|token| Hash::of(token.trim().as_bytes()));
+    let token = token.map(|token| Hash::of(token.trim().as_bytes()));
+    let key = request.extensions().get::<ProvenKey>().map(|key| key.name()).or(token);
     let pairing = key.and_then(|key| appliance.vault.ledger().pairings.get(&key).cloned());
     let is_known = pairing.is_some();
     if let Some(Pairing { device, role, key }) = pairing {
@@ -108,6 +124,15 @@ fn scope(parts: &Parts) -> Result<Scope, Refusal> {
         Caller::Device(scope) => scope.clone(),
         Caller::Owner => Scope::appliance(),
     })
+}
+
+impl<S: Sync> FromRequestParts<S> for KeyHolder {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let proven = parts.extensions.get::<ProvenKey>().copied();
+        proven.map(|ProvenKey(key)| Self(key)).ok_or_else(Refusal::unauthorized)
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Paired {

@@ -3,10 +3,10 @@
 //! A connection belongs to a stranger until a request with a good key came over it. Strangers have a few places of
 //! their own, and seconds: when one more comes, the longest-standing stranger goes. So a caller with open connections
 //! and no request, or half a request, keeps no key holder out. A device has only a part of the places for known
-//! callers. TLS goes where `serve_one` takes a stream. Not here: who a caller is (`auth`).
+//! callers. Not here: what a caller speaks (`tls`), who a caller is (`auth`).
 
 use super::Refusal;
-use super::auth::Caller;
+use super::auth::{Caller, ProvenKey};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::HeaderValue;
@@ -16,8 +16,9 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use larder_trust::PublicKey;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -170,18 +171,41 @@ pub(super) async fn admit(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Serves every connection from `accept` until `stop` turns true, then lets running answers finish.
-pub(super) async fn accept_loop<S, F>(app: Router, accept: impl Fn() -> F, mut stop: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Future<Output = std::io::Result<S>>,
-{
+/// A stream on which HTTP is spoken.
+pub(super) struct OpenedStream<S> {
+    pub(super) stream: S,
+    /// The routes for such a stream.
+    pub(super) app: Router,
+    /// The key that the caller proved to have.
+    pub(super) key: Option<PublicKey>,
+}
+
+/// What becomes of an accepted stream before its first request.
+pub(super) trait Door: Send + Sync + 'static {
+    /// As accepted.
+    type Accepted: Send + 'static;
+    /// As spoken on.
+    type Spoken: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Takes a connection.
+    fn accept(&self) -> impl Future<Output = std::io::Result<Self::Accepted>> + Send;
+
+    /// Finds out what the caller speaks. The caller may take its time: the connection has its place already.
+    fn open(
+        &self,
+        accepted: Self::Accepted,
+    ) -> impl Future<Output = std::io::Result<OpenedStream<Self::Spoken>>> + Send;
+}
+
+/// Serves every connection of `door` until `stop` turns true, then lets running answers finish.
+pub(super) async fn accept_loop(door: impl Door, mut stop: watch::Receiver<bool>) {
+    let door = Arc::new(door);
     let crowd = Arc::new(Crowd::default());
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
             crowd.has_place().await;
-            accept().await
+            door.accept().await
         };
         let stream = tokio::select! {
             accepted = next => match accepted {
@@ -195,7 +219,15 @@ where
             },
             () = asked_to_stop(&mut stop) => break,
         };
-        tokio::spawn(serve_one(app.clone(), stream, crowd.enter(), &graceful));
+        let (door, guest, watcher) = (Arc::clone(&door), crowd.enter(), graceful.watcher());
+        let (known, mut stop) = (guest.clone(), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = serve_one(&*door, stream, known, watcher, &mut stop) => {}
+                // The stream is dropped, and so closed.
+                () = guest.is_unwelcome() => tracing::debug!("a connection that nobody uses was closed"),
+            }
+        });
     }
     if tokio::time::timeout(DRAIN_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::info!("some answers did not finish in time; clients will ask again");
@@ -207,18 +239,25 @@ async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-fn serve_one<S>(
-    app: Router,
-    stream: S,
+async fn serve_one<D: Door>(
+    door: &D,
+    accepted: D::Accepted,
     guest: Guest,
-    graceful: &GracefulShutdown,
-) -> impl Future<Output = ()> + use<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (app, known) = (TowerToHyperService::new(app), guest.clone());
+    watcher: Watcher,
+    stop: &mut watch::Receiver<bool>,
+) {
+    let opened = tokio::select! {
+        opened = door.open(accepted) => opened,
+        () = asked_to_stop(stop) => return,
+    };
+    let OpenedStream { stream, app, key } = match opened {
+        Ok(opened) => opened,
+        Err(error) => return tracing::debug!(%error, "a caller speaks something else"),
+    };
+    let app = TowerToHyperService::new(app);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(known.clone());
+        request.extensions_mut().insert(guest.clone());
+        key.map(|key| request.extensions_mut().insert(ProvenKey(key)));
         app.call(request)
     });
     let connection = hyper::server::conn::http1::Builder::new()
@@ -227,14 +266,7 @@ where
         .max_header_size(HEADERS_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    let watched = graceful.watch(connection);
-    async move {
-        tokio::select! {
-            ended = watched => if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended early");
-            },
-            // The stream is dropped, and so closed.
-            () = guest.is_unwelcome() => tracing::debug!("a connection that nobody uses was closed"),
-        }
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
     }
 }

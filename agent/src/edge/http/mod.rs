@@ -18,6 +18,7 @@ pub(crate) mod letting_go;
 mod listing;
 #[cfg(test)]
 mod openapi;
+pub(crate) mod pairing;
 mod problem;
 mod push;
 mod read;
@@ -25,6 +26,7 @@ mod snapshots;
 pub(crate) mod sockets;
 pub(crate) mod space;
 mod stream;
+mod tls;
 mod when;
 mod wishes;
 
@@ -37,9 +39,6 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
-/// A peer without progress for so long has gone away.
-const UNANSWERED_MS: u32 = 60_000;
-
 /// The machine-readable interface description. A test makes it from the wire types (`openapi`).
 const OPENAPI: &str = include_str!("openapi.json");
 
@@ -51,6 +50,8 @@ fn routes() -> Interface {
         .get("/v1/health", about::health)
         .get("/v1/openapi.json", || async { ([("content-type", "application/json")], OPENAPI) })
         .get("/v1/me", about::me)
+        .post("/v1/pair", pairing::begin)
+        .post("/v1/pair/confirm", pairing::confirm)
         .get("/v1/ledger/{number}", about::entry)
         .get("/v1/status", about::status)
         .get("/v1/answers", read::answers)
@@ -79,6 +80,7 @@ fn routes() -> Interface {
 fn control_routes() -> Interface {
     routes()
         .post("/v1/control/tokens", control::make_token)
+        .post("/v1/control/pair", pairing::open_window)
         .get("/v1/control/keys", control::keys)
         .post("/v1/control/revoke", control::revoke)
         .post("/v1/control/rebuild-index", control::rebuild_index)
@@ -110,17 +112,10 @@ fn refusing(interface: Interface) -> Router<Arc<Appliance>> {
 
 /// Serves devices until `stop` turns true, then lets running answers finish.
 pub(crate) async fn serve(appliance: Arc<Appliance>, listener: TcpListener, stop: watch::Receiver<bool>) {
-    let recognise = axum::middleware::from_fn_with_state(appliance.clone(), auth::by_token);
+    let recognise = axum::middleware::from_fn_with_state(appliance.clone(), auth::by_key);
     let app = refusing(routes()).layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
-    let accept = || async {
-        let (stream, _) = listener.accept().await?;
-        // Answers are small and come one by one; waiting to fill a packet would only delay them.
-        stream.set_nodelay(true)?;
-        // A caller who takes no answer holds a place while other callers wait.
-        rustix::net::sockopt::set_tcp_user_timeout(&stream, UNANSWERED_MS)?;
-        Ok(stream)
-    };
-    connections::accept_loop(app.with_state(appliance), accept, stop).await;
+    let tls = larder_trust::server_config(&appliance.box_key);
+    connections::accept_loop(tls::NetworkDoor { listener, tls, app: app.with_state(appliance) }, stop).await;
 }
 
 /// Serves the owner at the box: a process that may open the socket file is trusted like a root shell.
@@ -132,6 +127,5 @@ pub(crate) async fn serve_control(
     let recognise = axum::middleware::from_fn(auth::as_owner);
     let app =
         refusing(control_routes()).layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
-    let accept = || async { listener.accept().await.map(|(stream, _)| stream) };
-    connections::accept_loop(app.with_state(appliance), accept, stop).await;
+    connections::accept_loop(sockets::OwnersDoor { listener, app: app.with_state(appliance) }, stop).await;
 }

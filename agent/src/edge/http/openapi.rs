@@ -9,8 +9,9 @@ use crate::report::SourceAnswers;
 use larder_format::ledger::Head;
 use larder_format::wire::{
     BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, FoundNames, IDS_TYPE, Identity, KeepWish,
-    LISTING_TYPE, ListingLine, Neighbours, PLACES_TYPE, Problem, PushStart, PushWelcome, Receipt, Received,
-    Retirement, SnapshotInfo, SourceExpectation, SourceInfo, VersionInfo,
+    LISTING_TYPE, ListingLine, Neighbours, PLACES_TYPE, PairingAnswer, PairingBegin, PairingProof, Problem,
+    PushStart, PushWelcome, Receipt, Received, Retirement, SnapshotInfo, SourceExpectation, SourceInfo,
+    VersionInfo,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -151,6 +152,24 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
             Key::Any,
             "Who the appliance takes the caller for",
             ("Identity", of::<Identity>(types)),
+        ),
+        post(
+            get(
+                "/v1/pair",
+                Key::None,
+                "Try the code of an open window; the caller has shown a key of its own in TLS",
+                ("Answer of the exchange", of::<PairingAnswer>(types)),
+            ),
+            of::<PairingBegin>(types),
+        ),
+        post(
+            get(
+                "/v1/pair/confirm",
+                Key::None,
+                "Prove the code; the key is known from then on",
+                ("Identity", of::<Identity>(types)),
+            ),
+            of::<PairingProof>(types),
         ),
         with(
             get(

@@ -19,7 +19,7 @@ pub(crate) struct Refusal {
 const NOTHING_HARMED: &str = "Nothing that is kept was touched.";
 
 impl Refusal {
-    fn new(status: StatusCode, code: &str, [what, meaning, remedy]: [&str; 3]) -> Self {
+    pub(super) fn new(status: StatusCode, code: &str, [what, meaning, remedy]: [&str; 3]) -> Self {
         let [what, meaning, remedy] = [what, meaning, remedy].map(str::to_owned);
         let problem = Problem { code: code.to_owned(), what, meaning, remedy, details: String::new() };
         Self { status, problem: Box::new(problem) }

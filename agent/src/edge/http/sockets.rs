@@ -1,14 +1,37 @@
 //! A socket for `larderd`'s own commands in the service's runtime folder and beside each connected disk: whichever disk
 //! is pulled, the remaining sockets still answer.
 
+use super::connections::{Door, OpenedStream};
 use super::serve_control;
 use crate::edge::control;
 use crate::state::Appliance;
+use axum::Router;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+/// One socket: whoever may open its file is the owner.
+pub(super) struct OwnersDoor {
+    pub(super) listener: UnixListener,
+    pub(super) app: Router,
+}
+
+impl Door for OwnersDoor {
+    type Accepted = UnixStream;
+    type Spoken = UnixStream;
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+
+    async fn open(&self, stream: UnixStream) -> io::Result<OpenedStream<UnixStream>> {
+        Ok(OpenedStream { stream, app: self.app.clone(), key: None })
+    }
+}
 
 /// The sockets, each by its folder.
 #[derive(Default)]

@@ -109,7 +109,11 @@ async fn story(running: &Running, folder: &Path, place: &Path) -> Result<Vec<Com
 
 fn connect(appliance: &Appliance, address: SocketAddr, role: Role) -> Result<Connection, Trouble> {
     let token = appliance.make_key(DEVICE.to_owned(), role)?;
-    Ok(Connection::new(&PairedAppliance { address: format!("http://{address}"), token }))
+    Ok(Connection::new(&PairedAppliance {
+        address: format!("http://{address}"),
+        token: Some(token),
+        keys: None,
+    }))
 }
 
 struct Story {

@@ -1,0 +1,120 @@
+//! The port in the network: encrypted for devices with a key, and what else may knock there.
+//!
+//! One port for all: the first byte tells TLS from plain HTTP. Not here: keys and suites (`larder_trust`), who a key belongs
+//! to (`auth`).
+
+use super::connections::{Door, OpenedStream};
+use axum::Router;
+use larder_trust::{offers_raw_keys, peer_key};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::server::Acceptor;
+use tokio_rustls::server::TlsStream;
+
+/// A peer without progress for so long has gone away.
+const UNANSWERED_MS: u32 = 60_000;
+/// The first byte of every TLS connection: a record of a handshake.
+const HANDSHAKE: u8 = 0x16;
+
+/// The port for devices.
+pub(super) struct NetworkDoor {
+    pub(super) listener: TcpListener,
+    pub(super) tls: Arc<ServerConfig>,
+    pub(super) app: Router,
+}
+
+/// What a caller in the network speaks HTTP over.
+pub(super) enum NetworkStream {
+    Plain(TcpStream),
+    // Its state has kilobytes.
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
+impl Door for NetworkDoor {
+    type Accepted = TcpStream;
+    type Spoken = NetworkStream;
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        let (stream, _) = self.listener.accept().await?;
+        // Answers are small and come one by one; waiting to fill a packet would only delay them.
+        stream.set_nodelay(true)?;
+        // A caller who takes no answer holds a place while other callers wait.
+        rustix::net::sockopt::set_tcp_user_timeout(&stream, UNANSWERED_MS)?;
+        Ok(stream)
+    }
+
+    async fn open(&self, stream: TcpStream) -> io::Result<OpenedStream<NetworkStream>> {
+        let app = self.app.clone();
+        let mut first = [0];
+        if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
+            return Ok(OpenedStream { stream: NetworkStream::Plain(stream), app, key: None });
+        }
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        if !offers_raw_keys(&begun.client_hello()) {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the caller knows no raw public keys"));
+        }
+        let stream = begun.into_stream(Arc::clone(&self.tls)).await?;
+        let key = peer_key(stream.get_ref().1.peer_certificates());
+        Ok(OpenedStream { stream: NetworkStream::Encrypted(Box::new(stream)), app, key })
+    }
+}
+
+impl AsyncRead for NetworkStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, into),
+            Self::Encrypted(stream) => Pin::new(stream).poll_read(context, into),
+        }
+    }
+}
+
+impl AsyncWrite for NetworkStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Encrypted(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Encrypted(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Encrypted(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Self::Encrypted(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Encrypted(stream) => stream.is_write_vectored(),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Pairing by a code that the appliance shows: both ends prove to have it, and to have seen the same two keys.
+
+use super::{answer::AnswerSize, connection::Connection, pinned::PinnedTls};
+use crate::{
+    ClientError,
+    settings::{PairedAppliance, PairedKeys},
+};
+use larder_format::wire::{Identity, PairingAnswer, PairingBegin, PairingProof};
+use larder_trust::{DeviceSide, Grant, PairingKeys, Proof, SecretKey, TrustError};
+
+/// Digits of a code.
+pub(crate) const CODE_DIGITS: usize = 8;
+
+/// Pairs with the appliance at `address` (`https://HOST:PORT`), which shows `code`.
+///
+/// # Errors
+/// Those of a question; `Refused` for a wrong code; `Damaged` where the far end cannot prove that it has the code.
+pub(crate) fn pair_by_code(address: &str, code: &str) -> Result<(PairedAppliance, Identity), ClientError> {
+    let own = SecretKey::generate()
+        .map_err(|error| ClientError::local("making a key", "", std::io::Error::other(error)))?;
+    let tls = PinnedTls::new(&own, None);
+    let seen = tls.seen();
+    let stranger = Connection::over(Some(tls), address, None).without_retries();
+    stranger.get_bytes("/v1/health", AnswerSize::Facts)?;
+    let appliance = seen.get().ok_or_else(|| not_proven(TrustError::Garbled))?;
+    let keys = PairingKeys { device: own.public(), appliance };
+    let pairing = PairedAppliance {
+        address: address.to_owned(),
+        token: None,
+        keys: Some(PairedKeys { appliance, own }),
+    };
+    // Once only: each question is a try.
+    let connection = Connection::new(&pairing).without_retries();
+    let exchange = DeviceSide::begin(code, keys);
+    let begin = PairingBegin { message: hex(exchange.message()) };
+    let answer: PairingAnswer =
+        connection.say("/v1/pair", &serde_json::to_vec(&begin).expect("plain values encode"))?;
+    let message = unhex(&answer.message).ok_or_else(|| not_proven(TrustError::Garbled))?;
+    let shown = Proof::from_hex(&answer.proof).map_err(|_| not_proven(TrustError::Garbled))?;
+    let grant = Grant { device: &answer.device, role: answer.role.word() };
+    // With a wrong code the appliance is told nothing useful, so that it can say how many tries are left.
+    let proof = match exchange.finish(&message, &grant, shown) {
+        Ok(proofs) => proofs.device.to_hex().to_string(),
+        Err(TrustError::NotProven) => "0".repeat(64),
+        Err(error) => return Err(not_proven(error)),
+    };
+    let is_proven = proof.bytes().any(|digit| digit != b'0');
+    let identity = connection.say(
+        "/v1/pair/confirm",
+        &serde_json::to_vec(&PairingProof { proof }).expect("plain values encode"),
+    )?;
+    if is_proven { Ok((pairing, identity)) } else { Err(not_proven(TrustError::NotProven)) }
+}
+
+fn not_proven(error: TrustError) -> ClientError {
+    ClientError::Damaged(format!("the pairing was broken off: {error}"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || text.len() % 2 != 0 || text.len() > 512 {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}

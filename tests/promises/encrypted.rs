@@ -1,0 +1,151 @@
+//! Nobody listens in, and nobody passes for the appliance or for a computer.
+
+use crate::messages::check;
+use harness::home::{Home, text};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// The code of a new window for a computer called `laptop`.
+fn code(home: &Home) -> String {
+    let opened = home.larderd(&["pair", "--device", "laptop", "--role", "admin"]).output().expect("runs");
+    assert!(opened.status.success(), "{}", text(&opened));
+    let code = String::from_utf8(opened.stdout).expect("text").trim().to_owned();
+    assert!(code.len() == 8 && code.bytes().all(|digit| digit.is_ascii_digit()), "{code}");
+    code
+}
+
+/// What becomes of a pairing with the appliance at `port`.
+fn pair(home: &Home, port: u16, code: &str) -> Output {
+    let mut command = home.larder(&["pair", "--replace", &format!("127.0.0.1:{port}")]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("larder runs");
+    child.stdin.take().expect("a pipe").write_all(code.as_bytes()).expect("typed");
+    child.wait_with_output().expect("larder ends")
+}
+
+fn other_than(code: &str) -> &'static str {
+    if code == "00000000" { "00000001" } else { "00000000" }
+}
+
+/// A neighbour in the network: every byte goes through, and is written down.
+fn listening_in(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let between = listener.local_addr().expect("an address").port();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let all = Arc::clone(&heard);
+    thread::spawn(move || {
+        for near in listener.incoming() {
+            let near = near.expect("a connection");
+            let Ok(far) = TcpStream::connect(("127.0.0.1", port)) else { continue };
+            for (mut from, mut to) in
+                [(near.try_clone().expect("a stream"), far.try_clone().expect("a stream")), (far, near)]
+            {
+                let heard = Arc::clone(&all);
+                thread::spawn(move || {
+                    let mut bytes = [0; 65536];
+                    while let Ok(read @ 1..) = from.read(&mut bytes) {
+                        heard.lock().expect("whole").extend_from_slice(&bytes[..read]);
+                        if to.write_all(&bytes[..read]).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = to.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        }
+    });
+    (between, heard)
+}
+
+fn has(heard: &[u8], word: &[u8]) -> bool {
+    heard.windows(word.len()).any(|window| window == word)
+}
+
+fn letter(home: &Home) -> std::path::PathBuf {
+    let folder = home.path("Correspondence");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("to-the-doctor.txt"), "what nobody else is to read ".repeat(40)).expect("written");
+    folder
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// From the pairing to the restore nothing that goes over the network can be read on the way, and no secret lies in it.
+#[test]
+fn nothing_travels_in_the_clear() {
+    let home = Home::new();
+    let folder = letter(&home);
+    let (between, heard) = listening_in(home.port);
+    let code = code(&home);
+    let paired = pair(&home, between, &code);
+    assert!(paired.status.success(), "{}", text(&paired));
+    assert!(text(&paired).contains("as laptop"), "{}", text(&paired));
+    home.ok(&["push", &shown(&folder)]);
+    let back = home.path("back");
+    home.ok(&["restore", "Correspondence", "--to", &shown(&back)]);
+    assert_eq!(
+        fs::read(back.join("to-the-doctor.txt")).expect("restored"),
+        fs::read(folder.join("to-the-doctor.txt")).expect("there")
+    );
+    let heard = heard.lock().expect("whole");
+    assert!(heard.len() > 3000, "it went this way: {}", heard.len());
+    let pairing = fs::read_to_string(home.path("config/larder/appliance.toml")).expect("a pairing");
+    assert!(pairing.contains("https://") && !pairing.contains("token"), "{pairing}");
+    let plain = ["HTTP/1.1", "/v1/", "laptop", "Correspondence", "doctor", "nobody else", &code];
+    for word in plain {
+        assert!(!has(&heard, word.as_bytes()), "{word} can be read on the way");
+    }
+}
+
+/// The code counts, five times, and the key counts afterwards: a computer whose key was ended is a stranger at once.
+#[test]
+fn a_computer_is_known_by_its_key_and_pairs_by_the_code_alone() {
+    let home = Home::new();
+    let folder = letter(&home);
+    let closed = pair(&home, home.port, "12345678");
+    assert!(text(&closed).contains("does not pair with anybody now"), "{}", text(&closed));
+    assert!(text(&closed).contains("larderd pair") && closed.status.code() == Some(1), "{}", text(&closed));
+    let code = code(&home);
+    for left in (1..5).rev() {
+        let wrong = pair(&home, home.port, other_than(&code));
+        assert!(text(&wrong).contains(&format!("{left} more can be tried")), "{}", text(&wrong));
+    }
+    let paired = pair(&home, home.port, &format!("{} {}", &code[..4], &code[4..]));
+    assert!(paired.status.success(), "the right one within the tries: {}", text(&paired));
+    home.ok(&["push", &shown(&folder)]);
+    let again = pair(&home, home.port, &code);
+    assert!(!again.status.success(), "a code is used once: {}", text(&again));
+    // A pairing that fails leaves the one that is there.
+    home.ok(&["push", &shown(&folder)]);
+    assert!(home.larderd(&["revoke", "laptop"]).output().expect("runs").status.success());
+    check(&home, &["push", &shown(&folder)], 4, &["does not know the key of this computer"]);
+}
+
+/// Whoever answers at the appliance's address with another key hears nothing, and the owner hears why.
+#[test]
+fn another_box_at_the_same_address_is_not_talked_to() {
+    let mut home = Home::new();
+    let folder = letter(&home);
+    home.pair("laptop", "admin");
+    home.ok(&["push", &shown(&folder)]);
+    let twin = Home::new();
+    let file = home.path("config/larder/appliance.toml");
+    let pairing = fs::read_to_string(&file).expect("a pairing");
+    let of_twin = pairing.replace(&format!(":{}", home.port), &format!(":{}", twin.port));
+    assert_ne!(of_twin, pairing);
+    fs::write(&file, of_twin).expect("written");
+    check(&home, &["push", &shown(&folder)], 4, &["not the appliance that this computer was paired with"]);
+    check(&home, &["status"], 4, &["another key", "--replace"]);
+    fs::write(&file, pairing).expect("written");
+    // The same appliance after a restart, by the key on its disk.
+    assert_eq!(home.stop_agent(), Some(0));
+    home.start();
+    home.ok(&["push", &shown(&folder)]);
+}
