@@ -116,10 +116,10 @@ fn a_pairing_is_not_lost_by_pairing_again() {
         parts.iter().for_each(|part| assert!(said.contains(part), "{args:?}: {part}: {said}"));
         assert_eq!(fs::read(&file).expect("a pairing"), before, "{args:?}: the pairing is as it was");
     };
-    check(&[&here], b"00ff\n", 2, &["is paired with https://127.0.0.1", "stays so", "--replace"]);
+    check(&[&here], &[b'0'; 64], 2, &["is paired with https://127.0.0.1", "stays so", "--replace"]);
     check(&[&here, "--replace"], b"\n", 2, &["No code was entered", "larderd pair"]);
-    check(&[&here, "--replace"], b"00ff\n", 4, &["does not know this key"]);
-    check(&["nowhere.invalid", "--replace"], b"00ff\n", 4, &["No computer with the name", "192.168"]);
+    check(&[&here, "--replace"], &[b'0'; 64], 4, &["does not know this key"]);
+    check(&["nowhere.invalid", "--replace"], &[b'0'; 64], 4, &["No computer with the name", "192.168"]);
 }
 
 /// The first line of the error output, and the program is ended.

@@ -223,7 +223,7 @@ fn pairing_does_not_lead_in_a_circle() {
         child.stdin.take().expect("a pipe").write_all(key).expect("the key is taken");
         child.wait_with_output().expect("larder ends")
     };
-    let wrong = pair(b"bad\n");
+    let wrong = pair(&[b'0'; 64]);
     check_first_line(&wrong, 4, "The appliance does not know this key.");
     assert!(
         text(&wrong).contains("larderd pair") && !text(&wrong).contains("is not paired"),

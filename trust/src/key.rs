@@ -1,5 +1,6 @@
 //! Key pairs of Ed25519, each the identity of one appliance or one computer.
 
+use crate::hex::{from_hex, to_hex};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use std::fmt;
@@ -53,7 +54,7 @@ impl PublicKey {
     /// # Errors
     /// `NoKey`.
     pub fn from_hex(text: &str) -> Result<Self, TrustError> {
-        let bytes = unhex(text).ok_or(TrustError::NoKey)?;
+        let bytes = from_hex(text).ok_or(TrustError::NoKey)?;
         bytes.try_into().map(Self).map_err(|_| TrustError::NoKey)
     }
 }
@@ -61,7 +62,7 @@ impl PublicKey {
 /// 64 hex digits.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&to_hex(&self.0))
     }
 }
 
@@ -101,7 +102,7 @@ impl SecretKey {
     /// # Errors
     /// `NoKey`, also where the halves do not belong together.
     pub fn from_hex(text: &str) -> Result<Self, TrustError> {
-        Self::from_pkcs8(unhex(text).ok_or(TrustError::NoKey)?)
+        Self::from_pkcs8(from_hex(text).ok_or(TrustError::NoKey)?)
     }
 
     fn from_pkcs8(pkcs8: Vec<u8>) -> Result<Self, TrustError> {
@@ -112,7 +113,7 @@ impl SecretKey {
 
     /// The secret as hex digits, for a file that nobody else reads.
     pub fn to_hex(&self) -> String {
-        self.pkcs8.iter().map(|byte| format!("{byte:02x}")).collect()
+        to_hex(&self.pkcs8)
     }
 
     /// The public half.
@@ -123,15 +124,6 @@ impl SecretKey {
     pub(crate) fn pkcs8(&self) -> &[u8] {
         &self.pkcs8
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
-        return None;
-    }
-    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    digits.chunks_exact(2).map(|two| Some(digit(two[0])? << 4 | digit(two[1])?)).collect()
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@
 //! No certificate, no name and no date: a box whose clock stands at 1970 is reached all the same. Not here: sockets, files,
 //! clocks, and what a known caller may do (`agent::edge::http::auth`).
 
+mod hex;
 mod key;
 mod pairing;
 mod tls;
 
+pub use hex::{from_hex, to_hex};
 pub use key::{PublicKey, SecretKey, TrustError};
 pub use pairing::{ApplianceAnswer, DeviceSide, Grant, PairingKeys, PairingProofs, Proof};
 pub use tls::{client_config, offers_raw_keys, peer_key, server_config};

@@ -38,7 +38,7 @@ fn server_with(provider: Arc<CryptoProvider>, own: &SecretKey) -> ServerConfig {
         .with_protocol_versions(&[&TLS13])
         .expect("ring knows TLS 1.3");
     let mut config = builder
-        .with_client_cert_verifier(Arc::new(AnyKey { provider }))
+        .with_client_cert_verifier(Arc::new(KeyVerifier { provider, expected: None }))
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified(own))));
     // Otherwise a laptop with AES in its processor would choose AES for a box without.
     config.ignore_client_order = true;
@@ -59,7 +59,7 @@ pub fn client_config(own: &SecretKey, expected: Option<PublicKey>) -> Arc<Client
         .expect("ring knows TLS 1.3");
     let mut config = builder
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedKey { provider, expected }))
+        .with_custom_certificate_verifier(Arc::new(KeyVerifier { provider, expected }))
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(certified(own))));
     config.resumption = Resumption::disabled();
     // The name that was typed is nobody else's business.
@@ -105,28 +105,66 @@ fn has_aes() -> bool {
     false
 }
 
-fn require_signature(
-    provider: &CryptoProvider,
-    message: &[u8],
-    spki: &CertificateDer<'_>,
-    signed: &DigitallySignedStruct,
-) -> Result<HandshakeSignatureValid, Error> {
-    let spki = SubjectPublicKeyInfoDer::from(spki.as_ref());
-    verify_tls13_signature_with_raw_key(message, &spki, signed, &provider.signature_verification_algorithms)
-}
-
-fn no_tls12() -> Error {
-    Error::General("only TLS 1.3 is spoken here".to_owned())
-}
-
-/// Takes one key of an appliance.
+/// Judges the other end by its key alone: a key of this kind, the expected one if there is one, and proof of its secret.
 #[derive(Debug)]
-struct PinnedKey {
+struct KeyVerifier {
     provider: Arc<CryptoProvider>,
     expected: Option<PublicKey>,
 }
 
-impl ServerCertVerifier for PinnedKey {
+impl KeyVerifier {
+    fn require_key(&self, shown: &CertificateDer<'_>) -> Result<(), Error> {
+        let shown = PublicKey::from_spki(shown).ok_or(CertificateError::BadEncoding)?;
+        if self.expected.is_some_and(|expected| expected != shown) {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
+        Ok(())
+    }
+
+    fn require_secret(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let spki = SubjectPublicKeyInfoDer::from(shown.as_ref());
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature_with_raw_key(message, &spki, signed, algorithms)
+    }
+}
+
+/// What rustls asks in the same words of either end.
+macro_rules! by_key_alone {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(Error::General("only TLS 1.3 is spoken here".to_owned()))
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            self.require_secret(message, cert, dss)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            SCHEMES.to_vec()
+        }
+
+        fn requires_raw_public_keys(&self) -> bool {
+            true
+        }
+    };
+}
+
+impl ServerCertVerifier for KeyVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -135,47 +173,13 @@ impl ServerCertVerifier for PinnedKey {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let shown = PublicKey::from_spki(end_entity).ok_or(CertificateError::BadEncoding)?;
-        if self.expected.is_some_and(|expected| expected != shown) {
-            return Err(CertificateError::ApplicationVerificationFailure.into());
-        }
-        Ok(ServerCertVerified::assertion())
+        self.require_key(end_entity).map(|()| ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        require_signature(&self.provider, message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        SCHEMES.to_vec()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
+    by_key_alone!();
 }
 
-/// Takes any key of a caller who proves to have it.
-#[derive(Debug)]
-struct AnyKey {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ClientCertVerifier for AnyKey {
+impl ClientCertVerifier for KeyVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -186,35 +190,10 @@ impl ClientCertVerifier for AnyKey {
         _: &[CertificateDer<'_>],
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        PublicKey::from_spki(end_entity).ok_or(CertificateError::BadEncoding)?;
-        Ok(ClientCertVerified::assertion())
+        self.require_key(end_entity).map(|()| ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        require_signature(&self.provider, message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        SCHEMES.to_vec()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
+    by_key_alone!();
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The key of this appliance, beside the vault on each disk: a new card with any of the old disks is the same appliance to
 //! every computer, and nothing is typed. So whoever steals a disk can pass for the appliance, and has its backups anyway.
 
-use super::small_file::{read_small, replace_durably};
+use super::small_file::{read_small, replace_durably, set_aside};
 use larder_trust::{SecretKey, TrustError};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 const NAME: &str = "box-key";
 /// A planted file must not fill the memory.
@@ -27,16 +28,24 @@ pub(crate) fn load_or_make(folders: &[PathBuf]) -> Result<SecretKey, TrustError>
 
 /// Sees to it that each of the folders has the key: disks come and go while the agent runs.
 pub(crate) fn keep(folders: &[PathBuf], key: &SecretKey) {
-    let text = format!("{}\n", key.to_hex());
     for path in folders.iter().map(|folder| folder.join(NAME)) {
-        // Another key may be the one that computers know; which of two is meant, the next start decides.
-        if read_small(&path, BYTES_MAX).is_ok_and(|present| SecretKey::from_hex(present.trim()).is_ok()) {
-            continue;
-        }
-        if let Err(error) = replace_durably(&path, &text) {
+        if let Err(error) = keep_at(&path, key) {
             tracing::warn!(%error, path = %path.display(), "the key of the appliance could not be kept here");
         }
     }
+}
+
+fn keep_at(path: &Path, key: &SecretKey) -> io::Result<()> {
+    match read_small(path, BYTES_MAX) {
+        // Another key may be the one that computers know; which of two is meant, the next start decides.
+        Ok(text) if SecretKey::from_hex(text.trim()).is_ok() => return Ok(()),
+        // Half a key may still help whoever looks at it.
+        Ok(_) => set_aside(path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        // A disk that could not be read this once must not lose the key by which every computer knows the appliance.
+        Err(error) => return Err(error),
+    }
+    replace_durably(path, &format!("{}\n", key.to_hex()))
 }
 
 #[cfg(test)]
@@ -60,5 +69,21 @@ mod tests {
         fs::write(folders[0].join(NAME), "rubbish").unwrap();
         assert_eq!(load_or_make(&folders).unwrap(), made, "what cannot be read is put right from another");
         assert_eq!(load_or_make(&folders[..1]).unwrap(), made);
+    }
+
+    /// What cannot be read this once is not replaced: the next start finds it again.
+    #[test]
+    fn a_key_that_cannot_be_read_is_left_where_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = [home.path().to_owned()];
+        // Like a disk that fails, and also for root: no text is read.
+        fs::create_dir(home.path().join(NAME)).unwrap();
+        load_or_make(&folder).unwrap();
+        assert!(home.path().join(NAME).is_dir());
+        fs::remove_dir(home.path().join(NAME)).unwrap();
+        fs::write(home.path().join(NAME), "rubbish").unwrap();
+        let made = load_or_make(&folder).unwrap();
+        assert_eq!(load_or_make(&folder).unwrap(), made);
+        assert_eq!(fs::read_to_string(home.path().join("box-key.bad")).unwrap(), "rubbish");
     }
 }

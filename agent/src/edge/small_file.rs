@@ -40,3 +40,8 @@ pub(super) fn replace_durably(path: &Path, text: &str) -> io::Result<()> {
     fs::File::open(path)?.sync_all()?;
     path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
+
+/// Puts a file that nobody can use beside its place, as `NAME.bad`.
+pub(super) fn set_aside(path: &Path) -> io::Result<()> {
+    fs::rename(path, path.with_extension("bad"))
+}

@@ -67,18 +67,18 @@ pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// What to do with a code, likewise.
-fn window_words(device: &str, minutes: u64, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
-    let at = |address: String| {
-        format!("Within {minutes} minutes, on {device}, run `larder pair {address}` and type this code.")
-    };
-    told_with_address(&at, listen, own)
-}
-
 /// What to do with the key, on a box that listens at `listen` and has the address `own` in its network.
 fn pairing_words(device: &str, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
     let at = |address: String| {
         format!("This key is shown once. On {device}, run `larder pair {address}` and paste it.")
+    };
+    told_with_address(&at, listen, own)
+}
+
+/// What to do with a code, on a box of the same kind.
+fn window_words(device: &str, minutes: u64, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
+    let at = |address: String| {
+        format!("Within {minutes} minutes, on {device}, run `larder pair {address}` and type this code.")
     };
     told_with_address(&at, listen, own)
 }

@@ -21,7 +21,6 @@ use larder_store::{
     DamagedSnapshot, Hold, Label, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView,
     SnapshotRecord, StoreError,
 };
-use larder_trust::PublicKey;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -60,16 +59,13 @@ impl Appliance {
     /// A new key for a device. The secret is returned this once; the ledger keeps only its hash.
     pub(crate) fn make_key(&self, device: String, role: Role) -> Result<String, StoreError> {
         let secret = random_hex::<32>();
-        let pairing = Pairing { device, role, key: Hash::of(secret.as_bytes()) };
-        self.vault.append(self.stamp(), Event::DevicePaired(pairing))?;
-        self.tell(AgentEvent::KeysChanged);
+        self.take_key(device, role, Hash::of(secret.as_bytes()))?;
         Ok(secret)
     }
 
-    /// Lets a key in from now on that a computer has proven to have.
-    pub(crate) fn take_key(&self, device: String, role: Role, key: &PublicKey) -> Result<(), StoreError> {
-        let pairing = Pairing { device, role, key: Hash::of(key.bytes()) };
-        self.vault.append(self.stamp(), Event::DevicePaired(pairing))?;
+    /// Lets the key with the name `key` in from now on.
+    pub(crate) fn take_key(&self, device: String, role: Role, key: Hash) -> Result<(), StoreError> {
+        self.vault.append(self.stamp(), Event::DevicePaired(Pairing { device, role, key }))?;
         self.tell(AgentEvent::KeysChanged);
         Ok(())
     }

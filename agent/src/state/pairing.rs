@@ -1,18 +1,18 @@
 //! The window in which a computer may pair: its code, its tries, its end.
 //!
-//! A code has eight digits and lives for two minutes; a window takes five tries, and after three windows that were used up
-//! no code helps for an hour. So nobody who guesses gets in within a lifetime. Not here: the exchange (`larder_trust`), who
+//! A code has eight digits and lives for two minutes; a window takes five tries, and after the tries of three windows without
+//! a pairing no code helps for an hour. So nobody who guesses gets in within a lifetime. Not here: the exchange (`larder_trust`), who
 //! opens a window (`edge::http::pairing`).
 
 use larder_format::ledger::Role;
-use larder_trust::{ApplianceAnswer, Grant, PairingKeys, PairingProofs, Proof, PublicKey};
+use larder_trust::{ApplianceAnswer, Grant, PairingKeys, Proof, PublicKey};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A window is open for so long.
 const OPEN_S: u64 = 120;
 /// Tries of a window.
 const TRIES_MAX: u32 = 5;
-/// Windows that were used up in a row, before nobody pairs for a while.
+/// Windows whose tries may be used up without a pairing, before nobody pairs for a while.
 const USED_UP_MAX: u32 = 3;
 /// The while.
 const LOCKED_S: u64 = 3600;
@@ -24,7 +24,7 @@ const CODES: u64 = 100_000_000;
 pub(crate) enum NoPairing {
     /// No window is open.
     Closed,
-    /// Too many windows were used up; seconds until the next.
+    /// Too many tries were wrong; seconds until the next.
     Locked(u64),
     /// The message is none of the exchange.
     Garbled,
@@ -60,7 +60,8 @@ pub(crate) struct PairingWindows(Mutex<WindowState>);
 #[derive(Default)]
 struct WindowState {
     open: Option<Window>,
-    used_up: u32,
+    /// Since a computer was paired last.
+    tries: u32,
     locked_until_s: u64,
 }
 
@@ -69,8 +70,8 @@ struct Window {
     granted: Granted,
     ends_s: u64,
     tries: u32,
-    /// The computer that tried last, and what the proofs must be.
-    waiting: Option<(PublicKey, PairingProofs)>,
+    /// The computers that were answered, and what each has to show. One cannot take another's place.
+    waiting: Vec<(PublicKey, Proof)>,
 }
 
 impl PairingWindows {
@@ -78,6 +79,14 @@ impl PairingWindows {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.open = state.open.take().filter(|window| now_s < window.ends_s);
         state
+    }
+
+    fn unlocked(&self, now_s: u64) -> Result<MutexGuard<'_, WindowState>, NoPairing> {
+        let state = self.state(now_s);
+        match state.locked_until_s.checked_sub(now_s) {
+            Some(left_s @ 1..) => Err(NoPairing::Locked(left_s)),
+            _ => Ok(state),
+        }
     }
 
     /// Opens a window with a new code, in the place of any other; returns the code and the seconds that it is open.
@@ -88,14 +97,11 @@ impl PairingWindows {
         granted: Granted,
         random: [u8; 16],
     ) -> Result<(String, u64), NoPairing> {
-        let mut state = self.state(now_s);
-        if now_s < state.locked_until_s {
-            return Err(NoPairing::Locked(state.locked_until_s - now_s));
-        }
+        let mut state = self.unlocked(now_s)?;
         // Of 128 bits, so that no code is likelier than another.
         let code = format!("{:08}", u128::from_le_bytes(random) % u128::from(CODES));
         let ends_s = now_s.saturating_add(OPEN_S);
-        state.open = Some(Window { code: code.clone(), granted, ends_s, tries: 0, waiting: None });
+        state.open = Some(Window { code: code.clone(), granted, ends_s, tries: 0, waiting: Vec::new() });
         Ok((code, OPEN_S))
     }
 
@@ -106,55 +112,39 @@ impl PairingWindows {
         keys: PairingKeys,
         message: &[u8],
     ) -> Result<Answered, NoPairing> {
-        let mut state = self.state(now_s);
-        if now_s < state.locked_until_s {
-            return Err(NoPairing::Locked(state.locked_until_s - now_s));
-        }
-        let Some(window) = &mut state.open else { return Err(NoPairing::Closed) };
-        if window.tries >= TRIES_MAX {
-            state.use_up(now_s);
-            return Err(NoPairing::Closed);
-        }
+        let mut state = self.unlocked(now_s)?;
+        let window = state.open.as_mut().filter(|window| window.tries < TRIES_MAX);
+        let Some(window) = window else { return Err(NoPairing::Closed) };
         // Counted before it is known whether the code was right: whoever never comes back has learnt that, too.
         window.tries += 1;
-        let answer = ApplianceAnswer::to(message, &window.code, keys, &window.granted.terms())
-            .map_err(|_| NoPairing::Garbled)?;
-        window.waiting = Some((keys.device, answer.proofs));
-        let proof = answer.proofs.appliance.to_hex().to_string();
-        Ok(Answered { message: answer.message, proof, granted: window.granted.clone() })
+        let answer = ApplianceAnswer::to(message, &window.code, keys, &window.granted.terms());
+        let answer = answer.map_err(|_| NoPairing::Garbled).map(|ApplianceAnswer { message, proofs }| {
+            window.waiting.retain(|(key, _)| *key != keys.device);
+            window.waiting.push((keys.device, proofs.device));
+            let proof = proofs.appliance.to_hex().to_string();
+            Answered { message, proof, granted: window.granted.clone() }
+        });
+        state.tries += 1;
+        if state.tries >= TRIES_MAX * USED_UP_MAX {
+            (state.tries, state.locked_until_s) = (0, now_s.saturating_add(LOCKED_S));
+        }
+        answer
     }
 
-    /// Takes the proof of a computer; the window closes, whether the proof holds or was the last try.
+    /// Takes the proof of a computer that was answered. The window closes with the right one.
     pub(crate) fn confirm(&self, now_s: u64, device: PublicKey, proof: &str) -> Result<Granted, NoPairing> {
         let mut state = self.state(now_s);
         let Some(window) = &mut state.open else { return Err(NoPairing::Closed) };
-        let waiting = window.waiting.take().filter(|(key, _)| *key == device);
-        let Some((_, proofs)) = waiting else { return Err(NoPairing::Closed) };
-        if blake3_of(proof).is_some_and(|proof| proof == proofs.device) {
+        let waiting = window.waiting.iter().position(|(key, _)| *key == device);
+        let Some(waiting) = waiting else { return Err(NoPairing::Closed) };
+        let (_, expected) = window.waiting.swap_remove(waiting);
+        if Proof::from_hex(proof).is_ok_and(|shown| shown == expected) {
             let granted = window.granted.clone();
             *state = WindowState::default();
             return Ok(granted);
         }
-        let left = TRIES_MAX - window.tries;
-        if left == 0 {
-            state.use_up(now_s);
-        }
-        Err(NoPairing::WrongCode(left))
+        Err(NoPairing::WrongCode(TRIES_MAX - window.tries))
     }
-}
-
-impl WindowState {
-    fn use_up(&mut self, now_s: u64) {
-        self.open = None;
-        self.used_up += 1;
-        if self.used_up >= USED_UP_MAX {
-            *self = Self { locked_until_s: now_s.saturating_add(LOCKED_S), ..Self::default() };
-        }
-    }
-}
-
-fn blake3_of(hex: &str) -> Option<Proof> {
-    Proof::from_hex(hex).ok()
 }
 
 #[cfg(test)]
@@ -180,7 +170,7 @@ mod tests {
         let device = DeviceSide::begin(code, keys);
         let answered = windows.answer(now_s, keys, device.message())?;
         let terms = answered.granted.terms();
-        let shown = blake3_of(&answered.proof).expect("a proof");
+        let shown = Proof::from_hex(&answered.proof).expect("a proof");
         // Who guesses wrong cannot compute the right proof, and may send any.
         let proof = device
             .finish(&answered.message, &terms, shown)
@@ -213,11 +203,11 @@ mod tests {
         let keys = PairingKeys { device: key(), appliance: key() };
         let device = DeviceSide::begin(&code, keys);
         let answered = windows.answer(1, keys, device.message()).expect("answered");
-        let shown = blake3_of(&answered.proof).expect("a proof");
+        let shown = Proof::from_hex(&answered.proof).expect("a proof");
         let proofs = device.finish(&answered.message, &answered.granted.terms(), shown).expect("proven");
         let proof = proofs.device.to_hex().to_string();
         assert_eq!(windows.confirm(1, key(), &proof), Err(NoPairing::Closed));
-        assert_eq!(windows.confirm(1, keys.device, &proof), Err(NoPairing::Closed), "the try is spent");
+        assert_eq!(windows.confirm(1, keys.device, &proof), Ok(granted()), "nobody else can spend the try");
     }
 
     #[test]
@@ -252,5 +242,44 @@ mod tests {
             windows.answer(0, keys, &message).expect("answered");
         }
         assert_eq!(try_code(&windows, 0, keys, &code), Err(NoPairing::Closed));
+    }
+
+    /// Two at once, one of them a stranger: neither takes the other's try.
+    #[test]
+    fn a_try_of_another_computer_spoils_nothing() {
+        let windows = PairingWindows::default();
+        let (code, _) = windows.open(0, granted(), [1; 16]).expect("opened");
+        let appliance = key();
+        let keys = PairingKeys { device: key(), appliance };
+        let device = DeviceSide::begin(&code, keys);
+        let answered = windows.answer(1, keys, device.message()).expect("answered");
+        for _ in 1..TRIES_MAX {
+            let stranger = PairingKeys { device: key(), appliance };
+            assert!(matches!(
+                try_code(&windows, 1, stranger, other_than(&code)),
+                Err(NoPairing::WrongCode(_))
+            ));
+        }
+        let shown = Proof::from_hex(&answered.proof).expect("a proof");
+        let proofs = device.finish(&answered.message, &answered.granted.terms(), shown).expect("proven");
+        assert_eq!(windows.confirm(1, keys.device, &proofs.device.to_hex()), Ok(granted()));
+    }
+
+    /// Each answer lets a guess be checked. Whoever takes them and leaves meets the lock like one who stays.
+    #[test]
+    fn guesses_that_are_never_shown_lock_as_well() {
+        let windows = PairingWindows::default();
+        let keys = PairingKeys { device: key(), appliance: key() };
+        let message = DeviceSide::begin("11111111", keys).message().to_vec();
+        let mut answers = 0;
+        for window in 0..20 {
+            let now_s = window * OPEN_S;
+            if windows.open(now_s, granted(), [3; 16]).is_err() {
+                break;
+            }
+            // One less than a window takes: the window ends by its time.
+            answers += (1..TRIES_MAX).filter(|_| windows.answer(now_s, keys, &message).is_ok()).count();
+        }
+        assert_eq!(answers, 15);
     }
 }

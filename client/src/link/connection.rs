@@ -168,7 +168,7 @@ impl Connection {
     }
 
     fn get_once(&self, path: &str) -> Result<Response<Body>, ClientError> {
-        self.checked(authorized(self.agent.get(self.url(path)), &self.authorization).call())
+        self.checked(authorized(self.agent.get(self.url(path)), self.authorization.as_deref()).call())
     }
 
     /// Makes a request of `ask`, which gets WHENs from `written`, and a part for the query with the reader's zone.
@@ -208,7 +208,8 @@ impl Connection {
     }
 
     fn request(&self, path: &str, content_type: &str) -> RequestBuilder<WithBody> {
-        authorized(self.agent.post(self.url(path)), &self.authorization).header("content-type", content_type)
+        authorized(self.agent.post(self.url(path)), self.authorization.as_deref())
+            .header("content-type", content_type)
     }
 
     fn url(&self, path: &str) -> String {
@@ -307,7 +308,7 @@ impl Connection {
 impl Remote for Connection {
     fn identity(&self) -> Result<Identity, ClientError> {
         let body = self.with_retries(|| {
-            let request = authorized(self.agent.get(self.url("/v1/me")), &self.authorization);
+            let request = authorized(self.agent.get(self.url("/v1/me")), self.authorization.as_deref());
             let request = request.config().timeout_recv_response(Some(FIRST_ANSWER_TIMEOUT)).build();
             self.read(self.checked(request.call())?, AnswerSize::Facts)
         })?;

@@ -6,7 +6,7 @@ use crate::{
     settings::{PairedAppliance, PairedKeys},
 };
 use larder_format::wire::{Identity, PairingAnswer, PairingBegin, PairingProof};
-use larder_trust::{DeviceSide, Grant, PairingKeys, Proof, SecretKey, TrustError};
+use larder_trust::{DeviceSide, Grant, PairingKeys, Proof, SecretKey, TrustError, from_hex, to_hex};
 
 /// Digits of a code.
 pub(crate) const CODE_DIGITS: usize = 8;
@@ -32,10 +32,10 @@ pub(crate) fn pair_by_code(address: &str, code: &str) -> Result<(PairedAppliance
     // Once only: each question is a try.
     let connection = Connection::new(&pairing).without_retries();
     let exchange = DeviceSide::begin(code, keys);
-    let begin = PairingBegin { message: hex(exchange.message()) };
+    let begin = PairingBegin { message: to_hex(exchange.message()) };
     let answer: PairingAnswer =
         connection.say("/v1/pair", &serde_json::to_vec(&begin).expect("plain values encode"))?;
-    let message = unhex(&answer.message).ok_or_else(|| not_proven(TrustError::Garbled))?;
+    let message = from_hex(&answer.message).ok_or_else(|| not_proven(TrustError::Garbled))?;
     let shown = Proof::from_hex(&answer.proof).map_err(|_| not_proven(TrustError::Garbled))?;
     let grant = Grant { device: &answer.device, role: answer.role.word() };
     // With a wrong code the appliance is told nothing useful, so that it can say how many tries are left.
@@ -54,15 +54,4 @@ pub(crate) fn pair_by_code(address: &str, code: &str) -> Result<(PairedAppliance
 
 fn not_proven(error: TrustError) -> ClientError {
     ClientError::Damaged(format!("the pairing was broken off: {error}"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) || text.len() > 512 {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }

@@ -48,7 +48,7 @@ pub(super) fn agent_for(tls: Option<PinnedTls>) -> Agent {
 }
 
 /// The request with the secret of a pairing from before there was encryption.
-pub(super) fn authorized<B>(request: RequestBuilder<B>, authorization: &Option<String>) -> RequestBuilder<B> {
+pub(super) fn authorized<B>(request: RequestBuilder<B>, authorization: Option<&str>) -> RequestBuilder<B> {
     match authorization {
         Some(authorization) => request.header("authorization", authorization),
         None => request,

@@ -32,6 +32,8 @@ pub(super) struct PairArgs {
 }
 
 const PORT: u16 = 8477;
+/// Hex digits of a key that `larderd token` makes.
+const KEY_DIGITS: usize = 64;
 
 pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     let address = full_address(&args.address)?;
@@ -174,12 +176,14 @@ fn checked_key(line: &str) -> Result<Entered, ClientError> {
     if code.len() == CODE_DIGITS && code.bytes().all(|digit| digit.is_ascii_digit()) {
         return Ok(Entered::Code(code));
     }
+    // A key goes over the network as it is: a code with a digit too many must not be taken for one.
+    if key.len() == KEY_DIGITS && key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Ok(Entered::Key(key.to_owned()));
+    }
     let what = if key.is_empty() {
         "No code was entered."
-    } else if key.chars().any(|c| !c.is_ascii_graphic()) {
-        "What was entered is no code: a code has eight digits."
     } else {
-        return Ok(Entered::Key(key.to_owned()));
+        "What was entered is no code: a code has eight digits."
     };
     let remedy = "Get one with `larderd pair` on the appliance, then run this again and type it.";
     Err(ClientError::WrongKind { what: what.to_owned(), remedy })
@@ -204,10 +208,19 @@ mod tests {
         let code = Entered::Code("12345678".to_owned());
         assert_eq!(checked_key("1234 5678\n").expect("a code"), code);
         assert_eq!(checked_key("1234-5678").expect("a code"), code);
-        assert_eq!(checked_key(" 00ff\n").expect("a key"), Entered::Key("00ff".to_owned()));
-        for (typed, word) in
-            [("\n", "No code"), ("", "No code"), ("two words", "no code"), ("\u{1b}[A", "no code")]
-        {
+        let key = "00ff".repeat(16);
+        assert_eq!(checked_key(&format!(" {key}\n")).expect("a key"), Entered::Key(key.clone()));
+        for (typed, word) in [
+            ("\n", "No code"),
+            ("", "No code"),
+            ("two words", "no code"),
+            ("\u{1b}[A", "no code"),
+            // Nothing that is nearly a code may go out in the clear.
+            ("1234567", "no code"),
+            ("123456789", "no code"),
+            ("1234-56789", "no code"),
+            (&key[1..], "no code"),
+        ] {
             let trouble = checked_key(typed).expect_err("no key");
             assert!(trouble.to_string().contains(word) && trouble.exit_code() == 2, "{trouble}");
         }

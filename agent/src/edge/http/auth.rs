@@ -3,7 +3,8 @@
 //!
 //! A handler reaches the vault's content only with a scope, and scopes are made only here, so a route whose handler
 //! names no role does not compile. A token is looked up by its hash in the ledger; the secret itself is stored
-//! nowhere. Guessing is hopeless (256 random bits), so no rate is limited here. Not here: whose source is whose (`larder_store::Scope`).
+//! nowhere. Guessing is hopeless (256 random bits), so no rate is limited here. Not here: whose source is whose
+//! (`larder_store::Scope`).
 
 use super::Refusal;
 use crate::state::Appliance;
@@ -26,9 +27,10 @@ const OWNER: &str = "owner";
 pub(crate) struct ProvenKey(pub(crate) PublicKey);
 
 impl ProvenKey {
-    /// Name of the key in the ledger.
+    /// Name of the key in the ledger. Of the form that TLS carries: a token is printable, so that no public key shown as a
+    /// token has this name.
     pub(crate) fn name(self) -> Hash {
-        Hash::of(self.0.bytes())
+        Hash::of(&self.0.spki())
     }
 }
 
@@ -50,10 +52,6 @@ impl Caller {
         }
     }
 }
-
-/// A caller with a key of its own, known or not.
-#[derive(Debug)]
-pub(crate) struct KeyHolder(pub(crate) PublicKey);
 
 /// Any recognised caller.
 #[derive(Debug)]
@@ -126,12 +124,11 @@ fn scope(parts: &Parts) -> Result<Scope, Refusal> {
     })
 }
 
-impl<S: Sync> FromRequestParts<S> for KeyHolder {
+impl<S: Sync> FromRequestParts<S> for ProvenKey {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let proven = parts.extensions.get::<ProvenKey>().copied();
-        proven.map(|ProvenKey(key)| Self(key)).ok_or_else(Refusal::unauthorized)
+        parts.extensions.get::<Self>().copied().ok_or_else(Refusal::unauthorized)
     }
 }
 

@@ -33,11 +33,14 @@ pub(crate) async fn make_token(
     Json(new): Json<NewToken>,
 ) -> Result<Json<Token>, Refusal> {
     let NewToken { device, role } = new;
-    if !is_plain_name(&device) {
-        return Err(Refusal::invalid("a device's name has letters, digits, `-`, `_` and `.` only"));
-    }
+    require_device_name(&device)?;
     let token = appliance.blocking(move |appliance| appliance.make_key(device, role)).await??;
     Ok(Json(Token { token }))
+}
+
+pub(super) fn require_device_name(name: &str) -> Result<(), Refusal> {
+    let wrong = || Refusal::invalid("a device's name has letters, digits, `-`, `_` and `.` only");
+    is_plain_name(name).then_some(()).ok_or_else(wrong)
 }
 
 /// A key in force.

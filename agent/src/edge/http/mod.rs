@@ -34,6 +34,8 @@ pub(crate) use problem::Refusal;
 
 use crate::state::Appliance;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
 use interface::Interface;
 use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
@@ -46,12 +48,14 @@ type State = axum::extract::State<Arc<Appliance>>;
 
 fn routes() -> Interface {
     let source = "/v1/sources/{device}/{name}";
+    // A body of megabytes for each caller without a known key would fill the memory of a small box.
+    let of_strangers = DefaultBodyLimit::max(pairing::BODY_BYTES_MAX);
     Interface::default()
         .get("/v1/health", about::health)
         .get("/v1/openapi.json", || async { ([("content-type", "application/json")], OPENAPI) })
         .get("/v1/me", about::me)
-        .post("/v1/pair", pairing::begin)
-        .post("/v1/pair/confirm", pairing::confirm)
+        .post("/v1/pair", pairing::begin.layer(of_strangers))
+        .post("/v1/pair/confirm", pairing::confirm.layer(of_strangers))
         .get("/v1/ledger/{number}", about::entry)
         .get("/v1/status", about::status)
         .get("/v1/answers", read::answers)

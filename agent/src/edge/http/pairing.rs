@@ -3,19 +3,20 @@
 //! The caller has proven in TLS to have a key that nobody knows yet. Not here: the exchange (`larder_trust`), windows and
 //! tries (`state::pairing`).
 
-use super::auth::{BoxOwner, KeyHolder};
+use super::auth::{BoxOwner, ProvenKey};
+use super::control::require_device_name;
 use super::{Refusal, State};
 use crate::edge::random::random;
 use crate::state::pairing::{Granted, NoPairing};
 use axum::Json;
 use axum::http::StatusCode;
-use larder_format::ledger::{Role, is_plain_name};
+use larder_format::ledger::Role;
 use larder_format::wire::{Identity, PairingAnswer, PairingBegin, PairingProof};
-use larder_trust::PairingKeys;
+use larder_trust::{PairingKeys, from_hex, to_hex};
 use serde::{Deserialize, Serialize};
 
-/// A message of the exchange has 33 bytes.
-const MESSAGE_BYTES_MAX: usize = 256;
+/// Bodies of strangers: a message of the exchange has 33 bytes, a proof 32.
+pub(super) const BODY_BYTES_MAX: usize = 1024;
 
 /// Asks for a window.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,9 +41,7 @@ pub(crate) async fn open_window(
     Json(wish): Json<WindowWish>,
 ) -> Result<Json<OpenedWindow>, Refusal> {
     let WindowWish { device, role } = wish;
-    if !is_plain_name(&device) {
-        return Err(Refusal::invalid("a device's name has letters, digits, `-`, `_` and `.` only"));
-    }
+    require_device_name(&device)?;
     let now_s = appliance.clock.powered_on_s();
     let opened = appliance.pairing.open(now_s, Granted { device, role }, random());
     let (code, open_s) = opened.map_err(|why| refusal(&why))?;
@@ -50,16 +49,16 @@ pub(crate) async fn open_window(
 }
 
 pub(crate) async fn begin(
-    KeyHolder(key): KeyHolder,
+    proven: ProvenKey,
     appliance: State,
     Json(begin): Json<PairingBegin>,
 ) -> Result<Json<PairingAnswer>, Refusal> {
-    let message = message_of(&begin.message).ok_or_else(|| refusal(&NoPairing::Garbled))?;
-    let keys = PairingKeys { device: key, appliance: appliance.box_key.public() };
+    let message = from_hex(&begin.message).ok_or_else(|| refusal(&NoPairing::Garbled))?;
+    let keys = PairingKeys { device: proven.0, appliance: appliance.box_key.public() };
     let answered = appliance.pairing.answer(appliance.clock.powered_on_s(), keys, &message);
     let answered = answered.map_err(|why| refusal(&why))?;
     Ok(Json(PairingAnswer {
-        message: answered.message.iter().map(|byte| format!("{byte:02x}")).collect(),
+        message: to_hex(&answered.message),
         proof: answered.proof,
         device: answered.granted.device,
         role: answered.granted.role,
@@ -67,23 +66,16 @@ pub(crate) async fn begin(
 }
 
 pub(crate) async fn confirm(
-    KeyHolder(key): KeyHolder,
+    proven: ProvenKey,
     appliance: State,
     Json(shown): Json<PairingProof>,
 ) -> Result<Json<Identity>, Refusal> {
-    let confirmed = appliance.pairing.confirm(appliance.clock.powered_on_s(), key, &shown.proof);
+    let confirmed = appliance.pairing.confirm(appliance.clock.powered_on_s(), proven.0, &shown.proof);
     let Granted { device, role } = confirmed.map_err(|why| refusal(&why))?;
     let named = device.clone();
-    appliance.blocking(move |appliance| appliance.take_key(named, role, &key)).await??;
+    appliance.blocking(move |appliance| appliance.take_key(named, role, proven.name())).await??;
     tracing::info!(device, ?role, "a computer was paired");
     Ok(Json(super::about::identity(&appliance, device, role)))
-}
-
-fn message_of(hex: &str) -> Option<Vec<u8>> {
-    if hex.len() > 2 * MESSAGE_BYTES_MAX || !hex.is_ascii() || !hex.len().is_multiple_of(2) {
-        return None;
-    }
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).ok()).collect()
 }
 
 fn refusal(why: &NoPairing) -> Refusal {
