@@ -8,6 +8,7 @@ pub(crate) mod entry_files;
 pub(crate) mod files;
 pub(crate) mod labels;
 pub(crate) mod listing;
+pub(crate) mod origins;
 pub mod retention;
 pub(crate) mod view;
 pub(crate) mod wishes;

@@ -14,7 +14,7 @@ use std::path::Path;
 pub(crate) fn origin(folder: &Path) -> Option<Origin> {
     let computer = escape_name(&computer_name().unwrap_or_default());
     let path = escape_name(&name_bytes(folder.as_os_str()));
-    let fits = computer.len() <= ORIGIN_BYTES_MAX && path.len() <= ORIGIN_BYTES_MAX;
+    let fits = computer.len() + path.len() <= ORIGIN_BYTES_MAX;
     fits.then_some(Origin { computer, path })
 }
 

@@ -96,7 +96,13 @@ impl Sample {
             bytes_left = bytes_left.checked_sub(file.status.size)?;
             file.hash(own)
         });
-        hashed.take(CONTENTS_MAX).collect()
+        let mut path_bytes_left = PATH_BYTES_MAX;
+        let fitting = hashed.filter(|content: &ContentHash| {
+            let left = path_bytes_left.checked_sub(content.path.len());
+            path_bytes_left = left.unwrap_or(path_bytes_left);
+            left.is_some()
+        });
+        fitting.take(CONTENTS_MAX).collect()
     }
 }
 

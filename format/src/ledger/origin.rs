@@ -8,8 +8,9 @@
 use super::name::is_hidden;
 use serde::{Deserialize, Serialize};
 
-/// Bytes of computer and path of an origin, and of the path of a `ContentHash`.
-pub const ORIGIN_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of computer and path of an origin together, and of the paths of all `ContentHash`es of a snapshot together: a path
+/// that Linux can open has 4096. Each stays in the ledger for ever.
+pub const ORIGIN_BYTES_MAX: usize = 4096;
 
 /// The computer and the folder of a snapshot, as the device says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

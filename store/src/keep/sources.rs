@@ -39,10 +39,14 @@ pub enum Career {
 
 pub(crate) fn expect(core: &Core, scope: &Scope, wish: &RhythmWish, stamp: WallStamp) -> Result<Said> {
     let RhythmWish { source, expect, default_s } = wish;
+    let may_tighten = scope.role() == Role::Push && scope.require_own(source).is_ok();
+    // Before the source is looked up: who may say nothing of it does not hear whether it is there.
+    if scope.role() != Role::Admin && !may_tighten {
+        return Ok(Said::NeedsAdmin);
+    }
     require_source(core, source)?;
     let now = core.ledger().wish(source).expect;
-    let may_tighten = scope.role() == Role::Push && scope.require_own(source).is_ok();
-    if scope.role() != Role::Admin && !(may_tighten && expect.is_no_looser_than(now, *default_s)) {
+    if scope.role() != Role::Admin && !expect.is_no_looser_than(now, *default_s) {
         return Ok(Said::NeedsAdmin);
     }
     if now != *expect {
@@ -58,10 +62,10 @@ pub(crate) fn retire(
     career: Career,
     stamp: WallStamp,
 ) -> Result<Said> {
-    require_source(core, source)?;
     if scope.role() != Role::Admin {
         return Ok(Said::NeedsAdmin);
     }
+    require_source(core, source)?;
     let is_retired = core.ledger().wish(source).retired.is_some();
     let source = source.to_owned();
     match career {

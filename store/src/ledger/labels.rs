@@ -108,8 +108,11 @@ pub(crate) fn apply(labels: &mut Labels, mark: TrustedTime, event: &Event) {
             let Some(label) = labels.get_mut(snapshot) else { return };
             let soonest_ms = mark.stamp.time_ms.saturating_add(SHORTEN_DELAY_S * 1000);
             let asked = Term::up_to(until_ms.map_or(soonest_ms, |until_ms| until_ms.max(soonest_ms)), mark);
-            // Asked for once more, the first time counts; a sooner end waits anew.
-            if label.shorter.is_none_or(|known| asked.left_s(&mark) < known.left_s(&mark)) {
+            // Asked for once more without a date, the first time counts; a sooner end waits anew, a later date is a longer
+            // stay than was asked for.
+            let is_later = |known: Term| until_ms.is_some_and(|until_ms| until_ms > known.until_ms);
+            if label.shorter.is_none_or(|known| asked.left_s(&mark) < known.left_s(&mark) || is_later(known))
+            {
                 label.shorter = Some(asked);
             }
         }

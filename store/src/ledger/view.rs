@@ -8,10 +8,13 @@ use crate::disks::identity;
 use crate::disks::known::{self, KnownDisks};
 use crate::ledger::clock::{Lifetime, SHORTEN_DELAY_S, TrustedTime};
 use crate::ledger::labels::{self, Labels};
+use crate::ledger::origins::Origins;
 use crate::ledger::retention::{Moment, Rule, Runs};
 use crate::ledger::wishes::{self, SourceWish, SourceWishes};
 use larder_format::Hash;
-use larder_format::ledger::{Entry, Event, Head, Newer, Pairing, Scrubbed, Snapshot, WallStamp, Without};
+use larder_format::ledger::{
+    Entry, Event, Head, Newer, Origin, Pairing, Scrubbed, Snapshot, WallStamp, Without,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -31,7 +34,8 @@ pub struct SnapshotRecord {
     pub lived_s: u64,
     /// Place among the days, weeks and months of the source.
     pub runs: Runs,
-    /// The committed snapshot.
+    /// The committed snapshot, without `origin` (`LedgerView::origin` has it) and without `contents` (the ledger's files have
+    /// them): a device may say kilobytes of either with each push.
     pub snapshot: Snapshot,
 }
 
@@ -139,6 +143,8 @@ pub struct LedgerView {
     /// Salt of new packs, so that no new pack gets the name of a swept pack.
     pub(crate) salt: u32,
     pushes: HashMap<[u8; 16], Arc<SnapshotRecord>>,
+    /// From which folder each snapshot came.
+    pub(crate) origins: Origins,
 }
 
 impl LedgerView {
@@ -165,6 +171,7 @@ impl LedgerView {
             swept: HashMap::new(),
             salt: 0,
             pushes: HashMap::new(),
+            origins: Origins::default(),
         }
     }
 
@@ -237,6 +244,11 @@ impl LedgerView {
     /// When and why a snapshot was let go of.
     pub fn let_go_of(&self, sequence: u64) -> Option<&LetGo> {
         self.let_go.iter().find(|gone| gone.snapshots.binary_search(&sequence).is_ok())
+    }
+
+    /// The folder that a snapshot came from, as its device said; nothing for one of a source that has moved often since.
+    pub fn origin(&self, record: &SnapshotRecord) -> Option<&Origin> {
+        self.origins.of(&record.snapshot.source, record.sequence)
     }
 
     /// The rule in force at `now`; `None` as long as the owner has set no rule, and then every snapshot is kept.
@@ -339,7 +351,9 @@ impl LedgerView {
         }
     }
 
-    fn add(&mut self, sequence: u64, mark: TrustedTime, snapshot: Snapshot) {
+    fn add(&mut self, sequence: u64, mark: TrustedTime, mut snapshot: Snapshot) {
+        self.origins.add(&snapshot.source, sequence, snapshot.origin.take());
+        snapshot.contents = Vec::new();
         let records = self.sources.entry(snapshot.source.clone()).or_default();
         let runs = Runs::after(records.last().map(|record| (record.runs, record.stamp)), mark.stamp);
         let TrustedTime { stamp, lived_s } = mark;
@@ -355,6 +369,7 @@ impl LedgerView {
             gone.extend(records.extract_if(.., |record| snapshots.binary_search(&record.sequence).is_ok()));
         }
         self.sources.retain(|_, records| !records.is_empty());
+        self.origins.retain(|source| self.sources.contains_key(source));
         for record in &gone {
             self.pushes.remove(&record.snapshot.push);
             self.set_aside.remove(&record.sequence);

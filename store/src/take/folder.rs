@@ -38,10 +38,8 @@ pub(crate) fn require_same(
     pushed: Option<&Origin>,
     claim: FolderClaim,
 ) -> Result<KnownSource> {
-    let records = view.snapshots(source);
-    let snapshots = records.len() as u64;
-    let known = records.iter().rev().find_map(|record| record.snapshot.origin.as_ref());
-    let (Some(known), Some(pushed)) = (known, pushed) else {
+    let snapshots = view.snapshots(source).len() as u64;
+    let (Some(known), Some(pushed)) = (view.origins.newest(source), pushed) else {
         return Ok(KnownSource { snapshots, is_same_folder: false });
     };
     let is_same_folder = known.is_same_folder(pushed);

@@ -72,6 +72,9 @@ fn an_end_waits_for_72_hours_and_is_taken_back_by_a_label() {
     // An end at a date, and then an end at once.
     let sooner = [kept.clone(), (asked, ended(Some(asked + 90 * DAY_S))), (asked + DAY_S, ended(None))];
     check_end(&sooner, asked + DAY_S + SHORTEN_DELAY_S);
+    // An end at once, and then a later date after all.
+    let later = [kept.clone(), (asked, ended(None)), (asked + HOUR_S, ended(Some(asked + 90 * DAY_S)))];
+    check_end(&later, asked + 90 * DAY_S);
     // Nothing at the box makes a label longer but a label.
     check_end(&[(0, labelled(Some(2 * DAY_S))), (0, ended(None))], 2 * DAY_S);
     let taken_back =
