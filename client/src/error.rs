@@ -69,6 +69,12 @@ pub enum ClientError {
         /// The way to find the right name.
         remedy: &'static str,
     },
+    /// The patterns of a restore leave nothing of a source.
+    #[error("nothing in {of} is wanted by --include and --exclude")]
+    NothingWanted {
+        /// Source, as `DEVICE/NAME`.
+        of: String,
+    },
     /// The owner named a thing of the wrong kind for the command.
     #[error("{what}")]
     WrongKind {
@@ -97,6 +103,8 @@ pub enum NoAnswer {
     BrokenOff,
     /// A program on the way says that the appliance is not there.
     Between,
+    /// What answers does not speak TLS with keys like ours: another program, or an older Larder.
+    NoEncryption,
     /// Another appliance than the paired one, by its key; or somebody who wants to pass for it.
     OtherAppliance,
 }
@@ -106,8 +114,10 @@ pub enum NoAnswer {
 pub enum PairingLack {
     /// This computer was never paired.
     Pairing,
-    /// The appliance does not know the key: ended, or mistyped.
+    /// The appliance does not know the key: it was ended.
     KnownKey,
+    /// The pairing is of the time before encryption.
+    Encryption,
 }
 
 /// How far a restore came that the target disk did not take whole.
@@ -163,8 +173,8 @@ impl ClientError {
 
     /// Whether the same request may work in a moment.
     pub fn is_passing(&self) -> bool {
-        let is_there = |why| why != NoAnswer::OtherAppliance;
-        matches!(self, Self::Unreachable { why, .. } if is_there(*why)) || self.has_code("busy")
+        let is_another = |why| matches!(why, NoAnswer::OtherAppliance | NoAnswer::NoEncryption);
+        matches!(self, Self::Unreachable { why, .. } if !is_another(*why)) || self.has_code("busy")
     }
 
     /// The exit code that product.md promises for the error.
@@ -178,7 +188,10 @@ impl ClientError {
                 _ => 1,
             },
             Self::Damaged(_) => 6,
-            Self::Local { .. } | Self::Unwritten { .. } | Self::NotThere { .. } => 1,
+            Self::Local { .. }
+            | Self::Unwritten { .. }
+            | Self::NotThere { .. }
+            | Self::NothingWanted { .. } => 1,
             Self::WrongKind { .. } | Self::Usage(_) => 2,
         }
     }

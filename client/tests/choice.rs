@@ -96,7 +96,7 @@ fn only_what_is_wanted_comes_back_with_the_folders_that_lead_there() {
     // A single file, asked for by name, is what the patterns say it is.
     let text = newest(b"2024/deep/dog.txt");
     let none = restore(&home.vault, &text, &home.target(), &options, &TransferProgress::default());
-    assert!(matches!(none, Err(ClientError::NotThere { .. })), "{none:?}");
+    assert!(matches!(none, Err(ClientError::NothingWanted { .. })), "{none:?}");
 }
 
 #[test]

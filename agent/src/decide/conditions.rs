@@ -9,6 +9,7 @@ use super::rhythm;
 use crate::phrase::span;
 use crate::report::VaultReport;
 use larder_format::ledger::Scrubbed;
+use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::{Access, MemberState, MemberView, ScrubView};
 
 /// A restarting broker is back by then, without a word to the owner.
@@ -89,7 +90,8 @@ fn read_back(disk: &ScrubView, facts: &Facts<'_>) -> Vec<Cause> {
 fn room(facts: &Facts<'_>, vault: &VaultReport) -> Option<Cause> {
     let (disk, free_bytes) = fullest(facts)?;
     let path = disk.path.clone();
-    if facts.refused_full > 0 || free_bytes <= facts.settings.vault.reserve_bytes {
+    // With less than a pack beside the reserve no upload is taken.
+    if facts.is_refused_full || free_bytes <= facts.settings.vault.reserve_bytes + PACK_BYTES_AIM {
         return Some(Cause::Full { path });
     }
     let days = vault.days_left.filter(|days| *days < DAYS_LEFT_MIN)?;
@@ -116,6 +118,10 @@ fn labels_ending(source: &SourceFacts) -> impl Iterator<Item = Cause> {
 }
 
 fn retiring(source: &SourceFacts) -> Option<Cause> {
+    // Nobody waits for a computer without a key: its retirement changes nothing any more.
+    if source.is_cut_off {
+        return None;
+    }
     let left_s = source.retires_in_s.filter(|left_s| *left_s > 0)?;
     Some(Cause::Retiring { source: source.source.clone(), left_s })
 }

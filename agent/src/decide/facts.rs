@@ -45,7 +45,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) stamp: WallStamp,
     /// Seconds that the vault has lived for certain.
     pub(crate) lived_s: u64,
-    pub(crate) refused_full: u64,
+    /// Whether a computer was refused for want of room and did not succeed since.
+    pub(crate) is_refused_full: bool,
     pub(crate) system: SystemReport,
     pub(crate) broker: BrokerFacts,
 }

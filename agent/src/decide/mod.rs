@@ -96,7 +96,7 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         scrubs: Vec::new(),
         stamp: WallStamp::default(),
         lived_s: 0,
-        refused_full: 0,
+        is_refused_full: false,
         system,
         broker: BrokerFacts::default(),
     };

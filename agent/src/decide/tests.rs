@@ -113,7 +113,7 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         scrubs: vec![scrub(1)],
         stamp: stamp(0),
         lived_s: 400 * 86_400,
-        refused_full: 0,
+        is_refused_full: false,
         system: system(),
         broker: BrokerFacts::default(),
     }
@@ -136,7 +136,7 @@ fn the_lamp_says_what_is_wrong() {
     check(|facts| facts.restoring = 1, Rhythm::Busy);
     check(|facts| facts.sources.clear(), Rhythm::needs_you(3));
     check(|facts| facts.sources[0] = source(49), Rhythm::needs_you(3));
-    check(|facts| facts.refused_full = 1, Rhythm::needs_you(5));
+    check(|facts| facts.is_refused_full = true, Rhythm::needs_you(5));
     check(
         |facts| facts.disks[0].0.space = Some(Space { total: 1 << 40, free: 1 << 20 }),
         Rhythm::needs_you(5),
@@ -469,4 +469,6 @@ fn a_retirement_is_shown_until_it_is_in_force() {
     check(|facts| facts.sources[0].retires_in_s = Some(72 * 3600), Rhythm::needs_you(9));
     check(|facts| facts.sources[0] = SourceFacts { retires_in_s: Some(0), ..source(100) }, Rhythm::Ready);
     check(|facts| facts.sources[0] = SourceFacts { is_cut_off: true, ..source(100) }, Rhythm::Ready);
+    let sold = || SourceFacts { is_cut_off: true, retires_in_s: Some(72 * 3600), ..source(100) };
+    check(|facts| facts.sources[0] = sold(), Rhythm::Ready);
 }

@@ -6,7 +6,7 @@
 use super::{Job, Rest};
 use crate::state::Appliance;
 use larder_format::ledger::WallStamp;
-use larder_store::{NamesBudget, SnapshotRecord};
+use larder_store::{NameIndex, NamesBudget, SnapshotRecord};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,15 @@ const FOLDERS_MAX: u64 = 2_000_000;
 const NODE_BYTES_MAX: u64 = 4 << 30;
 /// Of one source. Ten million names are less than half of it.
 const FILE_BYTES_MAX: u64 = 1 << 30;
-/// Left on the disk beside the reserve, or the index would take the room of the next backup.
+/// Left on the disk beside the reserve, or the index would take the room of the next backup; on a small disk a part of it.
 const ROOM_LEFT_BYTES: u64 = 1 << 30;
+const ROOM_LEFT_PART: u64 = 32;
+/// Names of all sources, and the part of the smallest disk that they may take at most: a few kilobytes of folders that cite
+/// each other have paths without end.
+const ALL_BYTES_MAX: u64 = 8 << 30;
+const ALL_PART: u64 = 64;
+/// One device takes a quarter of that, or the others would be found no more.
+const DEVICE_PART: u64 = 4;
 
 /// Tells the index.
 #[derive(Default)]
@@ -48,7 +55,8 @@ impl Job for NamesJob {
         if agent.activity.is_busy() {
             return Rest::of(GIVE_WAY);
         }
-        if !agent.vault.has_room_beside_uploads(ROOM_LEFT_BYTES) {
+        let disk_bytes = smallest_disk_bytes(agent);
+        if !agent.vault.has_room_beside_uploads(ROOM_LEFT_BYTES.min(disk_bytes / ROOM_LEFT_PART)) {
             return Rest::of(AFTER_ERROR);
         }
         let sources = newest_snapshots(agent);
@@ -60,18 +68,18 @@ impl Job for NamesJob {
                 tracing::debug!(%error, "names of sources that are no more could not be removed");
             }
         }
-        let budget = NamesBudget {
-            folders_max: FOLDERS_MAX,
-            node_bytes_max: NODE_BYTES_MAX,
-            file_bytes_max: FILE_BYTES_MAX,
-            go_on: &|| !agent.is_stopping(),
-        };
         let behind = self.last.take();
         let after = sources.partition_point(|(source, _)| behind.as_ref().is_some_and(|last| source <= last));
         for (source, newest) in sources[after..].iter().chain(&sources[..after]) {
             if self.told.get(source) == Some(newest) {
                 continue;
             }
+            let budget = NamesBudget {
+                folders_max: FOLDERS_MAX,
+                node_bytes_max: NODE_BYTES_MAX,
+                file_bytes_max: file_bytes_max(&index, source, &sources, disk_bytes),
+                go_on: &|| !agent.is_stopping(),
+            };
             match agent.vault.tell_names(&index, source, &budget) {
                 Ok(false) => drop(self.told.insert(source.clone(), *newest)),
                 Ok(true) => {
@@ -89,6 +97,26 @@ impl Job for NamesJob {
         self.looks_left -= 1;
         Rest::of(REST)
     }
+}
+
+fn smallest_disk_bytes(agent: &Appliance) -> u64 {
+    let disks = agent.vault.disks();
+    disks.iter().filter_map(|disk| Some(disk.space?.total)).min().unwrap_or(0)
+}
+
+/// Bytes that the names of `source` may take, beside those of the others.
+fn file_bytes_max(index: &NameIndex, source: &str, sources: &[(String, u64)], disk_bytes: u64) -> u64 {
+    let device = |source: &str| source.split('/').next().unwrap_or_default().to_owned();
+    let own = device(source);
+    let (mut all, mut of_device) = (0, 0);
+    for (other, _) in sources.iter().filter(|(other, _)| other != source) {
+        let bytes = index.bytes_of(other);
+        all += bytes;
+        of_device += if device(other) == own { bytes } else { 0 };
+    }
+    let all_max = ALL_BYTES_MAX.min(disk_bytes / ALL_PART);
+    let left = (all_max / DEVICE_PART).saturating_sub(of_device).min(all_max.saturating_sub(all));
+    left.min(FILE_BYTES_MAX)
 }
 
 /// Each source with the number of its newest snapshot, by name.

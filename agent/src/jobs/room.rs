@@ -9,7 +9,6 @@ use crate::state::Appliance;
 use larder_format::ledger::WallStamp;
 use larder_store::Swept;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 
@@ -52,19 +51,15 @@ impl Job for RoomJob {
             self.round = Some(round);
             return if swept.gives_way { Rest::of(GIVE_WAY) } else { Rest::NONE };
         }
-        round.end(agent);
+        round.end();
         UNTIL_WANTED
     }
 }
 
 impl RoomRound {
-    fn end(self, agent: &Appliance) {
+    fn end(self) {
         let Self { packs, bytes, .. } = self;
         tracing::info!(packs, bytes, "what unfinished uploads held was let go of, since room was short");
-        if packs > 0 {
-            // No push has been refused since.
-            agent.activity.refused_full.store(0, Ordering::SeqCst);
-        }
     }
 }
 

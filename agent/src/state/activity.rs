@@ -13,8 +13,7 @@ const PAUSE_MAX_S: u64 = 300;
 pub(crate) struct Activity {
     pub(crate) receiving: AtomicU64,
     pub(crate) restoring: AtomicU64,
-    /// Pushes refused for want of room since the last successful push.
-    pub(crate) refused_full: AtomicU64,
+    pub(crate) refusals: Refusals,
     /// Disks to be read back now, on the owner's wish.
     pub(crate) scrub_wanted: ScrubWanted,
     /// When each device last sent, and last fetched, in seconds switched on.
@@ -45,6 +44,49 @@ impl Activity {
     /// The device's next request belongs to another push.
     pub(crate) fn ends(&self, traffic: Traffic, device: &str) {
         self.lately.lock().unwrap_or_else(PoisonError::into_inner).remove(&(traffic, device.to_owned()));
+    }
+}
+
+/// So long after the last refusal a computer that did not come again is waited for no more: it may be sold.
+const REFUSED_FOR_S: u64 = 24 * 3600;
+
+/// Computers whose pushes were refused for want of room, until one that brings something succeeds.
+///
+/// A push without changes succeeds on a full disk, and so does one of another computer: neither says that there is room
+/// again.
+#[derive(Default)]
+pub(crate) struct Refusals(Mutex<HashMap<String, Refused>>);
+
+struct Refused {
+    at_s: u64,
+    /// Whether something was taken since.
+    has_brought: bool,
+}
+
+impl Refusals {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Refused>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn refused(&self, device: &str, at_s: u64) {
+        self.all().insert(device.to_owned(), Refused { at_s, has_brought: false });
+    }
+
+    pub(crate) fn brought(&self, device: &str) {
+        if let Some(refused) = self.all().get_mut(device) {
+            refused.has_brought = true;
+        }
+    }
+
+    /// A push was kept.
+    pub(crate) fn kept(&self, device: &str) {
+        self.all().retain(|refused, how| refused != device || !how.has_brought);
+    }
+
+    /// Whether a computer waits for room.
+    pub(crate) fn is_any(&self, now_s: u64) -> bool {
+        self.all().retain(|_, how| now_s.saturating_sub(how.at_s) < REFUSED_FOR_S);
+        !self.all().is_empty()
     }
 }
 
@@ -97,5 +139,32 @@ impl ScrubWanted {
     /// A disk that has left is not waited for: the wait would never end.
     pub(crate) fn keep_connected(&self, connected: &[ScrubView]) {
         self.disks().retain(|wanted| connected.iter().any(|view| view.disk == *wanted));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a full disk a push without changes works, and so does another computer's: the lamp would go out and on.
+    #[test]
+    fn a_refused_computer_waits_until_it_brought_something() {
+        let refusals = Refusals::default();
+        refusals.refused("laptop", 10);
+        refusals.kept("phone");
+        refusals.brought("phone");
+        refusals.kept("phone");
+        refusals.kept("laptop");
+        assert!(refusals.is_any(20), "nothing came of it");
+        refusals.brought("laptop");
+        assert!(refusals.is_any(20), "nothing was kept");
+        refusals.refused("laptop", 30);
+        refusals.kept("laptop");
+        assert!(refusals.is_any(40), "what was brought before was not all");
+        refusals.brought("laptop");
+        refusals.kept("laptop");
+        assert!(!refusals.is_any(40));
+        refusals.refused("sold", 50);
+        assert!(refusals.is_any(50 + REFUSED_FOR_S - 1) && !refusals.is_any(50 + REFUSED_FOR_S));
     }
 }

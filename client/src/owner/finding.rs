@@ -44,7 +44,12 @@ pub(super) fn find(args: &FindArgs, global: &GlobalOptions, output: &mut Output)
         return Ok(0);
     }
     if found.hits.is_empty() {
-        let what = if args.deleted { "Nothing deleted is kept" } else { "No kept snapshot has anything" };
+        let what = match (args.deleted, found.is_complete) {
+            (true, true) => "Nothing deleted is kept",
+            (false, true) => "No kept snapshot has anything",
+            // What was not read yet may have it.
+            (_, false) => "Nothing was found",
+        };
         output.line(format!("{what} with \"{}\" in its name.", args.name))?;
     } else {
         table(&found, output)?;
@@ -54,7 +59,8 @@ pub(super) fn find(args: &FindArgs, global: &GlobalOptions, output: &mut Output)
     }
     if !found.is_complete {
         output.line(
-            "The appliance is still reading names, or could not read all: something may be missing here.",
+            "The appliance has not read all names, or has no room left to note them: something may be missing here. `larder \
+             ls -R SOURCE` shows everything of one backup.",
         )?;
     }
     Ok(0)

@@ -43,6 +43,8 @@ struct OneSource {
 enum SourceEnd {
     NotTried,
     Back(Restored),
+    /// The patterns leave nothing of it, as they may be meant to.
+    Unwanted,
     Failed(ClientError),
 }
 
@@ -66,9 +68,13 @@ pub(super) fn restore_all(
     for source in &mut sources {
         match source.look(&connection, when, &options) {
             Ok(wanted) => bytes = bytes.saturating_add(wanted),
+            Err(ClientError::NothingWanted { .. }) => source.ended = SourceEnd::Unwanted,
             Err(trouble) if ends_all(&trouble) => return Err(trouble.into()),
             Err(trouble) => source.ended = SourceEnd::Failed(trouble),
         }
+    }
+    if let Some(source) = sources.first().filter(|_| sources.iter().all(OneSource::is_unwanted)) {
+        return Err(ClientError::NothingWanted { of: source.name.clone() }.into());
     }
     if options.room == RoomCheck::First {
         check_room(&args.to, bytes)?;
@@ -148,6 +154,10 @@ impl OneSource {
         )
     }
 
+    fn is_unwanted(&self) -> bool {
+        matches!(self.ended, SourceEnd::Unwanted)
+    }
+
     fn row(&self) -> Vec<String> {
         let snapshot = self.snapshot.map(|number| number.to_string()).unwrap_or_default();
         let (files, bytes, ended) = match &self.ended {
@@ -161,6 +171,7 @@ impl OneSource {
                 (String::new(), String::new(), format!("NOT BACK: {}", words::problem_of(trouble).what))
             }
             SourceEnd::NotTried => (String::new(), String::new(), "NOT BACK: not tried any more".to_owned()),
+            SourceEnd::Unwanted => (String::new(), String::new(), "nothing in it is wanted".to_owned()),
         };
         vec![self.name.clone(), snapshot, files, bytes, ended]
     }
@@ -183,6 +194,7 @@ impl OneSource {
                 value["skipped"] = skipped_json(&restored.skipped);
             }
             SourceEnd::Failed(trouble) => value["problem"] = json!(words::problem_of(trouble)),
+            SourceEnd::Unwanted => value["unwanted"] = true.into(),
             SourceEnd::NotTried => {}
         }
         value
@@ -201,7 +213,12 @@ impl AllEnd {
     }
 
     fn not_back(&self) -> usize {
-        self.sources.iter().filter(|source| !matches!(source.ended, SourceEnd::Back(_))).count()
+        let is_lost = |end: &SourceEnd| matches!(end, SourceEnd::Failed(_) | SourceEnd::NotTried);
+        self.sources.iter().filter(|source| is_lost(&source.ended)).count()
+    }
+
+    fn back(&self) -> usize {
+        self.sources.iter().filter(|source| matches!(source.ended, SourceEnd::Back(_))).count()
     }
 
     fn sum(&self) -> Sum {
@@ -217,7 +234,7 @@ impl AllEnd {
     fn exit_code(&self) -> u8 {
         let failed = self.sources.iter().filter_map(|source| match &source.ended {
             SourceEnd::Failed(trouble) => Some(trouble.exit_code()),
-            SourceEnd::Back(_) | SourceEnd::NotTried => None,
+            SourceEnd::Back(_) | SourceEnd::NotTried | SourceEnd::Unwanted => None,
         });
         // Damage goes before everything else, and a lost source before a lost attribute.
         match (failed.max(), self.sum().files_code()) {
@@ -234,7 +251,7 @@ impl AllEnd {
             print_table(&heads, self.sources.iter().map(OneSource::row).collect(), output)?;
         }
         let back = words::are_back(sum.files, sum.folders, sum.bytes);
-        let of = counted((self.sources.len() - lost) as u64, "source", "sources");
+        let of = counted(self.back() as u64, "source", "sources");
         output.note(format!("{back} in {}, of {of}; {:.1} s.", args.to.display(), self.seconds))?;
         for line in words::left_out(sum.owners_left_out, sum.attributes_left_out) {
             output.line(line)?;
@@ -282,6 +299,13 @@ fn dry_run(
         let look = || preview(connection, &wanted, &source.to, &options, &progress);
         let seen = match with_bar(&progress, output, None, look) {
             Ok(seen) => seen,
+            Err(ClientError::NothingWanted { .. }) => {
+                if !output.is_json() {
+                    output.line(format!("{}: nothing in it is wanted", source.name))?;
+                }
+                told.push(json!({ "source": source.name, "unwanted": true }));
+                continue;
+            }
             Err(trouble) if ends_all(&trouble) => return Err(trouble.into()),
             Err(trouble) => {
                 worst = worst.max(trouble.exit_code());

@@ -130,10 +130,7 @@ impl Chosen {
         }
         let WantedPart { entries, bytes, damaged, passages } = WantedPart::of(reader, &found, &choice)?;
         if entries == 0 && damaged == 0 {
-            return Err(ClientError::NotThere {
-                what: format!("Nothing in {} is wanted by --include and --exclude.", wanted.source),
-                remedy: "Check the patterns; `larder ls -R SOURCE` shows every path, and `--dry-run` what would come back.",
-            });
+            return Err(ClientError::NothingWanted { of: wanted.source.to_owned() });
         }
         choice.pass_through(passages);
         Ok(Self { found, choice, bytes })

@@ -47,6 +47,11 @@ impl NameIndex {
         self.folder.join(format!("{}.names", Hash::of(source.as_bytes())))
     }
 
+    /// Bytes that the names of a source take; 0 where none are told.
+    pub fn bytes_of(&self, source: &str) -> u64 {
+        fs::metadata(self.path_of(source)).map_or(0, |file| file.len())
+    }
+
     /// The file of a source to read, behind its header; none where there is no file of this vault.
     fn open(&self, source: &str) -> io::Result<Option<File>> {
         let mut file = match File::open(self.path_of(source)) {

@@ -13,7 +13,7 @@ pub(crate) mod sources;
 use super::causes::Cause;
 use super::facts::{HoldFacts, WhyRejected};
 use crate::phrase::counted;
-use crate::report::Condition;
+use crate::report::{Condition, Level};
 use jiff::Timestamp;
 use larder_format::ledger::typed;
 
@@ -91,12 +91,21 @@ fn newer_larder() -> [String; 3] {
     ]
 }
 
+/// The lamp in words, for a caller who may hear no more.
+pub(crate) fn level_sentence(level: Level) -> &'static str {
+    match level {
+        Level::Fine => "All is fine.",
+        Level::NeedsYou => "It needs its owner: no file is at risk now.",
+        Level::Alarm => "It gives an alarm: files are at risk.",
+    }
+}
+
 fn no_backup_yet(is_paired: bool) -> [String; 3] {
     let remedy = if is_paired {
         "Run `larder push FOLDER` on the computer that has the key (`larder pair` first, if it never did); `larder schedule \
          FOLDER` does it by itself from then on."
     } else {
-        "Make a key with `larderd token`, then run `larder pair` and `larder push` on the computer."
+        "Run `larderd pair` here, then `larder pair` and `larder push` on the computer."
     };
     ["No computer has made a backup yet.", "Nothing is protected yet.", remedy].map(str::to_owned)
 }
