@@ -5,6 +5,7 @@ use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
 use crate::edge::disks;
 use crate::edge::http::sockets::Sockets;
+use crate::edge::listen::take_address;
 use crate::edge::panel::Panel;
 use crate::edge::random::random_hex;
 use crate::edge::{control, http, notes, notify};
@@ -26,11 +27,11 @@ use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use larder_panel::Rhythm;
 use larder_store::MemberState;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -66,11 +67,11 @@ pub(crate) enum StartError {
         /// `network.listen`.
         address: SocketAddr,
         /// The system's error.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The local socket.
     #[error("the control socket cannot be made")]
-    Control(#[source] std::io::Error),
+    Control(#[source] io::Error),
     /// The file with the broker's password.
     #[error(transparent)]
     Password(#[from] PasswordProblem),
@@ -170,16 +171,6 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let finished = tokio::spawn(looped.run(inbox));
     notify::ready();
     Ok(Running { appliance, address, broker, events, finished })
-}
-
-/// Takes the address for devices, without listening: a device that connects while the disks are being opened is refused at
-/// once and does not wait.
-fn take_address(address: SocketAddr) -> std::io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Connections of a former agent that are still closing must not keep the address for a minute.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
 }
 
 /// Starts every job.

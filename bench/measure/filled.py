@@ -62,7 +62,7 @@ class Filled:
         env = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_CONFIG_HOME": str(home / "config"),
                "XDG_STATE_HOME": str(home / "state")}
         home.mkdir()
-        token = f"'{larder.AGENT}' token --device {device} --role {role} --config '{self.site.state}/larder.toml'"
-        command = f"set -o pipefail; {token} | '{larder.CLIENT}' pair http://{self.site.host}:{self.site.port}"
+        code = f"'{larder.AGENT}' pair --device {device} --role {role} --config '{self.site.state}/larder.toml'"
+        command = f"set -o pipefail; {code} | '{larder.CLIENT}' pair {self.site.host}:{self.site.port}"
         self.site.out(["bash", "-c", command], env)
         return env

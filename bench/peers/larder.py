@@ -18,7 +18,6 @@ BINARIES = Path(os.environ.get("LARDER_BIN_DIR") or PROJECT / "target" / "releas
 AGENT, CLIENT = BINARIES / "larderd", BINARIES / "larder"
 SETTINGS = """[network]
 listen = "{host}:{port}"
-allow_unencrypted = true
 [vault]
 disks = ["{repo}"]
 allow_root_filesystem = true
@@ -60,9 +59,9 @@ def environment():
 
 
 def init(site):
-    token = f"'{AGENT}' token --device bench --role admin --config '{site.state}/larder.toml'"
-    pair = f"'{CLIENT}' pair http://{site.host}:{site.port}"
-    return [{"argv": ["bash", "-c", f"set -o pipefail; {token} | {pair}"]}]
+    code = f"'{AGENT}' pair --device bench --role admin --config '{site.state}/larder.toml'"
+    pair = f"'{CLIENT}' pair {site.host}:{site.port}"
+    return [{"argv": ["bash", "-c", f"set -o pipefail; {code} | {pair}"]}]
 
 
 def backup(site, name):

@@ -11,7 +11,7 @@ use larder_format::{
     ledger::{Head, composed, is_folder_name, is_plain_name},
 };
 use larder_trust::{PublicKey, SecretKey};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::{
     fs,
     io::{self, Write},
@@ -23,14 +23,17 @@ use tempfile::NamedTempFile;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairedAppliance {
-    /// `https://HOST:PORT`; `http://HOST:PORT` for a pairing from before there was encryption.
+    /// `https://HOST:PORT`.
     pub address: String,
-    /// The secret of such a pairing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
     /// By which both ends know each other.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keys: Option<PairedKeys>,
+    pub keys: PairedKeys,
+}
+
+/// What stands in a pairing from before there was encryption.
+#[derive(Deserialize)]
+struct UnencryptedPairing {
+    #[serde(rename = "token")]
+    _token: IgnoredAny,
 }
 
 /// The keys of a pairing.
@@ -115,6 +118,10 @@ impl PairedAppliance {
             Err(error) => return Err(ClientError::local("reading the pairing", path, error)),
         };
         toml::from_str(&text).map_err(|error| {
+            if toml::from_str::<UnencryptedPairing>(&text).is_ok() {
+                let cause = format!("{} has a token, and no keys", path.display());
+                return ClientError::NotPaired { lack: PairingLack::Encryption, cause };
+            }
             ClientError::local("reading the pairing", path, io::Error::other(without_key(&text, &error)))
         })
     }
@@ -306,17 +313,25 @@ mod tests {
     fn a_pairing_comes_back_and_is_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/appliance.toml");
-        let pairing = PairedAppliance {
-            address: "http://larder:8477".into(),
-            token: Some("secret".into()),
-            keys: None,
-        };
+        let own = SecretKey::generate().unwrap();
+        let keys = PairedKeys { appliance: own.public(), own: own.clone() };
+        let pairing = PairedAppliance { address: "https://larder:8477".into(), keys };
         pairing.store(&path).unwrap();
         assert_eq!(PairedAppliance::load(&path).unwrap(), pairing);
         let found =
             OpenFolder::open(path.parent().unwrap()).unwrap().as_ref().status_at(b"appliance.toml").unwrap();
         assert_eq!(found.permissions & 0o777, 0o600);
-        assert!(!format!("{pairing:?}").contains("secret"));
+        assert!(!format!("{pairing:?}").contains(&own.to_hex()));
+    }
+
+    #[test]
+    fn a_pairing_without_encryption_is_told_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("appliance.toml");
+        fs::write(&path, "address = \"http://larder:8477\"\ntoken = \"s3cret\"\n").unwrap();
+        let told = PairedAppliance::load(&path).unwrap_err();
+        assert!(matches!(&told, ClientError::NotPaired { lack: PairingLack::Encryption, .. }), "{told:?}");
+        assert!(!format!("{told:?}").contains("s3cret"));
     }
 
     #[test]
@@ -329,12 +344,14 @@ mod tests {
             let told = format!("{trouble} {trouble:?}");
             assert!(told.contains(line) && !told.contains("s3cret"), "{text}: {told}");
         };
-        check("address = \"http://larder:8477\"\ntoken = \"s3cret\n", "line 2");
-        check("address = \"http://larder:8477\"\ntoken = s3cret\n", "line 2");
-        check("address = \"http://larder:8477\"\n\ntoken: \"s3cret\"\n", "line 3");
-        check("address = 5 # s3cret\ntoken = \"s3cret\"\n", "line 1");
-        check("address = \"http://larder:8477\"\ntoken = \"s3cret\"\ntoken = \"s3cret\"\n", "line 3");
-        check("address = \"http://larder:8477\"\ntokn = \"s3cret\"\n", "line 2");
+        let address = "address = \"https://larder:8477\"\n[keys]\n";
+        check(&format!("{address}own = \"s3cret\n"), "line 3");
+        check(&format!("{address}own = s3cret\n"), "line 3");
+        check(&format!("{address}own = \"s3cret\"\n"), "line 3");
+        check(&format!("{address}\nown: \"s3cret\"\n"), "line 4");
+        check("address = 5 # s3cret\nown = \"s3cret\"\n", "line 1");
+        check(&format!("{address}own = \"00\"\nown = \"s3cret\"\n"), "line 4");
+        check(&format!("{address}onw = \"s3cret\"\n"), "line 3");
     }
 
     #[test]

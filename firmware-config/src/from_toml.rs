@@ -61,27 +61,11 @@ fn network(reader: &mut Reader<'_>) -> NetworkSettings {
     let default = NetworkSettings::default();
     let memory =
         |value: &_| values::size(value, limits::UPLOAD_MEMORY_BYTES_MIN, limits::UPLOAD_MEMORY_BYTES_MAX);
-    let network = NetworkSettings {
+    NetworkSettings {
         listen: reader
             .read("network", "listen", default.listen, |value| values::listen(value, default.listen)),
-        allow_unencrypted: reader.read(
-            "network",
-            "allow_unencrypted",
-            default.allow_unencrypted,
-            values::yes_or_no,
-        ),
         upload_memory_bytes: reader.read("network", "upload_memory", default.upload_memory_bytes, memory),
-    };
-    if !network.listen.ip().is_loopback() && !network.allow_unencrypted {
-        let found = format!(
-            "\"{}\", which other computers can reach, and connections are not encrypted yet",
-            network.listen
-        );
-        let instead =
-            "use it only in a network where you trust everyone, and say so: allow_unencrypted = true";
-        reader.contradiction(&[("network", "listen")], found, instead.to_owned());
     }
-    network
 }
 
 fn vault(reader: &mut Reader<'_>) -> VaultSettings {

@@ -3,7 +3,7 @@
 //! Not here: the effect of each setting for the owner (`larder.toml`, held to these defaults by a test), looking at
 //! folders and ports (`agent::edge`).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use crate::places::LampPlace;
@@ -45,8 +45,6 @@ pub struct ApplianceSettings {
 pub struct NetworkSettings {
     /// Where clients and browsers connect.
     pub listen: SocketAddr,
-    /// The owner accepts an unencrypted `listen` in reach of strangers.
-    pub allow_unencrypted: bool,
     /// Memory for the sum of uploads, in bytes.
     pub upload_memory_bytes: u64,
 }
@@ -177,8 +175,7 @@ impl Default for ApplianceSettings {
 impl Default for NetworkSettings {
     fn default() -> Self {
         NetworkSettings {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8477)),
-            allow_unencrypted: false,
+            listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8477)),
             upload_memory_bytes: 24 * MIB,
         }
     }

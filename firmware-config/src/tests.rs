@@ -150,18 +150,18 @@ fn an_address_without_a_port_is_completed() {
     check("[mqtt]\nlisten = \"192.168.1.20\"\n", &[(2, "mqtt.listen", "\"192.168.1.20:1883\"")]);
 }
 
-/// The one line that every owner edits: advice that is refused in turn sends people in a circle.
+/// Advice that is refused in turn sends people in a circle.
 #[test]
 fn a_yes_is_answered_with_true() {
     for (written, truth) in [("yes", true), ("on", true), ("no", false), ("Off", false), ("True", true)] {
-        let expect = format!("allow_unencrypted = {truth}, without");
-        check(&format!("[network]\nallow_unencrypted = {written}\n"), &[(2, "file", &expect)]);
+        let expect = format!("allow_root_filesystem = {truth}, without");
+        check(&format!("[vault]\nallow_root_filesystem = {written}\n"), &[(2, "file", &expect)]);
         let expect = format!("write {truth}, without");
-        let text = format!("[network]\nallow_unencrypted = \"{written}\"\n");
-        check(&text, &[(2, "network.allow_unencrypted", &expect)]);
+        let text = format!("[vault]\nallow_root_filesystem = \"{written}\"\n");
+        check(&text, &[(2, "vault.allow_root_filesystem", &expect)]);
     }
-    let text = "[network]\nallow_unencrypted = \"perhaps\"\n";
-    check(text, &[(2, "network.allow_unencrypted", "true or false")]);
+    let text = "[vault]\nallow_root_filesystem = \"perhaps\"\n";
+    check(text, &[(2, "vault.allow_root_filesystem", "true or false")]);
 }
 
 #[test]
@@ -201,9 +201,11 @@ fn a_key_in_the_wrong_place_is_sent_home() {
 }
 
 #[test]
-fn the_network_is_opened_only_by_somebody_who_knows_what_it_means() {
-    check("[network]\nlisten = \"0.0.0.0:8477\"\n", &[(2, "network.listen", "allow_unencrypted = true")]);
-    let open = good("[network]\nlisten = \"192.168.1.5:8477\"\nallow_unencrypted = true\n");
+fn each_door_is_open_to_whom_it_is_meant_for() {
+    assert!(good("").network.listen.ip().is_unspecified(), "every computer at home finds the appliance");
+    // It was needed once, and says nothing any more.
+    check("[network]\nallow_unencrypted = true\n", &[(2, "network.allow_unencrypted", "remove it")]);
+    let open = good("[network]\nlisten = \"192.168.1.5:8477\"\n");
     assert_eq!(open.network.listen.to_string(), "192.168.1.5:8477");
     check("[mqtt]\nlisten = \"0.0.0.0:1883\"\n", &[(2, "mqtt.listen", "username")]);
     good(

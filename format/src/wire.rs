@@ -336,7 +336,8 @@ pub enum ChangeKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// Fixed word for programs: `unauthorized`, `forbidden`, `not_found`, `invalid`, `missing_chunks`,
-    /// `other_folder`, `too_many_sources`, `too_many_snapshots`, `full`, `damaged`, `busy`, `failed`, `unknown_zone`.
+    /// `other_folder`, `too_many_sources`, `too_many_snapshots`, `too_many_wishes`, `label_taken`, `too_many_labels`, `full`,
+    /// `damaged`, `busy`, `failed`, `unknown_zone`, `encrypted_only`.
     pub code: String,
     /// What happened.
     pub what: String,

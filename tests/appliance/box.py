@@ -33,7 +33,7 @@ class Lost(Exception):
 def settings(disks):
     """The agent's settings for disks that are mounted by their names."""
     places = ", ".join(f'"/disks/{disk.name}"' for disk, _ in disks)
-    return (f'[network]\nlisten = "0.0.0.0:{AGENT_PORT}"\nallow_unencrypted = true\n'
+    return (f'[network]\nlisten = "0.0.0.0:{AGENT_PORT}"\n'
             f'[vault]\ndisks = [{places}]\nreserve = "128 MiB"\n[mqtt]\nenabled = false\n')
 
 
@@ -86,9 +86,9 @@ class Box:
             return False
 
     def pair(self, computer):
-        """Makes a key inside the box and gives it to the computer."""
-        token = self.machine.inside("larderd token --device laptop --role admin --config /etc/larder.toml 2>/dev/null")
-        code, printed, told = computer.run("pair", "--replace", self.address, given=token)
+        """Opens a window inside the box and gives its code to the computer."""
+        shown = self.machine.inside("larderd pair --device laptop --role admin --config /etc/larder.toml 2>/dev/null")
+        code, printed, told = computer.run("pair", "--replace", self.address, given=shown)
         if code != FINE:
             raise Trouble(f"the computer cannot be paired: {printed}{told}")
 

@@ -306,24 +306,20 @@ impl Home {
         let made =
             self.larderd(&["pair", "--device", device, "--role", role]).output().expect("larderd runs");
         assert!(made.status.success(), "{}", text(&made));
-        self.pair_on_with(computer, &made.stdout);
+        let paired = self.pair_by(computer, &format!("127.0.0.1:{}", self.port), &made.stdout);
+        assert!(paired.status.success(), "{}", text(&paired));
     }
 
-    /// Pairs the computer with a key that the appliance knows already.
+    /// What becomes of `larder pair` with this code, on a computer as in `larder_on`.
     ///
     /// # Panics
-    /// When it does not succeed.
-    pub fn pair_with(&self, key: &[u8]) {
-        self.pair_on_with("", key);
-    }
-
-    fn pair_on_with(&self, computer: &str, key: &[u8]) {
-        let mut pairing =
-            self.larder_on(computer, &["pair", "--replace", &format!("http://127.0.0.1:{}", self.port)]);
-        let mut child = pairing.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("larder runs");
-        child.stdin.take().expect("a pipe").write_all(key).expect("the key is taken");
-        let output = child.wait_with_output().expect("larder ends");
-        assert!(output.status.success(), "{}", text(&output));
+    /// When it does not run.
+    pub fn pair_by(&self, computer: &str, address: &str, code: &[u8]) -> Output {
+        let mut pairing = self.larder_on(computer, &["pair", "--replace", address]);
+        pairing.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pairing.spawn().expect("larder runs");
+        child.stdin.take().expect("a pipe").write_all(code).expect("the code is taken");
+        child.wait_with_output().expect("larder ends")
     }
 
     /// Runs a command of `larder` that must succeed; returns what it printed.

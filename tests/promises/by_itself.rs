@@ -1,14 +1,12 @@
 //! Backups without a person: at times, while folders are watched, with commands around them, at a limited speed.
 
 use crate::messages::check;
-use crate::routes::token;
+use harness::device::Device;
 use harness::home::{Home, put_program, text};
 use larder_format::ChunkRef;
 use larder_format::wire::encode_ids;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -146,18 +144,9 @@ impl Drop for Watch {
 }
 
 /// Whether the appliance has a chunk of these bytes already.
-fn has_arrived(home: &Home, bytes: &[u8]) -> bool {
-    let token = token(home, "admin");
+fn has_arrived(device: &Device, bytes: &[u8]) -> bool {
     let ids = encode_ids(&[ChunkRef::to(bytes).id]);
-    let mut stream = TcpStream::connect(("127.0.0.1", home.port)).expect("connected");
-    let head = format!(
-        "POST /v1/chunks/missing HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {token}\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
-        ids.len()
-    );
-    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&ids)).expect("sent");
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).expect("an answer");
+    let answer = device.request("POST", "/v1/chunks/missing", &ids);
     assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     !answer.ends_with(&ids)
 }
@@ -167,6 +156,7 @@ fn has_arrived(home: &Home, bytes: &[u8]) -> bool {
 #[test]
 fn a_watched_folder_travels_by_itself() {
     let mut home = Home::new();
+    let device = home.device("laptop", "admin");
     let folder = folder_with_letter(&home);
     home.kill_agent();
     let watch = Watch::start(&home, &folder, "said-1");
@@ -185,7 +175,7 @@ fn a_watched_folder_travels_by_itself() {
     fs::write(home.path("outside.bin"), &moved).expect("written");
     fs::rename(home.path("outside.bin"), folder.join("c.bin")).expect("moved");
     for bytes in [&new, &old, &moved] {
-        wait_until("the bytes are at the appliance", || has_arrived(&home, bytes));
+        wait_until("the bytes are at the appliance", || has_arrived(&device, bytes));
     }
     let said = watch.interrupt();
     assert_eq!(said.matches("does not answer").count(), 1, "told once: {said}");
@@ -195,7 +185,7 @@ fn a_watched_folder_travels_by_itself() {
     let later = noise(5, 90_000);
     fs::write(folder.join("d.bin"), &later).expect("written");
     let watch = Watch::start(&home, &folder, "said-2");
-    wait_until("the bytes are at the appliance", || has_arrived(&home, &later));
+    wait_until("the bytes are at the appliance", || has_arrived(&device, &later));
     let said = watch.interrupt();
     assert_eq!(snapshots(&home), 1, "a new start is no reason for a snapshot: {said}");
 
@@ -215,12 +205,13 @@ fn a_watch_sends_nothing_that_is_left_out() {
     fs::write(folder.join(".larderignore"), "private/\n*.key\n").expect("written");
     let watch = Watch::start(&home, &folder, "said");
     watch.wait_for("snapshot ");
+    let device = home.device("laptop", "admin");
     let [secret, key, letter] = [6, 7, 8].map(|seed| noise(seed, 50_000));
     fs::write(folder.join("private/secret.bin"), &secret).expect("written");
     fs::write(folder.join("deep/my.key"), &key).expect("written");
     fs::write(folder.join("deep/letter.bin"), &letter).expect("written");
-    wait_until("the bytes are at the appliance", || has_arrived(&home, &letter));
-    assert_eq!([&secret, &key].map(|bytes| has_arrived(&home, bytes)), [false, false]);
+    wait_until("the bytes are at the appliance", || has_arrived(&device, &letter));
+    assert_eq!([&secret, &key].map(|bytes| has_arrived(&device, bytes)), [false, false]);
     watch.interrupt();
     check(&home, &["push", "--watch", "--before", "true", &folder.display().to_string()], 2, &["--watch"]);
 }

@@ -1,7 +1,6 @@
 //! What the client says, and how it ends, where somebody else answers, nobody reads, or something is mistyped.
 
 use crate::messages::{check, check_first_line, with_a_letter};
-use crate::routes::token;
 use harness::home::{Home, text};
 use std::fs;
 use std::io::{Read, Write};
@@ -61,7 +60,8 @@ fn answering(answer: &'static str) -> u16 {
         for mut client in listener.incoming().map_while(Result::ok) {
             let mut asked = Vec::new();
             let mut bytes = [0; 4096];
-            while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
+            // What does not begin like a request is answered at once, as by any web server.
+            while !asked.windows(4).any(|end| end == b"\r\n\r\n") && !asked.starts_with(&[0x16]) {
                 match client.read(&mut bytes) {
                     Ok(len @ 1..) => asked.extend_from_slice(&bytes[..len]),
                     _ => break,
@@ -77,29 +77,27 @@ fn answering(answer: &'static str) -> u16 {
 #[test]
 fn what_is_no_appliance_is_told_as_such() {
     let (home, folder) = with_a_letter();
-    home.pair_with(token(&home, "admin").as_bytes());
-    let pairing = home.path("config/larder/appliance.toml");
-    let before = fs::read_to_string(&pairing).expect("a pairing");
     let folder = folder.display().to_string();
-    let go_to = |port: u16| {
-        let through = before.replace(&format!("127.0.0.1:{}", home.port), &format!("127.0.0.1:{port}"));
-        fs::write(&pairing, through).expect("written");
-    };
-    for answer in [
-        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>",
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
-    ] {
-        let port = answering(answer);
-        go_to(port);
-        let first_line =
-            format!("What answers at http://127.0.0.1:{port} is no Larder appliance, or a newer one.");
+    let web_server = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>";
+    let newer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+    let plain = answering(web_server);
+    // With the appliance's own key.
+    let proven = |answer: &'static str| home.change_on_the_way(move |_, _| answer.as_bytes().to_vec());
+    let answering = [
+        (plain, "an older one: it does not speak our encryption."),
+        (proven(web_server), "a newer one."),
+        (proven(newer), "a newer one."),
+    ];
+    for (port, or) in answering {
+        home.go_to(port);
+        let first_line = format!("What answers at https://127.0.0.1:{port} is no Larder appliance, or {or}");
         for args in [&["sources"][..], &["push", &folder], &["diff", "laptop/data@1", "laptop/data@2"]] {
             let output = home.larder(args).output().expect("larder runs");
             check_first_line(&output, 4, &first_line);
             assert!(!text(&output).contains("amaged"), "{}", text(&output));
         }
     }
-    go_to(answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+    proven("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     check(&home, &["sources"], 1, &["Check the address"]);
 }
 

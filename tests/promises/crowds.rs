@@ -1,6 +1,7 @@
 //! One device, or a crowd without any key, asks for everything at once: the others hardly notice.
 
 use crate::hostile::Sender;
+use harness::device::{Device, Encrypted, head};
 use harness::home::Home;
 use larder_format::tree::{Kind, Totals};
 use std::fs;
@@ -11,12 +12,6 @@ use std::time::{Duration, Instant};
 
 /// What the machine of the tests may take longer in some moment than in another.
 const UNEVEN: Duration = Duration::from_secs(2);
-
-fn token(home: &Home, device: &str, role: &str) -> String {
-    let made = home.larderd(&["token", "--device", device, "--role", role]).output().expect("larderd runs");
-    assert!(made.status.success(), "{made:?}");
-    String::from_utf8(made.stdout).expect("text").trim().to_owned()
-}
 
 fn connect(home: &Home) -> TcpStream {
     TcpStream::connect(("127.0.0.1", home.port)).expect("connected")
@@ -49,13 +44,13 @@ fn timed_push(home: &Home, name: &str, seed: u64) -> Duration {
 fn uploads_that_trickle_hardly_delay_a_push() {
     let home = Home::new();
     let alone = timed_push(&home, "alone", 1);
-    let token = token(&home, "thief", "push");
+    let thief = home.device("thief", "push");
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 while !is_over.load(Ordering::SeqCst) {
-                    trickle(&home, &token, &is_over);
+                    trickle(&thief, &is_over);
                 }
             });
         }
@@ -68,13 +63,10 @@ fn uploads_that_trickle_hardly_delay_a_push() {
 }
 
 /// One upload, a byte now and then, until it is ended.
-fn trickle(home: &Home, token: &str, is_over: &AtomicBool) {
-    let mut stream = connect(home);
-    stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
-    let head = format!(
-        "POST /v1/chunks HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {token}\r\nContent-Length: 8388608\r\n\r\n"
-    );
-    let mut sent = stream.write_all(head.as_bytes());
+fn trickle(thief: &Device, is_over: &AtomicBool) {
+    let mut stream = thief.connect();
+    stream.sock.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    let mut sent = stream.write_all(head("POST", "/v1/chunks", 8_388_608).as_bytes());
     while sent.is_ok() && !is_over.load(Ordering::SeqCst) {
         let mut answer = [0; 1024];
         match stream.read(&mut answer) {
@@ -140,7 +132,7 @@ fn connections_that_say_nothing_keep_nobody_out() {
 #[test]
 fn many_questions_at_once_take_the_memory_of_a_few() {
     let home = Home::new();
-    let sender = Sender { home: &home, token: token(&home, "laptop", "push") };
+    let sender = Sender(home.device("laptop", "push"));
     let names: Vec<_> = (0..3_500).map(|number| format!("{number:05}-{}", "n".repeat(90))).collect();
     let totals = Totals::default();
     for push in 0..10 {
@@ -149,25 +141,22 @@ fn many_questions_at_once_take_the_memory_of_a_few() {
         let top = Kind::Directory { node: sender.keep_folder(&entries), totals };
         sender.commit("large", push as u128, top, totals);
     }
-    let tokens: Vec<_> = ["a", "b"].map(|device| token(&home, device, "read")).into();
+    let devices = ["a", "b"].map(|device| home.device(device, "read"));
     let path = format!("/v1/sources/laptop/large/versions?path={}", names[3_000]);
-    let ask = |token: &String| {
-        let mut stream = connect(&home);
-        let head = format!(
-            "GET {path} HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).expect("sent");
+    let ask = |device: &Device| {
+        let mut stream = device.connect();
+        stream.write_all(head("GET", &path, 0).as_bytes()).expect("sent");
         stream
     };
-    let answered = |mut stream: TcpStream| {
+    let answered = |mut stream: Encrypted| {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     };
-    let asked: Vec<_> = tokens.iter().cycle().take(4).map(ask).collect();
+    let asked: Vec<_> = devices.iter().cycle().take(4).map(ask).collect();
     asked.into_iter().for_each(answered);
     let before = home.memory_peak();
-    let asked: Vec<_> = tokens.iter().cycle().take(120).map(ask).collect();
+    let asked: Vec<_> = devices.iter().cycle().take(120).map(ask).collect();
     asked.into_iter().for_each(answered);
     let grown = home.memory_peak().saturating_sub(before);
     assert!(grown < 8 << 20, "{} KiB more", grown >> 10);

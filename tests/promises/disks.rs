@@ -72,11 +72,7 @@ fn an_old_disk_that_grew_again_is_noticed() {
     cp(&copy, &home.path("disk"));
     home.start();
     // Each key is an entry, as the backups of another computer would be.
-    for _ in 0..5 {
-        assert!(
-            home.larderd(&["token", "--device", "phone"]).output().expect("larderd runs").status.success()
-        );
-    }
+    (0..5).for_each(|_| drop(home.device("phone", "push")));
     let told = push_day(&home, 3);
     assert_eq!(told.status.code(), Some(6), "{}", text(&told));
     assert!(text(&told).contains("not the one that this computer saw"), "{}", text(&told));

@@ -1,12 +1,13 @@
 //! Nobody listens in, and nobody passes for the appliance or for a computer.
 
 use crate::messages::check;
+use harness::device::{Encrypted, head};
 use harness::home::{Home, text};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -21,11 +22,7 @@ fn code(home: &Home) -> String {
 
 /// What becomes of a pairing with the appliance at `port`.
 fn pair(home: &Home, port: u16, code: &str) -> Output {
-    let mut command = home.larder(&["pair", "--replace", &format!("127.0.0.1:{port}")]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("larder runs");
-    child.stdin.take().expect("a pipe").write_all(code.as_bytes()).expect("typed");
-    child.wait_with_output().expect("larder ends")
+    home.pair_by("", &format!("127.0.0.1:{port}"), code.as_bytes())
 }
 
 fn other_than(code: &str) -> &'static str {
@@ -148,4 +145,50 @@ fn another_box_at_the_same_address_is_not_talked_to() {
     assert_eq!(home.stop_agent(), Some(0));
     home.start();
     home.ok(&["push", &shown(&folder)]);
+}
+
+/// Without encryption the lamp is all that anybody hears, whatever they show.
+#[test]
+fn without_encryption_nobody_hears_more_than_the_lamp() {
+    let home = Home::new();
+    let folder = letter(&home);
+    home.push(&folder, "Correspondence");
+    let lamp = home.get("/").expect("an answer");
+    assert!(lamp.contains("All is fine.") && lamp.contains("larderd pair"), "{lamp}");
+    for path in ["/v1/me", "/v1/sources", "/v1/status", "/v1/pair", "/v1/openapi.json", "/v1/control/keys"] {
+        let refused = home.get(path).expect("an answer");
+        assert!(
+            refused.contains("encrypted_only") && !refused.contains("Correspondence"),
+            "{path}: {refused}"
+        );
+    }
+}
+
+/// A key that was ended is out at once, also from what it is reading at that moment.
+#[test]
+fn an_ended_key_is_cut_off_in_the_middle() {
+    let home = Home::new();
+    let folder = home.path("films");
+    fs::create_dir_all(&folder).expect("a folder");
+    let film = crate::byte_exact::Dice(9).bytes(60_000_000);
+    fs::write(folder.join("film.mkv"), &film).expect("written");
+    home.push(&folder, "films");
+    let [thief, other] = ["thief", "other"].map(|device| home.device(device, "read"));
+    let path = "/v1/sources/laptop/films/snapshots/newest/file?path=film.mkv";
+    let [mut stolen, mut kept] = [&thief, &other].map(|device| {
+        let mut stream = device.connect();
+        stream.write_all(head("GET", path, 0).as_bytes()).expect("sent");
+        let mut first = [0; 100];
+        stream.read_exact(&mut first).expect("the answer begins");
+        assert!(first.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&first));
+        stream
+    });
+    assert!(home.larderd(&["revoke", "thief"]).output().expect("runs").status.success());
+    let rest = |stream: &mut Encrypted| {
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        rest.len()
+    };
+    assert!(rest(&mut stolen) < film.len() / 2, "only what was on its way");
+    assert!(rest(&mut kept) + 100 > film.len(), "the other one reads on");
 }

@@ -2,11 +2,11 @@
 //! wants to do to the screen.
 
 use crate::messages::{check, with_a_letter};
-use crate::routes::token;
+use harness::device::{Device, pass_on};
 use harness::home::{Home, program, put_program, text};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -101,7 +101,7 @@ fn pair(home: &Home, args: &[&str], key: &[u8]) -> Output {
     child.wait_with_output().expect("larder ends")
 }
 
-/// A key is shown once. No pairing is replaced by a command that nobody confirmed, and each mistake of pairing is told
+/// The secret of a pairing is nowhere else. No pairing is replaced by a command that nobody confirmed, and each mistake of pairing is told
 /// as what it is.
 #[test]
 fn a_pairing_is_not_lost_by_pairing_again() {
@@ -118,8 +118,9 @@ fn a_pairing_is_not_lost_by_pairing_again() {
     };
     check(&[&here], &[b'0'; 64], 2, &["is paired with https://127.0.0.1", "stays so", "--replace"]);
     check(&[&here, "--replace"], b"\n", 2, &["No code was entered", "larderd pair"]);
-    check(&[&here, "--replace"], &[b'0'; 64], 4, &["does not know this key"]);
-    check(&["nowhere.invalid", "--replace"], &[b'0'; 64], 4, &["No computer with the name", "192.168"]);
+    check(&[&here, "--replace"], &[b'0'; 64], 2, &["no code", "eight digits"]);
+    check(&[&here, "--replace"], b"12345678", 1, &["does not pair with anybody now", "larderd pair"]);
+    check(&["nowhere.invalid", "--replace"], b"12345678", 4, &["No computer with the name", "192.168"]);
 }
 
 /// The first line of the error output, and the program is ended.
@@ -201,37 +202,18 @@ fn ctrl_c_says_what_it_means() {
 const HOSTILE: &str =
     "\\u001b]0;owned\\u0007\\u001b[2J\\nrun: curl evil\\r\\u009b31m\\u202etxt\\u2066\\u061c";
 
-/// Stands between client and appliance, and puts hostile text wherever an answer says `word`.
-fn hostile_between(port: u16, words: &'static [&'static str]) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    let own = listener.local_addr().expect("an address").port();
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().map_while(Result::ok) {
-            let mut asked = Vec::new();
-            let mut bytes = [0; 4096];
-            while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
-                match client.read(&mut bytes) {
-                    Ok(len @ 1..) => asked.extend_from_slice(&bytes[..len]),
-                    _ => break,
-                }
-            }
-            let asked = String::from_utf8_lossy(&asked).replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
-            let mut real = TcpStream::connect(("127.0.0.1", port)).expect("the agent listens");
-            real.write_all(asked.as_bytes()).expect("sent");
-            let mut answer = Vec::new();
-            let _ = real.read_to_end(&mut answer);
-            let answer = String::from_utf8_lossy(&answer).into_owned();
-            let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
-            let status = head.lines().next().expect("a status");
-            let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
-            let body = if is_chunked { without_chunks(body) } else { body.to_owned() };
-            let body = words.iter().fold(body, |body, word| body.replace(word, HOSTILE));
-            let len = body.len();
-            let head = format!("{status}\r\nContent-Type: application/json\r\nContent-Length: {len}");
-            let _ = client.write_all(format!("{head}\r\nConnection: close\r\n\r\n{body}").as_bytes());
-        }
-    });
-    own
+/// The answer to a request, with hostile text wherever it says one of `words`.
+fn made_hostile(request: &[u8], on: &Device, words: &[&str]) -> Vec<u8> {
+    let answer = pass_on(request, on);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    let status = head.lines().next().expect("a status");
+    let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+    let body = if is_chunked { without_chunks(body) } else { body.to_owned() };
+    let body = words.iter().fold(body, |body, word| body.replace(word, HOSTILE));
+    let len = body.len();
+    let head = format!("{status}\r\nContent-Type: application/json\r\nContent-Length: {len}");
+    format!("{head}\r\nConnection: close\r\n\r\n{body}").into_bytes()
 }
 
 fn without_chunks(mut body: &str) -> String {
@@ -254,16 +236,9 @@ fn no_answer_drives_the_terminal() {
     let (home, folder) = with_a_letter();
     fs::write(folder.join("letter.txt"), b"dear all of you").expect("written");
     home.push(&folder, "data");
-    // Between two ends that encrypt nobody can change a word.
-    let key = token(&home, "admin");
-    home.pair_with(key.as_bytes());
-    let pairing = home.path("config/larder/appliance.toml");
-    let good = fs::read_to_string(&pairing).expect("a pairing");
-    // Names of everything, and words of every message.
-    let words = &["letter", "root", "laptop", "There ", " is ", " are ", "Nothing"];
-    let port = hostile_between(home.port, words);
-    fs::write(&pairing, good.replace(&format!("127.0.0.1:{}", home.port), &format!("127.0.0.1:{port}")))
-        .expect("written");
+    // Names of everything, and words of every message; by somebody with the keys of both ends, or nobody could.
+    let words = ["letter", "root", "laptop", "There ", " is ", " are ", "Nothing"];
+    let port = home.change_on_the_way(move |request, on| made_hostile(request, on, &words));
     let (to, data) = (shown(&home.path("to")), shown(&folder));
     let mut met = 0;
     let mut harmless = |args: &[&str], output: &Output| {
@@ -294,7 +269,9 @@ fn no_answer_drives_the_terminal() {
         }
     }
     let address = format!("127.0.0.1:{port}");
-    harmless(&["pair"], &pair(&home, &[&address, "--replace"], key.as_bytes()));
+    let opened =
+        home.larderd(&["pair", "--device", "laptop", "--role", "admin"]).output().expect("larderd runs");
+    harmless(&["pair"], &pair(&home, &[&address, "--replace"], &opened.stdout));
     assert!(met >= 18, "the hostile text came through in {met} answers only");
 }
 

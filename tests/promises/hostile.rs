@@ -1,23 +1,20 @@
 //! Somebody with a stolen key for adding backups, and somebody without any: what they may do to the box is nothing.
 
-use crate::routes::token;
+use harness::device::Device;
 use harness::home::Home;
 use harness::plain::leaf;
 use larder_format::ChunkRef;
 use larder_format::block::Encoder;
 use larder_format::tree::{Child, Kind, Node, Piece, Totals};
 use larder_format::wire::Commit;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// A device that speaks for itself, without `larder`.
-pub(crate) struct Sender<'a> {
-    pub(crate) home: &'a Home,
-    pub(crate) token: String,
-}
+pub(crate) struct Sender(pub(crate) Device);
 
-impl Sender<'_> {
+impl Sender {
     fn post(&self, path: &str, body: &[u8]) -> String {
         String::from_utf8_lossy(&self.answer(path, body)).into_owned()
     }
@@ -30,17 +27,7 @@ impl Sender<'_> {
     }
 
     fn answer(&self, path: &str, body: &[u8]) -> Vec<u8> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.home.port)).expect("connected");
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: larder\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            self.token,
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).expect("sent");
-        stream.write_all(body).expect("sent");
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        answer
+        self.0.request("POST", path, body)
     }
 
     pub(crate) fn keep(&self, bytes: &[u8]) -> ChunkRef {
@@ -99,7 +86,7 @@ fn a_backup_that_claims_to_be_endless_stops_nothing() {
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("a.txt"), b"kept").expect("written");
     let snapshot = home.push(&folder, "docs");
-    let sender = Sender { home: &home, token: token(&home, "push") };
+    let sender = Sender(home.device("laptop", "push"));
     let nothing = sender.keep_folder(&[]);
     let totals = Totals { files: u64::MAX, directories: u64::MAX, bytes: u64::MAX };
     sender.commit("endless", 1, Kind::Directory { node: nothing, totals }, totals);
@@ -123,7 +110,7 @@ fn a_comparison_without_end_stops_nothing() {
     let folder = home.path("docs");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("a.txt"), b"kept").expect("written");
-    let sender = Sender { home: &home, token: token(&home, "push") };
+    let sender = Sender(home.device("laptop", "push"));
     for push in 0..2u8 {
         let chunk = sender.keep(&[push; 100]);
         let file = Kind::File { size: 100, pieces: vec![Piece::Chunk(chunk)] };
@@ -155,7 +142,7 @@ fn a_comparison_without_end_stops_nothing() {
 #[test]
 fn a_tree_with_endless_paths_takes_no_memory() {
     let mut home = Home::new();
-    let sender = Sender { home: &home, token: token(&home, "push") };
+    let sender = Sender(home.device("laptop", "push"));
     let file = sender.keep_folder(&[("file", Kind::Fifo)]);
     let below = |node| Kind::Directory { node, totals: Totals::default() };
     let children: Vec<Child> = (0..10)
@@ -220,10 +207,7 @@ fn a_stolen_key_learns_and_takes_nothing_of_another_computer() {
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("pin.txt"), b"the PIN is 4711").expect("written");
     home.push(&folder, "docs");
-    let made =
-        home.larderd(&["token", "--device", "phone", "--role", "push"]).output().expect("larderd runs");
-    let token = String::from_utf8(made.stdout).expect("text").trim().to_owned();
-    let sender = Sender { home: &home, token };
+    let sender = Sender(home.device("phone", "push"));
     let pin = |pin: u32| ChunkRef::to(format!("the PIN is {pin}").as_bytes());
     let guesses: Vec<u8> = (4000..5000).flat_map(|number| pin(number).id.0).collect();
     let answer = sender.post_for_bytes("/v1/chunks/missing", &guesses);
@@ -246,10 +230,7 @@ fn a_stolen_key_makes_no_sources_and_snapshots_without_end() {
     let folder = home.path("docs");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("a.txt"), b"kept").expect("written");
-    let made =
-        home.larderd(&["token", "--device", "phone", "--role", "push"]).output().expect("larderd runs");
-    let token = String::from_utf8(made.stdout).expect("text").trim().to_owned();
-    let sender = Sender { home: &home, token };
+    let sender = Sender(home.device("phone", "push"));
     let nothing = sender.keep_folder(&[]);
     let totals = Totals::default();
     let top = || Kind::Directory { node: nothing, totals };
@@ -275,4 +256,37 @@ fn a_stolen_key_makes_no_sources_and_snapshots_without_end() {
     assert!(answer.starts_with("HTTP/1.1 429") && answer.contains("too_many_snapshots"), "{answer}");
     assert!(answer.contains("is taken in"), "{answer}");
     home.push(&folder, "docs");
+}
+
+/// Words that stay in the ledger for ever are bounded: a key says a few a day, and none that is long.
+#[test]
+fn a_stolen_key_fills_the_ledger_with_no_words() {
+    let home = Home::new();
+    let phone = Sender(home.device("phone", "push"));
+    let (nothing, totals) = (phone.keep_folder(&[]), Totals::default());
+    let top = Kind::Directory { node: nothing, totals };
+    let kept = phone.try_commit("phone/a", 1, top.clone(), totals);
+    assert!(kept.starts_with("HTTP/1.1 201"), "{kept}");
+    let tighter = |second: u64| {
+        let wish = format!("{{\"expect\": {{\"within\": {}}}}}", 160_000 - second);
+        phone.post("/v1/sources/phone/a/expect", wish.as_bytes())
+    };
+    let refused = (0..250)
+        .find_map(|second| Some((second, tighter(second))).filter(|(_, said)| !said.contains(" 200 ")));
+    let (second, said) = refused.expect("an end");
+    assert!(second == 200 && said.contains(" 429 ") && said.contains("too_many_wishes"), "{second}: {said}");
+    // Another computer's source is not there for a key that may say nothing of it.
+    let [theirs, nowhere] = ["laptop/docs", "laptop/nowhere"].map(|source| {
+        let other = Sender(home.device("other", "push"));
+        other.post(&format!("/v1/sources/{source}/expect"), b"{\"expect\": {\"within\": 7200}}")
+    });
+    assert!(theirs.contains(" 403 ") && nowhere.contains(" 403 "), "{theirs} {nowhere}");
+    let root = phone.keep_folder(&[("", top)]);
+    let far = format!("/{}", "x".repeat(5000));
+    let commit = serde_json::json!({
+        "push": format!("{:032x}", 2), "root": root, "totals": totals, "skipped": 0, "device_time_ms": 0,
+        "origin": { "computer": "phone", "path": far }, "moved": true,
+    });
+    let long = phone.post("/v1/sources/phone/a/snapshots", commit.to_string().as_bytes());
+    assert!(long.contains("`origin` is longer"), "{long}");
 }

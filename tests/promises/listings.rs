@@ -3,7 +3,6 @@
 use crate::damaged::packs;
 use crate::hostile::Sender;
 use crate::messages::check;
-use crate::routes::{answer, token};
 use harness::home::{Home, memory_peak_of, text};
 use larder_format::tree::{Child, Kind, Node, Totals};
 use serde_json::Value;
@@ -51,10 +50,9 @@ fn the_newest_snapshots_come_first() {
     check(&home, &["snapshots", "data", "--limit", "0"], 2, &["--limit"]);
     check(&home, &["snapshots", "data", "--limit", "3", "--all"], 2, &["--all"]);
     // Leafing back over the network.
-    let admin = token(&home, "admin");
+    let admin = home.device("laptop", "admin");
     let get = |query: &str| {
-        let (status, body) =
-            answer(&home, "GET", &format!("/v1/sources/laptop/data/snapshots{query}"), &admin);
+        let (status, body) = admin.ask("GET", &format!("/v1/sources/laptop/data/snapshots{query}"));
         (status, serde_json::from_str::<Value>(&body).expect("JSON"))
     };
     assert_eq!(numbers(&get("").1), all);
@@ -160,7 +158,7 @@ fn a_long_list_is_whole() {
 #[test]
 fn a_million_entries_take_no_memory() {
     let home = Home::new();
-    let sender = Sender { home: &home, token: token(&home, "admin") };
+    let sender = Sender(home.device("laptop", "admin"));
     let children = (0..250).map(|part| {
         let names: Vec<_> =
             (0..4000).map(|number| format!("{part:03} a name as long as most {number:04}.jpg")).collect();

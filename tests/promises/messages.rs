@@ -1,10 +1,8 @@
 //! Wrong input of every kind: each message names the place and the remedy, and the exit code is the promised one.
 
-use crate::routes::token;
+use harness::device::pass_on;
 use harness::home::{Home, program, text};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
 
 pub(crate) fn check(home: &Home, args: &[&str], code: i32, parts: &[&str]) {
@@ -204,7 +202,7 @@ fn who_may_not_is_told_why() {
         format!("address = \"http://127.0.0.1:{}\"\ntoken = \"wrong\"\n", home.port),
     )
     .expect("written");
-    check(&home, &["sources"], 4, &["larder pair"]);
+    check(&home, &["sources"], 4, &["when nothing was encrypted", "larder pair ADDRESS --replace"]);
     fs::remove_file(home.path("config/larder/appliance.toml")).expect("removed");
     check(&home, &["sources"], 4, &["larder pair"]);
     home.pair("laptop", "admin");
@@ -212,29 +210,17 @@ fn who_may_not_is_told_why() {
     check(&home, &["sources"], 4, &[&home.port.to_string()]);
 }
 
-/// A key that the appliance does not know is not answered with "enter the key", and each role hears what it can do.
+/// Each role hears what it can do, and nothing that it cannot.
 #[test]
-fn pairing_does_not_lead_in_a_circle() {
+fn a_computer_that_pairs_hears_what_it_can_do() {
     let home = Home::new();
-    let pair = |key: &[u8]| {
-        let mut command = home.larder(&["pair", "--replace", &format!("127.0.0.1:{}", home.port)]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("larder runs");
-        child.stdin.take().expect("a pipe").write_all(key).expect("the key is taken");
-        child.wait_with_output().expect("larder ends")
-    };
-    let wrong = pair(&[b'0'; 64]);
-    check_first_line(&wrong, 4, "The appliance does not know this key.");
-    assert!(
-        text(&wrong).contains("larderd pair") && !text(&wrong).contains("is not paired"),
-        "{}",
-        text(&wrong)
-    );
     for (role, can, cannot) in
         [("push", "larder push", "larder sources"), ("read", "larder sources", "larder push")]
     {
-        let key = home.larderd(&["token", "--device", "laptop", "--role", role]).output();
-        let told = text(&pair(&key.expect("larderd runs").stdout));
+        let code = home.larderd(&["pair", "--device", "laptop", "--role", role]).output();
+        let paired =
+            home.pair_by("", &format!("127.0.0.1:{}", home.port), &code.expect("larderd runs").stdout);
+        let told = text(&paired);
         assert!(told.contains(can) && !told.contains(cannot), "{role}: {told}");
     }
 }
@@ -249,7 +235,7 @@ fn mistakes_at_the_box_are_told_in_words() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(bad) && said.contains("DEVICE/NAME"), "{said}");
     }
-    let output = home.larderd(&["token", "--device", "my laptop"]).output().expect("larderd runs");
+    let output = home.larderd(&["pair", "--device", "my laptop"]).output().expect("larderd runs");
     check_first_line(&output, 2, "\"my laptop\" cannot be a computer's name.");
     assert!(
         text(&output).contains("a to z") && text(&output).contains("such as my-laptop."),
@@ -271,8 +257,8 @@ fn mistakes_at_the_box_are_told_in_words() {
     }
 }
 
-/// Who reads the output of `larderd`, or no longer does, changes nothing of what it does; and a key that did not fit onto a
-/// full disk is not lost without a word.
+/// Who reads the output of `larderd`, or no longer does, changes nothing of what it does; and a code that did not fit onto
+/// a full disk is not lost without a word.
 #[test]
 fn commands_at_the_box_do_not_need_a_reader() {
     let (home, _) = with_a_letter();
@@ -294,9 +280,9 @@ fn commands_at_the_box_do_not_need_a_reader() {
         (&["prune", "--dry-run"], 0),
         (&["scrub"], 0),
         (&["rebuild-index"], 0),
-        (&["token", "--device", "phone"], 0),
-        (&["token", "--device", "a b"], 2),
-        (&["revoke", "phone"], 0),
+        (&["pair", "--device", "phone"], 0),
+        (&["pair", "--device", "a b"], 2),
+        (&["revoke", "laptop"], 0),
         (&["forget", "x"], 1),
         (&["hold", "--all", "--reason", "a test"], 0),
     ] {
@@ -310,9 +296,8 @@ fn commands_at_the_box_do_not_need_a_reader() {
         check(unread, if args.contains(&"frobnicate") { 2 } else { 0 });
     }
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
-    let lost = home.larderd(&["token", "--device", "phone"]).stdout(full).output().expect("larderd runs");
+    let lost = home.larderd(&["pair", "--device", "phone"]).stdout(full).output().expect("larderd runs");
     check_first_line(&lost, 1, "The answer could not be written.");
-    assert!(text(&lost).contains("larderd revoke phone --key "), "{}", text(&lost));
 }
 
 /// A settings file with many mistakes is answered with all of them, each with its line.
@@ -331,36 +316,6 @@ fn every_mistake_in_the_settings_is_told_at_once() {
     }
 }
 
-/// Stands before the appliance and refuses the requests that begin so; returns its port.
-fn refusing(appliance: u16, begin: &'static [u8]) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    let port = listener.local_addr().expect("an address").port();
-    std::thread::spawn(move || {
-        for client in listener.incoming().map_while(Result::ok) {
-            std::thread::spawn(move || pass_on(client, appliance, begin));
-        }
-    });
-    port
-}
-
-fn pass_on(mut client: TcpStream, appliance: u16, begin: &[u8]) -> std::io::Result<()> {
-    let mut server = TcpStream::connect(("127.0.0.1", appliance))?;
-    let (mut answers, mut back) = (server.try_clone()?, client.try_clone()?);
-    std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
-    let mut bytes = vec![0; 64 * 1024];
-    loop {
-        let len = client.read(&mut bytes)?;
-        if bytes[..len].starts_with(begin) {
-            let no = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
-            return client.write_all(no);
-        }
-        if len == 0 {
-            return server.shutdown(Shutdown::Both);
-        }
-        server.write_all(&bytes[..len])?;
-    }
-}
-
 /// A program that pushes two folders learns of the one that is safe, also when the other one is not.
 #[test]
 fn one_folder_that_fails_does_not_hide_the_receipt_of_another() {
@@ -369,13 +324,12 @@ fn one_folder_that_fails_does_not_hide_the_receipt_of_another() {
         fs::create_dir_all(home.path(name)).expect("a folder");
         fs::write(home.path(name).join("letter.txt"), name).expect("written");
     }
-    // Between two ends that encrypt nobody can tell one request from another.
-    home.pair_with(token(&home, "admin").as_bytes());
-    let pairing = home.path("config/larder/appliance.toml");
-    let port = refusing(home.port, b"POST /v1/sources/laptop/second/snapshots");
-    let text = fs::read_to_string(&pairing).expect("a pairing");
-    let through = format!("127.0.0.1:{port}");
-    fs::write(&pairing, text.replace(&format!("127.0.0.1:{}", home.port), &through)).expect("written");
+    home.change_on_the_way(|request, on| {
+        if request.starts_with(b"POST /v1/sources/laptop/second/snapshots") {
+            return b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}".to_vec();
+        }
+        pass_on(request, on)
+    });
     let [first, second] = ["first", "second"].map(|name| home.path(name).display().to_string());
     let output = home.larder(&["push", &first, &second, "--json"]).output().expect("larder runs");
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON");

@@ -1,7 +1,6 @@
 //! The moment that is asked for is the moment that is given: every form of WHEN, wherever the reader and the box are.
 
 use crate::messages::check;
-use crate::routes::{answer, token};
 use harness::home::{Home, text};
 use jiff::{Timestamp, ToSpan, Zoned, tz::TimeZone};
 use serde_json::Value;
@@ -127,7 +126,7 @@ fn place_in(listed: &str) -> Option<usize> {
 fn the_moment_you_ask_for_is_the_moment_you_get() {
     let days = Days::new();
     let disk = days.home.path("disk").display().to_string();
-    let admin = token(&days.home, "admin");
+    let admin = days.home.device("laptop", "admin");
     let mut asked = 0;
     for (system_zone, zone) in READERS {
         let tz = TimeZone::get(zone).expect("a zone");
@@ -155,7 +154,7 @@ fn the_moment_you_ask_for_is_the_moment_you_get() {
             check("rescue", &said, rescue.status.code());
             let path =
                 format!("/v1/sources/laptop/data/snapshots/{}/list?zone={}", encoded(&form), encoded(zone));
-            let (status, body) = answer(&days.home, "GET", &path, &admin);
+            let (status, body) = admin.ask("GET", &path);
             check(
                 "GET",
                 &body,
@@ -197,8 +196,8 @@ fn messages_name_the_readers_zone_and_unknown_zones_are_refused() {
             assert_eq!(said.status.code(), Some(1), "{args:?}");
         }
     }
-    let admin = token(&days.home, "admin");
-    let get = |path: &str| answer(&days.home, "GET", &format!("/v1/sources/laptop/data/{path}"), &admin);
+    let admin = days.home.device("laptop", "admin");
+    let get = |path: &str| admin.ask("GET", &format!("/v1/sources/laptop/data/{path}"));
     for path in [
         "snapshots/1?zone=Mars%2FBase",
         "snapshots/1/list?zone=%2B9",

@@ -8,6 +8,7 @@ pub(crate) mod disks;
 pub(crate) mod flush;
 pub(crate) mod http;
 pub(crate) mod key_file;
+pub(crate) mod listen;
 pub(crate) mod mqtt;
 pub(crate) mod notes;
 pub(crate) mod notify;

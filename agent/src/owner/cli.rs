@@ -63,20 +63,6 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make a key for a computer; it is shown once
-    Token {
-        /// Name of the computer: the first half of its sources' names
-        #[arg(long)]
-        device: String,
-        /// What the computer may do with it
-        #[arg(long, value_enum, default_value_t = RoleArg::Push)]
-        role: RoleArg,
-        #[command(flatten)]
-        which: Which,
-        /// For machines
-        #[arg(long)]
-        json: bool,
-    },
     /// List the keys that computers have
     Keys {
         #[command(flatten)]
@@ -332,7 +318,6 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::CheckConfig { file } => commands::check_config(&file),
         Command::Answers { source, which, json } => answers::answers(&which, source.as_deref(), json),
         Command::Pair { device, role, which, json } => keys::pair(&which, &device, role.into(), json),
-        Command::Token { device, role, which, json } => keys::token(&which, &device, role.into(), json),
         Command::Keys { which, json } => keys::list(&which, json),
         Command::Revoke { device, key, which, json } => keys::revoke(&which, &device, key.as_deref(), json),
         Command::Disks { which, json } => disks::list(&which, json),

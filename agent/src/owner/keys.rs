@@ -1,4 +1,4 @@
-//! Keys of computers: making, listing and ending them. Only on the box itself, over the local socket.
+//! Keys of computers: letting them in, listing and ending them. Only on the box itself, over the local socket.
 
 use super::asking::ask;
 use super::disks::name_those_without;
@@ -10,7 +10,6 @@ use crate::edge::http::pairing::{OpenedWindow, WindowWish};
 use crate::phrase::moment_in;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use larder_format::Hash;
 use larder_format::ledger::{Role, is_plain_name};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::ExitCode;
@@ -45,37 +44,7 @@ fn require_name(device: &str) -> Result<(), Trouble> {
     Err(Trouble::new(2, what, remedy, ""))
 }
 
-pub(crate) fn token(which: &Which, device: &str, role: Role, json: bool) -> Result<ExitCode, Trouble> {
-    require_name(device)?;
-    let body = serde_json::json!({ "device": device, "role": role });
-    let value: serde_json::Value = ask(which, "/v1/control/tokens", Some(body))?;
-    let key = value["token"].as_str().unwrap_or_default();
-    let said = if json { say(&value) } else { say(key) };
-    said.map_err(|trouble| {
-        let digits = Hash::of(key.as_bytes()).short();
-        let remedy = format!(
-            "Nobody saw the key: end it with `larderd revoke {device} --key {digits}`. Then make room where the output goes, \
-             and make another."
-        );
-        Trouble { remedy, ..trouble }
-    })?;
-    if !json {
-        for line in pairing_words(device, settings_of(which)?.network.listen, own_address()) {
-            hint(line);
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What to do with the key, on a box that listens at `listen` and has the address `own` in its network.
-fn pairing_words(device: &str, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
-    let at = |address: String| {
-        format!("This key is shown once. On {device}, run `larder pair {address}` and paste it.")
-    };
-    told_with_address(&at, listen, own)
-}
-
-/// What to do with a code, on a box of the same kind.
+/// What to do with a code, on a box that listens at `listen` and has the address `own` in its network.
 fn window_words(device: &str, minutes: u64, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
     let at = |address: String| {
         format!("Within {minutes} minutes, on {device}, run `larder pair {address}` and type this code.")
@@ -94,8 +63,8 @@ fn told_with_address(at: &dyn Fn(String) -> String, listen: SocketAddr, own: Opt
     let mut lines = vec![at(of_network.to_string())];
     if listen.ip().is_loopback() {
         lines.push(
-            "The appliance answers programs on this box only. For other computers set `network.listen` in its settings to \
-             \"0.0.0.0:8477\", and restart it."
+            "The appliance answers programs on this box only. For other computers take the line `listen` out of [network] in \
+             its settings, and restart it."
                 .to_owned(),
         );
     }
@@ -123,7 +92,7 @@ pub(crate) fn list(which: &Which, json: bool) -> Result<ExitCode, Trouble> {
     if json {
         say(serde_json::to_string(&keys).expect("plain values encode"))?;
     } else if keys.is_empty() {
-        say("No computer has a key yet. `larderd token --device NAME` makes one.")?;
+        say("No computer has a key yet. `larderd pair --device NAME` lets one in.")?;
     } else {
         print_keys(&keys)?;
     }
@@ -174,7 +143,7 @@ mod tests {
     #[test]
     fn the_address_to_pair_with_is_told() {
         let own: IpAddr = "192.168.1.20".parse().unwrap();
-        let told = |listen: &str, own| pairing_words("laptop", listen.parse().unwrap(), own).join("\n");
+        let told = |listen: &str, own| window_words("laptop", 2, listen.parse().unwrap(), own).join("\n");
         assert!(told("0.0.0.0:8477", Some(own)).contains("`larder pair 192.168.1.20:8477`"));
         assert!(told("0.0.0.0:8477", None).contains("`larder pair ADDRESS`"));
         assert!(told("192.168.7.7:99", Some(own)).contains("`larder pair 192.168.7.7:99`"));

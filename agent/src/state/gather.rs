@@ -5,11 +5,11 @@ use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, LabelFacts, LettingGo,
 use crate::decide::promise;
 use crate::decide::rhythm::longest_gap;
 use crate::edge::mqtt::MqttState;
-use crate::edge::random::random_hex;
 use crate::edge::{flush, system};
 use crate::event::AgentEvent;
 use crate::report::{Flush, SystemReport};
 use crate::state::Appliance;
+use crate::state::pairing::key_name;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use larder_format::Hash;
@@ -21,6 +21,7 @@ use larder_store::{
     DamagedSnapshot, Hold, Label, LedgerView, MemberView, RuleInForce, SHORTEN_DELAY_S, ScrubView,
     SnapshotRecord, StoreError,
 };
+use larder_trust::PublicKey;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -56,18 +57,22 @@ impl Appliance {
         self.clock.stamp(view.newest.map(|stamp| stamp.time_ms))
     }
 
-    /// A new key for a device. The secret is returned this once; the ledger keeps only its hash.
-    pub(crate) fn make_key(&self, device: String, role: Role) -> Result<String, StoreError> {
-        let secret = random_hex::<32>();
-        self.take_key(device, role, Hash::of(secret.as_bytes()))?;
-        Ok(secret)
-    }
-
-    /// Lets the key with the name `key` in from now on.
-    pub(crate) fn take_key(&self, device: String, role: Role, key: Hash) -> Result<(), StoreError> {
+    /// Lets a key in from now on.
+    pub(crate) fn take_key(&self, device: String, role: Role, key: &PublicKey) -> Result<(), StoreError> {
+        let key = key_name(key);
         self.vault.append(self.stamp(), Event::DevicePaired(Pairing { device, role, key }))?;
         self.tell(AgentEvent::KeysChanged);
         Ok(())
+    }
+
+    /// Returns once the key with this name is in force no more; never for a key that nobody ends.
+    pub(crate) async fn key_ended(&self, name: Hash) {
+        let mut ended = self.keys_ended.subscribe();
+        while ended.changed().await.is_ok() {
+            if !self.vault.ledger().pairings.contains_key(&name) {
+                return;
+            }
+        }
     }
 
     /// Keys in force, in the order of their devices' names.
@@ -77,12 +82,13 @@ impl Appliance {
         keys
     }
 
-    /// Ends the keys picked by `is_meant`: the next request with an ended key is refused. Returns the ended keys.
+    /// Ends the keys picked by `is_meant`, and every open connection of an ended key. Returns the ended keys.
     pub(crate) fn end_keys(&self, is_meant: impl Fn(&Pairing) -> bool) -> Result<Vec<Pairing>, StoreError> {
         let ended: Vec<_> = self.keys().into_iter().filter(is_meant).collect();
         for pairing in &ended {
             self.vault.append(self.stamp(), Event::DeviceRevoked { key: pairing.key })?;
         }
+        self.keys_ended.send_replace(());
         self.tell(AgentEvent::KeysChanged);
         Ok(ended)
     }
@@ -214,7 +220,7 @@ impl Appliance {
             scrubs,
             stamp,
             lived_s: now.lived_s,
-            refused_full: count(&self.activity.refused_full),
+            is_refused_full: self.activity.refusals.is_any(self.clock.powered_on_s()),
             system: system_report(stamp, broker, address, started),
             broker: broker.map(broker_facts).unwrap_or_default(),
         }

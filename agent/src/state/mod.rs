@@ -4,6 +4,7 @@
 //! wakes whom (`run`), the meaning (`decide`).
 
 pub(crate) mod activity;
+pub(crate) mod daily_wishes;
 mod disks;
 pub(crate) mod gather;
 pub(crate) mod history;
@@ -22,6 +23,7 @@ use crate::edge::disks::FOLDER;
 use crate::event::AgentEvent;
 use crate::report::Report;
 use crate::state::activity::Activity;
+use crate::state::daily_wishes::DailyWishes;
 use crate::state::history::History;
 use crate::state::key_uses::KeyUses;
 use crate::state::opening::Opening;
@@ -63,6 +65,9 @@ pub(crate) struct Appliance {
     /// The key by which computers know this appliance.
     pub(crate) box_key: SecretKey,
     pub(crate) pairing: PairingWindows,
+    pub(crate) wishes: DailyWishes,
+    /// Told whenever keys are ended.
+    keys_ended: watch::Sender<()>,
     pub(crate) upload_memory: Arc<UploadMemory>,
     pub(crate) fetches: Turns,
     pub(crate) listings: Turns,
@@ -102,6 +107,8 @@ impl Appliance {
             key_uses,
             box_key,
             pairing: PairingWindows::default(),
+            wishes: DailyWishes::default(),
+            keys_ended: watch::Sender::new(()),
             upload_memory: Arc::new(UploadMemory::new(upload_bytes)),
             fetches: turns(),
             listings: turns(),

@@ -4,6 +4,7 @@
 //! a pairing no code helps for an hour. So nobody who guesses gets in within a lifetime. Not here: the exchange (`larder_trust`), who
 //! opens a window (`edge::http::pairing`).
 
+use larder_format::Hash;
 use larder_format::ledger::Role;
 use larder_trust::{ApplianceAnswer, Grant, PairingKeys, Proof, PublicKey};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,6 +31,11 @@ pub(crate) enum NoPairing {
     Garbled,
     /// The code was another one; tries that are left.
     WrongCode(u32),
+}
+
+/// Name of a computer's key in the ledger.
+pub(crate) fn key_name(key: &PublicKey) -> Hash {
+    Hash::of(&key.spki())
 }
 
 /// What a computer gets.

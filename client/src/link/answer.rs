@@ -60,17 +60,27 @@ pub(super) fn why_no_answer(error: &ureq::Error) -> NoAnswer {
     match error {
         ureq::Error::HostNotFound | ureq::Error::Timeout(Timeout::Resolve) => NoAnswer::UnknownName,
         ureq::Error::Timeout(_) => NoAnswer::TooSlow,
-        ureq::Error::Io(error) if is_other_key(error) => NoAnswer::OtherAppliance,
+        ureq::Error::Io(error) if let Some(error) = tls_error(error) => why_no_handshake(error),
         ureq::Error::Io(error) => why_no_connection(error),
         _ => NoAnswer::BrokenOff,
     }
 }
 
-/// Whether the handshake ended because the appliance showed another key than the one it was paired with.
-fn is_other_key(error: &io::Error) -> bool {
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    let other = rustls::Error::from(CertificateError::ApplicationVerificationFailure);
-    cause.is_some_and(|cause| *cause == other)
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|cause| cause.downcast_ref())
+}
+
+fn why_no_handshake(error: &rustls::Error) -> NoAnswer {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            NoAnswer::OtherAppliance
+        }
+        // Bytes that are no record of TLS, or a server with certificates of another kind.
+        rustls::Error::InvalidMessage(_)
+        | rustls::Error::PeerIncompatible(_)
+        | rustls::Error::InvalidCertificate(_) => NoAnswer::NoEncryption,
+        _ => NoAnswer::BrokenOff,
+    }
 }
 
 fn why_no_connection(error: &io::Error) -> NoAnswer {

@@ -12,7 +12,7 @@ use super::{
     limit::{ByteRate, Paced, RateLimit},
     path::{percent_encode, source_path},
     pinned::PinnedTls,
-    transport::{SEND_TIMEOUT, agent_for, authorized},
+    transport::{SEND_TIMEOUT, agent_for},
 };
 use crate::{
     ClientError, NoAnswer, PairingLack, Past, Remote, platform::since_boot, settings::PairedAppliance,
@@ -56,8 +56,6 @@ const UPLOADS_AT_ONCE: u32 = 4;
 pub struct Connection {
     agent: Agent,
     address: String,
-    /// For a pairing from before there was encryption.
-    authorization: Option<String>,
     retry_for: Duration,
     /// Whether somebody waits for the first answer and would rather hear of a wrong address.
     is_awaited: bool,
@@ -77,16 +75,14 @@ type OnOutage = Box<dyn Fn(&ClientError, Duration) + Send + Sync>;
 impl Connection {
     /// A connection to the appliance of a pairing. Sends nothing yet.
     pub fn new(pairing: &PairedAppliance) -> Self {
-        let tls = pairing.keys.as_ref().map(|keys| PinnedTls::new(&keys.own, Some(keys.appliance)));
-        let authorization = pairing.token.as_ref().map(|token| format!("Bearer {token}"));
-        Self::over(tls, &pairing.address, authorization)
+        let PairedAppliance { address, keys } = pairing;
+        Self::over(PinnedTls::new(&keys.own, Some(keys.appliance)), address)
     }
 
-    pub(super) fn over(tls: Option<PinnedTls>, address: &str, authorization: Option<String>) -> Self {
+    pub(super) fn over(tls: PinnedTls, address: &str) -> Self {
         Self {
             agent: agent_for(tls),
             address: address.trim_end_matches('/').to_owned(),
-            authorization,
             retry_for: RETRY_FOR,
             is_awaited: false,
             is_met: Arc::default(),
@@ -168,7 +164,7 @@ impl Connection {
     }
 
     fn get_once(&self, path: &str) -> Result<Response<Body>, ClientError> {
-        self.checked(authorized(self.agent.get(self.url(path)), self.authorization.as_deref()).call())
+        self.checked(self.agent.get(self.url(path)).call())
     }
 
     /// Makes a request of `ask`, which gets WHENs from `written`, and a part for the query with the reader's zone.
@@ -208,8 +204,7 @@ impl Connection {
     }
 
     fn request(&self, path: &str, content_type: &str) -> RequestBuilder<WithBody> {
-        authorized(self.agent.post(self.url(path)), self.authorization.as_deref())
-            .header("content-type", content_type)
+        self.agent.post(self.url(path)).header("content-type", content_type)
     }
 
     fn url(&self, path: &str) -> String {
@@ -308,8 +303,12 @@ impl Connection {
 impl Remote for Connection {
     fn identity(&self) -> Result<Identity, ClientError> {
         let body = self.with_retries(|| {
-            let request = authorized(self.agent.get(self.url("/v1/me")), self.authorization.as_deref());
-            let request = request.config().timeout_recv_response(Some(FIRST_ANSWER_TIMEOUT)).build();
+            let request = self
+                .agent
+                .get(self.url("/v1/me"))
+                .config()
+                .timeout_recv_response(Some(FIRST_ANSWER_TIMEOUT))
+                .build();
             self.read(self.checked(request.call())?, AnswerSize::Facts)
         })?;
         serde_json::from_slice(&body).map_err(|error| self.strange(&error))

@@ -20,15 +20,11 @@ pub(crate) fn pair_by_code(address: &str, code: &str) -> Result<(PairedAppliance
         .map_err(|error| ClientError::local("making a key", "", std::io::Error::other(error)))?;
     let tls = PinnedTls::new(&own, None);
     let seen = tls.seen();
-    let stranger = Connection::over(Some(tls), address, None).without_retries();
+    let stranger = Connection::over(tls, address).without_retries();
     stranger.get_bytes("/v1/health", AnswerSize::Facts)?;
     let appliance = seen.get().ok_or_else(|| not_proven(TrustError::Garbled))?;
     let keys = PairingKeys { device: own.public(), appliance };
-    let pairing = PairedAppliance {
-        address: address.to_owned(),
-        token: None,
-        keys: Some(PairedKeys { appliance, own }),
-    };
+    let pairing = PairedAppliance { address: address.to_owned(), keys: PairedKeys { appliance, own } };
     // Once only: each question is a try.
     let connection = Connection::new(&pairing).without_retries();
     let exchange = DeviceSide::begin(code, keys);

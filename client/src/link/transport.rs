@@ -5,7 +5,7 @@
 use super::pinned::PinnedTls;
 use std::time::Duration;
 use ureq::{
-    Agent, RequestBuilder,
+    Agent,
     unversioned::{
         resolver::DefaultResolver,
         transport::{Connector, TcpConnector},
@@ -19,8 +19,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// For the body of a request that nobody slows on purpose.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The place that knows how bytes travel; encrypted by `tls`.
-pub(super) fn agent_for(tls: Option<PinnedTls>) -> Agent {
+/// The place that knows how bytes travel: encrypted by `tls`, and in no other way.
+pub(super) fn agent_for(tls: PinnedTls) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         // The appliance is on this network; a proxy for the web has no business in between.
@@ -37,20 +37,6 @@ pub(super) fn agent_for(tls: Option<PinnedTls>) -> Agent {
         .output_buffer_size(64 * 1024)
         .max_idle_connections_per_host(8)
         .build();
-    match tls {
-        None => config.new_agent(),
-        Some(tls) => Agent::with_parts(
-            config,
-            ().chain(TcpConnector::default()).chain(tls),
-            DefaultResolver::default(),
-        ),
-    }
-}
-
-/// The request with the secret of a pairing from before there was encryption.
-pub(super) fn authorized<B>(request: RequestBuilder<B>, authorization: Option<&str>) -> RequestBuilder<B> {
-    match authorization {
-        Some(authorization) => request.header("authorization", authorization),
-        None => request,
-    }
+    let way = ().chain(TcpConnector::default()).chain(tls);
+    Agent::with_parts(config, way, DefaultResolver::default())
 }

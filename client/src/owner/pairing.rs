@@ -1,21 +1,21 @@
-//! `larder pair`: address and key of an appliance, checked before saving.
+//! `larder pair`: a computer becomes known to an appliance by the code that the appliance shows.
 //!
-//! A key is shown once, where it is made. So a pairing is replaced only when that is meant: the old key would be gone.
+//! The secret of a pairing lies on this computer alone. So a pairing is replaced only when that is meant: the old key would
+//! be gone.
 
 use super::{
     options::GlobalOptions,
     output::{CommandError, Output},
-    progress::announce,
     screen::{ask_yes, may_ask},
 };
 use crate::{
-    ClientError, Connection, PairedAppliance, PairingLack, Remote,
+    ClientError, PairedAppliance,
     link::pairing::{CODE_DIGITS, pair_by_code},
     platform::HiddenInput,
     settings::{SeenHead, state_path},
 };
 use clap::Args;
-use larder_format::{ledger::Role, wire::Problem};
+use larder_format::ledger::Role;
 use std::{
     io::{IsTerminal, Write},
     net::Ipv6Addr,
@@ -32,8 +32,6 @@ pub(super) struct PairArgs {
 }
 
 const PORT: u16 = 8477;
-/// Hex digits of a key that `larderd token` makes.
-const KEY_DIGITS: usize = 64;
 
 pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     let address = full_address(&args.address)?;
@@ -41,19 +39,7 @@ pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output)
     if !args.replace {
         may_replace(&path, |question| may_ask() && ask_yes(question))?;
     }
-    let (pairing, identity) = match ask_for_key()? {
-        Entered::Code(code) => pair_by_code(&format!("https://{address}"), &code)?,
-        Entered::Key(token) => {
-            let address = format!("http://{address}");
-            let pairing = PairedAppliance { address, token: Some(token), keys: None };
-            let connection = Connection::new(&pairing).without_retries();
-            if !output.is_quiet() {
-                announce(&connection);
-            }
-            let identity = connection.identity().map_err(about_the_key)?;
-            (pairing, identity)
-        }
-    };
+    let (pairing, identity) = pair_by_code(&format!("https://{address}"), &ask_for_code()?)?;
     pairing.store(&path)?;
     // Pairing again says that this is the right appliance, also after an old disk was put back.
     SeenHead { head: identity.head, receipt: None }
@@ -107,19 +93,6 @@ fn next_step(role: Role) -> &'static str {
     }
 }
 
-/// To be told to pair would lead in a circle.
-fn about_the_key(trouble: ClientError) -> ClientError {
-    let ClientError::NotPaired { lack: PairingLack::KnownKey, cause } = trouble else { return trouble };
-    ClientError::Refused(Box::new(Problem {
-        code: "unauthorized".to_owned(),
-        what: "The appliance does not know this key.".to_owned(),
-        meaning: "Nothing changed: if this computer was paired before, it still is as it was.".to_owned(),
-        remedy: "Run `larderd pair` on the appliance, then pair again and type the code that it shows."
-            .to_owned(),
-        details: cause,
-    }))
-}
-
 /// `larder`, `larder:8477` and `https://larder:8477` mean the same: host and port. An impossible address is told as such:
 /// without an answer, the owner would go and look at the box.
 fn full_address(typed: &str) -> Result<String, ClientError> {
@@ -142,16 +115,7 @@ fn full_address(typed: &str) -> Result<String, ClientError> {
     if is_host && port > 0 { Ok(format!("{host}:{port}")) } else { Err(wrong()) }
 }
 
-/// What was typed to show that this computer may pair.
-#[derive(Debug, PartialEq, Eq)]
-enum Entered {
-    /// The code of an open window.
-    Code(String),
-    /// A key, as it was before there was encryption.
-    Key(String),
-}
-
-fn ask_for_key() -> Result<Entered, CommandError> {
+fn ask_for_code() -> Result<String, CommandError> {
     let hidden = if std::io::stdin().is_terminal() { HiddenInput::begin() } else { None };
     if std::io::stdin().is_terminal() {
         // A person who does not see the question may still answer.
@@ -165,22 +129,18 @@ fn ask_for_key() -> Result<Entered, CommandError> {
     let mut line = String::new();
     let read = std::io::stdin().read_line(&mut line);
     drop(hidden);
-    read.map_err(|error| ClientError::local("reading the key", "standard input", error))?;
-    Ok(checked_key(&line)?)
+    read.map_err(|error| ClientError::local("reading the code", "standard input", error))?;
+    Ok(checked_code(&line)?)
 }
 
-fn checked_key(line: &str) -> Result<Entered, ClientError> {
-    let key = line.trim();
+fn checked_code(line: &str) -> Result<String, ClientError> {
+    let typed = line.trim();
     // Read aloud and written down, a code comes in groups.
-    let code: String = key.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
+    let code: String = typed.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
     if code.len() == CODE_DIGITS && code.bytes().all(|digit| digit.is_ascii_digit()) {
-        return Ok(Entered::Code(code));
+        return Ok(code);
     }
-    // A key goes over the network as it is: a code with a digit too many must not be taken for one.
-    if key.len() == KEY_DIGITS && key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Ok(Entered::Key(key.to_owned()));
-    }
-    let what = if key.is_empty() {
+    let what = if typed.is_empty() {
         "No code was entered."
     } else {
         "What was entered is no code: a code has eight digits."
@@ -192,6 +152,8 @@ fn checked_key(line: &str) -> Result<Entered, ClientError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::PairedKeys;
+    use larder_trust::SecretKey;
 
     #[test]
     fn each_role_is_told_what_it_can_do() {
@@ -204,24 +166,22 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_is_told_as_such() {
-        let code = Entered::Code("12345678".to_owned());
-        assert_eq!(checked_key("1234 5678\n").expect("a code"), code);
-        assert_eq!(checked_key("1234-5678").expect("a code"), code);
+    fn a_missing_code_is_told_as_such() {
+        assert_eq!(checked_code("1234 5678\n").expect("a code"), "12345678");
+        assert_eq!(checked_code("1234-5678").expect("a code"), "12345678");
+        // As it was before there was encryption.
         let key = "00ff".repeat(16);
-        assert_eq!(checked_key(&format!(" {key}\n")).expect("a key"), Entered::Key(key.clone()));
         for (typed, word) in [
             ("\n", "No code"),
             ("", "No code"),
             ("two words", "no code"),
             ("\u{1b}[A", "no code"),
-            // Nothing that is nearly a code may go out in the clear.
             ("1234567", "no code"),
             ("123456789", "no code"),
             ("1234-56789", "no code"),
-            (&key[1..], "no code"),
+            (&key, "no code"),
         ] {
-            let trouble = checked_key(typed).expect_err("no key");
+            let trouble = checked_code(typed).expect_err("no code");
             assert!(trouble.to_string().contains(word) && trouble.exit_code() == 2, "{trouble}");
         }
     }
@@ -231,12 +191,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("appliance.toml");
         assert!(may_replace(&path, |_| false).is_ok(), "nothing to replace");
-        let pairing =
-            PairedAppliance { address: "http://old:8477".into(), token: Some("secret".into()), keys: None };
+        let own = SecretKey::generate().expect("random");
+        let keys = PairedKeys { appliance: own.public(), own: own.clone() };
+        let pairing = PairedAppliance { address: "https://old:8477".into(), keys };
         pairing.store(&path).expect("stored");
         assert!(may_replace(&path, |_| true).is_ok(), "confirmed");
         let told = may_replace(&path, |_| false).expect_err("it stays").to_string();
-        assert!(told.contains("http://old:8477") && !told.contains("secret"), "{told}");
+        assert!(told.contains("https://old:8477") && !told.contains(&own.to_hex()), "{told}");
     }
 
     #[test]

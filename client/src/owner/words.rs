@@ -54,20 +54,12 @@ pub fn problem_of(trouble: &ClientError) -> Problem {
             "Check the address; `larder pair` sets it.",
             cause.clone(),
         ),
-        ClientError::NotPaired { lack: PairingLack::Pairing, cause } => problem(
-            "unauthorized",
-            "This computer is not paired with an appliance.".to_owned(),
-            "Nothing on this computer is being backed up. What is already in a backup did not change.",
-            "Run `larderd pair` on the appliance, then `larder pair ADDRESS` here, and type the code that it shows.",
-            cause.clone(),
-        ),
-        ClientError::NotPaired { lack: PairingLack::KnownKey, cause } => problem(
-            "unauthorized",
-            "The appliance does not know the key of this computer: it was ended there, or is not written right.".to_owned(),
-            "Nothing on this computer is being backed up. What is already in a backup did not change.",
-            "Run `larderd pair` on the appliance, then `larder pair ADDRESS` here, and type the code that it shows.",
-            cause.clone(),
-        ),
+        ClientError::NotPaired { lack, cause } => {
+            let (what, remedy) = not_paired(*lack);
+            let meaning =
+                "Nothing on this computer is being backed up. What is already in a backup did not change.";
+            problem("unauthorized", what.to_owned(), meaning, remedy, cause.clone())
+        }
         ClientError::Refused(problem) => Problem::clone(problem),
         ClientError::Damaged(details) => problem(
             "damaged",
@@ -84,6 +76,13 @@ pub fn problem_of(trouble: &ClientError) -> Problem {
             format!("{}: {cause}", path.display()),
         ),
         ClientError::Unwritten { path, why } => unwritten(path, why),
+        ClientError::NothingWanted { of } => problem(
+            "not_found",
+            format!("Nothing in {of} is wanted by --include and --exclude."),
+            UNTOUCHED,
+            "Check the patterns; `larder ls -R SOURCE` shows every path, and `--dry-run` what would come back.",
+            String::new(),
+        ),
         ClientError::NotThere { what, remedy } => {
             problem("not_found", what.clone(), UNTOUCHED, remedy, String::new())
         }
@@ -128,6 +127,22 @@ fn plain_cause(cause: &str) -> &str {
     cause.split_once(" (os error ").map_or(cause, |(words, _)| words)
 }
 
+/// What is missing, and the one thing to do.
+fn not_paired(lack: PairingLack) -> (&'static str, &'static str) {
+    let anew = "Run `larderd pair` on the appliance, then `larder pair ADDRESS` here, and type the code that it shows.";
+    let again = "Run `larderd pair` on the appliance, then `larder pair ADDRESS --replace` here, and type the code that it shows.";
+    match lack {
+        PairingLack::Pairing => ("This computer is not paired with an appliance.", anew),
+        PairingLack::KnownKey => {
+            ("The appliance does not know the key of this computer: it was ended there.", again)
+        }
+        PairingLack::Encryption => (
+            "This computer was paired when nothing was encrypted yet; that pairing opens nothing any more.",
+            again,
+        ),
+    }
+}
+
 /// What happened, and the one thing to do.
 fn no_answer(address: &str, why: NoAnswer) -> (String, &'static str) {
     match why {
@@ -137,8 +152,8 @@ fn no_answer(address: &str, why: NoAnswer) -> (String, &'static str) {
         ),
         NoAnswer::NothingListens => (
             format!("The computer at {address} is there, but Larder does not answer on it."),
-            "Look whether it runs there (`systemctl status larderd`). A new appliance answers itself alone, until \
-             network.listen in its larder.toml names its address on your network.",
+            "Look whether it runs there (`systemctl status larderd`), and whether network.listen in its larder.toml names \
+             another port, or that box alone.",
         ),
         NoAnswer::NoWay => (
             format!("There is no way to {address} from here, or nobody there."),
@@ -147,6 +162,12 @@ fn no_answer(address: &str, why: NoAnswer) -> (String, &'static str) {
         NoAnswer::TooSlow => (
             format!("The appliance at {address} did not answer in time."),
             "Check its address, that it has power and network, and that no firewall stands between; then run this again.",
+        ),
+        NoAnswer::NoEncryption => (
+            format!(
+                "What answers at {address} is no Larder appliance, or an older one: it does not speak our encryption."
+            ),
+            "Nothing was sent. Check the address and the port; `larder pair ADDRESS` sets them.",
         ),
         NoAnswer::OtherAppliance => (
             format!(
@@ -245,18 +266,23 @@ mod tests {
 
     #[test]
     fn every_missing_answer_has_a_cause_and_a_remedy_of_its_own() {
-        use NoAnswer::{Between, BrokenOff, NoWay, NothingListens, TooSlow, UnknownName};
-        let told: Vec<Problem> = [UnknownName, NothingListens, NoWay, TooSlow, BrokenOff, Between]
-            .map(|why| ClientError::Unreachable { address: "http://box:8477".into(), why, cause: "c".into() })
-            .iter()
-            .map(problem_of)
-            .collect();
+        use NoAnswer::{Between, BrokenOff, NoEncryption, NoWay, NothingListens, TooSlow, UnknownName};
+        let told: Vec<Problem> =
+            [UnknownName, NothingListens, NoWay, TooSlow, NoEncryption, BrokenOff, Between]
+                .map(|why| ClientError::Unreachable {
+                    address: "https://box:8477".into(),
+                    why,
+                    cause: "c".into(),
+                })
+                .iter()
+                .map(problem_of)
+                .collect();
         assert!(
             told.iter()
-                .all(|problem| problem.what.contains("http://box:8477") && problem.code == "unreachable")
+                .all(|problem| problem.what.contains("https://box:8477") && problem.code == "unreachable")
         );
         let remedies: std::collections::HashSet<_> = told.iter().map(|problem| &problem.remedy).collect();
-        assert_eq!(remedies.len(), 5, "only the last two are one");
+        assert_eq!(remedies.len(), 6, "only the last two are one");
         assert!(told[1].remedy.contains("network.listen"), "{:?}", told[1]);
     }
 

@@ -2,18 +2,17 @@
 //! for.
 //!
 //! A handler reaches the vault's content only with a scope, and scopes are made only here, so a route whose handler
-//! names no role does not compile. A token is looked up by its hash in the ledger; the secret itself is stored
-//! nowhere. Guessing is hopeless (256 random bits), so no rate is limited here. Not here: whose source is whose
-//! (`larder_store::Scope`).
+//! names no role does not compile. The key that a caller proved in TLS is looked up by its hash in the ledger. Not here: the
+//! proof (`tls`), whose source is whose (`larder_store::Scope`).
 
 use super::Refusal;
 use crate::state::Appliance;
+use crate::state::pairing::key_name;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, CONNECTION, HeaderValue};
+use axum::http::header::{CONNECTION, HeaderValue};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use larder_format::Hash;
 use larder_format::ledger::{Pairing, Role};
 use larder_store::Scope;
 use larder_trust::PublicKey;
@@ -25,14 +24,6 @@ const OWNER: &str = "owner";
 /// The key that a caller proved to have in TLS, known or not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ProvenKey(pub(crate) PublicKey);
-
-impl ProvenKey {
-    /// Name of the key in the ledger. Of the form that TLS carries: a token is printable, so that no public key shown as a
-    /// token has this name.
-    pub(crate) fn name(self) -> Hash {
-        Hash::of(&self.0.spki())
-    }
-}
 
 /// A recognised caller.
 #[derive(Debug, Clone)]
@@ -83,16 +74,13 @@ fn may_push(scope: &Scope) -> bool {
     matches!(scope.role(), Role::Push | Role::Admin)
 }
 
-/// Finds the caller by the key proven in TLS, or by the token. A request without either goes on: some routes need none.
+/// Finds the caller by the key proven in TLS. An unknown caller's request goes on: some routes need no known one.
 pub(crate) async fn by_key(
     State(appliance): State<Arc<Appliance>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| value.strip_prefix("Bearer "));
-    let token = token.map(|token| Hash::of(token.trim().as_bytes()));
-    let key = request.extensions().get::<ProvenKey>().map(|key| key.name()).or(token);
+    let key = request.extensions().get::<ProvenKey>().map(|key| key_name(&key.0));
     let pairing = key.and_then(|key| appliance.vault.ledger().pairings.get(&key).cloned());
     let is_known = pairing.is_some();
     if let Some(Pairing { device, role, key }) = pairing {

@@ -20,6 +20,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use larder_trust::PublicKey;
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -178,6 +179,13 @@ pub(super) struct OpenedStream<S> {
     pub(super) app: Router,
     /// The key that the caller proved to have.
     pub(super) key: Option<PublicKey>,
+    /// The connection is cut once this ends, whatever is under way.
+    pub(super) until: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// For a connection that nothing cuts.
+pub(super) fn never() -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(std::future::pending())
 }
 
 /// What becomes of an accepted stream before its first request.
@@ -250,7 +258,7 @@ async fn serve_one<D: Door>(
         opened = door.open(accepted) => opened,
         () = asked_to_stop(stop) => return,
     };
-    let OpenedStream { stream, app, key } = match opened {
+    let OpenedStream { stream, app, key, until } = match opened {
         Ok(opened) => opened,
         Err(error) => return tracing::debug!(%error, "a caller speaks something else"),
     };
@@ -266,7 +274,12 @@ async fn serve_one<D: Door>(
         .max_header_size(HEADERS_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
+    let ended = tokio::select! {
+        ended = watcher.watch(connection) => ended,
+        // The stream is dropped, and so closed: a key that was ended must not go on reading what it asked for before.
+        () = until => Ok(()),
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
 }

@@ -1,4 +1,4 @@
-//! Questions on the local socket only: keys for devices, their end, a new index, reading the disks back, and setting
+//! Questions on the local socket only: keys of devices, their end, a new index, reading the disks back, and setting
 //! a snapshot aside.
 
 use super::auth::BoxOwner;
@@ -12,31 +12,6 @@ use larder_format::care::LostFile;
 use larder_format::ledger::{Pairing, Role, is_plain_name};
 use larder_store::{DamagedSnapshot, ScrubView, Vault};
 use serde::{Deserialize, Serialize};
-
-/// Asks for a key.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewToken {
-    pub(crate) device: String,
-    pub(crate) role: Role,
-}
-
-/// The secret, shown this one time.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Token {
-    pub(crate) token: String,
-}
-
-pub(crate) async fn make_token(
-    _: BoxOwner,
-    appliance: State,
-    Json(new): Json<NewToken>,
-) -> Result<Json<Token>, Refusal> {
-    let NewToken { device, role } = new;
-    require_device_name(&device)?;
-    let token = appliance.blocking(move |appliance| appliance.make_key(device, role)).await??;
-    Ok(Json(Token { token }))
-}
 
 pub(super) fn require_device_name(name: &str) -> Result<(), Refusal> {
     let wrong = || Refusal::invalid("a device's name has letters, digits, `-`, `_` and `.` only");

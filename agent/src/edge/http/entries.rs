@@ -35,7 +35,7 @@ pub(crate) fn snapshot_info(
             .map(str::to_owned),
         set_aside: view.why_set_aside(record.sequence).map(str::to_owned),
         damaged,
-        origin: record.snapshot.origin.clone(),
+        origin: view.origin(record).cloned(),
     }
 }
 

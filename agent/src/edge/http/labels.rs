@@ -6,10 +6,12 @@ use super::extract::{PathParts, Query};
 use super::push::read_body;
 use super::read::{SnapshotPath, ZoneQuery};
 use super::when::now_in;
+use super::wishes::require_few_wishes;
 use super::{Refusal, State, snapshots};
 use crate::state::Appliance;
 use axum::Json;
 use axum::body::Body;
+use axum::http::StatusCode;
 use jiff::Timestamp;
 use larder_format::ledger::{LABEL_BYTES_MAX, label};
 use larder_format::wire::{KeepWish, SnapshotInfo};
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 /// A wish has a label and a date.
 const WISH_BYTES_MAX: usize = 4096;
+const NOT_KEPT: &str = "Nothing changed: each snapshot is kept as before.";
 
 pub(super) async fn keep(
     PastReader(scope): PastReader,
@@ -82,18 +85,21 @@ async fn labelled(
     wish: &KeepWish,
 ) -> Result<SnapshotInfo, Refusal> {
     let wish = LabelWish { snapshot, text: words(wish)?, until_ms: until_ms(appliance, wish)? };
+    require_few_wishes(appliance, &scope)?;
     match appliance.blocking(move |appliance| appliance.label(&scope, &wish)).await?? {
         Labelling::Done => info(appliance, snapshot),
         Labelling::NeedsAdmin => {
             Err(Refusal::forbidden("keeping a snapshot for longer needs a key of the role admin"))
         }
         Labelling::Taken { by } => {
-            let why = format!("snapshot {by} of the source has that label; take other words");
-            Err(Refusal::invalid(why))
+            let what = format!("Snapshot {by} of this source has that label already.");
+            let remedy = "Take other words: a label names one snapshot.";
+            Err(Refusal::new(StatusCode::CONFLICT, "label_taken", [&what, NOT_KEPT, remedy]))
         }
         Labelling::TooMany => {
-            let why = format!("{LABELS_MAX} snapshots are kept like this already; `larderd unkeep` ends one");
-            Err(Refusal::invalid(why))
+            let what = format!("{LABELS_MAX} snapshots are kept like this already.");
+            let remedy = "`larderd unkeep` on the appliance ends one.";
+            Err(Refusal::new(StatusCode::CONFLICT, "too_many_labels", [&what, NOT_KEPT, remedy]))
         }
     }
 }

@@ -19,6 +19,7 @@ mod listing;
 #[cfg(test)]
 mod openapi;
 pub(crate) mod pairing;
+mod plain;
 mod problem;
 mod push;
 mod read;
@@ -83,7 +84,6 @@ fn routes() -> Interface {
 /// Routes of the local socket only: keys and the index belong to the holder of the box.
 fn control_routes() -> Interface {
     routes()
-        .post("/v1/control/tokens", control::make_token)
         .post("/v1/control/pair", pairing::open_window)
         .get("/v1/control/keys", control::keys)
         .post("/v1/control/revoke", control::revoke)
@@ -119,7 +119,8 @@ pub(crate) async fn serve(appliance: Arc<Appliance>, listener: TcpListener, stop
     let recognise = axum::middleware::from_fn_with_state(appliance.clone(), auth::by_key);
     let app = refusing(routes()).layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
     let tls = larder_trust::server_config(&appliance.box_key);
-    connections::accept_loop(tls::NetworkDoor { listener, tls, app: app.with_state(appliance) }, stop).await;
+    let (plain, app) = (plain::router(appliance.clone()), app.with_state(appliance.clone()));
+    connections::accept_loop(tls::NetworkDoor { listener, tls, appliance, app, plain }, stop).await;
 }
 
 /// Serves the owner at the box: a process that may open the socket file is trusted like a root shell.

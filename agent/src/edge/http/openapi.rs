@@ -372,9 +372,9 @@ fn content(body: Body) -> Value {
 fn operation(route: Described, problem: &Value) -> Value {
     let security = match route.key {
         Key::None => json!([]),
-        Key::Any => json!([{ "token": ["any"] }]),
-        Key::Push => json!([{ "token": ["push"] }]),
-        Key::Read => json!([{ "token": ["read"] }]),
+        Key::Any => json!([{ "key": ["any"] }]),
+        Key::Push => json!([{ "key": ["push"] }]),
+        Key::Read => json!([{ "key": ["read"] }]),
     };
     let mut parameters = route.parameters;
     if route.path.contains("{device}") {
@@ -425,7 +425,7 @@ fn description() -> Value {
         },
         "paths": paths,
         "components": {
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": { "key": { "type": "mutualTLS" } },
             "schemas": types.take_definitions(true),
         },
     })

@@ -73,7 +73,7 @@ pub(crate) async fn confirm(
     let confirmed = appliance.pairing.confirm(appliance.clock.powered_on_s(), proven.0, &shown.proof);
     let Granted { device, role } = confirmed.map_err(|why| refusal(&why))?;
     let named = device.clone();
-    appliance.blocking(move |appliance| appliance.take_key(named, role, proven.name())).await??;
+    appliance.blocking(move |appliance| appliance.take_key(named, role, &proven.0)).await??;
     tracing::info!(device, ?role, "a computer was paired");
     Ok(Json(super::about::identity(&appliance, device, role)))
 }

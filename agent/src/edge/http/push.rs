@@ -18,7 +18,6 @@ use larder_format::wire::{
     decode_ids, encode_ids,
 };
 use larder_store::{FolderClaim, KnownSource, StoreError};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A commit with the largest number of hashes of files, at the usual length of paths.
@@ -48,6 +47,7 @@ pub(crate) async fn upload(
         claimed.filter(|len| *len <= UPLOAD_BYTES_MAX).ok_or_else(|| Refusal::too_large(UPLOAD_BYTES_MAX))?;
     // Waits before reading: unread bytes wait in the sender, not in our memory.
     let device = name_of(&scope).to_owned();
+    let sender = device.clone();
     let place = appliance.upload_memory.place(&device, len).await;
     if appliance.activity.begins(Traffic::Push, &device, appliance.stamp().powered_on_s) {
         appliance.tell(AgentEvent::PushStarted { device });
@@ -60,8 +60,9 @@ pub(crate) async fn upload(
         drop((bytes, opened));
         received
     });
-    let received = received.await?;
-    Ok(Json(received.inspect_err(|error| note_refusal(&appliance, error))?))
+    let received = received.await?.inspect_err(|error| note_refusal(&appliance, &sender, error))?;
+    appliance.activity.refusals.brought(&sender);
+    Ok(Json(received))
 }
 
 /// A push of another folder under the source's name is refused here, before a byte was sent.
@@ -115,8 +116,8 @@ pub(crate) async fn commit(
             appliance.vault.by(&scope).commit_claiming(snapshot, claim, appliance.stamp())
         })
         .await?
-        .inspect_err(|error| note_refusal(&appliance, error))?;
-    appliance.activity.refused_full.store(0, Ordering::SeqCst);
+        .inspect_err(|error| note_refusal(&appliance, &device, error))?;
+    appliance.activity.refusals.kept(&device);
     appliance.activity.ends(Traffic::Push, &device);
     let status = if committed.is_new { StatusCode::CREATED } else { StatusCode::OK };
     if committed.is_new {
@@ -152,9 +153,10 @@ fn push_id(text: &str) -> Option<[u8; 16]> {
 fn snapshot(source: String, push: [u8; 16], commit: Commit) -> Result<Snapshot, Refusal> {
     let Commit { root, totals, skipped, device_time_ms, origin, zone, contents, .. } = commit;
     require_sound(origin.as_ref())?;
+    let path_bytes: usize = contents.iter().map(|content| content.path.len()).sum();
     if zone.as_ref().is_some_and(|zone| zone.len() > ZONE_BYTES_MAX)
         || contents.len() > CONTENTS_MAX
-        || !contents.iter().all(|content| content.path.len() <= ORIGIN_BYTES_MAX)
+        || path_bytes > ORIGIN_BYTES_MAX
     {
         return Err(Refusal::invalid("`zone` or `contents` is longer than a snapshot may say"));
     }
@@ -164,17 +166,16 @@ fn snapshot(source: String, push: [u8; 16], commit: Commit) -> Result<Snapshot, 
 
 /// An origin within the bounds of a ledger entry.
 fn require_sound(origin: Option<&Origin>) -> Result<(), Refusal> {
-    let is_short = |text: &str| text.len() <= ORIGIN_BYTES_MAX;
-    if origin.is_some_and(|Origin { computer, path }| !is_short(computer) || !is_short(path)) {
+    if origin.is_some_and(|Origin { computer, path }| computer.len() + path.len() > ORIGIN_BYTES_MAX) {
         return Err(Refusal::invalid("`origin` is longer than a snapshot may say"));
     }
     Ok(())
 }
 
 /// Has room made soon, if room was lacking.
-fn note_refusal(appliance: &Appliance, error: &StoreError) {
+fn note_refusal(appliance: &Appliance, device: &str, error: &StoreError) {
     if let StoreError::Full { .. } = error {
-        appliance.activity.refused_full.fetch_add(1, Ordering::SeqCst);
+        appliance.activity.refusals.refused(device, appliance.clock.powered_on_s());
         appliance.room_wanted.notify_one();
     }
 }

@@ -1,7 +1,7 @@
 //! A socket for `larderd`'s own commands in the service's runtime folder and beside each connected disk: whichever disk
 //! is pulled, the remaining sockets still answer.
 
-use super::connections::{Door, OpenedStream};
+use super::connections::{Door, OpenedStream, never};
 use super::serve_control;
 use crate::edge::control;
 use crate::state::Appliance;
@@ -29,7 +29,7 @@ impl Door for OwnersDoor {
     }
 
     async fn open(&self, stream: UnixStream) -> io::Result<OpenedStream<UnixStream>> {
-        Ok(OpenedStream { stream, app: self.app.clone(), key: None })
+        Ok(OpenedStream { stream, app: self.app.clone(), key: None, until: never() })
     }
 }
 

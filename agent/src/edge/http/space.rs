@@ -5,6 +5,7 @@ use super::auth::BoxOwner;
 use crate::state::Appliance;
 use axum::Json;
 use jiff::Timestamp;
+use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::{DiskUsage, PRUNE_GRACE_S, StoreError, UNLINK_GRACE_S, UsageView};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SpaceReport {
     pub(crate) disks: Vec<DiskSpace>,
-    /// Left free on each disk, so that letting go still works on a full one.
+    /// Left free on each disk: what letting go needs on a full one, and the pack that an upload begins.
     pub(crate) reserve_bytes: u64,
     pub(crate) unfinished: Vec<UnfinishedPush>,
     /// What was let go of and still lies on the disks.
@@ -94,7 +95,7 @@ fn space_of(appliance: &Appliance) -> SpaceReport {
     });
     SpaceReport {
         disks,
-        reserve_bytes: vault.reserve_bytes(),
+        reserve_bytes: vault.reserve_bytes() + PACK_BYTES_AIM,
         unfinished: unfinished.collect(),
         let_go: let_go.collect(),
         sources: sources.collect(),

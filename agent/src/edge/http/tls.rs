@@ -1,9 +1,11 @@
 //! The port in the network: encrypted for devices with a key, and what else may knock there.
 //!
 //! One port for all: the first byte tells TLS from plain HTTP. Not here: keys and suites (`larder_trust`), who a key belongs
-//! to (`auth`).
+//! to (`auth`), what a caller without encryption is told (`plain`).
 
-use super::connections::{Door, OpenedStream};
+use super::connections::{Door, OpenedStream, never};
+use crate::state::Appliance;
+use crate::state::pairing::key_name;
 use axum::Router;
 use larder_trust::{offers_raw_keys, peer_key};
 use std::io;
@@ -26,7 +28,10 @@ const HANDSHAKE: u8 = 0x16;
 pub(super) struct NetworkDoor {
     pub(super) listener: TcpListener,
     pub(super) tls: Arc<ServerConfig>,
+    pub(super) appliance: Arc<Appliance>,
     pub(super) app: Router,
+    /// For callers who do not encrypt.
+    pub(super) plain: Router,
 }
 
 /// What a caller in the network speaks HTTP over.
@@ -50,10 +55,10 @@ impl Door for NetworkDoor {
     }
 
     async fn open(&self, stream: TcpStream) -> io::Result<OpenedStream<NetworkStream>> {
-        let app = self.app.clone();
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
-            return Ok(OpenedStream { stream: NetworkStream::Plain(stream), app, key: None });
+            let app = self.plain.clone();
+            return Ok(OpenedStream { stream: NetworkStream::Plain(stream), app, key: None, until: never() });
         }
         let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         if !offers_raw_keys(&begun.client_hello()) {
@@ -61,7 +66,10 @@ impl Door for NetworkDoor {
         }
         let stream = begun.into_stream(Arc::clone(&self.tls)).await?;
         let key = peer_key(stream.get_ref().1.peer_certificates());
-        Ok(OpenedStream { stream: NetworkStream::Encrypted(Box::new(stream)), app, key })
+        let (app, appliance) = (self.app.clone(), Arc::clone(&self.appliance));
+        let until =
+            key.map_or_else(never, |key| Box::pin(async move { appliance.key_ended(key_name(&key)).await }));
+        Ok(OpenedStream { stream: NetworkStream::Encrypted(Box::new(stream)), app, key, until })
     }
 }
 

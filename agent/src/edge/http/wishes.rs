@@ -78,6 +78,7 @@ async fn said(
     what: &str,
     say: impl FnOnce(&Appliance, &Scope) -> Result<Said, StoreError> + Send + 'static,
 ) -> Result<Json<SourceExpectation>, Refusal> {
+    require_few_wishes(appliance, &scope)?;
     match appliance.blocking(move |appliance| say(appliance, &scope)).await?? {
         Said::NeedsAdmin => {
             return Err(Refusal::forbidden(&format!("{what} needs a key of the role admin")));
@@ -85,6 +86,12 @@ async fn said(
         Said::Done => appliance.tell(AgentEvent::KeepingChanged),
     }
     told(appliance, &source).map(Json)
+}
+
+/// Refuses a device that says something for ever too often.
+pub(super) fn require_few_wishes(appliance: &Appliance, scope: &Scope) -> Result<(), Refusal> {
+    let Some(device) = scope.device_name() else { return Ok(()) };
+    appliance.wishes.count(device, appliance.clock.powered_on_s()).map_err(Refusal::too_many_wishes)
 }
 
 fn told(appliance: &Appliance, source: &str) -> Result<SourceExpectation, Refusal> {

@@ -16,18 +16,22 @@ use crate::state::Appliance;
 use compare::Comparison;
 use jiff::tz::TimeZone;
 use larder_client::{
-    Connection, Existing, PairedAppliance, PushOptions, Pushed, RestoreOptions, Selection, TransferProgress,
+    Connection, Existing, PairedAppliance, PairedKeys, PushOptions, Pushed, RestoreOptions, Selection,
+    TransferProgress,
 };
 use larder_firmware_config::Settings;
 use larder_format::ledger::Role;
+use larder_trust::SecretKey;
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const DEVICE: &str = "demo";
+/// By which `larderd` finds the demo.
+const SETTINGS: &str = "larder.toml";
 
 /// Tells the story about `folder`; afterwards serves until `stop` unless told to end at once.
 pub(crate) async fn tell(
@@ -48,10 +52,13 @@ pub(crate) async fn tell(
         .prefix("larder-demo-")
         .tempdir()
         .map_err(|error| local("make a folder", &error))?;
-    let running = run::start(settings(place.path()), Panel::dark().with_terminal()).await?;
+    let settings = settings(place.path());
+    let disks = format!("[vault]\ndisks = [{:?}]\n", settings.vault.disks[0]);
+    fs::write(place.path().join(SETTINGS), disks).map_err(|error| local("write a file", &error))?;
+    let running = run::start(settings, Panel::dark().with_terminal()).await?;
     let witness = running.broker.map(Witness::listen);
     say(format_args!(
-        "Larder is alive at http://{}; its backups lie in {}.\n",
+        "Larder is alive at {}; its backups lie in {}.\n",
         running.address,
         place.path().display()
     ))?;
@@ -61,7 +68,7 @@ pub(crate) async fn tell(
         show_mqtt(witness).await?;
     }
     if !once && held.is_ok() {
-        explain(&running).await?;
+        explain(&running, place.path()).await?;
         tokio::select! {
             () = stop => {}
         }
@@ -83,7 +90,7 @@ fn settings(place: &Path) -> Settings {
     let mut settings = Settings::default();
     settings.appliance.name = "Larder demo".to_owned();
     settings.vault.disks = vec![place.join("disk")];
-    settings.network.listen = free(settings.network.listen);
+    settings.network.listen = free((Ipv4Addr::LOCALHOST, settings.network.listen.port()).into());
     settings.mqtt.listen = free(settings.mqtt.listen);
     settings
 }
@@ -108,12 +115,10 @@ async fn story(running: &Running, folder: &Path, place: &Path) -> Result<Vec<Com
 }
 
 fn connect(appliance: &Appliance, address: SocketAddr, role: Role) -> Result<Connection, Trouble> {
-    let token = appliance.make_key(DEVICE.to_owned(), role)?;
-    Ok(Connection::new(&PairedAppliance {
-        address: format!("http://{address}"),
-        token: Some(token),
-        keys: None,
-    }))
+    let own = SecretKey::generate().map_err(|error| local("make a key", &error))?;
+    appliance.take_key(DEVICE.to_owned(), role, &own.public())?;
+    let keys = PairedKeys { appliance: appliance.box_key.public(), own };
+    Ok(Connection::new(&PairedAppliance { address: format!("https://{address}"), keys }))
 }
 
 struct Story {
@@ -230,21 +235,24 @@ async fn show_mqtt(witness: &Witness) -> Result<(), Trouble> {
     say("")
 }
 
-async fn explain(running: &Running) -> Result<(), Trouble> {
-    let appliance = running.appliance.clone();
-    let key = appliance.blocking(|appliance| appliance.make_key(DEVICE.to_owned(), Role::Admin)).await??;
+async fn explain(running: &Running, place: &Path) -> Result<(), Trouble> {
     say("Larder keeps serving until you press Ctrl-C; this demo's backups are then removed.")?;
     if let Some(broker) = running.broker {
         say(format_args!("Watch it:        mosquitto_sub -p {} -v -t '#'", broker.port()))?;
     }
     let larder = larder_command();
+    let larderd =
+        std::env::current_exe().map_or_else(|_| "larderd".to_owned(), |path| path.display().to_string());
     say(format_args!(
-        "Push your own:   {larder} pair http://{}      (paste the key below)",
+        "Push your own:   {larderd} pair --device {DEVICE} --role admin --config {}",
+        place.join(SETTINGS).display()
+    ))?;
+    say(format_args!(
+        "                 {larder} pair {}      (type the code that the first one shows)",
         running.address
     ))?;
     say(format_args!("                 {larder} push FOLDER"))?;
-    say(format_args!("Look into it:    {larder} sources"))?;
-    say(format_args!("The key:         {key}"))
+    say(format_args!("Look into it:    {larder} sources"))
 }
 
 /// How to call the client: beside this program if built, otherwise by cargo.

@@ -1,0 +1,51 @@
+//! What a caller without encryption is told: how the appliance is, and how to talk to it. No key and no password is ever taken
+//! here, and no name of a backup told.
+
+use super::about::health;
+use super::problem::Refusal;
+use super::{State, problem};
+use crate::decide::words::level_sentence;
+use crate::state::Appliance;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::{CONNECTION, HeaderValue};
+use axum::http::{StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::get;
+use std::sync::Arc;
+
+pub(super) fn router(appliance: Arc<Appliance>) -> Router {
+    Router::new()
+        .route("/", get(lamp))
+        .route("/v1/health", get(health))
+        .fallback(encrypted_only)
+        .method_not_allowed_fallback(problem::no_such_verb)
+        .layer(from_fn(answered_once))
+        .with_state(appliance)
+}
+
+/// The lamp as a sentence, for whoever types the address into a browser.
+async fn lamp(appliance: State) -> String {
+    let name = &appliance.settings.appliance.name;
+    let lamp = level_sentence(appliance.report.borrow().health.level);
+    format!(
+        "This is the backup appliance \"{name}\". {lamp}\n\
+         It talks to paired computers only, over encrypted connections: `larder status` on one of them says more.\n\
+         To pair a computer, run `larderd pair --device NAME` on the appliance.\n"
+    )
+}
+
+async fn encrypted_only(uri: Uri) -> Refusal {
+    let what = format!("{} is answered over encrypted connections only.", uri.path());
+    let remedy = "Use `larder` on a paired computer: it encrypts by itself.";
+    let nothing = "Nothing was looked at, and nothing changed.";
+    Refusal::new(StatusCode::UPGRADE_REQUIRED, "encrypted_only", [&what, nothing, remedy])
+}
+
+/// Nobody becomes known here, so a connection that stays would only take a place.
+async fn answered_once(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
