@@ -24,7 +24,7 @@ struct Typed {
 
 #[derive(Debug, Subcommand)]
 enum TypedCommand {
-    /// Connect this computer with an appliance; asks for the key that the appliance made for it
+    /// Connect this computer with an appliance; asks for the code that `larderd pair` shows there
     Pair(pairing::PairArgs),
     /// Back up folders, each as a source of its own
     Push(pushing::PushArgs),

@@ -53,7 +53,8 @@ pub(crate) async fn tell(
         .tempdir()
         .map_err(|error| local("make a folder", &error))?;
     let settings = settings(place.path());
-    let disks = format!("[vault]\ndisks = [{:?}]\n", settings.vault.disks[0]);
+    let (listen, disk) = (settings.network.listen, &settings.vault.disks[0]);
+    let disks = format!("[network]\nlisten = \"{listen}\"\n[vault]\ndisks = [{disk:?}]\n");
     fs::write(place.path().join(SETTINGS), disks).map_err(|error| local("write a file", &error))?;
     let running = run::start(settings, Panel::dark().with_terminal()).await?;
     let witness = running.broker.map(Witness::listen);
