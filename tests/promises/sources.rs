@@ -25,7 +25,10 @@ fn another_folder_of_the_same_name_is_refused_and_nothing_is_sent() {
     let home = Home::new();
     let (work, own) = (folder(&home, "work/src", "a.txt"), folder(&home, "home/src", "b.txt"));
     assert_eq!(push(&home, &work, &[]).0, Some(0));
-    let stored = home.json(&["status"])["vault"]["stored_bytes"].clone();
+    let status = home.json(&["status"]);
+    let told = status["sources"][0]["folder"].as_str().expect("the folder is told");
+    assert!(told.starts_with(&work.display().to_string()), "{told}");
+    let stored = status["vault"]["stored_bytes"].clone();
     // The key of this computer may add backups, and see nothing of the past.
     home.pair_on("same", "laptop", "push");
     let path = own.display().to_string();

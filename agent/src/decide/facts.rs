@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use larder_firmware_config::Settings;
 use larder_format::care::LostFile;
-use larder_format::ledger::{Expect, Head, WallStamp};
+use larder_format::ledger::{Expect, Head, Origin, WallStamp};
 use larder_store::clock::ClockVerdict;
 use larder_store::retention::Rule;
 use larder_store::{Access, DamagedSnapshot, MemberView, RuleInForce, ScrubView, SnapshotRecord};
@@ -57,6 +57,8 @@ pub(crate) struct SourceFacts {
     pub(crate) snapshots: u64,
     pub(crate) oldest: Arc<SnapshotRecord>,
     pub(crate) newest: Arc<SnapshotRecord>,
+    /// The folder of the newest, as its device said.
+    pub(crate) folder: Option<Origin>,
     pub(crate) counts: Counts,
     /// The rule in force.
     pub(crate) rule: Rule,

@@ -194,7 +194,7 @@ fn source_report(source: &SourceFacts, facts: &Facts<'_>) -> SourceReport {
         expected: words::sources::expected(source, &rhythm),
         standing: rhythm.standing,
         overdue_after_s: rhythm.overdue_after_s,
-        folder: snapshot.origin.as_ref().map(Origin::in_words),
+        folder: source.folder.as_ref().map(Origin::in_words),
         files: snapshot.totals.files,
         bytes: snapshot.totals.bytes,
         gib: gib(snapshot.totals.bytes),

@@ -48,6 +48,7 @@ fn source(hours_ago: i64) -> SourceFacts {
         snapshots: 1,
         oldest: record(hours_ago),
         newest: record(hours_ago),
+        folder: None,
         counts: Counts { versions: 3, is_complete: true, ..Counts::default() },
         rule: Rule::default(),
         next_to_go: None,

@@ -106,13 +106,14 @@ fn smallest_disk_bytes(agent: &Appliance) -> u64 {
 
 /// Bytes that the names of `source` may take, beside those of the others.
 fn file_bytes_max(index: &NameIndex, source: &str, sources: &[(String, u64)], disk_bytes: u64) -> u64 {
-    let device = |source: &str| source.split('/').next().unwrap_or_default().to_owned();
-    let own = device(source);
+    let own = source.split_once('/').map(|(device, _)| device);
     let (mut all, mut of_device) = (0, 0);
     for (other, _) in sources.iter().filter(|(other, _)| other != source) {
         let bytes = index.bytes_of(other);
         all += bytes;
-        of_device += if device(other) == own { bytes } else { 0 };
+        if other.split_once('/').map(|(device, _)| device) == own {
+            of_device += bytes;
+        }
     }
     let all_max = ALL_BYTES_MAX.min(disk_bytes / ALL_PART);
     let left = (all_max / DEVICE_PART).saturating_sub(of_device).min(all_max.saturating_sub(all));

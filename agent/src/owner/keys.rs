@@ -46,21 +46,17 @@ fn require_name(device: &str) -> Result<(), Trouble> {
 
 /// What to do with a code, on a box that listens at `listen` and has the address `own` in its network.
 fn window_words(device: &str, minutes: u64, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
-    let at = |address: String| {
+    let at = |address: &str| {
         format!("Within {minutes} minutes, on {device}, run `larder pair {address}` and type this code.")
     };
-    told_with_address(&at, listen, own)
-}
-
-fn told_with_address(at: &dyn Fn(String) -> String, listen: SocketAddr, own: Option<IpAddr>) -> Vec<String> {
     let mut of_network = listen;
     if let Some(own) = own.filter(|_| listen.ip().is_unspecified()) {
         of_network.set_ip(own);
     }
     if of_network.ip().is_unspecified() {
-        return vec![at("ADDRESS".to_owned())];
+        return vec![at("ADDRESS")];
     }
-    let mut lines = vec![at(of_network.to_string())];
+    let mut lines = vec![at(&of_network.to_string())];
     if listen.ip().is_loopback() {
         lines.push(
             "The appliance answers programs on this box only. For other computers take the line `listen` out of [network] in \

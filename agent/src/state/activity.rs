@@ -85,8 +85,7 @@ impl Refusals {
 
     /// Whether a computer waits for room.
     pub(crate) fn is_any(&self, now_s: u64) -> bool {
-        self.all().retain(|_, how| now_s.saturating_sub(how.at_s) < REFUSED_FOR_S);
-        !self.all().is_empty()
+        self.all().values().any(|how| now_s.saturating_sub(how.at_s) < REFUSED_FOR_S)
     }
 }
 

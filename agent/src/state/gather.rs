@@ -128,6 +128,7 @@ impl Appliance {
             snapshots: records.len() as u64,
             oldest: oldest.clone(),
             newest: newest.clone(),
+            folder: view.origin(newest).cloned(),
             counts,
             rule,
             next_to_go: next_to_go.min_by_key(|(_, at)| *at),

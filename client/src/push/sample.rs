@@ -15,6 +15,7 @@ use crate::{
 };
 use larder_format::{
     Hash,
+    ledger::ORIGIN_BYTES_MAX,
     wire::{CONTENTS_MAX, ContentHash},
 };
 use std::{
@@ -31,8 +32,6 @@ const READ_AGAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of a file that the push did not read before: a push without changes must not take longer because of the
 /// file.
 const UNREAD_BYTES_MAX: u64 = 1024 * 1024;
-/// Bytes of a path in a commit; the appliance refuses commits beyond a length.
-const PATH_BYTES_MAX: usize = 4096;
 
 /// The draw of a push, for every walker.
 pub(crate) struct Sample {
@@ -96,7 +95,7 @@ impl Sample {
             bytes_left = bytes_left.checked_sub(file.status.size)?;
             file.hash(own)
         });
-        let mut path_bytes_left = PATH_BYTES_MAX;
+        let mut path_bytes_left = ORIGIN_BYTES_MAX;
         let fitting = hashed.filter(|content: &ContentHash| {
             let left = path_bytes_left.checked_sub(content.path.len());
             path_bytes_left = left.unwrap_or(path_bytes_left);
@@ -138,7 +137,7 @@ impl DrawnFile {
 
     fn hash(&self, own: OwnerIds) -> Option<ContentHash> {
         let path = self.folder.path_of(&self.name);
-        if path.len() > PATH_BYTES_MAX {
+        if path.len() > ORIGIN_BYTES_MAX {
             return None;
         }
         let file = self.folder.open().ok()?.as_ref().open_file_quietly(&self.name, &self.status, own).ok()?;

@@ -30,6 +30,20 @@ impl Refusal {
         self
     }
 
+    /// A device says something for ever too often; it may again in so many seconds.
+    pub(crate) fn too_many_wishes(wait_s: u64) -> Self {
+        let remedy = format!("Look for a program that asks again and again. It goes on in {}.", span(wait_s));
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_wishes",
+            [
+                "This computer changed what is expected or kept too often for one day.",
+                NOTHING_HARMED,
+                &remedy,
+            ],
+        )
+    }
+
     pub(crate) fn unauthorized() -> Self {
         let remedy = "Pair this computer: run `larderd pair` on the appliance, then `larder pair ADDRESS` here, and type the code.";
         Self::new(
@@ -41,7 +55,7 @@ impl Refusal {
 
     pub(crate) fn forbidden(why: &str) -> Self {
         let what = format!("The appliance refused: {why}.");
-        let remedy = "Pair again with the right role: `larderd pair --role ROLE` on the appliance, then `larder pair ADDRESS` here.";
+        let remedy = "Pair again with the right role: `larderd pair --device NAME --role ROLE` on the appliance, then `larder pair ADDRESS` here.";
         Self::new(StatusCode::FORBIDDEN, "forbidden", [&what, NOTHING_HARMED, remedy])
     }
 
@@ -192,22 +206,6 @@ fn too_many_sources(device: &str, error: &StoreError) -> Refusal {
          SOURCE` on the appliance."
     );
     Refusal::new(StatusCode::CONFLICT, "too_many_sources", [&what, meaning, &remedy])
-}
-
-impl Refusal {
-    /// A device says something for ever too often; it may again in so many seconds.
-    pub(crate) fn too_many_wishes(wait_s: u64) -> Self {
-        let remedy = format!("Look for a program that asks again and again. It goes on in {}.", span(wait_s));
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_wishes",
-            [
-                "This computer changed what is expected or kept too often for one day.",
-                NOTHING_HARMED,
-                &remedy,
-            ],
-        )
-    }
 }
 
 fn too_many_snapshots(wait_s: u64, error: &StoreError) -> Refusal {

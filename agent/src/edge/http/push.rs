@@ -47,10 +47,9 @@ pub(crate) async fn upload(
         claimed.filter(|len| *len <= UPLOAD_BYTES_MAX).ok_or_else(|| Refusal::too_large(UPLOAD_BYTES_MAX))?;
     // Waits before reading: unread bytes wait in the sender, not in our memory.
     let device = name_of(&scope).to_owned();
-    let sender = device.clone();
     let place = appliance.upload_memory.place(&device, len).await;
     if appliance.activity.begins(Traffic::Push, &device, appliance.stamp().powered_on_s) {
-        appliance.tell(AgentEvent::PushStarted { device });
+        appliance.tell(AgentEvent::PushStarted { device: device.clone() });
     }
     let _busy = Busy::with(&appliance.activity.receiving);
     let bytes = read_upload(body, len, &place).await?;
@@ -60,8 +59,8 @@ pub(crate) async fn upload(
         drop((bytes, opened));
         received
     });
-    let received = received.await?.inspect_err(|error| note_refusal(&appliance, &sender, error))?;
-    appliance.activity.refusals.brought(&sender);
+    let received = received.await?.inspect_err(|error| note_refusal(&appliance, &device, error))?;
+    appliance.activity.refusals.brought(&device);
     Ok(Json(received))
 }
 
