@@ -3,6 +3,7 @@
 pub(crate) mod labels;
 pub(crate) mod letting_go;
 pub(crate) mod mark;
+pub(crate) mod mixed;
 pub mod prune;
 pub(crate) mod repack;
 pub(crate) mod sources;

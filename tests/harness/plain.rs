@@ -141,13 +141,20 @@ impl Push {
     /// # Errors
     /// As the vault's calls, or what `each` returns.
     pub fn send(&self, vault: &Vault, mut each: impl FnMut(&Vault) -> Result<()>) -> Result<()> {
-        let mut encoder = Encoder::new();
         for chunk in &self.missing {
-            let len = u32::try_from(chunk.len()).expect("chunks are short");
-            vault.by(&self.by).receive(&encoder.encode(chunk, vec![len]))?;
+            self.send_one(vault, chunk)?;
             each(vault)?;
         }
         Ok(())
+    }
+
+    /// Sends one chunk in a block of its own.
+    ///
+    /// # Errors
+    /// As `By::receive`.
+    pub fn send_one(&self, vault: &Vault, chunk: &[u8]) -> Result<()> {
+        let len = u32::try_from(chunk.len()).expect("chunks are short");
+        vault.by(&self.by).receive(&Encoder::new().encode(chunk, vec![len])).map(drop)
     }
 
     /// Asks for the snapshot.

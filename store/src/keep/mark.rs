@@ -103,6 +103,10 @@ impl Walk {
         &self.live
     }
 
+    pub(crate) fn into_marks(self) -> Marks {
+        self.live
+    }
+
     fn read(&mut self, core: &Core, unread: Unread) -> Result<()> {
         // Counted too, or a node naming only known chunks would cost a step nothing.
         self.looked_up += 1;

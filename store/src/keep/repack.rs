@@ -25,23 +25,43 @@ const SMALL_BYTES: u64 = PACK_BYTES_AIM / 4;
 /// Small packs of similar size worth a repack: so a byte is rewritten a few times in its life at most.
 const SMALL_TOGETHER: usize = 8;
 
+/// Cost of reading a pack's table, in chunk look-ups.
+const TABLE_COSTS: u64 = 50;
+
+/// Packs whose tables are read instead of so many look-ups.
+pub(crate) fn packs_at_once(chunks_max: u64) -> usize {
+    usize::try_from(chunks_max / TABLE_COSTS).unwrap_or(usize::MAX).max(1)
+}
+
 /// A pack and its needed bytes.
 pub(crate) struct Weighed {
     pub(crate) number: u32,
     pub(crate) name: Hash,
     pub(crate) len: u64,
     /// Bytes of the blocks with a needed chunk, by the share of such chunks.
-    needed: u64,
+    pub(crate) needed: u64,
 }
 
 /// Packs checked so far, by treatment.
-#[derive(Default)]
 pub(crate) struct Worth {
+    needed_percent_min: u64,
+    takes_small: bool,
     sparse: Vec<Weighed>,
     small: BTreeMap<u32, Vec<Weighed>>,
 }
 
+impl Default for Worth {
+    fn default() -> Self {
+        Self { takes_small: true, ..Self::of_sparse(NEEDED_PERCENT_MIN) }
+    }
+}
+
 impl Worth {
+    /// Takes packs with a smaller needed share, and no small pack for its size.
+    pub(crate) fn of_sparse(needed_percent_min: u64) -> Self {
+        Self { needed_percent_min, takes_small: false, sparse: Vec::new(), small: BTreeMap::new() }
+    }
+
     /// Checks one pack; `is_needed` answers for each slot.
     pub(crate) fn weigh(
         &mut self,
@@ -58,9 +78,9 @@ impl Worth {
         let pack = Weighed { number, name, len, needed: needed.sum() };
         // Not the whole file: a new pack would need an equally long list of names.
         let blocks: u64 = table.blocks.iter().map(|block| u64::from(block.len)).sum();
-        if pack.needed * 100 < blocks * NEEDED_PERCENT_MIN {
+        if pack.needed * 100 < blocks * self.needed_percent_min {
             self.sparse.push(pack);
-        } else if len < SMALL_BYTES {
+        } else if self.takes_small && len < SMALL_BYTES {
             // Sizes within a factor of eight together: otherwise each push would have the largest pack rewritten.
             self.small.entry(len.max(1).ilog2() / 3).or_default().push(pack);
         }
@@ -72,6 +92,13 @@ impl Worth {
         let mut all: Vec<_> = self.sparse.into_iter().chain(many.flatten()).collect();
         all.sort_by_key(|pack| std::cmp::Reverse(pack.number));
         all
+    }
+
+    /// Sparse packs, the pack with the fewest needed bytes last.
+    pub(crate) fn into_sparsest_last(self) -> Vec<Weighed> {
+        let mut sparse = self.sparse;
+        sparse.sort_by_key(|pack| std::cmp::Reverse(pack.needed));
+        sparse
     }
 }
 
@@ -103,17 +130,18 @@ pub(crate) struct Copied {
     pub(crate) packs: Vec<Hash>,
 }
 
-/// Rewrites the last packs of `rest`, as many as fill one pack. Chunks marked in `copied` afterwards also lie in a new
+/// Rewrites the last packs of `rest`, as many as fill one pack of `bytes_max`, one at least. Chunks marked in `copied` afterwards also lie in a new
 /// pack, durable and proven on every healthy disk.
 pub(crate) fn merge_some(
     core: &Core,
     rest: &mut Vec<Weighed>,
     is_needed: impl Fn(At) -> bool,
+    bytes_max: u64,
     copied: &mut Copied,
 ) -> Result<Vec<u32>> {
     let (mut merged, mut bytes) = (Vec::new(), 0);
     let mut merging = Merging { core, open: None, held: Vec::new(), seen: HashSet::new(), copied };
-    while let Some(pack) = rest.pop_if(|pack| bytes == 0 || bytes + pack.needed <= PACK_BYTES_AIM) {
+    while let Some(pack) = rest.pop_if(|pack| bytes == 0 || bytes + pack.needed <= bytes_max) {
         bytes += pack.needed;
         match merging.take(&pack, &is_needed) {
             Ok(()) => merged.push(pack.number),

@@ -16,13 +16,11 @@ use crate::ledger::clock::TrustedTime;
 use crate::packs::pins::Pins;
 use larder_format::Hash;
 use larder_format::ledger::WallStamp;
+use larder_format::pack::PACK_BYTES_AIM;
 use std::collections::HashSet;
 
 /// Packs repacked before the old packs are let go of and more are written: an aborted round leaves both.
 const MERGED_BETWEEN: usize = 16;
-
-/// Cost of reading a pack's table, in chunk look-ups.
-const TABLE_COSTS: u64 = 50;
 
 pub(crate) struct SweepRound {
     walk: Walk,
@@ -62,7 +60,7 @@ pub(crate) fn go_on(core: &Core, round: &mut SweepRound, now: WallStamp, chunks_
         || core.catalog.packs.with_lengths().into_iter().filter(|(pack, ..)| *pack < below).collect();
     let unweighed = round.unweighed.get_or_insert_with(of_the_walk);
     if !unweighed.is_empty() {
-        for pack in unweighed.drain(unweighed.len().saturating_sub(packs_at_once(chunks_max))..) {
+        for pack in unweighed.drain(unweighed.len().saturating_sub(repack::packs_at_once(chunks_max))..) {
             let is_needed = |slot| round.walk.marks().has((pack.0, slot)) || core.pins().has((pack.0, slot));
             let (all_pinned, any_pinned) = {
                 let pins = core.pins();
@@ -89,7 +87,7 @@ pub(crate) fn go_on(core: &Core, round: &mut SweepRound, now: WallStamp, chunks_
         if has_room_to_merge(core, next.len, round.free) {
             let walk = &round.walk;
             let is_needed = |at| walk.marks().has(at) || core.pins().has(at);
-            let merged = repack::merge_some(core, to_merge, is_needed, &mut round.copied)?;
+            let merged = repack::merge_some(core, to_merge, is_needed, PACK_BYTES_AIM, &mut round.copied)?;
             round.merged += merged.len().max(1);
             round.spare.extend(merged);
         } else {
@@ -122,12 +120,11 @@ pub(crate) fn begin_round(core: &Core, mark: TrustedTime) -> SweepRound {
 /// Pushes keep their room while any is left; on a disk full for pushes a repack may use the reserve, but not the whole.
 /// `free_before` was the room when the round began.
 fn has_room_to_merge(core: &Core, bytes: u64, free_before: u64) -> bool {
-    let pack = larder_format::pack::PACK_BYTES_AIM;
     let free = core.members.free();
-    let for_pushes = core.reserve_bytes + pack;
+    let for_pushes = core.reserve_bytes + PACK_BYTES_AIM;
     let to_be_left =
         if free >= for_pushes { for_pushes.saturating_add(free_before / 4) } else { core.reserve_bytes / 2 };
-    free >= to_be_left.saturating_add(bytes.max(pack))
+    free >= to_be_left.saturating_add(bytes.max(PACK_BYTES_AIM))
 }
 
 /// The only place where packs are let go of.
@@ -178,8 +175,4 @@ impl SweepRound {
                 .chain(pins.of(pack))
                 .all(|slot| self.copied.places.has((pack, slot)))
     }
-}
-
-fn packs_at_once(chunks_max: u64) -> usize {
-    usize::try_from(chunks_max / TABLE_COSTS).unwrap_or(usize::MAX).max(1)
 }

@@ -206,6 +206,22 @@ impl Pins {
         self.generations().any(|generation| generation.has(at))
     }
 
+    /// Holders that rely on the chunk: told of the chunk, or brought the chunk as `is_known_to_have_brought` says. Where
+    /// nobody knows which of the pack's holders brought the chunk, each of them.
+    pub(crate) fn relying(&self, at: At, is_known_to_have_brought: impl Fn(&Holder) -> bool) -> Vec<&Holder> {
+        let (mut sure, mut maybe) = (Vec::new(), Vec::new());
+        for (holder, pinned) in &self.of {
+            let has_brought = pinned.brought(at.0).is_some();
+            let was_told = pinned.generations().iter().any(|generation| generation.chunks.has(at));
+            if was_told || (has_brought && is_known_to_have_brought(holder)) {
+                sure.push(holder);
+            } else if has_brought {
+                maybe.push(holder);
+            }
+        }
+        if sure.is_empty() { maybe } else { sure }
+    }
+
     /// Slots of one pack with a pin of their own.
     pub(crate) fn of(&self, pack: u32) -> impl Iterator<Item = u16> + '_ {
         self.generations().flat_map(move |generation| generation.chunks.of(pack))
@@ -259,13 +275,16 @@ impl Pins {
         with_bytes.filter_map(upload).collect()
     }
 
-    /// These packs were swept: their pins and bytes count no more.
-    pub(crate) fn forget(&mut self, packs: &HashSet<u32>) {
-        for pinned in self.of.values_mut() {
+    /// These packs were swept: their pins count no more. Bytes count no more for the holders for whom `is_freed` holds; for
+    /// the others the bytes lie elsewhere.
+    pub(crate) fn forget(&mut self, packs: &HashSet<u32>, is_freed: impl Fn(&Holder) -> bool) {
+        for (holder, pinned) in &mut self.of {
             for generation in [&mut pinned.young, &mut pinned.old] {
                 let gone = generation.packs.extract_if(|pack, _| packs.contains(pack));
                 let bytes = gone.map(|(_, bytes)| bytes).fold(0, u64::saturating_add);
-                pinned.received_bytes = pinned.received_bytes.saturating_sub(bytes);
+                if is_freed(holder) {
+                    pinned.received_bytes = pinned.received_bytes.saturating_sub(bytes);
+                }
                 packs.iter().for_each(|pack| generation.chunks.clear(*pack));
             }
         }
@@ -334,7 +353,7 @@ mod tests {
         pins.received(&phone, 5, 40);
         assert_eq!(pins.unfinished_bytes(&laptop), (60, 5));
         pins.note_pack(&laptop, 1, 60);
-        pins.forget(&HashSet::from([1]));
+        pins.forget(&HashSet::from([1]), |_| true);
         assert!(!pins.is_above_share(&laptop, 0) && !pins.has_any(1));
         assert!(!pins.is_beginning(&laptop));
         pins.received(&laptop, 60, 1_000);
