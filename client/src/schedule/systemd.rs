@@ -68,7 +68,8 @@ fn refused(args: &[&str], answer: &str) -> ClientError {
     let cause = if answer.contains("onnect to bus") {
         // `su` and `sudo` make no session of their own.
         format!(
-            "no systemd of this account answers; log in as this account itself, then schedule again ({first})"
+            "no systemd of this account answers ({first}); log in as this account itself, then schedule again, or \
+             let cron run `larder push FOLDER` instead"
         )
     } else {
         first.to_owned()

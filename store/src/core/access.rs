@@ -70,6 +70,11 @@ impl Core {
         self.trouble().is_any_gone_without() || self.trouble().hides_packs()
     }
 
+    /// Bytes left free before an upload is refused: the reserve, and a pack that an upload may fill.
+    pub(crate) fn kept_free_bytes(&self) -> u64 {
+        self.reserve_bytes.saturating_add(PACK_BYTES_AIM)
+    }
+
     /// Bytes that uploads can still bring before a refusal; 0 where no disk tells its room.
     pub(crate) fn room_for_uploads(&self) -> u64 {
         self.told_room_for_uploads().unwrap_or(0)
@@ -78,7 +83,7 @@ impl Core {
     /// The same; `None` where no disk tells its room.
     pub(crate) fn told_room_for_uploads(&self) -> Option<u64> {
         let free = self.members.free_for(self.copies.load(Ordering::Relaxed))?;
-        Some(free.saturating_sub(self.reserve_bytes + PACK_BYTES_AIM))
+        Some(free.saturating_sub(self.kept_free_bytes()))
     }
 
     /// Packs without a readable table on any disk.

@@ -121,7 +121,7 @@ pub(crate) fn begin_round(core: &Core, mark: TrustedTime) -> SweepRound {
 /// `free_before` was the room when the round began.
 fn has_room_to_merge(core: &Core, bytes: u64, free_before: u64) -> bool {
     let free = core.members.free();
-    let for_pushes = core.reserve_bytes + PACK_BYTES_AIM;
+    let for_pushes = core.kept_free_bytes();
     let to_be_left =
         if free >= for_pushes { for_pushes.saturating_add(free_before / 4) } else { core.reserve_bytes / 2 };
     free >= to_be_left.saturating_add(bytes.max(PACK_BYTES_AIM))

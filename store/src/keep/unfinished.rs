@@ -126,8 +126,7 @@ impl Unfinished {
         if core.pins().is_refused() {
             return is_over(&|InVain { took_s, .. }| took_s.saturating_mul(IN_VAIN_TIMES).max(IN_VAIN_S_MIN));
         }
-        let is_low =
-            core.members.tightest().is_some_and(|(_, free)| free < core.reserve_bytes + PACK_BYTES_AIM);
+        let is_low = core.members.tightest().is_some_and(|(_, free)| free < core.kept_free_bytes());
         is_low && is_over(&|_| IN_VAIN_UNASKED_S)
     }
 

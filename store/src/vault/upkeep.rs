@@ -13,7 +13,6 @@ use crate::upkeep::{chapters, parity};
 use crate::vault::Vault;
 use larder_format::care::{LostFile, Round};
 use larder_format::ledger::WallStamp;
-use larder_format::pack::PACK_BYTES_AIM;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,7 +55,7 @@ impl Vault {
 
     /// Whether each disk that takes backups has `bytes` free beside the reserve and what an upload needs.
     pub fn has_room_beside_uploads(&self, bytes: u64) -> bool {
-        self.core.members.free() >= bytes.saturating_add(self.core.reserve_bytes + PACK_BYTES_AIM)
+        self.core.members.free() >= bytes.saturating_add(self.core.kept_free_bytes())
     }
 
     /// Bytes, packed as they are kept, that uploads can still bring; `None` where no disk tells its room.
@@ -69,9 +68,10 @@ impl Vault {
         self.core.pins().unfinished_uploads()
     }
 
-    /// Bytes left free on every disk, so that ledger and sweep still work on a full disk.
-    pub fn reserve_bytes(&self) -> u64 {
-        self.core.reserve_bytes
+    /// Bytes left free on every disk before an upload is refused: the reserve, with which ledger and sweep still work on a
+    /// full disk, and a pack that an upload may fill.
+    pub fn kept_free_bytes(&self) -> u64 {
+        self.core.kept_free_bytes()
     }
 
     /// Versions of files that cannot be given back whole, as far as scrubs found out: at most ten thousand.

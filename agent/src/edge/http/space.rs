@@ -5,7 +5,6 @@ use super::auth::BoxOwner;
 use crate::state::Appliance;
 use axum::Json;
 use jiff::Timestamp;
-use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::{DiskUsage, PRUNE_GRACE_S, StoreError, UNLINK_GRACE_S, UsageView};
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +94,7 @@ fn space_of(appliance: &Appliance) -> SpaceReport {
     });
     SpaceReport {
         disks,
-        reserve_bytes: vault.reserve_bytes() + PACK_BYTES_AIM,
+        reserve_bytes: vault.kept_free_bytes(),
         unfinished: unfinished.collect(),
         let_go: let_go.collect(),
         sources: sources.collect(),

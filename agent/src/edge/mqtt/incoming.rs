@@ -28,6 +28,8 @@ const LISTEN_FOR_STALE: Duration = Duration::from_secs(5);
 const STALE_TOPICS_MAX: usize = 1000;
 /// Longest payload of a command; a button sends `PRESS`.
 const COMMAND_BYTES_MAX: usize = 4096;
+/// Refused commands in the log: one at most within this time; each sender gets its answer all the same.
+const REFUSALS_TOLD_APART: Duration = Duration::from_secs(60);
 /// Shortest and longest pause between the birth of Home Assistant and our repetition. Every device in the house
 /// repeats at that moment.
 const BIRTH_PAUSE_MS: std::ops::Range<u64> = 500..3500;
@@ -67,6 +69,8 @@ pub(super) struct Inbound {
     /// Whether a whole report was seen; before that, every topic would look stale.
     saw_whole: bool,
     overwritten: Overwritten,
+    /// When a refused command was last told in the log.
+    refusal_told: Option<Instant>,
 }
 
 impl Inbound {
@@ -82,6 +86,7 @@ impl Inbound {
             found: HashMap::new(),
             saw_whole: false,
             overwritten: Overwritten::default(),
+            refusal_told: None,
         }
     }
 
@@ -208,10 +213,15 @@ impl Inbound {
         });
     }
 
-    fn on_command(&self, name: &str, message: &Publish) -> Reply {
+    fn on_command(&mut self, name: &str, message: &Publish) -> Reply {
         let outcome = self.obey(name, message);
         if let Err(refusal) = &outcome {
-            tracing::warn!(name, refusal, "a command over MQTT was refused");
+            let now = Instant::now();
+            // Whoever repeats a command without end would push everything else out of the log.
+            if self.refusal_told.is_none_or(|told| now >= told + REFUSALS_TOLD_APART) {
+                self.refusal_told = Some(now);
+                tracing::warn!(name, refusal, "a command over MQTT was refused");
+            }
         }
         let asked: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
         let text =
