@@ -10,8 +10,9 @@ use larder_store::{Committed, Result, StoreError, Vault};
 use std::sync::Arc;
 
 const RESERVE_BYTES: u64 = 1 << 20;
-/// Steps after which a round must have ended on a vault as small as these.
-const STEPS_MAX: usize = 1000;
+/// Steps after which a round must have ended on a vault as small as these. Each step reads one pack's table at least, and a
+/// rewrite looks at each of some forty tables twice.
+const STEPS_MAX: usize = 150;
 
 /// So many bytes that do not occur twice.
 fn noise(seed: u32, len: usize) -> Vec<u8> {
@@ -206,7 +207,7 @@ fn one_oversized_push_blocks_nobody_though_its_packs_hold_chunks_of_others() {
 /// A thief who commits one small file beside each pack of rubbish would otherwise keep the rubbish for good.
 #[test]
 fn a_small_commit_in_each_pack_keeps_nothing_but_itself() {
-    let mut home = Home::new(100_000);
+    let mut home = Home::new(30_000);
     let rubbish = plain::Push::ask(&home.vault, plain::device_of("laptop"), &large(1, 300_000));
     for (number, chunk) in rubbish.missing.iter().enumerate() {
         let small = files([("a.txt", format!("small file {number}").as_bytes())]);
@@ -216,10 +217,10 @@ fn a_small_commit_in_each_pack_keeps_nothing_but_itself() {
         }
     }
     leave_room(&home.disk, 0);
-    assert!(is_full(home.push("phone/films", large(3, 15_000), 3)), "the laptop holds the room");
+    assert!(is_full(home.push("phone/films", large(3, 4_000), 3)), "the laptop holds the room");
     let (gone, removed) = make_room(&home.vault, 3).expect("nothing fails");
-    assert!(gone > 10 && removed == gone, "{gone} packs, {removed} files");
-    home.push("phone/films", large(3, 15_000), 3).expect("there is room");
+    assert!(gone > 5 && removed == gone, "{gone} packs, {removed} files");
+    home.push("phone/films", large(3, 4_000), 3).expect("there is room");
     home.check();
     home.restart();
     home.check();

@@ -32,6 +32,7 @@ pub(crate) struct Needed<'a> {
 }
 
 impl Needed<'_> {
+    /// Whether the chunk has to stay.
     pub(crate) fn has(&self, core: &Core, at: At) -> bool {
         if self.marks.iter().any(|marks| marks.has(at)) {
             return true;
@@ -49,6 +50,7 @@ impl Needed<'_> {
         }
     }
 
+    /// Whether the holder's pins count.
     fn counts(&self, holder: &Holder) -> bool {
         match holder {
             Holder::EarlierRun => false,
@@ -60,6 +62,7 @@ impl Needed<'_> {
 
 /// Bytes that no snapshot names, by the device that relies on them, looked up a few packs at a time.
 pub(crate) struct Unnamed {
+    /// Packs whose tables are not read yet.
     unread: Vec<(u32, Hash, u64)>,
     pub(crate) bytes: BTreeMap<Holder, u64>,
 }
@@ -108,6 +111,7 @@ pub(crate) struct Rewrite {
     worth: Worth,
     to_merge: Option<Vec<Weighed>>,
     copied: Copied,
+    /// Packs whose needed chunks are copied.
     merged: Vec<u32>,
 }
 
@@ -126,11 +130,9 @@ impl Rewrite {
     pub(crate) fn go_on(&mut self, core: &Core, needed: &Needed<'_>, packs_max: usize) -> Result<bool> {
         let from = self.unweighed.len().saturating_sub(packs_max);
         for (number, name, len) in self.unweighed.drain(from..) {
-            let holds_a_copy = core.pins().holders(number).any(|(holder, _)| *holder == Holder::Appliance);
-            if holds_a_copy || core.is_doubtful(number, &name) {
-                continue;
+            if !core.is_doubtful(number, &name) {
+                self.worth.weigh(&core.members, (number, name, len), |slot| needed.has(core, (number, slot)));
             }
-            self.worth.weigh(&core.members, (number, name, len), |slot| needed.has(core, (number, slot)));
         }
         if !self.unweighed.is_empty() {
             return Ok(false);
@@ -148,11 +150,14 @@ impl Rewrite {
         Ok(false)
     }
 
+    /// Whether every pack worth a rewrite was rewritten.
+    pub(crate) fn is_all_rewritten(&self) -> bool {
+        self.to_merge.as_ref().is_some_and(Vec::is_empty)
+    }
+
     /// The rewritten packs of which every needed chunk also lies in a new pack; none where a new pack was damaged since.
     pub(crate) fn spare(&self, core: &Core, needed: &Needed<'_>) -> Vec<(u32, Hash, u64)> {
-        let known = &core.catalog.packs;
-        let is_whole = |name| known.number(name).is_some_and(|pack| !known.trouble.is_in(pack));
-        if !self.copied.packs.iter().all(is_whole) {
+        if !self.copied.is_whole(core) {
             return Vec::new();
         }
         let may_go = |number: u32, name: &Hash| {
@@ -162,7 +167,8 @@ impl Rewrite {
             })
         };
         let merged: HashSet<u32> = self.merged.iter().copied().collect();
-        let all = known.with_lengths().into_iter().filter(|(number, ..)| merged.contains(number));
+        let all =
+            core.catalog.packs.with_lengths().into_iter().filter(|(number, ..)| merged.contains(number));
         all.filter(|(number, name, _)| may_go(*number, name)).collect()
     }
 }

@@ -130,8 +130,16 @@ pub(crate) struct Copied {
     pub(crate) packs: Vec<Hash>,
 }
 
-/// Rewrites the last packs of `rest`, as many as fill one pack of `bytes_max`, one at least. Chunks marked in `copied` afterwards also lie in a new
-/// pack, durable and proven on every healthy disk.
+impl Copied {
+    /// Whether every new pack is there and without damage since: an old pack must not go for the sake of a damaged copy.
+    pub(crate) fn is_whole(&self, core: &Core) -> bool {
+        let known = &core.catalog.packs;
+        self.packs.iter().all(|name| known.number(name).is_some_and(|pack| !known.trouble.is_in(pack)))
+    }
+}
+
+/// Rewrites the last packs of `rest`, one at least, and as many as have `bytes_max` needed bytes together. Chunks marked in
+/// `copied` afterwards also lie in a new pack, durable and proven on every healthy disk.
 pub(crate) fn merge_some(
     core: &Core,
     rest: &mut Vec<Weighed>,

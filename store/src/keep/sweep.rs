@@ -127,17 +127,15 @@ fn has_room_to_merge(core: &Core, bytes: u64, free_before: u64) -> bool {
     free >= to_be_left.saturating_add(bytes.max(PACK_BYTES_AIM))
 }
 
-/// The only place where packs are let go of.
+/// The only place where this sweep lets go of packs.
 fn let_go_of_packs(core: &Core, round: &mut SweepRound, now: WallStamp) -> Result<Swept> {
     let later = Ok(Swept { is_under_way: true, gives_way: true, ..Swept::default() });
     let Some(exclusive) = core.exclusively()? else { return later };
     if round.walk.is_behind(&core.ledger()) {
         return later;
     }
-    // An old pack must not go for the sake of a new pack damaged since. The next round sees the current state.
-    let known = &core.catalog.packs;
-    let is_whole = |name| known.number(name).is_some_and(|pack| !known.trouble.is_in(pack));
-    if round.anew != core.catalog.times_anew() || !round.copied.packs.iter().all(is_whole) {
+    // The next round sees the current state.
+    if round.anew != core.catalog.times_anew() || !round.copied.is_whole(core) {
         round.to_merge = None;
         return Ok(Swept::default());
     }

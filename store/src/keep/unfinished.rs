@@ -74,6 +74,8 @@ struct UnfinishedRound {
     /// Packs let go of whose files still exist.
     to_remove: Vec<Hash>,
     has_freed: bool,
+    /// Every mixed pack worth a rewrite was rewritten: a further look at all tables would find none.
+    is_all_rewritten: bool,
 }
 
 /// What follows the mark phase under way.
@@ -162,6 +164,7 @@ fn begin(core: &Core, now: WallStamp) -> UnfinishedRound {
         are_parts_cleared: false,
         to_remove: Vec::new(),
         has_freed: false,
+        is_all_rewritten: false,
     }
 }
 
@@ -202,7 +205,7 @@ fn go_on(core: &Core, round: &mut UnfinishedRound, now: WallStamp, chunks_max: u
         }
         RoomPhase::First { .. } => {
             let unneeded = unneeded(core, round, |pack| round.walk.marks().has_any(pack));
-            if planned_now(core, &unneeded, now).is_empty() && !is_rewrite_wanted(core) {
+            if planned_now(core, &unneeded, now).is_empty() && !is_rewrite_wanted(core, round) {
                 return Ok(Swept::default());
             }
             round.phase = RoomPhase::Second(walk_anew(core, round, now));
@@ -249,10 +252,12 @@ fn let_go_of_whole(core: &Core, round: &mut UnfinishedRound, first: Marks, now: 
     let is_needed = |pack| first.has_any(pack) || round.walk.marks().has_any(pack);
     let mut packs = planned_now(core, &unneeded(core, round, is_needed), now);
     packs.truncate(PACKS_AT_ONCE);
-    if packs.is_empty() {
-        let is_more_to_do = is_rewrite_wanted(core);
+    if packs.is_empty() && is_rewrite_wanted(core, round) {
         round.phase = RoomPhase::Counting(first, Unnamed::of(older(core, round)));
-        return Ok(Swept { is_under_way: is_more_to_do, ..Swept::default() });
+        return Ok(under_way());
+    }
+    if packs.is_empty() {
+        return Ok(Swept::default());
     }
     let named: Vec<_> = packs.iter().map(|pack| (pack.number, pack.name, pack.len)).collect();
     let swept = letting_go::sweep_away(core, &exclusive, &named, now)?;
@@ -285,6 +290,7 @@ fn let_go_of_rewritten(
     walk_anew(core, round, now);
     round.phase = RoomPhase::First { rewritten: spare.into_iter().map(|(_, name, _)| name).collect() };
     round.has_freed = true;
+    round.is_all_rewritten = rewrite.is_all_rewritten();
     Ok(Swept { is_under_way: true, ..swept })
 }
 
@@ -308,8 +314,8 @@ fn wanted_bytes(core: &Core) -> u64 {
 }
 
 /// A rewrite costs writes, so only a refusal is worth one.
-fn is_rewrite_wanted(core: &Core) -> bool {
-    core.pins().is_refused() && wanted_bytes(core) > 0
+fn is_rewrite_wanted(core: &Core, round: &UnfinishedRound) -> bool {
+    !round.is_all_rewritten && core.pins().is_refused() && wanted_bytes(core) > 0
 }
 
 /// History on hold keeps unpinned packs: these may belong to snapshots let go of before.

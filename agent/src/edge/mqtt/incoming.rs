@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::last_told::LastTold;
 use super::overwritten::{Overwritten, TopicKind};
 use super::topics::Shown;
 use super::{SUPPORTED, Shared, discovery};
@@ -28,7 +29,7 @@ const LISTEN_FOR_STALE: Duration = Duration::from_secs(5);
 const STALE_TOPICS_MAX: usize = 1000;
 /// Longest payload of a command; a button sends `PRESS`.
 const COMMAND_BYTES_MAX: usize = 4096;
-/// Refused commands in the log: one at most within this time; each sender gets its answer all the same.
+/// Between two refused commands in the log; each sender gets its answer all the same.
 const REFUSALS_TOLD_APART: Duration = Duration::from_secs(60);
 /// Shortest and longest pause between the birth of Home Assistant and our repetition. Every device in the house
 /// repeats at that moment.
@@ -69,8 +70,7 @@ pub(super) struct Inbound {
     /// Whether a whole report was seen; before that, every topic would look stale.
     saw_whole: bool,
     overwritten: Overwritten,
-    /// When a refused command was last told in the log.
-    refusal_told: Option<Instant>,
+    refusal_told: LastTold,
 }
 
 impl Inbound {
@@ -86,7 +86,7 @@ impl Inbound {
             found: HashMap::new(),
             saw_whole: false,
             overwritten: Overwritten::default(),
-            refusal_told: None,
+            refusal_told: LastTold::default(),
         }
     }
 
@@ -215,13 +215,10 @@ impl Inbound {
 
     fn on_command(&mut self, name: &str, message: &Publish) -> Reply {
         let outcome = self.obey(name, message);
-        if let Err(refusal) = &outcome {
-            let now = Instant::now();
-            // Whoever repeats a command without end would push everything else out of the log.
-            if self.refusal_told.is_none_or(|told| now >= told + REFUSALS_TOLD_APART) {
-                self.refusal_told = Some(now);
-                tracing::warn!(name, refusal, "a command over MQTT was refused");
-            }
+        if let Err(refusal) = &outcome
+            && self.refusal_told.is_news(Instant::now(), REFUSALS_TOLD_APART)
+        {
+            tracing::warn!(name, refusal, "a command over MQTT was refused");
         }
         let asked: Value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
         let text =

@@ -12,6 +12,7 @@ pub(crate) mod broker;
 mod discovery;
 mod entities;
 mod incoming;
+mod last_told;
 mod link;
 mod outbox;
 mod overwritten;

@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::last_told::LastTold;
+
 /// Shortest time between two repairs of one topic.
 const APART: Duration = Duration::from_secs(5);
 /// Topics below ours that we do not know, under repair at once. Anybody can make them up without end.
 const UNKNOWN_MAX: usize = 64;
-/// Between two words about it in the log.
+/// Between two lines about it in the log.
 const TOLD_APART: Duration = Duration::from_secs(600);
 
 /// Whether a topic is shown by us.
@@ -36,7 +38,7 @@ struct Repair {
 #[derive(Default)]
 pub(super) struct Overwritten {
     repairs: HashMap<String, Repair>,
-    told: Option<Instant>,
+    told: LastTold,
 }
 
 impl Overwritten {
@@ -59,11 +61,7 @@ impl Overwritten {
 
     /// Whether to tell the owner of the box, for the first time in a while.
     pub(super) fn is_news(&mut self, now: Instant) -> bool {
-        let is_news = self.told.is_none_or(|told| now >= told + TOLD_APART);
-        if is_news {
-            self.told = Some(now);
-        }
-        is_news
+        self.told.is_news(now, TOLD_APART)
     }
 
     /// When `take_due` has to be called next.
