@@ -4,9 +4,10 @@ use crate::hostile::Sender;
 use harness::device::{Device, Encrypted, head};
 use harness::home::Home;
 use larder_format::tree::{Kind, Totals};
+use rustix::net::{AddressFamily, SocketType};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -106,26 +107,74 @@ fn endless_headers_take_hardly_any_memory() {
     drop(crowd);
 }
 
-/// Connections that say nothing, and are opened again: whoever has a key gets in beside them.
-#[test]
-fn connections_that_say_nothing_keep_nobody_out() {
+/// Asks on so many connections, one after the other, that a wait at each would be seen.
+const CONNECTIONS: usize = 60;
+
+/// Seconds in which a computer with a key asks on [`CONNECTIONS`].
+fn timed_asking(device: &Device) -> Duration {
+    let since = Instant::now();
+    for _ in 0..CONNECTIONS {
+        assert_eq!(device.ask("GET", "/v1/me").0, 200);
+    }
+    since.elapsed()
+}
+
+/// A push and many connections, alone and beside 500 connections from `address` that are opened again when they are
+/// ended; each sends `first`.
+fn gets_in_beside(address: [u8; 4], first: &[u8]) {
     let home = Home::new();
-    let alone = timed_push(&home, "alone", 4);
+    let phone = home.device("phone", "push");
+    let alone = (timed_push(&home, "alone", 4), timed_asking(&phone));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut silent = Vec::new();
+            let open = || {
+                let mut one = connect_from(address, home.port);
+                let _ = one.write_all(first);
+                one.set_nonblocking(true).expect("set");
+                one
+            };
+            let is_open = |one: &mut TcpStream| {
+                one.read(&mut [0; 256]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+            };
+            let mut crowd: Vec<_> = (0..500).map(|_| open()).collect();
             while !is_over.load(Ordering::SeqCst) {
-                silent.truncate(500);
-                silent.insert(0, connect(&home));
-                std::thread::sleep(Duration::from_millis(2));
+                for one in &mut crowd {
+                    if !is_open(one) {
+                        *one = open();
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(1));
             }
         });
         std::thread::sleep(Duration::from_secs(2));
-        let beside = timed_push(&home, "beside", 5);
+        let beside = (timed_push(&home, "beside", 5), timed_asking(&phone));
         is_over.store(true, Ordering::SeqCst);
-        assert!(beside < 2 * alone + UNEVEN, "{beside:?} beside them, {alone:?} alone");
+        println!(
+            "push and {CONNECTIONS} connections: {beside:?} beside 500 from {address:?}, {alone:?} alone"
+        );
+        assert!(beside.0 < 2 * alone.0 + UNEVEN, "a push: {beside:?} beside them, {alone:?} alone");
+        assert!(beside.1 < 2 * alone.1 + UNEVEN, "many connections: {beside:?} beside them, {alone:?} alone");
     });
+}
+
+fn connect_from(address: [u8; 4], port: u16) -> TcpStream {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    rustix::net::bind(&socket, &SocketAddrV4::new(address.into(), 0)).expect("an address of loopback");
+    rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).expect("connected");
+    socket.into()
+}
+
+/// Connections that say nothing, also from the address of whoever has a key.
+#[test]
+fn connections_that_say_nothing_keep_nobody_out() {
+    gets_in_beside([127, 0, 0, 1], b"");
+}
+
+/// Half-open connections of another computer: those with the first byte of a handshake are not told from a slow client.
+#[test]
+fn half_a_handshake_from_elsewhere_keeps_nobody_out() {
+    gets_in_beside([127, 0, 0, 2], &[0x16]);
 }
 
 /// Keys that may read ask for the versions of a file in a folder as large as one can be, on all their connections.

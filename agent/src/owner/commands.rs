@@ -7,8 +7,12 @@ use super::words::Trouble;
 use crate::edge::panel::{self, Panel};
 use crate::run;
 use larder_firmware_config::{LogFormat, LogSettings};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// All places for connections, and as many files again for disks and index.
+const OPEN_FILES: u64 = 4096;
 
 pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
     let settings = settings(config)?;
@@ -16,6 +20,7 @@ pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
     // Backups hold everything a family has. The service's unit says the same; an agent started by hand would let every user
     // of the box read along.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    raise_open_files();
     let panel = Panel::open(&settings.panel, &panel::compatible());
     if let Some(trouble) = panel.trouble() {
         tracing::warn!("{trouble}");
@@ -31,6 +36,17 @@ pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
         running.stop().await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Most systems start a program with 1,024 open files; each connection is one, and a full house of strangers would leave
+/// none for packs.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(u64::MAX).min(OPEN_FILES);
+    if limit.current.is_some_and(|current| current < wanted) {
+        // Refused: then connections wait at the door sooner.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    }
 }
 
 #[cfg(feature = "demo")]

@@ -1,9 +1,10 @@
 //! Connections: how many there are at once, and how long a caller may stay unknown.
 //!
 //! A connection belongs to a stranger until a request with a good key came over it. Strangers have a few places of
-//! their own, and seconds: when one more comes, the longest-standing stranger goes. So a caller with open connections
-//! and no request, or half a request, keeps no key holder out. A device has only a part of the places for known
-//! callers. Not here: what a caller speaks (`tls`), who a caller is (`auth`).
+//! their own, and seconds: when one more comes, the longest-standing stranger of the address with the most goes. Who has
+//! not sent a byte waits apart from who has, since a client of ours speaks at once. So a caller with open connections and
+//! no request, or half a request, keeps no key holder out. A device has only a part of the places for known callers. Not
+//! here: what a caller speaks (`tls`), who a caller is (`auth`).
 
 use super::Refusal;
 use super::auth::{Caller, ProvenKey};
@@ -20,6 +21,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use larder_trust::PublicKey;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -31,10 +33,15 @@ use tokio::time::Instant;
 const KNOWN_MAX: usize = 256;
 /// Of one device. A push with three restores beside it uses some twenty.
 const KNOWN_OF_DEVICE_MAX: usize = 64;
-/// Connections of strangers at once, below 6 MiB with their headers.
-const STRANGERS_MAX: usize = 128;
-/// A stranger has so long to speak, however many more come; newcomers wait at the door meanwhile.
-const STRANGER_FOR_MIN: Duration = Duration::from_millis(100);
+/// Connections that never sent a byte, at once. Each costs a socket and a task of some KiB.
+const SILENT_MAX: usize = 512;
+/// A stranger has so long to say something, however many more come from the same address; newcomers wait at the door
+/// meanwhile. Without it, whoever connects without end would take the processor.
+const SILENT_FOR_MIN: Duration = Duration::from_millis(50);
+/// Connections of strangers who have spoken, at once, below 6 MiB with their headers.
+const SPEAKING_MAX: usize = 128;
+/// A stranger who has spoken has so long to prove a key, however many more come from the same address.
+const SPEAKING_FOR_MIN: Duration = Duration::from_millis(100);
 /// A stranger is known, or answered, by then.
 const STRANGER_FOR: Duration = Duration::from_secs(10);
 /// A caller without a request's headers by then is not a client of ours.
@@ -50,51 +57,99 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// Every connected caller.
 #[derive(Default)]
 struct Crowd {
-    /// The oldest first.
-    strangers: Mutex<VecDeque<Stranger>>,
+    /// Strangers without a byte so far.
+    silent: Mutex<Strangers>,
+    /// Strangers who have spoken.
+    speaking: Mutex<Strangers>,
     known: Mutex<BTreeMap<String, usize>>,
 }
 
+/// The longest-standing first.
+#[derive(Default)]
+struct Strangers(VecDeque<Stranger>);
+
+#[derive(Clone)]
 struct Stranger {
     since: Instant,
+    /// None for a socket of the box itself.
+    address: Option<IpAddr>,
     /// Rings when this stranger has to make room for a newcomer.
     leave: Arc<Notify>,
 }
 
+impl Strangers {
+    fn of(&self, address: Option<IpAddr>) -> usize {
+        self.0.iter().filter(|stranger| stranger.address == address).count()
+    }
+
+    /// Place of the longest-standing stranger of the address with the most, and how many these are.
+    fn most_crowded(&self) -> Option<(usize, usize)> {
+        let mut counts = BTreeMap::<_, (usize, usize)>::new();
+        for (place, stranger) in self.0.iter().enumerate() {
+            counts.entry(stranger.address).or_insert((place, 0)).1 += 1;
+        }
+        counts.into_values().max_by_key(|(_, count)| *count)
+    }
+
+    fn send_away(&mut self, place: usize) {
+        self.0.remove(place).into_iter().for_each(|stranger| stranger.leave.notify_one());
+    }
+
+    /// Takes `newcomer`, in the place of another stranger where there are too many.
+    ///
+    /// # Errors
+    ///
+    /// When the newcomer's own address has the most, and none of its strangers has had its time: when to ask again.
+    fn take(&mut self, newcomer: &Stranger, max: usize, for_min: Duration) -> Result<(), Instant> {
+        if self.0.len() >= max
+            && let Some((place, count)) = self.most_crowded()
+        {
+            let ends = self.0[place].since + for_min;
+            if self.of(newcomer.address) == count && ends > Instant::now() {
+                return Err(ends);
+            }
+            self.send_away(place);
+        }
+        self.0.push_back(newcomer.clone());
+        Ok(())
+    }
+
+    fn forget(&mut self, leave: &Arc<Notify>) {
+        self.0.retain(|stranger| !Arc::ptr_eq(&stranger.leave, leave));
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Crowd {
-    fn strangers(&self) -> MutexGuard<'_, VecDeque<Stranger>> {
-        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Somebody connected from `address`; waits for a place.
+    async fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Guest {
+        let leave = Arc::default();
+        let stranger = Self::take(&self.silent, SILENT_MAX, SILENT_FOR_MIN, address, &leave).await;
+        Guest(Arc::new(ConnectionPlace { crowd: self.clone(), stranger, device: OnceLock::new() }))
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until there is a place for one more stranger; with too many strangers the oldest goes.
-    async fn has_place(&self) {
+    /// A place among `strangers`, once there is one.
+    async fn take(
+        strangers: &Mutex<Strangers>,
+        max: usize,
+        for_min: Duration,
+        address: Option<IpAddr>,
+        leave: &Arc<Notify>,
+    ) -> Stranger {
         loop {
-            let oldest_ends = {
-                let mut strangers = self.strangers();
-                let oldest = strangers.front().filter(|_| strangers.len() >= STRANGERS_MAX);
-                let Some(ends) = oldest.map(|oldest| oldest.since + STRANGER_FOR_MIN) else { return };
-                if ends <= Instant::now() {
-                    strangers.pop_front().into_iter().for_each(|oldest| oldest.leave.notify_one());
-                    return;
-                }
-                ends
-            };
-            tokio::time::sleep_until(oldest_ends).await;
+            let stranger = Stranger { since: Instant::now(), address, leave: Arc::clone(leave) };
+            let taken = lock(strangers).take(&stranger, max, for_min);
+            let Err(ask_again) = taken else { return stranger };
+            tokio::time::sleep_until(ask_again).await;
         }
     }
 
-    fn enter(self: &Arc<Self>) -> Guest {
-        let leave = Arc::new(Notify::new());
-        self.strangers().push_back(Stranger { since: Instant::now(), leave: leave.clone() });
-        Guest(Arc::new(ConnectionPlace { crowd: self.clone(), leave, device: OnceLock::new() }))
-    }
-
     fn forget_stranger(&self, leave: &Arc<Notify>) {
-        self.strangers().retain(|stranger| !Arc::ptr_eq(&stranger.leave, leave));
+        lock(&self.silent).forget(leave);
+        lock(&self.speaking).forget(leave);
     }
 }
 
@@ -104,20 +159,28 @@ struct Guest(Arc<ConnectionPlace>);
 
 struct ConnectionPlace {
     crowd: Arc<Crowd>,
-    leave: Arc<Notify>,
+    stranger: Stranger,
     /// Owner of the connection, once known.
     device: OnceLock<String>,
 }
 
 impl Guest {
+    /// Waits for a place among the strangers who have spoken. The place among the silent is held meanwhile.
+    async fn speaks(&self) {
+        let ConnectionPlace { crowd, stranger, .. } = &*self.0;
+        let Stranger { address, leave, .. } = stranger;
+        Crowd::take(&crowd.speaking, SPEAKING_MAX, SPEAKING_FOR_MIN, *address, leave).await;
+        lock(&crowd.silent).forget(&stranger.leave);
+    }
+
     /// A request with a good key came. Refused when the device, or the devices together, have too many connections.
     fn is_of(&self, device: &str) -> Result<(), Refusal> {
-        let ConnectionPlace { crowd, leave, device: known } = &*self.0;
+        let ConnectionPlace { crowd, stranger, device: known } = &*self.0;
         if known.get().is_some() {
             return Ok(());
         }
         {
-            let mut counts = crowd.known();
+            let mut counts = lock(&crowd.known);
             let all: usize = counts.values().sum();
             let own = counts.entry(device.to_owned()).or_default();
             if all >= KNOWN_MAX || *own >= KNOWN_OF_DEVICE_MAX {
@@ -128,7 +191,7 @@ impl Guest {
                 *own += 1;
             }
         }
-        crowd.forget_stranger(leave);
+        crowd.forget_stranger(&stranger.leave);
         Ok(())
     }
 
@@ -136,7 +199,7 @@ impl Guest {
     async fn is_unwelcome(&self) {
         tokio::select! {
             () = tokio::time::sleep(STRANGER_FOR) => {}
-            () = self.0.leave.notified() => {}
+            () = self.0.stranger.leave.notified() => {}
         }
         if self.0.device.get().is_some() {
             std::future::pending::<()>().await;
@@ -147,9 +210,9 @@ impl Guest {
 impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         match self.device.get() {
-            None => self.crowd.forget_stranger(&self.leave),
+            None => self.crowd.forget_stranger(&self.stranger.leave),
             Some(device) => {
-                let mut counts = self.crowd.known();
+                let mut counts = lock(&self.crowd.known);
                 if let Some(count) = counts.get_mut(device) {
                     *count -= 1;
                 }
@@ -191,12 +254,15 @@ pub(super) fn never() -> Pin<Box<dyn Future<Output = ()> + Send>> {
 /// What becomes of an accepted stream before its first request.
 pub(super) trait Door: Send + Sync + 'static {
     /// As accepted.
-    type Accepted: Send + 'static;
+    type Accepted: Send + Sync + 'static;
     /// As spoken on.
     type Spoken: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Takes a connection.
-    fn accept(&self) -> impl Future<Output = std::io::Result<Self::Accepted>> + Send;
+    /// Takes a connection, and says from which address it came; None from the box itself.
+    fn accept(&self) -> impl Future<Output = std::io::Result<(Self::Accepted, Option<IpAddr>)>> + Send;
+
+    /// Waits until the caller has sent something, or has gone.
+    fn is_spoken_to(&self, accepted: &Self::Accepted) -> impl Future<Output = std::io::Result<()>> + Send;
 
     /// Finds out what the caller speaks. The caller may take its time: the connection has its place already.
     fn open(
@@ -212,12 +278,12 @@ pub(super) async fn accept_loop(door: impl Door, mut stop: watch::Receiver<bool>
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
-            crowd.has_place().await;
-            door.accept().await
+            let (stream, address) = door.accept().await?;
+            Ok::<_, std::io::Error>((stream, crowd.enter(address).await))
         };
-        let stream = tokio::select! {
+        let (stream, guest) = tokio::select! {
             accepted = next => match accepted {
-                Ok(stream) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of file handles, most likely: without a pause this would spin.
                     tracing::warn!(%error, "a connection could not be taken");
@@ -227,7 +293,7 @@ pub(super) async fn accept_loop(door: impl Door, mut stop: watch::Receiver<bool>
             },
             () = asked_to_stop(&mut stop) => break,
         };
-        let (door, guest, watcher) = (Arc::clone(&door), crowd.enter(), graceful.watcher());
+        let (door, watcher) = (Arc::clone(&door), graceful.watcher());
         let (known, mut stop) = (guest.clone(), stop.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -254,8 +320,13 @@ async fn serve_one<D: Door>(
     watcher: Watcher,
     stop: &mut watch::Receiver<bool>,
 ) {
+    let opening = async {
+        door.is_spoken_to(&accepted).await?;
+        guest.speaks().await;
+        door.open(accepted).await
+    };
     let opened = tokio::select! {
-        opened = door.open(accepted) => opened,
+        opened = opening => opened,
         () = asked_to_stop(stop) => return,
     };
     let OpenedStream { stream, app, key, until } = match opened {
@@ -281,5 +352,49 @@ async fn serve_one<D: Door>(
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stranger(host: u8) -> Stranger {
+        Stranger {
+            since: Instant::now(),
+            address: Some(IpAddr::from([192, 168, 1, host])),
+            leave: <_>::default(),
+        }
+    }
+
+    fn hosts(strangers: &Strangers) -> Vec<IpAddr> {
+        strangers.0.iter().filter_map(|stranger| stranger.address).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_address_with_the_most_makes_room() {
+        let mut strangers = Strangers::default();
+        let crowd: Vec<_> = [7, 8, 8, 9].map(stranger).into();
+        for one in &crowd {
+            assert!(strangers.take(one, 4, SPEAKING_FOR_MIN).is_ok());
+        }
+        assert!(strangers.take(&stranger(5), 4, SPEAKING_FOR_MIN).is_ok(), "no wait for another address");
+        assert_eq!(hosts(&strangers), [7, 8, 9, 5].map(|host| IpAddr::from([192, 168, 1, host])));
+        crowd[1].leave.notified().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_pushes_its_own_strangers_out_after_their_time_only() {
+        let mut strangers = Strangers::default();
+        let first = stranger(8);
+        for one in [&first, &stranger(8), &stranger(7)] {
+            assert!(strangers.take(one, 3, SPEAKING_FOR_MIN).is_ok());
+        }
+        let asked = strangers.take(&stranger(8), 3, SPEAKING_FOR_MIN);
+        assert_eq!(asked, Err(first.since + SPEAKING_FOR_MIN));
+        tokio::time::sleep(SPEAKING_FOR_MIN).await;
+        assert!(strangers.take(&stranger(8), 3, SPEAKING_FOR_MIN).is_ok());
+        assert_eq!((strangers.0.len(), strangers.of(first.address)), (3, 2));
+        first.leave.notified().await;
     }
 }

@@ -8,6 +8,7 @@ use crate::state::Appliance;
 use axum::Router;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::{UnixListener, UnixStream};
@@ -24,8 +25,13 @@ impl Door for OwnersDoor {
     type Accepted = UnixStream;
     type Spoken = UnixStream;
 
-    async fn accept(&self) -> io::Result<UnixStream> {
-        self.listener.accept().await.map(|(stream, _)| stream)
+    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
+        self.listener.accept().await.map(|(stream, _)| (stream, None))
+    }
+
+    /// At once: only the owner comes this way.
+    async fn is_spoken_to(&self, _: &UnixStream) -> io::Result<()> {
+        Ok(())
     }
 
     async fn open(&self, stream: UnixStream) -> io::Result<OpenedStream<UnixStream>> {

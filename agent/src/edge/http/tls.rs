@@ -9,6 +9,7 @@ use crate::state::pairing::key_name;
 use axum::Router;
 use larder_trust::{offers_raw_keys, peer_key};
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -45,13 +46,18 @@ impl Door for NetworkDoor {
     type Accepted = TcpStream;
     type Spoken = NetworkStream;
 
-    async fn accept(&self) -> io::Result<TcpStream> {
-        let (stream, _) = self.listener.accept().await?;
+    async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
+        let (stream, peer) = self.listener.accept().await?;
         // Answers are small and come one by one; waiting to fill a packet would only delay them.
         stream.set_nodelay(true)?;
         // A caller who takes no answer holds a place while other callers wait.
         rustix::net::sockopt::set_tcp_user_timeout(&stream, UNANSWERED_MS)?;
-        Ok(stream)
+        Ok((stream, Some(peer.ip().to_canonical())))
+    }
+
+    async fn is_spoken_to(&self, accepted: &TcpStream) -> io::Result<()> {
+        // `readable` tells of sockets that turned out to have nothing to read.
+        accepted.peek(&mut [0]).await.map(drop)
     }
 
     async fn open(&self, stream: TcpStream) -> io::Result<OpenedStream<NetworkStream>> {
