@@ -8,7 +8,7 @@ use crate::{
 };
 use larder_format::{
     Hash,
-    ledger::{Head, composed, is_folder_name, is_plain_name},
+    ledger::{Head, composed, is_folder_name, is_plain_name, is_visible},
 };
 use larder_trust::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
@@ -183,7 +183,7 @@ pub(crate) fn home(folder: Option<PathBuf>) -> Result<PathBuf, ClientError> {
 /// A source's name made of a folder's name: as it is written. None where the folder's name cannot be a source's.
 pub fn source_name_for(folder: &Path) -> Option<String> {
     let Some(name) = folder.file_name() else { return Some("files".to_owned()) };
-    name.to_str().map(composed).filter(|name| is_folder_name(name))
+    name.to_str().map(composed).filter(|name| is_folder_name(name) && is_visible(name))
 }
 
 /// The name that earlier versions gave: each character outside ASCII's letters, digits, `_` and `.` became `-`.

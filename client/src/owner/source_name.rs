@@ -10,7 +10,7 @@ use crate::{
     settings::{former_source_name_for, handle_of, source_name_for},
 };
 use larder_format::{
-    ledger::{composed, is_folder_name},
+    ledger::{composed, is_folder_name, is_visible},
     wire::{Identity, SOURCE_ORIGIN},
 };
 use std::{collections::HashSet, path::Path};
@@ -22,7 +22,7 @@ const RULE: &str =
 /// A typed name, as the appliance writes it.
 pub(super) fn typed_name(name: &str) -> Result<String, ClientError> {
     let composed = composed(name);
-    if is_folder_name(&composed) {
+    if is_folder_name(&composed) && is_visible(&composed) {
         return Ok(composed);
     }
     Err(ClientError::Usage(format!("{name:?} cannot be a source's name: {RULE}")))

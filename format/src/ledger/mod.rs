@@ -19,7 +19,7 @@ pub use entry::Entry;
 pub use event::{CONTENTS_MAX, ContentHash, Event, Newer, Without, ZONE_BYTES_MAX};
 pub use expect::{EXPECT_SECONDS_MAX, EXPECT_SECONDS_MIN, Expect, LEARNT_TIMES_MAX};
 pub use label::{LABEL_BYTES_MAX, label};
-pub use name::{NAME_BYTES_MAX, composed, is_folder_name, is_plain_name, is_source_name, typed};
+pub use name::{NAME_BYTES_MAX, composed, is_folder_name, is_plain_name, is_source_name, is_visible, typed};
 pub use origin::{ORIGIN_BYTES_MAX, Origin};
 
 use crate::{ChunkRef, Hash, tree::Totals};

@@ -34,6 +34,52 @@ pub fn is_folder_name(text: &str) -> bool {
         && is_nfc(text)
 }
 
+/// Whether each character of `text` is seen where it stands, as a new name's must be: a soft hyphen or an empty letter
+/// makes a second name that looks like the first. Joiners stay between letters that join, and variation selectors and tags behind a
+/// symbol, as in emoji. Only new names are asked: an older name without this property is read on.
+pub fn is_visible(text: &str) -> bool {
+    let mut before = None;
+    let mut is_tagged = false;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let joins = |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && !c.is_whitespace());
+        let is_seen = match c {
+            '\u{200c}' | '\u{200d}' => joins(before) && joins(rest.peek().copied()),
+            '\u{fe00}'..='\u{fe0f}' => before.is_some_and(|c: char| !c.is_alphabetic() && !c.is_whitespace()),
+            // A flag of a part of a country ends with U+E007F.
+            '\u{e0020}'..='\u{e007f}' => is_tagged,
+            _ => !is_empty_letter(c),
+        };
+        if !is_seen {
+            return false;
+        }
+        is_tagged = c == '\u{1f3f4}' || is_tagged && ('\u{e0020}'..'\u{e007f}').contains(&c);
+        before = Some(c);
+    }
+    true
+}
+
+/// Whether nothing is drawn for a character: Unicode's Default_Ignorable_Code_Point, and the blank pattern of Braille.
+fn is_empty_letter(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    ) || is_hidden(c)
+}
+
 /// `text` in Unicode's composed form. One computer writes `é` as one character and another as two; the owner sees a
 /// single name.
 pub fn composed(text: &str) -> String {
@@ -113,6 +159,30 @@ mod tests {
             &long,
         ] {
             assert!(!is_source_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_name_has_no_character_that_nobody_sees() {
+        for good in
+            ["My Files", "写真", "👩‍👩‍👧", "☀️ 2024", "1️⃣", "می\u{200c}خواهم", "🏴\u{e0067}\u{e0062}\u{e007f}"]
+        {
+            assert!(is_visible(good), "{good}");
+        }
+        for bad in [
+            "pho\u{ad}tos",
+            "a\u{3164}",
+            "\u{2800}",
+            "a\u{34f}b",
+            "a\u{fe0f}",
+            "a\u{200d}b",
+            "写\u{200c}",
+            "a\u{e0041}",
+            "🏴\u{e007f}\u{e0067}",
+            "\u{1160}",
+        ] {
+            assert!(!is_visible(bad), "{bad:?}");
+            assert!(is_folder_name(&composed(bad)), "{bad:?} of an older snapshot is read");
         }
     }
 

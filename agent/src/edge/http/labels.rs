@@ -13,7 +13,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use larder_format::ledger::{LABEL_BYTES_MAX, label};
+use larder_format::ledger::{LABEL_BYTES_MAX, is_visible, label};
 use larder_format::wire::{KeepWish, SnapshotInfo};
 use larder_store::{LABELS_MAX, LabelWish, Labelling, Scope};
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,7 @@ async fn labelled(
 /// The words of the label; empty without any.
 fn words(wish: &KeepWish) -> Result<String, Refusal> {
     wish.label.as_deref().map_or(Ok(String::new()), |text| {
-        label(text).ok_or_else(|| {
+        label(text).filter(|words| is_visible(words)).ok_or_else(|| {
             Refusal::invalid(format!(
                 "a label is at most {LABEL_BYTES_MAX} bytes of visible text, without quotes, and not written like a date, a \
                  time, or a snapshot number"

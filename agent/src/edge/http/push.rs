@@ -12,7 +12,9 @@ use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
-use larder_format::ledger::{ORIGIN_BYTES_MAX, Snapshot, ZONE_BYTES_MAX, composed, is_source_name};
+use larder_format::ledger::{
+    ORIGIN_BYTES_MAX, Snapshot, ZONE_BYTES_MAX, composed, is_source_name, is_visible,
+};
 use larder_format::wire::{
     CONTENTS_MAX, Commit, IDS_MAX, Origin, PushStart, PushWelcome, Receipt, Received, UPLOAD_BYTES_MAX,
     decode_ids, encode_ids,
@@ -71,7 +73,7 @@ pub(crate) async fn start(
     PathParts((device, name)): PathParts<(String, String)>,
     body: Body,
 ) -> Result<Json<PushWelcome>, Refusal> {
-    let source = source_of(&device, &name)?;
+    let source = pushed_source(&device, &name)?;
     scope.require_own(&source)?;
     let bytes = read_body(body, START_BYTES_MAX).await?;
     let PushStart { origin, moved } = serde_json::from_slice(&bytes).map_err(Refusal::invalid)?;
@@ -91,6 +93,15 @@ pub(super) fn source_of(device: &str, name: &str) -> Result<String, Refusal> {
     Err(Refusal::invalid("a source's name is 1 to 255 bytes of visible text without a slash"))
 }
 
+/// The same for a source that a push may begin.
+fn pushed_source(device: &str, name: &str) -> Result<String, Refusal> {
+    let source = source_of(device, name)?;
+    if is_visible(&source) {
+        return Ok(source);
+    }
+    Err(Refusal::invalid("the source's name has a character that nobody sees; name it with --source"))
+}
+
 fn claim(moved: bool) -> FolderClaim {
     if moved { FolderClaim::Moved } else { FolderClaim::Same }
 }
@@ -101,7 +112,7 @@ pub(crate) async fn commit(
     PathParts((device, name)): PathParts<(String, String)>,
     body: Body,
 ) -> Result<(StatusCode, Json<Receipt>), Refusal> {
-    let source = source_of(&device, &name)?;
+    let source = pushed_source(&device, &name)?;
     // The store asks once more; here the question spares a caller without the right the body.
     scope.require_own(&source)?;
     let bytes = read_body(body, COMMIT_BYTES_MAX).await?;
