@@ -55,20 +55,23 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Every connected caller.
-#[derive(Default)]
 struct Crowd {
     /// Strangers without a byte so far.
-    silent: Mutex<Strangers>,
+    silent: Strangers,
     /// Strangers who have spoken.
-    speaking: Mutex<Strangers>,
+    speaking: Strangers,
     known: Mutex<BTreeMap<String, usize>>,
 }
 
-/// The longest-standing first.
-#[derive(Default)]
-struct Strangers(VecDeque<Stranger>);
+/// Places for strangers.
+struct Strangers {
+    max: usize,
+    /// A stranger stays so long, however many more come from the same address.
+    for_min: Duration,
+    /// The longest-standing first.
+    inside: Mutex<VecDeque<Stranger>>,
+}
 
-#[derive(Clone)]
 struct Stranger {
     since: Instant,
     /// None for a socket of the box itself.
@@ -78,44 +81,45 @@ struct Stranger {
 }
 
 impl Strangers {
-    fn of(&self, address: Option<IpAddr>) -> usize {
-        self.0.iter().filter(|stranger| stranger.address == address).count()
+    fn new(max: usize, for_min: Duration) -> Self {
+        Self { max, for_min, inside: <_>::default() }
     }
 
-    /// Place of the longest-standing stranger of the address with the most, and how many these are.
-    fn most_crowded(&self) -> Option<(usize, usize)> {
-        let mut counts = BTreeMap::<_, (usize, usize)>::new();
-        for (place, stranger) in self.0.iter().enumerate() {
-            counts.entry(stranger.address).or_insert((place, 0)).1 += 1;
+    /// Waits for a place.
+    async fn enter(&self, address: Option<IpAddr>, leave: &Arc<Notify>) {
+        while let Err(ask_again) = self.try_enter(address, leave) {
+            tokio::time::sleep_until(ask_again).await;
         }
-        counts.into_values().max_by_key(|(_, count)| *count)
     }
 
-    fn send_away(&mut self, place: usize) {
-        self.0.remove(place).into_iter().for_each(|stranger| stranger.leave.notify_one());
-    }
-
-    /// Takes `newcomer`, in the place of another stranger where there are too many.
+    /// Takes a stranger in, in the place of another where there are too many: of the longest-standing one of the address
+    /// with the most.
     ///
     /// # Errors
     ///
-    /// When the newcomer's own address has the most, and none of its strangers has had its time: when to ask again.
-    fn take(&mut self, newcomer: &Stranger, max: usize, for_min: Duration) -> Result<(), Instant> {
-        if self.0.len() >= max
-            && let Some((place, count)) = self.most_crowded()
-        {
-            let ends = self.0[place].since + for_min;
-            if self.of(newcomer.address) == count && ends > Instant::now() {
-                return Err(ends);
+    /// When no other address has more than the newcomer's, and the one to go has not had its time: when to ask again.
+    fn try_enter(&self, address: Option<IpAddr>, leave: &Arc<Notify>) -> Result<(), Instant> {
+        let (mut inside, now) = (lock(&self.inside), Instant::now());
+        if inside.len() >= self.max {
+            let mut counts = BTreeMap::<_, (usize, usize)>::new();
+            for (place, stranger) in inside.iter().enumerate() {
+                counts.entry(stranger.address).or_insert((0, place)).0 += 1;
             }
-            self.send_away(place);
+            let own = counts.get(&address).map_or(0, |(count, _)| *count);
+            if let Some((count, place)) = counts.into_values().max_by_key(|(count, _)| *count) {
+                let ends = inside[place].since + self.for_min;
+                if own == count && ends > now {
+                    return Err(ends);
+                }
+                inside.remove(place).into_iter().for_each(|stranger| stranger.leave.notify_one());
+            }
         }
-        self.0.push_back(newcomer.clone());
+        inside.push_back(Stranger { since: now, address, leave: Arc::clone(leave) });
         Ok(())
     }
 
-    fn forget(&mut self, leave: &Arc<Notify>) {
-        self.0.retain(|stranger| !Arc::ptr_eq(&stranger.leave, leave));
+    fn forget(&self, leave: &Arc<Notify>) {
+        lock(&self.inside).retain(|stranger| !Arc::ptr_eq(&stranger.leave, leave));
     }
 }
 
@@ -123,33 +127,27 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Default for Crowd {
+    fn default() -> Self {
+        Self {
+            silent: Strangers::new(SILENT_MAX, SILENT_FOR_MIN),
+            speaking: Strangers::new(SPEAKING_MAX, SPEAKING_FOR_MIN),
+            known: <_>::default(),
+        }
+    }
+}
+
 impl Crowd {
     /// Somebody connected from `address`; waits for a place.
     async fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Guest {
         let leave = Arc::default();
-        let stranger = Self::take(&self.silent, SILENT_MAX, SILENT_FOR_MIN, address, &leave).await;
-        Guest(Arc::new(ConnectionPlace { crowd: self.clone(), stranger, device: OnceLock::new() }))
-    }
-
-    /// A place among `strangers`, once there is one.
-    async fn take(
-        strangers: &Mutex<Strangers>,
-        max: usize,
-        for_min: Duration,
-        address: Option<IpAddr>,
-        leave: &Arc<Notify>,
-    ) -> Stranger {
-        loop {
-            let stranger = Stranger { since: Instant::now(), address, leave: Arc::clone(leave) };
-            let taken = lock(strangers).take(&stranger, max, for_min);
-            let Err(ask_again) = taken else { return stranger };
-            tokio::time::sleep_until(ask_again).await;
-        }
+        self.silent.enter(address, &leave).await;
+        Guest(Arc::new(ConnectionPlace { crowd: Arc::clone(self), address, leave, device: OnceLock::new() }))
     }
 
     fn forget_stranger(&self, leave: &Arc<Notify>) {
-        lock(&self.silent).forget(leave);
-        lock(&self.speaking).forget(leave);
+        self.silent.forget(leave);
+        self.speaking.forget(leave);
     }
 }
 
@@ -159,7 +157,8 @@ struct Guest(Arc<ConnectionPlace>);
 
 struct ConnectionPlace {
     crowd: Arc<Crowd>,
-    stranger: Stranger,
+    address: Option<IpAddr>,
+    leave: Arc<Notify>,
     /// Owner of the connection, once known.
     device: OnceLock<String>,
 }
@@ -167,15 +166,14 @@ struct ConnectionPlace {
 impl Guest {
     /// Waits for a place among the strangers who have spoken. The place among the silent is held meanwhile.
     async fn speaks(&self) {
-        let ConnectionPlace { crowd, stranger, .. } = &*self.0;
-        let Stranger { address, leave, .. } = stranger;
-        Crowd::take(&crowd.speaking, SPEAKING_MAX, SPEAKING_FOR_MIN, *address, leave).await;
-        lock(&crowd.silent).forget(&stranger.leave);
+        let ConnectionPlace { crowd, address, leave, .. } = &*self.0;
+        crowd.speaking.enter(*address, leave).await;
+        crowd.silent.forget(leave);
     }
 
     /// A request with a good key came. Refused when the device, or the devices together, have too many connections.
     fn is_of(&self, device: &str) -> Result<(), Refusal> {
-        let ConnectionPlace { crowd, stranger, device: known } = &*self.0;
+        let ConnectionPlace { crowd, leave, device: known, .. } = &*self.0;
         if known.get().is_some() {
             return Ok(());
         }
@@ -191,7 +189,7 @@ impl Guest {
                 *own += 1;
             }
         }
-        crowd.forget_stranger(&stranger.leave);
+        crowd.forget_stranger(leave);
         Ok(())
     }
 
@@ -199,7 +197,7 @@ impl Guest {
     async fn is_unwelcome(&self) {
         tokio::select! {
             () = tokio::time::sleep(STRANGER_FOR) => {}
-            () = self.0.stranger.leave.notified() => {}
+            () = self.0.leave.notified() => {}
         }
         if self.0.device.get().is_some() {
             std::future::pending::<()>().await;
@@ -210,7 +208,7 @@ impl Guest {
 impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         match self.device.get() {
-            None => self.crowd.forget_stranger(&self.stranger.leave),
+            None => self.crowd.forget_stranger(&self.leave),
             Some(device) => {
                 let mut counts = lock(&self.crowd.known);
                 if let Some(count) = counts.get_mut(device) {
@@ -261,8 +259,8 @@ pub(super) trait Door: Send + Sync + 'static {
     /// Takes a connection, and says from which address it came; None from the box itself.
     fn accept(&self) -> impl Future<Output = std::io::Result<(Self::Accepted, Option<IpAddr>)>> + Send;
 
-    /// Waits until the caller has sent something, or has gone.
-    fn is_spoken_to(&self, accepted: &Self::Accepted) -> impl Future<Output = std::io::Result<()>> + Send;
+    /// Waits for the caller's first byte, or for the end of the connection.
+    fn first_byte(&self, accepted: &Self::Accepted) -> impl Future<Output = std::io::Result<()>> + Send;
 
     /// Finds out what the caller speaks. The caller may take its time: the connection has its place already.
     fn open(
@@ -321,7 +319,7 @@ async fn serve_one<D: Door>(
     stop: &mut watch::Receiver<bool>,
 ) {
     let opening = async {
-        door.is_spoken_to(&accepted).await?;
+        door.first_byte(&accepted).await?;
         guest.speaks().await;
         door.open(accepted).await
     };
@@ -359,42 +357,38 @@ async fn serve_one<D: Door>(
 mod tests {
     use super::*;
 
-    fn stranger(host: u8) -> Stranger {
-        Stranger {
-            since: Instant::now(),
-            address: Some(IpAddr::from([192, 168, 1, host])),
-            leave: <_>::default(),
-        }
+    fn address(host: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 168, 1, host]))
     }
 
-    fn hosts(strangers: &Strangers) -> Vec<IpAddr> {
-        strangers.0.iter().filter_map(|stranger| stranger.address).collect()
+    fn inside(strangers: &Strangers) -> Vec<Option<IpAddr>> {
+        lock(&strangers.inside).iter().map(|stranger| stranger.address).collect()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_address_with_the_most_makes_room() {
-        let mut strangers = Strangers::default();
-        let crowd: Vec<_> = [7, 8, 8, 9].map(stranger).into();
-        for one in &crowd {
-            assert!(strangers.take(one, 4, SPEAKING_FOR_MIN).is_ok());
+        let strangers = Strangers::new(4, SPEAKING_FOR_MIN);
+        let bells = [7, 8, 8, 9].map(|host| (address(host), Arc::default()));
+        for (address, leave) in &bells {
+            assert!(strangers.try_enter(*address, leave).is_ok());
         }
-        assert!(strangers.take(&stranger(5), 4, SPEAKING_FOR_MIN).is_ok(), "no wait for another address");
-        assert_eq!(hosts(&strangers), [7, 8, 9, 5].map(|host| IpAddr::from([192, 168, 1, host])));
-        crowd[1].leave.notified().await;
+        assert!(strangers.try_enter(address(5), &<_>::default()).is_ok(), "no wait for another address");
+        assert_eq!(inside(&strangers), [7, 8, 9, 5].map(address));
+        bells[1].1.notified().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_address_pushes_its_own_strangers_out_after_their_time_only() {
-        let mut strangers = Strangers::default();
-        let first = stranger(8);
-        for one in [&first, &stranger(8), &stranger(7)] {
-            assert!(strangers.take(one, 3, SPEAKING_FOR_MIN).is_ok());
+        let (strangers, since) = (Strangers::new(3, SPEAKING_FOR_MIN), Instant::now());
+        let first = Arc::default();
+        for (host, leave) in [(8, &first), (8, &<_>::default()), (7, &<_>::default())] {
+            assert!(strangers.try_enter(address(host), leave).is_ok());
         }
-        let asked = strangers.take(&stranger(8), 3, SPEAKING_FOR_MIN);
-        assert_eq!(asked, Err(first.since + SPEAKING_FOR_MIN));
-        tokio::time::sleep(SPEAKING_FOR_MIN).await;
-        assert!(strangers.take(&stranger(8), 3, SPEAKING_FOR_MIN).is_ok());
-        assert_eq!((strangers.0.len(), strangers.of(first.address)), (3, 2));
-        first.leave.notified().await;
+        assert_eq!(strangers.try_enter(address(8), &<_>::default()), Err(since + SPEAKING_FOR_MIN));
+        assert_eq!(inside(&strangers), [8, 8, 7].map(address));
+        strangers.enter(address(8), &<_>::default()).await;
+        assert_eq!(inside(&strangers), [8, 7, 8].map(address));
+        assert_eq!(Instant::now(), since + SPEAKING_FOR_MIN);
+        first.notified().await;
     }
 }

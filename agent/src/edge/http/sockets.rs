@@ -30,7 +30,7 @@ impl Door for OwnersDoor {
     }
 
     /// At once: only the owner comes this way.
-    async fn is_spoken_to(&self, _: &UnixStream) -> io::Result<()> {
+    async fn first_byte(&self, _: &UnixStream) -> io::Result<()> {
         Ok(())
     }
 

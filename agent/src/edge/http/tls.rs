@@ -55,7 +55,7 @@ impl Door for NetworkDoor {
         Ok((stream, Some(peer.ip().to_canonical())))
     }
 
-    async fn is_spoken_to(&self, accepted: &TcpStream) -> io::Result<()> {
+    async fn first_byte(&self, accepted: &TcpStream) -> io::Result<()> {
         // `readable` tells of sockets that turned out to have nothing to read.
         accepted.peek(&mut [0]).await.map(drop)
     }
