@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// All places for connections, and as many files again for disks and index.
+/// Open files: some 900 for all places of connections, the rest for disks, index and requests.
 const OPEN_FILES: u64 = 4096;
 
 pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
@@ -38,8 +38,7 @@ pub(crate) fn run(config: Option<&Path>) -> Result<ExitCode, Trouble> {
     })
 }
 
-/// Most systems start a program with 1,024 open files; each connection is one, and a full house of strangers would leave
-/// none for packs.
+/// Most systems start a program with 1,024 open files; with every place for connections taken, packs could not be opened.
 fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let wanted = limit.maximum.unwrap_or(u64::MAX).min(OPEN_FILES);
