@@ -65,6 +65,23 @@ impl Sender {
     }
 }
 
+/// A second source that looks like the first is one click away from the wrong restore; `larder` refuses it, a client of
+/// one's own does not.
+#[test]
+fn a_source_with_a_character_that_nobody_sees_is_refused() {
+    let home = Home::new();
+    let sender = Sender(home.device("laptop", "push"));
+    let top = || Kind::Directory { node: sender.keep_folder(&[]), totals: Totals::default() };
+    for name in ["pho%C2%ADtos", "photos%E3%85%A4"] {
+        let started = sender.post(&format!("/v1/sources/laptop/{name}/start"), b"{}");
+        let committed = sender.try_commit(&format!("laptop/{name}"), 1, top(), Totals::default());
+        for answer in [started, committed] {
+            assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("nobody sees"), "{answer}");
+        }
+    }
+    sender.commit("photos", 2, top(), Totals::default());
+}
+
 /// The loop has looked since: whatever it looked at did not stop it.
 fn goes_on(home: &Home, wanted: u64) {
     let since = Instant::now();

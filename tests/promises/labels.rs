@@ -73,12 +73,17 @@ fn a_snapshot_is_kept_under_a_name_of_the_owner_and_found_by_it() {
     assert!(home.ok(&["du", "docs@before the move"]).contains("6 B"));
     larder(&home, "", &["cat", "docs@before the mover:a.txt"], 1);
     // A moment stays a moment, and two snapshots of a source cannot be called the same.
-    for label in ["yesterday", "12", "2026-03-31", ""] {
+    for label in ["yesterday", "12", "2026-03-31", "", "v\u{ad}2"] {
         larder(&home, "", &["keep", "docs", "--label", label], 2);
     }
     larder(&home, "", &["keep", "docs", "--label", "before the move"], 1);
     larder(&home, "", &["keep", "docs", "--until", "2020-01-01"], 1);
     larder(&home, "", &["keep", "docs:a.txt"], 2);
+    let by_hand = home.device("by-hand", "admin");
+    let path = format!("/v1/sources/laptop/docs/snapshots/{before}/keep");
+    let answer = by_hand.request("POST", &path, r#"{"label":"v\u00ad2"}"#.as_bytes());
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("visible text"), "{answer}");
 }
 
 /// A thief with the key of a laptop would have garbage kept until the disk is full.

@@ -209,6 +209,13 @@ fn a_source_that_began_under_its_former_name_goes_on_under_it() {
     let unseen = push(&home, &folder(&home, "two\nlines", "a.txt"), &[]);
     assert_eq!(unseen.0, Some(2), "{}", unseen.1);
     assert!(unseen.1.contains("--source"), "{}", unseen.1);
+    for refused in [
+        push(&home, &folder(&home, "pho\u{ad}tos", "a.txt"), &[]),
+        push(&home, &own, &["--source", "pho\u{ad}tos"]),
+    ] {
+        assert_eq!(refused.0, Some(2), "{}", refused.1);
+        assert!(refused.1.contains("visible text"), "{}", refused.1);
+    }
 }
 
 /// `/proc`, pushed by mistake: the box lets go of it, three days later, and one word keeps it.

@@ -11,7 +11,7 @@ use crate::{ClientError, Past, link::questions};
 use clap::Args;
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use larder_format::{
-    ledger::{LABEL_BYTES_MAX, label, typed},
+    ledger::{LABEL_BYTES_MAX, is_visible, label, typed},
     wire::{KeepWish, SnapshotInfo},
 };
 use std::ffi::OsString;
@@ -56,7 +56,7 @@ pub(super) fn keep(args: &KeepArgs, global: &GlobalOptions, output: &mut Output)
 
 fn wish(text: Option<&str>, until: Option<&str>, zone: &TimeZone) -> Result<KeepWish, ClientError> {
     let read = |text: &str| {
-        label(text).ok_or_else(|| {
+        label(text).filter(|words| is_visible(words)).ok_or_else(|| {
             ClientError::Usage(format!(
                 "{text:?} can be no label: write at most {LABEL_BYTES_MAX} bytes of visible text, without quotes, and not \
                  like a date, a time, or the number of a snapshot"

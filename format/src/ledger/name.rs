@@ -8,6 +8,8 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// Bytes of the second half of a source's name: the longest name of a folder.
 pub const NAME_BYTES_MAX: usize = 255;
+/// Ends the tags of a flag of a part of a country.
+const TAGS_END: char = '\u{e007f}';
 /// Letters of a plain name.
 const PLAIN_LETTERS_MAX: usize = 64;
 
@@ -34,26 +36,31 @@ pub fn is_folder_name(text: &str) -> bool {
         && is_nfc(text)
 }
 
-/// Whether each character of `text` is seen where it stands, as a new name's must be: a soft hyphen or an empty letter
-/// makes a second name that looks like the first. Joiners stay between letters that join, and variation selectors and tags behind a
-/// symbol, as in emoji. Only new names are asked: an older name without this property is read on.
+/// Whether each character of `text` changes what is seen, as in a name that comes in: a soft hyphen or an empty letter
+/// makes a second name that looks like the first. Joiners may stand between characters outside ASCII, variation selectors
+/// behind what is no letter, and tags behind a black flag, as in emoji and in scripts that join; there the text alone
+/// does not say whether one changes anything. Names in the ledger are not asked: an older snapshot is read on.
 pub fn is_visible(text: &str) -> bool {
+    let is_joiner = |c: char| matches!(c, '\u{200c}' | '\u{200d}');
+    let is_selector = |c: char| matches!(c, '\u{fe00}'..='\u{fe0f}');
+    let is_tag = |c: char| matches!(c, '\u{e0020}'..=TAGS_END);
+    let joins = |c: char| !c.is_ascii() && !c.is_whitespace() && !is_joiner(c);
+    let selects = |c: char| !c.is_alphabetic() && !c.is_whitespace() && !is_joiner(c) && !is_selector(c);
     let mut before = None;
-    let mut is_tagged = false;
+    let mut is_flag = false;
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
-        let joins = |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && !c.is_whitespace());
-        let is_seen = match c {
-            '\u{200c}' | '\u{200d}' => joins(before) && joins(rest.peek().copied()),
-            '\u{fe00}'..='\u{fe0f}' => before.is_some_and(|c: char| !c.is_alphabetic() && !c.is_whitespace()),
-            // A flag of a part of a country ends with U+E007F.
-            '\u{e0020}'..='\u{e007f}' => is_tagged,
-            _ => !is_empty_letter(c),
+        is_flag = c == '\u{1f3f4}' || is_flag && is_tag(c) && before != Some(TAGS_END);
+        let changes_something = if is_joiner(c) {
+            before.is_some_and(joins) && rest.peek().copied().is_some_and(joins)
+        } else if is_selector(c) {
+            before.is_some_and(selects)
+        } else {
+            is_flag || !is_empty_letter(c)
         };
-        if !is_seen {
+        if !changes_something {
             return false;
         }
-        is_tagged = c == '\u{1f3f4}' || is_tagged && ('\u{e0020}'..'\u{e007f}').contains(&c);
         before = Some(c);
     }
     true
@@ -179,6 +186,9 @@ mod tests {
             "写\u{200c}",
             "a\u{e0041}",
             "🏴\u{e007f}\u{e0067}",
+            "a🏴b\u{e0067}",
+            "☀\u{fe0f}\u{fe0f}",
+            "می\u{200c}\u{200c}خواهم",
             "\u{1160}",
         ] {
             assert!(!is_visible(bad), "{bad:?}");
