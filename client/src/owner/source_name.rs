@@ -16,8 +16,8 @@ use larder_format::{
 use std::{collections::HashSet, path::Path};
 
 /// The rule, for whoever typed another name.
-const RULE: &str =
-    "a source's name is visible text of at most 255 bytes without a slash, and without a space at its ends";
+const RULE: &str = "a source's name is visible text of at most 255 bytes without a slash, without a character that nobody \
+                    sees, and without a space at its ends";
 
 /// A typed name, as the appliance writes it.
 pub(super) fn typed_name(name: &str) -> Result<String, ClientError> {
