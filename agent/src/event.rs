@@ -1,5 +1,6 @@
 //! Every event of the agent: one closed list, so that `run` has one loop and forgets nothing.
 
+use larder_format::ledger::Role;
 use std::sync::Arc;
 
 /// One event.
@@ -14,8 +15,27 @@ pub(crate) enum AgentEvent {
     },
     /// A snapshot was committed.
     Committed(Arc<larder_store::SnapshotRecord>),
-    /// A key was made or ended.
-    KeysChanged,
+    /// A window opened in which a computer may pair.
+    PairingOpened {
+        /// Name that the computer would get.
+        device: String,
+        /// Role that the computer would get.
+        role: Role,
+    },
+    /// Too many codes were wrong, so that nobody is let in for a while.
+    PairingLocked,
+    /// A computer was let in.
+    Paired {
+        /// The computer's name.
+        device: String,
+        /// The key's role.
+        role: Role,
+    },
+    /// A key opens nothing any more.
+    KeyEnded {
+        /// The computer's name.
+        device: String,
+    },
     /// A hold began or ended, a snapshot was set aside, or a person vouched for the clock.
     KeepingChanged,
     /// A disk came, left, or changed its state.

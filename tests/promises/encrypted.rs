@@ -125,6 +125,52 @@ fn a_computer_is_known_by_its_key_and_pairs_by_the_code_alone() {
     check(&home, &["push", &shown(&folder)], 4, &["does not know the key of this computer"]);
 }
 
+/// An open window, a lock and their ends are seen on lamp and status; the code is seen by whoever opened the window alone.
+#[test]
+fn a_window_is_seen_by_the_owner_and_its_code_by_nobody_else() {
+    let mut home = Home::new();
+    home.pair_on("desk", "desk", "admin");
+    let status = |args: &[&str]| {
+        let told = home.larder_on("desk", args).output().expect("runs");
+        assert!(told.status.success(), "{}", text(&told));
+        String::from_utf8(told.stdout).expect("text")
+    };
+    let seen = |state: &str, lamp: &str| {
+        let is_seen = || {
+            let told: serde_json::Value = serde_json::from_str(&status(&["status", "--json"])).expect("JSON");
+            let is_lamp = lamp.is_empty() || told["health"]["lamp"] == lamp;
+            (told["pairing"]["state"] == state && is_lamp).then_some(told)
+        };
+        let found = (0..100).find_map(|_| {
+            is_seen().or_else(|| {
+                thread::sleep(std::time::Duration::from_millis(100));
+                None
+            })
+        });
+        found.unwrap_or_else(|| panic!("{state} is not seen: {}", status(&["status", "--json"])))
+    };
+    assert_eq!(seen("closed", "")["pairing"]["until"], serde_json::Value::Null);
+    for window in 1..=3 {
+        let code = code(&home);
+        let open = seen("open", "pairing");
+        assert_eq!(
+            (&open["pairing"]["device"], &open["pairing"]["role"]),
+            (&"laptop".into(), &"admin".into())
+        );
+        let words = status(&["status"]);
+        assert!(words.contains("A window is open until") && words.contains("\"laptop\""), "{words}");
+        assert!(!open.to_string().contains(&code) && !words.contains(&code), "window {window}");
+        assert!(!home.log().contains(&code), "the log is read by others than the owner");
+        for _ in 0..5 {
+            pair(&home, home.port, other_than(&code));
+        }
+        seen(if window == 3 { "locked" } else { "closed" }, "");
+    }
+    let words = status(&["status"]);
+    assert!(words.contains("no computer can be paired until"), "{words}");
+    assert!(home.stop_agent().is_some());
+}
+
 /// Whoever answers at the appliance's address with another key hears nothing, and the owner hears why.
 #[test]
 fn another_box_at_the_same_address_is_not_talked_to() {

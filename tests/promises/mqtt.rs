@@ -38,7 +38,7 @@ fn wait_for(
 
 fn is_complete(topics: &BTreeMap<String, String>) -> bool {
     let has = |end: &str| topics.keys().any(|topic| topic.ends_with(end));
-    let states = ["health", "vault", "retention", "proof", "head", "system"];
+    let states = ["health", "vault", "retention", "proof", "head", "pairing", "system"];
     topics.get("larder/larder/availability").is_some_and(|text| text == "online")
         && states.iter().all(|state| has(&format!("larder/larder/{state}")))
         && topics.keys().any(|topic| topic.starts_with("larder/larder/disk/"))

@@ -11,7 +11,6 @@ use larder_store::SnapshotRecord;
 pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: String) -> Option<Action> {
     let what = match event {
         AgentEvent::Tick
-        | AgentEvent::KeysChanged
         | AgentEvent::KeepingChanged
         | AgentEvent::DisksChanged
         | AgentEvent::StopRequested => {
@@ -32,6 +31,12 @@ pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: 
         AgentEvent::PushStarted { device } => Happened::PushStarted { device: device.clone() },
         AgentEvent::Restored { device } => Happened::RestoreServed { device: device.clone() },
         AgentEvent::Committed(record) => Happened::Pushed(pushed(record)),
+        AgentEvent::PairingOpened { device, role } => {
+            Happened::PairingOpened { device: device.clone(), role: *role }
+        }
+        AgentEvent::PairingLocked => Happened::PairingLocked,
+        AgentEvent::Paired { device, role } => Happened::Paired { device: device.clone(), role: *role },
+        AgentEvent::KeyEnded { device } => Happened::KeyEnded { device: device.clone() },
     };
     Some(Action::Tell(Happening { id, time: now, what }))
 }
@@ -80,7 +85,6 @@ mod tests {
     fn an_event_without_news_is_not_told() {
         for event in [
             AgentEvent::Tick,
-            AgentEvent::KeysChanged,
             AgentEvent::KeepingChanged,
             AgentEvent::DisksChanged,
             AgentEvent::StopRequested,

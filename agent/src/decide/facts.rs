@@ -1,6 +1,6 @@
 //! The facts of one moment, as data: no sentence is made before `words`.
 
-use crate::report::{Flush, SystemReport};
+use crate::report::{Flush, PairingReport, SystemReport};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use larder_firmware_config::Settings;
@@ -23,6 +23,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) registry: RegistryView,
     /// Whether a computer has a key.
     pub(crate) is_paired: bool,
+    pub(crate) pairing: PairingReport,
     pub(crate) head: Head,
     pub(crate) head_time_ms: Option<i64>,
     pub(crate) gaps: usize,

@@ -23,8 +23,8 @@ pub(crate) use memory::Memory;
 use self::facts::{BrokerFacts, Facts, RegistryView, SourceFacts};
 use self::figures::{fullest, gib, moment, repaired};
 use crate::report::{
-    Condition, Doing, HeadReport, Health, Level, NextToGo, ProofReport, PushResult, Report, RetentionReport,
-    SourceReport, SystemReport, VaultReport, source_id,
+    Condition, Doing, HeadReport, Health, Level, NextToGo, PairingReport, PairingState, ProofReport,
+    PushResult, Report, RetentionReport, SourceReport, SystemReport, VaultReport, source_id,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -63,6 +63,7 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Act
             hash: facts.head.hash.to_string(),
             time: facts.head_time_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         },
+        pairing: facts.pairing.clone(),
         system: facts.system.clone(),
         disks: facts.disks.iter().map(|(disk, flush)| disks::report(disk, *flush, facts)).collect(),
         sources: facts.sources.iter().map(|source| source_report(source, facts)).collect(),
@@ -80,6 +81,7 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         disks: Vec::new(),
         registry: RegistryView::default(),
         is_paired: false,
+        pairing: PairingReport::default(),
         head: Head::EMPTY,
         head_time_ms: None,
         gaps: 0,
@@ -112,11 +114,13 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
     }
 }
 
-/// The worst that the owner has not seen wins. Identify comes before "needs you", or a box in need could never be found.
+/// The worst that the owner has not seen wins. An open window and identify come before "needs you": the owner at the box waits
+/// for the sign that the box has heard, and a window that nobody asked for must be seen.
 fn rhythm(conditions: &[Condition], doing: Doing, facts: &Facts<'_>, memory: &mut Memory) -> Rhythm {
     let may_unplug = memory.may_unplug(facts);
     match conditions.iter().find(|condition| !condition.acknowledged) {
         Some(worst) if worst.level == Level::Alarm => Rhythm::Alarm,
+        _ if facts.pairing.state == PairingState::Open => Rhythm::Pairing,
         _ if memory.is_identifying(facts.now) => Rhythm::Identify,
         Some(worst) => Rhythm::needs_you(worst.code.number()),
         None if may_unplug => Rhythm::MayUnplug,

@@ -98,6 +98,7 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         disks: vec![(disk, Flush::Trusted)],
         registry: RegistryView::default(),
         is_paired: true,
+        pairing: PairingReport::default(),
         head: Head { sequence: 2, hash: Hash::ZERO },
         head_time_ms: None,
         gaps: 0,
@@ -180,6 +181,25 @@ fn the_worst_wins_and_work_goes_on_below() {
     let both = |facts: &mut Facts<'_>| (facts.damaged, facts.receiving) = (1, 1);
     check(both, Rhythm::Alarm);
     check(|facts| (facts.damaged, facts.system.clock_trusted) = (1, false), Rhythm::Alarm);
+}
+
+/// The owner at the box sees that the box has heard, also while a backup is overdue.
+#[test]
+fn an_open_window_is_seen_unless_files_are_at_risk() {
+    let settings = Settings::default();
+    let lamp = |given: fn(&mut Facts<'_>), state| {
+        let mut facts = facts(&settings);
+        given(&mut facts);
+        facts.pairing.state = state;
+        let (report, _) = report(&facts, &mut Memory::default());
+        assert_eq!(report.pairing.state, state);
+        report.health.lamp
+    };
+    assert_eq!(lamp(|_| {}, PairingState::Open), Rhythm::Pairing);
+    assert_eq!(lamp(|facts| facts.sources.clear(), PairingState::Open), Rhythm::Pairing);
+    assert_eq!(lamp(|facts| facts.receiving = 1, PairingState::Open), Rhythm::Pairing);
+    assert_eq!(lamp(|facts| facts.damaged = 1, PairingState::Open), Rhythm::Alarm);
+    assert_eq!(lamp(|_| {}, PairingState::Locked), Rhythm::Ready);
 }
 
 /// The kinds of events among the actions.

@@ -2,6 +2,7 @@
 
 use super::health::ConditionCode;
 use jiff::Timestamp;
+use larder_format::ledger::Role;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -45,6 +46,27 @@ pub(crate) enum Happened {
     },
     /// The owner has seen the present conditions.
     Acknowledged,
+    /// A window opened in which a computer may pair.
+    PairingOpened {
+        /// Name that the computer would get.
+        device: String,
+        /// Role that the computer would get.
+        role: Role,
+    },
+    /// Too many codes were wrong, so that nobody is let in for a while.
+    PairingLocked,
+    /// A computer was let in.
+    Paired {
+        /// The computer's name.
+        device: String,
+        /// The key's role.
+        role: Role,
+    },
+    /// A key opens nothing any more.
+    KeyEnded {
+        /// The computer's name.
+        device: String,
+    },
 }
 
 /// A push that ended with a snapshot.
@@ -73,11 +95,15 @@ pub(crate) enum EventType {
     ConditionRaised,
     ConditionCleared,
     Acknowledged,
+    PairingOpened,
+    PairingLocked,
+    Paired,
+    KeyEnded,
 }
 
 impl EventType {
     /// Every type, for dashboards with a list.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::PushStarted,
         Self::PushSucceeded,
         Self::PushPartial,
@@ -85,6 +111,10 @@ impl EventType {
         Self::ConditionRaised,
         Self::ConditionCleared,
         Self::Acknowledged,
+        Self::PairingOpened,
+        Self::PairingLocked,
+        Self::Paired,
+        Self::KeyEnded,
     ];
 }
 
@@ -99,6 +129,10 @@ impl Happened {
             Self::ConditionRaised { .. } => EventType::ConditionRaised,
             Self::ConditionCleared { .. } => EventType::ConditionCleared,
             Self::Acknowledged => EventType::Acknowledged,
+            Self::PairingOpened { .. } => EventType::PairingOpened,
+            Self::PairingLocked => EventType::PairingLocked,
+            Self::Paired { .. } => EventType::Paired,
+            Self::KeyEnded { .. } => EventType::KeyEnded,
         }
     }
 }
@@ -111,8 +145,12 @@ impl Serialize for Happening {
         map.serialize_entry("id", &self.id)?;
         map.serialize_entry("time", &self.time)?;
         match &self.what {
-            Happened::PushStarted { device } | Happened::RestoreServed { device } => {
+            Happened::PushStarted { device }
+            | Happened::RestoreServed { device }
+            | Happened::KeyEnded { device } => map.serialize_entry("device", device)?,
+            Happened::PairingOpened { device, role } | Happened::Paired { device, role } => {
                 map.serialize_entry("device", device)?;
+                map.serialize_entry("role", role)?;
             }
             Happened::Pushed(PushFacts { source, snapshot, files, bytes, skipped }) => {
                 map.serialize_entry("bytes", bytes)?;
@@ -126,7 +164,7 @@ impl Serialize for Happening {
                 map.serialize_entry("what", what)?;
             }
             Happened::ConditionCleared { condition } => map.serialize_entry("condition", condition)?,
-            Happened::Acknowledged => {}
+            Happened::Acknowledged | Happened::PairingLocked => {}
         }
         map.end()
     }
@@ -174,5 +212,15 @@ mod tests {
             r#"{"event_type":"condition_cleared","condition":"clock"}"#,
         );
         check(Happened::Acknowledged, r#"{"event_type":"acknowledged"}"#);
+        check(
+            Happened::PairingOpened { device: device(), role: Role::Read },
+            r#"{"event_type":"pairing_opened","device":"laptop","role":"read"}"#,
+        );
+        check(Happened::PairingLocked, r#"{"event_type":"pairing_locked"}"#);
+        check(
+            Happened::Paired { device: device(), role: Role::Admin },
+            r#"{"event_type":"paired","device":"laptop","role":"admin"}"#,
+        );
+        check(Happened::KeyEnded { device: device() }, r#"{"event_type":"key_ended","device":"laptop"}"#);
     }
 }

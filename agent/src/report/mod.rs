@@ -9,6 +9,7 @@
 mod disk;
 mod happening;
 mod health;
+mod pairing;
 mod remembered;
 mod source_id;
 mod standing;
@@ -16,6 +17,7 @@ mod standing;
 pub(crate) use disk::{DiskHealth, DiskReport, DiskState, DiskUse, Flush};
 pub(crate) use happening::{EventType, Happened, Happening, PushFacts};
 pub(crate) use health::{About, Condition, ConditionCode, Doing, Health, Level};
+pub(crate) use pairing::{PairingReport, PairingState};
 pub(crate) use remembered::{Remembered, RememberedCondition, RememberedFile, SeenCondition, StoredSample};
 pub(crate) use source_id::source_id;
 pub(crate) use standing::SourceStanding;
@@ -214,6 +216,8 @@ pub(crate) struct Report {
     pub(crate) proof: ProofReport,
     /// Topic `head`.
     pub(crate) head: HeadReport,
+    /// Topic `pairing`.
+    pub(crate) pairing: PairingReport,
     /// Topic `system`.
     pub(crate) system: SystemReport,
     /// Topics `disk/<id>`.

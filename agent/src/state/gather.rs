@@ -60,8 +60,9 @@ impl Appliance {
     /// Lets a key in from now on.
     pub(crate) fn take_key(&self, device: String, role: Role, key: &PublicKey) -> Result<(), StoreError> {
         let key = key_name(key);
+        let told = AgentEvent::Paired { device: device.clone(), role };
         self.vault.append(self.stamp(), Event::DevicePaired(Pairing { device, role, key }))?;
-        self.tell(AgentEvent::KeysChanged);
+        self.tell(told);
         Ok(())
     }
 
@@ -89,7 +90,9 @@ impl Appliance {
             self.vault.append(self.stamp(), Event::DeviceRevoked { key: pairing.key })?;
         }
         self.keys_ended.send_replace(());
-        self.tell(AgentEvent::KeysChanged);
+        for Pairing { device, .. } in &ended {
+            self.tell(AgentEvent::KeyEnded { device: device.clone() });
+        }
         Ok(ended)
     }
 
@@ -205,6 +208,7 @@ impl Appliance {
             disks,
             registry,
             is_paired: !view.pairings.is_empty(),
+            pairing: self.pairing.report(&stamp),
             head: view.head,
             head_time_ms: view.newest.map(|stamp| stamp.time_ms),
             gaps: view.gaps.len(),

@@ -57,6 +57,9 @@ fn tell_status(status: &Value, output: &mut Output) -> std::io::Result<()> {
             output.line(format!("  {}{behind}", condition[part].as_str().unwrap_or_default()))?;
         }
     }
+    if let Some(line) = told_of_pairing(&status["pairing"]) {
+        output.line(line)?;
+    }
     // A key that only adds backups is told nothing of the whole vault.
     if status["vault"].is_object() {
         output.line(whole(&status["vault"]))?;
@@ -82,6 +85,24 @@ fn tell_status(status: &Value, output: &mut Output) -> std::io::Result<()> {
         print_table(&heads, rows, output)?;
     }
     Ok(())
+}
+
+/// Whether the appliance lets a computer in, or somebody tried to guess a code; nothing is said while it is closed.
+fn told_of_pairing(pairing: &Value) -> Option<String> {
+    let text = |key: &str| pairing[key].as_str().unwrap_or_default();
+    let until = moment(text("until"));
+    match text("state") {
+        "open" => Some(format!(
+            "A window is open until {until}: a computer with the code is paired as \"{}\", with the role {}.",
+            text("device"),
+            text("role"),
+        )),
+        "locked" => Some(format!(
+            "Too many wrong codes were tried: no computer can be paired until {until}. If it was not you, somebody in your \
+             network guesses."
+        )),
+        _ => None,
+    }
 }
 
 /// How long snapshots are kept, and the obstacles to letting go.
@@ -117,6 +138,22 @@ fn whole(vault: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_is_told_and_a_closed_one_is_not() {
+        let told = |pairing: Value| told_of_pairing(&pairing);
+        let open = serde_json::json!({
+            "state": "open", "device": "tablet", "role": "push", "until": "2026-05-02T03:06:05Z",
+        });
+        let open = told(open).expect("told");
+        assert!(
+            open.contains("\"tablet\"") && open.contains("the role push") && open.contains("2026"),
+            "{open}"
+        );
+        assert!(told(serde_json::json!({ "state": "locked", "until": "2026-05-02T03:06:05Z" })).is_some());
+        assert_eq!(told(serde_json::json!({ "state": "closed", "device": null })), None);
+        assert_eq!(told(Value::Null), None, "an appliance that says nothing of it");
+    }
 
     #[test]
     fn only_fine_is_fine_for_a_script() {

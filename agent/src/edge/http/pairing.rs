@@ -7,6 +7,8 @@ use super::auth::{BoxOwner, ProvenKey};
 use super::control::require_device_name;
 use super::{Refusal, State};
 use crate::edge::random::random;
+use crate::event::AgentEvent;
+use crate::report::PairingState;
 use crate::state::pairing::{Granted, NoPairing};
 use axum::Json;
 use axum::http::StatusCode;
@@ -42,9 +44,10 @@ pub(crate) async fn open_window(
 ) -> Result<Json<OpenedWindow>, Refusal> {
     let WindowWish { device, role } = wish;
     require_device_name(&device)?;
-    let now_s = appliance.clock.powered_on_s();
-    let opened = appliance.pairing.open(now_s, Granted { device, role }, random());
+    let granted = Granted { device: device.clone(), role };
+    let opened = appliance.pairing.open(&appliance.stamp(), granted, random());
     let (code, open_s) = opened.map_err(|why| refusal(&why))?;
+    appliance.tell(AgentEvent::PairingOpened { device, role });
     Ok(Json(OpenedWindow { code, open_s }))
 }
 
@@ -55,7 +58,12 @@ pub(crate) async fn begin(
 ) -> Result<Json<PairingAnswer>, Refusal> {
     let message = from_hex(&begin.message).ok_or_else(|| refusal(&NoPairing::Garbled))?;
     let keys = PairingKeys { device: proven.0, appliance: appliance.box_key.public() };
-    let answered = appliance.pairing.answer(appliance.clock.powered_on_s(), keys, &message);
+    let now = appliance.stamp();
+    let answered = appliance.pairing.answer(&now, keys, &message);
+    let was_locked = matches!(answered, Err(NoPairing::Locked(_)));
+    if !was_locked && appliance.pairing.report(&now).state == PairingState::Locked {
+        appliance.tell(AgentEvent::PairingLocked);
+    }
     let answered = answered.map_err(|why| refusal(&why))?;
     Ok(Json(PairingAnswer {
         message: to_hex(&answered.message),
@@ -70,7 +78,7 @@ pub(crate) async fn confirm(
     appliance: State,
     Json(shown): Json<PairingProof>,
 ) -> Result<Json<Identity>, Refusal> {
-    let confirmed = appliance.pairing.confirm(appliance.clock.powered_on_s(), proven.0, &shown.proof);
+    let confirmed = appliance.pairing.confirm(&appliance.stamp(), proven.0, &shown.proof);
     let Granted { device, role } = confirmed.map_err(|why| refusal(&why))?;
     let named = device.clone();
     appliance.blocking(move |appliance| appliance.take_key(named, role, &proven.0)).await??;

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::topics::{OFFLINE, ONLINE, Topics};
-use crate::report::{EventType, SystemReport};
+use crate::report::{EventType, PairingState, SystemReport};
 
 /// One entity: its key within the device and the fields of its component.
 pub(crate) struct Entity {
@@ -161,7 +161,7 @@ fn happened(topics: &Topics) -> Entity {
 
 fn diagnostics(topics: &Topics) -> Vec<Entity> {
     let (vault, retention) = (topics.state("vault"), topics.state("retention"));
-    let (proof, head) = (topics.state("proof"), topics.state("head"));
+    let (proof, head, pairing) = (topics.state("proof"), topics.state("head"), topics.state("pairing"));
     vec![
         Entity::new("binary_sensor", "connectivity", "Connectivity")
             .with("state_topic", topics.availability())
@@ -198,6 +198,14 @@ fn diagnostics(topics: &Topics) -> Vec<Entity> {
             .class("problem")
             .diagnostic()
             .details(&proof, "{'damaged': value_json.damaged, 'repaired': value_json.repaired}"),
+        Entity::sensor("pairing", "Pairing", &pairing, "value_json.state")
+            .one_of(&PairingState::NAMES)
+            .icon("key-plus")
+            .diagnostic()
+            .details(
+                &pairing,
+                "{'device': value_json.device, 'role': value_json.role, 'until': value_json.until}",
+            ),
         Entity::sensor("head", "Ledger entry", &head, "value_json.sequence")
             .icon("book-lock")
             .quiet()

@@ -1,12 +1,13 @@
 //! A report as a real home would have it, for the tests of this folder.
 
 use jiff::Timestamp;
+use larder_format::ledger::Role;
 use larder_panel::Rhythm;
 
 use crate::report::{
     About, Answers, Condition, ConditionCode, DiskHealth, DiskReport, DiskState, DiskUse, Doing, Flush,
-    Happened, Happening, HeadReport, Health, Level, NextToGo, ProofReport, PushFacts, PushResult, Report,
-    RetentionReport, SourceReport, SourceStanding, SystemReport, VaultReport,
+    Happened, Happening, HeadReport, Health, Level, NextToGo, PairingReport, PairingState, ProofReport,
+    PushFacts, PushResult, Report, RetentionReport, SourceReport, SourceStanding, SystemReport, VaultReport,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -38,6 +39,12 @@ pub(crate) fn report() -> Report {
         retention: retention(),
         proof: ProofReport { last_scrub: Some(at("2026-04-20T04:00:00Z")), damaged: 0, repaired: 2 },
         head: HeadReport { sequence: 1234, hash: "5f".repeat(32), time: Some(at("2026-05-02T03:04:05Z")) },
+        pairing: PairingReport {
+            state: PairingState::Open,
+            device: Some("tablet".to_owned()),
+            role: Some(Role::Push),
+            until: Some(at("2026-05-02T03:06:05Z")),
+        },
         system: SystemReport {
             cpu_celsius: Some(51.5),
             undervoltage: None,

@@ -43,7 +43,7 @@ impl Topics {
         format!("{}/availability", self.root)
     }
 
-    /// One of the single state topics: `health`, `vault`, `retention`, `proof`, `head`, `system`.
+    /// One of the single state topics: `health`, `vault`, `retention`, `proof`, `head`, `pairing`, `system`.
     pub(crate) fn state(&self, name: &str) -> String {
         format!("{}/{name}", self.root)
     }
@@ -95,10 +95,10 @@ impl Topics {
     }
 
     /// Retained topics that nobody else writes to, besides those of `outliving`.
-    pub(crate) fn single(&self) -> [String; 7] {
-        let states = ["health", "vault", "retention", "proof", "head", "system"].map(|name| self.state(name));
-        let [health, vault, retention, proof, head, system] = states;
-        [self.availability(), health, vault, retention, proof, head, system]
+    pub(crate) fn single(&self) -> [String; 8] {
+        let names = ["health", "vault", "retention", "proof", "head", "pairing", "system"];
+        let [health, vault, retention, proof, head, pairing, system] = names.map(|name| self.state(name));
+        [self.availability(), health, vault, retention, proof, head, pairing, system]
     }
 
     /// Retained topics that can outlive their disk or source, as filters.
@@ -114,6 +114,7 @@ impl Topics {
             (self.state("retention"), json(&report.retention)),
             (self.state("proof"), json(&report.proof)),
             (self.state("head"), json(&report.head)),
+            (self.state("pairing"), json(&report.pairing)),
             (self.state("system"), json(&report.system)),
         ];
         shown.extend(report.disks.iter().map(|disk| (self.disk(&disk.id), json(disk))));
@@ -210,6 +211,7 @@ mod tests {
                 "larder/attic/retention",
                 "larder/attic/proof",
                 "larder/attic/head",
+                "larder/attic/pairing",
                 "larder/attic/system",
                 "larder/attic/disk/0a1b2c3d",
                 "larder/attic/source/laptop-photos",
