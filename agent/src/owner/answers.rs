@@ -16,11 +16,7 @@ pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result
         let what = format!("`{source}` is no source: a source is named DEVICE/NAME.");
         return Err(Trouble::new(2, what, "`larderd answers` without a name answers for all of them.", ""));
     }
-    // Other characters would have another meaning in an address.
-    let encoded =
-        |source: String| percent_encoding::utf8_percent_encode(&source, NON_ALPHANUMERIC).to_string();
-    let path = source
-        .map_or_else(|| "/v1/answers".to_owned(), |source| format!("/v1/answers?source={}", encoded(source)));
+    let path = source.map_or_else(|| "/v1/answers".to_owned(), |source| answers_path(&source));
     let value: serde_json::Value = ask(which, &path, None)?;
     if json {
         say(&value)?;
@@ -35,6 +31,12 @@ pub(crate) fn answers(which: &Which, source: Option<&str>, json: bool) -> Result
         print_answers(source, answers)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the answers for one source are asked for.
+pub(crate) fn answers_path(source: &str) -> String {
+    // Other characters would have another meaning in an address.
+    format!("/v1/answers?source={}", percent_encoding::utf8_percent_encode(source, NON_ALPHANUMERIC))
 }
 
 /// The four questions and their answers, for people. `larder answers` asks them in the same words.

@@ -1,5 +1,6 @@
 //! `larderd let-go`: everything of a source that was pushed by mistake, or belongs to nobody any more.
 
+use super::answers::answers_path;
 use super::asking::ask;
 use super::output::say;
 use super::which::Which;
@@ -9,7 +10,6 @@ use crate::phrase::counted;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use larder_format::ledger::{composed, is_source_name, typed};
-use percent_encoding::NON_ALPHANUMERIC;
 use std::process::ExitCode;
 
 /// The typed wish.
@@ -32,8 +32,7 @@ pub(crate) fn request(source: &str, before: Option<&str>, undo: bool) -> Result<
 pub(crate) fn let_go(which: &Which, requests: Vec<LetGoRequest>, json: bool) -> Result<ExitCode, Trouble> {
     // A wrong name among many must not leave half of them changed.
     for request in &requests {
-        let source = percent_encoding::utf8_percent_encode(&request.source, NON_ALPHANUMERIC);
-        ask::<serde_json::Value>(which, &format!("/v1/answers?source={source}"), None)?;
+        ask::<serde_json::Value>(which, &answers_path(&request.source), None)?;
     }
     let mut answers = Vec::new();
     for request in requests {

@@ -6,10 +6,10 @@
 //! proof (`tls`), whose source is whose (`larder_store::Scope`).
 
 use super::Refusal;
+use super::closing::and_close;
 use crate::state::Appliance;
 use crate::state::pairing::key_name;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{CONNECTION, HeaderValue};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -87,12 +87,9 @@ pub(crate) async fn by_key(
         appliance.key_uses.note(key, appliance.stamp().time_ms);
         request.extensions_mut().insert(Caller::Device(Scope::device(device, role)));
     }
-    let mut response = next.run(request).await;
-    if !is_known {
-        // Left open, a few hundred connections without any key would keep every other device out.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
+    let response = next.run(request).await;
+    // Left open, a few hundred connections without any key would keep every other device out.
+    if is_known { response } else { and_close(response) }
 }
 
 /// The local socket: its file's permissions were the check.

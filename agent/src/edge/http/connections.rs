@@ -8,10 +8,9 @@
 
 use super::Refusal;
 use super::auth::{Caller, ProvenKey};
+use super::closing::and_close;
 use axum::Router;
 use axum::extract::Request;
-use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::Incoming;
@@ -226,9 +225,7 @@ pub(super) async fn admit(request: Request, next: Next) -> Response {
     if let (Some(guest), Some(caller)) = (extensions.get::<Guest>(), extensions.get::<Caller>())
         && let Err(refusal) = guest.is_of(caller.name())
     {
-        let mut response = refusal.into_response();
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return response;
+        return and_close(refusal.into_response());
     }
     next.run(request).await
 }

@@ -6,6 +6,7 @@
 mod about;
 pub(crate) mod acknowledge;
 mod auth;
+mod closing;
 mod connections;
 pub(crate) mod control;
 pub(crate) mod disks;

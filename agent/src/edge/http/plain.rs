@@ -2,13 +2,13 @@
 //! here, and no name of a backup told.
 
 use super::about::health;
+use super::closing::and_close;
 use super::problem::Refusal;
 use super::{State, problem};
 use crate::decide::words::level_sentence;
 use crate::state::Appliance;
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::{CONNECTION, HeaderValue};
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
@@ -38,14 +38,14 @@ async fn lamp(appliance: State) -> String {
 
 async fn encrypted_only(uri: Uri) -> Refusal {
     let what = format!("{} is answered over encrypted connections only.", uri.path());
-    let remedy = "Use `larder` on a paired computer: it encrypts by itself.";
+    // A computer that was paired before there was encryption asks like this, and its pairing opens nothing any more.
+    let remedy = "Install the newest `larder` on this computer. Then run `larderd pair` on the appliance and `larder pair ADDRESS \
+                  --replace` here, and type the code.";
     let nothing = "Nothing was looked at, and nothing changed.";
     Refusal::new(StatusCode::UPGRADE_REQUIRED, "encrypted_only", [&what, nothing, remedy])
 }
 
 /// Nobody becomes known here, so a connection that stays would only take a place.
 async fn answered_once(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    and_close(next.run(request).await)
 }
