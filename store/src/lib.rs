@@ -58,7 +58,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No byte was written; kept backups stay kept.
-    #[error("the backup disk at {disk} is full; at least {missing_mib} MiB more are needed")]
+    #[error("the backup disk at {disk} is full; at least {missing_mib} MiB must become free there")]
     Full {
         /// Where the owner finds the disk.
         disk: String,

@@ -141,7 +141,7 @@ impl From<StoreError> for Trouble {
             StoreError::Full { disk, missing_mib, free_mib, .. } => Self::new(
                 5,
                 format!(
-                    "{}: at least {} more are needed.",
+                    "{}: at least {} must become free there.",
                     full_disk(&disk, free_mib),
                     size_of_mib(missing_mib)
                 ),

@@ -143,10 +143,8 @@ impl From<StoreError> for Refusal {
         let refusal = match &error {
             StoreError::Full { disk, missing_mib, free_mib, sent_mib, others_mib } => {
                 let what = format!("{}: {}.", full_disk(disk, *free_mib), lacking(*missing_mib, *sent_mib));
-                let meaning = "Everything backed up so far is safe; this backup is not complete. What it sent is kept for a day, \
-                               unless other computers need the room.";
                 let remedy = what_makes_room(*missing_mib, *others_mib);
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", [&what, meaning, &remedy])
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", [&what, not_complete(*sent_mib), &remedy])
             }
             StoreError::NotYours { device, name } => {
                 let owner = name.split('/').next().unwrap_or(name);
@@ -278,14 +276,26 @@ fn of_the_box(error: &StoreError) -> Refusal {
     }
 }
 
-/// The missing bytes on a full disk, as far as known: only the pushing computer knows how much more it would have
-/// sent.
+/// The room that must become free on a full disk. A disk takes the smallest backup only while a whole pack fits, so that
+/// room is no size of a backup; only the pushing computer knows how much more it would have sent.
 fn lacking(missing_mib: u64, sent_mib: u64) -> String {
-    let missing = format!("at least {} more are needed", size_of_mib(missing_mib));
+    let must_become_free = format!("at least {} must become free there", size_of_mib(missing_mib));
     match sent_mib {
-        0 => missing,
-        sent_mib => {
-            format!("{missing}, beside the {} that this computer has sent already", size_of_mib(sent_mib))
+        0 => format!("{must_become_free} before it takes any backup, however small"),
+        sent_mib => format!(
+            "{must_become_free} before it takes more than the {} that this computer has sent already",
+            size_of_mib(sent_mib)
+        ),
+    }
+}
+
+/// What a refusal for want of room means. A device's bytes without a snapshot are among the first to be let go of then.
+fn not_complete(sent_mib: u64) -> &'static str {
+    match sent_mib {
+        0 => "Everything backed up so far is safe; this backup was not made.",
+        _ => {
+            "Everything backed up so far is safe; this backup is not complete. What it sent may be let go of at once to make \
+             room; a later push sends it again by itself."
         }
     }
 }
@@ -324,7 +334,8 @@ mod tests {
     use super::*;
     use crate::state::broke_off;
 
-    /// A reader of "58 MiB are missing", after sending 800 in vain, would think that 58 are enough.
+    /// A reader of "58 MiB are missing", after sending 800 in vain, would think that 58 are enough; a reader with a letter of
+    /// 8 kB would not believe a word. Told that the bytes stay for a day, the reader would look for them after a second.
     #[test]
     fn a_full_disk_is_named_with_what_is_known_to_be_missing() {
         let full = |sent_mib, others_mib| {
@@ -335,12 +346,23 @@ mod tests {
         assert_eq!(
             told.what,
             "The backup disk at /mnt/small is full but for 1.2 GB, most of it a reserve that letting go needs: at least \
-             60.8 MB more are needed, beside the 871.4 MB that this computer has sent already."
+             60.8 MB must become free there before it takes more than the 871.4 MB that this computer has sent already."
         );
         assert_eq!(told.code, "full");
+        assert!(
+            told.meaning.contains("may be let go of at once") && !told.meaning.contains("day"),
+            "{told:?}"
+        );
         assert!(told.meaning.contains("not complete") && told.remedy.contains("--exclude"), "{told:?}");
         let told = full(0, 700);
-        assert!(told.what.ends_with("at least 60.8 MB more are needed."), "{}", told.what);
+        assert!(
+            told.what.ends_with(
+                "at least 60.8 MB must become free there before it takes any backup, however small."
+            ),
+            "{}",
+            told.what
+        );
+        assert!(!told.meaning.contains("sent"), "nothing was: {}", told.meaning);
         assert!(told.remedy.contains("734.0 MB") && !told.remedy.contains("larger disk"), "{}", told.remedy);
     }
 
