@@ -50,7 +50,8 @@ fn a_snapshot_is_kept_under_a_name_of_the_owner_and_found_by_it() {
     pushed(&home, "after");
     let kept = home.ok(&["keep", &format!("docs@{before}"), "--label", "before  the move"]);
     assert!(kept.contains("\"before the move\" of laptop/docs is kept for ever"), "{kept}");
-    home.ok(&["keep", "docs", "--until", "2999-12-31"]);
+    let until = home.ok(&["keep", "docs", "--until", "2999-12-31"]);
+    assert!(until.contains("at least until the end of 2999-12-31 ("), "the day that was named: {until}");
     home.kill_agent();
     home.start();
     let listed = home.ok(&["snapshots", "docs"]);
@@ -63,7 +64,7 @@ fn a_snapshot_is_kept_under_a_name_of_the_owner_and_found_by_it() {
     assert_eq!(info(&home, before)["kept_until"], Value::Null);
     assert!(home.ok(&["retention", "docs"]).contains("before the move"));
     let answers = home.ok(&["answers", "docs"]);
-    assert!(answers.contains("Kept by the owner besides: backup"), "{answers}");
+    assert!(answers.contains("Kept by the owner besides: snapshot"), "{answers}");
     assert!(answers.contains("\"before the move\", for ever") && answers.contains(", until "), "{answers}");
 
     for place in ["docs@before the move:a.txt", "docs@\"before the move\":a.txt"] {
@@ -71,7 +72,9 @@ fn a_snapshot_is_kept_under_a_name_of_the_owner_and_found_by_it() {
     }
     assert!(home.ok(&["diff", "docs@before the move"]).contains("changed      a.txt"));
     assert!(home.ok(&["du", "docs@before the move"]).contains("6 B"));
-    larder(&home, "", &["cat", "docs@before the mover:a.txt"], 1);
+    let wrong = larder(&home, "", &["cat", "docs@before the mover:a.txt"], 1);
+    assert!(wrong.contains("\"before the mover\" is no moment, and no label"), "{wrong}");
+    assert!(wrong.contains("Its labels are \"before the move\"."), "{wrong}");
     // A moment stays a moment, and two snapshots of a source cannot be called the same.
     for label in ["yesterday", "12", "2026-03-31", "", "v\u{ad}2"] {
         larder(&home, "", &["keep", "docs", "--label", label], 2);
@@ -113,7 +116,7 @@ fn a_label_ends_at_the_box_alone_and_not_before_three_days() {
     larderd(&home, &["unkeep", "4711"], 1);
     let told = larderd(&home, &["unkeep", &number.to_string()], 0);
     assert!(told.contains("stays for 72 hours at least") && told.contains("larderd keep"), "{told}");
-    status_says(&home, "shortens how long backup", true);
+    status_says(&home, "shortens how long snapshot", true);
     assert_eq!(home.json(&["status"])["health"]["lamp"], "needs_you_9");
     assert!(home.ok(&["snapshots", "docs"]).contains("kept by the owner: \"v1\""), "not yet");
     assert!(home.ok(&["cat", "docs@v1:a.txt"]).contains("letter"));

@@ -42,7 +42,7 @@ fn scrub(days_ago: i64) -> ScrubView {
     }
 }
 
-fn source(hours_ago: i64) -> SourceFacts {
+pub(super) fn source(hours_ago: i64) -> SourceFacts {
     SourceFacts {
         source: "laptop/photos".into(),
         snapshots: 1,
@@ -285,7 +285,7 @@ fn a_date_never_speaks_of_something_that_does_not_happen() {
     };
     let day: fn(&mut SourceFacts) =
         |source| source.next_to_go = Some((4, Timestamp::from_second(NOW_S).unwrap()));
-    check(day, "at least until 2026-09-21", "backup 4");
+    check(day, "at least until 2026-09-21", "snapshot 4");
     check(|_| {}, "no newer backup", "until");
     check(|source| source.on_hold = true, "on hold", "until");
     let settings = Settings::default();

@@ -160,7 +160,7 @@ fn print_damaged(after: &ScrubStatus) -> Result<(), Trouble> {
         say("Check the disk's cable and power.")?;
     }
     if !after.damaged_snapshots.is_empty() {
-        say("These backups cannot be given back whole:")?;
+        say("These snapshots cannot be given back whole:")?;
         for DamagedName { source, snapshot, is_lost } in &after.damaged_snapshots {
             let why = if *is_lost { "" } else { "  (could not be read, is tried again)" };
             say(format_args!("  {source}@{snapshot}{why}"))?;

@@ -4,7 +4,7 @@
 
 use super::{
     options::GlobalOptions,
-    output::{CommandError, Output, moment},
+    output::{CommandError, Output, end_in_words},
     spot::{AtOption, Spot},
 };
 use crate::{ClientError, Past, link::questions};
@@ -80,7 +80,7 @@ fn told(kept: &SnapshotInfo) -> Vec<String> {
     let SnapshotInfo { source, snapshot, label, kept_until, .. } = kept;
     let until = kept_until
         .as_ref()
-        .map_or("for ever".to_owned(), |until| format!("at least until {}", moment(until)));
+        .map_or("for ever".to_owned(), |until| format!("at least until {}", end_in_words(until)));
     let name = label.as_ref().map_or(String::new(), |label| format!(" \"{label}\""));
     let mut lines = vec![format!("Snapshot {snapshot}{name} of {source} is kept {until}.")];
     if let Some(label) = label {

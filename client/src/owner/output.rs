@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{ClientError, platform::sync_output};
 use jiff::{Timestamp, tz::TimeZone};
+use larder_format::when;
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
@@ -187,6 +188,20 @@ pub(super) fn moment(rfc3339: &str) -> String {
         |_| rfc3339.to_owned(),
         |time| time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string(),
     )
+}
+
+/// The end of a span as sent, in this computer's zone: the day that was named, or the minute.
+pub(super) fn end_there(rfc3339: &str) -> String {
+    end_as(rfc3339, when::end_there)
+}
+
+/// The same, with the zone.
+pub(super) fn end_in_words(rfc3339: &str) -> String {
+    end_as(rfc3339, when::end_in_words)
+}
+
+fn end_as(rfc3339: &str, told: fn(Timestamp, &TimeZone) -> String) -> String {
+    rfc3339.parse().map_or_else(|_| rfc3339.to_owned(), |time| told(time, &TimeZone::system()))
 }
 
 /// `rwxr-x---`, with the special bits at the usual places.

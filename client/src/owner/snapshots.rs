@@ -5,7 +5,7 @@
 
 use super::{
     options::GlobalOptions,
-    output::{CommandError, Output, count, moment, size},
+    output::{CommandError, Output, count, end_there, moment, size},
     spot::full_source,
     table::{Column, print_table},
 };
@@ -85,9 +85,10 @@ pub(super) fn snapshot_table<'a>(
     snapshots: impl Iterator<Item = &'a SnapshotInfo>,
     output: &mut Output,
 ) -> io::Result<()> {
-    let mut any_damaged = false;
+    let (mut any_damaged, mut any_by_the_owner) = (false, false);
     let row = |snapshot: &SnapshotInfo| {
         any_damaged |= snapshot.damaged;
+        any_by_the_owner |= snapshot.reasons.iter().any(|reason| reason == KEPT_BY_THE_OWNER);
         vec![
             snapshot.snapshot.to_string(),
             moment(&snapshot.time),
@@ -112,6 +113,9 @@ pub(super) fn snapshot_table<'a>(
     print_table(&heads, snapshots.map(row).collect(), output)?;
     if any_damaged {
         output.line(NOT_WHOLE)?;
+    }
+    if any_by_the_owner {
+        output.line("Where the owner keeps one, the date is that of the owner's wish or of the rule, whichever is later.")?;
     }
     output.line("Nothing goes before its date, and what goes then is named by `larderd prune --dry-run` on the appliance.")
 }
@@ -142,7 +146,7 @@ fn kept(snapshot: &SnapshotInfo) -> String {
     match &snapshot.kept_until {
         None => "no end".to_owned(),
         Some(_) if has(ONE_OF_THE_NEWEST) && !has(KEPT_BY_THE_OWNER) => "while it is so new".to_owned(),
-        Some(until) => format!("at least until {}", moment(until)),
+        Some(until) => format!("at least until {}", end_there(until)),
     }
 }
 

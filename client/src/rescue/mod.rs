@@ -280,7 +280,9 @@ impl Past for Rescue {
             (None, Some(kept)) => kept,
             (None, None) => {
                 return Err(ClientError::NotThere {
-                    what: format!("There is no such snapshot: \"{when}\" is no WHEN. Write {WHEN_FORMS}."),
+                    what: format!(
+                        "\"{when}\" is no moment, and no label of {source} on this disk. Write a label, or {WHEN_FORMS}."
+                    ),
                     remedy: "`larder rescue DISK --list` shows the snapshots on it, with their numbers.",
                 });
             }

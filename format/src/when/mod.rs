@@ -7,7 +7,7 @@
 mod civil;
 
 use civil::CivilText;
-use jiff::{Span, Timestamp, Zoned, tz::TimeZone};
+use jiff::{Span, Timestamp, Zoned, civil::Time, tz::TimeZone};
 
 /// A longer text is no WHEN.
 pub const WHEN_BYTES_MAX: usize = 80;
@@ -103,6 +103,19 @@ pub fn in_words(moment: Timestamp, zone: &TimeZone) -> String {
         _ => "%Y-%m-%d %H:%M:%S",
     };
     format!("{} ({})", there.strftime(format), zone_in_words(&there))
+}
+
+/// The end of a span as a reader in `zone` sees it: `the end of 2030-12-31 (Europe/Berlin)` for the midnight behind that day,
+/// which a reader who named the day would take for a day too many; otherwise the minute.
+pub fn end_in_words(end: Timestamp, zone: &TimeZone) -> String {
+    format!("{} ({})", end_there(end, zone), zone_in_words(&end.to_zoned(zone.clone())))
+}
+
+/// As `end_in_words`, without the name of the zone: for a table of times that are all of one zone.
+pub fn end_there(end: Timestamp, zone: &TimeZone) -> String {
+    let there = end.to_zoned(zone.clone());
+    let day_before = there.date().yesterday().ok().filter(|_| there.time() == Time::midnight());
+    day_before.map_or_else(|| there.strftime("%Y-%m-%d %H:%M").to_string(), |day| format!("the end of {day}"))
 }
 
 /// The name of a zone; for a zone without a name the distance from UTC at that moment.

@@ -235,3 +235,21 @@ proptest! {
         }
     }
 }
+
+/// Kept to the end of a day is not kept for the next day, and a time without its zone is another time elsewhere.
+#[test]
+fn an_end_is_told_as_the_day_that_was_named_or_to_the_minute() {
+    let told = |end: &str, zone: &str| {
+        let zone = if zone.is_empty() {
+            TimeZone::fixed(jiff::tz::offset(-5))
+        } else {
+            TimeZone::get(zone).unwrap()
+        };
+        end_in_words(end.parse().unwrap(), &zone)
+    };
+    let end = "2030-12-31T23:00:00Z";
+    assert_eq!(told(end, "Europe/Berlin"), "the end of 2030-12-31 (Europe/Berlin)");
+    assert_eq!(told(end, "UTC"), "2030-12-31 23:00 (UTC)");
+    assert_eq!(told(end, ""), "2030-12-31 18:00 (UTC-05:00)");
+    assert_eq!(told("2030-12-31T23:00:59.9Z", "UTC"), "2030-12-31 23:00 (UTC)");
+}

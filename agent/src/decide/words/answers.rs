@@ -8,9 +8,10 @@ use crate::phrase::moment_in;
 use crate::report::Answers;
 use jiff::tz::TimeZone;
 use larder_format::ledger::typed;
+use larder_format::when::end_in_words;
 use larder_store::SnapshotRecord;
 
-/// Backups numbered in one sentence; `larder snapshots` shows the rest.
+/// Snapshots numbered in one sentence; `larder snapshots` shows the rest.
 const NUMBERED_MAX: usize = 10;
 
 /// The answers for one source, in whole sentences, with the times of a reader in `zone`.
@@ -55,8 +56,8 @@ pub(crate) fn of(source: &SourceFacts, zone: &TimeZone) -> Answers {
     };
     let older_versions = match source.damaged.as_slice() {
         [] => older_versions,
-        [one] => format!("{older_versions} Backup {one} cannot be given back whole."),
-        damaged => format!("{older_versions} Backups {} cannot be given back whole.", numbers(damaged)),
+        [one] => format!("{older_versions} Snapshot {one} cannot be given back whole."),
+        damaged => format!("{older_versions} Snapshots {} cannot be given back whole.", numbers(damaged)),
     };
     // The date speaks of every backup together, not of the backup with the date: that backup may be among the newest,
     // kept whatever its date says.
@@ -64,8 +65,7 @@ pub(crate) fn of(source: &SourceFacts, zone: &TimeZone) -> Answers {
         (_, true) => "History is on hold: nothing is let go of.".to_owned(),
         (None, _) => "Nothing that is kept now goes as long as no newer backup comes.".to_owned(),
         (Some((_, at)), _) => {
-            let day = at.to_zoned(zone.clone()).strftime("%Y-%m-%d");
-            format!("What is kept now stays at least until {day}.")
+            format!("By the rule, what is kept now stays at least until {}.", end_in_words(*at, zone))
         }
     };
     let bad_edit = format!(

@@ -43,7 +43,7 @@ fn what_is_damaged(damage: &DamageFacts) -> Option<String> {
     };
     let backups = match listed(backups) {
         names if names.is_empty() => None,
-        names => Some(format!("These backups cannot be given back whole: {names}.")),
+        names => Some(format!("These snapshots cannot be given back whole: {names}.")),
     };
     let told = [files, backups].into_iter().flatten().collect::<Vec<_>>().join(" ");
     (!told.is_empty()).then(|| format!("{told} All others are whole."))

@@ -3,8 +3,10 @@
 use super::entries::snapshot_info;
 use super::{Refusal, when};
 use crate::state::Appliance;
+use axum::http::StatusCode;
 use jiff::Zoned;
 use larder_format::ledger::{composed, label};
+use larder_format::when::WHEN_FORMS;
 use larder_format::wire::SnapshotInfo;
 use larder_store::SnapshotRecord;
 use serde::Deserialize;
@@ -93,6 +95,9 @@ pub(super) fn resolve<'a>(
     let found = when::resolve(records, when, now);
     let found = found.or_else(|why| labelled(appliance, records, when).ok_or(why));
     found.map_err(|why| {
+        if let Some(no_label) = no_label(appliance, records, when, now) {
+            return no_label;
+        }
         let view = appliance.vault.ledger();
         let number = when.trim().parse().ok();
         let gone = number.and_then(|number| view.let_go_of(number));
@@ -122,6 +127,86 @@ fn labelled<'a>(
     records.iter().find(has_words)
 }
 
+/// Why no snapshot has the label `when`, with the labels that there are; none for a text that is a moment, and can be no
+/// label. Told of moments alone, the owner would look for the mistake in the words of a label that ended.
+fn no_label(
+    appliance: &Appliance,
+    records: &[Arc<SnapshotRecord>],
+    when: &str,
+    now: &Zoned,
+) -> Option<Refusal> {
+    let (words, stamp) = (label(when)?, appliance.stamp());
+    let view = appliance.vault.ledger();
+    let at = view.at(stamp);
+    let ended = records.iter().rev().find_map(|record| {
+        let (text, until_ms) = view.ended_label(record.sequence, &at)?;
+        (text == words).then_some((record.sequence, until_ms))
+    });
+    let ended = ended.map(|(snapshot, until_ms)| {
+        let until = jiff::Timestamp::from_millisecond(until_ms).unwrap_or_default();
+        (snapshot, larder_format::when::end_in_words(until, now.time_zone()))
+    });
+    let labels = records.iter().rev().filter_map(|record| view.label(record.sequence, &at));
+    let labels: Vec<_> =
+        labels.filter(|label| !label.text.is_empty()).map(|label| format!("\"{}\"", label.text)).collect();
+    let [what, meaning, remedy] = no_label_in_words(&words, ended, &labels);
+    Some(Refusal::new(StatusCode::NOT_FOUND, "not_found", [&what, &meaning, &remedy]))
+}
+
+/// Labels named in one sentence; `larder snapshots` shows the rest.
+const LABELS_NAMED_MAX: usize = 5;
+
+/// `ended` has the number of the snapshot that had the label, and the end of the label; `labels` are those of the source.
+fn no_label_in_words(words: &str, ended: Option<(u64, String)>, labels: &[String]) -> [String; 3] {
+    let meaning = labels_in_words(labels);
+    match ended {
+        Some((snapshot, until)) => [
+            format!(
+                "The label \"{words}\" of snapshot {snapshot} kept it until {until}, and is none any more."
+            ),
+            meaning,
+            format!("Write its number, {snapshot}; without a label it stays only as long as the rule says."),
+        ],
+        None => [
+            format!("\"{words}\" is no moment, and no label of this source."),
+            meaning,
+            format!("Write a label, or {}.", WHEN_FORMS),
+        ],
+    }
+}
+
+fn labels_in_words(labels: &[String]) -> String {
+    let more = match labels.len().saturating_sub(LABELS_NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more, as `larder snapshots SOURCE` shows them"),
+    };
+    match labels {
+        [] => "It has no labels now, and nothing that is kept was touched.".to_owned(),
+        some => format!("Its labels are {}{more}.", some[..some.len().min(LABELS_NAMED_MAX)].join(", ")),
+    }
+}
+
 pub(super) fn no_source(source: &str) -> Refusal {
     Refusal::not_found(&format!("source {source}"), "`larder sources` lists what there is.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_that_ended_is_told_as_such_and_the_others_are_named() {
+        let labels: Vec<_> = (1..=7).map(|number| format!("\"v{number}\"")).collect();
+        let until = "2026-12-06 05:43 (UTC)".to_owned();
+        let [what, meaning, remedy] = no_label_in_words("first", Some((5, until)), &labels);
+        assert_eq!(
+            what,
+            "The label \"first\" of snapshot 5 kept it until 2026-12-06 05:43 (UTC), and is none any more."
+        );
+        assert!(meaning.contains("\"v1\", \"v2\"") && meaning.contains("and 2 more"), "{meaning}");
+        assert!(remedy.contains("number, 5"), "{remedy}");
+        let [what, meaning, remedy] = no_label_in_words("yestreday", None, &[]);
+        assert_eq!(what, "\"yestreday\" is no moment, and no label of this source.");
+        assert!(meaning.contains("no labels") && remedy.contains("`yesterday`"), "{meaning} {remedy}");
+    }
 }

@@ -162,7 +162,7 @@ impl Story {
         let answers = answers::of(&facts, &TimeZone::system());
         print_answers(&self.source, &answers)?;
         say(format_args!(
-            "\n7. Bring back what the present has lost, from backup {}.",
+            "\n7. Bring back what the present has lost, from snapshot {}.",
             first.receipt.snapshot
         ))?;
         for (path, before) in [edited, deleted, overwritten].iter().zip(before) {
@@ -185,7 +185,7 @@ impl Story {
         let options = PushOptions { cache: Some(self.place.join("cache")), ..PushOptions::default() };
         let pushed = larder_client::push(&self.connection, &self.source, folder, &options, &progress)?;
         say(format_args!(
-            "   Backup {}: {} files, {}; {} sent, in {:.1} s.",
+            "   Snapshot {}: {} files, {}; {} sent, in {:.1} s.",
             pushed.receipt.snapshot,
             pushed.totals.files,
             size(pushed.totals.bytes),

@@ -21,6 +21,13 @@ impl LedgerView {
         self.labels.get(&sequence).map(|label| label.text.as_str()).filter(|text| !text.is_empty())
     }
 
+    /// When a label with some words ended, in milliseconds since 1970; none for a label that keeps its snapshot, or without
+    /// words.
+    pub fn ended_label(&self, sequence: u64, now: &TrustedTime) -> Option<(&str, i64)> {
+        let label = self.labels.get(&sequence).filter(|label| !label.keeps(now) && !label.text.is_empty())?;
+        Some((&label.text, label.until_ms()?))
+    }
+
     /// Labels that keep a snapshot at `now`, by the number of the snapshot.
     pub fn labels_in_force<'a>(
         &'a self,
