@@ -48,7 +48,7 @@ fn a_computer_shortens_its_own_rhythm_and_only_an_admin_lengthens_one() {
     push_something(&home, "docs");
     assert_eq!(of(&home, "docs")["expected"], "within 2 days");
     let told = home.ok(&["source", "docs", "--expect", "weekly"]);
-    assert!(told.contains("within 9 days"), "{told}");
+    assert!(told.contains("within 9 days (weekly)"), "{told}");
     home.pair_on("thief", "laptop", "push");
     home.pair_on("other", "phone", "push");
     home.pair_on("reader", "tablet", "read");
@@ -63,7 +63,7 @@ fn a_computer_shortens_its_own_rhythm_and_only_an_admin_lengthens_one() {
     fails(&home, "", &["source", "laptop/nothing", "--expect", "daily"], 1);
     let shorter = home.larder_on("thief", &["source", "laptop/docs", "--expect", "daily"]).output();
     assert!(shorter.expect("larder runs").status.success());
-    assert!(home.ok(&["sources"]).contains("within 2 days"));
+    assert!(home.ok(&["sources"]).contains("within 2 days (daily)"));
     home.ok(&["source", "docs", "--expect", "never"]);
     home.kill_agent();
     home.start();

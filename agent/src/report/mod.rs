@@ -144,7 +144,7 @@ pub(crate) struct SourceReport {
     pub(crate) last_result: PushResult,
     /// Whether a push is overdue.
     pub(crate) overdue: bool,
-    /// What is expected of it, in words: `within 2 days`, `never`, `no longer (retired)`.
+    /// What is expected of it, in words: `within 2 days (daily)`, `never`, `no longer (retired)`.
     pub(crate) expected: String,
     /// `expected`, `never`, `retiring`, `retired` or `revoked`.
     pub(crate) standing: SourceStanding,

@@ -54,6 +54,13 @@ impl Expect {
         .filter(|expect| expect.is_sound())
     }
 
+    /// The word that `parse` reads as this, if there is one.
+    pub fn word(self) -> Option<&'static str> {
+        ["learn", "never", "daily", "weekly", "monthly"]
+            .into_iter()
+            .find(|word| Self::parse(word) == Some(self))
+    }
+
     /// Whether a span lies within the bounds of both limits.
     pub fn is_sound(self) -> bool {
         match self {
@@ -125,6 +132,15 @@ mod tests {
         check(day(400), Expect::Never, true);
         check(Expect::Never, Expect::Never, true);
         check(Expect::Learn, Expect::Learn, true);
+    }
+
+    #[test]
+    fn a_rhythm_with_a_word_is_called_by_it() {
+        let word = |text: &str| Expect::parse(text).expect("a rhythm").word();
+        for text in ["daily", "weekly", "monthly", "never", "learn"] {
+            assert_eq!(word(text), Some(text));
+        }
+        assert_eq!((word("2 days"), word("10 days")), (Some("daily"), None));
     }
 
     proptest! {
