@@ -183,7 +183,8 @@ impl ClientError {
             Self::Unreachable { .. } | Self::Strange { .. } | Self::NotPaired { .. } => 4,
             Self::Refused(problem) => match problem.code.as_str() {
                 "unauthorized" => 4,
-                "forbidden" | "full" | "other_folder" | "too_many_sources" | "too_many_snapshots" => 5,
+                "forbidden" | "full" | "other_folder" | "empty_folder" | "too_many_sources"
+                | "too_many_snapshots" => 5,
                 "damaged" => 6,
                 _ => 1,
             },

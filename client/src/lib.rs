@@ -32,8 +32,8 @@ pub use link::connection::Connection;
 pub use past::{read_file::read_file, selection::Selection};
 pub use progress::TransferProgress;
 pub use push::{
-    DefaultExcludes, LeftOut, LeftOutNames, LeftOutReason, PushOptions, PushPreview, Pushed, preview_push,
-    push,
+    ChangedFiles, DefaultExcludes, LeftOut, LeftOutNames, LeftOutReason, PushOptions, PushPreview, Pushed,
+    preview_push, push,
 };
 pub use remote::{Past, Remote};
 pub use rescue::{FoundSnapshot, KeptSnapshot, PulledDisk, Rescue, SnapshotStanding};

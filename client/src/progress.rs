@@ -11,6 +11,8 @@ pub struct TransferProgress {
     passed_bytes: AtomicU64,
     sent_bytes: AtomicU64,
     new_bytes: AtomicU64,
+    changed_files: AtomicU64,
+    changed_file_bytes: AtomicU64,
     skipped: AtomicU64,
     expected_bytes: AtomicU64,
     /// 0 where it is not known, otherwise one more than it is.
@@ -67,6 +69,14 @@ impl TransferProgress {
         new_bytes, add_new_bytes
     );
     counter!(
+        /// Files with a content that is new, or another one than at this computer's last push, as far as its cache tells.
+        changed_files, add_changed_files
+    );
+    counter!(
+        /// Bytes of such files, whole.
+        changed_file_bytes, add_changed_file_bytes
+    );
+    counter!(
         /// Skipped files.
         skipped, add_skipped
     );
@@ -89,7 +99,9 @@ impl TransferProgress {
 
     /// The work begins anew; what went over the network stays counted.
     pub(crate) fn begin_again(&self) {
-        for counter in [&self.files, &self.folders, &self.bytes, &self.passed_bytes, &self.skipped] {
+        let Self { files, folders, bytes, passed_bytes, changed_files, changed_file_bytes, skipped, .. } =
+            self;
+        for counter in [files, folders, bytes, passed_bytes, changed_files, changed_file_bytes, skipped] {
             counter.store(0, Relaxed);
         }
     }

@@ -6,7 +6,8 @@ mod tree;
 mod vault;
 
 use larder_client::{
-    ClientError, Existing, PushOptions, Pushed, RestoreOptions, Selection, TransferProgress, push, restore,
+    ChangedFiles, ClientError, Existing, PushOptions, Pushed, RestoreOptions, Selection, TransferProgress,
+    push, restore,
 };
 use proptest::prelude::*;
 use std::{
@@ -177,6 +178,27 @@ fn what_changed_just_now_is_read_once_more() {
     // Whether the root is missing, and the commit; where a file was read, also whether its chunks and its folder are.
     assert_eq!(asked(|| SystemTime::now() + Duration::from_secs(120)), 2);
     assert_eq!(asked(|| SystemTime::now() + Duration::from_secs(1)), 4);
+}
+
+/// A watch sends files ahead of their snapshot: what is new in the snapshot is not what is sent with it.
+#[test]
+fn what_is_new_in_a_snapshot_is_counted_apart_from_what_is_sent() {
+    let changed = |files, bytes| Some(ChangedFiles { files, bytes });
+    // As at present, each file is so new that it is read again with every push.
+    for home in [Home::settled(), Home::at_present()] {
+        home.fill();
+        assert_eq!(home.try_push().unwrap().changed, None, "nothing is known of a first push");
+        assert_eq!(home.try_push().unwrap().changed, changed(0, 0), "to be read again is no change");
+        home.write("f1/sub/3", b"another content");
+        home.write("new/picture", &[7; 3000]);
+        let ahead = PushOptions { clock: home.options.clock, ..PushOptions::default() };
+        push(&home.vault, "laptop/ahead", &home.source(), &ahead, &TransferProgress::default()).unwrap();
+        let progress = TransferProgress::default();
+        let pushed = push(&home.vault, "laptop/home", &home.source(), &home.options, &progress).unwrap();
+        assert_eq!((pushed.changed, progress.new_bytes()), (changed(2, 3015), 0));
+        fs::remove_file(home.source().join("top")).unwrap();
+        assert_eq!(home.try_push().unwrap().changed, changed(0, 0));
+    }
 }
 
 #[test]

@@ -19,14 +19,15 @@ pub(super) struct AroundArgs {
     #[arg(long, value_name = "COMMAND")]
     pub(super) before: Option<String>,
     /// Run this command after each folder, also after a failure; if it fails, the exit code is 1
-    #[arg(long, value_name = "COMMAND", long_help = AFTER_HELP)]
+    #[arg(long, value_name = "COMMAND", long_help = AFTER)]
     pub(super) after: Option<String>,
 }
 
-const AFTER_HELP: &str = "\
+/// The help of `--after`.
+pub(super) const AFTER: &str = "\
 Run this command after each folder, also after a failure; if it fails, the exit code is 1.
 
-Both commands run in `sh` and know LARDER_SOURCE and LARDER_FOLDER. The command after knows also LARDER_RESULT (ok,
+Both commands run in `sh` and know LARDER_SOURCE and LARDER_FOLDER. The command after knows also LARDER_RESULT (ok, \
 skipped or failed), LARDER_EXIT_CODE and, where there is one, LARDER_SNAPSHOT.";
 
 impl AroundArgs {

@@ -10,9 +10,9 @@ A place is SOURCE[@WHEN][:PATH], for example laptop/photos@2026-03-31:2024/cat.j
           `larder restore --help` tells all forms
   PATH    names with slashes between; \\xNN stands for a byte that cannot be typed
 
-Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped (each is named) or
-came back without their owner or some attribute, 4 not reachable or not paired, 5 refused by the
-appliance, 6 damaged data met. `status --check`: 0 fine, 3 it needs you, 6 alarm.";
+Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 done but some files were skipped (each is named) or \
+came back without their owner or some attribute, 4 not reachable or not paired, 5 refused (no room, no right, another \
+folder than before or an empty one), 6 damaged data met. `status --check`: 0 fine, 3 it needs you, 6 alarm.";
 
 /// Below each command that takes a WHEN.
 pub(super) const WHEN: &str = "\
@@ -32,16 +32,29 @@ A PATH that begins with two digits can be taken for seconds; then write @'2026-0
 
 /// Below `larder rollback`.
 pub(super) const ROLLBACK: &str = "\
-The folder is the one that the backups say they are of; --to DIR names another. What is there now is
-backed up first, and nothing is replaced or removed that is not in that backup. What a push leaves out
+The folder is the one that the backups say they are of; --to DIR names another. What is there now is \
+backed up first, and nothing is replaced or removed that is not in that backup. What a push leaves out \
 stays as it is: give the same --exclude as to `larder push` (those of a schedule are known).
 
-WHEN is as for `larder restore --help`. A WHEN that is counted from the newest (`-1`, or none) means another
+WHEN is as for `larder restore --help`. A WHEN that is counted from the newest (`-1`, or none) means another \
 snapshot once the present was backed up; to go on after a break, use the line that was told.";
+
+/// Below `larder push`.
+pub(super) const LEFT_OUT: &str = "\
+What is left out, and told at the end of each push:
+  what --exclude matches, and what a file .larderignore in a folder matches
+      in and below that folder (both are written as a .gitignore; what a
+      .gitignore itself names is backed up)
+  the content of folders that a program marked as its cache with a file
+      CACHEDIR.TAG (--include-caches)
+  halves of files that a broken-off restore left, such as
+      .larder-restore-4711-0 (--no-default-excludes)
+  always: this computer's key to the appliance, Larder's own cache, and the
+      kernel's /proc, /sys and the like";
 
 /// Below `larder versions`.
 pub(super) const VERSIONS: &str = "\
-Versions are those of all snapshots, so there is no WHEN here. A number from the first column brings
+Versions are those of all snapshots, so there is no WHEN here. A number from the first column brings \
 one back: larder restore SOURCE@NUMBER:PATH --to DIR";
 
 /// Below `larder snapshots`.
@@ -51,7 +64,22 @@ A number, a time or a label from this list is a WHEN: larder ls SOURCE@47, larde
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::owner::around::AFTER;
     use larder_format::when::When;
+
+    /// A line that is wider than the screen is broken by the screen, and what follows in the text stands on a line of its own
+    /// once more. So a paragraph is one line, and only a list has several, each narrow.
+    #[test]
+    fn no_line_of_the_help_is_broken_twice() {
+        for text in [PLACES, WHEN, ROLLBACK, LEFT_OUT, VERSIONS, SNAPSHOTS, AFTER] {
+            let lines: Vec<_> = text.lines().collect();
+            for (number, line) in lines.iter().enumerate() {
+                let is_paragraph =
+                    !line.starts_with(' ') && lines.get(number + 1).is_none_or(|next| next.is_empty());
+                assert!(line.chars().count() <= 98 || is_paragraph, "{line}");
+            }
+        }
+    }
 
     /// Help that tells of a form which nobody understands would be worse than none.
     #[test]

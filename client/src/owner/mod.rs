@@ -3,6 +3,7 @@
 //! Not here: moving and checking bytes; the commands call the library's plain functions.
 
 mod around;
+mod changed;
 mod choice;
 mod cli;
 mod comparing;
@@ -11,6 +12,7 @@ mod getting;
 mod getting_all;
 mod help;
 mod keeping;
+mod last_result;
 mod left_out;
 mod listing;
 mod looking;

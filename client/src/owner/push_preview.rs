@@ -28,7 +28,7 @@ impl FolderPreview<'_> {
 
     /// For a person.
     pub(super) fn tell(&self, output: &mut Output) -> io::Result<()> {
-        let PushPreview { totals, changed, is_first, skipped, left_out, room_bytes } = &self.seen;
+        let PushPreview { totals, changed, gone, is_first, skipped, left_out, room_bytes } = &self.seen;
         output.line(format!(
             "{}: would become a snapshot with {} in {}, {}.",
             self.source,
@@ -38,12 +38,20 @@ impl FolderPreview<'_> {
         ))?;
         if *is_first {
             output.line("This computer has not backed it up yet: all of it would be read.")?;
-        } else if changed.count() == 0 {
+        } else if changed.count() == 0 && gone.count() == 0 {
             output.line("Nothing in it changed since its last backup from this computer.")?;
-        } else {
+        }
+        if !is_first && changed.count() > 0 {
             output
                 .line(format!("Changed since its last backup from this computer: {}.", in_words(changed)))?;
             name(changed, self.loudness, output)?;
+        }
+        if gone.count() > 0 {
+            output.line(format!(
+                "In it no more, since deleted, moved or left out now: {}. Earlier backups keep it.",
+                in_words(gone)
+            ))?;
+            name(gone, self.loudness, output)?;
         }
         if let Some(room) = room_bytes.filter(|room| *room < changed.bytes) {
             output.line(format!(
@@ -66,13 +74,14 @@ impl FolderPreview<'_> {
 
     /// For programs.
     pub(super) fn json(&self) -> Value {
-        let PushPreview { totals, changed, is_first, skipped, left_out, room_bytes } = &self.seen;
+        let PushPreview { totals, changed, gone, is_first, skipped, left_out, room_bytes } = &self.seen;
         json!({
             "source": self.source,
             "folder": self.folder.display().to_string(),
             "totals": totals,
             "is_first": is_first,
             "changed": tally_json(changed),
+            "gone": tally_json(gone),
             "room_bytes": room_bytes,
             "skipped": skipped_json(skipped),
             "left_out": left_out_json(left_out),

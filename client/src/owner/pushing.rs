@@ -2,7 +2,9 @@
 
 use super::{
     around::{AroundArgs, AroundPush, told_after},
+    changed::{changed_json, new_in_words},
     choice::ChoiceArgs,
+    help::LEFT_OUT,
     left_out::{left_out_json, told_of_left_out},
     offering::offer_schedule,
     options::GlobalOptions,
@@ -27,17 +29,8 @@ use std::{
     time::Instant,
 };
 
-/// The end of `push --help`.
-const LEFT_OUT_HELP: &str = "\
-What is left out, and told at the end of each push:
-  what --exclude matches, and what a file .larderignore in a folder matches in and below that folder
-      (both are written as a .gitignore; what a .gitignore itself names is backed up)
-  the content of folders that a program marked as its cache with a file CACHEDIR.TAG (--include-caches)
-  halves of files that a broken-off restore left, such as .larder-restore-4711-0 (--no-default-excludes)
-  always: this computer's key to the appliance, Larder's own cache, the kernel's /proc, /sys and the like";
-
 #[derive(Debug, Args)]
-#[command(after_help = LEFT_OUT_HELP)]
+#[command(after_help = LEFT_OUT)]
 pub(super) struct PushArgs {
     /// The folders to back up
     #[arg(required = true)]
@@ -263,7 +256,8 @@ impl One<'_> {
     }
 
     fn tell(&self, done: &Done, output: &mut Output) -> std::io::Result<()> {
-        let Done { pushed: Pushed { receipt, totals, skipped, left_out }, progress, seconds, .. } = done;
+        let Done { pushed, progress, seconds, .. } = done;
+        let Pushed { receipt, totals, skipped, left_out, .. } = pushed;
         output.note(format!(
             "{}: snapshot {} with {} in {}, {}.",
             self.source,
@@ -273,9 +267,8 @@ impl One<'_> {
             size(totals.bytes),
         ))?;
         output.note(format!(
-            "New: {}; sent: {}; {seconds:.1} s. Kept on {}.",
-            size(progress.new_bytes()),
-            size(progress.sent_bytes()),
+            "{}; {seconds:.1} s. Kept on {}.",
+            new_in_words(pushed.changed, progress),
             counted(receipt.disks.len() as u64, "disk", "disks"),
         ))?;
         for line in told_of_left_out(left_out) {
@@ -327,10 +320,12 @@ fn lacking(degraded: &[String]) -> [String; 4] {
 
 impl Done {
     fn json(&self) -> serde_json::Value {
-        let Self { pushed: Pushed { receipt, totals, skipped, left_out }, after, progress, seconds } = self;
+        let Self { pushed, after, progress, seconds } = self;
+        let Pushed { receipt, totals, skipped, left_out, changed } = pushed;
         serde_json::json!({
             "receipt": receipt,
             "totals": totals,
+            "changed": changed_json(*changed),
             "new_bytes": progress.new_bytes(),
             "sent_bytes": progress.sent_bytes(),
             "seconds": seconds,

@@ -1,17 +1,17 @@
 //! One run of a scheduled push, started by its timer: whether it is due, the push, and what became of it.
 
 use super::{
+    last_result::remember_result,
     options::{GlobalOptions, now},
     output::{CommandError, Output},
     pushing::{self, PushArgs},
-    screen::say,
     watching,
     words::problem_of,
 };
 use crate::{
     ClientError, PairedAppliance,
     programs::InstalledPrograms,
-    schedule::{LastPush, LastPushes, PowerAndLine, ScheduledPush, ScheduledPushes, ScheduledStart},
+    schedule::{LastPushes, PowerAndLine, PushResult, ScheduledPush, ScheduledPushes, ScheduledStart},
 };
 use clap::Parser;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -63,30 +63,25 @@ pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
         output.line(format!("{} is backed up already; nothing is due.", scheduled.folder.display()))?;
         return Ok(0);
     }
-    let keep = |exit_code, told: String, succeeded| {
-        let last = LastPush { ended: now().timestamp(), exit_code, told, succeeded };
-        // The backup counts, not the note about it.
-        if let Err(error) = pushes.store(name, &last) {
-            say(format_args!("details: the result could not be remembered: {error}"));
-        }
-    };
+    let keep = |result: PushResult<'_>| remember_result(&pushes, name, result);
     // The timer has waited for the mains already.
     if let Some(waits) =
         PowerAndLine::new(&InstalledPrograms, true, scheduled.on_metered).look(Duration::ZERO)
     {
         let told = waits.in_words();
-        keep(0, told.to_owned(), succeeded);
+        keep(PushResult { exit_code: 0, told, succeeded: None });
         output.line(format!("{}: {told}", scheduled.folder.display()))?;
         return Ok(0);
     }
     match pushing::push(&args, &GlobalOptions::with_pairing(scheduled.pairing), output) {
         Ok(code) => {
-            keep(code, in_words(code).to_owned(), Some(now().timestamp()));
+            let succeeded = Some(now().timestamp());
+            keep(PushResult { exit_code: code, told: in_words(code), succeeded });
             Ok(code)
         }
         Err(failure) => {
             let trouble = failure.into_trouble();
-            keep(trouble.exit_code(), problem_of(&trouble).what, succeeded);
+            keep_trouble(&pushes, name, &trouble);
             Err(trouble.into())
         }
     }
@@ -96,12 +91,16 @@ pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
 fn keep_failure(scheduled: &ScheduledPush, trouble: &ClientError) {
     let Ok(pairing) = PairedAppliance::load(&scheduled.pairing) else { return };
     let Ok(pushes) = LastPushes::to(&pairing.address) else { return };
-    let succeeded = pushes.load(&scheduled.name).and_then(|last| last.succeeded);
+    keep_trouble(&pushes, &scheduled.name, trouble);
+}
+
+fn keep_trouble(pushes: &LastPushes, name: &str, trouble: &ClientError) {
     let told = problem_of(trouble).what;
-    let last = LastPush { ended: now().timestamp(), exit_code: trouble.exit_code(), told, succeeded };
-    if let Err(error) = pushes.store(&scheduled.name, &last) {
-        say(format_args!("details: the result could not be remembered: {error}"));
-    }
+    remember_result(
+        pushes,
+        name,
+        PushResult { exit_code: trouble.exit_code(), told: &told, succeeded: None },
+    );
 }
 
 /// What a push says with its exit code, once the snapshot is made.

@@ -5,6 +5,8 @@
 //! due (`watch`), and the walks (`push`).
 
 use super::{
+    changed::{changed_json, new_in_words},
+    last_result::remember_result,
     left_out::left_out_json,
     options::{GlobalOptions, now as wall_clock},
     output::{CommandError, Output, counted, moment, or_nobody_reads, size},
@@ -21,7 +23,7 @@ use crate::{
     platform::{ChangeEvents, FolderEvent, StopRequest, SystemError, since_boot, wait_for_event},
     programs::InstalledPrograms,
     push::{followed::FollowedPush, guide::WalkGuide, named_folder, start},
-    schedule::{BELIEVED, LastPush, LastPushes, PowerAndLine, WaitsFor},
+    schedule::{BELIEVED, LastPush, LastPushes, PowerAndLine, PushResult, WaitsFor},
     watch::{AheadGuide, ChangedFolders, SnapshotWish, TreeWatch, WatchStep, WholeGuide},
 };
 use jiff::Timestamp;
@@ -166,13 +168,8 @@ impl Watching<'_> {
 
     /// Remembers a result for `larder schedule`. The moment of the last snapshot stays where there is no new one.
     fn remember(&self, number: usize, exit_code: u8, told: &str, succeeded: Option<Timestamp>) {
-        let handle = &self.sources[number].handle;
-        let succeeded = succeeded.or_else(|| self.last_pushes.load(handle)?.succeeded);
-        let last = LastPush { ended: wall_clock().timestamp(), exit_code, told: told.to_owned(), succeeded };
-        // The backup counts, not the note about it.
-        if let Err(error) = self.last_pushes.store(handle, &last) {
-            say(format_args!("details: the result could not be remembered: {error}"));
-        }
+        let result = PushResult { exit_code, told, succeeded };
+        remember_result(&self.last_pushes, &self.sources[number].handle, result);
     }
 
     fn take_events(&mut self) {
@@ -264,7 +261,7 @@ impl Watching<'_> {
         progress: &TransferProgress,
         output: &mut Output,
     ) -> io::Result<()> {
-        let Pushed { receipt, totals, skipped, left_out } = pushed;
+        let Pushed { receipt, totals, skipped, left_out, changed } = pushed;
         let (exit_code, told) =
             if skipped.count > 0 { (3, "backed up, without some files") } else { (0, "fine") };
         let at = wall_clock().timestamp();
@@ -275,6 +272,7 @@ impl Watching<'_> {
             let told = serde_json::json!({
                 "receipt": receipt,
                 "totals": totals,
+                "changed": changed_json(*changed),
                 "new_bytes": progress.new_bytes(),
                 "sent_bytes": progress.sent_bytes(),
                 "skipped": skipped_json(skipped),
@@ -284,13 +282,13 @@ impl Watching<'_> {
             or_nobody_reads(output.json_line(&told))?;
         } else {
             output.note(format!(
-                "{} {}: snapshot {} with {}, {}. New: {}.",
+                "{} {}: snapshot {} with {}, {}. {}.",
                 moment(&at.to_string()),
                 receipt.source,
                 receipt.snapshot,
                 counted(totals.files, "file", "files"),
                 size(totals.bytes),
-                size(progress.new_bytes()),
+                new_in_words(*changed, progress),
             ))?;
             source.tell_missing(pushed, self.args.loudness, output)?;
         }

@@ -6,13 +6,16 @@
 
 use super::{
     PushOptions,
+    cache::{Cache, FolderKey},
     exclude::{Excludes, Ignores, SiftedFolder},
-    excludes_of, named_folder,
+    excludes_of,
+    gone::{GoneEntry, gone_from},
+    named_folder,
 };
 use crate::{
     ClientError,
     handle::{Budget, Handle},
-    platform::{FileKind, FileStatus, FolderRef, KindHint, NameList, OpenFolder, SystemError},
+    platform::{FileKind, FileStatus, FolderRef, KindHint, NameList, OpenFolder, SystemError, name_bytes},
 };
 use std::{
     fs,
@@ -58,6 +61,9 @@ pub(super) struct PushSurvey {
     pub(super) excludes: Excludes,
     /// Seconds since 1970; none for a folder that this computer never pushed.
     pub(super) last_push: Option<i64>,
+    key: FolderKey,
+    /// With it, the walk meets also what the last push had and the folder has no more.
+    pub(super) cache: Option<Cache>,
 }
 
 /// What the walk meets.
@@ -73,6 +79,8 @@ pub(super) enum SurveyFind<'a> {
         /// Since the last push; true for all where there was none.
         is_changed: bool,
     },
+    /// Something that the last push had.
+    Gone(GoneEntry<'a>),
     /// A folder or a file that cannot be looked at, and is not gone meanwhile.
     Unreadable { path: &'a dyn Fn() -> String, cause: SystemError },
 }
@@ -83,6 +91,7 @@ struct Waiting {
     name: Option<Vec<u8>>,
     ignores: Option<Arc<Ignores>>,
     device_above: u64,
+    key: FolderKey,
 }
 
 impl PushSurvey {
@@ -100,14 +109,20 @@ impl PushSurvey {
         let top = OpenFolder::open(&folder)
             .and_then(|opened| Handle::root(opened, Budget::new(OPEN_MAX)))
             .map_err(|error| ClientError::local("opening the folder", &folder, error))?;
-        Ok(Self { top, excludes, last_push })
+        let key = FolderKey::root(&name_bytes(folder.as_os_str()));
+        Ok(Self { top, excludes, last_push, key, cache: None })
     }
 
     /// Hands each entry to `meet`, a folder before what is in it; false where `done` was set before the end.
     pub(super) fn walk(&self, done: &AtomicBool, meet: &mut dyn FnMut(SurveyFind<'_>)) -> bool {
         let device_above = self.top.device();
-        let mut waiting =
-            vec![Waiting { above: Arc::clone(&self.top), name: None, ignores: None, device_above }];
+        let mut waiting = vec![Waiting {
+            above: Arc::clone(&self.top),
+            name: None,
+            ignores: None,
+            device_above,
+            key: self.key,
+        }];
         let mut room = Vec::new();
         while let Some(next) = waiting.pop() {
             if done.load(Relaxed) {
@@ -152,16 +167,20 @@ impl PushSurvey {
         if at.name.is_some() {
             meet(SurveyFind::Folder);
         }
+        if let Some(cache) = &self.cache {
+            let path_of = |name: &[u8]| handle.path_of(name);
+            gone_from(cache, at.key, &names, &path_of, &mut |gone| meet(SurveyFind::Gone(gone)));
+        }
         let mut folders = Vec::new();
         for position in 0..names.len() {
             let name = names.name(position);
             if names.hint(position) == KindHint::Folder {
-                let (above, ignores) = (Arc::clone(&handle), ignores.clone());
                 folders.push(Waiting {
-                    above,
+                    above: Arc::clone(&handle),
                     name: Some(name.to_owned()),
-                    ignores,
+                    ignores: ignores.clone(),
                     device_above: status.device,
+                    key: at.key.child(name),
                 });
                 continue;
             }

@@ -6,6 +6,7 @@
 
 mod batch;
 pub(crate) mod cache;
+mod changed;
 mod cut_choice;
 mod cut_file;
 mod entry;
@@ -13,6 +14,7 @@ mod exclude;
 mod folder;
 pub(crate) mod followed;
 mod frontier;
+mod gone;
 pub(crate) mod guide;
 mod left_out;
 mod measure;
@@ -35,6 +37,7 @@ use crate::{
 };
 use batch::{BatchGoes, Queue, Stopped};
 use cache::{Cache, FolderKey};
+pub use changed::ChangedFiles;
 use entry::PushContext;
 pub(crate) use entry::in_words;
 pub use exclude::DefaultExcludes;
@@ -128,6 +131,8 @@ pub struct Pushed {
     pub skipped: SkippedList,
     /// What was left out on purpose.
     pub left_out: LeftOut,
+    /// What is new in the snapshot; none where this computer does not know its last push.
+    pub changed: Option<ChangedFiles>,
 }
 
 /// A committed push, and the root of its tree.
@@ -302,10 +307,12 @@ impl<'a> Attempt<'a> {
             moved: self.options.moved && self.options.is_understood(SOURCE_ORIGIN),
         };
         let receipt = self.remote.commit(self.source, &commit)?;
+        // To the cache, each file of a folder that has moved is new.
+        let changed = cache.knows(self.root_key()).then(|| ChangedFiles::of(self.progress));
         // The snapshot stands; without a new cache the next push only takes longer.
         let _ = cache.finish();
         let left_out = self.excludes.take_left_out();
-        Ok(Some(MadeSnapshot { pushed: Pushed { receipt, totals, skipped, left_out }, root }))
+        Ok(Some(MadeSnapshot { pushed: Pushed { receipt, totals, skipped, left_out, changed }, root }))
     }
 
     fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, ClientError> {
@@ -347,14 +354,19 @@ impl<'a> Attempt<'a> {
         queue.trouble().map_or(tree, Err)
     }
 
+    fn root_key(&self) -> FolderKey {
+        FolderKey::root(&name_bytes(self.folder.as_os_str()))
+    }
+
     fn walk(&self, shared: &PushContext<'_>, walkers: usize) -> Result<Tree, ClientError> {
         let local = |what, cause: SystemError| ClientError::local(what, &self.folder, cause);
         let handle = OpenFolder::open(&self.folder)
             .and_then(|folder| Handle::root(folder, Budget::of_this_process()))
             .map_err(|error| local("opening the folder", error))?;
         let mut walker = Walker::new(shared);
-        let key = FolderKey::root(&name_bytes(self.folder.as_os_str()));
-        let root = walker.root(handle.clone(), key).map_err(|error| local("reading the folder", error))?;
+        let root = walker
+            .root(handle.clone(), self.root_key())
+            .map_err(|error| local("reading the folder", error))?;
         let frontier = Frontier::new(root);
         thread::scope(|scope| {
             for _ in 1..walkers {

@@ -4,13 +4,14 @@
 //! all is well.
 
 use crate::ClientError;
-use larder_format::wire::PushWelcome;
+use larder_format::wire::{Problem, PushWelcome};
 use std::path::Path;
 
 /// Looks whether the folder of an empty tree may become a snapshot of `source`.
 ///
 /// # Errors
-/// `NotThere` for an empty folder that has backups. A folder of which everything is left out is not empty.
+/// `Refused` with `empty_folder`, as for another folder under the name of a source: both wait for a word of the owner. A folder of which
+/// everything is left out is not empty.
 pub(super) fn require_mounted(
     folder: &Path,
     source: &str,
@@ -20,8 +21,11 @@ pub(super) fn require_mounted(
     if has_entries || welcome.is_none_or(|welcome| welcome.snapshots == 0) {
         return Ok(());
     }
-    Err(ClientError::NotThere {
-        what: format!("{} is empty, and {source} has backups already. No backup was made.", folder.display()),
-        remedy: "If its disk is not mounted, mount it and push again. If it is empty on purpose, push with --empty.",
-    })
+    Err(ClientError::Refused(Box::new(Problem {
+        code: "empty_folder".to_owned(),
+        what: format!("{} is empty, and {source} has backups already.", folder.display()),
+        meaning: "No backup was made, and what is kept is as it was. It would say that all files were deleted.".to_owned(),
+        remedy: "If its disk is not mounted, mount it and push again. If it is empty on purpose, push with --empty.".to_owned(),
+        details: String::new(),
+    })))
 }

@@ -4,7 +4,10 @@
 //! person (`owner::push_preview`).
 
 use super::{
-    LeftOut, PushOptions, in_words,
+    LeftOut, PushOptions,
+    cache::Cache,
+    gone::GoneEntry,
+    in_words,
     measure::{PushSurvey, SurveyFind},
     mounted, named_folder, start,
 };
@@ -23,6 +26,8 @@ pub struct PushPreview {
     /// Files that changed since this computer pushed the folder last, and would be read; all of them at a first push.
     /// An estimate: the push looks at each file itself.
     pub changed: Tally,
+    /// Files and folders that the last push had, and this one would not: deleted, moved away, or left out now.
+    pub gone: Tally,
     /// Whether this computer never pushed the folder.
     pub is_first: bool,
     /// Files and folders that cannot be read.
@@ -45,7 +50,8 @@ pub fn preview_push(
     options: &PushOptions,
 ) -> Result<PushPreview, ClientError> {
     let welcome = start(remote, source, folder, options)?;
-    let survey = PushSurvey::new(folder, options)?;
+    let mut survey = PushSurvey::new(folder, options)?;
+    survey.cache = options.cache.as_deref().map(Cache::open_unchanging);
     let own = own_ids();
     let mut found = PushPreview {
         is_first: survey.last_push.is_none(),
@@ -54,6 +60,10 @@ pub fn preview_push(
     };
     survey.walk(&AtomicBool::new(false), &mut |met| match met {
         SurveyFind::Folder => found.totals.directories += 1,
+        SurveyFind::Gone(GoneEntry { path, bytes: Some(bytes) }) => {
+            found.gone.add_file(bytes, || path.to_owned());
+        }
+        SurveyFind::Gone(GoneEntry { path, bytes: None }) => found.gone.add_folder(|| path.to_owned()),
         SurveyFind::Unreadable { path, cause } => found.skipped.add(path(), in_words(cause)),
         SurveyFind::File { folder, name, path, status, is_changed } => {
             let is_file = status.kind == FileKind::File;

@@ -9,6 +9,7 @@ use crate::{
     push::{
         batch::Stopped,
         cache::{Fingerprint, Folded, FolderKey, RecordReader},
+        changed::{MergedFile, MergedFiles},
         cut_choice::Earlier,
         entry::{EntryReader, EntrySpot, NewEntry, Observed, PushContext, in_words},
         exclude::{Ignores, SiftedFolder},
@@ -191,7 +192,7 @@ impl<'a> Walker<'a> {
         let sharing = is_shared.then(|| frontier.share(folder));
         let mut merge = NodeMerge::new(self.shared().cache, folder.place.key, known);
         let mut number = 0;
-        let (mut files, mut bytes) = (0, 0);
+        let mut merged = MergedFiles::default();
         for share in 0..shares::count(folder.names()) {
             let read = sharing.as_ref().map_or(Ok(None), |sharing| sharing.next(share))?;
             let mut read = read.map(|read| read.into_iter().peekable());
@@ -203,20 +204,18 @@ impl<'a> Walker<'a> {
                     below.map_or(Ok(()), |below| self.merge_folder(&mut merge, spot, &below))?;
                     continue;
                 }
-                let size = match &mut read {
+                let file = match &mut read {
                     Some(read) => {
                         self.merge_read(&mut merge, read.next_if(|read| read.position == position))?
                     }
                     None => self.merge_file(&mut merge, spot)?,
                 };
-                files += u64::from(size.is_some());
-                // Files full of holes may claim more together than a disk could ever hold.
-                bytes = u64::saturating_add(bytes, size.unwrap_or(0));
+                file.into_iter().for_each(|file| merged.add(file));
             }
         }
-        self.shared().progress.add_files(files);
-        self.shared().progress.add_bytes(bytes);
-        merge.finish(&mut self.entries.out.trees)
+        let folded = merge.finish(&mut self.entries.out.trees)?;
+        merged.tell(self.shared().progress);
+        Ok(folded)
     }
 
     /// Reads a share of a folder whose node another walker makes; nothing where the other walker has to read the
@@ -268,23 +267,24 @@ impl<'a> Walker<'a> {
         Ok(fresh)
     }
 
-    /// Merges a file that another walker read. Returns the size, if there was a file.
+    /// Merges a file that another walker read, of a folder that the cache does not know.
     fn merge_read(
         &mut self,
         merge: &mut NodeMerge<'_>,
         read: Option<ReadEntry>,
-    ) -> Result<Option<u64>, MergeError> {
+    ) -> Result<Option<MergedFile>, MergeError> {
         let Some(ReadEntry { size, fresh, .. }) = read else { return Ok(None) };
+        let is_changed = fresh.is_some();
         fresh.map_or(Ok(()), |fresh| merge.put(fresh, &mut self.entries.out.trees))?;
-        Ok(Some(size))
+        Ok(Some(MergedFile { size, is_changed }))
     }
 
-    /// Returns the size of the file, if there is a file.
+    /// Merges a file, if there is a file.
     fn merge_file(
         &mut self,
         merge: &mut NodeMerge<'_>,
         spot: EntrySpot<'_>,
-    ) -> Result<Option<u64>, MergeError> {
+    ) -> Result<Option<MergedFile>, MergeError> {
         let Some(seen) = self.see(spot) else { return Ok(None) };
         let fingerprint = Fingerprint::of(&seen.status);
         let trees = &mut self.entries.out.trees;
@@ -295,16 +295,22 @@ impl<'a> Walker<'a> {
                     sample.put_unread(spot.handle, spot.name, &seen.status);
                 }
                 self.entries.out.meter.finish(seen.status.size);
-                return Ok(Some(seen.status.size));
+                return Ok(Some(MergedFile { size: seen.status.size, is_changed: false }));
             }
-            Some(cached) => Some(Earlier { status: cached.fingerprint, fixed_size: cached.fixed_size }),
+            Some(cached) => Some((
+                Earlier { status: cached.fingerprint, fixed_size: cached.fixed_size },
+                cached.decode().map(|known| known.kind),
+            )),
             None => None,
         };
-        if let Some(fresh) = self.read_entry(spot, seen, earlier)? {
-            merge.put(fresh, &mut self.entries.out.trees)?;
-        }
+        let (earlier, known) = earlier.unzip();
+        let fresh = self.read_entry(spot, seen, earlier)?;
+        // A file that is only read again, since its time is too new to be trusted, is no change.
+        let is_changed =
+            fresh.as_ref().is_some_and(|fresh| known.flatten().as_ref() != Some(&fresh.entry.kind));
+        fresh.map_or(Ok(()), |fresh| merge.put(fresh, &mut self.entries.out.trees))?;
         self.entries.out.meter.finish(seen.status.size);
-        Ok(Some(seen.status.size))
+        Ok(Some(MergedFile { size: seen.status.size, is_changed }))
     }
 
     fn merge_folder(

@@ -30,6 +30,16 @@ impl LastPush {
     }
 }
 
+/// A result of a push that goes by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PushResult<'a> {
+    pub(crate) exit_code: u8,
+    /// In words.
+    pub(crate) told: &'a str,
+    /// The moment of a new snapshot.
+    pub(crate) succeeded: Option<Timestamp>,
+}
+
 /// The last pushes of this computer to one appliance.
 pub(crate) struct LastPushes {
     folder: PathBuf,
@@ -49,12 +59,19 @@ impl LastPushes {
         serde_json::from_slice(&fs::read(self.path(name)).ok()?).ok()
     }
 
-    /// Remembers the end of a push.
+    /// Remembers a result that ended at `ended`. Without a new snapshot at `succeeded` the moment of the last one stays.
     ///
     /// # Errors
     /// Errors of writing the file.
-    pub(crate) fn store(&self, name: &str, last: &LastPush) -> io::Result<()> {
-        replace(&self.path(name), &serde_json::to_vec_pretty(last)?)
+    pub(crate) fn remember(
+        &self,
+        name: &str,
+        ended: Timestamp,
+        PushResult { exit_code, told, succeeded }: PushResult<'_>,
+    ) -> io::Result<()> {
+        let succeeded = succeeded.or_else(|| self.load(name)?.succeeded);
+        let last = LastPush { ended, exit_code, told: told.to_owned(), succeeded };
+        replace(&self.path(name), &serde_json::to_vec_pretty(&last)?)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -74,8 +91,14 @@ mod tests {
         let ended = "2026-12-01T12:30:00Z".parse().expect("a time");
         let last =
             LastPush { ended, exit_code: 3, told: "2 files were skipped".to_owned(), succeeded: Some(ended) };
-        pushes.store("Photos", &last).expect("stored");
-        assert_eq!(pushes.load("Photos"), Some(last));
+        let result = PushResult { exit_code: 3, told: "2 files were skipped", succeeded: Some(ended) };
+        pushes.remember("Photos", ended, result).expect("stored");
+        assert_eq!(pushes.load("Photos"), Some(last.clone()));
+        let later = "2026-12-02T12:30:00Z".parse().expect("a time");
+        let failed = PushResult { exit_code: 4, told: "no answer", succeeded: None };
+        pushes.remember("Photos", later, failed).expect("stored");
+        let after = LastPush { ended: later, exit_code: 4, told: "no answer".to_owned(), ..last };
+        assert_eq!(pushes.load("Photos"), Some(after), "the last snapshot stays");
         fs::write(folder.path().join("pushes/Photos.json"), b"{").expect("written");
         assert_eq!(pushes.load("Photos"), None);
     }

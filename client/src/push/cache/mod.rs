@@ -108,6 +108,11 @@ impl Cache {
         Self { path: None, old: None, fresh: Mutex::new(None) }
     }
 
+    /// Whether the last push had a folder called `key`.
+    pub(crate) fn knows(&self, key: FolderKey) -> bool {
+        self.old.as_ref().is_some_and(|old| old.position(key).is_some())
+    }
+
     /// Reads the record called `key` into `record`; false when there is none.
     pub(crate) fn read(&self, key: FolderKey, record: &mut Vec<u8>) -> bool {
         self.old.as_ref().is_some_and(|old| old.read(key, record).is_some())
