@@ -123,7 +123,16 @@ fn what_only_has_another_path_is_told_once() {
     fs::rename(folder.join("a"), folder.join("holidays")).expect("moved");
     fs::rename(folder.join("top"), folder.join("b/top")).expect("moved");
     fs::remove_file(folder.join("b/3")).expect("removed");
-    home.push(&folder, "docs");
+    let before = home.newest("docs");
+    let newest = home.push(&folder, "docs");
+    for args in [&["diff", "docs"][..], &["diff", "docs@-1", "docs"], &["diff", "docs@-1"]] {
+        let heading = home.ok(args).lines().next().expect("a heading").to_owned();
+        let [from, to] = [before, newest].map(|number| format!(" snapshot {number} (2"));
+        assert!(
+            heading.contains(&format!("from{from}")) && heading.contains(&format!("to{to}")),
+            "{heading}"
+        );
+    }
     let told = home.ok(&["diff", "docs"]);
     let lines: Vec<_> = told.lines().skip(1).filter(|line| !line.starts_with("attributes")).collect();
     assert_eq!(
@@ -158,7 +167,21 @@ fn answers_are_in_the_readers_zone() {
 fn a_folder_that_is_not_there_is_told_and_not_called_deleted() {
     let home = Home::new();
     let folder = pushed(&home);
-    fs::rename(&folder, home.path("elsewhere")).expect("moved");
+    let elsewhere = home.path("elsewhere");
+    fs::rename(&folder, &elsewhere).expect("moved");
+    let place = folder.display().to_string();
+    check(
+        &home,
+        &["diff", "docs", "--live"],
+        1,
+        &[&place, "no such folder is there any more", "--live FOLDER"],
+    );
+    let first = format!("docs@{}", home.newest("docs"));
+    home.ok(&["push", &elsewhere.display().to_string(), "--source", "docs", "--moved"]);
+    // Also for a snapshot of the time before: the source lives elsewhere now.
+    assert!(home.ok(&["diff", &first, "--live"]).contains("Nothing changed."));
+    fs::rename(&elsewhere, &folder).expect("moved back");
+    fs::rename(&folder, home.path("lost")).expect("moved again");
     for (args, code) in [
         (vec!["diff", "docs", "--live"], 1),
         (vec!["diff", "docs:nothing", "--live", "."], 1),
@@ -232,7 +255,7 @@ fn an_empty_folder_that_was_full_is_not_backed_up_by_mistake() {
     let typed = folder.to_str().expect("text");
     let refused = home.larder(&["push", typed, "--source", "docs"]).output().expect("larder runs");
     let told = text(&refused);
-    assert_eq!(refused.status.code(), Some(1), "{told}");
+    assert_eq!(refused.status.code(), Some(5), "like another folder under its name: {told}");
     assert!(
         told.contains("is empty, and") && told.contains("mount it") && told.contains("--empty"),
         "{told}"
@@ -319,11 +342,28 @@ fn a_dry_run_of_a_push_tells_the_truth_and_sends_nothing() {
     let dry = run(&["--dry-run", "--json"]);
     assert_eq!((changed(&json(&dry)), dry.status.code()), (serde_json::json!(["a/1"]), Some(0)));
     assert_eq!(home.json(&["snapshots", "docs"]).as_array().map(Vec::len), Some(2));
+    // What the next backup would have no more is told by name, also what is left out now.
+    fs::remove_dir_all(folder.join("shut")).expect("removed");
+    fs::remove_file(folder.join("top")).expect("removed");
+    let gone = |more: &[&str]| json(&run(&[&["--dry-run", "--json"], more].concat()))["gone"].clone();
+    assert_eq!(gone(&[])["names"], serde_json::json!(["shut/", "shut/b", "top"]));
+    assert_eq!(gone(&["--exclude", "1"])["names"], serde_json::json!(["shut/", "shut/b", "top", "a/1"]));
+    let told = text(&run(&["--dry-run", "--verbose"]));
+    for wanted in [
+        "In it no more, since deleted, moved or left out now: 2 files and 1 folder, 8 B.",
+        "  shut/b\n",
+        "  top\n",
+    ] {
+        assert!(told.contains(wanted), "{wanted}\n{told}");
+    }
+    let new = |told: &Value| told["changed"].clone();
+    assert_eq!(new(&json(&run(&["--json"]))), serde_json::json!({ "files": 1, "bytes": 999 }));
+    assert!(text(&run(&[])).contains("No file is new or changed; new to the appliance: 0 B"));
     let other = home.path("other").display().to_string();
     write(&home.path("other"), "x", 1);
     check(&home, &["push", &other, "--source", "docs", "--dry-run"], 5, &[&place, &other]);
     fs::remove_dir_all(&folder).expect("removed");
     fs::create_dir(&folder).expect("made");
-    check(&home, &["push", &place, "--source", "docs", "--dry-run"], 1, &["is empty", "--empty"]);
+    check(&home, &["push", &place, "--source", "docs", "--dry-run"], 5, &["is empty", "--empty"]);
     check(&home, &["push", &place, "--dry-run", "--watch"], 2, &["--watch"]);
 }

@@ -8,7 +8,7 @@ use super::{
     left_out::told_of_left_out,
     moves::{HELD_BYTES_MAX, HELD_MAX, bytes_of, with_moves},
     options::GlobalOptions,
-    output::{CommandError, Output, count},
+    output::{CommandError, Output, count, moment},
     progress::with_bar_unless,
     screen::say,
     skipped::{Loudness, name_files},
@@ -77,7 +77,8 @@ fn two(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> Result<u
         }
         return Ok(0);
     };
-    let list = changes::changes(&connection, &source, &span)?;
+    let when = span.each_ref().map(|snapshot| snapshot.snapshot.to_string());
+    let list = changes::changes(&connection, &source, &when)?;
     let (progress, mut end) = (TransferProgress::default(), SpanEnd::default());
     if output.is_json() {
         output.json_list::<Change, CommandError>(|each| {
@@ -85,14 +86,14 @@ fn two(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> Result<u
             Ok(())
         })?;
     } else {
-        let [since, until] = &span;
+        let [since, until] = span.each_ref().map(named);
         let part = if path.is_empty() { String::new() } else { format!(":{}", escape_name(&path)) };
         output.line(format!("{source}{part}, from {since} to {until}:"))?;
         let look = || each_of(list, &path, &progress, &mut |change| tell(&change, output));
         end = with_bar_unless(false, &progress, None, look)?;
     }
     if end.changes == 0 {
-        require_there(&connection, &source, &span, &path)?;
+        require_there(&connection, &source, &when, &path)?;
         if !output.is_json() {
             output.line("Nothing changed.")?;
         }
@@ -183,6 +184,11 @@ fn require_there(
     missing.map_or(Ok(()), Err)
 }
 
+/// A snapshot by its number and its time. `newest` alone would say nothing a day later, and nothing to somebody else.
+fn named(snapshot: &SnapshotInfo) -> String {
+    format!("snapshot {} ({})", snapshot.snapshot, moment(&snapshot.time))
+}
+
 /// The two snapshots to compare; nothing for a single snapshot. Without a typed WHEN, the newest is compared with the
 /// snapshot before: compared with itself, the newest would always be equal.
 fn span(
@@ -190,21 +196,24 @@ fn span(
     to: Option<Spot>,
     source: &str,
     connection: &Connection,
-) -> Result<Option<[String; 2]>, ClientError> {
+) -> Result<Option<[SnapshotInfo; 2]>, ClientError> {
     if to.as_ref().is_some_and(|to| !to.path.is_empty() && to.path != from.path) {
         let why = "one path is compared at two moments; write the path once, behind the first";
         return Err(ClientError::Usage(why.to_owned()));
     }
+    let both = |to: &str| -> Result<_, ClientError> {
+        Ok(Some([connection.snapshot(source, &from.when)?, connection.snapshot(source, to)?]))
+    };
     match to {
         Some(to) if to.full_source(connection)? != source => {
             Err(ClientError::Usage("both snapshots must be of the same source".to_owned()))
         }
-        Some(to) => Ok(Some([from.when, to.when])),
+        Some(to) => both(&to.when),
         None if from.when == NEWEST => {
             let newest = questions::newest_snapshots(connection, source, 2)?.snapshots;
-            Ok(newest.last_chunk().map(|two: &[_; 2]| two.each_ref().map(|one| one.snapshot.to_string())))
+            Ok(newest.last_chunk().cloned())
         }
-        None => Ok(Some([from.when, NEWEST.to_owned()])),
+        None => both(NEWEST),
     }
 }
 
@@ -215,7 +224,8 @@ fn with_folder(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> 
     let snapshot = connection.snapshot(&source, &spot.when)?;
     let folder = match &args.to {
         Some(folder) => PathBuf::from(folder),
-        None => backed_up_folder(&snapshot, &spot.path)?,
+        // Where the source lives now: the snapshot may be of a time before the folder moved.
+        None => backed_up_folder(&connection.snapshot(&source, NEWEST)?, &spot.path)?,
     };
     let options = options(args, global, &connection, &source, &folder)?;
     let look = if args.contents { ContentLook::Always } else { ContentLook::WhereUnsure };
@@ -229,8 +239,7 @@ fn with_folder(args: &DiffArgs, global: &GlobalOptions, output: &mut Output) -> 
         })?;
         end
     } else {
-        let number = snapshot.snapshot;
-        output.line(format!("{source}, from {number} to {} now:", folder.display()))?;
+        output.line(format!("{source}, from {} to {} now:", named(&snapshot), folder.display()))?;
         let compare = || {
             let mut told = |change| tell(&change, output);
             compare_live::<CommandError>(&connection, &folder, &wish, &progress, &mut told)
@@ -279,6 +288,17 @@ fn backed_up_folder(snapshot: &SnapshotInfo, path: &[u8]) -> Result<PathBuf, Cli
     let top =
         unescape_name(top).ok_or_else(|| unknown(format!("The folder {top} cannot be read as a path.")))?;
     let top = path_of_bytes(&top);
+    if !top.is_dir() {
+        return Err(ClientError::NotThere {
+            what: format!(
+                "{} is a backup of {}, and no such folder is there any more.",
+                snapshot.source,
+                top.display()
+            ),
+            remedy: "If its disk is not mounted, mount it. If it has moved, name it: `larder diff SOURCE --live FOLDER`; after \
+                     `larder push FOLDER --source NAME --moved` it is found by itself.",
+        });
+    }
     Ok(if path.is_empty() { top.into_owned() } else { top.join(path_of_bytes(path)) })
 }
 
@@ -337,7 +357,6 @@ fn change_word(change: &ChangeKind) -> &str {
 mod tests {
     use super::*;
     use larder_format::{ChunkRef, tree::Totals};
-    use std::path::Path;
 
     fn snapshot(origin: Option<Origin>) -> SnapshotInfo {
         SnapshotInfo {
@@ -360,9 +379,18 @@ mod tests {
     #[test]
     fn the_folder_is_that_of_this_computer_or_named() {
         let computer = escape_name(&computer_name().unwrap_or_default());
-        let here = snapshot(Some(Origin { computer, path: "/home/a\\\\b".to_owned() }));
-        assert_eq!(backed_up_folder(&here, b"").unwrap(), Path::new("/home/a\\b"));
-        assert_eq!(backed_up_folder(&here, b"c/d").unwrap(), Path::new("/home/a\\b/c/d"));
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("a\\b");
+        std::fs::create_dir(&folder).unwrap();
+        let path = escape_name(folder.as_os_str().as_encoded_bytes());
+        let here = snapshot(Some(Origin { computer, path }));
+        assert_eq!(backed_up_folder(&here, b"").unwrap(), folder);
+        assert_eq!(backed_up_folder(&here, b"c/d").unwrap(), folder.join("c/d"));
+        std::fs::rename(&folder, place.path().join("moved")).unwrap();
+        let moved = backed_up_folder(&here, b"").unwrap_err();
+        let told = super::super::words::problem_of(&moved);
+        assert!(told.what.contains("no such folder is there any more"), "{told:?}");
+        assert!(told.remedy.contains("--live FOLDER") && told.remedy.contains("--moved"), "{told:?}");
         let there = Origin { computer: "another computer".to_owned(), path: "/home".to_owned() };
         for unknown in [snapshot(Some(there)), snapshot(None)] {
             assert_eq!(backed_up_folder(&unknown, b"").unwrap_err().exit_code(), 1);

@@ -5,6 +5,7 @@
 //! around. Such characters are shown as `\xNN`, byte by byte, in the way of `wire::escape_name`; JSON has its own
 //! `\uNNNN` for them, so that programs still read the same text. Not here: where lines go (`output`, `screen`).
 
+use larder_format::ledger::is_visible;
 use serde_json::ser::{Formatter, PrettyFormatter};
 use std::{
     borrow::Cow,
@@ -25,15 +26,30 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_acting(c) {
-            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                write!(shown, "\\x{byte:02x}").expect("a string takes everything");
-            }
-        } else {
-            shown.push(c);
-        }
+        push_shown(&mut shown, c, is_acting(c));
     }
     Cow::Owned(shown)
+}
+
+/// The text with each character that is not seen as `\xNN`, byte by byte: a name with one looks like a name without fault.
+/// Joiners and selectors are shown so too, since the text alone does not say which of them is at fault.
+pub(super) fn with_unseen(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        let stands_alone = is_visible(c.encode_utf8(&mut [0; 4]));
+        push_shown(&mut shown, c, is_acting(c) || !stands_alone);
+    }
+    shown
+}
+
+fn push_shown(shown: &mut String, c: char, as_bytes: bool) {
+    if as_bytes {
+        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+            write!(shown, "\\x{byte:02x}").expect("a string takes everything");
+        }
+    } else {
+        shown.push(c);
+    }
 }
 
 /// A part of a JSON string with every acting character as `\uNNNN`.
@@ -118,6 +134,10 @@ mod tests {
         let shown = plain(HOSTILE);
         assert!(!shown.contains(is_acting), "{shown:?}");
         assert!(shown.contains("\\x1b[2J a\\x0ab\\xc2\\x9b31m\\xe2\\x80\\xaetxt.exe"), "{shown}");
+        assert_eq!(
+            with_unseen("pho\u{ad}tos \u{3164}é👩\u{200d}👧\u{202e}"),
+            "pho\\xc2\\xadtos \\xe3\\x85\\xa4é👩\\xe2\\x80\\x8d👧\\xe2\\x80\\xae"
+        );
         for fine in ["größe 🥫 \\x1b", "日本語", "a\u{301}", ""] {
             assert!(matches!(plain(fine), Cow::Borrowed(same) if same == fine), "{fine}");
         }

@@ -7,11 +7,13 @@ use super::{
     output::{Output, count, counted, moment},
     previewing::{in_words, name, tally_json},
     skipped::{Loudness, name_files, name_skipped, skipped_json},
+    spot::quoted,
     words,
 };
 use crate::{
     SkippedList, Tally,
     rollback::{Removed, RollbackPlan, RolledBack},
+    source_name_for,
 };
 use larder_format::wire::SnapshotInfo;
 use serde_json::{Value, json};
@@ -112,6 +114,14 @@ pub(super) fn skipped_of(skipped: &SkippedList) -> Value {
     skipped_json(skipped)
 }
 
+/// The push of `folder` as `source`, as a person types it.
+fn push_again(source: &str, folder: &Path) -> String {
+    let name = source.split_once('/').map_or(source, |(_, name)| name);
+    let is_own = source_name_for(folder).as_deref() == Some(name);
+    let option = if is_own { String::new() } else { format!(" --source {}", quoted(name)) };
+    format!("larder push {}{option}", quoted(&folder.display().to_string()))
+}
+
 /// What a roll-back did.
 pub(super) struct RollbackEnd<'a> {
     pub(super) folder: &'a Path,
@@ -187,6 +197,10 @@ impl RollbackEnd<'_> {
             "What was there before is snapshot {number} of {source}: `larder rollback {}` brings that back.",
             self.undo
         ))?;
+        output.note(format!(
+            "The newest backup is what was there before: `{}` backs up what is there now.",
+            push_again(source, self.folder)
+        ))?;
         for line in words::left_out(restored.owners_left_out, restored.attributes_left_out) {
             output.line(line)?;
         }
@@ -198,5 +212,20 @@ impl RollbackEnd<'_> {
             "Look at each, then run the same again: what changed meanwhile is backed up first.",
         );
         Ok(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A push under the folder's own name would begin a second past.
+    #[test]
+    fn the_push_after_a_roll_back_is_of_the_same_source() {
+        let check = |source, folder: &str, expect| assert_eq!(push_again(source, Path::new(folder)), expect);
+        check("laptop/docs", "/home/a/docs", "larder push /home/a/docs");
+        check("laptop/Papers", "/home/a/docs", "larder push /home/a/docs --source Papers");
+        check("laptop/My Files", "/home/a/My Files", "larder push '/home/a/My Files'");
+        check("laptop/it's", "/srv/x", "larder push /srv/x --source 'it'\\''s'");
     }
 }

@@ -4,6 +4,7 @@
 //! that began under such a name goes on under that name, or its past would seem to end. Not here: what a name may be
 //! (`larder_format::ledger`).
 
+use super::plain::with_unseen;
 use crate::{
     ClientError, Connection, PushOptions,
     push::{named_folder, start},
@@ -25,7 +26,7 @@ pub(super) fn typed_name(name: &str) -> Result<String, ClientError> {
     if is_folder_name(&composed) && is_visible(&composed) {
         return Ok(composed);
     }
-    Err(ClientError::Usage(format!("{name:?} cannot be a source's name: {RULE}")))
+    Err(ClientError::Usage(format!("\"{}\" cannot be a source's name: {RULE}", with_unseen(name))))
 }
 
 /// Refuses folders of one command that would become one source.
@@ -71,7 +72,7 @@ pub(super) fn name_at(
         return Ok(former);
     }
     name.ok_or_else(|| {
-        let name = folder.display();
+        let name = with_unseen(&folder.display().to_string());
         ClientError::Usage(format!(
             "the folder {name} needs another name for its source, with --source NAME: {RULE}"
         ))
@@ -95,9 +96,10 @@ mod tests {
             assert_eq!(typed_name(good).unwrap(), good);
         }
         assert_eq!(typed_name("Bo\u{308}se").unwrap(), "B\u{f6}se");
-        for bad in ["", "..", "a/b", " a", "a\u{202e}b", "a\n"] {
+        for bad in ["", "..", "a/b", " a", "a\u{202e}b", "a\n", "pho\u{ad}tos", "a\u{3164}"] {
             let refused = typed_name(bad).unwrap_err();
             assert_eq!(refused.exit_code(), 2);
+            assert!(is_visible(&refused.to_string()), "a name without fault is shown: {refused:?}");
             assert!(!refused.to_string().chars().any(char::is_control), "{refused}");
         }
     }

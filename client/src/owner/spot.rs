@@ -108,15 +108,20 @@ impl Spot {
         if !path.is_empty() {
             typed.push_str(&format!(":{}", escape_name(path)));
         }
-        let is_plain =
-            |c: char| c.is_alphanumeric() || matches!(c, '/' | '@' | ':' | '.' | '_' | '-' | '+' | ',');
-        if typed.chars().all(is_plain) { typed } else { format!("'{}'", typed.replace('\'', "'\\''")) }
+        quoted(&typed)
     }
 
     /// The full name of the source; without a device, the only source of the name.
     pub(super) fn full_source(&self, connection: &Connection) -> Result<String, ClientError> {
         full_source(&self.source, connection)
     }
+}
+
+/// A word as a person types it in a shell.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain =
+        |c: char| c.is_alphanumeric() || matches!(c, '/' | '@' | ':' | '.' | '_' | '-' | '+' | ',');
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// The source, which ends at the first `@` or `:` without a backslash before, and the part behind.

@@ -51,7 +51,8 @@ pub fn problem_of(trouble: &ClientError) -> Problem {
             "strange",
             format!("What answers at {address} is no Larder appliance, or a newer one."),
             UNTOUCHED,
-            "Check the address; `larder pair` sets it.",
+            "Check the address. If it is the appliance's, update `larder` on this computer; if not, pair with the right one: `larder pair \
+             ADDRESS --replace`.",
             cause.clone(),
         ),
         ClientError::NotPaired { lack, cause } => {
@@ -167,7 +168,8 @@ fn no_answer(address: &str, why: NoAnswer) -> (String, &'static str) {
             format!(
                 "What answers at {address} is no Larder appliance, or an older one: it does not speak our encryption."
             ),
-            "Nothing was sent. Check the address and the port; `larder pair ADDRESS` sets them.",
+            "Nothing was sent. Check the address and the port. If an older appliance is there, update larderd on it, then pair anew: \
+             `larderd pair` there, `larder pair ADDRESS --replace` here.",
         ),
         NoAnswer::OtherAppliance => (
             format!(
