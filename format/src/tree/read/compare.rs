@@ -2,7 +2,8 @@
 //!
 //! Two folders are read side by side in the order of names. A node in the same place of both is not read, so a change
 //! in a folder of a million entries costs a few nodes. A folder with more sub-folders than may wait is left, and
-//! resumed later. Not here: pending folders (`pending`), the meaning of a difference.
+//! resumed later; so is the whole comparison when its visitor wants a pause. Not here: pending folders (`pending`), the
+//! meaning of a difference.
 
 use super::folder::FolderCursor;
 use super::pending::{PENDING_BYTES_MAX, Pair, PendingFolders, PendingStep};
@@ -51,6 +52,12 @@ pub trait Visitor<E> {
     /// Asked before each node is read. Folders that each name the next twice have more paths than a walk can finish.
     fn may_go_on(&mut self, _so_far: &Walked) -> bool {
         true
+    }
+
+    /// Asked between folders, and behind a name before the next node of its folder is read. A paused comparison goes on
+    /// with `OpenComparison::go_on`.
+    fn pauses(&mut self, _so_far: &Walked) -> bool {
+        false
     }
 
     /// Called for each differing entry. Folders count by their own attributes; their content is reported separately.
@@ -141,8 +148,10 @@ pub struct Walked {
     pub bytes: u64,
     /// Peak bytes of folders on the way and waiting folders.
     pub pending_bytes_peak: usize,
-    /// False when the visitor ended the comparison.
+    /// False when the visitor ended or paused the comparison.
     pub is_complete: bool,
+    /// The visitor paused the comparison.
+    pub is_paused: bool,
 }
 
 impl TreeComparison {
@@ -176,29 +185,49 @@ impl TreeComparison {
         C: Chunks + ?Sized,
         V: Visitor<C::Error> + ?Sized,
     {
-        let mut walked = Walked { is_complete: true, ..Walked::default() };
-        if self.pairs.before == self.pairs.after {
-            return Ok(walked);
-        }
-        let pending = PendingFolders::new(self.pairs, self.pending_bytes_max);
-        walked.folders = 1;
-        let mut run = Run { chunks, visitor, interest: self.interest, pending, walked };
-        loop {
-            match run.pending.next() {
-                PendingStep::Over => break,
-                PendingStep::Entered if run.pending.depth() > DEPTH_MAX => {
-                    return Err(invalid("its folders are nested too deeply").into());
-                }
-                PendingStep::Entered => run.walked.folders += 1,
-                PendingStep::Read(passed) => {
-                    if !run.read(passed.as_deref())? {
-                        run.walked.is_complete = false;
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(Walked { pending_bytes_peak: run.pending.bytes_peak(), ..run.walked })
+        self.begin().go_on(chunks, visitor)
+    }
+
+    /// The same comparison, for a visitor that pauses.
+    pub fn begin(&self) -> OpenComparison {
+        let is_same = self.pairs.before == self.pairs.after;
+        let pending = (!is_same).then(|| PendingFolders::new(self.pairs, self.pending_bytes_max));
+        let walked = Walked { folders: u64::from(!is_same), ..Walked::default() };
+        OpenComparison { interest: self.interest, pending, walked }
+    }
+}
+
+/// A comparison on its way. Holds the folders from the root down to the next one, and their waiting sub-folders.
+pub struct OpenComparison {
+    interest: Interest,
+    /// None for two equal trees.
+    pending: Option<PendingFolders>,
+    walked: Walked,
+}
+
+impl OpenComparison {
+    /// Bytes held between two calls.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.as_ref().map_or(0, PendingFolders::bytes)
+    }
+
+    /// Compares on until the end, or until `visitor` ends or pauses the comparison. What was reported before is not
+    /// reported again. After an error, or an end by `visitor`, the rest of a folder is missing.
+    ///
+    /// # Errors
+    /// Errors of `chunks` and of `visitor`; `Invalid` where a tree breaks a rule.
+    pub fn go_on<C, V>(&mut self, chunks: &C, visitor: &mut V) -> Result<Walked, C::Error>
+    where
+        C: Chunks + ?Sized,
+        V: Visitor<C::Error> + ?Sized,
+    {
+        let Self { interest, pending: Some(pending), walked } = self else {
+            return Ok(Walked { is_complete: true, ..self.walked });
+        };
+        let mut run = Run { chunks, visitor, interest: *interest, pending, walked };
+        let end = run.go_on()?;
+        let (is_complete, is_paused) = (end == RunEnd::Over, end == RunEnd::Paused);
+        Ok(Walked { is_complete, is_paused, pending_bytes_peak: pending.bytes_peak(), ..*walked })
     }
 }
 
@@ -206,8 +235,17 @@ struct Run<'r, C: ?Sized, V: ?Sized> {
     chunks: &'r C,
     visitor: &'r mut V,
     interest: Interest,
-    pending: PendingFolders,
-    walked: Walked,
+    pending: &'r mut PendingFolders,
+    walked: &'r mut Walked,
+}
+
+/// How reading came to an end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RunEnd {
+    /// Nothing is left, or what is left waits.
+    Over,
+    Paused,
+    Ended,
 }
 
 /// A folder in both trees, read side by side.
@@ -217,10 +255,29 @@ struct Cursors<'c, C: ?Sized> {
 }
 
 impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
-    /// Reads the innermost folder from behind a name on. Returns false when the visitor ends the comparison.
-    fn read(&mut self, passed: Option<&[u8]>) -> Result<bool, C::Error> {
+    fn go_on(&mut self) -> Result<RunEnd, C::Error> {
+        loop {
+            if self.visitor.pauses(self.walked) {
+                return Ok(RunEnd::Paused);
+            }
+            match self.pending.next() {
+                PendingStep::Over => return Ok(RunEnd::Over),
+                PendingStep::Entered if self.pending.depth() > DEPTH_MAX => {
+                    return Err(invalid("its folders are nested too deeply").into());
+                }
+                PendingStep::Entered => self.walked.folders += 1,
+                PendingStep::Read(passed) => match self.read(passed.as_deref())? {
+                    RunEnd::Over => {}
+                    end => return Ok(end),
+                },
+            }
+        }
+    }
+
+    /// Reads the innermost folder from behind a name on.
+    fn read(&mut self, passed: Option<&[u8]>) -> Result<RunEnd, C::Error> {
         let Some(Pair { before, after }) = self.pending.innermost().map(|open| open.pair) else {
-            return Ok(true);
+            return Ok(RunEnd::Over);
         };
         let mut cursors = Cursors {
             before: FolderCursor::new(self.chunks, before, passed),
@@ -228,7 +285,7 @@ impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
         };
         loop {
             if !self.open_next(&mut cursors)? {
-                return Ok(false);
+                return Ok(RunEnd::Ended);
             }
             let (a, b) = (cursors.before.view(), cursors.after.view());
             let is_over = b.is_none() && (a.is_none() || self.interest == Interest::After);
@@ -239,10 +296,14 @@ impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
                 (None, _) => Ordering::Greater,
             };
             let has_room = self.entry(a.filter(|_| order.is_le()), b.filter(|_| order.is_ge()))?;
-            if !has_room {
+            // Only here: a pause before the first name would have its nodes read again and again.
+            let is_end_of_node = (order.is_le() && cursors.before.is_at_last())
+                || (order.is_ge() && cursors.after.is_at_last());
+            let is_paused = is_end_of_node && self.visitor.pauses(self.walked);
+            if !has_room || is_paused {
                 let read = if order.is_le() { a } else { b };
                 self.pending.read_up_to(read.map(|view| view.entry.name.as_slice()));
-                return Ok(true);
+                return Ok(if is_paused { RunEnd::Paused } else { RunEnd::Over });
             }
             if order.is_le() {
                 cursors.before.advance();
@@ -252,7 +313,7 @@ impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
             }
         }
         self.pending.read_up_to(None);
-        Ok(true)
+        Ok(RunEnd::Over)
     }
 
     /// Reads nodes until the next entry of each folder can be seen, and steps over shared nodes.
@@ -275,7 +336,7 @@ impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
                     continue;
                 }
             }
-            if !self.visitor.may_go_on(&self.walked) {
+            if !self.visitor.may_go_on(self.walked) {
                 return Ok(false);
             }
             self.walked.bytes += u64::from(wanted.len);
@@ -304,7 +365,7 @@ impl<C: Chunks + ?Sized, V: Visitor<C::Error> + ?Sized> Run<'_, C, V> {
         }
         let is_told = !before.zip(after).is_some_and(|(a, b)| a.differs_only_below(&b));
         if is_told {
-            self.visitor.entry(&DiffEntry { before, after, pending: &self.pending })?;
+            self.visitor.entry(&DiffEntry { before, after, pending: self.pending })?;
         }
         let pair = Pair {
             before: before.and_then(|view| view.folder()),

@@ -171,6 +171,11 @@ impl<'c, C: Chunks + ?Sized> FolderCursor<'c, C> {
         if is_behind { Ok(()) } else { Err(invalid("a folder's nodes are out of order")) }
     }
 
+    /// Whether the next entry is the last of its node.
+    pub(super) fn is_at_last(&self) -> bool {
+        self.leaf.as_ref().is_some_and(|leaf| leaf.rest.len() == 1)
+    }
+
     /// Steps over the next entry.
     pub(super) fn advance(&mut self) {
         if let Some(leaf) = &mut self.leaf {

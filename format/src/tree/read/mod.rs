@@ -17,7 +17,9 @@ mod walk;
 use super::{Entry, Kind, Node, Owner, Piece, decode_pieces};
 use crate::{ChunkRef, FormatError};
 
-pub use compare::{Descend, DiffEntry, FolderStep, Interest, Side, TreeComparison, Visitor, Walked};
+pub use compare::{
+    Descend, DiffEntry, FolderStep, Interest, OpenComparison, Side, TreeComparison, Visitor, Walked,
+};
 pub use depth_first::{DepthFirst, Unread};
 pub use find::{Looked, Lookups, find};
 pub use folder::{Entries, entries};

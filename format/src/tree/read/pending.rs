@@ -109,6 +109,11 @@ impl PendingFolders {
         self.bytes_peak = self.bytes_peak.max(self.bytes);
     }
 
+    /// Bytes held.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Peak of the bytes held.
     pub(super) fn bytes_peak(&self) -> usize {
         self.bytes_peak

@@ -79,9 +79,17 @@ struct Recorder {
     lost: Vec<(Side, Hash)>,
     goes_past_lost: bool,
     nodes_max: Option<u64>,
+    /// Pauses at every second question.
+    pauses_often: bool,
+    is_paused: bool,
 }
 
 impl Visitor<FormatError> for Recorder {
+    fn pauses(&mut self, _: &Walked) -> bool {
+        self.is_paused = self.pauses_often && !self.is_paused;
+        self.is_paused
+    }
+
     fn may_go_on(&mut self, _: &Walked) -> bool {
         self.nodes_max.as_mut().is_none_or(|left| {
             *left = left.saturating_sub(1);

@@ -135,6 +135,18 @@ proptest! {
         let mut narrow = Recorder::default();
         whole.with_pending_bytes_max(0).run(&kept, &mut narrow).unwrap();
         prop_assert_eq!(sorted(narrow.told), sorted(expected.clone()));
+        // However often it pauses.
+        let mut paused = Recorder { pauses_often: true, ..Recorder::default() };
+        let (mut open, mut pauses) = (whole.begin(), 0);
+        let walked = loop {
+            let walked = open.go_on(&kept, &mut paused).unwrap();
+            if !walked.is_paused {
+                break walked;
+            }
+            pauses += 1;
+        };
+        prop_assert!(walked.is_complete && (pauses > 0 || before == after));
+        prop_assert_eq!(sorted(paused.told), sorted(expected.clone()));
         let mut new = Recorder::default();
         whole.only(Interest::After).run(&kept, &mut new).unwrap();
         let is_new = |told: &Told| told.2.is_some();
