@@ -120,6 +120,23 @@ fn a_backup_that_claims_to_be_endless_stops_nothing() {
     assert_eq!(std::fs::read(home.restore("docs", snapshot).join("a.txt")).expect("it is back"), b"kept");
 }
 
+impl Sender {
+    /// A snapshot of forty folders that each name the next one twice, 2^40 paths, unlike that of another number.
+    fn commit_maze(&self, source: &str, number: u8) {
+        let chunk = self.keep(&[number; 100]);
+        let file = Kind::File { size: 100, pieces: vec![Piece::Chunk(chunk)] };
+        let totals = Totals::default();
+        let mut node = self.keep_folder(&[("file", file)]);
+        for _ in 0..40 {
+            let below = || Kind::Directory { node, totals };
+            let twice = [("a", below()), ("b", below())];
+            node = self.keep_folder(&twice);
+        }
+        let answer = self.try_commit(source, number.into(), Kind::Directory { node, totals }, totals);
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+}
+
 /// Forty folders that each name the next one twice are 2^40 paths to compare. Nobody waits for that, and it ends with the box.
 #[test]
 fn a_comparison_without_end_stops_nothing() {
@@ -128,18 +145,8 @@ fn a_comparison_without_end_stops_nothing() {
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("a.txt"), b"kept").expect("written");
     let sender = Sender(home.device("laptop", "push"));
-    for push in 0..2u8 {
-        let chunk = sender.keep(&[push; 100]);
-        let file = Kind::File { size: 100, pieces: vec![Piece::Chunk(chunk)] };
-        let mut totals = Totals::default();
-        let mut node = sender.keep_folder(&[("file", file)]);
-        for _ in 0..40 {
-            let below = || Kind::Directory { node, totals };
-            let twice = [("a", below()), ("b", below())];
-            node = sender.keep_folder(&twice);
-            totals = Totals::default();
-        }
-        sender.commit("maze", push.into(), Kind::Directory { node, totals }, totals);
+    for number in 0..2 {
+        sender.commit_maze("laptop/maze", number);
     }
     let snapshot = home.push(&folder, "docs");
     goes_on(&home, snapshot);
@@ -152,6 +159,33 @@ fn a_comparison_without_end_stops_nothing() {
     );
     home.start();
     goes_on(&home, snapshot);
+}
+
+/// Trees without end of one computer, in as many sources as snapshots, take minutes to be looked at; what another computer
+/// deleted is counted meanwhile.
+#[test]
+fn endless_trees_of_one_computer_delay_no_other_computers_counts() {
+    let home = Home::new();
+    let folder = home.path("docs");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("a.txt");
+    std::fs::write(&file, b"kept").expect("written");
+    let sender = Sender(home.device("a-phone", "push"));
+    for number in 0..20 {
+        sender.commit_maze(&format!("a-phone/maze-{}", number / 2), number);
+    }
+    // By then the first of them is being looked at.
+    std::thread::sleep(Duration::from_secs(6));
+    home.push(&folder, "docs");
+    std::fs::remove_file(&file).expect("removed");
+    home.push(&folder, "docs");
+    let since = Instant::now();
+    let answer = |source: &str| home.json(&["answers", source]).to_string();
+    while !answer("laptop/docs").contains("One deleted file can be restored") {
+        assert!(since.elapsed() < Duration::from_secs(15), "not counted: {}", answer("laptop/docs"));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(answer("a-phone/maze-9").contains("being counted"), "the maze was no maze");
 }
 
 /// Sixty-four folders with names of a thousand bytes, and 40,000 folders in the last one: 2.5 GB of paths in 20 KB. The box

@@ -115,7 +115,7 @@ pub(crate) struct BrokerFacts {
 }
 
 /// Figures of one source.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Deleted files that can be had back.
     pub(crate) deleted: u64,

@@ -231,29 +231,22 @@ impl Appliance {
         }
     }
 
-    /// Counts the pushes since the last count; reads the disks. Ends once `go_on` says no, and after a snapshot that
-    /// took too much: the rest is counted the next time, quick sources first.
+    /// Counts the pushes since the last count, and those that come meanwhile; reads the disks. Ends once `go_on` says no.
     pub(crate) fn count_history(&self, go_on: &dyn Fn() -> bool) {
-        let history = || self.history.read().unwrap_or_else(PoisonError::into_inner);
-        let mut pending: Vec<_> = {
-            let (view, history) = (self.vault.ledger(), history());
-            let is_pending = |source: &&String| history.pending(source, &view.looked_at(source)).is_some();
-            view.sources.keys().filter(is_pending).cloned().collect()
-        };
-        pending.sort_by_key(|source| history().is_stepped_over(source));
+        let history = || self.history.write().unwrap_or_else(PoisonError::into_inner);
         let watch = CountWatch { go_on, now_s: &|| self.clock.powered_on_s() };
-        for source in pending {
-            // One by one: copies of every source would be as much memory again.
-            let records = self.vault.ledger().looked_at(&source);
-            let Some(mut pending) = history().pending(&source, &records) else { continue };
-            let is_all = pending.count(&self.vault, &watch);
+        loop {
+            let next = {
+                // The ledger first, as whoever gathers facts: two orders would be a deadlock.
+                let view = self.vault.ledger();
+                history().next_turn(&view)
+            };
+            let Some(mut turn) = next else { return };
+            turn.count(&self.vault, &watch);
             if !go_on() {
                 return;
             }
-            self.history.write().unwrap_or_else(PoisonError::into_inner).update(&source, pending);
-            if !is_all {
-                return;
-            }
+            history().update(turn);
         }
     }
 }

@@ -2,20 +2,30 @@
 //!
 //! Counted once per snapshot from the difference, in the background, and kept in memory, since a second count gives
 //! the same. A snapshot's claims are its device's word, so no figure here may overflow, grow or run without end: a
-//! snapshot that takes too much is stepped over, and the count says "at least". No start and no lamp waits for a
-//! count.
+//! snapshot that takes too much is stepped over, and the count says "at least". Devices take turns of seconds, and a
+//! comparison pauses at the end of its device's turn, so a device with endless trees keeps nobody's counts waiting. No
+//! start and no lamp waits for a count.
 
 use crate::decide::facts::Counts;
-use larder_format::tree::read::{DiffEntry, EntryView, Visitor, Walked};
-use larder_store::{Scope, SnapshotRecord, StoreError, Vault};
-use std::collections::{HashMap, HashSet};
+use larder_format::ChunkRef;
+use larder_format::tree::read::{DiffEntry, EntryView, OpenComparison, TreeComparison, Visitor, Walked};
+use larder_store::{LedgerView, Scope, SnapshotRecord, StoreError, Vault};
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Deleted paths remembered one by one over all sources, some 20 bytes each; beyond the limit a count says "at
 /// least".
 const PATHS_MAX: usize = 250_000;
-/// Limits of one comparison. Without limits a single device keeps the counts of the rest waiting.
+/// Limits of one comparison, over all its turns. Without limits it would never end, nor would the next one of its
+/// device begin.
 const LIMITS: Limits = Limits { folders: 2_000_000, bytes: 4 << 30, time_s: 600 };
+/// A new snapshot waits so long for each other device with uncounted snapshots.
+const TURN_S: u64 = 2;
+/// Folders that wait in a comparison, in bytes. One comparison of each device may be paused.
+const WAITING_BYTES_MAX: usize = 1 << 20;
+/// A paused comparison beyond is given up. Only trees of a thousand levels come so far, and each device could have one.
+const PAUSED_BYTES_MAX: usize = 2 << 20;
 
 /// The limits of a comparison.
 #[derive(Debug, Clone, Copy)]
@@ -37,14 +47,33 @@ pub(crate) struct CountWatch<'a> {
 }
 
 /// Counts by source.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct History {
-    sources: HashMap<String, SourceHistory>,
-    /// How often a source was forgotten: a count begun before and finished after is not taken in.
-    forgotten: u64,
+    sources: HashMap<String, SourceCount>,
+    /// Number of the last turn of each device.
+    turns: HashMap<String, u64>,
+    /// Turns and sources begun, one after the other.
+    serial: u64,
 }
 
-/// The counts of one source.
+/// The count of one source.
+#[derive(Default)]
+struct SourceCount {
+    /// Tells this count from an earlier one of a source that was forgotten meanwhile.
+    serial: u64,
+    figures: SourceHistory,
+    paused: Option<PausedCount>,
+}
+
+/// A snapshot whose comparison is under way.
+struct PausedCount {
+    record: Arc<SnapshotRecord>,
+    comparison: OpenComparison,
+    /// In the turns before.
+    spent_s: u64,
+}
+
+/// The figures of one source.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SourceHistory {
     /// Hashes of the paths of files missing in the newest snapshot and present in an older snapshot.
@@ -56,7 +85,7 @@ pub(crate) struct SourceHistory {
     versions: u64,
     changed: u64,
     /// The last counted snapshot: number and root.
-    counted: Option<(u64, larder_format::ChunkRef)>,
+    counted: Option<(u64, ChunkRef)>,
 }
 
 impl SourceHistory {
@@ -64,11 +93,16 @@ impl SourceHistory {
         Counts {
             deleted: self.deleted.len() as u64,
             deleted_at_least: self.is_cut || self.is_stepped_over,
-            is_complete: self.counted.is_some_and(|(sequence, _)| sequence >= newest),
+            is_complete: self.counted.is_some() && self.counted_up_to() >= newest,
             versions: self.versions,
             changed: self.changed,
             changed_at_least: self.is_stepped_over,
         }
+    }
+
+    /// Number of the last counted snapshot.
+    fn counted_up_to(&self) -> u64 {
+        self.counted.map_or(0, |(sequence, _)| sequence)
     }
 
     /// `room` is how many paths may be remembered.
@@ -92,11 +126,13 @@ impl SourceHistory {
 
 /// Counts the entries of a comparison within the limits.
 struct CountVisitor<'a> {
-    history: &'a mut SourceHistory,
+    figures: &'a mut SourceHistory,
     room: usize,
     limits: Limits,
     watch: &'a CountWatch<'a>,
+    /// Start of the comparison, as if it had begun in this turn.
     begun_s: u64,
+    turn_ends_s: u64,
 }
 
 impl Visitor<StoreError> for CountVisitor<'_> {
@@ -106,8 +142,12 @@ impl Visitor<StoreError> for CountVisitor<'_> {
         is_within && (self.watch.now_s)().saturating_sub(self.begun_s) <= time_s && (self.watch.go_on)()
     }
 
+    fn pauses(&mut self, _: &Walked) -> bool {
+        (self.watch.now_s)() >= self.turn_ends_s
+    }
+
     fn entry(&mut self, entry: &DiffEntry<'_>) -> Result<(), StoreError> {
-        self.history.count(entry, self.room);
+        self.figures.count(entry, self.room);
         Ok(())
     }
 }
@@ -119,95 +159,129 @@ impl History {
         let Some(newest) = newest else {
             return Counts { deleted_at_least: true, is_complete: true, ..Counts::default() };
         };
-        self.sources.get(source).map(|history| history.counts(newest)).unwrap_or_default()
+        self.sources.get(source).map(|count| count.figures.counts(newest)).unwrap_or_default()
     }
 
-    /// The uncounted snapshots of a source; none when the count is complete.
-    pub(crate) fn pending(&self, source: &str, records: &[Arc<SnapshotRecord>]) -> Option<PendingCount> {
-        let history = self.sources.get(source);
-        let from = history.and_then(|history| history.counted).map_or(0, |(sequence, _)| sequence);
-        let new = records.partition_point(|record| record.sequence <= from);
-        let others = self.sources.iter().filter(|(other, _)| *other != source);
-        let taken = others.map(|(_, history)| history.deleted.len()).sum();
-        (new < records.len()).then(|| PendingCount {
-            history: history.cloned().unwrap_or_default(),
-            new: records[new..].to_vec(),
-            room: PATHS_MAX.saturating_sub(taken),
-            limits: LIMITS,
-            forgotten: self.forgotten,
-        })
-    }
-
-    /// Whether a snapshot of the source was not compared.
-    pub(crate) fn is_stepped_over(&self, source: &str) -> bool {
-        self.sources.get(source).is_some_and(|history| history.is_stepped_over)
+    /// The next turn: of the device whose last turn is longest ago, among those with uncounted snapshots. None when
+    /// every count is complete. A device's paused comparison goes first, so that one device has one; sources with a
+    /// snapshot that took too much go last.
+    pub(crate) fn next_turn(&mut self, view: &LedgerView) -> Option<CountTurn> {
+        let pending = view.sources.iter().filter(|(source, records)| {
+            let newest = records.iter().rev().find(|record| !view.is_set_aside(record.sequence));
+            let counted = self.sources.get(*source).map_or(0, |count| count.figures.counted_up_to());
+            newest.is_some_and(|newest| newest.sequence > counted)
+        });
+        let order = |source: &String| {
+            let count = self.sources.get(source);
+            let is_paused = count.is_some_and(|count| count.paused.is_some());
+            let is_slow = count.is_some_and(|count| count.figures.is_stepped_over);
+            let device = device_of(source);
+            (self.turns.get(device).copied(), device.to_owned(), Reverse(is_paused), is_slow)
+        };
+        let source = pending.map(|(source, _)| source).min_by_key(|source| order(source))?.clone();
+        self.serial += 1;
+        self.turns.insert(device_of(&source).to_owned(), self.serial);
+        let others = self.sources.iter().filter(|(other, _)| **other != source);
+        let taken: usize = others.map(|(_, count)| count.figures.deleted.len()).sum();
+        let new_count = || SourceCount { serial: self.serial, ..SourceCount::default() };
+        let count = self.sources.entry(source.clone()).or_insert_with(new_count);
+        let (figures, paused) = (count.figures.clone(), count.paused.take());
+        let from = paused.as_ref().map_or(figures.counted_up_to(), |paused| paused.record.sequence);
+        let mut new = view.looked_at(&source);
+        new.drain(..new.partition_point(|record| record.sequence <= from));
+        let (room, serial) = (PATHS_MAX.saturating_sub(taken), count.serial);
+        Some(CountTurn { source, serial, figures, paused, new: new.into(), room, limits: LIMITS })
     }
 
     /// Has a source counted anew.
     pub(crate) fn forget(&mut self, source: &str) {
         self.sources.remove(source);
-        self.forgotten += 1;
     }
 
-    /// Takes in a finished count.
-    pub(crate) fn update(&mut self, source: &str, counted: PendingCount) {
-        if counted.forgotten == self.forgotten {
-            self.sources.insert(source.to_owned(), counted.history);
+    /// Takes in the figures at the end of a turn.
+    pub(crate) fn update(&mut self, turn: CountTurn) {
+        if let Some(count) = self.sources.get_mut(&turn.source)
+            && count.serial == turn.serial
+        {
+            (count.figures, count.paused) = (turn.figures, turn.paused);
         }
     }
 }
 
-/// Uncounted snapshots, and the state of their source.
-pub(crate) struct PendingCount {
-    history: SourceHistory,
-    new: Vec<Arc<SnapshotRecord>>,
+/// Uncounted snapshots of a source, and the state of its count.
+pub(crate) struct CountTurn {
+    source: String,
+    serial: u64,
+    figures: SourceHistory,
+    paused: Option<PausedCount>,
+    /// Behind the paused one.
+    new: VecDeque<Arc<SnapshotRecord>>,
     room: usize,
     limits: Limits,
-    forgotten: u64,
 }
 
-impl PendingCount {
-    /// Counts as long as `watch` allows; the result of a count cut short is useless. A snapshot whose comparison
-    /// fails is stepped over, or the count would begin with it again for ever. Then the count ends with false: the
-    /// snapshots behind wait for the next count, so a slow source lets the others go first.
-    pub(crate) fn count(&mut self, vault: &Vault, watch: &CountWatch<'_>) -> bool {
-        for record in std::mem::take(&mut self.new) {
-            match self.count_one(vault, &record, watch) {
-                Ok(true) => continue,
-                Ok(false) => {
-                    let (source, snapshot) = (&record.snapshot.source, record.sequence);
-                    tracing::warn!(
-                        source,
-                        snapshot,
-                        "a snapshot takes too long to compare and is not counted"
-                    );
-                }
-                Err(error) => {
-                    let source = &record.snapshot.source;
-                    tracing::warn!(source, %error, "could not count what changed in this source");
-                }
+impl CountTurn {
+    /// Counts until the end of the turn, or as long as `watch` allows; then the result is useless. A snapshot whose
+    /// comparison fails is stepped over, or the count would begin with it again for ever.
+    pub(crate) fn count(&mut self, vault: &Vault, watch: &CountWatch<'_>) {
+        let turn_ends_s = (watch.now_s)().saturating_add(TURN_S);
+        while let Some(mut under_way) = self.paused.take().or_else(|| self.begin_next()) {
+            let resumed_s = (watch.now_s)();
+            let mut visitor = CountVisitor {
+                figures: &mut self.figures,
+                room: self.room,
+                limits: self.limits,
+                watch,
+                begun_s: resumed_s.saturating_sub(under_way.spent_s),
+                turn_ends_s,
+            };
+            let compared = vault.by(&Scope::appliance()).compare(&mut under_way.comparison, &mut visitor);
+            under_way.spent_s += (watch.now_s)().saturating_sub(resumed_s);
+            if let Ok(Walked { is_paused: true, .. }) = compared
+                && under_way.spent_s <= self.limits.time_s
+                && under_way.comparison.pending_bytes() <= PAUSED_BYTES_MAX
+            {
+                self.paused = Some(under_way);
+                return;
             }
-            self.history.is_stepped_over = true;
-            return false;
+            if !(watch.go_on)() {
+                return;
+            }
+            self.finish(&under_way.record, compared);
         }
-        true
     }
 
-    fn count_one(
-        &mut self,
-        vault: &Vault,
-        record: &SnapshotRecord,
-        watch: &CountWatch<'_>,
-    ) -> Result<bool, StoreError> {
-        let root = record.snapshot.root;
-        let Some((_, before)) = self.history.counted.replace((record.sequence, root)) else {
-            self.history.versions = record.snapshot.totals.files;
-            return Ok(true);
-        };
-        let (room, limits, begun_s) = (self.room, self.limits, (watch.now_s)());
-        let mut count = CountVisitor { history: &mut self.history, room, limits, watch, begun_s };
-        Ok(vault.by(&Scope::appliance()).compare(before, root, &mut count)?.is_complete)
+    /// The comparison of the next snapshot with the one before. The first one has nothing to be compared with.
+    fn begin_next(&mut self) -> Option<PausedCount> {
+        loop {
+            let record = self.new.pop_front()?;
+            let root = record.snapshot.root;
+            if let Some((_, before)) = self.figures.counted {
+                let trees = TreeComparison::new(Some(before), Some(root));
+                let comparison = trees.with_pending_bytes_max(WAITING_BYTES_MAX).begin();
+                return Some(PausedCount { record, comparison, spent_s: 0 });
+            }
+            self.figures.versions = record.snapshot.totals.files;
+            self.figures.counted = Some((record.sequence, root));
+        }
     }
+
+    fn finish(&mut self, record: &SnapshotRecord, compared: Result<Walked, StoreError>) {
+        let (source, snapshot) = (&self.source, record.sequence);
+        self.figures.counted = Some((snapshot, record.snapshot.root));
+        self.figures.is_stepped_over |= !compared.as_ref().is_ok_and(|walked| walked.is_complete);
+        match compared {
+            Ok(walked) if walked.is_complete => {}
+            Ok(_) => {
+                tracing::warn!(source, snapshot, "a snapshot takes too long to compare and is not counted");
+            }
+            Err(error) => tracing::warn!(source, %error, "could not count what changed in this source"),
+        }
+    }
+}
+
+fn device_of(source: &str) -> &str {
+    source.split_once('/').map_or("", |(device, _)| device)
 }
 
 fn content_differs(entry: &DiffEntry<'_>) -> bool {
@@ -222,7 +296,6 @@ fn path_hash(entry: &DiffEntry<'_>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use larder_format::ChunkRef;
     use larder_format::block::Encoder;
     use larder_format::ledger::{Snapshot, WallStamp};
     use larder_format::tree::{Entry, Kind, Node, Owner, Time, Totals};
@@ -262,26 +335,62 @@ mod tests {
 
     /// One more snapshot of the source, with this folder in it.
     fn push(vault: &Vault, node: ChunkRef) {
+        push_to(SOURCE, vault, node);
+    }
+
+    fn push_to(source: &str, vault: &Vault, node: ChunkRef) {
         let root = keep(vault, vec![(String::new(), directory(node))]);
         let mut push = [0; 16];
         push[..8].copy_from_slice(&vault.ledger().head.sequence.to_le_bytes());
-        let snapshot = Snapshot::new(SOURCE, push, root, Totals::default());
+        let snapshot = Snapshot::new(source, push, root, Totals::default());
         vault.by(&Scope::appliance()).commit(snapshot, STAMP).expect("complete");
     }
 
-    /// Counts once with these limits, on a clock that advances by `step_s` at each question.
-    fn count(history: &mut History, vault: &Vault, limits: Limits, step_s: u64) -> (bool, Counts) {
-        let records = vault.ledger().snapshots(SOURCE).to_vec();
-        let newest = records.last().map(|record| record.sequence);
-        let Some(mut pending) = history.pending(SOURCE, &records) else {
-            return (true, history.of(SOURCE, newest));
-        };
-        pending.limits = limits;
-        let clock = Cell::new(0);
-        let now_s = || clock.replace(clock.get() + step_s);
-        let is_all = pending.count(vault, &CountWatch { go_on: &|| true, now_s: &now_s });
-        history.update(SOURCE, pending);
-        (is_all, history.of(SOURCE, newest))
+    /// Counts on a clock that goes by the number of questions.
+    struct Bench {
+        history: History,
+        asked: Cell<u64>,
+        asks_per_s: u64,
+    }
+
+    /// For a clock that stands still.
+    const STILL: u64 = u64::MAX;
+
+    impl Bench {
+        fn new(asks_per_s: u64) -> Self {
+            Self { history: History::default(), asked: Cell::new(0), asks_per_s }
+        }
+
+        /// Takes a turn, and returns its source.
+        fn turn(&mut self, vault: &Vault, limits: Limits) -> Option<String> {
+            let mut turn = self.history.next_turn(&vault.ledger())?;
+            turn.limits = limits;
+            let now_s = || self.asked.replace(self.asked.get() + 1) / self.asks_per_s;
+            turn.count(vault, &CountWatch { go_on: &|| true, now_s: &now_s });
+            let source = turn.source.clone();
+            self.history.update(turn);
+            Some(source)
+        }
+
+        fn counts_of(&self, vault: &Vault, source: &str) -> Counts {
+            let newest = vault.ledger().snapshots(source).last().map(|record| record.sequence);
+            self.history.of(source, newest)
+        }
+    }
+
+    /// Counts everything; returns the number of turns, and the counts of the source.
+    fn count(vault: &Vault, limits: Limits, asks_per_s: u64) -> (usize, Counts) {
+        let mut bench = Bench::new(asks_per_s);
+        let turns = std::iter::from_fn(|| bench.turn(vault, limits)).count();
+        (turns, bench.counts_of(vault, SOURCE))
+    }
+
+    /// Each folder names the one below twice.
+    fn maze(vault: &Vault, mut node: ChunkRef, levels: usize) -> ChunkRef {
+        for _ in 0..levels {
+            node = keep(vault, ["a", "b"].map(|name| (name.to_owned(), directory(node))).into());
+        }
+        node
     }
 
     fn fifos(vault: &Vault, names: std::ops::Range<u32>) -> ChunkRef {
@@ -290,19 +399,19 @@ mod tests {
 
     #[test]
     fn what_was_deleted_and_what_came_is_counted() {
-        let (vault, mut history) = (vault(), History::default());
+        let vault = vault();
         for names in [0..10, 5..12, 0..3] {
             push(&vault, fifos(&vault, names));
         }
-        let (is_all, counts) = count(&mut history, &vault, LIMITS, 0);
-        assert!(is_all && counts.is_complete && !counts.deleted_at_least);
+        let (turns, counts) = count(&vault, LIMITS, STILL);
+        assert!(turns == 1 && counts.is_complete && !counts.deleted_at_least);
         assert_eq!((counts.deleted, counts.versions, counts.changed), (9, 5, 0));
     }
 
     /// Sixty-four long names above many folders: counting makes no path.
     #[test]
     fn a_path_bomb_is_counted_like_anything_else() {
-        let (vault, mut history) = (vault(), History::default());
+        let vault = vault();
         let below = fifos(&vault, 0..1);
         let many = (0..5000).map(|name| (format!("{name:06}"), directory(below))).collect();
         let mut node = keep(&vault, many);
@@ -311,12 +420,12 @@ mod tests {
             node = keep(&vault, vec![(format!("{level:01000}"), directory(node))]);
         }
         push(&vault, node);
-        let (is_all, counts) = count(&mut history, &vault, LIMITS, 0);
-        assert!(is_all && counts.is_complete && !counts.deleted_at_least);
+        let (_, counts) = count(&vault, LIMITS, STILL);
+        assert!(counts.is_complete && !counts.deleted_at_least);
         assert_eq!((counts.deleted, counts.versions), (1, 5000));
     }
 
-    /// Each limit by itself: the snapshot is stepped over, the count says so, and goes on behind it the next time.
+    /// Each limit by itself: the snapshot is stepped over, the count says so, and goes on behind it.
     #[test]
     fn a_snapshot_that_takes_too_much_is_stepped_over() {
         let vault = vault();
@@ -329,25 +438,107 @@ mod tests {
             push(&vault, node);
         }
         let narrow = [
-            (Limits { folders: 100, ..LIMITS }, 0),
-            (Limits { bytes: 20_000, ..LIMITS }, 0),
+            (Limits { folders: 100, ..LIMITS }, STILL),
+            (Limits { bytes: 20_000, ..LIMITS }, STILL),
+            (Limits { time_s: 99, ..LIMITS }, 5),
+            // A pause at the first question of each turn.
             (Limits { time_s: 99, ..LIMITS }, 1),
         ];
-        for (limits, step_s) in narrow {
-            let mut history = History::default();
-            for left in [2, 1, 0] {
-                let (is_all, counts) = count(&mut history, &vault, limits, step_s);
-                assert_eq!((is_all, counts.deleted_at_least), (false, true), "{limits:?}");
-                assert_eq!(counts.is_complete, left == 0, "{limits:?}");
-                assert!(history.is_stepped_over(SOURCE) && counts.changed_at_least);
-            }
-            assert!(count(&mut history, &vault, limits, step_s).0, "nothing is left to count");
+        for (limits, asks_per_s) in narrow {
+            let (turns, counts) = count(&vault, limits, asks_per_s);
+            assert!(counts.is_complete && counts.deleted_at_least && counts.changed_at_least, "{limits:?}");
+            assert_eq!(turns > 30, asks_per_s < STILL, "{turns} turns with {limits:?}");
         }
+    }
+
+    /// Figures are the same however often a comparison pauses.
+    #[test]
+    fn a_paused_count_goes_on_where_it_was() {
+        let vault = vault();
+        let folders = |of: &dyn Fn(u32) -> std::ops::Range<u32>| {
+            let one = |name: u32| (format!("{name:04}"), directory(fifos(&vault, of(name))));
+            keep(&vault, (0..100).map(one).collect())
+        };
+        push(&vault, folders(&|name| name..name + 10));
+        push(&vault, folders(&|name| name + 3..name + 10));
+        push(&vault, folders(&|name| name..name + name % 7));
+        let (turns, at_once) = count(&vault, LIMITS, STILL);
+        assert!(turns == 1 && at_once.deleted > 300 && at_once.versions > 200, "{at_once:?}");
+        let (turns, paused) = count(&vault, LIMITS, 3);
+        assert!(turns > 100, "{turns} turns");
+        assert_eq!(paused, at_once);
+    }
+
+    /// One device has endless trees in many sources, another one a few files.
+    #[test]
+    fn a_maze_keeps_no_other_device_waiting() {
+        let vault = vault();
+        let mut bench = Bench::new(20);
+        for source in ["aaa/1", "aaa/2", "aaa/3"] {
+            for name in 0..3 {
+                push_to(source, &vault, maze(&vault, fifos(&vault, name..name + 1), 40));
+            }
+        }
+        for _ in 0..20 {
+            assert!(bench.turn(&vault, LIMITS).is_some_and(|source| source == "aaa/1"), "one at a time");
+        }
+        push(&vault, fifos(&vault, 0..2));
+        assert_eq!(bench.turn(&vault, LIMITS).as_deref(), Some(SOURCE));
+        assert!(bench.counts_of(&vault, SOURCE).is_complete);
+        // Also behind the turns of the small one.
+        push(&vault, fifos(&vault, 0..1));
+        assert_eq!(bench.turn(&vault, LIMITS).as_deref(), Some("aaa/1"));
+        assert_eq!(bench.turn(&vault, LIMITS).as_deref(), Some(SOURCE));
+        assert_eq!(bench.counts_of(&vault, SOURCE).deleted, 1);
+        let rest: Vec<_> =
+            std::iter::from_fn(|| bench.turn(&vault, Limits { folders: 500, ..LIMITS })).collect();
+        assert!(rest.iter().any(|source| source == "aaa/3"), "the maze ends: {rest:?}");
+    }
+
+    /// What was begun before a source is forgotten is taken in no more, nor is it gone on with.
+    #[test]
+    fn a_source_forgotten_within_its_count_is_counted_anew() {
+        let vault = vault();
+        for names in [0..10, 5..12] {
+            push(&vault, maze(&vault, fifos(&vault, names), 6));
+        }
+        let (_, expected) = count(&vault, LIMITS, STILL);
+        let mut bench = Bench::new(5);
+        (0..10).for_each(|_| drop(bench.turn(&vault, LIMITS)));
+        assert!(!bench.counts_of(&vault, SOURCE).is_complete);
+        bench.history.forget(SOURCE);
+        let begun = bench.history.next_turn(&vault.ledger()).expect("a turn");
+        bench.history.forget(SOURCE);
+        bench.history.update(begun);
+        while bench.turn(&vault, LIMITS).is_some() {}
+        assert_eq!(bench.counts_of(&vault, SOURCE), expected);
+    }
+
+    /// Names of a thousand bytes in folders a thousand levels deep: paused, they would be megabytes for each device.
+    #[test]
+    fn a_paused_count_keeps_little() {
+        let vault = vault();
+        let below = fifos(&vault, 0..1);
+        push(&vault, below);
+        let mut node = below;
+        for _ in 0..1500 {
+            let name = |side: &str| (format!("{side}{:01000}", 0), directory(node));
+            node = keep(&vault, ["a", "b", "c", "d", "e"].map(name).into());
+        }
+        push(&vault, node);
+        let mut bench = Bench::new(20);
+        let mut peak = 0;
+        while bench.turn(&vault, LIMITS).is_some() {
+            let paused = bench.history.sources[SOURCE].paused.as_ref();
+            peak = peak.max(paused.map_or(0, |paused| paused.comparison.pending_bytes()));
+        }
+        assert!(peak > PAUSED_BYTES_MAX / 2 && peak <= PAUSED_BYTES_MAX, "{peak} bytes");
+        assert!(bench.counts_of(&vault, SOURCE).deleted_at_least, "it is given up");
     }
 
     #[test]
     fn paths_are_told_apart() {
-        let (vault, mut history) = (vault(), History::default());
+        let vault = vault();
         let (file, other) = (fifos(&vault, 0..1), fifos(&vault, 1..2));
         let both = |a: ChunkRef, b: ChunkRef| {
             keep(&vault, vec![("a".to_owned(), directory(a)), ("b".to_owned(), directory(b))])
@@ -355,6 +546,6 @@ mod tests {
         for node in [both(file, file), both(file, other), both(other, other)] {
             push(&vault, node);
         }
-        assert_eq!(count(&mut history, &vault, LIMITS, 0).1.deleted, 2);
+        assert_eq!(count(&vault, LIMITS, STILL).1.deleted, 2);
     }
 }

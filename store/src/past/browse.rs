@@ -142,19 +142,6 @@ fn judge_runs(core: &Core, runs: &mut [Run]) {
     }
 }
 
-/// Compares two trees entry by entry, in memory independent of the trees' size.
-///
-/// # Errors
-/// As `read_node`, or the error of `visitor`.
-pub(crate) fn compare(
-    core: &Core,
-    before: ChunkRef,
-    after: ChunkRef,
-    visitor: &mut dyn Visitor<StoreError>,
-) -> Result<Walked> {
-    TreeComparison::new(Some(before), Some(after)).run(core, visitor)
-}
-
 /// Passes every differing path to `each`, in the order of a walk. Folders count as changed only by their own
 /// attributes; the entries inside are passed separately. `go_on` is asked before each node is read, since folders
 /// naming each other twice make a practically endless walk. `each` breaks when nobody wants more. Returns whether the walk
@@ -170,7 +157,8 @@ pub(crate) fn diff(
     each: &mut dyn FnMut(Difference) -> ControlFlow<()>,
 ) -> Result<bool> {
     let mut tell = Tell { go_on, each, flow: ControlFlow::Continue(()) };
-    Ok(compare(core, before, after, &mut tell)?.is_complete && tell.flow.is_continue())
+    let walked = TreeComparison::new(Some(before), Some(after)).run(core, &mut tell)?;
+    Ok(walked.is_complete && tell.flow.is_continue())
 }
 
 /// Passes everything below a folder, down to a level, to `each`, with paths from that folder on: the entries of a

@@ -17,7 +17,7 @@ use crate::take::{commit, receive};
 use crate::vault::Vault;
 use crate::{Committed, Found, Result};
 use larder_format::ledger::{Origin, Snapshot, WallStamp};
-use larder_format::tree::read::{Visitor, Walked};
+use larder_format::tree::read::{OpenComparison, Visitor, Walked};
 use larder_format::tree::{Node, Piece};
 use larder_format::wire::{Neighbours, Received};
 use larder_format::{ChunkId, ChunkRef};
@@ -182,17 +182,16 @@ impl<'a> By<'a> {
         browse::versions(self.core, records, path)
     }
 
-    /// Compares two trees entry by entry, in constant memory.
+    /// Goes on with a comparison, in memory independent of the trees' size.
     ///
     /// # Errors
     /// As `read_node`, or the error of `visitor`.
     pub fn compare(
         &self,
-        before: ChunkRef,
-        after: ChunkRef,
+        comparison: &mut OpenComparison,
         visitor: &mut dyn Visitor<crate::StoreError>,
     ) -> Result<Walked> {
-        browse::compare(self.core, before, after, visitor)
+        comparison.go_on(self.core, visitor)
     }
 
     /// Tells `each` every path that differs, in the order of a walk. Folders count as changed only by their own
