@@ -1,4 +1,5 @@
-//! Telling the index of names what each new snapshot changed, a snapshot at a time, while nobody pushes or restores.
+//! Telling the index of names what each new snapshot changed, a snapshot at a time, while nobody pushes or restores. Devices
+//! take turns.
 //!
 //! No start and no backup waits for it: without the index `larder find` says that something is missing. Not here: the
 //! index itself (`larder_store`).
@@ -38,8 +39,9 @@ const DEVICE_PART: u64 = 4;
 /// Tells the index.
 #[derive(Default)]
 pub(crate) struct NamesJob {
-    /// The source told last, so that one with many snapshots does not keep the others waiting.
-    last: Option<String>,
+    /// Number of the last turn of each source, and of each device: neither a source with many snapshots nor a device with
+    /// many sources keeps the others waiting.
+    turns: HashMap<String, u64>,
     /// The newest snapshot of each source that is told whole. A file that needs nothing is not opened every few seconds, or no
     /// disk would ever come to rest.
     told: HashMap<String, u64>,
@@ -55,7 +57,13 @@ impl Job for NamesJob {
         if agent.activity.is_busy() {
             return Rest::of(GIVE_WAY);
         }
-        let disk_bytes = smallest_disk_bytes(agent);
+        self.tell(agent, smallest_disk_bytes(agent))
+    }
+}
+
+impl NamesJob {
+    /// Tells one snapshot, where the smallest disk has room for so many bytes.
+    fn tell(&mut self, agent: &Appliance, disk_bytes: u64) -> Rest {
         if !agent.vault.has_room_beside_uploads(ROOM_LEFT_BYTES.min(disk_bytes / ROOM_LEFT_PART)) {
             return Rest::of(AFTER_ERROR);
         }
@@ -68,35 +76,40 @@ impl Job for NamesJob {
                 tracing::debug!(%error, "names of sources that are no more could not be removed");
             }
         }
-        let behind = self.last.take();
-        let after = sources.partition_point(|(source, _)| behind.as_ref().is_some_and(|last| source <= last));
-        for (source, newest) in sources[after..].iter().chain(&sources[..after]) {
-            if self.told.get(source) == Some(newest) {
-                continue;
+        let untold = sources.iter().filter(|(source, newest)| self.told.get(source) != Some(newest));
+        let turn = |(source, _): &&(String, u64)| {
+            [device_of(source), source].map(|whose| self.turns.get(whose).copied())
+        };
+        let Some((source, newest)) = untold.min_by_key(turn) else {
+            self.looks_left -= 1;
+            return Rest::of(REST);
+        };
+        // Whether or not it can be told: a source that always fails must not keep the others waiting.
+        let turn = self.turns.values().max().map_or(0, |last| last + 1);
+        self.turns.extend([device_of(source), source].map(|whose| (whose.to_owned(), turn)));
+        let budget = NamesBudget {
+            folders_max: FOLDERS_MAX,
+            node_bytes_max: NODE_BYTES_MAX,
+            file_bytes_max: file_bytes_max(&index, source, &sources, disk_bytes),
+            go_on: &|| !agent.is_stopping(),
+        };
+        match agent.vault.tell_names(&index, source, &budget) {
+            Ok(has_more) => {
+                if !has_more {
+                    self.told.insert(source.clone(), *newest);
+                }
+                Rest::NONE
             }
-            let budget = NamesBudget {
-                folders_max: FOLDERS_MAX,
-                node_bytes_max: NODE_BYTES_MAX,
-                file_bytes_max: file_bytes_max(&index, source, &sources, disk_bytes),
-                go_on: &|| !agent.is_stopping(),
-            };
-            match agent.vault.tell_names(&index, source, &budget) {
-                Ok(false) => drop(self.told.insert(source.clone(), *newest)),
-                Ok(true) => {
-                    self.last = Some(source.clone());
-                    return Rest::NONE;
-                }
-                Err(error) => {
-                    tracing::warn!(source, %error, "the index of names could not be written; `larder find` misses something");
-                    // One source that always fails must not keep the others waiting.
-                    self.last = Some(source.clone());
-                    return Rest::of(AFTER_ERROR);
-                }
+            Err(error) => {
+                tracing::warn!(source, %error, "the index of names could not be written; `larder find` misses something");
+                Rest::of(AFTER_ERROR)
             }
         }
-        self.looks_left -= 1;
-        Rest::of(REST)
     }
+}
+
+fn device_of(source: &str) -> &str {
+    source.split_once('/').map_or("", |(device, _)| device)
 }
 
 fn smallest_disk_bytes(agent: &Appliance) -> u64 {
@@ -106,12 +119,11 @@ fn smallest_disk_bytes(agent: &Appliance) -> u64 {
 
 /// Bytes that the names of `source` may take, beside those of the others.
 fn file_bytes_max(index: &NameIndex, source: &str, sources: &[(String, u64)], disk_bytes: u64) -> u64 {
-    let own = source.split_once('/').map(|(device, _)| device);
     let (mut all, mut of_device) = (0, 0);
     for (other, _) in sources.iter().filter(|(other, _)| other != source) {
         let bytes = index.bytes_of(other);
         all += bytes;
-        if other.split_once('/').map(|(device, _)| device) == own {
+        if device_of(other) == device_of(source) {
             of_device += bytes;
         }
     }
@@ -127,4 +139,91 @@ fn newest_snapshots(agent: &Appliance) -> Vec<(String, u64)> {
         Some((source.clone(), records.last()?.sequence))
     };
     view.sources.iter().filter_map(newest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::sample;
+    use larder_format::block::Encoder;
+    use larder_format::ledger::Snapshot;
+    use larder_format::tree::{Entry, Kind, Node, Owner, Time, Totals};
+    use larder_format::{ChunkRef, Hash};
+    use larder_store::Scope;
+
+    fn keep(agent: &Appliance, entries: Vec<(String, Kind)>) -> ChunkRef {
+        let owners = vec![Owner { uid: 0, gid: 0, user: String::new(), group: String::new() }];
+        let entry = |(name, kind): (String, Kind)| {
+            let (name, modified, xattrs) = (name.into_bytes(), Time::default(), Vec::new());
+            Entry { name, owner: 0, mode: 0o644, modified, hard_link: 0, xattrs, kind }
+        };
+        let bytes = Node::Leaf { owners, entries: entries.into_iter().map(entry).collect() }.encode();
+        let len = u32::try_from(bytes.len()).expect("small");
+        let received = agent.vault.by(&Scope::appliance()).receive(&Encoder::new().encode(&bytes, vec![len]));
+        received.expect("taken in");
+        ChunkRef::to(&bytes)
+    }
+
+    fn directory(node: ChunkRef) -> Kind {
+        Kind::Directory { node, totals: Totals::default() }
+    }
+
+    fn push(agent: &Appliance, source: &str, node: ChunkRef) {
+        let root = keep(agent, vec![(String::new(), directory(node))]);
+        let mut push = [0; 16];
+        push.copy_from_slice(&Hash::of(format!("{source} {}", root.id).as_bytes()).0[..16]);
+        let snapshot = Snapshot::new(source, push, root, Totals::default());
+        agent.vault.by(&Scope::appliance()).commit(snapshot, agent.stamp()).expect("complete");
+    }
+
+    /// Forty folders that each name the next one twice, by names that hardly shrink.
+    fn push_maze(agent: &Appliance, source: &str) {
+        let mut node = keep(agent, vec![("file".to_owned(), Kind::Fifo)]);
+        for level in 0..40 {
+            let name =
+                |side: &str| format!("{side}{}", Hash::of(format!("{source} {level} {side}").as_bytes()));
+            node = keep(agent, ["a", "b"].map(|side| (name(side), directory(node))).into());
+        }
+        push(agent, source, node);
+    }
+
+    /// A few kilobytes of folders have paths without end: of a device's sources together a part of the room is taken, and of all
+    /// devices a part of the disk.
+    #[test]
+    fn endless_names_take_a_part_of_the_disk_and_of_it_a_device_a_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent = sample::appliance(folder.path());
+        let index = agent.names();
+        // Without the limits each device would take twice its part, and all of them with their parts twice the whole.
+        for device in 0..8 {
+            (0..30).for_each(|source| push_maze(&agent, &format!("{device}/{source}")));
+        }
+        let disk_bytes = 128 << 20;
+        let mut job = NamesJob::default();
+        while job.tell(&agent, disk_bytes) == Rest::NONE {}
+        let all_max = disk_bytes / ALL_PART;
+        let bytes = |device: u32| -> u64 {
+            (0..30).map(|source| index.bytes_of(&format!("{device}/{source}"))).sum()
+        };
+        let of_devices: Vec<_> = (0..8).map(bytes).collect();
+        println!("{of_devices:?} of {all_max}");
+        let (all, device_max) = (of_devices.iter().sum::<u64>(), all_max / DEVICE_PART);
+        // The last block of a file goes beyond, and each file says that something is missing.
+        assert!(of_devices.iter().all(|bytes| *bytes < device_max * 3 / 2), "{of_devices:?}");
+        assert!(all > all_max && all < all_max * 3 / 2, "{of_devices:?}");
+    }
+
+    /// One device with many sources of endless names, another one with a file.
+    #[test]
+    fn a_device_with_many_sources_keeps_no_other_devices_names_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let agent = sample::appliance(folder.path());
+        (0..5).for_each(|source| push_maze(&agent, &format!("a/{source}")));
+        let mut job = NamesJob::default();
+        let disk_bytes = 16 << 20;
+        job.tell(&agent, disk_bytes);
+        push(&agent, "laptop/docs", keep(&agent, vec![("letter.txt".to_owned(), Kind::Fifo)]));
+        job.tell(&agent, disk_bytes);
+        assert!(job.told.contains_key("laptop/docs"), "{:?}", job.told);
+    }
 }
