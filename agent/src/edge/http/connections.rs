@@ -3,8 +3,9 @@
 //! A connection belongs to a stranger until a request with a good key came over it. Strangers have a few places of
 //! their own, and seconds: when one more comes, the longest-standing stranger of the address with the most goes. Who has
 //! not sent a byte waits apart from who has, since a client of ours speaks at once. So a caller with open connections and
-//! no request, or half a request, keeps no key holder out. A device has only a part of the places for known callers. Not
-//! here: what a caller speaks (`tls`), who a caller is (`auth`).
+//! no request, or half a request, keeps no key holder out. Newcomers of every address come through one queue, so no
+//! newcomer waits in it for a place. A device has only a part of the places for known callers. Not here: what a caller
+//! speaks (`tls`), who a caller is (`auth`).
 
 use super::Refusal;
 use super::auth::{Caller, ProvenKey};
@@ -32,14 +33,13 @@ use tokio::time::Instant;
 const KNOWN_MAX: usize = 256;
 /// Of one device. A push with three restores beside it uses some twenty.
 const KNOWN_OF_DEVICE_MAX: usize = 64;
-/// Connections that never sent a byte, at once. Each costs a socket and a task of some KiB.
+/// Connections that never sent a byte, at once. Each costs a socket and a task of some KiB. A client of ours sends its
+/// first bytes right behind the connection, so it has spoken long before as many more came from its address.
 const SILENT_MAX: usize = 512;
-/// A stranger has so long to say something, however many more come from the same address; newcomers wait at the door
-/// meanwhile. Without it, whoever connects without end would take the processor.
-const SILENT_FOR_MIN: Duration = Duration::from_millis(50);
 /// Connections of strangers who have spoken, at once, below 6 MiB with their headers.
 const SPEAKING_MAX: usize = 128;
-/// A stranger who has spoken has so long to prove a key, however many more come from the same address.
+/// A stranger who has spoken has so long to prove a key, however many more come from the same address: a handshake takes
+/// some round trips. Those who have spoken after it wait meanwhile.
 const SPEAKING_FOR_MIN: Duration = Duration::from_millis(100);
 /// A stranger is known, or answered, by then.
 const STRANGER_FOR: Duration = Duration::from_secs(10);
@@ -65,8 +65,6 @@ struct Crowd {
 /// Places for strangers.
 struct Strangers {
     max: usize,
-    /// A stranger stays so long, however many more come from the same address.
-    for_min: Duration,
     /// The longest-standing first.
     inside: Mutex<VecDeque<Stranger>>,
 }
@@ -80,24 +78,33 @@ struct Stranger {
 }
 
 impl Strangers {
-    fn new(max: usize, for_min: Duration) -> Self {
-        Self { max, for_min, inside: <_>::default() }
-    }
-
-    /// Waits for a place.
-    async fn enter(&self, address: Option<IpAddr>, leave: &Arc<Notify>) {
-        while let Err(ask_again) = self.try_enter(address, leave) {
-            tokio::time::sleep_until(ask_again).await;
-        }
+    fn new(max: usize) -> Self {
+        Self { max, inside: <_>::default() }
     }
 
     /// Takes a stranger in, in the place of another where there are too many: of the longest-standing one of the address
     /// with the most.
-    ///
+    fn enter(&self, address: Option<IpAddr>, leave: &Arc<Notify>) {
+        // Without a shortest stay nobody waits.
+        let _ = self.try_enter(address, leave, Duration::ZERO);
+    }
+
+    /// Waits for a place. A stranger stays for `for_min`, however many more come from the same address.
+    async fn wait(&self, address: Option<IpAddr>, leave: &Arc<Notify>, for_min: Duration) {
+        while let Err(ask_again) = self.try_enter(address, leave, for_min) {
+            tokio::time::sleep_until(ask_again).await;
+        }
+    }
+
     /// # Errors
     ///
     /// When no other address has more than the newcomer's, and the one to go has not had its time: when to ask again.
-    fn try_enter(&self, address: Option<IpAddr>, leave: &Arc<Notify>) -> Result<(), Instant> {
+    fn try_enter(
+        &self,
+        address: Option<IpAddr>,
+        leave: &Arc<Notify>,
+        for_min: Duration,
+    ) -> Result<(), Instant> {
         let (mut inside, now) = (lock(&self.inside), Instant::now());
         if inside.len() >= self.max {
             let mut counts = BTreeMap::<_, (usize, usize)>::new();
@@ -106,7 +113,7 @@ impl Strangers {
             }
             let own = counts.get(&address).map_or(0, |(count, _)| *count);
             if let Some((count, place)) = counts.into_values().max_by_key(|(count, _)| *count) {
-                let ends = inside[place].since + self.for_min;
+                let ends = inside[place].since + for_min;
                 if own == count && ends > now {
                     return Err(ends);
                 }
@@ -129,18 +136,18 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Default for Crowd {
     fn default() -> Self {
         Self {
-            silent: Strangers::new(SILENT_MAX, SILENT_FOR_MIN),
-            speaking: Strangers::new(SPEAKING_MAX, SPEAKING_FOR_MIN),
+            silent: Strangers::new(SILENT_MAX),
+            speaking: Strangers::new(SPEAKING_MAX),
             known: <_>::default(),
         }
     }
 }
 
 impl Crowd {
-    /// Somebody connected from `address`; waits for a place.
-    async fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Guest {
+    /// Somebody connected from `address`.
+    fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Guest {
         let leave = Arc::default();
-        self.silent.enter(address, &leave).await;
+        self.silent.enter(address, &leave);
         Guest(Arc::new(ConnectionPlace { crowd: Arc::clone(self), address, leave, device: OnceLock::new() }))
     }
 
@@ -166,7 +173,7 @@ impl Guest {
     /// Waits for a place among the strangers who have spoken. The place among the silent is held meanwhile.
     async fn speaks(&self) {
         let ConnectionPlace { crowd, address, leave, .. } = &*self.0;
-        crowd.speaking.enter(*address, leave).await;
+        crowd.speaking.wait(*address, leave, SPEAKING_FOR_MIN).await;
         crowd.silent.forget(leave);
     }
 
@@ -256,13 +263,18 @@ pub(super) trait Door: Send + Sync + 'static {
     /// Takes a connection, and says from which address it came; None from the box itself.
     fn accept(&self) -> impl Future<Output = std::io::Result<(Self::Accepted, Option<IpAddr>)>> + Send;
 
-    /// Waits for the caller's first byte, or for the end of the connection.
-    fn first_byte(&self, accepted: &Self::Accepted) -> impl Future<Output = std::io::Result<()>> + Send;
+    /// Waits for the caller's first byte, where it tells anything; None at the end of the connection.
+    fn first_byte(
+        &self,
+        accepted: &Self::Accepted,
+    ) -> impl Future<Output = std::io::Result<Option<u8>>> + Send;
 
-    /// Finds out what the caller speaks. The caller may take its time: the connection has its place already.
+    /// Finds out what the caller speaks, who began with this byte. The caller may take its time: the connection has its
+    /// place already.
     fn open(
         &self,
         accepted: Self::Accepted,
+        first: Option<u8>,
     ) -> impl Future<Output = std::io::Result<OpenedStream<Self::Spoken>>> + Send;
 }
 
@@ -272,13 +284,9 @@ pub(super) async fn accept_loop(door: impl Door, mut stop: watch::Receiver<bool>
     let crowd = Arc::new(Crowd::default());
     let graceful = GracefulShutdown::new();
     loop {
-        let next = async {
-            let (stream, address) = door.accept().await?;
-            Ok::<_, std::io::Error>((stream, crowd.enter(address).await))
-        };
         let (stream, guest) = tokio::select! {
-            accepted = next => match accepted {
-                Ok(accepted) => accepted,
+            accepted = door.accept() => match accepted {
+                Ok((stream, address)) => (stream, crowd.enter(address)),
                 Err(error) => {
                     // Out of file handles, most likely: without a pause this would spin.
                     tracing::warn!(%error, "a connection could not be taken");
@@ -316,9 +324,9 @@ async fn serve_one<D: Door>(
     stop: &mut watch::Receiver<bool>,
 ) {
     let opening = async {
-        door.first_byte(&accepted).await?;
+        let first = door.first_byte(&accepted).await?;
         guest.speaks().await;
-        door.open(accepted).await
+        door.open(accepted, first).await
     };
     let opened = tokio::select! {
         opened = opening => opened,
@@ -364,28 +372,77 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_address_with_the_most_makes_room() {
-        let strangers = Strangers::new(4, SPEAKING_FOR_MIN);
+        let strangers = Strangers::new(4);
         let bells = [7, 8, 8, 9].map(|host| (address(host), Arc::default()));
         for (address, leave) in &bells {
-            assert!(strangers.try_enter(*address, leave).is_ok());
+            assert!(strangers.try_enter(*address, leave, SPEAKING_FOR_MIN).is_ok());
         }
-        assert!(strangers.try_enter(address(5), &<_>::default()).is_ok(), "no wait for another address");
+        let newcomer = strangers.try_enter(address(5), &<_>::default(), SPEAKING_FOR_MIN);
+        assert!(newcomer.is_ok(), "no wait for another address");
         assert_eq!(inside(&strangers), [7, 8, 9, 5].map(address));
         bells[1].1.notified().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_address_pushes_its_own_strangers_out_after_their_time_only() {
-        let (strangers, since) = (Strangers::new(3, SPEAKING_FOR_MIN), Instant::now());
+        let (strangers, since) = (Strangers::new(3), Instant::now());
         let first = Arc::default();
         for (host, leave) in [(8, &first), (8, &<_>::default()), (7, &<_>::default())] {
-            assert!(strangers.try_enter(address(host), leave).is_ok());
+            assert!(strangers.try_enter(address(host), leave, SPEAKING_FOR_MIN).is_ok());
         }
-        assert_eq!(strangers.try_enter(address(8), &<_>::default()), Err(since + SPEAKING_FOR_MIN));
+        let newcomer = strangers.try_enter(address(8), &<_>::default(), SPEAKING_FOR_MIN);
+        assert_eq!(newcomer, Err(since + SPEAKING_FOR_MIN));
         assert_eq!(inside(&strangers), [8, 8, 7].map(address));
-        strangers.enter(address(8), &<_>::default()).await;
+        strangers.wait(address(8), &<_>::default(), SPEAKING_FOR_MIN).await;
         assert_eq!(inside(&strangers), [8, 7, 8].map(address));
         assert_eq!(Instant::now(), since + SPEAKING_FOR_MIN);
         first.notified().await;
+    }
+
+    /// Callers from these addresses, who all say nothing.
+    struct Queue {
+        callers: Mutex<VecDeque<u8>>,
+        /// Rings when nobody is left outside.
+        is_empty: Arc<Notify>,
+    }
+
+    impl Door for Queue {
+        type Accepted = tokio::io::DuplexStream;
+        type Spoken = tokio::io::DuplexStream;
+
+        async fn accept(&self) -> std::io::Result<(Self::Accepted, Option<IpAddr>)> {
+            let next = lock(&self.callers).pop_front();
+            let Some(host) = next else {
+                self.is_empty.notify_one();
+                return std::future::pending().await;
+            };
+            Ok((tokio::io::duplex(1).0, address(host)))
+        }
+
+        async fn first_byte(&self, _: &Self::Accepted) -> std::io::Result<Option<u8>> {
+            std::future::pending().await
+        }
+
+        async fn open(
+            &self,
+            stream: Self::Accepted,
+            _: Option<u8>,
+        ) -> std::io::Result<OpenedStream<Self::Spoken>> {
+            Ok(OpenedStream { stream, app: Router::new(), key: None, until: never() })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_address_holds_up_the_newcomers_of_another() {
+        let (is_empty, since) = (Arc::<Notify>::default(), Instant::now());
+        let mut callers: VecDeque<u8> = std::iter::repeat_n(2, 3 * SILENT_MAX).collect();
+        callers.push_back(1);
+        let queue = Queue { callers: Mutex::new(callers), is_empty: Arc::clone(&is_empty) };
+        let (stop, stopped) = watch::channel(false);
+        let served = tokio::spawn(accept_loop(queue, stopped));
+        is_empty.notified().await;
+        assert_eq!(Instant::now(), since, "somebody waited");
+        stop.send_replace(true);
+        served.await.expect("it ends");
     }
 }

@@ -30,11 +30,11 @@ impl Door for OwnersDoor {
     }
 
     /// At once: only the owner comes this way.
-    async fn first_byte(&self, _: &UnixStream) -> io::Result<()> {
-        Ok(())
+    async fn first_byte(&self, _: &UnixStream) -> io::Result<Option<u8>> {
+        Ok(None)
     }
 
-    async fn open(&self, stream: UnixStream) -> io::Result<OpenedStream<UnixStream>> {
+    async fn open(&self, stream: UnixStream, _: Option<u8>) -> io::Result<OpenedStream<UnixStream>> {
         Ok(OpenedStream { stream, app: self.app.clone(), key: None, until: never() })
     }
 }

@@ -55,14 +55,15 @@ impl Door for NetworkDoor {
         Ok((stream, Some(peer.ip().to_canonical())))
     }
 
-    async fn first_byte(&self, accepted: &TcpStream) -> io::Result<()> {
+    async fn first_byte(&self, accepted: &TcpStream) -> io::Result<Option<u8>> {
         // `readable` tells of sockets that turned out to have nothing to read.
-        accepted.peek(&mut [0]).await.map(drop)
+        let mut first = [0];
+        let is_there = accepted.peek(&mut first).await? > 0;
+        Ok(is_there.then_some(first[0]))
     }
 
-    async fn open(&self, stream: TcpStream) -> io::Result<OpenedStream<NetworkStream>> {
-        let mut first = [0];
-        if stream.peek(&mut first).await? == 1 && first != [HANDSHAKE] {
+    async fn open(&self, stream: TcpStream, first: Option<u8>) -> io::Result<OpenedStream<NetworkStream>> {
+        if first.is_some_and(|first| first != HANDSHAKE) {
             let app = self.plain.clone();
             return Ok(OpenedStream { stream: NetworkStream::Plain(stream), app, key: None, until: never() });
         }
