@@ -141,9 +141,11 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         system_report(opening.clock.stamp(None), None, address, started),
         started,
     )));
-    let memory = Memory::of(notes::load(&opening.registry.home_folders(vault)));
+    let remembered = notes::load(&opening.registry.home_folders(vault));
     let wires = Wires { report, events: events.clone(), stop: stopped.clone() };
     let appliance = Arc::new(Appliance::new(opening, settings, wires));
+    appliance.activity.refusals.take_up(remembered.refused.clone(), appliance.clock.powered_on_s());
+    let memory = Memory::of(remembered);
     make_ready(&appliance).await;
     let (commands, asked) = mpsc::channel(COMMANDS_WAITING);
     let uid = appliance.vault.id()[..16].to_owned();

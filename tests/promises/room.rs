@@ -1,7 +1,7 @@
 //! A disk that is too small for one computer's backup, on the real agent and a real filesystem.
 
 use crate::byte_exact::{Dice, describe};
-use crate::yanked::{cannot_mount, fill, started_on};
+use crate::yanked::{cannot_mount, fill, started_on, wait_for};
 use harness::home::{Home, text};
 use std::fs;
 use std::path::Path;
@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Room is made within seconds; the test allows for a machine that does other things besides.
 const ROOM_WITHIN: Duration = Duration::from_secs(60);
+/// Every look tells.
+const TOLD_WITHIN: Duration = Duration::from_secs(20);
 
 fn push_on(home: &Home, computer: &str, folder: &Path) -> Output {
     let push = ["push", &folder.display().to_string()];
@@ -33,14 +35,14 @@ fn space_adds_up(home: &Home) {
 }
 
 /// A computer pushes more than the disk holds and is refused, with the disk's name and what is missing. The others go on: a
-/// small push at once, a larger one as soon as room was made; what was kept before is there, and the first computer pushes
-/// less.
+/// small push at once, a larger one as soon as room was made; what was kept before is there. That a computer waits for room is
+/// told until it pushes less, also after a restart.
 #[test]
 fn a_backup_that_is_too_large_keeps_no_other_computer_out() {
     if cannot_mount() {
         return;
     }
-    let (home, _mounts) = started_on(&["a"]);
+    let (mut home, _mounts) = started_on(&["a"]);
     home.pair_on("phone", "phone", "push");
     let mut dice = Dice(31);
     let [docs, films, notes, album] = ["docs", "films", "notes", "album"].map(|name| home.path(name));
@@ -82,9 +84,18 @@ fn a_backup_that_is_too_large_keeps_no_other_computer_out() {
     assert_eq!(larger.status.code(), Some(0), "{}\n{}", text(&larger), home.log());
 
     assert_eq!(describe(&home.restore("docs", kept)), describe(&docs));
+    let is_full = |status: &serde_json::Value| {
+        let conditions = status["health"]["conditions"].as_array().expect("conditions");
+        conditions.iter().any(|condition| condition["code"] == 5)
+    };
+    wait_for(&home, TOLD_WITHIN, "the refusal is told", is_full);
+    assert_eq!(home.stop_agent(), Some(0));
+    home.start();
+    wait_for(&home, TOLD_WITHIN, "the refusal is told after a restart", is_full);
     for number in 3..20 {
         fs::remove_file(films.join(format!("film{number}.mkv"))).expect("removed");
     }
     let snapshot = home.push(&films, "films");
+    wait_for(&home, TOLD_WITHIN, "nobody waits for room", |status| !is_full(status));
     assert_eq!(describe(&home.restore("films", snapshot)), describe(&films));
 }

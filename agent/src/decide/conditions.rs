@@ -9,7 +9,6 @@ use super::rhythm;
 use crate::phrase::span;
 use crate::report::VaultReport;
 use larder_format::ledger::Scrubbed;
-use larder_format::pack::PACK_BYTES_AIM;
 use larder_store::{Access, MemberState, MemberView, ScrubView};
 
 /// A restarting broker is back by then, without a word to the owner.
@@ -90,8 +89,7 @@ fn read_back(disk: &ScrubView, facts: &Facts<'_>) -> Vec<Cause> {
 fn room(facts: &Facts<'_>, vault: &VaultReport) -> Option<Cause> {
     let (disk, free_bytes) = fullest(facts)?;
     let path = disk.path.clone();
-    // With less than a pack beside the reserve no upload is taken.
-    if facts.is_refused_full || free_bytes <= facts.settings.vault.reserve_bytes + PACK_BYTES_AIM {
+    if !facts.refused.is_empty() || free_bytes <= facts.kept_free_bytes {
         return Some(Cause::Full { path });
     }
     let days = vault.days_left.filter(|days| *days < DAYS_LEFT_MIN)?;

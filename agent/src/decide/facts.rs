@@ -1,6 +1,6 @@
 //! The facts of one moment, as data: no sentence is made before `words`.
 
-use crate::report::{Flush, PairingReport, SystemReport};
+use crate::report::{Flush, PairingReport, RefusedDevice, SystemReport};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use larder_firmware_config::Settings;
@@ -9,7 +9,7 @@ use larder_format::ledger::{Expect, Head, Origin, WallStamp};
 use larder_store::clock::ClockVerdict;
 use larder_store::retention::Rule;
 use larder_store::{Access, DamagedSnapshot, MemberView, RuleInForce, ScrubView, SnapshotRecord};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Every fact of one moment.
@@ -46,8 +46,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) stamp: WallStamp,
     /// Seconds that the vault has lived for certain.
     pub(crate) lived_s: u64,
-    /// Whether a computer was refused for want of room and did not succeed since.
-    pub(crate) is_refused_full: bool,
+    /// Computers that were refused for want of room and did not succeed since.
+    pub(crate) refused: BTreeMap<String, RefusedDevice>,
+    /// Bytes left free on every disk before an upload is refused.
+    pub(crate) kept_free_bytes: u64,
     pub(crate) system: SystemReport,
     pub(crate) broker: BrokerFacts,
 }

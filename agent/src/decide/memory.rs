@@ -120,12 +120,13 @@ impl Memory {
     }
 
     /// What is to be written down, if that has changed.
-    pub(super) fn remember(&mut self) -> Option<Action> {
-        if self.saved.conditions == self.conditions && self.saved.growth == self.growth.samples() {
+    pub(super) fn remember(&mut self, facts: &Facts<'_>) -> Option<Action> {
+        let Remembered { conditions, growth, refused } = &self.saved;
+        if *conditions == self.conditions && growth == self.growth.samples() && *refused == facts.refused {
             return None;
         }
-        self.saved =
-            Remembered { conditions: self.conditions.clone(), growth: self.growth.samples().to_vec() };
+        let (conditions, growth) = (self.conditions.clone(), self.growth.samples().to_vec());
+        self.saved = Remembered { conditions, growth, refused: facts.refused.clone() };
         Some(Action::Remember(self.saved.clone()))
     }
 

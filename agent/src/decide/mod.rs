@@ -33,6 +33,7 @@ use larder_format::ledger::{Head, Origin, WallStamp};
 use larder_panel::Rhythm;
 use larder_store::clock::ClockVerdict;
 use larder_store::{Access, MemberState, RuleInForce};
+use std::collections::BTreeMap;
 
 /// One report, and the actions that follow from the change since the last report.
 pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Action>) {
@@ -52,7 +53,7 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Act
     let lamp = rhythm(&conditions, doing, facts, memory);
     actions.extend(memory.light(lamp));
     actions.extend(memory.flush(facts.stamp));
-    actions.extend(memory.remember());
+    actions.extend(memory.remember(facts));
     let report = Report {
         health: Health { level, conditions, doing, lamp },
         vault,
@@ -98,7 +99,8 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         scrubs: Vec::new(),
         stamp: WallStamp::default(),
         lived_s: 0,
-        is_refused_full: false,
+        refused: BTreeMap::new(),
+        kept_free_bytes: 0,
         system,
         broker: BrokerFacts::default(),
     };

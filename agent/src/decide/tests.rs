@@ -3,7 +3,7 @@ use super::facts::{Counts, LabelFacts, LettingGo};
 use super::words::answers;
 use super::words::proof::names_of;
 use super::*;
-use crate::report::{EventType, Flush, Happening};
+use crate::report::{EventType, Flush, Happening, RefusedDevice};
 use jiff::tz::TimeZone;
 use larder_format::care::LostFile;
 use larder_format::care::Round;
@@ -115,10 +115,15 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         scrubs: vec![scrub(1)],
         stamp: stamp(0),
         lived_s: 400 * 86_400,
-        is_refused_full: false,
+        refused: BTreeMap::new(),
+        kept_free_bytes: 11 << 30,
         system: system(),
         broker: BrokerFacts::default(),
     }
+}
+
+pub(super) fn refused_laptop() -> BTreeMap<String, RefusedDevice> {
+    [("laptop".to_owned(), RefusedDevice { at_s: 0, has_brought: false })].into()
 }
 
 /// One change of the facts, and the lamp that the owner must see.
@@ -138,11 +143,10 @@ fn the_lamp_says_what_is_wrong() {
     check(|facts| facts.restoring = 1, Rhythm::Busy);
     check(|facts| facts.sources.clear(), Rhythm::needs_you(3));
     check(|facts| facts.sources[0] = source(49), Rhythm::needs_you(3));
-    check(|facts| facts.is_refused_full = true, Rhythm::needs_you(5));
-    check(
-        |facts| facts.disks[0].0.space = Some(Space { total: 1 << 40, free: 1 << 20 }),
-        Rhythm::needs_you(5),
-    );
+    check(|facts| facts.refused = refused_laptop(), Rhythm::needs_you(5));
+    let free = |facts: &mut Facts<'_>, free| facts.disks[0].0.space = Some(Space { total: 1 << 40, free });
+    check(|facts| free(facts, facts.kept_free_bytes), Rhythm::needs_you(5));
+    check(|facts| free(facts, facts.kept_free_bytes + 1), Rhythm::Ready);
     check(|facts| facts.disks[0].0.state = MemberState::Behind(2), Rhythm::needs_you(4));
     check(|facts| facts.disks[0].0.state = MemberState::Suspect("EIO".into()), Rhythm::Alarm);
     check(|facts| facts.disks[0].0.state = MemberState::Away, Rhythm::Alarm);
@@ -443,6 +447,10 @@ fn a_restart_tells_nothing_twice_and_forgets_nothing_that_was_seen() {
     facts.sources[0] = source(100);
     let (first, told) = report(&facts, &mut memory);
     assert!(remembered(told).is_some());
+    facts.refused = refused_laptop();
+    let told = report(&facts, &mut memory).1;
+    assert_eq!(remembered(told).expect("it waits for room").refused, facts.refused);
+    facts.refused.clear();
     memory.acknowledge(Level::NeedsYou);
     let kept = remembered(report(&facts, &mut memory).1).expect("it was seen");
     assert_eq!(remembered(report(&facts, &mut memory).1), None, "nothing is written twice");

@@ -18,7 +18,9 @@ pub(crate) use disk::{DiskHealth, DiskReport, DiskState, DiskUse, Flush};
 pub(crate) use happening::{EventType, Happened, Happening, PushFacts};
 pub(crate) use health::{About, Condition, ConditionCode, Doing, Health, Level};
 pub(crate) use pairing::{PairingReport, PairingState};
-pub(crate) use remembered::{Remembered, RememberedCondition, RememberedFile, SeenCondition, StoredSample};
+pub(crate) use remembered::{
+    RefusedDevice, Remembered, RememberedCondition, RememberedFile, SeenCondition, StoredSample,
+};
 pub(crate) use source_id::source_id;
 pub(crate) use standing::SourceStanding;
 

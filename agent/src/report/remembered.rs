@@ -1,7 +1,7 @@
-//! What the agent remembers over a restart: since when each condition holds, whether the owner has seen it, and how the
-//! stored bytes grew.
+//! What the agent remembers over a restart: since when each condition holds, whether the owner has seen it, which
+//! computers wait for room, and how the stored bytes grew.
 //!
-//! A file beside the vault, not the ledger: forgetting it costs a message told twice, and nothing else. Not here: the file
+//! A file beside the vault, not the ledger: forgetting it costs a message told twice or late, and nothing else. Not here: the file
 //! (`edge::notes`), what counts as seen (`decide::memory`).
 
 use super::health::Level;
@@ -16,6 +16,18 @@ pub(crate) struct Remembered {
     /// How the stored bytes grew of late, a sample a day, the oldest first.
     #[serde(default)]
     pub(crate) growth: Vec<StoredSample>,
+    /// Computers whose pushes were refused for want of room.
+    #[serde(default)]
+    pub(crate) refused: BTreeMap<String, RefusedDevice>,
+}
+
+/// The last refusal of one computer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RefusedDevice {
+    /// When, in seconds switched on.
+    pub(crate) at_s: u64,
+    /// Whether something was taken since.
+    pub(crate) has_brought: bool,
 }
 
 /// The same as it lies on each disk.

@@ -1,7 +1,8 @@
 //! Present work, and trouble since the start.
 
+use crate::report::RefusedDevice;
 use larder_store::ScrubView;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -55,21 +56,23 @@ const REFUSED_FOR_S: u64 = 24 * 3600;
 /// A push without changes succeeds on a full disk, and so does one of another computer: neither says that there is room
 /// again.
 #[derive(Default)]
-pub(crate) struct Refusals(Mutex<HashMap<String, Refused>>);
-
-struct Refused {
-    at_s: u64,
-    /// Whether something was taken since.
-    has_brought: bool,
-}
+pub(crate) struct Refusals(Mutex<BTreeMap<String, RefusedDevice>>);
 
 impl Refusals {
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Refused>> {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, RefusedDevice>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Those of an earlier run. A count of seconds that was lost begins again, and must not make them wait for years.
+    pub(crate) fn take_up(&self, earlier: BTreeMap<String, RefusedDevice>, now_s: u64) {
+        let until_now = |(device, how): (String, RefusedDevice)| {
+            (device, RefusedDevice { at_s: how.at_s.min(now_s), ..how })
+        };
+        self.all().extend(earlier.into_iter().map(until_now));
+    }
+
     pub(crate) fn refused(&self, device: &str, at_s: u64) {
-        self.all().insert(device.to_owned(), Refused { at_s, has_brought: false });
+        self.all().insert(device.to_owned(), RefusedDevice { at_s, has_brought: false });
     }
 
     pub(crate) fn brought(&self, device: &str) {
@@ -83,9 +86,11 @@ impl Refusals {
         self.all().retain(|refused, how| refused != device || !how.has_brought);
     }
 
-    /// Whether a computer waits for room.
-    pub(crate) fn is_any(&self, now_s: u64) -> bool {
-        self.all().values().any(|how| now_s.saturating_sub(how.at_s) < REFUSED_FOR_S)
+    /// Computers that wait for room.
+    pub(crate) fn waiting(&self, now_s: u64) -> BTreeMap<String, RefusedDevice> {
+        let mut all = self.all();
+        all.retain(|_, how| now_s.saturating_sub(how.at_s) < REFUSED_FOR_S);
+        all.clone()
     }
 }
 
@@ -154,16 +159,34 @@ mod tests {
         refusals.brought("phone");
         refusals.kept("phone");
         refusals.kept("laptop");
-        assert!(refusals.is_any(20), "nothing came of it");
+        let is_any = |now_s| !refusals.waiting(now_s).is_empty();
+        assert!(is_any(20), "nothing came of it");
         refusals.brought("laptop");
-        assert!(refusals.is_any(20), "nothing was kept");
+        assert!(is_any(20), "nothing was kept");
         refusals.refused("laptop", 30);
         refusals.kept("laptop");
-        assert!(refusals.is_any(40), "what was brought before was not all");
+        assert!(is_any(40), "what was brought before was not all");
         refusals.brought("laptop");
         refusals.kept("laptop");
-        assert!(!refusals.is_any(40));
+        assert!(!is_any(40));
         refusals.refused("sold", 50);
-        assert!(refusals.is_any(50 + REFUSED_FOR_S - 1) && !refusals.is_any(50 + REFUSED_FOR_S));
+        assert!(is_any(50 + REFUSED_FOR_S - 1) && !is_any(50 + REFUSED_FOR_S));
+    }
+
+    #[test]
+    fn a_refused_computer_waits_over_a_restart() {
+        let before = Refusals::default();
+        before.refused("laptop", 5000);
+        before.refused("phone", 5000);
+        before.brought("phone");
+        let after = Refusals::default();
+        after.take_up(before.waiting(5000), 5010);
+        assert_eq!(after.waiting(5010), before.waiting(5000));
+        after.kept("phone");
+        assert_eq!(after.waiting(5010).into_keys().collect::<Vec<_>>(), ["laptop"]);
+        // The count of seconds began anew, on another disk.
+        let anew = Refusals::default();
+        anew.take_up(before.waiting(5000), 7);
+        assert!(!anew.waiting(8).is_empty() && anew.waiting(7 + REFUSED_FOR_S).is_empty());
     }
 }

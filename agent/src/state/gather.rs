@@ -225,7 +225,8 @@ impl Appliance {
             scrubs,
             stamp,
             lived_s: now.lived_s,
-            is_refused_full: self.activity.refusals.is_any(self.clock.powered_on_s()),
+            refused: self.activity.refusals.waiting(self.clock.powered_on_s()),
+            kept_free_bytes: self.vault.kept_free_bytes(),
             system: system_report(stamp, broker, address, started),
             broker: broker.map(broker_facts).unwrap_or_default(),
         }

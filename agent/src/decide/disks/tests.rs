@@ -1,4 +1,4 @@
-use super::super::tests::{NOW_S, facts};
+use super::super::tests::{NOW_S, facts, refused_laptop};
 use super::super::{Memory, report as whole_report};
 use super::*;
 use crate::decide::facts::WhyRejected;
@@ -92,7 +92,7 @@ fn a_disk_that_takes_nothing_is_not_called_full() {
     for (state, codes) in states {
         for free in [None, Some(0)] {
             let mut facts = facts(&settings);
-            facts.is_refused_full = true;
+            facts.refused = refused_laptop();
             facts.disks[0].0.state = state.clone();
             facts.disks[0].0.space = free.map(|free| Space { total: 1 << 40, free });
             let (report, _) = whole_report(&facts, &mut Memory::default());
@@ -135,7 +135,7 @@ fn a_disk_that_takes_no_backups_is_not_the_full_one() {
         report.health.conditions.iter().map(|condition| condition.code.number()).collect()
     };
     assert_eq!(codes(&facts), [4]);
-    facts.is_refused_full = true;
+    facts.refused = refused_laptop();
     let (report, _) = whole_report(&facts, &mut Memory::default());
     assert_eq!(report.health.conditions[1].what, "The backup disk at /disk is full.");
     facts.disks[0].0.space = None;
