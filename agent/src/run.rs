@@ -3,6 +3,7 @@
 use crate::decide::{self, Action, Memory};
 use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
+use crate::edge::discovery::{Announced, announce};
 use crate::edge::disks;
 use crate::edge::http::sockets::Sockets;
 use crate::edge::listen::take_address;
@@ -154,6 +155,11 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let sockets = sockets(&appliance)?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
     start_jobs(&mut tasks, &appliance, sockets, &stopped);
+    if appliance.settings.network.announce {
+        let name = appliance.settings.appliance.name.clone();
+        let announced = Announced { name, key: appliance.box_key.public(), listen: address };
+        tasks.spawn(announce(announced, appliance.report.clone(), stopped.clone()));
+    }
     let broker = dashboard.own_broker();
     let looped = Loop {
         appliance: appliance.clone(),

@@ -105,6 +105,8 @@ pub enum NoAnswer {
     Between,
     /// What answers does not speak TLS with keys like ours: another program, or an older Larder.
     NoEncryption,
+    /// No appliance announces itself on this network.
+    NotAnnounced,
     /// Another appliance than the paired one, by its key; or somebody who wants to pass for it.
     OtherAppliance,
 }

@@ -64,6 +64,7 @@ fn network(reader: &mut Reader<'_>) -> NetworkSettings {
     NetworkSettings {
         listen: reader
             .read("network", "listen", default.listen, |value| values::listen(value, default.listen)),
+        announce: reader.read("network", "announce", default.announce, values::yes_or_no),
         upload_memory_bytes: reader.read("network", "upload_memory", default.upload_memory_bytes, memory),
     }
 }

@@ -45,6 +45,8 @@ pub struct ApplianceSettings {
 pub struct NetworkSettings {
     /// Where clients and browsers connect.
     pub listen: SocketAddr,
+    /// Whether computers on the network are told that the appliance is there.
+    pub announce: bool,
     /// Memory for the sum of uploads, in bytes.
     pub upload_memory_bytes: u64,
 }
@@ -176,6 +178,7 @@ impl Default for NetworkSettings {
     fn default() -> Self {
         NetworkSettings {
             listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8477)),
+            announce: true,
             upload_memory_bytes: 24 * MIB,
         }
     }

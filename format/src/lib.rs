@@ -10,6 +10,7 @@ pub mod cut;
 pub mod id;
 pub mod layout;
 pub mod ledger;
+pub mod mdns;
 pub mod names;
 pub mod pack;
 pub mod parity;

@@ -202,7 +202,7 @@ fn who_may_not_is_told_why() {
         format!("address = \"http://127.0.0.1:{}\"\ntoken = \"wrong\"\n", home.port),
     )
     .expect("written");
-    check(&home, &["sources"], 4, &["when nothing was encrypted", "larder pair ADDRESS --replace"]);
+    check(&home, &["sources"], 4, &["when nothing was encrypted", "larder pair --replace"]);
     fs::remove_file(home.path("config/larder/appliance.toml")).expect("removed");
     check(&home, &["sources"], 4, &["larder pair"]);
     home.pair("laptop", "admin");

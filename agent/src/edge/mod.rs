@@ -4,6 +4,7 @@ pub(crate) mod box_key;
 pub(crate) mod clock;
 pub(crate) mod control;
 pub(crate) mod dashboard;
+pub(crate) mod discovery;
 pub(crate) mod disks;
 pub(crate) mod flush;
 pub(crate) mod http;

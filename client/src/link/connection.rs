@@ -3,7 +3,7 @@
 //! A box at home is restarted, updated and unplugged. A request without an answer is repeated, with two minutes of
 //! pauses, before a push gives up. A person who waits for the first answer is told within seconds instead: the
 //! commonest cause is a wrong address. Every request may be repeated: uploads are asked for anew, commits carry a
-//! number of their own. Not here: how bytes travel (`transport`), questions of a person (`questions`).
+//! number of their own. Not here: how long (`patience`) and where (`place`), how bytes travel (`transport`), questions of a person (`questions`).
 
 use super::{
     answer::{AnswerError, AnswerSize, endless, read_answer, stand_in, why_no_answer},
@@ -11,13 +11,14 @@ use super::{
     body::{BackToBack, read_block},
     limit::{ByteRate, Paced, RateLimit},
     path::{percent_encode, source_path},
+    patience::Patience,
     pinned::PinnedTls,
+    place::Place,
     transport::{SEND_TIMEOUT, agent_for},
 };
 use crate::{
     ClientError, NoAnswer, PairingLack, Past, Remote, platform::since_boot, settings::PairedAppliance,
 };
-use backon::{BlockingRetryable, ExponentialBuilder};
 use jiff::Zoned;
 use larder_format::{
     ChunkId,
@@ -28,24 +29,12 @@ use larder_format::{
 };
 use serde::de::DeserializeOwned;
 use std::{
-    cell::Cell,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 use ureq::{Agent, Body, RequestBuilder, SendBody, http::Response, typestate::WithBody};
 
-/// Between two attempts.
-const PAUSE_MIN: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Pauses of a request together: longer than a box needs after a power cut, half a minute to boot and a minute to
-/// wait for disks (`SPIN_UP` in agent/src/run.rs).
-const RETRY_FOR: Duration = Duration::from_secs(120);
-/// Pauses before the first answer together, for a person who waits.
-const FIRST_CONTACT_FOR: Duration = Duration::from_secs(3);
 /// The first question needs no disk. Without this limit, a program that takes connections and says nothing would keep
 /// a person waiting for ten minutes.
 const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -55,22 +44,11 @@ const UPLOADS_AT_ONCE: u32 = 4;
 /// A paired appliance.
 pub struct Connection {
     agent: Agent,
-    address: String,
-    retry_for: Duration,
-    /// Whether somebody waits for the first answer and would rather hear of a wrong address.
-    is_awaited: bool,
-    /// Set by the first answer.
-    is_met: Arc<AtomicBool>,
-    /// Called at the first failed request of an outage that is waited out.
-    on_outage: Option<OnOutage>,
-    /// Whether `on_outage` was called for the present outage.
-    is_outage_told: AtomicBool,
+    place: Place,
+    patience: Patience,
     asker: Option<Asker>,
     limit: Option<RateLimit>,
 }
-
-/// Takes the failure, and how long the request will be repeated.
-type OnOutage = Box<dyn Fn(&ClientError, Duration) + Send + Sync>;
 
 impl Connection {
     /// A connection to the appliance of a pairing. Sends nothing yet.
@@ -82,12 +60,8 @@ impl Connection {
     pub(super) fn over(tls: PinnedTls, address: &str) -> Self {
         Self {
             agent: agent_for(tls),
-            address: address.trim_end_matches('/').to_owned(),
-            retry_for: RETRY_FOR,
-            is_awaited: false,
-            is_met: Arc::default(),
-            on_outage: None,
-            is_outage_told: AtomicBool::new(false),
+            place: Place::new(address),
+            patience: Patience::new(),
             asker: None,
             limit: None,
         }
@@ -103,21 +77,31 @@ impl Connection {
     /// Gives up soon where the very first question gets no answer; later questions are repeated as ever.
     #[must_use]
     pub fn awaited(mut self) -> Self {
-        self.is_awaited = true;
+        self.patience.is_awaited = true;
         self
     }
 
     /// Has `tell` called once in each outage that is waited out, with the failure and the time of waiting.
     #[must_use]
     pub fn telling_outages(mut self, tell: impl Fn(&ClientError, Duration) + Send + Sync + 'static) -> Self {
-        self.on_outage = Some(Box::new(tell));
+        self.patience.on_outage = Some(Box::new(tell));
+        self
+    }
+
+    /// Has `search` called once where nobody answers at all; it gives the address at which the appliance proved its key.
+    #[must_use]
+    pub(crate) fn searched_by(
+        mut self,
+        search: impl Fn(&ClientError) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.place.searched_by(Box::new(search));
         self
     }
 
     /// Gives up at the first missing answer: for questions of a person at the keyboard.
     #[must_use]
     pub fn without_retries(mut self) -> Self {
-        self.retry_for = Duration::ZERO;
+        self.patience.retry_for = Duration::ZERO;
         self
     }
 
@@ -130,12 +114,12 @@ impl Connection {
 
     /// Set by the first answer of any kind.
     pub(crate) fn is_met(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.is_met)
+        Arc::clone(&self.patience.is_met)
     }
 
     /// Address of the appliance.
     pub fn address(&self) -> &str {
-        &self.address
+        self.place.address()
     }
 
     /// Asks a `GET` route with an answer in JSON. `path` starts with `/v1/` and is percent-encoded.
@@ -208,55 +192,11 @@ impl Connection {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.address)
+        format!("{}{path}", self.address())
     }
 
     fn with_retries<T>(&self, mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(PAUSE_MIN)
-            .with_max_delay(PAUSE_MAX)
-            .with_total_delay(Some(self.retry_for))
-            .with_jitter();
-        let pauses =
-            if self.retry_for.is_zero() { pauses.with_max_times(0) } else { pauses.without_max_times() };
-        let paused = Cell::new(Duration::ZERO);
-        let asked = || {
-            let answer = ask();
-            if !matches!(answer, Err(ClientError::Unreachable { .. })) {
-                self.is_met.store(true, Relaxed);
-                self.is_outage_told.store(false, Relaxed);
-            }
-            answer
-        };
-        asked
-            .retry(pauses)
-            .when(|trouble| trouble.is_passing() && !self.is_first_contact_over(trouble, paused.get()))
-            .notify(|trouble, pause| {
-                paused.set(paused.get() + pause);
-                self.tell_outage(trouble);
-            })
-            .call()
-    }
-
-    /// Whether a person should hear now that nobody answers.
-    fn is_first_contact_over(&self, trouble: &ClientError, paused: Duration) -> bool {
-        let ClientError::Unreachable { why, .. } = trouble else { return false };
-        // A restarting box refuses for a moment; an unknown name stays unknown, and the other causes took their time.
-        let may_pass_soon = matches!(why, NoAnswer::NothingListens | NoAnswer::BrokenOff);
-        let is_first = self.is_awaited && !self.is_met.load(Relaxed);
-        is_first && !(may_pass_soon && paused < FIRST_CONTACT_FOR)
-    }
-
-    fn tell_outage(&self, trouble: &ClientError) {
-        let is_outage = matches!(trouble, ClientError::Unreachable { .. });
-        let is_waited_out = !self.is_awaited || self.is_met.load(Relaxed);
-        if let Some(tell) = &self.on_outage
-            && is_outage
-            && is_waited_out
-            && !self.is_outage_told.swap(true, Relaxed)
-        {
-            tell(trouble, self.retry_for);
-        }
+        self.patience.ask(|| self.place.ask(&mut ask))
     }
 
     fn checked(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, ClientError> {
@@ -271,7 +211,7 @@ impl Connection {
             (401, _) => ClientError::NotPaired { lack: PairingLack::KnownKey, cause: problem.what },
             // A proxy on the way says that the box is not there.
             (502..=504, code) if code != "busy" => ClientError::Unreachable {
-                address: self.address.clone(),
+                address: self.address().to_owned(),
                 why: NoAnswer::Between,
                 cause: problem.what,
             },
@@ -283,20 +223,20 @@ impl Connection {
         read_answer(&mut answer, size).map_err(|error| match error {
             AnswerError::Cut(error) => self.unreachable(&error),
             AnswerError::TooLong(most) => ClientError::Strange {
-                address: self.address.clone(),
+                address: self.address().to_owned(),
                 cause: format!("the answer did not end after {most} bytes"),
             },
         })
     }
 
     pub(super) fn unreachable(&self, error: &ureq::Error) -> ClientError {
-        let (address, why) = (self.address.clone(), why_no_answer(error));
+        let (address, why) = (self.address().to_owned(), why_no_answer(error));
         ClientError::Unreachable { address, why, cause: error.to_string() }
     }
 
     /// An answer to another question: another program listens at the address, or a newer Larder.
     pub(super) fn strange(&self, error: &dyn std::error::Error) -> ClientError {
-        ClientError::Strange { address: self.address.clone(), cause: error.to_string() }
+        ClientError::Strange { address: self.address().to_owned(), cause: error.to_string() }
     }
 }
 
@@ -367,14 +307,14 @@ impl Past for Connection {
         let mut blocks_left = names.len();
         loop {
             match read_block(&mut reader, &mut block) {
-                Ok(true) if blocks_left == 0 => return Err(endless(&self.address)),
+                Ok(true) if blocks_left == 0 => return Err(endless(self.address())),
                 Ok(true) => {
                     blocks_left -= 1;
                     each(&block);
                 }
                 Ok(false) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    let why = format!("{} gave a block that cannot be read: {error}", self.address);
+                    let why = format!("{} gave a block that cannot be read: {error}", self.address());
                     return Err(ClientError::Damaged(why));
                 }
                 Err(error) => return Err(self.unreachable(&error.into())),

@@ -1,7 +1,7 @@
 //! The command line: the commands, and a call for each command.
 
 use super::{
-    comparing, finding, getting, getting_all, help, keeping, listing, looking,
+    comparing, discovering, finding, getting, getting_all, help, keeping, listing, looking,
     options::GlobalOptions,
     output::{CommandError, Output},
     pairing, pushing, rescuing, rolling_back, scheduling,
@@ -24,6 +24,8 @@ struct Typed {
 
 #[derive(Debug, Subcommand)]
 enum TypedCommand {
+    /// List the appliances on this network
+    Discover(discovering::DiscoverArgs),
     /// Connect this computer with an appliance; asks for the code that `larderd pair` shows there
     Pair(pairing::PairArgs),
     /// Back up folders, each as a source of its own
@@ -141,6 +143,7 @@ fn last_words(command: &TypedCommand) -> Option<&'static str> {
 
 fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     match command {
+        TypedCommand::Discover(args) => discovering::discover(&args, global, output),
         TypedCommand::Pair(args) => pairing::pair(&args, global, output),
         TypedCommand::Push(args) if args.watch => watching::watch(&args, global, output),
         TypedCommand::Push(args) => pushing::push(&args, global, output),

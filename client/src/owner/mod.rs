@@ -7,6 +7,7 @@ mod changed;
 mod choice;
 mod cli;
 mod comparing;
+mod discovering;
 mod finding;
 mod getting;
 mod getting_all;

@@ -4,11 +4,15 @@ use super::{
     progress::announce,
     screen::{is_watched, say},
 };
-use crate::{ClientError, Connection, PairedAppliance};
+use crate::{
+    ClientError, Connection, PairedAppliance,
+    link::{announced::LISTEN_FOR, moved::search},
+};
 use clap::Args;
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use std::{
-    path::PathBuf,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -43,7 +47,10 @@ impl GlobalOptions {
     /// A connection to the paired appliance, with retries for as long as a box takes to start. A person hears within
     /// seconds that nobody answers at all; a timer that runs while the network comes up gets its backup.
     pub(super) fn connect(&self) -> Result<Connection, ClientError> {
-        let connection = Connection::new(&PairedAppliance::load(&self.pairing_path()?)?).asked_at(now());
+        let path = self.pairing_path()?;
+        let pairing = PairedAppliance::load(&path)?;
+        let connection = Connection::new(&pairing).asked_at(now());
+        let connection = connection.searched_by(move |_| search_for(&pairing, &path));
         let connection = if is_watched() { connection.awaited() } else { connection };
         let connection = connection.telling_outages(|trouble, waiting| {
             say(told_of_outage(trouble, waiting));
@@ -58,6 +65,27 @@ impl GlobalOptions {
     pub(super) fn ask(&self) -> Result<Connection, ClientError> {
         self.connect().map(Connection::without_retries)
     }
+}
+
+/// Searches for an appliance that does not answer where it was, and says where it is.
+fn search_for(pairing: &PairedAppliance, path: &Path) -> Option<String> {
+    let found = search(&pairing.keys, LISTEN_FOR)?;
+    let (before, now) = (&pairing.address, format!("https://{found}"));
+    if *before == now {
+        return None;
+    }
+    say(format_args!("The appliance is not at {before} any more, but at {now}: it has the same key."));
+    // A name may be right again tomorrow, in another network; a number was given by the router, and so is the new one.
+    if is_number(before) {
+        let moved = PairedAppliance { address: now.clone(), keys: pairing.keys.clone() };
+        // What cannot be written is found again the next time.
+        let _ = moved.store(path);
+    }
+    Some(now)
+}
+
+fn is_number(address: &str) -> bool {
+    address.strip_prefix("https://").is_some_and(|bare| bare.parse::<SocketAddr>().is_ok())
 }
 
 fn told_of_outage(trouble: &ClientError, waiting: Duration) -> String {

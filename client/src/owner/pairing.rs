@@ -4,6 +4,7 @@
 //! be gone.
 
 use super::{
+    discovering::the_only_one,
     options::GlobalOptions,
     output::{CommandError, Output},
     screen::{ask_yes, may_ask},
@@ -24,8 +25,8 @@ use std::{
 
 #[derive(Debug, Args)]
 pub(super) struct PairArgs {
-    /// Where the appliance is, for example larder.local:8477
-    address: String,
+    /// Where the appliance is, for example 192.168.1.20; without it, the one on this network
+    address: Option<String>,
     /// Put the new pairing in the place of one that is there, without asking; the old key is gone then
     #[arg(long)]
     replace: bool,
@@ -34,11 +35,12 @@ pub(super) struct PairArgs {
 const PORT: u16 = 8477;
 
 pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
-    let address = full_address(&args.address)?;
+    let typed = args.address.as_deref().map(full_address).transpose()?;
     let path = global.pairing_path()?;
     if !args.replace {
         may_replace(&path, |question| may_ask() && ask_yes(question))?;
     }
+    let address = typed.map_or_else(|| the_only_one(output), Ok)?;
     let (pairing, identity) = pair_by_code(&format!("https://{address}"), &ask_for_code()?)?;
     pairing.store(&path)?;
     // Pairing again says that this is the right appliance, also after an old disk was put back.

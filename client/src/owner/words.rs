@@ -130,8 +130,9 @@ fn plain_cause(cause: &str) -> &str {
 
 /// What is missing, and the one thing to do.
 fn not_paired(lack: PairingLack) -> (&'static str, &'static str) {
-    let anew = "Run `larderd pair` on the appliance, then `larder pair ADDRESS` here, and type the code that it shows.";
-    let again = "Run `larderd pair` on the appliance, then `larder pair ADDRESS --replace` here, and type the code that it shows.";
+    let anew =
+        "Run `larderd pair` on the appliance, then `larder pair` here, and type the code that it shows.";
+    let again = "Run `larderd pair` on the appliance, then `larder pair --replace` here, and type the code that it shows.";
     match lack {
         PairingLack::Pairing => ("This computer is not paired with an appliance.", anew),
         PairingLack::KnownKey => {
@@ -177,6 +178,11 @@ fn no_answer(address: &str, why: NoAnswer) -> (String, &'static str) {
             ),
             "Nothing was sent. If the appliance is a new one, pair again with `larder pair ADDRESS --replace`; if not, somebody \
              in your network passes for it.",
+        ),
+        NoAnswer::NotAnnounced => (
+            "No appliance was found on this network.".to_owned(),
+            "Check that it is switched on and that this computer is on the same network; a network for guests and a VPN keep \
+             computers apart. Or name its address: `larder pair ADDRESS`.",
         ),
         NoAnswer::BrokenOff | NoAnswer::Between => (
             format!("The appliance at {address} does not answer."),
