@@ -66,8 +66,10 @@ pub struct Home {
     pub port: u16,
     /// More lines for the settings.
     settings: String,
-    /// What stands before each command of `larderd`: how it gets into the mounts of this home.
+    /// What stands before each command of `larderd`: how it gets into the mounts or the network of this home.
     prefix: Vec<String>,
+    /// More lines for the section `network`, where the agent listens on a network of its own.
+    network: Option<String>,
     /// Variables that the agent is started with.
     variables: Vec<(String, String)>,
 }
@@ -96,7 +98,7 @@ impl Home {
 
     fn at_rest(folder: tempfile::TempDir, lines: &str) -> Self {
         let (settings, prefix, variables) = (lines.to_owned(), Vec::new(), Vec::new());
-        Self { folder, agent: None, port: free_port(), settings, prefix, variables }
+        Self { folder, agent: None, port: free_port(), settings, prefix, network: None, variables }
     }
 
     /// An appliance on disks that are mounted in a namespace of its own; not started yet.
@@ -109,6 +111,20 @@ impl Home {
         let mut home = Self::at_rest(folder, lines);
         home.prefix = mounts.prefix();
         (home, mounts)
+    }
+
+    /// An appliance that runs on a host of a network of its own and has paired with nobody; `network` has more lines for
+    /// that section of the settings. Programs outside of that network do not reach it.
+    ///
+    /// # Panics
+    /// When it does not come alive.
+    pub fn on_network(host: Vec<String>, network: &str, lines: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("larder-home-").tempdir().expect("a folder");
+        let mut home = Self::at_rest(folder, &format!("[mqtt]\nenabled = false\n{lines}"));
+        (home.prefix, home.network) = (host, Some(network.to_owned()));
+        home.use_disks(&["disk"]);
+        home.start();
+        home
     }
 
     /// From the next start on the agent has these variables.
@@ -144,10 +160,14 @@ impl Home {
     /// When the settings cannot be written.
     pub fn use_disks(&self, names: &[&str]) {
         // Disks that are mounted must be; folders are the disks of all other homes.
-        let folders_will_do = self.prefix.is_empty();
+        let folders_will_do = self.prefix.is_empty() || self.network.is_some();
+        let (listen, network) = match &self.network {
+            Some(lines) => ("[::]", &**lines),
+            None => ("127.0.0.1", ""),
+        };
         let disks: Vec<_> = names.iter().map(|name| format!("\"{}\"", self.path(name).display())).collect();
         let settings = format!(
-            "[network]\nlisten = \"127.0.0.1:{}\"\n[vault]\ndisks = [{}]\nallow_root_filesystem = {folders_will_do}\n{}",
+            "[network]\nlisten = \"{listen}:{}\"\n{network}\n[vault]\ndisks = [{}]\nallow_root_filesystem = {folders_will_do}\n{}",
             self.port,
             disks.join(", "),
             self.settings
@@ -181,7 +201,7 @@ impl Home {
             .expect("larderd starts");
         self.agent = Some(child);
         let since = Instant::now();
-        while self.get("/v1/health").is_none() {
+        while !self.is_alive() {
             if self.agent.as_mut().is_some_and(|agent| agent.try_wait().is_ok_and(|ended| ended.is_some())) {
                 self.agent = None;
                 return false;
@@ -190,6 +210,14 @@ impl Home {
             std::thread::sleep(Duration::from_millis(20));
         }
         true
+    }
+
+    fn is_alive(&self) -> bool {
+        match self.network {
+            // The local socket is a file.
+            Some(_) => self.larderd(&["keys"]).output().is_ok_and(|listed| listed.status.success()),
+            None => self.get("/v1/health").is_some(),
+        }
     }
 
     /// Number of the newest snapshot of `laptop/NAME`.

@@ -7,5 +7,6 @@ pub mod home;
 pub mod model;
 pub mod mounts;
 pub mod moved_clock;
+pub mod network;
 pub mod plain;
 pub mod shrink;

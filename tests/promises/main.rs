@@ -9,6 +9,7 @@ mod crowds;
 mod damaged;
 mod disks;
 mod encrypted;
+mod finding;
 mod honest_client;
 mod hostile;
 mod household;

@@ -19,6 +19,8 @@ const APPLIANCES_MAX: usize = 32;
 const ADDRESSES_MAX: usize = 4;
 const NAME_CHARS_MAX: usize = 64;
 const VERSION_CHARS_MAX: usize = 24;
+/// Each address comes with a message of its own, and the first is not the one for a person.
+const SETTLE_FOR: Duration = Duration::from_millis(300);
 /// Between two looks at the memory of the search.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Records of others that the search may hold. A network of a hundred talkative computers has fewer; a neighbour who floods
@@ -47,7 +49,7 @@ impl AnnouncedAppliance {
     }
 }
 
-/// Listens for so long, or until one of the found appliances is enough.
+/// Listens for so long, or until one of the found appliances is enough and had time to tell all its addresses.
 ///
 /// # Errors
 /// `Local` where this computer cannot listen at all.
@@ -58,11 +60,11 @@ pub(crate) fn find_announced(
     let failed = |error: mdns_sd::Error| {
         ClientError::local("listening on the network", "", std::io::Error::other(error))
     };
-    let until = since_boot() + wait;
+    let mut until = since_boot() + wait;
     let listener = ServiceDaemon::new().map_err(failed)?;
     let events = listener.browse(SERVICE).map_err(failed)?;
     let mut found = BTreeMap::new();
-    while found.len() < APPLIANCES_MAX && !found.values().any(&is_enough) && holds_little(&listener) {
+    while found.len() < APPLIANCES_MAX && holds_little(&listener) {
         let left = until.saturating_sub(since_boot());
         if left.is_zero() {
             break;
@@ -70,6 +72,9 @@ pub(crate) fn find_announced(
         match events.recv_timeout(left.min(LOOK_EVERY)) {
             Ok(ServiceEvent::ServiceResolved(service)) => {
                 if let Some(appliance) = understood(&service) {
+                    if is_enough(&appliance) {
+                        until = until.min(since_boot() + SETTLE_FOR);
+                    }
                     found.insert(service.fullname, appliance);
                 }
             }
