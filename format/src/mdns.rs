@@ -7,8 +7,8 @@
 mod message;
 mod query;
 
-pub use message::Lifetime;
-pub use query::{Query, read_query};
+pub use message::RecordLifetime;
+pub use query::{MdnsQuery, read_query};
 
 /// The service, as a name of DNS.
 pub const SERVICE: &str = "_larder._tcp.local.";
@@ -127,7 +127,7 @@ impl OwnName {
 
 /// Which of an appliance's records are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Wanted {
+pub struct WantedRecords {
     /// That there are appliances at all.
     pub service_type: bool,
     /// That this appliance is one of them.
@@ -140,7 +140,7 @@ pub struct Wanted {
     pub addresses: bool,
 }
 
-impl Wanted {
+impl WantedRecords {
     /// An announcement that nobody asked for. The list of all services is for those who ask.
     pub const ANNOUNCED: Self =
         Self { service_type: false, pointer: true, service: true, text: true, addresses: true };

@@ -2,7 +2,7 @@
 
 use harness::home::{Home, text};
 use harness::network::HomeNetwork;
-use larder_format::mdns::{AnnouncedLevel, Announcement, Lifetime, Wanted};
+use larder_format::mdns::{AnnouncedLevel, Announcement, RecordLifetime, WantedRecords};
 use std::fs;
 use std::io::Write;
 use std::net::Ipv4Addr;
@@ -118,8 +118,11 @@ struct FalseAnnouncement(Child);
 
 impl FalseAnnouncement {
     fn of(announcement: &Announcement, network: &HomeNetwork, folder: &Path) -> Self {
-        let message =
-            announcement.message(Wanted::ANNOUNCED, &[network.address(TWIN).into()], Lifetime::Usual);
+        let message = announcement.message(
+            WantedRecords::ANNOUNCED,
+            &[network.address(TWIN).into()],
+            RecordLifetime::Usual,
+        );
         let file = folder.join("announcement");
         fs::write(&file, message).expect("written");
         let script = "while sleep 0.1; do cat \"$0\" > /dev/udp/224.0.0.251/5353; done";

@@ -185,6 +185,27 @@ pub(crate) const RULES: &[Rule] = &[
         say: "connections are made in `agent::edge::http` and, to the local socket, in `agent::edge::control`",
     },
     Rule {
+        words: &["mdns_sd"],
+        to: Shipped,
+        within: &["agent/"],
+        except: &[],
+        say: "what strangers announce must not pile up in a daemon (docs/why/023-finding.md); only the client listens",
+    },
+    Rule {
+        words: &["mdns_sd"],
+        to: Shipped,
+        within: &["client/"],
+        except: &["client/src/link/announced.rs"],
+        say: "announcements are put in bounds in `link::announced`",
+    },
+    Rule {
+        words: &["socket2", "if_addrs"],
+        to: Shipped,
+        within: &["agent/"],
+        except: &["agent/src/edge/discovery/link.rs"],
+        say: "interfaces and multicast are the business of `agent::edge::discovery`",
+    },
+    Rule {
         words: &["rumqttc"],
         to: Shipped,
         within: &["agent/"],

@@ -9,7 +9,7 @@ mod link;
 mod pace;
 mod responder;
 
-use self::link::Link;
+use self::link::NetworkLink;
 use crate::report::{Level, Report};
 use larder_format::mdns::{AnnouncedLevel, Announcement, KEY_START_DIGITS};
 use larder_trust::PublicKey;
@@ -98,7 +98,7 @@ impl Announced {
 /// A task for each link.
 struct Responders {
     tasks: JoinSet<io::Result<()>>,
-    running: HashMap<Link, AbortHandle>,
+    running: HashMap<NetworkLink, AbortHandle>,
     announcements: watch::Receiver<Announcement>,
     stop: watch::Receiver<bool>,
     /// Whether the owner was told of the present trouble.
@@ -107,7 +107,7 @@ struct Responders {
 
 impl Responders {
     /// Sees to it that there is a task for each of these links, and no other.
-    fn follow(&mut self, links: io::Result<Vec<Link>>) {
+    fn follow(&mut self, links: io::Result<Vec<NetworkLink>>) {
         let links = match links {
             Ok(links) => links,
             Err(error) => return self.note(Err(error)),

@@ -11,9 +11,9 @@ use super::{
     body::{BackToBack, read_block},
     limit::{ByteRate, Paced, RateLimit},
     path::{percent_encode, source_path},
-    patience::Patience,
+    patience::RequestPatience,
     pinned::PinnedTls,
-    place::Place,
+    place::AppliancePlace,
     transport::{SEND_TIMEOUT, agent_for},
 };
 use crate::{
@@ -44,8 +44,8 @@ const UPLOADS_AT_ONCE: u32 = 4;
 /// A paired appliance.
 pub struct Connection {
     agent: Agent,
-    place: Place,
-    patience: Patience,
+    place: AppliancePlace,
+    patience: RequestPatience,
     asker: Option<Asker>,
     limit: Option<RateLimit>,
 }
@@ -60,8 +60,8 @@ impl Connection {
     pub(super) fn over(tls: PinnedTls, address: &str) -> Self {
         Self {
             agent: agent_for(tls),
-            place: Place::new(address),
-            patience: Patience::new(),
+            place: AppliancePlace::new(address),
+            patience: RequestPatience::new(),
             asker: None,
             limit: None,
         }

@@ -25,7 +25,7 @@ const FIRST_CONTACT_FOR: Duration = Duration::from_secs(3);
 /// Takes the failure, and how long the request will be repeated.
 pub(super) type OnOutage = Box<dyn Fn(&ClientError, Duration) + Send + Sync>;
 
-pub(super) struct Patience {
+pub(super) struct RequestPatience {
     pub(super) retry_for: Duration,
     /// Whether somebody waits for the first answer and would rather hear of a wrong address.
     pub(super) is_awaited: bool,
@@ -37,7 +37,7 @@ pub(super) struct Patience {
     is_outage_told: AtomicBool,
 }
 
-impl Patience {
+impl RequestPatience {
     pub(super) fn new() -> Self {
         Self {
             retry_for: RETRY_FOR,

@@ -10,23 +10,23 @@ use std::sync::{
 };
 
 /// Searches for the appliance after this failure; gives `https://HOST:PORT`, with the key proven.
-pub(super) type Search = Box<dyn Fn(&ClientError) -> Option<String> + Send + Sync>;
+pub(super) type ApplianceSearch = Box<dyn Fn(&ClientError) -> Option<String> + Send + Sync>;
 
-pub(super) struct Place {
+pub(super) struct AppliancePlace {
     known: String,
     moved: OnceLock<String>,
-    search: Option<Search>,
+    search: Option<ApplianceSearch>,
     /// Set by the first answer, and by the first search: one of each is enough to know.
     is_settled: AtomicBool,
 }
 
-impl Place {
+impl AppliancePlace {
     pub(super) fn new(address: &str) -> Self {
         let known = address.trim_end_matches('/').to_owned();
         Self { known, moved: OnceLock::new(), search: None, is_settled: AtomicBool::new(false) }
     }
 
-    pub(super) fn searched_by(&mut self, search: Search) {
+    pub(super) fn searched_by(&mut self, search: ApplianceSearch) {
         self.search = Some(search);
     }
 
@@ -63,7 +63,7 @@ mod tests {
 
     /// Asks three times where only `answers` answers, with a search that finds `found`; gives the asked addresses.
     fn asked(answers: &str, found: Option<&'static str>) -> Vec<String> {
-        let mut place = Place::new("https://old:1/");
+        let mut place = AppliancePlace::new("https://old:1/");
         place.searched_by(Box::new(move |_| found.map(str::to_owned)));
         let asked = RefCell::new(Vec::new());
         for _ in 0..3 {
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn one_search_is_enough() {
-        let mut place = Place::new("https://old:1");
+        let mut place = AppliancePlace::new("https://old:1");
         let searches = std::sync::Arc::new(std::sync::Mutex::new(0));
         let counted = std::sync::Arc::clone(&searches);
         place.searched_by(Box::new(move |_| {

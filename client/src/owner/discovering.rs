@@ -28,7 +28,7 @@ pub(super) struct DiscoverArgs {
 
 /// What an announced appliance is to this computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum PairedStanding {
     /// Not the one that this computer is paired with.
     Other,
     /// The paired one: it proved its key just now.
@@ -37,7 +37,7 @@ enum Standing {
     Unproven,
 }
 
-impl Standing {
+impl PairedStanding {
     fn words(self) -> &'static str {
         match self {
             Self::Other => "",
@@ -88,18 +88,18 @@ pub(super) fn the_only_one(output: &mut Output) -> Result<String, CommandError> 
         return Ok(one.address().to_string());
     }
     if !output.is_json() {
-        table(found.iter().map(|one| row(Standing::Other, one)).collect(), output)?;
+        table(found.iter().map(|one| row(PairedStanding::Other, one)).collect(), output)?;
     }
     let what = format!("There are {} appliances on this network.", found.len());
     let remedy = "Say which one: `larder pair ADDRESS`, with one of the addresses of `larder discover`.";
     Err(ClientError::WrongKind { what, remedy }.into())
 }
 
-fn standing(one: &AnnouncedAppliance, paired: Option<&PairedKeys>) -> Standing {
+fn standing(one: &AnnouncedAppliance, paired: Option<&PairedKeys>) -> PairedStanding {
     match paired.filter(|keys| seems_to_be(one, keys)) {
-        None => Standing::Other,
-        Some(keys) if one.addresses.iter().any(|address| is_at(*address, keys)) => Standing::Paired,
-        Some(_) => Standing::Unproven,
+        None => PairedStanding::Other,
+        Some(keys) if one.addresses.iter().any(|address| is_at(*address, keys)) => PairedStanding::Paired,
+        Some(_) => PairedStanding::Unproven,
     }
 }
 
@@ -108,7 +108,7 @@ fn table(rows: Vec<Vec<String>>, output: &mut Output) -> std::io::Result<()> {
     print_table(&[Left("APPLIANCE"), Left("ADDRESS"), Left("SAYS"), Left("KEY"), Left("")], rows, output)
 }
 
-fn row(standing: Standing, one: &AnnouncedAppliance) -> Vec<String> {
+fn row(standing: PairedStanding, one: &AnnouncedAppliance) -> Vec<String> {
     let level = match one.level {
         Some(AnnouncedLevel::Fine) => "fine",
         Some(AnnouncedLevel::NeedsYou) => "needs you",
@@ -119,7 +119,7 @@ fn row(standing: Standing, one: &AnnouncedAppliance) -> Vec<String> {
     vec![one.name.clone(), one.address().to_string(), level.to_owned(), key, standing.words().to_owned()]
 }
 
-fn in_json(standing: Standing, one: &AnnouncedAppliance) -> Value {
+fn in_json(standing: PairedStanding, one: &AnnouncedAppliance) -> Value {
     let addresses: Vec<String> = one.addresses.iter().map(ToString::to_string).collect();
     json!({
         "name": one.name,
@@ -128,7 +128,7 @@ fn in_json(standing: Standing, one: &AnnouncedAppliance) -> Value {
         "level": one.level.map(|level| level.word().replace('-', "_")),
         "version": one.version,
         "key_start": one.key_start,
-        "paired": standing == Standing::Paired,
+        "paired": standing == PairedStanding::Paired,
     })
 }
 
@@ -145,11 +145,14 @@ mod tests {
             version: String::new(),
             key_start: None,
         };
-        assert_eq!(row(Standing::Other, &one), ["Attic", "192.168.1.20:8477", "unknown", "unknown", ""]);
-        assert_eq!(in_json(Standing::Other, &one)["level"], Value::Null);
+        assert_eq!(
+            row(PairedStanding::Other, &one),
+            ["Attic", "192.168.1.20:8477", "unknown", "unknown", ""]
+        );
+        assert_eq!(in_json(PairedStanding::Other, &one)["level"], Value::Null);
         one.level = Some(AnnouncedLevel::NeedsYou);
-        assert_eq!(row(Standing::Other, &one)[2], "needs you");
+        assert_eq!(row(PairedStanding::Other, &one)[2], "needs you");
         // As in `larder status --json`.
-        assert_eq!(in_json(Standing::Other, &one)["level"], "needs_you");
+        assert_eq!(in_json(PairedStanding::Other, &one)["level"], "needs_you");
     }
 }

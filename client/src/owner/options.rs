@@ -69,8 +69,13 @@ impl GlobalOptions {
 
 /// Searches for an appliance that does not answer where it was, and says where it is.
 fn search_for(pairing: &PairedAppliance, path: &Path) -> Option<String> {
+    let before = &pairing.address;
+    // What is on this very computer stays there, and announces itself to nobody.
+    if is_this_computer(before) {
+        return None;
+    }
     let found = search(&pairing.keys, LISTEN_FOR)?;
-    let (before, now) = (&pairing.address, format!("https://{found}"));
+    let now = format!("https://{found}");
     if *before == now {
         return None;
     }
@@ -85,7 +90,16 @@ fn search_for(pairing: &PairedAppliance, path: &Path) -> Option<String> {
 }
 
 fn is_number(address: &str) -> bool {
-    address.strip_prefix("https://").is_some_and(|bare| bare.parse::<SocketAddr>().is_ok())
+    number(address).is_some()
+}
+
+fn is_this_computer(address: &str) -> bool {
+    address.starts_with("https://localhost:")
+        || number(address).is_some_and(|number| number.ip().to_canonical().is_loopback())
+}
+
+fn number(address: &str) -> Option<SocketAddr> {
+    address.strip_prefix("https://")?.parse().ok()
 }
 
 fn told_of_outage(trouble: &ClientError, waiting: Duration) -> String {
@@ -96,4 +110,22 @@ fn told_of_outage(trouble: &ClientError, waiting: Duration) -> String {
 /// This moment in the zone of this computer: every typed time is meant so, as every printed time is.
 pub(super) fn now() -> Zoned {
     Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::system())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_apart() {
+        let check = |address, expect| {
+            assert_eq!((is_number(address), is_this_computer(address)), expect, "{address}")
+        };
+        check("https://192.168.1.20:8477", (true, false));
+        check("https://[fd00::20]:8477", (true, false));
+        check("https://127.0.0.1:8477", (true, true));
+        check("https://[::1]:8477", (true, true));
+        check("https://localhost:8477", (false, true));
+        check("https://larder.local:8477", (false, false));
+    }
 }

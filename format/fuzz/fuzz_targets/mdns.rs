@@ -1,7 +1,7 @@
 //! Messages of multicast DNS from anybody in the network.
 #![no_main]
 
-use larder_format::mdns::{AnnouncedLevel, Announcement, Lifetime, read_query};
+use larder_format::mdns::{AnnouncedLevel, Announcement, RecordLifetime, read_query};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let own = Announcement {
@@ -14,7 +14,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some(query) = read_query(bytes, &own) else { return };
     let addresses = ["192.168.1.20".parse().expect("an address")];
     assert!(!query.wanted.is_nothing());
-    let answer = own.message(query.wanted, &addresses, Lifetime::Usual);
+    let answer = own.message(query.wanted, &addresses, RecordLifetime::Usual);
     assert_eq!(read_query(&answer, &own), None, "nobody answers an answer");
     // What goes to a made-up address is bounded whatever was asked.
     assert!(own.plain_answer(&query, &addresses).len() < 4096);

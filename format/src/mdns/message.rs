@@ -1,6 +1,6 @@
 //! What an appliance says: its records in one message.
 
-use super::{ADDRESSES_MAX, Announcement, KEY_START_DIGITS, OwnName, Query, Wanted};
+use super::{ADDRESSES_MAX, Announcement, KEY_START_DIGITS, MdnsQuery, OwnName, WantedRecords};
 use core::net::IpAddr;
 
 /// Kinds of records (RFC 1035, 2782, 3596).
@@ -27,7 +27,7 @@ const PLAIN_SECONDS_MAX: u32 = 10;
 
 /// How long others may believe a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lifetime {
+pub enum RecordLifetime {
     /// As long as the standard says.
     Usual,
     /// No longer: the appliance goes.
@@ -36,13 +36,13 @@ pub enum Lifetime {
 
 impl Announcement {
     /// A message for everybody on the link where the appliance has these addresses.
-    pub fn message(&self, wanted: Wanted, addresses: &[IpAddr], lifetime: Lifetime) -> Vec<u8> {
-        let seconds_max = if lifetime == Lifetime::Goodbye { 0 } else { u32::MAX };
+    pub fn message(&self, wanted: WantedRecords, addresses: &[IpAddr], lifetime: RecordLifetime) -> Vec<u8> {
+        let seconds_max = if lifetime == RecordLifetime::Goodbye { 0 } else { u32::MAX };
         Writer { own: self, addresses, seconds_max, replaces: REPLACES }.message(0, &[], wanted)
     }
 
     /// An answer for an asker who speaks plain DNS.
-    pub fn plain_answer(&self, query: &Query, addresses: &[IpAddr]) -> Vec<u8> {
+    pub fn plain_answer(&self, query: &MdnsQuery, addresses: &[IpAddr]) -> Vec<u8> {
         let writer = Writer { own: self, addresses, seconds_max: PLAIN_SECONDS_MAX, replaces: 0 };
         writer.message(query.id, &query.questions, query.wanted)
     }
@@ -57,7 +57,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn message(&self, id: u16, questions: &[(OwnName, u16)], wanted: Wanted) -> Vec<u8> {
+    fn message(&self, id: u16, questions: &[(OwnName, u16)], wanted: WantedRecords) -> Vec<u8> {
         let (answers, besides) = (self.records(wanted), self.records(wanted.besides()));
         let count = |of: usize| u16::try_from(of).unwrap_or_default();
         let header = [id, ANSWER, count(questions.len()), count(answers.len()), 0, count(besides.len())];
@@ -71,7 +71,7 @@ impl Writer<'_> {
         message
     }
 
-    fn records(&self, wanted: Wanted) -> Vec<Vec<u8>> {
+    fn records(&self, wanted: WantedRecords) -> Vec<Vec<u8>> {
         let mut records = Vec::new();
         let own = |name| self.own.name_of(name);
         if wanted.service_type {
@@ -133,9 +133,9 @@ mod tests {
     #[test]
     fn a_pointer_and_what_goes_along() {
         let message = announcement().message(
-            Wanted { pointer: true, ..Wanted::default() },
+            WantedRecords { pointer: true, ..WantedRecords::default() },
             &addresses(),
-            Lifetime::Usual,
+            RecordLifetime::Usual,
         );
         let mut expect = vec![0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 4];
         expect.extend(b"\x07_larder\x04_tcp\x05local\0\0\x0c\0\x01\0\0\x11\x94\0\x24");
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_goodbye_ends_every_record() {
-        let message = announcement().message(Wanted::ANNOUNCED, &addresses(), Lifetime::Goodbye);
+        let message = announcement().message(WantedRecords::ANNOUNCED, &addresses(), RecordLifetime::Goodbye);
         for seconds in [SHORT_SECONDS, LONG_SECONDS] {
             let bytes = seconds.to_be_bytes();
             assert!(!message.windows(6).any(|found| found[2..] == bytes && found[1] == 1), "{seconds}");
@@ -164,7 +164,7 @@ mod tests {
     fn the_longest_message_fits_into_a_packet() {
         let long = Announcement { name: "n".repeat(300), version: "v".repeat(300), ..announcement() };
         let addresses = ["2001:db8::1".parse().unwrap(); 100];
-        let message = long.message(Wanted::ANNOUNCED, &addresses, Lifetime::Usual);
+        let message = long.message(WantedRecords::ANNOUNCED, &addresses, RecordLifetime::Usual);
         // The smallest packet that every link takes under IPv6, without its headers.
         assert!(message.len() <= 1280 - 48, "{}", message.len());
     }

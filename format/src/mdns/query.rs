@@ -1,6 +1,6 @@
 //! Questions from the network: which of our own records somebody asks for.
 
-use super::{Announcement, OwnName, Wanted, message::kinds};
+use super::{Announcement, OwnName, WantedRecords, message::kinds};
 use crate::{Fields, FormatError};
 
 /// Questions of one message; an honest message asks for a few names.
@@ -22,25 +22,25 @@ const KNOWN_SECONDS_MIN: u32 = super::message::LONG_SECONDS / 2;
 
 /// The part of a message that asks for our own records.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
+pub struct MdnsQuery {
     /// To be repeated to an asker who speaks plain DNS.
     pub(super) id: u16,
     /// Name and kind of each question about us; at most `QUESTIONS_MAX`.
     pub(super) questions: Vec<(OwnName, u16)>,
     /// What an answer has to tell.
-    pub wanted: Wanted,
+    pub wanted: WantedRecords,
 }
 
 /// Reads a message; nothing where it asks for none of our records, or is no question, or is malformed.
-pub fn read_query(message: &[u8], own: &Announcement) -> Option<Query> {
+pub fn read_query(message: &[u8], own: &Announcement) -> Option<MdnsQuery> {
     read(message, own).ok().filter(|query| !query.wanted.is_nothing())
 }
 
-fn read(message: &[u8], own: &Announcement) -> Result<Query, FormatError> {
-    let mut reader = Reader { message, at: 0 };
+fn read(message: &[u8], own: &Announcement) -> Result<MdnsQuery, FormatError> {
+    let mut reader = MessageReader { message, at: 0 };
     let [id, flags, questions, known] = [reader.u16()?, reader.u16()?, reader.u16()?, reader.u16()?];
     reader.skip(4)?;
-    let mut query = Query { id, questions: Vec::new(), wanted: Wanted::default() };
+    let mut query = MdnsQuery { id, questions: Vec::new(), wanted: WantedRecords::default() };
     let questions = usize::from(questions);
     if flags & NO_PLAIN_QUERY != 0 || questions > QUESTIONS_MAX {
         return Ok(query);
@@ -63,20 +63,20 @@ fn read(message: &[u8], own: &Announcement) -> Result<Query, FormatError> {
     Ok(query)
 }
 
-fn wanted_by(name: OwnName, kind: u16) -> Wanted {
+fn wanted_by(name: OwnName, kind: u16) -> WantedRecords {
     let is = |one: u16| kind == one || kind == kinds::ANY;
-    let none = Wanted::default();
+    let none = WantedRecords::default();
     match name {
-        OwnName::ServiceTypes => Wanted { service_type: is(kinds::PTR), ..none },
-        OwnName::Service => Wanted { pointer: is(kinds::PTR), ..none },
-        OwnName::Instance => Wanted { service: is(kinds::SRV), text: is(kinds::TXT), ..none },
-        OwnName::Host => Wanted { addresses: is(kinds::A) || is(kinds::AAAA), ..none },
+        OwnName::ServiceTypes => WantedRecords { service_type: is(kinds::PTR), ..none },
+        OwnName::Service => WantedRecords { pointer: is(kinds::PTR), ..none },
+        OwnName::Instance => WantedRecords { service: is(kinds::SRV), text: is(kinds::TXT), ..none },
+        OwnName::Host => WantedRecords { addresses: is(kinds::A) || is(kinds::AAAA), ..none },
     }
 }
 
 /// Whether the asker knows already that this appliance is there.
 fn is_known(
-    reader: &mut Reader<'_>,
+    reader: &mut MessageReader<'_>,
     known: usize,
     names: &[(OwnName, Vec<u8>); 4],
 ) -> Result<bool, FormatError> {
@@ -102,12 +102,12 @@ fn lower(mut name: Vec<u8>) -> Vec<u8> {
 }
 
 /// Big-endian fields of a message, and names that point back into it.
-struct Reader<'a> {
+struct MessageReader<'a> {
     message: &'a [u8],
     at: usize,
 }
 
-impl Reader<'_> {
+impl MessageReader<'_> {
     fn fields(&self) -> Result<Fields<'_>, FormatError> {
         let rest = self.message.get(self.at..).ok_or(FormatError::Short { what: MESSAGE })?;
         Ok(Fields::new(rest, MESSAGE))
@@ -187,7 +187,7 @@ mod tests {
         message
     }
 
-    fn wanted(message: &[u8]) -> Option<Wanted> {
+    fn wanted(message: &[u8]) -> Option<WantedRecords> {
         read_query(message, &announcement()).map(|query| query.wanted)
     }
 
@@ -197,21 +197,21 @@ mod tests {
 
     #[test]
     fn each_question_about_us_is_understood() {
-        let none = Wanted::default();
+        let none = WantedRecords::default();
         let check = |labels, kind, class, expect| {
             assert_eq!(wanted(&question(&[(labels, kind, class)])), expect, "{labels:?} {kind} {class}");
         };
-        check(SERVICE, kinds::PTR, 1, Some(Wanted { pointer: true, ..none }));
-        check(SERVICE, kinds::PTR, 0x8001, Some(Wanted { pointer: true, ..none }));
+        check(SERVICE, kinds::PTR, 1, Some(WantedRecords { pointer: true, ..none }));
+        check(SERVICE, kinds::PTR, 0x8001, Some(WantedRecords { pointer: true, ..none }));
         check(SERVICE, kinds::PTR, 2, None);
         check(SERVICE, kinds::SRV, 1, None);
-        check(INSTANCE, kinds::ANY, 255, Some(Wanted { service: true, text: true, ..none }));
-        check(HOST, kinds::AAAA, 1, Some(Wanted { addresses: true, ..none }));
+        check(INSTANCE, kinds::ANY, 255, Some(WantedRecords { service: true, text: true, ..none }));
+        check(HOST, kinds::AAAA, 1, Some(WantedRecords { addresses: true, ..none }));
         check(
             &["_services", "_dns-sd", "_udp", "local"],
             kinds::PTR,
             1,
-            Some(Wanted { service_type: true, ..none }),
+            Some(WantedRecords { service_type: true, ..none }),
         );
         check(&["larder-00000000", "local"], kinds::A, 1, None);
         check(&["larder", "local"], kinds::A, 1, None);
@@ -243,7 +243,7 @@ mod tests {
             message
         };
         assert_eq!(wanted(&known(4500, INSTANCE)), None);
-        let asks = Some(Wanted { pointer: true, ..Wanted::default() });
+        let asks = Some(WantedRecords { pointer: true, ..WantedRecords::default() });
         assert_eq!(wanted(&known(100, INSTANCE)), asks);
         assert_eq!(wanted(&known(4500, &["Other", "_larder", "_tcp", "local"])), asks);
         let whole = known(4500, INSTANCE);

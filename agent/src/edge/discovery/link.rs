@@ -19,7 +19,7 @@ const LINKS_MAX: usize = 16;
 
 /// One interface under one version of IP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Link {
+pub(super) struct NetworkLink {
     pub(super) interface: String,
     index: u32,
     /// Whether messages go over IPv6.
@@ -31,20 +31,20 @@ pub(super) struct Link {
 }
 
 /// The links on which a device can reach an agent that listens at `listen`.
-pub(super) fn links(listen: SocketAddr) -> io::Result<Vec<Link>> {
+pub(super) fn links(listen: SocketAddr) -> io::Result<Vec<NetworkLink>> {
     Ok(links_of(listen.ip().to_canonical(), if_addrs::get_if_addrs()?))
 }
 
-fn links_of(listen: IpAddr, mut interfaces: Vec<Interface>) -> Vec<Link> {
+fn links_of(listen: IpAddr, mut interfaces: Vec<Interface>) -> Vec<NetworkLink> {
     interfaces
         .retain(|one| one.is_oper_up() && !one.is_loopback() && !one.is_p2p && serves(listen, one.ip()));
     // The same interfaces in another order are no news.
     interfaces.sort_by_key(|one| (one.index, one.ip()));
-    let mut links: Vec<Link> = Vec::new();
+    let mut links: Vec<NetworkLink> = Vec::new();
     for interface in &interfaces {
         let Some(index) = interface.index else { continue };
         let here = interfaces.iter().filter(|other| other.index == interface.index).take(ADDRESSES_MAX);
-        let link = Link {
+        let link = NetworkLink {
             interface: interface.name.clone(),
             index,
             is_v6: interface.ip().is_ipv6(),
@@ -75,7 +75,7 @@ fn prefix(interface: &Interface) -> u8 {
     }
 }
 
-impl Link {
+impl NetworkLink {
     /// Everybody on the link.
     pub(super) fn group(&self) -> SocketAddr {
         if self.is_v6 {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn told(listen: &str, interfaces: Vec<Interface>) -> Vec<String> {
-        let tell = |link: &Link| {
+        let tell = |link: &NetworkLink| {
             let version = if link.is_v6 { 6 } else { 4 };
             format!("{} v{version} {:?}", link.interface, link.addresses)
         };

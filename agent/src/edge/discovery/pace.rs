@@ -1,6 +1,6 @@
 //! When to speak on a link, and how much to listen: whatever strangers send, it stays little.
 
-use larder_format::mdns::Wanted;
+use larder_format::mdns::WantedRecords;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -16,27 +16,27 @@ const SINGLE_ANSWERS_MAX: u32 = 10;
 
 /// What is to be said to everybody, and when.
 #[derive(Debug)]
-pub(super) struct Pace {
-    wanted: Wanted,
+pub(super) struct MulticastPace {
+    wanted: WantedRecords,
     due: Option<Instant>,
     said: Option<Instant>,
     announcements_left: u32,
 }
 
-impl Pace {
+impl MulticastPace {
     pub(super) fn new() -> Self {
-        Self { wanted: Wanted::default(), due: None, said: None, announcements_left: 0 }
+        Self { wanted: WantedRecords::default(), due: None, said: None, announcements_left: 0 }
     }
 
     /// Everything is to be said, as it is from now on.
     pub(super) fn announce(&mut self, now: Instant) {
         self.announcements_left = ANNOUNCED_TIMES - 1;
-        self.ask(Wanted::ANNOUNCED, now, Duration::ZERO);
+        self.ask(WantedRecords::ANNOUNCED, now, Duration::ZERO);
     }
 
     /// Somebody asks; `after` is the pause that keeps all appliances from answering at once. Askers who come together get
     /// one answer.
-    pub(super) fn ask(&mut self, wanted: Wanted, now: Instant, after: Duration) {
+    pub(super) fn ask(&mut self, wanted: WantedRecords, now: Instant, after: Duration) {
         self.wanted = self.wanted.and(wanted);
         let soonest = self.said.map_or(now, |said| now.max(said + BETWEEN));
         self.due = Some(self.due.map_or(soonest + after, |due| due.min(soonest + after)));
@@ -47,12 +47,12 @@ impl Pace {
     }
 
     /// What is said now.
-    pub(super) fn take(&mut self, now: Instant) -> Wanted {
+    pub(super) fn take(&mut self, now: Instant) -> WantedRecords {
         let wanted = std::mem::take(&mut self.wanted);
         (self.due, self.said) = (None, Some(now));
         if self.announcements_left > 0 {
             self.announcements_left -= 1;
-            self.ask(Wanted::ANNOUNCED, now, Duration::ZERO);
+            self.ask(WantedRecords::ANNOUNCED, now, Duration::ZERO);
         }
         wanted
     }
@@ -97,24 +97,24 @@ mod tests {
     use super::*;
 
     const SOON: Duration = Duration::from_millis(50);
-    const POINTER: Wanted =
-        Wanted { service_type: false, pointer: true, service: false, text: false, addresses: false };
-    const ADDRESSES: Wanted = Wanted { pointer: false, addresses: true, ..POINTER };
+    const POINTER: WantedRecords =
+        WantedRecords { service_type: false, pointer: true, service: false, text: false, addresses: false };
+    const ADDRESSES: WantedRecords = WantedRecords { pointer: false, addresses: true, ..POINTER };
 
     #[test]
     fn an_announcement_is_said_twice() {
-        let (start, mut pace) = (Instant::now(), Pace::new());
+        let (start, mut pace) = (Instant::now(), MulticastPace::new());
         pace.announce(start);
         assert_eq!(pace.due(), Some(start));
-        assert_eq!(pace.take(start), Wanted::ANNOUNCED);
+        assert_eq!(pace.take(start), WantedRecords::ANNOUNCED);
         assert_eq!(pace.due(), Some(start + BETWEEN));
-        assert_eq!(pace.take(start + BETWEEN), Wanted::ANNOUNCED);
+        assert_eq!(pace.take(start + BETWEEN), WantedRecords::ANNOUNCED);
         assert_eq!(pace.due(), None);
     }
 
     #[test]
     fn many_askers_get_one_answer_and_not_more_than_one_a_second() {
-        let (start, mut pace) = (Instant::now(), Pace::new());
+        let (start, mut pace) = (Instant::now(), MulticastPace::new());
         pace.ask(POINTER, start, SOON);
         pace.ask(ADDRESSES, start + SOON / 2, SOON);
         assert_eq!(pace.due(), Some(start + SOON), "the first one need not wait for the second");

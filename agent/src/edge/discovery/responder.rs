@@ -1,9 +1,9 @@
 //! The task of one link: announces, answers, says goodbye.
 
-use super::link::{Link, PORT};
-use super::pace::{Budget, Pace};
+use super::link::{NetworkLink, PORT};
+use super::pace::{Budget, MulticastPace};
 use crate::edge::random::random;
-use larder_format::mdns::{Announcement, Lifetime, Query, Wanted, read_query};
+use larder_format::mdns::{Announcement, MdnsQuery, RecordLifetime, WantedRecords, read_query};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// The longest message of multicast DNS (RFC 6762, 17); of a longer one the rest is dropped.
 const MESSAGE_BYTES_MAX: usize = 9000;
+/// The kernel takes a message at once unless its queue is full.
+const SENT_WITHIN: Duration = Duration::from_secs(1);
 /// Between these an answer waits, so that not all appliances speak at once (RFC 6762, 6).
 const PAUSE_MIN_MS: u64 = 20;
 const PAUSE_RANGE_MS: u64 = 100;
@@ -23,12 +25,12 @@ const PAUSE_RANGE_MS: u64 = 100;
 /// Those of the socket: the interface went away, or a filter refuses.
 pub(super) async fn answer(
     socket: UdpSocket,
-    link: Link,
+    link: NetworkLink,
     mut announcements: watch::Receiver<Announcement>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut message = vec![0; MESSAGE_BYTES_MAX];
-    let (mut pace, mut budget) = (Pace::new(), Budget::new(Instant::now()));
+    let (mut pace, mut budget) = (MulticastPace::new(), Budget::new(Instant::now()));
     pace.announce(Instant::now());
     let speaker = Speaker { socket, link };
     loop {
@@ -42,7 +44,7 @@ pub(super) async fn answer(
             () = until(pace.due()) => {
                 let wanted = pace.take(Instant::now());
                 let own = announcements.borrow().clone();
-                speaker.say(&own, wanted, Lifetime::Usual).await?;
+                speaker.say(&own, wanted, RecordLifetime::Usual).await?;
             }
             heard = speaker.hear(&mut message, may_read_at) => {
                 let (len, source) = heard?;
@@ -59,7 +61,7 @@ pub(super) async fn answer(
         }
     }
     let own = announcements.borrow().clone();
-    speaker.say(&own, Wanted::ANNOUNCED, Lifetime::Goodbye).await
+    speaker.say(&own, WantedRecords::ANNOUNCED, RecordLifetime::Goodbye).await
 }
 
 /// Waits without keeping the lock that a borrowed value is.
@@ -81,7 +83,7 @@ fn pause() -> Duration {
 
 struct Speaker {
     socket: UdpSocket,
-    link: Link,
+    link: NetworkLink,
 }
 
 impl Speaker {
@@ -92,14 +94,25 @@ impl Speaker {
         self.socket.recv_from(message).await
     }
 
-    async fn say(&self, own: &Announcement, wanted: Wanted, lifetime: Lifetime) -> io::Result<()> {
+    async fn say(
+        &self,
+        own: &Announcement,
+        wanted: WantedRecords,
+        lifetime: RecordLifetime,
+    ) -> io::Result<()> {
         let message = own.message(wanted, &self.link.addresses, lifetime);
-        self.socket.send_to(&message, self.link.group()).await.map(drop)
+        self.send(&message, self.link.group()).await
     }
 
     /// Answers an asker who speaks plain DNS, and hears no multicast. Whether it arrives is the asker's business.
-    async fn answer_alone(&self, own: &Announcement, query: &Query, source: SocketAddr) {
+    async fn answer_alone(&self, own: &Announcement, query: &MdnsQuery, source: SocketAddr) {
         let answer = own.plain_answer(query, &self.link.addresses);
-        let _ = self.socket.send_to(&answer, source).await;
+        let _ = self.send(&answer, source).await;
+    }
+
+    async fn send(&self, message: &[u8], to: SocketAddr) -> io::Result<()> {
+        // An interface without a cable may take nothing for ever, and the agent waits for the goodbye before it ends.
+        let sent = tokio::time::timeout(SENT_WITHIN, self.socket.send_to(message, to)).await;
+        sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(drop)
     }
 }
