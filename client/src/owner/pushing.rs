@@ -300,9 +300,12 @@ fn with_what_was_to_come(
         && let Some(all) = measure()
     {
         let left = all.saturating_sub(progress.passed_bytes());
-        let (all, left) = (size(all), size(left));
-        problem.what =
-            format!("{} Of the {all} in this folder up to {left} were still to come.", problem.what);
+        // All of a small folder is read before the first answer comes, and none of it may have arrived.
+        if left > 0 {
+            let (all, left) = (size(all), size(left));
+            problem.what =
+                format!("{} Of the {all} in this folder up to {left} were still to come.", problem.what);
+        }
     }
     ClientError::Refused(problem)
 }
@@ -362,6 +365,8 @@ mod tests {
         let all = "The disk is full. Of the 900 B in this folder up to 600 B were still to come.";
         assert_eq!(told("full"), all);
         assert_eq!(told("forbidden"), "The disk is full.");
+        progress.pass(600);
+        assert_eq!(told("full"), "The disk is full.", "nothing is known to be to come");
     }
 
     #[test]

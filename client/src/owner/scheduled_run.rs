@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ClientError, PairedAppliance,
     programs::InstalledPrograms,
-    schedule::{LastPushes, PowerAndLine, PushResult, ScheduledPush, ScheduledPushes, ScheduledStart},
+    schedule::{LastPushes, PowerAndLine, PushOutcome, ScheduledPush, ScheduledPushes, ScheduledStart},
 };
 use clap::Parser;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -63,20 +63,20 @@ pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
         output.line(format!("{} is backed up already; nothing is due.", scheduled.folder.display()))?;
         return Ok(0);
     }
-    let keep = |result: PushResult<'_>| remember_result(&pushes, name, result);
+    let keep = |result: PushOutcome<'_>| remember_result(&pushes, name, result);
     // The timer has waited for the mains already.
     if let Some(waits) =
         PowerAndLine::new(&InstalledPrograms, true, scheduled.on_metered).look(Duration::ZERO)
     {
         let told = waits.in_words();
-        keep(PushResult { exit_code: 0, told, succeeded: None });
+        keep(PushOutcome { exit_code: 0, told, succeeded: None });
         output.line(format!("{}: {told}", scheduled.folder.display()))?;
         return Ok(0);
     }
     match pushing::push(&args, &GlobalOptions::with_pairing(scheduled.pairing), output) {
         Ok(code) => {
             let succeeded = Some(now().timestamp());
-            keep(PushResult { exit_code: code, told: in_words(code), succeeded });
+            keep(PushOutcome { exit_code: code, told: in_words(code), succeeded });
             Ok(code)
         }
         Err(failure) => {
@@ -99,7 +99,7 @@ fn keep_trouble(pushes: &LastPushes, name: &str, trouble: &ClientError) {
     remember_result(
         pushes,
         name,
-        PushResult { exit_code: trouble.exit_code(), told: &told, succeeded: None },
+        PushOutcome { exit_code: trouble.exit_code(), told: &told, succeeded: None },
     );
 }
 

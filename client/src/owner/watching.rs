@@ -23,7 +23,7 @@ use crate::{
     platform::{ChangeEvents, FolderEvent, StopRequest, SystemError, since_boot, wait_for_event},
     programs::InstalledPrograms,
     push::{followed::FollowedPush, guide::WalkGuide, named_folder, start},
-    schedule::{BELIEVED, LastPush, LastPushes, PowerAndLine, PushResult, WaitsFor},
+    schedule::{BELIEVED, LastPush, LastPushes, PowerAndLine, PushOutcome, WaitsFor},
     watch::{AheadGuide, ChangedFolders, SnapshotWish, TreeWatch, WatchStep, WholeGuide},
 };
 use jiff::Timestamp;
@@ -168,7 +168,7 @@ impl Watching<'_> {
 
     /// Remembers a result for `larder schedule`. The moment of the last snapshot stays where there is no new one.
     fn remember(&self, number: usize, exit_code: u8, told: &str, succeeded: Option<Timestamp>) {
-        let result = PushResult { exit_code, told, succeeded };
+        let result = PushOutcome { exit_code, told, succeeded };
         remember_result(&self.last_pushes, &self.sources[number].handle, result);
     }
 

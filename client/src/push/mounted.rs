@@ -24,7 +24,7 @@ pub(super) fn require_mounted(
     Err(ClientError::Refused(Box::new(Problem {
         code: "empty_folder".to_owned(),
         what: format!("{} is empty, and {source} has backups already.", folder.display()),
-        meaning: "No backup was made, and what is kept is as it was. It would say that all files were deleted.".to_owned(),
+        meaning: "No backup was made, and what is kept is as it was. A backup of it would say that all files were deleted.".to_owned(),
         remedy: "If its disk is not mounted, mount it and push again. If it is empty on purpose, push with --empty.".to_owned(),
         details: String::new(),
     })))

@@ -32,7 +32,7 @@ impl LastPush {
 
 /// A result of a push that goes by itself.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PushResult<'a> {
+pub(crate) struct PushOutcome<'a> {
     pub(crate) exit_code: u8,
     /// In words.
     pub(crate) told: &'a str,
@@ -67,7 +67,7 @@ impl LastPushes {
         &self,
         name: &str,
         ended: Timestamp,
-        PushResult { exit_code, told, succeeded }: PushResult<'_>,
+        PushOutcome { exit_code, told, succeeded }: PushOutcome<'_>,
     ) -> io::Result<()> {
         let succeeded = succeeded.or_else(|| self.load(name)?.succeeded);
         let last = LastPush { ended, exit_code, told: told.to_owned(), succeeded };
@@ -91,11 +91,11 @@ mod tests {
         let ended = "2026-12-01T12:30:00Z".parse().expect("a time");
         let last =
             LastPush { ended, exit_code: 3, told: "2 files were skipped".to_owned(), succeeded: Some(ended) };
-        let result = PushResult { exit_code: 3, told: "2 files were skipped", succeeded: Some(ended) };
+        let result = PushOutcome { exit_code: 3, told: "2 files were skipped", succeeded: Some(ended) };
         pushes.remember("Photos", ended, result).expect("stored");
         assert_eq!(pushes.load("Photos"), Some(last.clone()));
         let later = "2026-12-02T12:30:00Z".parse().expect("a time");
-        let failed = PushResult { exit_code: 4, told: "no answer", succeeded: None };
+        let failed = PushOutcome { exit_code: 4, told: "no answer", succeeded: None };
         pushes.remember("Photos", later, failed).expect("stored");
         let after = LastPush { ended: later, exit_code: 4, told: "no answer".to_owned(), ..last };
         assert_eq!(pushes.load("Photos"), Some(after), "the last snapshot stays");

@@ -12,7 +12,7 @@ mod times;
 mod units;
 mod waits;
 
-pub(crate) use last_push::{LastPush, LastPushes, PushResult};
+pub(crate) use last_push::{LastPush, LastPushes, PushOutcome};
 pub(crate) use metered::{MeteredLine, is_metered};
 pub(crate) use scheduled::{ScheduledPush, ScheduledPushes};
 pub(crate) use systemd::Systemd;
