@@ -65,7 +65,8 @@ pub(crate) fn of(source: &SourceFacts, zone: &TimeZone) -> Answers {
         (_, true) => "History is on hold: nothing is let go of.".to_owned(),
         (None, _) => "Nothing that is kept now goes as long as no newer backup comes.".to_owned(),
         (Some((_, at)), _) => {
-            format!("By the rule, what is kept now stays at least until {}.", end_in_words(*at, zone))
+            let what = if source.labels.is_empty() { "What" } else { "By rule and labels together, what" };
+            format!("{what} is kept now stays at least until {}.", end_in_words(*at, zone))
         }
     };
     let bad_edit = format!(
