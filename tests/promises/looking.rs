@@ -343,23 +343,6 @@ fn a_dry_run_of_a_push_tells_the_truth_and_sends_nothing() {
     let dry = run(&["--dry-run", "--json"]);
     assert_eq!((changed(&json(&dry)), dry.status.code()), (serde_json::json!(["a/1"]), Some(0)));
     assert_eq!(home.json(&["snapshots", "docs"]).as_array().map(Vec::len), Some(2));
-    // What the next backup would have no more is told by name, also what is left out now.
-    fs::remove_dir_all(folder.join("shut")).expect("removed");
-    fs::remove_file(folder.join("top")).expect("removed");
-    let gone = |more: &[&str]| json(&run(&[&["--dry-run", "--json"], more].concat()))["gone"].clone();
-    assert_eq!(gone(&[])["names"], serde_json::json!(["shut/", "shut/b", "top"]));
-    assert_eq!(gone(&["--exclude", "1"])["names"], serde_json::json!(["shut/", "shut/b", "top", "a/1"]));
-    let told = text(&run(&["--dry-run", "--verbose"]));
-    for wanted in [
-        "In it no more, since deleted, moved or left out now: 2 files and 1 folder, 8 B.",
-        "  shut/b\n",
-        "  top\n",
-    ] {
-        assert!(told.contains(wanted), "{wanted}\n{told}");
-    }
-    let new = |told: &Value| told["changed"].clone();
-    assert_eq!(new(&json(&run(&["--json"]))), serde_json::json!({ "files": 1, "bytes": 999 }));
-    assert!(text(&run(&[])).contains("No file is new or changed; new to the appliance: 0 B"));
     let other = home.path("other").display().to_string();
     write(&home.path("other"), "x", 1);
     check(&home, &["push", &other, "--source", "docs", "--dry-run"], 5, &[&place, &other]);
@@ -367,4 +350,34 @@ fn a_dry_run_of_a_push_tells_the_truth_and_sends_nothing() {
     fs::create_dir(&folder).expect("made");
     check(&home, &["push", &place, "--source", "docs", "--dry-run"], 5, &["is empty", "--empty"]);
     check(&home, &["push", &place, "--dry-run", "--watch"], 2, &["--watch"]);
+}
+
+/// What the next backup would have no more is told by name, also what is left out now; and a push tells what is new in it.
+#[test]
+fn a_dry_run_of_a_push_names_what_would_be_missing_in_it() {
+    let home = Home::new();
+    let folder = home.path("docs");
+    for (name, bytes) in [("top", 7), ("a/1", 1000), ("shut/b", 1)] {
+        write(&folder, name, bytes);
+    }
+    let place = folder.display().to_string();
+    let run = |more: &[&str]| [&["push", &place, "--source", "docs"], more].concat();
+    home.ok(&run(&[]));
+    write(&folder, "a/1", 999);
+    fs::remove_dir_all(folder.join("shut")).expect("removed");
+    fs::remove_file(folder.join("top")).expect("removed");
+    let gone = |more: &[&str]| home.json(&run(&[&["--dry-run"], more].concat()))["pushes"][0]["gone"].clone();
+    assert_eq!(gone(&[])["names"], serde_json::json!(["shut/", "shut/b", "top"]));
+    assert_eq!(gone(&["--exclude", "1"])["names"], serde_json::json!(["shut/", "shut/b", "top", "a/1"]));
+    let told = home.ok(&run(&["--dry-run", "--verbose"]));
+    for wanted in [
+        "In it no more, since deleted, moved or left out now: 2 files and 1 folder, 8 B.",
+        "  shut/b\n",
+        "  top\n",
+    ] {
+        assert!(told.contains(wanted), "{wanted}\n{told}");
+    }
+    let new = home.json(&run(&[]))["pushes"][0]["changed"].clone();
+    assert_eq!(new, serde_json::json!({ "files": 1, "bytes": 999 }));
+    assert!(home.ok(&run(&[])).contains("No file is new or changed; new to the appliance: 0 B"));
 }
