@@ -269,6 +269,19 @@ mod tests {
         assert_eq!(refused, CertificateError::BadSignature.into());
     }
 
+    /// The agent speaks TLS 1.2 to brokers, so the code for it is there.
+    #[test]
+    fn the_older_version_is_not_spoken() {
+        let own = key();
+        let client = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .expect("ring knows TLS 1.2")
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let refused = shake_hands(Arc::new(client), server_config(&own)).expect_err("no TLS 1.2");
+        assert!(matches!(refused, Error::PeerIncompatible(_)), "{refused:?}");
+    }
+
     #[test]
     fn a_box_without_aes_chooses_chacha() {
         let (laptop, appliance) = (key(), key());
