@@ -2,14 +2,16 @@
 //!
 //! Not here: types and defaults (`settings`), reading one value (`values`), finding lines (`reader`).
 
+mod mqtt;
+
 use std::path::Path;
 
 use crate::board::Board;
 use crate::mistake::Mistake;
 use crate::reader::Reader;
 use crate::settings::{
-    ApplianceSettings, LogFormat, LogLevel, LogSettings, MqttSettings, NetworkSettings, PanelSettings,
-    RetentionSettings, Settings, SourcesSettings, VaultSettings, limits,
+    ApplianceSettings, LogFormat, LogLevel, LogSettings, NetworkSettings, PanelSettings, RetentionSettings,
+    Settings, SourcesSettings, VaultSettings, limits,
 };
 use crate::spans::Keep;
 use crate::syntax::Readable;
@@ -28,6 +30,16 @@ pub fn settings_from_toml(text: &str) -> Result<Settings, Vec<Mistake>> {
     if mistakes.is_empty() { Ok(settings) } else { Err(mistakes) }
 }
 
+/// The line in `text`, from 1, where a setting is written; 1 if it is not.
+///
+/// For whoever finds a mistake outside of the text, such as a file that a setting names and that is not there.
+pub fn line_of_setting(text: &str, section: &str, key: &str) -> usize {
+    let readable = Readable::new(text);
+    let reader = &mut Reader::new(&readable);
+    read(reader);
+    reader.line_of(section, key).unwrap_or(1)
+}
+
 /// Section and name of every setting.
 #[cfg(test)]
 pub(crate) fn keys() -> Vec<(&'static str, &'static str)> {
@@ -44,7 +56,7 @@ fn read(reader: &mut Reader<'_>) -> Settings {
         vault: vault(reader),
         retention: retention(reader),
         sources: sources(reader),
-        mqtt: mqtt(reader),
+        mqtt: mqtt::read(reader),
         panel: panel(reader),
         log: log(reader),
     };
@@ -157,44 +169,6 @@ fn sources(reader: &mut Reader<'_>) -> SourcesSettings {
     SourcesSettings {
         overdue_after: reader.read("sources", "overdue_after", default.overdue_after, values::span),
     }
-}
-
-fn mqtt(reader: &mut Reader<'_>) -> MqttSettings {
-    const SECTION: &str = "mqtt";
-    let default = MqttSettings::default();
-    let instead =
-        "write the password alone into a file that only the agent can read, and its path as password_file";
-    reader.forbid(SECTION, "password", "a password that everyone who sees this file can read", instead);
-    let mqtt = MqttSettings {
-        enabled: reader.read(SECTION, "enabled", default.enabled, values::yes_or_no),
-        broker: reader
-            .read_if_written(SECTION, "broker", |value| values::address(value, "\"192.168.1.10:1883\"")),
-        listen: reader.read(SECTION, "listen", default.listen, |value| values::listen(value, default.listen)),
-        username: reader.read_if_written(SECTION, "username", values::name),
-        password_file: reader.read_if_written(SECTION, "password_file", |value| {
-            values::path(value, "\"/etc/larder/mqtt-password\"")
-        }),
-        node: reader.read(SECTION, "node", default.node, values::slug),
-        discovery_prefix: reader.read(SECTION, "discovery_prefix", default.discovery_prefix, values::topic),
-        spool_events: reader.read(SECTION, "spool_events", default.spool_events, |value| {
-            values::count(value, 1, limits::SPOOL_EVENTS_MAX)
-        }),
-    };
-    if reader.is_written(SECTION, "password_file") && !reader.is_written(SECTION, "username") {
-        let found = "a password without a user".to_owned();
-        reader.contradiction(
-            &[(SECTION, "password_file")],
-            found,
-            "write username too, or remove this line".to_owned(),
-        );
-    }
-    let open_to_all = mqtt.username.is_none() || mqtt.password_file.is_none();
-    if mqtt.enabled && mqtt.broker.is_none() && !mqtt.listen.ip().is_loopback() && open_to_all {
-        let found = format!("\"{}\", where everyone in the network could read and write", mqtt.listen);
-        let instead = "write username and password_file too, or listen on \"127.0.0.1:1883\"".to_owned();
-        reader.contradiction(&[(SECTION, "listen")], found, instead);
-    }
-    mqtt
 }
 
 fn panel(reader: &mut Reader<'_>) -> PanelSettings {

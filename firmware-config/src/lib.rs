@@ -18,12 +18,13 @@ mod tests;
 mod values;
 
 pub use board::{Board, Display};
-pub use from_toml::settings_from_toml;
+pub use from_toml::{line_of_setting, settings_from_toml};
 pub use mistake::Mistake;
 pub use places::{ButtonPlace, LampPlace};
 pub use settings::{
-    ApplianceSettings, LogFormat, LogLevel, LogSettings, MqttSettings, NetworkSettings, PanelSettings,
-    RetentionSettings, Settings, SourcesSettings, VaultSettings,
+    ApplianceSettings, BrokerTls, BrokerTrust, ClientCertificate, LogFormat, LogLevel, LogSettings,
+    MqttSettings, NetworkSettings, PanelSettings, RetentionSettings, Settings, SourcesSettings,
+    VaultSettings,
 };
 pub use spans::{Keep, Span, Unit};
 pub use values::Address;

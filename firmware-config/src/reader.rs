@@ -180,11 +180,17 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn line_of(&self, section: &str, key: &str) -> Option<usize> {
+    /// The line where a key is written, rightly or wrongly.
+    pub(crate) fn line_of(&self, section: &str, key: &str) -> Option<usize> {
         self.written.iter().find(|(s, k, _)| *s == section && *k == key).map(|(_, _, line)| *line)
     }
 
     fn shown(&self, value: &Spanned<DeValue<'_>>) -> String {
-        shorten(self.text.get(value.span()).unwrap_or("a value"))
+        let written = self.text.get(value.span()).unwrap_or("a value");
+        // `mqtts://USER:PASSWORD@HOST`: other programs take a password there, and a mistake must not repeat it.
+        if written.contains("://") && written.contains('@') {
+            return "an address with a user in it".to_owned();
+        }
+        shorten(written)
     }
 }

@@ -99,6 +99,8 @@ pub struct MqttSettings {
     pub enabled: bool,
     /// The home's broker; none: the agent runs its own.
     pub broker: Option<Address>,
+    /// Encryption towards `broker`, asked for by `mqtts://`; none: everything travels in the clear.
+    pub tls: Option<BrokerTls>,
     /// Where the agent's own broker listens.
     pub listen: SocketAddr,
     /// User at the broker.
@@ -111,6 +113,35 @@ pub struct MqttSettings {
     pub discovery_prefix: String,
     /// Events kept while the broker is away.
     pub spool_events: u32,
+}
+
+/// An encrypted connection to the home's broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerTls {
+    /// How the broker is known.
+    pub trust: BrokerTrust,
+    /// What the appliance shows to a broker that asks for a certificate.
+    pub client: Option<ClientCertificate>,
+}
+
+/// Which broker is the right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BrokerTrust {
+    /// One for which an authority of the system vouches.
+    SystemAuthorities,
+    /// One for which an authority in this PEM file vouches.
+    Authority(PathBuf),
+    /// The one with the certificate of this SHA-256.
+    Fingerprint([u8; 32]),
+}
+
+/// PEM files that prove who the appliance is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, and those between it and the authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// `[panel]`: lamp and board.
@@ -221,6 +252,7 @@ impl Default for MqttSettings {
         MqttSettings {
             enabled: true,
             broker: None,
+            tls: None,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)),
             username: None,
             password_file: None,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Keep, LampPlace, Mistake, Settings, Span, Unit, settings_from_toml};
+use crate::{
+    BrokerTrust, Keep, LampPlace, Mistake, Settings, Span, Unit, line_of_setting, settings_from_toml,
+};
 
 const SHIPPED: &str = include_str!("../larder.toml");
 
@@ -51,16 +53,24 @@ fn a_disk_named_in_the_shipped_file_must_be_mounted() {
 fn the_shipped_examples_can_be_followed_too() {
     let is_example = |line: &&str| line.strip_prefix("# ").is_some_and(|rest| rest.contains(" = \""));
     let examples: Vec<&str> = SHIPPED.lines().filter(is_example).collect();
-    assert_eq!(examples.len(), 5, "{examples:?}");
-    let followed: String = SHIPPED
-        .lines()
-        .map(|line| if is_example(&line) { line[2..].to_owned() } else { line.to_owned() } + "\n")
-        .collect();
-    let settings = good(&followed);
-    assert_eq!(settings.panel.lamp, Some(LampPlace::GpioLine("GPIO17".to_owned())));
-    assert!(
-        settings.mqtt.broker.is_some() && settings.mqtt.username.is_some() && settings.vault.index.is_some()
-    );
+    assert_eq!(examples.len(), 9, "{examples:?}");
+    // Of these two, only one can be followed.
+    for left_out in ["# ca_file", "# fingerprint"] {
+        let follow = |line: &str| is_example(&line) && !line.starts_with(left_out);
+        let followed: String = SHIPPED
+            .lines()
+            .map(|line| if follow(line) { line[2..].to_owned() } else { line.to_owned() } + "\n")
+            .collect();
+        let settings = good(&followed);
+        assert_eq!(settings.panel.lamp, Some(LampPlace::GpioLine("GPIO17".to_owned())));
+        assert!(
+            settings.mqtt.broker.is_some()
+                && settings.mqtt.username.is_some()
+                && settings.vault.index.is_some()
+        );
+        let tls = settings.mqtt.tls.expect("the example is encrypted");
+        assert!(tls.client.is_some() && tls.trust != BrokerTrust::SystemAuthorities);
+    }
 }
 
 #[test]
@@ -132,6 +142,93 @@ fn a_password_is_never_repeated() {
             assert!(!mistake.to_string().contains("hunter2"), "{mistake}");
         }
     }
+}
+
+/// Other programs take user and password in the address.
+#[test]
+fn a_password_in_an_address_is_never_repeated() {
+    for address in [
+        "mqtts://larder:hunter2@10.0.0.2:8883",
+        "mqtt://larder:hunter2@10.0.0.2:1883",
+        "mqtts://larder:hunter2@10.0.0.2",
+        "ssl://a:hunter2@b:hunter2@10.0.0.2",
+    ] {
+        let text = format!("[mqtt]\nbroker = \"{address}\"\n");
+        let mistakes = settings_from_toml(&text).expect_err(address);
+        assert!(!mistakes[0].to_string().contains("hunter2"), "{}", mistakes[0]);
+        assert!(mistakes[0].instead.contains("10.0.0.2:"), "{}", mistakes[0]);
+    }
+}
+
+#[test]
+fn an_encrypted_connection_is_asked_for_where_the_broker_is_named() {
+    let tls = |text: &str| good(&format!("[mqtt]\n{text}\n")).mqtt.tls;
+    assert_eq!(tls("broker = \"10.0.0.2:1883\""), None);
+    let by_system = tls("broker = \"mqtts://broker.example:8883\"").expect("encrypted");
+    assert_eq!((by_system.trust, by_system.client), (BrokerTrust::SystemAuthorities, None));
+    let named = "broker = \"mqtts://[fd00::2]:8883\"\nca_file = \"/ca\"\ncertificate_file = \"/c\"\nkey_file = \"/k\"";
+    let named = tls(named).expect("encrypted");
+    assert_eq!(named.trust, BrokerTrust::Authority("/ca".into()));
+    let client = named.client.expect("a certificate");
+    assert_eq!((client.certificate, client.key), ("/c".into(), "/k".into()));
+    for (written, expect) in [
+        ("mqtts://10.0.0.2", "\"mqtts://10.0.0.2:8883\""),
+        ("mqtts://10.0.0.2:8883/", "\"mqtts://10.0.0.2:8883\""),
+        ("ssl://10.0.0.2:8883", "\"mqtts://10.0.0.2:8883\""),
+        ("mqtt://10.0.0.2", "\"10.0.0.2:1883\""),
+        ("mqtts://", "a host and a port"),
+    ] {
+        check(&format!("[mqtt]\nbroker = \"{written}\"\n"), &[(2, "mqtt.broker", expect)]);
+    }
+}
+
+#[test]
+fn settings_for_encryption_that_cannot_be_meant_are_asked_about() {
+    let encrypted = "[mqtt]\nbroker = \"mqtts://b:8883\"\n";
+    check("[mqtt]\nca_file = \"/ca\"\n", &[(2, "mqtt.ca_file", "mqtts://HOST:8883")]);
+    let plain = "[mqtt]\nbroker = \"b:1883\"\nkey_file = \"/k\"\n";
+    check(plain, &[(3, "mqtt.key_file", "\"mqtts://b:8883\"")]);
+    // Which connection is meant is not known; one mistake, not two.
+    check("[mqtt]\nbroker = \"b\"\nca_file = \"/ca\"\n", &[(2, "mqtt.broker", "\"b:1883\"")]);
+    check(
+        &format!("{encrypted}certificate_file = \"/c\"\n"),
+        &[(3, "mqtt.certificate_file", "key_file too")],
+    );
+    check(&format!("{encrypted}key_file = \"/k\"\n"), &[(3, "mqtt.key_file", "certificate_file too")]);
+    let both = format!("{encrypted}ca_file = \"/ca\"\nfingerprint = \"{}\"\n", "ab".repeat(32));
+    check(&both, &[(4, "mqtt.fingerprint", "keep ca_file")]);
+    check(&format!("{encrypted}ca_file = \"~/ca\"\n"), &[(3, "mqtt.ca_file", "whole path")]);
+    check(&format!("{encrypted}cafile = \"/ca\"\n"), &[(3, "mqtt.cafile", "write ca_file")]);
+    check(
+        &format!("{encrypted}certificate = \"/c\"\n"),
+        &[(3, "mqtt.certificate", "write certificate_file")],
+    );
+}
+
+#[test]
+fn a_fingerprint_is_read_as_openssl_shows_it() {
+    let digits: Vec<String> = (0..32).map(|n: u8| format!("{n:02X}")).collect();
+    let (colons, plain) = (digits.join(":"), digits.concat());
+    let expect: [u8; 32] = std::array::from_fn(|n| u8::try_from(n).unwrap());
+    let pinned =
+        |written: &str| format!("[mqtt]\nbroker = \"mqtts://b:8883\"\nfingerprint = \"{written}\"\n");
+    for written in [&colons, &plain, &plain.to_lowercase(), &format!("sha256 Fingerprint={colons}")] {
+        let tls = good(&pinned(written)).mqtt.tls.expect("encrypted");
+        assert_eq!(tls.trust, BrokerTrust::Fingerprint(expect), "{written}");
+    }
+    check(&pinned(&plain[..40]), &[(3, "mqtt.fingerprint", "SHA-1")]);
+    for written in
+        ["", "ab", &plain[..62], &format!("{plain}00"), &plain.replace("1F", "1é"), &"ü".repeat(64)]
+    {
+        check(&pinned(written), &[(3, "mqtt.fingerprint", "64 digits")]);
+    }
+}
+
+#[test]
+fn the_line_of_a_setting_is_found_for_whoever_looks_at_what_it_names() {
+    let text = "[mqtt]\nbroker = \"mqtts://b:8883\"\n\nca_file = \"/ca\"\n";
+    assert_eq!(line_of_setting(text, "mqtt", "ca_file"), 4);
+    assert_eq!(line_of_setting(text, "mqtt", "key_file"), 1);
 }
 
 #[test]

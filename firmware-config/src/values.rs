@@ -145,30 +145,94 @@ pub(crate) fn listen(value: &DeValue<'_>, default: SocketAddr) -> Result<SocketA
     Err(format!("write {guess}"))
 }
 
-/// A host somewhere and a port.
-pub(crate) fn address(value: &DeValue<'_>, example: &str) -> Result<Address, Instead> {
-    let written = text(value, example)?;
-    if let Some((scheme, rest)) = written.split_once("://") {
-        let secure = matches!(scheme, "mqtts" | "ssl" | "tls");
-        let note = if secure { " (encrypted connections to a broker are not built yet)" } else { "" };
-        return Err(format!("write \"{}\" without \"{scheme}://\"{note}", rest.trim_end_matches('/')));
-    }
-    let parsed = written.rsplit_once(':').and_then(|(host, port)| {
-        let port = port.parse().ok().filter(|port| *port != 0)?;
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let host = match bare {
-            Some(host) => host.parse::<std::net::Ipv6Addr>().ok().map(|_| host),
-            None => Some(host).filter(|host| is_host(host)),
-        }?;
-        Some(Address { host: host.to_owned(), port })
-    });
-    parsed.ok_or_else(|| {
-        if is_host(written) {
-            format!("write \"{written}:1883\"")
-        } else {
-            format!("write a host and a port, such as {example}")
+/// How a connection to a broker begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BrokerScheme {
+    /// In the clear.
+    Tcp,
+    /// Encrypted: `mqtts://`.
+    Tls,
+}
+
+impl BrokerScheme {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::Tcp => "",
+            Self::Tls => "mqtts://",
         }
-    })
+    }
+
+    /// The port that brokers have for it.
+    fn port(self) -> u16 {
+        match self {
+            Self::Tcp => 1883,
+            Self::Tls => 8883,
+        }
+    }
+}
+
+/// A broker: `HOST:PORT`, or `mqtts://HOST:PORT` for an encrypted connection.
+pub(crate) fn broker(value: &DeValue<'_>) -> Result<(BrokerScheme, Address), Instead> {
+    let example = "\"192.168.1.10:1883\" or \"mqtts://192.168.1.10:8883\"";
+    let written = text(value, example)?;
+    let (scheme, rest) = match written.split_once("://") {
+        Some(("mqtts", rest)) => (BrokerScheme::Tls, rest),
+        Some(("ssl" | "tls" | "mqtt+ssl", rest)) => return Err(respelled(BrokerScheme::Tls, rest, example)),
+        Some((_, rest)) => return Err(respelled(BrokerScheme::Tcp, rest, example)),
+        None => (BrokerScheme::Tcp, written),
+    };
+    host_and_port(rest).map(|address| (scheme, address)).ok_or_else(|| respelled(scheme, rest, example))
+}
+
+/// Advice for what follows a scheme; never with a password in it, and never refused in turn.
+fn respelled(scheme: BrokerScheme, rest: &str, example: &str) -> Instead {
+    if let Some((_, place)) = rest.rsplit_once('@') {
+        let place = respelled(scheme, place, example);
+        return format!("{place}, and the user as username");
+    }
+    let rest = rest.split('/').next().unwrap_or_default();
+    match host_and_port(rest) {
+        Some(address) => format!("write \"{}{address}\"", scheme.prefix()),
+        None if is_host(rest) => format!("write \"{}{rest}:{}\"", scheme.prefix(), scheme.port()),
+        None => format!("write a host and a port, such as {example}"),
+    }
+}
+
+fn host_and_port(written: &str) -> Option<Address> {
+    let (host, port) = written.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = match bare {
+        Some(host) => host.parse::<std::net::Ipv6Addr>().ok().map(|_| host),
+        None => Some(host).filter(|host| is_host(host)),
+    }?;
+    Some(Address { host: host.to_owned(), port })
+}
+
+/// Digits of a SHA-1, which old instructions show.
+const SHA1_DIGITS: usize = 40;
+
+/// A SHA-256 as `openssl x509 -fingerprint -sha256` shows it: 64 hexadecimal digits, with colons or without.
+pub(crate) fn fingerprint(value: &DeValue<'_>) -> Result<[u8; 32], Instead> {
+    let how = "write the 64 digits that this shows at the broker: openssl x509 -noout -fingerprint -sha256 -in CERTIFICATE";
+    let written = value.as_str().ok_or_else(|| format!("{how}; in quotes"))?;
+    // Copied with what stands before it: `sha256 Fingerprint=AB:CD:...`.
+    let digits = written.rsplit('=').next().unwrap_or_default();
+    let digits: Vec<char> = digits.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
+    if digits.len() == SHA1_DIGITS && digits.iter().all(char::is_ascii_hexdigit) {
+        return Err(format!("{how} (this is a SHA-1, which can be forged)"));
+    }
+    let mut bytes = [0; 32];
+    if digits.len() != 2 * bytes.len() {
+        return Err(how.to_owned());
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let pair = pair.iter().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()));
+        let pair: Option<Vec<u8>> = pair.collect();
+        let Some([high, low]) = pair.as_deref() else { return Err(how.to_owned()) };
+        *byte = high << 4 | low;
+    }
+    Ok(bytes)
 }
 
 fn is_host(host: &str) -> bool {

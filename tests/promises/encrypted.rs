@@ -30,7 +30,7 @@ fn other_than(code: &str) -> &'static str {
 }
 
 /// A neighbour in the network: every byte goes through, and is written down.
-fn listening_in(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
+pub(crate) fn listening_in(port: u16) -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
     let between = listener.local_addr().expect("an address").port();
     let heard = Arc::new(Mutex::new(Vec::new()));

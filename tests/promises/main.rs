@@ -22,6 +22,7 @@ mod looking;
 mod messages;
 mod moments;
 mod mqtt;
+mod mqtt_encrypted;
 mod old_disks;
 mod rescue;
 mod rhythm;

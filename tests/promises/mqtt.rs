@@ -21,7 +21,7 @@ fn retained(port: u16) -> BTreeMap<String, String> {
 }
 
 /// Waits until the retained topics are as wanted; returns them.
-fn wait_for(
+pub(crate) fn wait_for(
     port: u16,
     what: &str,
     wanted: impl Fn(&BTreeMap<String, String>) -> bool,
@@ -36,7 +36,7 @@ fn wait_for(
     }
 }
 
-fn is_complete(topics: &BTreeMap<String, String>) -> bool {
+pub(crate) fn is_complete(topics: &BTreeMap<String, String>) -> bool {
     let has = |end: &str| topics.keys().any(|topic| topic.ends_with(end));
     let states = ["health", "vault", "retention", "proof", "head", "pairing", "system"];
     topics.get("larder/larder/availability").is_some_and(|text| text == "online")
@@ -46,12 +46,19 @@ fn is_complete(topics: &BTreeMap<String, String>) -> bool {
         && topics.keys().filter(|topic| topic.starts_with("homeassistant/device/")).count() == 3
 }
 
-struct Mosquitto(Child);
+pub(crate) struct Mosquitto(Child);
 
 impl Mosquitto {
     fn start(folder: &Path, port: u16) -> Self {
+        Self::with_listeners(folder, port, "")
+    }
+
+    /// The same with further listeners; at `port` everybody may watch.
+    pub(crate) fn with_listeners(folder: &Path, port: u16, listeners: &str) -> Self {
         let config = folder.join("mosquitto.conf");
-        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n");
+        let text = format!(
+            "per_listener_settings true\nuser root\nlistener {port} 127.0.0.1\nallow_anonymous true\n{listeners}"
+        );
         fs::write(&config, text).expect("a config");
         let program = ["/usr/sbin/mosquitto", "mosquitto"]
             .into_iter()
@@ -79,7 +86,7 @@ impl Drop for Mosquitto {
     }
 }
 
-fn push_something(home: &Home) {
+pub(crate) fn push_something(home: &Home) {
     let folder = home.path("data");
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("letter.txt"), b"dear all").expect("written");

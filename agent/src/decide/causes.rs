@@ -124,6 +124,8 @@ pub(crate) enum Cause {
     BrokerAway {
         /// The error of the last attempt.
         error: Option<String>,
+        /// What ends it, where that is known.
+        remedy: Option<String>,
     },
 }
 
@@ -307,6 +309,6 @@ mod tests {
         check(Cause::ClockNotSet, 7, "clock");
         check(Cause::WeakPower, 7, "power");
         check(Cause::BrokerNotStarted { error: None }, 8, "broker");
-        check(Cause::BrokerAway { error: None }, 8, "broker");
+        check(Cause::BrokerAway { error: None, remedy: None }, 8, "broker");
     }
 }

@@ -131,5 +131,6 @@ fn broker(facts: &Facts<'_>) -> Option<Cause> {
         return Some(Cause::BrokerNotStarted { error });
     }
     let is_away_for_long = facts.now.as_second() - since.as_second() > BROKER_AWAY_S;
-    is_away_for_long.then_some(Cause::BrokerAway { error })
+    let remedy = facts.broker.remedy.clone();
+    (is_away_for_long || facts.broker.is_lasting).then_some(Cause::BrokerAway { error, remedy })
 }

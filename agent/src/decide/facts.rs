@@ -112,6 +112,10 @@ pub(crate) struct BrokerFacts {
     pub(crate) away_since: Option<Timestamp>,
     /// The error of the last attempt.
     pub(crate) last_error: Option<String>,
+    /// What ends it, where that is known.
+    pub(crate) remedy: Option<String>,
+    /// Only somebody who changes something ends it: no reason to wait with the news.
+    pub(crate) is_lasting: bool,
     /// Our own broker did not start, and no further attempt follows: no reason to wait with the news.
     pub(crate) is_given_up: bool,
 }

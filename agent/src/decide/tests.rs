@@ -178,6 +178,13 @@ fn the_lamp_says_what_is_wrong() {
         (facts.broker.away_since, facts.broker.is_given_up) = (Some(just_now), true);
     };
     check(gave_up, Rhythm::needs_you(8));
+    // A certificate that nobody believes does not become right by waiting.
+    let lasts = |facts: &mut Facts<'_>| {
+        (facts.broker.away_since, facts.broker.is_lasting) = (Some(just_now), true);
+    };
+    check(lasts, Rhythm::needs_you(8));
+    // The last trouble is remembered while the broker is there.
+    check(|facts| facts.broker.is_lasting = true, Rhythm::Ready);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::edge::random::random_hex;
 use crate::event::MqttCommand;
 use crate::report::{Happening, Report};
 use jiff::Timestamp;
-use larder_firmware_config::{MqttSettings, Settings};
-use std::net::SocketAddr;
+use larder_firmware_config::{Address, MqttSettings, Settings};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +52,9 @@ impl Dashboard {
             return Ok(Self::without(None));
         }
         let password = password(settings)?;
+        if let Some(what) = unguarded_password(settings) {
+            tracing::warn!("{what}");
+        }
         let (host, port, own_broker) = match &settings.broker {
             Some(address) => (address.host.clone(), address.port, None),
             None => match own_broker(settings, password.as_deref()).await {
@@ -63,6 +66,7 @@ impl Dashboard {
         let wanted = mqtt::BrokerSettings {
             host,
             port,
+            tls: settings.tls.clone(),
             username: settings.username.clone(),
             password,
             node: settings.node.clone(),
@@ -122,6 +126,21 @@ impl Dashboard {
     }
 }
 
+/// What to say about a password that everybody on its way can read.
+pub(crate) fn unguarded_password(settings: &MqttSettings) -> Option<String> {
+    let broker = settings.broker.as_ref().filter(|_| settings.enabled && settings.tls.is_none())?;
+    settings.password_file.as_ref()?;
+    let is_this_box = broker.host == "localhost"
+        || broker.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    (!is_this_box).then(|| {
+        format!(
+            "The password for the broker at {broker} travels unencrypted: whoever listens in your network can read it. \
+             If the broker can encrypt, write broker = \"mqtts://{}\" below [mqtt].",
+            Address { host: broker.host.clone(), port: 8883 }
+        )
+    })
+}
+
 fn password(settings: &MqttSettings) -> Result<Option<String>, PasswordProblem> {
     let Some(path) = &settings.password_file else { return Ok(None) };
     let text =
@@ -157,4 +176,29 @@ async fn own_broker(
 async fn own_broker(_: &MqttSettings, _: Option<&str>) -> Result<Option<(Broker, SocketAddr)>, String> {
     tracing::info!("built without a broker; set `mqtt.broker` to be seen on a dashboard");
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_leaves_the_box_in_the_clear_is_told() {
+        let check = |broker: &str, password: bool, expect: Option<&str>| {
+            let password = if password { "username = \"a\"\npassword_file = \"/p\"\n" } else { "" };
+            let text = format!("[mqtt]\nbroker = \"{broker}\"\n{password}");
+            let settings = larder_firmware_config::settings_from_toml(&text).unwrap();
+            let told = unguarded_password(&settings.mqtt);
+            assert_eq!(told.is_some(), expect.is_some(), "{broker}: {told:?}");
+            assert!(told.unwrap_or_default().contains(expect.unwrap_or_default()), "{broker}");
+        };
+        check("192.168.1.5:1883", true, Some("mqtts://192.168.1.5:8883"));
+        check("[fd00::5]:1883", true, Some("mqtts://[fd00::5]:8883"));
+        check("broker.lan:1883", true, Some("mqtts://broker.lan:8883"));
+        check("192.168.1.5:1883", false, None);
+        check("mqtts://192.168.1.5:8883", true, None);
+        for here in ["localhost:1883", "127.0.0.1:1883", "127.3.2.1:1883", "[::1]:1883"] {
+            check(here, true, None);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Announces the appliance on its network by multicast DNS, so that nobody has to type an address.
 //!
 //! An announcement suggests an address and proves nothing; a code or a key does that. What others say on the network is
-//! not kept and not believed: no memory that strangers fill, and no name that strangers take away (docs/why/023). Each
+//! not kept and not believed: no memory that strangers fill, and no name that strangers take away (docs/why/024). Each
 //! interface has a socket and a task of its own, since an address is good only on the link where it is. Whatever fails
 //! here is logged once and tried again; nothing waits for it. Not here: messages (`larder_format::mdns`).
 

@@ -2,8 +2,9 @@
 
 use super::asking::{ask_if_running, on_runtime};
 use super::output::{hint, say};
-use super::which::{Which, read_settings, settings, settings_of};
+use super::which::{Which, checked_settings, settings, settings_of};
 use super::words::Trouble;
+use crate::edge::dashboard::unguarded_password;
 use crate::edge::panel::{self, Panel};
 use crate::run;
 use larder_firmware_config::{LogFormat, LogSettings};
@@ -54,7 +55,10 @@ pub(crate) fn demo(folder: Option<PathBuf>, once: bool) -> Result<ExitCode, Trou
 }
 
 pub(crate) fn check_config(file: &Path) -> Result<ExitCode, Trouble> {
-    read_settings(file)?;
+    let settings = checked_settings(file)?;
+    if let Some(what) = unguarded_password(&settings.mqtt) {
+        hint(&what);
+    }
     say(format_args!("{} is fine.", file.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,8 @@
 
 use super::words::Trouble;
 use crate::edge::control;
-use larder_firmware_config::{Mistake, Settings, settings_from_toml};
+use crate::edge::mqtt::{self, FileProblem};
+use larder_firmware_config::{Mistake, Settings, line_of_setting, settings_from_toml};
 use std::path::{Path, PathBuf};
 
 /// The settings of the installed service, as `systemd/larderd.service` names them.
@@ -48,23 +49,44 @@ pub(super) fn settings(config: Option<&Path>) -> Result<Settings, Trouble> {
 
 /// The settings in a file.
 pub(super) fn read_settings(file: &Path) -> Result<Settings, Trouble> {
-    let text = std::fs::read_to_string(file).map_err(|error| {
+    let text = text_of(file)?;
+    settings_from_toml(&text).map_err(|mistakes| all_at_once(file, &mistakes))
+}
+
+/// The settings in a file, with a look at the files that they name.
+pub(super) fn checked_settings(file: &Path) -> Result<Settings, Trouble> {
+    const SECTION: &str = "mqtt";
+    let text = text_of(file)?;
+    let settings = settings_from_toml(&text).map_err(|mistakes| all_at_once(file, &mistakes))?;
+    let mistake = |problem: &FileProblem| {
+        let (found, instead) = mqtt::file_in_words(problem);
+        let line = line_of_setting(&text, SECTION, problem.key);
+        Mistake { line, key: format!("{SECTION}.{}", problem.key), found, instead }
+    };
+    let mut mistakes: Vec<_> = mqtt::file_problems(&settings.mqtt).iter().map(mistake).collect();
+    mistakes.sort();
+    if mistakes.is_empty() { Ok(settings) } else { Err(all_at_once(file, &mistakes)) }
+}
+
+fn text_of(file: &Path) -> Result<String, Trouble> {
+    std::fs::read_to_string(file).map_err(|error| {
         let what = format!("The settings file {} cannot be read.", file.display());
         Trouble::new(2, what, "Check the name, and that larderd may read it.", error)
-    })?;
-    settings_from_toml(&text).map_err(|mistakes| {
-        let list: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
-        let count =
-            if mistakes.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
-        let what = format!("The settings file {} has {count}:\n  {}", file.display(), list.join("\n  "));
-        // 2, so that the service manager does not start it again and again with the same mistakes.
-        Trouble::new(
-            2,
-            what,
-            "Correct the lines named above; `larderd check-config FILE` tells when all is well.",
-            "",
-        )
     })
+}
+
+fn all_at_once(file: &Path, mistakes: &[Mistake]) -> Trouble {
+    let list: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
+    let count =
+        if mistakes.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
+    let what = format!("The settings file {} has {count}:\n  {}", file.display(), list.join("\n  "));
+    // 2, so that the service manager does not start it again and again with the same mistakes.
+    Trouble::new(
+        2,
+        what,
+        "Correct the lines named above; `larderd check-config FILE` tells when all is well.",
+        "",
+    )
 }
 
 #[cfg(test)]

@@ -309,9 +309,12 @@ pub(crate) fn system_report(
 }
 
 fn broker_facts(state: &MqttState) -> BrokerFacts {
+    let trouble = state.last_error.as_ref();
     BrokerFacts {
         away_since: (!state.connected).then_some(state.since),
-        last_error: state.last_error.clone(),
+        last_error: trouble.map(|trouble| trouble.what.clone()),
+        remedy: trouble.and_then(|trouble| trouble.remedy.clone()),
+        is_lasting: trouble.is_some_and(|trouble| trouble.is_lasting),
         is_given_up: state.is_given_up,
     }
 }

@@ -12,7 +12,7 @@ pub(crate) mod sources;
 
 use super::causes::Cause;
 use super::facts::{HoldFacts, WhyRejected};
-use crate::phrase::counted;
+use crate::phrase::{counted, sentence};
 use crate::report::{Condition, Level};
 use jiff::Timestamp;
 use larder_format::ledger::typed;
@@ -48,7 +48,7 @@ fn of(cause: &Cause) -> [String; 3] {
         Cause::ClockNotSet => clock_not_set(),
         Cause::WeakPower => weak_power(),
         Cause::BrokerNotStarted { error } => broker_not_started(error.as_deref()),
-        Cause::BrokerAway { error } => broker_away(error.as_deref()),
+        Cause::BrokerAway { error, remedy } => broker_away(error.as_deref(), remedy.as_deref()),
     }
 }
 
@@ -156,12 +156,15 @@ fn broker_not_started(error: Option<&str>) -> [String; 3] {
     ]
 }
 
-fn broker_away(error: Option<&str>) -> [String; 3] {
-    [
-        format!("The MQTT broker cannot be reached{}.", in_brackets(error)),
-        "Backups work; dashboards show old values.".to_owned(),
-        "Start the broker, or correct `mqtt.broker` in the settings.".to_owned(),
-    ]
+fn broker_away(error: Option<&str>, remedy: Option<&str>) -> [String; 3] {
+    let (what, remedy) = match error.zip(remedy) {
+        Some((error, remedy)) => (sentence(error), remedy),
+        None => (
+            format!("The MQTT broker cannot be reached{}.", in_brackets(error)),
+            "Start the broker, or correct `mqtt.broker` in the settings.",
+        ),
+    };
+    [what, "Backups work; dashboards show old values.".to_owned(), remedy.to_owned()]
 }
 
 fn in_brackets(error: Option<&str>) -> String {

@@ -1,11 +1,12 @@
 //! The connection to the broker: one try after the other, for as long as the agent lives.
 //!
-//! Two tasks, because the client library must be polled without pause, and hangs if the polling task publishes. The
-//! *poller* (`poller`) only passes on the library's events. The *link* owns the rest and never waits for the poller.
-//! Every try gets a new client: after an error the library's own queues hold leftovers that collide with later
+//! Two tasks, because a network that does not take a message must not hold up whoever has the next one. The
+//! *session* (`session`) passes on what happens. The *link* owns the rest and never waits for the session.
+//! Every try gets a new session: after an error the library's own queues hold leftovers that collide with later
 //! messages, and the outbox knows better what is missing.
 //!
-//! Not here: waiting messages (`outbox`), commands and other incoming messages (`incoming`).
+//! Not here: opening a connection (`transport`), waiting messages (`outbox`), commands and other incoming messages
+//! (`incoming`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use rumqttc::Outgoing;
+use rumqttc::v5::Event;
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, Packet, PubAck, PubAckReason};
-use rumqttc::v5::{AsyncClient, Event, MqttOptions};
+use rumqttc::v5::mqttbytes::v5::{ConnAck, LastWill, Login, Packet, PubAck, PubAckReason};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -23,30 +24,24 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::discovery::{self, Identity};
 use super::incoming::{Inbound, spread};
 use super::outbox::BrokerAnswer;
-use super::poller::{disconnected, poll};
+use super::reason::{BrokerTrouble, reason};
+use super::session::{Introduction, PACKET_BYTES_MAX, RequestQueue, disconnected};
+use super::settings::BrokerSettings;
 use super::system_pace::SystemPace;
 use super::topics::{OFFLINE, ONLINE, is_whole};
-use super::{BrokerSettings, SUPPORTED, Shared, troubles};
+use super::{SUPPORTED, Shared, transport, troubles};
 use crate::event::MqttCommand;
 use crate::report::Report;
 
-/// The library's limit is 10 KiB, and one larger message breaks the connection; our discovery has 16 KiB.
-const PACKET_BYTES_MAX: u32 = 256 * 1024;
 /// Headroom of a packet beyond topic and text: header, packet id, properties.
 const PACKET_EXTRA_BYTES: usize = 64;
-/// The client's queue. Above the window of 32 with room for subscriptions and answers, so that handing over a
+/// The session's queue. Above the window of 32 with room for subscriptions and answers, so that handing over a
 /// message never has to wait.
 const QUEUE_MESSAGES: usize = 96;
-/// Packet ids that the library cycles through. Far above the window, so no unanswered id comes again.
-const PACKET_IDS: u16 = 200;
-/// Events between poller and link.
+/// Events between session and link.
 const EVENTS_MAX: usize = 64;
-/// A dead broker is noticed after at most twice this; the broker notices our death after one and a half times this.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// The library does not notice when a broker stops reading while we write; then the pings stop too.
+/// The session does not notice when a broker stops reading while we write; then the pings stop too.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
-/// Time for one try, from name lookup to the broker's welcome.
-const TRY_SECONDS: u64 = 10;
 /// A connection that lived this long was sound, and the next pause is short again.
 const SOUND_AFTER: Duration = Duration::from_secs(30);
 
@@ -54,6 +49,12 @@ const SOUND_AFTER: Duration = Duration::from_secs(30);
 enum End {
     Stopped,
     Broken,
+}
+
+/// How waiting for a try ended.
+enum Standby {
+    Stopped,
+    Ready,
 }
 
 /// Connects, and connects again, until it is asked to stop.
@@ -70,6 +71,9 @@ pub(super) async fn run(
     let mut link = BrokerLink { settings, shared, latest, inbound, system: SystemPace::default() };
     let mut pauses = pauses(&link.settings.uid);
     loop {
+        if matches!(link.dates_can_be_judged(&mut stop_asked).await, Standby::Stopped) {
+            return;
+        }
         let started = Instant::now();
         if matches!(link.connection(&mut stop_asked).await, End::Stopped) {
             return;
@@ -115,10 +119,10 @@ struct BrokerLink {
 
 /// One connection in use.
 struct OpenLine {
-    client: AsyncClient,
-    /// Whether the broker has welcomed us; before the welcome, no message is handed to the client.
+    requests: RequestQueue,
+    /// Whether the broker has welcomed us; before the welcome, no message is handed to the session.
     up: bool,
-    /// When the poller last had anything to say.
+    /// When the session last had anything to say.
     heard: Instant,
     /// Longest topic plus text that the broker takes.
     message_bytes_max: usize,
@@ -126,14 +130,34 @@ struct OpenLine {
 }
 
 impl BrokerLink {
+    /// Waits until the clock is set, if the broker's certificate has to be judged by it: a box that wakes up in the past
+    /// would call every certificate not valid yet, and one in the future every one expired.
+    async fn dates_can_be_judged(&mut self, stop_asked: &mut watch::Receiver<bool>) -> Standby {
+        if !self.settings.judges_dates() {
+            return Standby::Ready;
+        }
+        loop {
+            let is_set = self.latest.borrow_and_update().as_ref().map(|report| report.system.clock_trusted);
+            match is_set {
+                Some(true) => return Standby::Ready,
+                Some(false) => self.down(Some(troubles::clock_not_set(&self.settings))),
+                None => {} // Not known for the first moments.
+            }
+            tokio::select! {
+                Ok(()) = self.latest.changed() => {}
+                () = stop_requested(stop_asked) => return Standby::Stopped,
+            }
+        }
+    }
+
     /// One connection, from the first try to its end.
     async fn connection(&mut self, stop_asked: &mut watch::Receiver<bool>) -> End {
-        let (client, event_loop) = AsyncClient::new(self.options(), QUEUE_MESSAGES);
+        let (requests, asked) = RequestQueue::new(QUEUE_MESSAGES);
         let (sender, mut events) = mpsc::channel(EVENTS_MAX);
-        let mut poller = JoinSet::new(); // Dropped on every way out, and the socket with it.
-        poller.spawn(poll(event_loop, sender));
+        let mut session = JoinSet::new(); // Dropped on every way out, and the socket with it.
+        session.spawn(transport::run(self.settings.clone(), self.introduction(), asked, sender));
         let mut line =
-            OpenLine { client, up: false, heard: Instant::now(), message_bytes_max: 0, stopping: false };
+            OpenLine { requests, up: false, heard: Instant::now(), message_bytes_max: 0, stopping: false };
         let trouble = loop {
             let due = self.inbound.due().into_iter().chain(self.system.due).min();
             tokio::select! {
@@ -142,8 +166,8 @@ impl BrokerLink {
                         line.heard = Instant::now();
                         self.on_event(&mut line, event);
                     }
-                    Ok(Some(Err(error))) => break troubles::of(&error, &self.settings),
-                    Ok(None) => break "the connection to the broker ended".to_owned(),
+                    Ok(Some(Err(failure))) => break troubles::of(&failure, &self.settings),
+                    Ok(None) => break BrokerTrouble::passing("the connection to the broker ended"),
                     Err(_) => break troubles::silence(&self.settings),
                 },
                 () = self.shared.news.notified() => {}
@@ -159,8 +183,8 @@ impl BrokerLink {
             }
             self.hand_over(&line);
             if line.stopping && self.shared.outbox().is_empty() {
-                // The poller ends by itself once the broker has closed; until then `Outgoing::Disconnect` is awaited.
-                let _ = line.client.try_disconnect();
+                // The session ends by itself once the broker has closed; until then `Outgoing::Disconnect` is awaited.
+                let _ = line.requests.disconnect();
                 disconnected(&mut events).await;
                 self.down(None);
                 return End::Stopped;
@@ -170,27 +194,15 @@ impl BrokerLink {
         if line.stopping { End::Stopped } else { End::Broken }
     }
 
-    fn options(&self) -> MqttOptions {
-        let BrokerSettings { host, port, username, password, client_id, .. } = &self.settings;
-        // An IPv6 address needs brackets, since the library joins host and port with a colon.
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let mut options = MqttOptions::new(client_id, host, *port);
-        options.set_keep_alive(KEEP_ALIVE);
-        options.set_connection_timeout(TRY_SECONDS);
-        options.set_clean_start(true); // The outbox is the session.
-        options.set_max_packet_size(Some(PACKET_BYTES_MAX));
-        options.set_outgoing_inflight_upper_limit(PACKET_IDS);
-        options.set_last_will(LastWill::new(
-            self.shared.topics.availability(),
-            OFFLINE,
-            QoS::AtLeastOnce,
-            true,
-            None,
-        ));
-        if let Some(username) = username {
-            options.set_credentials(username, password.clone().unwrap_or_default());
+    fn introduction(&self) -> Introduction {
+        let BrokerSettings { username, password, client_id, .. } = &self.settings;
+        let availability = self.shared.topics.availability();
+        let login = |name: &String| Login::new(name, password.clone().unwrap_or_default());
+        Introduction {
+            client_id: client_id.clone(),
+            will: LastWill::new(availability, OFFLINE, QoS::AtLeastOnce, true, None),
+            login: username.as_ref().map(login),
         }
-        options
     }
 
     fn on_event(&mut self, line: &mut OpenLine, event: Event) {
@@ -203,7 +215,7 @@ impl BrokerLink {
             Event::Incoming(Packet::Publish(message)) => {
                 if let Some(reply) = self.inbound.take(&message) {
                     // Without acknowledgement: an answer that comes an hour later would only confuse.
-                    let sent = line.client.try_publish(reply.topic, QoS::AtMostOnce, false, reply.text);
+                    let sent = line.requests.publish(reply.topic, QoS::AtMostOnce, false, reply.text);
                     if sent.is_err() {
                         tracing::warn!(
                             "an answer to a command was lost, the broker takes nothing at present"
@@ -229,8 +241,9 @@ impl BrokerLink {
             (standing.connected, standing.since) = (true, Timestamp::now());
             standing.connects += 1;
         }
-        tracing::info!(host = self.settings.host, port = self.settings.port, "connected to the MQTT broker");
-        if line.client.try_subscribe_many(self.inbound.filters(Instant::now())).is_err() {
+        let (host, port, encrypted) = (&self.settings.host, self.settings.port, self.settings.tls.is_some());
+        tracing::info!(host, port, encrypted, "connected to the MQTT broker");
+        if line.requests.subscribe(self.inbound.filters(Instant::now())).is_err() {
             self.complain("commands cannot be received".to_owned());
         }
         self.take_report();
@@ -243,10 +256,7 @@ impl BrokerLink {
             _ => BrokerAnswer::Refused,
         };
         if let Some(topic) = self.shared.outbox().answered(answer.pkid, verdict) {
-            self.complain(format!(
-                "the broker refuses the topic {topic}: {}",
-                troubles::reason(&answer.reason)
-            ));
+            self.complain(format!("the broker refuses the topic {topic}: {}", reason(&answer.reason)));
         }
     }
 
@@ -288,9 +298,9 @@ impl BrokerLink {
         let mut outbox = self.shared.outbox();
         let refused = outbox.undelivered().refused;
         while let Some(message) = outbox.next(line.message_bytes_max) {
-            let sent = line.client.try_publish(message.topic, QoS::AtLeastOnce, message.retain, message.text);
+            let sent = line.requests.publish(message.topic, QoS::AtLeastOnce, message.retain, message.text);
             if sent.is_err() {
-                // The queue is full of answers to commands, or the client has just died.
+                // The queue is full of answers to commands, or the session has just ended.
                 outbox.take_back();
                 break;
             }
@@ -301,12 +311,12 @@ impl BrokerLink {
         }
     }
 
-    fn complain(&self, trouble: String) {
-        tracing::warn!("{trouble}");
-        self.shared.standing().last_error = Some(trouble);
+    fn complain(&self, what: String) {
+        tracing::warn!("{what}");
+        self.shared.standing().last_error = Some(BrokerTrouble::passing(what));
     }
 
-    fn down(&mut self, trouble: Option<String>) {
+    fn down(&mut self, trouble: Option<BrokerTrouble>) {
         self.shared.outbox().broken();
         self.inbound.connection_is_down();
         let mut standing = self.shared.standing();

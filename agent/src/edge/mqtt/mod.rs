@@ -11,18 +11,23 @@
 pub(crate) mod broker;
 mod discovery;
 mod entities;
+mod failure;
 mod incoming;
 mod last_told;
 mod link;
 mod outbox;
 mod overwritten;
-mod poller;
+mod reason;
 #[cfg(test)]
 pub(crate) mod sample;
+mod session;
+mod settings;
 mod system_pace;
 #[cfg(all(test, feature = "broker"))]
 mod tests;
+mod tls;
 mod topics;
+mod transport;
 mod troubles;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,34 +42,11 @@ use self::topics::Topics;
 use crate::event::MqttCommand;
 use crate::report::{Happening, Report};
 
-/// Address of the broker, and our name there.
-///
-/// A place for encryption is kept: one more field with the certificates, turned into a transport where `link` makes
-/// its options; no other file has to know.
-#[derive(Debug, Clone)]
-pub(crate) struct BrokerSettings {
-    /// Name or address of the broker.
-    pub(crate) host: String,
-    /// The port, usually 1883.
-    pub(crate) port: u16,
-    /// None for a broker without logins.
-    pub(crate) username: Option<String>,
-    /// Sent only together with a user name.
-    pub(crate) password: Option<String>,
-    /// The owner's slug: second level of every topic, start of every entity id. Unique per broker.
-    pub(crate) node: String,
-    /// Stable machine id; never the host name, which owners change.
-    pub(crate) uid: String,
-    /// Our name at the broker, another one at each start: whoever connects under it ends our connection, and `uid` stands in
-    /// discovery for everybody to read.
-    pub(crate) client_id: String,
-    /// The appliance's name as people read it.
-    pub(crate) name: String,
-    /// Home Assistant's prefix, usually `homeassistant`.
-    pub(crate) discovery_prefix: String,
-    /// Events kept while no broker takes them; each takes a few hundred bytes of memory.
-    pub(crate) spool_events_max: usize,
-}
+pub(crate) use self::failure::FileProblem;
+pub(crate) use self::reason::BrokerTrouble;
+pub(crate) use self::settings::BrokerSettings;
+pub(crate) use self::tls::file_problems;
+pub(crate) use self::troubles::file_in_words;
 
 /// Every command by its topic name; Home Assistant gets a button for each.
 pub(crate) const SUPPORTED: [(&str, MqttCommand); 2] =
@@ -85,8 +67,8 @@ pub(crate) struct MqttState {
     pub(crate) dropped: u64,
     /// Messages refused by the broker: forbidden topics, quotas, sizes.
     pub(crate) refused: u64,
-    /// The last trouble, in the owner's words; stays until the next trouble.
-    pub(crate) last_error: Option<String>,
+    /// The last trouble; stays until the next trouble.
+    pub(crate) last_error: Option<BrokerTrouble>,
     /// No further attempt to connect follows.
     pub(crate) is_given_up: bool,
 }
@@ -95,7 +77,7 @@ impl MqttState {
     /// No broker is there, and none will be.
     pub(crate) fn given_up(why: String, since: Timestamp) -> Self {
         let (connects, spooled, dropped, refused) = (0, 0, 0, 0);
-        let last_error = Some(why);
+        let last_error = Some(BrokerTrouble::passing(why));
         Self { connected: false, since, connects, spooled, dropped, refused, last_error, is_given_up: true }
     }
 }
@@ -116,7 +98,7 @@ struct ConnectionState {
     connected: bool,
     since: Timestamp,
     connects: u64,
-    last_error: Option<String>,
+    last_error: Option<BrokerTrouble>,
 }
 
 impl Shared {

@@ -33,6 +33,7 @@ fn settings(at: SocketAddr) -> BrokerSettings {
     BrokerSettings {
         host: at.ip().to_string(),
         port: at.port(),
+        tls: None,
         username: None,
         password: None,
         node: "attic".to_owned(),

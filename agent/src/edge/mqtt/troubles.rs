@@ -1,34 +1,60 @@
 //! What went wrong with the broker, in the owner's words.
 //!
 //! Library errors name packets and error numbers; an owner can only act on where, what, and which setting.
-//! Not here: what is done about it (`link` tries again, always).
+//! Not here: what is done about it (`link` tries again, always), the kinds of failures (`failure`).
+
+mod encryption;
+mod files;
 
 use std::io::ErrorKind;
 
+use larder_firmware_config::Address;
+use rumqttc::v5::StateError;
 use rumqttc::v5::mqttbytes;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, SubAck, SubscribeReasonCode};
-use rumqttc::v5::{ConnectionError, StateError};
 
-use super::BrokerSettings;
+use super::failure::ConnectionFailure;
+use super::reason::{BrokerTrouble, reason};
+use super::settings::BrokerSettings;
 
-/// What `error` means for somebody who can change settings.
-pub(super) fn of(error: &ConnectionError, settings: &BrokerSettings) -> String {
+pub(crate) use self::files::file_in_words;
+
+/// What `failure` means for somebody who can change settings.
+pub(super) fn of(failure: &ConnectionFailure, settings: &BrokerSettings) -> BrokerTrouble {
     let at = place(settings);
-    match error {
-        ConnectionError::Io(io) if io.kind() == ErrorKind::ConnectionRefused => {
+    let what = match failure {
+        ConnectionFailure::Unreachable(error) if error.kind() == ErrorKind::ConnectionRefused => {
             format!("no broker answers at {at}")
         }
-        ConnectionError::Io(io) => format!("the broker at {at} cannot be reached: {io}"),
-        ConnectionError::Timeout(_) => format!("{at} did not answer in time"),
-        ConnectionError::ConnectionRefused(code) => refusal(*code, &at, settings),
-        ConnectionError::MqttState(state) => broken(state, &at),
-        other => format!("the broker at {at} does not speak MQTT 5 as expected: {other}"),
-    }
+        ConnectionFailure::Unreachable(error) => format!("the broker at {at} cannot be reached: {error}"),
+        ConnectionFailure::Timeout => format!("{at} did not answer in time"),
+        ConnectionFailure::Refused(code) => refusal(*code, &at, settings),
+        ConnectionFailure::Broken(state) => broken(state, &at),
+        ConnectionFailure::NotMqtt(why) => {
+            format!("the broker at {at} does not speak MQTT 5 as expected: {why}")
+        }
+        ConnectionFailure::ClosedAtOnce if settings.tls.is_none() => return closed_at_once(&at, settings),
+        ConnectionFailure::ClosedAtOnce => format!("the broker at {at} closed the connection at once"),
+        ConnectionFailure::SpeaksTls => return speaks_tls(&at, settings),
+        ConnectionFailure::File(problem) => return files::trouble(problem),
+        ConnectionFailure::Tls(failure) => return encryption::trouble(failure, &at, settings),
+    };
+    BrokerTrouble::passing(what)
+}
+
+/// The clock has to be set before a certificate can be judged. The clock has a condition of its own.
+pub(super) fn clock_not_set(settings: &BrokerSettings) -> BrokerTrouble {
+    let what = format!(
+        "the clock of the appliance is not set, so it cannot tell whether the certificate of the broker at {} is valid",
+        place(settings)
+    );
+    let remedy = "Connect the appliance to the internet, or set its clock; then it connects by itself.";
+    BrokerTrouble { what, remedy: Some(remedy.to_owned()), is_lasting: false }
 }
 
 /// The broker neither reads nor answers.
-pub(super) fn silence(settings: &BrokerSettings) -> String {
-    format!("the broker at {} has stopped answering", place(settings))
+pub(super) fn silence(settings: &BrokerSettings) -> BrokerTrouble {
+    BrokerTrouble::passing(format!("the broker at {} has stopped answering", place(settings)))
 }
 
 /// What the broker forbids us to listen to, if anything.
@@ -43,7 +69,22 @@ pub(super) fn too_long(bytes_max: usize) -> String {
 }
 
 fn place(settings: &BrokerSettings) -> String {
-    format!("{}:{}", settings.host, settings.port)
+    Address { host: settings.host.clone(), port: settings.port }.to_string()
+}
+
+fn closed_at_once(at: &str, settings: &BrokerSettings) -> BrokerTrouble {
+    let what = format!("the broker at {at} closed the connection without an answer");
+    let remedy = format!(
+        "If this is its port for encrypted connections, write broker = \"mqtts://{}\" below [mqtt]; else look into the \
+         broker's log.",
+        place(settings)
+    );
+    BrokerTrouble { what, remedy: Some(remedy), is_lasting: false }
+}
+
+fn speaks_tls(at: &str, settings: &BrokerSettings) -> BrokerTrouble {
+    let what = format!("the broker at {at} takes only encrypted connections on this port");
+    BrokerTrouble::lasting(what, format!("Write broker = \"mqtts://{}\" below [mqtt].", place(settings)))
 }
 
 fn refusal(code: ConnectReturnCode, at: &str, settings: &BrokerSettings) -> String {
@@ -63,19 +104,6 @@ fn refusal(code: ConnectReturnCode, at: &str, settings: &BrokerSettings) -> Stri
     }
 }
 
-/// A reason of the protocol in words. Its names are English run together: `QuotaExceeded`.
-pub(super) fn reason(code: &impl std::fmt::Debug) -> String {
-    let name = format!("{code:?}");
-    let mut words = String::new();
-    for c in name.chars().take_while(|c| c.is_alphanumeric()) {
-        if c.is_uppercase() && !words.is_empty() {
-            words.push(' ');
-        }
-        words.extend(c.to_lowercase());
-    }
-    words
-}
-
 fn broken(state: &StateError, at: &str) -> String {
     match state {
         StateError::AwaitPingResp => format!("the broker at {at} has stopped answering"),
@@ -91,17 +119,5 @@ fn broken(state: &StateError, at: &str) -> String {
             format!("the broker at {at} ended the connection: {}", reason(reason_code))
         }
         other => format!("the connection to the broker at {at} broke: {other}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_is_told_in_words() {
-        assert_eq!(reason(&DisconnectReasonCode::QuotaExceeded), "quota exceeded");
-        assert_eq!(reason(&SubscribeReasonCode::NotAuthorized), "not authorized");
-        assert_eq!(reason(&Some(7)), "some");
     }
 }
