@@ -21,7 +21,7 @@ use crate::jobs::room::RoomJob;
 use crate::jobs::scrub::ScrubJob;
 use crate::jobs::{self, Job};
 use crate::report::{Remembered, Report};
-use crate::state::gather::system_report;
+use crate::state::gather::starting_report;
 use crate::state::opening::{OpenError, open_vault};
 use crate::state::{Appliance, Wires};
 use jiff::Timestamp;
@@ -137,11 +137,8 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let (events, inbox) = mpsc::channel(EVENTS_WAITING);
     let listener = place.listen(CONNECTIONS_WAITING).map_err(taken)?;
     let address = listener.local_addr().unwrap_or(listen);
-    let (latest, report) = watch::channel(Arc::new(decide::starting(
-        &settings,
-        system_report(opening.clock.stamp(None), None, address, started),
-        started,
-    )));
+    let starting = starting_report(&opening, &settings, address, started);
+    let (latest, report) = watch::channel(Arc::new(starting));
     let remembered = notes::load(&opening.registry.home_folders(vault));
     let wires = Wires { report, events: events.clone(), stop: stopped.clone() };
     let appliance = Arc::new(Appliance::new(opening, settings, wires));

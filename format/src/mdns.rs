@@ -32,6 +32,11 @@ pub const ADDRESSES_MAX: usize = 8;
 /// A label of DNS has no more bytes.
 const LABEL_BYTES_MAX: usize = 63;
 
+/// The label of an appliance's host: `larder-0123abcd` for a key that begins so.
+pub fn host_label(key_start: &str) -> String {
+    format!("larder-{key_start}")
+}
+
 /// How the appliance says that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnnouncedLevel {
@@ -77,7 +82,7 @@ impl Announcement {
     /// The label of the host. It comes from the key, so two appliances need not argue about one name, and nobody else can
     /// argue an appliance out of its own.
     pub fn host_label(&self) -> String {
-        format!("larder-{}", self.key_start)
+        host_label(&self.key_start)
     }
 
     /// The label of the service, for people to read: two appliances with one name are two entries in a list.

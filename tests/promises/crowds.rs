@@ -119,17 +119,18 @@ fn timed_asking(device: &Device) -> Duration {
     since.elapsed()
 }
 
-/// A push and many connections, alone and beside `crowd` connections from `address` that are opened again when they are
-/// ended; each sends `first`.
-fn gets_in_beside(crowd: usize, address: [u8; 4], first: &[u8]) {
+/// A push and many connections, alone and beside `crowd` connections from `addresses`, in turns, that are opened again when they
+/// are ended; each sends `first`.
+fn gets_in_beside(crowd: usize, addresses: &[[u8; 4]], first: &[u8]) {
     let home = Home::new();
     let phone = home.device("phone", "push");
     let alone = (timed_push(&home, "alone", 4), timed_asking(&phone));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let open = || {
-                let mut one = connect_from(address, home.port);
+            let mut next = addresses.iter().cycle();
+            let mut open = || {
+                let mut one = connect_from(*next.next().expect("an address"), home.port);
                 let _ = one.write_all(first);
                 one.set_nonblocking(true).expect("set");
                 one
@@ -150,8 +151,10 @@ fn gets_in_beside(crowd: usize, address: [u8; 4], first: &[u8]) {
         std::thread::sleep(Duration::from_secs(2));
         let beside = (timed_push(&home, "beside", 5), timed_asking(&phone));
         is_over.store(true, Ordering::SeqCst);
+        let (count, first) = (addresses.len(), addresses[0]);
         println!(
-            "push and {CONNECTIONS} connections: {beside:?} beside {crowd} from {address:?}, {alone:?} alone"
+            "push and {CONNECTIONS} connections: {beside:?} beside {crowd} from {first:?} and {} more, {alone:?} alone",
+            count - 1
         );
         assert!(beside.0 < 2 * alone.0 + UNEVEN, "a push: {beside:?} beside them, {alone:?} alone");
         assert!(beside.1 < 2 * alone.1 + UNEVEN, "many connections: {beside:?} beside them, {alone:?} alone");
@@ -168,21 +171,28 @@ fn connect_from(address: [u8; 4], port: u16) -> TcpStream {
 /// Connections that say nothing, also from the address of whoever has a key.
 #[test]
 fn connections_that_say_nothing_keep_nobody_out() {
-    gets_in_beside(500, [127, 0, 0, 1], b"");
+    gets_in_beside(500, &[[127, 0, 0, 1]], b"");
 }
 
 /// The same, of more connections than there are places for, which come again as fast as they are ended.
 #[test]
 fn more_silent_connections_than_there_are_places_keep_nobody_out() {
     for address in [[127, 0, 0, 1], [127, 0, 0, 2]] {
-        gets_in_beside(800, address, b"");
+        gets_in_beside(800, &[address], b"");
     }
+}
+
+/// The same from hundreds of addresses, as a single neighbour has them by IPv6: no address has more than another.
+#[test]
+fn silent_connections_of_many_addresses_keep_nobody_out() {
+    let addresses: Vec<_> = (1..=4).flat_map(|net| (1..=200).map(move |host| [127, 1, net, host])).collect();
+    gets_in_beside(800, &addresses, b"");
 }
 
 /// Half-open connections of another computer: those with the first byte of a handshake are not told from a slow client.
 #[test]
 fn half_a_handshake_from_elsewhere_keeps_nobody_out() {
-    gets_in_beside(500, [127, 0, 0, 2], &[0x16]);
+    gets_in_beside(500, &[[127, 0, 0, 2]], &[0x16]);
 }
 
 /// Keys that may read ask for the versions of a file in a folder as large as one can be, on all their connections.

@@ -74,7 +74,7 @@ fn a_snapshot_is_kept_under_a_name_of_the_owner_and_found_by_it() {
     assert!(home.ok(&["du", "docs@before the move"]).contains("6 B"));
     let wrong = larder(&home, "", &["cat", "docs@before the mover:a.txt"], 1);
     assert!(wrong.contains("\"before the mover\" is no moment, and no label"), "{wrong}");
-    assert!(wrong.contains("Its labels are \"before the move\"."), "{wrong}");
+    assert!(wrong.contains("one of its labels (\"before the move\"), or a snapshot number"), "{wrong}");
     // A moment stays a moment, and two snapshots of a source cannot be called the same.
     for label in ["yesterday", "12", "2026-03-31", "", "v\u{ad}2"] {
         larder(&home, "", &["keep", "docs", "--label", label], 2);

@@ -367,7 +367,9 @@ fn a_dry_run_of_a_push_names_what_would_be_missing_in_it() {
     write(&folder, "a/1", 999);
     fs::remove_dir_all(folder.join("shut")).expect("removed");
     fs::remove_file(folder.join("top")).expect("removed");
-    let gone = |more: &[&'static str]| home.json(&run(&[&["--dry-run"], more].concat()))["pushes"][0]["gone"].clone();
+    let gone = |more: &[&'static str]| {
+        home.json(&run(&[&["--dry-run"], more].concat()))["pushes"][0]["gone"].clone()
+    };
     assert_eq!(gone(&[])["names"], serde_json::json!(["shut/", "shut/b", "top"]));
     assert_eq!(gone(&["--exclude", "1"])["names"], serde_json::json!(["shut/", "shut/b", "top", "a/1"]));
     let told = home.ok(&run(&["--dry-run", "--verbose"]));

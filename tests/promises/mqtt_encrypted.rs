@@ -296,7 +296,7 @@ fn a_file_that_is_missing_is_told_and_used_once_it_is_there() {
     told(&home, &["`mqtt.ca_file`", "which is not there", "put the file there"]);
     let checked = Command::new(program("larderd")).arg("check-config").arg(home.path("larder.toml")).output();
     let said = text(&checked.expect("larderd runs"));
-    assert!(said.contains("exit Some(2)") && said.contains("line 8: mqtt.ca_file"), "{said}");
+    assert!(said.contains("exit Some(2)") && said.contains("line 9: mqtt.ca_file"), "{said}");
     push_something(&home);
     fs::copy(authority.path("ca.pem"), later).expect("copied");
     wait_for(watch, "the whole device", is_complete);

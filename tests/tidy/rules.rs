@@ -189,7 +189,7 @@ pub(crate) const RULES: &[Rule] = &[
         to: Shipped,
         within: &["agent/"],
         except: &[],
-        say: "what strangers announce must not pile up in a daemon (docs/why/023-finding.md); only the client listens",
+        say: "what strangers announce must not pile up in a daemon (docs/why/024-finding.md); only the client listens",
     },
     Rule {
         words: &["mdns_sd"],

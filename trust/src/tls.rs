@@ -17,8 +17,8 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
-    SignatureScheme, SupportedCipherSuite,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, DistinguishedName, Error,
+    ServerConfig, SignatureScheme, SupportedCipherSuite, WantsVerifier,
 };
 use std::sync::Arc;
 
@@ -34,12 +34,21 @@ pub fn server_config(own: &SecretKey) -> Arc<ServerConfig> {
 }
 
 fn server_with(provider: Arc<CryptoProvider>, own: &SecretKey) -> ServerConfig {
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&TLS13])
-        .expect("ring knows TLS 1.3");
-    let mut config = builder
+    let config = server_builder(Arc::clone(&provider))
         .with_client_cert_verifier(Arc::new(KeyVerifier { provider, expected: None }))
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified(own))));
+    without_memory(config)
+}
+
+/// The beginning of each configuration of an appliance.
+pub(crate) fn server_builder(provider: Arc<CryptoProvider>) -> ConfigBuilder<ServerConfig, WantsVerifier> {
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .expect("ring knows TLS 1.3")
+}
+
+/// Each connection begins anew, with the suite that is cheapest for this processor.
+pub(crate) fn without_memory(mut config: ServerConfig) -> ServerConfig {
     // Otherwise a laptop with AES in its processor would choose AES for a box without.
     config.ignore_client_order = true;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -83,7 +92,7 @@ fn certified(own: &SecretKey) -> Arc<CertifiedKey> {
     Arc::new(CertifiedKey::new(vec![spki], key))
 }
 
-fn provider(has_aes: bool) -> Arc<CryptoProvider> {
+pub(crate) fn provider(has_aes: bool) -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { cipher_suites: suites(has_aes), ..default_provider() })
 }
 
@@ -96,7 +105,7 @@ fn suites(has_aes: bool) -> Vec<SupportedCipherSuite> {
     if has_aes { [&aes[..], &chacha].concat() } else { [&chacha[..], &aes].concat() }
 }
 
-fn has_aes() -> bool {
+pub(crate) fn has_aes() -> bool {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
     return std::arch::is_x86_feature_detected!("aes");
     #[cfg(target_arch = "aarch64")]

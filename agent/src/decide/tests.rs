@@ -70,6 +70,7 @@ fn system() -> SystemReport {
         clock_trusted: true,
         memory_mib: None,
         address: "127.0.0.1:8477".into(),
+        certificate_sha256: String::new(),
         version: "0".into(),
         started: Timestamp::from_second(NOW_S).unwrap(),
         mqtt_spooled: 0,

@@ -1,6 +1,7 @@
 //! The edges: each file touches one outside thing, and nothing else does.
 
 pub(crate) mod box_key;
+pub(crate) mod browser_certificate;
 pub(crate) mod clock;
 pub(crate) mod control;
 pub(crate) mod dashboard;
@@ -15,6 +16,7 @@ pub(crate) mod notes;
 pub(crate) mod notify;
 pub(crate) mod panel;
 pub(crate) mod random;
+mod secret_file;
 mod small_file;
 pub(crate) mod system;
 #[cfg(feature = "demo")]

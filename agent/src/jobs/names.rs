@@ -5,6 +5,7 @@
 //! index itself (`larder_store`).
 
 use super::{Job, Rest};
+use crate::report::device_of;
 use crate::state::Appliance;
 use larder_format::ledger::WallStamp;
 use larder_store::{NameIndex, NamesBudget, SnapshotRecord};
@@ -106,10 +107,6 @@ impl NamesJob {
             }
         }
     }
-}
-
-fn device_of(source: &str) -> &str {
-    source.split_once('/').map_or("", |(device, _)| device)
 }
 
 fn smallest_disk_bytes(agent: &Appliance) -> u64 {

@@ -93,7 +93,7 @@ impl From<OpenError> for Trouble {
                 }
             }
             OpenError::Vault(error) => Self { details, ..Self::from(error) },
-            OpenError::Key(_) => Self::new(
+            OpenError::Key(_) | OpenError::Certificate(_) => Self::new(
                 1,
                 "This box gives no random numbers, and a key cannot be made without.",
                 "Start it again; if it says so once more, update its system.",

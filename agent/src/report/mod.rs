@@ -21,7 +21,7 @@ pub(crate) use pairing::{PairingReport, PairingState};
 pub(crate) use remembered::{
     RefusedDevice, Remembered, RememberedCondition, RememberedFile, SeenCondition, StoredSample,
 };
-pub(crate) use source_id::source_id;
+pub(crate) use source_id::{device_of, source_id};
 pub(crate) use standing::SourceStanding;
 
 use jiff::Timestamp;
@@ -121,6 +121,8 @@ pub(crate) struct SystemReport {
     pub(crate) memory_mib: Option<u64>,
     /// Where devices reach the agent, as `HOST:PORT`.
     pub(crate) address: String,
+    /// SHA-256 of the certificate that browsers see, as they show it.
+    pub(crate) certificate_sha256: String,
     /// Version of the agent.
     pub(crate) version: String,
     /// When the agent started.

@@ -26,6 +26,11 @@ pub(crate) fn source_id(source: &str) -> String {
     format!("{letters}~{}", &Hash::of(source.as_bytes()).to_string()[..HASH_DIGITS])
 }
 
+/// First half of the name of a source.
+pub(crate) fn device_of(source: &str) -> &str {
+    source.split_once('/').map_or("", |(device, _)| device)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,9 +6,9 @@
 
 use crate::decide::facts::WhyRejected;
 use crate::decide::words;
-use crate::edge::box_key;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
+use crate::edge::{box_key, browser_certificate};
 use crate::phrase::causes;
 use crate::state::Appliance;
 use crate::state::registry::places;
@@ -94,7 +94,9 @@ impl Appliance {
 
     fn enter(&self, id: String, mount: Mount) {
         self.registry.enter(id, mount);
-        box_key::keep(&self.registry.folders(&self.vault).concat(), &self.box_key);
+        let folders = self.registry.folders(&self.vault).concat();
+        box_key::keep(&folders, &self.box_key);
+        browser_certificate::keep(&folders, &self.browser_identity);
     }
 
     /// Takes the disk at `path`, if it belongs to the vault; none where no disk is.

@@ -1,17 +1,20 @@
 //! Gathering facts: vault, machine and broker at one moment, for `decide` to make sense of.
 
 use super::history::CountWatch;
+use crate::decide;
 use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, LabelFacts, LettingGo, RegistryView, SourceFacts};
 use crate::decide::promise;
 use crate::decide::rhythm::longest_gap;
 use crate::edge::mqtt::MqttState;
 use crate::edge::{flush, system};
 use crate::event::AgentEvent;
-use crate::report::{Flush, SystemReport};
+use crate::report::{Flush, Report, SystemReport};
 use crate::state::Appliance;
+use crate::state::opening::Opening;
 use crate::state::pairing::key_name;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use larder_firmware_config::Settings;
 use larder_format::Hash;
 use larder_format::care::LostFile;
 use larder_format::ledger::{Event, Pairing, Role, WallStamp};
@@ -227,7 +230,7 @@ impl Appliance {
             lived_s: now.lived_s,
             refused: self.activity.refusals.waiting(self.clock.powered_on_s()),
             kept_free_bytes: self.vault.kept_free_bytes(),
-            system: system_report(stamp, broker, address, started),
+            system: system_report(stamp, broker, address, started, self.browser_identity.fingerprint()),
             broker: broker.map(broker_facts).unwrap_or_default(),
         }
     }
@@ -287,12 +290,24 @@ fn hold_facts(number: u64, hold: &Hold, now: &TrustedTime) -> HoldFacts {
     }
 }
 
+/// The report before the first look at an appliance that listens at `address`.
+pub(crate) fn starting_report(
+    opening: &Opening,
+    settings: &Settings,
+    address: SocketAddr,
+    started: Timestamp,
+) -> Report {
+    let (stamp, certificate) = (opening.clock.stamp(None), opening.browser_identity.fingerprint());
+    decide::starting(settings, system_report(stamp, None, address, started, certificate), started)
+}
+
 /// The machine at this moment.
-pub(crate) fn system_report(
+fn system_report(
     stamp: WallStamp,
     broker: Option<&MqttState>,
     address: SocketAddr,
     started: Timestamp,
+    certificate_sha256: String,
 ) -> SystemReport {
     SystemReport {
         cpu_celsius: system::cpu_celsius(),
@@ -300,6 +315,7 @@ pub(crate) fn system_report(
         clock_trusted: stamp.trusted,
         memory_mib: system::memory_mib(),
         address: address.to_string(),
+        certificate_sha256,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started,
         mqtt_spooled: broker.map_or(0, |state| state.spooled),

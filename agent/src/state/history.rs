@@ -7,6 +7,7 @@
 //! start and no lamp waits for a count.
 
 use crate::decide::facts::Counts;
+use crate::report::device_of;
 use larder_format::ChunkRef;
 use larder_format::tree::read::{DiffEntry, EntryView, OpenComparison, TreeComparison, Visitor, Walked};
 use larder_store::{LedgerView, Scope, SnapshotRecord, StoreError, Vault};
@@ -278,10 +279,6 @@ impl CountTurn {
             Err(error) => tracing::warn!(source, %error, "could not count what changed in this source"),
         }
     }
-}
-
-fn device_of(source: &str) -> &str {
-    source.split_once('/').map_or("", |(device, _)| device)
 }
 
 fn content_differs(entry: &DiffEntry<'_>) -> bool {

@@ -34,7 +34,7 @@ use crate::state::upload_memory::UploadMemory;
 use larder_firmware_config::Settings;
 use larder_format::{Hash, layout};
 use larder_store::{NameIndex, StoreError, Vault};
-use larder_trust::SecretKey;
+use larder_trust::{BrowserIdentity, SecretKey};
 use std::sync::{Arc, RwLock};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinError;
@@ -64,6 +64,8 @@ pub(crate) struct Appliance {
     pub(crate) key_uses: KeyUses,
     /// The key by which computers know this appliance.
     pub(crate) box_key: SecretKey,
+    /// What browsers see in its place.
+    pub(crate) browser_identity: BrowserIdentity,
     pub(crate) pairing: PairingWindows,
     pub(crate) wishes: DailyWishes,
     /// Told whenever keys are ended.
@@ -90,7 +92,7 @@ pub(crate) struct Wires {
 
 impl Appliance {
     pub(crate) fn new(opening: Opening, settings: Settings, wires: Wires) -> Self {
-        let Opening { vault, registry, clock, box_key, .. } = opening;
+        let Opening { vault, registry, clock, box_key, browser_identity, .. } = opening;
         let Wires { report, events, stop } = wires;
         let upload_bytes = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX);
         let key_uses = KeyUses::load(&registry.primary().join(FOLDER));
@@ -106,6 +108,7 @@ impl Appliance {
             activity: Activity::default(),
             key_uses,
             box_key,
+            browser_identity,
             pairing: PairingWindows::default(),
             wishes: DailyWishes::default(),
             keys_ended: watch::Sender::new(()),

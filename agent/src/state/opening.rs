@@ -5,6 +5,7 @@
 //! later (`registry`).
 
 use crate::edge::box_key;
+use crate::edge::browser_certificate::{self, NoCertificate};
 use crate::edge::clock::Clock;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
@@ -15,7 +16,7 @@ use larder_store::{
     Identity, IndexPlace, KnownDisks, MemberState, MemberView, Opened, Options, StoreError, Vault,
     disks_known_to, identity_of,
 };
-use larder_trust::{SecretKey, TrustError};
+use larder_trust::{BrowserIdentity, SecretKey, TrustError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +39,9 @@ pub(crate) enum OpenError {
     /// The appliance has no key, and none can be made.
     #[error("the appliance cannot make its key: {0}")]
     Key(#[from] TrustError),
+    /// Likewise the certificate for browsers.
+    #[error(transparent)]
+    Certificate(#[from] NoCertificate),
 }
 
 /// A vault that is open.
@@ -46,6 +50,7 @@ pub(crate) struct Opening {
     pub(crate) registry: DiskRegistry,
     pub(crate) clock: Clock,
     pub(crate) box_key: SecretKey,
+    pub(crate) browser_identity: BrowserIdentity,
     pub(crate) opened: Opened,
 }
 
@@ -82,8 +87,10 @@ pub(crate) fn open_vault(settings: &Settings) -> Result<Opening, OpenError> {
     take_known(settings, &vault, &clock, &mut here);
     // A disk attached since may know more.
     let (registry, clock) = (DiskRegistry::new(here, primary), Clock::open(&folder, known_s(&vault)));
-    let box_key = box_key::load_or_make(&registry.folders(&vault).concat())?;
-    Ok(Opening { vault, registry, clock, box_key, opened })
+    let folders = registry.folders(&vault).concat();
+    let box_key = box_key::load_or_make(&folders)?;
+    let browser_identity = browser_certificate::load_or_make(&folders, &box_key.public())?;
+    Ok(Opening { vault, registry, clock, box_key, browser_identity, opened })
 }
 
 /// A disk known to the ledger alone may know more than the opened disks; a commit without it would begin another

@@ -61,6 +61,14 @@ pub(crate) struct Answered {
     pub(crate) granted: Granted,
 }
 
+/// A try of a code.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    pub(crate) answer: Result<Answered, NoPairing>,
+    /// It was the last one before nobody pairs for a while.
+    pub(crate) has_locked: bool,
+}
+
 /// The window, if one is open, and what came before.
 #[derive(Default)]
 pub(crate) struct PairingWindows(Mutex<WindowState>);
@@ -161,15 +169,14 @@ impl PairingWindows {
     }
 
     /// Answers a computer that tries a code.
-    pub(crate) fn answer(
-        &self,
-        now: &WallStamp,
-        keys: PairingKeys,
-        message: &[u8],
-    ) -> Result<Answered, NoPairing> {
-        let mut state = self.unlocked(now)?;
+    pub(crate) fn answer(&self, now: &WallStamp, keys: PairingKeys, message: &[u8]) -> Tried {
+        let refused = |why| Tried { answer: Err(why), has_locked: false };
+        let mut state = match self.unlocked(now) {
+            Ok(state) => state,
+            Err(why) => return refused(why),
+        };
         let window = state.open.as_mut().filter(|window| window.tries < TRIES_MAX);
-        let Some(window) = window else { return Err(NoPairing::Closed) };
+        let Some(window) = window else { return refused(NoPairing::Closed) };
         // Counted before it is known whether the code was right: whoever never comes back has learnt that, too.
         window.tries += 1;
         let answer = ApplianceAnswer::to(message, &window.code, keys, &window.granted.terms());
@@ -180,10 +187,11 @@ impl PairingWindows {
             Answered { message, proof, granted: window.granted.clone() }
         });
         state.tries += 1;
-        if state.tries >= TRIES_MAX * USED_UP_MAX {
+        let has_locked = state.tries >= TRIES_MAX * USED_UP_MAX;
+        if has_locked {
             (state.tries, state.locked_until) = (0, Deadline::after(now, LOCKED_S));
         }
-        answer
+        Tried { answer, has_locked }
     }
 
     /// Takes the proof of a computer that was answered. The window closes with the right one.
@@ -232,7 +240,7 @@ mod tests {
         code: &str,
     ) -> Result<Granted, NoPairing> {
         let device = DeviceSide::begin(code, keys);
-        let answered = windows.answer(&at(now_s), keys, device.message())?;
+        let answered = windows.answer(&at(now_s), keys, device.message()).answer?;
         let terms = answered.granted.terms();
         let shown = Proof::from_hex(&answered.proof).expect("a proof");
         // Who guesses wrong cannot compute the right proof, and may send any.
@@ -266,7 +274,7 @@ mod tests {
         let (code, _) = windows.open(&at(0), granted(), [1; 16]).expect("opened");
         let keys = PairingKeys { device: key(), appliance: key() };
         let device = DeviceSide::begin(&code, keys);
-        let answered = windows.answer(&at(1), keys, device.message()).expect("answered");
+        let answered = windows.answer(&at(1), keys, device.message()).answer.expect("answered");
         let shown = Proof::from_hex(&answered.proof).expect("a proof");
         let proofs = device.finish(&answered.message, &answered.granted.terms(), shown).expect("proven");
         let proof = proofs.device.to_hex().to_string();
@@ -307,7 +315,7 @@ mod tests {
         let (code, _) = windows.open(&at(0), granted(), [3; 16]).expect("opened");
         let message = DeviceSide::begin("11111111", keys).message().to_vec();
         for _ in 0..TRIES_MAX {
-            windows.answer(&at(0), keys, &message).expect("answered");
+            windows.answer(&at(0), keys, &message).answer.expect("answered");
         }
         assert_eq!(try_code(&windows, 0, keys, &code), Err(NoPairing::Closed));
     }
@@ -320,7 +328,7 @@ mod tests {
         let appliance = key();
         let keys = PairingKeys { device: key(), appliance };
         let device = DeviceSide::begin(&code, keys);
-        let answered = windows.answer(&at(1), keys, device.message()).expect("answered");
+        let answered = windows.answer(&at(1), keys, device.message()).answer.expect("answered");
         for _ in 1..TRIES_MAX {
             let stranger = PairingKeys { device: key(), appliance };
             assert!(matches!(
@@ -346,7 +354,8 @@ mod tests {
                 break;
             }
             // One less than a window takes: the window ends by its time.
-            answers += (1..TRIES_MAX).filter(|_| windows.answer(&at(now_s), keys, &message).is_ok()).count();
+            answers +=
+                (1..TRIES_MAX).filter(|_| windows.answer(&at(now_s), keys, &message).answer.is_ok()).count();
         }
         assert_eq!(answers, 15);
     }
@@ -370,7 +379,7 @@ mod tests {
             windows.open(&at(0), granted(), [3; 16]).expect("opened");
             for _ in 0..TRIES_MAX {
                 assert_eq!(state(0), PairingState::Open, "window {window}");
-                windows.answer(&at(0), keys, &message).expect("answered");
+                windows.answer(&at(0), keys, &message).answer.expect("answered");
             }
             let used_up = if window + 1 == USED_UP_MAX { PairingState::Locked } else { PairingState::Closed };
             assert_eq!(state(0), used_up, "window {window}");

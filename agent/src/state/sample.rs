@@ -2,8 +2,7 @@
 
 use super::opening::open_vault;
 use super::{Appliance, Wires};
-use crate::decide;
-use crate::state::gather::system_report;
+use crate::state::gather::starting_report;
 use jiff::Timestamp;
 use larder_firmware_config::Settings;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,8 +24,7 @@ pub(crate) fn appliance_with(folder: &Path, change: impl Fn(&mut Settings)) -> A
     let opening = open_vault(&settings).expect("a new vault");
     let now = Timestamp::UNIX_EPOCH;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let report =
-        decide::starting(&settings, system_report(opening.clock.stamp(None), None, address, now), now);
+    let report = starting_report(&opening, &settings, address, now);
     // What is told goes nowhere; the receivers of both other queues live on without their senders.
     let wires = Wires {
         report: watch::channel(Arc::new(report)).1,

@@ -3,7 +3,8 @@
 //! A box at home is restarted, updated and unplugged. A request without an answer is repeated, with two minutes of
 //! pauses, before a push gives up. A person who waits for the first answer is told within seconds instead: the
 //! commonest cause is a wrong address. Every request may be repeated: uploads are asked for anew, commits carry a
-//! number of their own. Not here: how long (`patience`) and where (`place`), how bytes travel (`transport`), questions of a person (`questions`).
+//! number of their own. Not here: how long (`patience`) and where (`place`), how bytes travel (`transport`), questions of a
+//! person (`questions`).
 
 use super::{
     answer::{AnswerError, AnswerSize, endless, read_answer, stand_in, why_no_answer},

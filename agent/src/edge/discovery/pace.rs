@@ -60,13 +60,13 @@ impl MulticastPace {
 
 /// What may still be done within this second.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(super) struct LinkBudget {
     ends: Instant,
     reads: u32,
     answers: u32,
 }
 
-impl Budget {
+impl LinkBudget {
     pub(super) fn new(now: Instant) -> Self {
         Self { ends: now + BETWEEN, reads: READS_MAX, answers: SINGLE_ANSWERS_MAX }
     }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_flood_is_read_slowly_and_answered_seldom() {
         let start = Instant::now();
-        let mut budget = Budget::new(start);
+        let mut budget = LinkBudget::new(start);
         for _ in 0..READS_MAX {
             assert_eq!(budget.may_read_at(start), start);
             budget.read(start);

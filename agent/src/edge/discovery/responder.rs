@@ -1,7 +1,7 @@
 //! The task of one link: announces, answers, says goodbye.
 
 use super::link::{NetworkLink, PORT};
-use super::pace::{Budget, MulticastPace};
+use super::pace::{LinkBudget, MulticastPace};
 use crate::edge::random::random;
 use larder_format::mdns::{Announcement, MdnsQuery, RecordLifetime, WantedRecords, read_query};
 use std::io;
@@ -30,7 +30,7 @@ pub(super) async fn answer(
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut message = vec![0; MESSAGE_BYTES_MAX];
-    let (mut pace, mut budget) = (MulticastPace::new(), Budget::new(Instant::now()));
+    let (mut pace, mut budget) = (MulticastPace::new(), LinkBudget::new(Instant::now()));
     pace.announce(Instant::now());
     let speaker = Speaker { socket, link };
     loop {

@@ -1,6 +1,6 @@
 //! Answers that are the last on their connection.
 //!
-//! Not here: for whom that is so (`auth`, `connections`, `plain`).
+//! Not here: for whom that is so (`auth`, `connections`, `lamp`).
 
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;

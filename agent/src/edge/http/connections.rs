@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use larder_trust::PublicKey;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -112,7 +113,9 @@ impl Strangers {
                 counts.entry(stranger.address).or_insert((0, place)).0 += 1;
             }
             let own = counts.get(&address).map_or(0, |(count, _)| *count);
-            if let Some((count, place)) = counts.into_values().max_by_key(|(count, _)| *count) {
+            // Of many addresses with as many each, the longest-standing goes: whoever has hundreds of addresses must not choose who.
+            let most = counts.into_values().max_by_key(|(count, place)| (*count, Reverse(*place)));
+            if let Some((count, place)) = most {
                 let ends = inside[place].since + for_min;
                 if own == count && ends > now {
                     return Err(ends);
@@ -381,6 +384,16 @@ mod tests {
         assert!(newcomer.is_ok(), "no wait for another address");
         assert_eq!(inside(&strangers), [7, 8, 9, 5].map(address));
         bells[1].1.notified().await;
+    }
+
+    /// A neighbour with as many addresses as there are places does not end whom it likes.
+    #[tokio::test(start_paused = true)]
+    async fn of_many_addresses_the_longest_standing_stranger_goes() {
+        let strangers = Strangers::new(3);
+        for host in [7, 9, 8, 1, 2] {
+            strangers.enter(address(host), &<_>::default());
+        }
+        assert_eq!(inside(&strangers), [8, 1, 2].map(address));
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,12 +15,12 @@ mod extract;
 mod find;
 mod interface;
 pub(crate) mod labels;
+mod lamp;
 pub(crate) mod letting_go;
 mod listing;
 #[cfg(test)]
 mod openapi;
 pub(crate) mod pairing;
-mod plain;
 mod problem;
 mod push;
 mod read;
@@ -120,8 +120,10 @@ pub(crate) async fn serve(appliance: Arc<Appliance>, listener: TcpListener, stop
     let recognise = axum::middleware::from_fn_with_state(appliance.clone(), auth::by_key);
     let app = refusing(routes()).layer(axum::middleware::from_fn(connections::admit)).layer(recognise);
     let tls = larder_trust::server_config(&appliance.box_key);
-    let (plain, app) = (plain::router(appliance.clone()), app.with_state(appliance.clone()));
-    connections::accept_loop(tls::NetworkDoor { listener, tls, appliance, app, plain }, stop).await;
+    let app = app.with_state(appliance.clone());
+    let (plain, for_browsers) = (lamp::for_plain(appliance.clone()), lamp::for_browsers(appliance.clone()));
+    let door = tls::NetworkDoor { listener, tls, appliance, app, plain, for_browsers };
+    connections::accept_loop(door, stop).await;
 }
 
 /// Serves the owner at the box: a process that may open the socket file is trusted like a root shell.

@@ -8,8 +8,7 @@ use super::control::require_device_name;
 use super::{Refusal, State};
 use crate::edge::random::random;
 use crate::event::AgentEvent;
-use crate::report::PairingState;
-use crate::state::pairing::{Granted, NoPairing};
+use crate::state::pairing::{Granted, NoPairing, Tried};
 use axum::Json;
 use axum::http::StatusCode;
 use larder_format::ledger::Role;
@@ -58,13 +57,11 @@ pub(crate) async fn begin(
 ) -> Result<Json<PairingAnswer>, Refusal> {
     let message = from_hex(&begin.message).ok_or_else(|| refusal(&NoPairing::Garbled))?;
     let keys = PairingKeys { device: proven.0, appliance: appliance.box_key.public() };
-    let now = appliance.stamp();
-    let answered = appliance.pairing.answer(&now, keys, &message);
-    let was_locked = matches!(answered, Err(NoPairing::Locked(_)));
-    if !was_locked && appliance.pairing.report(&now).state == PairingState::Locked {
+    let Tried { answer, has_locked } = appliance.pairing.answer(&appliance.stamp(), keys, &message);
+    if has_locked {
         appliance.tell(AgentEvent::PairingLocked);
     }
-    let answered = answered.map_err(|why| refusal(&why))?;
+    let answered = answer.map_err(|why| refusal(&why))?;
     Ok(Json(PairingAnswer {
         message: to_hex(&answered.message),
         proof: answered.proof,

@@ -158,19 +158,18 @@ const LABELS_NAMED_MAX: usize = 5;
 
 /// `ended` has the number of the snapshot that had the label, and the end of the label; `labels` are those of the source.
 fn no_label_in_words(words: &str, ended: Option<(u64, String)>, labels: &[String]) -> [String; 3] {
-    let meaning = labels_in_words(labels);
     match ended {
         Some((snapshot, until)) => [
             format!(
                 "The label \"{words}\" of snapshot {snapshot} kept it until {until}, and is none any more."
             ),
-            meaning,
-            format!("Write its number, {snapshot}; without a label it stays only as long as the rule says."),
+            "The snapshot stays as long as the rule says.".to_owned(),
+            format!("Write its number, {snapshot}."),
         ],
         None => [
             format!("\"{words}\" is no moment, and no label of this source."),
-            meaning,
-            format!("Write a label, or {}.", WHEN_FORMS),
+            "What is kept is kept as before.".to_owned(),
+            format!("Write {}{WHEN_FORMS}.", labels_in_words(labels)),
         ],
     }
 }
@@ -181,8 +180,10 @@ fn labels_in_words(labels: &[String]) -> String {
         more => format!(" and {more} more, as `larder snapshots SOURCE` shows them"),
     };
     match labels {
-        [] => "It has no labels now, and nothing that is kept was touched.".to_owned(),
-        some => format!("Its labels are {}{more}.", some[..some.len().min(LABELS_NAMED_MAX)].join(", ")),
+        [] => String::new(),
+        some => {
+            format!("one of its labels ({}{more}), or ", some[..some.len().min(LABELS_NAMED_MAX)].join(", "))
+        }
     }
 }
 
@@ -203,10 +204,15 @@ mod tests {
             what,
             "The label \"first\" of snapshot 5 kept it until 2026-12-06 05:43 (UTC), and is none any more."
         );
-        assert!(meaning.contains("\"v1\", \"v2\"") && meaning.contains("and 2 more"), "{meaning}");
-        assert!(remedy.contains("number, 5"), "{remedy}");
-        let [what, meaning, remedy] = no_label_in_words("yestreday", None, &[]);
+        assert!(
+            meaning.contains("as long as the rule says") && remedy.contains("number, 5"),
+            "{meaning} {remedy}"
+        );
+        let [what, meaning, remedy] = no_label_in_words("yestreday", None, &labels);
         assert_eq!(what, "\"yestreday\" is no moment, and no label of this source.");
-        assert!(meaning.contains("no labels") && remedy.contains("`yesterday`"), "{meaning} {remedy}");
+        assert!(meaning.contains("kept as before") && remedy.contains("`yesterday`"), "{meaning} {remedy}");
+        assert!(remedy.contains("(\"v1\", \"v2\"") && remedy.contains("and 2 more"), "{remedy}");
+        let [_, _, remedy] = no_label_in_words("yestreday", None, &[]);
+        assert!(!remedy.contains("label"), "{remedy}");
     }
 }

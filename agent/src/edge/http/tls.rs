@@ -1,7 +1,7 @@
-//! The port in the network: encrypted for devices with a key, and what else may knock there.
+//! The port in the network: encrypted for devices with a key and for browsers, and what else may knock there.
 //!
-//! One port for all: the first byte tells TLS from plain HTTP. Not here: keys and suites (`larder_trust`), who a key belongs
-//! to (`auth`), what a caller without encryption is told (`plain`).
+//! One port for all: the first byte tells TLS from plain HTTP, and the hello tells a device from a browser. Not here: keys and
+//! suites (`larder_trust`), who a key belongs to (`auth`), what a caller without a key is told (`lamp`).
 
 use super::connections::{Door, OpenedStream, never};
 use crate::state::Appliance;
@@ -33,6 +33,7 @@ pub(super) struct NetworkDoor {
     pub(super) app: Router,
     /// For callers who do not encrypt.
     pub(super) plain: Router,
+    pub(super) for_browsers: Router,
 }
 
 /// What a caller in the network speaks HTTP over.
@@ -69,7 +70,9 @@ impl Door for NetworkDoor {
         }
         let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         if !offers_raw_keys(&begun.client_hello()) {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "the caller knows no raw public keys"));
+            let tls = Arc::clone(self.appliance.browser_identity.config());
+            let stream = NetworkStream::Encrypted(Box::new(begun.into_stream(tls).await?));
+            return Ok(OpenedStream { stream, app: self.for_browsers.clone(), key: None, until: never() });
         }
         let stream = begun.into_stream(Arc::clone(&self.tls)).await?;
         let key = peer_key(stream.get_ref().1.peer_certificates());

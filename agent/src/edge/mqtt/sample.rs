@@ -51,6 +51,7 @@ pub(crate) fn report() -> Report {
             clock_trusted: true,
             memory_mib: Some(61),
             address: "192.168.1.20:8484".to_owned(),
+            certificate_sha256: "AB:CD".to_owned(),
             version: "0.1.0".to_owned(),
             started: at("2026-04-01T00:00:00Z"),
             mqtt_spooled: 0,

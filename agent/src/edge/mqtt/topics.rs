@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::report::{ConditionCode, Doing, Report, SourceReport, VaultReport};
+use crate::report::{ConditionCode, Doing, Report, SourceReport, VaultReport, device_of};
 use std::collections::BTreeMap;
 
 /// Payload of `availability` while the agent is connected.
@@ -134,8 +134,7 @@ pub(crate) fn by_share(sources: &[SourceReport]) -> impl Iterator<Item = &Source
     let mut ranked: Vec<_> = sources
         .iter()
         .map(|source| {
-            let device = source.source.split_once('/').map_or("", |(device, _)| device);
-            let rank = of_device.entry(device).or_default();
+            let rank = of_device.entry(device_of(&source.source)).or_default();
             *rank += 1;
             (*rank, source)
         })

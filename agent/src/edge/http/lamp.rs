@@ -1,5 +1,5 @@
-//! What a caller without encryption is told: how the appliance is, and how to talk to it. No key and no password is ever taken
-//! here, and no name of a backup told.
+//! What a caller without a key is told: how the appliance is, and how to talk to it. No key and no password is ever taken here,
+//! and no name of a backup told.
 
 use super::about::health;
 use super::closing::and_close;
@@ -9,17 +9,28 @@ use crate::decide::words::level_sentence;
 use crate::state::Appliance;
 use axum::Router;
 use axum::extract::Request;
+use axum::handler::Handler;
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 use std::sync::Arc;
 
-pub(super) fn router(appliance: Arc<Appliance>) -> Router {
+/// For callers who do not encrypt.
+pub(super) fn for_plain(appliance: Arc<Appliance>) -> Router {
+    refusing_with(encrypted_only, appliance)
+}
+
+/// For browsers, which have no key to show.
+pub(super) fn for_browsers(appliance: Arc<Appliance>) -> Router {
+    refusing_with(async || Refusal::unauthorized(), appliance)
+}
+
+fn refusing_with<T: 'static>(refusal: impl Handler<T, Arc<Appliance>>, appliance: Arc<Appliance>) -> Router {
     Router::new()
         .route("/", get(lamp))
         .route("/v1/health", get(health))
-        .fallback(encrypted_only)
+        .fallback(refusal)
         .method_not_allowed_fallback(problem::no_such_verb)
         .layer(from_fn(answered_once))
         .with_state(appliance)
