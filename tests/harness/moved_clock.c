@@ -4,6 +4,7 @@
  * time.
  *
  * LARDER_CLOCK        a file of 8 bytes: the nanoseconds that the clock is ahead. Whoever writes it moves the time
+ * LARDER_CLOCK_WALL   if set, only the time of day is ahead: the time since the start of the machine cannot be before it
  * LARDER_CLOCK_LIFE   a file of 24 bytes, all zero at the start of the program: how many of its threads wait, how often a
  *                     wait has ended because its time had come, and how often any wait has begun or ended. Whoever reads it
  *                     knows when the program has done what the new time asked for
@@ -36,6 +37,7 @@ struct life {
 };
 
 static int64_t still;
+static int is_wall_alone;
 static _Atomic int64_t *ahead_ns = (_Atomic int64_t *)&still;
 static struct life alone;
 static struct life *life = &alone;
@@ -53,6 +55,7 @@ static void *mapped(const char *variable, size_t len, void *otherwise) {
 __attribute__((constructor)) static void begin(void) {
     next_syscall = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
     ahead_ns = mapped("LARDER_CLOCK", sizeof *ahead_ns, &still);
+    is_wall_alone = getenv("LARDER_CLOCK_WALL") != NULL;
     life = mapped("LARDER_CLOCK_LIFE", sizeof *life, &alone);
 }
 
@@ -67,11 +70,15 @@ static int64_t real_ns(clockid_t clock) {
 
 /* The time of a processor or a thread is nobody's to move. */
 static int is_moved(clockid_t clock) {
-    return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC ||
-           clock == CLOCK_MONOTONIC_RAW || clock == CLOCK_MONOTONIC_COARSE || clock == CLOCK_BOOTTIME;
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+        return 1;
+    return !is_wall_alone && (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_RAW ||
+                              clock == CLOCK_MONOTONIC_COARSE || clock == CLOCK_BOOTTIME);
 }
 
-static int64_t moved_ns(clockid_t clock) { return real_ns(clock) + atomic_load(ahead_ns); }
+static int64_t moved_ns(clockid_t clock) {
+    return real_ns(clock) + (is_moved(clock) ? atomic_load(ahead_ns) : 0);
+}
 
 
 static struct timespec span(int64_t ns) {
@@ -81,8 +88,7 @@ static struct timespec span(int64_t ns) {
 static int64_t ns_of(const struct timespec *time) { return time->tv_sec * SECOND_NS + time->tv_nsec; }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
-    int64_t ns = real_ns(clock);
-    *now = span(is_moved(clock) ? ns + atomic_load(ahead_ns) : ns);
+    *now = span(moved_ns(clock));
     return 0;
 }
 

@@ -63,6 +63,13 @@ impl MovedClock {
         [("LD_PRELOAD", show(&self.library)), ("LARDER_CLOCK", show(&self.file))]
     }
 
+    /// With these variables any program has this time of day, which may be long before the machine was started, and the
+    /// machine's own running time.
+    pub fn time_of_day(&self) -> [(&'static str, String); 3] {
+        let [preload, clock] = self.variables();
+        [preload, clock, ("LARDER_CLOCK_WALL", "1".to_owned())]
+    }
+
     /// Starts the agent of `home` by this clock; false if the agent ended at once.
     ///
     /// # Panics
