@@ -144,8 +144,11 @@ pub struct Receipt {
 pub struct Identity {
     /// First half of the device's sources.
     pub device: String,
-    /// `push`, `read` or `admin`.
+    /// `push`, `user`, `read` or `admin`.
     pub role: crate::ledger::Role,
+    /// The past that the key may see; none from an agent that tells only the role.
+    #[serde(default)]
+    pub sees: Option<crate::ledger::Sees>,
     /// Name of the appliance.
     pub appliance: String,
     /// Random name of the vault, in hex.

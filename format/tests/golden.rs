@@ -19,7 +19,7 @@ use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
 use larder_format::ledger::chapter::{Chapter, ChapterBuilder};
 use larder_format::ledger::{
     ContentHash, DiskChange, DiskEvent, DiskRole, Entry as LedgerEntry, Event, Expect, Newer, Origin,
-    Pairing, Role, Rule, Scrubbed, Snapshot, WallStamp, Without,
+    Pairing, Role, Rule, Scrubbed, Sees, Snapshot, WallStamp, Without,
 };
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::parity::{self, Parity, Shape};
@@ -239,7 +239,9 @@ fn every_kind() -> Node {
 
 fn every_event() -> Vec<Event> {
     let pairing = |role, secret: &[u8]| {
-        Event::DevicePaired(Pairing { device: "laptop".to_owned(), role, key: Hash::of(secret) })
+        let sees = Sees::usual(role);
+        let sees = if role == Role::Read { Sees::Everything } else { sees };
+        Event::DevicePaired(Pairing { device: "laptop".to_owned(), role, key: Hash::of(secret), sees })
     };
     let (_, _, root) = example();
     vec![
@@ -317,6 +319,15 @@ fn layout_2() -> Vec<(&'static str, LedgerEntry)> {
     let expected = |expect| Event::SourceExpected { source: "laptop/Böse Dinge".to_owned(), expect };
     let labelled =
         |label: &str, until_ms| Event::Labelled { snapshot: 300, label: label.to_owned(), until_ms };
+    let paired = |role, sees| {
+        Event::DevicePaired(Pairing {
+            device: "laptop".to_owned(),
+            role,
+            key: Hash::of(b"a fourth secret"),
+            sees,
+        })
+    };
+    let old = Sees::Devices(vec!["old".to_owned(), "phone".to_owned()]);
     let newer = |kind, without| Event::Newer(Newer { since: 9, kind, without, payload: b"unknown".to_vec() });
     let events = [
         ("snapshot", Event::Snapshot(snapshot)),
@@ -325,6 +336,9 @@ fn layout_2() -> Vec<(&'static str, LedgerEntry)> {
         ("source-expected-learn", expected(Expect::Learn)),
         ("source-expected-within", expected(Expect::Within(777_600))),
         ("source-expected-never", expected(Expect::Never)),
+        ("paired-user", paired(Role::User, Sees::usual(Role::User))),
+        ("paired-user-everything", paired(Role::User, Sees::Everything)),
+        ("paired-read-devices", paired(Role::Read, old)),
         ("source-retired", Event::SourceRetired { source: "laptop/Böse Dinge".to_owned() }),
         ("source-let-go", Event::SourceLetGo { source: "laptop/proc".to_owned(), before_ms: None }),
         (
@@ -426,8 +440,13 @@ fn event_name(event: &Event) -> &'static str {
         Event::VaultCreated { .. } => "vault-created",
         Event::Snapshot(_) => "snapshot",
         Event::DevicePaired(Pairing { role: Role::Push, .. }) => "paired-push",
-        Event::DevicePaired(Pairing { role: Role::Read, .. }) => "paired-read",
+        Event::DevicePaired(Pairing { role: Role::Read, sees: Sees::Everything, .. }) => "paired-read",
+        Event::DevicePaired(Pairing { role: Role::Read, .. }) => "paired-read-devices",
         Event::DevicePaired(Pairing { role: Role::Admin, .. }) => "paired-admin",
+        Event::DevicePaired(Pairing { role: Role::User, sees: Sees::Everything, .. }) => {
+            "paired-user-everything"
+        }
+        Event::DevicePaired(Pairing { role: Role::User, .. }) => "paired-user",
         Event::DeviceRevoked { .. } => "revoked",
         Event::HoldSet { source: None, .. } => "hold-all",
         Event::HoldSet { source: Some(_), .. } => "hold-source",

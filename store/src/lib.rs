@@ -161,6 +161,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A source without snapshots, or not to be seen by the asker.
+    pub(crate) fn no_source(source: &str) -> Self {
+        Self::NotFound { what: format!("source {source}") }
+    }
+
     /// A disk lacks so many bytes; the holders of the remaining room are added in the reply to a device.
     pub(crate) fn full(disk: String, missing_bytes: u64, free_bytes: Option<u64>) -> Self {
         let (missing_mib, free_mib) = (missing_bytes.div_ceil(1 << 20), free_bytes.map(|free| free >> 20));

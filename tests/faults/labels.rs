@@ -2,7 +2,7 @@
 
 use crate::letting_go::SHORT;
 use harness::plain::{self, files, push, stamp};
-use larder_format::ledger::{Event, Role};
+use larder_format::ledger::{Event, Role, Sees};
 use larder_store::disk::{Disk, MemoryDisk};
 use larder_store::{LABELS_MAX, LabelWish, Labelling, LetGoOf, Scope, StoreError, Vault};
 use std::sync::Arc;
@@ -25,11 +25,12 @@ fn only_an_admin_has_a_snapshot_kept_and_the_same_word_counts_once() {
     let vault = plain::open(vec![Arc::new(MemoryDisk::new())]).expect("a vault");
     let [first, second] = [1, 2].map(|hour| pushed(&vault, "laptop/docs", hour));
     let other = pushed(&vault, "phone/dcim", 3);
-    let admin = Scope::device("laptop", Role::Admin);
+    let admin = plain::device_of("laptop");
     let head = || vault.ledger().head.sequence;
     let before = head();
-    for role in [Role::Push, Role::Read] {
-        let said = label(&vault, &Scope::device("laptop", role), first, "v1").expect("an answer");
+    for role in [Role::Push, Role::User, Role::Read] {
+        let said =
+            label(&vault, &plain::key("laptop", role, Sees::usual(role)), first, "v1").expect("an answer");
         assert_eq!(said, Labelling::NeedsAdmin);
     }
     assert!(matches!(label(&vault, &admin, 4711, "v1"), Err(StoreError::NotFound { .. })));

@@ -25,6 +25,7 @@ mod repair;
 mod repair_cut;
 mod repair_limits;
 mod rot;
+mod seen_chunks;
 mod strays;
 mod tiny_chunks;
 mod two_disks;

@@ -6,7 +6,7 @@
 use harness::model::Model;
 use harness::plain::{self, Files, files, push, stamp};
 use larder_format::Hash;
-use larder_format::ledger::{Event, Pairing, Role};
+use larder_format::ledger::{Event, Pairing, Role, Sees};
 use larder_store::disk::{Disk, Fault, FaultyDisk, MemoryDisk, Plan};
 use larder_store::{Committed, MemberState, Result, StoreError, Vault};
 use std::sync::Arc;
@@ -144,6 +144,7 @@ fn try_step(step: &Step, vault: &Vault, model: &mut Model) -> Result<()> {
     let pairing = |number: u8| Pairing {
         device: format!("device-{number}"),
         role: Role::Push,
+        sees: Sees::Nothing,
         key: Hash::of(&[number]),
     };
     match step {

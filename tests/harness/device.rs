@@ -111,9 +111,17 @@ impl Home {
     /// # Panics
     /// When it cannot be paired.
     pub fn device(&self, device: &str, role: &str) -> Device {
+        self.device_with(&["--device", device, "--role", role])
+    }
+
+    /// The same with whatever `larderd pair` is to be told.
+    ///
+    /// # Panics
+    /// As `device`.
+    pub fn device_with(&self, wish: &[&str]) -> Device {
         let folder = tempfile::tempdir_in(self.path("")).expect("a folder");
         let computer = folder.path().file_name().expect("a name").to_str().expect("text");
-        self.pair_on(computer, device, role);
+        self.pair_with(computer, wish);
         paired_in(&folder.path().join("config"), self.port)
     }
 

@@ -331,8 +331,15 @@ impl Home {
     /// # Panics
     /// When it does not succeed.
     pub fn pair_on(&self, computer: &str, device: &str, role: &str) {
-        let made =
-            self.larderd(&["pair", "--device", device, "--role", role]).output().expect("larderd runs");
+        self.pair_with(computer, &["--device", device, "--role", role]);
+    }
+
+    /// The same with whatever `larderd pair` is to be told.
+    ///
+    /// # Panics
+    /// When it does not succeed.
+    pub fn pair_with(&self, computer: &str, wish: &[&str]) {
+        let made = self.larderd(&[&["pair"], wish].concat()).output().expect("larderd runs");
         assert!(made.status.success(), "{}", text(&made));
         let paired = self.pair_by(computer, &format!("127.0.0.1:{}", self.port), &made.stdout);
         assert!(paired.status.success(), "{}", text(&paired));

@@ -3,7 +3,7 @@
 //! It is the reference that the store is held against, so it shares nothing with the real client but the format.
 
 use larder_format::block::Encoder;
-use larder_format::ledger::{Role, Snapshot, WallStamp};
+use larder_format::ledger::{Pairing, Role, Sees, Snapshot, WallStamp};
 use larder_format::tree::{Entry, Kind, Node, NodeBuilder, Owner, Piece, PieceBuilder, Time, Totals};
 use larder_format::{ChunkRef, Hash};
 use larder_store::disk::Disk;
@@ -26,7 +26,12 @@ pub static APPLIANCE: Scope = Scope::appliance();
 /// The device that a source belongs to.
 pub fn device_of(source: &str) -> Scope {
     let (device, _) = source.split_once('/').unwrap_or((source, ""));
-    Scope::device(device, Role::Admin)
+    key(device, Role::Admin, Sees::Everything)
+}
+
+/// A key of a device.
+pub fn key(device: &str, role: Role, sees: Sees) -> Scope {
+    Scope::device(&Pairing { device: device.to_owned(), role, key: Hash::ZERO, sees })
 }
 
 /// Makes a map of files.

@@ -236,7 +236,7 @@ def take_entry(found, number, writer, oldest, values):
     if oldest == 2:
         values.raw(1)  # What a reader without the kind may do; this one only reads anyway.
     last = values.last if writer <= 2 else lambda value: value  # A newer writer may say more behind what is known here.
-    if kind is None or kind > 21:
+    if kind is None or kind > 22:
         tell("newer", f"ledger entry {number}: it is whole, and only a newer reader knows what it says")
     elif kind == 8:
         for gone in values.list(values.number):  # Snapshots that were let go of.

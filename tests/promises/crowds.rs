@@ -208,7 +208,8 @@ fn many_questions_at_once_take_the_memory_of_a_few() {
         let top = Kind::Directory { node: sender.keep_folder(&entries), totals };
         sender.commit("large", push as u128, top, totals);
     }
-    let devices = ["a", "b"].map(|device| home.device(device, "read"));
+    let seeing = |device| home.device_with(&["--device", device, "--role", "read", "--sees", "all"]);
+    let devices = ["a", "b"].map(seeing);
     let path = format!("/v1/sources/laptop/large/versions?path={}", names[3_000]);
     let ask = |device: &Device| {
         let mut stream = device.connect();

@@ -416,7 +416,8 @@ fn an_ended_key_is_cut_off_in_the_middle() {
     let film = crate::byte_exact::Dice(9).bytes(60_000_000);
     fs::write(folder.join("film.mkv"), &film).expect("written");
     home.push(&folder, "films");
-    let [thief, other] = ["thief", "other"].map(|device| home.device(device, "read"));
+    let seeing = |device| home.device_with(&["--device", device, "--role", "read", "--sees", "all"]);
+    let [thief, other] = ["thief", "other"].map(seeing);
     let path = "/v1/sources/laptop/films/snapshots/newest/file?path=film.mkv";
     let [mut stolen, mut kept] = [&thief, &other].map(|device| {
         let mut stream = device.connect();

@@ -94,7 +94,7 @@ fn a_snapshot_is_kept_under_a_name_of_the_owner_and_found_by_it() {
 fn a_key_that_may_push_or_look_cannot_have_anything_kept() {
     let home = Home::new();
     let number = pushed(&home, "letter").to_string();
-    for role in ["push", "read"] {
+    for role in ["push", "user", "read"] {
         home.pair_on(role, "laptop", role);
         larder(&home, role, &["keep", &format!("laptop/docs@{number}")], 5);
     }

@@ -28,6 +28,7 @@ mod rescue;
 mod rhythm;
 mod room;
 mod routes;
+mod seen;
 mod set_aside;
 mod sources;
 mod yanked;

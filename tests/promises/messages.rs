@@ -214,9 +214,12 @@ fn who_may_not_is_told_why() {
 #[test]
 fn a_computer_that_pairs_hears_what_it_can_do() {
     let home = Home::new();
-    for (role, can, cannot) in
-        [("push", "larder push", "larder sources"), ("read", "larder sources", "larder push")]
-    {
+    for (role, can, cannot) in [
+        ("push", "larder push", "larder sources"),
+        ("read", "larder sources", "larder push"),
+        ("user", "list and restore its own backups", "of every computer"),
+        ("admin", "of every computer", "nothing of the past"),
+    ] {
         let code = home.larderd(&["pair", "--device", "laptop", "--role", role]).output();
         let paired =
             home.pair_by("", &format!("127.0.0.1:{}", home.port), &code.expect("larderd runs").stdout);

@@ -34,6 +34,8 @@ pub struct Grant<'a> {
     pub device: &'a str,
     /// Name of the role.
     pub role: &'a str,
+    /// The past that the key may see, as one text for each meaning (docs/protocol.md).
+    pub sees: &'a str,
 }
 
 /// What an end shows. Equality takes the same time whatever is compared.
@@ -53,7 +55,8 @@ impl PairingProofs {
         let mut transcript = Vec::new();
         let [asked, answered] = messages;
         let parts = [keys.device.bytes(), keys.appliance.bytes(), asked, answered];
-        for part in parts.into_iter().chain([grant.device.as_bytes(), grant.role.as_bytes()]) {
+        let Grant { device, role, sees } = grant;
+        for part in parts.into_iter().chain([device, role, sees].map(|part| part.as_bytes())) {
             // Without the length a byte could move from one part to the next.
             transcript.extend_from_slice(&(part.len() as u64).to_le_bytes());
             transcript.extend_from_slice(part);
@@ -127,7 +130,7 @@ mod tests {
         SecretKey::generate().expect("random").public()
     }
 
-    const GRANT: Grant<'static> = Grant { device: "laptop", role: "push" };
+    const GRANT: Grant<'static> = Grant { device: "laptop", role: "user", sees: "own,old" };
 
     /// What becomes of an exchange in which the ends use these codes, saw these keys, and heard of these grants.
     fn exchange(codes: [&str; 2], keys: [PairingKeys; 2], grants: [Grant<'_>; 2]) -> Result<(), TrustError> {
@@ -148,7 +151,13 @@ mod tests {
         let twin = key();
         let seen = [PairingKeys { appliance: twin, ..keys }, PairingKeys { device: twin, ..keys }];
         assert_eq!(exchange(["12345678"; 2], seen, [GRANT; 2]), failed);
-        for grant in [Grant { role: "admin", ..GRANT }, Grant { device: "lapto", role: "ppush" }] {
+        for grant in [
+            Grant { role: "admin", ..GRANT },
+            Grant { device: "lapto", role: "puser", ..GRANT },
+            Grant { sees: "*", ..GRANT },
+            Grant { sees: "own,", ..GRANT },
+            Grant { role: "usero", sees: "wn,old", ..GRANT },
+        ] {
             assert_eq!(exchange(["12345678"; 2], same, [grant, GRANT]), failed, "{grant:?}");
         }
     }

@@ -55,8 +55,12 @@ enum Command {
         #[arg(long)]
         device: String,
         /// What the computer may do
-        #[arg(long, value_enum, default_value_t = RoleArg::Push)]
+        #[arg(long, value_enum, default_value_t = RoleArg::User)]
         role: RoleArg,
+        /// Other computers whose backups it may see besides its own, with commas between, or `all`; for a new computer in the
+        /// place of an old one: the name of the old one
+        #[arg(long, value_name = "DEVICES")]
+        sees: Option<String>,
         #[command(flatten)]
         which: Which,
         /// For machines
@@ -285,9 +289,11 @@ enum Command {
 enum RoleArg {
     /// Add backups of its own; see nothing of the past
     Push,
-    /// List and restore
+    /// Add backups of its own, and list and restore them
+    User,
+    /// List and restore, and add nothing
     Read,
-    /// Both
+    /// Add backups of its own, list and restore those of every computer, and keep backups for longer
     Admin,
 }
 
@@ -295,6 +301,7 @@ impl From<RoleArg> for Role {
     fn from(role: RoleArg) -> Self {
         match role {
             RoleArg::Push => Self::Push,
+            RoleArg::User => Self::User,
             RoleArg::Read => Self::Read,
             RoleArg::Admin => Self::Admin,
         }
@@ -317,7 +324,9 @@ fn run(command: Command) -> Result<ExitCode, Trouble> {
         Command::Demo { folder, once } => commands::demo(folder, once),
         Command::CheckConfig { file } => commands::check_config(&file),
         Command::Answers { source, which, json } => answers::answers(&which, source.as_deref(), json),
-        Command::Pair { device, role, which, json } => keys::pair(&which, &device, role.into(), json),
+        Command::Pair { device, role, sees, which, json } => {
+            keys::pair(&which, keys::wish(device, role.into(), sees.as_deref())?, json)
+        }
         Command::Keys { which, json } => keys::list(&which, json),
         Command::Revoke { device, key, which, json } => keys::revoke(&which, &device, key.as_deref(), json),
         Command::Disks { which, json } => disks::list(&which, json),

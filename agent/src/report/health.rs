@@ -114,7 +114,7 @@ impl Condition {
             About::Source(_) => Self {
                 what: "Another computer's backups need a look.".to_owned(),
                 meaning: "Yours are not affected.".to_owned(),
-                remedy: "Nothing here; a key that may read sees which one.".to_owned(),
+                remedy: "Nothing here; a key that sees everything tells which one.".to_owned(),
                 about: About::Appliance,
                 ..self.clone()
             },

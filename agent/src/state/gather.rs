@@ -11,13 +11,13 @@ use crate::event::AgentEvent;
 use crate::report::{Flush, Report, SystemReport};
 use crate::state::Appliance;
 use crate::state::opening::Opening;
-use crate::state::pairing::key_name;
+use crate::state::pairing::{Granted, key_name};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use larder_firmware_config::Settings;
 use larder_format::Hash;
 use larder_format::care::LostFile;
-use larder_format::ledger::{Event, Pairing, Role, WallStamp};
+use larder_format::ledger::{Event, Pairing, WallStamp};
 use larder_store::clock::TrustedTime;
 use larder_store::retention::{Reason, Verdict};
 use larder_store::{
@@ -61,10 +61,15 @@ impl Appliance {
     }
 
     /// Lets a key in from now on.
-    pub(crate) fn take_key(&self, device: String, role: Role, key: &PublicKey) -> Result<(), StoreError> {
+    pub(crate) fn take_key(&self, granted: Granted, key: &PublicKey) -> Result<(), StoreError> {
+        let Granted { device, role, sees } = granted;
         let key = key_name(key);
         let told = AgentEvent::Paired { device: device.clone(), role };
-        self.vault.append(self.stamp(), Event::DevicePaired(Pairing { device, role, key }))?;
+        if self.vault.ledger().pairings.contains_key(&key) {
+            // A box that cannot read the new entry would let the key in with its former rights.
+            self.vault.append(self.stamp(), Event::DeviceRevoked { key })?;
+        }
+        self.vault.append(self.stamp(), Event::DevicePaired(Pairing { device, role, key, sees }))?;
         self.tell(told);
         Ok(())
     }

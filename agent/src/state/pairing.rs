@@ -7,7 +7,7 @@
 use crate::report::{PairingReport, PairingState};
 use jiff::Timestamp;
 use larder_format::Hash;
-use larder_format::ledger::{Role, WallStamp};
+use larder_format::ledger::{Role, Sees, WallStamp};
 use larder_trust::{ApplianceAnswer, Grant, PairingKeys, Proof, PublicKey};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -45,12 +45,7 @@ pub(crate) fn key_name(key: &PublicKey) -> Hash {
 pub(crate) struct Granted {
     pub(crate) device: String,
     pub(crate) role: Role,
-}
-
-impl Granted {
-    fn terms(&self) -> Grant<'_> {
-        Grant { device: &self.device, role: self.role.word() }
-    }
+    pub(crate) sees: Sees,
 }
 
 /// An answer that is on its way.
@@ -179,7 +174,10 @@ impl PairingWindows {
         let Some(window) = window else { return refused(NoPairing::Closed) };
         // Counted before it is known whether the code was right: whoever never comes back has learnt that, too.
         window.tries += 1;
-        let answer = ApplianceAnswer::to(message, &window.code, keys, &window.granted.terms());
+        let sees = window.granted.sees.terms();
+        let Granted { device, role, .. } = &window.granted;
+        let grant = Grant { device, role: role.word(), sees: &sees };
+        let answer = ApplianceAnswer::to(message, &window.code, keys, &grant);
         let answer = answer.map_err(|_| NoPairing::Garbled).map(|ApplianceAnswer { message, proofs }| {
             window.waiting.retain(|(key, _)| *key != keys.device);
             window.waiting.push((keys.device, proofs.device));
@@ -229,8 +227,12 @@ mod tests {
     }
 
     fn granted() -> Granted {
-        Granted { device: "laptop".to_owned(), role: Role::Push }
+        let sees = Sees::Devices(vec!["old".to_owned()]);
+        Granted { device: "laptop".to_owned(), role: Role::User, sees }
     }
+
+    /// As a computer reads them in the answer.
+    const TERMS: Grant<'static> = Grant { device: "laptop", role: "user", sees: "own,old" };
 
     /// A computer with the key `keys.device` tries `code`.
     fn try_code(
@@ -241,11 +243,11 @@ mod tests {
     ) -> Result<Granted, NoPairing> {
         let device = DeviceSide::begin(code, keys);
         let answered = windows.answer(&at(now_s), keys, device.message()).answer?;
-        let terms = answered.granted.terms();
+        assert_eq!(answered.granted, granted());
         let shown = Proof::from_hex(&answered.proof).expect("a proof");
         // Who guesses wrong cannot compute the right proof, and may send any.
         let proof = device
-            .finish(&answered.message, &terms, shown)
+            .finish(&answered.message, &TERMS, shown)
             .map_or_else(|_| "00".repeat(32), |proofs| proofs.device.to_hex().to_string());
         windows.confirm(&at(now_s), keys.device, &proof)
     }
@@ -276,7 +278,7 @@ mod tests {
         let device = DeviceSide::begin(&code, keys);
         let answered = windows.answer(&at(1), keys, device.message()).answer.expect("answered");
         let shown = Proof::from_hex(&answered.proof).expect("a proof");
-        let proofs = device.finish(&answered.message, &answered.granted.terms(), shown).expect("proven");
+        let proofs = device.finish(&answered.message, &TERMS, shown).expect("proven");
         let proof = proofs.device.to_hex().to_string();
         assert_eq!(windows.confirm(&at(1), key(), &proof), Err(NoPairing::Closed));
         assert_eq!(
@@ -337,7 +339,7 @@ mod tests {
             ));
         }
         let shown = Proof::from_hex(&answered.proof).expect("a proof");
-        let proofs = device.finish(&answered.message, &answered.granted.terms(), shown).expect("proven");
+        let proofs = device.finish(&answered.message, &TERMS, shown).expect("proven");
         assert_eq!(windows.confirm(&at(1), keys.device, &proofs.device.to_hex()), Ok(granted()));
     }
 
@@ -369,7 +371,7 @@ mod tests {
         let (code, _) = windows.open(&at(0), granted(), [1; 16]).expect("opened");
         let shown = windows.report(&at(1));
         assert_eq!((shown.state, shown.device.as_deref()), (PairingState::Open, Some("laptop")));
-        assert_eq!(shown.role, Some(Role::Push));
+        assert_eq!(shown.role, Some(Role::User));
         assert_eq!(shown.until.map(Timestamp::as_second), Some(1_790_000_000 + OPEN_S.cast_signed()));
         assert!(!serde_json::to_string(&shown).expect("plain values").contains(&code));
         assert_eq!(state(OPEN_S), PairingState::Closed);

@@ -11,7 +11,7 @@
 use hot_paths::index::open;
 use hot_paths::process::peak_mib;
 use larder_format::block::Encoder;
-use larder_format::ledger::{Role, Snapshot, WallStamp};
+use larder_format::ledger::{Pairing, Role, Sees, Snapshot, WallStamp};
 use larder_format::tree::{Entry, Kind, NodeBuilder, Owner, Piece, Time, Totals};
 use larder_format::{ChunkRef, Hash};
 use larder_store::disk::RealDisk;
@@ -71,7 +71,8 @@ fn vault(folder: &Path) -> io::Result<Vault> {
 }
 
 fn laptop() -> Scope {
-    Scope::device("laptop", Role::Admin)
+    let (device, key) = ("laptop".to_owned(), Hash::ZERO);
+    Scope::device(&Pairing { device, role: Role::Admin, key, sees: Sees::Everything })
 }
 
 fn make(folder: &Path, files: u64, snapshots: u64, changes: u64) -> io::Result<()> {

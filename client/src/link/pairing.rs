@@ -33,7 +33,11 @@ pub(crate) fn pair_by_code(address: &str, code: &str) -> Result<(PairedAppliance
         connection.say("/v1/pair", &serde_json::to_vec(&begin).expect("plain values encode"))?;
     let message = from_hex(&answer.message).ok_or_else(|| not_proven(TrustError::Garbled))?;
     let shown = Proof::from_hex(&answer.proof).map_err(|_| not_proven(TrustError::Garbled))?;
-    let grant = Grant { device: &answer.device, role: answer.role.word() };
+    if !answer.sees.fits(answer.role) {
+        return Err(not_proven(TrustError::Garbled));
+    }
+    let sees = answer.sees.terms();
+    let grant = Grant { device: &answer.device, role: answer.role.word(), sees: &sees };
     // With a wrong code the appliance is told nothing useful, so that it can say how many tries are left.
     let proof = match exchange.finish(&message, &grant, shown) {
         Ok(proofs) => proofs.device.to_hex().to_string(),

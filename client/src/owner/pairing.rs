@@ -16,7 +16,7 @@ use crate::{
     settings::{SeenHead, state_path},
 };
 use clap::Args;
-use larder_format::ledger::Role;
+use larder_format::ledger::{Role, Sees};
 use std::{
     io::{IsTerminal, Write},
     net::Ipv6Addr,
@@ -54,7 +54,9 @@ pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output)
             "This computer is paired with \"{}\" as {}.",
             identity.appliance, identity.device
         ))?;
-        next_step(identity.role).lines().try_for_each(|line| output.line(line))?;
+        let sees = identity.sees.unwrap_or_else(|| Sees::usual(identity.role));
+        output.line(rights(identity.role, &sees))?;
+        output.line(next_step(identity.role))?;
     }
     Ok(0)
 }
@@ -77,20 +79,35 @@ fn may_replace(path: &Path, ask: impl FnOnce(&str) -> bool) -> Result<(), Client
     })
 }
 
-/// The rights of the key, and the next step.
-fn next_step(role: Role) -> &'static str {
+/// What this computer may do, in one line.
+fn rights(role: Role, sees: &Sees) -> String {
+    let seen = match sees {
+        Sees::Nothing => String::new(),
+        Sees::Devices(names) if names.is_empty() => "its own backups".to_owned(),
+        Sees::Devices(names) => format!("its own backups and those of {}", names.join(", ")),
+        Sees::Everything => "the backups of every computer".to_owned(),
+    };
     match role {
-        Role::Push => {
-            "Its key may add backups, and sees nothing of the past. Pairing alone backs up nothing.\n\
-             Run `larder push FOLDER` to make a backup."
-        }
+        Role::Push => "Its key may add backups, and sees nothing of the past.".to_owned(),
+        Role::User => format!("Its key may add backups, and list and restore {seen}."),
         Role::Read => {
-            "Its key may list and restore what is kept, and add nothing: this computer is not backed up with it.\n\
-             Run `larder sources` to see what there is."
+            format!(
+                "Its key may list and restore {seen}, and add nothing: this computer is not backed up with it."
+            )
         }
         Role::Admin => {
-            "Its key may add backups, list and restore. Pairing alone backs up nothing.\n\
-             Run `larder push FOLDER` to make a backup, or `larder sources` to see what there is."
+            format!("Its key may add backups, list and restore {seen}, and keep backups for longer.")
+        }
+    }
+}
+
+/// What to do next.
+fn next_step(role: Role) -> &'static str {
+    match role {
+        Role::Push => "Pairing alone backs up nothing. Run `larder push FOLDER` to make a backup.",
+        Role::Read => "Run `larder sources` to see what there is.",
+        Role::User | Role::Admin => {
+            "Pairing alone backs up nothing. Run `larder push FOLDER` to make a backup, or `larder sources` to see what there is."
         }
     }
 }
@@ -165,6 +182,22 @@ mod tests {
         };
         check(Role::Push, "larder push", "larder sources");
         check(Role::Read, "larder sources", "larder push");
+        assert!(
+            next_step(Role::User).contains("larder push") && next_step(Role::User).contains("larder sources")
+        );
+    }
+
+    #[test]
+    fn a_computer_hears_whose_backups_it_may_see() {
+        let old = Sees::Devices(vec!["desk".to_owned(), "old".to_owned()]);
+        assert_eq!(
+            rights(Role::User, &old),
+            "Its key may add backups, and list and restore its own backups and those of desk, old."
+        );
+        let own = rights(Role::User, &Sees::usual(Role::User));
+        assert_eq!(own, "Its key may add backups, and list and restore its own backups.");
+        assert!(rights(Role::Admin, &Sees::Everything).contains("of every computer"));
+        assert!(!rights(Role::Push, &Sees::Nothing).contains("restore"));
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Remote for Vault {
         Ok(Identity {
             device: "laptop".into(),
             role: Role::Admin,
+            sees: None,
             appliance: "larder".into(),
             vault: "00112233".into(),
             head: Head::EMPTY,

@@ -4,7 +4,7 @@
 //! new kind protects. So an entry states what a reader without the kind may do ([`Without`]), and such a reader keeps
 //! the entry as [`Event::Newer`]. Bytes: FORMAT.md, "Ledger". Not here: the frame around a kind (`entry`).
 
-use super::{DiskEvent, Expect, Pairing, Rule, Scrubbed, Snapshot};
+use super::{DiskEvent, Expect, Pairing, Role, Rule, Scrubbed, Sees, Snapshot};
 use crate::Hash;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -175,6 +175,8 @@ pub(super) struct Kind {
 
 /// A snapshot in layout 1.
 type Snapshot1 = (String, [u8; 16], crate::ChunkRef, crate::tree::Totals, u64, i64);
+/// A pairing in layout 1.
+type Pairing1 = (String, Role, Hash);
 
 impl Event {
     /// Every reader knows the kinds of layout 1, so their demands on a reader without them are never written.
@@ -183,7 +185,7 @@ impl Event {
         match self {
             Self::VaultCreated { .. } => first(0),
             Self::Snapshot(snapshot) if snapshot.fits_layout_1() => first(1),
-            Self::DevicePaired(_) => first(2),
+            Self::DevicePaired(pairing) if pairing.fits_layout_1() => first(2),
             Self::DeviceRevoked { .. } => first(3),
             Self::HoldSet { .. } => first(4),
             Self::HoldCleared { .. } => first(5),
@@ -207,6 +209,8 @@ impl Event {
             // A reader without this kind would let go of what the label keeps.
             Self::Labelled { .. } => Kind { number: 20, since: 2, without: Without::KeepEverything },
             Self::LabelEnded { .. } => Kind { number: 21, since: 2, without: Without::StepOver },
+            // A reader without this kind does not know the key, and lets nobody in by the key.
+            Self::DevicePaired(_) => Kind { number: 22, since: 2, without: Without::StepOver },
             Self::Newer(newer) => Kind { number: newer.kind, since: newer.since, without: newer.without },
         }
     }
@@ -220,6 +224,10 @@ impl Event {
                 encode(&(source, push, root, totals, skipped, device_time_ms))
             }
             Self::Snapshot(snapshot) => encode(snapshot),
+            Self::DevicePaired(pairing) if pairing.fits_layout_1() => {
+                let Pairing { device, role, key, .. } = pairing;
+                encode(&(device, role, key))
+            }
             Self::DevicePaired(pairing) => encode(pairing),
             Self::DeviceRevoked { key } => encode(key),
             Self::HoldSet { source, reason } => encode(&(source, reason)),
@@ -252,7 +260,11 @@ impl Event {
                 let snapshot = Snapshot::new(source, push, root, totals);
                 Self::Snapshot(Snapshot { skipped, device_time_ms, ..snapshot })
             })?,
-            2 => take(payload, Self::DevicePaired)?,
+            2 => {
+                let ((device, role, key), rest) = postcard::take_from_bytes::<Pairing1>(payload).ok()?;
+                let sees = Sees::of_layout_1(role)?;
+                (Self::DevicePaired(Pairing { device, role, key, sees }), rest)
+            }
             3 => take(payload, |key| Self::DeviceRevoked { key })?,
             4 => take(payload, |(source, reason)| Self::HoldSet { source, reason })?,
             5 => take(payload, |sequence| Self::HoldCleared { sequence })?,
@@ -272,12 +284,13 @@ impl Event {
             19 => take(payload, |source| Self::SourceKept { source })?,
             20 => take(payload, |(snapshot, label, until_ms)| Self::Labelled { snapshot, label, until_ms })?,
             21 => take(payload, |(snapshot, until_ms)| Self::LabelEnded { snapshot, until_ms })?,
+            22 => take(payload, Self::DevicePaired)?,
             _ => return None,
         })
     }
 
     /// The last number known to `read`.
-    pub(super) const LAST: u32 = 21;
+    pub(super) const LAST: u32 = 22;
 }
 
 fn encode(value: &impl Serialize) -> Vec<u8> {

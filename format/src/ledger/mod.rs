@@ -13,6 +13,7 @@ mod expect;
 mod label;
 mod name;
 mod origin;
+mod sees;
 
 pub use chain::{Chain, Link};
 pub use entry::Entry;
@@ -21,6 +22,7 @@ pub use expect::{EXPECT_SECONDS_MAX, EXPECT_SECONDS_MIN, Expect, LEARNT_TIMES_MA
 pub use label::{LABEL_BYTES_MAX, label};
 pub use name::{NAME_BYTES_MAX, composed, is_folder_name, is_plain_name, is_source_name, is_visible, typed};
 pub use origin::{ORIGIN_BYTES_MAX, Origin};
+pub use sees::{SEEN_DEVICES_MAX, Sees};
 
 use crate::{ChunkRef, Hash, tree::Totals};
 use serde::{Deserialize, Serialize};
@@ -209,10 +211,12 @@ impl Snapshot {
 pub enum Role {
     /// Upload and commit to its own sources.
     Push,
-    /// List and restore.
+    /// List and restore what the key sees.
     Read,
     /// Everything but making the past smaller.
     Admin,
+    /// Both `Push` and `Read`; not in layout 1 of the ledger.
+    User,
 }
 
 impl Role {
@@ -222,7 +226,18 @@ impl Role {
             Self::Push => "push",
             Self::Read => "read",
             Self::Admin => "admin",
+            Self::User => "user",
         }
+    }
+
+    /// Whether the role adds backups.
+    pub fn may_push(self) -> bool {
+        matches!(self, Self::Push | Self::User | Self::Admin)
+    }
+
+    /// Whether the role looks into backups.
+    pub fn may_read(self) -> bool {
+        matches!(self, Self::User | Self::Read | Self::Admin)
     }
 }
 
@@ -235,4 +250,13 @@ pub struct Pairing {
     pub role: Role,
     /// BLAKE3 of the device's secret; the secret itself is nowhere.
     pub key: Hash,
+    /// The past that the key may see.
+    pub sees: Sees,
+}
+
+impl Pairing {
+    /// Whether layout 1 of the ledger can express every field.
+    fn fits_layout_1(&self) -> bool {
+        Sees::of_layout_1(self.role).as_ref() == Some(&self.sees)
+    }
 }

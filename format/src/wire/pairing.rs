@@ -1,6 +1,6 @@
 //! Messages of a pairing. What they prove: `larder_trust`.
 
-use crate::ledger::Role;
+use crate::ledger::{Role, Sees};
 use serde::{Deserialize, Serialize};
 
 /// Begins a pairing: one try of the code.
@@ -24,6 +24,8 @@ pub struct PairingAnswer {
     pub device: String,
     /// What its key may do.
     pub role: Role,
+    /// The past that its key may see.
+    pub sees: Sees,
 }
 
 /// Ends a pairing.

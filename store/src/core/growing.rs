@@ -33,6 +33,7 @@ impl Core {
         }
         drop(growing);
         self.note_copies_in(&pack.table.chunks);
+        self.look_for_closed_gaps(&pack.table.chunks);
     }
 
     /// Seals the open pack without the lock, so that pushes go on; returns with the lock held again.
@@ -57,6 +58,7 @@ impl Core {
         drop(owners);
         drop(growing);
         drop(sealing);
+        self.look_for_closed_gaps(&sealed.table.chunks);
         self.write_owners();
         Ok(self.growing())
     }

@@ -5,6 +5,7 @@
 //! Not here: the place of a chunk (`catalog`), trees (`past`).
 
 use crate::core::Core;
+use crate::core::scope::Scope;
 use crate::packs::place::{Fetch, Place};
 use crate::packs::registry::Packs;
 use crate::{Result, StoreError};
@@ -60,26 +61,35 @@ impl Core {
     }
 
     /// The order of reads for these chunks; each block once. Missing chunks are left out: a single
-    /// lost chunk must not keep a whole folder from its owner.
-    pub(crate) fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
-        let mut seen = HashSet::with_capacity(ids.len());
-        let unique: Vec<_> = ids.iter().filter(|id| seen.insert(**id)).copied().collect();
-        Packs::plan(self.catalog.find(&self.members, &unique))
+    /// lost chunk must not keep a whole folder from its owner. So are chunks that the asker may not see.
+    pub(crate) fn plan_fetch(&self, scope: &Scope, ids: &[ChunkId]) -> Vec<Fetch> {
+        let mut asked = HashSet::with_capacity(ids.len());
+        let unique: Vec<_> = ids.iter().filter(|id| asked.insert(**id)).copied().collect();
+        Packs::plan(match scope.seen_holders() {
+            None => self.catalog.find(&self.members, &unique),
+            Some(seen) => self.find_given(&seen, &unique),
+        })
     }
 
     /// The place of each chunk as a number: equal for chunks of one block, and rising in the order of reads; `NOWHERE` for
-    /// a chunk unknown to the index. A sweep may move chunks, so the number is an order and no promise.
-    pub(crate) fn places(&self, ids: &[ChunkId]) -> Vec<u64> {
-        let located = self.catalog.locate_each(&self.members, ids);
+    /// a chunk unknown to the index, or not to be seen by the asker. A sweep may move chunks, so the number is an order and
+    /// no promise.
+    pub(crate) fn places(&self, scope: &Scope, ids: &[ChunkId]) -> Vec<u64> {
+        let located = match scope.seen_holders() {
+            None => self.catalog.locate_each(&self.members, ids),
+            Some(seen) => self.given_places(&seen, ids),
+        };
         located.into_iter().map(|place| place.map_or(NOWHERE, Place::block_number)).collect()
     }
 
-    /// The bytes of one step of a plan: a block with the wanted chunks, and maybe neighbours.
+    /// The bytes of one step of a plan: a block with the wanted chunks, and maybe neighbours that the asker may see.
     ///
     /// # Errors
     /// `Damaged` when no disk has the block whole; `Disk` when none answers.
-    pub(crate) fn fetch(&self, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
-        self.catalog.packs.fetch(&self.members, step, neighbours).or_else(|_| self.fetch_wherever(step))
+    pub(crate) fn fetch(&self, scope: &Scope, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
+        let may_come_along = |pack, slots| self.may_come_along(scope, pack, slots);
+        let fetched = self.catalog.packs.fetch(&self.members, step, neighbours, &may_come_along);
+        fetched.or_else(|_| self.fetch_wherever(step))
     }
 
     /// The same for a reader whose first fetch failed: each chunk is hashed before sending, so that another disk is asked

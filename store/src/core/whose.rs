@@ -1,15 +1,19 @@
 //! Whose a chunk is: what the vault holds, and what of that one holder brought.
 //!
-//! The one answer behind "have you this chunk?", the receipt of blocks and the commit. Not here: the table (`packs::owners`),
-//! the walk that makes the table anew (`past::brought`).
+//! The one answer behind "have you this chunk?", the receipt of blocks and the commit, and the one behind reading by name: a
+//! key that sees some devices is given what one of these devices brought. Not here: the table (`packs::owners`), the walk that
+//! makes the table anew (`past::brought`).
 
+use crate::core::scope::Scope;
 use crate::core::{Core, OwnersGuard};
 use crate::packs::catalog::PACKS_AT_ONCE;
 use crate::packs::index::IndexPlace;
-use crate::packs::owners::Owners;
+use crate::packs::owners::{Knowledge, Owners};
 use crate::packs::pins::Holder;
 use crate::packs::place::Place;
 use larder_format::ChunkId;
+use std::collections::HashSet;
+use std::ops::Range;
 
 /// A chunk of sealed packs, seen by one holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,75 @@ impl Core {
         found
     }
 
+    /// The place of each chunk that `seen` may be given by its name, in order; none for any other chunk, held or not.
+    pub(crate) fn given_places(&self, seen: &[Holder], ids: &[ChunkId]) -> Vec<Option<Place>> {
+        let located = self.catalog.locate_each(&self.members, ids);
+        let mut is_given = vec![false; ids.len()];
+        let likely = self.catalog.every_likely_place_of_each(&self.members, ids);
+        let owners = self.owners();
+        if owners.knowledge() == Knowledge::Partial {
+            // A bit that is not found out yet is no proof, and a restore must not wait for the walk.
+            return located;
+        }
+        for (asked, at) in likely {
+            // Also by way of a damaged copy: the holder brought the chunk, wherever its whole copy lies.
+            is_given[asked] |= seen.iter().any(|holder| owners.has(holder, at));
+        }
+        located.into_iter().zip(is_given).map(|(place, is_given)| place.filter(|_| is_given)).collect()
+    }
+
+    /// The chunks among `ids` that `seen` may be given, with their places; all others are left out. What may not be seen
+    /// takes the way of what is not there, also the slow look into every pack: the time of an answer tells no name.
+    pub(crate) fn find_given(&self, seen: &[Holder], ids: &[ChunkId]) -> Vec<(Place, ChunkId)> {
+        let mut found = Vec::with_capacity(ids.len());
+        let mut rest = ids.to_vec();
+        loop {
+            let places = self.given_places(seen, &rest);
+            let asked = std::mem::take(&mut rest);
+            for (place, id) in places.into_iter().zip(asked) {
+                match place {
+                    Some(place) => found.push((place, id)),
+                    None => rest.push(id),
+                }
+            }
+            if rest.is_empty() {
+                return found;
+            }
+            if self.catalog.pending_count() == 0 {
+                break;
+            }
+            self.catalog.enter_pending(&self.members, PACKS_AT_ONCE);
+        }
+        let unseen: HashSet<ChunkId> = rest.into_iter().collect();
+        let mut given = HashSet::new();
+        let places = self.catalog.packs.search(&self.members, &unseen);
+        let owners = self.owners();
+        let is_given = |place: &Place| {
+            let at = (place.pack, place.slot);
+            owners.knowledge() == Knowledge::Partial || seen.iter().any(|holder| owners.has(holder, at))
+        };
+        for (place, id) in places.iter().filter(|(place, _)| is_given(place)) {
+            if given.insert(*id) {
+                found.push((*place, *id));
+            }
+        }
+        drop(owners);
+        if !given.is_empty() {
+            tracing::warn!("the index lacks a chunk that a pack holds; making it anew, nothing is lost");
+            self.catalog.start_anew(&self.members);
+        }
+        found
+    }
+
+    /// Whether everything in these slots of a pack may come along with what the asker named.
+    pub(crate) fn may_come_along(&self, scope: &Scope, pack: u32, slots: Range<u32>) -> bool {
+        let Some(seen) = scope.seen_holders() else { return true };
+        let owners = self.owners();
+        slots.into_iter().all(|slot| {
+            u16::try_from(slot).is_ok_and(|slot| seen.iter().any(|holder| owners.has(holder, (pack, slot))))
+        })
+    }
+
     /// The table of what each device brought.
     pub(crate) fn owners(&self) -> OwnersGuard<'_> {
         self.owners.lock()
@@ -77,6 +150,22 @@ impl Core {
     /// Writes down what each device brought since.
     pub(crate) fn write_owners(&self) {
         self.owners().write(|pack| self.catalog.packs.name(pack));
+    }
+
+    /// Chunks came: what a walk found nowhere may be among them, and what lies below it was never walked.
+    pub(crate) fn look_for_closed_gaps(&self, chunks: &[ChunkId]) {
+        let mut owners = self.owners();
+        if owners.closes_gap(chunks) {
+            owners.lose();
+        }
+    }
+
+    /// Packs or disks are readable again: the same, where nobody says which chunks came with them.
+    pub(crate) fn gaps_may_be_closed(&self) {
+        let mut owners = self.owners();
+        if owners.has_gaps() {
+            owners.lose();
+        }
     }
 
     /// A walk that began at `losses` came to its end; the file says so from now on. Returns whether nothing was lost meanwhile.

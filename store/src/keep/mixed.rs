@@ -150,6 +150,11 @@ impl Rewrite {
         Ok(false)
     }
 
+    /// What was copied so far.
+    pub(crate) fn copied(&self) -> &Copied {
+        &self.copied
+    }
+
     /// Whether every pack worth a rewrite was rewritten.
     pub(crate) fn is_all_rewritten(&self) -> bool {
         self.to_merge.as_ref().is_some_and(Vec::is_empty)

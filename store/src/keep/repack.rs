@@ -131,6 +131,15 @@ pub(crate) struct Copied {
 }
 
 impl Copied {
+    /// Before the old packs go: whoever brought a chunk since, by its old place, has the copy too.
+    pub(crate) fn pass_on_owners(&self, core: &Core, old: &[(u32, Hash, u64)]) {
+        for (_, name, _) in old.iter().filter(|(number, ..)| self.places.has_any(*number)) {
+            if let Ok(table) = reader::read_table(&core.members, name) {
+                core.note_copies_in(&table.chunks);
+            }
+        }
+    }
+
     /// Whether every new pack is there and without damage since: an old pack must not go for the sake of a damaged copy.
     pub(crate) fn is_whole(&self, core: &Core) -> bool {
         let known = &core.catalog.packs;

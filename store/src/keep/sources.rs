@@ -1,6 +1,6 @@
 //! Words on a source: how long it may be silent, that it is retired, and at the box that its past is let go of.
 //!
-//! A key that only pushes may ask for more attention to its own sources and never for less: a thief holds such a key, and
+//! A key that pushes may ask for more attention to its own sources and never for less: a thief holds such a key, and
 //! the lamp is the one thing that tells of the theft. Not here: what the words mean later (`ledger::wishes`).
 
 use crate::core::Core;
@@ -39,7 +39,7 @@ pub enum Career {
 
 pub(crate) fn expect(core: &Core, scope: &Scope, wish: &RhythmWish, stamp: WallStamp) -> Result<Said> {
     let RhythmWish { source, expect, default_s } = wish;
-    let may_tighten = scope.role() == Role::Push && scope.require_own(source).is_ok();
+    let may_tighten = scope.role().may_push() && scope.require_own(source).is_ok();
     // Before the source is looked up: who may say nothing of it does not hear whether it is there.
     if scope.role() != Role::Admin && !may_tighten {
         return Ok(Said::NeedsAdmin);
@@ -113,7 +113,7 @@ pub(crate) fn keep(core: &Core, source: &str, stamp: WallStamp) -> Result<()> {
 
 fn require_source(core: &Core, source: &str) -> Result<()> {
     if core.ledger().snapshots(source).is_empty() {
-        return Err(StoreError::NotFound { what: format!("source {source}") });
+        return Err(StoreError::no_source(source));
     }
     Ok(())
 }

@@ -149,6 +149,7 @@ fn let_go_of_packs(core: &Core, round: &mut SweepRound, now: WallStamp) -> Resul
     if spare.is_empty() {
         return Ok(Swept::default());
     }
+    round.copied.pass_on_owners(core, &spare);
     sweep_away(core, &exclusive, &spare, now)
 }
 

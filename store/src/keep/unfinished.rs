@@ -284,6 +284,7 @@ fn let_go_of_rewritten(
     if spare.is_empty() {
         return Ok(Swept::default());
     }
+    rewrite.copied().pass_on_owners(core, &spare);
     let swept = letting_go::sweep_away(core, &exclusive, &spare, now)?;
     let numbers = spare.iter().map(|(number, ..)| *number).collect();
     core.pins().forget(&numbers, |holder| kept.given_up.contains(holder));

@@ -18,6 +18,7 @@ use larder_format::ledger::{
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+mod devices;
 mod judged;
 
 /// So long after a snapshot was let go of its content is still there: a restore begun just before gets every file.
@@ -222,13 +223,6 @@ impl LedgerView {
         // Hardly any source has a wish, and every look asks for each.
         let records = if wish.is_some() { self.snapshots(source) } else { &[] };
         records.iter().filter(is_covered)
-    }
-
-    /// Whether every key of the device of `source` was ended, so that nobody can push there any more. False for a device
-    /// that never had a key: such sources are the box's own.
-    pub fn is_cut_off(&self, source: &str) -> bool {
-        let device = source.split('/').next().unwrap_or_default();
-        self.devices.contains(device) && !self.pairings.values().any(|pairing| pairing.device == device)
     }
 
     /// When a key in force was made.

@@ -200,6 +200,8 @@ fn learn_from(core: &Core, member: &Member, past: &LedgerPast) -> Result<bool> {
     let new_packs = core.catalog.absorb(&core.members, member, (&swept, was_complete))?;
     if new_packs > 0 {
         core.owners_are_partial();
+    } else {
+        core.gaps_may_be_closed();
     }
     // Disks filled without these packs get the packs now.
     let went_without = !core.trouble().end_going_without().is_empty();

@@ -12,8 +12,8 @@ use crate::packs::index::IndexPlace;
 use crate::packs::marks::{At, Marks};
 use crate::packs::pins::Holder;
 use file::{OwnersFile, Record};
-use larder_format::Hash;
-use std::collections::{BTreeMap, BTreeSet};
+use larder_format::{ChunkId, Hash};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
 /// Whether the table knows every kept snapshot.
@@ -26,6 +26,9 @@ pub(crate) enum Knowledge {
     Partial,
 }
 
+/// Gaps of a walk, by name: 0.5 MB at most. With more, anything that comes may close one.
+const GAPS_MAX: usize = 10_000;
+
 /// The table.
 #[derive(Default)]
 pub(crate) struct Owners {
@@ -33,6 +36,9 @@ pub(crate) struct Owners {
     knowledge: Knowledge,
     /// How often knowledge was lost: a walk begun before cannot end it.
     losses: u64,
+    /// Chunks that kept snapshots name and the last walk found nowhere, or could not read for what lies below. Such a chunk
+    /// may come again from another device, and is then also of the device that the walk was about.
+    gaps: HashSet<ChunkId>,
     file: Option<OwnersFile>,
     /// Packs with bits that the file lacks, by device.
     unwritten: BTreeMap<String, BTreeSet<u32>>,
@@ -70,9 +76,27 @@ impl Owners {
         self.knowledge
     }
 
-    /// How often knowledge was lost since the start.
-    pub(crate) fn losses(&self) -> u64 {
+    /// A walk begins; returns how often knowledge was lost since the start.
+    pub(crate) fn begin_walk(&mut self) -> u64 {
+        self.gaps.clear();
         self.losses
+    }
+
+    /// A walk found no readable copy of this chunk.
+    pub(crate) fn note_gap(&mut self, id: ChunkId) {
+        if self.gaps.len() <= GAPS_MAX {
+            self.gaps.insert(id);
+        }
+    }
+
+    /// Whether a walk left something out.
+    pub(crate) fn has_gaps(&self) -> bool {
+        !self.gaps.is_empty()
+    }
+
+    /// Whether one of these chunks may be what a walk left out.
+    pub(crate) fn closes_gap(&self, chunks: &[ChunkId]) -> bool {
+        self.gaps.len() > GAPS_MAX || (self.has_gaps() && chunks.iter().any(|id| self.gaps.contains(id)))
     }
 
     /// A walk is due.
@@ -154,7 +178,9 @@ impl Owners {
         self.unwritten.clear();
         let bits = self.of.iter().flat_map(|(device, marks)| marks.packs().map(move |pack| (device, pack)));
         let bits = bits.filter_map(|(device, pack)| record(&self.of, device, pack, &name_of));
-        let whole = (self.knowledge == Knowledge::Whole).then_some(Record::Whole);
+        // Which gaps there were is not written down, so the next start walks again.
+        let is_whole = self.knowledge == Knowledge::Whole && self.gaps.is_empty();
+        let whole = is_whole.then_some(Record::Whole);
         if let Err(error) = file.write_anew(bits.chain(whole)) {
             tracing::warn!(%error, "what each device brought could not be written down; after the next start it is sent again");
         }

@@ -2,7 +2,8 @@
 //!
 //! Needed where the table was lost, and where a disk brings packs that this box did not see grow; until then a device is asked
 //! for what it has sent before. What a walk finds is entered at once, so no walk is in vain. A part that cannot be read is
-//! left out: its device is asked to send it, which heals the damage. Not here: the table (`packs::owners`), when the work is
+//! left out: its device is asked to send it, which heals the damage. Another device may send it first: the walk notes what it
+//! found nowhere (`Owners::note_gap`), and is repeated when that comes. Not here: the table (`packs::owners`), when the work is
 //! done (the agent).
 
 use crate::core::Core;
@@ -76,7 +77,7 @@ pub(crate) fn step(core: &Core, walk: &mut BroughtWalk, chunks_max: u64) -> Resu
     }
     if !walk.is_begun {
         // Asked first: what is lost while the ledger is read counts as lost since.
-        let losses = core.owners().losses();
+        let losses = core.owners().begin_walk();
         *walk = BroughtWalk::begin(&core.ledger(), losses);
     }
     let mut left = chunks_max;
@@ -118,6 +119,7 @@ impl DeviceWalk {
 
     fn read(&mut self, core: &Core, unread: Unread, left: &mut u64) -> Result<()> {
         *left = left.saturating_sub(1);
+        let read_chunk = unread.of.chunk().id;
         let mut rest = std::mem::take(&mut self.rest);
         let read = rest.read(core, unread, &mut |reference| {
             *left = left.saturating_sub(1);
@@ -125,7 +127,10 @@ impl DeviceWalk {
         });
         self.rest = rest;
         match read {
-            Err(StoreError::Damaged { .. } | StoreError::NotFound { .. } | StoreError::Refused(_)) => Ok(()),
+            Err(StoreError::Damaged { .. } | StoreError::NotFound { .. } | StoreError::Refused(_)) => {
+                core.owners().note_gap(read_chunk);
+                Ok(())
+            }
             read => read,
         }
     }
@@ -134,7 +139,12 @@ impl DeviceWalk {
     fn reference(&mut self, core: &Core, reference: &Reference) -> Descend {
         let (_, places) = core.catalog.every_place(&core.members, &reference.chunk().id);
         let places: Vec<_> = places.into_iter().map(|place| (place.pack, place.slot)).collect();
-        core.owners().note(&self.holder, places.iter().copied());
+        let mut owners = core.owners();
+        owners.note(&self.holder, places.iter().copied());
+        if places.is_empty() {
+            owners.note_gap(reference.chunk().id);
+        }
+        drop(owners);
         let walked = match reference {
             Reference::Node(_) => &mut self.nodes,
             Reference::List(_) => &mut self.lists,

@@ -47,6 +47,10 @@ pub(crate) fn commit(core: &Core, scope: &Scope, wanted: Wanted, stamp: WallStam
     pins.see(stamp.powered_on_s);
     pins.committed(&scope.holder);
     drop(pins);
+    if scope.device_name().is_none() {
+        // The appliance has no bits; the device of the source is to have its own.
+        core.owners_are_partial();
+    }
     core.write_owners();
     Ok(committed)
 }

@@ -15,7 +15,7 @@ use crate::take::folder::{self, FolderClaim, KnownSource};
 use crate::take::share;
 use crate::take::{commit, receive};
 use crate::vault::Vault;
-use crate::{Committed, Found, Result};
+use crate::{Committed, Found, Result, StoreError};
 use larder_format::ledger::{Origin, Snapshot, WallStamp};
 use larder_format::tree::read::{OpenComparison, Visitor, Walked};
 use larder_format::tree::{Node, Piece};
@@ -116,6 +116,21 @@ impl<'a> By<'a> {
         labels::label(self.core, self.scope, wish, stamp)
     }
 
+    /// Kept snapshots of a source, oldest first; at least one.
+    ///
+    /// # Errors
+    /// `NotFound` for a source without snapshots, and for one that the asker may not see.
+    pub fn snapshots(&self, source: &str) -> Result<Vec<Arc<SnapshotRecord>>> {
+        self.scope.require_visible(source)?;
+        let records = self.core.ledger().snapshots(source).to_vec();
+        if records.is_empty() { Err(StoreError::no_source(source)) } else { Ok(records) }
+    }
+
+    /// Names of the sources that the asker may see.
+    pub fn sources(&self) -> Vec<String> {
+        self.core.ledger().sources.keys().filter(|source| self.scope.may_see(source)).cloned().collect()
+    }
+
     /// The bytes of a chunk, hashed again.
     ///
     /// # Errors
@@ -133,15 +148,16 @@ impl<'a> By<'a> {
     }
 
     /// The order of reads for these chunks; each block once. Missing chunks are left out: a single
-    /// lost chunk must not keep a whole folder from its owner.
+    /// lost chunk must not keep a whole folder from its owner. So are chunks that no device brought that the asker may see.
     pub fn plan_fetch(&self, ids: &[ChunkId]) -> Vec<Fetch> {
-        self.core.plan_fetch(ids)
+        self.core.plan_fetch(self.scope, ids)
     }
 
     /// The place of each chunk as a number: equal for chunks of one block, and rising in the order of reads; `NOWHERE` for
-    /// a chunk unknown to the index. A sweep may move chunks, so the number is an order and no promise.
+    /// a chunk unknown to the index, or not to be seen by the asker. A sweep may move chunks, so the number is an order and
+    /// no promise.
     pub fn places(&self, ids: &[ChunkId]) -> Vec<u64> {
-        self.core.places(ids)
+        self.core.places(self.scope, ids)
     }
 
     /// The bytes of one step of a plan: a block with the wanted chunks, and maybe neighbours.
@@ -149,7 +165,7 @@ impl<'a> By<'a> {
     /// # Errors
     /// `Damaged` when no disk has the block whole; `Disk` when none answers.
     pub fn fetch(&self, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
-        self.core.fetch(step, neighbours)
+        self.core.fetch(self.scope, step, neighbours)
     }
 
     /// The same for a reader whose first fetch failed: each chunk is hashed before sending, so that another disk is asked
@@ -189,7 +205,7 @@ impl<'a> By<'a> {
     pub fn compare(
         &self,
         comparison: &mut OpenComparison,
-        visitor: &mut dyn Visitor<crate::StoreError>,
+        visitor: &mut dyn Visitor<StoreError>,
     ) -> Result<Walked> {
         comparison.go_on(self.core, visitor)
     }
@@ -228,8 +244,9 @@ impl<'a> By<'a> {
     /// Paths of `source` whose names match, over all kept snapshots that `index` knows.
     ///
     /// # Errors
-    /// `Disk` when the index cannot be read.
+    /// `NotFound` for a source that the asker may not see; `Disk` when the index cannot be read.
     pub fn find_names(&self, index: &NameIndex, source: &str, query: &NameQuery<'_>) -> Result<NamesFound> {
+        self.scope.require_visible(source)?;
         let records = self.core.ledger().looked_at(source);
         names::find(index, &records, query)
     }

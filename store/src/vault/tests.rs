@@ -116,7 +116,7 @@ fn a_disk_that_is_gone_has_lost_nothing() {
     vault.by(&SCOPE).receive(&upload()).expect("there is room");
     vault.seal_all().expect("there is room");
     let piece = ChunkRef::to(b"piece");
-    let plan = vault.core.plan_fetch(&[piece.id]);
+    let plan = vault.core.plan_fetch(&SCOPE, &[piece.id]);
     vault.require_readable().expect("the disk is there");
     // No check has run yet: the disk counts as healthy.
     let members = vault.core.members.all();
@@ -124,11 +124,11 @@ fn a_disk_that_is_gone_has_lost_nothing() {
     slot.take();
     vault.require_readable().expect("nobody has read yet");
     let is_gone = |error: StoreError| assert!(matches!(error, StoreError::Disk { .. }), "{error:?}");
-    is_gone(vault.core.fetch(&plan[0], Neighbours::Unwanted).expect_err("it does not answer"));
+    is_gone(vault.core.fetch(&SCOPE, &plan[0], Neighbours::Unwanted).expect_err("it does not answer"));
     is_gone(vault.core.fetch_proven(&plan[0]).expect_err("it does not answer"));
     is_gone(vault.core.read(&piece).expect_err("it does not answer"));
     is_gone(vault.require_readable().expect_err("the next one is told at once"));
-    assert_eq!(vault.core.plan_fetch(&[piece.id]), []);
+    assert_eq!(vault.core.plan_fetch(&SCOPE, &[piece.id]), []);
     slot.put(Arc::new(disk));
     vault.require_readable().expect("it is back");
     assert_eq!(vault.by(&SCOPE).missing(&[piece.id]), [], "it is not asked for again");
@@ -154,7 +154,9 @@ fn places_tell_what_lies_together() {
     let (first, second) = (receive(&vault, 0..3), receive(&vault, 3..5));
     vault.seal_all().expect("there is room");
     let names = [second[0], first[2], Hash::ZERO, first[0], second[1], first[2]];
-    let [a, b, nowhere, c, d, e] = vault.core.places(&names)[..] else { panic!("one place for each") };
+    let [a, b, nowhere, c, d, e] = vault.core.places(&SCOPE, &names)[..] else {
+        panic!("one place for each")
+    };
     assert!(a == d && b == c && b == e && b < a && a < nowhere && nowhere == NOWHERE);
 }
 
@@ -164,8 +166,8 @@ fn neighbours_come_along_where_they_are_welcome_and_not_too_many() {
     let (few, many) = (receive(&vault, 0..16), receive(&vault, 16..33));
     vault.seal_all().expect("there is room");
     let comes_with = |name: &ChunkId, neighbours| {
-        let [step] = &vault.core.plan_fetch(&[*name])[..] else { panic!("one block") };
-        let block = vault.core.fetch(step, neighbours).expect("it is there");
+        let [step] = &vault.core.plan_fetch(&SCOPE, &[*name])[..] else { panic!("one block") };
+        let block = vault.core.fetch(&SCOPE, step, neighbours).expect("it is there");
         let (_, block) = OpenBlock::read(&mut Decoder::new(), &block).expect("a block");
         assert!(block.chunk(name).is_some());
         block.chunks.len()

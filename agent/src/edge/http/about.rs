@@ -1,12 +1,12 @@
 //! The appliance about itself: the caller, its health, and its record of the past at one point.
 
-use super::auth::{Paired, may_read, name_of};
+use super::auth::{Paired, name_of};
 use super::extract::PathParts;
 use super::{Refusal, State};
 use crate::report::Report;
 use crate::state::Appliance;
 use axum::Json;
-use larder_format::ledger::{Head, Role};
+use larder_format::ledger::{Head, Role, Sees};
 use larder_format::wire::{FEATURES, Identity};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,15 @@ pub(crate) async fn health(appliance: State) -> Json<serde_json::Value> {
 }
 
 pub(crate) async fn me(Paired(scope): Paired, appliance: State) -> Json<Identity> {
-    Json(identity(&appliance, name_of(&scope).to_owned(), scope.role()))
+    Json(identity(&appliance, name_of(&scope).to_owned(), scope.role(), scope.sees().clone()))
 }
 
 /// What a device is told of itself and of the appliance.
-pub(super) fn identity(appliance: &Appliance, device: String, role: Role) -> Identity {
+pub(super) fn identity(appliance: &Appliance, device: String, role: Role, sees: Sees) -> Identity {
     Identity {
         device,
         role,
+        sees: Some(sees),
         appliance: appliance.settings.appliance.name.clone(),
         vault: appliance.vault.id(),
         head: appliance.vault.ledger().head,
@@ -54,15 +55,16 @@ pub(crate) async fn status(Paired(scope): Paired, appliance: State) -> Json<serd
     let newest = reports.wait_for(|report| report.head.sequence >= head);
     let _ = tokio::time::timeout(LOOKED_WITHIN, newest).await;
     let report: Arc<Report> = appliance.report.borrow().clone();
-    let value = if may_read(&scope) {
+    let value = if scope.sees_everything() {
         serde_json::to_value(&*report)
     } else {
-        // A key that only adds backups hears of its own sources, and whether the box needs a person.
-        let is_own = |source: &str| scope.require_own(source).is_ok();
+        // A key hears of its own sources, of those that it may see, and whether the box needs a person. Figures of the
+        // whole vault would tell how much the others have.
+        let is_told = |source: &str| scope.may_see(source) || scope.require_own(source).is_ok();
         serde_json::to_value(serde_json::json!({
-            "health": report.health.without_names(&is_own),
+            "health": report.health.without_names(&is_told),
             "retention": { "promise": report.retention.promise },
-            "sources": report.sources.iter().filter(|source| is_own(&source.source)).collect::<Vec<_>>(),
+            "sources": report.sources.iter().filter(|source| is_told(&source.source)).collect::<Vec<_>>(),
         }))
     };
     Json(value.expect("plain values encode"))

@@ -13,7 +13,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
-use larder_format::ledger::{Pairing, Role};
+use larder_format::ledger::Sees;
 use larder_store::Scope;
 use larder_trust::PublicKey;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(crate) struct Paired(pub(crate) Scope);
 #[derive(Debug)]
 pub(crate) struct Pusher(pub(crate) Scope);
 
-/// A caller who may see the past.
+/// A caller who may see some of the past.
 #[derive(Debug)]
 pub(crate) struct PastReader(pub(crate) Scope);
 
@@ -65,13 +65,9 @@ pub(crate) fn name_of(scope: &Scope) -> &str {
     scope.device_name().unwrap_or(OWNER)
 }
 
-/// May see the past.
+/// May see some of the past.
 pub(crate) fn may_read(scope: &Scope) -> bool {
-    matches!(scope.role(), Role::Read | Role::Admin)
-}
-
-fn may_push(scope: &Scope) -> bool {
-    matches!(scope.role(), Role::Push | Role::Admin)
+    *scope.sees() != Sees::Nothing
 }
 
 /// Finds the caller by the key proven in TLS. An unknown caller's request goes on: some routes need no known one.
@@ -83,9 +79,9 @@ pub(crate) async fn by_key(
     let key = request.extensions().get::<ProvenKey>().map(|key| key_name(&key.0));
     let pairing = key.and_then(|key| appliance.vault.ledger().pairings.get(&key).cloned());
     let is_known = pairing.is_some();
-    if let Some(Pairing { device, role, key }) = pairing {
-        appliance.key_uses.note(key, appliance.stamp().time_ms);
-        request.extensions_mut().insert(Caller::Device(Scope::device(device, role)));
+    if let Some(pairing) = pairing {
+        appliance.key_uses.note(pairing.key, appliance.stamp().time_ms);
+        request.extensions_mut().insert(Caller::Device(Scope::device(&pairing)));
     }
     let response = next.run(request).await;
     // Left open, a few hundred connections without any key would keep every other device out.
@@ -131,7 +127,7 @@ impl<S: Sync> FromRequestParts<S> for Pusher {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let why = "this key may only look into backups, not add any";
         let scope = scope(parts)?;
-        if may_push(&scope) { Ok(Self(scope)) } else { Err(Refusal::forbidden(why)) }
+        if scope.role().may_push() { Ok(Self(scope)) } else { Err(Refusal::forbidden(why)) }
     }
 }
 
@@ -159,6 +155,8 @@ impl<S: Sync> FromRequestParts<S> for BoxOwner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use larder_format::Hash;
+    use larder_format::ledger::{Pairing, Role};
 
     fn parts(caller: Option<Caller>) -> Parts {
         let (mut parts, ()) = axum::http::Request::new(()).into_parts();
@@ -183,9 +181,14 @@ mod tests {
     /// A device called like the owner is no owner.
     #[test]
     fn each_role_opens_its_own_routes() {
-        let device = |role| Some(Caller::Device(Scope::device("owner", role)));
+        let device = |role| {
+            let sees = Sees::usual(role);
+            let pairing = Pairing { device: "owner".to_owned(), role, key: Hash::ZERO, sees };
+            Some(Caller::Device(Scope::device(&pairing)))
+        };
         assert_eq!(let_in(None), [false; 4]);
         assert_eq!(let_in(device(Role::Push)), [true, true, false, false]);
+        assert_eq!(let_in(device(Role::User)), [true, true, true, false]);
         assert_eq!(let_in(device(Role::Read)), [true, false, true, false]);
         assert_eq!(let_in(device(Role::Admin)), [true, true, true, false]);
         assert_eq!(let_in(Some(Caller::Owner)), [true; 4]);

@@ -9,7 +9,7 @@ use crate::state::keeping::SetAside;
 use axum::Json;
 use jiff::Timestamp;
 use larder_format::care::LostFile;
-use larder_format::ledger::{Pairing, Role, is_plain_name};
+use larder_format::ledger::{Pairing, Role, Sees, is_plain_name};
 use larder_store::{DamagedSnapshot, ScrubView, Vault};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,9 @@ pub(super) fn require_device_name(name: &str) -> Result<(), Refusal> {
 pub(crate) struct Key {
     pub(crate) device: String,
     pub(crate) role: Role,
+    /// The past that the key sees; none from an agent that tells only the role.
+    #[serde(default)]
+    pub(crate) sees: Option<Sees>,
     /// The first digits of the key's hash; the key itself is not kept.
     pub(crate) key: String,
     /// When it was made.
@@ -38,7 +41,8 @@ impl Key {
         let moment = |ms| Timestamp::from_millisecond(ms).ok();
         let made = appliance.vault.ledger().key_made(&pairing.key).and_then(|stamp| moment(stamp.time_ms));
         let last_used = appliance.key_uses.last_ms(&pairing.key).and_then(moment);
-        Self { device: pairing.device, role: pairing.role, key: pairing.key.short(), made, last_used }
+        let Pairing { device, role, key, sees } = pairing;
+        Self { device, role, sees: Some(sees), key: key.short(), made, last_used }
     }
 }
 

@@ -37,9 +37,8 @@ pub(crate) async fn find(
         return Err(Refusal::invalid("`name` must be a part of a name"));
     }
     let sources: Vec<String> = {
-        let view = appliance.vault.ledger();
-        let is_meant = |source: &&String| query.source.as_ref().is_none_or(|wanted| *source == wanted);
-        view.sources.keys().filter(is_meant).cloned().collect()
+        let is_meant = |source: &String| query.source.as_ref().is_none_or(|wanted| source == wanted);
+        appliance.vault.by(&scope).sources().into_iter().filter(is_meant).collect()
     };
     if let Some(source) = query.source.as_ref().filter(|_| sources.is_empty()) {
         return Err(Refusal::not_found(&format!("source {source}"), "`larder sources` lists them."));

@@ -24,6 +24,8 @@ pub(crate) mod pairing;
 mod problem;
 mod push;
 mod read;
+#[cfg(test)]
+mod roles;
 mod snapshots;
 pub(crate) mod sockets;
 pub(crate) mod space;

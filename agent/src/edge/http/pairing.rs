@@ -8,10 +8,11 @@ use super::control::require_device_name;
 use super::{Refusal, State};
 use crate::edge::random::random;
 use crate::event::AgentEvent;
+use crate::state::Appliance;
 use crate::state::pairing::{Granted, NoPairing, Tried};
 use axum::Json;
 use axum::http::StatusCode;
-use larder_format::ledger::Role;
+use larder_format::ledger::{Role, Sees};
 use larder_format::wire::{Identity, PairingAnswer, PairingBegin, PairingProof};
 use larder_trust::{PairingKeys, from_hex, to_hex};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub(super) const BODY_BYTES_MAX: usize = 1024;
 pub(crate) struct WindowWish {
     pub(crate) device: String,
     pub(crate) role: Role,
+    /// The past that the key is to see.
+    pub(crate) sees: Sees,
 }
 
 /// An open window.
@@ -41,9 +44,17 @@ pub(crate) async fn open_window(
     appliance: State,
     Json(wish): Json<WindowWish>,
 ) -> Result<Json<OpenedWindow>, Refusal> {
-    let WindowWish { device, role } = wish;
+    let WindowWish { device, role, sees } = wish;
     require_device_name(&device)?;
-    let granted = Granted { device: device.clone(), role };
+    if !sees.fits(role) {
+        return Err(Refusal::invalid(format!(
+            "a key of the role {} cannot see {}",
+            role.word(),
+            sees.words()
+        )));
+    }
+    require_known(&appliance, &sees)?;
+    let granted = Granted { device: device.clone(), role, sees };
     let opened = appliance.pairing.open(&appliance.stamp(), granted, random());
     let (code, open_s) = opened.map_err(|why| refusal(&why))?;
     appliance.tell(AgentEvent::PairingOpened { device, role });
@@ -67,7 +78,21 @@ pub(crate) async fn begin(
         proof: answered.proof,
         device: answered.granted.device,
         role: answered.granted.role,
+        sees: answered.granted.sees,
     }))
+}
+
+/// A mistyped name would be let see nothing, and be noticed on the day of the restore.
+fn require_known(appliance: &Appliance, sees: &Sees) -> Result<(), Refusal> {
+    let Sees::Devices(names) = sees else { return Ok(()) };
+    let view = appliance.vault.ledger();
+    match names.iter().find(|name| !view.knows_device(name)) {
+        Some(name) => Err(Refusal::not_found(
+            &format!("computer called {name}"),
+            "`larderd answers` lists what each computer has backed up. Name one of these after --sees, or leave --sees away.",
+        )),
+        None => Ok(()),
+    }
 }
 
 pub(crate) async fn confirm(
@@ -76,11 +101,11 @@ pub(crate) async fn confirm(
     Json(shown): Json<PairingProof>,
 ) -> Result<Json<Identity>, Refusal> {
     let confirmed = appliance.pairing.confirm(&appliance.stamp(), proven.0, &shown.proof);
-    let Granted { device, role } = confirmed.map_err(|why| refusal(&why))?;
-    let named = device.clone();
-    appliance.blocking(move |appliance| appliance.take_key(named, role, &proven.0)).await??;
-    tracing::info!(device, ?role, "a computer was paired");
-    Ok(Json(super::about::identity(&appliance, device, role)))
+    let granted = confirmed.map_err(|why| refusal(&why))?;
+    let Granted { device, role, sees } = granted.clone();
+    appliance.blocking(move |appliance| appliance.take_key(granted, &proven.0)).await??;
+    tracing::info!(device, ?role, ?sees, "a computer was paired");
+    Ok(Json(super::about::identity(&appliance, device, role, sees)))
 }
 
 fn refusal(why: &NoPairing) -> Refusal {

@@ -58,34 +58,38 @@ pub(crate) struct SourceQuery {
 type SourcePath = PathParts<(String, String)>;
 pub(super) type SnapshotPath = PathParts<(String, String, String)>;
 
-pub(crate) async fn sources(_: PastReader, appliance: State) -> Result<Json<Vec<SourceInfo>>, Refusal> {
-    let all = appliance.vault.ledger().sources.clone();
-    let info = |(source, records): (&String, &Vec<_>)| {
-        source_info(snapshots::infos(&appliance, source, records), wishes::expected_of(&appliance, source))
+pub(crate) async fn sources(
+    PastReader(scope): PastReader,
+    appliance: State,
+) -> Result<Json<Vec<SourceInfo>>, Refusal> {
+    let by = appliance.vault.by(&scope);
+    let info = |source: &String| {
+        let records = by.snapshots(source).ok()?;
+        source_info(snapshots::infos(&appliance, source, &records), wishes::expected_of(&appliance, source))
     };
-    Ok(Json(all.iter().filter_map(info).collect()))
+    Ok(Json(by.sources().iter().filter_map(info).collect()))
 }
 
 pub(crate) async fn snapshots(
-    _: PastReader,
+    PastReader(scope): PastReader,
     appliance: State,
     PathParts((device, name)): SourcePath,
     Query(page): Query<PageQuery>,
 ) -> Result<([(&'static str, String); 1], Json<Vec<SnapshotInfo>>), Refusal> {
-    let (source, records) = snapshots::of(&appliance, &device, &name)?;
+    let (source, records) = snapshots::of(&appliance, &scope, &device, &name)?;
     let positions = page.positions(&records);
     let older = positions.start.to_string();
     Ok(([(OLDER_HEADER, older)], Json(snapshots::infos_of(&appliance, &source, &records, positions))))
 }
 
 pub(crate) async fn snapshot(
-    _: PastReader,
+    PastReader(scope): PastReader,
     appliance: State,
     PathParts((device, name, when)): SnapshotPath,
     Query(query): Query<ZoneQuery>,
 ) -> Result<Json<SnapshotInfo>, Refusal> {
     let now = now_in(query.zone.as_deref())?;
-    let (source, records) = snapshots::of(&appliance, &device, &name)?;
+    let (source, records) = snapshots::of(&appliance, &scope, &device, &name)?;
     let wanted = snapshots::resolve(&appliance, &records, &when, &now)?.sequence;
     let position = records.partition_point(|record| record.sequence < wanted);
     let found = snapshots::infos_of(&appliance, &source, &records, position..position + 1).pop();
@@ -98,7 +102,7 @@ pub(crate) async fn versions(
     PathParts((device, name)): SourcePath,
     Query(query): Query<PathQuery>,
 ) -> Result<Json<Vec<VersionInfo>>, Refusal> {
-    let records = snapshots::looked_at(&appliance, &device, &name)?;
+    let records = snapshots::looked_at(&appliance, &scope, &device, &name)?;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let runs =
@@ -117,7 +121,7 @@ pub(crate) async fn diff(
     Query(query): Query<DiffQuery>,
 ) -> Result<Response, Refusal> {
     let now = now_in(query.zone.as_deref())?;
-    let records = snapshots::looked_at(&appliance, &device, &name)?;
+    let records = snapshots::looked_at(&appliance, &scope, &device, &name)?;
     let (from, to) = (
         snapshots::resolve(&appliance, &records, &query.from, &now)?.snapshot.root,
         snapshots::resolve(&appliance, &records, &query.to, &now)?.snapshot.root,
@@ -141,7 +145,7 @@ pub(crate) async fn file(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let now = now_in(query.zone.as_deref())?;
-    let (_, records) = snapshots::of(&appliance, &device, &name)?;
+    let (_, records) = snapshots::of(&appliance, &scope, &device, &name)?;
     let root = snapshots::resolve(&appliance, &records, &when, &now)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
@@ -245,17 +249,17 @@ pub(crate) async fn fetch(
 }
 
 pub(crate) async fn answers(
-    _: PastReader,
+    PastReader(scope): PastReader,
     appliance: State,
     Query(query): Query<SourceQuery>,
 ) -> Result<Json<Vec<SourceAnswers>>, Refusal> {
     let zone = now_in(query.zone.as_deref())?.time_zone().clone();
+    let seen = appliance.vault.by(&scope).sources();
     let view = appliance.vault.ledger();
     let wanted = query.source.as_deref().map(composed);
     let wanted = |source: &&String| wanted.as_ref().is_none_or(|wanted| *source == wanted);
-    let all: Vec<_> = view
-        .sources
-        .keys()
+    let all: Vec<_> = seen
+        .iter()
         .filter(wanted)
         .map(|source| SourceAnswers {
             source: source.clone(),
@@ -277,11 +281,11 @@ pub(crate) struct Retention {
 }
 
 pub(crate) async fn retention(
-    _: PastReader,
+    PastReader(scope): PastReader,
     appliance: State,
     PathParts((device, name)): SourcePath,
 ) -> Result<Json<Retention>, Refusal> {
-    let (source, records) = snapshots::of(&appliance, &device, &name)?;
+    let (source, records) = snapshots::of(&appliance, &scope, &device, &name)?;
     let snapshots = snapshots::infos(&appliance, &source, &records);
     let rule = appliance.rule_now().rule;
     Ok(Json(Retention {

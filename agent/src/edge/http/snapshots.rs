@@ -8,7 +8,7 @@ use jiff::Zoned;
 use larder_format::ledger::{composed, label};
 use larder_format::when::WHEN_FORMS;
 use larder_format::wire::SnapshotInfo;
-use larder_store::SnapshotRecord;
+use larder_store::{Scope, SnapshotRecord};
 use serde::Deserialize;
 use std::ops::Range;
 use std::sync::Arc;
@@ -58,15 +58,17 @@ impl PageQuery {
     }
 }
 
-/// Every snapshot of a source, with the source's name.
+/// Every snapshot of a source, with the source's name. A source that the asker may not see is answered like one that is not
+/// there, by the same words: otherwise a guessed name would be confirmed.
 pub(super) fn of(
     appliance: &Appliance,
+    scope: &Scope,
     device: &str,
     name: &str,
 ) -> Result<(String, Vec<Arc<SnapshotRecord>>), Refusal> {
     let source = format!("{device}/{}", composed(name));
-    let records = appliance.vault.ledger().snapshots(&source).to_vec();
-    if records.is_empty() { Err(no_source(&source)) } else { Ok((source, records)) }
+    let records = appliance.vault.by(scope).snapshots(&source).map_err(|_| no_source(&source))?;
+    Ok((source, records))
 }
 
 /// The place of a snapshot among all of its source.
@@ -77,10 +79,11 @@ pub(super) fn position(records: &[Arc<SnapshotRecord>], snapshot: u64) -> Option
 /// The snapshots behind versions and differences.
 pub(super) fn looked_at(
     appliance: &Appliance,
+    scope: &Scope,
     device: &str,
     name: &str,
 ) -> Result<Vec<Arc<SnapshotRecord>>, Refusal> {
-    let (source, _) = of(appliance, device, name)?;
+    let (source, _) = of(appliance, scope, device, name)?;
     Ok(appliance.vault.ledger().looked_at(&source))
 }
 

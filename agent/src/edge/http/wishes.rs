@@ -63,6 +63,8 @@ pub(crate) async fn expectation(
     let source = source_of(&device, &name)?;
     if !super::auth::may_read(&scope) {
         scope.require_own(&source)?;
+    } else if !scope.may_see(&source) {
+        return Err(super::snapshots::no_source(&source));
     }
     told(&appliance, &source).map(Json)
 }

@@ -13,6 +13,7 @@ use crate::owner::words::Trouble;
 use crate::phrase::size;
 use crate::run::{self, Running};
 use crate::state::Appliance;
+use crate::state::pairing::Granted;
 use compare::Comparison;
 use jiff::tz::TimeZone;
 use larder_client::{
@@ -20,7 +21,7 @@ use larder_client::{
     TransferProgress,
 };
 use larder_firmware_config::Settings;
-use larder_format::ledger::Role;
+use larder_format::ledger::{Role, Sees};
 use larder_trust::SecretKey;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -106,7 +107,7 @@ fn free(address: SocketAddr) -> SocketAddr {
 
 async fn story(running: &Running, folder: &Path, place: &Path) -> Result<Vec<Comparison>, Trouble> {
     let appliance = running.appliance.clone();
-    let connection = connect(&appliance, running.address, Role::Admin)?;
+    let connection = connect(&appliance, running.address)?;
     let name = larder_client::source_name_for(folder).unwrap_or_else(|| "files".to_owned());
     let (folder, place) = (folder.to_owned(), place.to_owned());
     let told = tokio::task::spawn_blocking(move || {
@@ -115,9 +116,10 @@ async fn story(running: &Running, folder: &Path, place: &Path) -> Result<Vec<Com
     told.await.map_err(|error| local("tell the story", &error))?
 }
 
-fn connect(appliance: &Appliance, address: SocketAddr, role: Role) -> Result<Connection, Trouble> {
+fn connect(appliance: &Appliance, address: SocketAddr) -> Result<Connection, Trouble> {
     let own = SecretKey::generate().map_err(|error| local("make a key", &error))?;
-    appliance.take_key(DEVICE.to_owned(), role, &own.public())?;
+    let granted = Granted { device: DEVICE.to_owned(), role: Role::User, sees: Sees::usual(Role::User) };
+    appliance.take_key(granted, &own.public())?;
     let keys = PairedKeys { appliance: appliance.box_key.public(), own };
     Ok(Connection::new(&PairedAppliance { address: format!("https://{address}"), keys }))
 }
@@ -250,7 +252,7 @@ async fn explain(running: &Running, place: &Path) -> Result<(), Trouble> {
     let larderd =
         std::env::current_exe().map_or_else(|_| "larderd".to_owned(), |path| path.display().to_string());
     say(format_args!(
-        "Push your own:   {larderd} pair --device {DEVICE} --role admin --config {}",
+        "Push your own:   {larderd} pair --device {DEVICE} --config {}",
         place.join(SETTINGS).display()
     ))?;
     say(format_args!(

@@ -6,6 +6,7 @@
 use crate::disks::members::Members;
 use crate::packs::catalog::{Catalog, PACKS_AT_ONCE};
 use crate::packs::index::Hint;
+use crate::packs::marks::At;
 use crate::packs::place::{Answer, Place};
 use larder_format::ChunkId;
 
@@ -45,6 +46,28 @@ impl Catalog {
                 places.push((asked, place));
             }
         });
+        places
+    }
+
+    /// The same with every hint at a pack whose table no disk shows at this moment: the chunk is likely to lie there.
+    pub(crate) fn every_likely_place_of_each(&self, members: &Members, ids: &[ChunkId]) -> Vec<(usize, At)> {
+        let hints = self.hints_of_each(ids);
+        let mut places = Vec::with_capacity(ids.len());
+        self.packs.confirm(members, &hints, ids, |asked, answer| {
+            if let Answer::Here(place) = answer {
+                places.push((asked, (place.pack, place.slot)));
+            }
+        });
+        let trouble = &self.packs.trouble;
+        let is_hidden = |pack| {
+            let name = self.packs.name(pack);
+            trouble.is_gone_without(pack) || name.is_some_and(|name| trouble.is_unreadable(&name))
+        };
+        for of_pack in hints.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
+            if is_hidden(of_pack[0].0.0) {
+                places.extend(of_pack.iter().map(|(hint, asked)| (*asked, *hint)));
+            }
+        }
         places
     }
 

@@ -1,8 +1,8 @@
 //! Many chunks on their way to a reader: the order of reads, and the blocks sent.
 //!
 //! The reader names every chunk anyway and drops unasked chunks. So only the stored bytes are checked here: a small box
-//! saves hashing all plain bytes, and unpacking and packing where most of a block is wanted. A device that may read chunks
-//! by name may read every kept chunk, so an unasked chunk in a block reveals no secret.
+//! saves hashing all plain bytes, and unpacking and packing where most of a block is wanted. A block may hold chunks of
+//! several devices: the whole block goes to a reader who may see every chunk in it.
 //! Not here: single chunks, and damage (`registry`).
 
 use crate::disks::members::Members;
@@ -21,6 +21,7 @@ struct Stored {
     bytes: Vec<u8>,
     header: block::Header,
     wanted: Vec<Range<usize>>,
+    slots: Range<u32>,
 }
 
 impl Stored {
@@ -48,9 +49,21 @@ impl Packs {
     }
 
     /// A block with the wanted chunks: the stored block, or a new block where most of the stored block is not wanted.
-    pub(crate) fn fetch(&self, members: &Members, step: &Fetch, neighbours: Neighbours) -> Result<Vec<u8>> {
+    /// `may_come_along` says so of all chunks in some slots of a pack.
+    pub(crate) fn fetch(
+        &self,
+        members: &Members,
+        step: &Fetch,
+        neighbours: Neighbours,
+        may_come_along: &dyn Fn(u32, Range<u32>) -> bool,
+    ) -> Result<Vec<u8>> {
+        let pack = step.places().next().map_or(0, |place| place.pack);
         let sent = match self.stored(members, step) {
-            Some(block) if block.is_worth_sending(neighbours) => Some(block.bytes),
+            Some(block)
+                if block.is_worth_sending(neighbours) && may_come_along(pack, block.slots.clone()) =>
+            {
+                Some(block.bytes)
+            }
             Some(block) => self.cut_out(&block),
             None => None,
         };
@@ -118,7 +131,7 @@ impl Packs {
                 ranges.get(nth).cloned()
             };
             let wanted = wanted.iter().map(range).collect::<Option<Vec<_>>>()?;
-            Some(Stored { bytes, header, wanted })
+            Some(Stored { bytes, header, wanted, slots })
         })
     }
 

@@ -48,6 +48,9 @@ pub(crate) fn give_up(core: &Core, member: &Member, name: &Hash, patience: Patie
     // The pack is needed no longer: whole blocks lie elsewhere, and the rest was named.
     if let Some(number) = number {
         core.catalog.retire(number, name, copies.len().unwrap_or(0));
+        core.disown(&[number]);
+        // The pack's bits went with it, while a chunk of it may lie elsewhere with the bit of another device alone.
+        core.owners_are_partial();
     }
     // The remaining disks keep their copies: failed disks are not believed and get no writes.
     for member in core.members.all().iter().filter(|member| member.is_healthy() || member.is_behind()) {

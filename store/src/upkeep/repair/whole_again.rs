@@ -16,6 +16,7 @@ pub(crate) fn is_whole_again(core: &Core, name: &Hash) {
     let went_without =
         core.catalog.packs.number(name).is_some_and(|pack| core.trouble().is_gone_without(pack));
     core.catalog.enter_repaired(&core.members, name, len);
+    core.gaps_may_be_closed();
     if went_without {
         // A whole copy exists now, so disks without the pack are filled.
         let lacks_it = |member: &Arc<Member>| member.disk.as_ref().open(&layout::pack(name)).is_err();
