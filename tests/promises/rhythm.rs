@@ -51,7 +51,7 @@ fn a_computer_shortens_its_own_rhythm_and_only_an_admin_lengthens_one() {
     assert!(told.contains("within 9 days (weekly)"), "{told}");
     home.pair_on("thief", "laptop", "push");
     home.pair_on("other", "phone", "push");
-    home.pair_on("reader", "tablet", "read");
+    home.pair_with("reader", &["--device", "tablet", "--role", "read", "--sees", "all"]);
     let refused = fails(&home, "thief", &["source", "laptop/docs", "--expect", "never"], 5);
     assert!(refused.contains("role admin"), "{refused}");
     fails(&home, "thief", &["source", "laptop/docs", "--expect", "10 days"], 5);

@@ -15,7 +15,8 @@ use std::ffi::OsStr;
 
 use Column::{Left, Right};
 
-pub(super) const NOTHING_YET: &str = "Nothing is protected yet. `larder push FOLDER` makes the first backup.";
+pub(super) const NOTHING_YET: &str =
+    "Nothing is protected yet, as far as this computer may see. `larder push FOLDER` makes the first backup.";
 
 pub(super) fn versions(
     place: &OsStr,

@@ -41,7 +41,7 @@ pub(crate) async fn find(
         appliance.vault.by(&scope).sources().into_iter().filter(is_meant).collect()
     };
     if let Some(source) = query.source.as_ref().filter(|_| sources.is_empty()) {
-        return Err(Refusal::not_found(&format!("source {source}"), "`larder sources` lists them."));
+        return Err(super::snapshots::no_source(source));
     }
     let device = name_of(&scope).to_owned();
     let found = appliance.looking_up_long(&device, move |appliance, go_on| {

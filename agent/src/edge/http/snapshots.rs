@@ -191,7 +191,7 @@ fn labels_in_words(labels: &[String]) -> String {
 }
 
 pub(super) fn no_source(source: &str) -> Refusal {
-    Refusal::not_found(&format!("source {source}"), "`larder sources` lists what there is.")
+    Refusal::not_found(&format!("source {source}"), "`larder sources` lists what this computer may see.")
 }
 
 #[cfg(test)]
