@@ -5,6 +5,7 @@ use crate::messages::check;
 use harness::device::Device;
 use harness::home::{Home, text};
 use larder_format::ChunkRef;
+use larder_format::tree::{Kind, Totals};
 use larder_format::wire::NOWHERE;
 use std::fs;
 
@@ -84,6 +85,31 @@ fn a_stolen_computer_reads_nothing_of_the_others() {
         let (_, blocks) = post(&admin, "/v1/chunks/fetch", &ids);
         assert!(blocks.len() > MARK.len(), "a key that sees everything has them by these names");
     }
+}
+
+/// Numbers of snapshots run on over all computers: what is said of a number is said to whoever may see its source.
+#[test]
+fn a_number_of_another_computer_tells_nothing() {
+    let home = Home::new();
+    home.pair_on("desk", "desk", "admin");
+    let folder = home.path("diary");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("monday.txt"), MARK).expect("written");
+    check_on(&home, "desk", &["push", &folder.display().to_string()], 0, "");
+    let admin = home.device("desk", "admin");
+    let newest = admin.ask("GET", "/v1/sources/desk/diary/snapshots/newest").1;
+    let newest: serde_json::Value = serde_json::from_str(&newest).expect("JSON");
+    let number = newest["snapshot"].to_string();
+    let aside = home.larderd(&["set-aside", &number, "--reason", "the boat"]).output().expect("runs");
+    assert!(aside.status.success(), "{}", text(&aside));
+    let thief = Sender(home.device("laptop", "user"));
+    let totals = Totals::default();
+    thief.commit("own", 1, Kind::Directory { node: thief.keep_folder(&[]), totals }, totals);
+    let path = format!("/v1/sources/laptop/own/snapshots/{number}");
+    let (status, told) = thief.0.ask("GET", &path);
+    assert!(status == 404 && !told.contains("boat") && !told.contains("aside"), "{status} {told}");
+    let (_, told) = admin.ask("GET", &path);
+    assert!(told.contains("the boat"), "whoever sees everything is told: {told}");
 }
 
 /// A part of a block that another computer brought: the rest of the block stays where it is.

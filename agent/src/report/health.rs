@@ -105,7 +105,7 @@ impl Condition {
         }
     }
 
-    /// The condition for a key without the right to read, whose sources `is_own` picks.
+    /// The condition for a key that does not see everything, whose sources `is_own` picks.
     fn without_names(&self, is_own: &dyn Fn(&str) -> bool) -> Self {
         match &self.about {
             About::Appliance => self.clone(),

@@ -46,7 +46,7 @@ pub(crate) fn pair_by_code(address: &str, code: &str) -> Result<(PairedAppliance
     };
     let is_proven = proof.bytes().any(|digit| digit != b'0');
     let shown = serde_json::to_vec(&PairingProof { proof }).expect("plain values encode");
-    let identity = match connection.say("/v1/pair/confirm", &shown) {
+    let identity: Identity = match connection.say("/v1/pair/confirm", &shown) {
         // The answer was lost, and the key may be known all the same: given up, it would stay in force without an owner.
         Err(lost @ ClientError::Unreachable { .. }) if is_proven => {
             let again = Connection::new(&pairing).awaited();
@@ -54,7 +54,12 @@ pub(crate) fn pair_by_code(address: &str, code: &str) -> Result<(PairedAppliance
         }
         said => said?,
     };
-    if is_proven { Ok((pairing, identity)) } else { Err(not_proven(TrustError::NotProven)) }
+    if !is_proven {
+        return Err(not_proven(TrustError::NotProven));
+    }
+    // What was proven is what is told.
+    let PairingAnswer { device, role, sees, .. } = answer;
+    Ok((pairing, Identity { device, role, sees: Some(sees), ..identity }))
 }
 
 fn not_proven(error: TrustError) -> ClientError {

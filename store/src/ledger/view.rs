@@ -240,6 +240,13 @@ impl LedgerView {
         self.let_go.iter().find(|gone| gone.snapshots.binary_search(&sequence).is_ok())
     }
 
+    /// Whether a snapshot is of `source`, or was until it was let go of; no more once its record is gone, too.
+    pub fn was_of(&self, sequence: u64, source: &str) -> bool {
+        let let_go = self.let_go.iter().flat_map(|gone| &gone.records);
+        let mut all = self.snapshots(source).iter().chain(let_go);
+        all.any(|record| record.sequence == sequence && record.snapshot.source == source)
+    }
+
     /// The folder that a snapshot came from, as its device said; nothing for one of a source that has moved often since.
     pub fn origin(&self, record: &SnapshotRecord) -> Option<&Origin> {
         self.origins.of(&record.snapshot.source, record.sequence)

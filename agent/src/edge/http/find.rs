@@ -5,6 +5,7 @@ use super::entries::time_text;
 use super::{Refusal, State};
 use axum::Json;
 use axum::extract::Query;
+use larder_format::ledger::composed;
 use larder_format::wire::{FoundName, FoundNames, escape_name};
 use larder_store::{NameHit, NameQuery, StoreError};
 use serde::Deserialize;
@@ -37,7 +38,8 @@ pub(crate) async fn find(
         return Err(Refusal::invalid("`name` must be a part of a name"));
     }
     let sources: Vec<String> = {
-        let is_meant = |source: &String| query.source.as_ref().is_none_or(|wanted| source == wanted);
+        let wanted = query.source.as_deref().map(composed);
+        let is_meant = |source: &String| wanted.as_ref().is_none_or(|wanted| source == wanted);
         appliance.vault.by(&scope).sources().into_iter().filter(is_meant).collect()
     };
     if let Some(source) = query.source.as_ref().filter(|_| sources.is_empty()) {

@@ -33,7 +33,7 @@ pub(super) async fn keep(
     let wish: KeepWish =
         serde_json::from_slice(&read_body(body, WISH_BYTES_MAX).await?).map_err(Refusal::invalid)?;
     let (_, records) = snapshots::of(&appliance, &scope, &device, &name)?;
-    let snapshot = snapshots::resolve(&appliance, &records, &when, &now)?.sequence;
+    let snapshot = snapshots::resolve(&appliance, &scope, &records, &when, &now)?.sequence;
     labelled(&appliance, scope, snapshot, &wish).await.map(Json)
 }
 

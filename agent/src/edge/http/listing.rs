@@ -40,7 +40,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Refusal> {
     let now = now_in(query.zone.as_deref())?;
     let (_, records) = snapshots::of(&appliance, &scope, &device, &name)?;
-    let root = snapshots::resolve(&appliance, &records, &when, &now)?.snapshot.root;
+    let root = snapshots::resolve(&appliance, &scope, &records, &when, &now)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let (by, wanted) = (scope.clone(), path.clone());
     let found =

@@ -90,7 +90,7 @@ pub(crate) async fn snapshot(
 ) -> Result<Json<SnapshotInfo>, Refusal> {
     let now = now_in(query.zone.as_deref())?;
     let (source, records) = snapshots::of(&appliance, &scope, &device, &name)?;
-    let wanted = snapshots::resolve(&appliance, &records, &when, &now)?.sequence;
+    let wanted = snapshots::resolve(&appliance, &scope, &records, &when, &now)?.sequence;
     let position = records.partition_point(|record| record.sequence < wanted);
     let found = snapshots::infos_of(&appliance, &source, &records, position..position + 1).pop();
     found.map(Json).ok_or_else(|| no_path("that snapshot"))
@@ -123,8 +123,8 @@ pub(crate) async fn diff(
     let now = now_in(query.zone.as_deref())?;
     let records = snapshots::looked_at(&appliance, &scope, &device, &name)?;
     let (from, to) = (
-        snapshots::resolve(&appliance, &records, &query.from, &now)?.snapshot.root,
-        snapshots::resolve(&appliance, &records, &query.to, &now)?.snapshot.root,
+        snapshots::resolve(&appliance, &scope, &records, &query.from, &now)?.snapshot.root,
+        snapshots::resolve(&appliance, &scope, &records, &query.to, &now)?.snapshot.root,
     );
     let turn = appliance.listings.take(name_of(&scope));
     let body = stream(&appliance, turn, move |appliance, reader| {
@@ -146,7 +146,7 @@ pub(crate) async fn file(
 ) -> Result<Response, Refusal> {
     let now = now_in(query.zone.as_deref())?;
     let (_, records) = snapshots::of(&appliance, &scope, &device, &name)?;
-    let root = snapshots::resolve(&appliance, &records, &when, &now)?.snapshot.root;
+    let root = snapshots::resolve(&appliance, &scope, &records, &when, &now)?.snapshot.root;
     let path = path_bytes(&query.path)?;
     let by = scope.clone();
     let found =

@@ -88,9 +88,11 @@ pub(super) fn looked_at(
 }
 
 /// The snapshot meant by `when`, said at the moment and in the zone of `now`. A snapshot let go of is named with its
-/// date, a snapshot set aside with the reason. Any other text may be the label of a snapshot.
+/// date, a snapshot set aside with the reason, where the asker may know that they were of this source. Any other text may be
+/// the label of a snapshot.
 pub(super) fn resolve<'a>(
     appliance: &Appliance,
+    scope: &Scope,
     records: &'a [Arc<SnapshotRecord>],
     when: &str,
     now: &Zoned,
@@ -103,6 +105,10 @@ pub(super) fn resolve<'a>(
         }
         let view = appliance.vault.ledger();
         let number = when.trim().parse().ok();
+        // Numbers are given over all sources: the next one may be another computer's.
+        let source = records.first().map_or("", |record| &record.snapshot.source);
+        let is_own = |number: &u64| scope.sees_everything() || view.was_of(*number, source);
+        let number = number.filter(is_own);
         let gone = number.and_then(|number| view.let_go_of(number));
         let why = gone.map_or(why, |gone| {
             let at = jiff::Timestamp::from_millisecond(gone.at.stamp.time_ms).unwrap_or_default();

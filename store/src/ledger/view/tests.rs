@@ -111,6 +111,9 @@ fn what_is_let_go_of_is_gone_and_named() {
     let gone = chain.view.let_go_of(first).expect("named");
     assert_eq!((gone.why.as_str(), gone.records.len()), ("old", 2));
     assert!(chain.view.let_go_of(second).is_none());
+    for (number, expect) in [(first, true), (second, true), (other, false), (99, false)] {
+        assert_eq!(chain.view.was_of(number, "a/b"), expect, "{number}");
+    }
     let push = u128::from(first - 1).to_be_bytes();
     assert!(chain.view.push(&push).is_none(), "the same push again is a new snapshot");
     chain.now_s += 30 * DAY;
