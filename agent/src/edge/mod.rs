@@ -18,6 +18,7 @@ pub(crate) mod panel;
 pub(crate) mod random;
 mod secret_file;
 mod small_file;
+mod stop;
 pub(crate) mod system;
 #[cfg(feature = "demo")]
 pub(crate) mod witness;

@@ -76,6 +76,12 @@ fn prefix(interface: &Interface) -> u8 {
 }
 
 impl NetworkLink {
+    #[cfg(test)]
+    pub(super) fn of(interface: &str, index: u32, address: Ipv4Addr) -> Self {
+        let (interface, addresses) = (interface.to_owned(), vec![address.into()]);
+        Self { interface, index, is_v6: false, addresses, prefixes: vec![24] }
+    }
+
     /// Everybody on the link.
     pub(super) fn group(&self) -> SocketAddr {
         if self.is_v6 {

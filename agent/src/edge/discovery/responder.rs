@@ -2,10 +2,14 @@
 
 use super::link::{NetworkLink, PORT};
 use super::pace::{LinkBudget, MulticastPace};
-use crate::edge::random::random;
+use crate::edge::{random::random, stop::asked_to_stop};
 use larder_format::mdns::{Announcement, MdnsQuery, RecordLifetime, WantedRecords, read_query};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
@@ -19,7 +23,8 @@ const SENT_WITHIN: Duration = Duration::from_secs(1);
 const PAUSE_MIN_MS: u64 = 20;
 const PAUSE_RANGE_MS: u64 = 100;
 
-/// Announces and answers on a link until the agent ends, then says goodbye.
+/// Announces and answers on a link until the agent ends, then says goodbye. `has_spoken` is set once the link has taken
+/// something.
 ///
 /// # Errors
 /// Those of the socket: the interface went away, or a filter refuses.
@@ -28,6 +33,7 @@ pub(super) async fn answer(
     link: NetworkLink,
     mut announcements: watch::Receiver<Announcement>,
     mut stop: watch::Receiver<bool>,
+    has_spoken: Arc<AtomicBool>,
 ) -> io::Result<()> {
     let mut message = vec![0; MESSAGE_BYTES_MAX];
     let (mut pace, mut budget) = (MulticastPace::new(), LinkBudget::new(Instant::now()));
@@ -36,7 +42,7 @@ pub(super) async fn answer(
     loop {
         let may_read_at = budget.may_read_at(Instant::now());
         tokio::select! {
-            () = asked_to(&mut stop) => break,
+            () = asked_to_stop(&mut stop) => break,
             changed = announcements.changed() => match changed {
                 Ok(()) => pace.announce(Instant::now()),
                 Err(_) => break,
@@ -45,6 +51,7 @@ pub(super) async fn answer(
                 let wanted = pace.take(Instant::now());
                 let own = announcements.borrow().clone();
                 speaker.say(&own, wanted, RecordLifetime::Usual).await?;
+                has_spoken.store(true, Relaxed);
             }
             heard = speaker.hear(&mut message, may_read_at) => {
                 let (len, source) = heard?;
@@ -62,11 +69,6 @@ pub(super) async fn answer(
     }
     let own = announcements.borrow().clone();
     speaker.say(&own, WantedRecords::ANNOUNCED, RecordLifetime::Goodbye).await
-}
-
-/// Waits without keeping the lock that a borrowed value is.
-async fn asked_to(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 async fn until(due: Option<Instant>) {

@@ -10,6 +10,7 @@
 use super::Refusal;
 use super::auth::{Caller, ProvenKey};
 use super::closing::and_close;
+use crate::edge::stop::asked_to_stop;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -312,11 +313,6 @@ pub(super) async fn accept_loop(door: impl Door, mut stop: watch::Receiver<bool>
     if tokio::time::timeout(DRAIN_WITHIN, graceful.shutdown()).await.is_err() {
         tracing::info!("some answers did not finish in time; clients will ask again");
     }
-}
-
-/// Without the value lent out by `wait_for`, which may not be kept across another wait.
-async fn asked_to_stop(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 async fn serve_one<D: Door>(
