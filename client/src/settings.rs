@@ -168,7 +168,7 @@ pub(crate) fn state_path(vault: &str) -> Result<PathBuf, ClientError> {
 }
 
 /// The vault's name comes over the network and must not lead anywhere as a path.
-pub(crate) fn plain(vault: &str) -> String {
+fn plain(vault: &str) -> String {
     vault.chars().filter(char::is_ascii_alphanumeric).take(64).collect()
 }
 

@@ -322,6 +322,15 @@ fn a_folder_is_backed_up_at_times() {
     systemd.check(&["schedule"], 0, &["fine"]);
     systemd.check(&["schedule", "--run", "data"], 0, &["nothing is due"]);
     assert_eq!(snapshots(&home), 1);
+    // The same appliance at another address.
+    let pairing = home.path("config/larder/appliance.toml");
+    let before = fs::read_to_string(&pairing).expect("a pairing");
+    let moved = before.replace("https://127.0.0.1:", "https://localhost:");
+    assert_ne!(moved, before);
+    fs::write(&pairing, moved).expect("written");
+    systemd.check(&["schedule"], 0, &["fine"]);
+    systemd.check(&["schedule", "--run", "data"], 0, &["nothing is due"]);
+    assert_eq!(snapshots(&home), 1);
 
     systemd.check(&["schedule", &path, "--every", "1h", "--exclude", "*.tmp"], 0, &["every hour"]);
     fs::write(home.path("programs/metered"), b"u 1").expect("planted");

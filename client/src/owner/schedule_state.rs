@@ -9,7 +9,7 @@ use crate::{
 /// What became of the last push, if there was one.
 pub(super) fn last_of(scheduled: &ScheduledPush) -> Option<LastPush> {
     let pairing = PairedAppliance::load(&scheduled.pairing).ok()?;
-    LastPushes::to(&pairing.address).ok()?.load(&scheduled.name)
+    LastPushes::to(&pairing.keys.appliance).ok()?.load(&scheduled.name)
 }
 
 /// The last result in words.

@@ -57,7 +57,7 @@ pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
         }
         ScheduledStart::At(times) => times,
     };
-    let pushes = LastPushes::to(&PairedAppliance::load(&scheduled.pairing)?.address)?;
+    let pushes = LastPushes::to(&PairedAppliance::load(&scheduled.pairing)?.keys.appliance)?;
     let succeeded = pushes.load(name).and_then(|last| last.succeeded);
     if !times.is_due(&now(), succeeded) {
         output.line(format!("{} is backed up already; nothing is due.", scheduled.folder.display()))?;
@@ -90,7 +90,7 @@ pub(super) fn run(name: &str, output: &mut Output) -> Result<u8, CommandError> {
 /// Remembers why a watch ended: systemd starts it again and again, and `larder schedule` would show the last good result.
 fn keep_failure(scheduled: &ScheduledPush, trouble: &ClientError) {
     let Ok(pairing) = PairedAppliance::load(&scheduled.pairing) else { return };
-    let Ok(pushes) = LastPushes::to(&pairing.address) else { return };
+    let Ok(pushes) = LastPushes::to(&pairing.keys.appliance) else { return };
     keep_trouble(&pushes, &scheduled.name, trouble);
 }
 

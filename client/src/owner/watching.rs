@@ -19,7 +19,7 @@ use super::{
     words,
 };
 use crate::{
-    ClientError, Connection, PushOptions, Pushed, Remote, TransferProgress,
+    ClientError, Connection, PairedAppliance, PushOptions, Pushed, Remote, TransferProgress,
     platform::{ChangeEvents, FolderEvent, StopRequest, SystemError, since_boot, wait_for_event},
     programs::InstalledPrograms,
     push::{followed::FollowedPush, guide::WalkGuide, named_folder, start},
@@ -70,7 +70,7 @@ pub(super) fn watch(
         output.hush();
     }
     let connection = global.ask()?.with_limit(args.around.limit);
-    let last_pushes = LastPushes::to(connection.address())?;
+    let last_pushes = LastPushes::to(&PairedAppliance::load(&global.pairing_path()?)?.keys.appliance)?;
     let told_blind = |error: &SystemError| {
         say("This system tells of no changes: each folder is looked through every quarter-hour.");
         say(format_args!("details: {error}"));

@@ -6,9 +6,10 @@
 use crate::{
     ClientError,
     platform::state_folder,
-    settings::{home, plain, replace},
+    settings::{home, replace},
 };
 use jiff::Timestamp;
+use larder_trust::PublicKey;
 use serde::{Deserialize, Serialize};
 use std::{fs, io, path::PathBuf};
 
@@ -46,12 +47,12 @@ pub(crate) struct LastPushes {
 }
 
 impl LastPushes {
-    /// For the appliance at this address.
+    /// For the appliance with this key: its address changes.
     ///
     /// # Errors
     /// `Usage` when this account has no home.
-    pub(crate) fn to(address: &str) -> Result<Self, ClientError> {
-        Ok(Self { folder: home(state_folder())?.join("larder/pushes").join(plain(address)) })
+    pub(crate) fn to(appliance: &PublicKey) -> Result<Self, ClientError> {
+        Ok(Self { folder: home(state_folder())?.join("larder/pushes").join(appliance.to_string()) })
     }
 
     /// The last push of the source with the handle `name` (`settings::handle_of`); nothing at first.
