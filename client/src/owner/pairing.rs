@@ -115,7 +115,7 @@ fn next_step(role: Role) -> &'static str {
 /// `larder`, `larder:8477` and `https://larder:8477` mean the same: host and port. An impossible address is told as such:
 /// without an answer, the owner would go and look at the box.
 fn full_address(typed: &str) -> Result<String, ClientError> {
-    let wrong = || ClientError::Usage(format!("\"{typed}\" is not an address such as larder.local:{PORT}"));
+    let wrong = || ClientError::Usage(format!("\"{typed}\" is not an address such as 192.168.1.20:{PORT}"));
     let bare = typed.strip_prefix("https://").or_else(|| typed.strip_prefix("http://"));
     let rest = bare.unwrap_or(typed).trim_end_matches('/');
     if rest.parse::<Ipv6Addr>().is_ok() {
