@@ -5,7 +5,7 @@ use harness::network::HomeNetwork;
 use larder_format::mdns::{AnnouncedLevel, Announcement, RecordLifetime, WantedRecords};
 use std::fs;
 use std::io::Write;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -113,30 +113,32 @@ fn an_appliance_is_found_without_its_address() {
     check(&larder(&network, &home, &["pair", "--replace"], ""), 4, &["No appliance was found"]);
 }
 
-/// What a false announcement says goes over the network of the twin, ten times a second, until it is dropped.
-struct FalseAnnouncement(Child);
+/// A program of the network that runs until it is dropped.
+struct Running(Child);
 
-impl FalseAnnouncement {
-    fn of(announcement: &Announcement, network: &HomeNetwork, folder: &Path) -> Self {
-        let message = announcement.message(
-            WantedRecords::ANNOUNCED,
-            &[network.address(TWIN).into()],
-            RecordLifetime::Usual,
-        );
-        let file = folder.join("announcement");
-        fs::write(&file, message).expect("written");
-        let script = "while sleep 0.1; do cat \"$0\" > /dev/udp/224.0.0.251/5353; done";
-        let mut bash = Command::new("bash");
-        bash.args(["-c", script]).arg(file);
-        Self(command(network, TWIN, &bash).spawn().expect("bash runs"))
-    }
-}
-
-impl Drop for FalseAnnouncement {
+impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Lets this message go over the network of the twin, ten times a second.
+fn announce_falsely(message: &[u8], network: &HomeNetwork, folder: &Path) -> Running {
+    let file = folder.join("announcement");
+    fs::write(&file, message).expect("written");
+    let script = "while sleep 0.1; do cat \"$0\" > /dev/udp/224.0.0.251/5353; done";
+    let mut bash = Command::new("bash");
+    bash.args(["-c", script]).arg(file);
+    Running(command(network, TWIN, &bash).spawn().expect("bash runs"))
+}
+
+/// What whoever passes for the paired box announces.
+fn claimed(home: &Home, name: &str, port: u16) -> Announcement {
+    let own = pairing(home);
+    let key = own.lines().find_map(|line| line.strip_prefix("appliance = \"")).expect("a key");
+    let (version, key_start) = ("9".to_owned(), key[..8].to_owned());
+    Announcement { name: name.to_owned(), version, level: AnnouncedLevel::Fine, key_start, port }
 }
 
 /// Announcing is free, so an announcement opens nothing: the code proves the box at the pairing, and the key ever after.
@@ -154,15 +156,10 @@ fn a_false_announcement_leads_nowhere() {
     check(&larder(&network, &home, &["pair", &right], &code), 0, &["is paired with"]);
 
     let own = pairing(&home);
-    let key = own.lines().find_map(|line| line.strip_prefix("appliance = \"")).expect("a key");
-    let claimed = Announcement {
-        name: "Attic\u{1b}[2J\u{202e}".to_owned(),
-        version: "9".to_owned(),
-        level: AnnouncedLevel::Fine,
-        key_start: key[..8].to_owned(),
-        port: twin.port,
-    };
-    let claims = FalseAnnouncement::of(&claimed, &network, &home.path(""));
+    let claimed = claimed(&home, "Attic\u{1b}[2J\u{202e}", twin.port);
+    let at_twin = [network.address(TWIN).into()];
+    let message = claimed.message(WantedRecords::ANNOUNCED, &at_twin, RecordLifetime::Usual);
+    let claims = announce_falsely(&message, &network, &home.path(""));
     let told = larder(&network, &home, &["discover", "--wait", "2"], "");
     check(&told, 0, &["does not prove it", "Attic\\x1b[2J\\xe2\\x80\\xae"]);
     assert!(!text(&told).contains("paired with this computer"), "{}", text(&told));
@@ -176,4 +173,48 @@ fn a_false_announcement_leads_nowhere() {
     check(&larder(&network, &home, &["status"], ""), 4, &["Larder does not answer"]);
     assert_eq!(pairing(&home), own, "it is still the box that is meant");
     drop(claims);
+}
+
+/// A watch has one connection for months. Each time the box comes back at another address it is found there, also where
+/// somebody announces that it is where nobody is.
+#[test]
+fn a_watch_finds_its_appliance_wherever_it_comes_back() {
+    let Some(network) = network(3) else { return };
+    let mut home = Home::on_network(network.on(BOX), "", ATTIC);
+    check(&larder(&network, &home, &["pair"], &code(&home)), 0, &["is paired with"]);
+    let folder = home.path("data");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("first.txt"), b"first").expect("written");
+
+    let nobody: Vec<IpAddr> = (200..204).map(|last| Ipv4Addr::new(10, 77, 0, last).into()).collect();
+    let claimed = claimed(&home, "A", home.port);
+    let message = claimed.message(WantedRecords::ANNOUNCED, &nobody, RecordLifetime::Usual);
+    // Under a host name of its own: the addresses of one name would be taken for the box's.
+    let (host, other) = (format!("larder-{}", claimed.key_start), b"larder-somebody");
+    let at = message.windows(host.len()).position(|part| part == host.as_bytes()).expect("its host name");
+    let message = [&message[..at], other, &message[at + host.len()..]].concat();
+    let _claims = announce_falsely(&message, &network, &home.path(""));
+
+    let said = home.path("said");
+    let file = fs::File::create(&said).expect("a file");
+    let watch = home.larder_heeding_ctrl_c(&["push", "--watch", &folder.display().to_string()]);
+    let mut watch = command(&network, LAPTOP, &watch);
+    let errors = file.try_clone().expect("the same file");
+    let _watch = Running(watch.stdout(file).stderr(errors).spawn().expect("larder runs"));
+    let wait_for = |words: &str| {
+        let since = Instant::now();
+        while !fs::read_to_string(&said).expect("there").contains(words) {
+            let text = fs::read_to_string(&said).expect("there");
+            assert!(since.elapsed() < 3 * NOTICED_WITHIN, "{words:?} is not said: {text}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    wait_for("laptop/data: snapshot ");
+    for moved in [Ipv4Addr::new(10, 77, 0, 99), Ipv4Addr::new(10, 77, 0, 98)] {
+        assert_eq!(home.stop_agent(), Some(0));
+        network.set_address(BOX, moved);
+        home.start();
+        fs::write(folder.join("first.txt"), moved.to_string()).expect("written");
+        wait_for(&format!("but at https://{moved}:{}", home.port));
+    }
 }

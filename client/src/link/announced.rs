@@ -5,10 +5,14 @@
 
 use crate::{ClientError, platform::since_boot};
 use larder_format::mdns::{AnnouncedLevel, KEY_START_DIGITS, SERVICE, text_keys};
-use mdns_sd::{RecvTimeoutError, ResolvedService, ServiceDaemon, ServiceEvent};
+use mdns_sd::{
+    DaemonStatus, Metrics, Receiver, RecvTimeoutError, ResolvedService, ServiceDaemon, ServiceEvent,
+};
 use std::{
     collections::BTreeMap,
+    io,
     net::{IpAddr, SocketAddr},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -23,6 +27,8 @@ const VERSION_CHARS_MAX: usize = 24;
 const SETTLE_FOR: Duration = Duration::from_millis(300);
 /// Between two looks at the memory of the search.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Takes a moment; a flood leaves no moment. More is held by then, some 20 MB at the worst.
+const COUNTED_WITHIN: Duration = Duration::from_millis(500);
 /// Records of others that the search may hold. A network of a hundred talkative computers has fewer; a neighbour who floods
 /// it would fill this computer's memory.
 const RECORDS_MAX: i64 = 10_000;
@@ -49,17 +55,30 @@ impl AnnouncedAppliance {
     }
 }
 
-/// Listens for so long, or until one of the found appliances is enough and had time to tell all its addresses.
+/// What is announced, each under the name by which the network tells services apart.
+pub(crate) type AnnouncedAppliances = BTreeMap<String, AnnouncedAppliance>;
+
+/// The end of the last search. Under a flood a search hears late that it is over, and holds more and more until then.
+static LAST_END: Mutex<Option<Receiver<DaemonStatus>>> = Mutex::new(None);
+
+/// Listens for so long, or until what was found is enough and had time to tell all its addresses. `is_enough` is asked
+/// again and again, and has to answer at once.
 ///
 /// # Errors
-/// `Local` where this computer cannot listen at all.
+/// `Local` where this computer cannot listen at all, or still listens.
 pub(crate) fn find_announced(
     wait: Duration,
-    is_enough: impl Fn(&AnnouncedAppliance) -> bool,
-) -> Result<Vec<AnnouncedAppliance>, ClientError> {
-    let failed = |error: mdns_sd::Error| {
-        ClientError::local("listening on the network", "", std::io::Error::other(error))
-    };
+    mut is_enough: impl FnMut(&AnnouncedAppliances) -> bool,
+) -> Result<AnnouncedAppliances, ClientError> {
+    let local = |error: io::Error| ClientError::local("listening on the network", "", error);
+    let failed = |error: mdns_sd::Error| local(io::Error::other(error));
+    let mut last_end = LAST_END.lock().unwrap_or_else(PoisonError::into_inner);
+    if !has_ended(last_end.as_ref()) {
+        // A second one would hold as much again.
+        return Err(local(io::Error::other(
+            "the search before this one has not ended, since the network is flooded",
+        )));
+    }
     let mut until = since_boot() + wait;
     let listener = ServiceDaemon::new().map_err(failed)?;
     let events = listener.browse(SERVICE).map_err(failed)?;
@@ -72,9 +91,6 @@ pub(crate) fn find_announced(
         match events.recv_timeout(left.min(LOOK_EVERY)) {
             Ok(ServiceEvent::ServiceResolved(service)) => {
                 if let Some(appliance) = understood(&service) {
-                    if is_enough(&appliance) {
-                        until = until.min(since_boot() + SETTLE_FOR);
-                    }
                     found.insert(service.fullname, appliance);
                 }
             }
@@ -82,18 +98,34 @@ pub(crate) fn find_announced(
             Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
+        if is_enough(&found) {
+            until = until.min(since_boot() + SETTLE_FOR);
+        }
     }
     // It ends with this program at the latest.
-    let _ = listener.shutdown();
-    Ok(found.into_values().collect())
+    *last_end = listener.shutdown().ok();
+    Ok(found)
+}
+
+fn has_ended(end: Option<&Receiver<DaemonStatus>>) -> bool {
+    end.is_none_or(|end| !matches!(end.recv_timeout(COUNTED_WITHIN), Err(RecvTimeoutError::Timeout)))
 }
 
 fn holds_little(listener: &ServiceDaemon) -> bool {
-    let counted = listener.get_metrics().ok().and_then(|metrics| metrics.recv_timeout(LOOK_EVERY).ok());
-    let held = counted.map_or(0, |counted| {
-        counted.iter().filter(|(name, _)| name.starts_with("cached-")).map(|(_, records)| *records).sum()
-    });
-    held <= RECORDS_MAX
+    let counted = listener.get_metrics().ok();
+    is_little(counted.and_then(|metrics| metrics.recv_timeout(COUNTED_WITHIN).ok()).as_ref())
+}
+
+/// Whether so much may be held. Who does not count any more is flooded.
+fn is_little(counted: Option<&Metrics>) -> bool {
+    let cached = |counted: &Metrics| {
+        counted
+            .iter()
+            .filter(|(name, _)| name.starts_with("cached-"))
+            .map(|(_, records)| *records)
+            .sum::<i64>()
+    };
+    counted.is_some_and(|counted| cached(counted) <= RECORDS_MAX)
 }
 
 fn understood(service: &ResolvedService) -> Option<AnnouncedAppliance> {
@@ -175,6 +207,15 @@ mod tests {
         for empty in ["", "  "] {
             assert_eq!(told(&[("name", empty)], &["10.0.0.1"], 1).unwrap().name, "Larder 3fa90c21");
         }
+    }
+
+    #[test]
+    fn a_search_that_holds_much_or_does_not_tell_ends() {
+        let counted = |name: &str, records| Metrics::from([(name.to_owned(), records)]);
+        assert!(is_little(Some(&Metrics::new())) && is_little(Some(&counted("cached-srv", RECORDS_MAX))));
+        assert!(is_little(Some(&counted("unregister", RECORDS_MAX + 1))), "no record of others");
+        assert!(!is_little(Some(&counted("cached-addr", RECORDS_MAX + 1))));
+        assert!(!is_little(None), "a flooded search counts nothing");
     }
 
     #[test]

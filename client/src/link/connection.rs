@@ -89,11 +89,12 @@ impl Connection {
         self
     }
 
-    /// Has `search` called once where nobody answers at all; it gives the address at which the appliance proved its key.
+    /// Has `search` called now and then while nobody answers at the address that it gets. It gives another address: one
+    /// where the appliance proved its key, or one that may be right again.
     #[must_use]
     pub(crate) fn searched_by(
         mut self,
-        search: impl Fn(&ClientError) -> Option<String> + Send + Sync + 'static,
+        search: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         self.place.searched_by(Box::new(search));
         self
@@ -118,8 +119,8 @@ impl Connection {
         Arc::clone(&self.patience.is_met)
     }
 
-    /// Address of the appliance.
-    pub fn address(&self) -> &str {
+    /// Address of the appliance. It changes when the appliance moves.
+    pub fn address(&self) -> String {
         self.place.address()
     }
 
@@ -146,6 +147,12 @@ impl Connection {
     /// As `get`.
     pub(super) fn get_answer(&self, path: &str) -> Result<Response<Body>, ClientError> {
         self.with_retries(|| self.get_once(path))
+    }
+
+    /// Whether the appliance answers within `time`, and so proves its key.
+    pub(super) fn answers_within(&self, time: Duration) -> bool {
+        let request = self.agent.get(self.url("/v1/health")).config().timeout_global(Some(time)).build();
+        self.checked(request.call()).is_ok()
     }
 
     fn get_once(&self, path: &str) -> Result<Response<Body>, ClientError> {
@@ -212,7 +219,7 @@ impl Connection {
             (401, _) => ClientError::NotPaired { lack: PairingLack::KnownKey, cause: problem.what },
             // A proxy on the way says that the box is not there.
             (502..=504, code) if code != "busy" => ClientError::Unreachable {
-                address: self.address().to_owned(),
+                address: self.address(),
                 why: NoAnswer::Between,
                 cause: problem.what,
             },
@@ -224,20 +231,20 @@ impl Connection {
         read_answer(&mut answer, size).map_err(|error| match error {
             AnswerError::Cut(error) => self.unreachable(&error),
             AnswerError::TooLong(most) => ClientError::Strange {
-                address: self.address().to_owned(),
+                address: self.address(),
                 cause: format!("the answer did not end after {most} bytes"),
             },
         })
     }
 
     pub(super) fn unreachable(&self, error: &ureq::Error) -> ClientError {
-        let (address, why) = (self.address().to_owned(), why_no_answer(error));
+        let (address, why) = (self.address(), why_no_answer(error));
         ClientError::Unreachable { address, why, cause: error.to_string() }
     }
 
     /// An answer to another question: another program listens at the address, or a newer Larder.
     pub(super) fn strange(&self, error: &dyn std::error::Error) -> ClientError {
-        ClientError::Strange { address: self.address().to_owned(), cause: error.to_string() }
+        ClientError::Strange { address: self.address(), cause: error.to_string() }
     }
 }
 
@@ -308,7 +315,7 @@ impl Past for Connection {
         let mut blocks_left = names.len();
         loop {
             match read_block(&mut reader, &mut block) {
-                Ok(true) if blocks_left == 0 => return Err(endless(self.address())),
+                Ok(true) if blocks_left == 0 => return Err(endless(&self.address())),
                 Ok(true) => {
                     blocks_left -= 1;
                     each(&block);

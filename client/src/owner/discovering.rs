@@ -9,15 +9,15 @@ use super::{
 use crate::{
     ClientError, NoAnswer, PairedAppliance,
     link::{
-        announced::{AnnouncedAppliance, LISTEN_FOR, find_announced},
-        moved::{is_at, seems_to_be},
+        announced::{AnnouncedAppliance, AnnouncedAppliances, LISTEN_FOR, find_announced},
+        moved::KeyProofs,
     },
     settings::PairedKeys,
 };
 use clap::Args;
 use larder_format::mdns::AnnouncedLevel;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 #[derive(Debug, Args)]
 pub(super) struct DiscoverArgs {
@@ -56,7 +56,7 @@ pub(super) fn discover(
     // Without a pairing nothing is marked; `larder discover` is what a person runs before the first one.
     let paired = global.pairing_path().and_then(|path| PairedAppliance::load(&path)).ok();
     let keys = paired.as_ref().map(|pairing| &pairing.keys);
-    let found: Vec<_> = found.into_iter().map(|one| (standing(&one, keys), one)).collect();
+    let found = with_standing(found, keys);
     if output.is_json() {
         output.json(&found.iter().map(|(standing, one)| in_json(*standing, one)).collect::<Vec<_>>())?;
     } else {
@@ -70,7 +70,7 @@ pub(super) fn discover(
 }
 
 /// Finds appliances; none is a failure.
-fn find(wait: Duration) -> Result<Vec<AnnouncedAppliance>, ClientError> {
+fn find(wait: Duration) -> Result<AnnouncedAppliances, ClientError> {
     let found = find_announced(wait, |_| false)?;
     if found.is_empty() {
         let cause = format!("nothing was announced within {} s", wait.as_secs());
@@ -81,7 +81,7 @@ fn find(wait: Duration) -> Result<Vec<AnnouncedAppliance>, ClientError> {
 
 /// The address of the only appliance on this network; where there are several, they are listed.
 pub(super) fn the_only_one(output: &mut Output) -> Result<String, CommandError> {
-    let found = find(LISTEN_FOR)?;
+    let found: Vec<_> = find(LISTEN_FOR)?.into_values().collect();
     if let [one] = &found[..] {
         let key = one.key_start.as_deref().unwrap_or("unknown");
         say(format_args!("Found \"{}\" at {} (its key begins with {key}).", one.name, one.address()));
@@ -95,12 +95,27 @@ pub(super) fn the_only_one(output: &mut Output) -> Result<String, CommandError> 
     Err(ClientError::WrongKind { what, remedy }.into())
 }
 
-fn standing(one: &AnnouncedAppliance, paired: Option<&PairedKeys>) -> PairedStanding {
-    match paired.filter(|keys| seems_to_be(one, keys)) {
-        None => PairedStanding::Other,
-        Some(keys) if one.addresses.iter().any(|address| is_at(*address, keys)) => PairedStanding::Paired,
-        Some(_) => PairedStanding::Unproven,
-    }
+/// What each is to a computer with this pairing.
+fn with_standing(
+    found: AnnouncedAppliances,
+    paired: Option<&PairedKeys>,
+) -> Vec<(PairedStanding, AnnouncedAppliance)> {
+    let Some(keys) = paired else {
+        return found.into_values().map(|one| (PairedStanding::Other, one)).collect();
+    };
+    let mut proofs = KeyProofs::of(keys);
+    proofs.ask(&found);
+    let (paired, others): (Vec<_>, Vec<_>) = found.into_values().partition(|one| proofs.seems_to_be(one));
+    let is_at = |one: &AnnouncedAppliance, proven: &BTreeSet<SocketAddr>| {
+        one.addresses.iter().any(|address| proven.contains(address))
+    };
+    proofs.wait_until(|proven| paired.iter().all(|one| is_at(one, proven)));
+    let proven = proofs.proven();
+    let standing = |one: &AnnouncedAppliance| {
+        if is_at(one, proven) { PairedStanding::Paired } else { PairedStanding::Unproven }
+    };
+    let paired = paired.into_iter().map(|one| (standing(&one), one));
+    paired.chain(others.into_iter().map(|one| (PairedStanding::Other, one))).collect()
 }
 
 fn table(rows: Vec<Vec<String>>, output: &mut Output) -> std::io::Result<()> {

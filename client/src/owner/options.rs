@@ -50,7 +50,7 @@ impl GlobalOptions {
         let path = self.pairing_path()?;
         let pairing = PairedAppliance::load(&path)?;
         let connection = Connection::new(&pairing).asked_at(now());
-        let connection = connection.searched_by(move |_| search_for(&pairing, &path));
+        let connection = connection.searched_by(move |asked| search_for(&pairing, &path, asked));
         let connection = if is_watched() { connection.awaited() } else { connection };
         let connection = connection.telling_outages(|trouble, waiting| {
             say(told_of_outage(trouble, waiting));
@@ -67,26 +67,37 @@ impl GlobalOptions {
     }
 }
 
-/// Searches for an appliance that does not answer where it was, and says where it is.
-fn search_for(pairing: &PairedAppliance, path: &Path) -> Option<String> {
-    let before = &pairing.address;
+/// Searches for an appliance that does not answer where it was asked, and says where it is.
+fn search_for(pairing: &PairedAppliance, path: &Path, asked: &str) -> Option<String> {
+    let paired = &pairing.address;
     // What is on this very computer stays there, and announces itself to nobody.
-    if is_this_computer(before) {
+    if is_this_computer(paired) {
         return None;
     }
-    let found = search(&pairing.keys, LISTEN_FOR)?;
+    let Some(found) = search(&pairing.keys, LISTEN_FOR) else {
+        // A name may lead there again, also out of a network where nothing is announced.
+        return (!is_number(paired)).then(|| paired.clone());
+    };
     let now = format!("https://{found}");
-    if *before == now {
+    if asked == now {
         return None;
     }
-    say(format_args!("The appliance is not at {before} any more, but at {now}: it has the same key."));
+    say(format_args!("The appliance is not at {asked} any more, but at {now}: it has the same key."));
     // A name may be right again tomorrow, in another network; a number was given by the router, and so is the new one.
-    if is_number(before) {
+    if is_number(paired) && is_still_paired(pairing, path) {
         let moved = PairedAppliance { address: now.clone(), keys: pairing.keys.clone() };
         // What cannot be written is found again the next time.
         let _ = moved.store(path);
     }
     Some(now)
+}
+
+/// Whether the pairing there has the same keys: a watch goes on for months, and the only copy of a newer pairing's key
+/// would be written over.
+fn is_still_paired(pairing: &PairedAppliance, path: &Path) -> bool {
+    let own = pairing.keys.own.public();
+    PairedAppliance::load(path)
+        .is_ok_and(|there| there.keys.appliance == pairing.keys.appliance && there.keys.own.public() == own)
 }
 
 fn is_number(address: &str) -> bool {
@@ -115,6 +126,8 @@ pub(super) fn now() -> Zoned {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::PairedKeys;
+    use larder_trust::SecretKey;
 
     #[test]
     fn addresses_are_told_apart() {
@@ -127,5 +140,26 @@ mod tests {
         check("https://[::1]:8477", (true, true));
         check("https://localhost:8477", (false, true));
         check("https://larder.local:8477", (false, false));
+    }
+
+    #[test]
+    fn a_newer_pairing_is_not_written_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("appliance.toml");
+        let appliance = SecretKey::generate().expect("random").public();
+        let pairing = |address: &str| {
+            let own = SecretKey::generate().expect("random");
+            PairedAppliance { address: address.to_owned(), keys: PairedKeys { appliance, own } }
+        };
+        let old = pairing("https://192.168.1.20:8477");
+        assert!(!is_still_paired(&old, &path), "it was taken away");
+        old.store(&path).expect("stored");
+        assert!(is_still_paired(&old, &path));
+        let moved =
+            PairedAppliance { address: "https://192.168.1.21:8477".to_owned(), keys: old.keys.clone() };
+        moved.store(&path).expect("stored");
+        assert!(is_still_paired(&old, &path), "only the address is another");
+        pairing("https://192.168.1.20:8477").store(&path).expect("stored");
+        assert!(!is_still_paired(&old, &path));
     }
 }

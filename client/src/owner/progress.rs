@@ -73,7 +73,7 @@ pub(super) fn with_bar_unless<T>(
 
 /// Says whom the program waits for, if the first answer takes long.
 pub(super) fn announce(connection: &Connection) {
-    let (is_met, address) = (connection.is_met(), connection.address().to_owned());
+    let (is_met, address) = (connection.is_met(), connection.address());
     // Left alone: the program may end before.
     thread::spawn(move || {
         thread::sleep(SILENCE_MAX);
