@@ -284,7 +284,12 @@ impl Event {
             19 => take(payload, |source| Self::SourceKept { source })?,
             20 => take(payload, |(snapshot, label, until_ms)| Self::Labelled { snapshot, label, until_ms })?,
             21 => take(payload, |(snapshot, until_ms)| Self::LabelEnded { snapshot, until_ms })?,
-            22 => take(payload, Self::DevicePaired)?,
+            22 => {
+                let (pairing, rest) = postcard::take_from_bytes::<Pairing>(payload).ok()?;
+                // Without this, a ledger from outside could give `push` a past, or a key more names than a table can show.
+                pairing.sees.fits(pairing.role).then_some(())?;
+                (Self::DevicePaired(pairing), rest)
+            }
             _ => return None,
         })
     }

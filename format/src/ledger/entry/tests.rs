@@ -3,7 +3,8 @@
 use super::*;
 use crate::ChunkRef;
 use crate::ledger::{
-    CONTENTS_MAX, ContentHash, ORIGIN_BYTES_MAX, Origin, PRUNED_PER_ENTRY_MAX, SWEPT_PER_ENTRY_MAX, Snapshot,
+    CONTENTS_MAX, ContentHash, ORIGIN_BYTES_MAX, Origin, PRUNED_PER_ENTRY_MAX, Pairing, Role,
+    SEEN_DEVICES_MAX, SWEPT_PER_ENTRY_MAX, Sees, Snapshot,
 };
 use crate::tree::Totals;
 use proptest::prelude::*;
@@ -103,6 +104,38 @@ fn fields_that_a_newer_writer_adds_behind_a_known_kind_are_left_out() {
     assert_eq!(Entry::decode(&newer(3).encode().0).unwrap().0.event, event);
     // This version writes no such entry, so here it is damage.
     assert!(Entry::decode(&newer(2).encode().0).is_err());
+}
+
+/// A ledger comes from a disk that anybody may have written.
+#[test]
+fn a_pairing_that_sees_what_its_role_cannot_have_does_not_read() {
+    let paired = |role, sees| {
+        let pairing = Pairing { device: "laptop".to_owned(), role, key: Hash::of(b"a secret"), sees };
+        entry(Event::DevicePaired(pairing)).encode().0
+    };
+    let devices = |names: &[&str]| Sees::Devices(names.iter().map(|name| (*name).to_owned()).collect());
+    let many = |count| Sees::Devices((0..count).map(|n| format!("device-{n}")).collect());
+    for (role, sees) in [
+        (Role::User, devices(&[])),
+        (Role::User, Sees::Everything),
+        (Role::Read, devices(&["old"])),
+        (Role::Read, many(SEEN_DEVICES_MAX)),
+    ] {
+        assert!(Entry::decode(&paired(role, sees.clone())).is_ok(), "{role:?} {sees:?}");
+    }
+    for (role, sees) in [
+        (Role::Push, devices(&[])),
+        (Role::Push, Sees::Everything),
+        (Role::User, Sees::Nothing),
+        (Role::Read, Sees::Nothing),
+        (Role::Admin, devices(&["old"])),
+        (Role::Read, many(SEEN_DEVICES_MAX + 1)),
+        (Role::User, devices(&["a/b"])),
+        (Role::User, devices(&[""])),
+    ] {
+        let read = Entry::decode(&paired(role, sees.clone()));
+        assert!(matches!(read, Err(FormatError::Invalid { .. })), "{role:?} {sees:?}: {read:?}");
+    }
 }
 
 #[test]
