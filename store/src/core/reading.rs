@@ -73,13 +73,16 @@ impl Core {
 
     /// The place of each chunk as a number: equal for chunks of one block, and rising in the order of reads; `NOWHERE` for
     /// a chunk unknown to the index, or not to be seen by the asker. A sweep may move chunks, so the number is an order and
-    /// no promise.
+    /// no promise. For an asker that does not see everything the numbers count the blocks of this question: else they would
+    /// tell how much others keep.
     pub(crate) fn places(&self, scope: &Scope, ids: &[ChunkId]) -> Vec<u64> {
-        let located = match scope.seen_holders() {
-            None => self.catalog.locate_each(&self.members, ids),
-            Some(seen) => self.given_places(&seen, ids),
+        let numbers = |places: Vec<Option<Place>>| -> Vec<u64> {
+            places.into_iter().map(|place| place.map_or(NOWHERE, Place::block_number)).collect()
         };
-        located.into_iter().map(|place| place.map_or(NOWHERE, Place::block_number)).collect()
+        match scope.seen_holders() {
+            None => numbers(self.catalog.locate_each(&self.members, ids)),
+            Some(seen) => ranks(&numbers(self.given_places(&seen, ids))),
+        }
     }
 
     /// The bytes of one step of a plan: a block with the wanted chunks, and maybe neighbours that the asker may see.
@@ -125,11 +128,32 @@ impl Core {
     }
 }
 
+/// Each number as its rank among the numbers; `NOWHERE` stays.
+fn ranks(numbers: &[u64]) -> Vec<u64> {
+    let mut sorted: Vec<_> = numbers.iter().copied().filter(|number| *number != NOWHERE).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let rank = |number: &u64| sorted.binary_search(number).map_or(NOWHERE, |rank| rank as u64);
+    numbers.iter().map(rank).collect()
+}
+
 impl Chunks for Core {
     type Error = StoreError;
     type Bytes = Vec<u8>;
 
     fn get(&self, chunk: &ChunkRef) -> Result<Vec<u8>> {
         self.read(chunk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_keep_the_order_and_nothing_else() {
+        assert_eq!(ranks(&[9 << 32, 5, NOWHERE, 9 << 32, 7, 5]), [2, 0, NOWHERE, 2, 1, 0]);
+        assert_eq!(ranks(&[NOWHERE; 2]), [NOWHERE; 2]);
+        assert_eq!(ranks(&[]), [0; 0]);
     }
 }

@@ -155,7 +155,7 @@ impl<'a> By<'a> {
 
     /// The place of each chunk as a number: equal for chunks of one block, and rising in the order of reads; `NOWHERE` for
     /// a chunk unknown to the index, or not to be seen by the asker. A sweep may move chunks, so the number is an order and
-    /// no promise.
+    /// no promise. For an asker that does not see everything the numbers count the blocks of this question.
     pub fn places(&self, ids: &[ChunkId]) -> Vec<u64> {
         self.core.places(self.scope, ids)
     }
