@@ -381,7 +381,7 @@ impl Loop {
         while self.tasks.join_next().await.is_some() {}
         let sealed = self.appliance.blocking(|appliance| {
             let sealed = appliance.vault.seal_all();
-            appliance.vault.flush_index();
+            appliance.vault.stop();
             appliance.save_counts(true);
             sealed
         });

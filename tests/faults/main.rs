@@ -26,6 +26,7 @@ mod repair_cut;
 mod repair_limits;
 mod rot;
 mod seen_chunks;
+mod seen_chunks_restart;
 mod strays;
 mod tiny_chunks;
 mod two_disks;

@@ -73,21 +73,41 @@ impl Core {
         found
     }
 
-    /// The place of each chunk that `seen` may be given by its name, in order; none for any other chunk, held or not.
+    /// The place of each chunk that `seen` may be given by its name, in order; none for any other chunk, held or not. A pack is
+    /// opened only for what the index and the table say is `seen`'s: else the time of an answer would tell what is held.
     pub(crate) fn given_places(&self, seen: &[Holder], ids: &[ChunkId]) -> Vec<Option<Place>> {
+        let hints = self.catalog.hints_of_each(ids);
+        let mut is_hinted = vec![false; ids.len()];
+        let owners = self.owners();
+        for (at, asked) in hints {
+            is_hinted[asked] |= seen.iter().any(|holder| owners.has(holder, at));
+        }
+        let is_whole = owners.knowledge() == Knowledge::Whole;
+        drop(owners);
+        let asked: Vec<usize> = (0..ids.len()).filter(|asked| is_hinted[*asked]).collect();
+        let of_seen: Vec<ChunkId> = asked.iter().map(|asked| ids[*asked]).collect();
+        let places = if is_whole { self.places_of(seen, &of_seen) } else { None };
+        // A bit that is not found out yet is no proof, and a restore must not wait for the walk.
+        let Some(places) = places else { return self.catalog.locate_each(&self.members, ids) };
+        let mut given = vec![None; ids.len()];
+        asked.into_iter().zip(places).for_each(|(asked, place)| given[asked] = place);
+        given
+    }
+
+    /// The same for chunks of which a hint is `seen`'s; none while the table does not know every kept snapshot.
+    fn places_of(&self, seen: &[Holder], ids: &[ChunkId]) -> Option<Vec<Option<Place>>> {
         let located = self.catalog.locate_each(&self.members, ids);
         let mut is_given = vec![false; ids.len()];
         let likely = self.catalog.every_likely_place_of_each(&self.members, ids);
         let owners = self.owners();
         if owners.knowledge() == Knowledge::Partial {
-            // A bit that is not found out yet is no proof, and a restore must not wait for the walk.
-            return located;
+            return None;
         }
         for (asked, at) in likely {
             // Also by way of a damaged copy: the holder brought the chunk, wherever its whole copy lies.
             is_given[asked] |= seen.iter().any(|holder| owners.has(holder, at));
         }
-        located.into_iter().zip(is_given).map(|(place, is_given)| place.filter(|_| is_given)).collect()
+        Some(located.into_iter().zip(is_given).map(|(place, is_given)| place.filter(|_| is_given)).collect())
     }
 
     /// The chunks among `ids` that `seen` may be given, with their places; all others are left out. What may not be seen
@@ -152,6 +172,12 @@ impl Core {
         self.owners().write(|pack| self.catalog.packs.name(pack));
     }
 
+    /// The same at a clean stop, where the file also says whether nothing is lacking.
+    pub(crate) fn stop_owners(&self) {
+        let head = self.ledger().head;
+        self.owners().stop(head, |pack| self.catalog.packs.name(pack));
+    }
+
     /// Chunks came: what a walk found nowhere may be among them, and what lies below it was never walked.
     pub(crate) fn look_for_closed_gaps(&self, chunks: &[ChunkId]) {
         let mut owners = self.owners();
@@ -168,7 +194,7 @@ impl Core {
         }
     }
 
-    /// A walk that began at `losses` came to its end; the file says so from now on. Returns whether nothing was lost meanwhile.
+    /// A walk that began at `losses` came to its end. What it found is written down. Returns whether nothing was lost meanwhile.
     pub(crate) fn end_owners_walk(&self, losses: u64) -> bool {
         let mut owners = self.owners();
         let is_whole = owners.end_walk(losses);

@@ -134,8 +134,10 @@ impl Copied {
     /// Before the old packs go: whoever brought a chunk since, by its old place, has the copy too.
     pub(crate) fn pass_on_owners(&self, core: &Core, old: &[(u32, Hash, u64)]) {
         for (_, name, _) in old.iter().filter(|(number, ..)| self.places.has_any(*number)) {
-            if let Ok(table) = reader::read_table(&core.members, name) {
-                core.note_copies_in(&table.chunks);
+            match reader::read_table(&core.members, name) {
+                Ok(table) => core.note_copies_in(&table.chunks),
+                // The bits at the old places go with the pack, and nobody can say which copies they belong to.
+                Err(_) => core.owners_are_partial(),
             }
         }
     }

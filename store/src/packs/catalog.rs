@@ -20,6 +20,7 @@ use crate::packs::owners::Owners;
 use crate::packs::reader;
 use crate::packs::registry::Packs;
 use larder_format::Hash;
+use larder_format::ledger::Head;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Condvar;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -127,9 +128,9 @@ impl Catalog {
         Ok((catalog, is_new))
     }
 
-    /// What each device brought, as written down beside the index.
-    pub(crate) fn open_owners(&self) -> Owners {
-        Owners::open(&self.place.lock(), self.vault, |name| self.packs.number(name))
+    /// What each device brought, as written down beside the index; whole only if that is of this end of the ledger.
+    pub(crate) fn open_owners(&self, head: Head) -> Owners {
+        Owners::open(&self.place.lock(), self.vault, head, |name| self.packs.number(name))
     }
 
     /// Makes a sealed pack, whole on every healthy disk, findable; returns its number.

@@ -72,7 +72,7 @@ impl Catalog {
     }
 
     /// Hints for each chunk, in the order of packs.
-    fn hints_of_each(&self, ids: &[ChunkId]) -> Vec<(Hint, usize)> {
+    pub(crate) fn hints_of_each(&self, ids: &[ChunkId]) -> Vec<(Hint, usize)> {
         let mut hints: Vec<(Hint, usize)> = Vec::new();
         let index = self.index();
         for (asked, id) in ids.iter().enumerate() {

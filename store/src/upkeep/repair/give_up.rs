@@ -48,9 +48,10 @@ pub(crate) fn give_up(core: &Core, member: &Member, name: &Hash, patience: Patie
     // The pack is needed no longer: whole blocks lie elsewhere, and the rest was named.
     if let Some(number) = number {
         core.catalog.retire(number, name, copies.len().unwrap_or(0));
-        core.disown(&[number]);
-        // The pack's bits went with it, while a chunk of it may lie elsewhere with the bit of another device alone.
+        // The pack's bits go with it, while a chunk of it may lie elsewhere with the bit of another device alone. First, so
+        // that no restore meanwhile takes a missing bit for a proof.
         core.owners_are_partial();
+        core.disown(&[number]);
     }
     // The remaining disks keep their copies: failed disks are not believed and get no writes.
     for member in core.members.all().iter().filter(|member| member.is_healthy() || member.is_behind()) {
