@@ -546,5 +546,5 @@ fn every_kind_has_golden_bytes() {
         every_disk_change().into_iter().chain(letting_go()).chain(layout_2()).map(|(_, entry)| entry.event),
     );
     let events: BTreeSet<_> = events.map(|event| event_name(&event)).collect();
-    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 35));
+    assert_eq!((kinds.len(), pieces.len(), events.len()), (7, 3, 38));
 }
