@@ -15,6 +15,7 @@ use super::{
     screen::say,
     skipped::skipped_json,
     source_name::{handle_for, name_at},
+    walk_time::WalkTime,
     watched_source::WatchedSource,
     words,
 };
@@ -209,15 +210,20 @@ impl Watching<'_> {
     fn send_ahead(&mut self, number: usize) -> Result<(), CommandError> {
         let identity = self.identity.clone().map_or_else(|| self.identity(), Ok)?;
         self.find_name(number, &identity)?;
-        let begun = since_boot();
+        let walk = WalkTime::begin(&self.connection);
         let source = &mut self.sources[number];
         source.pacing.begin(WatchStep::Ahead);
         let changed = std::mem::take(&mut source.changed);
         let following = self.following(number, &identity)?;
         let tree = following.tree();
-        following.push(&AheadGuide { tree: &tree, changed: &changed }).ahead()?;
-        let ended = since_boot();
-        self.sources[number].pacing.sent_ahead(ended, ended.saturating_sub(begun));
+        let sent = following.push(&AheadGuide { tree: &tree, changed: &changed }).ahead();
+        if let Err(trouble) = sent {
+            // Otherwise the walk after the pause would look at nothing and take the appliance for reached.
+            self.sources[number].changed = changed;
+            return Err(trouble.into());
+        }
+        let (ended, took) = walk.end(&self.connection);
+        self.sources[number].pacing.sent_ahead(ended, took);
         Ok(())
     }
 
@@ -231,7 +237,7 @@ impl Watching<'_> {
         self.find_name(number, &identity)?;
         let mut past = PastWatch::start(&self.connection, &identity)?;
         self.past_was_changed |= past.alarm;
-        let begun = since_boot();
+        let walk = WalkTime::begin(&self.connection);
         let source = &mut self.sources[number];
         source.pacing.begin(WatchStep::Snapshot(wish));
         source.changed = ChangedFolders::default();
@@ -239,8 +245,7 @@ impl Watching<'_> {
         let following = self.following(number, &identity)?;
         let made = following.push(&WholeGuide(&following.tree())).snapshot(last)?;
         let progress = following.progress;
-        let ended = since_boot();
-        let took = ended.saturating_sub(begun);
+        let (ended, took) = walk.end(&self.connection);
         let source = &mut self.sources[number];
         let Some(made) = made else {
             source.pacing.found_nothing_new(ended, took);

@@ -176,6 +176,8 @@ impl SourcePacing {
     /// A walk could not be finished: again after a pause that grows.
     pub(crate) fn failed(&mut self, now: Duration) {
         self.is_behind = true;
+        // What the walk was to send would otherwise wait for the next snapshot.
+        self.unseen.get_or_insert(Unseen { first: now, last: now });
         let pause = FIRST_RETRY * 2_u32.saturating_pow(self.failures.min(16));
         self.failures += 1;
         self.rest_until = now + pause.clamp(SECOND, RETRY_MAX);
@@ -296,6 +298,23 @@ mod tests {
         pacing.made_snapshot(now, Duration::ZERO);
         pacing.failed(now);
         assert_eq!(pacing.next(now), WatchStep::Rest(now + FIRST_RETRY), "a success starts the pauses anew");
+    }
+
+    #[test]
+    fn what_could_not_be_sent_ahead_is_sent_after_the_pause() {
+        let mut pacing = after_a_snapshot();
+        pacing.changed(at(1100));
+        let mut now = at(1102);
+        for pause in [5, 10, 20, 40, 80] {
+            assert_eq!(pacing.next(now), WatchStep::Ahead, "{now:?}");
+            pacing.begin(WatchStep::Ahead);
+            pacing.failed(now);
+            assert_eq!(pacing.next(now), WatchStep::Rest(now + at(pause)));
+            now += at(pause);
+        }
+        pacing.begin(WatchStep::Ahead);
+        pacing.sent_ahead(now, Duration::ZERO);
+        assert_eq!(pacing.next(now), WatchStep::Rest(at(1900)), "the snapshot waits for its quarter-hour");
     }
 
     /// A watch that is started again and again makes no snapshot each time, and still sends what changed.
