@@ -182,11 +182,32 @@ fn panel(reader: &mut Reader<'_>) -> PanelSettings {
         }),
         lamp: reader.read_if_written("panel", "lamp", values::lamp),
         active_low: reader.read("panel", "active_low", default.active_low, values::yes_or_no),
+        button: reader.read_if_written("panel", "button", values::button),
+        button_active_low: reader.read(
+            "panel",
+            "button_active_low",
+            default.button_active_low,
+            values::yes_or_no,
+        ),
     };
     if panel.active_low && !panel.lamp.as_ref().is_some_and(|lamp| lamp.is_gpio()) {
         let found = "true, but no lamp on a GPIO line is named here".to_owned();
         let instead = "write lamp = \"gpio:...\" too, or active_low = false".to_owned();
         reader.contradiction(&[("panel", "active_low")], found, instead);
+    }
+    if !panel.button_active_low && !panel.button.as_ref().is_some_and(|button| button.is_gpio()) {
+        let found = "false, but no button on a GPIO line is named here".to_owned();
+        let instead = "write button = \"gpio:...\" too, or button_active_low = true".to_owned();
+        reader.contradiction(&[("panel", "button_active_low")], found, instead);
+    }
+    let (lamp, button) = (panel.lamp.as_ref(), panel.button.as_ref());
+    // An output that meets a pressed button is a short circuit.
+    if let Some(line) = button.filter(|button| button.is_gpio()).map(ToString::to_string)
+        && lamp.is_some_and(|lamp| lamp.to_string() == line)
+    {
+        let found = format!("\"{line}\" for the lamp and for the button");
+        let instead = "give each a line of its own".to_owned();
+        reader.contradiction(&[("panel", "button"), ("panel", "lamp")], found, instead);
     }
     panel
 }

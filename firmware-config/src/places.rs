@@ -4,6 +4,10 @@
 //! opening the place (`agent::edge`).
 
 use std::fmt;
+use std::path::PathBuf;
+
+/// The last code of a key (`KEY_MAX` of the kernel's `input-event-codes.h`).
+const KEY_MAX: u16 = 0x2ff;
 
 /// Where a lamp is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -60,6 +64,8 @@ impl fmt::Display for LampPlace {
 /// Where a button is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ButtonPlace {
+    /// No button.
+    None,
     /// The GPIO line with this name.
     GpioLine(String),
     /// A line of the GPIO chip with this label.
@@ -71,18 +77,43 @@ pub enum ButtonPlace {
     },
     /// A key reported by the kernel under `/dev/input`, by code (`KEY_COPY` is 133).
     Key(u16),
+    /// Not a button: a file of the kernel's records of a key, for tests of the whole agent.
+    Simulated(PathBuf),
 }
 
 impl ButtonPlace {
-    /// Reads `gpio:LINE`, `gpio:CHIP:OFFSET` or `key:CODE`; none for a different text.
+    /// Reads `none`, `gpio:LINE`, `gpio:CHIP:OFFSET`, `key:CODE` or `simulated:/FILE`; none for a different text.
     pub fn parse(text: &str) -> Option<ButtonPlace> {
+        if text == "none" {
+            return Some(ButtonPlace::None);
+        }
         if let Some(code) = text.strip_prefix("key:") {
-            return code.parse().ok().map(ButtonPlace::Key);
+            return code.parse().ok().filter(|code| (1..=KEY_MAX).contains(code)).map(ButtonPlace::Key);
+        }
+        if let Some(file) = text.strip_prefix("simulated:") {
+            return file.starts_with('/').then(|| ButtonPlace::Simulated(file.into()));
         }
         parse_line(text).map(|line| match line {
             Line::Named(name) => ButtonPlace::GpioLine(name),
             Line::At { chip, offset } => ButtonPlace::GpioOffset { chip, offset },
         })
+    }
+
+    /// Whether the place is a GPIO line, the only kind with a polarity set by us.
+    pub fn is_gpio(&self) -> bool {
+        matches!(self, ButtonPlace::GpioLine(_) | ButtonPlace::GpioOffset { .. })
+    }
+}
+
+impl fmt::Display for ButtonPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ButtonPlace::None => f.write_str("none"),
+            ButtonPlace::GpioLine(name) => write!(f, "gpio:{name}"),
+            ButtonPlace::GpioOffset { chip, offset } => write!(f, "gpio:{chip}:{offset}"),
+            ButtonPlace::Key(code) => write!(f, "key:{code}"),
+            ButtonPlace::Simulated(file) => write!(f, "simulated:{}", file.display()),
+        }
     }
 }
 
@@ -119,6 +150,11 @@ mod tests {
         for text in ["none", "gpio:GPIO17", "gpio:pinctrl-rp1:17", "led:ACT", "led:rn104:blue:backup"] {
             assert_eq!(LampPlace::parse(text).map(|place| place.to_string()), Some(text.to_owned()));
         }
+        for text in
+            ["none", "gpio:GPIO27", "gpio:pinctrl-rp1:27", "key:133", "key:767", "simulated:/a/button"]
+        {
+            assert_eq!(ButtonPlace::parse(text).map(|place| place.to_string()), Some(text.to_owned()));
+        }
     }
 
     #[test]
@@ -136,7 +172,7 @@ mod tests {
         ] {
             assert_eq!(LampPlace::parse(text), None, "{text}");
         }
-        for text in ["key:", "key:KEY_COPY", "key:70000", "led:ACT", "none"] {
+        for text in ["key:", "key:KEY_COPY", "key:0", "key:768", "key:70000", "led:ACT", "simulated:x"] {
             assert_eq!(ButtonPlace::parse(text), None, "{text}");
         }
         assert_eq!(ButtonPlace::parse("key:133"), Some(ButtonPlace::Key(133)));

@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::places::LampPlace;
+use crate::places::{ButtonPlace, LampPlace};
 use crate::spans::{Keep, Span, Unit};
 use crate::values::Address;
 
@@ -144,8 +144,8 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-/// `[panel]`: lamp and board.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// `[panel]`: board, lamp and button.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PanelSettings {
     /// Name of a board; none: find out.
     pub board: Option<String>,
@@ -153,6 +153,10 @@ pub struct PanelSettings {
     pub lamp: Option<LampPlace>,
     /// Whether `lamp`, a GPIO line, shines at low level.
     pub active_low: bool,
+    /// The button, unless the board's own.
+    pub button: Option<ButtonPlace>,
+    /// Whether `button`, a GPIO line, is low while pressed.
+    pub button_active_low: bool,
 }
 
 /// `[log]`: output of the agent.
@@ -260,6 +264,12 @@ impl Default for MqttSettings {
             discovery_prefix: "homeassistant".to_owned(),
             spool_events: 1_000,
         }
+    }
+}
+
+impl Default for PanelSettings {
+    fn default() -> Self {
+        PanelSettings { board: None, lamp: None, active_low: false, button: None, button_active_low: true }
     }
 }
 

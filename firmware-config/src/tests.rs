@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    BrokerTrust, Keep, LampPlace, Mistake, Settings, Span, Unit, line_of_setting, settings_from_toml,
+    BrokerTrust, ButtonPlace, Keep, LampPlace, Mistake, Settings, Span, Unit, line_of_setting,
+    settings_from_toml,
 };
 
 const SHIPPED: &str = include_str!("../larder.toml");
@@ -53,7 +54,7 @@ fn a_disk_named_in_the_shipped_file_must_be_mounted() {
 fn the_shipped_examples_can_be_followed_too() {
     let is_example = |line: &&str| line.strip_prefix("# ").is_some_and(|rest| rest.contains(" = \""));
     let examples: Vec<&str> = SHIPPED.lines().filter(is_example).collect();
-    assert_eq!(examples.len(), 9, "{examples:?}");
+    assert_eq!(examples.len(), 10, "{examples:?}");
     // Of these two, only one can be followed.
     for left_out in ["# ca_file", "# fingerprint"] {
         let follow = |line: &str| is_example(&line) && !line.starts_with(left_out);
@@ -63,6 +64,7 @@ fn the_shipped_examples_can_be_followed_too() {
             .collect();
         let settings = good(&followed);
         assert_eq!(settings.panel.lamp, Some(LampPlace::GpioLine("GPIO17".to_owned())));
+        assert_eq!(settings.panel.button, Some(ButtonPlace::GpioLine("GPIO27".to_owned())));
         assert!(
             settings.mqtt.broker.is_some()
                 && settings.mqtt.username.is_some()
@@ -399,4 +401,17 @@ fn no_text_makes_it_panic() {
     }
     let huge = "#".repeat(300 * 1024);
     assert_eq!(settings_from_toml(&huge).expect_err("too large").len(), 1);
+}
+
+#[test]
+fn a_button_that_cannot_be_meant_is_asked_about() {
+    check("[panel]\nbutton = \"gpio:gpiochip4:27\"\n", &[(2, "panel.button", "label")]);
+    check("[panel]\nbutton = \"key:KEY_COPY\"\n", &[(2, "panel.button", "\"key:CODE\"")]);
+    check("[panel]\nbutton_active_low = false\n", &[(2, "panel.button_active_low", "button = ")]);
+    let key = "[panel]\nbutton = \"key:133\"\nbutton_active_low = false\n";
+    check(key, &[(3, "panel.button_active_low", "button = ")]);
+    let one_line = "[panel]\nlamp = \"gpio:GPIO17\"\nbutton = \"gpio:GPIO17\"\n";
+    assert_eq!(settings_from_toml(one_line).map_err(|mistakes| mistakes.is_empty()), Err(false));
+    assert!(!good("[panel]\nbutton = \"gpio:GPIO27\"\nbutton_active_low = false\n").panel.button_active_low);
+    assert!(good("[panel]\nbutton = \"gpio:GPIO27\"\n").panel.button_active_low);
 }

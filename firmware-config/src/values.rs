@@ -322,13 +322,13 @@ pub(crate) fn choice<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Res
 pub(crate) fn lamp(value: &DeValue<'_>) -> Result<LampPlace, Instead> {
     let forms = "\"gpio:LINE-NAME\", \"gpio:CHIP-LABEL:NUMBER\", \"led:NAME\" or \"none\"";
     let written = text(value, "\"gpio:GPIO17\"")?;
-    if written.starts_with("gpio:gpiochip") {
-        return Err(
-            "name the chip by its label, as gpiodetect shows it in square brackets; its number changes"
-                .to_owned(),
-        );
-    }
+    chip_by_label(written)?;
     LampPlace::parse(written).ok_or_else(|| format!("write {forms}"))
+}
+
+fn chip_by_label(written: &str) -> Result<(), Instead> {
+    let instead = "name the chip by its label, as gpiodetect shows it in square brackets; its number changes";
+    if written.starts_with("gpio:gpiochip") { Err(instead.to_owned()) } else { Ok(()) }
 }
 
 /// Places of a lamp; the first place present is taken.
@@ -340,7 +340,9 @@ pub(crate) fn lamps(value: &DeValue<'_>) -> Result<Vec<LampPlace>, Instead> {
 /// Where a button is.
 pub(crate) fn button(value: &DeValue<'_>) -> Result<ButtonPlace, Instead> {
     let written = text(value, "\"key:133\"")?;
-    let forms = || "write \"gpio:LINE-NAME\", \"gpio:CHIP-LABEL:NUMBER\" or \"key:CODE\"".to_owned();
+    chip_by_label(written)?;
+    let forms =
+        || "write \"gpio:LINE-NAME\", \"gpio:CHIP-LABEL:NUMBER\", \"key:CODE\" or \"none\"".to_owned();
     ButtonPlace::parse(written).ok_or_else(forms)
 }
 
