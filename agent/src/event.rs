@@ -1,6 +1,7 @@
 //! Every event of the agent: one closed list, so that `run` has one loop and forgets nothing.
 
 use larder_format::ledger::Role;
+use larder_panel::Gesture;
 use std::sync::Arc;
 
 /// One event.
@@ -47,6 +48,10 @@ pub(crate) enum AgentEvent {
     },
     /// Somebody at the box has seen the present conditions, an alarm among them.
     AcknowledgedHere,
+    /// The owner used the box's own button.
+    Button(Gesture),
+    /// The offsite disks at home are up to date and let go of, as the button asked.
+    OffsiteReleased,
     /// A command came over MQTT.
     Asked(MqttCommand),
     /// The system or the owner wants the agent to end.

@@ -1,6 +1,7 @@
 //! The order in which the box comes alive, and the loop that keeps the box alive. Read this first.
 
 use crate::decide::{self, Action, Memory};
+use crate::edge::button;
 use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
 use crate::edge::discovery::{Announced, announce};
@@ -8,6 +9,7 @@ use crate::edge::disks;
 use crate::edge::http::sockets::Sockets;
 use crate::edge::listen::take_address;
 use crate::edge::panel::Panel;
+use crate::edge::playing::{LampWish, play};
 use crate::edge::random::random_hex;
 use crate::edge::{control, http, notes, notify};
 use crate::event::{AgentEvent, MqttCommand};
@@ -115,11 +117,12 @@ async fn make_ready(appliance: &Arc<Appliance>) {
 /// Brings the agent to life. On return the agent serves.
 pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, StartError> {
     let started = Timestamp::now();
-    let (rhythm, rhythms) = watch::channel(Rhythm::Starting);
+    let (lamp, wishes) = watch::channel(LampWish { rhythm: Rhythm::Starting, answers: 0 });
+    let button = panel.button();
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     // First: the lamp has to show whatever fails below.
-    tasks.spawn(show(panel, rhythms, stopped.clone()));
+    tasks.spawn(play(panel, wishes, stopped.clone()));
     let listen = settings.network.listen;
     let taken = |source| StartError::Listen { address: listen, source };
     // Before the vault: an address in use must not leave a new vault behind.
@@ -162,7 +165,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         appliance: appliance.clone(),
         memory,
         latest,
-        rhythm,
+        lamp,
         dashboard,
         address,
         started,
@@ -171,8 +174,13 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
         counting: None,
         unsaved: None,
         saving: None,
+        releasing: None,
         asked,
     };
+    if let Some(button) = button {
+        let appliance = appliance.clone();
+        button::start(button, stopped, move |gesture| appliance.tell(AgentEvent::Button(gesture)));
+    }
     let finished = tokio::spawn(looped.run(inbox));
     notify::ready();
     Ok(Running { appliance, address, broker, events, finished })
@@ -233,27 +241,11 @@ async fn wait_for_disks(settings: &Settings) {
     }
 }
 
-/// Plays the lamp until told to stop, then puts the lamp out: a light left on would speak for a dead process.
-async fn show(mut panel: Panel, mut rhythms: watch::Receiver<Rhythm>, mut stop: watch::Receiver<bool>) {
-    let started = Instant::now();
-    let now_ms = |started: Instant| u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    loop {
-        panel.show(*rhythms.borrow_and_update());
-        let wait = panel.next_tick(now_ms(started)).saturating_sub(now_ms(started));
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(wait)) => {}
-            changed = rhythms.changed() => if changed.is_err() { break },
-            _ = stop.wait_for(|stop| *stop) => break,
-        }
-    }
-    panel.off();
-}
-
 struct Loop {
     appliance: Arc<Appliance>,
     memory: Memory,
     latest: watch::Sender<Arc<Report>>,
-    rhythm: watch::Sender<Rhythm>,
+    lamp: watch::Sender<LampWish>,
     dashboard: Dashboard,
     address: SocketAddr,
     started: Timestamp,
@@ -266,6 +258,8 @@ struct Loop {
     /// What is to be remembered, while a disk keeps it from being saved.
     unsaved: Option<Remembered>,
     saving: Option<tokio::task::JoinHandle<()>>,
+    /// Offsite disks are being released.
+    releasing: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Loop {
@@ -310,7 +304,9 @@ impl Loop {
     async fn obey(&mut self, actions: impl IntoIterator<Item = Action>) {
         for action in actions {
             match action {
-                Action::Light(rhythm) => drop(self.rhythm.send_replace(rhythm)),
+                Action::Light(rhythm) => self.lamp.send_modify(|wish| wish.rhythm = rhythm),
+                Action::Answer => self.lamp.send_modify(|wish| wish.answers += 1),
+                Action::ReleaseOffsite => self.release_offsite(),
                 Action::Tell(happening) => self.dashboard.tell(&happening),
                 Action::Remember(remembered) => {
                     self.unsaved = Some(remembered);
@@ -321,6 +317,17 @@ impl Loop {
                 }
             }
         }
+    }
+
+    /// Beside the loop, since filling a disk takes its time, and one at a time: a disk that hangs holds one thread, however
+    /// often the button is held.
+    fn release_offsite(&mut self) {
+        if self.releasing.as_ref().is_some_and(|releasing| !releasing.is_finished()) {
+            return;
+        }
+        let appliance = self.appliance.clone();
+        let release = async move { drop(appliance.blocking(Appliance::release_offsite).await) };
+        self.releasing = Some(tokio::spawn(release));
     }
 
     /// Saves what is to be remembered. A disk that hangs holds up neither what the owner is told, nor more than one thread.

@@ -50,6 +50,8 @@ pub enum Rhythm {
     NeedsYou(Code),
     /// A new device may be paired now: two pulses, again and again.
     Pairing,
+    /// The box has understood the button: one short flash. The player goes dark before it, so it is seen on a lit lamp too.
+    Heard,
     /// "This box is the one you are talking to": long, short, long.
     Identify,
     /// The disk may be pulled: three long lights, then dark.
@@ -69,7 +71,7 @@ pub enum Rhythm {
 
 impl Rhythm {
     /// Every rhythm, worst first; for cards, tests and completions.
-    pub const ALL: [Rhythm; 17] = [
+    pub const ALL: [Rhythm; 18] = [
         Rhythm::Alarm,
         Rhythm::NeedsYou(Code(3)),
         Rhythm::NeedsYou(Code(4)),
@@ -79,6 +81,7 @@ impl Rhythm {
         Rhythm::NeedsYou(Code(8)),
         Rhythm::NeedsYou(Code(9)),
         Rhythm::NeedsYou(Code(10)),
+        Rhythm::Heard,
         Rhythm::Pairing,
         Rhythm::Identify,
         Rhythm::MayUnplug,
@@ -104,6 +107,7 @@ impl Rhythm {
             Rhythm::Alarm => &[250, 250],
             Rhythm::NeedsYou(code) => &PULSES_MS[PULSES_MS.len() - 2 * usize::from(code.0)..],
             Rhythm::Pairing => &[250, 250, 250, 1_500],
+            Rhythm::Heard => &[100, 400],
             Rhythm::Identify => &[1_000, 300, 250, 300, 1_000, 1_500],
             Rhythm::MayUnplug => &[2_700, 300, 2_700, 300, 2_700, 300],
             Rhythm::Busy => &[1_000, 1_000],
@@ -115,9 +119,9 @@ impl Rhythm {
     }
 
     /// Whether the beat starts anew at its end. `MayUnplug` is said once: a lamp still signalling after the disk is
-    /// gone would seem to mean the next disk.
+    /// gone would seem to mean the next disk. `Heard` answers one gesture.
     pub fn repeats(self) -> bool {
-        !matches!(self, Rhythm::MayUnplug | Rhythm::Off)
+        !matches!(self, Rhythm::MayUnplug | Rhythm::Heard | Rhythm::Off)
     }
 
     /// The stable name, as published over MQTT and in `--json`. Names are only ever added.
@@ -135,6 +139,7 @@ impl Rhythm {
                 _ => "needs_you_10",
             },
             Rhythm::Pairing => "pairing",
+            Rhythm::Heard => "heard",
             Rhythm::Identify => "identify",
             Rhythm::MayUnplug => "may_unplug",
             Rhythm::Busy => "busy",
@@ -165,6 +170,7 @@ impl Rhythm {
                 _ => "needs you (10): no restore has been tried for too long",
             },
             Rhythm::Pairing => "a new device may be paired now",
+            Rhythm::Heard => "the button was understood",
             Rhythm::Identify => "this is the appliance you asked for",
             Rhythm::MayUnplug => "you may unplug the disk",
             Rhythm::Busy => "working on your files",

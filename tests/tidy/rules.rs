@@ -223,8 +223,8 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["linux_embedded_hal"],
         to: Shipped,
         within: &["agent/"],
-        except: &["agent/src/edge/panel/"],
-        say: "real pins are opened in `agent::edge::panel`",
+        except: &["agent/src/edge/panel/", "agent/src/edge/button/", "agent/src/edge/gpio.rs"],
+        say: "real pins are found in `agent::edge::gpio`, and opened for the lamp or the button beside it",
     },
     Rule {
         words: &["OutputPin", "InputPin"],

@@ -8,6 +8,10 @@ use larder_panel::Rhythm;
 pub(crate) enum Action {
     /// The lamp shows this from now on.
     Light(Rhythm),
+    /// The lamp answers the button with one short flash.
+    Answer,
+    /// Offsite disks that are at home are brought up to date and let go of, to be unplugged.
+    ReleaseOffsite,
     /// Dashboards hear of it.
     Tell(Happening),
     /// The index is written out.

@@ -5,20 +5,34 @@ use super::memory::Memory;
 use crate::event::{AgentEvent, MqttCommand};
 use crate::report::{Happened, Happening, Level, PushFacts};
 use jiff::Timestamp;
+use larder_panel::Gesture;
 use larder_store::SnapshotRecord;
 
-/// The action that an event needs at once. `id` names the news; a new id for each event.
-pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: String) -> Option<Action> {
+/// What an event needs at once. `id` names the news; a new id for each event.
+pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: String) -> Vec<Action> {
+    let mut actions = Vec::new();
     let what = match event {
         AgentEvent::Tick
         | AgentEvent::KeepingChanged
         | AgentEvent::DisksChanged
         | AgentEvent::StopRequested => {
-            return None;
+            return actions;
         }
         AgentEvent::Asked(MqttCommand::Identify) => {
             memory.identify(now);
-            return None;
+            return actions;
+        }
+        AgentEvent::Button(gesture) => {
+            actions.extend(answer_to(*gesture));
+            // Nothing new was seen: a contact that flutters all night must not fill the dashboard's history.
+            if *gesture != Gesture::Press || !memory.acknowledge(Level::Alarm) {
+                return actions;
+            }
+            Happened::Acknowledged
+        }
+        AgentEvent::OffsiteReleased => {
+            memory.say_unplug_again();
+            return vec![Action::Answer];
         }
         AgentEvent::Asked(MqttCommand::Acknowledge) => {
             memory.acknowledge(Level::NeedsYou);
@@ -38,7 +52,19 @@ pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: 
         AgentEvent::Paired { device, role } => Happened::Paired { device: device.clone(), role: *role },
         AgentEvent::KeyEnded { device } => Happened::KeyEnded { device: device.clone() },
     };
-    Some(Action::Tell(Happening { id, time: now, what }))
+    actions.push(Action::Tell(Happening { id, time: now, what }));
+    actions
+}
+
+/// What the box does about a gesture at its button. A gesture without a meaning is not answered: a flash would say that
+/// something was done.
+fn answer_to(gesture: Gesture) -> Option<Action> {
+    match gesture {
+        Gesture::Press => Some(Action::Answer),
+        // Answered once the disks may be unplugged, and not before.
+        Gesture::LongHold => Some(Action::ReleaseOffsite),
+        Gesture::Hold | Gesture::PressPressHold => None,
+    }
 }
 
 fn pushed(record: &SnapshotRecord) -> PushFacts {
@@ -63,7 +89,7 @@ mod tests {
 
     fn told(event: &AgentEvent) -> Option<Happened> {
         let now = Timestamp::from_second(NOW_S).unwrap();
-        let action = hear(event, &mut Memory::default(), now, "7".to_owned())?;
+        let action = hear(event, &mut Memory::default(), now, "7".to_owned()).pop()?;
         let Action::Tell(Happening { id, time, what }) = action else { panic!("{action:?}") };
         assert_eq!((id.as_str(), time), ("7", now));
         Some(what)
@@ -99,10 +125,37 @@ mod tests {
         let settings = Settings::default();
         let (mut facts, mut memory) = (facts(&settings), Memory::default());
         let asked = AgentEvent::Asked(MqttCommand::Identify);
-        assert_eq!(hear(&asked, &mut memory, facts.now, String::new()), None);
+        assert_eq!(hear(&asked, &mut memory, facts.now, String::new()), []);
         let mut lamp = |facts: &_| crate::decide::report(facts, &mut memory).0.health.lamp;
         assert_eq!(lamp(&facts), Rhythm::Identify);
         facts.now = Timestamp::from_second(NOW_S + 60).unwrap();
         assert_eq!(lamp(&facts), Rhythm::Ready);
+    }
+
+    /// The button is the box's own, so an alarm yields to it, as to the root shell.
+    #[test]
+    fn a_press_is_answered_and_quiets_what_is_wrong_and_says_so_once() {
+        let settings = Settings::default();
+        let (mut facts, mut memory) = (facts(&settings), Memory::default());
+        facts.gaps = 1;
+        let hear = |memory: &mut Memory, gesture| {
+            hear(&AgentEvent::Button(gesture), memory, facts.now, "7".to_owned())
+        };
+        let lamp = |memory: &mut Memory| crate::decide::report(&facts, memory).0.health.lamp;
+        assert_eq!(lamp(&mut memory), Rhythm::Alarm);
+        for gesture in [Gesture::Hold, Gesture::PressPressHold] {
+            assert_eq!(
+                hear(&mut memory, gesture),
+                [],
+                "{gesture:?} does nothing yet, and so is not answered"
+            );
+        }
+        assert_eq!(hear(&mut memory, Gesture::LongHold), [Action::ReleaseOffsite]);
+        assert_eq!(lamp(&mut memory), Rhythm::Alarm, "no other gesture quiets it");
+        let what = Happened::Acknowledged;
+        let news = Action::Tell(Happening { id: "7".to_owned(), time: facts.now, what });
+        assert_eq!(hear(&mut memory, Gesture::Press), [Action::Answer, news]);
+        assert_eq!(lamp(&mut memory), Rhythm::Quiet);
+        assert_eq!(hear(&mut memory, Gesture::Press), [Action::Answer], "nothing new was seen");
     }
 }

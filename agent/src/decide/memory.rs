@@ -53,6 +53,11 @@ impl Memory {
         now.as_millisecond() < self.identify_until_ms
     }
 
+    /// The permission to unplug is given once more: the owner at the box asked.
+    pub(super) fn say_unplug_again(&mut self) {
+        self.unplug = Unplug::default();
+    }
+
     pub(super) fn may_unplug(&mut self, facts: &Facts<'_>) -> bool {
         self.unplug.is_said(facts)
     }
@@ -75,13 +80,16 @@ impl Memory {
         seen.is_some_and(|seen| seen.level >= cause.code().level() && seen.weight >= cause.weight())
     }
 
-    /// The owner has seen every present condition up to this level.
-    pub(super) fn acknowledge(&mut self, up_to: Level) {
+    /// The owner has seen every present condition up to this level; whether any was new to the owner.
+    pub(super) fn acknowledge(&mut self, up_to: Level) -> bool {
+        let mut is_news = false;
         for (key, present) in self.present.iter().filter(|(_, present)| present.level <= up_to) {
             if let Some(condition) = self.conditions.get_mut(key) {
+                is_news |= condition.seen != Some(*present);
                 condition.seen = Some(*present);
             }
         }
+        is_news
     }
 
     /// Tells of new conditions and of conditions that are over. `conditions` are those of `causes`.

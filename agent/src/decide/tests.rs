@@ -218,7 +218,11 @@ fn an_open_window_is_seen_unless_files_are_at_risk() {
 fn events(actions: &[Action]) -> Vec<EventType> {
     let event = |action: &Action| match action {
         Action::Tell(Happening { what, .. }) => Some(what.event_type()),
-        Action::Light(_) | Action::FlushIndex | Action::Remember(_) => None,
+        Action::Light(_)
+        | Action::Answer
+        | Action::ReleaseOffsite
+        | Action::FlushIndex
+        | Action::Remember(_) => None,
     };
     actions.iter().filter_map(event).collect()
 }

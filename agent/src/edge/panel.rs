@@ -7,7 +7,7 @@
 //! The kernel's patterns are not used although they would cost no wake-ups: a pattern goes on after the death of this
 //! process, and the message "you could restore right now" would then be a lie.
 //!
-//! Not here: the choice of the rhythm (`decide`), rhythms (`larder-panel`), the lamps of each board
+//! Not here: the button (`button`), the choice of the rhythm (`decide`), rhythms (`larder-panel`), the lamps of each board
 //! (`larder-firmware-config`).
 
 mod any_lamp;
@@ -18,7 +18,7 @@ mod terminal;
 use std::fmt;
 use std::path::Path;
 
-use larder_firmware_config::{Board, LampPlace, PanelSettings};
+use larder_firmware_config::{Board, ButtonPlace, LampPlace, PanelSettings};
 use larder_panel::Rhythm;
 
 use self::any_lamp::AnyLamp;
@@ -33,6 +33,11 @@ const RETRY_MS: u64 = 10_000;
 /// How long the caller may sleep when no lamp has a change to play.
 const IDLE_MS: u64 = 60_000;
 
+/// Dark before the flash that answers the button: otherwise nobody would see it on a lit lamp.
+const BEFORE_ANSWER_MS: u64 = 400;
+/// The flash, and dark again for as long.
+const ANSWER_MS: u64 = 500;
+
 /// Every lamp of the box.
 pub(crate) struct Panel {
     lights: Vec<Light>,
@@ -40,6 +45,16 @@ pub(crate) struct Panel {
     wanted: Rhythm,
     shown: Rhythm,
     may_change_ms: u64,
+    answer_ends_ms: u64,
+    button: Option<WiredButton>,
+}
+
+/// A button and the level that means pressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WiredButton {
+    pub(crate) place: ButtonPlace,
+    /// Whether a GPIO line is low while the button is pressed.
+    pub(crate) active_low: bool,
 }
 
 /// One lamp and the part it plays.
@@ -79,6 +94,12 @@ impl Panel {
         if settings.lamp.is_none() {
             panel.add(LightRole::Fault, root, &board.fault, board.active_low);
         }
+        let (button, active_low) = match &settings.button {
+            Some(button) => (Some(button), settings.button_active_low),
+            None => (board.button.as_ref(), board.button_active_low),
+        };
+        let button = button.filter(|place| **place != ButtonPlace::None).cloned();
+        panel.button = button.map(|place| WiredButton { place, active_low });
         let places: Vec<&str> = panel.lights.iter().map(|light| light.place.as_str()).collect();
         tracing::info!(board = board.name, lamps = places.join(" "), "panel");
         panel
@@ -86,7 +107,15 @@ impl Panel {
 
     /// A panel without any lamp.
     pub(crate) fn dark() -> Panel {
-        Panel { lights: Vec::new(), trouble: None, wanted: Rhythm::Off, shown: Rhythm::Off, may_change_ms: 0 }
+        Panel {
+            lights: Vec::new(),
+            trouble: None,
+            wanted: Rhythm::Off,
+            shown: Rhythm::Off,
+            may_change_ms: 0,
+            answer_ends_ms: 0,
+            button: None,
+        }
     }
 
     /// Adds a lamp made of words on standard error, if a person is there to read.
@@ -107,10 +136,26 @@ impl Panel {
         self.wanted = rhythm;
     }
 
+    /// The button named by the owner, or the board's.
+    pub(crate) fn button(&self) -> Option<WiredButton> {
+        self.button.clone()
+    }
+
+    /// Answers the button with one short flash, whatever else is shown; begun by the next tick.
+    pub(crate) fn answer(&mut self, now_ms: u64) {
+        // Pressed again during the flash, the box has heard all the same; a flash that began anew would never end.
+        if self.answer_ends_ms <= now_ms {
+            self.answer_ends_ms = now_ms.saturating_add(BEFORE_ANSWER_MS + ANSWER_MS);
+        }
+    }
+
     /// Plays up to `now_ms` and returns when to call again, always later than `now_ms`. To be called after `show`
     /// too.
     pub(crate) fn next_tick(&mut self, now_ms: u64) -> u64 {
         let mut next_ms = now_ms.saturating_add(IDLE_MS);
+        if now_ms < self.answer_ends_ms {
+            return self.play_answer(now_ms);
+        }
         if self.wanted != self.shown {
             if self.may_change_ms <= now_ms {
                 (self.shown, self.may_change_ms) = (self.wanted, now_ms.saturating_add(DWELL_MS));
@@ -122,6 +167,16 @@ impl Panel {
             next_ms = next_ms.min(light.play(self.shown, now_ms));
         }
         next_ms.max(now_ms.saturating_add(1))
+    }
+
+    fn play_answer(&mut self, now_ms: u64) -> u64 {
+        let flash_ms = self.answer_ends_ms - ANSWER_MS;
+        let (rhythm, part_ends_ms) = match now_ms < flash_ms {
+            true => (Rhythm::Off, flash_ms),
+            false => (Rhythm::Heard, self.answer_ends_ms),
+        };
+        let next = self.lights.iter_mut().map(|light| light.play(rhythm, now_ms)).min();
+        next.unwrap_or(part_ends_ms).min(part_ends_ms).max(now_ms.saturating_add(1))
     }
 
     /// Puts every lamp out: the last act of a process, and the whole of `larderd lamp-off`.
@@ -324,6 +379,49 @@ mod tests {
             dark = !light;
         }
         assert!(flashes_ms.windows(2).all(|pair| pair[1] - pair[0] >= 500), "{flashes_ms:?}");
+    }
+
+    #[test]
+    fn the_button_is_answered_by_one_short_flash_on_a_lit_lamp_and_on_a_dark_one() {
+        for rhythm in [Rhythm::Ready, Rhythm::Off] {
+            let root = box_with(&[("ACT", 1)]);
+            let mut panel = open(&root, &led("ACT"), "");
+            panel.show(rhythm);
+            panel.next_tick(0);
+            let before = light_of(&root, "ACT");
+            panel.answer(1_000);
+            let (mut now_ms, mut seen) = (1_000, Vec::new());
+            while now_ms < 2_400 {
+                let next_ms = panel.next_tick(now_ms);
+                let light = light_of(&root, "ACT");
+                if seen.last().is_none_or(|(_, last)| *last != light) {
+                    seen.push((now_ms, light));
+                }
+                // Pressed by somebody nervous: heard once.
+                if now_ms < 1_500 {
+                    panel.answer(now_ms);
+                }
+                now_ms = next_ms;
+            }
+            let mut expect = vec![(1_000, 0), (1_400, 1), (1_500, 0)];
+            expect.extend((before == 1).then_some((1_900, 1)));
+            assert_eq!(seen, expect, "{rhythm:?}");
+        }
+    }
+
+    #[test]
+    fn the_owner_names_a_button_or_none_and_else_the_board_has_its_own() {
+        let button = |text: Option<&str>, board: &str| {
+            let button = text.and_then(ButtonPlace::parse);
+            let settings = PanelSettings { button, ..PanelSettings::default() };
+            open(&box_with(&[]), &settings, board).button()
+        };
+        let key = Some(WiredButton { place: ButtonPlace::Key(133), active_low: false });
+        assert_eq!(button(None, "qnap,ts219"), key);
+        assert_eq!(button(Some("none"), "qnap,ts219"), None);
+        assert_eq!(button(None, "linux,dummy-virt"), None);
+        let line = ButtonPlace::GpioLine("GPIO27".to_owned());
+        assert_eq!(button(Some("gpio:GPIO27"), ""), Some(WiredButton { place: line, active_low: true }));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::decide::words;
 use crate::edge::disks::{self, DiskProblem, FOLDER, Mount};
 use crate::edge::random::random;
 use crate::edge::{box_key, browser_certificate};
+use crate::event::AgentEvent;
 use crate::phrase::causes;
 use crate::state::Appliance;
 use crate::state::registry::places;
@@ -189,6 +190,30 @@ impl Appliance {
         drop(mounts);
         self.keep_primary();
         Ok(())
+    }
+
+    /// Releases every offsite disk that is at home, and tells if each of them, and at least one, may be unplugged now.
+    pub(crate) fn release_offsite(&self) {
+        let is_here = |disk: &larder_store::MemberView| {
+            disk.role == DiskRole::Offsite
+                && matches!(disk.state, MemberState::Healthy | MemberState::Behind(_))
+        };
+        let here: Vec<_> = self.vault.disks().into_iter().filter(is_here).collect();
+        let mut is_released = !here.is_empty();
+        for disk in here {
+            match self.release(&disk.id) {
+                Ok(()) => tracing::info!(disk = disk.path, "released by the button: it may be unplugged"),
+                Err(error) => {
+                    is_released = false;
+                    let cause = causes(&error);
+                    tracing::warn!(cause, disk = disk.path, "held at the button, and could not be released");
+                }
+            }
+        }
+        if is_released {
+            self.tell(AgentEvent::OffsiteReleased);
+            self.disks_changed.notify_one();
+        }
     }
 
     fn note_complete(&self) {

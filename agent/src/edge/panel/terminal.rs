@@ -62,6 +62,7 @@ fn sign(rhythm: Rhythm) -> char {
         Rhythm::Alarm => '▲',
         Rhythm::NeedsYou(_) => '◆',
         Rhythm::Pairing => '◎',
+        Rhythm::Heard => '◈',
         Rhythm::Identify => '◉',
         Rhythm::MayUnplug => '◇',
         Rhythm::Busy => '◐',
@@ -98,6 +99,6 @@ mod tests {
     fn signs_are_told_apart_by_shape() {
         let mut signs: Vec<char> = Rhythm::ALL.into_iter().map(sign).collect();
         signs.dedup();
-        assert_eq!(signs.len(), 10);
+        assert_eq!(signs.len(), 11);
     }
 }
