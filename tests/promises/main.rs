@@ -2,6 +2,7 @@
 
 mod at_the_box;
 mod bring_back;
+mod button;
 mod by_itself;
 mod byte_exact;
 mod client_words;
