@@ -113,10 +113,10 @@ impl Watcher {
     }
 }
 
-/// Availability, nine states and four devices.
+/// Availability, ten states and four devices.
 fn whole(seen: &BTreeMap<String, String>) -> bool {
     let ours = |topic: &&String| !topic.contains("/command/");
-    seen.keys().filter(ours).count() == 14 && seen.get(AVAILABILITY).is_some_and(|told| told == "online")
+    seen.keys().filter(ours).count() == 15 && seen.get(AVAILABILITY).is_some_and(|told| told == "online")
 }
 
 async fn connected(mqtt: &Mqtt) {
