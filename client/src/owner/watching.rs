@@ -214,9 +214,10 @@ impl Watching<'_> {
         let source = &mut self.sources[number];
         source.pacing.begin(WatchStep::Ahead);
         let changed = std::mem::take(&mut source.changed);
-        let following = self.following(number, &identity)?;
-        let tree = following.tree();
-        let sent = following.push(&AheadGuide { tree: &tree, changed: &changed }).ahead();
+        let sent = self.following(number, &identity).and_then(|following| {
+            let tree = following.tree();
+            following.push(&AheadGuide { tree: &tree, changed: &changed }).ahead()
+        });
         if let Err(trouble) = sent {
             // Otherwise the walk after the pause would look at nothing and take the appliance for reached.
             self.sources[number].changed = changed;
