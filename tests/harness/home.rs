@@ -376,6 +376,27 @@ impl Home {
         serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{args:?}: {error}: {printed}"))
     }
 
+    /// Waits until the status is so, and returns it.
+    ///
+    /// # Panics
+    /// With `what` and the last status when it is not so within this time.
+    pub fn status_until(
+        &self,
+        within: Duration,
+        what: &str,
+        is_so: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        let since = Instant::now();
+        loop {
+            let status = self.json(&["status"]);
+            if is_so(&status) {
+                return status;
+            }
+            assert!(since.elapsed() < within, "{what}: {status:#}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// Pushes a folder as `laptop/NAME`; returns the number of the snapshot.
     ///
     /// # Panics

@@ -60,18 +60,6 @@ fn box_with(button: &Path) -> Home {
     ))
 }
 
-fn until(home: &Home, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    let since = Instant::now();
-    loop {
-        let status = home.json(&["status"]);
-        if is_so(&status) {
-            return status;
-        }
-        assert!(since.elapsed() < WITHIN, "{what}: {status}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 fn push_letters(home: &Home) -> PathBuf {
     let folder = home.path("letters");
     fs::create_dir_all(&folder).expect("a folder");
@@ -87,12 +75,12 @@ fn a_press_at_the_box_quiets_the_lamp_and_mends_nothing() {
     let home = box_with(&pipe);
     let mut button = SimulatedButton(OpenOptions::new().write(true).open(&pipe).expect("the agent reads"));
     push_letters(&home);
-    until(&home, "ready", |status| status["health"]["lamp"] == "ready");
+    home.status_until(WITHIN, "ready", |status| status["health"]["lamp"] == "ready");
     home.ok(&["source", "letters", "--retire"]);
-    until(&home, "a condition", |status| status["health"]["lamp"] == "needs_you_9");
+    home.status_until(WITHIN, "a condition", |status| status["health"]["lamp"] == "needs_you_9");
     button.hold(Duration::from_millis(3_500));
     button.press();
-    let seen = until(&home, "quiet", |status| status["health"]["lamp"] == "quiet");
+    let seen = home.status_until(WITHIN, "quiet", |status| status["health"]["lamp"] == "quiet");
     assert_eq!(seen["health"]["conditions"][0]["acknowledged"], true, "{seen}");
     assert_eq!(seen["pairing"]["state"], "closed", "a hold of three seconds opens nothing yet");
 }
@@ -115,9 +103,9 @@ fn a_long_hold_lets_go_of_the_offsite_disk() {
         let disks = status["disks"].as_array().cloned().unwrap_or_default();
         disks.iter().find(|disk| disk["role"] == "offsite").map_or(Value::Null, |disk| disk[key].clone())
     };
-    until(&home, "filled", |status| of_offsite(status, "state") == "healthy");
+    home.status_until(WITHIN, "filled", |status| of_offsite(status, "state") == "healthy");
     button.hold(Duration::from_millis(8_500));
-    let released = until(&home, "released", |status| of_offsite(status, "state") == "released");
+    let released = home.status_until(WITHIN, "released", |status| of_offsite(status, "state") == "released");
     assert_eq!(of_offsite(&released, "may_unplug"), true, "{released}");
     assert_eq!(released["health"]["level"], "fine", "{released}");
     assert_eq!(home.stop_agent(), Some(0));

@@ -3,7 +3,7 @@
 use harness::home::{Home, text};
 use serde_json::Value;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The agent looks at everything every five seconds.
 const SEEN_WITHIN: Duration = Duration::from_secs(20);
@@ -20,19 +20,6 @@ fn of(home: &Home, name: &str) -> Value {
     let sources = status["sources"].as_array().expect("a list").clone();
     let found = sources.into_iter().find(|source| source["source"] == format!("laptop/{name}"));
     found.expect("the source")
-}
-
-/// Waits until the status says so; returns it.
-fn until(home: &Home, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let since = Instant::now();
-    loop {
-        let status = home.json(&["status"]);
-        if wanted(&status) {
-            return status;
-        }
-        assert!(since.elapsed() < SEEN_WITHIN, "{what}: {status:#}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 fn fails(home: &Home, computer: &str, args: &[&str], code: i32) -> String {
@@ -79,11 +66,12 @@ fn a_retired_source_is_shown_and_taken_back_by_a_word_or_a_push() {
     let kept = home.json(&["snapshots", "old"]);
     let told = home.ok(&["source", "old", "--retire"]);
     assert!(told.contains("72 hours") && told.contains("--unretire"), "{told}");
-    let shown = until(&home, "a condition", |status| status["health"]["lamp"] == "needs_you_9");
+    let shown =
+        home.status_until(SEEN_WITHIN, "a condition", |status| status["health"]["lamp"] == "needs_you_9");
     assert!(shown["health"]["conditions"][0]["what"].as_str().expect("words").contains("laptop/old"));
     assert_eq!(of(&home, "old")["standing"], "retiring");
     home.ok(&["source", "old", "--unretire"]);
-    until(&home, "no condition", |status| status["health"]["lamp"] == "ready");
+    home.status_until(SEEN_WITHIN, "no condition", |status| status["health"]["lamp"] == "ready");
     home.ok(&["source", "old", "--retire"]);
     push_something(&home, "old");
     assert_eq!(of(&home, "old")["standing"], "expected", "it pushes");
@@ -105,21 +93,22 @@ fn what_was_seen_is_quiet_until_something_new_happens() {
     assert_eq!((&health["level"], &health["lamp"]), (&"fine".into(), &"quiet".into()), "a new box: {health}");
     assert!(home.ok(&["status"]).contains("Nothing is protected yet"));
     push_something(&home, "docs");
-    until(&home, "ready", |status| status["health"]["lamp"] == "ready");
+    home.status_until(SEEN_WITHIN, "ready", |status| status["health"]["lamp"] == "ready");
     home.ok(&["source", "docs", "--retire"]);
-    let raised = until(&home, "a condition", |status| status["health"]["lamp"] == "needs_you_9");
+    let raised =
+        home.status_until(SEEN_WITHIN, "a condition", |status| status["health"]["lamp"] == "needs_you_9");
     let told = home.larderd(&["acknowledge"]).output().expect("larderd runs");
     assert!(told.status.success() && text(&told).contains("laptop/docs"), "{}", text(&told));
     assert!(text(&told).contains("None of it is mended"), "{}", text(&told));
-    let seen = until(&home, "quiet", |status| status["health"]["lamp"] == "quiet");
+    let seen = home.status_until(SEEN_WITHIN, "quiet", |status| status["health"]["lamp"] == "quiet");
     assert_eq!(seen["health"]["level"], "fine");
     assert!(home.ok(&["status"]).contains("(You have seen this.)"));
     home.kill_agent();
     home.start();
-    let after = until(&home, "quiet", |status| status["health"]["lamp"] == "quiet");
+    let after = home.status_until(SEEN_WITHIN, "quiet", |status| status["health"]["lamp"] == "quiet");
     let since = |status: &Value| status["health"]["conditions"][0]["since"].clone();
     assert_eq!(since(&after), since(&raised), "since the same moment as before the restart");
     push_something(&home, "more");
     home.ok(&["source", "more", "--retire"]);
-    until(&home, "something new", |status| status["health"]["lamp"] == "needs_you_9");
+    home.status_until(SEEN_WITHIN, "something new", |status| status["health"]["lamp"] == "needs_you_9");
 }
