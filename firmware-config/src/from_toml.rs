@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::board::Board;
 use crate::mistake::Mistake;
+use crate::places::{ButtonPlace, LampPlace};
 use crate::reader::Reader;
 use crate::settings::{
     ApplianceSettings, LogFormat, LogLevel, LogSettings, NetworkSettings, PanelSettings, RetentionSettings,
@@ -190,21 +191,20 @@ fn panel(reader: &mut Reader<'_>) -> PanelSettings {
             values::yes_or_no,
         ),
     };
-    if panel.active_low && !panel.lamp.as_ref().is_some_and(|lamp| lamp.is_gpio()) {
+    let lamp_line = panel.lamp.as_ref().and_then(LampPlace::gpio);
+    let button_line = panel.button.as_ref().and_then(ButtonPlace::gpio);
+    if panel.active_low && lamp_line.is_none() {
         let found = "true, but no lamp on a GPIO line is named here".to_owned();
         let instead = "write lamp = \"gpio:...\" too, or active_low = false".to_owned();
         reader.contradiction(&[("panel", "active_low")], found, instead);
     }
-    if !panel.button_active_low && !panel.button.as_ref().is_some_and(|button| button.is_gpio()) {
+    if !panel.button_active_low && button_line.is_none() {
         let found = "false, but no button on a GPIO line is named here".to_owned();
         let instead = "write button = \"gpio:...\" too, or button_active_low = true".to_owned();
         reader.contradiction(&[("panel", "button_active_low")], found, instead);
     }
-    let (lamp, button) = (panel.lamp.as_ref(), panel.button.as_ref());
     // An output that meets a pressed button is a short circuit.
-    if let Some(line) = button.filter(|button| button.is_gpio()).map(ToString::to_string)
-        && lamp.is_some_and(|lamp| lamp.to_string() == line)
-    {
+    if let Some(line) = button_line.filter(|line| lamp_line == Some(line)) {
         let found = format!("\"{line}\" for the lamp and for the button");
         let instead = "give each a line of its own".to_owned();
         reader.contradiction(&[("panel", "button"), ("panel", "lamp")], found, instead);

@@ -20,7 +20,7 @@ mod values;
 pub use board::{Board, Display};
 pub use from_toml::{line_of_setting, settings_from_toml};
 pub use mistake::Mistake;
-pub use places::{ButtonPlace, LampPlace};
+pub use places::{ButtonPlace, GpioPlace, LampPlace};
 pub use settings::{
     ApplianceSettings, BrokerTls, BrokerTrust, ClientCertificate, LogFormat, LogLevel, LogSettings,
     MqttSettings, NetworkSettings, PanelSettings, RetentionSettings, Settings, SourcesSettings,

@@ -9,20 +9,52 @@ use std::path::PathBuf;
 /// The last code of a key (`KEY_MAX` of the kernel's `input-event-codes.h`).
 const KEY_MAX: u16 = 0x2ff;
 
-/// Where a lamp is.
+/// Where a GPIO line is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum LampPlace {
-    /// No lamp.
-    None,
-    /// The GPIO line with this name.
-    GpioLine(String),
-    /// A line of the GPIO chip with this label.
-    GpioOffset {
+pub enum GpioPlace {
+    /// The line with this name, on any chip.
+    Named(String),
+    /// A line of the chip with this label.
+    Numbered {
         /// Label of the chip, as `gpioinfo` shows it.
         chip: String,
         /// Number of the line on that chip, from 0.
         offset: u32,
     },
+}
+
+impl GpioPlace {
+    /// Reads `gpio:LINE` or `gpio:CHIP:OFFSET`; none for a different text.
+    fn parse(text: &str) -> Option<GpioPlace> {
+        let rest = text.strip_prefix("gpio:")?;
+        let line = match rest.rsplit_once(':') {
+            None => GpioPlace::Named(rest.to_owned()),
+            Some((chip, offset)) => {
+                GpioPlace::Numbered { chip: chip.to_owned(), offset: offset.parse().ok()? }
+            }
+        };
+        let (GpioPlace::Named(name) | GpioPlace::Numbered { chip: name, .. }) = &line;
+        // `gpiochip0` is a number in disguise.
+        (is_name(name) && !is_chip_number(name)).then_some(line)
+    }
+}
+
+impl fmt::Display for GpioPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GpioPlace::Named(name) => write!(f, "gpio:{name}"),
+            GpioPlace::Numbered { chip, offset } => write!(f, "gpio:{chip}:{offset}"),
+        }
+    }
+}
+
+/// Where a lamp is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LampPlace {
+    /// No lamp.
+    None,
+    /// A GPIO line.
+    Gpio(GpioPlace),
     /// The LED with this name under `/sys/class/leds`.
     Led(String),
 }
@@ -38,15 +70,15 @@ impl LampPlace {
             let fits = is_name(name) && !name.contains('/') && !name.starts_with('.');
             return fits.then(|| LampPlace::Led(name.to_owned()));
         }
-        parse_line(text).map(|line| match line {
-            Line::Named(name) => LampPlace::GpioLine(name),
-            Line::At { chip, offset } => LampPlace::GpioOffset { chip, offset },
-        })
+        GpioPlace::parse(text).map(LampPlace::Gpio)
     }
 
-    /// Whether the place is a GPIO line, the only kind with a polarity set by us.
-    pub fn is_gpio(&self) -> bool {
-        matches!(self, LampPlace::GpioLine(_) | LampPlace::GpioOffset { .. })
+    /// The GPIO line, the only kind with a polarity set by us.
+    pub fn gpio(&self) -> Option<&GpioPlace> {
+        match self {
+            LampPlace::Gpio(line) => Some(line),
+            _ => None,
+        }
     }
 }
 
@@ -54,8 +86,7 @@ impl fmt::Display for LampPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LampPlace::None => f.write_str("none"),
-            LampPlace::GpioLine(name) => write!(f, "gpio:{name}"),
-            LampPlace::GpioOffset { chip, offset } => write!(f, "gpio:{chip}:{offset}"),
+            LampPlace::Gpio(line) => line.fmt(f),
             LampPlace::Led(name) => write!(f, "led:{name}"),
         }
     }
@@ -66,15 +97,8 @@ impl fmt::Display for LampPlace {
 pub enum ButtonPlace {
     /// No button.
     None,
-    /// The GPIO line with this name.
-    GpioLine(String),
-    /// A line of the GPIO chip with this label.
-    GpioOffset {
-        /// Label of the chip, as `gpioinfo` shows it.
-        chip: String,
-        /// Number of the line on that chip, from 0.
-        offset: u32,
-    },
+    /// A GPIO line.
+    Gpio(GpioPlace),
     /// A key reported by the kernel under `/dev/input`, by code (`KEY_COPY` is 133).
     Key(u16),
     /// Not a button: a file of the kernel's records of a key, for tests of the whole agent.
@@ -93,15 +117,15 @@ impl ButtonPlace {
         if let Some(file) = text.strip_prefix("simulated:") {
             return file.starts_with('/').then(|| ButtonPlace::Simulated(file.into()));
         }
-        parse_line(text).map(|line| match line {
-            Line::Named(name) => ButtonPlace::GpioLine(name),
-            Line::At { chip, offset } => ButtonPlace::GpioOffset { chip, offset },
-        })
+        GpioPlace::parse(text).map(ButtonPlace::Gpio)
     }
 
-    /// Whether the place is a GPIO line, the only kind with a polarity set by us.
-    pub fn is_gpio(&self) -> bool {
-        matches!(self, ButtonPlace::GpioLine(_) | ButtonPlace::GpioOffset { .. })
+    /// The GPIO line, the only kind with a polarity set by us.
+    pub fn gpio(&self) -> Option<&GpioPlace> {
+        match self {
+            ButtonPlace::Gpio(line) => Some(line),
+            _ => None,
+        }
     }
 }
 
@@ -109,28 +133,11 @@ impl fmt::Display for ButtonPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ButtonPlace::None => f.write_str("none"),
-            ButtonPlace::GpioLine(name) => write!(f, "gpio:{name}"),
-            ButtonPlace::GpioOffset { chip, offset } => write!(f, "gpio:{chip}:{offset}"),
+            ButtonPlace::Gpio(line) => line.fmt(f),
             ButtonPlace::Key(code) => write!(f, "key:{code}"),
             ButtonPlace::Simulated(file) => write!(f, "simulated:{}", file.display()),
         }
     }
-}
-
-enum Line {
-    Named(String),
-    At { chip: String, offset: u32 },
-}
-
-fn parse_line(text: &str) -> Option<Line> {
-    let rest = text.strip_prefix("gpio:")?;
-    let line = match rest.rsplit_once(':') {
-        None => Line::Named(rest.to_owned()),
-        Some((chip, offset)) => Line::At { chip: chip.to_owned(), offset: offset.parse().ok()? },
-    };
-    let (Line::Named(name) | Line::At { chip: name, .. }) = &line;
-    // `gpiochip0` is a number in disguise.
-    (is_name(name) && !is_chip_number(name)).then_some(line)
 }
 
 fn is_chip_number(name: &str) -> bool {

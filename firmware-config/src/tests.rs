@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    BrokerTrust, ButtonPlace, Keep, LampPlace, Mistake, Settings, Span, Unit, line_of_setting,
+    BrokerTrust, ButtonPlace, GpioPlace, Keep, LampPlace, Mistake, Settings, Span, Unit, line_of_setting,
     settings_from_toml,
 };
 
@@ -63,8 +63,8 @@ fn the_shipped_examples_can_be_followed_too() {
             .map(|line| if follow(line) { line[2..].to_owned() } else { line.to_owned() } + "\n")
             .collect();
         let settings = good(&followed);
-        assert_eq!(settings.panel.lamp, Some(LampPlace::GpioLine("GPIO17".to_owned())));
-        assert_eq!(settings.panel.button, Some(ButtonPlace::GpioLine("GPIO27".to_owned())));
+        assert_eq!(settings.panel.lamp, Some(LampPlace::Gpio(GpioPlace::Named("GPIO17".to_owned()))));
+        assert_eq!(settings.panel.button, Some(ButtonPlace::Gpio(GpioPlace::Named("GPIO27".to_owned()))));
         assert!(
             settings.mqtt.broker.is_some()
                 && settings.mqtt.username.is_some()

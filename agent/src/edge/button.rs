@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use self::contact::AnyContact;
 use self::key::KeyContact;
-use super::gpio::{line_at, line_named};
+use super::gpio::find_line;
 use super::panel::WiredButton;
 
 /// A button that fails is tried again after this long.
@@ -51,8 +51,7 @@ fn open(root: &Path, button: &WiredButton) -> Result<Box<dyn AnyContact>, String
     let WiredButton { place, active_low } = button;
     match place {
         ButtonPlace::None => Err("there is none".to_owned()),
-        ButtonPlace::GpioLine(name) => line::open(&line_named(name)?, *active_low),
-        ButtonPlace::GpioOffset { chip, offset } => line::open(&line_at(chip, *offset)?, *active_low),
+        ButtonPlace::Gpio(line) => line::open(&find_line(line)?, *active_low),
         ButtonPlace::Key(code) => Ok(Box::new(KeyContact::find(root, *code)?)),
         ButtonPlace::Simulated(file) => Ok(Box::new(KeyContact::simulated(file)?)),
     }

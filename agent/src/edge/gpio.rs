@@ -3,24 +3,28 @@
 //! A line is found by its name, or by the label of its chip and its number there; chips have no lasting numbers. Not here:
 //! driving a lamp (`panel::line`), reading a button (`button::line`).
 
+use larder_firmware_config::GpioPlace;
 use linux_embedded_hal::gpio_cdev::{Chip, Line, chips};
 
 /// The user of our lines in `gpioinfo`.
 pub(super) const CONSUMER: &str = "larder";
 
-/// The line of this name on any chip. Where two chips use the name, the chip has to be named.
-pub(super) fn line_named(name: &str) -> Result<Line, String> {
-    let line = all_chips()?
-        .iter()
-        .find_map(|chip| chip.lines().find(|line| line.info().is_ok_and(|info| info.name() == Some(name))));
-    free(line.ok_or("no GPIO line of this name that the agent may use")?)
-}
-
-/// The line with number `offset` on the chip with this label.
-pub(super) fn line_at(chip: &str, offset: u32) -> Result<Line, String> {
-    let chip = all_chips()?.into_iter().find(|found| found.label() == chip);
-    let line = chip.ok_or("no GPIO chip of this label that the agent may use")?.get_line(offset);
-    free(line.map_err(|e| e.to_string())?)
+/// The line at this place. Where two chips use its name, the chip has to be named.
+pub(super) fn find_line(place: &GpioPlace) -> Result<Line, String> {
+    let chips = all_chips()?;
+    let line = match place {
+        GpioPlace::Named(name) => {
+            let is_named = |line: &Line| line.info().is_ok_and(|info| info.name() == Some(name));
+            let line = chips.iter().find_map(|chip| chip.lines().find(is_named));
+            line.ok_or("no GPIO line of this name that the agent may use")?
+        }
+        GpioPlace::Numbered { chip, offset } => {
+            let chip = chips.into_iter().find(|found| found.label() == chip);
+            let line = chip.ok_or("no GPIO chip of this label that the agent may use")?.get_line(*offset);
+            line.map_err(|e| e.to_string())?
+        }
+    };
+    free(line)
 }
 
 fn free(line: Line) -> Result<Line, String> {

@@ -7,7 +7,7 @@
 //! The kernel's patterns are not used although they would cost no wake-ups: a pattern goes on after the death of this
 //! process, and the message "you could restore right now" would then be a lie.
 //!
-//! Not here: the button (`button`), the choice of the rhythm (`decide`), rhythms (`larder-panel`), the lamps of each board
+//! Not here: reading the button (`button`), the choice of the rhythm (`decide`), rhythms (`larder-panel`), the lamps of each board
 //! (`larder-firmware-config`).
 
 mod any_lamp;
@@ -25,6 +25,7 @@ use self::any_lamp::AnyLamp;
 use self::led::Led;
 use self::line::GpioLine;
 use self::terminal::Terminal;
+use super::gpio::find_line;
 
 /// A change of mind within this time is not shown: work that starts and ends many times a second would flicker.
 const DWELL_MS: u64 = 500;
@@ -38,7 +39,7 @@ const BEFORE_ANSWER_MS: u64 = 400;
 /// The flash, and dark again for as long.
 const ANSWER_MS: u64 = 500;
 
-/// Every lamp of the box.
+/// Every lamp of the box, and which button it has.
 pub(crate) struct Panel {
     lights: Vec<Light>,
     trouble: Option<String>,
@@ -171,10 +172,8 @@ impl Panel {
 
     fn play_answer(&mut self, now_ms: u64) -> u64 {
         let flash_ms = self.answer_ends_ms - ANSWER_MS;
-        let (rhythm, part_ends_ms) = match now_ms < flash_ms {
-            true => (Rhythm::Off, flash_ms),
-            false => (Rhythm::Heard, self.answer_ends_ms),
-        };
+        let (rhythm, part_ends_ms) =
+            if now_ms < flash_ms { (Rhythm::Off, flash_ms) } else { (Rhythm::Heard, self.answer_ends_ms) };
         let next = self.lights.iter_mut().map(|light| light.play(rhythm, now_ms)).min();
         next.unwrap_or(part_ends_ms).min(part_ends_ms).max(now_ms.saturating_add(1))
     }
@@ -262,8 +261,7 @@ fn open_lamp(root: &Path, place: &LampPlace, active_low: bool) -> Result<Option<
     Ok(match place {
         LampPlace::None => None,
         LampPlace::Led(name) => Some(Box::new(Led::open(&root.join("sys/class/leds").join(name))?)),
-        LampPlace::GpioLine(name) => Some(Box::new(GpioLine::named(name, active_low)?)),
-        LampPlace::GpioOffset { chip, offset } => Some(Box::new(GpioLine::at(chip, *offset, active_low)?)),
+        LampPlace::Gpio(line) => Some(Box::new(GpioLine::open(&find_line(line)?, active_low)?)),
     })
 }
 
@@ -275,6 +273,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use larder_firmware_config::GpioPlace;
 
     /// A folder that looks like the kernel's LED class, with these LEDs and their strongest light.
     fn box_with(leds: &[(&str, u32)]) -> TempDir {
@@ -322,7 +321,10 @@ mod tests {
         assert!(trouble.contains("details: led:ACT: "), "{trouble}");
         panel.show(Rhythm::Ready);
         assert!(panel.next_tick(0) > 0);
-        let line = PanelSettings { lamp: Some(LampPlace::GpioLine("NO-SUCH-LINE".to_owned())), ..led("") };
+        let line = PanelSettings {
+            lamp: Some(LampPlace::Gpio(GpioPlace::Named("NO-SUCH-LINE".to_owned()))),
+            ..led("")
+        };
         assert!(open(&box_with(&[]), &line, "").trouble().unwrap().contains("NO-SUCH-LINE"));
     }
 
@@ -420,7 +422,7 @@ mod tests {
         assert_eq!(button(None, "qnap,ts219"), key);
         assert_eq!(button(Some("none"), "qnap,ts219"), None);
         assert_eq!(button(None, "linux,dummy-virt"), None);
-        let line = ButtonPlace::GpioLine("GPIO27".to_owned());
+        let line = ButtonPlace::Gpio(GpioPlace::Named("GPIO27".to_owned()));
         assert_eq!(button(Some("gpio:GPIO27"), ""), Some(WiredButton { place: line, active_low: true }));
     }
 

@@ -119,8 +119,8 @@ fn device_with(root: &Path, code: u16) -> Result<PathBuf, String> {
         }
     }
     found.map(|(_, name)| name).ok_or_else(|| {
-        let only = if is_keyboard { "only a keyboard has this key, and no keyboard is read" } else { "" };
-        if only.is_empty() { "no device has this key".to_owned() } else { only.to_owned() }
+        let only_keyboard = "only a keyboard has this key, and no keyboard is read";
+        if is_keyboard { only_keyboard.to_owned() } else { "no device has this key".to_owned() }
     })
 }
 

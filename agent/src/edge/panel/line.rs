@@ -11,23 +11,14 @@ use linux_embedded_hal::CdevPin;
 use linux_embedded_hal::gpio_cdev::{Line as CdevLine, LineRequestFlags};
 
 use super::any_lamp::AnyLamp;
-use crate::edge::gpio::{CONSUMER, line_at, line_named};
+use crate::edge::gpio::CONSUMER;
 
 /// One line with a lamp.
 pub(super) struct GpioLine(Lamp<CdevPin>);
 
 impl GpioLine {
-    /// The line of this name.
-    pub(super) fn named(name: &str, active_low: bool) -> Result<GpioLine, String> {
-        GpioLine::open(&line_named(name)?, active_low)
-    }
-
-    /// The line with number `offset` on the chip with this label.
-    pub(super) fn at(chip: &str, offset: u32, active_low: bool) -> Result<GpioLine, String> {
-        GpioLine::open(&line_at(chip, offset)?, active_low)
-    }
-
-    fn open(line: &CdevLine, active_low: bool) -> Result<GpioLine, String> {
+    /// Requests the line as an output, dark.
+    pub(super) fn open(line: &CdevLine, active_low: bool) -> Result<GpioLine, String> {
         // The level of the request is dark, so that opening the lamp is not a flash.
         let handle = line
             .request(LineRequestFlags::OUTPUT, u8::from(active_low), CONSUMER)
