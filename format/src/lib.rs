@@ -15,6 +15,7 @@ pub mod names;
 pub mod pack;
 pub mod parity;
 pub mod scan;
+pub mod statement;
 pub mod tree;
 pub mod when;
 pub mod wire;

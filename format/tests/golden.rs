@@ -18,11 +18,12 @@
 use larder_format::block::{Codec, Decoder, Encoder, OpenBlock};
 use larder_format::ledger::chapter::{Chapter, ChapterBuilder};
 use larder_format::ledger::{
-    ContentHash, DiskChange, DiskEvent, DiskRole, Entry as LedgerEntry, Event, Expect, Newer, Origin,
+    ContentHash, DiskChange, DiskEvent, DiskRole, Entry as LedgerEntry, Event, Expect, Head, Newer, Origin,
     Pairing, Role, Rule, Scrubbed, Sees, Snapshot, WallStamp, Without,
 };
 use larder_format::pack::{FOOTER_BYTES, Footer, PACK_HEADER_BYTES, Table};
 use larder_format::parity::{self, Parity, Shape};
+use larder_format::statement::{Statement, StatementKind};
 use larder_format::tree::{
     Child, Entry, Kind, Node, Owner, Piece, Time, Totals, encode_pieces,
     read::{self, OneChunk},
@@ -47,6 +48,8 @@ enum Value {
     Ids(Vec<Hash>),
     /// A pack whose sidecar it is.
     Parity(Vec<u8>),
+    /// Signed and never read, so all that counts is that the bytes stay.
+    Statement(&'static str),
 }
 
 impl Value {
@@ -73,6 +76,7 @@ impl Value {
                 builder.finish()
             }
             Self::Ids(ids) => wire::encode_ids(ids),
+            Self::Statement(kind) => statement(kind),
             Self::Parity(pack) => {
                 let shape = Shape::of(pack.len() as u64).unwrap();
                 let made = parity::encode(&shape, |at, buffer| copy_from(pack, at, buffer).ok_or(()));
@@ -110,8 +114,20 @@ impl Value {
             }
             Self::Ids(ids) => assert_eq!(wire::decode_ids(bytes).as_ref(), Ok(ids), "{name}"),
             Self::Parity(pack) => assert_parity(bytes, pack, name),
+            Self::Statement(kind) => assert_eq!(bytes, statement(kind), "{name}"),
         }
     }
+}
+
+fn statement(kind: &str) -> Vec<u8> {
+    let root = ChunkRef::to(b"root");
+    let kind = match kind {
+        "newest" => StatementKind::Newest,
+        "entry" => StatementKind::Entry,
+        _ => StatementKind::Snapshot { source: "laptop/Photos", root: &root },
+    };
+    let entry = Head { sequence: 258, hash: Hash::of(b"an entry") };
+    Statement { vault: [7; 16], entry, said_ms: 1_790_000_000_123, kind }.encode()
 }
 
 fn block(chunks: &[Vec<u8>]) -> Vec<u8> {
@@ -411,6 +427,9 @@ fn values() -> Vec<(String, Value)> {
         ("node-branch", Value::Node(Node::Branch(vec![child(b"m", b"one leaf"), child(b"z\xff", b"next")]))),
         ("pieces", Value::Pieces(every_piece())),
         ("ids", Value::Ids(vec![Hash::of(b"one"), Hash::of(b"two")])),
+        ("statement-entry", Value::Statement("entry")),
+        ("statement-newest", Value::Statement("newest")),
+        ("statement-snapshot", Value::Statement("snapshot")),
     ]
     .into_iter()
     .map(|(name, value)| (format!("{name}.bin"), value))

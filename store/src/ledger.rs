@@ -11,4 +11,5 @@ pub(crate) mod listing;
 pub(crate) mod origins;
 pub mod retention;
 pub(crate) mod view;
+pub(crate) mod walk;
 pub(crate) mod wishes;

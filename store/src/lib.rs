@@ -40,6 +40,7 @@ pub use packs::pins::UnfinishedUpload;
 pub use packs::place::Fetch;
 pub use past::browse::{Difference, Found, ListedBelow, ListedFolder, Lookup, Run};
 pub use past::names::{NameHit, NameIndex, NameQuery, NamesBudget, NamesFound};
+pub use past::standing::SnapshotFate;
 pub use take::commit::Committed;
 pub use take::folder::{FolderClaim, KnownSource};
 pub use upkeep::audit::Audit;

@@ -5,3 +5,4 @@
 pub(crate) mod brought;
 pub(crate) mod browse;
 pub(crate) mod names;
+pub(crate) mod standing;

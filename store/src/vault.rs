@@ -18,6 +18,7 @@ use crate::keep::unlink;
 use crate::ledger::clock::ClockVerdict;
 use crate::ledger::entry_files;
 use crate::ledger::view::{Access, LedgerView};
+use crate::ledger::walk;
 use crate::locks::{Mutex, rank};
 use crate::packs::index::IndexPlace;
 use crate::past::brought::{self, BroughtWalk};
@@ -80,6 +81,13 @@ impl Vault {
         all.iter()
             .filter(|member| member.is_readable())
             .find_map(|member| entry_files::hash_on(member.disk.as_ref(), sequence))
+    }
+
+    /// The hashes of the entries from `first` on, at most `most` of them, as read from the disks now, each checked to follow the
+    /// one before it; zero for an entry that is missing or does not follow. Fewer than `most` end with the newest entry.
+    pub fn links(&self, first: u64, most: u64) -> Vec<Hash> {
+        let last = first.max(1).saturating_add(most).saturating_sub(1);
+        walk::links(&self.core.members.all(), first, last.min(self.ledger().head.sequence))
     }
 
     /// Bytes of the packs on one disk.

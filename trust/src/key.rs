@@ -2,7 +2,7 @@
 
 use crate::hex::{from_hex, to_hex};
 use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use std::fmt;
 
 /// What stands before the 32 bytes of a key in a `SubjectPublicKeyInfo` (RFC 8410).
@@ -47,6 +47,11 @@ impl PublicKey {
     /// The 32 bytes.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Whether the owner of the key signed these bytes. `signature` may be anything.
+    pub fn has_signed(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(bytes, signature).is_ok()
     }
 
     /// Reads 64 hex digits.
@@ -116,6 +121,16 @@ impl SecretKey {
         to_hex(&self.pkcs8)
     }
 
+    /// Signs bytes, always with the same result (Ed25519). The bytes must begin with a magic of their own kind: TLS uses the
+    /// same key.
+    ///
+    /// # Panics
+    /// Never: the bytes of the pair were read when the key was made.
+    pub fn sign(&self, bytes: &[u8]) -> [u8; 64] {
+        let pair = Ed25519KeyPair::from_pkcs8(&self.pkcs8).expect("read before");
+        pair.sign(bytes).as_ref().try_into().expect("64 bytes")
+    }
+
     /// The public half.
     pub fn public(&self) -> PublicKey {
         self.public
@@ -140,6 +155,24 @@ mod tests {
         assert_eq!(PublicKey::from_spki(&public.spki()), Some(public));
         let told = format!("{key:?}");
         assert!(told.contains(&public.to_string()) && !told.contains(&text[20..60]), "{told}");
+    }
+
+    #[test]
+    fn a_signature_is_good_for_its_bytes_and_its_key_alone() {
+        let (one, other) = (SecretKey::generate().expect("random"), SecretKey::generate().expect("random"));
+        let signature = one.sign(b"the past");
+        assert_eq!(signature, one.sign(b"the past"));
+        assert!(one.public().has_signed(b"the past", &signature));
+        assert!(!one.public().has_signed(b"the pasta", &signature));
+        assert!(!other.public().has_signed(b"the past", &signature));
+        for changed in 0..64 {
+            let mut signature = signature;
+            signature[changed] ^= 1;
+            assert!(!one.public().has_signed(b"the past", &signature), "{changed}");
+        }
+        for none in [&[][..], &signature[..63], &[0; 64], &[255; 64], &[0; 1000]] {
+            assert!(!one.public().has_signed(b"the past", none));
+        }
     }
 
     #[test]

@@ -181,5 +181,16 @@ fn date(stamp: WallStamp) -> civil::Date {
     moment.to_zoned(TimeZone::UTC).date()
 }
 
+/// A rule that keeps at least as much as each of the two.
+pub(crate) fn longest(a: &Rule, b: &Rule) -> Rule {
+    Rule {
+        everything_days: a.everything_days.max(b.everything_days),
+        daily_days: a.daily_days.max(b.daily_days),
+        weekly_days: a.weekly_days.max(b.weekly_days),
+        monthly_days: a.monthly_days.zip(b.monthly_days).map(|(a, b)| a.max(b)),
+        newest: a.newest.max(b.newest),
+    }
+}
+
 #[cfg(test)]
 mod tests;

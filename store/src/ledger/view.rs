@@ -9,7 +9,7 @@ use crate::disks::known::{self, KnownDisks};
 use crate::ledger::clock::{Lifetime, SHORTEN_DELAY_S, TrustedTime};
 use crate::ledger::labels::{self, Labels};
 use crate::ledger::origins::Origins;
-use crate::ledger::retention::{Moment, Rule, Runs};
+use crate::ledger::retention::{Moment, Rule, Runs, longest};
 use crate::ledger::wishes::{self, SourceWish, SourceWishes};
 use larder_format::Hash;
 use larder_format::ledger::{
@@ -83,6 +83,8 @@ pub struct Hold {
 /// Snapshots that were let go of together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LetGo {
+    /// Number of the entry that says so.
+    pub entry: u64,
     /// When.
     pub at: TrustedTime,
     /// In words.
@@ -341,7 +343,9 @@ impl LedgerView {
                 self.scrubs.insert(identity::hex(&found.disk), (stamp, found));
             }
             Event::Disk(event) => known::apply(&mut self.disks, sequence, stamp, event),
-            Event::Pruned { snapshots, why } => self.let_go(mark, snapshots, why),
+            Event::Pruned { snapshots, why } => {
+                self.let_go(LetGo { entry: sequence, at: mark, why, snapshots, records: Vec::new() })
+            }
             Event::RetentionSet(rule) => self.rules.push((mark, rule)),
             Event::Swept { packs, salt } => {
                 self.salt = self.salt.max(salt);
@@ -363,36 +367,25 @@ impl LedgerView {
         self.pushes.insert(record.snapshot.push, record);
     }
 
-    fn let_go(&mut self, at: TrustedTime, mut snapshots: Vec<u64>, why: String) {
-        snapshots.sort_unstable();
-        let mut gone = Vec::new();
-        for records in self.sources.values_mut() {
-            gone.extend(records.extract_if(.., |record| snapshots.binary_search(&record.sequence).is_ok()));
-        }
+    fn let_go(&mut self, mut now: LetGo) {
+        now.snapshots.sort_unstable();
+        let is_gone =
+            |record: &mut Arc<SnapshotRecord>| now.snapshots.binary_search(&record.sequence).is_ok();
+        now.records = self.sources.values_mut().flat_map(|records| records.extract_if(.., is_gone)).collect();
         self.sources.retain(|_, records| !records.is_empty());
         self.origins.retain(|source| self.sources.contains_key(source));
-        for record in &gone {
+        for record in &now.records {
             self.pushes.remove(&record.snapshot.push);
             self.set_aside.remove(&record.sequence);
         }
+        let at = now.at;
         // A snapshot let go of long ago needs no more memory than its number.
         for old in &mut self.let_go {
             if old.at.is_past(PRUNE_GRACE_S, &at) {
                 old.records = Vec::new();
             }
         }
-        self.let_go.push(LetGo { at, why, snapshots, records: gone });
-    }
-}
-
-/// A rule that keeps at least as much as each of the two.
-pub(crate) fn longest(a: &Rule, b: &Rule) -> Rule {
-    Rule {
-        everything_days: a.everything_days.max(b.everything_days),
-        daily_days: a.daily_days.max(b.daily_days),
-        weekly_days: a.weekly_days.max(b.weekly_days),
-        monthly_days: a.monthly_days.zip(b.monthly_days).map(|(a, b)| a.max(b)),
-        newest: a.newest.max(b.newest),
+        self.let_go.push(now);
     }
 }
 

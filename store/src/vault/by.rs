@@ -11,6 +11,7 @@ use crate::ledger::view::SnapshotRecord;
 use crate::packs::place::Fetch;
 use crate::past::browse::{self, Difference, ListedBelow, ListedFolder, Lookup, Run};
 use crate::past::names::{self, NameIndex, NameQuery, NamesFound};
+use crate::past::standing::{self, SnapshotFate};
 use crate::take::folder::{self, FolderClaim, KnownSource};
 use crate::take::share;
 use crate::take::{commit, receive};
@@ -114,6 +115,11 @@ impl<'a> By<'a> {
     /// `NotFound` for a snapshot that is not kept; `Full`, `Disk`.
     pub fn label(&self, wish: &LabelWish, stamp: WallStamp) -> Result<Labelling> {
         labels::label(self.core, self.scope, wish, stamp)
+    }
+
+    /// What became of snapshots of the asking device, by their numbers; cheapest where these rise.
+    pub fn fates(&self, snapshots: &[u64]) -> Vec<SnapshotFate> {
+        standing::fates(self.core, self.scope, snapshots)
     }
 
     /// Kept snapshots of a source, oldest first; at least one.

@@ -176,3 +176,69 @@ fn neighbours_come_along_where_they_are_welcome_and_not_too_many() {
     assert_eq!(comes_with(&few[7], Neighbours::Welcome), 16);
     assert_eq!(comes_with(&many[7], Neighbours::Welcome), 1);
 }
+
+/// Whoever holds receipts hears of each entry as it lies on the disks now, out of chapters and out of files, and of a removed one that
+/// it is gone; memory alone would go on saying that all is well.
+#[test]
+fn links_are_read_from_the_disks_and_a_removed_entry_is_none() {
+    let disk = MemoryDisk::new();
+    let vault = vault_on(disk.clone());
+    let mut hashes = vec![Hash::ZERO];
+    let head = vault.ledger().head.sequence;
+    hashes.extend((1..=head).map(|number| vault.entry_hash(number).expect("whole")));
+    while hashes.len() <= 1010 {
+        hashes.push(vault.append(stamp(), Event::ClockConfirmed).expect("there is room").hash);
+    }
+    assert_eq!(vault.links(1, 5000), hashes[1..]);
+    disk.remove(&larder_format::layout::entry(500)).expect("removed");
+    disk.remove(&larder_format::layout::entry(1005)).expect("removed");
+    let mut expected = hashes.clone();
+    (expected[500], expected[1005]) = (Hash::ZERO, Hash::ZERO);
+    assert_eq!(vault.links(1, 5000), expected[1..]);
+    assert_eq!(vault.links(998, 8), expected[998..1006], "beginning and ending in between");
+    assert_eq!((vault.links(1011, 9), vault.links(u64::MAX, 9), vault.links(5, 0)), (vec![], vec![], vec![]));
+    // Another entry in the place of one: whole, and not the one that was written there.
+    let foreign = MemoryDisk::new();
+    let other = vault_on(foreign.clone());
+    while other.ledger().head.sequence < 900 {
+        other.append(WallStamp { time_ms: 5, ..stamp() }, Event::ClockConfirmed).expect("there is room");
+    }
+    let path = larder_format::layout::entry(900);
+    let bytes = crate::disk::read_whole(&foreign, &path, 4096).expect("whole");
+    disk.remove(&path).expect("removed");
+    crate::disk::write_whole(&disk, "open/ledger.part", &path, &bytes).expect("there is room");
+    let links = vault.links(899, 3);
+    assert_eq!(links, [hashes[899], Hash::ZERO, Hash::ZERO], "it does not follow, and is not followed");
+}
+
+/// A device hears what became of its own snapshots, and of nothing else.
+#[test]
+fn the_fate_of_a_snapshot_is_told_to_its_device_alone() {
+    let vault = vault_on(MemoryDisk::new());
+    let snapshot = |source: &str, push: u8| {
+        let totals = larder_format::tree::Totals { files: 0, directories: 0, bytes: 0 };
+        let snapshot =
+            larder_format::ledger::Snapshot::new(source, [push; 16], ChunkRef::to(b"root"), totals);
+        vault.append(stamp(), Event::Snapshot(snapshot)).expect("there is room")
+    };
+    let (kept, gone, others) = (snapshot("a/x", 1), snapshot("a/y", 2), snapshot("b/x", 3));
+    let snapshots = vec![gone.sequence, others.sequence];
+    let pruned = Event::Pruned { snapshots, why: "the rule".to_owned() };
+    let entry = vault.append(stamp(), pruned).expect("there is room").sequence;
+    let device = |device: &str| {
+        let (role, key, sees) =
+            (larder_format::ledger::Role::Push, Hash::ZERO, larder_format::ledger::Sees::Nothing);
+        Scope::device(&larder_format::ledger::Pairing { device: device.to_owned(), role, key, sees })
+    };
+    let numbers = [kept.sequence, gone.sequence, others.sequence, entry, 999];
+    let told = |name: &str| {
+        let fates = vault.by(&device(name)).fates(&numbers);
+        fates.into_iter().map(|it| (it.entry, it.is_kept, it.let_go.map(|it| it.0))).collect::<Vec<_>>()
+    };
+    let nothing = (None, false, None);
+    let own =
+        [(Some(kept.hash), true, None), (Some(gone.hash), false, Some(entry)), nothing, nothing, nothing];
+    assert_eq!(told("a"), own);
+    let theirs = [nothing, nothing, (Some(others.hash), false, Some(entry)), nothing, nothing];
+    assert_eq!(told("b"), theirs);
+}
