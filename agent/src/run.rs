@@ -8,6 +8,7 @@ use crate::edge::discovery::{Announced, announce};
 use crate::edge::disks;
 use crate::edge::http::sockets::Sockets;
 use crate::edge::listen::take_address;
+use crate::edge::mqtt::HeadOwner;
 use crate::edge::panel::Panel;
 use crate::edge::playing::{LampWish, play};
 use crate::edge::random::random_hex;
@@ -149,8 +150,8 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let memory = Memory::of(remembered);
     make_ready(&appliance).await;
     let (commands, asked) = mpsc::channel(COMMANDS_WAITING);
-    let uid = appliance.vault.id()[..16].to_owned();
-    let dashboard = Dashboard::connect(&appliance.settings, uid, commands).await?;
+    let head_owner = HeadOwner { key: appliance.box_key.public(), vault: appliance.vault.id() };
+    let dashboard = Dashboard::connect(&appliance.settings, head_owner, commands).await?;
     // Before the port answers: a caller who sees the agent alive asks for a key next.
     let sockets = sockets(&appliance)?;
     tasks.spawn(http::serve(appliance.clone(), listener, stopped.clone()));
@@ -366,9 +367,10 @@ impl Loop {
     /// Looks at the whole box and shows the report everywhere.
     async fn look(&mut self) {
         self.count().await;
-        let asked = self.appliance.blocking(|appliance| {
+        let retained = self.dashboard.state().and_then(|state| state.retained_head);
+        let asked = self.appliance.blocking(move |appliance| {
             appliance.save_counts(false);
-            appliance.ask_disks()
+            appliance.ask_disks(retained)
         });
         let Ok(disks) = asked.await else { return };
         let state = self.dashboard.state();

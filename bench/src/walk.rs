@@ -61,6 +61,7 @@ impl Remote for InMemory {
             head: done.head,
             disks: done.disks,
             degraded: done.degraded,
+            signed: None,
         })
     }
 }

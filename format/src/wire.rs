@@ -7,6 +7,7 @@ mod entry;
 mod found;
 mod neighbours;
 mod pairing;
+mod signed;
 mod source;
 
 pub use crate::ledger::{CONTENTS_MAX, ContentHash, Origin};
@@ -15,6 +16,7 @@ pub use found::{FoundName, FoundNames};
 pub use neighbours::Neighbours;
 pub use pairing::{PairingAnswer, PairingBegin, PairingProof};
 use serde::{Deserialize, Serialize};
+pub use signed::{EntryWord, LetGoWord, Receipt, ReceiptStanding, SignedWord, StandingAsked, StandingWord};
 pub use source::{Expectation, KeepWish, PushStart, PushWelcome, Retirement, SourceExpectation};
 
 /// Names in one request: 128 KiB at most.
@@ -27,6 +29,13 @@ pub const IDS_TYPE: &str = "application/vnd.larder.ids";
 pub const PLACES_TYPE: &str = "application/vnd.larder.places";
 /// Content type of blocks back to back.
 pub const BLOCKS_TYPE: &str = "application/vnd.larder.blocks";
+
+/// Content type of hashes of ledger entries back to back.
+pub const LINKS_TYPE: &str = "application/vnd.larder.links";
+/// Entries in one answer with their hashes: 256 KiB.
+pub const LINKS_MAX: usize = 8192;
+/// Snapshots in one question about their standing.
+pub const STANDINGS_MAX: usize = 1000;
 
 /// The place of a chunk missing from the vault.
 pub const NOWHERE: u64 = u64::MAX;
@@ -122,22 +131,6 @@ pub struct Commit {
     pub moved: bool,
 }
 
-/// Proof of a commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Receipt {
-    /// `DEVICE/NAME`.
-    pub source: String,
-    /// Number of the snapshot: its ledger entry.
-    pub snapshot: u64,
-    /// The ledger's head with this entry.
-    pub head: Head,
-    /// Disks that hold it, by id.
-    pub disks: Vec<String>,
-    /// Disks that should hold it but were missing; empty when the copies are complete.
-    pub degraded: Vec<String>,
-}
-
 /// Who the agent takes the caller for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -155,6 +148,9 @@ pub struct Identity {
     pub vault: String,
     /// The ledger's head.
     pub head: Head,
+    /// The appliance's word that this is its newest entry (`statement::StatementKind::Newest`); none from an older appliance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedWord>,
     /// Version of the agent.
     pub version: String,
     /// What the agent understands beyond the first version of the protocol, one word each. A word that the client does not

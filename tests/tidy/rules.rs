@@ -209,7 +209,7 @@ pub(crate) const RULES: &[Rule] = &[
         words: &["rumqttc"],
         to: Shipped,
         within: &["agent/"],
-        except: &["agent/src/edge/mqtt/", "agent/src/edge/witness.rs"],
+        except: &["agent/src/edge/mqtt/", "agent/src/edge/broker_listener.rs"],
         say: "the MQTT client lives in `agent::edge::mqtt`",
     },
     Rule {

@@ -1,8 +1,8 @@
 //! Causes as data: each has a code, a level and a key. Not here: the causes of one moment (`conditions`), their words
 //! (`words`).
 
-use super::facts::{LabelFacts, LettingGo, WhyRejected};
-use crate::report::{About, ConditionCode};
+use super::facts::{LabelFacts, LettingGo, RetainedStanding, WhyRejected};
+use crate::report::{About, ConditionCode, RetainedHead};
 use larder_store::retention::Rule;
 
 /// One reason for the owner to look.
@@ -13,6 +13,17 @@ pub(crate) enum Cause {
         /// How many are missing or damaged.
         entries: usize,
         /// Former place of an absent disk that may hold the entries.
+        away_at: Option<String>,
+    },
+    /// The ledger lacks an entry that the appliance itself once called its newest.
+    PastLost {
+        /// What it said, as the broker kept it.
+        said: RetainedHead,
+        /// Number of the newest entry now.
+        newest: u64,
+        /// What became of the entry.
+        standing: RetainedStanding,
+        /// Place of an absent disk that may have it.
         away_at: Option<String>,
     },
     /// A newer Larder wrote to the disks, and this version only gives back.
@@ -183,7 +194,11 @@ impl Cause {
     /// The promised number.
     pub(crate) fn code(&self) -> ConditionCode {
         match self {
-            Self::LedgerGap { .. } | Self::Damage(_) | Self::Unread(_) => ConditionCode::FilesAtRisk,
+            Self::LedgerGap { .. }
+            | Self::Damage(_)
+            | Self::Unread(_)
+            | Self::PastLost { away_at: None, .. } => ConditionCode::FilesAtRisk,
+            Self::PastLost { .. } => ConditionCode::DiskMissing,
             Self::Disk { fault, is_last: true, .. } if fault.takes_a_copy() => ConditionCode::FilesAtRisk,
             Self::Disk { .. } | Self::Leaving(_) | Self::Rejected { .. } | Self::FewCopies { .. } => {
                 ConditionCode::DiskMissing
@@ -205,6 +220,7 @@ impl Cause {
     pub(crate) fn key(&self) -> String {
         match self {
             Self::LedgerGap { .. } => "ledger".to_owned(),
+            Self::PastLost { .. } => "past".to_owned(),
             Self::Damage(_) => "damage".to_owned(),
             Self::Unread(disk) => format!("suspected {}", disk.id),
             Self::Disk { disk, .. } => format!("disk {}", disk.id),
@@ -262,6 +278,8 @@ impl DiskFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
+    use larder_format::ledger::Head;
 
     /// Codes and keys are on the wire: a dashboard's automation asks for them.
     #[test]
@@ -273,6 +291,10 @@ mod tests {
             assert_eq!((cause.code().number(), cause.key().as_str()), (code, key), "{cause:?}");
         };
         check(Cause::LedgerGap { entries: 1, away_at: None }, 1, "ledger");
+        let said = RetainedHead { head: Head::EMPTY, said: Timestamp::UNIX_EPOCH };
+        let standing = RetainedStanding::Ahead;
+        check(Cause::PastLost { said, newest: 1, standing, away_at: None }, 1, "past");
+        check(Cause::PastLost { said, newest: 1, standing, away_at: Some(path()) }, 4, "past");
         check(Cause::Damage(DamageFacts::default()), 1, "damage");
         check(Cause::Unread(disk()), 1, "suspected d");
         for gone in [

@@ -1,14 +1,14 @@
 //! The causes of one moment, worst first.
 
-use super::causes::{Cause, DamageFacts, DiskName};
+use super::causes::{Cause, DamageFacts, DiskFault, DiskName};
 use super::disks;
-use super::facts::{Facts, SourceFacts};
+use super::facts::{Facts, RetainedStanding, SourceFacts};
 use super::figures::{fullest, repaired};
 use super::pace::{LATE_AFTER_S, elapsed_s};
 use super::rhythm;
 use crate::phrase::span;
 use crate::report::VaultReport;
-use larder_format::ledger::Scrubbed;
+use larder_format::ledger::{DiskRole, Scrubbed};
 use larder_store::{Access, MemberState, MemberView, ScrubView};
 
 /// A restarting broker is back by then, without a word to the owner.
@@ -20,12 +20,16 @@ const DAYS_LEFT_MIN: u64 = 14;
 pub(super) fn find(facts: &Facts<'_>, vault: &VaultReport) -> Vec<Cause> {
     let mut found: Vec<Cause> = Vec::new();
     found.extend(ledger_gap(facts));
+    let past_lost = past_lost(facts);
     found.extend(matches!(facts.access, Access::ReadOnly { .. }).then_some(Cause::NewerLarder));
     found.extend(damage(facts));
     found.extend(
         facts.scrubs.iter().filter(|disk| disk.suspected > 0).map(|disk| Cause::Unread(name_of(disk))),
     );
-    found.extend(disks::causes(facts, vault));
+    let disks = disks::causes(facts, vault).into_iter();
+    // One disk that is not here is one thing to do, and not two.
+    found.extend(disks.filter(|cause| !is_told_by(past_lost.as_ref(), cause)));
+    found.extend(past_lost);
     found.extend(facts.scrubs.iter().flat_map(|disk| read_back(disk, facts)));
     found.extend(room(facts, vault));
     found.extend(overdue(facts));
@@ -48,6 +52,23 @@ fn ledger_gap(facts: &Facts<'_>) -> Option<Cause> {
     let is_away = |disk: &&MemberView| disk.state == MemberState::Away;
     let away_at = facts.disks.iter().map(|(disk, _)| disk).find(is_away).map(|disk| disk.path.clone());
     (facts.gaps > 0).then_some(Cause::LedgerGap { entries: facts.gaps, away_at })
+}
+
+/// An entry that the appliance itself called its newest, and that its disks do not have.
+fn past_lost(facts: &Facts<'_>) -> Option<Cause> {
+    let (said, standing) = facts.retained?;
+    if matches!(standing, RetainedStanding::InLedger | RetainedStanding::Unread) {
+        return None;
+    }
+    // An offsite disk is away as a rule, and then explains nothing.
+    let is_away = |disk: &&MemberView| disk.state == MemberState::Away && disk.role == DiskRole::Home;
+    let away_at = facts.disks.iter().map(|(disk, _)| disk).find(is_away).map(|disk| disk.path.clone());
+    Some(Cause::PastLost { said, newest: facts.head.sequence, standing, away_at })
+}
+
+fn is_told_by(past_lost: Option<&Cause>, cause: &Cause) -> bool {
+    let Some(Cause::PastLost { away_at: Some(path), .. }) = past_lost else { return false };
+    matches!(cause, Cause::Disk { disk, fault: DiskFault::Away { .. }, is_last: false } if disk.path == *path)
 }
 
 fn damage(facts: &Facts<'_>) -> Option<Cause> {

@@ -40,6 +40,7 @@ pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: 
         }
         AgentEvent::AcknowledgedHere => {
             memory.acknowledge(Level::Alarm);
+            memory.accept_past();
             Happened::Acknowledged
         }
         AgentEvent::PushStarted { device } => Happened::PushStarted { device: device.clone() },

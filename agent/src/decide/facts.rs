@@ -1,6 +1,6 @@
 //! The facts of one moment, as data: no sentence is made before `words`.
 
-use crate::report::{Flush, PairingReport, RefusedDevice, SystemReport};
+use crate::report::{Flush, PairingReport, RefusedDevice, RetainedHead, SignedParts, SystemReport};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use larder_firmware_config::Settings;
@@ -26,6 +26,10 @@ pub(crate) struct Facts<'a> {
     pub(crate) pairing: PairingReport,
     pub(crate) head: Head,
     pub(crate) head_time_ms: Option<i64>,
+    /// The appliance's signature under the head.
+    pub(crate) head_signed: SignedParts,
+    /// What the appliance called its newest entry in an earlier life, found at the broker.
+    pub(crate) retained: Option<(RetainedHead, RetainedStanding)>,
     pub(crate) gaps: usize,
     /// What this version may do with the disks.
     pub(crate) access: Access,
@@ -118,6 +122,19 @@ pub(crate) struct BrokerFacts {
     pub(crate) is_lasting: bool,
     /// Our own broker did not start, and no further attempt follows: no reason to wait with the news.
     pub(crate) is_given_up: bool,
+}
+
+/// Whether the ledger has an entry that the appliance once called its newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetainedStanding {
+    /// It has, or a hole in the ledger is told in its place.
+    InLedger,
+    /// The ledger ends before.
+    Ahead,
+    /// The ledger has another entry under that number.
+    AnotherEntry,
+    /// No disk gave the entry just now.
+    Unread,
 }
 
 /// Figures of one source.

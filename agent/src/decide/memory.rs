@@ -3,10 +3,11 @@
 use super::actions::Action;
 use super::causes::Cause;
 use super::disks::Unplug;
-use super::facts::Facts;
+use super::facts::{Facts, RetainedStanding};
 use super::growth::Growth;
 use crate::report::{
-    Condition, Happened, Happening, Level, Remembered, RememberedCondition, SeenCondition, StoredSample,
+    Condition, Happened, Happening, Level, Remembered, RememberedCondition, RetainedHead, SeenCondition,
+    StoredSample,
 };
 use jiff::Timestamp;
 use larder_format::ledger::WallStamp;
@@ -38,6 +39,10 @@ pub(crate) struct Memory {
     unplug: Unplug,
     /// Conditions that came or went, counted since the start.
     changes: u64,
+    /// A head found at the broker that the ledger does not have.
+    lost_head: Option<RetainedHead>,
+    /// The one of which somebody at the box said that the ledger is right without it.
+    accepted_head: Option<RetainedHead>,
     lit: Option<Rhythm>,
     /// When the index was written out, in seconds switched on; none before the first report.
     flushed_s: Option<u64>,
@@ -90,6 +95,23 @@ impl Memory {
             }
         }
         is_news
+    }
+
+    /// Takes note of what was found at the broker.
+    pub(super) fn saw_retained(&mut self, facts: &Facts<'_>) {
+        let is_lost = |standing: RetainedStanding| standing != RetainedStanding::InLedger;
+        self.lost_head = facts.retained.and_then(|(head, standing)| is_lost(standing).then_some(head));
+    }
+
+    /// Somebody at the box has seen that the ledger lacks what it had, and says that this is right: from now on what the
+    /// appliance said before may be overwritten.
+    pub(super) fn accept_past(&mut self) {
+        self.accepted_head = self.lost_head;
+    }
+
+    /// Whether what was found at the broker must stay there.
+    pub(super) fn is_head_withheld(&self) -> bool {
+        self.lost_head.is_some() && self.lost_head != self.accepted_head
     }
 
     /// Tells of new conditions and of conditions that are over. `conditions` are those of `causes`.

@@ -24,7 +24,7 @@ use self::facts::{BrokerFacts, Facts, RegistryView, SourceFacts};
 use self::figures::{fullest, gib, moment, repaired};
 use crate::report::{
     Condition, Doing, HeadReport, Health, Level, NextToGo, PairingReport, PairingState, ProofReport,
-    PushResult, Report, RetentionReport, SourceReport, SystemReport, VaultReport, source_id,
+    PushResult, Report, RetentionReport, SignedParts, SourceReport, SystemReport, VaultReport, source_id,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -44,6 +44,7 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Act
     };
     let conditions: Vec<_> = causes.iter().map(in_words).collect();
     let mut actions = memory.changes(&causes, &conditions, facts.now);
+    memory.saw_retained(facts);
     let level = conditions.iter().map(Condition::open_level).max().unwrap_or(Level::Fine);
     let doing = match (facts.receiving, facts.restoring) {
         (1.., _) => Doing::Receiving,
@@ -63,6 +64,9 @@ pub(crate) fn report(facts: &Facts<'_>, memory: &mut Memory) -> (Report, Vec<Act
             sequence: facts.head.sequence,
             hash: facts.head.hash.to_string(),
             time: facts.head_time_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            signed: facts.head_signed.clone(),
+            answers: facts.retained.map(|(retained, _)| retained),
+            is_withheld: memory.is_head_withheld(),
         },
         pairing: facts.pairing.clone(),
         system: facts.system.clone(),
@@ -85,6 +89,8 @@ pub(crate) fn starting(settings: &Settings, system: SystemReport, now: Timestamp
         pairing: PairingReport::default(),
         head: Head::EMPTY,
         head_time_ms: None,
+        head_signed: SignedParts::default(),
+        retained: None,
         gaps: 0,
         access: Access::Full,
         holds: Vec::new(),

@@ -1,9 +1,10 @@
 use super::actions::Action;
-use super::facts::{Counts, LabelFacts, LettingGo};
+use super::facts::{Counts, LabelFacts, LettingGo, RetainedStanding};
 use super::words::answers;
 use super::words::proof::names_of;
 use super::*;
-use crate::report::{EventType, Flush, Happening, RefusedDevice};
+use crate::event::{AgentEvent, MqttCommand};
+use crate::report::{EventType, Flush, Happening, RefusedDevice, RetainedHead};
 use jiff::tz::TimeZone;
 use larder_format::care::LostFile;
 use larder_format::care::Round;
@@ -102,6 +103,8 @@ pub(super) fn facts(settings: &Settings) -> Facts<'_> {
         pairing: PairingReport::default(),
         head: Head { sequence: 2, hash: Hash::ZERO },
         head_time_ms: None,
+        head_signed: SignedParts::default(),
+        retained: None,
         gaps: 0,
         access: Access::Full,
         holds: vec![],
@@ -512,4 +515,74 @@ fn a_retirement_is_shown_until_it_is_in_force() {
     check(|facts| facts.sources[0] = SourceFacts { is_cut_off: true, ..source(100) }, Rhythm::Ready);
     let sold = || SourceFacts { is_cut_off: true, retires_in_s: Some(72 * 3600), ..source(100) };
     check(|facts| facts.sources[0] = sold(), Rhythm::Ready);
+}
+
+fn retained(sequence: u64) -> RetainedHead {
+    RetainedHead { head: Head { sequence, hash: Hash::of(b"an entry") }, said: Timestamp::UNIX_EPOCH }
+}
+
+/// What proves a lost past must not be overwritten before somebody at the box has said that it is right; a word over MQTT is not
+/// somebody at the box.
+#[test]
+fn a_past_that_the_box_announced_and_lost_yields_at_the_box_alone() {
+    let settings = Settings::default();
+    let (mut facts, mut memory) = (facts(&settings), Memory::default());
+    let hear = |event: &AgentEvent, memory: &mut Memory| {
+        drop(events::hear(event, memory, Timestamp::from_second(NOW_S).unwrap(), String::new()));
+    };
+    // Nobody has lost anything yet: what is acknowledged now is no word on a later loss.
+    hear(&AgentEvent::AcknowledgedHere, &mut memory);
+    facts.retained = Some((retained(9), RetainedStanding::Ahead));
+    let (told, _) = report(&facts, &mut memory);
+    assert_eq!((told.health.level, told.health.lamp), (Level::Alarm, Rhythm::Alarm));
+    assert!(told.health.conditions[0].what.contains("ends with entry 2"), "{told:?}");
+    assert_eq!((told.head.answers, told.head.is_withheld), (Some(retained(9)), true));
+    hear(&AgentEvent::Asked(MqttCommand::Acknowledge), &mut memory);
+    let (told, _) = report(&facts, &mut memory);
+    assert!(told.head.is_withheld && told.health.level == Level::Alarm);
+    hear(&AgentEvent::AcknowledgedHere, &mut memory);
+    let (told, _) = report(&facts, &mut memory);
+    assert!(!told.head.is_withheld && told.health.level == Level::NeedsYou);
+    // Another one is another loss.
+    facts.retained = Some((retained(10), RetainedStanding::AnotherEntry));
+    let (told, _) = report(&facts, &mut memory);
+    assert!(told.head.is_withheld && told.health.conditions[0].what.contains("was changed"), "{told:?}");
+    facts.retained = None;
+    let (told, _) = report(&facts, &mut memory);
+    assert!(!told.head.is_withheld && told.health.conditions.is_empty());
+}
+
+#[test]
+fn a_head_that_the_ledger_has_or_no_disk_gave_just_now_rings_nothing() {
+    let settings = Settings::default();
+    for (standing, is_withheld) in [(RetainedStanding::InLedger, false), (RetainedStanding::Unread, true)] {
+        let mut facts = facts(&settings);
+        facts.retained = Some((retained(2), standing));
+        let (told, _) = report(&facts, &mut Memory::default());
+        assert_eq!((told.health.level, told.head.is_withheld), (Level::Fine, is_withheld), "{standing:?}");
+    }
+}
+
+/// One disk that is away is one thing to do; an offsite disk is away as a rule, and excuses nothing.
+#[test]
+fn a_disk_that_is_away_explains_a_lost_past_and_is_told_once() {
+    let settings = Settings::default();
+    let told = |role: DiskRole| {
+        let mut facts = facts(&settings);
+        let mut away = facts.disks[0].clone();
+        (away.0.id, away.0.path, away.0.state) = ("ff".repeat(8), "/away".to_owned(), MemberState::Away);
+        (away.0.role, away.0.space, away.0.complete) = (role, None, Some(stamp(0)));
+        facts.disks.push(away);
+        facts.retained = Some((retained(9), RetainedStanding::Ahead));
+        let (told, _) = report(&facts, &mut Memory::default());
+        let what = told.health.conditions.iter().map(|it| it.what.clone()).collect::<Vec<_>>();
+        assert!(told.head.is_withheld);
+        (told.health.level, what)
+    };
+    let (level, what) = told(DiskRole::Home);
+    assert_eq!((level, what.len()), (Level::NeedsYou, 1), "{what:?}");
+    assert!(what[0].contains("the disk of /away is away"), "{what:?}");
+    let (level, what) = told(DiskRole::Offsite);
+    assert_eq!(level, Level::Alarm, "{what:?}");
+    assert!(what[0].contains("older than it was"), "{what:?}");
 }

@@ -2,7 +2,7 @@
 //!
 //! No call here can stop a backup: without any broker every call does nothing. Not here: messages (`mqtt`).
 
-use crate::edge::mqtt::{self, Mqtt, MqttState};
+use crate::edge::mqtt::{self, HeadOwner, Mqtt, MqttState};
 use crate::edge::random::random_hex;
 use crate::event::MqttCommand;
 use crate::report::{Happening, Report};
@@ -40,11 +40,11 @@ pub(crate) struct Dashboard {
 }
 
 impl Dashboard {
-    /// Starts connecting and returns at once: a dead broker stops nothing. `uid` is the machine's stable id; commands
-    /// from MQTT come out of `commands`.
+    /// Starts connecting and returns at once: a dead broker stops nothing. The vault of `head_owner` gives the machine's stable
+    /// id; commands from MQTT come out of `commands`.
     pub(crate) async fn connect(
         all_settings: &Settings,
-        uid: String,
+        head_owner: HeadOwner,
         commands: mpsc::Sender<MqttCommand>,
     ) -> Result<Self, PasswordProblem> {
         let settings = &all_settings.mqtt;
@@ -70,9 +70,11 @@ impl Dashboard {
             username: settings.username.clone(),
             password,
             node: settings.node.clone(),
-            uid,
+            uid: head_owner.vault[..16].to_owned(),
             client_id: format!("larder-{}", random_hex::<10>()),
             name: all_settings.appliance.name.clone(),
+            head_owner,
+            is_own_broker: own_broker.is_some(),
             discovery_prefix: settings.discovery_prefix.clone(),
             spool_events_max: usize::try_from(settings.spool_events).unwrap_or(usize::MAX),
         };

@@ -1,6 +1,8 @@
 //! The edges: each file touches one outside thing, and nothing else does.
 
 pub(crate) mod box_key;
+#[cfg(feature = "demo")]
+pub(crate) mod broker_listener;
 pub(crate) mod browser_certificate;
 pub(crate) mod button;
 pub(crate) mod clock;
@@ -23,5 +25,3 @@ mod secret_file;
 mod small_file;
 mod stop;
 pub(crate) mod system;
-#[cfg(feature = "demo")]
-pub(crate) mod witness;

@@ -8,6 +8,7 @@
 
 mod disk;
 mod happening;
+mod head;
 mod health;
 mod pairing;
 mod remembered;
@@ -16,6 +17,7 @@ mod standing;
 
 pub(crate) use disk::{DiskHealth, DiskReport, DiskState, DiskUse, Flush};
 pub(crate) use happening::{EventType, Happened, Happening, PushFacts};
+pub(crate) use head::{HeadReport, RetainedHead, SignedParts};
 pub(crate) use health::{About, Condition, ConditionCode, Doing, Health, Level};
 pub(crate) use pairing::{PairingReport, PairingState};
 pub(crate) use remembered::{
@@ -95,17 +97,6 @@ pub(crate) struct ProofReport {
     pub(crate) damaged: u64,
     /// Files damaged and made whole again in the newest rounds of reading back.
     pub(crate) repaired: u64,
-}
-
-/// The newest ledger entry, for an outside witness: topic `head`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct HeadReport {
-    /// Gapless number of the newest entry; 0 in a new vault.
-    pub(crate) sequence: u64,
-    /// The entry's BLAKE3 in hex.
-    pub(crate) hash: String,
-    /// Time of the commit.
-    pub(crate) time: Option<Timestamp>,
 }
 
 /// The machine itself: topic `system`. An unreadable value is null, never a good value.

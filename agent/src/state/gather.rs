@@ -2,16 +2,19 @@
 
 use super::history::CountWatch;
 use crate::decide;
-use crate::decide::facts::{BrokerFacts, Facts, HoldFacts, LabelFacts, LettingGo, RegistryView, SourceFacts};
+use crate::decide::facts::{
+    BrokerFacts, Facts, HoldFacts, LabelFacts, LettingGo, RegistryView, RetainedStanding, SourceFacts,
+};
 use crate::decide::promise;
 use crate::decide::rhythm::longest_gap;
 use crate::edge::mqtt::MqttState;
 use crate::edge::{flush, system};
 use crate::event::AgentEvent;
-use crate::report::{Flush, Report, SystemReport};
+use crate::report::{Flush, Report, RetainedHead, SystemReport};
 use crate::state::Appliance;
 use crate::state::opening::Opening;
 use crate::state::pairing::{Granted, key_name};
+use crate::state::signer::{NewestEntry, SignedHead};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use larder_firmware_config::Settings;
@@ -38,6 +41,8 @@ pub(crate) struct DisksView {
     lost_files: Vec<LostFile>,
     damaged_snapshots: Vec<DamagedSnapshot>,
     scrubs: Vec<ScrubView>,
+    /// What was found at the broker, and whether the disks have it.
+    retained: Option<(RetainedHead, RetainedStanding)>,
 }
 
 impl Appliance {
@@ -177,7 +182,7 @@ impl Appliance {
     }
 
     /// The facts of the disks. A hanging disk is met here, so this call runs away from the tasks that must answer.
-    pub(crate) fn ask_disks(&self) -> DisksView {
+    pub(crate) fn ask_disks(&self, retained: Option<RetainedHead>) -> DisksView {
         let with_flush = |disk: MemberView| {
             let flush =
                 if disk.space.is_some() { flush::honesty(Path::new(&disk.path)) } else { Flush::Unproven };
@@ -191,18 +196,21 @@ impl Appliance {
             lost_files: self.vault.lost_files(),
             damaged_snapshots: self.vault.damaged_snapshots(),
             scrubs: self.vault.scrubs(),
+            retained: retained.map(|retained| (retained, self.standing_of(retained.head))),
         }
     }
 
     /// Every fact of this moment.
     pub(crate) fn facts(
         self: &Arc<Self>,
-        DisksView { registry, disks, damaged, lost_files, damaged_snapshots, scrubs }: DisksView,
+        DisksView { registry, disks, damaged, lost_files, damaged_snapshots, scrubs, retained }: DisksView,
         broker: Option<&MqttState>,
         address: SocketAddr,
         started: Timestamp,
     ) -> Facts<'_> {
         let clock = self.vault.look_at_clock(self.stamp());
+        // Before the ledger is locked: it is read there, too.
+        let SignedHead { newest: NewestEntry { head, written_ms }, word } = self.signed_head();
         let access = self.vault.access();
         let view = self.vault.ledger();
         let stamp = self.stamp_after(&view);
@@ -217,8 +225,10 @@ impl Appliance {
             registry,
             is_paired: !view.pairings.is_empty(),
             pairing: self.pairing.report(&stamp),
-            head: view.head,
-            head_time_ms: view.newest.map(|stamp| stamp.time_ms),
+            head,
+            head_time_ms: written_ms,
+            head_signed: self.signed_parts(word),
+            retained,
             gaps: view.gaps.len(),
             access,
             holds: view.holds_in_force(&now).map(|(number, hold)| hold_facts(number, hold, &now)).collect(),

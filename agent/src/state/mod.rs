@@ -15,8 +15,10 @@ pub(crate) mod pairing;
 pub(crate) mod registry;
 #[cfg(test)]
 pub(crate) mod sample;
+pub(crate) mod signer;
 pub(crate) mod turns;
 pub(crate) mod upload_memory;
+mod witness;
 
 use crate::edge::clock::Clock;
 use crate::edge::disks::FOLDER;
@@ -29,9 +31,11 @@ use crate::state::key_uses::KeyUses;
 use crate::state::opening::Opening;
 use crate::state::pairing::PairingWindows;
 use crate::state::registry::DiskRegistry;
+use crate::state::signer::HeadSigner;
 use crate::state::turns::Turns;
 use crate::state::upload_memory::UploadMemory;
 use larder_firmware_config::Settings;
+use larder_format::statement::vault_name;
 use larder_format::{Hash, layout};
 use larder_store::{NameIndex, StoreError, Vault};
 use larder_trust::{BrowserIdentity, SecretKey};
@@ -64,6 +68,8 @@ pub(crate) struct Appliance {
     pub(crate) key_uses: KeyUses,
     /// The key by which computers know this appliance.
     pub(crate) box_key: SecretKey,
+    /// Signs with that key.
+    pub(crate) signer: HeadSigner,
     /// What browsers see in its place.
     pub(crate) browser_identity: BrowserIdentity,
     pub(crate) pairing: PairingWindows,
@@ -96,6 +102,8 @@ impl Appliance {
         let Wires { report, events, stop } = wires;
         let upload_bytes = usize::try_from(settings.network.upload_memory_bytes).unwrap_or(usize::MAX);
         let key_uses = KeyUses::load(&registry.primary().join(FOLDER));
+        let name = vault_name(&vault.id()).expect("a vault is called by 16 bytes in hex");
+        let signer = HeadSigner::new(box_key.clone(), name);
         let turns = || Turns::new(READS_MAX, READS_OF_DEVICE_MAX);
         Self {
             vault,
@@ -108,6 +116,7 @@ impl Appliance {
             activity: Activity::default(),
             key_uses,
             box_key,
+            signer,
             browser_identity,
             pairing: PairingWindows::default(),
             wishes: DailyWishes::default(),

@@ -61,7 +61,14 @@ impl Vault {
         let commit =
             Commit { push, root, totals, skipped: 0, device_time_ms: 0, origin, zone, contents, moved };
         let head = Head::EMPTY;
-        let receipt = Receipt { source: String::new(), snapshot: 0, head, disks: vec![], degraded: vec![] };
+        let receipt = Receipt {
+            source: String::new(),
+            snapshot: 0,
+            head,
+            disks: vec![],
+            degraded: vec![],
+            signed: None,
+        };
         self.snapshots.lock().unwrap().push((commit, receipt));
     }
 
@@ -126,6 +133,7 @@ pub fn problem(code: &str) -> ClientError {
 impl Remote for Vault {
     fn identity(&self) -> Result<Identity, ClientError> {
         Ok(Identity {
+            signed: None,
             device: "laptop".into(),
             role: Role::Admin,
             sees: None,
@@ -194,8 +202,14 @@ impl Remote for Vault {
         assert_eq!(totals, commit.totals, "the client adds up what is in the tree");
         let snapshot = snapshots.len() as u64 + 1;
         let head = Head { sequence: snapshot, hash: Hash::of(&snapshot.to_le_bytes()) };
-        let receipt =
-            Receipt { source: source.into(), snapshot, head, disks: vec!["memory".into()], degraded: vec![] };
+        let receipt = Receipt {
+            source: source.into(),
+            snapshot,
+            head,
+            disks: vec!["memory".into()],
+            degraded: vec![],
+            signed: None,
+        };
         snapshots.push((commit.clone(), receipt.clone()));
         Ok(receipt)
     }

@@ -6,6 +6,7 @@
 pub(crate) mod answers;
 mod disks;
 mod labels;
+mod past;
 pub(super) mod proof;
 pub(crate) mod rules;
 pub(crate) mod sources;
@@ -27,6 +28,9 @@ pub(super) fn condition(cause: &Cause, since: Timestamp, acknowledged: bool) -> 
 fn of(cause: &Cause) -> [String; 3] {
     match cause {
         Cause::LedgerGap { entries, away_at } => proof::ledger_gap(*entries, away_at.as_deref()),
+        Cause::PastLost { said, newest, standing, away_at } => {
+            past::lost(*said, *newest, *standing, away_at.as_deref())
+        }
         Cause::Damage(damage) => proof::damage(damage),
         Cause::Unread(disk) => proof::unread(disk),
         Cause::Unrepaired(disk) => proof::unrepaired(disk),

@@ -61,6 +61,8 @@ fn routes() -> Interface {
         .post("/v1/pair", pairing::begin.layer(of_strangers))
         .post("/v1/pair/confirm", pairing::confirm.layer(of_strangers))
         .get("/v1/ledger/{number}", about::entry)
+        .get("/v1/ledger/{number}/links", about::links)
+        .post("/v1/ledger/standing", about::standing)
         .get("/v1/status", about::status)
         .get("/v1/answers", read::answers)
         .post("/v1/chunks/missing", push::missing)

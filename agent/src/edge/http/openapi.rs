@@ -6,12 +6,11 @@
 use super::read::Retention;
 use super::routes;
 use crate::report::SourceAnswers;
-use larder_format::ledger::Head;
 use larder_format::wire::{
-    BLOCKS_TYPE, Change, Commit, EntryInfo, Expectation, FoundNames, IDS_TYPE, Identity, KeepWish,
-    LISTING_TYPE, ListingLine, Neighbours, PLACES_TYPE, PairingAnswer, PairingBegin, PairingProof, Problem,
-    PushStart, PushWelcome, Receipt, Received, Retirement, SnapshotInfo, SourceExpectation, SourceInfo,
-    VersionInfo,
+    BLOCKS_TYPE, Change, Commit, EntryInfo, EntryWord, Expectation, FoundNames, IDS_TYPE, Identity, KeepWish,
+    LINKS_TYPE, LISTING_TYPE, ListingLine, Neighbours, PLACES_TYPE, PairingAnswer, PairingBegin,
+    PairingProof, Problem, PushStart, PushWelcome, Receipt, ReceiptStanding, Received, Retirement,
+    SnapshotInfo, SourceExpectation, SourceInfo, StandingAsked, VersionInfo,
 };
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -123,7 +122,7 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
         what: "Hits at most, up to 1000",
         schema: json!({ "type": "integer" }),
     };
-    let number = Parameter {
+    let number = || Parameter {
         name: "number",
         place: "path",
         is_required: true,
@@ -176,9 +175,28 @@ fn described(types: &mut SchemaGenerator) -> Vec<Described> {
                 "/v1/ledger/{number}",
                 Key::Any,
                 "One entry of the ledger: its number and hash, by which a device knows that the past is the one it saw",
-                ("Head", of::<Head>(types)),
+                ("Number, hash, and the appliance's signature", of::<EntryWord>(types)),
             ),
-            vec![number],
+            vec![number()],
+        ),
+        with(
+            get(
+                "/v1/ledger/{number}/links",
+                Key::Any,
+                "The hash of each entry from NUMBER on, 8192 at most, each read from the disks now and checked to follow the one \
+                 before; zeros for one that is missing or does not",
+                ("Hashes, 32 bytes each; fewer than 8192 end with the newest entry", Body::Bytes(LINKS_TYPE)),
+            ),
+            vec![number()],
+        ),
+        post(
+            get(
+                "/v1/ledger/standing",
+                Key::Any,
+                "What became of snapshots of the asking device: its own alone",
+                ("For each number, in their order", of::<Vec<ReceiptStanding>>(types)),
+            ),
+            of::<StandingAsked>(types),
         ),
         get(
             "/v1/status",

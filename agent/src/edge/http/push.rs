@@ -121,9 +121,11 @@ pub(crate) async fn commit(
     let claim = claim(commit.moved);
     let snapshot = snapshot(source, push, commit)?;
     let _busy = Busy::with(&appliance.activity.receiving);
-    let committed = appliance
+    let (committed, signed) = appliance
         .blocking(move |appliance| {
-            appliance.vault.by(&scope).commit_claiming(snapshot, claim, appliance.stamp())
+            let committed = appliance.vault.by(&scope).commit_claiming(snapshot, claim, appliance.stamp())?;
+            let signed = appliance.signed_receipt(&committed.record);
+            Ok((committed, signed))
         })
         .await?
         .inspect_err(|error| note_refusal(&appliance, &device, error))?;
@@ -143,10 +145,13 @@ pub(crate) async fn commit(
         );
         appliance.tell(AgentEvent::Committed(committed.record.clone()));
     }
+    let (head, signed) = signed.unzip();
     let receipt = Receipt {
         source: committed.record.snapshot.source.clone(),
         snapshot: committed.record.sequence,
-        head: committed.head,
+        // Without its entry's hash a receipt is worth less, and the backup is as good.
+        head: head.unwrap_or(committed.head),
+        signed,
         disks: committed.disks,
         degraded: committed.degraded,
     };

@@ -55,6 +55,8 @@ const TABLE: &[Row] = &[
     row("post /v1/pair", "LLLLLU"),
     row("post /v1/pair/confirm", "LLLLLU"),
     row("get /v1/ledger/{number}", "ULLLLL"),
+    row("get /v1/ledger/{number}/links", "ULLLLL"),
+    saying(row("post /v1/ledger/standing", "ULLLLL"), r#"{"snapshots": [1]}"#),
     row("get /v1/status", "ULLLLL"),
     of_source("get /v1/answers", "source=SOURCE", "URLLLL", "URNNLL"),
     row("post /v1/chunks/missing", "ULLRLL"),

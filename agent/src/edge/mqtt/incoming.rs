@@ -1,8 +1,8 @@
 //! Incoming messages of MQTT.
 //!
-//! Four kinds of message, each of them untrusted bytes from outside: a command, the birth of Home Assistant, what somebody
-//! else writes to a topic of ours (`overwritten`), and, for a few seconds after the first connection, our own retained topics
-//! from an earlier life. Retained topics
+//! Five kinds of message, each of them untrusted bytes from outside: a command, the birth of Home Assistant, what somebody
+//! else writes to a topic of ours (`overwritten`), what we said last of our ledger (`head_witness`), and, for a few seconds after
+//! the first connection, our other retained topics from an earlier life. Retained topics
 //! without a present source or disk are removed: no other program ever would, and stale topics stay on dashboards for
 //! years. Pure but for the channel to the agent; time comes in. Not here: sockets (`link`).
 
@@ -17,11 +17,13 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::head_witness::HeadWitness;
 use super::last_told::LastTold;
 use super::overwritten::{Overwritten, TopicKind};
 use super::topics::Shown;
 use super::{SUPPORTED, Shared, discovery};
 use crate::event::MqttCommand;
+use crate::report::HeadReport;
 
 /// How long we listen for our own retained topics. Brokers send them with the subscription, so this is generous.
 const LISTEN_FOR_STALE: Duration = Duration::from_secs(5);
@@ -71,10 +73,16 @@ pub(super) struct Inbound {
     saw_whole: bool,
     overwritten: Overwritten,
     refusal_told: LastTold,
+    witness: HeadWitness,
 }
 
 impl Inbound {
-    pub(super) fn new(shared: Arc<Shared>, commands: mpsc::Sender<MqttCommand>, uid: &str) -> Inbound {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        commands: mpsc::Sender<MqttCommand>,
+        uid: &str,
+        witness: HeadWitness,
+    ) -> Inbound {
         let pause_ms = BIRTH_PAUSE_MS.start + spread(uid) % (BIRTH_PAUSE_MS.end - BIRTH_PAUSE_MS.start);
         Inbound {
             shared,
@@ -87,6 +95,7 @@ impl Inbound {
             saw_whole: false,
             overwritten: Overwritten::default(),
             refusal_told: LastTold::default(),
+            witness,
         }
     }
 
@@ -100,13 +109,15 @@ impl Inbound {
         if !self.is_cleaned {
             self.stale_until = Some(now + LISTEN_FOR_STALE);
         }
+        self.witness.connected(now);
         filters
     }
 
     /// When `on_time` has to be called next.
     pub(super) fn due(&self) -> Option<Instant> {
         let stale_until = self.stale_until.filter(|_| self.saw_whole);
-        self.birth_due.into_iter().chain(stale_until).chain(self.overwritten.due()).min()
+        let due = self.birth_due.into_iter().chain(stale_until).chain(self.overwritten.due());
+        due.chain(self.witness.due()).min()
     }
 
     /// A report with every disk and source has been shown.
@@ -118,6 +129,14 @@ impl Inbound {
     pub(super) fn connection_is_down(&mut self) {
         self.birth_due = None;
         self.stale_until = None;
+        self.witness.connection_is_down();
+    }
+
+    /// Whether the head of a report may be shown; what was found at the broker may have to stay there.
+    pub(super) fn may_show_head(&mut self, head: &HeadReport) -> bool {
+        let may_show = self.witness.may_show(head);
+        self.shared.standing().retained_head = self.witness.retained();
+        may_show
     }
 
     /// Takes one message; returns the answer to a command.
@@ -130,6 +149,12 @@ impl Inbound {
             // A retained birth is old news: we repeated every topic on connecting.
             if !message.retain && message.payload.as_ref() == b"online" {
                 self.birth_due = Some(Instant::now() + self.birth_pause);
+            }
+        } else if topic == self.shared.topics.state("head") && !self.shared.outbox().shows(topic) {
+            // Until ours is shown, nothing at its topic is put right or removed: it may be all that proves a lost past.
+            if message.retain {
+                self.witness.take(&message.payload);
+                self.shared.standing().retained_head = self.witness.retained();
             }
         } else if !message.retain {
             // Not what was there before we came, which is put right by showing everything.
@@ -179,6 +204,7 @@ impl Inbound {
             self.birth_due = None;
             self.shared.outbox().show_all_again();
         }
+        self.witness.on_time(now);
         for topic in self.overwritten.take_due(now) {
             self.put_right(&topic);
         }

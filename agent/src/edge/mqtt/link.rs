@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::discovery::{self, Identity};
+use super::head_witness::HeadWitness;
 use super::incoming::{Inbound, spread};
 use super::outbox::BrokerAnswer;
 use super::reason::{BrokerTrouble, reason};
@@ -67,7 +68,8 @@ pub(super) async fn run(
 ) {
     // First, so that availability leads after every reconnect too.
     shared.outbox().show(&shared.topics.availability(), ONLINE.to_owned());
-    let inbound = Inbound::new(Arc::clone(&shared), commands, &settings.uid);
+    let witness = HeadWitness::new(settings.head_owner.clone(), settings.is_own_broker);
+    let inbound = Inbound::new(Arc::clone(&shared), commands, &settings.uid, witness);
     let mut link = BrokerLink { settings, shared, latest, inbound, system: SystemPace::default() };
     let mut pauses = pauses(&link.settings.uid);
     loop {
@@ -261,8 +263,9 @@ impl BrokerLink {
     }
 
     fn on_time(&mut self) {
-        self.take_report();
+        // First: a head that nothing stood in the way of would otherwise wait for the next report.
         self.inbound.on_time(Instant::now());
+        self.take_report();
     }
 
     /// Puts the newest report into the outbox.
@@ -277,6 +280,10 @@ impl BrokerLink {
         let mut wanted = discovery::devices(topics, &who, &report, &SUPPORTED.map(|(name, _)| name));
         self.inbound.mind_farewells(&mut wanted);
         wanted.extend(topics.states(&report));
+        if !self.inbound.may_show_head(&report.head) {
+            let head = topics.state("head");
+            wanted.retain(|(topic, _)| *topic != head);
+        }
         let system = topics.state("system");
         if let Some((_, text)) = wanted.iter_mut().find(|(topic, _)| *topic == system) {
             *text = self.system.pace(std::mem::take(text), Instant::now());

@@ -12,6 +12,7 @@ pub(crate) mod broker;
 mod discovery;
 mod entities;
 mod failure;
+mod head_witness;
 mod incoming;
 mod last_told;
 mod link;
@@ -40,9 +41,10 @@ use tokio::task::JoinSet;
 use self::outbox::Outbox;
 use self::topics::Topics;
 use crate::event::MqttCommand;
-use crate::report::{Happening, Report};
+use crate::report::{Happening, Report, RetainedHead};
 
 pub(crate) use self::failure::FileProblem;
+pub(crate) use self::head_witness::HeadOwner;
 pub(crate) use self::reason::BrokerTrouble;
 pub(crate) use self::settings::BrokerSettings;
 pub(crate) use self::tls::file_problems;
@@ -69,6 +71,8 @@ pub(crate) struct MqttState {
     pub(crate) refused: u64,
     /// The last trouble; stays until the next trouble.
     pub(crate) last_error: Option<BrokerTrouble>,
+    /// What the appliance itself said last of its ledger, found at the broker and not overwritten yet.
+    pub(crate) retained_head: Option<RetainedHead>,
     /// No further attempt to connect follows.
     pub(crate) is_given_up: bool,
 }
@@ -78,7 +82,18 @@ impl MqttState {
     pub(crate) fn given_up(why: String, since: Timestamp) -> Self {
         let (connects, spooled, dropped, refused) = (0, 0, 0, 0);
         let last_error = Some(BrokerTrouble::passing(why));
-        Self { connected: false, since, connects, spooled, dropped, refused, last_error, is_given_up: true }
+        let (retained_head, is_given_up) = (None, true);
+        Self {
+            connected: false,
+            since,
+            connects,
+            spooled,
+            dropped,
+            refused,
+            last_error,
+            retained_head,
+            is_given_up,
+        }
     }
 }
 
@@ -99,6 +114,7 @@ struct ConnectionState {
     since: Timestamp,
     connects: u64,
     last_error: Option<BrokerTrouble>,
+    retained_head: Option<RetainedHead>,
 }
 
 impl Shared {
@@ -127,8 +143,13 @@ pub(crate) struct Mqtt {
 /// called inside a tokio runtime.
 pub(crate) fn start(settings: BrokerSettings, commands: mpsc::Sender<MqttCommand>) -> Mqtt {
     let topics = Topics::new(&settings.node, &settings.uid, &settings.discovery_prefix);
-    let standing =
-        ConnectionState { connected: false, since: Timestamp::now(), connects: 0, last_error: None };
+    let standing = ConnectionState {
+        connected: false,
+        since: Timestamp::now(),
+        connects: 0,
+        last_error: None,
+        retained_head: None,
+    };
     let shared = Arc::new(Shared {
         outbox: Mutex::new(Outbox::new(settings.spool_events_max)),
         standing: Mutex::new(standing),
@@ -156,7 +177,8 @@ impl Mqtt {
 
     /// How things stand with the broker.
     pub(crate) fn state(&self) -> MqttState {
-        let ConnectionState { connected, since, connects, last_error } = self.shared.standing().clone();
+        let ConnectionState { connected, since, connects, last_error, retained_head } =
+            self.shared.standing().clone();
         let outbox = self.shared.outbox();
         let undelivered = outbox.undelivered();
         MqttState {
@@ -167,6 +189,7 @@ impl Mqtt {
             dropped: undelivered.dropped,
             refused: undelivered.refused,
             last_error,
+            retained_head,
             is_given_up: false,
         }
     }

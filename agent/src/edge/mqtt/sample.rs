@@ -7,7 +7,8 @@ use larder_panel::Rhythm;
 use crate::report::{
     About, Answers, Condition, ConditionCode, DiskHealth, DiskReport, DiskState, DiskUse, Doing, Flush,
     Happened, Happening, HeadReport, Health, Level, NextToGo, PairingReport, PairingState, ProofReport,
-    PushFacts, PushResult, Report, RetentionReport, SourceReport, SourceStanding, SystemReport, VaultReport,
+    PushFacts, PushResult, Report, RetentionReport, SignedParts, SourceReport, SourceStanding, SystemReport,
+    VaultReport,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -38,7 +39,7 @@ pub(crate) fn report() -> Report {
         },
         retention: retention(),
         proof: ProofReport { last_scrub: Some(at("2026-04-20T04:00:00Z")), damaged: 0, repaired: 2 },
-        head: HeadReport { sequence: 1234, hash: "5f".repeat(32), time: Some(at("2026-05-02T03:04:05Z")) },
+        head: head(),
         pairing: PairingReport {
             state: PairingState::Open,
             device: Some("tablet".to_owned()),
@@ -92,6 +93,22 @@ fn overdue() -> Condition {
         remedy: "Open the app on the phone while it is at home.".to_owned(),
         acknowledged: false,
         about: About::default(),
+    }
+}
+
+fn head() -> HeadReport {
+    HeadReport {
+        sequence: 1234,
+        hash: "5f".repeat(32),
+        time: Some(at("2026-05-02T03:04:05Z")),
+        signed: SignedParts {
+            vault: Some("0a".repeat(16)),
+            said: Some(at("2026-05-02T03:04:05.678Z")),
+            key: Some("0b".repeat(32)),
+            signature: Some("0c".repeat(64)),
+        },
+        answers: None,
+        is_withheld: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which broker, how it is known, and as whom we come. Not here: the setting file (`larder_firmware_config`).
 
+use super::head_witness::HeadOwner;
 use larder_firmware_config::{BrokerTls, BrokerTrust};
 
 /// Address of the broker, how to know it, and our name there.
@@ -26,6 +27,10 @@ pub(crate) struct BrokerSettings {
     pub(crate) name: String,
     /// Home Assistant's prefix, usually `homeassistant`.
     pub(crate) discovery_prefix: String,
+    /// Whose retained head at the broker is believed.
+    pub(crate) head_owner: HeadOwner,
+    /// The broker lives and ends with the agent, so it remembers nothing from before.
+    pub(crate) is_own_broker: bool,
     /// Events kept while no broker takes them; each takes a few hundred bytes of memory.
     pub(crate) spool_events_max: usize,
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_trust::SecretKey;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::broker::{self, Broker, BrokerError, Login};
-use super::{BrokerSettings, Mqtt, sample, start};
+use super::{BrokerSettings, HeadOwner, Mqtt, sample, start};
 use crate::edge::system;
 use crate::event::MqttCommand;
 
@@ -41,6 +42,11 @@ fn settings(at: SocketAddr) -> BrokerSettings {
         client_id: "larder-0123456789".to_owned(),
         name: "Attic".to_owned(),
         discovery_prefix: "homeassistant".to_owned(),
+        head_owner: HeadOwner {
+            key: SecretKey::generate().expect("random").public(),
+            vault: "0a".repeat(16),
+        },
+        is_own_broker: false,
         spool_events_max: 100,
     }
 }
@@ -113,7 +119,7 @@ impl Watcher {
     }
 }
 
-/// Availability, ten states and four devices.
+/// Availability, ten states and four devices. The last to come is the head, once nothing older was found at the broker.
 fn whole(seen: &BTreeMap<String, String>) -> bool {
     let ours = |topic: &&String| !topic.contains("/command/");
     seen.keys().filter(ours).count() == 15 && seen.get(AVAILABILITY).is_some_and(|told| told == "online")

@@ -5,8 +5,8 @@
 mod compare;
 
 use crate::decide::words::answers;
+use crate::edge::broker_listener::BrokerListener;
 use crate::edge::panel::Panel;
-use crate::edge::witness::Witness;
 use crate::owner::answers::print_answers;
 use crate::owner::output::say;
 use crate::owner::words::Trouble;
@@ -58,7 +58,7 @@ pub(crate) async fn tell(
     let disks = format!("[network]\nlisten = \"{listen}\"\n[vault]\ndisks = [{disk:?}]\n");
     fs::write(place.path().join(SETTINGS), disks).map_err(|error| local("write a file", &error))?;
     let running = run::start(settings, Panel::dark().with_terminal()).await?;
-    let witness = running.broker.map(Witness::listen);
+    let listener = running.broker.map(BrokerListener::listen);
     say(format_args!(
         "Larder is alive at {}; its backups lie in {}.\n",
         running.address,
@@ -66,8 +66,8 @@ pub(crate) async fn tell(
     ))?;
     let held = story(&running, &folder, place.path()).await;
     // A broken-off story ends with its reason, not with a list.
-    if let Some(witness) = witness.as_ref().filter(|_| held.is_ok()) {
-        show_mqtt(witness).await?;
+    if let Some(listener) = listener.as_ref().filter(|_| held.is_ok()) {
+        show_mqtt(listener).await?;
     }
     if !once && held.is_ok() {
         explain(&running, place.path()).await?;
@@ -219,15 +219,15 @@ fn change(copy: &Path, edited: &Path, deleted: &Path, overwritten: &Path) -> std
     fs::write(copy.join(overwritten), b"overwritten by mistake\n")
 }
 
-async fn show_mqtt(witness: &Witness) -> Result<(), Trouble> {
+async fn show_mqtt(listener: &BrokerListener) -> Result<(), Trouble> {
     // The loop shows its findings a moment later, on a busy machine a long one, and events come last.
-    let has_event = || witness.noted().iter().any(|message| message.topic.ends_with("/event"));
+    let has_event = || listener.noted().iter().any(|message| message.topic.ends_with("/event"));
     let since = Instant::now();
     while !has_event() && since.elapsed() < Duration::from_secs(10) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     tokio::time::sleep(Duration::from_millis(700)).await;
-    let mut noted = witness.noted();
+    let mut noted = listener.noted();
     say(format_args!("8. Over MQTT went {} messages; the last on each topic:", noted.len()))?;
     noted.reverse();
     let mut seen = std::collections::BTreeMap::new();

@@ -81,7 +81,7 @@ impl Remote for Writer {
         let snapshot =
             Snapshot { skipped, device_time_ms, ..Snapshot::new(source.clone(), push, root, totals) };
         let head = self.write(Event::Snapshot(snapshot));
-        Ok(Receipt { source, snapshot: head.sequence, head, disks: vec![], degraded: vec![] })
+        Ok(Receipt { source, snapshot: head.sequence, head, disks: vec![], degraded: vec![], signed: None })
     }
 }
 

@@ -21,15 +21,15 @@ pub(crate) struct Noted {
 }
 
 /// Listens until it is dropped.
-pub(crate) struct Witness {
+pub(crate) struct BrokerListener {
     noted: Arc<Mutex<Vec<Noted>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl Witness {
+impl BrokerListener {
     /// Listens to every topic at `broker`.
     pub(crate) fn listen(broker: SocketAddr) -> Self {
-        let mut options = MqttOptions::new("larder-demo-witness", broker.ip().to_string(), broker.port());
+        let mut options = MqttOptions::new("larder-demo-listener", broker.ip().to_string(), broker.port());
         options.set_max_packet_size(Some(PACKET_BYTES_MAX));
         let (client, mut events) = AsyncClient::new(options, 8);
         // Retain as published: otherwise the flag only tells whether a message was there before us.
@@ -65,7 +65,7 @@ impl Witness {
     }
 }
 
-impl Drop for Witness {
+impl Drop for BrokerListener {
     fn drop(&mut self) {
         self.task.abort();
     }
