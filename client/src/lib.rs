@@ -17,6 +17,7 @@ mod platform;
 mod programs;
 mod progress;
 mod push;
+mod receipts;
 mod remote;
 mod rescue;
 mod restore;

@@ -7,14 +7,16 @@ use crate::{
     platform::{cache_folder, config_folder, private_file, public_file, state_folder},
 };
 use larder_format::{
-    Hash,
+    ChunkRef, Hash,
     ledger::{Head, composed, is_folder_name, is_plain_name, is_visible},
+    statement::StatementKind,
+    wire::SignedWord,
 };
 use larder_trust::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
 };
 use tempfile::NamedTempFile;
@@ -213,6 +215,12 @@ pub(crate) struct SeenHead {
     pub(crate) head: Head,
     /// The last receipt, if any.
     pub(crate) receipt: Option<larder_format::wire::Receipt>,
+    /// The root that the receipt is for; none in a file of an earlier version.
+    #[serde(default)]
+    pub(crate) root: Option<ChunkRef>,
+    /// The appliance's word on the head, where there is no receipt.
+    #[serde(default)]
+    pub(crate) signed: Option<SignedWord>,
 }
 
 impl SeenHead {
@@ -227,6 +235,16 @@ impl SeenHead {
     /// Errors of writing the file.
     pub(crate) fn store(&self, path: &Path) -> io::Result<()> {
         replace(path, &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// The appliance's word on the head, and what kind of word it is.
+    pub(crate) fn word(&self) -> Option<(&SignedWord, StatementKind<'_>)> {
+        match (&self.receipt, &self.root) {
+            (Some(receipt), Some(root)) if receipt.head == self.head => {
+                Some((receipt.signed.as_ref()?, StatementKind::Snapshot { source: &receipt.source, root }))
+            }
+            _ => Some((self.signed.as_ref()?, StatementKind::Newest)),
+        }
     }
 
     /// Whether `head` cannot follow from the last seen head: the past was cut off or written anew.
@@ -244,6 +262,32 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The same for a file that other accounts may read, such as a unit of systemd.
 pub(crate) fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(path, bytes, public_file)
+}
+
+/// Adds a line to the end of a file that only this account reads, and waits until it is on the disk. A line that was cut off before
+/// ends first, so that one torn line costs no other. Returns the length of the file.
+pub(crate) fn append_line(path: &Path, line: &str) -> io::Result<u64> {
+    if !path.try_exists()? {
+        replace(path, b"")?;
+    }
+    let mut file = fs::OpenOptions::new().read(true).append(true).open(path)?;
+    let mut last = [b'\n'];
+    if file.metadata()?.len() > 0 {
+        file.seek(io::SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    let before = if last == [b'\n'] { "" } else { "\n" };
+    file.write_all(format!("{before}{line}\n").as_bytes())?;
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+/// Keeps other runs of this program out until the guard is dropped.
+pub(crate) fn locked(path: &Path) -> io::Result<fs::File> {
+    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    file.lock()?;
+    Ok(file)
 }
 
 fn put(path: &Path, bytes: &[u8], make: fn(&Path) -> io::Result<NamedTempFile>) -> io::Result<()> {
@@ -357,7 +401,7 @@ mod tests {
     #[test]
     fn a_head_that_goes_back_or_forks_is_noticed() {
         let head = |sequence, hash: &[u8]| Head { sequence, hash: Hash::of(hash) };
-        let seen = SeenHead { head: head(5, b"five"), receipt: None };
+        let seen = SeenHead { head: head(5, b"five"), receipt: None, root: None, signed: None };
         assert!(seen.contradicts(&head(4, b"four")));
         assert!(seen.contradicts(&head(5, b"another five")));
         assert!(!seen.contradicts(&head(5, b"five")));

@@ -16,6 +16,8 @@ pub(super) enum AnswerSize {
     Facts,
     /// A list of names or places of chunks, as long as the question at most.
     PerChunk,
+    /// Hashes of ledger entries, or what became of some snapshots.
+    Links,
     /// A report of everything: sources, snapshots, versions, status.
     Report,
 }
@@ -29,6 +31,8 @@ impl AnswerSize {
             Self::Facts => 256 * KIB,
             // A name has 32 bytes, a place fewer.
             Self::PerChunk => 40 * IDS_MAX as u64 + KIB,
+            // 8192 hashes are a quarter of that; a thousand snapshots let go of have some 300 bytes each.
+            Self::Links => KIB * KIB,
             // A hundred thousand snapshots, at most 700 bytes each.
             Self::Report => 64 * KIB * KIB,
         }

@@ -28,6 +28,7 @@ use larder_format::{
         Received, SnapshotInfo, decode_ids, decode_places, encode_ids,
     },
 };
+use larder_trust::PublicKey;
 use serde::de::DeserializeOwned;
 use std::{
     io,
@@ -45,6 +46,7 @@ const UPLOADS_AT_ONCE: u32 = 4;
 /// A paired appliance.
 pub struct Connection {
     agent: Agent,
+    key: Option<PublicKey>,
     place: AppliancePlace,
     patience: RequestPatience,
     asker: Option<Asker>,
@@ -55,12 +57,19 @@ impl Connection {
     /// A connection to the appliance of a pairing. Sends nothing yet.
     pub fn new(pairing: &PairedAppliance) -> Self {
         let PairedAppliance { address, keys } = pairing;
-        Self::over(PinnedTls::new(&keys.own, Some(keys.appliance)), address)
+        let connection = Self::over(PinnedTls::new(&keys.own, Some(keys.appliance)), address);
+        Self { key: Some(keys.appliance), ..connection }
+    }
+
+    /// The appliance's key that this computer was paired with; none before a pairing.
+    pub(crate) fn key(&self) -> Option<&PublicKey> {
+        self.key.as_ref()
     }
 
     pub(super) fn over(tls: PinnedTls, address: &str) -> Self {
         Self {
             agent: agent_for(tls),
+            key: None,
             place: AppliancePlace::new(address),
             patience: RequestPatience::new(),
             asker: None,
@@ -183,8 +192,20 @@ impl Connection {
     /// # Errors
     /// As `get`.
     pub(super) fn say<T: DeserializeOwned>(&self, path: &str, body: &[u8]) -> Result<T, ClientError> {
-        let answer =
-            self.with_retries(|| self.read(self.post(path, "application/json", body)?, AnswerSize::Facts))?;
+        self.say_for(path, body, AnswerSize::Facts)
+    }
+
+    /// The same for an answer of another size.
+    ///
+    /// # Errors
+    /// As `get`.
+    pub(super) fn say_for<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &[u8],
+        size: AnswerSize,
+    ) -> Result<T, ClientError> {
+        let answer = self.with_retries(|| self.read(self.post(path, "application/json", body)?, size))?;
         serde_json::from_slice(&answer).map_err(|error| self.strange(&error))
     }
 

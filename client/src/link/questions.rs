@@ -10,10 +10,11 @@ use super::{
 };
 use crate::ClientError;
 use larder_format::{
-    ledger::{Expect, Head},
+    FormatError, Hash,
+    ledger::Expect,
     wire::{
-        Expectation, FoundNames, KeepWish, OLDER_HEADER, Retirement, SnapshotInfo, SourceExpectation,
-        SourceInfo, VersionInfo,
+        EntryWord, Expectation, FoundNames, KeepWish, LINKS_MAX, OLDER_HEADER, ReceiptStanding, Retirement,
+        SnapshotInfo, SourceExpectation, SourceInfo, StandingAsked, VersionInfo,
     },
 };
 use serde_json::Value;
@@ -140,11 +141,35 @@ pub(crate) fn retention(connection: &Connection, source: &str) -> Result<Value, 
     connection.get(&format!("/v1/sources/{}/retention", source_path(source)?), AnswerSize::Report)
 }
 
-/// Number and hash of an entry of the appliance's ledger; nothing without such an entry, or where the appliance is
-/// too old to tell.
-pub(crate) fn ledger_entry(connection: &Connection, number: u64) -> Result<Option<Head>, ClientError> {
+/// An entry of the appliance's ledger with the appliance's word on it; nothing without such an entry.
+pub(crate) fn ledger_entry(connection: &Connection, number: u64) -> Result<Option<EntryWord>, ClientError> {
     match connection.get(&format!("/v1/ledger/{number}"), AnswerSize::Facts) {
-        Err(ClientError::Refused(_)) => Ok(None),
+        Err(trouble) if trouble.has_code("not_found") => Ok(None),
         entry => entry.map(Some),
     }
+}
+
+/// Hashes of entries from `first` on, as the appliance reads them from its disks now; zero for an entry that is missing or does not
+/// follow the one before. Fewer than `LINKS_MAX` end with the newest entry.
+pub(crate) fn ledger_links(connection: &Connection, first: u64) -> Result<Vec<Hash>, ClientError> {
+    let answer = connection.get_answer(&format!("/v1/ledger/{first}/links"))?;
+    let body = connection.read(answer, AnswerSize::Links)?;
+    let (links, rest) = body.as_chunks::<32>();
+    if !rest.is_empty() || links.len() > LINKS_MAX {
+        return Err(connection.strange(&FormatError::Invalid {
+            what: "a list of entries",
+            why: "its length is not that of 0 to 8192 hashes",
+        }));
+    }
+    Ok(links.iter().copied().map(Hash).collect())
+}
+
+/// What became of this computer's own snapshots, at most `STANDINGS_MAX`.
+pub(crate) fn standings(
+    connection: &Connection,
+    snapshots: &[u64],
+) -> Result<Vec<ReceiptStanding>, ClientError> {
+    let asked = StandingAsked { snapshots: snapshots.to_vec() };
+    let body = serde_json::to_vec(&asked).expect("numbers encode");
+    connection.say_for("/v1/ledger/standing", &body, AnswerSize::Links)
 }

@@ -6,7 +6,7 @@ use super::{
     output::{CommandError, Output},
     pairing, pushing, rescuing, rolling_back, scheduling,
     screen::say_last,
-    sizes, snapshots, source, status, watching, words,
+    sizes, snapshots, source, status, verifying, watching, words,
 };
 use crate::{ClientError, platform::on_interrupt};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -75,6 +75,12 @@ enum TypedCommand {
     /// Read a disk that was pulled out of an appliance: no box, no agent, nothing is written to it
     #[command(after_help = help::WHEN)]
     Rescue(rescuing::RescueArgs),
+    /// Check this computer's receipts: whether the appliance's record of the past is still the one that was promised
+    ///
+    /// Each backup gave this computer a receipt that the appliance signed. Here each is held against the appliance, or with
+    /// --disk against a disk that was pulled out of it. Snapshots that the rule let go of are told as such. Exit code 6 says that
+    /// the past was changed.
+    Verify(verifying::VerifyArgs),
     /// Answer the four questions to ask of any backup, from facts
     Answers {
         /// SOURCE; all of them if left out
@@ -162,6 +168,7 @@ fn run(command: TypedCommand, global: &GlobalOptions, output: &mut Output) -> Re
         TypedCommand::Rollback(args) => rolling_back::rollback(&args, global, output),
         TypedCommand::Cat(args) => getting::cat(&args, global, output),
         TypedCommand::Rescue(args) => rescuing::rescue(&args, output),
+        TypedCommand::Verify(args) => verifying::verify(&args, global, output),
         TypedCommand::Answers { source } => looking::answers(source.as_deref(), global, output),
         TypedCommand::Status(args) => status::status(args, global, output),
         TypedCommand::Retention { source } => looking::retention(&source, global, output),

@@ -46,6 +46,7 @@ mod source_name;
 pub(crate) mod spot;
 mod status;
 mod table;
+mod verifying;
 mod walk_time;
 mod watched_source;
 mod watching;

@@ -44,7 +44,7 @@ pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output)
     let (pairing, identity) = pair_by_code(&format!("https://{address}"), &ask_for_code()?)?;
     pairing.store(&path)?;
     // Pairing again says that this is the right appliance, also after an old disk was put back.
-    SeenHead { head: identity.head, receipt: None }
+    SeenHead { head: identity.head, receipt: None, root: None, signed: identity.signed.clone() }
         .store(&state_path(&identity.vault)?)
         .map_err(|error| ClientError::local("remembering the appliance", &path, error))?;
     if output.is_json() {

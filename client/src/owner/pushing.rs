@@ -324,7 +324,7 @@ fn lacking(degraded: &[String]) -> [String; 4] {
 impl Done {
     fn json(&self) -> serde_json::Value {
         let Self { pushed, after, progress, seconds } = self;
-        let Pushed { receipt, totals, skipped, left_out, changed } = pushed;
+        let Pushed { receipt, totals, skipped, left_out, changed, .. } = pushed;
         serde_json::json!({
             "receipt": receipt,
             "totals": totals,

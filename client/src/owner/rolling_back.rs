@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     ClientError, Connection, Existing, Past, PushOptions, Remote, RoomCheck, TransferProgress,
-    push::{MadeSnapshot, push_made, start},
+    push::{push as push_folder, start},
     rollback::{FolderPart, Rollback, RollbackPlan},
     settings,
 };
@@ -175,9 +175,9 @@ impl<'a> Wish<'a> {
         }
         let progress = TransferProgress::default();
         let made = with_bar(&progress, output, None, || {
-            push_made(self.connection, &self.present, &self.folder, &self.push, &progress)
+            push_folder(self.connection, &self.present, &self.folder, &self.push, &progress)
         });
-        let MadeSnapshot { pushed, root } = made.inspect_err(|_| {
+        let pushed = made.inspect_err(|_| {
             say("What is there now could not be backed up, so nothing was replaced or removed.");
         })?;
         watch.saw(&pushed);
@@ -199,7 +199,8 @@ impl<'a> Wish<'a> {
         let damaged = plan.damaged.clone();
         let options = self.args.target.options(Existing::Keep, output);
         let progress = TransferProgress::default();
-        let done = with_bar(&progress, output, None, || rollback.run(plan, &root, &options, &progress));
+        let done =
+            with_bar(&progress, output, None, || rollback.run(plan, &pushed.root, &options, &progress));
         let done = done.inspect_err(|_| {
             say(format_args!(
                 "The roll-back broke off. What was there before is snapshot {present} of {}; `larder rollback {again}` goes on.",

@@ -253,10 +253,10 @@ impl Watching<'_> {
             return Ok(());
         };
         // Before any output: printing may fail.
-        past.saw(&made.pushed);
+        past.saw(&made);
         source.root = Some(made.root);
         source.pacing.made_snapshot(ended, took);
-        Ok(self.tell_snapshot(number, &made.pushed, &progress, output)?)
+        Ok(self.tell_snapshot(number, &made, &progress, output)?)
     }
 
     /// Remembers a snapshot and tells of it.
@@ -267,7 +267,7 @@ impl Watching<'_> {
         progress: &TransferProgress,
         output: &mut Output,
     ) -> io::Result<()> {
-        let Pushed { receipt, totals, skipped, left_out, changed } = pushed;
+        let Pushed { receipt, totals, skipped, left_out, changed, .. } = pushed;
         let (exit_code, told) =
             if skipped.count > 0 { (3, "backed up, without some files") } else { (0, "fine") };
         let at = wall_clock().timestamp();

@@ -4,7 +4,7 @@
 //! and not committed are kept for a day by the appliance (docs/why/014-unfinished-uploads.md), much longer than the
 //! quarter-hour between two snapshots. Not here: when to do which (`watch`).
 
-use super::{Attempt, MadeSnapshot, PushOptions, PushPlan, cache::Cache, guide::WalkGuide, with_attempts};
+use super::{Attempt, PushOptions, PushPlan, Pushed, cache::Cache, guide::WalkGuide, with_attempts};
 use crate::{ClientError, Past, Remote, SkippedList, TransferProgress};
 use larder_format::{
     ChunkId, ChunkRef,
@@ -39,7 +39,7 @@ impl FollowedPush<'_> {
     ///
     /// # Errors
     /// As `push`.
-    pub(crate) fn snapshot(&self, last: Option<ChunkRef>) -> Result<Option<MadeSnapshot>, ClientError> {
+    pub(crate) fn snapshot(&self, last: Option<ChunkRef>) -> Result<Option<Pushed>, ClientError> {
         let remote = StoppableRemote { remote: self.remote, guide: self.guide };
         let attempt = self.attempt(&remote, PushPlan::Snapshot(Some(self.guide)))?;
         with_attempts(self.options, self.progress, |cache| attempt.run_unless(cache, last))

@@ -125,6 +125,8 @@ const ATTEMPTS_MAX: u32 = 4;
 pub struct Pushed {
     /// The appliance's proof.
     pub receipt: Receipt,
+    /// Root of the tree that the receipt is for.
+    pub root: ChunkRef,
     /// Totals of the snapshot.
     pub totals: Totals,
     /// Files that could not be read, or changed during the reading.
@@ -133,12 +135,6 @@ pub struct Pushed {
     pub left_out: LeftOut,
     /// What is new in the snapshot; none where this computer does not know its last push.
     pub changed: Option<ChangedFiles>,
-}
-
-/// A committed push, and the root of its tree.
-pub(crate) struct MadeSnapshot {
-    pub(crate) pushed: Pushed,
-    pub(crate) root: ChunkRef,
 }
 
 /// Pushes the folder `folder` as `source` (`DEVICE/NAME`).
@@ -152,20 +148,6 @@ pub fn push(
     options: &PushOptions,
     progress: &TransferProgress,
 ) -> Result<Pushed, ClientError> {
-    push_made(remote, source, folder, options, progress).map(|made| made.pushed)
-}
-
-/// As `push`, with the root of the tree.
-///
-/// # Errors
-/// As `push`.
-pub(crate) fn push_made(
-    remote: &dyn Remote,
-    source: &str,
-    folder: &Path,
-    options: &PushOptions,
-    progress: &TransferProgress,
-) -> Result<MadeSnapshot, ClientError> {
     let welcome = start(remote, source, folder, options)?;
     if let Some(PushWelcome { snapshots, room_bytes: Some(room_bytes), .. }) = welcome {
         progress.tell_room(room_bytes, snapshots == 0);
@@ -275,13 +257,13 @@ impl<'a> Attempt<'a> {
         Ok(Self { remote, source, options, progress, folder, excludes, push, plan })
     }
 
-    fn run(&self, cache: Cache) -> Result<MadeSnapshot, ClientError> {
+    fn run(&self, cache: Cache) -> Result<Pushed, ClientError> {
         let made = self.run_unless(cache, None)?;
         Ok(made.expect("a tree without a tree to compare with is new"))
     }
 
     /// Sends everything and makes a snapshot, unless the tree has the root `last`.
-    fn run_unless(&self, cache: Cache, last: Option<ChunkRef>) -> Result<Option<MadeSnapshot>, ClientError> {
+    fn run_unless(&self, cache: Cache, last: Option<ChunkRef>) -> Result<Option<Pushed>, ClientError> {
         let skipped = Mutex::new(SkippedList::default());
         // An attempt before may have looked at some folders.
         let _ = self.excludes.take_left_out();
@@ -312,7 +294,7 @@ impl<'a> Attempt<'a> {
         // The snapshot stands; without a new cache the next push only takes longer.
         let _ = cache.finish();
         let left_out = self.excludes.take_left_out();
-        Ok(Some(MadeSnapshot { pushed: Pushed { receipt, totals, skipped, left_out, changed }, root }))
+        Ok(Some(Pushed { receipt, root, totals, skipped, left_out, changed }))
     }
 
     fn send_tree(&self, cache: &Cache, skipped: &Mutex<SkippedList>) -> Result<Tree, ClientError> {

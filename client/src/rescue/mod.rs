@@ -5,13 +5,13 @@
 //! `Rescue` is a `Past` like an appliance, so files come back through the same `restore`. Not here: the words that
 //! the owner types and reads (`owner::rescuing`).
 
-mod damage;
+pub(crate) mod damage;
 pub(crate) mod disk;
 mod found;
 mod ledger;
 mod packs;
 mod places;
-mod reading;
+pub(crate) mod reading;
 
 use crate::{ClientError, Past, SkippedList, TransferProgress, past::tree_reader::TreeReader};
 use damage::DamageLog;
