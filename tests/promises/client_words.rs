@@ -46,10 +46,13 @@ fn where_nobody_reads_the_work_is_done_all_the_same() {
     let [folder, other] = [folder, other].map(|path| path.display().to_string());
     assert_eq!(code_without_reader(home.larder(&["push", &folder, &other])), Some(0));
     let newest = home.newest("other");
-    let state = fs::read_dir(home.path("state/larder")).expect("a folder").next().expect("a file");
-    let seen = fs::read(state.expect("a name").path()).expect("readable");
+    let state = fs::read_dir(home.path("state/larder")).expect("a folder");
+    let mut files = state.map(|item| item.expect("a name").path()).filter(|path| path.is_file());
+    let seen = fs::read(files.next().expect("what was seen")).expect("readable");
     let seen: serde_json::Value = serde_json::from_slice(&seen).expect("JSON");
     assert_eq!(seen["receipt"]["snapshot"], newest, "{seen}");
+    let verified: serde_json::Value = serde_json::from_str(&home.ok(&["verify", "--json"])).expect("JSON");
+    assert_eq!(verified["receipts"], 3, "{verified}");
 }
 
 /// A server that answers everything with this; returns its port.

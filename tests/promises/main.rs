@@ -32,5 +32,6 @@ mod routes;
 mod seen;
 mod set_aside;
 mod sources;
+mod witness;
 mod yanked;
 mod year;
