@@ -2,7 +2,6 @@
 
 use crate::decide::{self, Action, Memory};
 use crate::edge::button;
-use crate::edge::clock;
 use crate::edge::dashboard::{Dashboard, PasswordProblem};
 use crate::edge::discovery::{Announced, announce};
 use crate::edge::disks;
@@ -33,9 +32,8 @@ use larder_panel::Rhythm;
 use larder_store::MemberState;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -51,8 +49,6 @@ const TICK: Duration = Duration::from_secs(5);
 const COUNT_FOR: Duration = Duration::from_millis(300);
 /// Events that arrive together are answered by one look.
 const GATHER: Duration = Duration::from_millis(50);
-/// The longest time from switching the machine on to a mounted disk.
-const SPIN_UP: Duration = Duration::from_secs(60);
 /// Connections that wait for their turn in the kernel.
 const CONNECTIONS_WAITING: u32 = 1024;
 const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
@@ -128,7 +124,7 @@ pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, S
     let taken = |source| StartError::Listen { address: listen, source };
     // Before the vault: an address in use must not leave a new vault behind.
     let place = take_address(listen).map_err(taken)?;
-    wait_for_disks(&settings).await;
+    disks::wait_for(&settings.vault).await;
     let opening = open_vault(&settings)?;
     let (vault, opened) = (&opening.vault, &opening.opened);
     tracing::info!(
@@ -226,20 +222,6 @@ fn sockets(appliance: &Arc<Appliance>) -> Result<Sockets, StartError> {
         }
     }
     Ok(sockets)
-}
-
-/// Just after the machine was switched on, disks are still spinning up. Going on without a disk would be no harm, but
-/// would begin a past unknown to that disk.
-async fn wait_for_disks(settings: &Settings) {
-    let is_there = |path: &PathBuf| disks::open(path, settings.vault.allow_root_filesystem).is_ok();
-    let since = Instant::now();
-    while clock::is_just_switched_on()
-        && since.elapsed() < SPIN_UP
-        && !settings.vault.disks.iter().all(is_there)
-        && settings.vault.disks.iter().any(is_there)
-    {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
 }
 
 struct Loop {

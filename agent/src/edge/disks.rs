@@ -1,9 +1,15 @@
 //! The disks as the system shows them: mount points, and whether each disk is still there.
 
+use crate::edge::clock;
+use larder_firmware_config::VaultSettings;
 use larder_store::disk::RealDisk;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The longest time from switching the machine on to a mounted disk.
+const SPIN_UP: Duration = Duration::from_secs(60);
 
 /// Why a folder cannot be a disk of the vault.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +60,20 @@ impl DiskProblem {
             | Self::Strange { path, .. }
             | Self::Io { path, .. } => path,
         }
+    }
+}
+
+/// Just after the machine was switched on, disks are still spinning up. Going on without a disk would be no harm, but
+/// would begin a past unknown to that disk.
+pub(crate) async fn wait_for(vault: &VaultSettings) {
+    let is_there = |path: &PathBuf| open(path, vault.allow_root_filesystem).is_ok();
+    let since = Instant::now();
+    while clock::is_just_switched_on()
+        && since.elapsed() < SPIN_UP
+        && !vault.disks.iter().all(is_there)
+        && vault.disks.iter().any(is_there)
+    {
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
