@@ -25,7 +25,7 @@ pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: 
         AgentEvent::Button(gesture) => {
             actions.extend(answer_to(*gesture));
             // Nothing new was seen: a contact that flutters all night must not fill the dashboard's history.
-            if *gesture != Gesture::Press || !memory.acknowledge(Level::Alarm) {
+            if *gesture != Gesture::Press || !acknowledge_at_box(memory) {
                 return actions;
             }
             Happened::Acknowledged
@@ -39,8 +39,7 @@ pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: 
             Happened::Acknowledged
         }
         AgentEvent::AcknowledgedHere => {
-            memory.acknowledge(Level::Alarm);
-            memory.accept_past();
+            acknowledge_at_box(memory);
             Happened::Acknowledged
         }
         AgentEvent::PushStarted { device } => Happened::PushStarted { device: device.clone() },
@@ -55,6 +54,12 @@ pub(crate) fn hear(event: &AgentEvent, memory: &mut Memory, now: Timestamp, id: 
     };
     actions.push(Action::Tell(Happening { id, time: now, what }));
     actions
+}
+
+/// Who stands at the box has seen everything, an alarm too, and takes the past as it is. Whether any of it was new.
+fn acknowledge_at_box(memory: &mut Memory) -> bool {
+    memory.accept_past();
+    memory.acknowledge(Level::Alarm)
 }
 
 /// What the box does about a gesture at its button. A gesture without a meaning is not answered: a flash would say that
