@@ -18,8 +18,8 @@ pub(crate) enum AgentEvent {
     Committed(Arc<larder_store::SnapshotRecord>),
     /// A window opened in which a computer may pair.
     PairingOpened {
-        /// Name that the computer would get.
-        device: String,
+        /// Name that the computer would get; none for one that brings its own.
+        device: Option<String>,
         /// Role that the computer would get.
         role: Role,
     },

@@ -10,7 +10,7 @@ use crate::edge::listen::take_address;
 use crate::edge::mqtt::HeadOwner;
 use crate::edge::panel::Panel;
 use crate::edge::playing::{LampWish, play};
-use crate::edge::random::random_hex;
+use crate::edge::random::{random, random_hex};
 use crate::edge::{control, http, notes, notify};
 use crate::event::{AgentEvent, MqttCommand};
 use crate::jobs::fill::FillJob;
@@ -114,7 +114,7 @@ async fn make_ready(appliance: &Arc<Appliance>) {
 /// Brings the agent to life. On return the agent serves.
 pub(crate) async fn start(settings: Settings, panel: Panel) -> Result<Running, StartError> {
     let started = Timestamp::now();
-    let (lamp, wishes) = watch::channel(LampWish { rhythm: Rhythm::Starting, answers: 0 });
+    let (lamp, wishes) = watch::channel(LampWish { rhythm: Rhythm::Starting, code: None, answers: 0 });
     let button = panel.button();
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
@@ -289,6 +289,7 @@ impl Loop {
             match action {
                 Action::Light(rhythm) => self.lamp.send_modify(|wish| wish.rhythm = rhythm),
                 Action::Answer => self.lamp.send_modify(|wish| wish.answers += 1),
+                Action::OpenPairing => self.appliance.open_pairing(random()),
                 Action::ReleaseOffsite => self.release_offsite(),
                 Action::Tell(happening) => self.dashboard.tell(&happening),
                 Action::Remember(remembered) => {
@@ -360,6 +361,9 @@ impl Loop {
         let (report, actions) = decide::report(&facts, &mut self.memory);
         let report = Arc::new(report);
         self.dashboard.show(&report);
+        // Beside the report: what the report has goes over MQTT.
+        let code = self.appliance.pairing.open_code(&self.appliance.stamp()).map(|open| open.blinked);
+        self.lamp.send_if_modified(|wish| std::mem::replace(&mut wish.code, code) != code);
         self.obey(actions).await;
         self.latest.send_replace(report);
         // Only here: a loop that hangs on a dead disk must be restarted.

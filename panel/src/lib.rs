@@ -7,12 +7,14 @@
 //! each board (`larder-firmware-config`).
 #![no_std]
 
+mod blinked_code;
 mod brightness;
 mod button;
 mod lamp;
 mod rhythm;
 
+pub use blinked_code::BlinkedCode;
 pub use brightness::{BREATH_MS, Brightness, DIM_STEP_MS};
 pub use button::{Button, Gesture};
 pub use lamp::Lamp;
-pub use rhythm::{Code, FLASH_MS_MIN, Rhythm};
+pub use rhythm::{Code, Digit, FLASH_MS_MIN, Rhythm};

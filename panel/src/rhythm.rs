@@ -41,6 +41,27 @@ impl Code {
     }
 }
 
+/// The pulses of the digit with the most of them; a digit of N uses the last N pairs, as a code does.
+const DIGIT_MS: [u16; 2 * Digit::MAX as usize] = {
+    let mut pulses = [250; 2 * Digit::MAX as usize];
+    pulses[2 * Digit::MAX as usize - 1] = 1_600;
+    pulses
+};
+
+/// A digit that a lamp says by as many pulses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digit(u8);
+
+impl Digit {
+    /// Most pulses: a person who writes down eight numbers counts up to six in passing, as on a die.
+    pub const MAX: u8 = 6;
+
+    /// The digit with this many pulses; none outside 1 to 6.
+    pub const fn new(pulses: u8) -> Option<Digit> {
+        if pulses >= 1 && pulses <= Digit::MAX { Some(Digit(pulses)) } else { None }
+    }
+}
+
 /// States shown by the lamp. The worst state wins; the order here is that of `docs/owner/lamps.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rhythm {
@@ -50,6 +71,10 @@ pub enum Rhythm {
     NeedsYou(Code),
     /// A new device may be paired now: two pulses, again and again.
     Pairing,
+    /// A code to pair with follows, digit by digit: one long light.
+    CodeStart,
+    /// One digit of that code, said once.
+    CodeDigit(Digit),
     /// The box has understood the button: one short flash. The player goes dark before it, so it is seen on a lit lamp too.
     Heard,
     /// "This box is the one you are talking to": long, short, long.
@@ -71,7 +96,7 @@ pub enum Rhythm {
 
 impl Rhythm {
     /// Every rhythm, worst first; for cards, tests and completions.
-    pub const ALL: [Rhythm; 18] = [
+    pub const ALL: [Rhythm; 25] = [
         Rhythm::Alarm,
         Rhythm::NeedsYou(Code(3)),
         Rhythm::NeedsYou(Code(4)),
@@ -83,6 +108,13 @@ impl Rhythm {
         Rhythm::NeedsYou(Code(10)),
         Rhythm::Heard,
         Rhythm::Pairing,
+        Rhythm::CodeStart,
+        Rhythm::CodeDigit(Digit(1)),
+        Rhythm::CodeDigit(Digit(2)),
+        Rhythm::CodeDigit(Digit(3)),
+        Rhythm::CodeDigit(Digit(4)),
+        Rhythm::CodeDigit(Digit(5)),
+        Rhythm::CodeDigit(Digit(6)),
         Rhythm::Identify,
         Rhythm::MayUnplug,
         Rhythm::Busy,
@@ -107,6 +139,8 @@ impl Rhythm {
             Rhythm::Alarm => &[250, 250],
             Rhythm::NeedsYou(code) => &PULSES_MS[PULSES_MS.len() - 2 * usize::from(code.0)..],
             Rhythm::Pairing => &[250, 250, 250, 1_500],
+            Rhythm::CodeStart => &[1_500, 1_600],
+            Rhythm::CodeDigit(digit) => &DIGIT_MS[DIGIT_MS.len() - 2 * usize::from(digit.0)..],
             Rhythm::Heard => &[100, 400],
             Rhythm::Identify => &[1_000, 300, 250, 300, 1_000, 1_500],
             Rhythm::MayUnplug => &[2_700, 300, 2_700, 300, 2_700, 300],
@@ -119,9 +153,10 @@ impl Rhythm {
     }
 
     /// Whether the beat starts anew at its end. `MayUnplug` is said once: a lamp still signalling after the disk is
-    /// gone would seem to mean the next disk. `Heard` answers one gesture.
+    /// gone would seem to mean the next disk. `Heard` answers one gesture, and each part of a code is followed by the next.
     pub fn repeats(self) -> bool {
-        !matches!(self, Rhythm::MayUnplug | Rhythm::Heard | Rhythm::Off)
+        let is_once = matches!(self, Rhythm::MayUnplug | Rhythm::Heard | Rhythm::Off);
+        !is_once && !matches!(self, Rhythm::CodeStart | Rhythm::CodeDigit(_))
     }
 
     /// The stable name, as published over MQTT and in `--json`. Names are only ever added.
@@ -139,6 +174,15 @@ impl Rhythm {
                 _ => "needs_you_10",
             },
             Rhythm::Pairing => "pairing",
+            Rhythm::CodeStart => "code_start",
+            Rhythm::CodeDigit(digit) => match digit.0 {
+                1 => "code_digit_1",
+                2 => "code_digit_2",
+                3 => "code_digit_3",
+                4 => "code_digit_4",
+                5 => "code_digit_5",
+                _ => "code_digit_6",
+            },
             Rhythm::Heard => "heard",
             Rhythm::Identify => "identify",
             Rhythm::MayUnplug => "may_unplug",
@@ -170,6 +214,15 @@ impl Rhythm {
                 _ => "needs you (10): no restore has been tried for too long",
             },
             Rhythm::Pairing => "a new device may be paired now",
+            Rhythm::CodeStart => "the code to pair with begins",
+            Rhythm::CodeDigit(digit) => match digit.0 {
+                1 => "a digit of the code to pair with: 1",
+                2 => "a digit of the code to pair with: 2",
+                3 => "a digit of the code to pair with: 3",
+                4 => "a digit of the code to pair with: 4",
+                5 => "a digit of the code to pair with: 5",
+                _ => "a digit of the code to pair with: 6",
+            },
             Rhythm::Heard => "the button was understood",
             Rhythm::Identify => "this is the appliance you asked for",
             Rhythm::MayUnplug => "you may unplug the disk",

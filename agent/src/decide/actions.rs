@@ -10,6 +10,8 @@ pub(crate) enum Action {
     Light(Rhythm),
     /// The lamp answers the button with one short flash.
     Answer,
+    /// A window opens in which a new computer may pair.
+    OpenPairing,
     /// Offsite disks that are at home are brought up to date and let go of, to be unplugged.
     ReleaseOffsite,
     /// Dashboards hear of it.

@@ -69,7 +69,9 @@ fn answer_to(gesture: Gesture) -> Option<Action> {
         Gesture::Press => Some(Action::Answer),
         // Answered once the disks may be unplugged, and not before.
         Gesture::LongHold => Some(Action::ReleaseOffsite),
-        Gesture::Hold | Gesture::PressPressHold => None,
+        // Answered by the lamp that says the code, where a window opens.
+        Gesture::Hold => Some(Action::OpenPairing),
+        Gesture::PressPressHold => None,
     }
 }
 
@@ -149,13 +151,12 @@ mod tests {
         };
         let lamp = |memory: &mut Memory| crate::decide::report(&facts, memory).0.health.lamp;
         assert_eq!(lamp(&mut memory), Rhythm::Alarm);
-        for gesture in [Gesture::Hold, Gesture::PressPressHold] {
-            assert_eq!(
-                hear(&mut memory, gesture),
-                [],
-                "{gesture:?} does nothing yet, and so is not answered"
-            );
-        }
+        assert_eq!(
+            hear(&mut memory, Gesture::PressPressHold),
+            [],
+            "does nothing yet, and so is not answered"
+        );
+        assert_eq!(hear(&mut memory, Gesture::Hold), [Action::OpenPairing], "answered by the code alone");
         assert_eq!(hear(&mut memory, Gesture::LongHold), [Action::ReleaseOffsite]);
         assert_eq!(lamp(&mut memory), Rhythm::Alarm, "no other gesture quiets it");
         let what = Happened::Acknowledged;

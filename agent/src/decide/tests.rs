@@ -223,6 +223,7 @@ fn events(actions: &[Action]) -> Vec<EventType> {
         Action::Tell(Happening { what, .. }) => Some(what.event_type()),
         Action::Light(_)
         | Action::Answer
+        | Action::OpenPairing
         | Action::ReleaseOffsite
         | Action::FlushIndex
         | Action::Remember(_) => None,

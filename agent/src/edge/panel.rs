@@ -11,6 +11,7 @@
 //! (`larder-firmware-config`).
 
 mod any_lamp;
+mod code_player;
 mod led;
 mod line;
 mod terminal;
@@ -19,9 +20,10 @@ use std::fmt;
 use std::path::Path;
 
 use larder_firmware_config::{Board, ButtonPlace, LampPlace, PanelSettings};
-use larder_panel::Rhythm;
+use larder_panel::{BlinkedCode, Rhythm};
 
 use self::any_lamp::AnyLamp;
+use self::code_player::CodePlayer;
 use self::led::Led;
 use self::line::GpioLine;
 use self::terminal::Terminal;
@@ -47,6 +49,7 @@ pub(crate) struct Panel {
     shown: Rhythm,
     may_change_ms: u64,
     answer_ends_ms: u64,
+    code: CodePlayer,
     button: Option<WiredButton>,
 }
 
@@ -115,6 +118,7 @@ impl Panel {
             shown: Rhythm::Off,
             may_change_ms: 0,
             answer_ends_ms: 0,
+            code: CodePlayer::default(),
             button: None,
         }
     }
@@ -137,6 +141,11 @@ impl Panel {
         self.wanted = rhythm;
     }
 
+    /// While a computer may be paired, the lamps say this code; begun by the next tick.
+    pub(crate) fn show_code(&mut self, code: Option<BlinkedCode>) {
+        self.code.set(code);
+    }
+
     /// The button named by the owner, or the board's.
     pub(crate) fn button(&self) -> Option<WiredButton> {
         self.button.clone()
@@ -147,6 +156,7 @@ impl Panel {
         // Pressed again during the flash, the box has heard all the same; a flash that began anew would never end.
         if self.answer_ends_ms <= now_ms {
             self.answer_ends_ms = now_ms.saturating_add(BEFORE_ANSWER_MS + ANSWER_MS);
+            self.code.begin_anew();
         }
     }
 
@@ -164,9 +174,20 @@ impl Panel {
                 next_ms = self.may_change_ms;
             }
         }
-        for light in &mut self.lights {
-            next_ms = next_ms.min(light.play(self.shown, now_ms));
+        let said = if self.shown == Rhythm::Pairing { self.code.at(now_ms) } else { None };
+        if said.is_none() {
+            // Hidden by something worse, a digit would go on in its middle.
+            self.code.begin_anew();
         }
+        let rhythm = said.as_ref().map_or(self.shown, |said| said.rhythm);
+        for light in &mut self.lights {
+            if said.as_ref().is_some_and(|said| said.begins) {
+                // A lamp goes on with what it is shown again: without this, a digit after its like would stay dark.
+                light.play(Rhythm::Off, now_ms);
+            }
+            next_ms = next_ms.min(light.play(rhythm, now_ms));
+        }
+        next_ms = next_ms.min(said.map_or(u64::MAX, |said| said.ends_ms));
         next_ms.max(now_ms.saturating_add(1))
     }
 
@@ -274,6 +295,7 @@ mod tests {
 
     use super::*;
     use larder_firmware_config::GpioPlace;
+    use larder_panel::Digit;
 
     /// A folder that looks like the kernel's LED class, with these LEDs and their strongest light.
     fn box_with(leds: &[(&str, u32)]) -> TempDir {
@@ -409,6 +431,51 @@ mod tests {
             expect.extend((before == 1).then_some((1_900, 1)));
             assert_eq!(seen, expect, "{rhythm:?}");
         }
+    }
+
+    /// Reads a code off a lamp as a person would: flashes are counted until it is dark for a second.
+    #[test]
+    fn a_code_is_read_off_the_lamp_while_a_computer_may_be_paired() {
+        let root = box_with(&[("ACT", 1)]);
+        let mut panel = open(&root, &led("ACT"), "raspberrypi,4-model-b");
+        let digits = [3, 3, 1, 6, 6, 2, 5, 4];
+        panel.show(Rhythm::Pairing);
+        panel.show_code(Some(BlinkedCode::new(digits.map(|digit| Digit::new(digit).unwrap()))));
+        let (mut now_ms, mut was_lit, mut changed_ms) = (0, false, 0);
+        let (mut seen, mut flashes) = (Vec::new(), 0);
+        let mut tick = |panel: &mut Panel, until_ms: u64| {
+            while now_ms < until_ms {
+                let next_ms = panel.next_tick(now_ms);
+                let is_lit = light_of(&root, "ACT") > 0;
+                if is_lit != was_lit {
+                    let spell_ms = now_ms - changed_ms;
+                    match (was_lit, spell_ms) {
+                        (true, 1_000..) => {
+                            seen.push(0);
+                            flashes = 0;
+                        }
+                        (true, _) => flashes += 1,
+                        (false, 1_000..) if flashes > 0 => seen.push(std::mem::take(&mut flashes)),
+                        _ => {}
+                    }
+                    (was_lit, changed_ms) = (is_lit, now_ms);
+                }
+                now_ms = next_ms.min(until_ms);
+            }
+        };
+        tick(&mut panel, 80_000);
+        // In the middle of a digit somebody presses the button: the code is said from its start.
+        panel.answer(80_000);
+        tick(&mut panel, 111_000);
+        let whole: Vec<u8> = [0].into_iter().chain(digits).collect();
+        assert!(seen.starts_with(&[&whole[..], &whole[..]].concat()), "{seen:?}");
+        assert!(seen.ends_with(&whole), "{seen:?}");
+        // An alarm hides it, and afterwards it begins anew; without a window nothing is said.
+        panel.show(Rhythm::Alarm);
+        panel.next_tick(121_000);
+        panel.show(Rhythm::Ready);
+        panel.next_tick(122_000);
+        assert_eq!(light_of(&root, "ACT"), 1, "as ever");
     }
 
     #[test]

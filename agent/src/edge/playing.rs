@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use larder_panel::Rhythm;
+use larder_panel::{BlinkedCode, Rhythm};
 use tokio::sync::watch;
 
 use super::panel::Panel;
@@ -11,6 +11,8 @@ use super::panel::Panel;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LampWish {
     pub(crate) rhythm: Rhythm,
+    /// Said by the lamp while a computer may be paired.
+    pub(crate) code: Option<BlinkedCode>,
     /// Answers to the button since the start.
     pub(crate) answers: u64,
 }
@@ -27,6 +29,7 @@ pub(crate) async fn play(
     loop {
         let wish = *wishes.borrow_and_update();
         panel.show(wish.rhythm);
+        panel.show_code(wish.code);
         if wish.answers != answered {
             answered = wish.answers;
             panel.answer(now_ms());

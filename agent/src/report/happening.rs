@@ -48,8 +48,8 @@ pub(crate) enum Happened {
     Acknowledged,
     /// A window opened in which a computer may pair.
     PairingOpened {
-        /// Name that the computer would get.
-        device: String,
+        /// Name that the computer would get; none for one that brings its own.
+        device: Option<String>,
         /// Role that the computer would get.
         role: Role,
     },
@@ -148,7 +148,11 @@ impl Serialize for Happening {
             Happened::PushStarted { device }
             | Happened::RestoreServed { device }
             | Happened::KeyEnded { device } => map.serialize_entry("device", device)?,
-            Happened::PairingOpened { device, role } | Happened::Paired { device, role } => {
+            Happened::PairingOpened { device, role } => {
+                map.serialize_entry("device", device)?;
+                map.serialize_entry("role", role)?;
+            }
+            Happened::Paired { device, role } => {
                 map.serialize_entry("device", device)?;
                 map.serialize_entry("role", role)?;
             }
@@ -213,7 +217,7 @@ mod tests {
         );
         check(Happened::Acknowledged, r#"{"event_type":"acknowledged"}"#);
         check(
-            Happened::PairingOpened { device: device(), role: Role::Read },
+            Happened::PairingOpened { device: Some(device()), role: Role::Read },
             r#"{"event_type":"pairing_opened","device":"laptop","role":"read"}"#,
         );
         check(Happened::PairingLocked, r#"{"event_type":"pairing_locked"}"#);

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub(crate) struct PairingReport {
     /// What a computer with a code would meet.
     pub(crate) state: PairingState,
-    /// Name that the open window gives to the computer; none unless open.
+    /// Name that the open window gives to the computer; none unless open, and none for a new computer, which brings its own.
     pub(crate) device: Option<String>,
     /// Role that the open window gives; none unless open.
     pub(crate) role: Option<Role>,

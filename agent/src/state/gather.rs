@@ -13,7 +13,7 @@ use crate::event::AgentEvent;
 use crate::report::{Flush, Report, RetainedHead, SystemReport};
 use crate::state::Appliance;
 use crate::state::opening::Opening;
-use crate::state::pairing::{Granted, key_name};
+use crate::state::pairing::{Granted, USUAL_ROLE, key_name};
 use crate::state::signer::{NewestEntry, SignedHead};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -77,6 +77,18 @@ impl Appliance {
         self.vault.append(self.stamp(), Event::DevicePaired(Pairing { device, role, key, sees }))?;
         self.tell(told);
         Ok(())
+    }
+
+    /// Opens a window for a new computer, as the button asks.
+    pub(crate) fn open_pairing(&self, random: [u8; 16]) {
+        match self.pairing.open_for_new(&self.stamp(), random) {
+            Ok(true) => {
+                tracing::info!("the button opened a window to pair in");
+                self.tell(AgentEvent::PairingOpened { device: None, role: USUAL_ROLE });
+            }
+            Ok(false) => tracing::info!("the button was held, and a window to pair in is open already"),
+            Err(why) => tracing::warn!(?why, "the button was held, and no window to pair in opens"),
+        }
     }
 
     /// Returns once the key with this name is in force no more; never for a key that nobody ends.

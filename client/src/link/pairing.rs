@@ -11,11 +11,16 @@ use larder_trust::{DeviceSide, Grant, PairingKeys, Proof, SecretKey, TrustError,
 /// Digits of a code.
 pub(crate) const CODE_DIGITS: usize = 8;
 
-/// Pairs with the appliance at `address` (`https://HOST:PORT`), which shows `code`.
+/// Pairs with the appliance at `address` (`https://HOST:PORT`), which shows `code`. `name` is taken by an appliance whose owner has
+/// named no computer.
 ///
 /// # Errors
 /// Those of a question; `Refused` for a wrong code; `Damaged` where the far end cannot prove that it has the code.
-pub(crate) fn pair_by_code(address: &str, code: &str) -> Result<(PairedAppliance, Identity), ClientError> {
+pub(crate) fn pair_by_code(
+    address: &str,
+    code: &str,
+    name: Option<&str>,
+) -> Result<(PairedAppliance, Identity), ClientError> {
     let own = SecretKey::generate()
         .map_err(|error| ClientError::local("making a key", "", std::io::Error::other(error)))?;
     let tls = PinnedTls::new(&own, None);
@@ -28,7 +33,7 @@ pub(crate) fn pair_by_code(address: &str, code: &str) -> Result<(PairedAppliance
     // Once only: each question is a try.
     let connection = Connection::new(&pairing).without_retries();
     let exchange = DeviceSide::begin(code, keys);
-    let begin = PairingBegin { message: to_hex(exchange.message()) };
+    let begin = PairingBegin { message: to_hex(exchange.message()), device: name.map(str::to_owned) };
     let answer: PairingAnswer =
         connection.say("/v1/pair", &serde_json::to_vec(&begin).expect("plain values encode"))?;
     let message = from_hex(&answer.message).ok_or_else(|| not_proven(TrustError::Garbled))?;

@@ -26,7 +26,7 @@ struct Typed {
 enum TypedCommand {
     /// List the appliances on this network
     Discover(discovering::DiscoverArgs),
-    /// Connect this computer with an appliance; asks for the code that `larderd pair` shows there
+    /// Connect this computer with an appliance; asks for the code that `larderd pair` shows there, or its lamp
     Pair(pairing::PairArgs),
     /// Back up folders, each as a source of its own
     Push(pushing::PushArgs),

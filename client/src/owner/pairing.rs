@@ -12,11 +12,11 @@ use super::{
 use crate::{
     ClientError, PairedAppliance,
     link::pairing::{CODE_DIGITS, pair_by_code},
-    platform::HiddenInput,
+    platform::{HiddenInput, computer_name},
     settings::{SeenHead, state_path},
 };
 use clap::Args;
-use larder_format::ledger::{Role, Sees};
+use larder_format::ledger::{Role, Sees, is_plain_name};
 use std::{
     io::{IsTerminal, Write},
     net::Ipv6Addr,
@@ -30,18 +30,23 @@ pub(super) struct PairArgs {
     /// Put the new pairing in the place of one that is there, without asking; the old key is gone then
     #[arg(long)]
     replace: bool,
+    /// This computer's name at the appliance, where the appliance's owner has said none; without it, the computer's own name
+    #[arg(long)]
+    name: Option<String>,
 }
 
 const PORT: u16 = 8477;
 
 pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output) -> Result<u8, CommandError> {
     let typed = args.address.as_deref().map(full_address).transpose()?;
+    let name = args.name.clone().map(checked_name).transpose()?.or_else(own_name);
     let path = global.pairing_path()?;
     if !args.replace {
         may_replace(&path, |question| may_ask() && ask_yes(question))?;
     }
     let address = typed.map_or_else(|| the_only_one(output), Ok)?;
-    let (pairing, identity) = pair_by_code(&format!("https://{address}"), &ask_for_code()?)?;
+    let code = ask_for_code()?;
+    let (pairing, identity) = pair_by_code(&format!("https://{address}"), &code, name.as_deref())?;
     pairing.store(&path)?;
     // Pairing again says that this is the right appliance, also after an old disk was put back.
     SeenHead { head: identity.head, receipt: None, root: None, signed: identity.signed.clone() }
@@ -59,6 +64,27 @@ pub(super) fn pair(args: &PairArgs, global: &GlobalOptions, output: &mut Output)
         output.line(next_step(identity.role))?;
     }
     Ok(0)
+}
+
+fn checked_name(name: String) -> Result<String, ClientError> {
+    if is_plain_name(&name) {
+        return Ok(name);
+    }
+    Err(ClientError::Usage(format!(
+        "{name:?} cannot be the name of a computer: it has at most 64 of a to z, A to Z, 0 to 9, dots, - and _, and no dot at its start"
+    )))
+}
+
+/// This computer's own name, as far as an appliance can have it. `localhost` is the name of a computer that has none: the second such
+/// computer would be taken for the first.
+fn own_name() -> Option<String> {
+    name_of_host(computer_name()?)
+}
+
+fn name_of_host(host: Vec<u8>) -> Option<String> {
+    let host = String::from_utf8(host).ok()?;
+    let name = host.split('.').next()?.to_owned();
+    (is_plain_name(&name) && name != "localhost").then_some(name)
 }
 
 /// Asks whether a pairing that is there may go; where nobody can be asked, it stays.
@@ -141,7 +167,8 @@ fn ask_for_code() -> Result<String, CommandError> {
         let mut asked = std::io::stderr();
         let _ = write!(
             asked,
-            "Code of the appliance (`larderd pair` on it shows one; what you type is not shown here): "
+            "Code of the appliance (`larderd pair` on it shows one, or its lamp after its button was held for three seconds; what you \
+             type is not shown here): "
         );
         let _ = asked.flush();
     }
@@ -198,6 +225,19 @@ mod tests {
         assert_eq!(own, "Its key may add backups, and list and restore its own backups.");
         assert!(rights(Role::Admin, &Sees::Everything).contains("of every computer"));
         assert!(!rights(Role::Push, &Sees::Nothing).contains("restore"));
+    }
+
+    #[test]
+    fn a_computer_brings_its_own_name_where_it_has_one() {
+        let brought = |host: &str| name_of_host(host.as_bytes().to_vec());
+        assert_eq!(brought("laptop.example.org").as_deref(), Some("laptop"));
+        assert_eq!(brought("Max-PC").as_deref(), Some("Max-PC"));
+        for host in ["localhost", "localhost.localdomain", "", ".laptop", "b\u{fc}ro", "a b"] {
+            assert_eq!(brought(host), None, "{host}");
+        }
+        assert_eq!(name_of_host(vec![0xff]), None);
+        let told = checked_name("a/b\u{1b}[1m".to_owned()).expect_err("no name").to_string();
+        assert!(told.contains("a/b") && !told.contains('\u{1b}'), "{told}");
     }
 
     #[test]

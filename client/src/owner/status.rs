@@ -92,6 +92,14 @@ fn told_of_pairing(pairing: &Value) -> Option<String> {
     let text = |key: &str| pairing[key].as_str().unwrap_or_default();
     let until = moment(text("until"));
     match text("state") {
+        "open" if pairing["device"].is_null() => {
+            let code =
+                pairing["code"].as_str().map(|code| format!(" The code is {code}.")).unwrap_or_default();
+            Some(format!(
+                "The appliance's button was held: a new computer with the code is paired until {until}, with the role {}.{code}",
+                text("role"),
+            ))
+        }
         "open" => Some(format!(
             "A window is open until {until}: a computer with the code is paired as \"{}\", with the role {}.",
             text("device"),

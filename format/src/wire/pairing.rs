@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct PairingBegin {
     /// The computer's message of the exchange, in hex.
     pub message: String,
+    /// Name that the computer brings; the appliance takes it where its owner has said none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 /// The appliance's answer.

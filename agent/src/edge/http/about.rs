@@ -122,5 +122,12 @@ pub(crate) async fn status(Paired(scope): Paired, appliance: State) -> Json<serd
             "sources": report.sources.iter().filter(|source| is_told(&source.source)).collect::<Vec<_>>(),
         }))
     };
-    Json(value.expect("plain values encode"))
+    let mut value = value.expect("plain values encode");
+    // Beside the report and never in it: what the report has goes over MQTT.
+    if scope.role() == Role::Admin
+        && let Some(open) = appliance.pairing.open_code(&appliance.stamp())
+    {
+        value["pairing"]["code"] = open.code.into();
+    }
+    Json(value)
 }

@@ -43,7 +43,7 @@ async fn lamp(appliance: State) -> String {
     format!(
         "This is the backup appliance \"{name}\". {lamp}\n\
          It talks to paired computers only, over encrypted connections: `larder status` on one of them says more.\n\
-         To pair a computer, run `larderd pair --device NAME` on the appliance.\n"
+         To pair a computer, run `larderd pair --device NAME` on the appliance, or hold its button for three seconds.\n"
     )
 }
 

@@ -57,7 +57,7 @@ pub(crate) async fn open_window(
     let granted = Granted { device: device.clone(), role, sees };
     let opened = appliance.pairing.open(&appliance.stamp(), granted, random());
     let (code, open_s) = opened.map_err(|why| refusal(&why))?;
-    appliance.tell(AgentEvent::PairingOpened { device, role });
+    appliance.tell(AgentEvent::PairingOpened { device: Some(device), role });
     Ok(Json(OpenedWindow { code, open_s }))
 }
 
@@ -68,7 +68,8 @@ pub(crate) async fn begin(
 ) -> Result<Json<PairingAnswer>, Refusal> {
     let message = from_hex(&begin.message).ok_or_else(|| refusal(&NoPairing::Garbled))?;
     let keys = PairingKeys { device: proven.0, appliance: appliance.box_key.public() };
-    let Tried { answer, has_locked } = appliance.pairing.answer(&appliance.stamp(), keys, &message);
+    let brought = begin.device.as_deref();
+    let Tried { answer, has_locked } = appliance.pairing.answer(&appliance.stamp(), keys, &message, brought);
     if has_locked {
         appliance.tell(AgentEvent::PairingLocked);
     }
@@ -100,7 +101,8 @@ pub(crate) async fn confirm(
     appliance: State,
     Json(shown): Json<PairingProof>,
 ) -> Result<Json<Identity>, Refusal> {
-    let confirmed = appliance.pairing.confirm(&appliance.stamp(), proven.0, &shown.proof);
+    let is_new = |name: &str| !appliance.vault.ledger().knows_device(name);
+    let confirmed = appliance.pairing.confirm(&appliance.stamp(), proven.0, &shown.proof, is_new);
     let granted = confirmed.map_err(|why| refusal(&why))?;
     let Granted { device, role, sees } = granted.clone();
     appliance.blocking(move |appliance| appliance.take_key(granted, &proven.0)).await??;
@@ -125,6 +127,19 @@ fn refusal(why: &NoPairing) -> Refusal {
             let what = format!("The code was another one; {left} more can be tried.");
             told("wrong_code", &what, "Look at the code once more, and try again.")
         }
+        NoPairing::NameMissing => told(
+            "no_name",
+            "The appliance pairs with any new computer now, and this one has brought no name that it can have.",
+            "Run `larder pair --name NAME` there: at most 64 of a to z, A to Z, 0 to 9, dots, - and _.",
+        ),
+        NoPairing::NameTaken(name) => told(
+            "name_taken",
+            &format!("The appliance knows a computer called {name} already."),
+            &format!(
+                "Run `larder pair --name ANOTHER` with the same code. To go on with what {name} has backed up, run \
+                 `sudo larderd pair --device {name}` on the appliance instead."
+            ),
+        ),
         NoPairing::Locked(left_s) => {
             let what = format!(
                 "Too many wrong codes were tried: the appliance pairs with nobody for {} minutes.",

@@ -109,6 +109,7 @@ const TABLE: &[Row] = &[
 
 /// An appliance with both of its interfaces, and a caller of each kind.
 struct Callers {
+    appliance: Arc<Appliance>,
     network: Router,
     local: Router,
     /// The stranger first; none for the owner.
@@ -130,7 +131,7 @@ impl Callers {
         let desk = let_in("desk", Role::Push, Sees::Nothing);
         let roles = [Role::Push, Role::User, Role::Read, Role::Admin].map(of_role);
         let keys = std::iter::once(stranger).chain(roles).chain([None]).collect();
-        let callers = Self { network, local, keys };
+        let callers = Self { appliance: appliance.clone(), network, local, keys };
         let admin = callers.keys[4];
         callers.push(admin, "laptop/docs", 1).await;
         callers.push(desk, "desk/docs", 2).await;
@@ -242,6 +243,23 @@ fn each_caller_gets_where_the_table_says_and_nowhere_else() {
             }
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
+    });
+}
+
+/// A window that the button opened is for whoever stands at the box; an admin may help, and nobody else reads the code.
+#[test]
+fn the_code_of_a_pairing_is_told_to_an_admin_and_to_the_box_alone() {
+    with_callers(async |callers| {
+        assert_eq!(callers.appliance.pairing.open_for_new(&callers.appliance.stamp(), [5; 16]), Ok(true));
+        let open = callers.appliance.pairing.open_code(&callers.appliance.stamp());
+        let code = open.expect("a window for any new computer").code;
+        for (caller, key) in callers.keys.iter().enumerate() {
+            for row in TABLE.iter().filter(|row| row.route.starts_with("get ")) {
+                let (_, told) = callers.try_row(row, ("laptop", "docs"), caller).await;
+                let is_meant = row.route == "get /v1/status" && (caller == 4 || key.is_none());
+                assert_eq!(told.contains(&code), is_meant, "{} {caller}: {told}", row.route);
+            }
+        }
     });
 }
 

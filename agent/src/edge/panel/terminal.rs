@@ -62,6 +62,8 @@ fn sign(rhythm: Rhythm) -> char {
         Rhythm::Alarm => '▲',
         Rhythm::NeedsYou(_) => '◆',
         Rhythm::Pairing => '◎',
+        Rhythm::CodeStart => '◍',
+        Rhythm::CodeDigit(_) => '◒',
         Rhythm::Heard => '◈',
         Rhythm::Identify => '◉',
         Rhythm::MayUnplug => '◇',
@@ -99,6 +101,6 @@ mod tests {
     fn signs_are_told_apart_by_shape() {
         let mut signs: Vec<char> = Rhythm::ALL.into_iter().map(sign).collect();
         signs.dedup();
-        assert_eq!(signs.len(), 11);
+        assert_eq!(signs.len(), 13);
     }
 }
