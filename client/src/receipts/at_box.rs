@@ -78,7 +78,7 @@ fn walk(
     check: &mut ReceiptCheck<'_>,
     progress: &TransferProgress,
 ) -> Result<(), ClientError> {
-    progress.expect_bytes((head.sequence - first + 1).saturating_mul(32));
+    progress.expect_bytes((head.sequence - first).saturating_add(1).saturating_mul(32));
     let mut next = first;
     while next <= head.sequence {
         let links = asked.links(next)?;
@@ -101,7 +101,7 @@ fn walk(
         }
     }
     // It ended before the entry that it called its newest.
-    (next..=head.sequence).for_each(|number| check.step(number, None, |_| true));
+    check.miss(next, head.sequence);
     Ok(())
 }
 
@@ -198,6 +198,15 @@ mod tests {
         let told = Told { newest: 20_001, gone: vec![], unknown: vec![], asked: RefCell::default() };
         let findings = found(&told, Head { sequence: 20_001, hash: hash(1) });
         assert_eq!(findings.broken, [(20_001, 20_001)]);
+    }
+
+    /// A box that was taken over may tell any number, and this computer must not count up to it.
+    #[test]
+    fn a_newest_entry_that_nobody_can_reach_ends_the_walk() {
+        let told = Told { newest: 20_000, gone: vec![], unknown: vec![], asked: RefCell::default() };
+        let findings = found(&told, Head { sequence: u64::MAX, hash: hash(1) });
+        assert_eq!(findings.broken, [(20_001, u64::MAX)]);
+        assert_eq!((findings.whole, findings.entries), (2491, 20_000 - 79));
     }
 
     #[test]

@@ -93,12 +93,12 @@ impl ReceiptFindings {
         }
     }
 
-    fn add_broken(&mut self, number: u64) {
+    fn add_broken(&mut self, from: u64, to: u64) {
         let is_full = self.broken.len() >= FAULTS_NAMED_MAX;
         match self.broken.last_mut() {
             // The last of too many runs stands for all that follow.
-            Some((_, last)) if *last + 1 == number || is_full => *last = number,
-            _ => self.broken.push((number, number)),
+            Some((_, last)) if last.checked_add(1) == Some(from) || is_full => *last = to,
+            _ => self.broken.push((from, to)),
         }
     }
 }
@@ -146,8 +146,21 @@ impl<'a> ReceiptCheck<'a> {
         self.findings.entries += 1;
         self.findings.newest = Some(Head { sequence: number, hash: hash.unwrap_or(Hash::ZERO) });
         if hash.is_none() {
-            self.findings.add_broken(number);
+            self.findings.add_broken(number, number);
         }
+        self.pass(number, hash, is_same);
+    }
+
+    /// Takes it that the entries from `from` to `to` are missing. Not one by one: an appliance may tell any number for its newest.
+    pub(crate) fn miss(&mut self, from: u64, to: u64) {
+        if from <= to {
+            self.findings.newest = Some(Head { sequence: to, hash: Hash::ZERO });
+            self.findings.add_broken(from, to);
+            self.pass(to, None, |_| true);
+        }
+    }
+
+    fn pass(&mut self, number: u64, hash: Option<Hash>, is_same: impl Fn(&KeptReceipt) -> bool) {
         while let Some(kept) =
             self.receipts.get(self.next).copied().filter(|kept| kept.receipt.snapshot <= number)
         {
@@ -229,7 +242,7 @@ mod tests {
     #[test]
     fn a_million_holes_are_a_few_runs() {
         let mut findings = ReceiptFindings::default();
-        (1..1_000_000).filter(|number| number % 3 > 0).for_each(|number| findings.add_broken(number));
+        (1..1_000_000).filter(|number| number % 3 > 0).for_each(|number| findings.add_broken(number, number));
         assert_eq!(findings.broken.len(), FAULTS_NAMED_MAX);
         assert_eq!((findings.broken[0], findings.broken[999].1), ((1, 2), 999_998));
     }
